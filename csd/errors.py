@@ -1,0 +1,24 @@
+"""Errors a user can act on: one sentence that names the key or file, what is wrong, and what is allowed."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something the user gave (a flag, a key, a file) cannot be used."""
+
+
+class TrainingDiverged(ArithmeticError):
+    """Gradient descent left the region of stability; the message names step, noise level and the rate it would need."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the valid name closest to `name`, or the empty string if none is close."""
+    match = get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
+    """The error for a `name` that is not among the `allowed` names of a kind of thing (`what`)."""
+    names = sorted(allowed)
+    return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")

@@ -1,0 +1,140 @@
+"""Targets: the critical lattice fields whose score is learned.
+
+The O(n) model H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] decouples for n → ∞ into Gaussian fields with
+
+    ⟨S(k)⟩ = G(k) = 1 / (k̂² + m²),   m² = r₀ + u I(m²),   I(m²) = (1/N) Σ_k 1 / (k̂² + m²)
+
+(docs/physics.md, section 2).
+"""
+
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Protocol
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.lattice import Array, Lattice, Modes
+
+
+class Target(Protocol):
+    """A distribution of real fields that is invariant under translations and the lattice's rotations.
+
+    Built from (lattice, mass); a class of this form can be named in the study by its dotted path.
+    """
+
+    lattice: Lattice
+    mass: float
+
+    def propagator(self, laplacian: Array) -> Array:
+        """⟨S(k)⟩ at the given values of k̂²."""
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        """`count` independent fields, shape (count, *lattice.shape)."""
+
+
+@dataclass(frozen=True)
+class GaussianField:
+    """Gaussian field of mass m: G(k) = 1 / (k̂² + m²), the O(n) model at n → ∞.
+
+    Args:
+        lattice: where the field lives.
+        mass: m > 0, inverse lattice spacings.
+
+    Raises:
+        InputError: if the mass is not a finite number above 0.
+    """
+
+    lattice: Lattice
+    mass: float
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.mass) and self.mass > 0.0):
+            raise InputError(f"mass is {self.mass!r}; it must be a finite number above 0")
+
+    @classmethod
+    def on_critical_line(cls, lattice: Lattice, mass_times_length: float = 1.0) -> "GaussianField":
+        """The field of mass m = c / L, whose correlation length L / c follows the size."""
+        if not (isfinite(mass_times_length) and mass_times_length > 0.0):
+            raise InputError(f"mass_times_length is {mass_times_length!r}; it must be a finite number above 0")
+        return cls(lattice, mass_times_length / lattice.size)
+
+    @classmethod
+    def from_couplings(cls, lattice: Lattice, r0: float, u: float) -> "GaussianField":
+        """The field whose mass solves the gap equation of the couplings (r₀, u)."""
+        return cls(lattice, sqrt(solve_gap_equation(lattice.shells, r0, u)))
+
+    def propagator(self, laplacian: Array) -> Array:
+        """G = 1 / (k̂² + m²), same shape as `laplacian`."""
+        return 1.0 / (laplacian + self.mass**2)
+
+    @property
+    def susceptibility(self) -> float:
+        """χ = G(0) = 1 / m²."""
+        return 1.0 / self.mass**2
+
+    @property
+    def correlation_length(self) -> float:
+        """Second-moment ξ = sqrt(G(0) / G(k₁) − 1) / (2 sin(π/L)) = 1 / m, exact on this lattice; lattice spacings."""
+        return 1.0 / self.mass
+
+    @property
+    def variance(self) -> float:
+        """⟨φ²⟩ = I(m²)."""
+        return tadpole(self.lattice.shells, self.mass**2)
+
+    @property
+    def energy(self) -> float:
+        """Gradient energy per site, ½ (1/N) Σ_k k̂² G(k)."""
+        modes = self.lattice.shells
+        weighted = modes.multiplicity * modes.laplacian * self.propagator(modes.laplacian)
+        return float(0.5 * weighted.sum() / self.lattice.sites)
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        """Exact independent fields: white noise, times sqrt(G) in Fourier space; shape (count, *lattice.shape)."""
+        white = generator.standard_normal((count, *self.lattice.shape))
+        amplitude = np.sqrt(self.propagator(self.lattice.laplacian))
+        return self.lattice.inverse(amplitude * self.lattice.transform(white))
+
+
+def tadpole(modes: Modes, mass_squared: float) -> float:
+    """I(m²) = (1/N) Σ_k 1 / (k̂² + m²)."""
+    total = modes.multiplicity.sum()
+    return float((modes.multiplicity / (modes.laplacian + mass_squared)).sum() / total)
+
+
+def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
+    """m² > 0 that solves m² = r₀ + u I(m²).
+
+    I decreases, so the root is unique for u > 0. As 1/(N m²) ≤ I(m²) ≤ 1/m², it lies between the positive roots of
+    x² − r₀ x − u/N = 0 and of x² − r₀ x − u = 0.
+
+    Args:
+        modes: the lattice's momenta.
+        r0: bare mass squared.
+        u: quartic coupling, u ≥ 0.
+
+    Raises:
+        InputError: if a coupling is not finite, u < 0, or there is no root (u = 0 with r₀ ≤ 0).
+    """
+    from scipy.optimize import brentq
+
+    if not (isfinite(r0) and isfinite(u)):
+        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers")
+    if u < 0.0:
+        raise InputError(f"u is {u!r}; it must be at least 0, or the energy has no lower bound")
+    if u == 0.0:
+        if r0 <= 0.0:
+            raise InputError(f"the gap equation has no root for r0 = {r0!r}, u = 0; at u = 0, r0 must be above 0")
+        return r0
+
+    def positive_root(product: float) -> float:
+        """The positive root of x² − r₀ x − product = 0, without cancellation for r₀ < 0."""
+        root = sqrt(r0**2 + 4.0 * product)
+        return 0.5 * (r0 + root) if r0 >= 0.0 else 2.0 * product / (root - r0)
+
+    lower = positive_root(u / modes.multiplicity.sum()) * (1.0 - 1e-9)
+    upper = positive_root(u) * (1.0 + 1e-9)
+    if not 0.0 < lower < upper < float("inf"):
+        raise InputError(f"the gap equation for r0 = {r0!r}, u = {u!r} has no root that float64 can hold")
+    return float(brentq(lambda x: x - r0 - u * tadpole(modes, x), lower, upper, xtol=1e-300, rtol=1e-15))

@@ -1,0 +1,237 @@
+"""Periodic hypercubic lattices: momenta, the Laplacian's symbol, transforms, boxes.
+
+Conventions (docs/physics.md, section 1): side L, dimension d, N = L^d sites, spacing 1, momenta k_μ = 2π n_μ / L,
+
+    x̂(k) = Σ_r x(r) exp(-i k·r),   k̂² = Σ_μ 4 sin²(k_μ / 2),   S(k) = |x̂(k)|² / N.
+
+Fields are real, so x̂(-k) = x̂(k)*, and arrays over momenta come in three layouts:
+
+- *half*: what a real FFT returns, shape (L, …, L, L // 2 + 1);
+- *pairs*: one momentum of each pair {k, -k}, as a flat array, the self-conjugate ones (k = -k) last;
+- *shells*: one momentum of each class of momenta that lattice rotations and reflections map on each other.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations_with_replacement, product
+from math import factorial
+from typing import TypeVar
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from csd.errors import InputError
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+DIMENSIONS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Momenta that stand for all N, each with the number of momenta it stands for: (1/N) Σ_k f = Σ_i n_i f_i / N.
+
+    Attributes:
+        numbers: integers n_μ of k_μ = 2π n_μ / L, shape (modes, d).
+        laplacian: k̂² of each mode, shape (modes,).
+        multiplicity: momenta that each mode stands for, shape (modes,), sum N.
+        self_conjugate: how many modes have k = -k; in the *pairs* layout they are the last ones.
+        half_index: place of each mode in the flattened *half* layout, shape (modes,).
+        isotropic: True for *shells*, False for *pairs*.
+    """
+
+    numbers: NDArray[np.intp]
+    laplacian: Array
+    multiplicity: Array
+    self_conjugate: int
+    half_index: NDArray[np.intp]
+    isotropic: bool
+
+    def __len__(self) -> int:
+        return len(self.laplacian)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A periodic hypercubic lattice of side `size` in `dimension` dimensions.
+
+    Raises:
+        InputError: if the dimension is not 1, 2 or 3, or the size is not an integer of at least 2.
+    """
+
+    dimension: int
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.dimension not in DIMENSIONS:
+            raise InputError(f"dimension is {self.dimension!r}; it must be one of 1, 2, 3")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
+            raise InputError(f"size is {self.size!r}; it must be an integer of at least 2")
+
+    @property
+    def sites(self) -> int:
+        """N = L^d."""
+        return int(self.size**self.dimension)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a field, (L,) * d."""
+        return (self.size,) * self.dimension
+
+    @property
+    def half_shape(self) -> tuple[int, ...]:
+        """Shape of an array over momenta in the *half* layout."""
+        return (*self.shape[:-1], self.size // 2 + 1)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of a batch of fields that are lattice directions: the last d."""
+        return tuple(range(-self.dimension, 0))
+
+    @cached_property
+    def laplacian(self) -> Array:
+        """k̂² in the *half* layout; 0 to 4 d."""
+        line = 4.0 * np.sin(np.pi * np.arange(self.size) / self.size) ** 2
+        total = np.zeros(self.half_shape)
+        for axis, length in enumerate(self.half_shape):
+            total += line[:length].reshape([-1 if a == axis else 1 for a in range(self.dimension)])
+        return total
+
+    @cached_property
+    def half_multiplicity(self) -> Array:
+        """Momenta that each entry of the *half* layout stands for (1 or 2), shape `half_shape`, sum N."""
+        last = np.full(self.half_shape[-1], 2.0)
+        last[0] = 1.0
+        if self.size % 2 == 0:
+            last[-1] = 1.0
+        return np.broadcast_to(last, self.half_shape).copy()
+
+    def transform(self, fields: Array) -> ComplexArray:
+        """x̂(k) of real fields of shape (…, *shape), in the *half* layout."""
+        return np.fft.rfftn(fields, axes=self.axes)
+
+    def inverse(self, transformed: ComplexArray | Array) -> Array:
+        """The real fields, shape (…, *shape), whose transform in the *half* layout is given."""
+        return np.fft.irfftn(transformed, s=self.shape, axes=self.axes)
+
+    def power_spectrum(self, fields: Array) -> Array:
+        """S(k) = |x̂(k)|² / N of each field, in the *half* layout."""
+        transformed = self.transform(fields)
+        return (transformed.real**2 + transformed.imag**2) / self.sites
+
+    @cached_property
+    def pairs(self) -> Modes:
+        """One mode of each pair {k, -k}; the 2^d (L even) or 1 (L odd) self-conjugate modes are the last."""
+        flat, partner = self._partners
+        own = flat == partner
+        free = flat < partner
+        # Entries of the half layout whose partner lies outside it point at themselves, but stand for two momenta.
+        single = own & (self.half_multiplicity.ravel() == 1.0)
+        chosen = np.concatenate([np.flatnonzero(free | (own & ~single)), np.flatnonzero(single)])
+        count = int(single.sum())
+        multiplicity = np.full(chosen.size, 2.0)
+        multiplicity[chosen.size - count :] = 1.0
+        numbers = np.stack(np.unravel_index(chosen, self.half_shape), axis=1)
+        return Modes(numbers, self.laplacian.ravel()[chosen], multiplicity, count, chosen, isotropic=False)
+
+    @cached_property
+    def _partners(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Flat *half* indices, and for each the index of -k where that lies in the *half* layout, else its own."""
+        flat = np.arange(int(np.prod(self.half_shape))).reshape(self.half_shape)
+        partner = flat
+        for axis in range(self.dimension - 1):
+            partner = np.take(partner, (-np.arange(self.size)) % self.size, axis=axis)
+        partner = np.where(self.half_multiplicity == 1.0, partner, flat)
+        return flat.ravel(), partner.ravel()
+
+    def spread(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
+        """Values at *pairs* or *shells*, shape (…, modes), in the *half* layout; f(-k) = f(k)*."""
+        if modes.isotropic:
+            return values[..., self._shell_of_half].reshape(*values.shape[:-1], *self.half_shape)
+        place, mirrored = self._pair_of_half
+        half = values[..., place]
+        if np.iscomplexobj(half):
+            half[..., mirrored] = half[..., mirrored].conj()
+        return half.reshape(*values.shape[:-1], *self.half_shape)
+
+    def gather(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
+        """Values in the *half* layout, shape (…, *half_shape), at *pairs* or *shells*, shape (…, modes)."""
+        return values.reshape(*values.shape[: -self.dimension], -1)[..., modes.half_index]
+
+    @cached_property
+    def _pair_of_half(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(place in *pairs* of each flat *half* entry, the entries that hold the conjugate of their mode)."""
+        flat, partner = self._partners
+        place = np.empty(flat.size, dtype=np.intp)
+        place[self.pairs.half_index] = np.arange(len(self.pairs))
+        return place[np.minimum(flat, partner)], np.flatnonzero(partner < flat)
+
+    @cached_property
+    def _shell_of_half(self) -> NDArray[np.intp]:
+        """Place in *shells* of each flat *half* entry."""
+        place = np.zeros((self.size // 2 + 1,) * self.dimension, dtype=np.intp)
+        place[tuple(self.shells.numbers.T)] = np.arange(len(self.shells))
+        numbers = np.stack(np.unravel_index(np.arange(int(np.prod(self.half_shape))), self.half_shape))
+        return place[tuple(np.sort(np.minimum(numbers, self.size - numbers), axis=0))]
+
+    @cached_property
+    def shells(self) -> Modes:
+        """One mode of each class under rotations and reflections: n_1 ≤ … ≤ n_d, each in 0 … L // 2."""
+        half = self.size // 2
+        line = 4.0 * np.sin(np.pi * np.arange(half + 1) / self.size) ** 2
+        signs = np.full(half + 1, 2.0)
+        signs[0] = 1.0
+        if self.size % 2 == 0:
+            signs[half] = 1.0
+        numbers = np.array(list(combinations_with_replacement(range(half + 1), self.dimension)))
+        orders = np.full(len(numbers), float(factorial(self.dimension)))
+        if self.dimension == 2:
+            orders[numbers[:, 0] == numbers[:, 1]] = 1.0
+        elif self.dimension == 3:
+            equal = (numbers[:, 0] == numbers[:, 1]).astype(int) + (numbers[:, 1] == numbers[:, 2])
+            orders[equal == 1] = 3.0
+            orders[equal == 2] = 1.0
+        multiplicity = orders * signs[numbers].prod(axis=1)
+        self_conjugate = int((signs[numbers] == 1.0).all(axis=1).sum())
+        place = np.ravel_multi_index(tuple(numbers.T), self.half_shape)
+        return Modes(numbers, line[numbers].sum(axis=1), multiplicity, self_conjugate, place, isotropic=True)
+
+    def box(self, reach: int, *, one_sided: bool = False) -> NDArray[np.intp]:
+        """Offsets r with |r_μ| ≤ reach (or 0 ≤ r_μ ≤ reach), shape (sites of the box, d), in C order.
+
+        Raises:
+            InputError: if the reach is negative, or the two-sided box would wrap around (reach ≥ L / 2).
+        """
+        self.check_range(reach)
+        line = range(0 if one_sided else -reach, reach + 1)
+        return np.array(list(product(line, repeat=self.dimension)), dtype=np.intp)
+
+    def check_range(self, reach: int) -> None:
+        """Refuse a range R whose box |r_μ| ≤ R does not fit: 0 ≤ R < L / 2."""
+        if isinstance(reach, bool) or not isinstance(reach, int | np.integer) or reach < 0 or 2 * reach >= self.size:
+            largest = (self.size - 1) // 2
+            raise InputError(
+                f"range is {reach!r}; on a lattice of size {self.size} it must be an integer from 0 to {largest}"
+                " (below L / 2)"
+            )
+
+
+def require_memory(floats: float, what: str) -> None:
+    """Refuse, before it starts, work that needs more memory than is available now.
+
+    Args:
+        floats: float64 numbers that must be held at the same time.
+        what: what needs them, for the message.
+
+    Raises:
+        InputError: naming the gigabytes needed and available.
+    """
+    needed, available = 8.0 * floats, float(psutil.virtual_memory().available)
+    if needed > available:
+        raise InputError(
+            f"{what} needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are available;"
+            " take a smaller size, batch or number of noise levels"
+        )

@@ -1,0 +1,180 @@
+"""Where the data of a training step come from (docs/physics.md, section 4).
+
+    population     the target's own spectrum, no randomness
+    fresh          B new fields a step, by the exact law of their power spectra or as raw fields
+    data set       M fields drawn once per seed: full-batch steps on their empirical spectrum, the noise averaged
+                   exactly; or minibatches of B of them with fresh noise, as raw fields
+
+A source serves several seeds and noise levels at once. Each seed and level has a stream of its own, so what a seed sees
+depends on nothing else.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.lattice import Array, Modes
+from csd.noise import NoisedTarget
+from csd.objectives import Objective, draw_power_ratios
+from csd.stream import stream
+
+BLOCK = 2**15
+"""Numbers drawn at a time for each seed and level: enough to hide the call, few enough for the cache."""
+
+
+class Source(Protocol):
+    """Gives the arguments of `Descent.advance`, step by step."""
+
+    def draw(self) -> tuple[Any, ...]:
+        """The data of the next step."""
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Go on with the chosen seeds only."""
+
+
+class Expectation:
+    """The same (S, T) at every step: the target's spectra, or the empirical ones of a data set.
+
+    Args:
+        spectra: S, shape (levels, modes), or (seeds, levels, modes) where seeds differ.
+    """
+
+    def __init__(self, spectra: Array) -> None:
+        self.spectra = spectra
+
+    def draw(self) -> tuple[Array, float]:
+        """(S, 1)."""
+        return self.spectra, 1.0
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop the other seeds."""
+        if self.spectra.ndim == 3:
+            self.spectra = self.spectra[seeds]
+
+
+class FreshSpectra:
+    """(S, T) of a new minibatch at every step, by their exact law.
+
+    Args:
+        objective: what is descended.
+        noised: the target at its noise levels.
+        modes: the lattice's *pairs*.
+        batch: B.
+        identity: of the run.
+        seeds: of the run.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        noised: NoisedTarget,
+        modes: Modes,
+        batch: int,
+        identity: str,
+        seeds: Sequence[int],
+    ) -> None:
+        self.objective = objective
+        self.modes = modes
+        self.batch = batch
+        self.spectra = noised.spectra_at(modes)
+        self.variances = noised.variances
+        self.streams = [[stream("minibatch", identity, seed, level) for level in noised.levels] for seed in seeds]
+        self.steps = int(np.clip(BLOCK // len(modes), 1, 256))
+        self._next = self.steps
+        self._spectrum: Array = np.empty((len(seeds), len(noised.levels), self.steps, len(modes)))
+        self._target: Any = np.empty_like(self._spectrum, dtype=complex) if objective.complex_target else None
+
+    def draw(self) -> tuple[Any, Any]:
+        """(S, T), shape (seeds, levels, modes); T is 1 where the objective has no random target."""
+        if self._next == self.steps:
+            self._fill()
+        here = self._next
+        self._next += 1
+        return self._spectrum[:, :, here], 1.0 if self._target is None else self._target[:, :, here]
+
+    def _fill(self) -> None:
+        """The next block of steps of every stream."""
+        for seed, of_seed in enumerate(self.streams):
+            for level, generator in enumerate(of_seed):
+                spectrum, target = self.objective.draw(
+                    generator, self.modes, self.spectra[level], float(self.variances[level]), self.batch, self.steps
+                )
+                self._spectrum[seed, level] = spectrum
+                if self._target is not None:
+                    self._target[seed, level] = target
+        self._next = 0
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop the other seeds."""
+        self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
+        self._spectrum = self._spectrum[seeds]
+        self._target = None if self._target is None else self._target[seeds]
+
+
+def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity: str, seeds: Sequence[int]) -> Array:
+    """α² Ŝ₀(k) + σ² of one data set a seed, Ŝ₀ the power spectrum of M exact fields, by its law.
+
+    Args:
+        noised: the target at its noise levels, all of which see the same data set.
+        modes: the lattice's *pairs*.
+        fields: M.
+        identity: of the run.
+        seeds: one data set each.
+
+    Returns:
+        Shape (seeds, levels, modes).
+    """
+    propagator = noised.target.propagator(modes.laplacian)
+    spectra = []
+    for seed in seeds:
+        ratios = draw_power_ratios(stream("data set", identity, seed), modes, fields, steps=1)[0]
+        spectra.append(noised.spectra(ratios * propagator))
+    return np.stack(spectra)
+
+
+class RawFields:
+    """Noised fields, their noise and random signs, at every step; for networks that are called on fields.
+
+    Args:
+        noised: the target at its noise levels.
+        batch: B.
+        data_set: M, fields drawn once per seed that minibatches are taken from, with replacement; None for fresh ones.
+        identity: of the run.
+        seeds: of the run.
+    """
+
+    def __init__(
+        self, noised: NoisedTarget, batch: int, data_set: int | None, identity: str, seeds: Sequence[int]
+    ) -> None:
+        self.noised = noised
+        self.batch = batch
+        self.streams = [[stream("fields", identity, seed, level) for level in noised.levels] for seed in seeds]
+        self.data = (
+            None
+            if data_set is None
+            else [noised.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
+        )
+
+    def draw(self) -> tuple[Array, Array, Array]:
+        """(x_t, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""
+        noised, noise, probe = [], [], []
+        for seed, of_seed in enumerate(self.streams):
+            for level, generator in enumerate(of_seed):
+                if self.data is None:
+                    clean = self.noised.target.sample(generator, self.batch)
+                else:
+                    clean = self.data[seed][generator.integers(len(self.data[seed]), size=self.batch)]
+                z = generator.standard_normal(clean.shape)
+                noised.append(self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * z)
+                noise.append(z)
+                probe.append(generator.choice([-1.0, 1.0], size=clean.shape))
+        shape = (len(self.streams), len(self.noised.levels), *noised[0].shape)
+        return np.reshape(noised, shape), np.reshape(noise, shape), np.reshape(probe, shape)
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop the other seeds."""
+        self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
+        if self.data is not None:
+            self.data = [fields for fields, kept in zip(self.data, seeds, strict=True) if kept]

@@ -1,0 +1,214 @@
+"""Score networks with filters as wide as the lattice: `exact`, `one_layer`, `two_layer`, `deep_linear`.
+
+    K(k) = Π_{i=1…p} w_i(k),
+
+with p trainable filters of N numbers each. Started balanced, w_1 = … = w_p = w, they stay so, and a step of gradient
+descent acts on every mode alone (docs/physics.md, section 5):
+
+    w ← w − η (w*)^{p−1} (S K − T).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.errors import InputError
+from csd.lattice import Array, ComplexArray, Lattice, Modes
+from csd.networks.linear import COMPOSED_RATE, START_KERNEL, Descent, LinearNetwork, transform
+
+
+class DeepLinear(LinearNetwork):
+    """p linear layers in a row, K = Π_i w_i.
+
+    Start K₀ = 0 for p = 1 and K₀ = 0.1 / C_max (filters w₀ δ_{r,0}) otherwise; learning rate 1 / C_max for p = 1, ¼ for
+    p = 2 and 1 / max_k(p K*^{2−2/p} C) beyond.
+
+    Args:
+        lattice: where the fields live.
+        depth: p ≥ 1.
+    """
+
+    def __init__(self, lattice: Lattice, depth: int) -> None:
+        super().__init__(lattice)
+        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+            raise InputError(f"depth is {depth!r}; it must be an integer of at least 1")
+        self.depth = depth
+
+    @property
+    def filter_shape(self) -> tuple[int, ...]:
+        """(p, *lattice.shape)."""
+        return (self.depth, *self.lattice.shape)
+
+    def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
+        """w_i(r) = K₀^{1/p} δ_{r,0}; no randomness."""
+        filters = np.zeros((self.depth, self.lattice.sites))
+        filters[:, 0] = self.start_filter(spectrum)
+        return filters.reshape(self.filter_shape)
+
+    def start_filter(self, spectrum: Array) -> float:
+        """w₀ = K₀^{1/p}, the same in every mode."""
+        return 0.0 if self.depth == 1 else float((START_KERNEL / spectrum.max()) ** (1.0 / self.depth))
+
+    def kernel(self, filters: Any) -> Any:
+        """K = Π_i ŵ_i in the *half* layout."""
+        transformed = transform(self.lattice, filters)
+        product = transformed[0]
+        for layer in range(1, self.depth):
+            product = product * transformed[layer]
+        return product
+
+    def learning_rate(self, spectrum: Array) -> float:
+        """1 / C_max, ¼, or 1 / max_k(p C^{2/p − 1})."""
+        return COMPOSED_RATE if self.depth == 2 else 0.5 * self.stable_rate(spectrum)
+
+    def stable_rate(self, spectrum: Array) -> float:
+        """2 / max_k(p K*^{2−2/p} C) = 2 / max_k(p C^{2/p − 1}): curvature at the fixed point."""
+        return float(2.0 / (self.depth * spectrum ** (2.0 / self.depth - 1.0)).max())
+
+    @classmethod
+    def descent(
+        cls,
+        networks: Sequence[LinearNetwork],
+        modes: Modes,
+        spectra: Array,
+        rates: Array,
+        starts: Sequence[Sequence[Array]],
+        *,
+        complex_kernel: bool,
+    ) -> Descent:
+        """Descent of every mode alone; the starts must be balanced."""
+        depth = networks[0].filter_shape[0]
+        lattice = networks[0].lattice
+        filters = np.stack(
+            [[lattice.gather(transform(lattice, start[0]), modes) for start in of_seed] for of_seed in starts]
+        )
+        return ModeDescent(depth, modes, spectra, rates, filters if complex_kernel else filters.real.copy())
+
+
+class OneLayer(DeepLinear):
+    """One filter as wide as the lattice, K = w."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        super().__init__(lattice, depth=1)
+
+
+class TwoLayer(DeepLinear):
+    """Two filters as wide as the lattice, K = w₁ w₂."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        super().__init__(lattice, depth=2)
+
+
+class ModeDescent:
+    """w ← w − η (w*)^{p−1} (S wᵖ − T), for all seeds, levels and modes at once.
+
+    Args:
+        depth: p.
+        modes: the momenta.
+        spectra: C, shape (levels, modes).
+        rates: η, shape (levels,).
+        filters: w, real or complex, shape (seeds, levels, modes); changed in place.
+    """
+
+    def __init__(
+        self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray
+    ) -> None:
+        self.depth = depth
+        self.filters = filters
+        self.rates = rates[:, None]
+        self.exact = 1.0 / spectra
+        self.weight = modes.multiplicity * spectra / (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Room for one step, so that the loop allocates nothing large."""
+        self._step = np.empty_like(self.filters)
+        self._squared = np.empty(self.filters.shape)
+
+    def advance(self, spectrum: Array, target: Any) -> None:
+        """One step on (S, T)."""
+        step = self._step
+        if self.depth == 1:
+            np.multiply(spectrum, self.filters, out=step)
+        else:
+            np.multiply(self._power(self.depth), spectrum, out=step)
+        step -= target
+        step *= self.rates
+        if self.depth > 1:
+            power = self._power(self.depth - 1)
+            step *= power.conj() if np.iscomplexobj(power) else power
+        self.filters -= step
+
+    def _power(self, exponent: int) -> Array | ComplexArray:
+        """wⁿ by repeated multiplication, which is faster than a general power and exact in the same way everywhere."""
+        power = self.filters
+        for _ in range(exponent - 1):
+            power = power * self.filters
+        return power
+
+    def error(self) -> Array:
+        """ε of each seed and level."""
+        deviation = self._step
+        np.subtract(self._power(self.depth), self.exact, out=deviation)
+        if np.iscomplexobj(deviation):
+            np.multiply(deviation.real, deviation.real, out=self._squared)
+            self._squared += deviation.imag**2
+        else:
+            np.multiply(deviation, deviation, out=self._squared)
+        self._squared *= self.weight
+        return self._squared.sum(axis=-1)
+
+    def kernel(self) -> Array | ComplexArray:
+        """K = wᵖ."""
+        return self._power(self.depth).copy()
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop the other seeds."""
+        self.filters = self.filters[seeds]
+        self._allocate()
+
+
+class Exact(LinearNetwork):
+    """The exact score, K = K* = 1 / C: nothing to train, for comparison."""
+
+    @property
+    def filter_shape(self) -> tuple[int, ...]:
+        """The kernel itself, as wide as the lattice."""
+        return self.lattice.shape
+
+    @property
+    def parameters(self) -> int:
+        """0: nothing is trained."""
+        return 0
+
+    def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
+        """K*(r), the transform of 1 / C."""
+        return self.lattice.inverse(self.lattice.spread(1.0 / spectrum, self.lattice.shells))
+
+    def kernel(self, filters: Any) -> Any:
+        """K in the *half* layout."""
+        return transform(self.lattice, filters)
+
+    def learning_rate(self, spectrum: Array) -> float:
+        """0: nothing is trained."""
+        return 0.0
+
+    def stable_rate(self, spectrum: Array) -> float:
+        """Infinite: nothing is trained."""
+        return float("inf")
+
+    @classmethod
+    def descent(
+        cls,
+        networks: Sequence[LinearNetwork],
+        modes: Modes,
+        spectra: Array,
+        rates: Array,
+        starts: Sequence[Sequence[Array]],
+        *,
+        complex_kernel: bool,
+    ) -> Descent:
+        """One layer that starts at K* and never moves."""
+        return ModeDescent(1, modes, spectra, np.zeros_like(rates), np.repeat(1.0 / spectra[None], len(starts), axis=0))

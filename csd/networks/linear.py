@@ -1,0 +1,164 @@
+"""Linear score networks: s(x) = −K∗x, with a kernel K composed of trainable filters.
+
+A `LinearNetwork` says what its filters are and how they make the kernel; it knows nothing of PyTorch. From it come both
+paths of training: `csd.networks.module.ConvolutionalScore` makes it a `torch.nn.Module` that is called on fields and
+trained by autograd, and its `Descent` is the same gradient descent written out for power spectra, which costs O(N) a
+step.
+"""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.errors import InputError
+from csd.lattice import Array, ComplexArray, Lattice, Modes
+
+START_KERNEL = 0.1
+"""c₀ of the start K₀ = c₀ / C_max of networks with two layers or more (docs/physics.md, section 5)."""
+
+COMPOSED_RATE = 0.25
+"""Learning rate η of two-layer networks; stable below 1 whatever the spectrum."""
+
+
+class Descent(Protocol):
+    """Gradient descent of one network for several seeds and noise levels at once; (seeds, levels, …) throughout."""
+
+    def advance(self, spectrum: Array, target: Any) -> None:
+        """One step on (S, T) of `csd.objectives`, of shape (seeds, levels, modes) or what broadcasts to it."""
+
+    def error(self) -> Array:
+        """Relative score error ε = Σ_k C |K − K*|² / Σ_k C K*², shape (seeds, levels)."""
+
+    def kernel(self) -> Array | ComplexArray:
+        """K(k) at the modes, shape (seeds, levels, modes)."""
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Go on with the chosen seeds only."""
+
+
+class LinearNetwork(ABC):
+    """A score network s = −K∗x at one noise level.
+
+    Args:
+        lattice: where the fields live.
+    """
+
+    uses: int = 1
+    """Layers that share a filter; the learning rate of a tied filter is per use, so autograd steps are divided by it."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        self.lattice = lattice
+
+    @property
+    @abstractmethod
+    def filter_shape(self) -> tuple[int, ...]:
+        """Shape of the trainable filters in real space."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable numbers."""
+        return int(np.prod(self.filter_shape))
+
+    @abstractmethod
+    def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
+        """Filters to start from, shape `filter_shape`, for a spectrum C on *shells*."""
+
+    @abstractmethod
+    def kernel(self, filters: Any) -> Any:
+        """K(k) in the *half* layout, from filters that are a NumPy array or a PyTorch tensor."""
+
+    @abstractmethod
+    def learning_rate(self, spectrum: Array) -> float:
+        """Default η for a spectrum C on *shells*."""
+
+    @abstractmethod
+    def stable_rate(self, spectrum: Array) -> float:
+        """Largest η at which descent of the population loss is stable, for a spectrum C on *shells*."""
+
+    def floor(self, spectrum: Array) -> float:
+        """Lowest relative score error that the network can reach; 0 if it can be exact."""
+        return 0.0
+
+    @classmethod
+    @abstractmethod
+    def descent(
+        cls,
+        networks: Sequence["LinearNetwork"],
+        modes: Modes,
+        spectra: Array,
+        rates: Array,
+        starts: Sequence[Sequence[Array]],
+        *,
+        complex_kernel: bool,
+    ) -> Descent:
+        """Descent of this family.
+
+        Args:
+            networks: one a noise level.
+            modes: the momenta that the spectra are given at.
+            spectra: C of the target, shape (levels, modes).
+            rates: η, shape (levels,).
+            starts: filters, for each seed and level.
+            complex_kernel: whether the objective's target T is complex.
+        """
+
+
+def namespace(array: Any) -> ModuleType:
+    """The module, numpy or torch, whose functions work on this array."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and isinstance(array, torch.Tensor) else np
+
+
+def place_filters(lattice: Lattice, filters: Any, offsets: NDArray[np.intp]) -> Any:
+    """Filters given on a box of offsets, laid out on the lattice.
+
+    Args:
+        lattice: the lattice.
+        filters: NumPy array or PyTorch tensor, shape (…, sites of the box).
+        offsets: r of each site of the box, shape (sites of the box, d).
+
+    Returns:
+        Same kind of array, shape (…, *lattice.shape), zero outside the box.
+    """
+    xp = namespace(filters)
+    flat = np.ravel_multi_index(tuple((offsets % lattice.size).T), lattice.shape)
+    if xp is np:
+        placed = np.zeros((*filters.shape[:-1], lattice.sites))
+        placed[..., flat] = filters
+    else:
+        placed = filters.new_zeros((*filters.shape[:-1], lattice.sites))
+        placed = placed.index_copy(-1, xp.as_tensor(flat, device=filters.device), filters)
+    return placed.reshape(*filters.shape[:-1], *lattice.shape)
+
+
+def transform(lattice: Lattice, fields: Any) -> Any:
+    """Transform of real NumPy or PyTorch arrays, shape (…, *lattice.shape), in the *half* layout."""
+    return namespace(fields).fft.rfftn(fields, None, lattice.axes)
+
+
+def check_rate(rate: float) -> float:
+    """The learning rate, if it is a finite number above 0; InputError otherwise."""
+    if not (np.isfinite(rate) and rate > 0.0):
+        raise InputError(f"learning rate is {rate!r}; it must be a finite number above 0")
+    return rate
+
+
+def relative_error(kernel: Any, spectrum: Array, weight: Array) -> Array:
+    """ε = Σ_k C |K − K*|² / Σ_k C K*², K* = 1/C (docs/physics.md, section 4).
+
+    Args:
+        kernel: K(k), shape (…, modes).
+        spectrum: C(k), shape broadcast with the kernel's.
+        weight: multiplicity of the modes, shape (modes,).
+
+    Returns:
+        Shape (…).
+    """
+    deviation = kernel - 1.0 / spectrum
+    squared = deviation.real**2 + deviation.imag**2 if np.iscomplexobj(deviation) else deviation**2
+    return (squared * (weight * spectrum)).sum(axis=-1) / (weight / spectrum).sum(axis=-1)

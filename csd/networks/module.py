@@ -1,0 +1,103 @@
+"""Score networks as `torch.nn.Module`s: called on fields, trained by autograd.
+
+Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. A network from outside is a subclass of
+`LinearScore` (give it a `kernel`) or of `ScoreNetwork` (give it a `forward`), named in the study by its dotted path; it
+is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
+"""
+
+import numpy as np
+import torch
+
+from csd.lattice import Array, Lattice
+from csd.networks.linear import LinearNetwork
+
+
+class ScoreNetwork(torch.nn.Module):
+    """A score s_θ(x) at one noise level.
+
+    Args:
+        lattice: where the fields live.
+    """
+
+    uses: int = 1
+    """Layers that share each parameter; steps are divided by it, so that learning rates are per use."""
+
+    def __init__(self, lattice: Lattice) -> None:
+        super().__init__()
+        self.lattice = lattice
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        """s(x) for fields of shape (batch, *lattice.shape); same shape."""
+        raise TypeError(f"{type(self).__name__} defines no forward(fields)")
+
+    def kernel(self) -> torch.Tensor | None:
+        """K(k) in the *half* layout where s(x) = −K∗x; None for a network that is not linear."""
+        return None
+
+    def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
+        """Σ_batch ∇·s, estimated as vᵀ(∂s/∂x)v with random signs v = probe (Hutchinson): right in expectation."""
+        fields = fields.detach().requires_grad_()
+        (product,) = torch.autograd.grad((self(fields) * probe).sum(), fields, create_graph=True)
+        return (product * probe).sum()
+
+    def learning_rate(self, spectrum: Array) -> float:
+        """Default η for a spectrum in the *half* layout; the cautious 1 / C_max unless overridden."""
+        return float(1.0 / spectrum.max())
+
+
+class LinearScore(ScoreNetwork):
+    """s(x) = −K∗x for a kernel that a subclass defines; its divergence is exact."""
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        """−K∗x, by FFT."""
+        lattice = self.lattice
+        transformed = torch.fft.rfftn(fields, dim=lattice.axes)
+        return torch.fft.irfftn(-self._kernel() * transformed, s=lattice.shape, dim=lattice.axes)
+
+    def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
+        """∇·s = −N K(r = 0) = −Σ_k K for each field; exact."""
+        kernel = self._kernel()
+        weight = torch.as_tensor(self.lattice.half_multiplicity, device=kernel.device)
+        return -len(fields) * (weight * kernel.real).sum()
+
+    def _kernel(self) -> torch.Tensor:
+        """The kernel, which a linear network must define."""
+        kernel = self.kernel()
+        if kernel is None:
+            raise TypeError(f"{type(self).__name__} is a LinearScore, but defines no kernel()")
+        return kernel
+
+
+class ConvolutionalScore(LinearScore):
+    """A family of `csd.networks.linear` as a module; its one parameter is `filters`, in real space.
+
+    Args:
+        network: the family.
+        filters: where to start, shape `network.filter_shape`.
+    """
+
+    def __init__(self, network: LinearNetwork, filters: Array) -> None:
+        super().__init__(network.lattice)
+        self.network = network
+        self.uses = network.uses
+        self.filters = torch.nn.Parameter(torch.from_numpy(np.array(filters, dtype=np.float64)))
+
+    def kernel(self) -> torch.Tensor:
+        """K(k) in the *half* layout."""
+        kernel: torch.Tensor = self.network.kernel(self.filters)
+        return kernel
+
+
+def spectral_loss(
+    kernel: torch.Tensor, spectrum: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """ℒ = (1/N) Σ_k [½ S |K|² − Re(K T*)].
+
+    Args:
+        kernel: K, *half* layout.
+        spectrum: S, same shape.
+        target: T, same shape.
+        weight: multiplicity / N, same shape.
+    """
+    squared = kernel.real**2 + kernel.imag**2 if kernel.is_complex() else kernel**2
+    return (weight * (0.5 * spectrum * squared - (kernel * target.conj()).real)).sum()

@@ -1,0 +1,122 @@
+"""Noising schedules: x_t = α(t) x₀ + σ(t) z (docs/physics.md, section 3).
+
+    VP (Ornstein–Uhlenbeck): α = exp(−t), σ² = 1 − exp(−2t).      VE: α = 1, σ² = t.
+
+The spectrum of the noised field is C_t(k) = α² G(k) + σ², its exact score −K* x̂ with K* = 1 / C_t.
+"""
+
+from collections.abc import Sequence
+from math import exp, expm1, isfinite, sqrt
+from typing import Protocol
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.field import Target
+from csd.lattice import Array, Lattice, Modes
+
+
+class Schedule(Protocol):
+    """How much signal and noise a field holds at noise level t > 0."""
+
+    def signal(self, level: float) -> float:
+        """α(t)."""
+
+    def variance(self, level: float) -> float:
+        """σ²(t)."""
+
+
+class VariancePreserving:
+    """Ornstein–Uhlenbeck noising: α = exp(−t), σ² = 1 − exp(−2t)."""
+
+    def signal(self, level: float) -> float:
+        """α(t) = exp(−t)."""
+        return exp(-level)
+
+    def variance(self, level: float) -> float:
+        """σ²(t) = 1 − exp(−2t)."""
+        return -expm1(-2.0 * level)
+
+
+class VarianceExploding:
+    """Brownian noising: α = 1, σ² = t."""
+
+    def signal(self, level: float) -> float:
+        """α(t) = 1."""
+        return 1.0
+
+    def variance(self, level: float) -> float:
+        """σ²(t) = t."""
+        return level
+
+
+SCHEDULES: dict[str, str] = {
+    "vp": "csd.noise:VariancePreserving",
+    "ve": "csd.noise:VarianceExploding",
+}
+
+
+def check_level(level: float) -> float:
+    """The noise level, if it is a finite number above 0; InputError otherwise."""
+    if not (isfinite(level) and level > 0.0):
+        raise InputError(f"noise level is {level!r}; it must be a finite number above 0")
+    return level
+
+
+def noised_spectrum(schedule: Schedule, level: float, propagator: Array) -> Array:
+    """C_t(k) = α² G(k) + σ², same shape as `propagator`."""
+    return schedule.signal(level) ** 2 * propagator + schedule.variance(level)
+
+
+def score_length(schedule: Schedule, level: float, mass: float) -> float:
+    """ξ_t = (m² + α²/σ²)^(−1/2): decay length of the exact score's kernel, in lattice spacings."""
+    return 1.0 / sqrt(mass**2 + schedule.signal(level) ** 2 / schedule.variance(level))
+
+
+class NoisedTarget:
+    """A target at several noise levels: what one training run learns the scores of.
+
+    Args:
+        target: the field.
+        schedule: α(t) and σ²(t).
+        levels: noise levels t > 0.
+
+    Raises:
+        InputError: if there is no level, one is given twice, or one is not a finite number above 0.
+    """
+
+    def __init__(self, target: Target, schedule: Schedule, levels: Sequence[float]) -> None:
+        self.target = target
+        self.schedule = schedule
+        self.levels = tuple(check_level(level) for level in levels)
+        if not self.levels:
+            raise InputError("no noise level is given; at least one is needed")
+        if len(set(self.levels)) < len(self.levels):
+            raise InputError(f"a noise level is given twice in {list(self.levels)}; each must be given once")
+
+    @property
+    def lattice(self) -> Lattice:
+        """Where the target lives."""
+        return self.target.lattice
+
+    @property
+    def variances(self) -> Array:
+        """σ²(t) of each level, shape (levels,)."""
+        return np.array([self.schedule.variance(level) for level in self.levels])
+
+    @property
+    def signals(self) -> Array:
+        """α(t) of each level, shape (levels,)."""
+        return np.array([self.schedule.signal(level) for level in self.levels])
+
+    def spectra(self, propagator: Array) -> Array:
+        """C_t(k) at each level, shape (levels, *propagator.shape), for a propagator that may be an empirical one."""
+        return np.stack([noised_spectrum(self.schedule, level, propagator) for level in self.levels])
+
+    def spectra_at(self, modes: Modes) -> Array:
+        """C_t(k) of the target at each level and mode, shape (levels, modes)."""
+        return self.spectra(self.target.propagator(modes.laplacian))
+
+    def score_lengths(self) -> Array:
+        """ξ_t of each level, shape (levels,), lattice spacings."""
+        return np.array([score_length(self.schedule, level, self.target.mass) for level in self.levels])

@@ -1,0 +1,175 @@
+"""Objectives: what a training step descends (docs/physics.md, section 4).
+
+For a linear, translation-invariant score s(x) = −K∗x every objective is, per noise level and site,
+
+    ℒ(K) = (1/N) Σ_k [ ½ S |K|² − Re(K T*) ],     ∂ℒ/∂K* ∝ S K − T,
+
+with the spectrum S and the target T of one step:
+
+    population   S = C,   T = 1                        (no randomness)
+    implicit     S = Ŝ,   T = 1                        (Hyvärinen; the divergence term is exact)
+    denoising    S = Ŝ,   T = Σ_b x̂_b* ẑ_b / (B N σ)    (Vincent; ½ E |s(x_t) + z/σ|²)
+
+where Ŝ is the minibatch's power spectrum. For B fresh fields the joint law of (Ŝ, T) is known: with a unit Gaussian
+amplitude a_b of x and an independent one of the rest of z, in each mode,
+
+    Ŝ = C g,   T = g − sqrt(g (C − σ²) / (σ² B)) ζ,
+
+g ~ Gamma(B)/B and ζ a unit complex normal for k ≠ −k, g ~ Gamma(B/2)/(B/2) and ζ a unit real normal for k = −k (the
+Bartlett decomposition of the 2×2 Wishart matrix of x and z). So a step costs O(N) whatever the batch.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.lattice import Array, ComplexArray, Modes
+
+if TYPE_CHECKING:
+    import torch
+
+    from csd.networks.module import ScoreNetwork
+
+
+class Objective(Protocol):
+    """What a step descends, drawn by the law of power spectra or computed from raw fields."""
+
+    stochastic: bool
+    """Whether a step needs a minibatch."""
+
+    complex_target: bool
+    """Whether T, and with it the kernel, is complex."""
+
+    def draw(
+        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
+    ) -> tuple[Array, "Array | ComplexArray | float"]:
+        """(S, T) of fresh minibatches for a number of steps, each of shape (steps, modes)."""
+
+    def loss(
+        self,
+        network: "ScoreNetwork",
+        noised: "torch.Tensor",
+        noise: "torch.Tensor",
+        probe: "torch.Tensor",
+        variance: float,
+    ) -> "torch.Tensor":
+        """ℒ of a network on raw fields, a mean over batch and sites.
+
+        Args:
+            network: the score network.
+            noised: x_t, shape (batch, *lattice).
+            noise: z of x_t = α x₀ + σ z, same shape.
+            probe: independent random signs, same shape, for divergences that are estimated.
+            variance: σ².
+        """
+
+
+class Population:
+    """ℒ = (1/N) Σ_k [½ C |K|² − Re K]: the expectation of the other two, up to constants."""
+
+    stochastic = False
+    complex_target = False
+
+    def draw(
+        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
+    ) -> tuple[Array, float]:
+        """S = C, T = 1, without randomness."""
+        return np.broadcast_to(spectrum, (steps, len(modes))), 1.0
+
+    def loss(
+        self,
+        network: "ScoreNetwork",
+        noised: "torch.Tensor",
+        noise: "torch.Tensor",
+        probe: "torch.Tensor",
+        variance: float,
+    ) -> "torch.Tensor":
+        """Refused: an expectation has no value on a minibatch."""
+        raise InputError("the population loss is an expectation; on raw fields, loss must be implicit or denoising")
+
+
+class Implicit:
+    """ℒ = (1/N) [½ |s(x_t)|² + ∇·s(x_t)] (Hyvärinen)."""
+
+    stochastic = True
+    complex_target = False
+
+    def draw(
+        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
+    ) -> tuple[Array, float]:
+        """S = C Gamma(B)/B (k ≠ −k) or C Gamma(B/2)/(B/2) (k = −k), T = 1."""
+        spectra = draw_power_ratios(generator, modes, batch, steps)
+        spectra *= spectrum
+        return spectra, 1.0
+
+    def loss(
+        self,
+        network: "ScoreNetwork",
+        noised: "torch.Tensor",
+        noise: "torch.Tensor",
+        probe: "torch.Tensor",
+        variance: float,
+    ) -> "torch.Tensor":
+        """½ |s|² + ∇·s, per site; a nonlinear network estimates the divergence with the probe (Hutchinson)."""
+        score = network(noised)
+        return (0.5 * score.square().sum() + network.divergence(noised, probe)) / noised.numel()
+
+
+class Denoising:
+    """ℒ = (1/N) ½ |s(x_t) + z/σ|² (Vincent), what practitioners use."""
+
+    stochastic = True
+    complex_target = True
+
+    def draw(
+        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
+    ) -> tuple[Array, ComplexArray]:
+        """S = C g, T = g − sqrt(g (C − σ²) / (σ² B)) ζ."""
+        ratio = draw_power_ratios(generator, modes, batch, steps)
+        count = len(modes) - modes.self_conjugate
+        normal = np.zeros((steps, len(modes)), dtype=complex)
+        pair = generator.standard_normal((steps, count, 2)) * np.sqrt(0.5)
+        normal[:, :count] = pair.view(complex)[..., 0]
+        normal[:, count:] = generator.standard_normal((steps, modes.self_conjugate))
+        normal *= np.sqrt(ratio * ((spectrum - variance) / (variance * batch)))
+        return ratio * spectrum, ratio - normal
+
+    def loss(
+        self,
+        network: "ScoreNetwork",
+        noised: "torch.Tensor",
+        noise: "torch.Tensor",
+        probe: "torch.Tensor",
+        variance: float,
+    ) -> "torch.Tensor":
+        """½ |s + z/σ|², per site."""
+        return 0.5 * (network(noised) + noise / variance**0.5).square().mean()
+
+
+OBJECTIVES: dict[str, str] = {
+    "population": "csd.objectives:Population",
+    "implicit": "csd.objectives:Implicit",
+    "denoising": "csd.objectives:Denoising",
+}
+
+
+def draw_power_ratios(generator: np.random.Generator, modes: Modes, batch: int, steps: int) -> Array:
+    """Ŝ/⟨S⟩ of B independent fields: Gamma(B)/B for k ≠ −k, Gamma(B/2)/(B/2) for k = −k.
+
+    Args:
+        generator: where the numbers come from.
+        modes: the lattice's *pairs*.
+        batch: B ≥ 1.
+        steps: independent minibatches.
+
+    Returns:
+        Shape (steps, modes).
+    """
+    count = len(modes) - modes.self_conjugate
+    ratios = np.empty((steps, len(modes)))
+    ratios[:, :count] = generator.standard_gamma(batch, (steps, count))
+    ratios[:, :count] /= batch
+    ratios[:, count:] = generator.standard_gamma(0.5 * batch, (steps, modes.self_conjugate))
+    ratios[:, count:] /= 0.5 * batch
+    return ratios
