@@ -97,6 +97,9 @@ class GaussianField:
         return self.lattice.inverse(amplitude * self.lattice.transform(white))
 
 
+TARGETS: dict[str, str] = {"gaussian": "csd.field:GaussianField"}
+
+
 def tadpole(modes: Modes, mass_squared: float) -> float:
     """I(m²) = (1/N) Σ_k 1 / (k̂² + m²)."""
     total = modes.multiplicity.sum()

@@ -235,3 +235,24 @@ def require_memory(floats: float, what: str) -> None:
             f"{what} needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are available;"
             " take a smaller size, batch or number of noise levels"
         )
+
+
+def axis_profile(lattice: Lattice, modes: Modes, values: Array) -> Array:
+    """f(r) = (1/N) Σ_k f(k) (1/d) Σ_μ cos(k_μ r): a function of displacement along the axes, averaged over them.
+
+    Args:
+        lattice: the lattice.
+        modes: where the values are given.
+        values: f(k), real and even, shape (…, modes).
+
+    Returns:
+        f at r = 0 … L // 2, shape (…, L // 2 + 1).
+    """
+    distances = np.arange(lattice.size // 2 + 1)
+    cosine = np.cos(2.0 * np.pi * np.outer(np.arange(lattice.size), distances) / lattice.size)
+    rows = (values * modes.multiplicity).reshape(-1, len(modes))
+    by_number = np.zeros((len(rows), lattice.size))
+    for axis in range(lattice.dimension):
+        by_number += [np.bincount(modes.numbers[:, axis], weights=row, minlength=lattice.size) for row in rows]
+    profile = by_number @ cosine / (lattice.sites * lattice.dimension)
+    return profile.reshape(*values.shape[:-1], len(distances))

@@ -213,9 +213,7 @@ def _families(noised: NoisedTarget, architecture: Architecture) -> tuple[list[Li
     return networks, list(noised.spectra_at(noised.lattice.shells))
 
 
-def _prepare_family(
-    noised: NoisedTarget, architecture: Architecture, settings: Settings, objective: Objective
-) -> Run:
+def _prepare_family(noised: NoisedTarget, architecture: Architecture, settings: Settings, objective: Objective) -> Run:
     """Descent on power spectra, written out."""
     lattice = noised.lattice
     networks, spectra = _families(noised, architecture)
@@ -257,9 +255,7 @@ def _spectral_source(
     return Expectation(noised.spectra_at(modes))
 
 
-def _prepare_modules(
-    noised: NoisedTarget, architecture: Architecture, settings: Settings, objective: Objective
-) -> Run:
+def _prepare_modules(noised: NoisedTarget, architecture: Architecture, settings: Settings, objective: Objective) -> Run:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
     from csd.networks.autograd import AutogradDescent, choose_device
     from csd.networks.module import ConvolutionalScore
@@ -402,7 +398,11 @@ def _diverged(
         return TrainingDiverged(f"{where}; it must be below {stable:.4g}")
     advice = f"take a learning rate of at most {rate / 4:.3g}"
     if settings.loss != "population":
-        noise = f"the exact loss is stable below {stable:.4g}, so the minibatch's noise did it; " if stable == stable else ""
+        noise = (
+            f"the exact loss is stable below {stable:.4g}, so the minibatch's noise did it; "
+            if stable == stable
+            else ""
+        )
         return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}")
     return TrainingDiverged(f"{where}; {advice}")
 

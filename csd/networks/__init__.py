@@ -116,7 +116,9 @@ class Architecture:
             raise InputError(f"architecture {self.name!r} is no csd.networks.linear.LinearNetwork")
         return network
 
-    def module(self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator) -> "ScoreNetwork":
+    def module(
+        self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
+    ) -> "ScoreNetwork":
         """The network as a `torch.nn.Module`, at its start.
 
         Args:
@@ -133,7 +135,9 @@ class Architecture:
             return ConvolutionalScore(network, network.start(spectrum, generator))
         module = made(lattice, lattice.spread(spectrum, lattice.shells), generator)
         if not isinstance(module, ScoreNetwork):
-            raise InputError(f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork")
+            raise InputError(
+                f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"
+            )
         return module
 
     @property

@@ -112,9 +112,7 @@ class ModeDescent:
         filters: w, real or complex, shape (seeds, levels, modes); changed in place.
     """
 
-    def __init__(
-        self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray
-    ) -> None:
+    def __init__(self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray) -> None:
         self.depth = depth
         self.filters = filters
         self.rates = rates[:, None]

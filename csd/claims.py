@@ -1,0 +1,278 @@
+"""Claims: what a study says about each, judged from its fits and never from what was expected.
+
+A claim is a list of tests. A test picks groups of runs and a measure, and gives the range that its value must lie in:
+
+    exponent          z of the power law fitted to τ(L)
+    evidence          ΔAICc in favour of the log law
+    time_ratio        τ over that of a reference architecture, at the largest size that both have
+    parameter_ratio   parameters over those of a reference architecture, likewise
+    agreement         largest |τ / τ_predicted − 1| over sizes
+
+A claim *holds* if every value of every test lies in its range, *fails* if one lies outside, and is *not tested* if a
+test has no data, or only values whose error is wider than the range.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from csd.config import load
+from csd.errors import InputError
+
+HOLDS, FAILS, NOT_TESTED = "holds", "fails", "not tested"
+
+
+class Criterion(BaseModel):
+    """One number, or one a group, that must lie in a range."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    measure: Literal["exponent", "evidence", "time_ratio", "parameter_ratio", "agreement"]
+    architecture: str
+    reference: str | None = None
+    dimensions: list[int]
+    noise_levels: list[float]
+    mass: str = "mL1"
+    data: str | None = None
+    accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)]
+
+
+class Claim(BaseModel):
+    """A statement and the tests that it stands or falls with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    statement: str
+    tests: Annotated[list[Criterion], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One value of one test."""
+
+    test: Criterion
+    dimension: int
+    noise_level: float
+    data: str
+    measured: float
+    error: float
+
+    @property
+    def verdict(self) -> str:
+        """Of this value alone."""
+        low, high = (
+            bound if bound is not None else s * np.inf for bound, s in zip(self.test.accepted, (-1, 1), strict=True)
+        )
+        if not low <= self.measured <= high:
+            return FAILS
+        return HOLDS if not self.error > 0.5 * (high - low) else NOT_TESTED
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, the values of its tests, and what they amount to."""
+
+    claim: Claim
+    outcomes: tuple[tuple[Outcome, ...], ...]
+
+    @property
+    def verdict(self) -> str:
+        """'holds', 'fails' or 'not tested'."""
+        each = [[outcome.verdict for outcome in of_test] for of_test in self.outcomes]
+        if any(verdict == FAILS for of_test in each for verdict in of_test):
+            return FAILS
+        if any(HOLDS not in of_test for of_test in each):
+            return NOT_TESTED
+        return HOLDS
+
+
+def load_claims(path: Path) -> list[Claim]:
+    """The claims of a YAML file.
+
+    Raises:
+        InputError: if it cannot be read or is malformed.
+    """
+    content = load(path)
+    try:
+        claims = [Claim.model_validate(item) for item in content["claims"]]
+    except KeyError as error:
+        raise InputError(f"{path}: the key 'claims' is missing") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: claims.{key} is {first['input']!r}: {first['msg']}") from error
+    return claims
+
+
+def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
+    """Verdicts of all claims.
+
+    Args:
+        claims: what is claimed.
+        scaling: of `csd.summary.scaling_table`.
+        summary: of `csd.summary.aggregate`.
+    """
+    return [Verdict(claim, tuple(tuple(_outcomes(test, scaling, summary)) for test in claim.tests)) for claim in claims]
+
+
+def _outcomes(test: Criterion, scaling: pd.DataFrame, summary: xr.Dataset) -> list[Outcome]:
+    """The values of a test, one for each dimension, noise level and kind of data that the study has."""
+    if test.measure in ("exponent", "evidence"):
+        return _from_fits(test, scaling)
+    return _from_times(test, summary)
+
+
+def _from_fits(test: Criterion, scaling: pd.DataFrame) -> list[Outcome]:
+    """Exponents, or evidence for the log law, of measured training times."""
+    if "exponent" not in scaling:
+        return []
+    chosen = scaling[
+        (scaling["law"] == "power")
+        & (scaling["quantity"] == "training_time")
+        & (scaling["architecture"] == test.architecture)
+        & (scaling["mass"] == test.mass)
+        & scaling["dimension"].isin(test.dimensions)
+        & scaling["noise_level"].isin(test.noise_levels)
+    ]
+    if test.data is not None:
+        chosen = chosen[chosen["data"] == test.data]
+    return [
+        Outcome(
+            test,
+            int(row["dimension"]),
+            float(row["noise_level"]),
+            str(row["data"]),
+            float(row[test.measure]),
+            float(row["error"]) if test.measure == "exponent" else 0.0,
+        )
+        for _, row in chosen.iterrows()
+    ]
+
+
+def _from_times(test: Criterion, summary: xr.Dataset) -> list[Outcome]:
+    """Ratios of training times or parameters, and agreement with the prediction."""
+    outcomes = []
+    own = _runs(summary, test, test.architecture)
+    for (dimension, data), rows in own.groupby(["dimension", "data"], sort=False):
+        for level in test.noise_levels:
+            if level not in summary["noise_level"].values:
+                continue
+            value = _value(test, summary.sel(noise_level=level), rows, _runs(summary, test, test.reference), data)
+            if value is not None:
+                outcomes.append(Outcome(test, int(dimension), level, str(data), *value))
+    return outcomes
+
+
+def _runs(summary: xr.Dataset, test: Criterion, architecture: str | None) -> pd.DataFrame:
+    """The runs of an architecture that a test is about."""
+    table = summary[["architecture", "dimension", "size", "mass_label", "data"]].to_dataframe()
+    chosen = table[
+        (table["architecture"] == architecture)
+        & (table["mass_label"] == test.mass)
+        & table["dimension"].isin(test.dimensions)
+    ]
+    return chosen if test.data is None else chosen[chosen["data"] == test.data]
+
+
+def _value(
+    test: Criterion, summary: xr.Dataset, rows: pd.DataFrame, reference: pd.DataFrame, data: str
+) -> tuple[float, float] | None:
+    """(value, error) of a measure at one noise level; None without data."""
+    if test.measure == "agreement":
+        chosen = summary.isel(run=rows.index.to_numpy())
+        ratio = chosen["training_time"].mean("seed") / chosen["predicted_training_time"].mean("seed") - 1.0
+        values = np.abs(ratio.values[np.isfinite(ratio.values)])
+        return (float(values.max()), 0.0) if values.size else None
+    reference = reference[(reference["dimension"] == rows["dimension"].iloc[0]) & (reference["data"] == data)]
+    shared = set(rows["size"]) & set(reference["size"])
+    if not shared:
+        return None
+    largest = max(shared)
+    pair = [summary.isel(run=int(table.index[table["size"] == largest][0])) for table in (rows, reference)]
+    if test.measure == "parameter_ratio":
+        return float(pair[0]["level_parameters"] / pair[1]["level_parameters"]), 0.0
+    times = [of["training_time"].values[np.isfinite(of["training_time"].values)] for of in pair]
+    if not all(sample.size for sample in times):
+        return None
+    ratio = float(times[0].mean() / times[1].mean())
+    relative = sum((sample.std(ddof=1) / sample.mean()) ** 2 / sample.size for sample in times if sample.size > 1)
+    return ratio, ratio * float(np.sqrt(relative))
+
+
+def _bounds(test: Criterion) -> str:
+    """The accepted range in words."""
+    low, high = test.accepted
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _finite(value: float) -> float | None:
+    """A number that JSON can hold."""
+    return float(value) if np.isfinite(value) else None
+
+
+def as_json(verdicts: list[Verdict]) -> str:
+    """Verdicts as JSON: for each claim id, statement, verdict, and for each test measured, error, accepted range."""
+    content = []
+    for verdict in verdicts:
+        tests = []
+        for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
+            about: dict[str, Any] = {
+                "measure": test.measure,
+                "architecture": test.architecture,
+                "reference": test.reference,
+                "accepted": test.accepted,
+            }
+            tests += [
+                about
+                | {
+                    "dimension": outcome.dimension,
+                    "noise_level": outcome.noise_level,
+                    "data": outcome.data,
+                    "measured": _finite(outcome.measured),
+                    "error": _finite(outcome.error),
+                    "verdict": outcome.verdict,
+                }
+                for outcome in outcomes
+            ] or [about | {"measured": None, "error": None, "verdict": NOT_TESTED}]
+        worst = next((t for state in (FAILS, NOT_TESTED, HOLDS) for t in tests if t["verdict"] == state), tests[0])
+        content.append(
+            {
+                "id": verdict.claim.id,
+                "statement": verdict.claim.statement,
+                "measured": worst["measured"],
+                "error": worst["error"],
+                "accepted": worst["accepted"],
+                "verdict": verdict.verdict,
+                "tests": tests,
+            }
+        )
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_markdown(verdicts: list[Verdict]) -> str:
+    """Verdicts as a Markdown table, a row a test and dimension."""
+    lines = [
+        "| claim | test | d | t | data | measured | accepted | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for verdict in verdicts:
+        lines.append(f"| **{verdict.claim.id}** | {verdict.claim.statement} | | | | | | **{verdict.verdict}** |")
+        for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
+            name = f"{test.measure} of {test.architecture}" + (f" over {test.reference}" if test.reference else "")
+            if not outcomes:
+                lines.append(f"| | {name} | | | | | {_bounds(test)} | {NOT_TESTED} |")
+            for o in outcomes:
+                value = f"{o.measured:.4g}" + (f" ± {o.error:.2g}" if o.error else "")
+                lines.append(
+                    f"| | {name} | {o.dimension} | {o.noise_level:g} | {o.data} | {value} | {_bounds(test)} | {o.verdict} |"
+                )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,447 @@
+"""The command `csd`: arguments in, one call, file out.
+
+Every mistake ends as one sentence on standard error and exit status 2; training that diverges with status 3.
+"""
+
+import os
+import sys
+import time
+
+# Set before NumPy loads: training is memory bound and jobs share the machine, so a BLAS pool only gets in the way.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import re  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
+
+from csd.errors import InputError, TrainingDiverged, nearest  # noqa: E402
+
+if TYPE_CHECKING:
+    from csd.networks import Architecture
+    from csd.noise import NoisedTarget
+    from csd.training import Settings
+
+BAD_INPUT = 2
+DIVERGED = 3
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence, with the nearest valid name for a typo."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
+        # argparse takes -1 for a number, but -1e-3 for a flag.
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with status 2."""
+        typo = [word for word in sys.argv[1:] if word.startswith("--") and word.split("=")[0] not in self.flags()]
+        if "are required" in message and typo:
+            message = f"unrecognized arguments: {typo[0]}"
+        if message.startswith("unrecognized arguments: "):
+            word = message.removeprefix("unrecognized arguments: ").split()[0]
+            message = f"unknown argument {word!r}{nearest(word, self.flags())}"
+        elif "invalid choice: " in message:
+            word = message.split("invalid choice: ")[1].split("'")[1]
+            message = f"unknown command {word!r}{nearest(word, COMMANDS)} (known: {', '.join(COMMANDS)})"
+        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+
+    def flags(self) -> list[str]:
+        """All long flags."""
+        return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Unknown arguments are reported by the command that they were given to, which knows its own flags."""
+        parsed, extra = super().parse_known_args(args, namespace)
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(extra)}")
+        return parsed, extra
+
+
+def _range(text: str) -> int | str:
+    """A range: an integer, or a factor of the score length such as '3xi'."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _add_target(parser: Parser) -> None:
+    """Flags that say what is learned."""
+    group = parser.add_argument_group("target")
+    group.add_argument("--dimension", type=int, required=True, metavar="D", help="lattice dimension: 1, 2 or 3")
+    group.add_argument("--size", type=int, required=True, metavar="L", help="lattice size, at least 2")
+    mass = group.add_argument_group("mass, in one of three ways (default: --mass-times-length 1)")
+    mass.add_argument("--mass", type=float, metavar="M", help="the mass itself, inverse lattice spacings")
+    mass.add_argument("--mass-times-length", type=float, metavar="C", help="C of the critical line m = C / L")
+    mass.add_argument("--r0", type=float, help="bare mass squared of the O(n) model, with --u")
+    mass.add_argument("--u", type=float, help="quartic coupling of the O(n) model, with --r0")
+    group.add_argument("--target", default="gaussian", metavar="NAME", help="gaussian, or package.module:Class")
+
+
+def _add_training(parser: Parser) -> None:
+    """Flags that say how it is learned."""
+    parser.add_argument("--architecture", required=True, metavar="NAME", help="a network, or package.module:Class")
+    parser.add_argument("--depth", type=int, metavar="P", help="layers, for deep_linear")
+    parser.add_argument("--range", type=_range, metavar="R", help="range of the composed kernel, or e.g. 3xi")
+    parser.add_argument("--channels", type=int, metavar="C", help="tied channels, for local_two_layer")
+    parser.add_argument("--schedule", default="vp", metavar="NAME", help="vp, ve, or package.module:Class")
+    parser.add_argument(
+        "--noise-level", type=float, nargs="+", action="extend", required=True, metavar="T", help="noise levels t"
+    )
+    parser.add_argument("--loss", default="implicit", metavar="NAME", help="population, implicit or denoising")
+    parser.add_argument("--batch", type=int, default=64, metavar="B", help="fields in a minibatch (64)")
+    parser.add_argument("--data-set", type=int, metavar="M", help="learn from a fixed data set of M fields")
+    parser.add_argument("--seed", type=int, nargs="+", action="extend", metavar="S", help="random seeds (0)")
+    parser.add_argument("--tolerance", type=float, default=0.01, metavar="E", help="relative score error (0.01)")
+    parser.add_argument("--max-steps", type=int, default=1_000_000, metavar="N", help="last step (1000000)")
+    parser.add_argument("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
+    parser.add_argument("--path", default="spectral", metavar="NAME", help="spectral (fast) or fields (any network)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda, for autograd")
+
+
+def _target(arguments: argparse.Namespace) -> Any:
+    """The target that the flags describe."""
+    from csd.field import TARGETS, GaussianField
+    from csd.lattice import Lattice
+    from csd.plugins import resolve
+
+    lattice = Lattice(arguments.dimension, arguments.size)
+    couplings = arguments.r0 is not None or arguments.u is not None
+    given = [
+        flag
+        for flag, present in (
+            ("--mass", arguments.mass is not None),
+            ("--mass-times-length", arguments.mass_times_length is not None),
+            ("--r0 and --u", couplings),
+        )
+        if present
+    ]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} are both given; give the mass in one way")
+    if couplings and (arguments.r0 is None or arguments.u is None):
+        raise InputError("--r0 and --u belong together; give both")
+    if couplings:
+        gaussian = GaussianField.from_couplings(lattice, arguments.r0, arguments.u)
+    elif arguments.mass is not None:
+        gaussian = GaussianField(lattice, arguments.mass)
+    else:
+        gaussian = GaussianField.on_critical_line(lattice, 1.0 if not given else arguments.mass_times_length)
+    return resolve("target", arguments.target, TARGETS)(lattice, gaussian.mass)
+
+
+def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, Settings]":
+    """What is trained on what, and how, from the flags of `train` and `theory`."""
+    from csd.networks import Architecture
+    from csd.noise import SCHEDULES, NoisedTarget
+    from csd.plugins import resolve
+    from csd.training import Settings
+
+    architecture = Architecture(arguments.architecture, arguments.depth, arguments.range, arguments.channels)
+    settings = Settings(
+        loss=arguments.loss,
+        batch=arguments.batch,
+        data_set=arguments.data_set,
+        seeds=tuple(arguments.seed or [0]),
+        tolerance=arguments.tolerance,
+        max_steps=arguments.max_steps,
+        learning_rate=arguments.learning_rate,
+        path=arguments.path,
+        device=arguments.device,
+    )
+    schedule = resolve("schedule", arguments.schedule, SCHEDULES)()
+    return NoisedTarget(_target(arguments), schedule, arguments.noise_level), architecture, settings
+
+
+def _command_line() -> list[str]:
+    """The command as one can type it again."""
+    return ["csd", *sys.argv[1:]]
+
+
+def _log(message: str) -> None:
+    """A line of the log."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """`csd train`: train one architecture on one target, beside its prediction."""
+    import shlex
+
+    started = time.perf_counter()
+    _log(shlex.join(_command_line()))
+    from csd.record import attributes, training_dataset
+    from csd.store import TRAINING, provenance, require_writable, write
+    from csd.theory import predict
+    from csd.training import descend, prepare
+
+    noised, architecture, settings = _problem(arguments)
+    require_writable(arguments.output)
+    run = prepare(noised, architecture, settings)
+    prepared = time.perf_counter()
+    record = descend(noised, run, settings)
+    trained = time.perf_counter()
+    prediction = predict(noised, architecture, settings)
+    dataset = training_dataset(noised, architecture, settings, record, prediction)
+    asked = attributes(noised, architecture, settings) | {
+        "noise_levels": list(noised.levels),
+        "seeds": list(settings.seeds),
+    }
+    write(dataset.assign_attrs(provenance(_command_line(), asked)), arguments.output, TRAINING)
+    _report_times(dataset)
+    if arguments.benchmark is not None:
+        _write_benchmark(arguments.benchmark, started, prepared, trained, record.last_step)
+
+
+def _report_times(dataset: Any) -> None:
+    """Training times of each noise level, one line each."""
+    for level in dataset["noise_level"].values:
+        times = dataset["training_time"].sel(noise_level=level).values
+        shown = " ".join("never" if time != time else f"{time:.0f}" for time in times)
+        _log(f"noise level {level:g}: training time {shown} steps")
+
+
+def _write_benchmark(path: Path, started: float, prepared: float, trained: float, steps: Any) -> None:
+    """Where a job's wall time went, from the start of the process."""
+    import psutil
+
+    from csd.store import write_text
+
+    done, now = time.perf_counter(), time.time()
+    before = max(0.0, now - psutil.Process().create_time() - (done - started))
+    wall = before + done - started
+    record = {
+        "wall_s": wall,
+        "interpreter_s": before,
+        "imports_and_set_up_s": before + prepared - started,
+        "training_s": trained - prepared,
+        "prediction_and_writing_s": done - trained,
+        "set_up_share": (before + prepared - started) / wall,
+        "steps": int(steps.sum()),
+        "peak_memory_mb": _peak_memory(),
+    }
+    write_text(json.dumps(record, indent=2) + "\n", path)
+
+
+def _peak_memory() -> float:
+    """Largest resident size of this process so far, in MB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def theory(arguments: argparse.Namespace) -> None:
+    """`csd theory`: what training should give, without training, in the same variables."""
+    from csd.record import attributes, prediction_dataset
+    from csd.store import THEORY, provenance, write
+    from csd.theory import predict
+    from csd.training import prepare, with_population
+
+    noised, architecture, settings = _problem(arguments)
+    prediction = predict(noised, architecture, settings)
+    if prediction is None:
+        raise InputError(f"there is no theory for architecture {architecture.name!r}, only for the built-in ones")
+    run = prepare(noised, architecture, with_population(settings))
+    dataset = prediction_dataset(noised, architecture, settings, prediction, run)
+    if arguments.output is not None:
+        asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
+        write(dataset.assign_attrs(provenance(_command_line(), asked)), arguments.output, THEORY)
+    _print_table(dataset)
+
+
+def _print_table(dataset: Any) -> None:
+    """The numbers of a training or theory file, a row a noise level."""
+    print(f"{'noise level':>12} {'rate':>12} {'parameters':>11} {'floor':>11}  training time (steps)")
+    for index, level in enumerate(dataset["noise_level"].values):
+        at = dataset.isel(noise_level=index)
+        times = " ".join("never" if time != time else f"{time:.0f}" for time in at["training_time"].values)
+        print(
+            f"{level:12g} {float(at['learning_rate']):12.6g} {int(at['level_parameters']):11d}"
+            f" {float(at['floor']):11.3g}  {times}"
+        )
+
+
+def field(arguments: argparse.Namespace) -> None:
+    """`csd field`: the target's exact values."""
+    target = _target(arguments)
+    for name, value, units in (
+        ("mass", target.mass, "inverse lattice spacings"),
+        ("susceptibility", target.susceptibility, ""),
+        ("correlation_length", target.correlation_length, "lattice spacings"),
+        ("variance", target.variance, ""),
+        ("energy", target.energy, "per site"),
+    ):
+        print(f"{name:<20}{value:.15g}  {units}".rstrip())
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """`csd show`: summarise any of our files."""
+    from csd.store import SUMMARY, read
+
+    dataset = read(arguments.file)
+    print(f"{arguments.file}: a {dataset.attrs['csd_file']} file of csd")
+    for name, value in dataset.attrs.items():
+        if not name.startswith(("note_", "csd_file")) and value not in ("", 0):
+            print(f"  {name:<20}{value}")
+    print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in dataset.sizes.items()))
+    if dataset.attrs["csd_file"] != SUMMARY:
+        print("  seeds               " + " ".join(map(str, dataset["seed"].values)))
+        _print_table(dataset)
+
+
+def validate(arguments: argparse.Namespace) -> None:
+    """`csd validate`: check a study and say what it would run."""
+    from csd.config import expand, load, parse
+    from csd.plugins import resolve
+
+    try:
+        study = parse(load(arguments.config))
+        runs = expand(study)
+        for run in runs:
+            if ":" in run.name:
+                resolve("architecture", run.name, {})
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
+    print(f"{arguments.config}: the study {study.study!r} is valid")
+    for name in study.sweeps:
+        own = [run for run in runs if run.sweep == name]
+        print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
+    print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
+
+
+def schema(arguments: argparse.Namespace) -> None:
+    """`csd schema`: the JSON Schema of a study's configuration."""
+    from csd.config import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def study(arguments: argparse.Namespace) -> None:
+    """`csd study`: write a study, given as JSON, with all defaults filled in."""
+    from csd.config import parse
+    from csd.store import write_text
+
+    write_text(parse(json.loads(arguments.json)).model_dump_json(indent=2) + "\n", arguments.output)
+
+
+def aggregate(arguments: argparse.Namespace) -> None:
+    """`csd aggregate`: all training files of a study in one."""
+    from csd.config import expand, load, parse
+    from csd.store import SUMMARY, provenance, write
+    from csd.summary import aggregate as aggregated
+
+    own = parse(load(arguments.study))
+    dataset = aggregated(expand(own), arguments.training)
+    write(dataset.assign_attrs(provenance(_command_line(), own.model_dump())), arguments.output, SUMMARY)
+
+
+def fit(arguments: argparse.Namespace) -> None:
+    """`csd fit`: scaling laws of all training times in a summary."""
+    from csd.store import SUMMARY, read, write_text
+    from csd.summary import scaling_table
+
+    write_text(scaling_table(read(arguments.summary, SUMMARY)).to_csv(index=False), arguments.output)
+
+
+def claims(arguments: argparse.Namespace) -> None:
+    """`csd claims`: test the claims on a summary and its fits."""
+    import pandas as pd
+
+    from csd.claims import as_json, as_markdown, judge, load_claims
+    from csd.store import SUMMARY, read, write_text
+
+    scaling = pd.read_csv(arguments.scaling)
+    verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))
+    write_text(as_json(verdicts), arguments.output)
+    write_text(as_markdown(verdicts), arguments.table)
+    print(as_markdown(verdicts))
+
+
+def figure(arguments: argparse.Namespace) -> None:
+    """`csd figure`: draw one figure of a study as PDF and PNG."""
+    from csd.config import FigureStyle, parse_style
+    from csd.figures import draw
+
+    style: FigureStyle = parse_style(json.loads(arguments.style))
+    draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
+
+
+COMMANDS = {
+    "train": "train one architecture on one target",
+    "theory": "what training should give, in the same variables",
+    "field": "exact values of a target",
+    "show": "summarise one of our files",
+    "validate": "check a study and say what it would run",
+    "schema": "print the JSON Schema of a study's configuration",
+    "study": "write a study, given as JSON, with all defaults filled in",
+    "aggregate": "put all training files of a study in one",
+    "fit": "fit scaling laws to the training times of a summary",
+    "claims": "test the claims on a summary and its fits",
+    "figure": "draw one figure of a study",
+}
+
+
+def _parser() -> Parser:
+    """The parser of all commands."""
+    parser = Parser(prog="csd", description="A laboratory for critical slowing down in diffusion models.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    own = {name: commands.add_parser(name, help=text, description=f"{text}.") for name, text in COMMANDS.items()}
+    for name in ("train", "theory"):
+        _add_training(own[name])
+        _add_target(own[name])
+        own[name].add_argument("--output", type=Path, required=name == "train", metavar="FILE.nc")
+    own["train"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
+    _add_target(own["field"])
+    own["show"].add_argument("file", type=Path, metavar="FILE.nc")
+    own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
+    own["study"].add_argument("--json", required=True)
+    own["aggregate"].add_argument("--study", type=Path, required=True)
+    own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
+    for name in ("fit", "claims", "figure"):
+        own[name].add_argument("--summary", type=Path, required=True)
+    for name in ("claims", "figure"):
+        own[name].add_argument("--scaling", type=Path, required=True)
+    own["claims"].add_argument("--claims", type=Path, required=True)
+    own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
+    own["figure"].add_argument("name")
+    own["figure"].add_argument("--style", default="{}", help="settings as JSON")
+    for name in ("study", "aggregate", "fit", "claims", "figure"):
+        own[name].add_argument("--output", type=Path, required=True)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run `csd` with the given arguments, those of the process by default."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        from importlib.metadata import version
+
+        print(version("csd"))
+        return
+    if arguments.command is None:
+        parser.error(f"a command is needed (known: {', '.join(COMMANDS)})")
+    try:
+        globals()[arguments.command](arguments)
+    except InputError as error:
+        _fail(arguments.command, str(error), BAD_INPUT)
+    except TrainingDiverged as error:
+        _fail(arguments.command, str(error), DIVERGED)
+    except MemoryError:
+        _fail(arguments.command, "out of memory; take a smaller size, batch or number of noise levels", BAD_INPUT)
+    except KeyboardInterrupt:
+        _fail(arguments.command, "interrupted; nothing was written", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+def _fail(command: str, sentence: str, status: int) -> NoReturn:
+    """One sentence on standard error, and out."""
+    _log(f"csd {command}: {sentence}")
+    sys.exit(status)

@@ -1,0 +1,438 @@
+"""The study: its configuration, validated, and the run table it expands to.
+
+A study is one YAML file. Its sweeps are expanded here and nowhere else, into one `Run` a row: an architecture on one
+lattice at one mass, for a few seeds. A row is one job of the workflow and one `csd train` command.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+
+from csd.errors import InputError, nearest, unknown
+from csd.field import TARGETS, GaussianField
+from csd.lattice import Lattice
+from csd.networks import Architecture
+from csd.noise import SCHEDULES
+from csd.objectives import OBJECTIVES
+
+FIGURES = (
+    "fields",
+    "learning_curves",
+    "training_time",
+    "collapse",
+    "residuals",
+    "depth_law",
+    "kernels",
+    "parameters",
+    "overfitting",
+)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _listed(value: Any) -> Any:
+    """A single value as a list of one."""
+    return value if isinstance(value, list | tuple) or value is None else [value]
+
+
+Item = TypeVar("Item")
+Several = Annotated[list[Item], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Count = Annotated[StrictInt, Field(ge=1)]
+Seed = Annotated[StrictInt, Field(ge=0)]
+Size = Annotated[StrictInt, Field(ge=2)]
+
+
+class _Model(BaseModel):
+    """What all parts of a configuration share: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Couplings(_Model):
+    """Bare couplings of the O(n) model; the mass follows from the gap equation."""
+
+    r0: Annotated[float, Field(allow_inf_nan=False, description="bare mass squared")]
+    u: Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="quartic coupling")]
+
+
+class NetworkConfig(_Model):
+    """An architecture and its options; a list stands for one network each."""
+
+    name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
+    depth: Annotated[Several[Count] | None, BeforeValidator(_listed), Field(None, description="layers of deep_linear")]
+    range: Annotated[
+        Several[StrictInt | str] | None,
+        BeforeValidator(_listed),
+        Field(None, description="range of the composed kernel, or a factor of the score length: 3xi"),
+    ]
+    channels: Annotated[
+        Several[Count] | None,
+        BeforeValidator(_listed),
+        Field(None, description="tied channels of local_two_layer; d + 1 by default"),
+    ]
+
+
+def _network(value: Any) -> Any:
+    """A bare name as an architecture without options."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Training(_Model):
+    """How networks are trained; a sweep may override any of these."""
+
+    schedule: Annotated[str, Field("vp", description="noising schedule: vp, ve, or package.module:Class")]
+    noise_levels: Annotated[
+        list[Positive], Field([0.01, 0.1, 0.5, 1.0], min_length=1, description="noise levels t, each learned alone")
+    ]
+    loss: Annotated[str, Field("implicit", description="population, implicit, denoising, or package.module:Class")]
+    batch: Annotated[Count, Field(64, description="fields in a minibatch")]
+    data_sets: Annotated[
+        Several[Count] | None,
+        BeforeValidator(_listed),
+        Field(None, description="fields of a fixed data set, one run each; fresh fields if absent"),
+    ]
+    tolerance: Annotated[
+        float,
+        Field(0.01, ge=0.0, allow_inf_nan=False, description="relative score error above the floor that ends training"),
+    ]
+    max_steps: Annotated[Count, Field(1_000_000, description="steps after which training ends in any case")]
+    learning_rate: Annotated[Positive | None, Field(None, description="the architecture's default if absent")]
+    path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
+    seeds: Annotated[list[Seed], Field([1, 2, 3, 4], min_length=1, description="random seeds")]
+    seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
+
+
+class Sweep(_Model):
+    """Runs over sizes, masses, architectures and data sets in one dimension."""
+
+    dimension: Annotated[Literal[1, 2, 3], Field(description="lattice dimension")]
+    sizes: Annotated[list[Size], BeforeValidator(_listed), Field(min_length=1, description="lattice sizes L")]
+    mass: Annotated[Several[Positive] | None, BeforeValidator(_listed), Field(None, description="masses m")]
+    mass_times_length: Annotated[
+        Several[Positive] | None,
+        BeforeValidator(_listed),
+        Field(None, description="c of the critical line m = c / L; 1 if no mass is given in any way"),
+    ]
+    couplings: Annotated[
+        Several[Couplings] | None,
+        BeforeValidator(_listed),
+        Field(None, description="couplings (r0, u) of the O(n) model"),
+    ]
+    target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
+    architectures: Annotated[
+        list[Annotated[NetworkConfig, BeforeValidator(_network)]],
+        BeforeValidator(_listed),
+        Field(min_length=1, description="what is trained"),
+    ]
+    training: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="settings of `training` that differ in this sweep")
+    ]
+
+
+class FigureStyle(_Model):
+    """Settings of all figures; changing one redraws and trains nothing."""
+
+    noise_level: Annotated[Positive, Field(0.1, description="the noise level that figures show")]
+    dots_per_inch: Annotated[Count, Field(200, description="resolution of the PNG files")]
+    font_size: Annotated[Positive, Field(8.0, description="points")]
+
+
+class Study(_Model):
+    """A whole study."""
+
+    study: Annotated[str, Field(min_length=1, description="its name")]
+    output: Annotated[str, Field("results", min_length=1, description="folder that everything is written to")]
+    claims: Annotated[str, Field("config/claims.yaml", description="claims to test, a file beside the Snakefile")]
+    training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
+    sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
+    figures: Annotated[
+        list[Literal[FIGURES]],  # type: ignore[valid-type]
+        Field(list(FIGURES), description="figures to draw"),
+    ]
+    figure_style: Annotated[FigureStyle, Field(default_factory=lambda: FigureStyle.model_validate({}))]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the run table.
+
+    Attributes:
+        sweep: its sweep's name.
+        dimension, size: of the lattice.
+        mass: m itself, or None.
+        mass_times_length: c of m = c / L, or None.
+        couplings: (r₀, u), or None.
+        target: its name.
+        architecture: name, and options as they appear on the command line.
+        training: settings, with one data set or none.
+        data_set: M, or None.
+        seeds: that this row trains.
+    """
+
+    sweep: str
+    dimension: int
+    size: int
+    mass: float | None
+    mass_times_length: float | None
+    couplings: tuple[float, float] | None
+    target: str
+    name: str
+    depth: int | None
+    range: int | str | None
+    channels: int | None
+    training: Training
+    data_set: int | None
+    seeds: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """Architecture and options: 'local_two_layer-R2'."""
+        return self._architecture().label
+
+    def _architecture(self) -> Architecture:
+        return Architecture(self.name, self.depth, self.range, self.channels)
+
+    @property
+    def mass_label(self) -> str:
+        """The mass as one canonical string."""
+        if self.couplings is not None:
+            return f"r{self.couplings[0]:.12g}u{self.couplings[1]:.12g}"
+        if self.mass is not None:
+            return f"m{self.mass:.12g}"
+        return f"mL{self.mass_times_length:.12g}"
+
+    @property
+    def data_label(self) -> str:
+        """Loss and data: 'implicit-B64', 'population', 'population-M100'."""
+        parts = [self.training.loss.replace(":", ".")]
+        if self.training.loss != "population":
+            parts.append(f"B{self.training.batch}")
+        if self.data_set is not None:
+            parts.append(f"M{self.data_set}")
+        if self.training.path != "spectral":
+            parts.append(self.training.path)
+        if self.training.schedule != "vp":
+            parts.append(self.training.schedule.replace(":", "."))
+        if self.training.learning_rate is not None:
+            parts.append(f"lr{self.training.learning_rate:.12g}")
+        if self.target != "gaussian":
+            parts.append(self.target.replace(":", "."))
+        return "-".join(parts)
+
+    @property
+    def identifier(self) -> str:
+        """Unique name of the row, and of its file."""
+        first, last = self.seeds[0], self.seeds[-1]
+        consecutive = self.seeds == tuple(range(first, last + 1))
+        seeds = f"{first}-{last}" if consecutive and len(self.seeds) > 1 else ".".join(map(str, self.seeds))
+        return f"d{self.dimension}_L{self.size}_{self.mass_label}_{self.label}_{self.data_label}_s{seeds}"
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd train` that make this row, without --output."""
+        training = self.training
+        flags: list[tuple[str, Any]] = [
+            ("--architecture", self.name),
+            ("--depth", self.depth),
+            ("--range", self.range),
+            ("--channels", self.channels),
+            ("--dimension", self.dimension),
+            ("--size", self.size),
+            ("--mass", self.mass),
+            ("--mass-times-length", self.mass_times_length),
+            ("--r0", self.couplings[0] if self.couplings else None),
+            ("--u", self.couplings[1] if self.couplings else None),
+            ("--target", None if self.target == "gaussian" else self.target),
+            ("--schedule", training.schedule),
+            ("--noise-level", training.noise_levels),
+            ("--loss", training.loss),
+            ("--batch", None if training.loss == "population" else training.batch),
+            ("--data-set", self.data_set),
+            ("--tolerance", training.tolerance),
+            ("--max-steps", training.max_steps),
+            ("--learning-rate", training.learning_rate),
+            ("--path", training.path),
+            ("--seed", self.seeds),
+        ]
+        words: list[str] = []
+        for flag, value in flags:
+            if value is not None:
+                values = value if isinstance(value, list | tuple) else [value]
+                words += [flag, *(repr(v) if isinstance(v, float) else str(v) for v in values)]
+        return words
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The YAML file of a study, as it stands.
+
+    Raises:
+        InputError: if it cannot be read, or is no mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: this is not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a study is a mapping of keys to values")
+    return content
+
+
+def parse(content: Mapping[str, Any]) -> Study:
+    """The validated study.
+
+    Raises:
+        InputError: one sentence for the first thing that is wrong, with its key.
+    """
+    study = _validated(Study, content, "")
+    for name, sweep in study.sweeps.items():
+        given = [key for key in ("mass", "mass_times_length", "couplings") if getattr(sweep, key) is not None]
+        if len(given) > 1:
+            raise InputError(f"sweeps.{name}: {' and '.join(given)} are both given; give the mass in one way")
+        _validated(Training, sweep.training, f"sweeps.{name}.training.")
+    return study
+
+
+def parse_style(content: Mapping[str, Any]) -> FigureStyle:
+    """The validated settings of figures.
+
+    Raises:
+        InputError: one sentence for the first thing that is wrong, with its key.
+    """
+    return _validated(FigureStyle, content, "figure_style.")
+
+
+def _validated(model: type[M], content: Any, prefix: str) -> M:
+    """`content` as a model; its first error as an InputError whose key is complete."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(_sentence(model, first, prefix)) from error
+
+
+def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
+    """One sentence for one of pydantic's errors."""
+    location = [
+        part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "list[")))
+    ]
+    key = prefix + ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        allowed = _fields_at(model, location[:-1])
+        return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
+    if error["type"] == "missing":
+        return f"{key}: this key is missing"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "literal_error":
+        allowed = [str(name) for name in _words(error["ctx"]["expected"])]
+        message += nearest(str(error["input"]), allowed)
+    return f"{key} is {error['input']!r}: {message}"
+
+
+def _words(expected: str) -> list[str]:
+    """The names in pydantic's \"'a', 'b' or 'c'\"."""
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """The keys allowed where an unknown one was found."""
+    models: dict[str, type[BaseModel]] = {
+        "training": Training,
+        "sweeps": Sweep,
+        "architectures": NetworkConfig,
+        "couplings": Couplings,
+        "figure_style": FigureStyle,
+    }
+    named = [part for part in location if part in models]
+    return list((models[named[-1]] if named else model).model_fields)
+
+
+def expand(study: Study) -> list[Run]:
+    """The run table, every row checked as far as it can be without training.
+
+    Raises:
+        InputError: for a row that cannot be trained, or two rows that are the same run.
+    """
+    runs = list(_rows(study))
+    seen: dict[str, Run] = {}
+    for run in runs:
+        other = seen.setdefault(run.identifier, run)
+        if other is not run:
+            raise InputError(
+                f"sweeps.{run.sweep}: the run {run.identifier} is there twice, also in sweeps.{other.sweep};"
+                " every run must stand in one sweep, once"
+            )
+    return runs
+
+
+def _rows(study: Study) -> Iterator[Run]:
+    """Rows in the order of the configuration."""
+    for name, sweep in study.sweeps.items():
+        overridden = study.training.model_dump() | sweep.training
+        training = _validated(Training, overridden, f"sweeps.{name}.training.")
+        seeds = training.seeds
+        if len(set(seeds)) < len(seeds):
+            raise InputError(f"sweeps.{name}: a seed is given twice in {seeds}; each must be given once")
+        if len(set(training.noise_levels)) < len(training.noise_levels):
+            raise InputError(f"sweeps.{name}: a noise level is given twice in {training.noise_levels}")
+        chunks = [tuple(seeds[i : i + training.seeds_per_job]) for i in range(0, len(seeds), training.seeds_per_job)]
+        for size, mass, network, data_set, chunk in product(
+            sweep.sizes, _masses(sweep), _networks(sweep), training.data_sets or [None], chunks
+        ):
+            run = Run(name, sweep.dimension, size, *mass, sweep.target, *network, training, data_set, chunk)
+            _check(run)
+            yield run
+
+
+def _masses(sweep: Sweep) -> list[tuple[float | None, float | None, tuple[float, float] | None]]:
+    """(mass, mass_times_length, couplings) of each mass of a sweep."""
+    if sweep.mass is not None:
+        return [(mass, None, None) for mass in sweep.mass]
+    if sweep.couplings is not None:
+        return [(None, None, (pair.r0, pair.u)) for pair in sweep.couplings]
+    return [(None, c, None) for c in sweep.mass_times_length or [1.0]]
+
+
+def _networks(sweep: Sweep) -> list[tuple[str, int | None, int | str | None, int | None]]:
+    """(name, depth, range, channels) of each network of a sweep."""
+    return [
+        (network.name, depth, reach, channels)
+        for network in sweep.architectures
+        for depth, reach, channels in product(
+            network.depth or [None], network.range or [None], network.channels or [None]
+        )
+    ]
+
+
+def _check(run: Run) -> None:
+    """Refuse a row that cannot be trained, with the sweep that holds it."""
+    try:
+        lattice = Lattice(run.dimension, run.size)
+        run._architecture()
+        if isinstance(run.range, int):
+            lattice.check_range(run.range)
+        if run.couplings is not None:
+            GaussianField.from_couplings(lattice, *run.couplings)
+        for what, name, registry in (
+            ("schedule", run.training.schedule, SCHEDULES),
+            ("loss", run.training.loss, OBJECTIVES),
+            ("target", run.target, TARGETS),
+        ):
+            if ":" not in name and name not in registry:
+                raise unknown(what, name, registry)
+    except InputError as error:
+        raise InputError(f"sweeps.{run.sweep}: {error}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a study's configuration, for editors and for Snakemake."""
+    schema = Study.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

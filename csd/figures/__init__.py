@@ -1,0 +1,38 @@
+"""Figures: one a file, a summary and its fits in, a matplotlib figure out.
+
+A figure module has `draw(summary, scaling, style) -> Figure`; its name in the study is the module's.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from csd.config import FIGURES, FigureStyle
+from csd.errors import unknown
+
+
+def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, output: Path) -> None:
+    """Draw a figure and write it as PDF and PNG.
+
+    Args:
+        name: of the figure.
+        summary_file: of `csd aggregate`.
+        scaling_file: of `csd fit`.
+        style: settings of all figures.
+        output: path without suffix; .pdf and .png are added.
+
+    Raises:
+        InputError: if the name is unknown, or the study lacks the runs that the figure shows.
+    """
+    if name not in FIGURES:
+        raise unknown("figure", name, FIGURES)
+    import pandas as pd
+
+    from csd.figures import style as looks
+    from csd.store import SUMMARY, atomic_path, read
+
+    looks.apply(style)
+    summary = read(summary_file, SUMMARY)
+    figure = import_module(f"csd.figures.{name}").draw(summary, pd.read_csv(scaling_file), style)
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+        with atomic_path(output.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, dpi=style.dots_per_inch, metadata=metadata)

@@ -1,0 +1,61 @@
+"""The depth law: training time against size for p layers, and the exponent z = 2 |1 − 2/p|."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from csd.config import FigureStyle
+from csd.figures import style as looks
+from csd.theory import depth_exponent
+
+SHALLOW = {"one_layer": 1, "two_layer": 2}
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """Left: points with predictions as lines. Right: fitted exponents over the law."""
+    level = looks.at_level(summary, style.noise_level)
+    table = looks.runs(level, mass_label="mL1", data_set=0)
+    deep = looks.require(table[table["depth"] > 0], "depth_law", "deep_linear on the critical line")
+    dimension = deep["dimension"].iloc[0]
+    table = table[table["dimension"] == dimension]
+    labels = [label for label in SHALLOW if label in set(table["architecture"])]
+    labels += sorted(
+        set(deep["architecture"]), key=lambda label: int(deep.loc[deep["architecture"] == label, "depth"].iloc[0])
+    )
+    figure, (left, right) = plt.subplots(1, 2, figsize=(looks.PAGE, 2.8))
+    for label in labels:
+        own = table[table["architecture"] == label]
+        chosen = level.isel(run=own.index.to_numpy())
+        mean, error = looks.mean_and_error(chosen["training_time"].values)
+        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
+        colour, mark = looks.colour(label), looks.marker(label)
+        left.plot(own["size"], predicted, color=colour)
+        left.errorbar(own["size"], mean, error, fmt=mark, color=colour, mew=0, label=looks.name(label))
+        fits = scaling[
+            (scaling["architecture"] == label)
+            & (scaling["dimension"] == dimension)
+            & (scaling["mass"] == "mL1")
+            & (scaling["noise_level"] == style.noise_level)
+            & (scaling["quantity"] == "training_time")
+            & (scaling["law"] == "power")
+        ]
+        depth = SHALLOW.get(label) or int(own["depth"].iloc[0])
+        for _, fit in fits.iterrows():
+            right.errorbar(depth, fit["exponent"], fit["error"], fmt=mark, color=colour, mew=0, capsize=2)
+    left.set_yscale("log")
+    looks.size_axis(left, list(table["size"]))
+    left.set_ylabel("training time τ (steps)")
+    left.set_title(f"d = {dimension}, t = {style.noise_level:g}; lines: theory")
+    left.legend(loc="upper left", handlelength=1.0, labelspacing=0.3)
+    depths = np.linspace(1.0, 6.5, 200)
+    right.plot(depths, [depth_exponent(p) for p in depths], color="0.3", zorder=1, label="theory: z = 2 |1 − 2/p|")
+    right.annotate(
+        "log L", (2.0, 0.0), (2.35, 0.05), color="0.3", ha="left", va="center", fontsize=0.85 * style.font_size
+    )
+    right.set_xlabel("depth p (layers)")
+    right.set_ylabel("exponent z of τ ∝ Lᶻ")
+    right.set_ylim(-0.1, 2.2)
+    right.legend(loc="upper right")
+    return figure

@@ -1,0 +1,62 @@
+"""Training time against number of parameters: depth buys speed, locality keeps it for fewer numbers."""
+
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from csd.config import FigureStyle
+from csd.figures import style as looks
+
+SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
+DIMENSION = 2
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """Points: mean over seeds; one a size, larger ones larger. Lines: predictions."""
+    level = looks.at_level(summary, style.noise_level)
+    table = looks.runs(level, mass_label="mL1", data_set=0)
+    table = table[table["architecture"].map(looks.family).isin(SHOWN)]
+    table = looks.require(table, "parameters", "runs on the critical line")
+    dimension = DIMENSION if (table["dimension"] == DIMENSION).any() else table["dimension"].min()
+    table = table[table["dimension"] == dimension]
+    common = table.groupby("architecture")["size"].nunique()
+    figure, axes = plt.subplots(figsize=(looks.COLUMN, 3.0))
+    for label in sorted(table["architecture"].unique(), key=lambda name: SHOWN.index(looks.family(name))):
+        if common[label] < 2:
+            continue
+        own = table[table["architecture"] == label]
+        chosen = level.isel(run=own.index.to_numpy())
+        mean, error = looks.mean_and_error(chosen["training_time"].values)
+        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
+        parameters, colour = chosen["level_parameters"].values, looks.colour(label)
+        axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
+        for index, size in enumerate(own["size"]):
+            axes.errorbar(
+                parameters[index],
+                mean[index],
+                error[index],
+                fmt=looks.marker(label),
+                ms=2.5 + 0.9 * index,
+                color=colour,
+                mew=0,
+                label=looks.name(label) if index == 0 else None,
+            )
+            if index in (0, len(own) - 1):
+                offset = (5, 3) if index == 0 else (5, -7)
+                axes.annotate(
+                    f"L = {size}",
+                    (parameters[index], mean[index]),
+                    offset,
+                    textcoords="offset points",
+                    fontsize=0.7 * style.font_size,
+                    color=colour,
+                )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.margins(0.12)
+    axes.set_xlabel("trainable parameters")
+    axes.set_ylabel("training time τ (steps)")
+    axes.set_title(f"d = {dimension}, t = {style.noise_level:g}; lines: theory")
+    axes.legend(loc="upper left", handlelength=1.0)
+    return figure

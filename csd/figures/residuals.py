@@ -1,0 +1,71 @@
+"""|C K − 1| over wavenumber and step for one and two layers: diffusion from hard to soft modes against a front."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from csd.config import FigureStyle
+from csd.figures import style as looks
+
+SHOWN = ("one_layer", "two_layer")
+CONTOUR = 0.1
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """Colour: root mean square over modes and seeds. Line: where theory has |C K − 1| = 0.1."""
+    level = looks.at_level(summary, style.noise_level)
+    figure, panels = plt.subplots(1, 2, figsize=(looks.PAGE, 2.7), sharey=True)
+    mesh = None
+    for axes, architecture in zip(panels, SHOWN, strict=True):
+        table = looks.runs(level, architecture=architecture, mass_label="mL1", data_set=0)
+        table = looks.require(table, "residuals", f"{architecture} on the critical line")
+        table = table[table["dimension"] == table["dimension"].min()]
+        own = level.isel(run=int(table.index[-1]))
+        residual = own["mode_residual"].transpose("bin", "step").values
+        length = own["inverse_length"].values
+        rows = np.isfinite(length)
+        columns = np.isfinite(residual[rows]).any(axis=0) & (own["step"].values > 0)
+        steps = own["step"].values[columns]
+        mesh = axes.pcolormesh(
+            steps,
+            length[rows],
+            np.clip(residual[np.ix_(rows, columns)], 1e-3, None),
+            norm=LogNorm(1e-3, 1.0),
+            cmap="cividis",
+            shading="nearest",
+            rasterized=True,
+        )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        _front(axes, architecture, own, length[rows], style.noise_level)
+        axes.set_xlim(1, steps[-1])
+        axes.set_xlabel("training step (steps)")
+        row = table.iloc[-1]
+        axes.set_title(f"{looks.name(architecture)}, d = {row['dimension']}, L = {row['size']}")
+        axes.legend(
+            handles=[Line2D([], [], color="white", label=f"theory: |CK − 1| = {CONTOUR:g}")],
+            loc="lower left",
+            labelcolor="white",
+            handlelength=1.2,
+        )
+    panels[0].set_ylabel("sqrt(k² + m²)\n(inverse lattice spacings)")
+    figure.colorbar(mesh, ax=panels, label="|CK − 1|", extend="min")
+    return figure
+
+
+def _front(axes: plt.Axes, architecture: str, run: xr.Dataset, length: np.ndarray, noise_level: float) -> None:
+    """The step at which theory has |C K − 1| = 0.1, from the closed forms of `csd.theory`."""
+    spectrum = np.exp(-2.0 * noise_level) / length**2 - np.expm1(-2.0 * noise_level)
+    rate, largest = float(run["learning_rate"]), spectrum.max()
+    if architecture == "one_layer":
+        with np.errstate(divide="ignore"):
+            front = np.log(CONTOUR) / np.log(np.abs(1.0 - rate * spectrum))
+    else:
+        start = 0.1 / largest
+        # K / K* = 0.9 of the logistic flow.
+        front = np.log((1.0 / spectrum / start - 1.0) * (1.0 - CONTOUR) / CONTOUR) / (2.0 * rate)
+    axes.plot(np.maximum(front, 0.5), length, color="white", lw=1.2)

@@ -1,0 +1,188 @@
+"""One look for all figures: widths, fonts, and a colour and marker for each architecture.
+
+Colours are those of Okabe and Ito, which colour-blind readers tell apart; markers differ too.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.ticker import FuncFormatter
+
+from csd.config import FigureStyle
+from csd.errors import InputError
+
+matplotlib.use("agg")
+
+COLUMN = 3.4
+"""Width of one journal column, inches."""
+PAGE = 7.0
+"""Width of two, inches."""
+
+COLOURS = {
+    "exact": "#000000",
+    "one_layer": "#0072B2",
+    "two_layer": "#D55E00",
+    "local_one_layer": "#56B4E9",
+    "local_two_layer": "#009E73",
+    "deep_linear-p3": "#CC79A7",
+    "deep_linear-p4": "#E69F00",
+    "deep_linear-p6": "#7B5EA7",
+}
+MARKERS = {
+    "exact": "x",
+    "one_layer": "o",
+    "two_layer": "s",
+    "local_one_layer": "v",
+    "local_two_layer": "^",
+    "deep_linear-p3": "D",
+    "deep_linear-p4": "P",
+    "deep_linear-p6": "X",
+}
+OTHER_COLOURS = ("#8C6D31", "#555555", "#B07AA1", "#4E79A7")
+OTHER_MARKERS = ("<", ">", "p", "h")
+
+
+def apply(style: FigureStyle) -> None:
+    """Set the look for the figures that follow."""
+    import seaborn as sns
+
+    small = 0.85 * style.font_size
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        rc={
+            "font.size": style.font_size,
+            "axes.labelsize": style.font_size,
+            "axes.titlesize": style.font_size,
+            "xtick.labelsize": small,
+            "ytick.labelsize": small,
+            "legend.fontsize": small,
+            "legend.title_fontsize": small,
+            "legend.frameon": False,
+            "lines.linewidth": 1.1,
+            "lines.markersize": 4.0,
+            "axes.linewidth": 0.6,
+            "xtick.major.width": 0.6,
+            "ytick.major.width": 0.6,
+            "xtick.minor.width": 0.4,
+            "ytick.minor.width": 0.4,
+            "xtick.direction": "in",
+            "ytick.direction": "in",
+            "pdf.fonttype": 42,
+            "figure.constrained_layout.use": True,
+            "mathtext.default": "regular",
+        },
+    )
+
+
+def family(label: str) -> str:
+    """The architecture of a label, without range and channels: what colour and marker hang on."""
+    return re.sub(r"-(R|c)[^-]*", "", label)
+
+
+def colour(label: str) -> str:
+    """The architecture's colour, the same in every figure."""
+    return COLOURS.get(family(label)) or OTHER_COLOURS[sum(map(ord, label)) % len(OTHER_COLOURS)]
+
+
+def marker(label: str) -> str:
+    """The architecture's marker, the same in every figure."""
+    return MARKERS.get(family(label)) or OTHER_MARKERS[sum(map(ord, label)) % len(OTHER_MARKERS)]
+
+
+def shades(label: str, count: int) -> list[tuple[float, float, float]]:
+    """`count` shades of an architecture's colour, light to full."""
+    full = np.array(to_rgb(colour(label)))
+    weights = np.linspace(0.4, 1.0, count) if count > 1 else np.array([1.0])
+    return [(float(r), float(g), float(b)) for r, g, b in (1.0 - weights[:, None]) + weights[:, None] * full]
+
+
+def name(label: str) -> str:
+    """An architecture in words."""
+    words = {"one_layer": "one layer", "two_layer": "two layers", "exact": "exact score"}
+    words |= {"local_one_layer": "one local layer", "local_two_layer": "two local layers"}
+    base = family(label)
+    if match := re.fullmatch(r"deep_linear-p(\d+)", base):
+        return f"{match[1]} layers"
+    reach = re.search(r"-R([^-]+)", label)
+    suffix = "" if reach is None else f", R = {reach[1].replace('xi', ' ξₜ')}"
+    return words.get(base, base) + suffix
+
+
+def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
+    """The runs of a summary whose identity is as wanted; a list stands for any of its values. Sorted by size."""
+    keys = [
+        "sweep",
+        "architecture",
+        "mass_label",
+        "data",
+        "dimension",
+        "size",
+        "mass",
+        "parameters",
+        "depth",
+        "data_set",
+    ]
+    table = summary[keys].to_dataframe()
+    for key, value in wanted.items():
+        table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
+    return table.sort_values("size")
+
+
+def require(table: pd.DataFrame, figure: str, what: str) -> pd.DataFrame:
+    """The table, if it holds anything.
+
+    Raises:
+        InputError: naming the figure and the runs that it needs.
+    """
+    if table.empty:
+        raise InputError(f"figures: {figure!r} needs {what}; add such a sweep, or take it out of the list of figures")
+    return table
+
+
+def at_level(summary: xr.Dataset, level: float) -> xr.Dataset:
+    """The summary at the noise level that figures show.
+
+    Raises:
+        InputError: if the study has no such level.
+    """
+    levels = summary["noise_level"].values
+    if level not in levels:
+        shown = ", ".join(f"{value:g}" for value in levels)
+        raise InputError(f"figure_style.noise_level is {level:g}; the study has {shown}")
+    return summary.sel(noise_level=level)
+
+
+def mean_and_error(values: Any, axis: int = -1) -> tuple[Any, Any]:
+    """Mean over seeds and its standard error, ignoring seeds that are NaN; error 0 for a single seed."""
+    values = np.asarray(values, dtype=float)
+    count = np.isfinite(values).sum(axis=axis)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(values, axis=axis) / count
+        squares = np.nansum((values - np.expand_dims(mean, axis)) ** 2, axis=axis)
+        error = np.sqrt(squares / np.maximum(count - 1, 1) / count)
+    return mean, error
+
+
+def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """A logarithmic axis of lattice sizes, with the sizes themselves as ticks."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(set(sizes)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.minorticks_off()
+    axes.set_xlabel("size L (lattice spacings)")
+
+
+def with_error(value: float, error: float) -> str:
+    """A value with its error in parentheses, in units of the last digit: 1.998(4)."""
+    if not error > 0.0 or not np.isfinite(error):
+        return f"{value:.3f}"
+    digits = int(np.clip(1 - np.floor(np.log10(error)) - (error / 10 ** np.floor(np.log10(error)) >= 2), 0, 4))
+    return f"{value:.{digits}f}({max(1, round(error * 10**digits))})"

@@ -1,0 +1,150 @@
+"""A training run as an xarray Dataset: names, dimensions, units (docs/results.md)."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from csd.lattice import axis_profile
+from csd.networks import Architecture
+from csd.noise import NoisedTarget
+from csd.store import labelled
+from csd.theory import Prediction
+from csd.training import Settings, TrainingRecord
+
+CURVE = ("seed", "noise_level", "step")
+
+
+def attributes(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> dict[str, Any]:
+    """What was trained on what, and how, as NetCDF attributes; 0 stands for 'does not apply'."""
+    lattice, target = noised.lattice, noised.target
+    full_batch = settings.path == "spectral" and (settings.loss == "population" or settings.data_set is not None)
+    return {
+        "architecture": architecture.name,
+        "label": architecture.label,
+        "depth": architecture.depth or 0,
+        "range": str(architecture.range) if architecture.range is not None else "",
+        "channels": architecture.channels or 0,
+        "target": type(target).__name__,
+        "dimension": lattice.dimension,
+        "size": lattice.size,
+        "mass": target.mass,
+        "schedule": type(noised.schedule).__name__,
+        "loss": settings.loss,
+        "batch": 0 if full_batch else settings.batch,
+        "data_set": settings.data_set or 0,
+        "path": settings.path,
+        "tolerance": settings.tolerance,
+        "max_steps": settings.max_steps,
+        "note_batch": "0 means full-batch steps",
+        "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",
+    }
+
+
+def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, xr.Variable]:
+    """The coordinates that every file shares."""
+    return {
+        "seed": labelled(["seed"], np.array(settings.seeds, dtype=np.int64), "random seed"),
+        "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),
+        "step": labelled(["step"], steps, "training step", "steps"),
+        "score_length": labelled(["noise_level"], noised.score_lengths(), "score length", "lattice spacings"),
+    }
+
+
+def prediction_dataset(
+    noised: NoisedTarget, architecture: Architecture, settings: Settings, prediction: Prediction, record: Any
+) -> xr.Dataset:
+    """What theory predicts, in the variables of a training file.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: the network.
+        settings: as for training.
+        prediction: the curves.
+        record: anything with `rates`, `parameters` and `floors`, each of shape (levels,).
+    """
+    return xr.Dataset(
+        {
+            "score_error": labelled(CURVE, prediction.score_error, "relative score error"),
+            "training_time": labelled(CURVE[:2], prediction.training_time, "training time", "steps"),
+            **_per_level(record),
+        },
+        _coordinates(noised, settings, prediction.steps),
+        attributes(noised, architecture, settings) | {"method": prediction.method},
+    )
+
+
+def _per_level(record: Any) -> dict[str, xr.Variable]:
+    """Rates, floors and numbers of parameters."""
+    return {
+        "learning_rate": labelled(["noise_level"], record.rates, "learning rate"),
+        "parameters": labelled([], record.parameters.max(), "trainable parameters of the largest network"),
+        "level_parameters": labelled(["noise_level"], record.parameters, "trainable parameters"),
+        "floor": labelled(["noise_level"], record.floors, "lowest relative score error that the network can reach"),
+        "range": labelled(["noise_level"], record.ranges, "range of the composed kernel", "lattice spacings"),
+    }
+
+
+def training_dataset(
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: Settings,
+    record: TrainingRecord,
+    prediction: Prediction | None,
+) -> xr.Dataset:
+    """A training run, beside its prediction.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: the network.
+        settings: how it was trained.
+        record: what was measured.
+        prediction: what theory says; its variables are NaN if there is none.
+    """
+    lattice, modes = noised.lattice, record.modes
+    shape = (len(settings.seeds), len(noised.levels), len(record.steps))
+    predicted_error = np.full(shape, np.nan)
+    predicted_time = np.full(shape[:2], np.nan)
+    if prediction is not None:
+        shared = min(shape[2], len(prediction.steps))
+        predicted_error[:, :, :shared] = prediction.score_error[:, :, :shared]
+        predicted_time = prediction.training_time
+    exact = 1.0 / noised.spectra_at(lattice.shells)
+    distance = np.arange(lattice.size // 2 + 1)
+    residual = ("seed", "noise_level", "step", "inverse_length")
+    variables = {
+        "score_error": labelled(CURVE, record.score_error, "relative score error"),
+        "training_time": labelled(CURVE[:2], record.training_time, "training time", "steps"),
+        "predicted_score_error": labelled(CURVE, predicted_error, "relative score error, predicted"),
+        "predicted_training_time": labelled(CURVE[:2], predicted_time, "training time, predicted", "steps"),
+        **_per_level(record),
+        "last_step": labelled(["seed"], record.last_step, "step at which training ended", "steps"),
+        "mode_residual": labelled(residual, record.residual, "root mean square of |C K - 1| over modes of one length"),
+        "exact_kernel_profile": labelled(
+            ["noise_level", "distance"],
+            axis_profile(lattice, lattice.shells, exact),
+            "kernel of the exact score along the axes",
+        ),
+    }
+    coordinates = _coordinates(noised, settings, record.steps) | {
+        "inverse_length": labelled(
+            ["inverse_length"], record.inverse_lengths, "inverse length sqrt(k^2 + m^2)", "inverse lattice spacings"
+        ),
+        "distance": labelled(["distance"], distance, "displacement along an axis", "lattice spacings"),
+    }
+    if record.kernel is not None:
+        kernel = record.kernel
+        variables["kernel"] = labelled(["seed", "noise_level", "mode"], kernel.real, "kernel in Fourier space")
+        if np.iscomplexobj(kernel):
+            variables["kernel_imaginary"] = labelled(
+                ["seed", "noise_level", "mode"], kernel.imag, "imaginary part of the kernel in Fourier space"
+            )
+        variables["kernel_profile"] = labelled(
+            ["seed", "noise_level", "distance"],
+            axis_profile(lattice, modes, kernel.real),
+            "trained kernel along the axes",
+        )
+        coordinates["wave_number"] = labelled(["mode", "axis"], modes.numbers.astype(np.int32), "n of k = 2 pi n / L")
+        coordinates["multiplicity"] = labelled(["mode"], modes.multiplicity, "momenta that the mode stands for")
+    method = prediction.method if prediction is not None else "none"
+    return xr.Dataset(variables, coordinates, attributes(noised, architecture, settings) | {"prediction": method})

@@ -1,0 +1,198 @@
+"""A study's training files in one Dataset, and the scaling laws of all its training times.
+
+One `run` of the summary is an architecture on one lattice at one mass with one kind of data; its seeds may come from
+several files. Curves are padded with NaN to the longest.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.config import Run
+from csd.errors import InputError
+from csd.scaling import fit
+from csd.store import TRAINING, labelled, read
+
+PADDED = {
+    "score_error": ("seed", "noise_level", "step"),
+    "predicted_score_error": ("seed", "noise_level", "step"),
+    "training_time": ("seed", "noise_level"),
+    "predicted_training_time": ("seed", "noise_level"),
+    "kernel_profile": ("seed", "noise_level", "distance"),
+    "exact_kernel_profile": ("noise_level", "distance"),
+    "learning_rate": ("noise_level",),
+    "level_parameters": ("noise_level",),
+    "floor": ("noise_level",),
+    "range": ("noise_level",),
+    "score_length": ("noise_level",),
+}
+"""Variables of a training file that go into the summary as they are, and their dimensions."""
+
+
+def training_file(run: Run, folder: Path) -> Path:
+    """Where the workflow keeps a run's file."""
+    return folder / f"{run.identifier}.nc"
+
+
+def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
+    """All training files of a run table in one Dataset.
+
+    Args:
+        runs: the run table.
+        folder: of the training files.
+
+    Returns:
+        Dimensions run, seed, noise_level, step, distance, bin.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not what its row asks for.
+    """
+    groups: dict[tuple[str, str], list[tuple[Run, xr.Dataset]]] = {}
+    for run in runs:
+        dataset = read(training_file(run, folder), TRAINING)
+        _check(run, dataset, folder)
+        groups.setdefault((run.sweep, run.identifier.rsplit("_s", 1)[0]), []).append((run, dataset))
+
+    members = list(groups.values())
+    everything = [dataset for group in members for _, dataset in group]
+    axes = {name: _union(everything, name) for name in ("seed", "noise_level", "step", "distance")}
+    bins = max(dataset.sizes["inverse_length"] for dataset in everything)
+    arrays = {name: np.full((len(members), *(len(axes[dim]) for dim in dims)), np.nan) for name, dims in PADDED.items()}
+    shape = (len(members), len(axes["noise_level"]), len(axes["step"]), bins)
+    residual = np.full(shape, np.nan, dtype=np.float32)
+    inverse_length = np.full((len(members), bins), np.nan)
+    for row, group in enumerate(members):
+        for _, dataset in group:
+            for name, dims in PADDED.items():
+                if name in dataset:
+                    arrays[name][(row, *_places(dataset, dims, axes))] = dataset[name].values
+        # Residuals are for one picture; one file's seeds are enough for their mean.
+        first = group[0][1]
+        filled = first.sizes["inverse_length"]
+        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=True)).values
+        residual[(row, *_places(first, ("noise_level", "step"), axes), slice(filled))] = mean
+        inverse_length[row, :filled] = first["inverse_length"].values
+
+    variables = {
+        name: xr.Variable(("run", *PADDED[name]), array, _attributes(everything, name))
+        for name, array in arrays.items()
+    }
+    variables["mode_residual"] = xr.Variable(
+        ("run", "noise_level", "step", "bin"), residual, everything[0]["mode_residual"].attrs
+    )
+    variables["inverse_length"] = xr.Variable(("run", "bin"), inverse_length, everything[0]["inverse_length"].attrs)
+    variables |= _identity(members)
+    coordinates = {name: xr.Variable((name,), axes[name], everything[0][name].attrs) for name in axes}
+    return xr.Dataset(variables, coordinates)
+
+
+def _check(run: Run, dataset: xr.Dataset, folder: Path) -> None:
+    """Refuse a file that is not what its row asks for."""
+    for name, asked in (("dimension", run.dimension), ("size", run.size), ("label", run.label)):
+        if dataset.attrs[name] != asked:
+            raise InputError(
+                f"{training_file(run, folder)}: {name} is {dataset.attrs[name]}, the study asks for {asked};"
+                " remove the file and run the study again"
+            )
+
+
+def _union(datasets: Sequence[xr.Dataset], name: str) -> Any:
+    """All values of a coordinate, sorted."""
+    return np.unique(np.concatenate([dataset[name].values for dataset in datasets]))
+
+
+def _places(dataset: xr.Dataset, dims: Sequence[str], axes: dict[str, Any]) -> tuple[Any, ...]:
+    """Where a file's values go along the given dimensions of the summary."""
+    return np.ix_(*(np.searchsorted(axes[dim], dataset[dim].values) for dim in dims))
+
+
+def _attributes(datasets: Sequence[xr.Dataset], name: str) -> dict[str, Any]:
+    """Long name and units of a variable."""
+    return next((dict(dataset[name].attrs) for dataset in datasets if name in dataset), {})
+
+
+def _identity(members: Sequence[Sequence[tuple[Run, xr.Dataset]]]) -> dict[str, xr.Variable]:
+    """What each run of the summary is."""
+    runs = [group[0][0] for group in members]
+    files = [group[0][1] for group in members]
+    text = {
+        "sweep": ("sweep of the study", [run.sweep for run in runs]),
+        "architecture": ("architecture and options", [run.label for run in runs]),
+        "mass_label": ("how the mass was given", [run.mass_label for run in runs]),
+        "data": ("loss and data", [run.data_label for run in runs]),
+    }
+    numbers = {
+        "dimension": ("lattice dimension", "1", [run.dimension for run in runs]),
+        "size": ("lattice size", "lattice spacings", [run.size for run in runs]),
+        "mass": ("mass", "inverse lattice spacings", [file.attrs["mass"] for file in files]),
+        "parameters": ("trainable parameters", "1", [int(file["parameters"]) for file in files]),
+        "depth": ("layers of deep_linear, 0 for others", "1", [run.depth or 0 for run in runs]),
+        "data_set": ("fields of the data set, 0 for fresh ones", "1", [run.data_set or 0 for run in runs]),
+        "tolerance": ("relative score error above the floor", "1", [file.attrs["tolerance"] for file in files]),
+    }
+    return {
+        name: labelled(["run"], np.array(values, dtype=object), long_name) for name, (long_name, values) in text.items()
+    } | {name: labelled(["run"], values, long_name, units) for name, (long_name, units, values) in numbers.items()}
+
+
+def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Power law and log law of τ(L), measured and predicted, for everything that was run at several sizes.
+
+    Args:
+        summary: of `aggregate`.
+
+    Returns:
+        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, law, exponent,
+        error, bootstrap_error, residual_error, intercept, evidence (ΔAICc, positive for the log law), sizes,
+        local_exponents, note (why there is no fit).
+    """
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
+    table = summary[[*keys, "size"]].to_dataframe()
+    rows: list[dict[str, Any]] = []
+    for group, members in table.groupby(keys, sort=False):
+        chosen = summary.isel(run=members.index.to_numpy())
+        for level in summary["noise_level"].values:
+            for quantity in ("training_time", "predicted_training_time"):
+                times = chosen[quantity].sel(noise_level=level).values
+                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+                about |= {"noise_level": level, "quantity": quantity}
+                rows += _laws(about, chosen["size"].values, times)
+    return pd.DataFrame(rows)
+
+
+def _laws(about: dict[str, Any], sizes: Any, times: Any) -> list[dict[str, Any]]:
+    """The rows of one group: both laws, or one row that says why there is none."""
+    samples = [row[np.isfinite(row)] for row in times]
+    present = [bool(len(sample)) for sample in samples]
+    if not any(present):
+        return []
+    used = [int(size) for size, there in zip(sizes, present, strict=True) if there]
+    try:
+        laws = fit(used, [sample for sample in samples if len(sample)])
+    except InputError as error:
+        return [about | {"law": "none", "sizes": _joined(used), "note": str(error)}]
+    return [
+        about
+        | {
+            "law": law.law,
+            "exponent": law.exponent,
+            "error": law.error,
+            "bootstrap_error": law.bootstrap_error,
+            "residual_error": law.residual_error,
+            "intercept": law.intercept,
+            "evidence": law.evidence,
+            "sizes": _joined(law.sizes),
+            "local_exponents": _joined(f"{z:.4f}" for z in law.local_exponents),
+            "note": "",
+        }
+        for law in laws
+    ]
+
+
+def _joined(values: Any) -> str:
+    """Values as one word of a CSV file."""
+    return " ".join(map(str, values))

@@ -1,0 +1,152 @@
+"""What training should give: closed forms and exact dynamics (docs/physics.md, section 5).
+
+One layer, from K₀ = 0 at rate η:                 K_j = K* (1 − (1 − η C)^j)
+One local layer, P = V λ Vᵀ:                      κ_j = (1 − (1 − η P)^j) κ*
+Two balanced layers, in the limit of small η:     K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}),  s = η j
+p layers at the fixed point:                      rate p C^{2/p − 1}, so steps ∝ L^z, z = 2 |1 − 2/p|
+
+Where no closed form of the discrete map is known, the prediction is the map itself: descent of the population loss.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.lattice import Array, Modes
+from csd.networks.full import DeepLinear
+from csd.networks.local import LocalOneLayer
+
+if TYPE_CHECKING:
+    from csd.networks import Architecture
+    from csd.networks.linear import LinearNetwork
+    from csd.noise import NoisedTarget
+    from csd.training import Settings
+
+
+def one_layer_kernel(spectrum: Array, rate: float, step: int) -> Array:
+    """K_j = K* (1 − (1 − η C)^j) after j steps from K₀ = 0, at any C; same shape as `spectrum`."""
+    return (1.0 - (1.0 - rate * spectrum) ** step) / spectrum
+
+
+def two_layer_flow(spectrum: Array, start: float, time: float) -> Array:
+    """Gradient flow of two balanced layers, K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}), at time s = η × steps."""
+    exact = 1.0 / spectrum
+    return exact * start / (start + (exact - start) * np.exp(-2.0 * time))
+
+
+def depth_exponent(depth: int) -> float:
+    """z = 2 |1 − 2/p| of steps ∝ L^z at criticality; 0 stands for log L."""
+    return 2.0 * abs(1.0 - 2.0 / depth)
+
+
+def one_layer_error(spectrum: Array, weight: Array, rate: float, step: float | Array) -> Array:
+    """ε_j = Σ_k K* (1 − η C)^{2j} / Σ_k K*.
+
+    Args:
+        spectrum: C, shape (modes,).
+        weight: multiplicity of the modes, shape (modes,).
+        rate: η.
+        step: j, a number or an array of shape (steps,).
+
+    Returns:
+        ε, shape of `step`.
+    """
+    exact = weight / spectrum
+    slow = np.abs(1.0 - rate * spectrum)
+    return (
+        np.array([(exact * slow ** (2.0 * j)).sum() for j in np.atleast_1d(step)]).reshape(np.shape(step)) / exact.sum()
+    )
+
+
+def local_one_layer_error(
+    network: LocalOneLayer, spectrum: Array, weight: Array, rate: float
+) -> Callable[[float], float]:
+    """ε_j = ε_R + Σ_i λ_i (1 − η λ_i)^{2j} (v_i·κ*)² / ((1/N) Σ_k K*), as a function of j.
+
+    Args:
+        network: the local network.
+        spectrum: C on *shells*.
+        weight: multiplicity of the *shells*.
+        rate: η.
+    """
+    half = network.half_spectrum(spectrum)
+    values, vectors = np.linalg.eigh(network.patch.covariance(half))
+    share = values * (vectors.T @ network.patch.solve(half)) ** 2
+    share /= (weight / spectrum).sum() / network.lattice.sites
+    floor = network.patch.floor(half)
+    return lambda step: float(floor + (share * np.abs(1.0 - rate * values) ** (2.0 * step)).sum())
+
+
+def first_step(error: Callable[[float], float], threshold: float, last: int) -> float:
+    """First step j ≤ last with error(j) ≤ threshold, for an error that never grows; NaN if there is none."""
+    if error(last) > threshold:
+        return float("nan")
+    return float(bisect_left(range(last + 1), True, key=lambda step: error(step) <= threshold))
+
+
+@dataclass
+class Prediction:
+    """ε and τ as theory has them, in the form of `csd.training.TrainingRecord`.
+
+    Attributes:
+        steps: recorded steps, shape (R,).
+        score_error: ε, shape (S, T, R); NaN after the step at which a prediction that is iterated has ended.
+        training_time: τ, shape (S, T); NaN if never reached.
+        method: 'closed form' or 'population descent'.
+    """
+
+    steps: NDArray[np.int64]
+    score_error: Array
+    training_time: Array
+    method: str
+
+
+def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Settings") -> Prediction | None:
+    """The exact learning curve of the population loss; None for an architecture that is known only as a module.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: what is trained.
+        settings: as for training; the loss, batch and data set play no part.
+
+    Raises:
+        TrainingDiverged: if the learning rate is beyond stability.
+    """
+    from csd.training import prepare, record_steps, train, with_population
+
+    if not architecture.is_family:
+        return None
+    exact = with_population(settings)
+    networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
+    if not all(_has_closed_form(network) for network in networks):
+        record = train(noised, architecture, exact)
+        return Prediction(record.steps, record.score_error, record.training_time, "population descent")
+
+    modes: Modes = noised.lattice.shells
+    run = prepare(noised, architecture, exact)
+    grid = record_steps(settings.max_steps)
+    curves, times = [], []
+    for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
+        rate = float(run.rates[level])
+        error: Callable[[float], float]
+        if isinstance(network, LocalOneLayer):
+            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate)
+        else:
+
+            def error(step: float, spectrum: Array = spectrum, rate: float = rate) -> float:
+                return float(one_layer_error(spectrum, modes.multiplicity, rate, step))
+
+        threshold = settings.tolerance + float(run.floors[level])
+        times.append(first_step(error, threshold, settings.max_steps))
+        curves.append([error(float(step)) for step in grid])
+    seeds = len(settings.seeds)
+    return Prediction(grid, np.tile(curves, (seeds, 1, 1)), np.tile(times, (seeds, 1)), "closed form")
+
+
+def _has_closed_form(network: "LinearNetwork") -> bool:
+    """Whether the learning curve is known without iterating a map."""
+    return isinstance(network, LocalOneLayer) or (isinstance(network, DeepLinear) and network.depth == 1)

@@ -1,0 +1,50 @@
+# The study as it was run, with all defaults filled in.
+rule study:
+    output:
+        SUMMARY / "study.json",
+    params:
+        content=STUDY.model_dump_json(),
+    log:
+        LOGS / "study.log",
+    shell:
+        "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
+
+
+rule aggregate:
+    input:
+        study=SUMMARY / "study.json",
+        training=[TRAINING / f"{run}.nc" for run in RUNS],
+    output:
+        SUMMARY / "training.nc",
+    params:
+        folder=TRAINING,
+    log:
+        LOGS / "aggregate.log",
+    shell:
+        "csd aggregate --study {input.study:q} --training {params.folder:q} --output {output:q} 2> {log:q}"
+
+
+rule fit:
+    input:
+        SUMMARY / "training.nc",
+    output:
+        SUMMARY / "scaling.csv",
+    log:
+        LOGS / "fit.log",
+    shell:
+        "csd fit --summary {input:q} --output {output:q} 2> {log:q}"
+
+
+rule claims:
+    input:
+        summary=SUMMARY / "training.nc",
+        scaling=SUMMARY / "scaling.csv",
+        claims=HERE / STUDY.claims,
+    output:
+        verdicts=SUMMARY / "claims.json",
+        table=SUMMARY / "claims.md",
+    log:
+        LOGS / "claims.log",
+    shell:
+        "csd claims --summary {input.summary:q} --scaling {input.scaling:q} --claims {input.claims:q}"
+        " --output {output.verdicts:q} --table {output.table:q} 2> {log:q}"

@@ -1,0 +1,15 @@
+# One job a row of the run table: one architecture, lattice and mass, a few seeds.
+rule train:
+    output:
+        TRAINING / "{run}.nc",
+    params:
+        flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
+        record=OUTPUT / "benchmarks" / "{run}.json",
+    log:
+        LOGS / "train" / "{run}.log",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    shell:
+        "csd train {params.flags} --output {output:q} --benchmark {params.record:q} 2> {log:q}"
