@@ -8,8 +8,8 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-A claim *holds* if every value of every test lies in its range, *fails* if one lies outside, and is *not tested* if a
-test has no data, or only values whose error is wider than the range.
+A claim *holds* if every value of every test lies in its range with its error bar, *fails* if one lies outside with its
+error bar, and is *not tested* if a test has no data, or none that decides it.
 """
 
 import json
@@ -57,7 +57,7 @@ class Claim(BaseModel):
 class Outcome:
     """One value of one test."""
 
-    test: Criterion
+    criterion: Criterion
     dimension: int
     noise_level: float
     data: str
@@ -67,12 +67,13 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """Of this value alone."""
-        low, high = (
-            bound if bound is not None else s * np.inf for bound, s in zip(self.test.accepted, (-1, 1), strict=True)
-        )
-        if not low <= self.measured <= high:
+        low, high = self.criterion.accepted
+        lower, upper = self.measured - self.error, self.measured + self.error
+        if (low is None or lower >= low) and (high is None or upper <= high):
+            return HOLDS
+        if (low is not None and upper < low) or (high is not None and lower > high):
             return FAILS
-        return HOLDS if not self.error > 0.5 * (high - low) else NOT_TESTED
+        return NOT_TESTED
 
 
 @dataclass(frozen=True)
@@ -197,13 +198,14 @@ def _value(
     largest = max(shared)
     pair = [summary.isel(run=int(table.index[table["size"] == largest][0])) for table in (rows, reference)]
     if test.measure == "parameter_ratio":
-        return float(pair[0]["level_parameters"] / pair[1]["level_parameters"]), 0.0
-    times = [of["training_time"].values[np.isfinite(of["training_time"].values)] for of in pair]
+        return float(pair[0]["level_parameters"]) / float(pair[1]["level_parameters"]), 0.0
+    times = [np.asarray(of["training_time"].values, dtype=float) for of in pair]
+    times = [sample[np.isfinite(sample)] for sample in times]
     if not all(sample.size for sample in times):
         return None
-    ratio = float(times[0].mean() / times[1].mean())
-    relative = sum((sample.std(ddof=1) / sample.mean()) ** 2 / sample.size for sample in times if sample.size > 1)
-    return ratio, ratio * float(np.sqrt(relative))
+    quotient = float(times[0].mean() / times[1].mean())
+    relative = sum(float(sample.std(ddof=1) / sample.mean()) ** 2 / sample.size for sample in times if sample.size > 1)
+    return quotient, quotient * float(np.sqrt(relative))
 
 
 def _bounds(test: Criterion) -> str:
@@ -272,7 +274,6 @@ def as_markdown(verdicts: list[Verdict]) -> str:
                 lines.append(f"| | {name} | | | | | {_bounds(test)} | {NOT_TESTED} |")
             for o in outcomes:
                 value = f"{o.measured:.4g}" + (f" ± {o.error:.2g}" if o.error else "")
-                lines.append(
-                    f"| | {name} | {o.dimension} | {o.noise_level:g} | {o.data} | {value} | {_bounds(test)} | {o.verdict} |"
-                )
+                where = f"{o.dimension} | {o.noise_level:g} | {o.data}"
+                lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict} |")
     return "\n".join(lines) + "\n"

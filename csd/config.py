@@ -338,7 +338,7 @@ def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
 
 
 def _words(expected: str) -> list[str]:
-    """The names in pydantic's \"'a', 'b' or 'c'\"."""
+    """The names in pydantic's list: 'a', 'b' or 'c'."""
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
 
 
@@ -385,11 +385,33 @@ def _rows(study: Study) -> Iterator[Run]:
             raise InputError(f"sweeps.{name}: a noise level is given twice in {training.noise_levels}")
         chunks = [tuple(seeds[i : i + training.seeds_per_job]) for i in range(0, len(seeds), training.seeds_per_job)]
         for size, mass, network, data_set, chunk in product(
-            sweep.sizes, _masses(sweep), _networks(sweep), training.data_sets or [None], chunks
+            sweep.sizes, _masses(sweep), _networks(sweep), _choices(training.data_sets), chunks
         ):
-            run = Run(name, sweep.dimension, size, *mass, sweep.target, *network, training, data_set, chunk)
+            m, c, couplings = mass
+            architecture, depth, reach, channels = network
+            run = Run(
+                sweep=name,
+                dimension=sweep.dimension,
+                size=size,
+                mass=m,
+                mass_times_length=c,
+                couplings=couplings,
+                target=sweep.target,
+                name=architecture,
+                depth=depth,
+                range=reach,
+                channels=channels,
+                training=training,
+                data_set=data_set,
+                seeds=chunk,
+            )
             _check(run)
             yield run
+
+
+def _choices(values: Sequence[Item] | None) -> list[Item | None]:
+    """The values of an option, or that it is not given."""
+    return [None] if values is None else list(values)
 
 
 def _masses(sweep: Sweep) -> list[tuple[float | None, float | None, tuple[float, float] | None]]:
@@ -406,9 +428,9 @@ def _networks(sweep: Sweep) -> list[tuple[str, int | None, int | str | None, int
     return [
         (network.name, depth, reach, channels)
         for network in sweep.architectures
-        for depth, reach, channels in product(
-            network.depth or [None], network.range or [None], network.channels or [None]
-        )
+        for depth in _choices(network.depth)
+        for reach in _choices(network.range)
+        for channels in _choices(network.channels)
     ]
 
 

@@ -133,7 +133,8 @@ class Denoising:
         normal[:, :count] = pair.view(complex)[..., 0]
         normal[:, count:] = generator.standard_normal((steps, modes.self_conjugate))
         normal *= np.sqrt(ratio * ((spectrum - variance) / (variance * batch)))
-        return ratio * spectrum, ratio - normal
+        target: ComplexArray = ratio - normal
+        return ratio * spectrum, target
 
     def loss(
         self,

@@ -12,6 +12,7 @@ from csd.store import labelled
 from csd.theory import Prediction
 from csd.training import Settings, TrainingRecord
 
+CROSSING = "training time, interpolated between steps"
 CURVE = ("seed", "noise_level", "step")
 
 
@@ -67,6 +68,7 @@ def prediction_dataset(
         {
             "score_error": labelled(CURVE, prediction.score_error, "relative score error"),
             "training_time": labelled(CURVE[:2], prediction.training_time, "training time", "steps"),
+            "crossing_time": labelled(CURVE[:2], prediction.crossing_time, CROSSING, "steps"),
             **_per_level(record),
         },
         _coordinates(noised, settings, prediction.steps),
@@ -104,19 +106,21 @@ def training_dataset(
     lattice, modes = noised.lattice, record.modes
     shape = (len(settings.seeds), len(noised.levels), len(record.steps))
     predicted_error = np.full(shape, np.nan)
-    predicted_time = np.full(shape[:2], np.nan)
+    predicted_time = predicted_crossing = np.full(shape[:2], np.nan)
     if prediction is not None:
         shared = min(shape[2], len(prediction.steps))
         predicted_error[:, :, :shared] = prediction.score_error[:, :, :shared]
-        predicted_time = prediction.training_time
+        predicted_time, predicted_crossing = prediction.training_time, prediction.crossing_time
     exact = 1.0 / noised.spectra_at(lattice.shells)
     distance = np.arange(lattice.size // 2 + 1)
     residual = ("seed", "noise_level", "step", "inverse_length")
     variables = {
         "score_error": labelled(CURVE, record.score_error, "relative score error"),
         "training_time": labelled(CURVE[:2], record.training_time, "training time", "steps"),
+        "crossing_time": labelled(CURVE[:2], record.crossing_time, CROSSING, "steps"),
         "predicted_score_error": labelled(CURVE, predicted_error, "relative score error, predicted"),
         "predicted_training_time": labelled(CURVE[:2], predicted_time, "training time, predicted", "steps"),
+        "predicted_crossing_time": labelled(CURVE[:2], predicted_crossing, f"{CROSSING}, predicted", "steps"),
         **_per_level(record),
         "last_step": labelled(["seed"], record.last_step, "step at which training ended", "steps"),
         "mode_residual": labelled(residual, record.residual, "root mean square of |C K - 1| over modes of one length"),

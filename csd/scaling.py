@@ -3,9 +3,10 @@
     power law   ln τ = ln A + z ln L
     log law     ln τ = ln(a + b ln L)
 
-Both have two parameters and are fitted by least squares to ln τ, so that AICc = n ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1)
-with the same n and k compares them: ΔAICc = AICc(power) − AICc(log) = n ln(RSS_power / RSS_log), positive where the log
-law is the better one.
+Both have two parameters and are fitted by least squares to ln τ, so that with the same n and k = 3 (two parameters and
+the variance) AICc = n ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1) compares them: ΔAICc = AICc(power) − AICc(log) =
+n ln(RSS_power / RSS_log), positive where the log law is the better one. AICc exists for n > k + 1 only, so there is no
+evidence from fewer than five sizes.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from csd.lattice import Array
 from csd.stream import stream
 
 RESAMPLES = 1000
+SIZES_FOR_EVIDENCE = 5
 RESIDUAL_NOISE = 1e-4
 """Relative precision below which residuals count as equal; a law that fits better than this is not better for it."""
 
@@ -33,7 +35,7 @@ class Fit:
         bootstrap_error: standard error from resampling the seeds of every size; 0 where seeds agree.
         residual_error: standard error from the scatter about the law.
         intercept: ln A, or a in steps.
-        evidence: ΔAICc in favour of the log law, positive if it fits better.
+        evidence: ΔAICc in favour of the log law, positive if it fits better; NaN for fewer than five sizes.
         sizes: used.
         local_exponents: ln(τ₂/τ₁) / ln(L₂/L₁) of neighbouring sizes.
     """
@@ -86,7 +88,8 @@ def fit_log_law(sizes: Array, times: Array) -> tuple[float, float, float, float]
 
     result = least_squares(residual, [intercept, slope], x_scale=np.abs([intercept, slope]) + 1.0)
     squares = float(2.0 * result.cost)
-    curvature = np.linalg.pinv(result.jac.T @ result.jac)
+    jacobian = np.asarray(result.jac, dtype=float)
+    curvature = np.linalg.pinv(jacobian.T @ jacobian)
     error = float(np.sqrt(curvature[1, 1] * squares / max(len(times) - 2, 1)))
     return float(result.x[0]), float(result.x[1]), error, squares
 
@@ -140,6 +143,8 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, Fit]:
         power_error, log_error = (float(error) * correction for error in result.standard_error)
     smallest = len(length) * RESIDUAL_NOISE**2
     evidence = len(length) * float(np.log((power[3] + smallest) / (log[3] + smallest)))
+    if len(length) < SIZES_FOR_EVIDENCE:
+        evidence = float("nan")
     used = tuple(int(size) for size in length)
     local = tuple(float(z) for z in local_exponents(length, mean))
 

@@ -21,6 +21,8 @@ PADDED = {
     "score_error": ("seed", "noise_level", "step"),
     "predicted_score_error": ("seed", "noise_level", "step"),
     "training_time": ("seed", "noise_level"),
+    "crossing_time": ("seed", "noise_level"),
+    "predicted_crossing_time": ("seed", "noise_level"),
     "predicted_training_time": ("seed", "noise_level"),
     "kernel_profile": ("seed", "noise_level", "distance"),
     "exact_kernel_profile": ("noise_level", "distance"),
@@ -31,6 +33,10 @@ PADDED = {
     "score_length": ("noise_level",),
 }
 """Variables of a training file that go into the summary as they are, and their dimensions."""
+
+
+FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
+"""What laws are fitted to: training times interpolated between steps, as whole steps are coarse where they are few."""
 
 
 def training_file(run: Run, folder: Path) -> Path:
@@ -71,9 +77,9 @@ def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
                 if name in dataset:
                     arrays[name][(row, *_places(dataset, dims, axes))] = dataset[name].values
         # Residuals are for one picture; one file's seeds are enough for their mean.
-        first = group[0][1]
+        first: xr.Dataset = group[0][1]
         filled = first.sizes["inverse_length"]
-        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=True)).values
+        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=True).values)
         residual[(row, *_places(first, ("noise_level", "step"), axes), slice(filled))] = mean
         inverse_length[row, :filled] = first["inverse_length"].values
 
@@ -156,8 +162,8 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())
         for level in summary["noise_level"].values:
-            for quantity in ("training_time", "predicted_training_time"):
-                times = chosen[quantity].sel(noise_level=level).values
+            for quantity, fitted in FITTED.items():
+                times = chosen[fitted].sel(noise_level=level).values
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
                 about |= {"noise_level": level, "quantity": quantity}
                 rows += _laws(about, chosen["size"].values, times)

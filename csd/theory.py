@@ -11,7 +11,7 @@ Where no closed form of the discrete map is known, the prediction is the map its
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 def one_layer_kernel(spectrum: Array, rate: float, step: int) -> Array:
     """K_j = K* (1 − (1 − η C)^j) after j steps from K₀ = 0, at any C; same shape as `spectrum`."""
-    return (1.0 - (1.0 - rate * spectrum) ** step) / spectrum
+    kernel: Array = (1.0 - (1.0 - rate * spectrum) ** step) / spectrum
+    return kernel
 
 
 def two_layer_flow(spectrum: Array, start: float, time: float) -> Array:
@@ -57,9 +58,8 @@ def one_layer_error(spectrum: Array, weight: Array, rate: float, step: float | A
     """
     exact = weight / spectrum
     slow = np.abs(1.0 - rate * spectrum)
-    return (
-        np.array([(exact * slow ** (2.0 * j)).sum() for j in np.atleast_1d(step)]).reshape(np.shape(step)) / exact.sum()
-    )
+    error: Array = np.array([(exact * slow ** (2.0 * j)).sum() for j in np.atleast_1d(step)]) / exact.sum()
+    return error.reshape(np.shape(step))
 
 
 def local_one_layer_error(
@@ -96,12 +96,14 @@ class Prediction:
         steps: recorded steps, shape (R,).
         score_error: ε, shape (S, T, R); NaN after the step at which a prediction that is iterated has ended.
         training_time: τ, shape (S, T); NaN if never reached.
+        crossing_time: τ interpolated between steps, shape (S, T).
         method: 'closed form' or 'population descent'.
     """
 
     steps: NDArray[np.int64]
     score_error: Array
     training_time: Array
+    crossing_time: Array
     method: str
 
 
@@ -116,7 +118,7 @@ def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Set
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
     """
-    from csd.training import prepare, record_steps, train, with_population
+    from csd.training import crossing_time, prepare, record_steps, train, with_population
 
     if not architecture.is_family:
         return None
@@ -124,12 +126,14 @@ def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Set
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
     if not all(_has_closed_form(network) for network in networks):
         record = train(noised, architecture, exact)
-        return Prediction(record.steps, record.score_error, record.training_time, "population descent")
+        return Prediction(
+            record.steps, record.score_error, record.training_time, record.crossing_time, "population descent"
+        )
 
     modes: Modes = noised.lattice.shells
     run = prepare(noised, architecture, exact)
     grid = record_steps(settings.max_steps)
-    curves, times = [], []
+    curves, times, crossings = [], [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
         rate = float(run.rates[level])
         error: Callable[[float], float]
@@ -141,10 +145,17 @@ def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Set
                 return float(one_layer_error(spectrum, modes.multiplicity, rate, step))
 
         threshold = settings.tolerance + float(run.floors[level])
-        times.append(first_step(error, threshold, settings.max_steps))
+        time = first_step(error, threshold, settings.max_steps)
+        times.append(time)
+        crossings.append(crossing_time(time, error(time - 1.0), error(time), threshold) if time > 0.0 else time)
         curves.append([error(float(step)) for step in grid])
     seeds = len(settings.seeds)
-    return Prediction(grid, np.tile(curves, (seeds, 1, 1)), np.tile(times, (seeds, 1)), "closed form")
+
+    def seeded(values: list[Any]) -> Array:
+        """The same for every seed."""
+        return np.tile(values, (seeds, *[1] * np.ndim(values)))
+
+    return Prediction(grid, seeded(curves), seeded(times), seeded(crossings), "closed form")
 
 
 def _has_closed_form(network: "LinearNetwork") -> bool:

@@ -17,12 +17,16 @@ from csd.lattice import Array, ComplexArray, Modes, require_memory
 from csd.minibatch import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.networks import Architecture
 from csd.networks.linear import Descent, LinearNetwork, check_rate
+from csd.networks.local import LocalNetwork
 from csd.noise import NoisedTarget
 from csd.objectives import OBJECTIVES, Objective
 from csd.plugins import resolve
 from csd.stream import stream
 
+DENSE_RECORDS = 48
+"""Every step up to this one is recorded."""
 RECORDS_PER_DECADE = 12
+"""Recorded steps a decade, beyond."""
 BINS = 32
 """Most bins of inverse length that residuals are averaged over."""
 BLOW_UP = 1e3
@@ -92,11 +96,12 @@ class TrainingRecord:
         steps: recorded steps, shape (R,).
         score_error: ε, shape (S, T, R).
         training_time: τ in steps, NaN if never reached, shape (S, T).
+        crossing_time: where ln ε crosses the threshold, interpolated between steps τ − 1 and τ, shape (S, T).
         rates: η, shape (T,).
         parameters: trainable numbers at each level, shape (T,).
         ranges: R of local networks at each level, NaN for others, shape (T,).
         floors: ε_R, shape (T,).
-        inverse_lengths: middle of each bin of sqrt(k̂² + m²), shape (bins,).
+        inverse_lengths: geometric mean of sqrt(k̂² + m²) over each bin's momenta, shape (bins,).
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
         modes: the momenta of `kernel`.
@@ -106,22 +111,40 @@ class TrainingRecord:
     steps: NDArray[np.int64]
     score_error: Array
     training_time: Array
+    crossing_time: Array
     rates: Array
     parameters: NDArray[np.int64]
     ranges: Array
     floors: Array
     inverse_lengths: Array
-    residual: Array
+    residual: NDArray[np.float32]
     kernel: Array | ComplexArray | None
     modes: Modes
     last_step: NDArray[np.int64]
 
 
 def record_steps(last: int) -> NDArray[np.int64]:
-    """The grid of recorded steps up to `last`: 0, and 12 a decade rounded to integers; the same for every run."""
+    """The grid of recorded steps up to `last`: every one to 48, then 12 a decade; the same for every run."""
     exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
-    grid = np.unique(np.concatenate([[0], np.rint(10.0**exponents)])).astype(np.int64)
+    sparse = np.rint(10.0**exponents)
+    grid = np.concatenate([np.arange(DENSE_RECORDS + 1), sparse[sparse > DENSE_RECORDS]]).astype(np.int64)
     return grid[grid <= last]
+
+
+def crossing_time(step: float, before: float, after: float, threshold: float) -> float:
+    """Where ln ε, straight between steps j − 1 and j, crosses the threshold: j − 1 + ln(ε_{j−1}/θ) / ln(ε_{j−1}/ε_j).
+
+    The integer training time is coarse where it is small; laws are fitted to this.
+
+    Args:
+        step: j, the first step at or below the threshold.
+        before: ε_{j−1}, above it.
+        after: ε_j, at or below it.
+        threshold: θ.
+    """
+    if not 0.0 < after < before:
+        return step
+    return float(step - 1.0 + np.log(before / threshold) / np.log(before / after))
 
 
 class ResidualBins:
@@ -137,10 +160,10 @@ class ResidualBins:
         inverse_length = np.sqrt(modes.laplacian + mass**2)
         edges = np.geomspace(mass, np.sqrt(4.0 * dimension + mass**2), BINS + 1)
         own = np.clip(np.searchsorted(edges, inverse_length, side="right") - 1, 0, BINS - 1)
-        filled, self._bin = np.unique(own, return_inverse=True)
-        self.middles = np.sqrt(edges[:-1] * edges[1:])[filled]
+        _, self._bin = np.unique(own, return_inverse=True)
         self._weight = modes.multiplicity
         self._total = np.bincount(self._bin, weights=self._weight)
+        self.middles = np.exp(np.bincount(self._bin, weights=self._weight * np.log(inverse_length)) / self._total)
 
     def root_mean_square(self, values: Array) -> Array:
         """Root mean square over the momenta of each bin; (…, modes) → (…, bins)."""
@@ -175,7 +198,7 @@ def identity(noised: NoisedTarget, architecture: Architecture, settings: Setting
 
 
 def start_stream(noised: NoisedTarget, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
-    """The stream of a network's random start: the same whatever the loss, so that curves can be compared seed by seed."""
+    """The stream of a network's random start: the same whatever the loss, so that theory can follow a seed."""
     lattice = noised.lattice
     return stream("start", lattice.dimension, lattice.size, noised.target.mass, architecture.label, seed, level)
 
@@ -197,6 +220,11 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Settings
     if architecture.is_family and settings.path == "spectral":
         return _prepare_family(noised, architecture, settings, objective)
     return _prepare_modules(noised, architecture, settings, objective)
+
+
+def _range(network: Any) -> float:
+    """R of a local network, NaN for any other."""
+    return float(network.patch.reach) if isinstance(network, LocalNetwork) else float("nan")
 
 
 def _rates(networks: Sequence[Any], spectra: Sequence[Array], settings: Settings) -> Array:
@@ -237,7 +265,7 @@ def _prepare_family(noised: NoisedTarget, architecture: Architecture, settings: 
         rates,
         np.array([net.stable_rate(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
         np.array([network.parameters for network in networks], dtype=np.int64),
-        np.array([network.patch.reach if hasattr(network, "patch") else np.nan for network in networks]),
+        np.array([_range(network) for network in networks]),
         np.array([net.floor(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
         settings.seeds,
     )
@@ -279,7 +307,8 @@ def _prepare_modules(noised: NoisedTarget, architecture: Architecture, settings:
         stable = np.array([net.stable_rate(spectrum) for net, spectrum in zip(families, shells, strict=True)])
         floors = np.array([net.floor(spectrum) for net, spectrum in zip(families, shells, strict=True)])
     else:
-        rates = _rates(first, list(lattice.spread(shells, lattice.shells)), settings)
+        halves: Array = lattice.spread(shells, lattice.shells)
+        rates = _rates(first, list(halves), settings)
         stable, floors = np.full(len(first), np.nan), np.zeros(len(first))
     modes = lattice.pairs
     name = identity(noised, architecture, settings)
@@ -295,7 +324,7 @@ def _prepare_modules(noised: NoisedTarget, architecture: Architecture, settings:
         rates,
         stable,
         np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64),
-        np.array([net.patch.reach if hasattr(net, "patch") else np.nan for net in families or first]),
+        np.array([_range(network) for network in families or first]),
         floors,
         settings.seeds,
     )
@@ -327,8 +356,10 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
     bins = ResidualBins(run.modes, noised.target.mass, noised.lattice.dimension)
     spectra = noised.spectra_at(run.modes)
     error_at = np.full((seeds, levels, len(grid)), np.nan)
-    residual_at = np.full((seeds, levels, len(grid), len(bins.middles)), np.nan, dtype=np.float32)
+    residual_at: NDArray[np.float32] = np.full((seeds, levels, len(grid), len(bins.middles)), np.nan, dtype=np.float32)
     time = np.full((seeds, levels), np.nan)
+    crossing = np.full((seeds, levels), np.nan)
+    before: Array = np.empty(0)
     last = np.zeros(seeds, dtype=np.int64)
     kernels: list[Any] = [None] * seeds
     alive = np.arange(seeds)
@@ -348,6 +379,10 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
         if reached.any():
             rows, columns = np.nonzero(reached)
             time[alive[rows], columns] = step
+            crossing[alive[rows], columns] = [
+                crossing_time(step, before[row, column], error[row, column], threshold[column]) if step else 0.0
+                for row, column in zip(rows, columns, strict=True)
+            ]
             missing &= ~reached
         if next_record < len(grid) and step == grid[next_record]:
             error_at[alive, :, next_record] = error
@@ -355,15 +390,15 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
             if kernel is not None:
                 residual_at[alive, :, next_record] = bins.root_mean_square(np.abs(spectra * kernel - 1.0))
             next_record += 1
-        done = ~missing.any(axis=1) if settings.tolerance > 0.0 else np.zeros(len(alive), dtype=bool)
-        if step == settings.max_steps:
-            done[:] = True
+        ended = step == settings.max_steps
+        done = np.array([ended or (settings.tolerance > 0.0 and not any(row)) for row in missing])
+        before = error
         if done.any():
             kernel = descent.kernel()
             for row in np.flatnonzero(done):
                 last[alive[row]] = step
                 kernels[alive[row]] = None if kernel is None else kernel[row]
-            alive, missing = alive[~done], missing[~done]
+            alive, missing, before = alive[~done], missing[~done], before[~done]
             if not len(alive):
                 break
             descent.keep(~done)
@@ -375,6 +410,7 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
         steps=grid[:next_record],
         score_error=error_at[:, :, :next_record],
         training_time=time,
+        crossing_time=crossing,
         rates=run.rates,
         parameters=run.parameters,
         ranges=run.ranges,

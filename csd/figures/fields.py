@@ -19,15 +19,14 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Exact samples at three correlation lengths from the same noise, each in units of its standard deviation."""
     figure, panels = plt.subplots(1, 3, figsize=(looks.PAGE, 2.5))
     lattice = Lattice(2, SIZE)
-    image = None
     for axes, length in zip(panels, LENGTHS, strict=True):
         field = GaussianField(lattice, 1.0 / length)
         sample = field.sample(stream("figure of fields"), 1)[0] / field.variance**0.5
-        image = axes.imshow(sample, cmap="cividis", vmin=-2.5, vmax=2.5, origin="lower", interpolation="nearest")
+        axes.imshow(sample, cmap="cividis", vmin=-2.5, vmax=2.5, origin="lower", interpolation="nearest")
         axes.set_title(f"ξ = {length:g} = L / {SIZE / length:g}" if length < SIZE else f"ξ = {length:g} = L")
         axes.set_xlabel("x (lattice spacings)")
         axes.set_xticks([0, SIZE // 2, SIZE - 1])
         axes.set_yticks([0, SIZE // 2, SIZE - 1])
     panels[0].set_ylabel("y (lattice spacings)")
-    figure.colorbar(image, ax=panels, label="field / standard deviation", extend="both", shrink=0.85)
+    figure.colorbar(panels[0].images[0], ax=panels, label="field / standard deviation", extend="both", shrink=0.85)
     return figure

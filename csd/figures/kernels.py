@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib import colormaps
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
@@ -35,17 +36,18 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     left.set_xlabel("displacement r along an axis (lattice spacings)")
     left.set_ylabel("|K(r)| / K(0)")
     shown = f", L = {full['size'].iloc[-1]}" if len(full) else ""
-    left.set_title(f"kernels, d = {dimension}{shown}; lines: exact, points: one layer")
+    left.set_title(f"kernels, d = {dimension}{shown}\nlines: exact, points: one layer at ε = 1 %")
     left.legend(loc="upper right", handlelength=1.2)
     right.set_yscale("log")
+    right.set_ylim(1e-10, 3.0)
     right.set_xlabel("range R (lattice spacings)")
     right.set_ylabel("relative score error")
-    right.set_title(f"local kernels, d = {dimension}, L = {size}; ticks: ξₜ")
+    right.set_title(f"local kernels, d = {dimension}, L = {size}\nlines: exact floor, ticks on top: ξₜ")
     right.legend(loc="lower left", handlelength=1.2)
     return figure
 
 
-def _profile(axes: plt.Axes, run: xr.Dataset, tone: tuple[float, ...], label: str, mark: str) -> None:
+def _profile(axes: Axes, run: xr.Dataset, tone: tuple[float, ...], label: str, mark: str) -> None:
     """Exact and trained kernel of one noise level."""
     distance = run["distance"].values
     exact = np.abs(run["exact_kernel_profile"].values)
@@ -54,7 +56,7 @@ def _profile(axes: plt.Axes, run: xr.Dataset, tone: tuple[float, ...], label: st
     axes.errorbar(distance, np.abs(trained) / trained[0], error / trained[0], fmt=mark, ms=3, color=tone, mew=0)
 
 
-def _floor(axes: plt.Axes, runs: xr.Dataset, tone: tuple[float, ...], label: str, mark: str) -> None:
+def _floor(axes: Axes, runs: xr.Dataset, tone: tuple[float, ...], label: str, mark: str) -> None:
     """Floors of one noise level, the errors at which training ended, and a tick at the score length."""
     reach, floor = runs["range"].values, runs["floor"].values
     order = np.argsort(reach)

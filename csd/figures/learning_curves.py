@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -23,7 +24,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     figure, panels = plt.subplots(1, 3, figsize=(looks.PAGE, 2.5), sharey=True)
     for axes, architecture in zip(panels, SHOWN, strict=True):
         own = table[table["architecture"].map(looks.family) == architecture]
-        own = own[own["architecture"] == own["architecture"].min()]
+        own = own[own["architecture"] == own["architecture"].mode().iloc[0]] if len(own) else own
         shades = looks.shades(architecture, len(own))
         for shade, (run, row) in zip(shades, own.iterrows(), strict=True):
             _curve(axes, level.isel(run=run), shade, f"L = {row['size']}", looks.marker(architecture))
@@ -46,7 +47,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     return figure
 
 
-def _curve(axes: plt.Axes, run: xr.Dataset, shade: tuple[float, float, float], label: str, marker: str) -> None:
+def _curve(axes: Axes, run: xr.Dataset, shade: tuple[float, float, float], label: str, marker: str) -> None:
     """One size: prediction and measurement."""
     steps = run["step"].values
     predicted, _ = looks.mean_and_error(run["predicted_score_error"].values, axis=0)
@@ -55,7 +56,8 @@ def _curve(axes: plt.Axes, run: xr.Dataset, shade: tuple[float, float, float], l
     line = np.isfinite(predicted) & (steps > 0)
     axes.plot(steps[line], predicted[line], color=shade, zorder=2)
     points = np.flatnonzero(np.isfinite(mean) & (steps > 0))
-    points = points[:: max(1, len(points) // 12)]
+    apart = np.round(8.0 * np.log10(steps[points]))
+    points = points[np.unique(apart, return_index=True)[1]]
     axes.errorbar(
         steps[points], mean[points], error[points], fmt=marker, ms=2.8, color=shade, mew=0, elinewidth=0.7, label=label
     )

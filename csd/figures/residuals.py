@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib import patheffects
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,7 +21,6 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Colour: root mean square over modes and seeds. Line: where theory has |C K − 1| = 0.1."""
     level = looks.at_level(summary, style.noise_level)
     figure, panels = plt.subplots(1, 2, figsize=(looks.PAGE, 2.7), sharey=True)
-    mesh = None
     for axes, architecture in zip(panels, SHOWN, strict=True):
         table = looks.runs(level, architecture=architecture, mass_label="mL1", data_set=0)
         table = looks.require(table, "residuals", f"{architecture} on the critical line")
@@ -30,7 +31,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         rows = np.isfinite(length)
         columns = np.isfinite(residual[rows]).any(axis=0) & (own["step"].values > 0)
         steps = own["step"].values[columns]
-        mesh = axes.pcolormesh(
+        axes.pcolormesh(
             steps,
             length[rows],
             np.clip(residual[np.ix_(rows, columns)], 1e-3, None),
@@ -47,17 +48,16 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         row = table.iloc[-1]
         axes.set_title(f"{looks.name(architecture)}, d = {row['dimension']}, L = {row['size']}")
         axes.legend(
-            handles=[Line2D([], [], color="white", label=f"theory: |CK − 1| = {CONTOUR:g}")],
-            loc="lower left",
-            labelcolor="white",
+            handles=[Line2D([], [], color="black", label=f"theory: |CK − 1| = {CONTOUR:g}")],
+            loc="upper left",
             handlelength=1.2,
         )
     panels[0].set_ylabel("sqrt(k² + m²)\n(inverse lattice spacings)")
-    figure.colorbar(mesh, ax=panels, label="|CK − 1|", extend="min")
+    figure.colorbar(panels[0].collections[0], ax=panels, label="|CK − 1|", extend="min")
     return figure
 
 
-def _front(axes: plt.Axes, architecture: str, run: xr.Dataset, length: np.ndarray, noise_level: float) -> None:
+def _front(axes: Axes, architecture: str, run: xr.Dataset, length: np.ndarray, noise_level: float) -> None:
     """The step at which theory has |C K − 1| = 0.1, from the closed forms of `csd.theory`."""
     spectrum = np.exp(-2.0 * noise_level) / length**2 - np.expm1(-2.0 * noise_level)
     rate, largest = float(run["learning_rate"]), spectrum.max()
@@ -68,4 +68,5 @@ def _front(axes: plt.Axes, architecture: str, run: xr.Dataset, length: np.ndarra
         start = 0.1 / largest
         # K / K* = 0.9 of the logistic flow.
         front = np.log((1.0 / spectrum / start - 1.0) * (1.0 - CONTOUR) / CONTOUR) / (2.0 * rate)
-    axes.plot(np.maximum(front, 0.5), length, color="white", lw=1.2)
+    outline = [patheffects.Stroke(linewidth=2.6, foreground="white"), patheffects.Normal()]
+    axes.plot(np.maximum(front, 0.5), length, color="black", lw=1.2, path_effects=outline)

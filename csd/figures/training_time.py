@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -44,7 +45,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     return figure
 
 
-def _series(axes: plt.Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame, noise_level: float) -> None:
+def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame, noise_level: float) -> None:
     """One architecture in one dimension: points, prediction, fit."""
     architecture, sizes = own["architecture"].iloc[0], own["size"].to_numpy()
     chosen = level.isel(run=own.index.to_numpy())
@@ -63,8 +64,8 @@ def _series(axes: plt.Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.Da
     label = looks.name(architecture)
     if len(laws):
         power = laws.loc["power"]
-        # The log law is drawn where it fits better and the power's exponent is far below the diffusive ones.
-        better = "log" if power["evidence"] > 0 and power["exponent"] < 0.5 else "power"
+        # The log law is drawn where growth is slow and nothing speaks against it.
+        better = "log" if power["exponent"] < 0.5 and not power["evidence"] < 0.0 else "power"
         law = laws.loc[better]
         fine = np.geomspace(sizes.min(), sizes.max(), 100)
         fitted = np.exp(law["intercept"]) * fine ** law["exponent"]

@@ -75,7 +75,7 @@ class AutogradDescent:
         gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter -= float(self._rates[level]) / network.uses * gradient
+                parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
 
     def advance(self, *data: Any) -> None:
         """One step on (S, T), or on (x_t, z, probe): see `csd.minibatch`."""

@@ -49,7 +49,7 @@ class LinearNetwork(ABC):
     """
 
     uses: int = 1
-    """Layers that share a filter; the learning rate of a tied filter is per use, so autograd steps are divided by it."""
+    """Layers that share a filter; learning rates are per use of a filter, so autograd's steps are divided by this."""
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice = lattice

@@ -62,7 +62,7 @@ class Patch:
         """κ* of P κ* = δ_{r,0}, for a spectrum in the *half* layout; shape (sites of the box,)."""
         unit = np.zeros(len(self))
         unit[self.centre] = 1.0
-        return np.linalg.solve(self.covariance(spectrum), unit)
+        return np.asarray(np.linalg.solve(self.covariance(spectrum), unit), dtype=float)
 
     def floor(self, spectrum: Array) -> float:
         """ε_R, the relative score error of κ*, for a spectrum in the *half* layout."""
@@ -196,7 +196,8 @@ class LocalTwoLayer(LocalNetwork):
     def compose(self, filters: Array) -> Array:
         """κ(r) = Σ_c Σ_s w_c(s) w_c(s + r)."""
         products = filters.T @ filters
-        return np.bincount(self._places.ravel(), weights=products.ravel(), minlength=len(self.patch))
+        composed: Array = np.bincount(self._places.ravel(), products.ravel(), len(self.patch)).astype(float, copy=False)
+        return composed
 
     def pull_back(self, filters: Array, residual: Array) -> Array:
         """Σ_{s′} g(s′ − s) w_c(s′), g the even part of the residual."""

@@ -4,7 +4,7 @@ rule train:
         TRAINING / "{run}.nc",
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
-        record=OUTPUT / "benchmarks" / "{run}.json",
+        record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
     log:
         LOGS / "train" / "{run}.log",
     threads: 1
