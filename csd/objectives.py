@@ -133,8 +133,7 @@ class Denoising:
         normal[:, :count] = pair.view(complex)[..., 0]
         normal[:, count:] = generator.standard_normal((steps, modes.self_conjugate))
         normal *= np.sqrt(ratio * ((spectrum - variance) / (variance * batch)))
-        target: ComplexArray = ratio - normal
-        return ratio * spectrum, target
+        return ratio * spectrum, np.subtract(ratio, normal, dtype=complex)
 
     def loss(
         self,

@@ -14,7 +14,7 @@ MARKS = ("o", "s", "D", "^", "v", "P", "X")
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: one layer at fixed masses and on the critical line. Line: the closed form at the largest size."""
+    """Points: one layer at fixed masses and on the critical line. Line: the closed form."""
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level, architecture=ARCHITECTURE, data_set=0)
     fixed = table[table["mass_label"].str.match(r"m\d")]
@@ -22,16 +22,25 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     table = table[table["dimension"] == fixed["dimension"].iloc[0]]
     figure, axes = plt.subplots(figsize=(looks.COLUMN, 2.7))
     sizes = sorted(table["size"].unique())
+    level = level.isel(run=table.index.to_numpy())
+    ratio = table["size"].to_numpy() * table["mass"].to_numpy()
+    area = table["size"].to_numpy() ** 2
+    mean, error = looks.mean_and_error(level["training_time"].values)
+    predicted, _ = looks.mean_and_error(level["predicted_training_time"].values)
+    order = np.argsort(ratio)
+    axes.plot(ratio[order], (predicted / area)[order], color="0.2", zorder=1, label="theory")
     for shade, mark, size in zip(looks.shades(ARCHITECTURE, len(sizes)), MARKS * len(sizes), sizes, strict=False):
-        own = table[table["size"] == size].sort_values("mass")
-        chosen = level.isel(run=own.index.to_numpy())
-        ratio = size * own["mass"].to_numpy()
-        mean, error = looks.mean_and_error(chosen["training_time"].values)
-        axes.errorbar(ratio, mean / size**2, error / size**2, fmt=mark, color=shade, mew=0, label=f"L = {size}")
-        if size == sizes[-1]:
-            predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
-            order = np.argsort(ratio)
-            axes.plot(ratio[order], (predicted / size**2)[order], color="0.2", zorder=1, label=f"theory, L = {size}")
+        own = (table["size"] == size).to_numpy()
+        axes.errorbar(
+            ratio[own],
+            (mean / area)[own],
+            (error / area)[own],
+            fmt=mark,
+            color=shade,
+            mec="white",
+            mew=0.3,
+            label=f"L = {size}",
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("L / ξ")

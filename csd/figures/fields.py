@@ -21,7 +21,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     lattice = Lattice(2, SIZE)
     for axes, length in zip(panels, LENGTHS, strict=True):
         field = GaussianField(lattice, 1.0 / length)
-        sample = field.sample(stream("figure of fields"), 1)[0] / field.variance**0.5
+        sample = field.sample(stream("figure of fields", 8), 1)[0] / field.variance**0.5
         axes.imshow(sample, cmap="cividis", vmin=-2.5, vmax=2.5, origin="lower", interpolation="nearest")
         axes.set_title(f"ξ = {length:g} = L / {SIZE / length:g}" if length < SIZE else f"ξ = {length:g} = L")
         axes.set_xlabel("x (lattice spacings)")

@@ -55,9 +55,7 @@ def _curve(axes: Axes, run: xr.Dataset, shade: tuple[float, float, float], label
     # Step 0 has no place on a logarithmic axis.
     line = np.isfinite(predicted) & (steps > 0)
     axes.plot(steps[line], predicted[line], color=shade, zorder=2)
-    points = np.flatnonzero(np.isfinite(mean) & (steps > 0))
-    apart = np.round(8.0 * np.log10(steps[points]))
-    points = points[np.unique(apart, return_index=True)[1]]
+    points = looks.thinned(steps, np.isfinite(mean))
     axes.errorbar(
         steps[points], mean[points], error[points], fmt=marker, ms=2.8, color=shade, mew=0, elinewidth=0.7, label=label
     )

@@ -15,7 +15,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level)
     table = looks.require(table[table["data_set"] > 0], "overfitting", "runs with data sets")
-    architectures = list(dict.fromkeys(table["architecture"]))
+    architectures = sorted(set(table["architecture"]))
     figure, panels = plt.subplots(
         1,
         len(architectures),
@@ -31,7 +31,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             chosen = level.isel(run=run)
             steps = chosen["step"].values
             mean, error = looks.mean_and_error(chosen["score_error"].values, axis=0)
-            points = np.flatnonzero(np.isfinite(mean) & (steps > 0))[::2]
+            points = looks.thinned(steps, np.isfinite(mean))
             axes.errorbar(
                 steps[points],
                 mean[points],

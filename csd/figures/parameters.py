@@ -31,7 +31,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
         parameters, colour = chosen["level_parameters"].values, looks.colour(label)
         axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
-        for index, size in enumerate(own["size"]):
+        for index in range(len(own)):
             axes.errorbar(
                 parameters[index],
                 mean[index],
@@ -42,21 +42,25 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
                 mew=0,
                 label=looks.name(label) if index == 0 else None,
             )
-            if index in (0, len(own) - 1):
-                offset = (5, 3) if index == 0 else (5, -7)
-                axes.annotate(
-                    f"L = {size}",
-                    (parameters[index], mean[index]),
-                    offset,
-                    textcoords="offset points",
-                    fontsize=0.7 * style.font_size,
-                    color=colour,
-                )
+        ends = {0: f"L = {own['size'].iloc[0]}", len(own) - 1: f"L = {own['size'].iloc[-1]}"}
+        if parameters[0] == parameters[-1]:
+            ends = {len(own) // 2: f"L = {own['size'].iloc[0]} … {own['size'].iloc[-1]}"}
+        for index, text in ends.items():
+            axes.annotate(
+                text,
+                (parameters[index], mean[index]),
+                (6, -2),
+                textcoords="offset points",
+                fontsize=0.8 * style.font_size,
+                color=colour,
+                va="top",
+            )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.margins(0.12)
     axes.set_xlabel("trainable parameters")
     axes.set_ylabel("training time τ (steps)")
     axes.set_title(f"d = {dimension}, t = {style.noise_level:g}; lines: theory")
-    axes.legend(loc="upper left", handlelength=1.0)
+    axes.set_xlim(right=10.0 * float(level["level_parameters"].isel(run=table.index.to_numpy()).max()))
+    axes.legend(loc="center right", handlelength=1.0)
     return figure

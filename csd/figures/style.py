@@ -171,6 +171,13 @@ def mean_and_error(values: Any, axis: int = -1) -> tuple[Any, Any]:
     return mean, error
 
 
+def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
+    """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0."""
+    points = np.flatnonzero(shown & (steps > 0))
+    apart = np.round(per_decade * np.log10(steps[points]))
+    return points[np.unique(apart, return_index=True)[1]]
+
+
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     """A logarithmic axis of lattice sizes, with the sizes themselves as ticks."""
     axes.set_xscale("log", base=2)

@@ -2,10 +2,12 @@
 rule study:
     output:
         SUMMARY / "study.json",
-    params:
-        content=STUDY.model_dump_json(),
     log:
         LOGS / "study.log",
+    conda:
+        "../envs/csd.yaml"
+    params:
+        content=STUDY.model_dump_json(exclude={"claims", "figures", "figure_style"}),
     shell:
         "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
 
@@ -16,10 +18,13 @@ rule aggregate:
         training=[TRAINING / f"{run}.nc" for run in RUNS],
     output:
         SUMMARY / "training.nc",
-    params:
-        folder=TRAINING,
     log:
         LOGS / "aggregate.log",
+    conda:
+        "../envs/csd.yaml"
+    params:
+        folder=TRAINING,
+        code=fingerprint("aggregate"),
     shell:
         "csd aggregate --study {input.study:q} --training {params.folder:q} --output {output:q} 2> {log:q}"
 
@@ -31,6 +36,10 @@ rule fit:
         SUMMARY / "scaling.csv",
     log:
         LOGS / "fit.log",
+    conda:
+        "../envs/csd.yaml"
+    params:
+        code=fingerprint("fit"),
     shell:
         "csd fit --summary {input:q} --output {output:q} 2> {log:q}"
 
@@ -45,6 +54,10 @@ rule claims:
         table=SUMMARY / "claims.md",
     log:
         LOGS / "claims.log",
+    conda:
+        "../envs/csd.yaml"
+    params:
+        code=fingerprint("claims"),
     shell:
         "csd claims --summary {input.summary:q} --scaling {input.scaling:q} --claims {input.claims:q}"
         " --output {output.verdicts:q} --table {output.table:q} 2> {log:q}"

@@ -5,11 +5,14 @@ rule figure:
     output:
         FIGURES / "{figure}.pdf",
         FIGURES / "{figure}.png",
-    params:
-        stem=lambda wildcards: FIGURES / wildcards.figure,
-        style=STUDY.figure_style.model_dump_json(),
     log:
         LOGS / "figures" / "{figure}.log",
+    conda:
+        "../envs/csd.yaml"
+    params:
+        stem=lambda wildcards: FIGURES / wildcards.figure,
+        code=lambda wildcards: fingerprint("figure", f"figures/{wildcards.figure}"),
+        style=STUDY.figure_style.model_dump_json(),
     shell:
         "csd figure {wildcards.figure} --summary {input.summary:q} --scaling {input.scaling:q}"
         " --style {params.style:q} --output {params.stem:q} 2> {log:q}"

@@ -2,14 +2,17 @@
 rule train:
     output:
         TRAINING / "{run}.nc",
-    params:
-        flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
-        record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
     log:
         LOGS / "train" / "{run}.log",
+    conda:
+        "../envs/csd.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
+    params:
+        flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
+        record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
+        code=fingerprint("train"),
     shell:
         "csd train {params.flags} --output {output:q} --benchmark {params.record:q} 2> {log:q}"

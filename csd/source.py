@@ -1,0 +1,55 @@
+"""Fingerprints of the code that a step uses, so that an edit reruns what hangs on it and nothing else."""
+
+import ast
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
+STEPS: dict[str, tuple[str, ...]] = {
+    "train": (*CORE, "theory", "record", "store"),
+    "aggregate": ("summary", "store"),
+    "fit": ("summary", "scaling", "store"),
+    "claims": ("claims", "store"),
+    "figure": ("figures/__init__", "figures/style", "store"),
+}
+"""Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
+
+
+def fingerprint(step: str, *more: str) -> str:
+    """Hash of the source of a step's modules, blind to comments, docstrings and layout.
+
+    Args:
+        step: a key of `STEPS`.
+        more: further modules, such as 'figures/collapse'.
+    """
+    digest = blake2b(digest_size=8)
+    for module in (*STEPS[step], *more):
+        place = PACKAGE / module
+        files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        for file in files:
+            digest.update(_meaning(file).encode())
+    return digest.hexdigest()
+
+
+@cache
+def _meaning(file: Path) -> str:
+    """The syntax tree of a file, without docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list):
+            continue
+        # Bare strings are docstrings of modules, classes, functions and attributes.
+        node.body = [  # type: ignore[attr-defined]
+            item
+            for item in body
+            if not (
+                isinstance(item, ast.Expr)
+                and isinstance(item.value, ast.Constant)
+                and isinstance(item.value.value, str)
+            )
+        ]
+    return ast.dump(tree)
