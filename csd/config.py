@@ -315,7 +315,8 @@ def _validated(model: type[M], content: Any, prefix: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key makes two errors, one for the key that is missing; the misspelt one says more.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         raise InputError(_sentence(model, first, prefix)) from error
 
 

@@ -374,7 +374,9 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
         if step == 0:
             limit = BLOW_UP * max(1.0, float(error.max()))
         if not error.max() <= limit:
-            raise _diverged(error, limit, step, noised, run, settings)
+            row = int(np.argmax((~(error <= limit)).any(axis=1)))
+            level = int(np.argmax(~(error[row] <= limit)))
+            raise _diverged(run.seeds[alive[row]], level, step, noised, run, settings)
         reached = missing & (error <= threshold)
         if reached.any():
             rows, columns = np.nonzero(reached)
@@ -406,6 +408,12 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
         descent.advance(*run.source.draw())
         step += 1
 
+    for level, stable in enumerate(run.stable_rates):
+        if run.rates[level] >= stable and np.isnan(time[:, level]).any() and settings.tolerance > 0.0:
+            raise TrainingDiverged(
+                f"training did not settle in {settings.max_steps} steps at noise level {noised.levels[level]:g}, with"
+                f" learning rate {run.rates[level]:.4g}; it must be below {stable:.4g}"
+            )
     return TrainingRecord(
         steps=grid[:next_record],
         score_error=error_at[:, :, :next_record],
@@ -423,13 +431,13 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
     )
 
 
-def _diverged(
-    error: Array, limit: float, step: int, noised: NoisedTarget, run: Run, settings: Settings
-) -> TrainingDiverged:
+def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, settings: Settings) -> TrainingDiverged:
     """The error of a training that blew up, with the rate that it would need."""
-    level = int(np.argmax((~(error <= limit)).any(axis=0)))
     rate, stable = run.rates[level], run.stable_rates[level]
-    where = f"training diverged at step {step} at noise level {noised.levels[level]:g}, with learning rate {rate:.4g}"
+    where = (
+        f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
+        f" with learning rate {rate:.4g}"
+    )
     if np.isfinite(stable) and rate >= stable:
         return TrainingDiverged(f"{where}; it must be below {stable:.4g}")
     advice = f"take a learning rate of at most {rate / 4:.3g}"

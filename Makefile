@@ -1,0 +1,50 @@
+# `make study` sets up everything and runs the paper's study; `make test` sets up and passes the tests.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+CONFIG ?= config/config.yaml
+CORES ?= all
+INSTALLED := $(VENV)/installed
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: study test check lock clean help
+
+help:
+	@echo "make study    run the study of CONFIG (config/config.yaml) into results/"
+	@echo "make test     run the tests"
+	@echo "make check    formatting, lint and types"
+	@echo "make lock     pin the newest versions that pyproject.toml allows"
+	@echo "make clean    remove results/ and .snakemake/"
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $(INSTALLED)
+
+study: $(INSTALLED)
+	snakemake --workflow-profile workflow/profiles/default --cores $(CORES) --configfile $(CONFIG)
+	@echo "Figures, numbers and verdicts: see results/README.md"
+
+test: $(INSTALLED)
+	pytest
+
+check: $(INSTALLED)
+	ruff format --check .
+	ruff check .
+	mypy
+	snakefmt --check .
+	snakemake --lint
+
+lock:
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV)-lock/bin/python -m pip install --quiet ".[dev]"
+	{ echo "# Made by \`make lock\` from pyproject.toml; \`make\` installs from it."; \
+	  $(VENV)-lock/bin/python -m pip freeze --exclude csd | sed 's/+cpu$$//'; } > requirements.lock
+	rm -rf $(VENV)-lock build csd.egg-info
+
+clean:
+	rm -rf results/*/ .snakemake

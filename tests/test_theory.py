@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+
+from csd.networks import Architecture
+from csd.theory import depth_exponent, one_layer_kernel, predict, two_layer_flow
+from csd.training import Settings, train
+from tests.conftest import Problem
+
+POPULATION = Settings(loss="population")
+
+# Steps to ε₀ = 0.01, population loss, m = 1/L, VP, t = 0.1: computed independently of this project.
+ONE_LAYER = {
+    1: {8: 270, 16: 1077, 32: 4307, 64: 17227, 128: 68904, 256: 275614},
+    2: {8: 344, 16: 1375, 32: 5496, 64: 21980, 128: 87916, 256: 351661},
+}
+TWO_LAYER = {
+    1: {8: 20, 16: 23, 32: 26, 64: 29, 128: 32, 256: 35},
+    2: {8: 20, 16: 23, 32: 26, 64: 29, 128: 33, 256: 36},
+}
+DEEP = {
+    3: {16: 55, 32: 86, 64: 136, 128: 214, 256: 339},
+    4: {16: 152, 32: 300, 64: 595, 128: 1185, 256: 2364},
+    6: {16: 471, 32: 1176, 64: 2951, 128: 7424, 256: 18694},
+}
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_closed_form_times_of_one_layer(dimension: int, critical: Problem) -> None:
+    for size, steps in ONE_LAYER[dimension].items():
+        prediction = predict(critical(dimension, size), Architecture("one_layer"), POPULATION)
+        assert prediction is not None and prediction.method == "closed form"
+        assert prediction.training_time[0, 0] == steps
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_trained_times_of_one_and_two_layers(dimension: int, critical: Problem) -> None:
+    for name, table in (("one_layer", ONE_LAYER), ("two_layer", TWO_LAYER)):
+        for size, steps in table[dimension].items():
+            if steps < 30_000:
+                record = train(critical(dimension, size), Architecture(name), POPULATION)
+                assert record.training_time[0, 0] == steps, (name, size)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 6])
+def test_trained_times_of_deep_networks(depth: int, critical: Problem) -> None:
+    for size, steps in DEEP[depth].items():
+        record = train(critical(1, size), Architecture("deep_linear", depth=depth), POPULATION)
+        assert record.training_time[0, 0] == steps
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_deep_linear_of_depth_one_and_two_are_the_named_networks(depth: int, critical: Problem) -> None:
+    named = train(critical(2, 8), Architecture(["one_layer", "two_layer"][depth - 1]), POPULATION)
+    deep = train(critical(2, 8), Architecture("deep_linear", depth=depth), POPULATION)
+    np.testing.assert_array_equal(named.score_error, deep.score_error)
+
+
+@pytest.mark.parametrize(
+    "architecture", [Architecture("one_layer"), Architecture("local_one_layer", range=2)], ids=lambda a: a.label
+)
+def test_learning_curves_follow_the_closed_form_step_by_step(architecture: Architecture, critical: Problem) -> None:
+    noised = critical(2, 12, (0.05, 0.3, 1.0))
+    settings = Settings(loss="population", tolerance=0.0, max_steps=400)
+    record, prediction = train(noised, architecture, settings), predict(noised, architecture, settings)
+    assert prediction is not None
+    np.testing.assert_array_equal(record.steps, prediction.steps)
+    np.testing.assert_allclose(record.score_error, prediction.score_error, rtol=1e-10, atol=1e-13)
+
+
+def test_kernel_follows_the_closed_form_step_by_step(critical: Problem) -> None:
+    noised = critical(1, 16)
+    spectrum = noised.spectra_at(noised.lattice.shells)[0]
+    rate = 1.0 / spectrum.max()
+    for steps in (1, 2, 7, 40, 300):
+        settings = Settings(loss="population", tolerance=0.0, max_steps=steps)
+        kernel = train(noised, Architecture("one_layer"), settings).kernel
+        assert kernel is not None
+        np.testing.assert_allclose(kernel[0, 0], one_layer_kernel(spectrum, rate, steps), rtol=1e-10)
+
+
+def test_two_layers_follow_the_flow_at_small_rates(critical: Problem) -> None:
+    """The logistic flow is the limit η → 0 at η × steps fixed; the error of the map is of first order in η."""
+    noised = critical(1, 16)
+    spectrum = noised.spectra_at(noised.lattice.shells)[0]
+    errors = []
+    for steps in (1000, 2000, 4000):
+        settings = Settings(loss="population", tolerance=0.0, max_steps=steps, learning_rate=4.0 / steps)
+        kernel = train(noised, Architecture("two_layer"), settings).kernel
+        assert kernel is not None
+        errors.append(
+            np.abs(kernel[0, 0] * spectrum - two_layer_flow(spectrum, 0.1 / spectrum.max(), 4.0) * spectrum).max()
+        )
+    ratios = np.array(errors[:-1]) / errors[1:]
+    np.testing.assert_allclose(ratios, 2.0, rtol=0.05)
+
+
+def test_linear_denoiser_dynamics_of_the_literature() -> None:
+    """arXiv:2503.03206: one layer w(τ) = w* + (Q − w*) exp(−2ητ(σ² + λ)), w* = λ/(λ + σ²), for D = x + σ² s.
+
+    Our K is (1 − w)/σ² for data of variance λ and noise σ² without signal loss (VE); their loss is E|D − x₀|², whose
+    gradient is 2 σ⁴ times ours per mode, so their rate η is ours over 2 σ⁴.
+    """
+    lam, sigma2, rate, steps = 1.7, 0.6, 1e-4, 5000
+    spectrum = np.array([lam + sigma2])
+    kernel = one_layer_kernel(spectrum, rate, steps)
+    ours = 1.0 - sigma2 * kernel
+    optimum = lam / (lam + sigma2)
+    # K₀ = 0 is w = Q = 1; d w/dτ = −2 η' (σ² + λ)(w − w*), with η' τ = rate steps / 2.
+    theirs = optimum + (1.0 - optimum) * np.exp(-2.0 * (rate * steps / 2.0) * (sigma2 + lam))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_symmetric_two_layer_dynamics_of_the_literature() -> None:
+    """arXiv:2503.03206: w(τ) = w* Q/[(w* − Q) e^{−8ηλτ} + Q], the logistic law with growth rate 8ηλ.
+
+    Ours for K is K* K₀/[K₀ + (K* − K₀) e^{−2s}]: the same law for growth rate × time = 2 s.
+    """
+    optimum, start = 0.7, 0.01
+    growth = np.linspace(0.0, 12.0, 25)
+    theirs = optimum * start / ((optimum - start) * np.exp(-growth) + start)
+    ours = np.array([two_layer_flow(np.array([1.0 / optimum]), start, g / 2.0)[0] for g in growth])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_depth_law() -> None:
+    assert [depth_exponent(p) for p in (1, 2, 4)] == [2.0, 0.0, 1.0]
+    assert depth_exponent(3) == pytest.approx(2 / 3)
+    assert depth_exponent(6) == pytest.approx(4 / 3)
+    for depth, table in DEEP.items():
+        sizes, times = np.array(list(table)), np.array(list(table.values()))
+        slope = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        assert slope == pytest.approx(depth_exponent(depth), abs=0.02)
