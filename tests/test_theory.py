@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
+from csd.field import GaussianField
+from csd.lattice import Lattice
 from csd.networks import Architecture
+from csd.noise import NoisedTarget, VarianceExploding
 from csd.theory import depth_exponent, one_layer_kernel, predict, two_layer_flow
 from csd.training import Settings, train
 from tests.conftest import Problem
@@ -120,6 +124,28 @@ def test_symmetric_two_layer_dynamics_of_the_literature() -> None:
     theirs = optimum * start / ((optimum - start) * np.exp(-growth) + start)
     ours = np.array([two_layer_flow(np.array([1.0 / optimum]), start, g / 2.0)[0] for g in growth])
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_convolutions_narrower_than_the_data_follow_the_literature() -> None:
+    """arXiv:2503.03206: w(τ) = w* + exp[−2Nητ(σ²I + Σ_patch)](w(0) − w*), w* = (σ²I + Σ_patch)⁻¹ Σ_patch e₀.
+
+    For D = x + σ² s the denoiser's filter is w = e₀ − σ² κ, so κ = 0 is w(0) = e₀; VE noise has no signal loss. Our
+    flow per unit of η × steps is exp[−P], P = σ²I + Σ_patch.
+    """
+    lattice, sigma2, reach, steps, time = Lattice(2, 8), 0.4, 1, 4000, 1.5
+    noised = NoisedTarget(GaussianField(lattice, 0.3), VarianceExploding(), (sigma2,))
+    settings = Settings(loss="population", tolerance=0.0, max_steps=steps, learning_rate=time / steps)
+    record = train(noised, Architecture("local_one_layer", range=reach), settings)
+    assert record.kernel is not None
+    offsets = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    covariance = np.fft.ifft2(1.0 / (4 * np.add.outer(*[np.sin(np.pi * np.arange(8) / 8) ** 2] * 2) + 0.09)).real
+    patch = np.array([[covariance[(a - c) % 8, (b - d) % 8] for c, d in offsets] for a, b in offsets])
+    unit = np.eye(9)[4]
+    optimum = np.linalg.solve(sigma2 * np.eye(9) + patch, patch @ unit)
+    theirs = optimum + expm(-time * (sigma2 * np.eye(9) + patch)) @ (unit - optimum)
+    ours = lattice.inverse(lattice.spread(record.kernel[0, 0], lattice.shells))
+    filters = np.array([(i == 0 and j == 0) - sigma2 * ours[i % 8, j % 8] for i, j in offsets])
+    np.testing.assert_allclose(filters, theirs, atol=2e-4)
 
 
 def test_depth_law() -> None:
