@@ -32,7 +32,9 @@ except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
 OUTPUT = Path(STUDY.output)
+GENERATED = {name: run for name, run in RUNS.items() if run.generation is not None}
 TRAINING = OUTPUT / "training"
+GENERATION = OUTPUT / "generation"
 SUMMARY = OUTPUT / "summary"
 FIGURES = OUTPUT / "figures"
 LOGS = OUTPUT / "logs"
@@ -57,5 +59,6 @@ rule all:
 
 
 include: "workflow/rules/train.smk"
+include: "workflow/rules/generate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"

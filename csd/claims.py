@@ -37,7 +37,8 @@ class Criterion(BaseModel):
     architecture: str
     reference: str | None = None
     dimensions: list[int]
-    noise_levels: list[float]
+    noise_levels: list[float] | None = None
+    quantity: Literal["training_time", "generation_training_time"] = "training_time"
     mass: str = "mL1"
     data: str | None = None
     accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)]
@@ -136,12 +137,13 @@ def _from_fits(test: Criterion, scaling: pd.DataFrame) -> list[Outcome]:
         return []
     chosen = scaling[
         (scaling["law"] == "power")
-        & (scaling["quantity"] == "training_time")
+        & (scaling["quantity"] == test.quantity)
         & (scaling["architecture"] == test.architecture)
         & (scaling["mass"] == test.mass)
         & scaling["dimension"].isin(test.dimensions)
-        & scaling["noise_level"].isin(test.noise_levels)
     ]
+    if test.noise_levels is not None:
+        chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
     if test.data is not None:
         chosen = chosen[chosen["data"] == test.data]
     return [
@@ -162,7 +164,7 @@ def _from_times(test: Criterion, summary: xr.Dataset) -> list[Outcome]:
     outcomes = []
     own = _runs(summary, test, test.architecture)
     for (dimension, data), rows in own.groupby(["dimension", "data"], sort=False):
-        for level in test.noise_levels:
+        for level in test.noise_levels or []:
             if level not in summary["noise_level"].values:
                 continue
             value = _value(test, summary.sel(noise_level=level), rows, _runs(summary, test, test.reference), data)
@@ -237,7 +239,7 @@ def as_json(verdicts: list[Verdict]) -> str:
                 about
                 | {
                     "dimension": outcome.dimension,
-                    "noise_level": outcome.noise_level,
+                    "noise_level": _finite(outcome.noise_level),
                     "data": outcome.data,
                     "measured": _finite(outcome.measured),
                     "error": _finite(outcome.error),
@@ -269,11 +271,13 @@ def as_markdown(verdicts: list[Verdict]) -> str:
     for verdict in verdicts:
         lines.append(f"| **{verdict.claim.id}** | {verdict.claim.statement} | | | | | | **{verdict.verdict}** |")
         for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
-            name = f"{test.measure} of {test.architecture}" + (f" over {test.reference}" if test.reference else "")
+            of = "" if test.quantity == "training_time" else f" of {test.quantity.replace('_', ' ')}"
+            name = f"{test.measure}{of} of {test.architecture}" + (f" over {test.reference}" if test.reference else "")
             if not outcomes:
                 lines.append(f"| | {name} | | | | | {_bounds(test)} | {NOT_TESTED} |")
             for o in outcomes:
                 value = f"{o.measured:.4g}" + (f" ± {o.error:.2g}" if o.error else "")
-                where = f"{o.dimension} | {o.noise_level:g} | {o.data}"
+                level = f"{o.noise_level:g}" if np.isfinite(o.noise_level) else ""
+                where = f"{o.dimension} | {level} | {o.data}"
                 lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict} |")
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 
-from csd.errors import InputError, TrainingDiverged, nearest  # noqa: E402
+from csd.errors import GenerationFailed, InputError, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
     from csd.networks import Architecture
@@ -71,6 +71,16 @@ def _range(text: str) -> int | str:
         return text
 
 
+def _kernel_steps(words: list[str]) -> str | tuple[int, ...]:
+    """'last', 'recorded', or steps."""
+    if words in (["last"], ["recorded"]):
+        return words[0]
+    try:
+        return tuple(int(word) for word in words)
+    except ValueError:
+        raise InputError(f"--kernel-steps is {' '.join(words)!r}; give last, recorded, or integers") from None
+
+
 def _add_target(parser: Parser) -> None:
     """Flags that say what is learned."""
     group = parser.add_argument_group("target")
@@ -102,6 +112,9 @@ def _add_training(parser: Parser) -> None:
     parser.add_argument("--max-steps", type=int, default=1_000_000, metavar="N", help="last step (1000000)")
     parser.add_argument("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
     parser.add_argument("--path", default="spectral", metavar="NAME", help="spectral (fast) or fields (any network)")
+    parser.add_argument(
+        "--kernel-steps", nargs="+", default=["last"], metavar="N", help="keep kernels: last, recorded, or these steps"
+    )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda, for autograd")
 
 
@@ -153,6 +166,7 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
         learning_rate=arguments.learning_rate,
         path=arguments.path,
         device=arguments.device,
+        kernel_steps=_kernel_steps(arguments.kernel_steps),
     )
     schedule = resolve("schedule", arguments.schedule, SCHEDULES)()
     return NoisedTarget(_target(arguments), schedule, arguments.noise_level), architecture, settings
@@ -262,6 +276,43 @@ def theory(arguments: argparse.Namespace) -> None:
     _print_table(dataset)
 
 
+def generate(arguments: argparse.Namespace) -> None:
+    """`csd generate`: what a training file generates, by exact recursion and by sampling."""
+    import shlex
+
+    _log(shlex.join(_command_line()))
+    from csd.quality import evaluate
+    from csd.store import GENERATION, TRAINING, provenance, read, require_writable, write
+
+    training = read(arguments.file, TRAINING)
+    require_writable(arguments.output)
+    dataset = evaluate(training, arguments.integrator, arguments.start, arguments.samples, arguments.step)
+    asked = {
+        "training": training.attrs.get("configuration_hash", ""),
+        "integrator": arguments.integrator,
+        "start": arguments.start,
+        "samples": arguments.samples,
+        "step": arguments.step,
+    }
+    write(dataset.assign_attrs(provenance(_command_line(), asked)), arguments.output, GENERATION)
+    _print_generation(dataset)
+
+
+def _print_generation(dataset: Any) -> None:
+    """The numbers of a generation file, a row a seed."""
+    print(f"exact score: KL per site {float(dataset['exact_score_kl_per_site']):.3g}")
+    for seed in dataset["seed"].values:
+        at = dataset.sel(seed=seed)
+        right = float(at["generation_training_time"])
+        shown = "never" if right != right else f"{right:.1f} steps"
+        last = dataset["step"].values == dataset.attrs["sampled_step"]
+        divergence = float(at["kl_per_site"].values[last][0])
+        print(f"seed {seed}: samples are right after {shown} of training; KL per site of those drawn {divergence:.3g}")
+        for name in ("susceptibility", "correlation_length", "energy", "variance"):
+            value, error = float(at[f"sampled_{name}"]), float(at[f"sampled_{name}_error"])
+            print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {float(dataset[f'exact_{name}']):.5g}")
+
+
 def _print_table(dataset: Any) -> None:
     """The numbers of a training or theory file, a row a noise level."""
     print(f"{'noise level':>12} {'rate':>12} {'parameters':>11} {'floor':>11}  training time (steps)")
@@ -289,7 +340,7 @@ def field(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """`csd show`: summarise any of our files."""
-    from csd.store import SUMMARY, read
+    from csd.store import GENERATION, THEORY, TRAINING, read
 
     dataset = read(arguments.file)
     print(f"{arguments.file}: a {dataset.attrs['csd_file']} file of csd")
@@ -297,7 +348,9 @@ def show(arguments: argparse.Namespace) -> None:
         if not name.startswith(("note_", "csd_file")) and value not in ("", 0):
             print(f"  {name:<20}{value}")
     print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in dataset.sizes.items()))
-    if dataset.attrs["csd_file"] != SUMMARY:
+    if dataset.attrs["csd_file"] == GENERATION:
+        _print_generation(dataset)
+    elif dataset.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, dataset["seed"].values)))
         _print_table(dataset)
 
@@ -345,16 +398,34 @@ def aggregate(arguments: argparse.Namespace) -> None:
     from csd.summary import aggregate as aggregated
 
     own = parse(load(arguments.study))
-    dataset = aggregated(expand(own), arguments.training)
+    runs = [run for run in expand(own) if run.generation is None]
+    dataset = aggregated(runs, arguments.training)
     write(dataset.assign_attrs(provenance(_command_line(), own.model_dump())), arguments.output, SUMMARY)
+
+
+def aggregate_generation(arguments: argparse.Namespace) -> None:
+    """`csd aggregate-generation`: all generation files of a study in one."""
+    from csd.config import expand, load, parse
+    from csd.store import GENERATION_SUMMARY, provenance, write
+    from csd.summary import aggregate_generation as aggregated
+
+    own = parse(load(arguments.study))
+    runs = [run for run in expand(own) if run.generation is not None]
+    dataset = aggregated(runs, arguments.generation)
+    write(dataset.assign_attrs(provenance(_command_line(), own.model_dump())), arguments.output, GENERATION_SUMMARY)
 
 
 def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of all training times in a summary."""
-    from csd.store import SUMMARY, read, write_text
-    from csd.summary import scaling_table
+    import pandas as pd
 
-    write_text(scaling_table(read(arguments.summary, SUMMARY)).to_csv(index=False), arguments.output)
+    from csd.store import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.summary import generation_scaling_table, scaling_table
+
+    table = scaling_table(read(arguments.summary, SUMMARY))
+    if arguments.generation is not None:
+        table = pd.concat([table, generation_scaling_table(read(arguments.generation, GENERATION_SUMMARY))])
+    write_text(table.to_csv(index=False), arguments.output)
 
 
 def claims(arguments: argparse.Namespace) -> None:
@@ -382,6 +453,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 COMMANDS = {
     "train": "train one architecture on one target",
+    "generate": "sample from a training file, beside what it generates exactly",
     "theory": "what training should give, in the same variables",
     "field": "exact values of a target",
     "show": "summarise one of our files",
@@ -389,6 +461,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of a study's configuration",
     "study": "write a study, given as JSON, with all defaults filled in",
     "aggregate": "put all training files of a study in one",
+    "aggregate-generation": "put all generation files of a study in one",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
@@ -405,6 +478,13 @@ def _parser() -> Parser:
         _add_training(own[name])
         _add_target(own[name])
         own[name].add_argument("--output", type=Path, required=name == "train", metavar="FILE.nc")
+    own["generate"].add_argument(
+        "file", type=Path, metavar="FILE.nc", help="a training file with two noise levels or more"
+    )
+    own["generate"].add_argument("--samples", type=int, default=256, metavar="M", help="fields to draw a seed (256)")
+    own["generate"].add_argument("--integrator", default="frozen_kernel", metavar="NAME", help="frozen_kernel, heun, …")
+    own["generate"].add_argument("--start", default="noise", metavar="NAME", help="noise, or the exact law at t_max")
+    own["generate"].add_argument("--step", type=int, metavar="N", help="training step to sample at (the last one)")
     own["train"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
@@ -412,15 +492,18 @@ def _parser() -> Parser:
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
+    own["aggregate-generation"].add_argument("--study", type=Path, required=True)
+    own["aggregate-generation"].add_argument("--generation", type=Path, required=True, help="folder of the files")
     for name in ("fit", "claims", "figure"):
         own[name].add_argument("--summary", type=Path, required=True)
+    own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
     for name in ("claims", "figure"):
         own[name].add_argument("--scaling", type=Path, required=True)
     own["claims"].add_argument("--claims", type=Path, required=True)
     own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
     own["figure"].add_argument("name")
     own["figure"].add_argument("--style", default="{}", help="settings as JSON")
-    for name in ("study", "aggregate", "fit", "claims", "figure"):
+    for name in ("generate", "study", "aggregate", "aggregate-generation", "fit", "claims", "figure"):
         own[name].add_argument("--output", type=Path, required=True)
     return parser
 
@@ -437,10 +520,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.command is None:
         parser.error(f"a command is needed (known: {', '.join(COMMANDS)})")
     try:
-        globals()[arguments.command](arguments)
+        globals()[arguments.command.replace("-", "_")](arguments)
     except InputError as error:
         _fail(arguments.command, str(error), BAD_INPUT)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, GenerationFailed) as error:
         _fail(arguments.command, str(error), DIVERGED)
     except MemoryError:
         _fail(arguments.command, "out of memory; take a smaller size, batch or number of noise levels", BAD_INPUT)

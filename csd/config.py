@@ -14,12 +14,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, V
 
 from csd.errors import InputError, nearest, unknown
 from csd.field import TARGETS, GaussianField
+from csd.generation import INTEGRATORS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES
 from csd.objectives import OBJECTIVES
 
-FIGURES = (
+TRAINING_FIGURES = (
     "fields",
     "learning_curves",
     "training_time",
@@ -30,6 +31,9 @@ FIGURES = (
     "parameters",
     "overfitting",
 )
+GENERATION_FIGURES = ("generation_time", "generation_curves", "generated_spectra", "generated_fields")
+FIGURES = TRAINING_FIGURES + GENERATION_FIGURES
+"""What can be drawn, from the summary of training or that of generation."""
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -108,6 +112,16 @@ class Training(_Model):
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
 
 
+class Generation(_Model):
+    """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
+
+    steps: Annotated[Count, Field(64, description="steps of the sampler; one more noise level is trained")]
+    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level; the highest is ½ ln(1 + 100 L²)")]
+    integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
+    start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
+    samples: Annotated[StrictInt, Field(256, ge=2, description="fields drawn for each seed")]
+
+
 class Sweep(_Model):
     """Runs over sizes, masses, architectures and data sets in one dimension."""
 
@@ -130,6 +144,7 @@ class Sweep(_Model):
         BeforeValidator(_listed),
         Field(min_length=1, description="what is trained"),
     ]
+    generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
     training: Annotated[
         dict[str, Any], Field(default_factory=dict, description="settings of `training` that differ in this sweep")
     ]
@@ -189,6 +204,15 @@ class Run:
     training: Training
     data_set: int | None
     seeds: tuple[int, ...]
+    generation: Generation | None = None
+
+    @property
+    def noise_levels(self) -> list[float]:
+        """The levels trained: the study's, or the sampler's grid of this size."""
+        if self.generation is None:
+            return self.training.noise_levels
+        grid = geometric_grid(self.generation.t_min, longest_level(self.size), self.generation.steps)
+        return [float(level) for level in grid]
 
     @property
     def label(self) -> str:
@@ -221,6 +245,8 @@ class Run:
             parts.append(self.training.schedule.replace(":", "."))
         if self.training.learning_rate is not None:
             parts.append(f"lr{self.training.learning_rate:.12g}")
+        if self.generation is not None:
+            parts.append(f"grid{self.generation.steps}")
         if self.target != "gaussian":
             parts.append(self.target.replace(":", "."))
         return "-".join(parts)
@@ -232,6 +258,19 @@ class Run:
         consecutive = self.seeds == tuple(range(first, last + 1))
         seeds = f"{first}-{last}" if consecutive and len(self.seeds) > 1 else ".".join(map(str, self.seeds))
         return f"d{self.dimension}_L{self.size}_{self.mass_label}_{self.label}_{self.data_label}_s{seeds}"
+
+    def generation_arguments(self) -> list[str]:
+        """The flags of `csd generate` for this row, without its files."""
+        assert self.generation is not None
+        generation = self.generation
+        return [
+            "--integrator",
+            generation.integrator,
+            "--start",
+            generation.start,
+            "--samples",
+            str(generation.samples),
+        ]
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` that make this row, without --output."""
@@ -249,7 +288,7 @@ class Run:
             ("--u", self.couplings[1] if self.couplings else None),
             ("--target", None if self.target == "gaussian" else self.target),
             ("--schedule", training.schedule),
-            ("--noise-level", training.noise_levels),
+            ("--noise-level", self.noise_levels),
             ("--loss", training.loss),
             ("--batch", None if training.loss == "population" else training.batch),
             ("--data-set", self.data_set),
@@ -257,6 +296,7 @@ class Run:
             ("--max-steps", training.max_steps),
             ("--learning-rate", training.learning_rate),
             ("--path", training.path),
+            ("--kernel-steps", None if self.generation is None else "recorded"),
             ("--seed", self.seeds),
         ]
         words: list[str] = []
@@ -351,6 +391,7 @@ def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
         "architectures": NetworkConfig,
         "couplings": Couplings,
         "figure_style": FigureStyle,
+        "generation": Generation,
     }
     named = [part for part in location if part in models]
     return list((models[named[-1]] if named else model).model_fields)
@@ -405,6 +446,7 @@ def _rows(study: Study) -> Iterator[Run]:
                 training=training,
                 data_set=data_set,
                 seeds=chunk,
+                generation=sweep.generation,
             )
             _check(run)
             yield run
@@ -442,6 +484,12 @@ def _check(run: Run) -> None:
         run._architecture()
         if isinstance(run.range, int):
             lattice.check_range(run.range)
+        if run.generation is not None:
+            if run.training.schedule != "vp":
+                raise InputError(f"generation needs schedule vp; it is {run.training.schedule!r}")
+            if ":" not in run.generation.integrator and run.generation.integrator not in INTEGRATORS:
+                raise unknown("integrator", run.generation.integrator, INTEGRATORS)
+            assert run.noise_levels
         if run.couplings is not None:
             GaussianField.from_couplings(lattice, *run.couplings)
         for what, name, registry in (

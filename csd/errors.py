@@ -12,6 +12,10 @@ class TrainingDiverged(ArithmeticError):
     """Gradient descent left the region of stability; the message names step, noise level and the rate it would need."""
 
 
+class GenerationFailed(ArithmeticError):
+    """A score misbehaved in mid-run; the message names the time, and the site or mode."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the valid name closest to `name`, or the empty string if none is close."""
     match = get_close_matches(name, list(allowed), n=1, cutoff=0.5)

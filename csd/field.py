@@ -23,8 +23,13 @@ class Target(Protocol):
     Built from (lattice, mass); a class of this form can be named in the study by its dotted path.
     """
 
-    lattice: Lattice
-    mass: float
+    @property
+    def lattice(self) -> Lattice:
+        """Where the fields live."""
+
+    @property
+    def mass(self) -> float:
+        """Inverse correlation length."""
 
     def propagator(self, laplacian: Array) -> Array:
         """⟨S(k)⟩ at the given values of k̂²."""

@@ -1,6 +1,7 @@
 """Noising schedules: x_t = α(t) x₀ + σ(t) z (docs/physics.md, section 3).
 
-    VP (Ornstein–Uhlenbeck): α = exp(−t), σ² = 1 − exp(−2t).      VE: α = 1, σ² = t.
+    VP (Ornstein–Uhlenbeck): dx = −x dt + √2 dW, α = exp(−t), σ² = 1 − exp(−2t).
+    VE: dx = dW, α = 1, σ² = t.
 
 The spectrum of the noised field is C_t(k) = α² G(k) + σ², its exact score −K* x̂ with K* = 1 / C_t.
 """
@@ -25,6 +26,12 @@ class Schedule(Protocol):
     def variance(self, level: float) -> float:
         """σ²(t)."""
 
+    def damping(self, level: float) -> float:
+        """a(t) = −d ln α / dt of the noising process dx = −a x dt + √D dW."""
+
+    def diffusion(self, level: float) -> float:
+        """D(t) = dσ²/dt + 2 a σ² of the noising process."""
+
 
 class VariancePreserving:
     """Ornstein–Uhlenbeck noising: α = exp(−t), σ² = 1 − exp(−2t)."""
@@ -37,6 +44,14 @@ class VariancePreserving:
         """σ²(t) = 1 − exp(−2t)."""
         return -expm1(-2.0 * level)
 
+    def damping(self, level: float) -> float:
+        """a = 1."""
+        return 1.0
+
+    def diffusion(self, level: float) -> float:
+        """D = 2."""
+        return 2.0
+
 
 class VarianceExploding:
     """Brownian noising: α = 1, σ² = t."""
@@ -48,6 +63,14 @@ class VarianceExploding:
     def variance(self, level: float) -> float:
         """σ²(t) = t."""
         return level
+
+    def damping(self, level: float) -> float:
+        """a = 0."""
+        return 0.0
+
+    def diffusion(self, level: float) -> float:
+        """D = 1."""
+        return 1.0
 
 
 SCHEDULES: dict[str, str] = {

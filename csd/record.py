@@ -26,20 +26,27 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Setti
         "depth": architecture.depth or 0,
         "range": str(architecture.range) if architecture.range is not None else "",
         "channels": architecture.channels or 0,
-        "target": type(target).__name__,
+        "target": dotted_path(target),
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
-        "schedule": type(noised.schedule).__name__,
+        "schedule": dotted_path(noised.schedule),
         "loss": settings.loss,
         "batch": 0 if full_batch else settings.batch,
         "data_set": settings.data_set or 0,
         "path": settings.path,
+        "learning_rate_given": settings.learning_rate or 0.0,
         "tolerance": settings.tolerance,
         "max_steps": settings.max_steps,
+        "note_learning_rate_given": "0 means the architecture's own",
         "note_batch": "0 means full-batch steps",
         "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",
     }
+
+
+def dotted_path(thing: Any) -> str:
+    """'package.module:Class' of an object's class, which `csd.plugins.resolve` finds again."""
+    return f"{type(thing).__module__}:{type(thing).__qualname__}"
 
 
 def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, xr.Variable]:
@@ -148,7 +155,16 @@ def training_dataset(
             axis_profile(lattice, modes, kernel.real),
             "trained kernel along the axes",
         )
+        if record.recorded_kernels is not None:
+            dims, kept = ["seed", "noise_level", "kernel_step", "mode"], record.recorded_kernels
+            variables["recorded_kernel"] = labelled(dims, kept.real, "kernel in Fourier space at the steps kept")
+            if np.iscomplexobj(kept):
+                variables["recorded_kernel_imaginary"] = labelled(dims, kept.imag, "its imaginary part")
+            coordinates["kernel_step"] = labelled(["kernel_step"], record.kernel_steps, "training step", "steps")
         coordinates["wave_number"] = labelled(["mode", "axis"], modes.numbers.astype(np.int32), "n of k = 2 pi n / L")
         coordinates["multiplicity"] = labelled(["mode"], modes.multiplicity, "momenta that the mode stands for")
+    kind = "shells" if modes.isotropic else "pairs"
     method = prediction.method if prediction is not None else "none"
-    return xr.Dataset(variables, coordinates, attributes(noised, architecture, settings) | {"prediction": method})
+    return xr.Dataset(
+        variables, coordinates, attributes(noised, architecture, settings) | {"prediction": method, "modes": kind}
+    )

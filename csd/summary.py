@@ -15,7 +15,7 @@ import xarray as xr
 from csd.config import Run
 from csd.errors import InputError
 from csd.scaling import fit
-from csd.store import TRAINING, labelled, read
+from csd.store import GENERATION, TRAINING, labelled, read
 
 PADDED = {
     "score_error": ("seed", "noise_level", "step"),
@@ -96,6 +96,71 @@ def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
     return xr.Dataset(variables, coordinates)
 
 
+def aggregate_generation(runs: Sequence[Run], folder: Path) -> xr.Dataset:
+    """All generation files of a run table in one Dataset.
+
+    Args:
+        runs: the rows that are generated from.
+        folder: of the generation files.
+
+    Returns:
+        Dimensions run, seed, step, bin.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not what its row asks for.
+    """
+    members: dict[str, list[tuple[Run, xr.Dataset]]] = {}
+    for run in runs:
+        dataset = read(training_file(run, folder), GENERATION)
+        _check(run, dataset, folder)
+        members.setdefault(run.identifier.rsplit("_s", 1)[0], []).append((run, dataset))
+    everything = [dataset for group in members.values() for _, dataset in group]
+    axes = {name: _union(everything, name) for name in ("seed", "step")}
+    bins = max(dataset.sizes["wavenumber"] for dataset in everything)
+    sizes = {"seed": len(axes["seed"]), "step": len(axes["step"]), "wavenumber": bins}
+    axes["wavenumber"] = np.arange(bins)
+    arrays = {name: np.full((len(members), *(sizes[dim] for dim in dims)), np.nan) for name, dims in GENERATED.items()}
+    for row, group in enumerate(members.values()):
+        for _, dataset in group:
+            filled = dataset.sizes["wavenumber"]
+            numbered = dataset.assign_coords(k=("wavenumber", dataset["wavenumber"].values))
+            numbered["wavenumber"] = np.arange(filled)
+            for name, dims in GENERATED.items():
+                places = _places(numbered, dims, axes) if dims else ()
+                arrays[name][(row, *places)] = numbered[name].values
+    names = {"wavenumber": "bin"}
+    variables = {
+        name: xr.Variable(
+            ("run", *(names.get(dim, dim) for dim in GENERATED[name])), array, _attributes(everything, name)
+        )
+        for name, array in arrays.items()
+    }
+    variables["wavenumber"] = variables.pop("k")
+    table = [[group[0]] for group in members.values()]
+    variables |= _identity(table, ("parameters", "tolerance"))
+    return xr.Dataset(
+        variables, {name: xr.Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
+    )
+
+
+GENERATED = {
+    "kl_per_site": ("seed", "step"),
+    "susceptibility": ("seed", "step"),
+    "generation_training_time": ("seed",),
+    "predicted_kl_per_site": ("step",),
+    "predicted_generation_training_time": (),
+    "exact_score_kl_per_site": (),
+    "exact_score_susceptibility": (),
+    "exact_susceptibility": (),
+    "power_spectrum": ("seed", "wavenumber"),
+    "power_spectrum_error": ("seed", "wavenumber"),
+    "generated_spectrum": ("seed", "step", "wavenumber"),
+    "exact_spectrum": ("wavenumber",),
+    "k": ("wavenumber",),
+}
+"""Variables of a generation file that go into the summary, and their dimensions; k holds the wavenumbers themselves."""
+
+
 def _check(run: Run, dataset: xr.Dataset, folder: Path) -> None:
     """Refuse a file that is not what its row asks for."""
     for name, asked in (("dimension", run.dimension), ("size", run.size), ("label", run.label)):
@@ -121,8 +186,10 @@ def _attributes(datasets: Sequence[xr.Dataset], name: str) -> dict[str, Any]:
     return next((dict(dataset[name].attrs) for dataset in datasets if name in dataset), {})
 
 
-def _identity(members: Sequence[Sequence[tuple[Run, xr.Dataset]]]) -> dict[str, xr.Variable]:
-    """What each run of the summary is."""
+def _identity(
+    members: Sequence[Sequence[tuple[Run, xr.Dataset]]], absent: Sequence[str] = ()
+) -> dict[str, xr.Variable]:
+    """What each run of the summary is; `absent` names what its files do not say."""
     runs = [group[0][0] for group in members]
     files = [group[0][1] for group in members]
     text = {
@@ -135,11 +202,17 @@ def _identity(members: Sequence[Sequence[tuple[Run, xr.Dataset]]]) -> dict[str, 
         "dimension": ("lattice dimension", "1", [run.dimension for run in runs]),
         "size": ("lattice size", "lattice spacings", [run.size for run in runs]),
         "mass": ("mass", "inverse lattice spacings", [file.attrs["mass"] for file in files]),
-        "parameters": ("trainable parameters", "1", [int(file["parameters"]) for file in files]),
+        "parameters": ("trainable parameters", "1", [int(file.get("parameters", 0)) for file in files]),
         "depth": ("layers of deep_linear, 0 for others", "1", [run.depth or 0 for run in runs]),
         "data_set": ("fields of the data set, 0 for fresh ones", "1", [run.data_set or 0 for run in runs]),
-        "tolerance": ("relative score error above the floor", "1", [file.attrs["tolerance"] for file in files]),
+        "tolerance": (
+            "relative score error above the floor",
+            "1",
+            [file.attrs.get("tolerance", 0.0) for file in files],
+        ),
     }
+    for name in absent:
+        del numbers[name]
     return {
         name: labelled(["run"], np.array(values, dtype=object), long_name) for name, (long_name, values) in text.items()
     } | {name: labelled(["run"], values, long_name, units) for name, (long_name, units, values) in numbers.items()}
@@ -167,6 +240,21 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
                 about |= {"noise_level": level, "quantity": quantity}
                 rows += _laws(about, chosen["size"].values, times)
+    return pd.DataFrame(rows)
+
+
+def generation_scaling_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Power law and log law of the generation training time, in the columns of `scaling_table`; no noise level."""
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
+    table = summary[[*keys, "size"]].to_dataframe()
+    rows: list[dict[str, Any]] = []
+    for group, members in table.groupby(keys, sort=False):
+        chosen = summary.isel(run=members.index.to_numpy())
+        for quantity in ("generation_training_time", "predicted_generation_training_time"):
+            about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+            about |= {"noise_level": np.nan, "quantity": quantity}
+            times = chosen[quantity].values
+            rows += _laws(about, chosen["size"].values, times if times.ndim == 2 else times[:, None])
     return pd.DataFrame(rows)
 
 

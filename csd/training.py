@@ -47,6 +47,7 @@ class Settings:
         learning_rate: η at every level; None for the architecture's default.
         path: 'spectral' or 'fields'.
         device: 'auto', 'cpu' or 'cuda', for networks trained by autograd.
+        kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), or these.
 
     Raises:
         InputError: for a value outside these.
@@ -61,6 +62,7 @@ class Settings:
     learning_rate: float | None = None
     path: str = "spectral"
     device: str = "auto"
+    kernel_steps: str | tuple[int, ...] = "last"
 
     def __post_init__(self) -> None:
         for name, value in (("batch", self.batch), ("data_set", self.data_set), ("max_steps", self.max_steps)):
@@ -79,6 +81,9 @@ class Settings:
             check_rate(self.learning_rate)
         if self.path not in ("spectral", "fields"):
             raise InputError(f"path is {self.path!r}; it must be spectral or fields")
+        wrong = [step for step in self.kernel_steps if isinstance(step, bool) or not isinstance(step, int) or step < 0]
+        if self.kernel_steps not in ("last", "recorded") and wrong:
+            raise InputError(f"kernel_steps holds {wrong[0]!r}; give last, recorded, or non-negative integers")
         if self.path == "spectral" and self.data_set is not None and self.loss != "population":
             raise InputError(
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
@@ -104,7 +109,9 @@ class TrainingRecord:
         inverse_lengths: geometric mean of sqrt(k̂² + m²) over each bin's momenta, shape (bins,).
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
-        modes: the momenta of `kernel`.
+        kernel_steps: steps at which kernels were kept, shape (KS,).
+        recorded_kernels: K at the modes at these steps, shape (S, T, KS, modes); None if there are none.
+        modes: the momenta of the kernels.
         last_step: step at which each seed ended, shape (S,).
     """
 
@@ -119,6 +126,8 @@ class TrainingRecord:
     inverse_lengths: Array
     residual: NDArray[np.float32]
     kernel: Array | ComplexArray | None
+    kernel_steps: NDArray[np.int64]
+    recorded_kernels: NDArray[np.float32] | None
     modes: Modes
     last_step: NDArray[np.int64]
 
@@ -147,7 +156,7 @@ def crossing_time(step: float, before: float, after: float, threshold: float) ->
     return float(step - 1.0 + np.log(before / threshold) / np.log(before / after))
 
 
-class ResidualBins:
+class LengthBins:
     """Bins of modes by inverse length sqrt(k̂² + m²), geometric from m to sqrt(4d + m²); empty ones are left out.
 
     Args:
@@ -161,15 +170,24 @@ class ResidualBins:
         edges = np.geomspace(mass, np.sqrt(4.0 * dimension + mass**2), BINS + 1)
         own = np.clip(np.searchsorted(edges, inverse_length, side="right") - 1, 0, BINS - 1)
         _, self._bin = np.unique(own, return_inverse=True)
-        self._weight = modes.multiplicity
+        self._weight, self._laplacian = modes.multiplicity, modes.laplacian
         self._total = np.bincount(self._bin, weights=self._weight)
         self.middles = np.exp(np.bincount(self._bin, weights=self._weight * np.log(inverse_length)) / self._total)
 
+    @property
+    def wavenumbers(self) -> Array:
+        """Root mean square of k̂ over each bin's momenta, shape (bins,)."""
+        return np.sqrt(self.mean(self._laplacian))
+
+    def mean(self, values: Array) -> Array:
+        """Mean over the momenta of each bin; (…, modes) → (…, bins)."""
+        flat = values.reshape(-1, values.shape[-1])
+        mean = [np.bincount(self._bin, weights=self._weight * row) / self._total for row in flat]
+        return np.array(mean).reshape(*values.shape[:-1], len(self.middles))
+
     def root_mean_square(self, values: Array) -> Array:
         """Root mean square over the momenta of each bin; (…, modes) → (…, bins)."""
-        flat = values.reshape(-1, values.shape[-1])
-        mean = [np.bincount(self._bin, weights=self._weight * row**2) / self._total for row in flat]
-        return np.sqrt(np.array(mean)).reshape(*values.shape[:-1], len(self.middles))
+        return np.sqrt(self.mean(values**2))
 
 
 @dataclass
@@ -348,87 +366,154 @@ def train(noised: NoisedTarget, architecture: Architecture, settings: Settings) 
     return descend(noised, prepare(noised, architecture, settings), settings)
 
 
+class Recorder:
+    """What a run has shown so far: errors, times, residuals and kernels of the seeds that are still trained.
+
+    Args:
+        noised: the target at its noise levels.
+        run: made by `prepare`.
+        settings: how it is trained.
+    """
+
+    def __init__(self, noised: NoisedTarget, run: Run, settings: Settings) -> None:
+        self.noised, self.run, self.settings = noised, run, settings
+        seeds, levels = len(run.seeds), len(noised.levels)
+        self.grid = record_steps(settings.max_steps)
+        self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
+        self.spectra = noised.spectra_at(run.modes)
+        self.threshold = settings.tolerance + run.floors
+        self.alive = np.arange(seeds)
+        self.time = np.full((seeds, levels), np.nan)
+        self.crossing = np.full((seeds, levels), np.nan)
+        self.last = np.zeros(seeds, dtype=np.int64)
+        self.errors: list[Array] = []
+        self.residuals: list[NDArray[np.float32]] = []
+        self.kernel_steps: list[int] = []
+        self.recorded_kernels: list[NDArray[np.float32]] = []
+        self.last_kernels: list[Any] = [None] * seeds
+        self._before: Array = np.empty((seeds, levels))
+        self._limit = np.inf
+
+    def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
+        """Take in a step; True for those of the seeds still trained that end here.
+
+        Raises:
+            TrainingDiverged: if an error is not finite or has blown up.
+        """
+        if step == 0:
+            self._limit = BLOW_UP * max(1.0, float(error.max()))
+        if not error.max() <= self._limit:
+            row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
+            level = int(np.argmax(~(error[row] <= self._limit)))
+            raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
+        missing = np.isnan(self.time[self.alive])
+        reached = missing & (error <= self.threshold)
+        if reached.any():
+            self._reach(step, error, reached)
+        self._before = error
+        on_grid = len(self.errors) < len(self.grid) and step == self.grid[len(self.errors)]
+        if on_grid:
+            self._record(error, descent)
+        if self._wants_kernel(step, on_grid):
+            self.kernel_steps.append(step)
+            kernel = descent.kernel()
+            if kernel is None:
+                raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
+            self.recorded_kernels.append(self._spread(kernel, np.float32))
+        ended = step == self.settings.max_steps
+        left = missing & ~reached
+        done = np.array([ended or (self.settings.tolerance > 0.0 and not any(row)) for row in left])
+        if done.any():
+            self._end(step, done, descent)
+        return done
+
+    def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
+        """Note the training times of seeds and levels that have come to the tolerance."""
+        for row, column in zip(*np.nonzero(reached), strict=True):
+            place = self.alive[row], column
+            self.time[place] = step
+            self.crossing[place] = step
+            if step > 0:
+                before, after = self._before[row, column], error[row, column]
+                self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
+
+    def _wants_kernel(self, step: int, on_grid: bool) -> bool:
+        """Whether kernels are kept at this step."""
+        wanted = self.settings.kernel_steps
+        return on_grid if wanted == "recorded" else wanted != "last" and step in wanted
+
+    def _record(self, error: Array, descent: Descent) -> None:
+        """Keep errors and residuals of a recorded step."""
+        self.errors.append(self._spread(error, np.float64))
+        kernel = descent.kernel()
+        shape = (len(self.alive), len(self.noised.levels), len(self.bins.middles))
+        residual = np.full(shape, np.nan)
+        if kernel is not None:
+            residual = self.bins.root_mean_square(np.abs(self.spectra * kernel - 1.0))
+        self.residuals.append(self._spread(residual, np.float32))
+
+    def _spread(self, values: Any, kind: Any) -> Any:
+        """Values of the seeds still trained among those of all seeds, NaN for the others."""
+        kind = np.complex64 if np.iscomplexobj(values) else kind
+        everyone = np.full((len(self.run.seeds), *values.shape[1:]), np.nan, dtype=kind)
+        everyone[self.alive] = values
+        return everyone
+
+    def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> None:
+        """Keep the last kernels of the seeds that end here, and let them go."""
+        kernel = descent.kernel()
+        for row in np.flatnonzero(done):
+            self.last[self.alive[row]] = step
+            self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
+        self.alive, self._before = self.alive[~done], self._before[~done]
+
+    def finish(self) -> TrainingRecord:
+        """The record of all seeds.
+
+        Raises:
+            TrainingDiverged: if a level never settled at a learning rate that is too high for it to.
+        """
+        run, settings = self.run, self.settings
+        for level, stable in enumerate(run.stable_rates):
+            if run.rates[level] >= stable and np.isnan(self.time[:, level]).any() and settings.tolerance > 0.0:
+                raise TrainingDiverged(
+                    f"training did not settle in {settings.max_steps} steps at noise level"
+                    f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
+                    f" it must be below {stable:.4g}"
+                )
+        return TrainingRecord(
+            steps=self.grid[: len(self.errors)],
+            score_error=np.stack(self.errors, axis=-1),
+            training_time=self.time,
+            crossing_time=self.crossing,
+            rates=run.rates,
+            parameters=run.parameters,
+            ranges=run.ranges,
+            floors=run.floors,
+            inverse_lengths=self.bins.middles,
+            residual=np.stack(self.residuals, axis=2),
+            kernel=None if self.last_kernels[0] is None else np.stack(self.last_kernels),
+            kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
+            recorded_kernels=np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None,
+            modes=run.modes,
+            last_step=self.last,
+        )
+
+
 def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
     """Step a prepared run until every seed is done, recording on the way."""
     descent: Descent = run.descent
-    seeds, levels = len(run.seeds), len(noised.levels)
-    grid = record_steps(settings.max_steps)
-    bins = ResidualBins(run.modes, noised.target.mass, noised.lattice.dimension)
-    spectra = noised.spectra_at(run.modes)
-    error_at = np.full((seeds, levels, len(grid)), np.nan)
-    residual_at: NDArray[np.float32] = np.full((seeds, levels, len(grid), len(bins.middles)), np.nan, dtype=np.float32)
-    time = np.full((seeds, levels), np.nan)
-    crossing = np.full((seeds, levels), np.nan)
-    before: Array = np.empty(0)
-    last = np.zeros(seeds, dtype=np.int64)
-    kernels: list[Any] = [None] * seeds
-    alive = np.arange(seeds)
-    threshold = settings.tolerance + run.floors
-    missing = np.ones((seeds, levels), dtype=bool)
-    limit = np.inf
-    next_record = 0
-
+    recorder = Recorder(noised, run, settings)
     step = 0
     while True:
-        error = descent.error()
-        if step == 0:
-            limit = BLOW_UP * max(1.0, float(error.max()))
-        if not error.max() <= limit:
-            row = int(np.argmax((~(error <= limit)).any(axis=1)))
-            level = int(np.argmax(~(error[row] <= limit)))
-            raise _diverged(run.seeds[alive[row]], level, step, noised, run, settings)
-        reached = missing & (error <= threshold)
-        if reached.any():
-            rows, columns = np.nonzero(reached)
-            time[alive[rows], columns] = step
-            crossing[alive[rows], columns] = [
-                crossing_time(step, before[row, column], error[row, column], threshold[column]) if step else 0.0
-                for row, column in zip(rows, columns, strict=True)
-            ]
-            missing &= ~reached
-        if next_record < len(grid) and step == grid[next_record]:
-            error_at[alive, :, next_record] = error
-            kernel = descent.kernel()
-            if kernel is not None:
-                residual_at[alive, :, next_record] = bins.root_mean_square(np.abs(spectra * kernel - 1.0))
-            next_record += 1
-        ended = step == settings.max_steps
-        done = np.array([ended or (settings.tolerance > 0.0 and not any(row)) for row in missing])
-        before = error
+        done = recorder.observe(step, descent.error(), descent)
+        if done.all():
+            return recorder.finish()
         if done.any():
-            kernel = descent.kernel()
-            for row in np.flatnonzero(done):
-                last[alive[row]] = step
-                kernels[alive[row]] = None if kernel is None else kernel[row]
-            alive, missing, before = alive[~done], missing[~done], before[~done]
-            if not len(alive):
-                break
             descent.keep(~done)
             run.source.keep(~done)
         descent.advance(*run.source.draw())
         step += 1
-
-    for level, stable in enumerate(run.stable_rates):
-        if run.rates[level] >= stable and np.isnan(time[:, level]).any() and settings.tolerance > 0.0:
-            raise TrainingDiverged(
-                f"training did not settle in {settings.max_steps} steps at noise level {noised.levels[level]:g}, with"
-                f" learning rate {run.rates[level]:.4g}; it must be below {stable:.4g}"
-            )
-    return TrainingRecord(
-        steps=grid[:next_record],
-        score_error=error_at[:, :, :next_record],
-        training_time=time,
-        crossing_time=crossing,
-        rates=run.rates,
-        parameters=run.parameters,
-        ranges=run.ranges,
-        floors=run.floors,
-        inverse_lengths=bins.middles,
-        residual=residual_at[:, :, :next_record],
-        kernel=None if kernels[0] is None else np.stack(kernels),
-        modes=run.modes,
-        last_step=last,
-    )
 
 
 def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, settings: Settings) -> TrainingDiverged:

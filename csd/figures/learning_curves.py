@@ -1,12 +1,9 @@
 """Learning curves: relative score error against training step, for three architectures and all sizes."""
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
@@ -27,7 +24,10 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         own = own[own["architecture"] == own["architecture"].mode().iloc[0]] if len(own) else own
         shades = looks.shades(architecture, len(own))
         for shade, (run, row) in zip(shades, own.iterrows(), strict=True):
-            _curve(axes, level.isel(run=run), shade, f"L = {row['size']}", looks.marker(architecture))
+            at = level.isel(run=run)
+            predicted, _ = looks.mean_and_error(at["predicted_score_error"].values, axis=0)
+            curve = at["step"].values, at["score_error"].values, predicted
+            looks.plot_curve(axes, *curve, shade, looks.marker(architecture), f"L = {row['size']}")
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_ylim(3e-3, 2.0)
@@ -38,24 +38,5 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         if len(own):
             axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3)
     panels[0].set_ylabel("relative score error ε")
-    kinds = [
-        Line2D([], [], color="0.3", lw=1.1, label="theory"),
-        Line2D([], [], color="0.3", lw=0, marker="o", label="trained, mean of seeds"),
-    ]
-    figure.legend(handles=kinds, loc="outside upper center", ncols=2)
-    figure.supxlabel("")
+    figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
     return figure
-
-
-def _curve(axes: Axes, run: xr.Dataset, shade: tuple[float, float, float], label: str, marker: str) -> None:
-    """One size: prediction and measurement."""
-    steps = run["step"].values
-    predicted, _ = looks.mean_and_error(run["predicted_score_error"].values, axis=0)
-    mean, error = looks.mean_and_error(run["score_error"].values, axis=0)
-    # Step 0 has no place on a logarithmic axis.
-    line = np.isfinite(predicted) & (steps > 0)
-    axes.plot(steps[line], predicted[line], color=shade, zorder=2)
-    points = looks.thinned(steps, np.isfinite(mean))
-    axes.errorbar(
-        steps[points], mean[points], error[points], fmt=marker, ms=2.8, color=shade, mew=0, elinewidth=0.7, label=label
-    )

@@ -5,6 +5,7 @@ Colours are those of Okabe and Ito, which colour-blind readers tell apart; marke
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -13,6 +14,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from csd.config import FigureStyle
@@ -24,6 +26,8 @@ COLUMN = 3.4
 """Width of one journal column, inches."""
 PAGE = 7.0
 """Width of two, inches."""
+
+DASHED = (0, (3, 2))
 
 COLOURS = {
     "exact": "#000000",
@@ -126,7 +130,6 @@ def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
         "dimension",
         "size",
         "mass",
-        "parameters",
         "depth",
         "data_set",
     ]
@@ -185,6 +188,68 @@ def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
     axes.set_xlabel("size L (lattice spacings)")
+
+
+@dataclass(frozen=True)
+class DrawnLaw:
+    """A fitted law as a line and as words: its points and its label in a legend."""
+
+    sizes: Any
+    times: Any
+    label: str
+
+
+def law(rows: pd.DataFrame, sizes: Any) -> DrawnLaw | None:
+    """The law to draw over `sizes`, of the rows of a scaling table that belong to one series; None without a fit.
+
+    The log law is drawn where growth is slow and nothing speaks against it.
+    """
+    by_law = rows[rows["law"].isin(["power", "log"])].set_index("law")
+    if by_law.empty:
+        return None
+    power, log = by_law.loc["power"], by_law.loc["log"]
+    fine = np.geomspace(min(sizes), max(sizes), 100)
+    if power["exponent"] < 0.5 and not power["evidence"] < 0.0:
+        times = log["intercept"] + log["exponent"] * np.log(fine)
+        return DrawnLaw(fine, times, f"{with_error(log['exponent'], log['error'])} ln L")
+    exponent = with_error(power["exponent"], power["error"])
+    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
+
+
+def plot_times(
+    axes: Axes, architecture: str, sizes: Any, mean: Any, error: Any, predicted: Any, laws: pd.DataFrame
+) -> None:
+    """One architecture's times against size: points, dashed prediction, solid fit with its exponent in the legend."""
+    shade, label = colour(architecture), name(architecture)
+    drawn = law(laws, sizes)
+    if drawn is not None:
+        axes.plot(drawn.sizes, drawn.times, color=shade, zorder=2)
+        label += f": {drawn.label}"
+    axes.plot(sizes, predicted, color=shade, ls=DASHED, alpha=0.7, zorder=1)
+    axes.errorbar(sizes, mean, error, fmt=marker(architecture), color=shade, mew=0, label=label, zorder=3)
+
+
+def plot_curve(axes: Axes, steps: Any, measured: Any, predicted: Any, shade: Any, mark: str, label: str) -> None:
+    """A learning curve: prediction as a line, mean over seeds as thinned points with standard errors.
+
+    Step 0 has no place on a logarithmic axis. `measured` has shape (seeds, steps), `predicted` (steps,).
+    """
+    line = np.isfinite(predicted) & (steps > 0)
+    axes.plot(steps[line], predicted[line], color=shade, zorder=2)
+    mean, error = mean_and_error(measured, axis=0)
+    points = thinned(steps, np.isfinite(mean))
+    axes.errorbar(
+        steps[points], mean[points], error[points], fmt=mark, ms=2.8, color=shade, mew=0, elinewidth=0.7, label=label
+    )
+
+
+def kinds(*, fit: bool = False) -> list[Line2D]:
+    """Legend entries that say what is theory and what was trained."""
+    trained = Line2D([], [], color="0.3", lw=0, marker="o", ms=4, label="trained, mean of seeds")
+    if not fit:
+        return [Line2D([], [], color="0.3", lw=1.1, label="theory"), trained]
+    solid = Line2D([], [], color="0.3", lw=1.1, label="fit")
+    return [solid, Line2D([], [], color="0.3", lw=1.1, ls=DASHED, label="theory, population loss"), trained]
 
 
 def with_error(value: float, error: float) -> str:

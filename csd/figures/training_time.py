@@ -1,12 +1,10 @@
 """Training time against size for the architectures, a panel a dimension, with fits and predictions."""
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
@@ -36,12 +34,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_title(f"d = {dimension}")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), handlelength=1.2, labelspacing=0.3)
     panels[0][0].set_ylabel("training time τ (steps)")
-    kinds = [
-        Line2D([], [], color="0.3", lw=1.1, label="fit"),
-        Line2D([], [], color="0.3", lw=1.1, ls=(0, (3, 2)), label="theory, population loss"),
-        Line2D([], [], color="0.3", lw=0, marker="o", ms=4, label="trained"),
-    ]
-    figure.legend(handles=kinds, loc="outside lower center", ncols=3)
+    figure.legend(handles=looks.kinds(fit=True), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -51,7 +44,6 @@ def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFr
     chosen = level.isel(run=own.index.to_numpy())
     mean, error = looks.mean_and_error(chosen["training_time"].values)
     predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
-    colour = looks.colour(architecture)
     laws = scaling[
         (scaling["study"] == own["sweep"].iloc[0])
         & (scaling["architecture"] == architecture)
@@ -59,21 +51,5 @@ def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFr
         & (scaling["data"] == own["data"].iloc[0])
         & (scaling["noise_level"] == noise_level)
         & (scaling["quantity"] == "training_time")
-        & scaling["law"].isin(["power", "log"])
-    ].set_index("law")
-    label = looks.name(architecture)
-    if len(laws):
-        power = laws.loc["power"]
-        # The log law is drawn where growth is slow and nothing speaks against it.
-        better = "log" if power["exponent"] < 0.5 and not power["evidence"] < 0.0 else "power"
-        law = laws.loc[better]
-        fine = np.geomspace(sizes.min(), sizes.max(), 100)
-        fitted = np.exp(law["intercept"]) * fine ** law["exponent"]
-        if better == "log":
-            fitted = law["intercept"] + law["exponent"] * np.log(fine)
-            label += f": {looks.with_error(law['exponent'], law['error'])} ln L"
-        else:
-            label += f": $L^{{{looks.with_error(law['exponent'], law['error'])}}}$"
-        axes.plot(fine, fitted, color=colour, zorder=2)
-    axes.plot(sizes, predicted, color=colour, ls=(0, (3, 2)), alpha=0.7, zorder=1)
-    axes.errorbar(sizes, mean, error, fmt=looks.marker(architecture), color=colour, mew=0, label=label, zorder=3)
+    ]
+    looks.plot_times(axes, architecture, sizes, mean, error, predicted, laws)

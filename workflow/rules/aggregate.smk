@@ -15,7 +15,7 @@ rule study:
 rule aggregate:
     input:
         study=SUMMARY / "study.json",
-        training=[TRAINING / f"{run}.nc" for run in RUNS],
+        training=[TRAINING / f"{run}.nc" for run in RUNS if run not in GENERATED],
     output:
         SUMMARY / "training.nc",
     log:
@@ -31,7 +31,8 @@ rule aggregate:
 
 rule fit:
     input:
-        SUMMARY / "training.nc",
+        summary=SUMMARY / "training.nc",
+        generation=[SUMMARY / "generation.nc"] if GENERATED else [],
     output:
         SUMMARY / "scaling.csv",
     log:
@@ -39,9 +40,12 @@ rule fit:
     conda:
         "../envs/csd.yaml"
     params:
+        generation=lambda wildcards, input: (
+            shlex.join(["--generation", *input.generation]) if GENERATED else ""
+        ),
         code=fingerprint("fit"),
     shell:
-        "csd fit --summary {input:q} --output {output:q} 2> {log:q}"
+        "csd fit --summary {input.summary:q} {params.generation} --output {output:q} 2> {log:q}"
 
 
 rule claims:

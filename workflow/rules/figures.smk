@@ -1,6 +1,11 @@
 rule figure:
     input:
-        summary=SUMMARY / "training.nc",
+        summary=lambda wildcards: SUMMARY
+        / (
+            "generation.nc"
+            if wildcards.figure in study_config.GENERATION_FIGURES
+            else "training.nc"
+        ),
         scaling=SUMMARY / "scaling.csv",
     output:
         FIGURES / "{figure}.pdf",

@@ -1,0 +1,65 @@
+"""Generated fields after 10, 100, 1000 and 10,000 training steps, for one and two layers, beside the exact score's."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from csd.config import FigureStyle
+from csd.field import GaussianField
+from csd.figures import style as looks
+from csd.generation import FrozenKernel, geometric_grid, linear_steps, longest_level, sample_modes
+from csd.lattice import Array, Lattice
+from csd.networks import Architecture
+from csd.noise import NoisedTarget, VariancePreserving
+from csd.stream import stream
+from csd.training import Settings, prepare
+
+SIZE = 64
+LEVELS = 64
+STEPS = (10, 100, 1000, 10_000)
+SHOWN = ("one_layer", "two_layer")
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """The same noise in every panel, one colour scale; kernels from the population loss, m = 1/L, d = 2."""
+    lattice = Lattice(2, SIZE)
+    target = GaussianField.on_critical_line(lattice)
+    noised = NoisedTarget(target, VariancePreserving(), geometric_grid(1e-3, longest_level(SIZE), LEVELS).tolist())
+    scale = 2.5 * target.variance**0.5
+    figure, panels = plt.subplots(2, len(STEPS) + 1, figsize=(looks.PAGE, 3.1))
+    exact = _field(noised, 1.0 / noised.spectra_at(lattice.shells))
+    for row, architecture in zip(panels, SHOWN, strict=True):
+        pictures = [*(_field(noised, kernels) for kernels in _kernels(noised, architecture)), exact]
+        titles = [*(f"{step:,} steps" for step in STEPS), "exact score"]
+        for axes, picture, title in zip(row, pictures, titles, strict=True):
+            axes.imshow(picture, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if architecture == SHOWN[0]:
+                axes.set_title(title)
+        row[0].set_ylabel(f"{looks.name(architecture)}\nL = {SIZE}")
+    figure.colorbar(panels[0][0].images[0], ax=panels, label="field (lattice units)", extend="both", shrink=0.8)
+    return figure
+
+
+def _kernels(noised: NoisedTarget, architecture: str) -> list[Array]:
+    """Kernels on *shells* after each of the steps of population training."""
+    run = prepare(noised, Architecture(architecture), Settings(loss="population"))
+    kernels, step = [], 0
+    for wanted in STEPS:
+        while step < wanted:
+            run.descent.advance(*run.source.draw())
+            step += 1
+        kernels.append(np.array(run.descent.kernel()[0]))
+    return kernels
+
+
+def _field(noised: NoisedTarget, kernels: Array) -> Array:
+    """One field by the reverse SDE, always from the same noise."""
+    lattice = noised.lattice
+    at_pairs = lattice.gather(lattice.spread(kernels, lattice.shells), lattice.pairs)
+    steps = linear_steps(FrozenKernel(), noised.schedule, np.array(noised.levels), at_pairs)
+    modes = sample_modes(steps, lattice.pairs, 1.0, stream("figure of generated fields"))
+    return lattice.inverse(lattice.spread(modes, lattice.pairs) * np.sqrt(lattice.sites))

@@ -1,0 +1,63 @@
+"""Observables of lattice fields (docs/physics.md, sections 2 and 6), all functions of the power spectrum S(k).
+
+    χ = S(0)     ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L))     ⟨φ²⟩ = (1/N) Σ_k S     energy = ½ (1/N) Σ_k k̂² S
+
+Each takes a spectrum at given modes, of one field, of a mean over fields, or an exact one. ξ is a ratio of means, so it
+needs a mean over fields; its error comes from the jackknife.
+"""
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.lattice import Array, Lattice, Modes
+
+
+def susceptibility(modes: Modes, spectrum: Array) -> Array:
+    """χ = S(0); (…, modes) → (…)."""
+    return spectrum[..., int(np.flatnonzero(modes.laplacian == 0.0)[0])]
+
+
+def correlation_length(lattice: Lattice, modes: Modes, spectrum: Array) -> Array:
+    """Second-moment ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)), S(k₁) averaged over the axes; lattice spacings.
+
+    NaN where S(0) < S(k₁), as noise can make it far from criticality; (…, modes) → (…).
+    """
+    first = spectrum @ first_shell(lattice, modes)
+    excess = susceptibility(modes, spectrum) / first - 1.0
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(excess) / (2.0 * np.sin(np.pi / lattice.size))
+
+
+def first_shell(lattice: Lattice, modes: Modes) -> Array:
+    """Weights, shape (modes,), whose product with a spectrum is S(k₁), the mean over the 2d momenta 2π/L."""
+    folded = np.sort(np.minimum(modes.numbers, lattice.size - modes.numbers), axis=1)
+    softest = (folded[:, :-1] == 0).all(axis=1) & (folded[:, -1] == 1)
+    weight = np.where(softest, modes.multiplicity, 0.0)
+    return weight / weight.sum()
+
+
+def variance(modes: Modes, spectrum: Array) -> Array:
+    """⟨φ²⟩ = (1/N) Σ_k S; (…, modes) → (…)."""
+    return (modes.multiplicity * spectrum).sum(axis=-1) / modes.multiplicity.sum()
+
+
+def energy(modes: Modes, spectrum: Array) -> Array:
+    """Gradient energy per site, ½ (1/N) Σ_k k̂² S; (…, modes) → (…)."""
+    return 0.5 * (modes.multiplicity * modes.laplacian * spectrum).sum(axis=-1) / modes.multiplicity.sum()
+
+
+def kl_per_site(modes: Modes, generated: Array, exact: Array) -> Array:
+    """KL divergence of Gaussian fields per site, ½ (1/N) Σ_k [ρ − 1 − ln ρ], ρ = V/C; (…, modes) → (…).
+
+    Args:
+        modes: the momenta.
+        generated: V(k), variance of the generated modes.
+        exact: C(k), of the target at the lowest noise level.
+
+    Raises:
+        InputError: if a variance is not positive and finite.
+    """
+    ratio = generated / exact
+    if not (np.isfinite(ratio).all() and (ratio > 0.0).all()):
+        raise InputError("a generated variance is not positive and finite, so there is no KL divergence")
+    return 0.5 * (modes.multiplicity * (ratio - 1.0 - np.log(ratio))).sum(axis=-1) / modes.multiplicity.sum()
