@@ -135,19 +135,15 @@ def load_sampler(training: xr.Dataset, integrator: str, start: str) -> tuple[Sam
 
 
 def kept_kernels(training: xr.Dataset) -> tuple[Array, Any]:
-    """(steps, kernels) of a training file: those kept on the way, or the last ones alone.
+    """(steps, kernels) of a training file: those kept on the way, or each seed's last one, under the latest step.
 
     Returns:
         Steps, shape (K,), and kernels with levels falling, shape (levels, seeds, K, modes).
-
-    Raises:
-        InputError: if a kernel is not finite before its seed had ended.
     """
     falling = training.sortby("noise_level", ascending=False)
     if "recorded_kernel" not in falling:
         kernel = falling["kernel"].transpose("noise_level", "seed", "mode").values[:, :, None]
-        steps = falling["last_step"].values[:1]
-        return steps, _with_imaginary(kernel, falling, "kernel_imaginary")
+        return falling["last_step"].values.max(keepdims=True), _with_imaginary(kernel, falling, "kernel_imaginary")
     dims = ("noise_level", "seed", "kernel_step", "mode")
     kernel = falling["recorded_kernel"].transpose(*dims).values.astype(float)
     return falling["kernel_step"].values, _with_imaginary(kernel, falling, "recorded_kernel_imaginary")
@@ -237,7 +233,7 @@ def evaluate(training: xr.Dataset, integrator: str, start: str, samples: int, st
         integrator: a key of `csd.generation.INTEGRATORS`, or a dotted path.
         start: 'noise' or 'exact'.
         samples: fields to draw for each seed, at least 2.
-        step: training step to draw them at; the last kept one if None.
+        step: training step to draw them at; the last kept one that all seeds have reached if None.
 
     Returns:
         kl_per_site(seed, step) and observables of the exact spectrum of what is generated, at every kept training step;
@@ -252,14 +248,19 @@ def evaluate(training: xr.Dataset, integrator: str, start: str, samples: int, st
     sampler, modes = load_sampler(training, integrator, start)
     steps, kernels = kept_kernels(training)
     lattice, target = sampler.noised.lattice, sampler.noised.target
-    chosen = len(steps) - 1
-    if step is not None:
-        if step not in steps:
-            raise InputError(f"step {step} was not kept; the file has kernels at {', '.join(map(str, steps))}")
-        chosen = int(np.flatnonzero(steps == step)[0])
-    ended = np.isnan(kernels).any(axis=(0, 3))
-    if ended.all(axis=0)[chosen] or (np.isnan(kernels[0, :, 0]).any()):
-        raise InputError(f"the kernels at step {steps[chosen]} are not finite; train again")
+    last = training["last_step"].values[:, None]
+    ended = (steps[None, :] > last) & ("recorded_kernel" in training)
+    reached = steps[~ended.any(axis=0)]
+    if step is not None and step not in reached:
+        raise InputError(
+            f"step {step} was not kept for all seeds; the file has kernels at {', '.join(map(str, reached))}"
+        )
+    chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
+    broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
+    if broken.any():
+        row, place = np.argwhere(broken)[0]
+        seed = int(training["seed"][row])
+        raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     safe = np.where(ended[None, :, :, None], 1.0, kernels)
     with np.errstate(over="ignore", invalid="ignore"):
         variance = sampler.variance(modes, safe)
