@@ -34,13 +34,14 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["allow_abbrev"] = False
+        self._given: Sequence[str] = ()
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
 
     def error(self, message: str) -> NoReturn:
         """Print the sentence and exit with status 2."""
-        typo = [word for word in sys.argv[1:] if word.startswith("--") and word.split("=")[0] not in self.flags()]
+        typo = [word for word in self._given if word.startswith("--") and word.split("=")[0] not in self.flags()]
         if "are required" in message and typo:
             message = f"unrecognized arguments: {typo[0]}"
         if message.startswith("unrecognized arguments: "):
@@ -57,6 +58,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Unknown arguments are reported by the command that they were given to, which knows its own flags."""
+        self._given = sys.argv[1:] if args is None else args
         parsed, extra = super().parse_known_args(args, namespace)
         if extra:
             self.error(f"unrecognized arguments: {' '.join(extra)}")
@@ -86,7 +88,7 @@ def _add_target(parser: Parser) -> None:
     group = parser.add_argument_group("target")
     group.add_argument("--dimension", type=int, required=True, metavar="D", help="lattice dimension: 1, 2 or 3")
     group.add_argument("--size", type=int, required=True, metavar="L", help="lattice size, at least 2")
-    mass = group.add_argument_group("mass, in one of three ways (default: --mass-times-length 1)")
+    mass = parser.add_argument_group("mass, in one of three ways (default: --mass-times-length 1)")
     mass.add_argument("--mass", type=float, metavar="M", help="the mass itself, inverse lattice spacings")
     mass.add_argument("--mass-times-length", type=float, metavar="C", help="C of the critical line m = C / L")
     mass.add_argument("--r0", type=float, help="bare mass squared of the O(n) model, with --u")
@@ -172,9 +174,9 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     return NoisedTarget(_target(arguments), schedule, arguments.noise_level), architecture, settings
 
 
-def _command_line() -> list[str]:
+def _command_line(arguments: argparse.Namespace) -> list[str]:
     """The command as one can type it again."""
-    return ["csd", *sys.argv[1:]]
+    return ["csd", *arguments.given]
 
 
 def _log(message: str) -> None:
@@ -187,7 +189,7 @@ def train(arguments: argparse.Namespace) -> None:
     import shlex
 
     started = time.perf_counter()
-    _log(shlex.join(_command_line()))
+    _log(shlex.join(_command_line(arguments)))
     from csd.record import attributes, training_dataset
     from csd.store import TRAINING, provenance, require_writable, write
     from csd.theory import predict
@@ -205,7 +207,7 @@ def train(arguments: argparse.Namespace) -> None:
         "noise_levels": list(noised.levels),
         "seeds": list(settings.seeds),
     }
-    write(dataset.assign_attrs(provenance(_command_line(), asked)), arguments.output, TRAINING)
+    write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, TRAINING)
     _report_times(dataset)
     if arguments.benchmark is not None:
         _write_benchmark(arguments.benchmark, started, prepared, trained, record.last_step)
@@ -272,7 +274,7 @@ def theory(arguments: argparse.Namespace) -> None:
     dataset = prediction_dataset(noised, architecture, settings, prediction, run)
     if arguments.output is not None:
         asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
-        write(dataset.assign_attrs(provenance(_command_line(), asked)), arguments.output, THEORY)
+        write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, THEORY)
     _print_table(dataset)
 
 
@@ -280,7 +282,7 @@ def generate(arguments: argparse.Namespace) -> None:
     """`csd generate`: what a training file generates, by exact recursion and by sampling."""
     import shlex
 
-    _log(shlex.join(_command_line()))
+    _log(shlex.join(_command_line(arguments)))
     from csd.quality import evaluate
     from csd.store import GENERATION, TRAINING, provenance, read, require_writable, write
 
@@ -294,7 +296,7 @@ def generate(arguments: argparse.Namespace) -> None:
         "samples": arguments.samples,
         "step": arguments.step,
     }
-    write(dataset.assign_attrs(provenance(_command_line(), asked)), arguments.output, GENERATION)
+    write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, GENERATION)
     _print_generation(dataset)
 
 
@@ -400,7 +402,7 @@ def aggregate(arguments: argparse.Namespace) -> None:
     own = parse(load(arguments.study))
     runs = [run for run in expand(own) if run.generation is None]
     dataset = aggregated(runs, arguments.training)
-    write(dataset.assign_attrs(provenance(_command_line(), own.model_dump())), arguments.output, SUMMARY)
+    write(dataset.assign_attrs(provenance(_command_line(arguments), own.model_dump())), arguments.output, SUMMARY)
 
 
 def aggregate_generation(arguments: argparse.Namespace) -> None:
@@ -412,7 +414,11 @@ def aggregate_generation(arguments: argparse.Namespace) -> None:
     own = parse(load(arguments.study))
     runs = [run for run in expand(own) if run.generation is not None]
     dataset = aggregated(runs, arguments.generation)
-    write(dataset.assign_attrs(provenance(_command_line(), own.model_dump())), arguments.output, GENERATION_SUMMARY)
+    write(
+        dataset.assign_attrs(provenance(_command_line(arguments), own.model_dump())),
+        arguments.output,
+        GENERATION_SUMMARY,
+    )
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -511,7 +517,9 @@ def _parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `csd` with the given arguments, those of the process by default."""
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser.parse_args(given)
+    arguments.given = given
     if arguments.version:
         from importlib.metadata import version
 
