@@ -11,7 +11,20 @@ from csd.field import GaussianField
 from csd.lattice import Lattice
 from csd.store import TRAINING, atomic_path, read, write
 
-TRAIN = "train --architecture two_layer --dimension 2 --size 8 --noise-level 0.1 0.5 --batch 256".split()
+TRAIN = [
+    "train",
+    "--architecture",
+    "two_layer",
+    "--dimension",
+    "2",
+    "--size",
+    "8",
+    "--noise-level",
+    "0.1",
+    "0.5",
+    "--batch",
+    "256",
+]
 
 
 def run(*arguments: object) -> None:
@@ -69,7 +82,7 @@ def test_benchmark_record(trained: Path) -> None:
 
 
 def test_theory_answers_in_the_same_variables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = TRAIN[1:] + ["--loss", "population"]
+    flags = [*TRAIN[1:], "--loss", "population"]
     theory, trained = tmp_path / "theory.nc", tmp_path / "trained.nc"
     for architecture in ("one_layer", "two_layer", "local_one_layer", "local_two_layer"):
         own = [*flags, *(["--range", "1"] if "local" in architecture else [])]
