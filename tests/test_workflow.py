@@ -80,6 +80,7 @@ def test_everything_is_there(finished: Path) -> None:
     for figure in FIGURES:
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((results / "generation").iterdir())) == sum(run.generation is not None for run in runs)
     claims = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
     assert claims["C1"]["verdict"] == "holds"
     # Depth 6 is not in this study, and three sizes are too few for evidence of a log law.
@@ -95,7 +96,7 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, TEST_STUDY)
 
 
-REST = {"study": 1, "aggregate": 1, "fit": 1, "claims": 1, "figure": len(FIGURES)}
+REST = {"study": 1, "aggregate": 1, "aggregate_generation": 1, "fit": 1, "claims": 1, "figure": len(FIGURES)}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,14 @@ REST = {"study": 1, "aggregate": 1, "fit": 1, "claims": 1, "figure": len(FIGURES
             changed(collapse={"training": {"seeds": [1, 2, 3]}}), {"train": 4, **REST}, id="a seed, a job for it alone"
         ),
         pytest.param(changed(line_1d={"sizes": [8, 16]}), REST, id="a size less"),
+        pytest.param(
+            changed(generation_1d={"sizes": [8, 16, 24, 32]}),
+            {"train": 2, "generate": 2, **REST},
+            id="a generated size",
+        ),
+        pytest.param(
+            changed(generation_1d={"generation": {"steps": 24, "samples": 300}}), {"generate": 6, **REST}, id="samples"
+        ),
         pytest.param(
             {**changed(), "figure_style": {"font_size": 9}}, {"figure": len(FIGURES)}, id="a setting of figures"
         ),
