@@ -306,7 +306,7 @@ def _print_generation(dataset: Any) -> None:
     for seed in dataset["seed"].values:
         at = dataset.sel(seed=seed)
         right = float(at["generation_training_time"])
-        shown = "never" if right != right else f"{right:.1f} steps"
+        shown = "more steps than were kept" if right != right else f"{right:.1f} steps"
         last = dataset["step"].values == dataset.attrs["sampled_step"]
         divergence = float(at["kl_per_site"].values[last][0])
         print(f"seed {seed}: samples are right after {shown} of training; KL per site of those drawn {divergence:.3g}")

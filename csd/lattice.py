@@ -14,7 +14,7 @@ Fields are real, so x̂(-k) = x̂(k)*, and arrays over momenta come in three lay
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement, product
-from math import factorial
+from math import comb, factorial
 from typing import TypeVar
 
 import numpy as np
@@ -181,6 +181,8 @@ class Lattice:
     def shells(self) -> Modes:
         """One mode of each class under rotations and reflections: n_1 ≤ … ≤ n_d, each in 0 … L // 2."""
         half = self.size // 2
+        # Python's tuples and lists take some 15 numbers' room for each combination on the way.
+        require_memory(25.0 * comb(half + self.dimension, self.dimension), f"a lattice of size {self.size}")
         line = 4.0 * np.sin(np.pi * np.arange(half + 1) / self.size) ** 2
         signs = np.full(half + 1, 2.0)
         signs[0] = 1.0

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from csd import observables
 from csd.errors import InputError
@@ -134,19 +135,60 @@ def load_sampler(training: xr.Dataset, integrator: str, start: str) -> tuple[Sam
     return Sampler(NoisedTarget(target, schedule, levels.tolist()), made, start), modes
 
 
-def kept_kernels(training: xr.Dataset) -> tuple[Array, Any]:
-    """(steps, kernels) of a training file: those kept on the way, or each seed's last one, under the latest step.
+@dataclass
+class Kept:
+    """Kernels of a training file: those kept on the way, or each seed's last one, under the latest step.
 
-    Returns:
-        Steps, shape (K,), and kernels with levels falling, shape (levels, seeds, K, modes).
+    Attributes:
+        steps: training steps, shape (K,).
+        kernels: with levels falling, shape (levels, seeds, K, modes); 1 where a seed had ended.
+        ended: whether a seed's training had ended before a step, shape (seeds, K).
+        chosen: place of the step that fields are sampled at.
+        complete: whether they were kept on the way, from the first step on.
+    """
+
+    steps: Array
+    kernels: Any
+    ended: NDArray[np.bool_]
+    chosen: int
+    complete: bool
+
+
+def kept_kernels(training: xr.Dataset, step: int | None) -> Kept:
+    """The kernels of a training file.
+
+    Args:
+        training: of `csd train`.
+        step: to sample fields at; the last one that all seeds have reached if None.
+
+    Raises:
+        InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
     """
     falling = training.sortby("noise_level", ascending=False)
-    if "recorded_kernel" not in falling:
-        kernel = falling["kernel"].transpose("noise_level", "seed", "mode").values[:, :, None]
-        return falling["last_step"].values.max(keepdims=True), _with_imaginary(kernel, falling, "kernel_imaginary")
-    dims = ("noise_level", "seed", "kernel_step", "mode")
-    kernel = falling["recorded_kernel"].transpose(*dims).values.astype(float)
-    return falling["kernel_step"].values, _with_imaginary(kernel, falling, "recorded_kernel_imaginary")
+    complete = "recorded_kernel" in falling
+    last = falling["last_step"].values
+    if complete:
+        dims = ("noise_level", "seed", "kernel_step", "mode")
+        kernels = falling["recorded_kernel"].transpose(*dims).values.astype(float)
+        kernels = _with_imaginary(kernels, falling, "recorded_kernel_imaginary")
+        steps = falling["kernel_step"].values
+        ended = steps[None, :] > last[:, None]
+    else:
+        kernels = falling["kernel"].transpose("noise_level", "seed", "mode").values[:, :, None]
+        kernels = _with_imaginary(kernels, falling, "kernel_imaginary")
+        steps = last.max(keepdims=True)
+        ended = np.zeros((len(last), 1), dtype=bool)
+    reached = steps[~ended.any(axis=0)]
+    if step is not None and step not in reached:
+        shown = ", ".join(map(str, reached))
+        raise InputError(f"step {step} was not kept for all seeds; the file has kernels at {shown}")
+    broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
+    if broken.any():
+        row, place = np.argwhere(broken)[0]
+        seed = int(training["seed"][row])
+        raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
+    chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
+    return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen, complete)
 
 
 def _with_imaginary(kernel: Array, training: xr.Dataset, name: str) -> Any:
@@ -246,84 +288,26 @@ def evaluate(training: xr.Dataset, integrator: str, start: str, samples: int, st
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
         raise InputError(f"samples is {samples!r}; it must be an integer of at least 2")
     sampler, modes = load_sampler(training, integrator, start)
-    steps, kernels = kept_kernels(training)
-    lattice, target = sampler.noised.lattice, sampler.noised.target
-    last = training["last_step"].values[:, None]
-    ended = (steps[None, :] > last) & ("recorded_kernel" in training)
-    reached = steps[~ended.any(axis=0)]
-    if step is not None and step not in reached:
-        raise InputError(
-            f"step {step} was not kept for all seeds; the file has kernels at {', '.join(map(str, reached))}"
-        )
-    chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
-    broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
-    if broken.any():
-        row, place = np.argwhere(broken)[0]
-        seed = int(training["seed"][row])
-        raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
-    safe = np.where(ended[None, :, :, None], 1.0, kernels)
-    with np.errstate(over="ignore", invalid="ignore"):
-        variance = sampler.variance(modes, safe)
-    exact = sampler.noised.spectra_at(modes)[-1]
-    divergence = np.where(ended, np.nan, observables.kl_per_site(modes, variance, exact))
-    floor = sampler.exact_divergence()
-    times = [crossing_step(steps[np.isfinite(row)], row[np.isfinite(row)], floor + MARGIN) for row in divergence]
-
-    def of_steps(values: Array, name: str, units: str = "1") -> xr.Variable:
-        return labelled(["seed", "step"], np.where(ended, np.nan, values), f"{name} of generated fields", units)
-
+    kept = kept_kernels(training, step)
+    bins = LengthBins(modes, sampler.noised.target.mass, sampler.noised.lattice.dimension)
     variables = {
-        "kl_per_site": labelled(["seed", "step"], divergence, "KL divergence per site of what is generated"),
-        "exact_score_kl_per_site": labelled([], floor, "KL divergence per site with the exact score on this grid"),
-        "generation_training_time": labelled(
-            ["seed"], times, f"training time until KL per site is within {MARGIN} of the exact score's", "steps"
-        ),
-        "susceptibility": of_steps(observables.susceptibility(modes, variance), "susceptibility"),
-        "correlation_length": of_steps(
-            observables.correlation_length(lattice, modes, variance),
-            "second-moment correlation length",
-            "lattice spacings",
-        ),
-        "energy": of_steps(observables.energy(modes, variance), "gradient energy per site"),
-        "variance": of_steps(observables.variance(modes, variance), "variance of the field"),
-        "exact_susceptibility": labelled([], observables.susceptibility(modes, exact), "exact susceptibility"),
-        "exact_correlation_length": labelled(
-            [], observables.correlation_length(lattice, modes, exact), "exact correlation length", "lattice spacings"
-        ),
-        "exact_energy": labelled([], observables.energy(modes, exact), "exact gradient energy per site"),
-        "exact_variance": labelled([], observables.variance(modes, exact), "exact variance of the field"),
+        **_generated(sampler, modes, kept, bins),
+        **_predicted(sampler, training, kept),
+        **_exact(sampler),
+        **_sampled(sampler, modes, training, kept.kernels[:, :, kept.chosen], samples),
     }
-    grid_modes = lattice.shells
-    on_grid = sampler.variance(grid_modes, 1.0 / sampler.noised.spectra_at(grid_modes))
-    variables["exact_score_susceptibility"] = labelled(
-        [], observables.susceptibility(grid_modes, on_grid), "susceptibility with the exact score on this grid"
-    )
-    predicted = _predicted(sampler, training, steps)
-    variables["predicted_kl_per_site"] = labelled(["step"], predicted, "KL divergence per site, predicted")
-    variables["predicted_generation_training_time"] = labelled(
-        [], crossing_step(steps, predicted, floor + MARGIN), "generation training time, predicted", "steps"
-    )
-    variables |= _sampled(sampler, modes, training, safe[:, :, chosen], samples)
-    bins = LengthBins(modes, target.mass, lattice.dimension)
-    generated = bins.mean(variance)
-    variables["generated_spectrum"] = labelled(
-        ["seed", "step", "wavenumber"],
-        np.where(ended[..., None], np.nan, generated),
-        "exact spectrum of what is generated",
-    )
-    variables["exact_spectrum"] = labelled(["wavenumber"], bins.mean(exact), "spectrum of the target")
     return xr.Dataset(
         variables,
         {
             "seed": training["seed"],
-            "step": labelled(["step"], steps, "training step", "steps"),
+            "step": labelled(["step"], kept.steps, "training step", "steps"),
             "wavenumber": labelled(["wavenumber"], bins.wavenumbers, "wavenumber", "inverse lattice spacings"),
         },
         {
             "integrator": integrator,
             "start": start,
             "samples": samples,
-            "sampled_step": int(steps[chosen]),
+            "sampled_step": int(kept.steps[kept.chosen]),
             "t_max": float(sampler.grid[0]),
             "t_min": float(sampler.grid[-1]),
             "sampler_steps": len(sampler.grid) - 1,
@@ -334,24 +318,98 @@ def evaluate(training: xr.Dataset, integrator: str, start: str, samples: int, st
     )
 
 
-def _predicted(sampler: Sampler, training: xr.Dataset, steps: Array) -> Array:
-    """KL per site that training on the population loss would give; NaN for networks from outside."""
+def _observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, tuple[Array, str]]:
+    """(value, units) of each observable of a spectrum."""
+    return {
+        "susceptibility": (observables.susceptibility(modes, spectrum), "1"),
+        "correlation_length": (observables.correlation_length(lattice, modes, spectrum), "lattice spacings"),
+        "energy": (observables.energy(modes, spectrum), "1"),
+        "variance": (observables.variance(modes, spectrum), "1"),
+    }
+
+
+def _words(name: str) -> str:
+    """A variable's name as words."""
+    return name.replace("_", " ")
+
+
+def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, xr.Variable]:
+    """KL, observables and spectra of what the kept kernels generate, exactly; NaN where a seed had ended."""
+
+    def shown(values: Array) -> Array:
+        gone = kept.ended if values.ndim == 2 else kept.ended[..., None]
+        return np.where(gone, np.nan, values)
+
+    variance = sampler.variance(modes, kept.kernels)
+    divergence = shown(observables.kl_per_site(modes, variance, sampler.noised.spectra_at(modes)[-1]))
+    right = sampler.exact_divergence() + MARGIN
+    times = [
+        crossing_step(kept.steps[~gone], row[~gone], right) if kept.complete else np.nan
+        for row, gone in zip(divergence, kept.ended, strict=True)
+    ]
+    dims = ["seed", "step"]
+    variables = {
+        "kl_per_site": labelled(dims, divergence, "KL divergence per site of what is generated"),
+        "generation_training_time": labelled(
+            ["seed"], times, f"training time until KL per site is within {MARGIN} of the exact score's", "steps"
+        ),
+        "generated_spectrum": labelled(
+            [*dims, "wavenumber"], shown(bins.mean(variance)), "exact spectrum of what is generated"
+        ),
+    }
+    for name, (values, units) in _observables(sampler.noised.lattice, modes, variance).items():
+        variables[name] = labelled(dims, shown(values), f"{_words(name)} of what is generated", units)
+    return variables
+
+
+def _exact(sampler: Sampler) -> dict[str, xr.Variable]:
+    """The target's own values at the lowest level, and what the exact score generates on this grid."""
+    lattice = sampler.noised.lattice
+    modes = lattice.shells
+    spectra = sampler.noised.spectra_at(modes)
+    variables = {
+        "exact_score_kl_per_site": labelled(
+            [], sampler.exact_divergence(), "KL divergence per site with the exact score on this grid"
+        ),
+        "exact_spectrum": labelled(
+            ["wavenumber"],
+            LengthBins(modes, sampler.noised.target.mass, lattice.dimension).mean(spectra[-1]),
+            "exact spectrum",
+        ),
+    }
+    for prefix, spectrum, words in (
+        ("exact", spectra[-1], "exact"),
+        ("exact_score", sampler.variance(modes, 1.0 / spectra), "with the exact score on this grid:"),
+    ):
+        for name, (value, units) in _observables(lattice, modes, spectrum).items():
+            variables[f"{prefix}_{name}"] = labelled([], value, f"{words} {_words(name)}", units)
+    return variables
+
+
+def _predicted(sampler: Sampler, training: xr.Dataset, kept: Kept) -> dict[str, xr.Variable]:
+    """KL per site and generation training time for the population loss; NaN for networks from outside."""
     about = training.attrs
-    if ":" in about["architecture"]:
-        return np.full(len(steps), np.nan)
-    reach = about["range"]
-    architecture = Architecture(
-        about["architecture"],
-        int(about["depth"]) or None,
-        (int(reach) if reach.isdigit() else reach) if reach else None,
-        int(about["channels"]) or None,
-    )
-    settings = Settings(
-        seeds=(int(training["seed"][0]),),
-        learning_rate=float(about["learning_rate_given"]) or None,
-        max_steps=int(about["max_steps"]),
-    )
-    return predicted_divergence(sampler, architecture, settings, steps)
+    divergence, time = np.full(len(kept.steps), np.nan), np.nan
+    if ":" not in about["architecture"]:
+        reach = about["range"]
+        architecture = Architecture(
+            about["architecture"],
+            int(about["depth"]) or None,
+            (int(reach) if reach.isdigit() else reach) if reach else None,
+            int(about["channels"]) or None,
+        )
+        settings = Settings(
+            seeds=(int(training["seed"][0]),),
+            learning_rate=float(about["learning_rate_given"]) or None,
+            max_steps=int(about["max_steps"]),
+        )
+        divergence = predicted_divergence(sampler, architecture, settings, kept.steps)
+        if kept.complete:
+            time = crossing_step(kept.steps, divergence, sampler.exact_divergence() + MARGIN)
+    return {
+        "predicted_kl_per_site": labelled(["step"], divergence, "KL divergence per site, predicted"),
+        "predicted_generation_training_time": labelled([], time, "generation training time, predicted", "steps"),
+    }
 
 
 CARRIED = ("architecture", "label", "dimension", "size", "mass", "schedule", "target", "loss", "batch", "data_set")
@@ -387,6 +445,6 @@ def _sampled(sampler: Sampler, modes: Modes, training: xr.Dataset, kernels: Any,
     }
     for name, pairs_of in measured.items():
         values, errors = zip(*pairs_of, strict=True)
-        variables[f"sampled_{name}"] = labelled(["seed"], values, f"{name} of sampled fields".replace("_", " "))
+        variables[f"sampled_{name}"] = labelled(["seed"], values, f"{_words(name)} of sampled fields")
         variables[f"sampled_{name}_error"] = labelled(["seed"], errors, "its standard error, by the jackknife")
     return variables

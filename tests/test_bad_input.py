@@ -115,6 +115,7 @@ def test_divergence_names_step_level_and_rate(tmp_path: Path, capsys: pytest.Cap
         (["validate", "no-such.yaml"], ["no-such.yaml"]),
         (["show", "no-such.nc"], ["no-such.nc", "no such file"]),
         (["theory", *train_flags(size="0")[1:]], ["size is 0"]),
+        (["field", "--dimension", "3", "--size", "100000"], ["size 100000", "GB of memory"]),
     ],
 )
 def test_other_commands(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
