@@ -60,5 +60,6 @@ rule all:
 
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
+include: "workflow/rules/integrators.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"

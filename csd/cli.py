@@ -421,6 +421,28 @@ def aggregate_generation(arguments: argparse.Namespace) -> None:
     )
 
 
+def integrators(arguments: argparse.Namespace) -> None:
+    """`csd integrators`: steps that each integrator, schedule and grid needs with the exact score, against size."""
+    from csd.discretisation import compare
+    from csd.field import GaussianField
+    from csd.lattice import Lattice
+    from csd.store import INTEGRATORS, provenance, require_writable, write
+
+    require_writable(arguments.output)
+    dataset = compare(
+        lambda size: GaussianField.on_critical_line(Lattice(arguments.dimension, size), arguments.mass_times_length),
+        arguments.size,
+        arguments.tolerance,
+        arguments.t_min,
+    )
+    asked = {
+        name: getattr(arguments, name) for name in ("dimension", "size", "mass_times_length", "tolerance", "t_min")
+    }
+    write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, INTEGRATORS)
+    table = dataset["steps_needed"].stack(sampler=("schedule", "grid", "integrator")).transpose("sampler", "size")
+    print(table.to_pandas().to_string(na_rep="more", float_format="%.0f"))
+
+
 def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of all training times in a summary."""
     import pandas as pd
@@ -468,6 +490,7 @@ COMMANDS = {
     "study": "write a study, given as JSON, with all defaults filled in",
     "aggregate": "put all training files of a study in one",
     "aggregate-generation": "put all generation files of a study in one",
+    "integrators": "steps that each integrator needs with the exact score, against size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
@@ -498,6 +521,13 @@ def _parser() -> Parser:
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
+    own["integrators"].add_argument("--dimension", type=int, required=True, metavar="D")
+    own["integrators"].add_argument("--size", type=int, nargs="+", action="extend", required=True, metavar="L")
+    own["integrators"].add_argument(
+        "--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)"
+    )
+    own["integrators"].add_argument("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
+    own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
     own["aggregate-generation"].add_argument("--study", type=Path, required=True)
     own["aggregate-generation"].add_argument("--generation", type=Path, required=True, help="folder of the files")
     for name in ("fit", "claims", "figure"):
@@ -509,7 +539,7 @@ def _parser() -> Parser:
     own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
     own["figure"].add_argument("name")
     own["figure"].add_argument("--style", default="{}", help="settings as JSON")
-    for name in ("generate", "study", "aggregate", "aggregate-generation", "fit", "claims", "figure"):
+    for name in ("generate", "integrators", "study", "aggregate", "aggregate-generation", "fit", "claims", "figure"):
         own[name].add_argument("--output", type=Path, required=True)
     return parser
 

@@ -32,8 +32,9 @@ TRAINING_FIGURES = (
     "overfitting",
 )
 GENERATION_FIGURES = ("generation_time", "generation_curves", "generated_spectra", "generated_fields")
-FIGURES = TRAINING_FIGURES + GENERATION_FIGURES
-"""What can be drawn, from the summary of training or that of generation."""
+INTEGRATOR_FIGURES = ("integrator_steps",)
+FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
+"""What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -158,6 +159,22 @@ class FigureStyle(_Model):
     font_size: Annotated[Positive, Field(8.0, description="points")]
 
 
+class IntegratorSteps(_Model):
+    """How many steps integrators need with the exact score: no training, one job."""
+
+    dimension: Annotated[Literal[1, 2, 3], Field(2, description="lattice dimension")]
+    sizes: Annotated[list[Size], Field([8, 16, 32, 64, 128], min_length=1, description="lattice sizes L")]
+    mass_times_length: Annotated[Positive, Field(1.0, description="c of the critical line m = c / L")]
+    tolerance: Annotated[Positive, Field(0.01, description="KL divergence per site to reach")]
+    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd integrators`, without --output."""
+        words = ["--dimension", str(self.dimension), "--size", *map(str, self.sizes)]
+        words += ["--mass-times-length", repr(self.mass_times_length)]
+        return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
+
+
 class Study(_Model):
     """A whole study."""
 
@@ -166,6 +183,7 @@ class Study(_Model):
     claims: Annotated[str, Field("config/claims.yaml", description="claims to test, a file beside the Snakefile")]
     training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
+    integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[
         list[Literal[FIGURES]],  # type: ignore[valid-type]
         Field(list(FIGURES), description="figures to draw"),
@@ -392,6 +410,7 @@ def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
         "couplings": Couplings,
         "figure_style": FigureStyle,
         "generation": Generation,
+        "integrator_steps": IntegratorSteps,
     }
     named = [part for part in location if part in models]
     return list((models[named[-1]] if named else model).model_fields)

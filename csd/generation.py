@@ -226,15 +226,22 @@ def uniform_grid(t_min: float, t_max: float, steps: int) -> Array:
 
 def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> Array:
     """Levels at which ln(α²/σ²) is equally spaced, from t_max down to t_min, shape (steps + 1,)."""
-    from scipy.optimize import brentq
+    from scipy.optimize.elementwise import find_root
 
     _check_ends(t_min, t_max, steps)
 
-    def log_ratio(level: float) -> float:
-        return float(2.0 * np.log(schedule.signal(level)) - np.log(schedule.variance(level)))
+    def log_ratio(logarithm: Array) -> Array:
+        level = np.exp(logarithm)
+        return np.asarray(2.0 * np.log(schedule.signal(level)) - np.log(schedule.variance(level)))
 
-    inner = np.linspace(log_ratio(t_max), log_ratio(t_min), steps + 1)[1:-1]
-    return np.array([t_max, *(brentq(lambda t, r=ratio: log_ratio(t) - r, t_min, t_max) for ratio in inner), t_min])
+    # In ln t the ratio falls without turning flat at either end.
+    low, high = np.log(t_min), np.log(t_max)
+    wanted = np.linspace(log_ratio(high), log_ratio(low), steps + 1)[1:-1]
+    if not len(wanted):
+        return np.array([t_max, t_min])
+    ends = np.full_like(wanted, low), np.full_like(wanted, high)
+    found = find_root(lambda x, ratio: log_ratio(x) - ratio, ends, args=(wanted,))  # type: ignore[arg-type, misc]
+    return np.array([t_max, *np.exp(found.x), t_min])
 
 
 def linear_steps(

@@ -7,8 +7,8 @@ The spectrum of the noised field is C_t(k) = α² G(k) + σ², its exact score �
 """
 
 from collections.abc import Sequence
-from math import exp, expm1, isfinite, sqrt
-from typing import Protocol
+from math import isfinite, sqrt
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from csd.lattice import Array, Lattice, Modes
 
 
 class Schedule(Protocol):
-    """How much signal and noise a field holds at noise level t > 0."""
+    """How much signal and noise a field holds at noise level t > 0; each function takes numbers and arrays."""
 
-    def signal(self, level: float) -> float:
+    def signal(self, level: Any) -> Any:
         """α(t)."""
 
-    def variance(self, level: float) -> float:
+    def variance(self, level: Any) -> Any:
         """σ²(t)."""
 
     def damping(self, level: float) -> float:
@@ -36,13 +36,13 @@ class Schedule(Protocol):
 class VariancePreserving:
     """Ornstein–Uhlenbeck noising: α = exp(−t), σ² = 1 − exp(−2t)."""
 
-    def signal(self, level: float) -> float:
+    def signal(self, level: Any) -> Any:
         """α(t) = exp(−t)."""
-        return exp(-level)
+        return np.exp(-level)
 
-    def variance(self, level: float) -> float:
+    def variance(self, level: Any) -> Any:
         """σ²(t) = 1 − exp(−2t)."""
-        return -expm1(-2.0 * level)
+        return -np.expm1(-2.0 * level)
 
     def damping(self, level: float) -> float:
         """a = 1."""
@@ -56,11 +56,11 @@ class VariancePreserving:
 class VarianceExploding:
     """Brownian noising: α = 1, σ² = t."""
 
-    def signal(self, level: float) -> float:
+    def signal(self, level: Any) -> Any:
         """α(t) = 1."""
-        return 1.0
+        return np.ones_like(level)
 
-    def variance(self, level: float) -> float:
+    def variance(self, level: Any) -> Any:
         """σ²(t) = t."""
         return level
 

@@ -11,6 +11,17 @@ CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins"
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "theory", "record", "store"),
     "generate": (*CORE, "generation", "observables", "quality", "store"),
+    "integrators": (
+        "errors",
+        "lattice",
+        "field",
+        "noise",
+        "plugins",
+        "generation",
+        "observables",
+        "discretisation",
+        "store",
+    ),
     "aggregate": ("summary", "store"),
     "fit": ("summary", "scaling", "store"),
     "claims": ("claims", "store"),

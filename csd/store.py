@@ -30,12 +30,14 @@ THEORY = "theory"
 SUMMARY = "training summary"
 GENERATION = "generation"
 GENERATION_SUMMARY = "generation summary"
+INTEGRATORS = "integrators"
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate"),
     THEORY: ("score_error", "training_time", "parameters", "learning_rate"),
     GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture"),
+    INTEGRATORS: ("steps_needed",),
     SUMMARY: ("score_error", "training_time", "parameters", "architecture"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")

@@ -3,6 +3,7 @@ import pytest
 import xarray as xr
 from scipy.stats import chi2
 
+from csd.discretisation import compare, steps_needed
 from csd.errors import GenerationFailed, InputError
 from csd.field import GaussianField
 from csd.generation import (
@@ -283,3 +284,24 @@ def test_bad_requests(two_layers: xr.Dataset) -> None:
     broken["recorded_kernel"][0, 3] = np.nan
     with pytest.raises(InputError, match="not finite"):
         evaluate(broken, "heun", "noise", 2)
+
+
+def test_steps_needed_is_the_smallest_number() -> None:
+    assert steps_needed(lambda n: 1.0 / n, 0.1) == 10
+    assert steps_needed(lambda n: 1.0 / n**2, 1.0) == 1
+    assert np.isnan(steps_needed(lambda n: 1.0, 0.5))
+
+
+def test_a_geometric_grid_needs_as_many_steps_at_every_size() -> None:
+    """VP with the exact score: Θ(1) integrator steps on a geometric grid, more with size on a uniform one."""
+    needed = compare(lambda size: GaussianField.on_critical_line(Lattice(2, size)), [8, 32], 0.01, 1e-3)["steps_needed"]
+    for name in ("euler_maruyama", "frozen_kernel", "euler", "heun"):
+        small, large = needed.sel(integrator=name, schedule="vp", grid="geometric").values
+        assert abs(large - small) <= 1
+        small, large = needed.sel(integrator=name, schedule="vp", grid="uniform").values
+        assert large > 1.2 * small
+    # Heun is of second order: it never needs more steps than Euler.
+    both = needed.sel(integrator=["heun", "euler"]).dropna("grid").values
+    assert (both[0] <= both[1]).all()
+    with pytest.raises(InputError, match="tolerance is 0"):
+        compare(lambda size: GaussianField(Lattice(1, size), 1.0), [8], 0.0, 1e-3)

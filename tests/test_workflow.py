@@ -126,6 +126,11 @@ REST = {"study": 1, "aggregate": 1, "aggregate_generation": 1, "fit": 1, "claims
         ),
         pytest.param({**changed(), "figures": ["collapse"]}, {}, id="fewer figures"),
         pytest.param(
+            {**changed(), "integrator_steps": {"sizes": [8, 12]}},
+            {"integrators": 1, "figure": 1},
+            id="integrator steps",
+        ),
+        pytest.param(
             changed(collapse={"training": {"tolerance": 0.02}}), {"train": 4, **REST}, id="the tolerance of a sweep"
         ),
     ],

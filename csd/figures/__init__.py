@@ -6,7 +6,7 @@ A figure module has `draw(summary, scaling, style) -> Figure`; its name in the s
 from importlib import import_module
 from pathlib import Path
 
-from csd.config import FIGURES, GENERATION_FIGURES, FigureStyle
+from csd.config import FIGURES, GENERATION_FIGURES, INTEGRATOR_FIGURES, FigureStyle
 from csd.errors import unknown
 
 
@@ -15,7 +15,7 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
 
     Args:
         name: of the figure.
-        summary_file: of `csd aggregate`, or of `csd aggregate-generation` for figures of generation.
+        summary_file: of `csd aggregate`, `csd aggregate-generation` or `csd integrators`, as the figure needs.
         scaling_file: of `csd fit`.
         style: settings of all figures.
         output: path without suffix; .pdf and .png are added.
@@ -28,10 +28,11 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     import pandas as pd
 
     from csd.figures import style as looks
-    from csd.store import GENERATION_SUMMARY, SUMMARY, atomic_path, read
+    from csd.store import GENERATION_SUMMARY, INTEGRATORS, SUMMARY, atomic_path, read
 
     looks.apply(style)
-    summary = read(summary_file, GENERATION_SUMMARY if name in GENERATION_FIGURES else SUMMARY)
+    kind = GENERATION_SUMMARY if name in GENERATION_FIGURES else SUMMARY
+    summary = read(summary_file, INTEGRATORS if name in INTEGRATOR_FIGURES else kind)
     figure = import_module(f"csd.figures.{name}").draw(summary, pd.read_csv(scaling_file), style)
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
         with atomic_path(output.with_suffix(suffix)) as temporary:

@@ -7,7 +7,9 @@ rule study:
     conda:
         "../envs/csd.yaml"
     params:
-        content=STUDY.model_dump_json(exclude={"claims", "figures", "figure_style"}),
+        content=STUDY.model_dump_json(
+            exclude={"claims", "figures", "figure_style", "integrator_steps"}
+        ),
     shell:
         "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
 

@@ -1,11 +1,13 @@
+def summary_of(figure):
+    """Which summary a figure is drawn from."""
+    if figure in study_config.INTEGRATOR_FIGURES:
+        return "integrators"
+    return "generation" if figure in study_config.GENERATION_FIGURES else "training"
+
+
 rule figure:
     input:
-        summary=lambda wildcards: SUMMARY
-        / (
-            "generation.nc"
-            if wildcards.figure in study_config.GENERATION_FIGURES
-            else "training.nc"
-        ),
+        summary=lambda wildcards: SUMMARY / f"{summary_of(wildcards.figure)}.nc",
         scaling=SUMMARY / "scaling.csv",
     output:
         FIGURES / "{figure}.pdf",

@@ -1,0 +1,628 @@
+"""The command line: a table of mistakes, each answered by one sentence, and what good commands print and write."""
+
+import json
+import math
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from csd import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+GOOD = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --output out.nc"
+"""A run of 69 steps; a later flag wins over an earlier one, except that noise levels and seeds add up."""
+THEORY = GOOD.replace("train", "theory")
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    def complaints(self, command: str) -> list[str]:
+        """Lines on standard error besides the echoed command line."""
+        return [line for line in self.err.splitlines() if line != shlex.join(["csd", *shlex.split(command)])]
+
+
+Runner = Callable[[str], Ran]
+
+
+@pytest.fixture
+def csd(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Runs `csd` with a line of arguments, in this process and in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str) -> Ran:
+        capsys.readouterr()
+        status = 0
+        try:
+            cli.main(shlex.split(command))
+        except SystemExit as stopped:
+            status = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        captured = capsys.readouterr()
+        return Ran(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def good_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a training file."""
+    path = tmp_path_factory.mktemp("good") / "good.nc"
+    cli.main([*shlex.split(GOOD), "--output", str(path)])
+    return path.read_bytes()
+
+
+def everything_in(folder: Path) -> dict[str, bytes | None]:
+    """All files below a folder with their content, and all folders."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+    }
+
+
+# What is typed, and words that the one sentence must hold: the flag or file, what is wrong, what is allowed.
+MISTAKES: dict[str, tuple[str, list[str]]] = {
+    # Names of commands and flags.
+    "unknown command": ("trian", ["'trian'", "did you mean 'train'?", "theory"]),
+    "no command": ("", ["command is needed", "train"]),
+    "misspelt flag": (f"{GOOD} --toleranse 0.1", ["'--toleranse'", "did you mean '--tolerance'?"]),
+    "misspelt flag with =": (f"{GOOD} --toleranse=0.1", ["--toleranse", "did you mean '--tolerance'?"]),
+    "misspelt required flag": (GOOD.replace("--size", "--sise"), ["'--sise'", "did you mean '--size'?"]),
+    "abbreviated flag": (f"{GOOD} --toler 0.1", ["'--toler'", "did you mean '--tolerance'?"]),
+    "misspelt flag of field": ("field --dimension 1 --size 8 --mas 1", ["'--mas'", "did you mean '--mass'?"]),
+    "flag of another command": ("field --dimension 1 --size 8 --seed 1", ["'--seed'"]),
+    "stray word": (f"{GOOD} more", ["'more'"]),
+    "missing flag": (GOOD.replace("--size 8", ""), ["--size", "required"]),
+    "missing output": (GOOD.replace("--output out.nc", ""), ["--output", "required"]),
+    "missing file": ("show", ["FILE.nc", "required"]),
+    "flag without a value": (f"{GOOD} --seed", ["--seed", "at least one"]),
+    # The lattice.
+    "size 1": (f"{GOOD} --size 1", ["size is 1", "at least 2"]),
+    "size 0": (f"{GOOD} --size 0", ["size is 0", "at least 2"]),
+    "size negative": (f"{GOOD} --size -8", ["size is -8", "at least 2"]),
+    "size a fraction": (f"{GOOD} --size 8.5", ["--size", "'8.5'", "int"]),
+    "dimension 4": (f"{GOOD} --dimension 4", ["dimension is 4", "1, 2, 3"]),
+    "dimension 0": (f"{GOOD} --dimension 0", ["dimension is 0", "1, 2, 3"]),
+    "dimension 4 of field": ("field --dimension 4 --size 8", ["dimension is 4", "1, 2, 3"]),
+    # The mass.
+    "mass 0": (f"{GOOD} --mass 0", ["mass is 0.0", "above 0"]),
+    "mass negative": (f"{GOOD} --mass -1e-3", ["mass is -0.001", "above 0"]),
+    "mass nan": (f"{GOOD} --mass nan", ["mass is nan", "finite"]),
+    "mass infinite": (f"{GOOD} --mass inf", ["mass is inf", "finite"]),
+    "mass minus infinite": (f"{GOOD} --mass -inf", ["mass is -inf", "finite"]),
+    "mass no number": (f"{GOOD} --mass heavy", ["--mass", "'heavy'", "float"]),
+    "mass too large to square": (f"{GOOD} --mass 1e200", ["mass", "1e+200"]),
+    "mass too small to square": (f"{GOOD} --mass 1e-200", ["mass", "1e-200"]),
+    "mass of the line 0": (f"{GOOD} --mass-times-length 0", ["mass_times_length is 0.0", "above 0"]),
+    "mass of the line nan": (f"{GOOD} --mass-times-length nan", ["mass_times_length is nan", "finite"]),
+    "mass in two ways": (f"{GOOD} --mass 1 --mass-times-length 1", ["--mass and --mass-times-length", "one way"]),
+    "mass and couplings": (f"{GOOD} --mass 1 --r0 1 --u 1", ["--mass and --r0 and --u", "one way"]),
+    "r0 without u": (f"{GOOD} --r0 1", ["--r0 and --u", "both"]),
+    "u without r0": (f"{GOOD} --u 1", ["--r0 and --u", "both"]),
+    "no root, r0 = 0": (f"{GOOD} --r0 0 --u 0", ["no root", "r0 = 0.0", "above 0"]),
+    "no root, r0 < 0": (f"{GOOD} --r0 -1 --u 0", ["no root", "r0 = -1.0", "above 0"]),
+    "no root for field": ("field --dimension 1 --size 8 --r0 -1 --u 0", ["no root", "r0 = -1.0", "above 0"]),
+    "u negative": (f"{GOOD} --r0 1 --u -1", ["u is -1.0", "at least 0"]),
+    "r0 nan": (f"{GOOD} --r0 nan --u 1", ["r0 = nan", "finite"]),
+    "u infinite": (f"{GOOD} --r0 1 --u inf", ["u = inf", "finite"]),
+    "r0 too large to square": (f"{GOOD} --r0 -1e300 --u 1", ["r0", "-1e+300"]),
+    # Noise levels.
+    "noise level 0": (f"{GOOD} --noise-level 0", ["noise level is 0.0", "above 0"]),
+    "noise level negative": (f"{GOOD} --noise-level -0.1", ["noise level is -0.1", "above 0"]),
+    "noise level nan": (f"{GOOD} --noise-level nan", ["noise level is nan", "finite"]),
+    "noise level infinite": (f"{GOOD} --noise-level inf", ["noise level is inf", "finite"]),
+    "noise level twice": (f"{GOOD} --noise-level 0.5", ["noise level is given twice", "0.5"]),
+    # Names of things.
+    "unknown architecture": (f"{GOOD} --architecture two_layr", ["'two_layr'", "did you mean 'two_layer'?", "exact"]),
+    "unknown loss": (f"{GOOD} --loss implict", ["'implict'", "did you mean 'implicit'?", "denoising"]),
+    "unknown loss, theory": (f"{THEORY} --loss implict", ["'implict'", "did you mean 'implicit'?", "denoising"]),
+    "unknown schedule": (f"{GOOD} --schedule vpp", ["'vpp'", "did you mean 'vp'?", "ve"]),
+    "unknown target": (f"{GOOD} --target gausian", ["'gausian'", "did you mean 'gaussian'?"]),
+    "unknown path": (f"{GOOD} --path field", ["path is 'field'", "spectral or fields"]),
+    "unknown device": (f"{GOOD} --device gpu", ["device is 'gpu'", "auto, cpu or cuda"]),
+    "unknown device, fields": (
+        f"{GOOD} --device gpu --path fields --loss implicit",
+        ["device is 'gpu'", "auto, cpu or cuda"],
+    ),
+    "architecture from nowhere": (f"{GOOD} --architecture no_module:Net", ["'no_module:Net'", "package.module:Class"]),
+    "architecture not in module": (f"{GOOD} --architecture math:Net", ["'math:Net'", "package.module:Class"]),
+    "architecture no class": (f"{GOOD} --architecture math:pi", ["architecture 'math:pi'"]),
+    "architecture only a colon": (f"{GOOD} --architecture :", ["architecture ':'"]),
+    "loss no class": (f"{GOOD} --loss math:pi", ["loss 'math:pi'"]),
+    "schedule no class": (f"{GOOD} --schedule math:pi", ["schedule 'math:pi'"]),
+    "target no class": (f"{GOOD} --target math:pi", ["target 'math:pi'"]),
+    # Options of architectures.
+    "depth missing": (f"{GOOD} --architecture deep_linear", ["'deep_linear'", "depth"]),
+    "depth not taken": (f"{GOOD} --depth 3", ["'one_layer'", "no depth", "deep_linear"]),
+    "depth 0": (f"{GOOD} --architecture deep_linear --depth 0", ["depth is 0", "at least 1"]),
+    "depth a fraction": (f"{GOOD} --architecture deep_linear --depth 2.5", ["--depth", "'2.5'", "int"]),
+    "range missing": (f"{GOOD} --architecture local_one_layer", ["'local_one_layer'", "range"]),
+    "range not taken": (f"{GOOD} --range 2", ["'one_layer'", "no range", "local_one_layer, local_two_layer"]),
+    "range L / 2": (f"{GOOD} --architecture local_one_layer --range 4", ["range is 4", "0 to 3", "size 8"]),
+    "range over L / 2": (f"{GOOD} --architecture local_two_layer --range 9", ["range is 9", "0 to 3", "size 8"]),
+    "range negative": (f"{GOOD} --architecture local_one_layer --range -1", ["range is -1", "0 to 3"]),
+    "range a fraction": (f"{GOOD} --architecture local_one_layer --range 2.5", ["range is '2.5'", "integer", "3xi"]),
+    "range turned round": (f"{GOOD} --architecture local_one_layer --range xi3", ["range is 'xi3'", "integer", "3xi"]),
+    "range nan": (f"{GOOD} --architecture local_one_layer --range nanxi", ["range is 'nanxi'", "integer", "3xi"]),
+    "range factor 0": (f"{GOOD} --architecture local_one_layer --range 0xi", ["range is '0xi'", "integer", "3xi"]),
+    "channels 0": (f"{GOOD} --architecture local_two_layer --range 1 --channels 0", ["channels is 0", "at least 1"]),
+    "channels not taken": (f"{GOOD} --channels 2", ["'one_layer'", "no channels", "local_two_layer"]),
+    # How it is trained.
+    "batch 0": (f"{GOOD} --loss implicit --batch 0", ["batch is 0", "at least 1"]),
+    "batch negative": (f"{GOOD} --loss implicit --batch -64", ["batch is -64", "at least 1"]),
+    "batch a fraction": (f"{GOOD} --loss implicit --batch 6.5", ["--batch", "'6.5'", "int"]),
+    "data set 0": (f"{GOOD} --data-set 0", ["data_set is 0", "at least 1"]),
+    "data set in minibatches": (f"{GOOD} --loss implicit --data-set 9", ["'implicit'", "population", "path fields"]),
+    "population on fields": (f"{GOOD} --path fields", ["'population'", "implicit or denoising"]),
+    "seed negative": (f"{GOOD} --seed -1", ["seed is -1", "non-negative"]),
+    "seed a fraction": (f"{GOOD} --seed 1.5", ["--seed", "'1.5'", "int"]),
+    "seed twice in a list": (f"{GOOD} --seed 1 2 1", ["seed is given twice", "[1, 2, 1]", "once"]),
+    "seed twice in two flags": (f"{GOOD} --seed 3 --seed 3", ["seed is given twice", "[3, 3]", "once"]),
+    "tolerance negative": (f"{GOOD} --tolerance -0.01", ["tolerance is -0.01", "at least 0"]),
+    "tolerance nan": (f"{GOOD} --tolerance nan", ["tolerance is nan", "finite"]),
+    "max steps 0": (f"{GOOD} --max-steps 0", ["max_steps is 0", "at least 1"]),
+    "max steps a power": (f"{GOOD} --max-steps 1e6", ["--max-steps", "'1e6'", "int"]),
+    "rate 0": (f"{GOOD} --learning-rate 0", ["learning rate is 0.0", "above 0"]),
+    "rate negative": (f"{GOOD} --learning-rate -0.1", ["learning rate is -0.1", "above 0"]),
+    "rate nan": (f"{GOOD} --learning-rate nan", ["learning rate is nan", "finite"]),
+    # Files.
+    "output below a file": (f"{GOOD} --output file/below/out.nc", ["'file/below/out.nc'", "cannot be written"]),
+    "output right below a file": (f"{GOOD} --output file/out.nc", ["'file/out.nc'", "cannot be written"]),
+    "theory below a file": (f"{THEORY} --output file/below/out.nc", ["'file/below/out.nc'", "cannot be written"]),
+    "output a folder": (f"{GOOD} --output folder", ["'folder'", "cannot be written"]),
+    "benchmark below a file": (f"{GOOD} --benchmark file/record.json", ["'file/record.json'", "cannot be written"]),
+    "no such file": ("show none.nc", ["none.nc", "no such file"]),
+    "a folder shown": ("show folder", ["folder"]),
+    "no such study": ("validate none.yaml", ["none.yaml", "cannot be read"]),
+    "study not YAML": ("validate broken.yaml", ["broken.yaml", "not valid YAML", "line 1"]),
+    "study misspelt": ("validate typo.yaml", ["typo.yaml", "sweps", "did you mean 'sweeps'?"]),
+    "study not JSON": ("study --json '{' --output study.json", ["json"]),
+    "study a key short": ("study --json '{}' --output study.json", ["study", "missing"]),
+    "style not JSON": ("figure fields --summary file --scaling file --output figure --style '{'", ["style"]),
+    "style misspelt": (
+        "figure fields --summary file --scaling file --output figure --style '{\"fnt_size\": 8}'",
+        ["figure_style.fnt_size", "did you mean 'font_size'?"],
+    ),
+    "unknown figure": (
+        "figure feilds --summary file --scaling file --output figure",
+        ["'feilds'", "did you mean 'fields'?", "collapse"],
+    ),
+    "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "not a readable NetCDF-4 file"]),
+    "no such fits": (
+        f"claims --summary file --scaling none.csv --claims {ROOT}/config/claims.yaml --output a.json --table a.md",
+        ["none.csv"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "words"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_sentence_and_changes_no_file(
+    command: str, words: list[str], csd: Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "broken.yaml").write_text("sweeps: [1, 2")
+    (tmp_path / "typo.yaml").write_text("study: s\nsweps: {}\n")
+    for there in (False, True):
+        if there:
+            (tmp_path / "out.nc").write_bytes(b"old")
+        before = everything_in(tmp_path)
+        ran = csd(command)
+        lines = ran.complaints(command)
+        assert ran.status == 2
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("csd")
+        assert [word for word in words if word not in lines[0]] == [], lines[0]
+        assert "Traceback" not in ran.err
+        assert ran.out == ""
+        assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("flags", ["--output folder", "--output file/out.nc", "--benchmark file/record.json"])
+def test_an_output_that_cannot_be_written_is_found_before_training(
+    flags: str, csd: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("csd.training.descend", lambda *_: pytest.fail("hours of work, for nothing"))
+    ran = csd(f"{GOOD} {flags}")
+    assert ran.status == 2
+    assert "cannot be written" in ran.err
+    assert not (tmp_path / "out.nc").exists()
+
+
+# L = 8, m = 1/8, t = 0.5 in vp: the stiffest mode is k = 0, C = α² / m² + σ², and one layer is stable below 2 / C.
+ONE_LAYER_LIMIT = 2.0 / (math.exp(-1.0) * 64.0 + 1.0 - math.exp(-1.0))
+
+
+@pytest.mark.parametrize("command", ["train", "theory"])
+@pytest.mark.parametrize(
+    ("flags", "limit"),
+    [
+        ("--architecture one_layer", ONE_LAYER_LIMIT),
+        ("--architecture two_layer", 1.0),
+        ("--architecture deep_linear --depth 1", ONE_LAYER_LIMIT),
+        ("--architecture local_one_layer --range 0", None),
+    ],
+)
+def test_divergence_names_step_level_and_the_rate_to_stay_below(
+    command: str, flags: str, limit: float | None, csd: Runner, tmp_path: Path
+) -> None:
+    typed = f"{GOOD} {flags} --noise-level 3 --learning-rate 7.5".replace("train", command, 1)
+    (tmp_path / "out.nc").write_bytes(b"old")
+    ran = csd(typed)
+    lines = ran.complaints(typed)
+    assert ran.status == 3
+    assert len(lines) == 1, lines
+    for words in ("diverged at step ", "noise level 0.5", "7.5", "below "):
+        assert words in lines[0]
+    if limit is not None:
+        assert f"below {limit:.4g}" in lines[0]
+    assert everything_in(tmp_path) == {"out.nc": b"old"}
+
+
+def test_the_rate_named_is_where_stability_ends(csd: Runner) -> None:
+    assert csd(f"{GOOD} --learning-rate {0.99 * ONE_LAYER_LIMIT!r}").status == 0
+    assert csd(f"{GOOD} --learning-rate {1.01 * ONE_LAYER_LIMIT!r}").status == 3
+
+
+def test_minibatch_noise_is_told_from_instability(csd: Runner) -> None:
+    """Below the exact loss's limit, a batch of one diverges all the same; the sentence must not blame the rate alone."""
+    command = f"{GOOD} --loss implicit --batch 1 --learning-rate {0.95 * ONE_LAYER_LIMIT!r} --tolerance 0"
+    ran = csd(f"{command} --max-steps 100000")
+    assert ran.status == 3
+    assert "minibatch's noise" in ran.err
+    assert "batch of at least" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "words"),
+    [(KeyboardInterrupt, 130, "nothing was written"), (MemoryError, 2, "out of memory")],
+)
+def test_a_training_that_is_broken_off_leaves_no_file(
+    raised: type[BaseException], status: int, words: str, csd: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("csd.training.descend", stop)
+    ran = csd(GOOD)
+    assert ran.status == status
+    assert words in ran.err
+    assert len(ran.complaints(GOOD)) == 1
+    assert everything_in(tmp_path) == {}
+
+
+def outside(command: str, folder: Path, timeout: float = 60.0, memory: int | None = None) -> Ran:
+    """Runs `csd` as a process of its own, if need be with no more than so many bytes of address space."""
+
+    def limit() -> None:
+        if memory is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "csd", *shlex.split(command)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        preexec_fn=limit,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"{GOOD} --dimension 3 --size 4096 --loss implicit",
+        f"{GOOD} --dimension 3 --size 16384",
+        f"{GOOD} --dimension 3 --size 16384 --architecture local_two_layer --range 1",
+        f"{GOOD} --dimension 1 --size 1000000000000000",
+        f"{GOOD} --dimension 3 --size 16384 --r0 -1 --u 1",
+        f"{THEORY} --dimension 3 --size 16384",
+        f"{THEORY} --dimension 3 --size 16384 --architecture local_one_layer --range 1",
+        "field --dimension 3 --size 16384",
+    ],
+)
+def test_a_lattice_that_does_not_fit_is_refused_before_allocating(command: str, tmp_path: Path) -> None:
+    """Within 5 s (a start takes 0.5) and 4 GB of address space, with the gigabytes that it would need."""
+    ran = outside(command, tmp_path, timeout=5.0, memory=4 * 10**9)
+    lines = ran.complaints(command)
+    assert ran.status == 2
+    assert len(lines) == 1, lines
+    assert " GB of memory" in lines[0]
+    assert "size " in lines[0]
+    assert everything_in(tmp_path) == {}
+
+
+def foreign(path: Path) -> None:
+    """A NetCDF file of somebody else, with names like ours."""
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.title = "sea surface temperature"
+        dataset.createDimension("step", 3)
+        dataset.createVariable("score_error", "f8", ("step",))[:] = 1.0
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.25, 0.5, 0.99, -1], ids=lambda kept: f"{kept} kept")
+def test_a_truncated_file_is_refused(kept: float, good_file: bytes, csd: Runner, tmp_path: Path) -> None:
+    length = int(kept * len(good_file)) if 0 < kept < 1 else int(kept)
+    (tmp_path / "cut.nc").write_bytes(good_file[:length])
+    ran = csd("show cut.nc")
+    assert ran.status == 2
+    assert len(ran.err.splitlines()) == 1
+    assert "cut.nc: not a readable NetCDF-4 file" in ran.err
+    assert "truncated" in ran.err
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize("command", ["show", "fit --output out.csv --summary", "generate --output out.nc"])
+def test_text_and_foreign_files_are_refused(command: str, csd: Runner, tmp_path: Path) -> None:
+    (tmp_path / "text.nc").write_text("step,score_error\n0,1\n")
+    foreign(tmp_path / "foreign.nc")
+    before = everything_in(tmp_path)
+    for name, words in (("text.nc", "not a readable NetCDF-4 file"), ("foreign.nc", "not one of csd's")):
+        ran = csd(f"{command} {name}")
+        lines = ran.complaints(f"{command} {name}")
+        assert ran.status == 2
+        assert len(lines) == 1, lines
+        assert name in lines[0]
+        assert words in lines[0]
+        assert everything_in(tmp_path) == before
+
+
+def test_a_file_that_lacks_what_show_prints_is_refused(good_file: bytes, csd: Runner, tmp_path: Path) -> None:
+    """One of ours, but of a version that wrote less: a sentence with the variable, not a traceback."""
+    from csd.store import TRAINING, read, write
+
+    (tmp_path / "good.nc").write_bytes(good_file)
+    write(read(tmp_path / "good.nc").drop_vars("floor"), tmp_path / "less.nc", TRAINING)
+    ran = csd("show less.nc")
+    assert ran.status == 2
+    assert len(ran.err.splitlines()) == 1
+    assert "less.nc" in ran.err
+    assert "'floor'" in ran.err
+
+
+# What good commands write and print.
+
+
+def test_a_training_file_keeps_the_contract(csd: Runner, tmp_path: Path) -> None:
+    flags = "--dimension 2 --size 4 --noise-level 0.1 --seed 1 2 --loss implicit --batch 32 --tolerance 0.02 --mass 0.3"
+    ran = csd(f"{GOOD} {flags}")
+    assert ran.status == 0
+    with xr.open_dataset(tmp_path / "out.nc") as dataset:
+        dims = {
+            "score_error": ("seed", "noise_level", "step"),
+            "training_time": ("seed", "noise_level"),
+            "learning_rate": ("noise_level",),
+            "parameters": (),
+        }
+        assert {name: dataset[name].dims for name in dims} == dims
+        assert {"seed", "noise_level", "step"} <= set(dataset.coords)
+        for name in dataset.variables:
+            assert dataset[name].attrs["long_name"], name
+            assert dataset[name].attrs["units"], name
+        assert dataset["training_time"].attrs["units"] == dataset["step"].attrs["units"] == "steps"
+        assert dataset["seed"].values.tolist() == [1, 2]
+        assert dataset["noise_level"].values.tolist() == [0.5, 0.1]
+        assert dataset["step"].values[:3].tolist() == [0, 1, 2]
+        about = {
+            "architecture": "one_layer",
+            "dimension": 2,
+            "size": 4,
+            "mass": 0.3,
+            "loss": "implicit",
+            "batch": 32,
+            "tolerance": 0.02,
+        }
+        assert {name: dataset.attrs[name] for name in about} == about
+        assert dataset.attrs["command"] == shlex.join(["csd", *shlex.split(f"{GOOD} {flags}")])
+        assert int(dataset["parameters"]) == 16
+        time = dataset["training_time"]
+        assert (time > 0).all()
+        # Both seeds differ, and the error at the last recorded step before τ is still above the tolerance.
+        assert (time.isel(seed=0) != time.isel(seed=1)).any()
+        before = dataset["score_error"].where(dataset["step"] < time)
+        assert float(before.min()) > 0.02
+
+
+def test_two_ways_to_give_seeds_and_levels_are_the_same(csd: Runner, tmp_path: Path) -> None:
+    csd(f"{GOOD} --loss implicit --seed 1 2 --noise-level 0.1 --output a.nc")
+    csd(f"{GOOD} --loss implicit --seed 1 --noise-level 0.1 --seed 2 --output b.nc")
+    with xr.open_dataset(tmp_path / "a.nc") as one, xr.open_dataset(tmp_path / "b.nc") as other:
+        xr.testing.assert_equal(one, other)
+        same = {name for name, value in one.attrs.items() if other.attrs[name] == value}
+        assert set(one.attrs) - same == {"command"}
+        assert one["seed"].values.tolist() == [1, 2]
+
+
+def test_a_seed_does_not_hang_on_the_others(csd: Runner, tmp_path: Path) -> None:
+    csd(f"{GOOD} --loss implicit --seed 5 1 --output a.nc")
+    csd(f"{GOOD} --loss implicit --seed 1 --output b.nc")
+    with xr.open_dataset(tmp_path / "a.nc") as both, xr.open_dataset(tmp_path / "b.nc") as alone:
+        curve = alone["score_error"].sel(seed=1)
+        xr.testing.assert_equal(both["score_error"].sel(seed=1, step=curve["step"]), curve)
+        xr.testing.assert_equal(both["training_time"].sel(seed=1), alone["training_time"].sel(seed=1))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "one_layer",
+        "two_layer",
+        "exact",
+        "deep_linear --depth 3",
+        "local_one_layer --range 2",
+        "local_two_layer --range 1",
+        "local_one_layer --range 2xi",
+    ],
+)
+def test_theory_answers_as_training_on_the_population_loss(architecture: str, csd: Runner, tmp_path: Path) -> None:
+    flags = f"--architecture {architecture} --noise-level 0.1 --seed 1 2"
+    theory = csd(f"{THEORY} {flags} --output theory.nc")
+    assert theory.status == csd(f"{GOOD} {flags}").status == 0
+    with xr.open_dataset(tmp_path / "theory.nc") as predicted, xr.open_dataset(tmp_path / "out.nc") as measured:
+        assert {"score_error", "training_time", "parameters", "learning_rate"} <= set(predicted.data_vars)
+        assert set(predicted.data_vars) <= set(measured.data_vars)
+        assert predicted["score_error"].dims == ("seed", "noise_level", "step")
+        for name in ("training_time", "parameters", "learning_rate", "floor"):
+            xr.testing.assert_equal(predicted[name].drop_attrs(), measured[name].drop_attrs())
+        curves = xr.align(predicted["score_error"], measured["score_error"], join="inner")
+        both = np.isfinite(curves[0].values) & np.isfinite(curves[1].values)
+        assert both.all(axis=(0, 1)).any()
+        np.testing.assert_allclose(curves[0].values[both], curves[1].values[both], rtol=1e-9, atol=1e-12)
+        # What is printed is what is written.
+        times = predicted["training_time"].sel(noise_level=0.5).values
+        assert theory.out.splitlines()[1].split()[-2:] == [f"{time:.0f}" for time in times]
+
+
+def test_theory_without_output_only_prints(csd: Runner, tmp_path: Path) -> None:
+    ran = csd(THEORY.replace("--output out.nc", ""))
+    assert ran.status == 0
+    assert ran.out.splitlines()[1].split()[-1] == "69"
+    assert everything_in(tmp_path) == {}
+
+
+def printed(out: str) -> dict[str, float]:
+    """Names and numbers that `csd field` prints."""
+    return {line.split()[0]: float(line.split()[1]) for line in out.splitlines()}
+
+
+@pytest.mark.parametrize(("size", "mass"), [(2, 1.0), (7, 0.3), (8, 2.0), (64, 0.05)])
+def test_field_prints_the_closed_form_in_one_dimension(size: int, mass: float, csd: Runner) -> None:
+    """(1/L) Σ_k 1 / (k̂² + m²) = coth(L θ / 2) / (2 sinh θ) with 2 sinh(θ/2) = m, and ½ (1/L) Σ k̂² G = ½ (1 − m² I)."""
+    value = printed(csd(f"field --dimension 1 --size {size} --mass {mass}").out)
+    theta = 2.0 * math.asinh(mass / 2.0)
+    variance = 1.0 / (math.tanh(size * theta / 2.0) * 2.0 * math.sinh(theta))
+    assert value["mass"] == mass
+    assert value["susceptibility"] == pytest.approx(1.0 / mass**2, rel=1e-12)
+    assert value["correlation_length"] == pytest.approx(1.0 / mass, rel=1e-12)
+    assert value["variance"] == pytest.approx(variance, rel=1e-11)
+    assert value["energy"] == pytest.approx(0.5 * (1.0 - mass**2 * variance), rel=1e-11)
+
+
+def test_field_prints_the_sums_of_a_lattice_of_two(csd: Runner) -> None:
+    """L = 2 has k̂² = 4 n with n of d directions, binomial(d, n) times."""
+    for dimension in (1, 2, 3):
+        value = printed(csd(f"field --dimension {dimension} --size 2 --mass 1").out)
+        terms = [(math.comb(dimension, n) / 2**dimension, 4.0 * n) for n in range(dimension + 1)]
+        assert value["variance"] == pytest.approx(sum(w / (k + 1.0) for w, k in terms), rel=1e-14)
+        assert value["energy"] == pytest.approx(sum(0.5 * w * k / (k + 1.0) for w, k in terms), rel=1e-14)
+
+
+def test_field_solves_the_gap_equation(csd: Runner) -> None:
+    """L = 2, d = 1, m² = 1, u = 2: I = 0.6, so r₀ = 1 − 2 × 0.6 = −0.2."""
+    assert printed(csd("field --dimension 1 --size 2 --r0 -0.2 --u 2").out)["mass"] == pytest.approx(1.0, rel=1e-12)
+    assert printed(csd("field --dimension 1 --size 2 --r0 0.25 --u 0").out)["mass"] == pytest.approx(0.5, rel=1e-12)
+    assert printed(csd("field --dimension 2 --size 8").out)["mass"] == 1.0 / 8.0
+    assert printed(csd("field --dimension 2 --size 8 --mass-times-length 4").out)["mass"] == 0.5
+
+
+def test_show_prints_what_is_in_a_file(csd: Runner, tmp_path: Path) -> None:
+    csd(f"{GOOD} --seed 3 5 --loss implicit --noise-level 0.1 --max-steps 100")
+    ran = csd("show out.nc")
+    assert ran.status == 0
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ["architecture", "one_layer"] in rows
+    assert ["size", "8"] in rows
+    assert ["mass", "0.125"] in rows
+    assert ["seeds", "3", "5"] in rows
+    with xr.open_dataset(tmp_path / "out.nc") as dataset:
+        for level in (0.1, 0.5):
+            at = dataset.sel(noise_level=level)
+            shown = next(row for row in rows if row[0] == f"{level:g}")
+            times = ["never" if np.isnan(time) else f"{time:.0f}" for time in at["training_time"].values]
+            assert shown == [f"{level:g}", f"{float(at['learning_rate']):.6g}", "8", "0", *times]
+        assert np.isnan(dataset["training_time"].sel(noise_level=0.1)).all()
+        assert np.isfinite(dataset["training_time"].sel(noise_level=0.5)).all()
+    csd(f"{THEORY} --output theory.nc")
+    assert "a theory file of csd" in csd("show theory.nc").out
+
+
+def test_a_process_of_its_own_gives_the_same_bytes_and_says_where_its_time_went(csd: Runner, tmp_path: Path) -> None:
+    command = f"{GOOD} --loss implicit --seed 1 2 --benchmark record.json"
+    assert csd(command).status == 0
+    first = (tmp_path / "out.nc").read_bytes()
+    assert csd(command).status == 0
+    assert (tmp_path / "out.nc").read_bytes() == first
+    started = time.perf_counter()
+    assert outside(command, tmp_path).status == 0
+    elapsed = time.perf_counter() - started
+    assert (tmp_path / "out.nc").read_bytes() == first
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert 0.1 < record["set_up_share"] < 1.0
+    # An import of NumPy, SciPy and xarray takes longer than a training of 69 steps; clocks tick in hundredths.
+    assert record["imports_and_set_up_s"] > record["training_s"]
+    assert record["wall_s"] <= elapsed + 0.02
+    parts = ("imports_and_set_up_s", "training_s", "prediction_and_writing_s")
+    assert sum(record[part] for part in parts) == pytest.approx(record["wall_s"], abs=1e-6)
+    assert record["set_up_share"] == pytest.approx(record["imports_and_set_up_s"] / record["wall_s"])
+    with xr.open_dataset(tmp_path / "out.nc") as dataset:
+        assert record["steps"] == int(dataset["last_step"].sum())
+    assert 20.0 < record["peak_memory_mb"] < 2000.0
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--size 2",
+        "--size 3 --dimension 3",
+        "--architecture local_one_layer --range 3",
+        "--architecture local_two_layer --range 0 --channels 1",
+        "--architecture deep_linear --depth 1",
+        "--seed 0",
+        "--tolerance 0 --max-steps 5",
+        "--max-steps 1",
+        "--loss implicit --batch 1 --learning-rate 1e-3 --max-steps 5",
+        "--noise-level 1e-300 400 --max-steps 5",
+        "--mass 1e-100 --max-steps 5",
+        "--r0 -1e-05 --u 1e-05",
+    ],
+)
+def test_the_smallest_that_is_allowed_works(flags: str, csd: Runner, tmp_path: Path) -> None:
+    """The other side of the table of mistakes."""
+    ran = csd(f"{GOOD} {flags}")
+    assert ran.status == 0, ran.err
+    with xr.open_dataset(tmp_path / "out.nc") as dataset:
+        assert np.isfinite(dataset["score_error"].isel(step=0)).all()
+
+
+def test_every_command_has_help_and_there_is_a_version(csd: Runner) -> None:
+    for command in cli.COMMANDS:
+        ran = csd(f"{command} --help")
+        assert ran.status == 0
+        assert ran.out.startswith(f"usage: csd {command} ")
+    assert all(command in csd("--help").out for command in cli.COMMANDS)
+    assert csd("--version").out.count(".") == 2
+
+
+def test_validate_counts_what_it_would_run(csd: Runner, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(
+        "study: s\ntraining: {seeds: [1, 2, 3], seeds_per_job: 2}\n"
+        "sweeps: {line: {dimension: 1, sizes: [8, 16], architectures: [one_layer, two_layer]}}\n"
+    )
+    ran = csd("validate study.yaml")
+    assert ran.status == 0
+    rows = [line.split() for line in ran.out.splitlines()]
+    # 2 sizes × 2 networks × 2 jobs; 3 seeds each of 2 × 2.
+    assert next(row for row in rows if row[0] == "line")[1:5] == ["8", "runs,", "12", "trained"]
+    assert everything_in(tmp_path).keys() == {"study.yaml"}
+
+
+def test_schema_prints_json(csd: Runner) -> None:
+    assert json.loads(csd("schema").out)["title"] == "Study"
