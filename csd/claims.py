@@ -8,8 +8,9 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-A claim *holds* if every value of every test lies in its range with its error bar, *fails* if one lies outside with its
-error bar, and is *not tested* if a test has no data, or none that decides it.
+A value holds if it lies in its range with its error bar, fails if it lies outside with its error bar, and is undecided
+otherwise. A claim *fails* if a value fails, *holds* if none does and every test has one that holds, and is *not tested*
+otherwise: a test without data, or with none that decides it, leaves it open.
 """
 
 import json
@@ -20,7 +21,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from csd.config import load
 from csd.errors import InputError
@@ -42,6 +43,15 @@ class Criterion(BaseModel):
     mass: str = "mL1"
     data: str | None = None
     accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Criterion":
+        """A range needs a bound, a ratio something to compare with."""
+        if self.accepted == [None, None]:
+            raise ValueError("accepted is [null, null]; at least one bound is needed")
+        if self.measure.endswith("ratio") and self.reference is None:
+            raise ValueError(f"measure {self.measure} needs a reference architecture")
+        return self
 
 
 class Claim(BaseModel):
@@ -269,7 +279,8 @@ def as_markdown(verdicts: list[Verdict]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for verdict in verdicts:
-        lines.append(f"| **{verdict.claim.id}** | {verdict.claim.statement} | | | | | | **{verdict.verdict}** |")
+        statement = verdict.claim.statement.replace("|", "\\|")
+        lines.append(f"| **{verdict.claim.id}** | {statement} | | | | | | **{verdict.verdict}** |")
         for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
             of = "" if test.quantity == "training_time" else f" of {test.quantity.replace('_', ' ')}"
             name = f"{test.measure}{of} of {test.architecture}" + (f" over {test.reference}" if test.reference else "")

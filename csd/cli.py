@@ -365,9 +365,8 @@ def validate(arguments: argparse.Namespace) -> None:
     try:
         study = parse(load(arguments.config))
         runs = expand(study)
-        for run in runs:
-            if ":" in run.name:
-                resolve("architecture", run.name, {})
+        for path in {path for run in runs for path in run.plugins}:
+            resolve("plug-in", path, {})
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error

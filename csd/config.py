@@ -19,6 +19,7 @@ from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES
 from csd.objectives import OBJECTIVES
+from csd.training import Settings
 
 TRAINING_FIGURES = (
     "fields",
@@ -185,10 +186,18 @@ class Study(_Model):
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[
-        list[Literal[FIGURES]],  # type: ignore[valid-type]
-        Field(list(FIGURES), description="figures to draw"),
+        list[Literal[FIGURES]] | None,  # type: ignore[valid-type]
+        Field(None, description="figures to draw; all by default, those of generation only if a sweep generates"),
     ]
     figure_style: Annotated[FigureStyle, Field(default_factory=lambda: FigureStyle.model_validate({}))]
+
+    @property
+    def drawn(self) -> list[str]:
+        """The figures to draw."""
+        if self.figures is not None:
+            return list(self.figures)
+        generates = any(sweep.generation is not None for sweep in self.sweeps.values())
+        return [figure for figure in FIGURES if generates or figure not in GENERATION_FIGURES]
 
 
 @dataclass(frozen=True)
@@ -268,6 +277,14 @@ class Run:
         if self.target != "gaussian":
             parts.append(self.target.replace(":", "."))
         return "-".join(parts)
+
+    @property
+    def plugins(self) -> list[str]:
+        """Dotted paths that the row uses."""
+        names = [self.name, self.target, self.training.schedule, self.training.loss]
+        if self.generation is not None:
+            names.append(self.generation.integrator)
+        return [name for name in names if ":" in name]
 
     @property
     def identifier(self) -> str:
@@ -356,6 +373,9 @@ def parse(content: Mapping[str, Any]) -> Study:
         if len(given) > 1:
             raise InputError(f"sweeps.{name}: {' and '.join(given)} are both given; give the mass in one way")
         _validated(Training, sweep.training, f"sweeps.{name}.training.")
+    needing = [figure for figure in study.drawn if figure in GENERATION_FIGURES]
+    if needing and all(sweep.generation is None for sweep in study.sweeps.values()):
+        raise InputError(f"figures: {needing[0]!r} needs a sweep with generation; add one, or take it out of the list")
     return study
 
 
@@ -503,6 +523,16 @@ def _check(run: Run) -> None:
         run._architecture()
         if isinstance(run.range, int):
             lattice.check_range(run.range)
+        Settings(
+            loss=run.training.loss,
+            batch=run.training.batch,
+            data_set=run.data_set,
+            seeds=run.seeds,
+            tolerance=run.training.tolerance,
+            max_steps=run.training.max_steps,
+            learning_rate=run.training.learning_rate,
+            path=run.training.path,
+        )
         if run.generation is not None:
             if run.training.schedule != "vp":
                 raise InputError(f"generation needs schedule vp; it is {run.training.schedule!r}")

@@ -445,6 +445,7 @@ def _sampled(sampler: Sampler, modes: Modes, training: xr.Dataset, kernels: Any,
     }
     for name, pairs_of in measured.items():
         values, errors = zip(*pairs_of, strict=True)
-        variables[f"sampled_{name}"] = labelled(["seed"], values, f"{_words(name)} of sampled fields")
-        variables[f"sampled_{name}_error"] = labelled(["seed"], errors, "its standard error, by the jackknife")
+        units = "lattice spacings" if name == "correlation_length" else "1"
+        variables[f"sampled_{name}"] = labelled(["seed"], values, f"{_words(name)} of sampled fields", units)
+        variables[f"sampled_{name}_error"] = labelled(["seed"], errors, "its standard error, by the jackknife", units)
     return variables

@@ -115,6 +115,8 @@ def aggregate_generation(runs: Sequence[Run], folder: Path) -> xr.Dataset:
         _check(run, dataset, folder)
         members.setdefault(run.identifier.rsplit("_s", 1)[0], []).append((run, dataset))
     everything = [dataset for group in members.values() for _, dataset in group]
+    if not everything:
+        raise InputError("no sweep of the study generates; give one the key generation")
     axes = {name: _union(everything, name) for name in ("seed", "step")}
     bins = max(dataset.sizes["wavenumber"] for dataset in everything)
     sizes = {"seed": len(axes["seed"]), "step": len(axes["step"]), "wavenumber": bins}
@@ -136,6 +138,7 @@ def aggregate_generation(runs: Sequence[Run], folder: Path) -> xr.Dataset:
         for name, array in arrays.items()
     }
     variables["wavenumber"] = variables.pop("k")
+    variables["wavenumber"].attrs = dict(everything[0]["wavenumber"].attrs)
     table = [[group[0]] for group in members.values()]
     variables |= _identity(table, ("parameters", "tolerance"))
     return xr.Dataset(
@@ -235,11 +238,12 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())
         for level in summary["noise_level"].values:
+            ran = np.isfinite(chosen["score_error"].sel(noise_level=level, step=0).values)
             for quantity, fitted in FITTED.items():
                 times = chosen[fitted].sel(noise_level=level).values
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
                 about |= {"noise_level": level, "quantity": quantity}
-                rows += _laws(about, chosen["size"].values, times)
+                rows += _laws(about, chosen["size"].values, times, ran)
     return pd.DataFrame(rows)
 
 
@@ -254,13 +258,31 @@ def generation_scaling_table(summary: xr.Dataset) -> pd.DataFrame:
             about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
             about |= {"noise_level": np.nan, "quantity": quantity}
             times = chosen[quantity].values
-            rows += _laws(about, chosen["size"].values, times if times.ndim == 2 else times[:, None])
+            times = times if times.ndim == 2 else times[:, None]
+            ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
+            rows += _laws(about, chosen["size"].values, times, ran if times.shape == ran.shape else np.isfinite(times))
     return pd.DataFrame(rows)
 
 
-def _laws(about: dict[str, Any], sizes: Any, times: Any) -> list[dict[str, Any]]:
-    """The rows of one group: both laws, or one row that says why there is none."""
+def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
+    """The rows of one group: both laws, or one row that says why there is none.
+
+    Args:
+        about: what the group is.
+        sizes: L, shape (sizes,).
+        times: shape (sizes, seeds); NaN where a seed was not run, or never came to the tolerance.
+        ran: whether a seed was run, same shape.
+    """
     samples = [row[np.isfinite(row)] for row in times]
+    some = [
+        int(size)
+        for size, row, there in zip(sizes, times, ran, strict=True)
+        if 0 < np.isfinite(row[there]).sum() < there.sum()
+    ]
+    if some:
+        # The mean of those that arrived would be too small.
+        note = f"some seeds never came to the tolerance at size {some[0]}, so there is no mean to fit"
+        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
     present = [bool(len(sample)) for sample in samples]
     if not any(present):
         return []

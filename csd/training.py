@@ -528,7 +528,7 @@ def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, 
     advice = f"take a learning rate of at most {rate / 4:.3g}"
     if settings.loss != "population":
         noise = (
-            f"the exact loss is stable below {stable:.4g}, so the minibatch's noise did it; "
+            f"at its end the exact loss is stable below {stable:.4g}, so noise or the way there did it; "
             if stable == stable
             else ""
         )

@@ -68,9 +68,7 @@ def good_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def everything_in(folder: Path) -> dict[str, bytes | None]:
     """All files below a folder with their content, and all folders."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 # What is typed, and words that the one sentence must hold: the flag or file, what is wrong, what is allowed.

@@ -131,6 +131,22 @@ def test_numbers_that_yaml_takes_for_words() -> None:
     assert parse(content).training.tolerance == 1e-3
 
 
+def test_figures_of_generation_need_generation() -> None:
+    assert "generation_time" not in parse(study()).drawn
+    assert "generation_time" in parse(sweep(generation={})).drawn
+    with pytest.raises(InputError, match="'generation_time' needs a sweep with generation"):
+        parse(study(figures=["fields", "generation_time"]))
+
+
+def test_what_training_would_refuse_is_refused_before() -> None:
+    for keys, match in (
+        ({"data_sets": [4]}, "loss is 'implicit' with a data set"),
+        ({"loss": "population", "path": "fields"}, "loss is 'population' with path fields"),
+    ):
+        with pytest.raises(InputError, match=f"sweeps.a: {match}"):
+            expand(parse(sweep(training=keys)))
+
+
 def test_seeds_are_dealt_to_jobs_in_order() -> None:
     content = sweep(sizes=[8], training={"seeds": [3, 1, 4, 2, 9], "seeds_per_job": 2})
     runs = expand(parse(content))

@@ -21,16 +21,19 @@ from csd.theory import predict
 from csd.training import Settings, train
 
 CLAIMS = Path(__file__).resolve().parent.parent / "config" / "claims.yaml"
-STUDY = {
+STUDY: dict[str, Any] = {
     "study": "verdicts",
     "training": {"noise_levels": [0.01, 0.1], "seeds": [1], "loss": "population"},
     "sweeps": {"line": {"dimension": 1, "sizes": [8, 12, 16, 24, 32], "architectures": ["one_layer", "two_layer"]}},
 }
 
 
-def trained(folder: Path, wrong: dict[str, str] | None = None, fixed_mass: float | None = None) -> xr.Dataset:
+def trained(
+    folder: Path, wrong: dict[str, str] | None = None, fixed_mass: float | None = None, seeds: list[int] | None = None
+) -> xr.Dataset:
     """The summary of the study; `wrong` trains other networks than the files say, `fixed_mass` off criticality."""
-    runs: list[Run] = expand(parse(STUDY))
+    study = {**STUDY, "training": {**STUDY["training"], "seeds": seeds or [1]}}
+    runs: list[Run] = expand(parse(study))
     for run in runs:
         settings = Settings(loss="population", seeds=run.seeds)
         lattice = Lattice(run.dimension, run.size)
@@ -102,7 +105,20 @@ def test_written_verdicts(tmp_path: Path) -> None:
         assert {"id", "statement", "measured", "error", "accepted", "verdict"} <= set(claim)
     assert content[0]["measured"] == pytest.approx(2.0, abs=0.1)
     table = as_markdown(judged)
-    assert all(f"| **{claim['id']}** |" in table and claim["statement"] in table for claim in content)
+    for claim in content:
+        assert f"| **{claim['id']}** |" in table
+        assert claim["statement"].replace("|", "\\|") in table
+
+
+def test_a_mean_over_the_seeds_that_arrived_is_not_fitted(tmp_path: Path) -> None:
+    """A seed that was trained and never came to the tolerance leaves no law, and a note."""
+    summary = trained(tmp_path, seeds=[1, 2])
+    assert set(scaling_table(summary)["law"]) == {"power", "log"}
+    summary["crossing_time"].loc[{"seed": 2}] = float("nan")
+    table = scaling_table(summary)
+    measured = table[table["quantity"] == "training_time"]
+    assert set(measured["law"]) == {"none"}
+    assert measured["note"].str.contains("never came to the tolerance at size 8").all()
 
 
 def test_malformed_claims_are_named(tmp_path: Path) -> None:
@@ -110,6 +126,13 @@ def test_malformed_claims_are_named(tmp_path: Path) -> None:
     path.write_text("claims: [{id: X, statement: s, tests: [{measure: exponnt}]}]")
     with pytest.raises(InputError, match=r"claims\.yaml: claims\.tests\.0\.measure is 'exponnt'"):
         load_claims(path)
+    for broken in (
+        "measure: exponent, accepted: [null, null]",
+        "measure: time_ratio, accepted: [null, 1]",
+    ):
+        path.write_text(f"claims: [{{id: X, statement: s, tests: [{{architecture: a, dimensions: [1], {broken}}}]}}]")
+        with pytest.raises(InputError, match=r"bound is needed|reference"):
+            load_claims(path)
     path.write_text("clams: []")
     with pytest.raises(InputError, match="key 'claims' is missing"):
         load_claims(path)

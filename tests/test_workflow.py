@@ -14,7 +14,7 @@ import xarray as xr
 import yaml
 
 from csd.config import FIGURES, expand, parse
-from csd.source import fingerprint
+from csd.source import fingerprint, plugin_fingerprint
 
 pytestmark = pytest.mark.workflow
 
@@ -203,3 +203,16 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
     assert edit("training.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
     csd.source._meaning.cache_clear()
+
+
+def test_modules_from_outside_count_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import csd.source
+
+    monkeypatch.chdir(tmp_path)
+    prints = []
+    for text in ("x = 1", "x = 1  # a comment", "x = 2"):
+        (tmp_path / "mine.py").write_text(text)
+        csd.source._meaning.cache_clear()
+        prints.append(plugin_fingerprint("mine:Net"))
+    assert prints[0] == prints[1] != prints[2]
+    assert plugin_fingerprint() == ""

@@ -104,7 +104,7 @@ def marker(label: str) -> str:
 def shades(label: str, count: int) -> list[tuple[float, float, float]]:
     """`count` shades of an architecture's colour, light to full."""
     full = np.array(to_rgb(colour(label)))
-    weights = np.linspace(0.4, 1.0, count) if count > 1 else np.array([1.0])
+    weights = np.linspace(0.4, 1.0, count) if count > 1 else np.ones(count)
     return [(float(r), float(g), float(b)) for r, g, b in (1.0 - weights[:, None]) + weights[:, None] * full]
 
 

@@ -15,6 +15,7 @@ rule generate:
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].generation_arguments()),
         code=fingerprint("generate"),
+        plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
     shell:
         "csd generate {input:q} {params.flags} --output {output:q} > {log:q} 2>&1"
 

@@ -14,5 +14,6 @@ rule train:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
         record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
         code=fingerprint("train"),
+        plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
     shell:
         "csd train {params.flags} --output {output:q} --benchmark {params.record:q} 2> {log:q}"
