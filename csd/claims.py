@@ -112,10 +112,10 @@ def load_claims(path: Path) -> list[Claim]:
         InputError: if it cannot be read or is malformed.
     """
     content = load(path)
+    if not isinstance(content.get("claims"), list):
+        raise InputError(f"{path}: the key 'claims' is missing; it must hold a list of claims")
     try:
         claims = [Claim.model_validate(item) for item in content["claims"]]
-    except KeyError as error:
-        raise InputError(f"{path}: the key 'claims' is missing") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -243,7 +243,7 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "measure": test.measure,
                 "architecture": test.architecture,
                 "reference": test.reference,
-                "accepted": test.accepted,
+                "accepted": [None if bound is None else _finite(bound) for bound in test.accepted],
             }
             tests += [
                 about
@@ -257,14 +257,14 @@ def as_json(verdicts: list[Verdict]) -> str:
                 }
                 for outcome in outcomes
             ] or [about | {"measured": None, "error": None, "verdict": NOT_TESTED}]
-        worst = next((t for state in (FAILS, NOT_TESTED, HOLDS) for t in tests if t["verdict"] == state), tests[0])
+        shown = next((test for test in tests if test["verdict"] == verdict.verdict), tests[0])
         content.append(
             {
                 "id": verdict.claim.id,
                 "statement": verdict.claim.statement,
-                "measured": worst["measured"],
-                "error": worst["error"],
-                "accepted": worst["accepted"],
+                "measured": shown["measured"],
+                "error": shown["error"],
+                "accepted": shown["accepted"],
                 "verdict": verdict.verdict,
                 "tests": tests,
             }

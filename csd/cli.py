@@ -154,6 +154,7 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     """What is trained on what, and how, from the flags of `train` and `theory`."""
     from csd.networks import Architecture
     from csd.noise import SCHEDULES, NoisedTarget
+    from csd.objectives import OBJECTIVES
     from csd.plugins import resolve
     from csd.training import Settings
 
@@ -171,6 +172,7 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
         kernel_steps=_kernel_steps(arguments.kernel_steps),
     )
     schedule = resolve("schedule", arguments.schedule, SCHEDULES)()
+    resolve("loss", arguments.loss, OBJECTIVES)
     return NoisedTarget(_target(arguments), schedule, arguments.noise_level), architecture, settings
 
 
@@ -196,7 +198,9 @@ def train(arguments: argparse.Namespace) -> None:
     from csd.training import descend, prepare
 
     noised, architecture, settings = _problem(arguments)
-    require_writable(arguments.output)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
     run = prepare(noised, architecture, settings)
     prepared = time.perf_counter()
     record = descend(noised, run, settings)
@@ -377,6 +381,14 @@ def validate(arguments: argparse.Namespace) -> None:
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
 
 
+def _json(flag: str, text: str) -> Any:
+    """The content of a flag that holds JSON."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{flag} is {text!r}; it must be JSON ({error})") from error
+
+
 def schema(arguments: argparse.Namespace) -> None:
     """`csd schema`: the JSON Schema of a study's configuration."""
     from csd.config import json_schema
@@ -389,7 +401,7 @@ def study(arguments: argparse.Namespace) -> None:
     from csd.config import parse
     from csd.store import write_text
 
-    write_text(parse(json.loads(arguments.json)).model_dump_json(indent=2) + "\n", arguments.output)
+    write_text(parse(_json("--json", arguments.json)).model_dump_json(indent=2) + "\n", arguments.output)
 
 
 def aggregate(arguments: argparse.Namespace) -> None:
@@ -457,12 +469,11 @@ def fit(arguments: argparse.Namespace) -> None:
 
 def claims(arguments: argparse.Namespace) -> None:
     """`csd claims`: test the claims on a summary and its fits."""
-    import pandas as pd
-
     from csd.claims import as_json, as_markdown, judge, load_claims
     from csd.store import SUMMARY, read, write_text
+    from csd.summary import read_scaling
 
-    scaling = pd.read_csv(arguments.scaling)
+    scaling = read_scaling(arguments.scaling)
     verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))
     write_text(as_json(verdicts), arguments.output)
     write_text(as_markdown(verdicts), arguments.table)
@@ -474,7 +485,7 @@ def figure(arguments: argparse.Namespace) -> None:
     from csd.config import FigureStyle, parse_style
     from csd.figures import draw
 
-    style: FigureStyle = parse_style(json.loads(arguments.style))
+    style: FigureStyle = parse_style(_json("--style", arguments.style))
     draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
 
 

@@ -4,9 +4,10 @@ A study is one YAML file. Its sweeps are expanded here and nowhere else, into on
 lattice at one mass, for a few seeds. A row is one job of the workflow and one `csd train` command.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -38,6 +39,9 @@ FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
 """What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
 
 
+FILE_NAME = r"[A-Za-z0-9_.+-]+"
+"""What the name of a run may hold; Snakemake's wildcard takes the same."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -48,7 +52,25 @@ def _listed(value: Any) -> Any:
 
 Item = TypeVar("Item")
 Several = Annotated[list[Item], Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+def _number(value: Any) -> Any:
+    """Refuse yes and no, which YAML reads as truth values and Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed")
+    return value
+
+
+def _reach(value: Any) -> Any:
+    """A range: an integer, or a factor of the score length."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("an integer is needed, or a factor of the score length such as 3xi")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0.0)]
+Reach = Annotated[int | str, BeforeValidator(_reach, json_schema_input_type=int | str)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Seed = Annotated[StrictInt, Field(ge=0)]
 Size = Annotated[StrictInt, Field(ge=2)]
@@ -63,23 +85,27 @@ class _Model(BaseModel):
 class Couplings(_Model):
     """Bare couplings of the O(n) model; the mass follows from the gap equation."""
 
-    r0: Annotated[float, Field(allow_inf_nan=False, description="bare mass squared")]
-    u: Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="quartic coupling")]
+    r0: Annotated[Number, Field(description="bare mass squared")]
+    u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]
 
 
 class NetworkConfig(_Model):
     """An architecture and its options; a list stands for one network each."""
 
     name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
-    depth: Annotated[Several[Count] | None, BeforeValidator(_listed), Field(None, description="layers of deep_linear")]
+    depth: Annotated[
+        Several[Count] | None,
+        BeforeValidator(_listed, json_schema_input_type=Count | Several[Count] | None),
+        Field(None, description="layers of deep_linear"),
+    ]
     range: Annotated[
-        Several[StrictInt | str] | None,
-        BeforeValidator(_listed),
+        Several[Reach] | None,
+        BeforeValidator(_listed, json_schema_input_type=Reach | Several[Reach] | None),
         Field(None, description="range of the composed kernel, or a factor of the score length: 3xi"),
     ]
     channels: Annotated[
         Several[Count] | None,
-        BeforeValidator(_listed),
+        BeforeValidator(_listed, json_schema_input_type=Count | Several[Count] | None),
         Field(None, description="tied channels of local_two_layer; d + 1 by default"),
     ]
 
@@ -87,6 +113,9 @@ class NetworkConfig(_Model):
 def _network(value: Any) -> Any:
     """A bare name as an architecture without options."""
     return {"name": value} if isinstance(value, str) else value
+
+
+Network = Annotated[NetworkConfig, BeforeValidator(_network, json_schema_input_type=str | NetworkConfig)]
 
 
 class Training(_Model):
@@ -100,12 +129,12 @@ class Training(_Model):
     batch: Annotated[Count, Field(64, description="fields in a minibatch")]
     data_sets: Annotated[
         Several[Count] | None,
-        BeforeValidator(_listed),
+        BeforeValidator(_listed, json_schema_input_type=Count | Several[Count] | None),
         Field(None, description="fields of a fixed data set, one run each; fresh fields if absent"),
     ]
     tolerance: Annotated[
-        float,
-        Field(0.01, ge=0.0, allow_inf_nan=False, description="relative score error above the floor that ends training"),
+        Number,
+        Field(0.01, ge=0.0, description="relative score error above the floor that ends training"),
     ]
     max_steps: Annotated[Count, Field(1_000_000, description="steps after which training ends in any case")]
     learning_rate: Annotated[Positive | None, Field(None, description="the architecture's default if absent")]
@@ -128,23 +157,31 @@ class Sweep(_Model):
     """Runs over sizes, masses, architectures and data sets in one dimension."""
 
     dimension: Annotated[Literal[1, 2, 3], Field(description="lattice dimension")]
-    sizes: Annotated[list[Size], BeforeValidator(_listed), Field(min_length=1, description="lattice sizes L")]
-    mass: Annotated[Several[Positive] | None, BeforeValidator(_listed), Field(None, description="masses m")]
+    sizes: Annotated[
+        Several[Size],
+        BeforeValidator(_listed, json_schema_input_type=Size | Several[Size]),
+        Field(description="lattice sizes L"),
+    ]
+    mass: Annotated[
+        Several[Positive] | None,
+        BeforeValidator(_listed, json_schema_input_type=Positive | Several[Positive] | None),
+        Field(None, description="masses m"),
+    ]
     mass_times_length: Annotated[
         Several[Positive] | None,
-        BeforeValidator(_listed),
+        BeforeValidator(_listed, json_schema_input_type=Positive | Several[Positive] | None),
         Field(None, description="c of the critical line m = c / L; 1 if no mass is given in any way"),
     ]
     couplings: Annotated[
         Several[Couplings] | None,
-        BeforeValidator(_listed),
+        BeforeValidator(_listed, json_schema_input_type=Couplings | Several[Couplings] | None),
         Field(None, description="couplings (r0, u) of the O(n) model"),
     ]
     target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
     architectures: Annotated[
-        list[Annotated[NetworkConfig, BeforeValidator(_network)]],
-        BeforeValidator(_listed),
-        Field(min_length=1, description="what is trained"),
+        Several[Network],
+        BeforeValidator(_listed, json_schema_input_type=Network | Several[Network]),
+        Field(description="what is trained"),
     ]
     generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
     training: Annotated[
@@ -290,9 +327,14 @@ class Run:
     def identifier(self) -> str:
         """Unique name of the row, and of its file."""
         first, last = self.seeds[0], self.seeds[-1]
-        consecutive = self.seeds == tuple(range(first, last + 1))
-        seeds = f"{first}-{last}" if consecutive and len(self.seeds) > 1 else ".".join(map(str, self.seeds))
-        return f"d{self.dimension}_L{self.size}_{self.mass_label}_{self.label}_{self.data_label}_s{seeds}"
+        consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
+        seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
+        name = f"d{self.dimension}_L{self.size}_{self.mass_label}_{self.label}_{self.data_label}_s{seeds}"
+        if not re.fullmatch(FILE_NAME, name):
+            raise InputError(
+                f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
+            )
+        return name
 
     def generation_arguments(self) -> list[str]:
         """The flags of `csd generate` for this row, without its files."""
@@ -354,6 +396,8 @@ def load(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: this is not a text file in UTF-8") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: this is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
@@ -422,18 +466,19 @@ def _words(expected: str) -> list[str]:
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
-    """The keys allowed where an unknown one was found."""
-    models: dict[str, type[BaseModel]] = {
+    """The keys allowed where an unknown one was found; names of sweeps may be those of keys."""
+    path = list(location)
+    if model is Study and path and path[0] == "sweeps":
+        model, path = Sweep, path[2:]
+    parts: dict[str, type[BaseModel]] = {
         "training": Training,
-        "sweeps": Sweep,
         "architectures": NetworkConfig,
         "couplings": Couplings,
-        "figure_style": FigureStyle,
         "generation": Generation,
+        "figure_style": FigureStyle,
         "integrator_steps": IntegratorSteps,
     }
-    named = [part for part in location if part in models]
-    return list((models[named[-1]] if named else model).model_fields)
+    return list((parts[str(path[0])] if path else model).model_fields)
 
 
 def expand(study: Study) -> list[Run]:
@@ -541,6 +586,7 @@ def _check(run: Run) -> None:
             assert run.noise_levels
         if run.couplings is not None:
             GaussianField.from_couplings(lattice, *run.couplings)
+        assert run.identifier
         for what, name, registry in (
             ("schedule", run.training.schedule, SCHEDULES),
             ("loss", run.training.loss, OBJECTIVES),

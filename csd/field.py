@@ -16,6 +16,9 @@ import numpy as np
 from csd.errors import InputError
 from csd.lattice import Array, Lattice, Modes
 
+SMALLEST_MASS = 1e-100
+LARGEST_COUPLING = 1e100
+
 
 class Target(Protocol):
     """A distribution of real fields that is invariant under translations and the lattice's rotations.
@@ -56,6 +59,10 @@ class GaussianField:
     def __post_init__(self) -> None:
         if not (isfinite(self.mass) and self.mass > 0.0):
             raise InputError(f"mass is {self.mass!r}; it must be a finite number above 0")
+        if not SMALLEST_MASS <= self.mass <= 1.0 / SMALLEST_MASS:
+            raise InputError(
+                f"mass is {self.mass!r}; it must lie between 1e-100 and 1e100, or its square is no float64"
+            )
 
     @classmethod
     def on_critical_line(cls, lattice: Lattice, mass_times_length: float = 1.0) -> "GaussianField":
@@ -127,8 +134,8 @@ def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
     """
     from scipy.optimize import brentq
 
-    if not (isfinite(r0) and isfinite(u)):
-        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers")
+    if not (abs(r0) <= LARGEST_COUPLING and abs(u) <= LARGEST_COUPLING):
+        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers of at most 1e100")
     if u < 0.0:
         raise InputError(f"u is {u!r}; it must be at least 0, or the energy has no lower bound")
     if u == 0.0:

@@ -9,7 +9,7 @@ from csd.errors import InputError, unknown
 
 
 def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
-    """The object that `name` stands for.
+    """The class that `name` stands for.
 
     Args:
         kind: what it is ('architecture', …), for the message.
@@ -18,7 +18,7 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
         registry: names and their dotted paths; a path, so that only what is used gets imported.
 
     Raises:
-        InputError: if the name is unknown, or the dotted path cannot be imported.
+        InputError: if the name is unknown, or the dotted path cannot be imported or is no class.
     """
     path = registry.get(name, name)
     module, colon, attribute = path.partition(":")
@@ -28,9 +28,12 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(
             f"{kind} {name!r} cannot be imported ({error}); it must be 'package.module:Class', with the module's folder"
             " as the working directory or on PYTHONPATH"
         ) from error
+    if not isinstance(found, type):
+        raise InputError(f"{kind} {name!r} is no class; it must be 'package.module:Class'")
+    return found

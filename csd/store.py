@@ -33,8 +33,8 @@ GENERATION_SUMMARY = "generation summary"
 INTEGRATORS = "integrators"
 
 REQUIRED: dict[str, tuple[str, ...]] = {
-    TRAINING: ("score_error", "training_time", "parameters", "learning_rate"),
-    THEORY: ("score_error", "training_time", "parameters", "learning_rate"),
+    TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
+    THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture"),
     INTEGRATORS: ("steps_needed",),
@@ -84,6 +84,8 @@ def require_writable(path: Path) -> None:
     Raises:
         InputError: if its folder cannot be made or written.
     """
+    if path.is_dir():
+        raise InputError(f"output {str(path)!r} cannot be written, it is a folder; choose the name of a file")
     _temporary(path).unlink()
 
 
@@ -178,12 +180,14 @@ def read(path: Path, *kinds: str) -> xr.Dataset:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a readable NetCDF-4 file, it may be truncated or damaged; {mend}") from error
+    if kind not in REQUIRED:
+        raise InputError(f"{path}: this version of csd knows no {kind!r} files; {mend}")
     if attributes.get("csd_schema") != SCHEMA:
         written = attributes.get("csd_schema")
         raise InputError(f"{path}: written with layout {written}, this version of csd reads layout {SCHEMA}; {mend}")
     if kinds and kind not in kinds:
         raise InputError(f"{path}: this is a {kind} file; a {' or '.join(kinds)} file is needed")
-    missing = [name for name in REQUIRED.get(str(kind), ()) if name not in dataset]
+    missing = [name for name in REQUIRED[str(kind)] if name not in dataset]
     if missing:
         raise InputError(f"{path}: the variable {missing[0]!r} is missing; {mend}")
     return dataset

@@ -221,6 +221,18 @@ def _identity(
     } | {name: labelled(["run"], values, long_name, units) for name, (long_name, units, values) in numbers.items()}
 
 
+def read_scaling(path: Path) -> pd.DataFrame:
+    """The table that `csd fit` wrote.
+
+    Raises:
+        InputError: if it is missing or no such table.
+    """
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a table of scaling laws ({error}); make it with csd fit") from error
+
+
 def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
     """Power law and log law of τ(L), measured and predicted, for everything that was run at several sizes.
 

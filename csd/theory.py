@@ -118,20 +118,22 @@ def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Set
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
     """
-    from csd.training import crossing_time, prepare, record_steps, train, with_population
+    from csd.training import crossing_time, descend, prepare, record_steps, with_population
 
     if not architecture.is_family:
         return None
     exact = with_population(settings)
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
-    if not all(_has_closed_form(network) for network in networks):
-        record = train(noised, architecture, exact)
+    run = prepare(noised, architecture, exact)
+    # Beyond stability there is nothing to predict: descent says where it diverges.
+    stable = bool((run.rates < run.stable_rates).all())
+    if not (stable and all(_has_closed_form(network) for network in networks)):
+        record = descend(noised, run, exact)
         return Prediction(
             record.steps, record.score_error, record.training_time, record.crossing_time, "population descent"
         )
 
     modes: Modes = noised.lattice.shells
-    run = prepare(noised, architecture, exact)
     grid = record_steps(settings.max_steps)
     curves, times, crossings = [], [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):

@@ -79,6 +79,8 @@ class Settings:
             raise InputError(f"tolerance is {self.tolerance!r}; it must be a finite number of at least 0")
         if self.learning_rate is not None:
             check_rate(self.learning_rate)
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise InputError(f"device is {self.device!r}; it must be auto, cpu or cuda")
         if self.path not in ("spectral", "fields"):
             raise InputError(f"path is {self.path!r}; it must be spectral or fields")
         wrong = [step for step in self.kernel_steps if isinstance(step, bool) or not isinstance(step, int) or step < 0]
@@ -528,7 +530,7 @@ def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, 
     advice = f"take a learning rate of at most {rate / 4:.3g}"
     if settings.loss != "population":
         noise = (
-            f"at its end the exact loss is stable below {stable:.4g}, so noise or the way there did it; "
+            f"in the end the exact loss is stable below {stable:.4g}: the minibatch's noise or the way there did it; "
             if stable == stable
             else ""
         )

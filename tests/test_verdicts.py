@@ -134,7 +134,7 @@ def test_malformed_claims_are_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"bound is needed|reference"):
             load_claims(path)
     path.write_text("clams: []")
-    with pytest.raises(InputError, match="key 'claims' is missing"):
+    with pytest.raises(InputError, match="the key 'claims' is missing"):
         load_claims(path)
 
 

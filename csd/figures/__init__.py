@@ -25,15 +25,14 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     """
     if name not in FIGURES:
         raise unknown("figure", name, FIGURES)
-    import pandas as pd
-
     from csd.figures import style as looks
     from csd.store import GENERATION_SUMMARY, INTEGRATORS, SUMMARY, atomic_path, read
+    from csd.summary import read_scaling
 
     looks.apply(style)
     kind = GENERATION_SUMMARY if name in GENERATION_FIGURES else SUMMARY
     summary = read(summary_file, INTEGRATORS if name in INTEGRATOR_FIGURES else kind)
-    figure = import_module(f"csd.figures.{name}").draw(summary, pd.read_csv(scaling_file), style)
+    figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
         with atomic_path(output.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, dpi=style.dots_per_inch, metadata=metadata)

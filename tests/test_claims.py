@@ -1,0 +1,498 @@
+"""Verdicts: decided by the numbers and their errors alone, so that wrong physics fails and a lack of data is said."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from csd.claims import FAILS, HOLDS, NOT_TESTED, Claim, Criterion, Outcome, Verdict, as_json, as_markdown, judge
+from csd.claims import load_claims as load
+from csd.config import Run, expand, parse
+from csd.config import load as load_study
+from csd.errors import InputError
+from csd.field import GaussianField
+from csd.lattice import Lattice
+from csd.networks import Architecture
+from csd.noise import NoisedTarget, VariancePreserving
+from csd.record import training_dataset
+from csd.store import TRAINING, write
+from csd.summary import aggregate, scaling_table, training_file
+from csd.theory import predict
+from csd.training import Settings, train
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = load(ROOT / "config" / "claims.yaml")
+NO_SUMMARY = xr.Dataset()
+
+
+def criterion(**keys: Any) -> Criterion:
+    """A test of the exponent of `one_layer` between 1.9 and 2.1 in one dimension, but for these keys."""
+    about = {"measure": "exponent", "architecture": "one_layer", "dimensions": [1], "noise_levels": [0.1]}
+    return Criterion.model_validate(about | {"accepted": [1.9, 2.1]} | keys)
+
+
+def claim(*tests: Criterion, name: str = "X") -> Claim:
+    """A claim of these tests."""
+    return Claim(id=name, statement="Whatever it says.", tests=list(tests))
+
+
+def fits(*rows: dict[str, Any]) -> pd.DataFrame:
+    """A scaling table whose rows are power laws of `one_layer` with z = 2.00 ± 0.01, but for these keys."""
+    about = {
+        "study": "line",
+        "architecture": "one_layer",
+        "dimension": 1,
+        "mass": "mL1",
+        "data": "population",
+        "noise_level": 0.1,
+        "quantity": "training_time",
+        "law": "power",
+        "exponent": 2.0,
+        "error": 0.01,
+        "evidence": np.nan,
+    }
+    return pd.DataFrame([about | row for row in rows])
+
+
+def verdict_of(tests: Sequence[Criterion], scaling: pd.DataFrame, summary: xr.Dataset = NO_SUMMARY) -> str:
+    """The verdict of one claim."""
+    return judge([claim(*tests)], scaling, summary)[0].verdict
+
+
+# One value and its error.
+
+
+@pytest.mark.parametrize(
+    ("accepted", "measured", "error", "expected"),
+    [
+        ([1.9, 2.1], 2.0, 0.0, HOLDS),
+        ([1.9, 2.1], 2.0, 0.1, HOLDS),
+        ([1.9, 2.1], 1.9, 0.0, HOLDS),
+        ([1.9, 2.1], 2.1, 0.0, HOLDS),
+        ([1.9, 2.1], 2.0, 0.11, NOT_TESTED),
+        ([1.9, 2.1], 2.09, 0.02, NOT_TESTED),
+        ([1.9, 2.1], 1.89, 0.02, NOT_TESTED),
+        ([1.9, 2.1], 2.0, 5.0, NOT_TESTED),
+        ([1.9, 2.1], 2.2, 0.09, FAILS),
+        ([1.9, 2.1], 1.8, 0.09, FAILS),
+        ([1.9, 2.1], 0.2, 0.0, FAILS),
+        ([1.9, 2.1], np.nan, 0.0, NOT_TESTED),
+        ([1.9, 2.1], 2.0, np.nan, NOT_TESTED),
+        ([1.9, 2.1], np.inf, 0.0, FAILS),
+        ([None, 0.35], -100.0, 1.0, HOLDS),
+        ([None, 0.35], 0.3, 0.1, NOT_TESTED),
+        ([None, 0.35], 2.0, 0.1, FAILS),
+        ([None, 0.35], np.nan, 0.1, NOT_TESTED),
+        ([2.0, None], 50.0, 0.0, HOLDS),
+        ([2.0, None], 2.5, 1.0, NOT_TESTED),
+        ([2.0, None], -50.0, 0.0, FAILS),
+        ([2.0, None], np.nan, 0.0, NOT_TESTED),
+    ],
+)
+def test_a_value_is_judged_with_its_error(
+    accepted: list[float | None], measured: float, error: float, expected: str
+) -> None:
+    assert Outcome(criterion(accepted=accepted), 1, 0.1, "population", measured, error).verdict == expected
+
+
+H, F, U = (2.0, 0.01), (1.0, 0.01), (2.0, 0.5)
+"""(z, error) that holds, fails, is undecided against 1.9 to 2.1."""
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[H]], HOLDS),
+        ([[F]], FAILS),
+        ([[U]], NOT_TESTED),
+        ([[]], NOT_TESTED),
+        ([[H, H], [H]], HOLDS),
+        ([[H, F]], FAILS),
+        ([[F, U]], FAILS),
+        ([[H], [F]], FAILS),
+        ([[F], []], FAILS),
+        ([[H], [U]], NOT_TESTED),
+        ([[H], []], NOT_TESTED),
+        ([[U, U], [H, H]], NOT_TESTED),
+        ([[H, U], [H]], HOLDS),
+    ],
+)
+def test_a_claim_is_what_its_values_make_it(values: list[list[tuple[float, float]]], expected: str) -> None:
+    """Fails if a value fails; holds if none does and every test has one that holds; is not tested otherwise."""
+    tests = [criterion() for _ in values]
+    outcomes = tuple(
+        tuple(Outcome(test, 1, 0.1, "population", *value) for value in own)
+        for test, own in zip(tests, values, strict=True)
+    )
+    assert Verdict(claim(*tests), outcomes).verdict == expected
+
+
+# Which fits a test is about.
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"architecture": "two_layer"},
+        {"dimension": 2},
+        {"mass": "m0.5"},
+        {"noise_level": 0.5},
+        {"quantity": "predicted_training_time"},
+        {"quantity": "generation_training_time", "noise_level": np.nan},
+        {"law": "log"},
+        {"law": "none", "exponent": np.nan},
+    ],
+    ids=lambda other: " ".join(map(str, other.values())),
+)
+def test_only_fits_of_what_is_claimed_count(other: dict[str, Any]) -> None:
+    wrong = {"exponent": 1.0, **other}
+    assert verdict_of([criterion()], fits({})) == HOLDS
+    assert verdict_of([criterion()], fits({"exponent": 1.0})) == FAILS
+    assert verdict_of([criterion()], fits({}, wrong)) == HOLDS
+    assert verdict_of([criterion()], fits(wrong)) == NOT_TESTED
+
+
+def test_every_dimension_level_and_kind_of_data_that_is_there_counts() -> None:
+    test = criterion(dimensions=[1, 2], noise_levels=[0.1, 0.5])
+    for bad in ({"dimension": 2}, {"noise_level": 0.5}, {"data": "implicit-B64"}, {"study": "other"}):
+        table = fits({}, {**bad, "exponent": 3.0})
+        assert verdict_of([test], table) == FAILS
+        assert len(judge([claim(test)], table, NO_SUMMARY)[0].outcomes[0]) == 2
+    assert verdict_of([criterion(data="population")], fits({}, {"data": "other", "exponent": 3.0})) == HOLDS
+    assert verdict_of([criterion(noise_levels=None)], fits({}, {"noise_level": 7.0, "exponent": 3.0})) == FAILS
+
+
+def test_evidence_has_no_error_bar() -> None:
+    test = criterion(measure="evidence", accepted=[2.0, None])
+    assert verdict_of([test], fits({"evidence": 2.5, "error": 9.0})) == HOLDS
+    assert verdict_of([test], fits({"evidence": -2.5, "error": 9.0})) == FAILS
+    assert verdict_of([test], fits({"evidence": np.nan})) == NOT_TESTED
+
+
+def test_a_study_without_any_fit_tests_nothing() -> None:
+    """Two sizes: the table has no column `exponent`, or no row."""
+    assert verdict_of([criterion()], pd.DataFrame([{"law": "none", "note": "two sizes"}])) == NOT_TESTED
+    assert verdict_of([criterion()], pd.DataFrame()) == NOT_TESTED
+
+
+# Ratios and agreement, from the times themselves.
+
+
+def summary_of(*runs: dict[str, Any]) -> xr.Dataset:
+    """A summary of runs at noise level 0.1, with the times of some seeds, predicted times and parameters."""
+    seeds = max(len(run["times"]) for run in runs)
+    columns = {
+        "architecture": [run.get("architecture", "one_layer") for run in runs],
+        "dimension": [run.get("dimension", 1) for run in runs],
+        "size": [run["size"] for run in runs],
+        "mass_label": [run.get("mass", "mL1") for run in runs],
+        "data": [run.get("data", "population") for run in runs],
+    }
+    times = np.full((len(runs), seeds, 1), np.nan)
+    for row, run in enumerate(runs):
+        times[row, : len(run["times"]), 0] = run["times"]
+    predicted = np.array([[[run.get("predicted", np.nan)]] * seeds for run in runs], dtype=float)
+    parameters = np.array([[run.get("parameters", 1)] for run in runs], dtype=float)
+    return xr.Dataset(
+        {
+            **{name: ("run", np.array(values, dtype=object)) for name, values in columns.items() if name != "size"},
+            "dimension": ("run", columns["dimension"]),
+            "size": ("run", columns["size"]),
+            "training_time": (("run", "seed", "noise_level"), times),
+            "predicted_training_time": (("run", "seed", "noise_level"), predicted),
+            "level_parameters": (("run", "noise_level"), parameters),
+        },
+        {"seed": np.arange(seeds), "noise_level": [0.1]},
+    )
+
+
+def measured(test: Criterion, summary: xr.Dataset) -> list[tuple[float, float]]:
+    """Values and errors of a test."""
+    (outcomes,) = judge([claim(test)], pd.DataFrame(), summary)[0].outcomes
+    return [(outcome.measured, outcome.error) for outcome in outcomes]
+
+
+RATIO = criterion(measure="time_ratio", architecture="two_layer", reference="one_layer", accepted=[None, 0.1])
+
+
+def test_the_ratio_of_times_is_at_the_largest_size_of_both() -> None:
+    summary = summary_of(
+        {"size": 8, "times": [100.0]},
+        {"size": 16, "times": [400.0]},
+        {"size": 64, "times": [6400.0]},
+        {"architecture": "two_layer", "size": 16, "times": [20.0]},
+        {"architecture": "two_layer", "size": 8, "times": [19.0]},
+        {"architecture": "two_layer", "size": 32, "times": [30.0]},
+    )
+    assert measured(RATIO, summary) == [(0.05, 0.0)]
+    assert verdict_of([RATIO], pd.DataFrame(), summary) == HOLDS
+
+
+def test_the_error_of_a_ratio_is_that_of_independent_means() -> None:
+    """τ₁ = 20 ± 2/√4 and τ₂ = 200 ± 10/√3: relative errors 0.05 and 0.0289 in quadrature; a seed that never got there."""
+    one = 20.0 + 2.0 * np.array([1.0, -1.0, 1.0, -1.0]) * np.sqrt(3.0 / 4.0)
+    two = 200.0 + np.array([10.0, 0.0, -10.0])
+    summary = summary_of({"size": 8, "times": [*two, np.nan]}, {"architecture": "two_layer", "size": 8, "times": one})
+    ((value, error),) = measured(RATIO, summary)
+    assert value == pytest.approx(0.1)
+    assert error == pytest.approx(0.1 * np.hypot(0.05, 0.05 / np.sqrt(3.0)))
+    assert verdict_of([RATIO], pd.DataFrame(), summary) == NOT_TESTED
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"size": 16},
+        {"dimension": 2},
+        {"data": "implicit-B64"},
+        {"mass": "m0.5"},
+        {"times": [np.nan, np.nan]},
+        {"architecture": "exact"},
+    ],
+    ids=lambda other: " ".join(map(str, other.values())),
+)
+def test_a_ratio_needs_both_of_one_kind(other: dict[str, Any]) -> None:
+    reference = {"size": 8, "times": [100.0, 100.0]}
+    own = {"architecture": "two_layer", "size": 8, "times": [5.0, 5.0]}
+    assert verdict_of([RATIO], pd.DataFrame(), summary_of(reference, own)) == HOLDS
+    assert verdict_of([RATIO], pd.DataFrame(), summary_of({**reference, **other}, own)) == NOT_TESTED
+
+
+def test_a_ratio_at_a_level_that_was_not_trained_is_not_tested() -> None:
+    summary = summary_of({"size": 8, "times": [100.0]}, {"architecture": "two_layer", "size": 8, "times": [5.0]})
+    elsewhere = RATIO.model_copy(update={"noise_levels": [0.5]})
+    assert verdict_of([elsewhere], pd.DataFrame(), summary) == NOT_TESTED
+
+
+def test_the_ratio_of_parameters() -> None:
+    test = RATIO.model_copy(update={"measure": "parameter_ratio", "accepted": [None, 1.0]})
+    few = {"architecture": "two_layer", "size": 8, "times": [5.0], "parameters": 6}
+    assert measured(test, summary_of({"size": 8, "times": [9.0], "parameters": 8}, few)) == [(0.75, 0.0)]
+    assert verdict_of([test], pd.DataFrame(), summary_of({"size": 8, "times": [9.0], "parameters": 5}, few)) == FAILS
+
+
+def test_agreement_is_the_worst_over_sizes_of_the_mean_over_seeds() -> None:
+    test = criterion(measure="agreement", accepted=[None, 0.05])
+    good = {"size": 8, "times": [90.0, 110.0], "predicted": 100.0}
+    assert measured(test, summary_of(good)) == [(0.0, 0.0)]
+    assert measured(test, summary_of(good, {"size": 16, "times": [380.0], "predicted": 400.0})) == [
+        (pytest.approx(0.05), 0.0)
+    ]
+    assert verdict_of([test], pd.DataFrame(), summary_of(good, {"size": 16, "times": [500.0], "predicted": 400.0})) == (
+        FAILS
+    )
+    never = {"size": 8, "times": [np.nan, np.nan], "predicted": 100.0}
+    assert verdict_of([test], pd.DataFrame(), summary_of(never)) == NOT_TESTED
+
+
+# Real trainings: what holds, and what fails when the physics is wrong.
+
+LINE = {"dimension": 1, "sizes": [4, 8, 16, 32, 64], "architectures": ["one_layer", "two_layer"]}
+STUDY = {
+    "study": "claims",
+    "training": {"noise_levels": [0.01, 0.1], "seeds": [1, 2], "loss": "population"},
+    "sweeps": {"line": LINE},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training files of one and two layers on the critical line, on the exact loss."""
+    made = tmp_path_factory.mktemp("training")
+    for run in expand(parse(STUDY)):
+        field = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
+        noised = NoisedTarget(field, VariancePreserving(), run.noise_levels)
+        architecture, settings = Architecture(run.name), Settings(loss="population", seeds=run.seeds)
+        record = train(noised, architecture, settings)
+        dataset = training_dataset(noised, architecture, settings, record, predict(noised, architecture, settings))
+        write(dataset, training_file(run, made), TRAINING)
+    return made
+
+
+def summary_at(folder: Path, sizes: Sequence[int]) -> xr.Dataset:
+    """The summary of some of the sizes."""
+    runs: list[Run] = [run for run in expand(parse(STUDY)) if run.size in sizes]
+    return aggregate(runs, folder)
+
+
+def relabelled(summary: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
+    """The summary with the architectures' names exchanged for others."""
+    labels = np.array([names[name] for name in summary["architecture"].values], dtype=object)
+    return summary.assign(architecture=("run", labels))
+
+
+def verdicts(summary: xr.Dataset) -> dict[str, str]:
+    """Verdicts of our claims."""
+    return {verdict.claim.id: verdict.verdict for verdict in judge(OURS, scaling_table(summary), summary)}
+
+
+def test_the_claims_hold_where_the_physics_is_right(folder: Path) -> None:
+    found = verdicts(summary_at(folder, [4, 8, 16, 32, 64]))
+    assert {name: found[name] for name in ("C1", "C3")} == {"C1": HOLDS, "C3": HOLDS}
+    assert {name for name, verdict in found.items() if verdict != NOT_TESTED} == {"C1", "C3"}
+
+
+def test_three_sizes_do_not_tell_a_logarithm(folder: Path) -> None:
+    assert verdicts(summary_at(folder, [8, 16, 32])) | {"C1": HOLDS, "C3": NOT_TESTED} == verdicts(
+        summary_at(folder, [8, 16, 32])
+    )
+
+
+def test_two_sizes_test_nothing_about_growth(folder: Path) -> None:
+    found = verdicts(summary_at(folder, [8, 16]))
+    assert (found["C1"], found["C3"]) == (NOT_TESTED, NOT_TESTED)
+
+
+@pytest.mark.parametrize("sizes", [[8, 16, 32], [4, 8, 16, 32, 64]], ids=["three sizes", "five sizes"])
+def test_swapped_labels_fail_both_claims(folder: Path, sizes: list[int]) -> None:
+    """C1 sees logarithmic times and C3 sees L²: if either still held, it would test its own expectation."""
+    swapped = relabelled(summary_at(folder, sizes), {"one_layer": "two_layer", "two_layer": "one_layer"})
+    judged = {verdict.claim.id: verdict for verdict in judge(OURS, scaling_table(swapped), swapped)}
+    assert (judged["C1"].verdict, judged["C3"].verdict) == (FAILS, FAILS)
+    for name, low, high in (("C1", 0.0, 0.5), ("C3", 1.9, 2.1)):
+        exponents = [outcome for outcome in judged[name].outcomes[0] if outcome.criterion.measure == "exponent"]
+        assert len(exponents) == 2
+        assert all(low < outcome.measured < high and outcome.verdict == FAILS for outcome in exponents)
+
+
+def test_a_claim_about_agreement_fails_if_theory_is_wrong(folder: Path) -> None:
+    summary = summary_at(folder, [4, 8, 16, 32, 64])
+    wrong = summary.assign(predicted_training_time=1.1 * summary["predicted_training_time"])
+    assert verdicts(wrong)["C1"] == FAILS
+    assert verdicts(wrong)["C3"] == HOLDS
+
+
+def test_verdicts_survive_the_files_in_between(folder: Path, tmp_path: Path) -> None:
+    """The workflow hands over fits as CSV and the summary as NetCDF."""
+    from csd.store import SUMMARY, read
+
+    summary = summary_at(folder, [4, 8, 16, 32, 64])
+    scaling_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
+    write(summary, tmp_path / "summary.nc", SUMMARY)
+    again = judge(OURS, pd.read_csv(tmp_path / "scaling.csv"), read(tmp_path / "summary.nc", SUMMARY))
+    assert as_json(again) == as_json(judge(OURS, scaling_table(summary), summary))
+
+
+# What is written.
+
+
+def strict(text: str) -> Any:
+    """JSON without NaN and Infinity, which the format does not have."""
+
+    def refuse(word: str) -> Any:
+        raise AssertionError(f"{word} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("sizes", [[8, 16], [8, 16, 32], [4, 8, 16, 32, 64]], ids=["two", "three", "five"])
+def test_verdicts_as_json(folder: Path, sizes: list[int]) -> None:
+    summary = summary_at(folder, sizes)
+    judged = judge(OURS, scaling_table(summary), summary)
+    content = strict(as_json(judged))
+    assert [item["id"] for item in content] == [claim.id for claim in OURS]
+    for item, verdict in zip(content, judged, strict=True):
+        assert {"id", "statement", "measured", "error", "accepted", "verdict"} <= set(item)
+        assert item["statement"] == verdict.claim.statement
+        assert item["verdict"] == verdict.verdict
+        assert len(item["tests"]) == sum(max(1, len(outcomes)) for outcomes in verdict.outcomes)
+        for test in item["tests"]:
+            assert {"measure", "architecture", "measured", "error", "accepted", "verdict"} <= set(test)
+            assert (test["measured"] is None) <= (test["verdict"] == NOT_TESTED)
+        if item["verdict"] == FAILS:
+            low, high = item["accepted"]
+            assert (low is not None and item["measured"] < low) or (high is not None and item["measured"] > high)
+
+
+def test_numbers_that_json_does_not_have_are_null() -> None:
+    """No evidence below five sizes, an error that is not known, an infinite bound, a generation without a level."""
+    infinite = criterion(accepted=[1.9, float("inf")], noise_levels=None)
+    table = fits({"error": np.nan}, {"exponent": np.inf, "dimension": 1}, {"noise_level": np.nan})
+    judged = judge([claim(infinite, criterion(measure="evidence"))], table, NO_SUMMARY)
+    (item,) = strict(as_json(judged))
+    assert [test["error"] for test in item["tests"]][:1] == [None]
+    assert [test["measured"] for test in item["tests"]] == [2.0, None, 2.0, None, None]
+
+
+def test_the_number_shown_for_a_claim_is_one_that_gives_its_verdict() -> None:
+    """A claim that holds must not be shown with a value that was left undecided, or lies outside the range."""
+    for rows, expected, shown in (
+        ([{}, {"error": 0.5, "exponent": 2.05}], HOLDS, 2.0),
+        ([{}, {"exponent": 1.0}], FAILS, 1.0),
+        ([{"error": 0.5, "exponent": 2.05}], NOT_TESTED, 2.05),
+    ):
+        (item,) = strict(as_json(judge([claim(criterion())], fits(*rows), NO_SUMMARY)))
+        assert (item["verdict"], item["measured"]) == (expected, shown)
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a row of a Markdown table."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+
+
+def test_verdicts_as_markdown(folder: Path) -> None:
+    summary = summary_at(folder, [8, 16, 32])
+    judged = judge(OURS, scaling_table(summary), summary)
+    header, rule, *rows = [cells(line) for line in as_markdown(judged).splitlines()]
+    assert header[0] == "claim"
+    assert set(rule) == {"---"}
+    assert all(len(row) == len(header) for row in rows)
+    titles = {row[0]: row for row in rows if row[0]}
+    for verdict in judged:
+        row = titles[f"**{verdict.claim.id}**"]
+        assert row[1].replace("\\|", "|") == verdict.claim.statement
+        assert row[-1] == f"**{verdict.verdict}**"
+    assert len(rows) == sum(1 + sum(max(1, len(o)) for o in verdict.outcomes) for verdict in judged)
+    first = next(row for row in rows if row[1] == "exponent of one_layer")
+    assert first[2:5] == ["1", "0.01", "population"]
+    assert first[5].startswith(("1.99", "2 ±", "2.00"))
+    assert first[6:] == ["1.9 to 2.1", HOLDS]
+
+
+# The file of claims.
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("clams: []", "the key 'claims' is missing"),
+        ("- claims", "mapping"),
+        ("claims: [{id: X, statement: s, tests: []}]", r"claims.*tests is \[\]"),
+        ("claims: [{id: X, statement: s, tests: [{measure: exponnt}]}]", r"tests\.0\.measure is 'exponnt'"),
+        ("claims: [{id: X, statement: s, verdict: holds, tests: []}]", "verdict|tests"),
+        ("claims:", "claims"),
+        ("claims: [X]", "claims"),
+        ("claims: {C1: {statement: s}}", "claims"),
+    ],
+)
+def test_a_malformed_file_of_claims_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words) as raised:
+        load(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_every_claim_is_about_runs_that_our_study_has() -> None:
+    """A misspelt architecture or noise level would leave a claim untested for ever, and nobody would know."""
+    runs = expand(parse(load_study(ROOT / "config" / "config.yaml")))
+    assert len({claim.id for claim in OURS}) == len(OURS) >= 4
+    for claim_, test in [(claim_, test) for claim_ in OURS for test in claim_.tests]:
+        generated = test.quantity == "generation_training_time"
+        for dimension in test.dimensions:
+            for label in filter(None, (test.architecture, test.reference)):
+                own = [
+                    run
+                    for run in runs
+                    if (run.label, run.dimension, run.mass_label) == (label, dimension, test.mass)
+                    and (run.generation is not None) == generated
+                ]
+                assert len({run.size for run in own}) >= 3, (claim_.id, label, dimension)
+                assert all(level in own[0].noise_levels for level in test.noise_levels or []), (claim_.id, label)
