@@ -235,7 +235,7 @@ def test_the_ratio_of_times_is_at_the_largest_size_of_both() -> None:
 
 
 def test_the_error_of_a_ratio_is_that_of_independent_means() -> None:
-    """τ₁ = 20 ± 2/√4 and τ₂ = 200 ± 10/√3: relative errors 0.05 and 0.0289 in quadrature; a seed that never got there."""
+    """τ₁ = 20 ± 2/√4 and τ₂ = 200 ± 10/√3: relative errors 0.05 and 0.0289 in quadrature; one seed never came."""
     one = 20.0 + 2.0 * np.array([1.0, -1.0, 1.0, -1.0]) * np.sqrt(3.0 / 4.0)
     two = 200.0 + np.array([10.0, 0.0, -10.0])
     summary = summary_of({"size": 8, "times": [*two, np.nan]}, {"architecture": "two_layer", "size": 8, "times": one})
@@ -484,7 +484,7 @@ def test_every_claim_is_about_runs_that_our_study_has() -> None:
     """A misspelt architecture or noise level would leave a claim untested for ever, and nobody would know."""
     runs = expand(parse(load_study(ROOT / "config" / "config.yaml")))
     assert len({claim.id for claim in OURS}) == len(OURS) >= 4
-    for claim_, test in [(claim_, test) for claim_ in OURS for test in claim_.tests]:
+    for claim_, test in ((own, test) for own in OURS for test in own.tests):
         generated = test.quantity == "generation_training_time"
         for dimension in test.dimensions:
             for label in filter(None, (test.architecture, test.reference)):

@@ -278,7 +278,7 @@ def test_the_rate_named_is_where_stability_ends(csd: Runner) -> None:
 
 
 def test_minibatch_noise_is_told_from_instability(csd: Runner) -> None:
-    """Below the exact loss's limit, a batch of one diverges all the same; the sentence must not blame the rate alone."""
+    """Below the exact loss's limit, a batch of one diverges all the same; the sentence must not blame the rate."""
     command = f"{GOOD} --loss implicit --batch 1 --learning-rate {0.95 * ONE_LAYER_LIMIT!r} --tolerance 0"
     ran = csd(f"{command} --max-steps 100000")
     assert ran.status == 3

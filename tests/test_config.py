@@ -474,3 +474,19 @@ def test_the_schema_refuses_misspelt_keys() -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     for content in (study(sweps={}), sweep(size=[8]), trained(bach=3), network(name="one_layer", rnge=2)):
         assert not validator.is_valid(content)
+
+
+def test_figures_of_generation_need_generation() -> None:
+    assert "generation_time" not in parse(study()).drawn
+    assert "generation_time" in parse(sweep(generation={})).drawn
+    with pytest.raises(InputError, match="'generation_time' needs a sweep with generation"):
+        parse(study(figures=["fields", "generation_time"]))
+
+
+def test_what_training_would_refuse_is_refused_before() -> None:
+    for keys, match in (
+        ({"data_sets": [4]}, "loss is 'implicit' with a data set"),
+        ({"loss": "population", "path": "fields"}, "loss is 'population' with path fields"),
+    ):
+        with pytest.raises(InputError, match=f"sweeps.a: {match}"):
+            expand(parse(sweep(training=keys)))

@@ -160,6 +160,8 @@ def test_a_round_trip_keeps_values_types_and_attributes(tmp_path: Path) -> None:
             "residual": labelled(["step"], np.array([0.5, 0.1], dtype=np.float32), "residual"),
             "parameters": labelled([], 7, "parameters"),
             "learning_rate": labelled([], 0.1, "learning rate"),
+            "level_parameters": labelled([], 7, "parameters"),
+            "floor": labelled([], 0.0, "floor"),
             "name": labelled(["seed"], np.array(["ä", "two_layer"], dtype=object), "name"),
         },
         {"seed": labelled(["seed"], np.array([0, 2**62]), "random seed")},

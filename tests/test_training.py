@@ -148,6 +148,14 @@ def test_the_exact_network_needs_no_step(critical: Problem) -> None:
         assert record.score_error.max() < 1e-25
 
 
+def test_the_crossing_lies_before_the_step_that_is_below(critical: Problem) -> None:
+    """τ is the first recorded step at or below ε₀ (all steps to 48 are), the interpolated one at most a step less."""
+    record = train(critical(2, 8, (0.1, 0.5)), TWO, Settings(batch=256, seeds=(1, 2)))
+    first = record.steps[(record.score_error <= 0.01).argmax(axis=-1)]
+    np.testing.assert_array_equal(first, record.training_time)
+    assert ((record.crossing_time <= first) & (record.crossing_time > first - 1)).all()
+
+
 def test_recorded_steps() -> None:
     grid = record_steps(1000)
     assert list(grid[:49]) == list(range(49))

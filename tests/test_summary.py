@@ -1,0 +1,73 @@
+"""From training files to one Dataset, and from that to scaling laws."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from csd.config import Run, expand, parse
+from csd.errors import InputError
+from csd.field import GaussianField
+from csd.lattice import Lattice
+from csd.networks import Architecture
+from csd.noise import NoisedTarget, VariancePreserving
+from csd.record import training_dataset
+from csd.store import TRAINING, write
+from csd.summary import aggregate, scaling_table, training_file
+from csd.theory import predict
+from csd.training import Settings, train
+
+STUDY: dict[str, Any] = {
+    "study": "verdicts",
+    "training": {"noise_levels": [0.01, 0.1], "seeds": [1], "loss": "population"},
+    "sweeps": {"line": {"dimension": 1, "sizes": [8, 12, 16, 24, 32], "architectures": ["one_layer", "two_layer"]}},
+}
+
+
+def trained(folder: Path, seeds: list[int]) -> xr.Dataset:
+    """The summary of the study."""
+    runs: list[Run] = expand(parse({**STUDY, "training": {**STUDY["training"], "seeds": seeds}}))
+    for run in runs:
+        settings = Settings(loss="population", seeds=run.seeds)
+        target = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
+        noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
+        architecture = Architecture(run.name)
+        record = train(noised, architecture, settings)
+        prediction = predict(noised, architecture, settings)
+        write(
+            training_dataset(noised, architecture, settings, record, prediction), training_file(run, folder), TRAINING
+        )
+    return aggregate(runs, folder)
+
+
+def test_the_summary_holds_what_the_files_hold(tmp_path: Path) -> None:
+    summary = trained(tmp_path, [1])
+    for run in range(summary.sizes["run"]):
+        at = summary.isel(run=run)
+        name = f"d1_L{int(at['size'])}_mL1_{at['architecture'].item()}_population_s1.nc"
+        with xr.open_dataset(tmp_path / name) as file:
+            np.testing.assert_array_equal(at["training_time"], file["training_time"])
+            kept = at["score_error"].sel(step=file["step"])
+            np.testing.assert_array_equal(kept, file["score_error"])
+            np.testing.assert_array_equal(at["kernel_profile"].sel(distance=file["distance"]), file["kernel_profile"])
+
+
+def test_a_mean_over_the_seeds_that_arrived_is_not_fitted(tmp_path: Path) -> None:
+    """A seed that was trained and never came to the tolerance leaves no law, and a note."""
+    summary = trained(tmp_path, [1, 2])
+    assert set(scaling_table(summary)["law"]) == {"power", "log"}
+    summary["crossing_time"].loc[{"seed": 2}] = float("nan")
+    table = scaling_table(summary)
+    measured = table[table["quantity"] == "training_time"]
+    assert set(measured["law"]) == {"none"}
+    assert measured["note"].str.contains("never came to the tolerance at size 8").all()
+
+
+def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:
+    runs = expand(parse(STUDY))
+    trained(tmp_path, [1])
+    training_file(runs[0], tmp_path).write_bytes(training_file(runs[2], tmp_path).read_bytes())
+    with pytest.raises(InputError, match=r"size is \d+, the study asks for 8"):
+        aggregate(runs, tmp_path)
