@@ -69,7 +69,9 @@ def fit_power_law(sizes: Array, times: Array) -> tuple[float, float, float, floa
 
     result = linregress(np.log(sizes), np.log(times))
     residual = np.log(times) - result.intercept - result.slope * np.log(sizes)
-    return float(result.intercept), float(result.slope), float(result.stderr), float((residual**2).sum())
+    # SciPy gives NaN where all times are equal and nothing scatters.
+    error = float(np.nan_to_num(result.stderr))
+    return float(result.intercept), float(result.slope), error, float((residual**2).sum())
 
 
 def fit_log_law(sizes: Array, times: Array) -> tuple[float, float, float, float]:
@@ -116,6 +118,7 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, Fit]:
         raise InputError(f"a scaling law needs at least three sizes; there are {sorted(set(sizes))}")
     if any(not (np.isfinite(sample).all() and (sample > 0.0).all() and sample.size) for sample in samples):
         raise InputError("a training time is missing or not positive; a scaling law needs all of them")
+    used = tuple(int(size) for size in length)
     mean = np.array([sample.mean() for sample in samples])
     power, log = fit_power_law(length, mean), fit_log_law(length, mean)
     power_error = log_error = 0.0
@@ -138,14 +141,13 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, Fit]:
             vectorized=True,
             axis=-1,
             method="percentile",
-            rng=stream("bootstrap", tuple(sizes)),
+            rng=stream("bootstrap", used),
         )
         power_error, log_error = (float(error) * correction for error in result.standard_error)
     smallest = len(length) * RESIDUAL_NOISE**2
     evidence = len(length) * float(np.log((power[3] + smallest) / (log[3] + smallest)))
     if len(length) < SIZES_FOR_EVIDENCE:
         evidence = float("nan")
-    used = tuple(int(size) for size in length)
     local = tuple(float(z) for z in local_exponents(length, mean))
 
     def law(name: str, fitted: tuple[float, float, float, float], bootstrap_error: float) -> Fit:

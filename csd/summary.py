@@ -166,10 +166,18 @@ GENERATED = {
 
 def _check(run: Run, dataset: xr.Dataset, folder: Path) -> None:
     """Refuse a file that is not what its row asks for."""
-    for name, asked in (("dimension", run.dimension), ("size", run.size), ("label", run.label)):
-        if dataset.attrs[name] != asked:
+    asked = {"dimension": run.dimension, "size": run.size, "label": run.label, "loss": run.training.loss}
+    found = {name: dataset.attrs[name] for name in asked}
+    if "noise_level" in dataset:
+        asked |= {"tolerance": run.training.tolerance, "noise levels": sorted(run.noise_levels)}
+        found |= {
+            "tolerance": dataset.attrs["tolerance"],
+            "noise levels": sorted(dataset["noise_level"].values.tolist()),
+        }
+    for name, value in asked.items():
+        if found[name] != value:
             raise InputError(
-                f"{training_file(run, folder)}: {name} is {dataset.attrs[name]}, the study asks for {asked};"
+                f"{training_file(run, folder)}: {name} is {found[name]}, the study asks for {value};"
                 " remove the file and run the study again"
             )
 

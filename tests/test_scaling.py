@@ -124,7 +124,7 @@ def test_the_bootstrap_error_is_that_of_independent_seeds(seeds: int) -> None:
 
 
 def test_the_residual_error_is_that_of_least_squares() -> None:
-    """Against the textbook formula, on residuals +1, −2, +1 in ln τ at equal steps of ln L: δz = √(6 / 1 / 2 / ln²2)."""
+    """Residuals +1, −2, +1 in ln τ at equal steps of ln L: δz² = (6 / 1) / (2 ln²2), by the textbook."""
     delta = 1e-3
     bent = power(3.0, 1.0)(np.array([8, 16, 32])) * np.exp(delta * np.array([1.0, -2.0, 1.0]))
     law, _ = fit([8, 16, 32], [np.array([time]) for time in bent])
@@ -276,10 +276,11 @@ def summary_of(**laws: Law) -> xr.Dataset:
             "data": column(["population"] * len(runs)),
             "dimension": ("run", [2] * len(runs)),
             "size": ("run", [size for _, size in runs]),
+            "score_error": (("run", "seed", "noise_level", "step"), np.ones((*both.shape, 1))),
             "crossing_time": (("run", "seed", "noise_level"), both),
-            "predicted_crossing_time": (("run", "seed", "noise_level"), both),
+            "predicted_crossing_time": (("run", "seed", "noise_level"), both.copy()),
         },
-        {"seed": [1, 2], "noise_level": [0.1, 0.5]},
+        {"seed": [1, 2], "noise_level": [0.1, 0.5], "step": [0]},
     )
 
 
@@ -309,8 +310,23 @@ def test_the_table_says_why_there_is_no_law() -> None:
 
 def test_a_size_that_no_seed_finished_is_left_out_and_seen_to_be() -> None:
     summary = summary_of(one_layer=power(3.0, 2.0))
-    summary["crossing_time"][{"run": -1}] = np.nan
+    summary["crossing_time"].values[-1] = np.nan
     table = scaling_table(summary)
     measured = table[(table["quantity"] == "training_time") & (table["law"] == "power")]
     assert set(measured["sizes"]) == {"8 16 32 64 128"}
     np.testing.assert_allclose(measured["exponent"], 2.0)
+
+
+def test_a_size_that_some_seeds_finished_has_no_mean() -> None:
+    """The mean of those that did would be too small, and the law with it; a seed that was not run is another matter."""
+    summary = summary_of(one_layer=power(3.0, 2.0))
+    summary["crossing_time"].values[-1, 0, 0] = np.nan
+    table = scaling_table(summary)
+    measured = table[(table["quantity"] == "training_time") & (table["noise_level"] == 0.1)]
+    assert list(measured["law"]) == ["none"]
+    assert "256" in measured["note"].item()
+    assert set(table[table["noise_level"] == 0.5]["law"]) == {"power", "log"}
+    summary["score_error"].values[-1, 0, 0] = np.nan
+    table = scaling_table(summary)
+    assert set(table["law"]) == {"power", "log"}
+    np.testing.assert_allclose(table[table["law"] == "power"]["exponent"], 2.0)

@@ -63,7 +63,9 @@ class Architecture:
             given = getattr(self, option) is not None
             if given and option not in takes:
                 owners = [name for name, options in OPTIONS.items() if option in options]
-                raise InputError(f"architecture {self.name!r} takes no {option}; {', '.join(owners)} does")
+                raise InputError(
+                    f"architecture {self.name!r} takes no {option}; it is an option of {', '.join(owners)}"
+                )
             if not given and option in takes and option != "channels":
                 raise InputError(f"architecture {self.name!r} needs the option {option}")
         if isinstance(self.range, str):
