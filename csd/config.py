@@ -45,6 +45,13 @@ FILE_NAME = r"[A-Za-z0-9_.+-]+"
 M = TypeVar("M", bound=BaseModel)
 
 
+def summary_of(figure: str) -> str:
+    """Which of the summaries a figure is drawn from: 'training', 'generation' or 'integrators'."""
+    if figure in INTEGRATOR_FIGURES:
+        return "integrators"
+    return "generation" if figure in GENERATION_FIGURES else "training"
+
+
 def _listed(value: Any) -> Any:
     """A single value as a list of one."""
     return value if isinstance(value, list | tuple) or value is None else [value]

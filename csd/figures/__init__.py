@@ -6,7 +6,7 @@ A figure module has `draw(summary, scaling, style) -> Figure`; its name in the s
 from importlib import import_module
 from pathlib import Path
 
-from csd.config import FIGURES, GENERATION_FIGURES, INTEGRATOR_FIGURES, FigureStyle
+from csd.config import FIGURES, FigureStyle, summary_of
 from csd.errors import unknown
 
 
@@ -30,8 +30,8 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     from csd.summary import read_scaling
 
     looks.apply(style)
-    kind = GENERATION_SUMMARY if name in GENERATION_FIGURES else SUMMARY
-    summary = read(summary_file, INTEGRATORS if name in INTEGRATOR_FIGURES else kind)
+    kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
+    summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
         with atomic_path(output.with_suffix(suffix)) as temporary:

@@ -1,13 +1,7 @@
-def summary_of(figure):
-    """Which summary a figure is drawn from."""
-    if figure in study_config.INTEGRATOR_FIGURES:
-        return "integrators"
-    return "generation" if figure in study_config.GENERATION_FIGURES else "training"
-
-
 rule figure:
     input:
-        summary=lambda wildcards: SUMMARY / f"{summary_of(wildcards.figure)}.nc",
+        summary=lambda wildcards: SUMMARY
+        / f"{study_config.summary_of(wildcards.figure)}.nc",
         scaling=SUMMARY / "scaling.csv",
     output:
         FIGURES / "{figure}.pdf",
