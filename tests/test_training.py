@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from csd.cli import main
 from csd.errors import InputError, TrainingDiverged
 from csd.networks import Architecture
+from csd.store import read
 from csd.training import Settings, record_steps, train
 from tests.conftest import Problem
 
@@ -217,3 +219,37 @@ def test_a_nonlinear_network_from_outside_trains_on_fields(plugin: str, critical
         assert error[-1] < 0.5
     with pytest.raises(InputError, match="path must be fields"):
         train(noised, architecture, Settings(loss="implicit"))
+
+
+def test_targets_schedules_and_losses_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dotted path to a class that behaves like a built-in one trains like it, bit for bit where streams agree."""
+    (tmp_path / "plugin_physics.py").write_text(
+        "from csd.field import GaussianField\n"
+        "from csd.noise import VariancePreserving\n"
+        "from csd.objectives import Population\n"
+        "class Stiffer(GaussianField):\n"
+        "    def propagator(self, laplacian):\n"
+        "        return 1.0 / (laplacian + laplacian**2 + self.mass**2)\n"
+        "class Slower(VariancePreserving):\n"
+        "    def signal(self, level):\n"
+        "        return super().signal(level / 2)\n"
+        "    def variance(self, level):\n"
+        "        return super().variance(level / 2)\n"
+        "class Exact(Population):\n"
+        "    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "plugin_physics", raising=False)
+
+    def times(*flags: str, level: str = "0.1") -> list[float]:
+        command = f"train --architecture one_layer --dimension 1 --size 16 --noise-level {level} --output out.nc"
+        main([*command.split(), *(flags or ("--loss", "population"))])
+        return [float(time) for time in read(tmp_path / "out.nc")["training_time"].values.ravel()]
+
+    assert times() == [1077.0]
+    assert times("--loss", "plugin_physics:Exact") == [1077.0]
+    assert times("--loss", "population", "--schedule", "plugin_physics:Slower", level="0.2") == [1077.0]
+    # A stiffer target has a smaller C_min, so it takes longer; its closed form knows by how much.
+    stiffer = times("--loss", "population", "--target", "plugin_physics:Stiffer")
+    assert stiffer == read(tmp_path / "out.nc")["predicted_training_time"].values.ravel().tolist()
+    assert stiffer[0] > 1200
