@@ -56,6 +56,8 @@ def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[s
         "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),
         "step": labelled(["step"], steps, "training step", "steps"),
         "score_length": labelled(["noise_level"], noised.score_lengths(), "score length", "lattice spacings"),
+        "signal": labelled(["noise_level"], noised.signals, "signal amplitude alpha"),
+        "noise_variance": labelled(["noise_level"], noised.variances, "noise variance sigma^2"),
     }
 
 

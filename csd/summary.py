@@ -31,6 +31,8 @@ PADDED = {
     "floor": ("noise_level",),
     "range": ("noise_level",),
     "score_length": ("noise_level",),
+    "signal": ("noise_level",),
+    "noise_variance": ("noise_level",),
 }
 """Variables of a training file that go into the summary as they are, and their dimensions."""
 

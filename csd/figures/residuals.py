@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.networks.linear import START_KERNEL
 
 SHOWN = ("one_layer", "two_layer")
 CONTOUR = 0.1
@@ -42,7 +43,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         )
         axes.set_xscale("log")
         axes.set_yscale("log")
-        _front(axes, architecture, own, length[rows], style.noise_level)
+        _front(axes, architecture, own, length[rows])
         axes.set_xlim(1, steps[-1])
         axes.set_xlabel("training step (steps)")
         row = table.iloc[-1]
@@ -57,15 +58,15 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     return figure
 
 
-def _front(axes: Axes, architecture: str, run: xr.Dataset, length: np.ndarray, noise_level: float) -> None:
-    """The step at which theory has |C K − 1| = 0.1, from the closed forms of `csd.theory`."""
-    spectrum = np.exp(-2.0 * noise_level) / length**2 - np.expm1(-2.0 * noise_level)
+def _front(axes: Axes, architecture: str, run: xr.Dataset, length: np.ndarray) -> None:
+    """The step at which theory has |C K − 1| = 0.1: the closed forms of `csd.theory`, solved for the step."""
+    spectrum = float(run["signal"]) ** 2 / length**2 + float(run["noise_variance"])
     rate, largest = float(run["learning_rate"]), spectrum.max()
     if architecture == "one_layer":
         with np.errstate(divide="ignore"):
             front = np.log(CONTOUR) / np.log(np.abs(1.0 - rate * spectrum))
     else:
-        start = 0.1 / largest
+        start = START_KERNEL / largest
         # K / K* = 0.9 of the logistic flow.
         front = np.log((1.0 / spectrum / start - 1.0) * (1.0 - CONTOUR) / CONTOUR) / (2.0 * rate)
     outline = [patheffects.Stroke(linewidth=2.6, foreground="white"), patheffects.Normal()]
