@@ -310,10 +310,11 @@ def _print_generation(dataset: Any) -> None:
     for seed in dataset["seed"].values:
         at = dataset.sel(seed=seed)
         right = float(at["generation_training_time"])
-        shown = "more steps than were kept" if right != right else f"{right:.1f} steps"
+        known = f"samples are right after {right:.1f} steps of training"
+        shown = known if right == right else "the steps kept do not tell when samples become right (--kernel-steps)"
         last = dataset["step"].values == dataset.attrs["sampled_step"]
         divergence = float(at["kl_per_site"].values[last][0])
-        print(f"seed {seed}: samples are right after {shown} of training; KL per site of those drawn {divergence:.3g}")
+        print(f"seed {seed}: {shown}; KL per site of those drawn {divergence:.3g}")
         for name in ("susceptibility", "correlation_length", "energy", "variance"):
             value, error = float(at[f"sampled_{name}"]), float(at[f"sampled_{name}_error"])
             print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {float(dataset[f'exact_{name}']):.5g}")

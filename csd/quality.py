@@ -81,11 +81,11 @@ def crossing_step(steps: Sequence[int] | Array, divergence: Array, threshold: fl
         threshold: what is right.
 
     Returns:
-        NaN if the last one is above the threshold; the first step if none is.
+        NaN if the last one is above the threshold, or none is, unless that is so from step 0 on.
     """
     above = np.flatnonzero(divergence > threshold)
     if not len(above):
-        return float(steps[0])
+        return 0.0 if steps[0] == 0 else float("nan")
     last = int(above[-1])
     if last + 1 == len(steps):
         return float("nan")
@@ -144,14 +144,12 @@ class Kept:
         kernels: with levels falling, shape (levels, seeds, K, modes); 1 where a seed had ended.
         ended: whether a seed's training had ended before a step, shape (seeds, K).
         chosen: place of the step that fields are sampled at.
-        complete: whether they were kept on the way, from the first step on.
     """
 
     steps: Array
     kernels: Any
     ended: NDArray[np.bool_]
     chosen: int
-    complete: bool
 
 
 def kept_kernels(training: xr.Dataset, step: int | None) -> Kept:
@@ -165,9 +163,8 @@ def kept_kernels(training: xr.Dataset, step: int | None) -> Kept:
         InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
     """
     falling = training.sortby("noise_level", ascending=False)
-    complete = "recorded_kernel" in falling
     last = falling["last_step"].values
-    if complete:
+    if "recorded_kernel" in falling:
         dims = ("noise_level", "seed", "kernel_step", "mode")
         kernels = falling["recorded_kernel"].transpose(*dims).values.astype(float)
         kernels = _with_imaginary(kernels, falling, "recorded_kernel_imaginary")
@@ -188,7 +185,7 @@ def kept_kernels(training: xr.Dataset, step: int | None) -> Kept:
         seed = int(training["seed"][row])
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
-    return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen, complete)
+    return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen)
 
 
 def _with_imaginary(kernel: Array, training: xr.Dataset, name: str) -> Any:
@@ -343,10 +340,8 @@ def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> 
     variance = sampler.variance(modes, kept.kernels)
     divergence = shown(observables.kl_per_site(modes, variance, sampler.noised.spectra_at(modes)[-1]))
     right = sampler.exact_divergence() + MARGIN
-    times = [
-        crossing_step(kept.steps[~gone], row[~gone], right) if kept.complete else np.nan
-        for row, gone in zip(divergence, kept.ended, strict=True)
-    ]
+    rows = zip(divergence, kept.ended, strict=True)
+    times = [crossing_step(kept.steps[~gone], row[~gone], right) for row, gone in rows]
     dims = ["seed", "step"]
     variables = {
         "kl_per_site": labelled(dims, divergence, "KL divergence per site of what is generated"),
@@ -404,8 +399,7 @@ def _predicted(sampler: Sampler, training: xr.Dataset, kept: Kept) -> dict[str, 
             max_steps=int(about["max_steps"]),
         )
         divergence = predicted_divergence(sampler, architecture, settings, kept.steps)
-        if kept.complete:
-            time = crossing_step(kept.steps, divergence, sampler.exact_divergence() + MARGIN)
+        time = crossing_step(kept.steps, divergence, sampler.exact_divergence() + MARGIN)
     return {
         "predicted_kl_per_site": labelled(["step"], divergence, "KL divergence per site, predicted"),
         "predicted_generation_training_time": labelled([], time, "generation training time, predicted", "steps"),

@@ -243,6 +243,8 @@ def test_crossing_and_jackknife() -> None:
     steps = np.array([0, 1, 10, 100])
     assert crossing_step(steps, np.array([1.0, 1.0, 0.1, 0.01]), 0.1**1.5) == pytest.approx(10**1.5)
     assert crossing_step(steps, np.array([1e-3] * 4), 0.1) == 0.0
+    # Right at the first step kept says nothing of when it became so.
+    assert np.isnan(crossing_step(steps[1:], np.array([1e-3] * 3), 0.1))
     assert np.isnan(crossing_step(steps, np.ones(4), 0.1))
     sample = stream("test jackknife").standard_normal(400) + 3
     value, error = jackknife(float, sample)

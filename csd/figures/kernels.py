@@ -57,7 +57,7 @@ def _profile(axes: Axes, run: xr.Dataset, tone: tuple[float, ...], label: str, m
 
 
 def _floor(axes: Axes, runs: xr.Dataset, tone: tuple[float, ...], label: str, mark: str) -> None:
-    """Floors of one noise level, the errors at which training ended, and a tick at the score length."""
+    """Exact floors of one noise level at the ranges of the study, and a tick at the score length."""
     reach, floor = runs["range"].values, runs["floor"].values
     order = np.argsort(reach)
     axes.plot(reach[order], floor[order], color=tone, marker=mark, ms=3.5, mew=0, label=label)
