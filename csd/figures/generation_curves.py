@@ -32,7 +32,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_ylim(bottom=1e-4)
         axes.set_xlabel("training step (steps)")
         axes.set_title(f"{looks.name(architecture)}, d = {own['dimension'].iloc[0]}")
-        axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3)
+        axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3, **looks.OVER_LINES)
     panels[0][0].set_ylabel("KL divergence per site")
     figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
     return figure

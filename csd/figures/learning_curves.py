@@ -36,7 +36,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_title(looks.name(own["architecture"].iloc[0]) if len(own) else architecture)
         axes.axhline(float(level["tolerance"].isel(run=0)), color="0.6", lw=0.6, zorder=0)
         if len(own):
-            axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3)
+            axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3, **looks.OVER_LINES)
     panels[0].set_ylabel("relative score error ε")
     figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
     return figure

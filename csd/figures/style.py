@@ -28,6 +28,8 @@ PAGE = 7.0
 """Width of two, inches."""
 
 DASHED = (0, (3, 2))
+OVER_LINES: dict[str, Any] = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
+"""For a legend that a reference line runs behind."""
 
 COLOURS = {
     "exact": "#000000",
