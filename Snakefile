@@ -28,11 +28,14 @@ if "sweeps" not in config:
 try:
     STUDY = study_config.parse(config)
     RUNS = {run.identifier: run for run in study_config.expand(STUDY)}
+    SAMPLINGS = {
+        sampling.identifier: sampling
+        for sampling in study_config.samplings(list(RUNS.values()))
+    }
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
 OUTPUT = Path(STUDY.output)
-GENERATED = {name: run for name, run in RUNS.items() if run.generation is not None}
 TRAINING = OUTPUT / "training"
 GENERATION = OUTPUT / "generation"
 SUMMARY = OUTPUT / "summary"
@@ -42,6 +45,7 @@ LOGS = OUTPUT / "logs"
 
 wildcard_constraints:
     run=r"d[123]_L\d+_[A-Za-z0-9_.+-]+",
+    sampling=r"d[123]_L\d+_[A-Za-z0-9_.+-]+",
     figure=r"[a-z_]+",
 
 

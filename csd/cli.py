@@ -287,19 +287,16 @@ def generate(arguments: argparse.Namespace) -> None:
     import shlex
 
     _log(shlex.join(_command_line(arguments)))
-    from csd.quality import evaluate
+    from dataclasses import asdict, fields
+
+    from csd.quality import Settings, evaluate
     from csd.store import GENERATION, TRAINING, provenance, read, require_writable, write
 
+    settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
     training = read(arguments.file, TRAINING)
     require_writable(arguments.output)
-    dataset = evaluate(training, arguments.integrator, arguments.start, arguments.samples, arguments.step)
-    asked = {
-        "training": training.attrs.get("configuration_hash", ""),
-        "integrator": arguments.integrator,
-        "start": arguments.start,
-        "samples": arguments.samples,
-        "step": arguments.step,
-    }
+    dataset = evaluate(training, settings)
+    asked = {"training": training.attrs.get("configuration_hash", ""), **asdict(settings)}
     write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, GENERATION)
     _print_generation(dataset)
 
@@ -315,9 +312,12 @@ def _print_generation(dataset: Any) -> None:
         last = dataset["step"].values == dataset.attrs["sampled_step"]
         divergence = float(at["kl_per_site"].values[last][0])
         print(f"seed {seed}: {shown}; KL per site of those drawn {divergence:.3g}")
-        for name in ("susceptibility", "correlation_length", "energy", "variance"):
+        for name in ("susceptibility", "correlation_length", "energy", "variance", "excess_kurtosis"):
             value, error = float(at[f"sampled_{name}"]), float(at[f"sampled_{name}_error"])
-            print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {float(dataset[f'exact_{name}']):.5g}")
+            exact = float(dataset.get(f"exact_{name}", 0.0))
+            print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
+        distance, p_value = float(at["two_sample_distance"]), float(at["two_sample_p_value"])
+        print(f"  {'two-sample test':<20}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
 
 def _print_table(dataset: Any) -> None:
@@ -419,13 +419,12 @@ def aggregate(arguments: argparse.Namespace) -> None:
 
 def aggregate_generation(arguments: argparse.Namespace) -> None:
     """`csd aggregate-generation`: all generation files of a study in one."""
-    from csd.config import expand, load, parse
+    from csd.config import expand, load, parse, samplings
     from csd.store import GENERATION_SUMMARY, provenance, write
     from csd.summary import aggregate_generation as aggregated
 
     own = parse(load(arguments.study))
-    runs = [run for run in expand(own) if run.generation is not None]
-    dataset = aggregated(runs, arguments.generation)
+    dataset = aggregated(samplings(expand(own)), arguments.generation)
     write(
         dataset.assign_attrs(provenance(_command_line(arguments), own.model_dump())),
         arguments.output,
@@ -525,6 +524,9 @@ def _parser() -> Parser:
     own["generate"].add_argument("--integrator", default="frozen_kernel", metavar="NAME", help="frozen_kernel, heun, …")
     own["generate"].add_argument("--start", default="noise", metavar="NAME", help="noise, or the exact law at t_max")
     own["generate"].add_argument("--step", type=int, metavar="N", help="training step to sample at (the last one)")
+    own["generate"].add_argument("--t-min", type=float, metavar="T", help="lowest noise level (the file's lowest)")
+    own["generate"].add_argument("--t-max", type=float, metavar="T", help="highest noise level (the file's highest)")
+    own["generate"].add_argument("--size", type=int, metavar="L", help="a larger lattice than was trained on")
     own["train"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")

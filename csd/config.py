@@ -33,7 +33,16 @@ TRAINING_FIGURES = (
     "parameters",
     "overfitting",
 )
-GENERATION_FIGURES = ("generation_time", "generation_curves", "generated_spectra", "generated_fields")
+GENERATION_FIGURES = (
+    "generation_time",
+    "generation_curves",
+    "generated_spectra",
+    "generated_fields",
+    "on_the_way",
+    "local_range",
+    "size_transfer",
+    "memorisation",
+)
 INTEGRATOR_FIGURES = ("integrator_steps",)
 FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
 """What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
@@ -81,6 +90,7 @@ Reach = Annotated[int | str, BeforeValidator(_reach, json_schema_input_type=int 
 Count = Annotated[StrictInt, Field(ge=1)]
 Seed = Annotated[StrictInt, Field(ge=0)]
 Size = Annotated[StrictInt, Field(ge=2)]
+Factor = Annotated[StrictInt, Field(ge=2)]
 
 
 class _Model(BaseModel):
@@ -154,10 +164,16 @@ class Generation(_Model):
     """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
 
     steps: Annotated[Count, Field(64, description="steps of the sampler; one more noise level is trained")]
-    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level; the highest is ½ ln(1 + 100 L²)")]
+    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
+    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 100 L²) if absent")]
     integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
     start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
     samples: Annotated[StrictInt, Field(256, ge=2, description="fields drawn for each seed")]
+    transfer: Annotated[
+        Several[Factor] | None,
+        BeforeValidator(_listed, json_schema_input_type=Factor | Several[Factor] | None),
+        Field(None, description="also generate on lattices so many times larger"),
+    ]
 
 
 class Sweep(_Model):
@@ -231,7 +247,7 @@ class Study(_Model):
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[
         list[Literal[FIGURES]] | None,  # type: ignore[valid-type]
-        Field(None, description="figures to draw; all by default, those of generation only if a sweep generates"),
+        Field(None, description="figures to draw; by default those that a sweep has something for"),
     ]
     figure_style: Annotated[FigureStyle, Field(default_factory=lambda: FigureStyle.model_validate({}))]
 
@@ -240,8 +256,24 @@ class Study(_Model):
         """The figures to draw."""
         if self.figures is not None:
             return list(self.figures)
-        generates = any(sweep.generation is not None for sweep in self.sweeps.values())
-        return [figure for figure in FIGURES if generates or figure not in GENERATION_FIGURES]
+        return [figure for figure in FIGURES if any(self._shows(figure, sweep) for sweep in self.sweeps.values())]
+
+    def _shows(self, figure: str, sweep: Sweep) -> bool:
+        """Whether a sweep has what a figure is about."""
+        names = {network.name for network in sweep.architectures}
+        data_sets = sweep.training.get("data_sets", self.training.data_sets) is not None
+        if (figure in GENERATION_FIGURES) != (sweep.generation is not None):
+            return figure in INTEGRATOR_FIGURES
+        special = {
+            "collapse": sweep.mass is not None,
+            "depth_law": "deep_linear" in names,
+            "kernels": "local_one_layer" in names,
+            "overfitting": data_sets,
+            "memorisation": data_sets,
+            "local_range": "local_one_layer" in names,
+            "size_transfer": sweep.generation is not None and sweep.generation.transfer is not None,
+        }
+        return special.get(figure, True)
 
 
 @dataclass(frozen=True)
@@ -282,8 +314,9 @@ class Run:
         """The levels trained: the study's, or the sampler's grid of this size."""
         if self.generation is None:
             return self.training.noise_levels
-        grid = geometric_grid(self.generation.t_min, longest_level(self.size), self.generation.steps)
-        return [float(level) for level in grid]
+        asked = self.generation
+        t_max = longest_level(self.size) if asked.t_max is None else asked.t_max
+        return [float(level) for level in geometric_grid(asked.t_min, t_max, asked.steps)]
 
     @property
     def label(self) -> str:
@@ -318,6 +351,8 @@ class Run:
             parts.append(f"lr{self.training.learning_rate:.12g}")
         if self.generation is not None:
             parts.append(f"grid{self.generation.steps}")
+            if self.generation.t_max is not None:
+                parts.append(f"t{self.generation.t_max:.12g}")
         if self.target != "gaussian":
             parts.append(self.target.replace(":", "."))
         return "-".join(parts)
@@ -342,19 +377,6 @@ class Run:
                 f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
             )
         return name
-
-    def generation_arguments(self) -> list[str]:
-        """The flags of `csd generate` for this row, without its files."""
-        assert self.generation is not None
-        generation = self.generation
-        return [
-            "--integrator",
-            generation.integrator,
-            "--start",
-            generation.start,
-            "--samples",
-            str(generation.samples),
-        ]
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` that make this row, without --output."""
@@ -389,6 +411,41 @@ class Run:
                 values = value if isinstance(value, list | tuple) else [value]
                 words += [flag, *(repr(v) if isinstance(v, float) else str(v) for v in values)]
         return words
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """One generation file: a run that is generated from, on its own lattice or a larger one.
+
+    Attributes:
+        run: whose training file it starts from.
+        size: of the lattice.
+    """
+
+    run: Run
+    size: int
+
+    @property
+    def identifier(self) -> str:
+        """Unique name of the file."""
+        return self.run.identifier if self.size == self.run.size else f"{self.run.identifier}_to{self.size}"
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd generate` that make it, without its files."""
+        asked = self.run.generation
+        assert asked is not None
+        words = ["--integrator", asked.integrator, "--start", asked.start, "--samples", str(asked.samples)]
+        return words if self.size == self.run.size else [*words, "--size", str(self.size)]
+
+
+def samplings(runs: Sequence[Run]) -> list[Sampling]:
+    """All generation files of a run table."""
+    return [
+        Sampling(run, factor * run.size)
+        for run in runs
+        if run.generation is not None
+        for factor in (1, *(run.generation.transfer or ()))
+    ]
 
 
 def load(path: Path) -> dict[str, Any]:

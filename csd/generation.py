@@ -272,6 +272,19 @@ def generated_variance(start: Array | float, steps: Sequence[tuple[Array, Array 
     return np.asarray(variance)
 
 
+def variance_history(start: Array, steps: Sequence[tuple[Array, Array | float]]) -> Array:
+    """V(k) at every level of the grid, by V ← g² V + v, shape (levels, *start.shape).
+
+    Args:
+        start: V at t_max.
+        steps: of `linear_steps`.
+    """
+    history = [start]
+    for gain, added in steps:
+        history.append(np.abs(gain) ** 2 * history[-1] + added)
+    return np.stack(history)
+
+
 def start_variance(schedule: Schedule, t_max: float) -> float:
     """α² + σ² at t_max: 1 for VP, 1 + t_max for VE."""
     return schedule.signal(t_max) ** 2 + schedule.variance(t_max)

@@ -4,6 +4,9 @@ The noise levels of the file, from the highest down, are the sampler's grid, and
 from it. Quality is the KL divergence per site from the noised target at the lowest level, and observables of the
 spectrum. The generation training time is the number of training steps after which KL per site is within 0.01 of the
 value that the exact score gives on the same grid (docs/physics.md, section 6).
+
+A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel is taken in real
+space, out to half the trained size, and laid on the larger lattice. The target there has the same mass.
 """
 
 from collections.abc import Sequence
@@ -16,20 +19,89 @@ from numpy.typing import NDArray
 
 from csd import observables
 from csd.errors import InputError
-from csd.field import Target
-from csd.generation import INTEGRATORS, Integrator, check_grid, generated_variance, linear_steps, sample_modes
+from csd.generation import (
+    INTEGRATORS,
+    Integrator,
+    check_grid,
+    generated_variance,
+    linear_steps,
+    sample_modes,
+    variance_history,
+)
 from csd.generation import start_variance as noise_variance
-from csd.lattice import Array, Lattice, Modes
+from csd.lattice import Array, Lattice, Modes, require_memory
+from csd.minibatch import empirical_spectra
 from csd.networks import Architecture
-from csd.noise import NoisedTarget
+from csd.noise import NoisedTarget, check_level
 from csd.plugins import resolve
+from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewness, two_sample_test
 from csd.store import labelled
 from csd.stream import stream
-from csd.training import LengthBins, Settings, prepare, with_population
+from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
+from csd.training import LengthBins, identity, prepare, with_population
+from csd.training import Settings as TrainingSettings
 
 MARGIN = 0.01
 """KL per site above the exact score's that counts as right."""
 STARTS = ("noise", "exact")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a training file is generated from.
+
+    Args:
+        integrator: a key of `csd.generation.INTEGRATORS`, or a dotted path.
+        start: 'noise' or 'exact'.
+        samples: fields to draw for each seed, at least 2.
+        step: training step to draw them at; the last kept one that all seeds have reached if None.
+        t_min, t_max: ends of the grid, out of the file's levels; the lowest and the highest if None.
+        size: of the lattice to generate on, at least the trained one, which it is if None.
+
+    Raises:
+        InputError: for a value outside these.
+    """
+
+    integrator: str = "frozen_kernel"
+    start: str = "noise"
+    samples: int = 256
+    step: int | None = None
+    t_min: float | None = None
+    t_max: float | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 2:
+            raise InputError(f"samples is {self.samples!r}; it must be an integer of at least 2")
+        if self.start not in STARTS:
+            raise InputError(f"start is {self.start!r}; it must be noise or exact")
+        for level in (self.t_min, self.t_max):
+            if level is not None:
+                check_level(level)
+        if self.t_min is not None and self.t_max is not None and self.t_min >= self.t_max:
+            raise InputError(f"t_min is {self.t_min!r}, t_max is {self.t_max!r}; t_min must be below t_max")
+
+    def levels(self, trained: Array) -> Array:
+        """The grid: those of the trained levels that lie between t_min and t_max, from the highest down.
+
+        Raises:
+            InputError: if an end is not covered by the trained levels, or fewer than two lie between.
+        """
+        falling = np.sort(trained)[::-1]
+        if len(falling) < 2:
+            raise InputError("the file holds one noise level; a sampler needs a grid of at least two")
+        low = falling[-1] if self.t_min is None else self.t_min
+        high = falling[0] if self.t_max is None else self.t_max
+        covered = f"the file's noise levels go from {falling[-1]:g} to {falling[0]:g}"
+        # Levels are told apart to six digits, so that what `csd show` prints can be given.
+        slack = 1e-6
+        if low < falling[-1] * (1.0 - slack) or high > falling[0] * (1.0 + slack):
+            name, value = ("t_min", low) if low < falling[-1] else ("t_max", high)
+            raise InputError(f"{name} is {value:g}, but {covered}; train on levels that cover the grid")
+        chosen = falling[(falling >= low * (1.0 - slack)) & (falling <= high * (1.0 + slack))]
+        if len(chosen) < 2:
+            raise InputError(f"fewer than two of the file's noise levels lie between {low:g} and {high:g}; {covered}")
+        return chosen
 
 
 @dataclass
@@ -48,8 +120,6 @@ class Sampler:
 
     def __post_init__(self) -> None:
         self.grid = check_grid(self.noised.levels)
-        if self.start not in STARTS:
-            raise InputError(f"start is {self.start!r}; it must be noise or exact")
 
     def start_variance(self, modes: Modes) -> Array | float:
         """V at the highest level."""
@@ -57,12 +127,19 @@ class Sampler:
             return np.asarray(self.noised.spectra_at(modes)[0])
         return noise_variance(self.noised.schedule, float(self.grid[0]))
 
-    def variance(self, modes: Modes, kernels: Array) -> Array:
-        """V(k) that kernels of shape (levels, …, modes) generate; shape (…, modes)."""
-        steps = linear_steps(self.integrator, self.noised.schedule, self.grid, kernels)
-        return np.broadcast_to(generated_variance(self.start_variance(modes), steps), kernels.shape[1:])
+    def steps(self, kernels: Any) -> list[tuple[Array, Array | float]]:
+        """(g, v) of every step with kernels of shape (levels, …, modes)."""
+        return linear_steps(self.integrator, self.noised.schedule, self.grid, kernels)
 
-    def divergence(self, modes: Modes, kernels: Array) -> Array:
+    def variances(self, modes: Modes, kernels: Any) -> Array:
+        """V(k) at every level on the way, for kernels of shape (levels, …, modes); same shape."""
+        return variance_history(np.broadcast_to(self.start_variance(modes), kernels.shape[1:]), self.steps(kernels))
+
+    def variance(self, modes: Modes, kernels: Any) -> Array:
+        """V(k) that kernels of shape (levels, …, modes) generate; shape (…, modes)."""
+        return np.broadcast_to(generated_variance(self.start_variance(modes), self.steps(kernels)), kernels.shape[1:])
+
+    def divergence(self, modes: Modes, kernels: Any) -> Array:
         """KL per site of what kernels of shape (levels, …, modes) generate; shape (…)."""
         return observables.kl_per_site(modes, self.variance(modes, kernels), self.noised.spectra_at(modes)[-1])
 
@@ -94,7 +171,9 @@ def crossing_step(steps: Sequence[int] | Array, divergence: Array, threshold: fl
     return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(threshold)) / (y[0] - y[1])))
 
 
-def predicted_divergence(sampler: Sampler, architecture: Architecture, settings: Settings, steps: Array) -> Array:
+def predicted_divergence(
+    sampler: Sampler, architecture: Architecture, settings: TrainingSettings, steps: Array
+) -> Array:
     """KL per site after training on the population loss, by the exact map and recursion; shape of `steps`.
 
     Args:
@@ -115,195 +194,58 @@ def predicted_divergence(sampler: Sampler, architecture: Architecture, settings:
     return values
 
 
-def load_sampler(training: xr.Dataset, integrator: str, start: str) -> tuple[Sampler, Modes]:
-    """The sampler that a training file makes, and the momenta of its kernels.
-
-    Raises:
-        InputError: if the file holds fewer than two noise levels or no kernels, or a name is unknown.
-    """
-    attributes = training.attrs
-    lattice = Lattice(int(attributes["dimension"]), int(attributes["size"]))
-    target: Target = resolve("target", attributes["target"], {})(lattice, float(attributes["mass"]))
-    schedule = resolve("schedule", attributes["schedule"], {})()
-    levels = np.sort(training["noise_level"].values)[::-1]
-    if "kernel" not in training:
-        raise InputError("the file holds no kernels; only linear networks can be generated from by their spectrum")
-    if len(levels) < 2:
-        raise InputError("the file holds one noise level; a sampler needs a grid of at least two")
-    made: Any = resolve("integrator", integrator, INTEGRATORS)()
-    modes = lattice.shells if attributes["modes"] == "shells" else lattice.pairs
-    return Sampler(NoisedTarget(target, schedule, levels.tolist()), made, start), modes
-
-
-@dataclass
-class Kept:
-    """Kernels of a training file: those kept on the way, or each seed's last one, under the latest step.
-
-    Attributes:
-        steps: training steps, shape (K,).
-        kernels: with levels falling, shape (levels, seeds, K, modes); 1 where a seed had ended.
-        ended: whether a seed's training had ended before a step, shape (seeds, K).
-        chosen: place of the step that fields are sampled at.
-    """
-
-    steps: Array
-    kernels: Any
-    ended: NDArray[np.bool_]
-    chosen: int
-
-
-def kept_kernels(training: xr.Dataset, step: int | None) -> Kept:
-    """The kernels of a training file.
-
-    Args:
-        training: of `csd train`.
-        step: to sample fields at; the last one that all seeds have reached if None.
-
-    Raises:
-        InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
-    """
-    falling = training.sortby("noise_level", ascending=False)
-    last = falling["last_step"].values
-    if "recorded_kernel" in falling:
-        dims = ("noise_level", "seed", "kernel_step", "mode")
-        kernels = falling["recorded_kernel"].transpose(*dims).values.astype(float)
-        kernels = _with_imaginary(kernels, falling, "recorded_kernel_imaginary")
-        steps = falling["kernel_step"].values
-        ended = steps[None, :] > last[:, None]
-    else:
-        kernels = falling["kernel"].transpose("noise_level", "seed", "mode").values[:, :, None]
-        kernels = _with_imaginary(kernels, falling, "kernel_imaginary")
-        steps = last.max(keepdims=True)
-        ended = np.zeros((len(last), 1), dtype=bool)
-    reached = steps[~ended.any(axis=0)]
-    if step is not None and step not in reached:
-        shown = ", ".join(map(str, reached))
-        raise InputError(f"step {step} was not kept for all seeds; the file has kernels at {shown}")
-    broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
-    if broken.any():
-        row, place = np.argwhere(broken)[0]
-        seed = int(training["seed"][row])
-        raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
-    chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
-    return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen)
-
-
-def _with_imaginary(kernel: Array, training: xr.Dataset, name: str) -> Any:
-    """Kernels with their imaginary part, where there is one."""
-    if name not in training:
-        return kernel
-    dims = [dim for dim in ("noise_level", "seed", "kernel_step", "mode") if dim in training[name].dims]
-    return kernel + 1j * training[name].transpose(*dims).values.reshape(kernel.shape)
-
-
-@dataclass
-class Samples:
-    """Observables of fields drawn mode by mode, one entry a sample; spectra are summed as they stream by.
-
-    Attributes:
-        spectrum: mean power spectrum of each bin, shape (bins,).
-        spectrum_error: its standard error.
-        zero_mode, first_mode: S(0) and S(k₁) of each sample, shape (samples,).
-        energy, variance: of each sample, shape (samples,).
-    """
-
-    spectrum: Array
-    spectrum_error: Array
-    zero_mode: Array
-    first_mode: Array
-    energy: Array
-    variance: Array
-
-
-def draw_samples(
-    sampler: Sampler, modes: Modes, kernels: Any, bins: LengthBins, count: int, *purpose: object
-) -> Samples:
-    """Draw fields from kernels of shape (levels, modes); memory does not grow with the count.
-
-    Args:
-        sampler: grid, integrator and start.
-        modes: the lattice's *pairs*.
-        kernels: K at each level of the grid and mode.
-        bins: of wavenumbers.
-        count: fields, at least 2.
-        purpose: what the streams hang on; each sample has its own.
-    """
-    steps = linear_steps(sampler.integrator, sampler.noised.schedule, sampler.grid, kernels)
-    start = sampler.start_variance(modes)
-    total, squares = np.zeros(len(bins.middles)), np.zeros(len(bins.middles))
-    first_weight = observables.first_shell(sampler.noised.lattice, modes)
-    each = np.empty((4, count))
-    for sample in range(count):
-        field = sample_modes(steps, modes, start, stream("sample", *purpose, sample))
-        spectrum = field.real**2 + field.imag**2
-        binned = bins.mean(spectrum)
-        total += binned
-        squares += binned**2
-        each[:, sample] = (
-            observables.susceptibility(modes, spectrum),
-            spectrum @ first_weight,
-            observables.energy(modes, spectrum),
-            observables.variance(modes, spectrum),
-        )
-    mean = total / count
-    error = np.sqrt(np.maximum(squares / count - mean**2, 0.0) / (count - 1))
-    return Samples(mean, error, *each)
-
-
-def jackknife(statistic: Any, *samples: Array) -> tuple[float, float]:
-    """(value, standard error) of a function of means, by leaving out one sample at a time."""
-    count = len(samples[0])
-    totals = [values.sum() for values in samples]
-    left_out = np.array(
-        [
-            statistic(*((total - values[i]) / (count - 1) for total, values in zip(totals, samples, strict=True)))
-            for i in range(count)
-        ]
-    )
-    value = float(statistic(*(total / count for total in totals)))
-    return value, float(np.sqrt((count - 1) * np.mean((left_out - left_out.mean()) ** 2)))
-
-
-def evaluate(training: xr.Dataset, integrator: str, start: str, samples: int, step: int | None = None) -> xr.Dataset:
+def evaluate(training: xr.Dataset, settings: Settings) -> xr.Dataset:
     """What a training file generates.
 
     Args:
         training: of `csd train`, with at least two noise levels.
-        integrator: a key of `csd.generation.INTEGRATORS`, or a dotted path.
-        start: 'noise' or 'exact'.
-        samples: fields to draw for each seed, at least 2.
-        step: training step to draw them at; the last kept one that all seeds have reached if None.
+        settings: how.
 
     Returns:
         kl_per_site(seed, step) and observables of the exact spectrum of what is generated, at every kept training step;
-        generation_training_time(seed); power_spectrum(seed, wavenumber) and sampled observables at one step.
+        generation_training_time(seed); at some steps the spectrum at every noise level on the way; power_spectrum(seed,
+        wavenumber), sampled observables and a two-sample test at one step.
 
     Raises:
         InputError: if the file does not allow it: say which steps were kept, which levels are there.
         GenerationFailed: if a mode blows up.
     """
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
-        raise InputError(f"samples is {samples!r}; it must be an integer of at least 2")
-    sampler, modes = load_sampler(training, integrator, start)
-    kept = kept_kernels(training, step)
-    bins = LengthBins(modes, sampler.noised.target.mass, sampler.noised.lattice.dimension)
+    trained = load_trained(training, settings.levels(training["noise_level"].values).tolist())
+    lattice = trained.noised.lattice
+    larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
+    if larger.size < lattice.size:
+        raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
+    kept = kept_kernels(training, trained.noised.levels, settings.step)
+    require_memory(6.0 * kept.kernels.size * larger.sites / lattice.sites, f"generation at size {larger.size}")
+    kept = replace(kept, kernels=transfer(kept.kernels, lattice, trained.modes, larger))
+    modes = larger.shells if trained.modes.isotropic else larger.pairs
+    noised = trained.noised_on(larger)
+    sampler = Sampler(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    bins = LengthBins(modes, noised.target.mass, larger.dimension)
     variables = {
         **_generated(sampler, modes, kept, bins),
-        **_predicted(sampler, training, kept),
+        **_on_the_way(sampler, modes, kept, bins),
+        **_reference(
+            sampler, "exact_score", "with the exact score on this grid", 1.0 / noised.spectra_at(larger.shells)
+        ),
         **_exact(sampler),
-        **_sampled(sampler, modes, training, kept.kernels[:, :, kept.chosen], samples),
+        **_predicted(trained, sampler, kept),
+        **_memorised(trained, sampler, kept),
+        **_sampled(sampler, modes, training, kept.kernels[:, :, kept.chosen], settings.samples),
     }
     return xr.Dataset(
         variables,
         {
             "seed": training["seed"],
             "step": labelled(["step"], kept.steps, "training step", "steps"),
+            "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
+            "noise_level": labelled(["noise_level"], sampler.grid, "noise level t"),
             "wavenumber": labelled(["wavenumber"], bins.wavenumbers, "wavenumber", "inverse lattice spacings"),
         },
         {
-            "integrator": integrator,
-            "start": start,
-            "samples": samples,
+            "integrator": settings.integrator,
+            "start": settings.start,
+            "samples": settings.samples,
             "sampled_step": int(kept.steps[kept.chosen]),
             "t_max": float(sampler.grid[0]),
             "t_min": float(sampler.grid[-1]),
@@ -311,17 +253,31 @@ def evaluate(training: xr.Dataset, integrator: str, start: str, samples: int, st
             "note_start": "noise: independent normal numbers of variance signal^2 + sigma^2 at t_max; exact: the"
             " noised target's own law at t_max",
             **{name: training.attrs[name] for name in CARRIED},
+            "size": larger.size,
+            "trained_size": lattice.size,
         },
     )
 
 
-def _observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, tuple[Array, str]]:
-    """(value, units) of each observable of a spectrum."""
+CARRIED = ("architecture", "label", "dimension", "mass", "schedule", "target", "loss", "batch", "data_set")
+"""Attributes of the training file that a generation file keeps."""
+
+OBSERVABLES = {
+    "susceptibility": "1",
+    "correlation_length": "lattice spacings",
+    "energy": "1",
+    "variance": "1",
+}
+"""Observables of a spectrum, and their units."""
+
+
+def _observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
+    """Each observable of a spectrum."""
     return {
-        "susceptibility": (observables.susceptibility(modes, spectrum), "1"),
-        "correlation_length": (observables.correlation_length(lattice, modes, spectrum), "lattice spacings"),
-        "energy": (observables.energy(modes, spectrum), "1"),
-        "variance": (observables.variance(modes, spectrum), "1"),
+        "susceptibility": observables.susceptibility(modes, spectrum),
+        "correlation_length": observables.correlation_length(lattice, modes, spectrum),
+        "energy": observables.energy(modes, spectrum),
+        "variance": observables.variance(modes, spectrum),
     }
 
 
@@ -352,62 +308,105 @@ def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> 
             [*dims, "wavenumber"], shown(bins.mean(variance)), "exact spectrum of what is generated"
         ),
     }
-    for name, (values, units) in _observables(sampler.noised.lattice, modes, variance).items():
-        variables[name] = labelled(dims, shown(values), f"{_words(name)} of what is generated", units)
+    for name, values in _observables(sampler.noised.lattice, modes, variance).items():
+        words = f"{_words(name)} of what is generated"
+        variables[name] = labelled(dims, shown(values), words, OBSERVABLES[name])
+    return variables
+
+
+def _shown(kept: Kept) -> NDArray[np.intp]:
+    """Places of the kept steps nearest to 1, 10, 100, …, and of the sampled one."""
+    positive = np.flatnonzero(kept.steps > 0)
+    if not len(positive):
+        return np.array([kept.chosen])
+    decades = np.arange(np.floor(np.log10(kept.steps[positive[-1]])) + 1)
+    nearest = [positive[np.argmin(np.abs(np.log10(kept.steps[positive]) - decade))] for decade in decades]
+    return np.unique([*nearest, kept.chosen])
+
+
+def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, xr.Variable]:
+    """Generated over exact spectrum at every noise level on the way, for kernels of some training steps."""
+    places = _shown(kept)
+    exact = sampler.noised.spectra_at(modes)[:, None, None]
+    ratio = bins.mean(sampler.variances(modes, kept.kernels[:, :, places]) / exact)
+    ratio = np.where(kept.ended[:, places, None, None], np.nan, np.moveaxis(ratio, 0, 2))
+    dims = ["seed", "shown_step", "noise_level", "wavenumber"]
+    return {"ratio_on_the_way": labelled(dims, ratio, "generated over exact spectrum at each noise level on the way")}
+
+
+def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dict[str, xr.Variable]:
+    """KL and observables of what kernels on *shells*, shape (levels, modes), generate on this grid."""
+    lattice = sampler.noised.lattice
+    modes = lattice.shells
+    ways = sampler.variances(modes, kernels)
+    divergence = observables.kl_per_site(modes, ways[-1], sampler.noised.spectra_at(modes)[-1])
+    soft = ways[:, 0] / sampler.noised.spectra_at(modes)[:, 0]
+    variables = {
+        f"{prefix}_kl_per_site": labelled([], divergence, f"KL divergence per site {words}"),
+        f"{prefix}_soft_ratio": labelled(
+            ["noise_level"], soft, f"generated over exact variance of the zero mode at each noise level, {words}"
+        ),
+    }
+    for name, value in _observables(lattice, modes, ways[-1]).items():
+        variables[f"{prefix}_{name}"] = labelled([], value, f"{_words(name)} {words}", OBSERVABLES[name])
     return variables
 
 
 def _exact(sampler: Sampler) -> dict[str, xr.Variable]:
-    """The target's own values at the lowest level, and what the exact score generates on this grid."""
+    """The target's own values at the lowest level."""
     lattice = sampler.noised.lattice
     modes = lattice.shells
-    spectra = sampler.noised.spectra_at(modes)
-    variables = {
-        "exact_score_kl_per_site": labelled(
-            [], sampler.exact_divergence(), "KL divergence per site with the exact score on this grid"
-        ),
-        "exact_spectrum": labelled(
-            ["wavenumber"],
-            LengthBins(modes, sampler.noised.target.mass, lattice.dimension).mean(spectra[-1]),
-            "exact spectrum",
-        ),
-    }
-    for prefix, spectrum, words in (
-        ("exact", spectra[-1], "exact"),
-        ("exact_score", sampler.variance(modes, 1.0 / spectra), "with the exact score on this grid:"),
-    ):
-        for name, (value, units) in _observables(lattice, modes, spectrum).items():
-            variables[f"{prefix}_{name}"] = labelled([], value, f"{words} {_words(name)}", units)
+    spectrum = sampler.noised.spectra_at(modes)[-1]
+    bins = LengthBins(modes, sampler.noised.target.mass, lattice.dimension)
+    variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
+    for name, value in _observables(lattice, modes, spectrum).items():
+        variables[f"exact_{name}"] = labelled([], value, f"exact {_words(name)}", OBSERVABLES[name])
     return variables
 
 
-def _predicted(sampler: Sampler, training: xr.Dataset, kept: Kept) -> dict[str, xr.Variable]:
-    """KL per site and generation training time for the population loss; NaN for networks from outside."""
-    about = training.attrs
+def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.Variable]:
+    """What theory says of this architecture: its best network, and its training on the population loss, step by step.
+
+    The latter only on the trained lattice; NaN elsewhere.
+    """
+    if trained.architecture is None:
+        return {}
+    noised, small = trained.noised, trained.noised.lattice
+    pairs = zip(noised.score_lengths(), noised.spectra_at(small.shells), strict=True)
+    best = np.stack([trained.architecture.build(small, float(xi)).best_kernel(spectrum) for xi, spectrum in pairs])
+    best = transfer(best, small, small.shells, sampler.noised.lattice)
     divergence, time = np.full(len(kept.steps), np.nan), np.nan
-    if ":" not in about["architecture"]:
-        reach = about["range"]
-        architecture = Architecture(
-            about["architecture"],
-            int(about["depth"]) or None,
-            (int(reach) if reach.isdigit() else reach) if reach else None,
-            int(about["channels"]) or None,
-        )
-        settings = Settings(
-            seeds=(int(training["seed"][0]),),
-            learning_rate=float(about["learning_rate_given"]) or None,
-            max_steps=int(about["max_steps"]),
-        )
-        divergence = predicted_divergence(sampler, architecture, settings, kept.steps)
+    if sampler.noised.lattice == small:
+        divergence = predicted_divergence(sampler, trained.architecture, trained.settings, kept.steps)
         time = crossing_step(kept.steps, divergence, sampler.exact_divergence() + MARGIN)
     return {
+        **_reference(sampler, "best", "with the best network of this architecture", best),
         "predicted_kl_per_site": labelled(["step"], divergence, "KL divergence per site, predicted"),
         "predicted_generation_training_time": labelled([], time, "generation training time, predicted", "steps"),
     }
 
 
-CARRIED = ("architecture", "label", "dimension", "size", "mass", "schedule", "target", "loss", "batch", "data_set")
-"""Attributes of the training file that a generation file keeps."""
+def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.Variable]:
+    """KL per site of what is generated from the law of the data set itself; nothing without a data set."""
+    noised, fields = trained.noised, trained.settings.data_set
+    if fields is None or trained.architecture is None or sampler.noised.lattice != noised.lattice:
+        return {}
+    if trained.settings.path == "fields":
+        return {}
+    lowest = NoisedTarget(noised.target, noised.schedule, noised.levels[-1:])
+    name = identity(noised, trained.architecture, trained.settings)
+    spectra = empirical_spectra(lowest, trained.modes, fields, name, trained.settings.seeds)
+    variance = sampler.variance(trained.modes, kept.kernels)
+    divergence = observables.kl_per_site(trained.modes, variance, spectra)
+    own = observables.kl_per_site(trained.modes, spectra[:, 0], lowest.spectra_at(trained.modes)[0])
+    return {
+        "data_set_kl_per_site": labelled(
+            ["seed", "step"],
+            np.where(kept.ended, np.nan, divergence),
+            "KL divergence per site of what is generated from the law of the data set",
+        ),
+        "memory_kl_per_site": labelled(["seed"], own, "KL divergence per site of the law of the data set"),
+    }
 
 
 def _sampled(sampler: Sampler, modes: Modes, training: xr.Dataset, kernels: Any, count: int) -> dict[str, xr.Variable]:
@@ -417,29 +416,78 @@ def _sampled(sampler: Sampler, modes: Modes, training: xr.Dataset, kernels: Any,
     if modes.isotropic:
         kernels = lattice.gather(lattice.spread(kernels, modes), pairs)
     bins = LengthBins(pairs, sampler.noised.target.mass, lattice.dimension)
-    identity = training.attrs.get("configuration_hash", "")
+    run = training.attrs.get("configuration_hash", "")
+    start = sampler.start_variance(pairs)
     drawn = [
-        draw_samples(sampler, pairs, kernels[:, row], bins, count, identity, int(seed))
+        draw_samples(lattice, sampler.steps(kernels[:, row]), start, bins, count, run, lattice.size, int(seed))
         for row, seed in enumerate(training["seed"].values)
     ]
-    spectrum = ["seed", "wavenumber"]
+    exact = _exact_fields(sampler, len(drawn[0].fields), run)
+    tests = [
+        two_sample_test(samples.fields, exact, run, lattice.size, int(seed))
+        for samples, seed in zip(drawn, training["seed"].values, strict=True)
+    ]
+    spectra = [samples.estimate(lambda spectrum: spectrum, "spectrum") for samples in drawn]
+    spectrum, of_seed = ["seed", "wavenumber"], ["seed"]
     variables = {
-        "power_spectrum": labelled(spectrum, [s.spectrum for s in drawn], "power spectrum of sampled fields"),
-        "power_spectrum_error": labelled(spectrum, [s.spectrum_error for s in drawn], "its standard error"),
+        "power_spectrum": labelled(spectrum, [value for value, _ in spectra], "power spectrum of sampled fields"),
+        "power_spectrum_error": labelled(spectrum, [error for _, error in spectra], "its standard error"),
+        "two_sample_distance": labelled(
+            of_seed, [distance for distance, _ in tests], "energy distance of sampled from exact fields"
+        ),
+        "two_sample_p_value": labelled(of_seed, [p for _, p in tests], "its p-value, by permutations"),
     }
-
-    def length(zero: float, first: float) -> float:
-        return float(np.sqrt(max(zero / first - 1.0, 0.0)) / (2.0 * np.sin(np.pi / lattice.size)))
-
-    measured = {
-        "susceptibility": [jackknife(float, s.zero_mode) for s in drawn],
-        "correlation_length": [jackknife(length, s.zero_mode, s.first_mode) for s in drawn],
-        "energy": [jackknife(float, s.energy) for s in drawn],
-        "variance": [jackknife(float, s.variance) for s in drawn],
-    }
-    for name, pairs_of in measured.items():
-        values, errors = zip(*pairs_of, strict=True)
-        units = "lattice spacings" if name == "correlation_length" else "1"
-        variables[f"sampled_{name}"] = labelled(["seed"], values, f"{_words(name)} of sampled fields", units)
-        variables[f"sampled_{name}_error"] = labelled(["seed"], errors, "its standard error, by the jackknife", units)
+    weight = bins.momenta / lattice.sites
+    per_bin = bins.mean(sampler.noised.spectra_at(pairs)[-1])
+    for name, units in {
+        **OBSERVABLES,
+        "mean": "1",
+        "skewness": "1",
+        "excess_kurtosis": "1",
+        "kl_per_site": "1",
+    }.items():
+        values, errors = zip(*(_estimate(name, samples, lattice, weight, per_bin) for samples in drawn), strict=True)
+        variables[f"sampled_{name}"] = labelled(of_seed, values, f"{_words(name)} of sampled fields", units)
+        variables[f"sampled_{name}_error"] = labelled(of_seed, errors, "its standard error, by the jackknife", units)
     return variables
+
+
+def _exact_fields(sampler: Sampler, count: int, run: str) -> Array:
+    """Exact fields at the lowest level, shape (count, sites)."""
+    lattice = sampler.noised.lattice
+    modes = lattice.pairs
+    spectrum = sampler.noised.spectra_at(modes)[-1]
+    drawn = np.stack([sample_modes([], modes, spectrum, stream("exact sample", run, i)) for i in range(count)])
+    return lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).reshape(count, lattice.sites)
+
+
+def _estimate(name: str, samples: Samples, lattice: Lattice, weight: Array, exact: Array) -> tuple[Array, Array]:
+    """(value, standard error) of an observable of sampled fields.
+
+    Args:
+        name: of the observable.
+        samples: what the fields left.
+        lattice: where they live.
+        weight: share of the momenta in each bin, shape (bins,).
+        exact: spectrum of each bin, shape (bins,).
+    """
+
+    def length(zero: Array, first: Array) -> Array:
+        return np.sqrt(np.maximum(zero / first - 1.0, 0.0)) / (2.0 * np.sin(np.pi / lattice.size))
+
+    def divergence(spectrum: Array) -> Array:
+        ratio = spectrum / exact
+        return np.asarray(0.5 * (weight * (ratio - 1.0 - np.log(ratio))).sum())
+
+    if name == "correlation_length":
+        return samples.estimate(length, "zero_mode", "first_mode")
+    if name == "skewness":
+        return samples.estimate(skewness, "first_moment", "second_moment", "third_moment")
+    if name == "excess_kurtosis":
+        return samples.estimate(excess_kurtosis, "second_moment", "fourth_moment")
+    if name == "kl_per_site":
+        # A convex function of noisy spectra: what the noise adds is taken off.
+        value, error, bias = jackknife(divergence, samples.counts, samples.sums["spectrum"])
+        return value - bias, error
+    sums = {"susceptibility": "zero_mode", "variance": "second_moment", "mean": "first_moment"}
+    return samples.estimate(lambda mean: mean, sums.get(name, name))

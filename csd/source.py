@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent
 CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "theory", "record", "store"),
-    "generate": (*CORE, "generation", "observables", "quality", "store"),
+    "generate": (*CORE, "generation", "observables", "samples", "trained", "quality", "store"),
     "integrators": (
         "errors",
         "lattice",

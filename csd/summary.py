@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.config import Run
+from csd.config import Run, Sampling
 from csd.errors import InputError
 from csd.scaling import fit
 from csd.store import GENERATION, TRAINING, labelled, read
@@ -61,8 +61,10 @@ def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
     """
     groups: dict[tuple[str, str], list[tuple[Run, xr.Dataset]]] = {}
     for run in runs:
-        dataset = read(training_file(run, folder), TRAINING)
-        _check(run, dataset, folder)
+        path = training_file(run, folder)
+        dataset = read(path, TRAINING)
+        asked = {"tolerance": run.training.tolerance, "noise levels": sorted(run.noise_levels)}
+        _check(path, dataset, _asked(run) | asked)
         groups.setdefault((run.sweep, run.identifier.rsplit("_s", 1)[0]), []).append((run, dataset))
 
     members = list(groups.values())
@@ -98,89 +100,112 @@ def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
     return xr.Dataset(variables, coordinates)
 
 
-def aggregate_generation(runs: Sequence[Run], folder: Path) -> xr.Dataset:
+def aggregate_generation(files: Sequence[Sampling], folder: Path) -> xr.Dataset:
     """All generation files of a run table in one Dataset.
 
     Args:
-        runs: the rows that are generated from.
+        files: what is generated.
         folder: of the generation files.
 
     Returns:
-        Dimensions run, seed, step, bin.
+        Dimensions run, seed, step, and the places bin, level and shown, whose values differ from run to run.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its row asks for.
     """
-    members: dict[str, list[tuple[Run, xr.Dataset]]] = {}
-    for run in runs:
-        dataset = read(training_file(run, folder), GENERATION)
-        _check(run, dataset, folder)
-        members.setdefault(run.identifier.rsplit("_s", 1)[0], []).append((run, dataset))
+    members: dict[tuple[str, int], list[tuple[Run, xr.Dataset]]] = {}
+    for sampling in files:
+        path = folder / f"{sampling.identifier}.nc"
+        dataset = read(path, GENERATION)
+        _check(path, dataset, {**_asked(sampling.run), "size": sampling.size, "trained_size": sampling.run.size})
+        key = sampling.run.identifier.rsplit("_s", 1)[0], sampling.size
+        members.setdefault(key, []).append((sampling.run, _numbered(dataset)))
     everything = [dataset for group in members.values() for _, dataset in group]
     if not everything:
         raise InputError("no sweep of the study generates; give one the key generation")
-    axes = {name: _union(everything, name) for name in ("seed", "step")}
-    bins = max(dataset.sizes["wavenumber"] for dataset in everything)
-    sizes = {"seed": len(axes["seed"]), "step": len(axes["step"]), "wavenumber": bins}
-    axes["wavenumber"] = np.arange(bins)
-    arrays = {name: np.full((len(members), *(sizes[dim] for dim in dims)), np.nan) for name, dims in GENERATED.items()}
-    for row, group in enumerate(members.values()):
-        for _, dataset in group:
-            filled = dataset.sizes["wavenumber"]
-            numbered = dataset.assign_coords(k=("wavenumber", dataset["wavenumber"].values))
-            numbered["wavenumber"] = np.arange(filled)
-            for name, dims in GENERATED.items():
-                places = _places(numbered, dims, axes) if dims else ()
-                arrays[name][(row, *places)] = numbered[name].values
-    names = {"wavenumber": "bin"}
-    variables = {
-        name: xr.Variable(
-            ("run", *(names.get(dim, dim) for dim in GENERATED[name])), array, _attributes(everything, name)
+    axes = {name: _union(everything, name) for name in ("seed", "step", *NUMBERED.values())}
+    sizes = {name: len(values) for name, values in axes.items()}
+    variables = {}
+    for name, dims in GENERATED.items():
+        array = np.full(
+            (len(members), *(sizes[dim] for dim in dims)), np.nan, dtype=np.float32 if len(dims) > 3 else float
         )
-        for name, array in arrays.items()
-    }
-    variables["wavenumber"] = variables.pop("k")
-    variables["wavenumber"].attrs = dict(everything[0]["wavenumber"].attrs)
-    table = [[group[0]] for group in members.values()]
-    variables |= _identity(table, ("parameters", "tolerance"))
+        for row, group in enumerate(members.values()):
+            for _, dataset in group:
+                if name in dataset:
+                    places = _places(dataset, dims, axes) if dims else ()
+                    array[(row, *places)] = dataset[name].transpose(*dims).values
+        variables[name] = xr.Variable(("run", *dims), array, _attributes(everything, name))
+    variables |= _identity([[group[0]] for group in members.values()], ("parameters", "tolerance"))
+    variables["size"] = labelled(["run"], [size for _, size in members], "lattice size", "lattice spacings")
+    trained = [group[0][0].size for group in members.values()]
+    variables["trained_size"] = labelled(["run"], trained, "lattice size in training", "lattice spacings")
     return xr.Dataset(
         variables, {name: xr.Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
     )
 
 
+def _numbered(dataset: xr.Dataset) -> xr.Dataset:
+    """A generation file whose coordinates that differ from run to run are variables along numbered places."""
+    kept = {name: dataset[name].variable for name in NUMBERED}
+    bare = dataset.drop_vars(list(NUMBERED)).rename_dims(NUMBERED)
+    for name, place in NUMBERED.items():
+        bare = bare.assign({name: xr.Variable((place,), kept[name].values, kept[name].attrs)})
+        bare = bare.assign_coords({place: np.arange(bare.sizes[place])})
+    return bare
+
+
+NUMBERED = {"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"}
+"""Coordinates of a generation file that differ from run to run, and the dimension of the summary they lie along."""
+
 GENERATED = {
     "kl_per_site": ("seed", "step"),
     "susceptibility": ("seed", "step"),
+    "correlation_length": ("seed", "step"),
     "generation_training_time": ("seed",),
     "predicted_kl_per_site": ("step",),
     "predicted_generation_training_time": (),
     "exact_score_kl_per_site": (),
     "exact_score_susceptibility": (),
+    "exact_score_correlation_length": (),
+    "exact_score_soft_ratio": ("level",),
     "exact_susceptibility": (),
-    "power_spectrum": ("seed", "wavenumber"),
-    "power_spectrum_error": ("seed", "wavenumber"),
-    "generated_spectrum": ("seed", "step", "wavenumber"),
-    "exact_spectrum": ("wavenumber",),
-    "k": ("wavenumber",),
+    "exact_correlation_length": (),
+    "best_kl_per_site": (),
+    "best_susceptibility": (),
+    "best_correlation_length": (),
+    "best_soft_ratio": ("level",),
+    "data_set_kl_per_site": ("seed", "step"),
+    "memory_kl_per_site": ("seed",),
+    "sampled_susceptibility": ("seed",),
+    "sampled_susceptibility_error": ("seed",),
+    "sampled_correlation_length": ("seed",),
+    "sampled_correlation_length_error": ("seed",),
+    "two_sample_p_value": ("seed",),
+    "power_spectrum": ("seed", "bin"),
+    "power_spectrum_error": ("seed", "bin"),
+    "generated_spectrum": ("seed", "step", "bin"),
+    "exact_spectrum": ("bin",),
+    "ratio_on_the_way": ("seed", "shown", "level", "bin"),
+    "wavenumber": ("bin",),
+    "noise_level": ("level",),
+    "shown_step": ("shown",),
 }
-"""Variables of a generation file that go into the summary, and their dimensions; k holds the wavenumbers themselves."""
+"""Variables of a generation file that go into the summary, and their dimensions there."""
 
 
-def _check(run: Run, dataset: xr.Dataset, folder: Path) -> None:
+def _asked(run: Run) -> dict[str, Any]:
+    """Attributes that a run's files must have."""
+    return {"dimension": run.dimension, "size": run.size, "label": run.label, "loss": run.training.loss}
+
+
+def _check(path: Path, dataset: xr.Dataset, asked: dict[str, Any]) -> None:
     """Refuse a file that is not what its row asks for."""
-    asked = {"dimension": run.dimension, "size": run.size, "label": run.label, "loss": run.training.loss}
-    found = {name: dataset.attrs[name] for name in asked}
-    if "noise_level" in dataset:
-        asked |= {"tolerance": run.training.tolerance, "noise levels": sorted(run.noise_levels)}
-        found |= {
-            "tolerance": dataset.attrs["tolerance"],
-            "noise levels": sorted(dataset["noise_level"].values.tolist()),
-        }
     for name, value in asked.items():
-        if found[name] != value:
+        found = sorted(dataset["noise_level"].values.tolist()) if name == "noise levels" else dataset.attrs[name]
+        if found != value:
             raise InputError(
-                f"{training_file(run, folder)}: {name} is {found[name]}, the study asks for {value};"
-                " remove the file and run the study again"
+                f"{path}: {name} is {found}, the study asks for {value}; remove the file and run the study again"
             )
 
 
@@ -272,7 +297,8 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
 def generation_scaling_table(summary: xr.Dataset) -> pd.DataFrame:
     """Power law and log law of the generation training time, in the columns of `scaling_table`; no noise level."""
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
-    table = summary[[*keys, "size"]].to_dataframe()
+    table = summary[[*keys, "size", "trained_size"]].to_dataframe()
+    table = table[table["size"] == table["trained_size"]]
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())

@@ -177,6 +177,11 @@ class LengthBins:
         self.middles = np.exp(np.bincount(self._bin, weights=self._weight * np.log(inverse_length)) / self._total)
 
     @property
+    def momenta(self) -> Array:
+        """Momenta in each bin, shape (bins,), sum N."""
+        return np.asarray(self._total, dtype=float)
+
+    @property
     def wavenumbers(self) -> Array:
         """Root mean square of k̂ over each bin's momenta, shape (bins,)."""
         return np.sqrt(self.mean(self._laplacian))

@@ -12,7 +12,7 @@ from csd.quality import MARGIN
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: trained, mean over seeds. Lines: exact map and recursion. Grey: what counts as right."""
-    table = looks.require(looks.runs(summary, mass_label="mL1"), "generation_curves", "generation on the critical line")
+    table = looks.require(looks.generated(summary), "generation_curves", "generation on the critical line")
     table = table[table["dimension"] == table["dimension"].max()]
     architectures = list(dict.fromkeys(table["architecture"]))
     figure, panels = plt.subplots(

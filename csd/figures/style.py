@@ -141,6 +141,12 @@ def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
     return table.sort_values("size")
 
 
+def generated(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
+    """Runs of a summary of generation on the critical line, on the lattice they were trained on, with fresh fields."""
+    table = runs(summary, mass_label="mL1", data_set=0, **wanted)
+    return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
+
+
 def require(table: pd.DataFrame, figure: str, what: str) -> pd.DataFrame:
     """The table, if it holds anything.
 

@@ -84,6 +84,10 @@ class LinearNetwork(ABC):
         """Lowest relative score error that the network can reach; 0 if it can be exact."""
         return 0.0
 
+    def best_kernel(self, spectrum: Array) -> Array:
+        """K of lowest score error that the network can reach, for a spectrum C on *shells*, there; 1 / C."""
+        return 1.0 / spectrum
+
     @classmethod
     @abstractmethod
     def descent(

@@ -64,10 +64,13 @@ class Patch:
         unit[self.centre] = 1.0
         return np.asarray(np.linalg.solve(self.covariance(spectrum), unit), dtype=float)
 
+    def best_kernel(self, spectrum: Array) -> Array:
+        """The transform of κ*, for a spectrum in the *half* layout; there."""
+        return transform(self.lattice, place_filters(self.lattice, self.solve(spectrum), self.offsets)).real
+
     def floor(self, spectrum: Array) -> float:
         """ε_R, the relative score error of κ*, for a spectrum in the *half* layout."""
-        placed = place_filters(self.lattice, self.solve(spectrum), self.offsets)
-        kernel = transform(self.lattice, placed).real
+        kernel = self.best_kernel(spectrum)
         error = relative_error(kernel.ravel(), spectrum.ravel(), self.lattice.half_multiplicity.ravel())
         return float(error)
 
@@ -91,6 +94,10 @@ class LocalNetwork(LinearNetwork):
     def floor(self, spectrum: Array) -> float:
         """ε_R of the composed range."""
         return self.patch.floor(self.half_spectrum(spectrum))
+
+    def best_kernel(self, spectrum: Array) -> Array:
+        """K of the best kernel of the composed range, on *shells*."""
+        return self.lattice.gather(self.patch.best_kernel(self.half_spectrum(spectrum)), self.lattice.shells)
 
     def compose(self, filters: Array) -> Array:
         """κ on the patch, shape (sites of the box,), of filters of shape `filter_shape`."""

@@ -17,7 +17,11 @@ rule study:
 rule aggregate:
     input:
         study=SUMMARY / "study.json",
-        training=[TRAINING / f"{run}.nc" for run in RUNS if run not in GENERATED],
+        training=[
+            TRAINING / f"{name}.nc"
+            for name, run in RUNS.items()
+            if run.generation is None
+        ],
     output:
         SUMMARY / "training.nc",
     log:
@@ -34,7 +38,7 @@ rule aggregate:
 rule fit:
     input:
         summary=SUMMARY / "training.nc",
-        generation=[SUMMARY / "generation.nc"] if GENERATED else [],
+        generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
     output:
         SUMMARY / "scaling.csv",
     log:
@@ -43,7 +47,7 @@ rule fit:
         "../envs/csd.yaml"
     params:
         generation=lambda wildcards, input: (
-            shlex.join(["--generation", *input.generation]) if GENERATED else ""
+            shlex.join(["--generation", *input.generation]) if SAMPLINGS else ""
         ),
         code=fingerprint("fit"),
     shell:

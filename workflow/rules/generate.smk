@@ -1,11 +1,12 @@
 # Generation from the training files whose sweep asks for it.
 rule generate:
     input:
-        TRAINING / "{run}.nc",
+        lambda wildcards: TRAINING
+        / f"{SAMPLINGS[wildcards.sampling].run.identifier}.nc",
     output:
-        GENERATION / "{run}.nc",
+        GENERATION / "{sampling}.nc",
     log:
-        LOGS / "generate" / "{run}.log",
+        LOGS / "generate" / "{sampling}.log",
     conda:
         "../envs/csd.yaml"
     threads: 1
@@ -13,9 +14,11 @@ rule generate:
         mem_mb=1000,
         runtime=60,
     params:
-        flags=lambda wildcards: shlex.join(RUNS[wildcards.run].generation_arguments()),
+        flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
         code=fingerprint("generate"),
-        plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
+        plugins=lambda wildcards: plugin_fingerprint(
+            *SAMPLINGS[wildcards.sampling].run.plugins
+        ),
     shell:
         "csd generate {input:q} {params.flags} --output {output:q} > {log:q} 2>&1"
 
@@ -23,7 +26,7 @@ rule generate:
 rule aggregate_generation:
     input:
         study=SUMMARY / "study.json",
-        generation=[GENERATION / f"{run}.nc" for run in GENERATED],
+        generation=[GENERATION / f"{name}.nc" for name in SAMPLINGS],
     output:
         SUMMARY / "generation.nc",
     log:

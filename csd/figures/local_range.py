@@ -1,0 +1,104 @@
+"""What a finite range costs the samples: bias of χ and ξ against range, and where soft modes are lost on the way."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from csd.config import FigureStyle
+from csd.figures import style as looks
+
+SHOWN = "local_one_layer"
+QUANTITIES = (("susceptibility", "χ"), ("correlation_length", "ξ"))
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """Lines: best network of each range. Points: trained and sampled, with jackknife errors."""
+    table = looks.generated(summary)
+    table = table[[looks.family(label) == SHOWN for label in table["architecture"]]]
+    table = looks.require(table, "local_range", f"generation with {SHOWN} on the critical line")
+    counts = table.groupby(["dimension", "size"])["architecture"].transform("nunique")
+    table = table[counts == counts.max()]
+    table = table[table["size"] == table["size"].max()]
+    table = table.assign(reach=[_reach(label) for label in table["architecture"]])
+    # Ranges that follow the score length come after the fixed ones.
+    table = table.assign(
+        follows=["xi" in reach for reach in table["reach"]], factor=[_factor(r) for r in table["reach"]]
+    )
+    table = table.sort_values(["follows", "factor"])
+    figure, panels = plt.subplots(1, 3, figsize=(looks.PAGE, 2.9), width_ratios=(1, 1, 1.25))
+    for axes, (name, symbol) in zip(panels, QUANTITIES, strict=False):
+        _bias(axes, summary, table, name, symbol)
+    _on_the_way(panels[2], summary, table)
+    row = table.iloc[0]
+    panels[0].set_title(f"d = {row['dimension']}, L = {row['size']}")
+    kinds = [
+        Line2D([], [], color="0.3", lw=1.1, label="best network of the range"),
+        Line2D([], [], color="0.3", lw=0, marker="o", ms=4, label="trained and sampled, mean of seeds"),
+    ]
+    figure.legend(handles=kinds, loc="outside upper center", ncols=2)
+    return figure
+
+
+def _reach(label: str) -> str:
+    """The range in a label."""
+    found = re.search(r"-R([^-]+)", label)
+    return found[1] if found else ""
+
+
+def _factor(reach: str) -> float:
+    """Its number."""
+    return float(reach.removesuffix("xi") or 1.0)
+
+
+def _bias(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, name: str, symbol: str) -> None:
+    """An observable over that of the exact score on the same grid, a place a range."""
+    chosen = summary.isel(run=table.index.to_numpy())
+    exact = chosen[f"exact_score_{name}"].values
+    places = np.arange(len(table))
+    shade = looks.colour(SHOWN)
+    fixed = ~table["follows"].to_numpy()
+    best = chosen[f"best_{name}"].values / exact
+    for group in (fixed, ~fixed):
+        axes.plot(places[group], best[group], color=shade)
+    mean, scatter = looks.mean_and_error(chosen[f"sampled_{name}"].values)
+    own = chosen[f"sampled_{name}_error"].values
+    seeds = np.isfinite(own).sum(axis=1)
+    error = np.maximum(scatter, np.sqrt(np.nansum(own**2, axis=1)) / seeds)
+    axes.errorbar(places, mean / exact, error / exact, fmt=looks.marker(SHOWN), color=shade, mew=0, elinewidth=0.8)
+    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
+    axes.set_xticks(places, [_words(reach) for reach in table["reach"]])
+    axes.set_xlabel("range R (lattice spacings)")
+    axes.set_ylabel(f"{symbol} over that of the exact score")
+    axes.set_ylim(bottom=0.0)
+
+
+def _words(reach: str) -> str:
+    """A range as a tick."""
+    return reach if "xi" not in reach else f"{reach.removesuffix('xi').removesuffix('.0')}ξₜ".replace("1ξₜ", "ξₜ")
+
+
+def _on_the_way(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
+    """Variance of the zero mode over the exact one, at every noise level on the way; best networks."""
+    fixed = table[~table["follows"]]
+    shades = looks.shades(SHOWN, len(fixed))
+    for shade, (run, row) in zip(shades, fixed.iterrows(), strict=True):
+        at = summary.isel(run=run)
+        axes.plot(at["noise_level"], at["best_soft_ratio"], color=shade, label=f"R = {row['reach']}")
+    for run, row in table[table["follows"]].tail(1).iterrows():
+        at = summary.isel(run=run)
+        label = f"R = {_words(row['reach'])}"
+        axes.plot(at["noise_level"], at["best_soft_ratio"], color=looks.colour("local_two_layer"), label=label)
+    at = summary.isel(run=int(table.index[0]))
+    axes.plot(at["noise_level"], at["exact_score_soft_ratio"], color="black", ls=looks.DASHED, label="exact score")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel("noise level t")
+    axes.set_ylabel("zero mode, generated / exact variance")
+    axes.legend(handlelength=1.2, labelspacing=0.25)

@@ -1,0 +1,104 @@
+"""Samples learned from a fixed data set: when to stop, and when the data set comes out instead of its law."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import digamma
+
+from csd.config import FigureStyle
+from csd.figures import style as looks
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """Points: mean over seeds. Lines: M = ∞ by exact map and recursion; expected divergence of a data set's own law."""
+    table = looks.runs(summary)
+    table = looks.require(table[table["data_set"] > 0], "memorisation", "generation with data sets")
+    table = table[table["size"] == table["size"].max()]
+    architectures = sorted(set(table["architecture"]))
+    figure, panels = plt.subplots(1, len(architectures) + 2, figsize=(looks.PAGE, 2.8), squeeze=False)
+    for axes, architecture in zip(panels[0], architectures, strict=False):
+        _curves(axes, summary, table[table["architecture"] == architecture].sort_values("data_set"), architecture)
+    divergences, steps = panels[0][-2:]
+    for architecture in architectures:
+        own = table[table["architecture"] == architecture].sort_values("data_set")
+        _against_fields(divergences, steps, summary, own, architecture)
+    fields = np.geomspace(table["data_set"].min(), table["data_set"].max(), 50)
+    own_law = _expected(fields, int(table["dimension"].iloc[0]), int(table["size"].iloc[0]))
+    divergences.plot(fields, own_law, color="0.2", zorder=1, label="law of the data set")
+    for axes in (divergences, steps):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("fields M of the data set")
+    divergences.set_ylabel("KL per site from the true law")
+    steps.set_ylabel("training step (steps)")
+    divergences.legend(handlelength=1.2, labelspacing=0.25)
+    steps.legend(handlelength=1.2, labelspacing=0.25)
+    return figure
+
+
+def _expected(fields: np.ndarray, dimension: int, size: int) -> np.ndarray:
+    """½ E[g − 1 − ln g] per site, g ~ Gamma(M)/M, or Gamma(M/2)/(M/2) for the momenta with k = −k."""
+    sites, real = size**dimension, 2**dimension if size % 2 == 0 else 1
+    complex_part = np.log(fields) - digamma(fields)
+    real_part = np.log(fields / 2) - digamma(fields / 2)
+    return 0.5 * ((sites - real) * complex_part + real * real_part) / sites
+
+
+def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
+    """KL per site from the true law against training step, one series a data set."""
+    for shade, (run, row) in zip(looks.shades(architecture, len(own)), own.iterrows(), strict=True):
+        at = summary.isel(run=run)
+        steps = at["step"].values
+        mean, error = looks.mean_and_error(at["kl_per_site"].values, axis=0)
+        points = looks.thinned(steps, np.isfinite(mean), 4.0)
+        axes.errorbar(
+            steps[points],
+            mean[points],
+            error[points],
+            fmt=looks.marker(architecture),
+            ms=2.8,
+            color=shade,
+            mew=0,
+            elinewidth=0.7,
+            label=f"M = {row['data_set']}",
+        )
+    at = summary.isel(run=int(own.index[-1]))
+    predicted, steps = at["predicted_kl_per_site"].values, at["step"].values
+    line = np.isfinite(predicted) & (steps > 0)
+    axes.plot(steps[line], predicted[line], color="0.2", zorder=1, label="theory, M = ∞")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("training step (steps)")
+    axes.set_title(f"{looks.name(architecture)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
+    axes.set_ylabel("KL per site from the true law")
+    axes.legend(handlelength=1.0, labelspacing=0.25, loc="lower left")
+
+
+def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
+    """KL at the best step and at the end; the best step, and the first that is nearer to the data set's own law."""
+    fields = own["data_set"].to_numpy()
+    chosen = summary.isel(run=own.index.to_numpy())
+    true, memory = chosen["kl_per_site"].values, chosen["data_set_kl_per_site"].values
+    ran = np.isfinite(true).any(axis=2)
+    filled = np.where(np.isfinite(true), true, np.inf)
+    best, best_step = filled.min(axis=2), chosen["step"].values[filled.argmin(axis=2)]
+    last = np.array(
+        [
+            [row[np.isfinite(row)][-1] if row_ran else np.nan for row, row_ran in zip(*pair, strict=True)]
+            for pair in zip(true, ran, strict=True)
+        ]
+    )
+    nearer = (memory < true) & np.isfinite(memory)
+    onset = np.where(nearer.any(axis=2), chosen["step"].values[nearer.argmax(axis=2)], np.nan)
+    mark, shade, words = looks.marker(architecture), looks.colour(architecture), looks.name(architecture)
+    for axes, values, face, label in (
+        (divergences, np.where(ran, best, np.nan), "none", f"{words}, best step"),
+        (divergences, last, shade, f"{words}, last step"),
+        (steps, np.where(ran, best_step, np.nan), "none", f"{words}, best step"),
+        (steps, onset, shade, f"{words}, nearer to data set"),
+    ):
+        mean, error = looks.mean_and_error(values)
+        axes.errorbar(fields, mean, error, fmt=mark, color=shade, mfc=face, ms=3.5, elinewidth=0.8, label=label)

@@ -1,0 +1,77 @@
+"""What an under-trained network gets wrong, per wavenumber, as the noise is taken away."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from csd.config import FigureStyle
+from csd.figures import style as looks
+
+SHOWN = ("one_layer", "two_layer")
+COLUMNS = 4
+SPAN = 3.0
+"""Colours span ratios from e^−3 to e^3."""
+
+
+def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+    """Colour: generated over exact spectrum, mean over seeds. Line: where signal and noise of a mode are equal."""
+    figure, panels = plt.subplots(len(SHOWN), COLUMNS, figsize=(looks.PAGE, 3.6), sharex=True, sharey=True)
+    image: Any = None
+    for row, architecture in zip(panels, SHOWN, strict=True):
+        table = looks.generated(summary, architecture=architecture)
+        table = looks.require(table, "on_the_way", f"generation with {architecture} on the critical line")
+        table = table[table["dimension"] == table["dimension"].min()]
+        run = summary.isel(run=int(table.index[-1]))
+        places = _steps(run)
+        for axes, place in zip(row, places, strict=False):
+            image = _heat(axes, run, place)
+            axes.set_title(f"{looks.name(architecture)}, {int(run['shown_step'].values[place]):,} steps")
+        for axes in row[len(places) :]:
+            axes.axis("off")
+        row[0].set_ylabel(f"sqrt(k² + m²)\nd = {int(run['dimension'])}, L = {int(run['size'])}")
+    for axes in panels[-1]:
+        axes.set_xlabel("noise level t")
+    bar = figure.colorbar(image, ax=panels, label="generated / exact spectrum", extend="both", shrink=0.8)
+    ticks = [0.05, 0.2, 1.0, 5.0, 20.0]
+    bar.set_ticks(np.log(ticks).tolist(), labels=[f"{tick:g}" for tick in ticks])
+    return figure
+
+
+def _steps(run: xr.Dataset) -> list[int]:
+    """Places of the last shown steps that have data."""
+    ratio = run["ratio_on_the_way"].values
+    there = np.flatnonzero(np.isfinite(ratio[:, :, 0, 0]).any(axis=0) & np.isfinite(run["shown_step"].values))
+    return [int(place) for place in there[-COLUMNS:]]
+
+
+def _heat(axes: Axes, run: xr.Dataset, place: int) -> Any:
+    """ln of the ratio over noise level (time runs to the right) and inverse length."""
+    levels = run["noise_level"].values
+    there = np.isfinite(levels)
+    bins = np.isfinite(run["wavenumber"].values)
+    length = np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
+    with np.errstate(divide="ignore"):
+        ratio, _ = looks.mean_and_error(np.log(run["ratio_on_the_way"].values[:, place]), axis=0)
+    image = axes.pcolormesh(
+        levels[there],
+        length,
+        ratio[there][:, bins].T,
+        cmap="PuOr",
+        vmin=-SPAN,
+        vmax=SPAN,
+        shading="nearest",
+        rasterized=True,
+    )
+    equal = 1.0 / np.sqrt(np.expm1(2.0 * levels[there]))
+    seen = (equal > length[0]) & (equal < length[-1])
+    axes.plot(levels[there][seen], equal[seen], color="black", ls=looks.DASHED, lw=0.8)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(levels[there][0], levels[there][-1])
+    axes.set_ylim(length[0], length[-1])
+    return image

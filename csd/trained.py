@@ -1,0 +1,169 @@
+"""Trained networks, read back from a training file, and laid on a larger lattice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from csd.errors import InputError
+from csd.field import Target
+from csd.lattice import Array, Lattice, Modes
+from csd.networks import Architecture
+from csd.noise import NoisedTarget
+from csd.plugins import resolve
+from csd.training import Settings
+
+
+@dataclass
+class Trained:
+    """A training file, ready to generate from.
+
+    Attributes:
+        noised: the target at the levels wanted, on the trained lattice.
+        modes: of the kernels.
+        architecture: what was trained; None for networks from outside.
+        settings: how.
+        target: name of the target's class.
+    """
+
+    noised: NoisedTarget
+    modes: Modes
+    architecture: Architecture | None
+    settings: Settings
+    target: str
+
+    def noised_on(self, lattice: Lattice) -> NoisedTarget:
+        """The target of the same mass on another lattice, at the same levels."""
+        target: Target = resolve("target", self.target, {})(lattice, self.noised.target.mass)
+        return NoisedTarget(target, self.noised.schedule, self.noised.levels)
+
+
+def load_trained(training: xr.Dataset, levels: Sequence[float]) -> Trained:
+    """What a training file says of itself.
+
+    Args:
+        training: of `csd train`.
+        levels: those of its noise levels that are wanted, in the order wanted.
+
+    Raises:
+        InputError: if the file holds no kernels.
+    """
+    about = training.attrs
+    if "kernel" not in training:
+        raise InputError("the file holds no kernels; only linear networks can be generated from by their spectrum")
+    lattice = Lattice(int(about["dimension"]), int(about["size"]))
+    target: Target = resolve("target", about["target"], {})(lattice, float(about["mass"]))
+    schedule = resolve("schedule", about["schedule"], {})()
+    noised = NoisedTarget(target, schedule, levels)
+    architecture = None
+    if ":" not in about["architecture"]:
+        reach = about["range"]
+        architecture = Architecture(
+            about["architecture"],
+            int(about["depth"]) or None,
+            (int(reach) if reach.isdigit() else reach) if reach else None,
+            int(about["channels"]) or None,
+        )
+    settings = Settings(
+        loss=about["loss"],
+        batch=int(about["batch"]) or Settings.batch,
+        data_set=int(about["data_set"]) or None,
+        seeds=tuple(int(seed) for seed in training["seed"].values),
+        learning_rate=float(about["learning_rate_given"]) or None,
+        max_steps=int(about["max_steps"]),
+        path=about["path"],
+    )
+    modes = lattice.shells if about["modes"] == "shells" else lattice.pairs
+    return Trained(noised, modes, architecture, settings, about["target"])
+
+
+@dataclass
+class Kept:
+    """Kernels of a training file: those kept on the way, or each seed's last one, under the latest step.
+
+    Attributes:
+        steps: training steps, shape (K,).
+        kernels: with levels falling, shape (levels, seeds, K, modes); 1 where a seed had ended.
+        ended: whether a seed's training had ended before a step, shape (seeds, K).
+        chosen: place of the step that fields are sampled at.
+    """
+
+    steps: Array
+    kernels: Any
+    ended: NDArray[np.bool_]
+    chosen: int
+
+
+def kept_kernels(training: xr.Dataset, levels: Sequence[float], step: int | None) -> Kept:
+    """The kernels of a training file.
+
+    Args:
+        training: of `csd train`.
+        levels: of the grid, from the highest down.
+        step: to sample fields at; the last one that all seeds have reached if None.
+
+    Raises:
+        InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
+    """
+    falling = training.sel(noise_level=list(levels))
+    last = falling["last_step"].values
+    if "recorded_kernel" in falling:
+        dims = ("noise_level", "seed", "kernel_step", "mode")
+        kernels = falling["recorded_kernel"].transpose(*dims).values.astype(float)
+        kernels = _with_imaginary(kernels, falling, "recorded_kernel_imaginary")
+        steps = falling["kernel_step"].values
+        ended = steps[None, :] > last[:, None]
+    else:
+        kernels = falling["kernel"].transpose("noise_level", "seed", "mode").values[:, :, None]
+        kernels = _with_imaginary(kernels, falling, "kernel_imaginary")
+        steps = last.max(keepdims=True)
+        ended = np.zeros((len(last), 1), dtype=bool)
+    reached = steps[~ended.any(axis=0)]
+    if step is not None and step not in reached:
+        shown = ", ".join(map(str, reached))
+        raise InputError(f"step {step} was not kept for all seeds; the file has kernels at {shown}")
+    broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
+    if broken.any():
+        row, place = np.argwhere(broken)[0]
+        seed = int(training["seed"][row])
+        raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
+    chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
+    return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen)
+
+
+def _with_imaginary(kernel: Array, training: xr.Dataset, name: str) -> Any:
+    """Kernels with their imaginary part, where there is one."""
+    if name not in training:
+        return kernel
+    dims = [dim for dim in ("noise_level", "seed", "kernel_step", "mode") if dim in training[name].dims]
+    return kernel + 1j * training[name].transpose(*dims).values.reshape(kernel.shape)
+
+
+def transfer(kernels: Any, lattice: Lattice, modes: Modes, larger: Lattice) -> Any:
+    """Kernels of one lattice on a larger one: κ(r) for |r_μ| < L/2, 0 beyond.
+
+    Args:
+        kernels: K at `modes`, shape (…, modes).
+        lattice: where they were trained, of size L.
+        modes: its *pairs* or *shells*.
+        larger: of at least this size.
+
+    Returns:
+        K at the same kind of modes of the larger lattice, shape (…, its modes).
+    """
+    if larger == lattice:
+        return kernels
+    to = larger.shells if modes.isotropic else larger.pairs
+    box = lattice.box((lattice.size - 1) // 2)
+    here, there = (np.ravel_multi_index(tuple((box % own.size).T), own.shape) for own in (lattice, larger))
+    flat = kernels.reshape(-1, len(modes))
+    moved = np.empty((len(flat), len(to)), dtype=flat.dtype)
+    for row, kernel in enumerate(flat):
+        placed = np.zeros(larger.sites)
+        placed[there] = lattice.inverse(lattice.spread(kernel, modes)).ravel()[here]
+        transformed = larger.gather(larger.transform(placed.reshape(larger.shape)), to)
+        moved[row] = transformed if np.iscomplexobj(flat) else transformed.real
+    return moved.reshape(*kernels.shape[:-1], len(to))
