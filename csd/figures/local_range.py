@@ -31,7 +31,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         follows=["xi" in reach for reach in table["reach"]], factor=[_factor(r) for r in table["reach"]]
     )
     table = table.sort_values(["follows", "factor"])
-    figure, panels = plt.subplots(1, 3, figsize=(looks.PAGE, 2.9), width_ratios=(1, 1, 1.25))
+    figure, panels = plt.subplots(1, 3, figsize=(looks.PAGE, 2.9), width_ratios=(1, 1, 1.1))
     for axes, (name, symbol) in zip(panels, QUANTITIES, strict=False):
         _bias(axes, summary, table, name, symbol)
     _on_the_way(panels[2], summary, table)
@@ -90,15 +90,15 @@ def _on_the_way(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     for shade, (run, row) in zip(shades, fixed.iterrows(), strict=True):
         at = summary.isel(run=run)
         axes.plot(at["noise_level"], at["best_soft_ratio"], color=shade, label=f"R = {row['reach']}")
+        axes.axvline(0.5 * np.log1p(row["factor"] ** 2), color=shade, lw=0.7, ls=":")
     for run, row in table[table["follows"]].tail(1).iterrows():
         at = summary.isel(run=run)
         label = f"R = {_words(row['reach'])}"
         axes.plot(at["noise_level"], at["best_soft_ratio"], color=looks.colour("local_two_layer"), label=label)
     at = summary.isel(run=int(table.index[0]))
     axes.plot(at["noise_level"], at["exact_score_soft_ratio"], color="black", ls=looks.DASHED, label="exact score")
-    axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.invert_xaxis()
-    axes.set_xlabel("noise level t")
+    axes.set_xlim(float(at["noise_level"].max()), 0.0)
+    axes.set_xlabel("noise level t (dotted: ξₜ = R)")
     axes.set_ylabel("zero mode, generated / exact variance")
-    axes.legend(handlelength=1.2, labelspacing=0.25)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2, labelspacing=0.3)

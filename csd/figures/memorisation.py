@@ -17,11 +17,13 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     table = looks.runs(summary)
     table = looks.require(table[table["data_set"] > 0], "memorisation", "generation with data sets")
     table = table[table["size"] == table["size"].max()]
-    architectures = sorted(set(table["architecture"]))
-    figure, panels = plt.subplots(1, len(architectures) + 2, figsize=(looks.PAGE, 2.8), squeeze=False)
+    architectures = sorted(set(table["architecture"]))[:2]
+    figure, panels = plt.subplots(2, 2, figsize=(looks.PAGE, 5.0))
     for axes, architecture in zip(panels[0], architectures, strict=False):
         _curves(axes, summary, table[table["architecture"] == architecture].sort_values("data_set"), architecture)
-    divergences, steps = panels[0][-2:]
+    for axes in panels[0][len(architectures) :]:
+        axes.axis("off")
+    divergences, steps = panels[1]
     for architecture in architectures:
         own = table[table["architecture"] == architecture].sort_values("data_set")
         _against_fields(divergences, steps, summary, own, architecture)
@@ -32,10 +34,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("fields M of the data set")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2, labelspacing=0.3)
     divergences.set_ylabel("KL per site from the true law")
     steps.set_ylabel("training step (steps)")
-    divergences.legend(handlelength=1.2, labelspacing=0.25)
-    steps.legend(handlelength=1.2, labelspacing=0.25)
     return figure
 
 
@@ -74,7 +75,7 @@ def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: st
     axes.set_xlabel("training step (steps)")
     axes.set_title(f"{looks.name(architecture)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
     axes.set_ylabel("KL per site from the true law")
-    axes.legend(handlelength=1.0, labelspacing=0.25, loc="lower left")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, labelspacing=0.3)
 
 
 def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
@@ -91,8 +92,11 @@ def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd
             for pair in zip(true, ran, strict=True)
         ]
     )
-    nearer = (memory < true) & np.isfinite(memory)
-    onset = np.where(nearer.any(axis=2), chosen["step"].values[nearer.argmax(axis=2)], np.nan)
+    # Early on both are large and alike: what counts is the step from which it stays nearer to the data set.
+    further = ~(memory < true) & np.isfinite(true)
+    first = further.shape[2] - np.argmax(further[:, :, ::-1], axis=2)
+    stays = ran & (first < np.isfinite(true).sum(axis=2))
+    onset = np.where(stays, chosen["step"].values[np.minimum(first, further.shape[2] - 1)], np.nan)
     mark, shade, words = looks.marker(architecture), looks.colour(architecture), looks.name(architecture)
     for axes, values, face, label in (
         (divergences, np.where(ran, best, np.nan), "none", f"{words}, best step"),

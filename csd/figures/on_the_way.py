@@ -30,7 +30,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         places = _steps(run)
         for axes, place in zip(row, places, strict=False):
             image = _heat(axes, run, place)
-            axes.set_title(f"{looks.name(architecture)}, {int(run['shown_step'].values[place]):,} steps")
+            step = int(run["shown_step"].values[place])
+            axes.set_title(f"{looks.name(architecture)}, {step:,} step{'s' if step > 1 else ''}")
         for axes in row[len(places) :]:
             axes.axis("off")
         row[0].set_ylabel(f"sqrt(k² + m²)\nd = {int(run['dimension'])}, L = {int(run['size'])}")

@@ -29,6 +29,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     for axes in panels[0][len(labels) : SHOWN]:
         axes.axis("off")
     panels[0][0].set_ylabel("generated / exact S(k), same mass")
+    panels[0][0].legend(handlelength=1.0, labelspacing=0.25, loc="lower right")
     _susceptibility(panels[0][SHOWN], summary, table[table["architecture"].isin(labels)], labels)
     kinds = [
         Line2D([], [], color="0.3", lw=1.1, label="trained kernels, exact recursion"),
@@ -71,7 +72,6 @@ def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, label: str) -> 
     axes.set_yscale("log")
     axes.set_xlabel("sqrt(k² + m²) (inverse lattice spacings)")
     axes.set_title(f"{looks.name(label)}\ntrained at {own['trained'].iloc[0]}, d = {own['dimension'].iloc[0]}")
-    axes.legend(handlelength=1.0, labelspacing=0.25)
 
 
 def _susceptibility(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, labels: list[str]) -> None:
@@ -101,5 +101,6 @@ def _susceptibility(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, labels
     axes.plot(sizes, line, color="0.2", lw=0.9, ls=looks.DASHED, label=f"exact, m = {mass * trained:g} / L")
     axes.set_yscale("log")
     looks.size_axis(axes, list(table["size"]))
+    axes.set_ylim(top=100.0 * same)
     axes.set_ylabel("susceptibility χ")
     axes.legend(handlelength=1.2, labelspacing=0.25, loc="upper left")
