@@ -150,16 +150,21 @@ class Lattice:
     def spread(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
         """Values at *pairs* or *shells*, shape (…, modes), in the *half* layout; f(-k) = f(k)*."""
         if modes.isotropic:
-            return values[..., self._shell_of_half].reshape(*values.shape[:-1], *self.half_shape)
+            return values.take(self._shell_of_half, axis=-1).reshape(*values.shape[:-1], *self.half_shape)
         place, mirrored = self._pair_of_half
-        half = values[..., place]
+        # Unlike values[..., place], take leaves the momenta next to each other in memory.
+        half = values.take(place, axis=-1)
         if np.iscomplexobj(half):
             half[..., mirrored] = half[..., mirrored].conj()
         return half.reshape(*values.shape[:-1], *self.half_shape)
 
     def gather(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
         """Values in the *half* layout, shape (…, *half_shape), at *pairs* or *shells*, shape (…, modes)."""
-        return values.reshape(*values.shape[: -self.dimension], -1)[..., modes.half_index]
+        return values.reshape(*values.shape[: -self.dimension], -1).take(modes.half_index, axis=-1)
+
+    def take(self, fields: Array, sites: NDArray[np.intp]) -> Array:
+        """Fields of shape (…, *shape) at flat indices of sites, shape (…, *sites.shape)."""
+        return fields.reshape(*fields.shape[: -self.dimension], -1).take(sites, axis=-1)
 
     @cached_property
     def _pair_of_half(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -23,6 +23,8 @@ ARCHITECTURES = [
     Architecture("local_two_layer", range=1),
     Architecture("local_two_layer", range=1, channels=2),
 ]
+WIDE = [Architecture("local_one_layer", range=7), Architecture("local_two_layer", range=7)]
+"""Ranges at which correlations are taken by transforms."""
 LATTICES = [(1, 8), (1, 7), (2, 6), (3, 4)]
 
 
@@ -37,8 +39,11 @@ def _filters(network: LinearNetwork) -> np.ndarray:
 
 
 @pytest.mark.parametrize("objective", [Implicit(), Denoising()], ids=["implicit", "denoising"])
-@pytest.mark.parametrize(("dimension", "size"), LATTICES)
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.label)
+@pytest.mark.parametrize(
+    ("architecture", "dimension", "size"),
+    [(a, *lattice) for a in ARCHITECTURES for lattice in LATTICES] + [(a, 2, 16) for a in WIDE],
+    ids=lambda part: part.label if isinstance(part, Architecture) else str(part),
+)
 def test_both_paths_take_the_same_step(
     architecture: Architecture, dimension: int, size: int, objective: Objective, critical: Problem
 ) -> None:

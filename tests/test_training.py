@@ -93,6 +93,21 @@ def test_a_noise_level_does_not_depend_on_the_others(critical: Problem) -> None:
     np.testing.assert_array_equal(both.score_error[:, 1], one.score_error[:, 0])
 
 
+@pytest.mark.parametrize("loss", ["population", "implicit", "denoising"])
+@pytest.mark.parametrize("name", ["local_one_layer", "local_two_layer"])
+def test_levels_of_several_ranges_train_as_they_do_alone(name: str, loss: str, critical: Problem) -> None:
+    """Ranges that follow the score length, out of order, wide ones by transforms; two seeds that end apart."""
+    levels = (0.1, 2.0, 0.5, 0.05, 3.0)
+    architecture = Architecture(name, range="3xi")
+    settings = Settings(loss=loss, batch=4096, seeds=(0, 1), max_steps=60, learning_rate=0.02)
+    together = train(critical(2, 16, levels), architecture, settings)
+    assert sorted(together.ranges) == [1, 2, 4, 7, 7]
+    for place, level in enumerate(levels):
+        alone = train(critical(2, 16, (level,)), architecture, settings)
+        shared = min(together.score_error.shape[-1], alone.score_error.shape[-1])
+        np.testing.assert_array_equal(together.score_error[:, place, :shared], alone.score_error[:, 0, :shared])
+
+
 def test_raw_fields_train_like_power_spectra(critical: Problem) -> None:
     """The same law: mean training times of 24 seeds agree within 4 standard errors (1 in 16,000)."""
     for architecture, loss in ((TWO, "implicit"), (LOCAL, "implicit"), (TWO, "denoising")):

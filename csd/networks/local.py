@@ -22,7 +22,25 @@ from numpy.typing import NDArray
 
 from csd.errors import InputError
 from csd.lattice import Array, ComplexArray, Lattice, Modes, require_memory
-from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
+from csd.networks.linear import (
+    COMPOSED_RATE,
+    START_KERNEL,
+    Descent,
+    LinearNetwork,
+    place_filters,
+    relative_error,
+    transform,
+)
+
+KNOWN_PAIR = 0.15
+"""Nanoseconds a pair of sites of a product with a matrix at hand, measured; only ratios of these times matter."""
+SITE_PAIR = 2.0
+"""Nanoseconds a pair of sites to gather a matrix and multiply with it."""
+
+
+def transform_time(lattice: Lattice) -> float:
+    """Nanoseconds of a real transform of one field, about 0.3 N log₂ N."""
+    return 0.3 * lattice.sites * float(np.log2(lattice.sites))
 
 
 class Patch:
@@ -55,8 +73,12 @@ class Patch:
         return np.ravel_multi_index(tuple(np.moveaxis(difference % self.lattice.size, -1, 0)), self.lattice.shape)
 
     def covariance(self, spectrum: Array) -> Array:
-        """P(r, r′) = (1/N) Σ_k S(k) cos(k·(r − r′)) of a spectrum in the *half* layout."""
-        return self.lattice.inverse(spectrum).ravel()[self.differences]
+        """P(r, r′) = (1/N) Σ_k S(k) cos(k·(r − r′)) of spectra of shape (…, *half_shape); (…, sites, sites)."""
+        return self.lattice.take(self.lattice.inverse(spectrum), self.differences)
+
+    def take(self, fields: Array) -> Array:
+        """The fields at the sites of the box, shape (…, sites of the box)."""
+        return self.lattice.take(fields, self.sites)
 
     def solve(self, spectrum: Array) -> Array:
         """κ* of P κ* = δ_{r,0}, for a spectrum in the *half* layout; shape (sites of the box,)."""
@@ -100,11 +122,11 @@ class LocalNetwork(LinearNetwork):
         return self.lattice.gather(self.patch.best_kernel(self.half_spectrum(spectrum)), self.lattice.shells)
 
     def compose(self, filters: Array) -> Array:
-        """κ on the patch, shape (sites of the box,), of filters of shape `filter_shape`."""
+        """κ on the patch, shape (…, sites of the box), of filters of shape (…, *filter_shape)."""
         return filters
 
     def pull_back(self, filters: Array, residual: Array) -> Array:
-        """The step's direction in the filters, from P̂κ − b on the patch."""
+        """The step's direction in the filters, from P̂κ − b on the patch, shape (…, sites of the box)."""
         return residual
 
     @classmethod
@@ -117,10 +139,22 @@ class LocalNetwork(LinearNetwork):
         starts: Sequence[Sequence[Array]],
         *,
         complex_kernel: bool,
-    ) -> "PatchDescent":
-        """Descent on the patch."""
+    ) -> Descent:
+        """Descent on the patch; levels of one range go together."""
         local = [network for network in networks if isinstance(network, LocalNetwork)]
-        return PatchDescent(local, modes, rates, [list(of_seed) for of_seed in starts], spectra)
+        reaches = np.array([network.patch.reach for network in local])
+        groups = [np.flatnonzero(reaches == reach) for reach in np.unique(reaches)]
+        descents = [
+            PatchDescent(
+                local[int(levels[0])],
+                modes,
+                spectra[levels],
+                rates[levels],
+                np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts]),
+            )
+            for levels in groups
+        ]
+        return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
 
 
 class LocalOneLayer(LocalNetwork):
@@ -183,7 +217,7 @@ class LocalTwoLayer(LocalNetwork):
     def kernel(self, filters: Any) -> Any:
         """K = Σ_c |ŵ_c|² in the *half* layout."""
         transformed = transform(self.lattice, place_filters(self.lattice, filters, self.offsets))
-        return (transformed.real**2 + transformed.imag**2).sum(0)
+        return (transformed.real**2 + transformed.imag**2).sum(-1 - self.lattice.dimension)
 
     def learning_rate(self, spectrum: Array) -> float:
         """¼ per use."""
@@ -200,89 +234,152 @@ class LocalTwoLayer(LocalNetwork):
         difference = self.offsets[None] - self.offsets[:, None] + reach
         return np.ravel_multi_index(tuple(np.moveaxis(difference, -1, 0)), (2 * reach + 1,) * self.lattice.dimension)
 
+    @property
+    def _by_transform(self) -> bool:
+        """Whether filters are so wide that correlating them by transforms is faster than site by site."""
+        return SITE_PAIR * len(self.offsets) ** 2 > (self.channels + 1) * transform_time(self.lattice)
+
     def compose(self, filters: Array) -> Array:
         """κ(r) = Σ_c Σ_s w_c(s) w_c(s + r)."""
-        products = filters.T @ filters
-        composed: Array = np.bincount(self._places.ravel(), products.ravel(), len(self.patch)).astype(float, copy=False)
-        return composed
+        if self._by_transform:
+            return self.patch.take(self.lattice.inverse(self.kernel(filters)))
+        products = (filters.swapaxes(-1, -2) @ filters).reshape(-1, self._places.size)
+        rows = len(self.patch) * np.arange(len(products))[:, None]
+        composed = np.bincount((self._places.ravel() + rows).ravel(), products.ravel(), len(self.patch) * len(products))
+        return composed.astype(float, copy=False).reshape(*filters.shape[:-2], len(self.patch))
 
     def pull_back(self, filters: Array, residual: Array) -> Array:
         """Σ_{s′} g(s′ − s) w_c(s′), g the even part of the residual."""
-        even = 0.5 * (residual + residual[::-1])
-        return filters @ even[self._places]
+        even = 0.5 * (residual + residual[..., ::-1])
+        if not self._by_transform:
+            return filters @ even.take(self._places, axis=-1)
+        lattice = self.lattice
+        weight = transform(lattice, place_filters(lattice, even[..., None, :], self.patch.offsets)).real
+        wide = transform(lattice, place_filters(lattice, filters, self.offsets))
+        sites = np.ravel_multi_index(tuple(self.offsets.T), lattice.shape)
+        return lattice.take(lattice.inverse(weight * wide), sites)
 
 
 class PatchDescent:
-    """Descent of local filters for several seeds and levels, whose ranges may differ.
+    """Descent of local filters of one range for several seeds and levels.
 
     Args:
-        networks: one a level.
+        network: the family.
         modes: the momenta that spectra are given at.
-        rates: η, shape (levels,).
-        filters: for each seed and level.
         spectra: C, shape (levels, modes).
+        rates: η, shape (levels,).
+        filters: shape (seeds, levels, *network.filter_shape).
     """
 
-    def __init__(
-        self,
-        networks: Sequence[LocalNetwork],
-        modes: Modes,
-        rates: Array,
-        filters: list[list[Array]],
-        spectra: Array,
-    ) -> None:
-        self.networks = networks
-        self.lattice = networks[0].lattice
+    def __init__(self, network: LocalNetwork, modes: Modes, spectra: Array, rates: Array, filters: Array) -> None:
+        self.network = network
+        self.patch = network.patch
+        self.lattice = network.lattice
         self.modes = modes
-        self.rates = rates
         self.filters = filters
+        self._rates = rates.reshape(-1, *[1] * len(network.filter_shape))
         halves = self.lattice.spread(spectra, modes)
-        self._covariance = [net.patch.covariance(half) for net, half in zip(networks, halves, strict=True)]
-        self._best = [net.patch.solve(half) for net, half in zip(networks, halves, strict=True)]
-        self._floor = [net.patch.floor(half) for net, half in zip(networks, halves, strict=True)]
-        self._norm = [float((modes.multiplicity / c).sum() / self.lattice.sites) for c in spectra]
+        # A product with a patch covariance that is at hand, or with one made for it, against two transforms.
+        pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
+        self._covariance = None if KNOWN_PAIR * pairs > 2.0 * transforms else self.patch.covariance(halves)
+        self._makes_covariances = SITE_PAIR * pairs < transforms
+        self._spectra = spectra
+        self._best = np.stack([self.patch.solve(half) for half in halves])
+        self._floor = np.array([self.patch.floor(half) for half in halves])
+        self._norm = (modes.multiplicity / spectra).sum(axis=-1) / self.lattice.sites
+        self._seen: tuple[Any, Any] = (None, None)
+        self._compose()
+
+    def _compose(self) -> None:
+        """κ of the filters, for the next error and the next step."""
+        self._kernel = self.network.compose(self.filters)
+        self._transformed: Any = None
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T)."""
-        for seed, of_seed in enumerate(self.filters):
-            for level, network in enumerate(self.networks):
-                kernel = network.compose(of_seed[level])
-                residual = self._patch_covariance(spectrum, seed, level) @ kernel
-                if np.ndim(target) == 0:
-                    residual[network.patch.centre] -= target
-                else:
-                    half = self.lattice.spread(target[seed, level], self.modes)
-                    residual -= self.lattice.inverse(half).ravel()[network.patch.sites]
-                of_seed[level] = of_seed[level] - self.rates[level] * network.pull_back(of_seed[level], residual)
+        covariance = self._patch_covariance(spectrum) if np.ndim(target) == 0 else None
+        if covariance is None:
+            # Both parts go through one transform.
+            residual = self._on_patch(spectrum * self.kernel() - target)
+        else:
+            residual = (covariance @ self._kernel[..., None])[..., 0]
+            residual[..., self.patch.centre] -= target
+        self.filters = self.filters - self._rates * self.network.pull_back(self.filters, residual)
+        self._compose()
 
-    def _patch_covariance(self, spectrum: Array, seed: int, level: int) -> Array:
-        """P̂ of a step, or P where the spectrum is the target's own and need not be transformed again."""
+    def _on_patch(self, values: Any) -> Array:
+        """(1/N) Σ_k f(k) e^{ik·r} on the patch, of f at the modes."""
+        return self.patch.take(self.lattice.inverse(self.lattice.spread(values, self.modes)))
+
+    def _patch_covariance(self, spectrum: Array) -> Array | None:
+        """P of the target's own spectrum, shape (levels, modes), or P̂ of a step's; None where transforms are faster."""
         if spectrum.ndim == 2:
-            return self._covariance[level]
-        return self.networks[level].patch.covariance(self.lattice.spread(spectrum[seed, level], self.modes))
+            return self._covariance
+        if not self._makes_covariances:
+            return None
+        # A data set gives the same array at every step.
+        if spectrum is not self._seen[0]:
+            self._seen = spectrum, self.patch.covariance(self.lattice.spread(spectrum, self.modes))
+        covariance: Array = self._seen[1]
+        return covariance
 
     def error(self) -> Array:
         """ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*)."""
-        error = np.empty((len(self.filters), len(self.networks)))
-        for seed, of_seed in enumerate(self.filters):
-            for level, network in enumerate(self.networks):
-                deviation = network.compose(of_seed[level]) - self._best[level]
-                excess = deviation @ self._covariance[level] @ deviation
-                error[seed, level] = self._floor[level] + excess / self._norm[level]
+        if self._covariance is None:
+            return relative_error(self.kernel(), self._spectra, self.modes.multiplicity)
+        deviation = self._kernel - self._best
+        excess = (deviation * (self._covariance @ deviation[..., None])[..., 0]).sum(axis=-1)
+        error: Array = self._floor + excess / self._norm
         return error
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
-        return np.stack(
-            [
-                [
-                    self.lattice.gather(network.kernel(of_seed[level]), self.modes)
-                    for level, network in enumerate(self.networks)
-                ]
-                for of_seed in self.filters
-            ]
-        )
+        if self._transformed is None:
+            placed = place_filters(self.lattice, self._kernel, self.patch.offsets)
+            kernel = self.lattice.gather(transform(self.lattice, placed), self.modes)
+            self._transformed = kernel.real if self.network.uses == 2 else kernel
+        kept: Array | ComplexArray = self._transformed
+        return kept
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
-        self.filters = [of_seed for of_seed, kept in zip(self.filters, seeds, strict=True) if kept]
+        self.filters = self.filters[seeds]
+        self._compose()
+
+
+class GroupedDescent:
+    """Several descents as one, each of some of the levels.
+
+    Args:
+        descents: one a group.
+        groups: the levels of each group.
+    """
+
+    def __init__(self, descents: Sequence[PatchDescent], groups: Sequence[NDArray[np.intp]]) -> None:
+        self.descents = descents
+        self.groups = groups
+        self._back = np.argsort(np.concatenate(groups))
+        self._seen: tuple[Any, list[Array]] = (None, [])
+
+    def advance(self, spectrum: Array, target: Any) -> None:
+        """One step on (S, T)."""
+        # What is the same array at every step is sliced once, so that descents know it again.
+        if spectrum is not self._seen[0]:
+            self._seen = spectrum, [spectrum[..., levels, :] for levels in self.groups]
+        for descent, levels, own in zip(self.descents, self.groups, self._seen[1], strict=True):
+            descent.advance(own, target if np.ndim(target) == 0 else target[..., levels, :])
+
+    def error(self) -> Array:
+        """ε of each seed and level."""
+        error: Array = np.concatenate([descent.error() for descent in self.descents], axis=1)[:, self._back]
+        return error
+
+    def kernel(self) -> Array | ComplexArray:
+        """K at the modes."""
+        kernel: Array = np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
+        return kernel
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop the other seeds."""
+        for descent in self.descents:
+            descent.keep(seeds)
