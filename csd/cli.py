@@ -189,6 +189,7 @@ def _log(message: str) -> None:
 def train(arguments: argparse.Namespace) -> None:
     """`csd train`: train one architecture on one target, beside its prediction."""
     import shlex
+    from dataclasses import replace
 
     started = time.perf_counter()
     _log(shlex.join(_command_line(arguments)))
@@ -205,7 +206,8 @@ def train(arguments: argparse.Namespace) -> None:
     prepared = time.perf_counter()
     record = descend(noised, run, settings)
     trained = time.perf_counter()
-    prediction = predict(noised, architecture, settings)
+    # A prediction that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
+    prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
     dataset = training_dataset(noised, architecture, settings, record, prediction)
     asked = attributes(noised, architecture, settings) | {
         "noise_levels": list(noised.levels),
@@ -215,6 +217,11 @@ def train(arguments: argparse.Namespace) -> None:
     _report_times(dataset)
     if arguments.benchmark is not None:
         _write_benchmark(arguments.benchmark, started, prepared, trained, record.last_step)
+
+
+def _twice(last: Any, settings: "Settings") -> int:
+    """Steps that a prediction is followed for, beside training that ended at these steps."""
+    return min(settings.max_steps, 2 * int(last.max()) + 100)
 
 
 def _report_times(dataset: Any) -> None:

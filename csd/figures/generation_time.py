@@ -12,7 +12,11 @@ from csd.figures import style as looks
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: mean over seeds with standard errors. Solid: fitted law. Dashed: exact map and recursion."""
-    table = looks.require(looks.generated(summary), "generation_time", "generation on the critical line")
+    table = looks.require(
+        looks.grown(looks.generated(summary)),
+        "generation_time",
+        "generation on the critical line at three sizes or more",
+    )
     dimensions = sorted(table["dimension"].unique())
     figure, panels = plt.subplots(
         1, len(dimensions), figsize=(looks.PAGE * max(2, len(dimensions)) / 3, 3.1), sharey=True, squeeze=False

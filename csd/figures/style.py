@@ -147,6 +147,13 @@ def generated(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
     return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
 
 
+def grown(table: pd.DataFrame) -> pd.DataFrame:
+    """Those runs of a table whose sweep has the same network at three sizes or more."""
+    if table.empty:
+        return table
+    return table[table.groupby(["sweep", "architecture", "data"])["size"].transform("nunique") >= 3]
+
+
 def require(table: pd.DataFrame, figure: str, what: str) -> pd.DataFrame:
     """The table, if it holds anything.
 
