@@ -381,6 +381,7 @@ class Recorder:
         self.noised, self.run, self.settings = noised, run, settings
         seeds, levels = len(run.seeds), len(noised.levels)
         self.grid = record_steps(settings.max_steps)
+        self._wanted = set(self.grid.tolist()) if settings.kernel_steps == "recorded" else _given(settings.kernel_steps)
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
@@ -394,7 +395,10 @@ class Recorder:
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.last_kernels: list[Any] = [None] * seeds
         self._before: Array = np.empty((seeds, levels))
+        self._missing = np.ones((seeds, levels), dtype=bool)
+        self._none = np.zeros(seeds, dtype=bool)
         self._limit = np.inf
+        self._next = 0
 
     def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
         """Take in a step; True for those of the seeds still trained that end here.
@@ -404,30 +408,30 @@ class Recorder:
         """
         if step == 0:
             self._limit = BLOW_UP * max(1.0, float(error.max()))
-        if not error.max() <= self._limit:
+        # Of small arrays, counting is far faster than any() or max().
+        if np.count_nonzero(error <= self._limit) < error.size:
             row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
             level = int(np.argmax(~(error[row] <= self._limit)))
             raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
-        missing = np.isnan(self.time[self.alive])
-        reached = missing & (error <= self.threshold)
-        if reached.any():
+        reached = self._missing & (error <= self.threshold)
+        news = np.count_nonzero(reached) > 0
+        if news:
             self._reach(step, error, reached)
+            self._missing &= ~reached
         self._before = error
-        on_grid = len(self.errors) < len(self.grid) and step == self.grid[len(self.errors)]
-        if on_grid:
+        if step == self._next:
             self._record(error, descent)
-        if self._wants_kernel(step, on_grid):
+        if step in self._wanted:
             self.kernel_steps.append(step)
             kernel = descent.kernel()
             if kernel is None:
                 raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
             self.recorded_kernels.append(self._spread(kernel, np.float32))
-        ended = step == self.settings.max_steps
-        left = missing & ~reached
-        done = np.array([ended or (self.settings.tolerance > 0.0 and not any(row)) for row in left])
-        if done.any():
-            self._end(step, done, descent)
-        return done
+        if step == self.settings.max_steps:
+            return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
+        if news and self.settings.tolerance > 0.0:
+            return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
+        return self._none
 
     def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
         """Note the training times of seeds and levels that have come to the tolerance."""
@@ -439,14 +443,10 @@ class Recorder:
                 before, after = self._before[row, column], error[row, column]
                 self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
 
-    def _wants_kernel(self, step: int, on_grid: bool) -> bool:
-        """Whether kernels are kept at this step."""
-        wanted = self.settings.kernel_steps
-        return on_grid if wanted == "recorded" else wanted != "last" and step in wanted
-
     def _record(self, error: Array, descent: Descent) -> None:
         """Keep errors and residuals of a recorded step."""
         self.errors.append(self._spread(error, np.float64))
+        self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
         shape = (len(self.alive), len(self.noised.levels), len(self.bins.middles))
         residual = np.full(shape, np.nan)
@@ -461,13 +461,17 @@ class Recorder:
         everyone[self.alive] = values
         return everyone
 
-    def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> None:
-        """Keep the last kernels of the seeds that end here, and let them go."""
+    def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> NDArray[np.bool_]:
+        """Keep the last kernels of the seeds that end here, and let them go; what was given as done."""
+        if not done.any():
+            return done
         kernel = descent.kernel()
         for row in np.flatnonzero(done):
             self.last[self.alive[row]] = step
             self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
-        self.alive, self._before = self.alive[~done], self._before[~done]
+        self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
+        self._none = np.zeros(len(self.alive), dtype=bool)
+        return done
 
     def finish(self) -> TrainingRecord:
         """The record of all seeds.
@@ -502,6 +506,11 @@ class Recorder:
         )
 
 
+def _given(steps: str | tuple[int, ...]) -> set[int]:
+    """The steps given as `kernel_steps`; none for 'last'."""
+    return set() if isinstance(steps, str) else set(steps)
+
+
 def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
     """Step a prepared run until every seed is done, recording on the way."""
     descent: Descent = run.descent
@@ -509,9 +518,9 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
     step = 0
     while True:
         done = recorder.observe(step, descent.error(), descent)
-        if done.all():
-            return recorder.finish()
-        if done.any():
+        if np.count_nonzero(done) > 0:
+            if done.all():
+                return recorder.finish()
             descent.keep(~done)
             run.source.keep(~done)
         descent.advance(*run.source.draw())

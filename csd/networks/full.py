@@ -9,6 +9,8 @@ descent acts on every mode alone (docs/physics.md, section 5):
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from csd.errors import InputError
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, Descent, LinearNetwork, transform
+
+BLOCK = 2**15
+"""Modes stepped at a time: few enough for the cache, enough to hide the calls."""
 
 
 class DeepLinear(LinearNetwork):
@@ -115,57 +120,120 @@ class ModeDescent:
     def __init__(self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray) -> None:
         self.depth = depth
         self.filters = filters
-        self.rates = rates[:, None]
-        self.exact = 1.0 / spectra
-        self.weight = modes.multiplicity * spectra / (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
-        self._allocate()
+        self._rates = rates[:, None]
+        self._exact = 1.0 / spectra
+        norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
+        # The error is a sum of squares, of real and imaginary parts where there are both.
+        self._root_weight = np.sqrt(modes.multiplicity * spectra / norm)
+        if np.iscomplexobj(filters):
+            self._root_weight = np.repeat(self._root_weight, 2, axis=-1)
+        self._divide()
 
-    def _allocate(self) -> None:
-        """Room for one step, so that the loop allocates nothing large."""
-        self._step = np.empty_like(self.filters)
-        self._squared = np.empty(self.filters.shape)
+    def _divide(self) -> None:
+        """Cut the work into blocks, so that what passes between the operations of a step stays in the cache."""
+        shape = self.filters.shape
+        self._scratch = np.empty((2, min(BLOCK, self.filters.size)), self.filters.dtype)
+        self._blocks = [
+            Block(
+                (seeds, levels, modes),
+                self.filters[seeds, levels, modes],
+                self._exact[levels, modes],
+                self._root_weight[levels, _twice(modes) if np.iscomplexobj(self.filters) else modes],
+                self._rates[levels],
+            )
+            for seeds, levels, modes in blocks(shape)
+        ]
+
+    def _power(self, block: "Block", exponent: int, place: int) -> Any:
+        """wⁿ by repeated multiplication, which is faster than a general power and exact in the same way everywhere."""
+        if exponent == 1:
+            return block.filters
+        power = self._scratch[place, : block.filters.size].reshape(block.filters.shape)
+        np.multiply(block.filters, block.filters, out=power)
+        for _ in range(exponent - 2):
+            power *= block.filters
+        return power
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T)."""
-        step = self._step
-        if self.depth == 1:
-            np.multiply(spectrum, self.filters, out=step)
-        else:
-            np.multiply(self._power(self.depth), spectrum, out=step)
-        step -= target
-        step *= self.rates
-        if self.depth > 1:
-            power = self._power(self.depth - 1)
-            step *= power.conj() if np.iscomplexobj(power) else power
-        self.filters -= step
-
-    def _power(self, exponent: int) -> Array | ComplexArray:
-        """wⁿ by repeated multiplication, which is faster than a general power and exact in the same way everywhere."""
-        power = self.filters
-        for _ in range(exponent - 1):
-            power = power * self.filters
-        return power
+        for block in self._blocks:
+            filters = block.filters
+            step = self._scratch[0, : filters.size].reshape(filters.shape)
+            own = spectrum[block.place[-spectrum.ndim :]]
+            power = None
+            if self.depth == 1:
+                np.multiply(own, filters, out=step)
+            else:
+                power = self._power(block, self.depth - 1, 1)
+                np.multiply(power, filters, out=step)
+                step *= own
+            step -= target if np.ndim(target) == 0 else target[block.place[-np.ndim(target) :]]
+            step *= block.rates
+            if power is not None:
+                step *= power.conj() if np.iscomplexobj(power) else power
+            filters -= step
 
     def error(self) -> Array:
         """ε of each seed and level."""
-        deviation = self._step
-        np.subtract(self._power(self.depth), self.exact, out=deviation)
-        if np.iscomplexobj(deviation):
-            np.multiply(deviation.real, deviation.real, out=self._squared)
-            self._squared += deviation.imag**2
-        else:
-            np.multiply(deviation, deviation, out=self._squared)
-        self._squared *= self.weight
-        return self._squared.sum(axis=-1)
+        error = np.zeros(self.filters.shape[:2])
+        for block in self._blocks:
+            deviation = self._scratch[0, : block.filters.size].reshape(block.filters.shape)
+            np.subtract(self._power(block, self.depth, 1), block.exact, out=deviation)
+            parts = deviation.view(np.float64)
+            parts *= block.root_weight
+            error[block.place[:2]] += np.vecdot(parts, parts)
+        return error
 
     def kernel(self) -> Array | ComplexArray:
         """K = wᵖ."""
-        return self._power(self.depth).copy()
+        kernel = self.filters.copy()
+        for _ in range(self.depth - 1):
+            kernel *= self.filters
+        return kernel
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[seeds]
-        self._allocate()
+        self._divide()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Views of the part of a `ModeDescent` that is worked on at a time.
+
+    Attributes:
+        place: where it lies along seeds, levels and modes.
+        filters: w, shape (seeds, levels, modes).
+        exact: K*, shape (levels, modes).
+        root_weight: square root of the weight of |K − K*|² in ε, shape (levels, modes or twice as many).
+        rates: η, shape (levels, 1).
+    """
+
+    place: tuple[slice, slice, slice]
+    filters: Any
+    exact: Array
+    root_weight: Array
+    rates: Array
+
+
+def blocks(shape: tuple[int, ...]) -> list[tuple[slice, slice, slice]]:
+    """An array of shape (seeds, levels, modes) in parts of `BLOCK` numbers or less, cut along its first axes first.
+
+    How modes are cut depends on their number alone, so that a sum over them does not depend on what else is there.
+    """
+    sizes = [1, 1, min(BLOCK, shape[2])]
+    sizes[1] = min(shape[1], BLOCK // sizes[2])
+    sizes[0] = min(shape[0], BLOCK // (sizes[1] * sizes[2])) if sizes[1] == shape[1] else 1
+    cuts = [
+        [slice(start, min(start + size, full)) for start in range(0, full, size)]
+        for size, full in zip(sizes, shape, strict=True)
+    ]
+    return list(product(*cuts))
+
+
+def _twice(part: slice) -> slice:
+    """A slice of complex numbers as one of their real and imaginary parts."""
+    return slice(2 * part.start, 2 * part.stop)
 
 
 class Exact(LinearNetwork):
