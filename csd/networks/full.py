@@ -120,56 +120,49 @@ class ModeDescent:
     def __init__(self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray) -> None:
         self.depth = depth
         self.filters = filters
-        self._rates = rates[:, None]
-        self._exact = 1.0 / spectra
+        self.rates = rates[:, None]
+        self.exact = 1.0 / spectra
         norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
-        # The error is a sum of squares, of real and imaginary parts where there are both.
-        self._root_weight = np.sqrt(modes.multiplicity * spectra / norm)
-        if np.iscomplexobj(filters):
-            self._root_weight = np.repeat(self._root_weight, 2, axis=-1)
+        self.root_weight = np.sqrt(modes.multiplicity * spectra / norm)
         self._divide()
 
     def _divide(self) -> None:
         """Cut the work into blocks, so that what passes between the operations of a step stays in the cache."""
-        shape = self.filters.shape
         self._scratch = np.empty((2, min(BLOCK, self.filters.size)), self.filters.dtype)
-        self._blocks = [
-            Block(
-                (seeds, levels, modes),
-                self.filters[seeds, levels, modes],
-                self._exact[levels, modes],
-                self._root_weight[levels, _twice(modes) if np.iscomplexobj(self.filters) else modes],
-                self._rates[levels],
-            )
-            for seeds, levels, modes in blocks(shape)
-        ]
+        self._blocks = [self._block(*place) for place in blocks(self.filters.shape)]
 
-    def _power(self, block: "Block", exponent: int, place: int) -> Any:
-        """wⁿ by repeated multiplication, which is faster than a general power and exact in the same way everywhere."""
-        if exponent == 1:
-            return block.filters
-        power = self._scratch[place, : block.filters.size].reshape(block.filters.shape)
-        np.multiply(block.filters, block.filters, out=power)
-        for _ in range(exponent - 2):
-            power *= block.filters
-        return power
+    def _block(self, seeds: slice, levels: slice, modes: slice) -> "Block":
+        """The views of one block."""
+        filters = self.filters[seeds, levels, modes]
+        step, power = (room[: filters.size].reshape(filters.shape) for room in self._scratch)
+        # The error is a sum of squares, of real and imaginary parts where there are both.
+        root_weight = self.root_weight[levels, modes]
+        return Block(
+            (seeds, levels, modes),
+            filters,
+            step,
+            power,
+            step.view(np.float64),
+            self.exact[levels, modes],
+            np.repeat(root_weight, 2, axis=-1) if np.iscomplexobj(filters) else root_weight,
+            self.rates[levels],
+        )
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T)."""
         for block in self._blocks:
-            filters = block.filters
-            step = self._scratch[0, : filters.size].reshape(filters.shape)
-            own = spectrum[block.place[-spectrum.ndim :]]
-            power = None
+            filters, step = block.filters, block.step
+            power = filters if self.depth == 2 else block.power
             if self.depth == 1:
-                np.multiply(own, filters, out=step)
+                np.multiply(spectrum[block.place[-spectrum.ndim :]], filters, out=step)
             else:
-                power = self._power(block, self.depth - 1, 1)
+                if self.depth > 2:
+                    _power(filters, self.depth - 1, out=power)
                 np.multiply(power, filters, out=step)
-                step *= own
+                step *= spectrum[block.place[-spectrum.ndim :]]
             step -= target if np.ndim(target) == 0 else target[block.place[-np.ndim(target) :]]
             step *= block.rates
-            if power is not None:
+            if self.depth > 1:
                 step *= power.conj() if np.iscomplexobj(power) else power
             filters -= step
 
@@ -177,18 +170,20 @@ class ModeDescent:
         """ε of each seed and level."""
         error = np.zeros(self.filters.shape[:2])
         for block in self._blocks:
-            deviation = self._scratch[0, : block.filters.size].reshape(block.filters.shape)
-            np.subtract(self._power(block, self.depth, 1), block.exact, out=deviation)
-            parts = deviation.view(np.float64)
-            parts *= block.root_weight
-            error[block.place[:2]] += np.vecdot(parts, parts)
+            if self.depth == 1:
+                np.subtract(block.filters, block.exact, out=block.step)
+            else:
+                _power(block.filters, self.depth, out=block.step)
+                np.subtract(block.step, block.exact, out=block.step)
+            np.multiply(block.parts, block.root_weight, out=block.parts)
+            error[block.place[:2]] += np.vecdot(block.parts, block.parts)
         return error
 
     def kernel(self) -> Array | ComplexArray:
         """K = wᵖ."""
-        kernel = self.filters.copy()
-        for _ in range(self.depth - 1):
-            kernel *= self.filters
+        kernel: Array | ComplexArray = self.filters.copy()
+        if self.depth > 1:
+            _power(self.filters, self.depth, out=kernel)
         return kernel
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
@@ -204,13 +199,18 @@ class Block:
     Attributes:
         place: where it lies along seeds, levels and modes.
         filters: w, shape (seeds, levels, modes).
+        step, power: room for a step and a power of w, same shape.
+        parts: the real and imaginary parts in `step`, shape (seeds, levels, modes or twice as many).
         exact: K*, shape (levels, modes).
-        root_weight: square root of the weight of |K − K*|² in ε, shape (levels, modes or twice as many).
+        root_weight: square root of the weight of |K − K*|² in ε, for each part.
         rates: η, shape (levels, 1).
     """
 
     place: tuple[slice, slice, slice]
     filters: Any
+    step: Any
+    power: Any
+    parts: Array
     exact: Array
     root_weight: Array
     rates: Array
@@ -231,9 +231,11 @@ def blocks(shape: tuple[int, ...]) -> list[tuple[slice, slice, slice]]:
     return list(product(*cuts))
 
 
-def _twice(part: slice) -> slice:
-    """A slice of complex numbers as one of their real and imaginary parts."""
-    return slice(2 * part.start, 2 * part.stop)
+def _power(filters: Any, exponent: int, out: Any) -> None:
+    """wⁿ, n ≥ 2, by repeated multiplication: faster than a general power, and exact in the same way everywhere."""
+    np.multiply(filters, filters, out=out)
+    for _ in range(exponent - 2):
+        out *= filters
 
 
 class Exact(LinearNetwork):
