@@ -150,8 +150,8 @@ class Lattice:
     def spread(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
         """Values at *pairs* or *shells*, shape (…, modes), in the *half* layout; f(-k) = f(k)*."""
         if modes.isotropic:
-            return values.take(self._shell_of_half, axis=-1).reshape(*values.shape[:-1], *self.half_shape)
-        place, mirrored = self._pair_of_half
+            return values.take(self.shell_of_half, axis=-1).reshape(*values.shape[:-1], *self.half_shape)
+        place, mirrored = self.pair_of_half
         # Unlike values[..., place], take leaves the momenta next to each other in memory.
         half = values.take(place, axis=-1)
         if np.iscomplexobj(half):
@@ -167,7 +167,7 @@ class Lattice:
         return fields.reshape(*fields.shape[: -self.dimension], -1).take(sites, axis=-1)
 
     @cached_property
-    def _pair_of_half(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def pair_of_half(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """(place in *pairs* of each flat *half* entry, the entries that hold the conjugate of their mode)."""
         flat, partner = self._partners
         place = np.empty(flat.size, dtype=np.intp)
@@ -175,7 +175,7 @@ class Lattice:
         return place[np.minimum(flat, partner)], np.flatnonzero(partner < flat)
 
     @cached_property
-    def _shell_of_half(self) -> NDArray[np.intp]:
+    def shell_of_half(self) -> NDArray[np.intp]:
         """Place in *shells* of each flat *half* entry."""
         place = np.zeros((self.size // 2 + 1,) * self.dimension, dtype=np.intp)
         place[tuple(self.shells.numbers.T)] = np.arange(len(self.shells))

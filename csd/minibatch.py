@@ -9,7 +9,7 @@ A source serves several seeds and noise levels at once. Each seed and level has 
 depends on nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,12 +20,17 @@ from csd.noise import NoisedTarget
 from csd.objectives import Objective, draw_power_ratios
 from csd.stream import stream
 
+STEPS = 256
+"""Most steps drawn at a time."""
 BLOCK = 2**15
 """Numbers drawn at a time for each seed and level: enough to hide the call, few enough for the cache."""
 
 
 class Source(Protocol):
     """Gives the arguments of `Descent.advance`, step by step."""
+
+    steps: int
+    """Steps drawn at a time."""
 
     def draw(self) -> tuple[Any, ...]:
         """The data of the next step."""
@@ -41,10 +46,12 @@ class Expectation:
         spectra: S, shape (levels, modes), or (seeds, levels, modes) where seeds differ.
     """
 
-    def __init__(self, spectra: Array) -> None:
-        self.spectra = spectra
+    steps = STEPS
 
-    def draw(self) -> tuple[Array, float]:
+    def __init__(self, spectra: Array) -> None:
+        self.spectra: Any = spectra
+
+    def draw(self) -> tuple[Any, float]:
         """(S, 1)."""
         return self.spectra, 1.0
 
@@ -52,6 +59,10 @@ class Expectation:
         """Drop the other seeds."""
         if self.spectra.ndim == 3:
             self.spectra = self.spectra[seeds]
+
+    def serve(self, place: Callable[[Any], Any]) -> None:
+        """Give arrays as `place` makes them, such as tensors on a device."""
+        self.spectra = place(self.spectra)
 
 
 class FreshSpectra:
@@ -81,10 +92,12 @@ class FreshSpectra:
         self.spectra = noised.spectra_at(modes)
         self.variances = noised.variances
         self.streams = [[stream("minibatch", identity, seed, level) for level in noised.levels] for seed in seeds]
-        self.steps = int(np.clip(BLOCK // len(modes), 1, 256))
+        self.steps = int(np.clip(BLOCK // len(modes), 1, STEPS))
         self._next = self.steps
         self._spectrum: Array = np.empty((len(seeds), len(noised.levels), self.steps, len(modes)))
         self._target: Any = np.empty_like(self._spectrum, dtype=complex) if objective.complex_target else None
+        self._place: Callable[[Any], Any] | None = None
+        self._served: tuple[Any, Any] = (self._spectrum, self._target)
 
     def draw(self) -> tuple[Any, Any]:
         """(S, T), shape (seeds, levels, modes); T is 1 where the objective has no random target."""
@@ -92,7 +105,8 @@ class FreshSpectra:
             self._fill()
         here = self._next
         self._next += 1
-        return self._spectrum[:, :, here], 1.0 if self._target is None else self._target[:, :, here]
+        spectrum, target = self._served
+        return spectrum[:, :, here], 1.0 if target is None else target[:, :, here]
 
     def _fill(self) -> None:
         """The next block of steps of every stream."""
@@ -105,12 +119,26 @@ class FreshSpectra:
                 if self._target is not None:
                     self._target[seed, level] = target
         self._next = 0
+        self._serve()
+
+    def _serve(self) -> None:
+        """What `draw` gives of the block: itself, or what is made of it."""
+        if self._place is None:
+            self._served = self._spectrum, self._target
+        else:
+            self._served = self._place(self._spectrum), None if self._target is None else self._place(self._target)
+
+    def serve(self, place: Callable[[Any], Any]) -> None:
+        """Give arrays as `place` makes them, such as tensors on a device; a whole block at a time."""
+        self._place = place
+        self._serve()
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
         self._spectrum = self._spectrum[seeds]
         self._target = None if self._target is None else self._target[seeds]
+        self._serve()
 
 
 def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity: str, seeds: Sequence[int]) -> Array:
@@ -150,6 +178,7 @@ class RawFields:
     ) -> None:
         self.noised = noised
         self.batch = batch
+        self.steps = 1
         self.streams = [[stream("fields", identity, seed, level) for level in noised.levels] for seed in seeds]
         self.data = (
             None

@@ -46,7 +46,7 @@ class Settings:
         max_steps: where training ends at the latest.
         learning_rate: η at every level; None for the architecture's default.
         path: 'spectral' or 'fields'.
-        device: 'auto', 'cpu' or 'cuda', for networks trained by autograd.
+        device: 'cuda' for a GPU, 'cpu', or 'auto': a GPU, where there is one, for networks trained by autograd only.
         kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), or these.
 
     Raises:
@@ -199,7 +199,10 @@ class LengthBins:
 
 @dataclass
 class Run:
-    """A descent and the data that it steps on; made by `prepare`."""
+    """A descent and the data that it steps on; made by `prepare`.
+
+    On a device, descent and data are tensors, and errors are read many steps at a time.
+    """
 
     descent: Any
     source: Source
@@ -210,6 +213,7 @@ class Run:
     ranges: Array
     floors: Array
     seeds: tuple[int, ...] = field(default=())
+    on_device: bool = False
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> str:
@@ -243,8 +247,25 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Settings
         copies += 8.0 * settings.batch + (settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     if architecture.is_family and settings.path == "spectral":
-        return _prepare_family(noised, architecture, settings, objective)
+        run = _prepare_family(noised, architecture, settings, objective)
+        return move(run, "cuda") if settings.device == "cuda" else run
     return _prepare_modules(noised, architecture, settings, objective)
+
+
+def move(run: Run, device: str) -> Run:
+    """A run on power spectra that has not stepped yet, on a PyTorch device; its random numbers stay the CPU's.
+
+    Raises:
+        InputError: if there is no such device, or the descent cannot live there.
+    """
+    import torch
+
+    from csd.networks.autograd import choose_device
+    from csd.networks.device import on_device
+
+    there = choose_device(device)
+    run.source.serve(lambda array: torch.tensor(array, device=there))  # type: ignore[attr-defined]
+    return replace(run, descent=on_device(run.descent, there), on_device=True)
 
 
 def _range(network: Any) -> float:
@@ -272,7 +293,7 @@ def _prepare_family(noised: NoisedTarget, architecture: Architecture, settings: 
     networks, spectra = _families(noised, architecture)
     rates = _rates(networks, spectra, settings)
     seeded = objective.stochastic or settings.data_set is not None
-    modes = lattice.pairs if seeded else lattice.shells
+    modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
             network.start(spectrum, start_stream(noised, architecture, seed, level))
@@ -386,6 +407,9 @@ class Recorder:
         self.noised, self.run, self.settings = noised, run, settings
         seeds, levels = len(run.seeds), len(noised.levels)
         self.grid = record_steps(settings.max_steps)
+        self._wanted: set[int] = (
+            set(self.grid.tolist()) if settings.kernel_steps == "recorded" else _given(settings.kernel_steps)
+        )
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
@@ -399,7 +423,10 @@ class Recorder:
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.last_kernels: list[Any] = [None] * seeds
         self._before: Array = np.empty((seeds, levels))
+        self._missing = np.ones((seeds, levels), dtype=bool)
+        self._none = np.zeros(seeds, dtype=bool)
         self._limit = np.inf
+        self._next = 0
 
     def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
         """Take in a step; True for those of the seeds still trained that end here.
@@ -409,30 +436,40 @@ class Recorder:
         """
         if step == 0:
             self._limit = BLOW_UP * max(1.0, float(error.max()))
-        if not error.max() <= self._limit:
+        # Of small arrays, counting is far faster than any() or max().
+        if np.count_nonzero(error <= self._limit) < error.size:
             row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
             level = int(np.argmax(~(error[row] <= self._limit)))
             raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
-        missing = np.isnan(self.time[self.alive])
-        reached = missing & (error <= self.threshold)
-        if reached.any():
+        reached = self._missing & (error <= self.threshold)
+        news = np.count_nonzero(reached) > 0
+        if news:
             self._reach(step, error, reached)
+            self._missing &= ~reached
         self._before = error
-        on_grid = len(self.errors) < len(self.grid) and step == self.grid[len(self.errors)]
-        if on_grid:
+        if step == self._next:
             self._record(error, descent)
-        if self._wants_kernel(step, on_grid):
+        if step in self._wanted:
             self.kernel_steps.append(step)
             kernel = descent.kernel()
             if kernel is None:
                 raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
             self.recorded_kernels.append(self._spread(kernel, np.float32))
-        ended = step == self.settings.max_steps
-        left = missing & ~reached
-        done = np.array([ended or (self.settings.tolerance > 0.0 and not any(row)) for row in left])
-        if done.any():
-            self._end(step, done, descent)
-        return done
+        if step == self.settings.max_steps:
+            return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
+        if news and self.settings.tolerance > 0.0:
+            return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
+        return self._none
+
+    def next_look(self, step: int) -> int:
+        """The next step at which more than the error is recorded, whatever the error."""
+        return min(at for at in self._wanted | {self._next, self.settings.max_steps} if at > step)
+
+    def quiet(self, errors: Array) -> int:
+        """How many of the coming steps, by their errors of shape (steps, seeds, levels), have nothing to look at."""
+        loud = ~(errors <= self._limit) | (self._missing & (errors <= self.threshold))
+        found = np.flatnonzero(loud.any(axis=(1, 2)))
+        return int(found[0]) if len(found) else len(errors)
 
     def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
         """Note the training times of seeds and levels that have come to the tolerance."""
@@ -444,14 +481,10 @@ class Recorder:
                 before, after = self._before[row, column], error[row, column]
                 self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
 
-    def _wants_kernel(self, step: int, on_grid: bool) -> bool:
-        """Whether kernels are kept at this step."""
-        wanted = self.settings.kernel_steps
-        return on_grid if wanted == "recorded" else wanted != "last" and step in wanted
-
     def _record(self, error: Array, descent: Descent) -> None:
         """Keep errors and residuals of a recorded step."""
         self.errors.append(self._spread(error, np.float64))
+        self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
         shape = (len(self.alive), len(self.noised.levels), len(self.bins.middles))
         residual = np.full(shape, np.nan)
@@ -466,13 +499,17 @@ class Recorder:
         everyone[self.alive] = values
         return everyone
 
-    def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> None:
-        """Keep the last kernels of the seeds that end here, and let them go."""
+    def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> NDArray[np.bool_]:
+        """Keep the last kernels of the seeds that end here, and let them go; what was given as done."""
+        if not done.any():
+            return done
         kernel = descent.kernel()
         for row in np.flatnonzero(done):
             self.last[self.alive[row]] = step
             self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
-        self.alive, self._before = self.alive[~done], self._before[~done]
+        self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
+        self._none = np.zeros(len(self.alive), dtype=bool)
+        return done
 
     def finish(self) -> TrainingRecord:
         """The record of all seeds.
@@ -507,20 +544,70 @@ class Recorder:
         )
 
 
+def _given(steps: str | tuple[int, ...]) -> set[int]:
+    """The steps given as `kernel_steps`; none for 'last'."""
+    return set() if isinstance(steps, str) else set(steps)
+
+
 def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
     """Step a prepared run until every seed is done, recording on the way."""
+    if run.on_device:
+        return _descend_in_blocks(noised, run, settings)
     descent: Descent = run.descent
     recorder = Recorder(noised, run, settings)
     step = 0
     while True:
         done = recorder.observe(step, descent.error(), descent)
-        if done.all():
-            return recorder.finish()
-        if done.any():
+        if np.count_nonzero(done) > 0:
+            if done.all():
+                return recorder.finish()
             descent.keep(~done)
             run.source.keep(~done)
         descent.advance(*run.source.draw())
         step += 1
+
+
+def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
+    """`descend` on a device: errors are read a block of steps at a time.
+
+    Where something happens within a block (a level comes to the tolerance, an error blows up), the block is stepped
+    again up to there, from a copy of its start, and on the same data.
+    """
+    from csd.networks.device import host
+
+    descent, source = run.descent, run.source
+    recorder = Recorder(noised, run, settings)
+    step, error = 0, host([descent.error()])[0]
+    ahead: list[tuple[Any, ...]] = []
+    while True:
+        done = recorder.observe(step, error, descent)
+        if done.all():
+            return recorder.finish()
+        if done.any():
+            descent.keep(~done)
+            source.keep(~done)
+            ahead = [tuple(_kept(part, ~done) for part in data) for data in ahead]
+        length = min(recorder.next_look(step) - step, source.steps)
+        ahead += [source.draw() for _ in range(length - len(ahead))]
+        start, errors = descent.state(), []
+        for data in ahead[:length]:
+            descent.advance(*data)
+            errors.append(descent.error())
+        read = host(errors)
+        looked = min(recorder.quiet(read) + 1, length)
+        if looked < length:
+            descent.restore(start)
+            for data in ahead[:looked]:
+                descent.advance(*data)
+        for passed in read[: looked - 1]:
+            step += 1
+            recorder.observe(step, passed, descent)
+        step, error, ahead = step + 1, read[looked - 1], ahead[looked:]
+
+
+def _kept(part: Any, seeds: NDArray[np.bool_]) -> Any:
+    """S or T of the chosen seeds, where seeds have their own."""
+    return part[np.flatnonzero(seeds)] if np.ndim(part) == 3 else part
 
 
 def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, settings: Settings) -> TrainingDiverged:

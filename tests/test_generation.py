@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,6 +9,7 @@ from csd.discretisation import compare, steps_needed
 from csd.errors import GenerationFailed, InputError
 from csd.field import GaussianField
 from csd.generation import (
+    BLOCK,
     INTEGRATORS,
     Euler,
     EulerMaruyama,
@@ -15,6 +18,7 @@ from csd.generation import (
     Heun,
     Integrator,
     PredictorCorrector,
+    combine,
     generate,
     generate_adaptively,
     generated_variance,
@@ -307,3 +311,25 @@ def test_a_geometric_grid_needs_as_many_steps_at_every_size() -> None:
     assert (both[0] <= both[1]).all()
     with pytest.raises(InputError, match="tolerance is 0"):
         compare(lambda size: GaussianField(Lattice(1, size), 1.0), [8], 0.0, 1e-3)
+
+
+def test_sums_of_blocks_are_sums() -> None:
+    """combine against the plain expression: fields shorter, longer and no multiple of a block, not contiguous ones."""
+    generator = stream("test combine")
+    for shape in ((3, 5), (2, BLOCK), (7, BLOCK // 3 + 1)):
+        x, y, z = generator.standard_normal((3, *shape))
+        np.testing.assert_allclose(combine((2.0, x), (-0.5, y), (0.1, z)), 2.0 * x - 0.5 * y + 0.1 * z, atol=1e-14)
+        np.testing.assert_array_equal(combine((1.0, x.T), (1.0, y.T)), (x + y).T)
+
+
+def test_scores_that_are_not_finite_are_found_and_large_ones_pass() -> None:
+    grid, fields = geometric_grid(0.1, 1.0, 2), np.ones((2, 8))
+
+    def score(value: float) -> Callable[[Array, float], Array]:
+        return lambda x, t: np.where(np.arange(x.size).reshape(x.shape) == 11, value, 0.0)
+
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(GenerationFailed, match=r"at noise level 1 .* = \(1, 3\)"):
+            generate(score(value), VariancePreserving(), grid, Euler(), fields, lambda: fields)
+    huge = generate(lambda x, t: np.full_like(x, 1e308), VariancePreserving(), grid, Euler(), fields, lambda: fields)
+    assert np.isfinite(huge).all()

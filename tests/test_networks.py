@@ -6,6 +6,7 @@ from csd.errors import InputError
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.autograd import AutogradDescent
+from csd.networks.full import BLOCK, blocks
 from csd.networks.linear import LinearNetwork
 from csd.networks.local import LocalNetwork
 from csd.networks.module import ConvolutionalScore, ScoreNetwork
@@ -186,3 +187,14 @@ def test_range_that_follows_the_score_length() -> None:
     for wrong in ("xi3", "0xi", "-1xi", "two", "nanxi"):
         with pytest.raises(InputError, match="range"):
             Architecture("local_one_layer", range=wrong)
+
+
+def test_blocks_cover_every_mode_once() -> None:
+    """Whatever the shape; modes are cut in the same places for one seed and level as for many."""
+    for shape in ((1, 1, 5), (3, 2, 7), (2, 65, 2080), (16, 4, 5), (2, 3, BLOCK + 1), (1, 2, 3 * BLOCK)):
+        count = np.zeros(shape, dtype=int)
+        for part in blocks(shape):
+            count[part] += 1
+            assert count[part].size <= BLOCK
+        assert (count == 1).all()
+        assert {part[2].start for part in blocks(shape)} == {part[2].start for part in blocks((1, 1, shape[2]))}

@@ -1,15 +1,19 @@
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from csd.cli import main
 from csd.errors import InputError, TrainingDiverged
 from csd.networks import Architecture
+from csd.networks.linear import relative_error
+from csd.noise import NoisedTarget
 from csd.store import read
-from csd.training import Settings, record_steps, train
+from csd.training import Settings, TrainingRecord, descend, move, prepare, record_steps, train
 from tests.conftest import Problem
 
 TWO = Architecture("two_layer")
@@ -106,6 +110,100 @@ def test_levels_of_several_ranges_train_as_they_do_alone(name: str, loss: str, c
         alone = train(critical(2, 16, (level,)), architecture, settings)
         shared = min(together.score_error.shape[-1], alone.score_error.shape[-1])
         np.testing.assert_array_equal(together.score_error[:, place, :shared], alone.score_error[:, 0, :shared])
+
+
+def _on(device: str, noised: NoisedTarget, architecture: Architecture, settings: Settings) -> TrainingRecord:
+    """Train through the tensors of a device."""
+    return descend(noised, move(prepare(noised, architecture, settings), device), settings)
+
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU here")),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("loss", ["population", "implicit", "denoising"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        ONE,
+        TWO,
+        Architecture("deep_linear", depth=3),
+        Architecture("exact"),
+        Architecture("local_one_layer", range=1),
+        Architecture("local_two_layer", range="3xi"),
+    ],
+    ids=lambda a: a.label,
+)
+def test_tensors_on_a_device_train_as_arrays_do(
+    architecture: Architecture, loss: str, device: str, critical: Problem
+) -> None:
+    """The same random numbers, so the same curves to 1e-9 and the same times, with seeds and levels that end apart."""
+    noised = critical(2, 8, (0.1, 1.5))
+    settings = Settings(loss=loss, batch=1024, seeds=(2, 0, 5), max_steps=700, kernel_steps=(3, 60), learning_rate=0.02)
+    settings = replace(settings, tolerance=0.05 if loss == "denoising" else 0.01)
+    expected = train(noised, architecture, settings)
+    record = _on(device, noised, architecture, settings)
+    np.testing.assert_array_equal(record.steps, expected.steps)
+    np.testing.assert_array_equal(record.training_time, expected.training_time)
+    np.testing.assert_array_equal(record.last_step, expected.last_step)
+    np.testing.assert_allclose(record.crossing_time, expected.crossing_time, rtol=1e-9)
+    np.testing.assert_allclose(record.score_error, expected.score_error, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(record.kernel, expected.kernel, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(record.residual, expected.residual, rtol=1e-5, atol=1e-6)
+    if expected.recorded_kernels is not None:
+        np.testing.assert_allclose(record.recorded_kernels, expected.recorded_kernels, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU here")
+@pytest.mark.parametrize("architecture", [TWO, LOCAL], ids=lambda a: a.label)
+def test_a_step_on_a_gpu_waits_for_nothing(architecture: Architecture, critical: Problem) -> None:
+    """PyTorch raises if a step or an error makes the host wait."""
+    run = move(prepare(critical(2, 16), architecture, Settings(loss="denoising", batch=1024)), "cuda")
+    data = run.source.draw()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            run.descent.advance(*data)
+            run.descent.error()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_divergence_on_a_device_is_found_at_the_same_step(device: str, critical: Problem) -> None:
+    """Also within a block of steps, and from a data set."""
+    noised = critical(1, 32)
+    for settings in (
+        Settings(loss="denoising", batch=64),
+        Settings(loss="population", data_set=100, learning_rate=2.5, seeds=(0, 1)),
+    ):
+        messages = []
+        for run in (lambda *a: _on(device, *a), train):
+            with pytest.raises(TrainingDiverged) as raised:
+                run(noised, TWO, settings)
+            messages.append(str(raised.value))
+        assert messages[0] == messages[1]
+
+
+def test_cuda_is_refused_where_there_is_none(critical: Problem) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(InputError, match="PyTorch finds no GPU here"):
+        train(critical(1, 8), TWO, Settings(device="cuda"))
+
+
+def test_local_kernels_from_random_starts_are_kept_whole(critical: Problem) -> None:
+    """They lack the lattice's symmetry, so their momenta are pairs: the error by the kernel is the error trained on."""
+    for reach in (1, 7):
+        noised = critical(2, 16)
+        settings = Settings(loss="population", tolerance=0.0, max_steps=20)
+        record = train(noised, Architecture("local_two_layer", range=reach), settings)
+        assert record.kernel is not None
+        error = relative_error(record.kernel, noised.spectra_at(record.modes), record.modes.multiplicity)
+        np.testing.assert_allclose(error, record.score_error[..., -1], rtol=1e-10)
 
 
 def test_raw_fields_train_like_power_spectra(critical: Problem) -> None:

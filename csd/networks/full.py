@@ -9,6 +9,8 @@ descent acts on every mode alone (docs/physics.md, section 5):
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from csd.errors import InputError
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, Descent, LinearNetwork, transform
+
+BLOCK = 2**15
+"""Modes stepped at a time: few enough for the cache, enough to hide the calls."""
 
 
 class DeepLinear(LinearNetwork):
@@ -117,55 +122,120 @@ class ModeDescent:
         self.filters = filters
         self.rates = rates[:, None]
         self.exact = 1.0 / spectra
-        self.weight = modes.multiplicity * spectra / (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
-        self._allocate()
+        norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
+        self.root_weight = np.sqrt(modes.multiplicity * spectra / norm)
+        self._divide()
 
-    def _allocate(self) -> None:
-        """Room for one step, so that the loop allocates nothing large."""
-        self._step = np.empty_like(self.filters)
-        self._squared = np.empty(self.filters.shape)
+    def _divide(self) -> None:
+        """Cut the work into blocks, so that what passes between the operations of a step stays in the cache."""
+        self._scratch = np.empty((2, min(BLOCK, self.filters.size)), self.filters.dtype)
+        self._blocks = [self._block(*place) for place in blocks(self.filters.shape)]
+
+    def _block(self, seeds: slice, levels: slice, modes: slice) -> "Block":
+        """The views of one block."""
+        filters = self.filters[seeds, levels, modes]
+        step, power = (room[: filters.size].reshape(filters.shape) for room in self._scratch)
+        # The error is a sum of squares, of real and imaginary parts where there are both.
+        root_weight = self.root_weight[levels, modes]
+        return Block(
+            (seeds, levels, modes),
+            filters,
+            step,
+            power,
+            step.view(np.float64),
+            self.exact[levels, modes],
+            np.repeat(root_weight, 2, axis=-1) if np.iscomplexobj(filters) else root_weight,
+            self.rates[levels],
+        )
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T)."""
-        step = self._step
-        if self.depth == 1:
-            np.multiply(spectrum, self.filters, out=step)
-        else:
-            np.multiply(self._power(self.depth), spectrum, out=step)
-        step -= target
-        step *= self.rates
-        if self.depth > 1:
-            power = self._power(self.depth - 1)
-            step *= power.conj() if np.iscomplexobj(power) else power
-        self.filters -= step
-
-    def _power(self, exponent: int) -> Array | ComplexArray:
-        """wⁿ by repeated multiplication, which is faster than a general power and exact in the same way everywhere."""
-        power = self.filters
-        for _ in range(exponent - 1):
-            power = power * self.filters
-        return power
+        for block in self._blocks:
+            filters, step = block.filters, block.step
+            power = filters if self.depth == 2 else block.power
+            if self.depth == 1:
+                np.multiply(spectrum[block.place[-spectrum.ndim :]], filters, out=step)
+            else:
+                if self.depth > 2:
+                    _power(filters, self.depth - 1, out=power)
+                np.multiply(power, filters, out=step)
+                step *= spectrum[block.place[-spectrum.ndim :]]
+            step -= target if np.ndim(target) == 0 else target[block.place[-np.ndim(target) :]]
+            step *= block.rates
+            if self.depth > 1:
+                step *= power.conj() if np.iscomplexobj(power) else power
+            filters -= step
 
     def error(self) -> Array:
         """ε of each seed and level."""
-        deviation = self._step
-        np.subtract(self._power(self.depth), self.exact, out=deviation)
-        if np.iscomplexobj(deviation):
-            np.multiply(deviation.real, deviation.real, out=self._squared)
-            self._squared += deviation.imag**2
-        else:
-            np.multiply(deviation, deviation, out=self._squared)
-        self._squared *= self.weight
-        return self._squared.sum(axis=-1)
+        error = np.zeros(self.filters.shape[:2])
+        for block in self._blocks:
+            if self.depth == 1:
+                np.subtract(block.filters, block.exact, out=block.step)
+            else:
+                _power(block.filters, self.depth, out=block.step)
+                np.subtract(block.step, block.exact, out=block.step)
+            np.multiply(block.parts, block.root_weight, out=block.parts)
+            error[block.place[:2]] += np.vecdot(block.parts, block.parts)
+        return error
 
     def kernel(self) -> Array | ComplexArray:
         """K = wᵖ."""
-        return self._power(self.depth).copy()
+        kernel: Array | ComplexArray = self.filters.copy()
+        if self.depth > 1:
+            _power(self.filters, self.depth, out=kernel)
+        return kernel
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[seeds]
-        self._allocate()
+        self._divide()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Views of the part of a `ModeDescent` that is worked on at a time.
+
+    Attributes:
+        place: where it lies along seeds, levels and modes.
+        filters: w, shape (seeds, levels, modes).
+        step, power: room for a step and a power of w, same shape.
+        parts: the real and imaginary parts in `step`, shape (seeds, levels, modes or twice as many).
+        exact: K*, shape (levels, modes).
+        root_weight: square root of the weight of |K − K*|² in ε, for each part.
+        rates: η, shape (levels, 1).
+    """
+
+    place: tuple[slice, slice, slice]
+    filters: Any
+    step: Any
+    power: Any
+    parts: Array
+    exact: Array
+    root_weight: Array
+    rates: Array
+
+
+def blocks(shape: tuple[int, ...]) -> list[tuple[slice, slice, slice]]:
+    """An array of shape (seeds, levels, modes) in parts of `BLOCK` numbers or less, cut along its first axes first.
+
+    How modes are cut depends on their number alone, so that a sum over them does not depend on what else is there.
+    """
+    sizes = [1, 1, min(BLOCK, shape[2])]
+    sizes[1] = min(shape[1], BLOCK // sizes[2])
+    sizes[0] = min(shape[0], BLOCK // (sizes[1] * sizes[2])) if sizes[1] == shape[1] else 1
+    cuts = [
+        [slice(start, min(start + size, full)) for start in range(0, full, size)]
+        for size, full in zip(sizes, shape, strict=True)
+    ]
+    return list(product(*cuts))
+
+
+def _power(filters: Any, exponent: int, out: Any) -> None:
+    """wⁿ, n ≥ 2, by repeated multiplication: faster than a general power, and exact in the same way everywhere."""
+    np.multiply(filters, filters, out=out)
+    for _ in range(exponent - 2):
+        out *= filters
 
 
 class Exact(LinearNetwork):

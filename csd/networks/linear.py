@@ -51,6 +51,9 @@ class LinearNetwork(ABC):
     uses: int = 1
     """Layers that share a filter; learning rates are per use of a filter, so autograd's steps are divided by this."""
 
+    isotropic: bool = True
+    """Whether the kernel keeps the lattice's symmetry on the population loss, so that *shells* of momenta tell it."""
+
     def __init__(self, lattice: Lattice) -> None:
         self.lattice = lattice
 

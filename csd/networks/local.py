@@ -121,6 +121,11 @@ class LocalNetwork(LinearNetwork):
         """K of the best kernel of the composed range, on *shells*."""
         return self.lattice.gather(self.patch.best_kernel(self.half_spectrum(spectrum)), self.lattice.shells)
 
+    @property
+    def filter_offsets(self) -> NDArray[np.intp]:
+        """r of each number of a filter, shape (sites of a filter, d)."""
+        return self.patch.offsets
+
     def compose(self, filters: Array) -> Array:
         """κ on the patch, shape (…, sites of the box), of filters of shape (…, *filter_shape)."""
         return filters
@@ -196,6 +201,7 @@ class LocalTwoLayer(LocalNetwork):
     """
 
     uses = 2
+    isotropic = False
 
     def __init__(self, lattice: Lattice, reach: int, channels: int | None = None) -> None:
         super().__init__(lattice, reach)
@@ -203,6 +209,11 @@ class LocalTwoLayer(LocalNetwork):
             raise InputError(f"channels is {channels!r}; it must be an integer of at least 1")
         self.channels = channels if channels is not None else lattice.dimension + 1
         self.offsets = lattice.box(reach, one_sided=True)
+
+    @property
+    def filter_offsets(self) -> NDArray[np.intp]:
+        """0 ≤ r_μ ≤ R, shape (sites of a filter, d)."""
+        return self.offsets
 
     @property
     def filter_shape(self) -> tuple[int, ...]:
@@ -277,13 +288,13 @@ class PatchDescent:
         self.lattice = network.lattice
         self.modes = modes
         self.filters = filters
-        self._rates = rates.reshape(-1, *[1] * len(network.filter_shape))
+        self.rates = rates.reshape(-1, *[1] * len(network.filter_shape))
         halves = self.lattice.spread(spectra, modes)
         # A product with a patch covariance that is at hand, or with one made for it, against two transforms.
         pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
         self._covariance = None if KNOWN_PAIR * pairs > 2.0 * transforms else self.patch.covariance(halves)
         self._makes_covariances = SITE_PAIR * pairs < transforms
-        self._spectra = spectra
+        self.spectra = spectra
         self._best = np.stack([self.patch.solve(half) for half in halves])
         self._floor = np.array([self.patch.floor(half) for half in halves])
         self._norm = (modes.multiplicity / spectra).sum(axis=-1) / self.lattice.sites
@@ -304,7 +315,7 @@ class PatchDescent:
         else:
             residual = (covariance @ self._kernel[..., None])[..., 0]
             residual[..., self.patch.centre] -= target
-        self.filters = self.filters - self._rates * self.network.pull_back(self.filters, residual)
+        self.filters = self.filters - self.rates * self.network.pull_back(self.filters, residual)
         self._compose()
 
     def _on_patch(self, values: Any) -> Array:
@@ -326,7 +337,7 @@ class PatchDescent:
     def error(self) -> Array:
         """ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*)."""
         if self._covariance is None:
-            return relative_error(self.kernel(), self._spectra, self.modes.multiplicity)
+            return relative_error(self.kernel(), self.spectra, self.modes.multiplicity)
         deviation = self._kernel - self._best
         excess = (deviation * (self._covariance @ deviation[..., None])[..., 0]).sum(axis=-1)
         error: Array = self._floor + excess / self._norm
