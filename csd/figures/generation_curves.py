@@ -29,15 +29,17 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             if own.empty:
                 axes.axis("off")
             else:
-                _panel(axes, summary, own, f"{looks.name(architecture)}, d = {dimension}")
-        row[0].set_ylabel("KL divergence per site")
+                _panel(axes, summary, own)
+        row[0].set_ylabel(f"KL divergence per site, d = {dimension}")
+    for axes, architecture in zip(panels[0], architectures, strict=True):
+        axes.set_title(looks.name(architecture))
     for axes in panels[-1]:
         axes.set_xlabel("training step (steps)")
     figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
     return figure
 
 
-def _panel(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, title: str) -> None:
+def _panel(axes: Axes, summary: xr.Dataset, own: pd.DataFrame) -> None:
     """One architecture in one dimension, a shade a size."""
     architecture = own["architecture"].iloc[0]
     for shade, (run, row) in zip(looks.shades(architecture, len(own)), own.iterrows(), strict=True):
@@ -50,5 +52,4 @@ def _panel(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, title: str) -> No
     axes.set_yscale("log")
     axes.set_xlim(left=0.8)
     axes.set_ylim(bottom=1e-5)
-    axes.set_title(title)
     axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3, **looks.OVER_LINES)

@@ -22,9 +22,10 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     table = looks.generated(summary)
     table = table[[looks.family(label) == SHOWN for label in table["architecture"]]]
     table = looks.require(table, "local_range", f"generation with {SHOWN} on the critical line")
-    counts = table.groupby(["dimension", "size"])["architecture"].transform("nunique")
+    # One sweep, so that all have the same grid and integrator.
+    counts = table.groupby(["sweep", "size"])["architecture"].transform("nunique")
     table = table[counts == counts.max()]
-    table = table[table["size"] == table["size"].max()]
+    table = table[(table["size"] == table["size"].max()) & (table["sweep"] == table["sweep"].iloc[-1])]
     table = table.assign(reach=[_reach(label) for label in table["architecture"]])
     # Ranges that follow the score length come after the fixed ones.
     table = table.assign(

@@ -44,10 +44,14 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 
 
 def _steps(run: xr.Dataset) -> list[int]:
-    """Places of the last shown steps that have data."""
-    ratio = run["ratio_on_the_way"].values
-    there = np.flatnonzero(np.isfinite(ratio[:, :, 0, 0]).any(axis=0) & np.isfinite(run["shown_step"].values))
-    return [int(place) for place in there[-COLUMNS:]]
+    """Places of the last shown steps that have data, a factor of three apart or more."""
+    ratio, steps = run["ratio_on_the_way"].values, run["shown_step"].values
+    there = np.flatnonzero(np.isfinite(ratio[:, :, 0, 0]).any(axis=0) & np.isfinite(steps))
+    chosen: list[int] = []
+    for place in there[::-1]:
+        if not chosen or steps[place] <= steps[chosen[-1]] / 3.0:
+            chosen.append(int(place))
+    return chosen[:COLUMNS][::-1]
 
 
 def _heat(axes: Axes, run: xr.Dataset, place: int) -> Any:
