@@ -19,6 +19,7 @@ g ~ Gamma(B)/B and ζ a unit complex normal for k ≠ −k, g ~ Gamma(B/2)/(B/2)
 Bartlett decomposition of the 2×2 Wishart matrix of x and z). So a step costs O(N) whatever the batch.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import torch
 
     from csd.networks.module import ScoreNetwork
+
+PIECE = 2**12
+"""Numbers drawn at a time."""
 
 
 class Objective(Protocol):
@@ -128,12 +132,19 @@ class Denoising:
         """S = C g, T = g − sqrt(g (C − σ²) / (σ² B)) ζ."""
         ratio = draw_power_ratios(generator, modes, batch, steps)
         count = len(modes) - modes.self_conjugate
-        normal = np.zeros((steps, len(modes)), dtype=complex)
-        pair = generator.standard_normal((steps, count, 2)) * np.sqrt(0.5)
-        normal[:, :count] = pair.view(complex)[..., 0]
-        normal[:, count:] = generator.standard_normal((steps, modes.self_conjugate))
-        normal *= np.sqrt(ratio * ((spectrum - variance) / (variance * batch)))
-        return ratio * spectrum, np.subtract(ratio, normal, dtype=complex)
+        width = (spectrum - variance) / (variance * batch)
+        target = np.zeros((steps, len(modes)), dtype=complex)
+        for rows, columns in pieces(steps, count):
+            own = ratio[rows, columns]
+            pair = generator.standard_normal((*own.shape, 2))
+            pair *= np.sqrt(0.5)
+            spread = -np.sqrt(own * width[columns])
+            target.real[rows, columns] = own + pair[..., 0] * spread
+            target.imag[rows, columns] = pair[..., 1] * spread
+        real = generator.standard_normal((steps, modes.self_conjugate))
+        target.real[:, count:] = ratio[:, count:] - real * np.sqrt(ratio[:, count:] * width[count:])
+        ratio *= spectrum
+        return ratio, target
 
     def loss(
         self,
@@ -168,8 +179,21 @@ def draw_power_ratios(generator: np.random.Generator, modes: Modes, batch: int, 
     """
     count = len(modes) - modes.self_conjugate
     ratios = np.empty((steps, len(modes)))
-    ratios[:, :count] = generator.standard_gamma(batch, (steps, count))
-    ratios[:, :count] /= batch
+    for rows, columns in pieces(steps, count):
+        own = ratios[rows, columns]
+        np.divide(generator.standard_gamma(batch, own.shape), batch, out=own)
     ratios[:, count:] = generator.standard_gamma(0.5 * batch, (steps, modes.self_conjugate))
     ratios[:, count:] /= 0.5 * batch
     return ratios
+
+
+def pieces(steps: int, count: int) -> Iterator[tuple[slice, slice]]:
+    """An array of shape (steps, count) in pieces of about `PIECE` numbers, in the order in which it lies in memory.
+
+    Numbers drawn piece by piece are those drawn at once; what is made on the way stays in the cache, and is too small
+    for the allocator to give its pages back and fault them in again.
+    """
+    rows, columns = max(1, PIECE // max(count, 1)), min(count, PIECE)
+    for row in range(0, steps, rows):
+        for column in range(0, count, max(columns, 1)):
+            yield slice(row, row + rows), slice(column, min(column + columns, count))

@@ -168,5 +168,7 @@ def training_dataset(
     kind = "shells" if modes.isotropic else "pairs"
     method = prediction.method if prediction is not None else "none"
     return xr.Dataset(
-        variables, coordinates, attributes(noised, architecture, settings) | {"prediction": method, "modes": kind}
+        variables,
+        coordinates,
+        attributes(noised, architecture, settings) | {"prediction": method, "modes": kind, "stepping": record.stepping},
     )

@@ -74,8 +74,8 @@ def local_one_layer_error(
         rate: η.
     """
     half = network.half_spectrum(spectrum)
-    values, vectors = np.linalg.eigh(network.patch.covariance(half))
-    share = values * (vectors.T @ network.patch.solve(half)) ** 2
+    values, vectors = np.linalg.eigh(network.patch.symmetric_covariance(half))
+    share = values * (vectors.T @ network.patch.symmetric_solution(half)) ** 2
     share /= (weight / spectrum).sum() / network.lattice.sites
     floor = network.patch.floor(half)
     return lambda step: float(floor + (share * np.abs(1.0 - rate * values) ** (2.0 * step)).sum())

@@ -5,8 +5,10 @@ error ε on a fixed grid of steps, and the training time τ, the first step with
 all its levels have been at the tolerance, whatever the other seeds do.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from csd.errors import InputError, TrainingDiverged
 from csd.lattice import Array, ComplexArray, Modes, require_memory
 from csd.minibatch import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.networks import Architecture
+from csd.networks.full import ModeDescent
 from csd.networks.linear import Descent, LinearNetwork, check_rate
 from csd.networks.local import LocalNetwork
 from csd.noise import NoisedTarget
@@ -115,6 +118,7 @@ class TrainingRecord:
         recorded_kernels: K at the modes at these steps, shape (S, T, KS, modes); None if there are none.
         modes: the momenta of the kernels.
         last_step: step at which each seed ended, shape (S,).
+        stepping: 'every step', or 'exact jump' where a closed form led from one recorded step to the next.
     """
 
     steps: NDArray[np.int64]
@@ -132,6 +136,7 @@ class TrainingRecord:
     recorded_kernels: NDArray[np.float32] | None
     modes: Modes
     last_step: NDArray[np.int64]
+    stepping: str
 
 
 def record_steps(last: int) -> NDArray[np.int64]:
@@ -201,7 +206,8 @@ class LengthBins:
 class Run:
     """A descent and the data that it steps on; made by `prepare`.
 
-    On a device, descent and data are tensors, and errors are read many steps at a time.
+    On a device, descent and data are tensors, and errors are read many steps at a time. A run that leaps goes from one
+    recorded step to the next by a closed form.
     """
 
     descent: Any
@@ -214,6 +220,7 @@ class Run:
     floors: Array
     seeds: tuple[int, ...] = field(default=())
     on_device: bool = False
+    leaps: bool = False
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> str:
@@ -265,7 +272,7 @@ def move(run: Run, device: str) -> Run:
 
     there = choose_device(device)
     run.source.serve(lambda array: torch.tensor(array, device=there))  # type: ignore[attr-defined]
-    return replace(run, descent=on_device(run.descent, there), on_device=True)
+    return replace(run, descent=on_device(run.descent, there), on_device=True, leaps=False)
 
 
 def _range(network: Any) -> float:
@@ -304,16 +311,19 @@ def _prepare_family(noised: NoisedTarget, architecture: Architecture, settings: 
     descent = networks[0].descent(
         networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=objective.complex_target
     )
+    stable = np.array([net.stable_rate(spectrum) for net, spectrum in zip(networks, spectra, strict=True)])
     return Run(
         descent,
         _spectral_source(noised, architecture, settings, objective, modes),
         modes,
         rates,
-        np.array([net.stable_rate(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
+        stable,
         np.array([network.parameters for network in networks], dtype=np.int64),
         np.array([_range(network) for network in networks]),
         np.array([net.floor(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
         settings.seeds,
+        # One full layer on the exact loss, where its error is sure to fall at every step.
+        leaps=not seeded and isinstance(descent, ModeDescent) and descent.depth == 1 and bool((rates < stable).all()),
     )
 
 
@@ -461,9 +471,10 @@ class Recorder:
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none
 
-    def next_look(self, step: int) -> int:
-        """The next step at which more than the error is recorded, whatever the error."""
-        return min(at for at in self._wanted | {self._next, self.settings.max_steps} if at > step)
+    def looks(self) -> set[int]:
+        """The steps at which more than the error is recorded, whatever the error."""
+        last = self.settings.max_steps
+        return {step for step in self._wanted | set(self.grid.tolist()) | {last} if step <= last}
 
     def quiet(self, errors: Array) -> int:
         """How many of the coming steps, by their errors of shape (steps, seeds, levels), have nothing to look at."""
@@ -541,6 +552,7 @@ class Recorder:
             recorded_kernels=np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None,
             modes=run.modes,
             last_step=self.last,
+            stepping="exact jump" if run.leaps else "every step",
         )
 
 
@@ -555,16 +567,43 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecor
         return _descend_in_blocks(noised, run, settings)
     descent: Descent = run.descent
     recorder = Recorder(noised, run, settings)
-    step = 0
-    while True:
+    for step in _leaps(run, recorder) if run.leaps else _steps(run):
         done = recorder.observe(step, descent.error(), descent)
         if np.count_nonzero(done) > 0:
             if done.all():
-                return recorder.finish()
+                break
             descent.keep(~done)
             run.source.keep(~done)
-        descent.advance(*run.source.draw())
-        step += 1
+    return recorder.finish()
+
+
+def _steps(run: Run) -> Iterator[int]:
+    """Every step, taken."""
+    yield 0
+    for step in count(1):
+        run.descent.advance(*run.source.draw())
+        yield step
+
+
+def _leaps(run: Run, recorder: "Recorder") -> Iterator[int]:
+    """The recorded steps, and the first at which each level is at the tolerance with the one before, leapt to."""
+    data = run.source.draw()
+    last = recorder.settings.max_steps
+
+    def there(step: int) -> NDArray[np.bool_]:
+        """Which levels are at the tolerance after a step; the seeds are alike."""
+        run.descent.leap(*data, step)
+        reached: NDArray[np.bool_] = run.descent.error()[0] <= recorder.threshold
+        return reached
+
+    def first(level: int) -> int:
+        """The first step at which a level is at the tolerance; as errors fall, by bisection."""
+        return bisect_left(range(last), True, key=lambda step: bool(there(step)[level]))
+
+    firsts = {first(int(level)) for level in np.flatnonzero(there(last))}
+    for step in sorted(recorder.looks() | firsts | {max(step - 1, 0) for step in firsts}):
+        run.descent.leap(*data, step)
+        yield step
 
 
 def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
@@ -578,6 +617,7 @@ def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> Tr
     descent, source = run.descent, run.source
     recorder = Recorder(noised, run, settings)
     step, error = 0, host([descent.error()])[0]
+    looks = sorted(recorder.looks())
     ahead: list[tuple[Any, ...]] = []
     while True:
         done = recorder.observe(step, error, descent)
@@ -587,7 +627,7 @@ def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> Tr
             descent.keep(~done)
             source.keep(~done)
             ahead = [tuple(_kept(part, ~done) for part in data) for data in ahead]
-        length = min(recorder.next_look(step) - step, source.steps)
+        length = min(looks[bisect_right(looks, step)] - step, source.steps)
         ahead += [source.draw() for _ in range(length - len(ahead))]
         start, errors = descent.state(), []
         for data in ahead[:length]:

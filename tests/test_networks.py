@@ -8,7 +8,7 @@ from csd.networks import Architecture
 from csd.networks.autograd import AutogradDescent
 from csd.networks.full import BLOCK, blocks
 from csd.networks.linear import LinearNetwork
-from csd.networks.local import LocalNetwork
+from csd.networks.local import LocalNetwork, Patch
 from csd.networks.module import ConvolutionalScore, ScoreNetwork
 from csd.objectives import Denoising, Implicit, Objective
 from csd.stream import stream
@@ -159,6 +159,19 @@ def test_floors_of_local_kernels(
         for name in ("local_one_layer", "local_two_layer"):
             network = Architecture(name, range=reach).build(noised.lattice, 1.0)
             assert network.floor(spectrum) == pytest.approx(floor, rel=5e-3)
+
+
+@pytest.mark.parametrize(("dimension", "size", "reach"), [(1, 9, 4), (2, 8, 2), (2, 7, 3), (3, 6, 2)])
+def test_symmetric_sums_tell_all_of_a_patch(dimension: int, size: int, reach: int, critical: Problem) -> None:
+    """Solution and largest eigenvalue against those of the whole covariance, also where correlations change sign."""
+    lattice = Lattice(dimension, size)
+    patch = Patch(lattice, reach)
+    propagating = critical(dimension, size, (0.3,)).spectra_at(lattice.shells)[0]
+    for spectrum in (propagating, 1.0 / propagating):
+        half = lattice.spread(spectrum, lattice.shells)
+        whole = patch.covariance(half)
+        np.testing.assert_allclose(whole @ patch.solve(half), np.eye(len(patch))[patch.centre], atol=1e-12)
+        assert patch.largest_eigenvalue(half) == pytest.approx(np.linalg.eigvalsh(whole)[-1], rel=1e-12)
 
 
 def test_best_local_kernel_is_the_wiener_like_solution(critical: Problem) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.linalg import expm
@@ -7,10 +9,18 @@ from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VarianceExploding
 from csd.theory import depth_exponent, one_layer_kernel, predict, two_layer_flow
-from csd.training import Settings, train
+from csd.training import Settings, TrainingRecord, descend, prepare, train
 from tests.conftest import Problem
 
 POPULATION = Settings(loss="population")
+
+
+def stepped(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> TrainingRecord:
+    """Train by every single step, where a closed form could leap."""
+    record = descend(noised, replace(prepare(noised, architecture, settings), leaps=False), settings)
+    assert record.stepping == "every step"
+    return record
+
 
 # Steps to ε₀ = 0.01, population loss, m = 1/L, VP, t = 0.1: computed independently of this project.
 ONE_LAYER = {
@@ -41,7 +51,7 @@ def test_trained_times_of_one_and_two_layers(dimension: int, critical: Problem) 
     for name, table in (("one_layer", ONE_LAYER), ("two_layer", TWO_LAYER)):
         for size, steps in table[dimension].items():
             if steps < 30_000:
-                record = train(critical(dimension, size), Architecture(name), POPULATION)
+                record = stepped(critical(dimension, size), Architecture(name), POPULATION)
                 assert record.training_time[0, 0] == steps, (name, size)
 
 
@@ -65,7 +75,7 @@ def test_deep_linear_of_depth_one_and_two_are_the_named_networks(depth: int, cri
 def test_learning_curves_follow_the_closed_form_step_by_step(architecture: Architecture, critical: Problem) -> None:
     noised = critical(2, 12, (0.05, 0.3, 1.0))
     settings = Settings(loss="population", tolerance=0.0, max_steps=400)
-    record, prediction = train(noised, architecture, settings), predict(noised, architecture, settings)
+    record, prediction = stepped(noised, architecture, settings), predict(noised, architecture, settings)
     assert prediction is not None
     np.testing.assert_array_equal(record.steps, prediction.steps)
     np.testing.assert_allclose(record.score_error, prediction.score_error, rtol=1e-10, atol=1e-13)
@@ -77,9 +87,33 @@ def test_kernel_follows_the_closed_form_step_by_step(critical: Problem) -> None:
     rate = 1.0 / spectrum.max()
     for steps in (1, 2, 7, 40, 300):
         settings = Settings(loss="population", tolerance=0.0, max_steps=steps)
-        kernel = train(noised, Architecture("one_layer"), settings).kernel
+        kernel = stepped(noised, Architecture("one_layer"), settings).kernel
         assert kernel is not None
         np.testing.assert_allclose(kernel[0, 0], one_layer_kernel(spectrum, rate, steps), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kernel_steps", ["last", "recorded", (5, 60, 100)])
+def test_leaps_lead_where_steps_do(kernel_steps: str | tuple[int, ...], critical: Problem) -> None:
+    """All that is recorded, to 1e-12; times to the step. One level is never at the tolerance, one at the start."""
+    noised = critical(2, 8, (0.05, 0.5, 3.0))
+    for tolerance, last in ((0.01, 10_000), (0.01, 333), (0.9999, 100), (0.0, 500), (1.0, 10)):
+        settings = Settings(
+            loss="population", tolerance=tolerance, max_steps=last, kernel_steps=kernel_steps, seeds=(0, 4)
+        )
+        slow, fast = (
+            stepped(noised, Architecture("one_layer"), settings),
+            train(noised, Architecture("one_layer"), settings),
+        )
+        assert fast.stepping == "exact jump"
+        # At tolerance 0 a time is where an error happens to round to 0.
+        times = ("training_time", "crossing_time") if tolerance > 0.0 else ()
+        for name in ("steps", *times[:1], "last_step", "kernel_steps"):
+            np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name), err_msg=name)
+        for name in ("score_error", *times[1:], "kernel"):
+            np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), rtol=1e-12, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(fast.residual, slow.residual, rtol=1e-6, atol=1e-12)
+        if slow.recorded_kernels is not None:
+            np.testing.assert_allclose(fast.recorded_kernels, slow.recorded_kernels, rtol=1e-6)
 
 
 def test_two_layers_follow_the_flow_at_small_rates(critical: Problem) -> None:

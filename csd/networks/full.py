@@ -124,6 +124,7 @@ class ModeDescent:
         self.exact = 1.0 / spectra
         norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
         self.root_weight = np.sqrt(modes.multiplicity * spectra / norm)
+        self._start: Any = None
         self._divide()
 
     def _divide(self) -> None:
@@ -166,6 +167,13 @@ class ModeDescent:
                 step *= power.conj() if np.iscomplexobj(power) else power
             filters -= step
 
+    def leap(self, spectrum: Array, target: Any, step: int) -> None:
+        """Where `step` steps from the start on the same (S, T) lead, for p = 1: w = T/S + (1 − η S)^j (w₀ − T/S)."""
+        if self._start is None:
+            self._start = self.filters.copy()
+        end = target / spectrum
+        self.filters[...] = end + (1.0 - self.rates * spectrum) ** step * (self._start - end)
+
     def error(self) -> Array:
         """ε of each seed and level."""
         error = np.zeros(self.filters.shape[:2])
@@ -189,6 +197,7 @@ class ModeDescent:
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[seeds]
+        self._start = None if self._start is None else self._start[seeds]
         self._divide()
 
 

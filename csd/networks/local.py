@@ -80,11 +80,55 @@ class Patch:
         """The fields at the sites of the box, shape (…, sites of the box)."""
         return self.lattice.take(fields, self.sites)
 
+    @cached_property
+    def _orbits(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Classes of sites under the reflections and rotations of the box.
+
+        Returns:
+            Place of one site of each class, shape (classes,); class of each site, shape (sites of the box,); sites of
+            each class, shape (classes,).
+        """
+        _, first, own, sizes = np.unique(
+            np.sort(np.abs(self.offsets), axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+        return first, own.ravel(), sizes
+
+    def symmetric_covariance(self, spectrum: Array) -> Array:
+        """P between normalised sums over classes of sites, for a spectrum with the lattice's symmetry.
+
+        All of a population descent from 0 happens there, in some 2^d d! times fewer numbers.
+
+        Args:
+            spectrum: *half* layout.
+
+        Returns:
+            Shape (classes, classes), symmetric.
+        """
+        first, own, sizes = self._orbits
+        require_memory(2.0 * len(first) * len(self), f"a patch of range {self.reach}")
+        order = np.argsort(own, kind="stable")
+        difference = (self.offsets[first][:, None] - self.offsets[order][None]) % self.lattice.size
+        places = np.ravel_multi_index(tuple(np.moveaxis(difference, -1, 0)), self.lattice.shape)
+        sums = np.add.reduceat(self.lattice.inverse(spectrum).ravel()[places], np.cumsum(sizes) - sizes, axis=1)
+        root = np.sqrt(sizes)
+        return np.asarray(sums * root[:, None] / root)
+
+    def symmetric_solution(self, spectrum: Array) -> Array:
+        """κ* of P κ* = δ_{r,0} in normalised sums over classes of sites, shape (classes,)."""
+        unit = (self._orbits[0] == self.centre).astype(float)
+        return np.asarray(np.linalg.solve(self.symmetric_covariance(spectrum), unit), dtype=float)
+
     def solve(self, spectrum: Array) -> Array:
-        """κ* of P κ* = δ_{r,0}, for a spectrum in the *half* layout; shape (sites of the box,)."""
-        unit = np.zeros(len(self))
-        unit[self.centre] = 1.0
-        return np.asarray(np.linalg.solve(self.covariance(spectrum), unit), dtype=float)
+        """κ* of P κ* = δ_{r,0}, for a spectrum with the lattice's symmetry, *half* layout; (sites of the box,)."""
+        _, own, sizes = self._orbits
+        return np.asarray((self.symmetric_solution(spectrum) / np.sqrt(sizes))[own])
+
+    def largest_eigenvalue(self, spectrum: Array) -> float:
+        """λ_max(P), for a spectrum with the lattice's symmetry, in the *half* layout."""
+        # The leading vector of a matrix of positive numbers is positive, so it has the symmetry too (Perron).
+        positive = bool((self.lattice.inverse(spectrum) > 0.0).all())
+        matrix = self.symmetric_covariance(spectrum) if positive else self.covariance(spectrum)
+        return float(np.linalg.eigvalsh(matrix)[-1])
 
     def best_kernel(self, spectrum: Array) -> Array:
         """The transform of κ*, for a spectrum in the *half* layout; there."""
@@ -184,8 +228,7 @@ class LocalOneLayer(LocalNetwork):
 
     def stable_rate(self, spectrum: Array) -> float:
         """2 / λ_max(P)."""
-        covariance = self.patch.covariance(self.half_spectrum(spectrum))
-        return float(2.0 / np.linalg.eigvalsh(covariance)[-1])
+        return 2.0 / self.patch.largest_eigenvalue(self.half_spectrum(spectrum))
 
 
 class LocalTwoLayer(LocalNetwork):
