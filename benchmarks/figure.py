@@ -103,7 +103,7 @@ def _sampling(axes: Axes, dataset: xr.Dataset) -> None:
     axes.axhline(1.0, color="black", lw=0.8, zorder=0)
     axes.set(xscale="log", yscale="log", xlabel="sites N", ylabel="time of a generated field / csd's")
     _plain(axes.yaxis)
-    axes.set_ylim(0.2, 1e5)
+    axes.set_ylim(0.2, 1e6)
     axes.set_title(f"(b) generation, {dataset.attrs['sampler_steps']} steps", loc="left")
     axes.legend(loc="upper left", handlelength=1.0)
 
