@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import xarray as xr
 from benchmarks.clock import quartiles, strings
 from benchmarks.plan import Plan
 from benchmarks.processes import commands, train_flags, trained
+from csd.errors import InputError
 from csd.store import TRAINING, labelled, read
 
 
@@ -54,6 +57,14 @@ def measure_large(plan: Plan) -> xr.Dataset:
     )
 
 
+def _records(folder: Path) -> Iterator[tuple[dict[str, float], xr.Dataset]]:
+    """The record and the file of each job of a study that has both; a study may be at work meanwhile."""
+    for path in sorted((folder / "benchmarks").glob("*.json")):
+        # A minute's measurement must not be lost for one job's file.
+        with suppress(InputError, OSError, ValueError):
+            yield json.loads(path.read_text()), read(folder / "training" / f"{path.stem}.nc", TRAINING)
+
+
 def read_study(folder: Path, seconds_a_site: dict[str, float]) -> xr.Dataset:
     """What the records of a finished study say, beside what a baseline would take for the same steps.
 
@@ -65,9 +76,7 @@ def read_study(folder: Path, seconds_a_site: dict[str, float]) -> xr.Dataset:
         study_seconds and study_share of the jobs; study_ratio(code), the baseline's time for those steps that see
         minibatches over the time of the jobs that take them. Without records, the attribute `study` says so.
     """
-    records = sorted((folder / "benchmarks").glob("*.json"))
-    runs = [(json.loads(path.read_text()), folder / "training" / f"{path.stem}.nc") for path in records]
-    runs = [(record, path) for record, path in runs if path.is_file()]
+    runs = list(_records(folder))
     if not runs:
         return xr.Dataset(attrs={"study": "there are no records of a finished study"})
     walls = np.array([record["wall_s"] for record, _ in runs])
@@ -77,8 +86,7 @@ def read_study(folder: Path, seconds_a_site: dict[str, float]) -> xr.Dataset:
     }
     # Field–sites that a code which draws fields would have gone through.
     work, counted = 0.0, 0.0
-    for record, path in runs:
-        about = read(path, TRAINING)
+    for record, about in runs:
         if about.attrs["batch"] and ":" not in about.attrs["architecture"]:
             sites = float(about.attrs["size"]) ** float(about.attrs["dimension"])
             work += record["steps"] * about.sizes["noise_level"] * about.attrs["batch"] * sites

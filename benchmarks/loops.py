@@ -153,7 +153,8 @@ def _profiles(plan: Plan) -> tuple[Any, Any]:
     for row, kind in enumerate(PROFILES):
         local, loss = kind.startswith("local"), kind.split()[-1]
         settings = Settings(loss=loss, batch=1024, tolerance=0.0, max_steps=400)
-        architecture = ours.LOCAL if local else ours.ONE
+        # One layer on the population loss has a closed form, and nothing to profile.
+        architecture = ours.LOCAL if local else ours.TWO if loss == "population" else ours.ONE
         entries = ours.profile(ours.critical(2, size, 16), architecture, settings)[:PROFILED]
         for rank, (function, part) in enumerate(entries):
             functions[row, rank], shares[row, rank] = function, part

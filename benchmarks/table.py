@@ -355,11 +355,9 @@ def _jobs(dataset: xr.Dataset) -> str:
         text = "No large runs in a quick measurement."
     if "gpu_ratio" not in dataset:
         return f"{text}\n\nGPU: {dataset.attrs['gpu']}."
-    fft, fields = dataset["gpu_ratio"].values
-    return (
-        f"{text}\n\nGPU ({dataset.attrs['gpu']}), a training step over csd's spectral step on one core: (b) on the GPU"
-        f" {multiple(fft)}, csd by autograd on raw fields {multiple(fields)}."
-    )
+    codes = zip(dataset["gpu_code"].values, dataset["gpu_ratio"].values, strict=True)
+    ratios = ", ".join(f"{code} {multiple(values)}" for code, values in codes)
+    return f"{text}\n\nGPU ({dataset.attrs['gpu']}), a training step over csd's on one core of this machine: {ratios}."
 
 
 def _profiles(dataset: xr.Dataset) -> str:
