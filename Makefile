@@ -8,12 +8,13 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: study test check lock clean help
+.PHONY: study test check bench lock clean help
 
 help:
 	@echo "make study    run the study of CONFIG (config/config.yaml) into results/"
 	@echo "make test     run the tests"
 	@echo "make check    formatting, lint and types"
+	@echo "make bench    how fast it is, beside what one would otherwise write: results/benchmarks/, in minutes"
 	@echo "make lock     pin the newest versions that pyproject.toml allows"
 	@echo "make clean    remove results/ and .snakemake/"
 
@@ -36,6 +37,9 @@ check: $(INSTALLED)
 	mypy
 	snakefmt --check .
 	snakemake --lint
+
+bench: $(INSTALLED)
+	python -m benchmarks
 
 lock:
 	rm -rf $(VENV)-lock

@@ -1,0 +1,143 @@
+"""What csd does, as the benchmarks call it: problems, training steps, sampling, profiles."""
+
+import cProfile
+import pstats
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import csd
+from benchmarks.clock import Effort, Timed, elapsed
+from csd.field import GaussianField
+from csd.generation import EulerMaruyama, geometric_grid, linear_steps, longest_level, sample_modes, start_variance
+from csd.lattice import Array, Lattice
+from csd.networks import Architecture
+from csd.noise import NoisedTarget, VariancePreserving
+from csd.stream import stream
+from csd.training import DENSE_RECORDS, Run, Settings, descend, prepare
+
+ONE = Architecture("one_layer")
+TWO = Architecture("two_layer")
+LOCAL = Architecture("local_two_layer", range=2)
+
+LONGEST = 4096
+"""Most steps of one timed training."""
+
+
+def critical(dimension: int, size: int, levels: int = 1) -> NoisedTarget:
+    """The field of mass 1/L with VP noise, at t = 0.1 or at this many levels, geometric from 0.01 to 1."""
+    target = GaussianField.on_critical_line(Lattice(dimension, size))
+    grid = [0.1] if levels == 1 else np.geomspace(0.01, 1.0, levels).tolist()
+    return NoisedTarget(target, VariancePreserving(), grid)
+
+
+def sampler_problem(dimension: int, size: int, steps: int) -> NoisedTarget:
+    """The field of mass 1/L at the levels of a geometric sampling grid, from t_max down to 10⁻³."""
+    target = GaussianField.on_critical_line(Lattice(dimension, size))
+    grid = geometric_grid(1e-3, longest_level(size), steps)
+    return NoisedTarget(target, VariancePreserving(), grid.tolist())
+
+
+def rates(noised: NoisedTarget) -> Array:
+    """η of one layer at each noise level, 1 / C_max."""
+    return np.array(1.0 / noised.spectra_at(noised.lattice.shells).max(axis=-1))
+
+
+def training_step(noised: NoisedTarget, architecture: Architecture, settings: Settings, effort: Effort) -> Timed:
+    """Seconds a training step once the first, all of which are recorded, are over, recording and all.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: what is trained.
+        settings: how; tolerance and last step are replaced.
+        effort: how long to measure.
+    """
+
+    def seconds(last: int) -> float:
+        own = replace(settings, tolerance=0.0, max_steps=last)
+        run = prepare(noised, architecture, own)
+        return elapsed(lambda: descend(noised, run, own))
+
+    def timed(steps: int) -> float:
+        return (seconds(DENSE_RECORDS + steps) - seconds(DENSE_RECORDS)) / steps
+
+    trial = timed(64)
+    # Random numbers come in blocks of up to 256 steps, so fewer would measure how they fall.
+    steps = int(np.clip(4.0 * effort.shortest / max(trial, 1e-6), min(256, 4.0 / max(trial, 1e-6)), LONGEST))
+    return lambda: timed(steps)
+
+
+def bare_step(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> tuple[Run, Callable[[], None]]:
+    """A prepared run, and one step of it with its score error, without recording."""
+    run = prepare(noised, architecture, settings)
+
+    def step() -> None:
+        run.descent.advance(*run.source.draw())
+        run.descent.error()
+
+    return run, step
+
+
+def mode_sampler(noised: NoisedTarget, kernels: Any = None, *, transformed: bool = True) -> Callable[[], Any]:
+    """Draws one field by Euler–Maruyama, mode by mode.
+
+    Args:
+        noised: at the levels of a sampling grid.
+        kernels: K at each level and the lattice's *pairs*; the exact score's if None.
+        transformed: whether the field is brought to real space at the end.
+    """
+    lattice, pairs = noised.lattice, noised.lattice.pairs
+    levels = np.array(noised.levels)
+    kernels = 1.0 / noised.spectra_at(pairs) if kernels is None else kernels
+    steps = linear_steps(EulerMaruyama(), noised.schedule, levels, kernels)
+    start, generator = start_variance(noised.schedule, float(levels[0])), stream("benchmark", "samples")
+
+    def draw() -> Any:
+        modes = sample_modes(steps, pairs, start, generator)
+        return lattice.inverse(np.sqrt(lattice.sites) * lattice.spread(modes, pairs)) if transformed else modes
+
+    return draw
+
+
+def score_step(noised: NoisedTarget) -> Callable[[], Array]:
+    """One Euler–Maruyama step of one field with a score that is called on fields: −K∗x by FFT."""
+    lattice, levels = noised.lattice, noised.levels
+    kernel = 1.0 / noised.spectra(noised.target.propagator(lattice.laplacian))[0]
+    generator = stream("benchmark", "score")
+    fields = generator.standard_normal((1, *lattice.shape))
+    integrator = EulerMaruyama()
+
+    def score(x: Array, t: float) -> Array:
+        return lattice.inverse(-kernel * lattice.transform(x))
+
+    def noise() -> Array:
+        return generator.standard_normal(fields.shape)
+
+    return lambda: integrator.step(score, noised.schedule, fields, levels[0], levels[1], noise)
+
+
+def profile(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> list[tuple[str, float]]:
+    """(function, share of the time spent in it alone) of a training, most first; functions of csd and what they call.
+
+    NumPy's arithmetic is no function to the profiler: it counts for the function that it stands in.
+    """
+    run = prepare(noised, architecture, settings)
+    profiler = cProfile.Profile()
+    profiler.runcall(descend, noised, run, settings)
+    entries: Any = pstats.Stats(profiler)
+    shares = {_where(place): row[2] / entries.total_tt for place, row in entries.stats.items()}
+    return sorted(shares.items(), key=lambda item: -item[1])
+
+
+def _where(place: tuple[str, int, str]) -> str:
+    """A profiled function in words: 'networks/full.advance', or the built-in's own name."""
+    file, _, name = place
+    package = Path(csd.__file__).parent
+    if file == "~":
+        return name.removeprefix("<").removesuffix(">").removeprefix("method ").removeprefix("built-in method ")
+    path = Path(file)
+    inside = path.relative_to(package) if path.is_relative_to(package) else Path(path.name)
+    return f"{inside.with_suffix('')}.{name}"
