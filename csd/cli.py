@@ -206,7 +206,7 @@ def train(arguments: argparse.Namespace) -> None:
     prepared = time.perf_counter()
     record = descend(noised, run, settings)
     trained = time.perf_counter()
-    # A prediction that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
+    # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
     prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
     dataset = training_dataset(noised, architecture, settings, record, prediction)
     asked = attributes(noised, architecture, settings) | {

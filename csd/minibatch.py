@@ -148,7 +148,7 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
         noised: the target at its noise levels, all of which see the same data set.
         modes: the lattice's *pairs*.
         fields: M.
-        identity: of the run.
+        identity: of the data, not of what learns them.
         seeds: one data set each.
 
     Returns:
@@ -157,7 +157,7 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     propagator = noised.target.propagator(modes.laplacian)
     spectra = []
     for seed in seeds:
-        ratios = draw_power_ratios(stream("data set", identity, seed), modes, fields, steps=1)[0]
+        ratios = draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, steps=1)[0]
         spectra.append(noised.spectra(ratios * propagator))
     return np.stack(spectra)
 

@@ -38,7 +38,7 @@ from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewn
 from csd.store import labelled
 from csd.stream import stream
 from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
-from csd.training import LengthBins, identity, prepare, with_population
+from csd.training import LengthBins, data_identity, prepare, with_population
 from csd.training import Settings as TrainingSettings
 
 MARGIN = 0.01
@@ -389,13 +389,10 @@ def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.V
 def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.Variable]:
     """KL per site of what is generated from the law of the data set itself; nothing without a data set."""
     noised, fields = trained.noised, trained.settings.data_set
-    if fields is None or trained.architecture is None or sampler.noised.lattice != noised.lattice:
-        return {}
-    if trained.settings.path == "fields":
+    if fields is None or trained.settings.path == "fields" or sampler.noised.lattice != noised.lattice:
         return {}
     lowest = NoisedTarget(noised.target, noised.schedule, noised.levels[-1:])
-    name = identity(noised, trained.architecture, trained.settings)
-    spectra = empirical_spectra(lowest, trained.modes, fields, name, trained.settings.seeds)
+    spectra = empirical_spectra(lowest, trained.modes, fields, data_identity(noised), trained.settings.seeds)
     variance = sampler.variance(trained.modes, kept.kernels)
     divergence = observables.kl_per_site(trained.modes, variance, spectra)
     own = observables.kl_per_site(trained.modes, spectra[:, 0], lowest.spectra_at(trained.modes)[0])

@@ -233,6 +233,12 @@ def identity(noised: NoisedTarget, architecture: Architecture, settings: Setting
     )
 
 
+def data_identity(noised: NoisedTarget) -> str:
+    """What the random stream of a data set hangs on, besides its seed and size: every architecture learns the same."""
+    target, lattice = noised.target, noised.lattice
+    return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
+
+
 def start_stream(noised: NoisedTarget, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
     """The stream of a network's random start: the same whatever the loss, so that theory can follow a seed."""
     lattice = noised.lattice
@@ -333,7 +339,8 @@ def _spectral_source(
     """Data for descent on power spectra."""
     name = identity(noised, architecture, settings)
     if settings.data_set is not None:
-        return Expectation(empirical_spectra(noised, modes, settings.data_set, name, settings.seeds))
+        spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
+        return Expectation(spectra)
     if objective.stochastic:
         return FreshSpectra(objective, noised, modes, settings.batch, name, settings.seeds)
     return Expectation(noised.spectra_at(modes))

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.special import digamma
 from scipy.stats import chi2
 
 from csd.discretisation import compare, steps_needed
@@ -33,11 +34,13 @@ from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
 from csd.observables import kl_per_site
-from csd.quality import Sampler, crossing_step, evaluate, jackknife
+from csd.quality import Sampler, crossing_step, evaluate
+from csd.quality import Settings as GenerationSettings
 from csd.record import training_dataset
 from csd.store import provenance
 from csd.stream import stream
 from csd.theory import one_layer_kernel
+from csd.trained import transfer
 from csd.training import Settings, train
 
 VP, VE = VariancePreserving(), VarianceExploding()
@@ -160,7 +163,7 @@ def two_layers() -> xr.Dataset:
 @pytest.mark.parametrize("integrator", ["frozen_kernel", "euler_maruyama", "heun"])
 def test_sampled_fields_have_the_spectrum_of_the_recursion(two_layers: xr.Dataset, integrator: str) -> None:
     """χ² over wavenumber shells, each to its own error: false alarm in 1 of 1000 for each integrator."""
-    generated = evaluate(two_layers, integrator, "exact", 600)
+    generated = evaluate(two_layers, GenerationSettings(integrator, "exact", 600))
     chosen = list(generated["step"].values).index(generated.attrs["sampled_step"])
     for seed in range(2):
         exact = generated["generated_spectrum"].values[seed, chosen]
@@ -170,7 +173,7 @@ def test_sampled_fields_have_the_spectrum_of_the_recursion(two_layers: xr.Datase
 
 def test_observables_of_samples_agree_with_exact_ones(two_layers: xr.Dataset) -> None:
     """χ, ξ, energy and ⟨φ²⟩ of sampled fields within 3.5 σ of the recursion's (1 in 270 over both seeds)."""
-    generated = evaluate(two_layers, "heun", "exact", 600)
+    generated = evaluate(two_layers, GenerationSettings("heun", "exact", 600))
     for name in ("susceptibility", "correlation_length", "energy", "variance"):
         for seed in generated["seed"].values:
             at = generated.sel(seed=seed)
@@ -180,7 +183,7 @@ def test_observables_of_samples_agree_with_exact_ones(two_layers: xr.Dataset) ->
 
 
 def test_generation_needs_as_many_steps_as_training_predicts(two_layers: xr.Dataset) -> None:
-    generated = evaluate(two_layers, "frozen_kernel", "noise", 2)
+    generated = evaluate(two_layers, GenerationSettings(samples=2))
     measured = generated["generation_training_time"].values
     assert measured == pytest.approx(float(generated["predicted_generation_training_time"]), abs=0.5)
     assert 18 < measured.mean() < 22
@@ -189,7 +192,7 @@ def test_generation_needs_as_many_steps_as_training_predicts(two_layers: xr.Data
 
 
 def test_a_sample_does_not_depend_on_how_many_are_drawn(two_layers: xr.Dataset) -> None:
-    few, many = (evaluate(two_layers, "heun", "noise", count) for count in (2, 3))
+    few, many = (evaluate(two_layers, GenerationSettings("heun", samples=count)) for count in (2, 3))
     # The mean over 3 samples holds the same first 2: their sum cannot exceed it, as spectra are positive.
     assert (3 * many["power_spectrum"].values > 2 * few["power_spectrum"].values).all()
     lattice = Lattice(1, 8)
@@ -243,18 +246,13 @@ def test_kl_of_gaussians() -> None:
         kl_per_site(modes, np.array([1.0, np.nan, 1.0]), np.ones(3))
 
 
-def test_crossing_and_jackknife() -> None:
+def test_crossing() -> None:
     steps = np.array([0, 1, 10, 100])
     assert crossing_step(steps, np.array([1.0, 1.0, 0.1, 0.01]), 0.1**1.5) == pytest.approx(10**1.5)
     assert crossing_step(steps, np.array([1e-3] * 4), 0.1) == 0.0
     # Right at the first step kept says nothing of when it became so.
     assert np.isnan(crossing_step(steps[1:], np.array([1e-3] * 3), 0.1))
     assert np.isnan(crossing_step(steps, np.ones(4), 0.1))
-    sample = stream("test jackknife").standard_normal(400) + 3
-    value, error = jackknife(float, sample)
-    # For the mean the jackknife is the textbook standard error, exactly.
-    assert value == pytest.approx(sample.mean())
-    assert error == pytest.approx(sample.std(ddof=1) / 20)
 
 
 def test_misbehaving_scores_stop_at_once() -> None:
@@ -279,17 +277,110 @@ def test_bad_requests(two_layers: xr.Dataset) -> None:
         ({"step": 1_000_000}, "step 1000000 was not kept for all seeds; the file has kernels at 0, 1, 2"),
         ({"start": "cold"}, "start is 'cold'"),
         ({"integrator": "huen"}, "did you mean 'heun'"),
+        ({"t_min": 1.0, "t_max": 0.5}, "t_min must be below t_max"),
+        ({"t_min": -1.0}, "noise level is -1.0"),
+        ({"t_min": 1e-4}, r"t_min is 0.0001, but the file's noise levels go from 0.001 to 4\.\d+"),
+        ({"t_max": 9.0}, "t_max is 9, but the file's noise levels"),
+        ({"t_min": 0.1, "t_max": 0.101}, "fewer than two of the file's noise levels lie between 0.1 and 0.101"),
+        ({"size": 4}, "size is 4, the network was trained at 8"),
     ):
-        request = {"integrator": "heun", "start": "noise", "samples": 2, **keys}
         with pytest.raises(InputError, match=match):
-            evaluate(two_layers, **request)  # type: ignore[arg-type]
+            evaluate(two_layers, GenerationSettings(**{"samples": 2, **keys}))  # type: ignore[arg-type]
     one_level = two_layers.isel(noise_level=slice(0, 1))
     with pytest.raises(InputError, match="one noise level"):
-        evaluate(one_level, "heun", "noise", 2)
+        evaluate(one_level, GenerationSettings())
     broken = two_layers.copy(deep=True)
     broken["recorded_kernel"][0, 3] = np.nan
     with pytest.raises(InputError, match="not finite"):
-        evaluate(broken, "heun", "noise", 2)
+        evaluate(broken, GenerationSettings())
+
+
+def test_a_part_of_the_levels_is_a_grid(two_layers: xr.Dataset) -> None:
+    """t_min and t_max cut the grid: as if only these levels had been trained."""
+    levels = np.sort(two_layers["noise_level"].values)[::-1]
+    cut = evaluate(two_layers, GenerationSettings("heun", samples=2, t_min=float(levels[-5]), t_max=float(levels[3])))
+    np.testing.assert_array_equal(cut["noise_level"], levels[3:-4])
+    assert (cut.attrs["t_max"], cut.attrs["t_min"]) == (levels[3], levels[-5])
+    alone = evaluate(two_layers.sel(noise_level=levels[3:-4]), GenerationSettings("heun", samples=2))
+    np.testing.assert_array_equal(cut["kl_per_site"], alone["kl_per_site"])
+
+
+def test_spectra_on_the_way_end_at_the_generated_one(two_layers: xr.Dataset) -> None:
+    generated = evaluate(two_layers, GenerationSettings("heun", "exact", samples=2))
+    ways = generated["ratio_on_the_way"]
+    np.testing.assert_allclose(ways.isel(noise_level=0), 1.0, rtol=1e-12)  # the start is exact
+    last = generated["generated_spectrum"].sel(step=generated["shown_step"].values)
+    exact = generated["exact_spectrum"]
+    np.testing.assert_allclose(ways.isel(noise_level=-1).values, (last / exact).values, rtol=0.05)
+    # Two full layers can be exact, so their best network is the exact score.
+    for name in ("kl_per_site", "susceptibility", "correlation_length"):
+        assert float(generated[f"best_{name}"]) == pytest.approx(float(generated[f"exact_score_{name}"]), rel=1e-12)
+    assert list(generated["shown_step"].values)[:2] == [1, 10]
+
+
+@pytest.fixture(scope="module")
+def local() -> dict[int | str, xr.Dataset]:
+    ranges: list[int | str] = [1, 3, "4xi"]
+    return {
+        reach: _trained(Architecture("local_one_layer", range=reach), 16, loss="population", seeds=(1,))
+        for reach in ranges
+    }
+
+
+def test_a_fixed_range_loses_the_soft_modes(local: dict[int | str, xr.Dataset]) -> None:
+    """χ of samples is too small for R far below ξ, more so for a smaller R; it is nearly right if R follows ξ_t."""
+    ratio = {}
+    for reach, training in local.items():
+        at = evaluate(training, GenerationSettings("heun", "exact", samples=2))
+        ratio[reach] = float(at["best_susceptibility"] / at["exact_score_susceptibility"])
+        soft = at["best_soft_ratio"].values
+        # What is lost is lost at high noise; below ξ_t = R the ratio rests.
+        resting = at["noise_level"].values < 0.5 * np.log1p((1 if reach == "4xi" else int(reach)) ** 2)
+        assert np.ptp(np.log(soft[resting])) < 0.1 * max(abs(np.log(soft[-1])), 0.5)
+        # Trained to 1 % above the floor, the network is near the best one.
+        last = at["susceptibility"].values[0, -1]
+        assert last == pytest.approx(float(at["best_susceptibility"]), rel=0.15)
+    assert ratio[1] < 0.5 * ratio[3] < 0.25
+    assert 0.85 < ratio["4xi"] < 1.1
+
+
+def test_a_local_kernel_moves_to_a_larger_lattice_as_it_is(local: dict[int | str, xr.Dataset]) -> None:
+    """The same filter, transformed on the larger lattice; and samples with the spectrum that follows."""
+    network = Architecture("local_one_layer", range=3).build(Lattice(2, 16), 1.0)
+    larger = Architecture("local_one_layer", range=3).build(Lattice(2, 24), 1.0)
+    symmetric = stream("test transfer").standard_normal((7, 7))
+    symmetric = (symmetric + symmetric[::-1] + symmetric[:, ::-1] + symmetric[::-1, ::-1]).ravel()
+    for kind in ("pairs", "shells"):
+        filters = (symmetric.reshape(7, 7) + symmetric.reshape(7, 7).T).ravel() if kind == "shells" else symmetric
+        here, there = getattr(network.lattice, kind), getattr(larger.lattice, kind)
+        kernel = network.lattice.gather(network.kernel(filters), here).real
+        moved = transfer(kernel[None], network.lattice, here, larger.lattice)
+        expected = larger.lattice.gather(larger.kernel(filters), there).real
+        np.testing.assert_allclose(moved[0], expected, atol=1e-12)
+        assert transfer(kernel, network.lattice, here, network.lattice) is kernel
+    generated = evaluate(local[3], GenerationSettings("heun", samples=400, size=32))
+    assert (generated.attrs["size"], generated.attrs["trained_size"]) == (32, 16)
+    assert float(generated["exact_susceptibility"]) == pytest.approx(16.0**2, rel=0.01)  # of the same mass
+    exact = generated["generated_spectrum"].sel(step=generated.attrs["sampled_step"]).values[0]
+    pull = (generated["power_spectrum"].values[0] - exact) / generated["power_spectrum_error"].values[0]
+    assert 0.0005 < chi2.cdf((pull**2).sum(), len(pull)) < 0.9995  # false alarm 1 in 1000
+    assert np.isnan(generated["predicted_kl_per_site"]).all()
+
+
+def test_a_data_set_is_memorised_in_the_end() -> None:
+    """Trained to the end on M fields, samples have the data set's own law, ½(ln M − ψ(M)) from the true one."""
+    training = _trained(
+        Architecture("two_layer"), 8, loss="population", data_set=32, tolerance=0.0, max_steps=200, seeds=(1, 2, 3, 4)
+    )
+    generated = evaluate(training, GenerationSettings("heun", "exact", samples=2))
+    last = generated.isel(step=-1)
+    assert (last["data_set_kl_per_site"] < 0.001).all()
+    np.testing.assert_allclose(last["kl_per_site"], last["memory_kl_per_site"], rtol=0.1)
+    # 30 pairs and 4 real momenta, hardly any noise at t_min; each of 4 x 34 terms scatters by about its mean.
+    expected = 0.5 * (60 * (np.log(32) - digamma(32)) + 4 * (np.log(16) - digamma(16))) / 64
+    assert float(last["memory_kl_per_site"].mean()) == pytest.approx(expected, rel=4 * np.sqrt(2) / np.sqrt(4 * 34))
+    # In between the samples come nearer to the true law than they are in the end.
+    assert (generated["kl_per_site"].min("step") <= last["kl_per_site"]).all()
 
 
 def test_steps_needed_is_the_smallest_number() -> None:
