@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csd import cli
-from csd.config import FIGURES, Run, expand, json_schema, load, parse, parse_style
+from csd.config import FIGURES, Run, expand, json_schema, load, parse, parse_style, samplings
 from csd.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -481,6 +481,44 @@ def test_figures_of_generation_need_generation() -> None:
     assert "generation_time" in parse(sweep(generation={})).drawn
     with pytest.raises(InputError, match="'generation_time' needs a sweep with generation"):
         parse(study(figures=["fields", "generation_time"]))
+
+
+@pytest.mark.parametrize(
+    ("figure", "keys"),
+    [
+        ("collapse", {"mass": [0.1]}),
+        ("depth_law", {"architectures": {"name": "deep_linear", "depth": 3}}),
+        ("kernels", {"architectures": {"name": "local_one_layer", "range": 1}}),
+        ("overfitting", {"training": {"loss": "population", "data_sets": [4]}}),
+        ("memorisation", {"training": {"loss": "population", "data_sets": [4]}, "generation": {}}),
+        ("local_range", {"architectures": {"name": "local_one_layer", "range": 1}, "generation": {}}),
+        ("size_transfer", {"generation": {"transfer": 2}}),
+    ],
+)
+def test_figures_are_drawn_by_default_where_a_sweep_has_something_for_them(figure: str, keys: dict[str, Any]) -> None:
+    assert figure not in parse(study()).drawn
+    assert figure in parse(sweep(**keys)).drawn
+
+
+def test_a_network_may_generate_on_larger_lattices() -> None:
+    runs = expand(parse(sweep(sizes=[8, 16], generation={"transfer": [2, 4]}, training={"seeds": [1]})))
+    files = samplings(runs)
+    assert [file.size for file in files] == [8, 16, 32, 16, 32, 64]
+    assert files[2].identifier == f"{runs[0].identifier}_to32"
+    assert files[2].arguments()[-2:] == ["--size", "32"]
+    assert "--size" not in files[0].arguments()
+    assert len({file.identifier for file in files}) == 6
+    with pytest.raises(InputError, match=r"sweeps\.a\.generation\.transfer"):
+        parse(sweep(generation={"transfer": [1]}))
+
+
+def test_ends_of_the_sampler_s_grid() -> None:
+    (run,) = expand(
+        parse(sweep(sizes=[8], generation={"t_min": 0.01, "t_max": 2.0, "steps": 4}, training={"seeds": [1]}))
+    )
+    assert (run.noise_levels[0], run.noise_levels[-1]) == (pytest.approx(2.0), pytest.approx(0.01))
+    with pytest.raises(InputError, match="t_min must be below t_max"):
+        expand(parse(sweep(generation={"t_min": 3.0, "t_max": 2.0})))
 
 
 def test_what_training_would_refuse_is_refused_before() -> None:

@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from csd.config import Run, expand, parse
+from csd.config import Run, expand, parse, samplings
 from csd.errors import InputError
 from csd.field import GaussianField
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
+from csd.quality import Settings as GenerationSettings
+from csd.quality import evaluate
 from csd.record import training_dataset
-from csd.store import TRAINING, write
-from csd.summary import aggregate, scaling_table, training_file
+from csd.store import GENERATION, TRAINING, write
+from csd.summary import aggregate, aggregate_generation, generation_scaling_table, scaling_table, training_file
 from csd.theory import predict
-from csd.training import Settings, train
+from csd.training import Settings as TrainingSettings
+from csd.training import train
 
 STUDY: dict[str, Any] = {
     "study": "verdicts",
@@ -30,7 +33,7 @@ def trained(folder: Path, seeds: list[int]) -> xr.Dataset:
     """The summary of the study."""
     runs: list[Run] = expand(parse({**STUDY, "training": {**STUDY["training"], "seeds": seeds}}))
     for run in runs:
-        settings = Settings(loss="population", seeds=run.seeds)
+        settings = TrainingSettings(loss="population", seeds=run.seeds)
         target = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
         noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
         architecture = Architecture(run.name)
@@ -71,3 +74,45 @@ def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:
     training_file(runs[0], tmp_path).write_bytes(training_file(runs[2], tmp_path).read_bytes())
     with pytest.raises(InputError, match=r"size is \d+, the study asks for 8"):
         aggregate(runs, tmp_path)
+
+
+def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> None:
+    """Each at its own place, numbered or not; a lattice that was not trained on is no point of a scaling law."""
+    about: dict[str, Any] = {
+        "dimension": 1,
+        "sizes": [6, 8, 10],
+        "architectures": ["two_layer"],
+        "generation": {"steps": 12, "samples": 20, "transfer": [2]},
+    }
+    runs = expand(parse({**STUDY, "sweeps": {"line": about}}))
+    files = samplings(runs)
+    for file in files:
+        run = file.run
+        assert run.generation is not None
+        target = GaussianField.on_critical_line(Lattice(1, run.size))
+        noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
+        settings = TrainingSettings(loss="population", seeds=run.seeds, kernel_steps="recorded")
+        architecture = Architecture(run.name)
+        training = training_dataset(noised, architecture, settings, train(noised, architecture, settings), None)
+        generated = evaluate(training, GenerationSettings(samples=20, size=file.size))
+        write(generated, tmp_path / f"{file.identifier}.nc", GENERATION)
+    summary = aggregate_generation(files, tmp_path)
+    assert list(summary["size"].values) == [6, 12, 8, 16, 10, 20]
+    assert list(summary["trained_size"].values) == [6, 6, 8, 8, 10, 10]
+    for row, file in enumerate(files):
+        at = summary.isel(run=row)
+        with xr.open_dataset(tmp_path / f"{file.identifier}.nc") as one:
+            np.testing.assert_array_equal(at["kl_per_site"].sel(step=one["step"].values), one["kl_per_site"])
+            np.testing.assert_array_equal(at["noise_level"].values, one["noise_level"])
+            bins, shown = one.sizes["wavenumber"], one.sizes["shown_step"]
+            np.testing.assert_array_equal(at["wavenumber"].values[:bins], one["wavenumber"])
+            assert np.isnan(at["wavenumber"].values[bins:]).all()
+            np.testing.assert_allclose(
+                at["ratio_on_the_way"].values[:, :shown, :, :bins], one["ratio_on_the_way"], rtol=1e-6
+            )
+    table = generation_scaling_table(summary)
+    assert set(table["sizes"]) == {"6 8 10"}
+    # A file for another size in the place of one is found out.
+    (tmp_path / f"{files[0].identifier}.nc").write_bytes((tmp_path / f"{files[1].identifier}.nc").read_bytes())
+    with pytest.raises(InputError, match="size is 12, the study asks for 6"):
+        aggregate_generation(files, tmp_path)

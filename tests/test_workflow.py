@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.config import FIGURES, expand, parse
+from csd.config import FIGURES, expand, parse, samplings
 from csd.source import fingerprint, plugin_fingerprint
 
 pytestmark = pytest.mark.workflow
@@ -80,7 +80,9 @@ def test_everything_is_there(finished: Path) -> None:
     for figure in FIGURES:
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((results / "generation").iterdir())) == sum(run.generation is not None for run in runs)
+    made = {path.stem for path in (results / "generation").iterdir()}
+    assert made == {sampling.identifier for sampling in samplings(runs)}
+    assert any(name.endswith("_to24") for name in made)
     claims = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
     assert claims["C1"]["verdict"] == "holds"
     # Depth 6 is not in this study, and three sizes are too few for evidence of a log law.
