@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from csd.errors import InputError, TrainingDiverged
 from csd.lattice import Array, ComplexArray, Modes, require_memory
 from csd.minibatch import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
-from csd.networks import Architecture
+from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.full import ModeDescent
 from csd.networks.linear import Descent, LinearNetwork, check_rate
 from csd.networks.local import LocalNetwork
@@ -255,7 +255,8 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Settings
     lattice = noised.lattice
     instances = len(settings.seeds) * len(noised.levels)
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
-    copies = 8.0 if objective.stochastic or settings.data_set is not None else 0.5
+    isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
+    copies = 8.0 if objective.stochastic or settings.data_set is not None or not isotropic else 0.5
     if settings.path == "fields":
         copies += 8.0 * settings.batch + (settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
