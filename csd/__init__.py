@@ -1,6 +1,6 @@
 """An open, reproducible laboratory for critical slowing down in diffusion models.
 
 From the ground up: `errors`, `plugins`, `stream`, `lattice`, `field`, `noise`, `objectives`, `networks`, `minibatch`,
-`training`, `theory`, `generation`, `observables`, `samples`, `scaling`, `store`, `record`, `discretisation`, `trained`,
-`quality`, `config`, `summary`, `claims`, `figures`, `source`, `cli`. Each imports only from those before it.
+`training`, `theory`, `generation`, `observables`, `samples`, `scaling`, `store`, `watch`, `record`, `discretisation`,
+`trained`, `quality`, `config`, `summary`, `claims`, `figures`, `source`, `cli`. Each imports only from those before it.
 """

@@ -18,7 +18,7 @@ from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 
-from csd.errors import GenerationFailed, InputError, TrainingDiverged, nearest  # noqa: E402
+from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
     from csd.networks import Architecture
@@ -194,26 +194,38 @@ def train(arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     _log(shlex.join(_command_line(arguments)))
     from csd.record import attributes, training_dataset
+    from csd.source import train_fingerprint
     from csd.store import TRAINING, provenance, require_writable, write
-    from csd.theory import predict
+    from csd.theory import expected_steps, predict
     from csd.training import descend, prepare
+    from csd.watch import JobWatch
 
     noised, architecture, settings = _problem(arguments)
-    for path in (arguments.output, arguments.benchmark):
+    checkpoint = arguments.checkpoint or arguments.output.with_name(f"{arguments.output.name}.checkpoint.npz")
+    for path in (arguments.output, arguments.benchmark, checkpoint):
         if path is not None:
             require_writable(path)
-    run = prepare(noised, architecture, settings)
-    prepared = time.perf_counter()
-    record = descend(noised, run, settings)
-    trained = time.perf_counter()
-    # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
-    prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
-    dataset = training_dataset(noised, architecture, settings, record, prediction)
     asked = attributes(noised, architecture, settings) | {
         "noise_levels": list(noised.levels),
         "seeds": list(settings.seeds),
     }
-    write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, TRAINING)
+    made_by = provenance(
+        _command_line(arguments),
+        asked,
+        train_fingerprint(arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
+    )
+    run = prepare(noised, architecture, settings)
+    expected = expected_steps(noised, architecture, settings)
+    identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
+    prepared = time.perf_counter()
+    with JobWatch(checkpoint, identity, expected, _log, arguments.checkpoint_every) as watch:
+        record = descend(noised, run, settings, watch)
+    trained = time.perf_counter()
+    # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
+    prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
+    dataset = training_dataset(noised, architecture, settings, record, prediction)
+    write(dataset.assign_attrs(made_by), arguments.output, TRAINING)
+    watch.ended()
     _report_times(dataset)
     if arguments.benchmark is not None:
         _write_benchmark(arguments.benchmark, started, prepared, trained, record.last_step)
@@ -534,6 +546,12 @@ def _parser() -> Parser:
     own["generate"].add_argument("--t-min", type=float, metavar="T", help="lowest noise level (the file's lowest)")
     own["generate"].add_argument("--t-max", type=float, metavar="T", help="highest noise level (the file's highest)")
     own["generate"].add_argument("--size", type=int, metavar="L", help="a larger lattice than was trained on")
+    own["train"].add_argument(
+        "--checkpoint", type=Path, metavar="FILE.npz", help="where an unfinished run is kept (beside the output)"
+    )
+    own["train"].add_argument(
+        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="time between checkpoints (60)"
+    )
     own["train"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
@@ -585,6 +603,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(arguments.command, str(error), DIVERGED)
     except MemoryError:
         _fail(arguments.command, "out of memory; take a smaller size, batch or number of noise levels", BAD_INPUT)
+    except Interrupted as interrupted:
+        _fail(arguments.command, str(interrupted), 128 + interrupted.signal)
     except KeyboardInterrupt:
         _fail(arguments.command, "interrupted; nothing was written", 130)
     except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from signal import Signals
 
 
 class InputError(ValueError):
@@ -26,3 +27,16 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     """The error for a `name` that is not among the `allowed` names of a kind of thing (`what`)."""
     names = sorted(allowed)
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
+
+
+class Interrupted(Exception):
+    """A signal stopped a training run.
+
+    Args:
+        signal: its number.
+        kept: what was kept of the run.
+    """
+
+    def __init__(self, signal: int, kept: str) -> None:
+        self.signal = int(signal)
+        super().__init__(f"stopped by {Signals(signal).name} {kept}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from csd.lattice import Array, Modes
 from csd.noise import NoisedTarget
 from csd.objectives import Objective, draw_power_ratios
-from csd.stream import stream
+from csd.stream import move_to, position, stream
 
 STEPS = 256
 """Most steps drawn at a time."""
@@ -37,6 +37,12 @@ class Source(Protocol):
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Go on with the chosen seeds only."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Arrays that `resume` goes on from."""
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot of a source of the same seeds."""
 
 
 class Expectation:
@@ -59,6 +65,13 @@ class Expectation:
         """Drop the other seeds."""
         if self.spectra.ndim == 3:
             self.spectra = self.spectra[seeds]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Nothing: every step is alike."""
+        return {}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Nothing to do."""
 
     def serve(self, place: Callable[[Any], Any]) -> None:
         """Give arrays as `place` makes them, such as tensors on a device."""
@@ -94,6 +107,8 @@ class FreshSpectra:
         self.streams = [[stream("minibatch", identity, seed, level) for level in noised.levels] for seed in seeds]
         self.steps = int(np.clip(BLOCK // len(modes), 1, STEPS))
         self._next = self.steps
+        # Where the streams stood before the block at hand; None before the first.
+        self._before: Any = None
         self._spectrum: Array = np.empty((len(seeds), len(noised.levels), self.steps, len(modes)))
         self._target: Any = np.empty_like(self._spectrum, dtype=complex) if objective.complex_target else None
         self._place: Callable[[Any], Any] | None = None
@@ -110,6 +125,7 @@ class FreshSpectra:
 
     def _fill(self) -> None:
         """The next block of steps of every stream."""
+        self._before = _positions(self.streams)
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
                 spectrum, target = self.objective.draw(
@@ -138,7 +154,21 @@ class FreshSpectra:
         self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
         self._spectrum = self._spectrum[seeds]
         self._target = None if self._target is None else self._target[seeds]
+        self._before = None if self._before is None else self._before[seeds]
         self._serve()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the streams stood before the block at hand, and the place in it."""
+        if self._before is None:
+            return {"streams": _positions(self.streams), "drawn": np.array(-1)}
+        return {"streams": self._before, "drawn": np.array(self._next)}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Draw the block again, and go on within it."""
+        _move(self.streams, snapshot["streams"])
+        if snapshot["drawn"] >= 0:
+            self._fill()
+            self._next = int(snapshot["drawn"])
 
 
 def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity: str, seeds: Sequence[int]) -> Array:
@@ -207,3 +237,23 @@ class RawFields:
         self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
         if self.data is not None:
             self.data = [fields for fields, kept in zip(self.data, seeds, strict=True) if kept]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the streams stand."""
+        return {"streams": _positions(self.streams)}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from there."""
+        _move(self.streams, snapshot["streams"])
+
+
+def _positions(streams: Sequence[Sequence[np.random.Generator]]) -> NDArray[np.uint64]:
+    """Where the streams of all seeds and levels stand, shape (seeds, levels, 6)."""
+    return np.array([[position(generator) for generator in of_seed] for of_seed in streams])
+
+
+def _move(streams: Sequence[Sequence[np.random.Generator]], places: NDArray[np.uint64]) -> None:
+    """Put the streams there."""
+    for of_seed, of_places in zip(streams, places, strict=True):
+        for generator, place in zip(of_seed, of_places, strict=True):
+            move_to(generator, place)

@@ -63,6 +63,12 @@ def plugin_fingerprint(*paths: str) -> str:
     return digest.hexdigest() if paths else ""
 
 
+def train_fingerprint(*names: str) -> str:
+    """Hash of the source that a training run uses, that of modules from outside among `names` included."""
+    outside = [name for name in names if ":" in name]
+    return f"{fingerprint('train')}{plugin_fingerprint(*outside)}"
+
+
 @cache
 def _meaning(file: Path) -> str:
     """The syntax tree of a file, without docstrings."""

@@ -55,12 +55,13 @@ def commit() -> str:
         return "unknown"
 
 
-def provenance(command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, str]:
+def provenance(command: Sequence[str], asked: Mapping[str, Any], source: str = "") -> dict[str, str]:
     """Attributes that say what made a file.
 
     Args:
         command: the command line.
         asked: what determines the content, JSON-serialisable; hashed.
+        source: fingerprint of the code that made it.
     """
     versions = {}
     for package in PACKAGES:
@@ -74,6 +75,7 @@ def provenance(command: Sequence[str], asked: Mapping[str, Any]) -> dict[str, st
         "csd_commit": commit(),
         "command": shlex.join(command),
         "configuration_hash": blake2b(canonical, digest_size=16).hexdigest(),
+        "source_hash": source,
         "package_versions": json.dumps(versions, sort_keys=True),
     }
 

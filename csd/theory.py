@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from csd.lattice import Array, Modes
 from csd.networks.full import DeepLinear
+from csd.networks.linear import START_KERNEL
 from csd.networks.local import LocalOneLayer
 
 if TYPE_CHECKING:
@@ -158,6 +159,60 @@ def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Set
         return np.tile(values, (seeds, *[1] * np.ndim(values)))
 
     return Prediction(grid, seeded(curves), seeded(times), seeded(crossings), "closed form")
+
+
+CURVE_POINTS = 48
+"""Spectral values that stand for all modes where expected steps are estimated."""
+
+
+def expected_steps(noised: "NoisedTarget", architecture: "Architecture", settings: "Settings") -> float:
+    """Steps that training will about take: the closed form of the slowest level, or that of its modes' logistic map.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: what is trained.
+        settings: how.
+
+    Returns:
+        NaN for networks from outside; `max_steps` if nothing else ends training.
+    """
+    if settings.tolerance == 0.0 or settings.data_set is not None:
+        return float(settings.max_steps)
+    if not architecture.is_family:
+        return float("nan")
+    modes: Modes = noised.lattice.shells
+    slowest = 0.0
+    for length, spectrum in zip(noised.score_lengths(), noised.spectra_at(modes), strict=True):
+        network = architecture.build(noised.lattice, float(length))
+        rate = settings.learning_rate or network.learning_rate(spectrum)
+        if isinstance(network, LocalOneLayer):
+            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate)
+            threshold = settings.tolerance + network.floor(spectrum)
+            time = first_step(error, threshold, settings.max_steps)
+        else:
+            depth = network.filter_shape[0] if isinstance(network, DeepLinear) else 2
+            time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
+        slowest = max(slowest, time if time == time else float(settings.max_steps))
+    return slowest
+
+
+def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: "Settings") -> float:
+    """Steps of w ← w − η w^{p−1} (C wᵖ − 1) to the tolerance, for values of C that stand for all modes."""
+    if depth == 1:
+        return first_step(
+            lambda step: float(one_layer_error(spectrum, weight, rate, step)), settings.tolerance, settings.max_steps
+        )
+    edges = np.geomspace(spectrum.min(), spectrum.max() * (1.0 + 1e-9), CURVE_POINTS + 1)
+    place = np.clip(np.searchsorted(edges, spectrum, side="right") - 1, 0, CURVE_POINTS - 1)
+    share = np.bincount(place, weight / spectrum, CURVE_POINTS)
+    value = np.sqrt(edges[1:] * edges[:-1])
+    filters = np.full(CURVE_POINTS, (START_KERNEL / spectrum.max()) ** (1.0 / depth))
+    for step in range(settings.max_steps):
+        residual = value * filters**depth - 1.0
+        if (share * residual**2).sum() <= settings.tolerance * share.sum():
+            return float(step)
+        filters -= rate * filters ** (depth - 1) * residual
+    return float(settings.max_steps)
 
 
 def _has_closed_form(network: "LinearNetwork") -> bool:

@@ -6,10 +6,10 @@ all its levels have been at the tolerance, whatever the other seeds do.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -479,6 +479,11 @@ class Recorder:
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none
 
+    def excess(self) -> float:
+        """Largest of ε / threshold, as last observed, over the seeds and levels that have not come to the tolerance."""
+        ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
+        return float(ratio.max())
+
     def looks(self) -> set[int]:
         """The steps at which more than the error is recorded, whatever the error."""
         last = self.settings.max_steps
@@ -563,32 +568,116 @@ class Recorder:
             stepping="exact jump" if run.leaps else "every step",
         )
 
+    def snapshot(self, step: int) -> dict[str, Any]:
+        """Arrays that `resume` goes on from, after a step was observed and the seeds that ended have left."""
+        kept = {name: getattr(self, name) for name in ("alive", "time", "crossing", "last", "_before", "_missing")} | {
+            "step": np.array(step),
+            "limit": np.array(self._limit),
+            "kernel_steps": np.array(self.kernel_steps),
+        }
+        kept["errors"] = np.stack(self.errors)
+        kept["residuals"] = np.stack(self.residuals)
+        if self.recorded_kernels:
+            kept["recorded_kernels"] = np.stack(self.recorded_kernels)
+        return kept | {f"last_kernel{i}": k for i, k in enumerate(self.last_kernels) if k is not None}
+
+    def resume(self, snapshot: dict[str, Any]) -> int:
+        """Go on from a snapshot; the step it was made after."""
+        for name in ("alive", "time", "crossing", "last", "_before", "_missing"):
+            setattr(self, name, snapshot[name])
+        self._limit = float(snapshot["limit"])
+        self.kernel_steps = snapshot["kernel_steps"].tolist()
+        self.errors, self.residuals = list(snapshot["errors"]), list(snapshot["residuals"])
+        self.recorded_kernels = list(snapshot.get("recorded_kernels", []))
+        self.last_kernels = [snapshot.get(f"last_kernel{i}") for i in range(len(self.last_kernels))]
+        self._none = np.zeros(len(self.alive), dtype=bool)
+        self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
+        return int(snapshot["step"])
+
+
+class Watch(Protocol):
+    """Looks on while a run is trained, and may have it kept, to go on from later."""
+
+    def found(self) -> dict[str, Any] | None:
+        """What was kept of an earlier run that did not end; None if nothing."""
+
+    def passed(self, step: int, excess: Callable[[], float]) -> bool:
+        """Take note of a step; whether the run is to be kept now.
+
+        Args:
+            step: that was taken.
+            excess: gives the largest of ε / threshold over seeds and levels that are not there yet.
+        """
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        """Keep a snapshot; may stop the run by raising."""
+
 
 def _given(steps: str | tuple[int, ...]) -> set[int]:
     """The steps given as `kernel_steps`; none for 'last'."""
     return set() if isinstance(steps, str) else set(steps)
 
 
-def descend(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
-    """Step a prepared run until every seed is done, recording on the way."""
+def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None = None) -> TrainingRecord:
+    """Step a prepared run until every seed is done, recording on the way.
+
+    Args:
+        noised: the target at its noise levels.
+        run: made by `prepare`.
+        settings: how it is trained.
+        watch: looks on; steps on a device and leaps are not kept.
+    """
     if run.on_device:
         return _descend_in_blocks(noised, run, settings)
     descent: Descent = run.descent
     recorder = Recorder(noised, run, settings)
-    for step in _leaps(run, recorder) if run.leaps else _steps(run):
-        done = recorder.observe(step, descent.error(), descent)
+    kept = None if watch is None or run.leaps else watch.found()
+    after = None if kept is None else _resume(kept, run, recorder)
+    for step in _leaps(run, recorder) if run.leaps else _steps(run, after):
+        error = descent.error()
+        done = recorder.observe(step, error, descent)
         if np.count_nonzero(done) > 0:
             if done.all():
                 break
             descent.keep(~done)
             run.source.keep(~done)
+        if watch is not None and watch.passed(step, recorder.excess) and not run.leaps:
+            watch.keep(_snapshot(step, run, recorder))
     return recorder.finish()
 
 
-def _steps(run: Run) -> Iterator[int]:
-    """Every step, taken."""
-    yield 0
-    for step in count(1):
+PARTS = ("recorder", "descent", "source")
+
+
+def _snapshot(step: int, run: Run, recorder: Recorder) -> dict[str, Any]:
+    """All that a run is, after a step."""
+    parts = (recorder.snapshot(step), run.descent.snapshot(), run.source.snapshot())
+    return {
+        f"{part}/{name}": array for part, arrays in zip(PARTS, parts, strict=True) for name, array in arrays.items()
+    }
+
+
+def _resume(kept: dict[str, Any], run: Run, recorder: Recorder) -> int:
+    """Bring a prepared run to where a snapshot was taken; the step after which that was."""
+    parts = {
+        part: {name.removeprefix(f"{part}/"): array for name, array in kept.items() if name.startswith(f"{part}/")}
+        for part in PARTS
+    }
+    step = recorder.resume(parts["recorder"])
+    trained = np.isin(np.arange(len(run.seeds)), recorder.alive)
+    if not trained.all():
+        run.descent.keep(trained)
+        run.source.keep(trained)
+    run.descent.resume(parts["descent"])
+    run.source.resume(parts["source"])
+    return step
+
+
+def _steps(run: Run, after: int | None) -> Iterator[int]:
+    """Every step, taken; or every one after a given one."""
+    if after is None:
+        yield 0
+    for step in count(1 if after is None else after + 1):
         run.descent.advance(*run.source.draw())
         yield step
 

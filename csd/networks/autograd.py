@@ -1,6 +1,6 @@
 """Descent by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,3 +140,20 @@ class AutogradDescent:
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The parameters and buffers of every module, by name."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._named()}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from these parameters and buffers."""
+        with torch.no_grad():
+            for name, tensor in self._named():
+                tensor.copy_(self._tensor(snapshot[name]))
+
+    def _named(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every tensor that a module holds, named by seed, level and its own name."""
+        for seed, of_seed in enumerate(self.networks):
+            for level, network in enumerate(of_seed):
+                for name, tensor in network.state_dict().items():
+                    yield f"{seed} {level} {name}", tensor

@@ -200,6 +200,14 @@ class ModeDescent:
         self._start = None if self._start is None else self._start[seeds]
         self._divide()
 
+    def snapshot(self) -> dict[str, Any]:
+        """The filters."""
+        return {"filters": self.filters.copy()}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from these filters."""
+        self.filters[...] = snapshot["filters"]
+
 
 @dataclass(frozen=True)
 class Block:

@@ -40,6 +40,12 @@ class Descent(Protocol):
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Go on with the chosen seeds only."""
 
+    def snapshot(self) -> dict[str, Any]:
+        """Arrays that `resume` goes on from: what the steps change."""
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from a snapshot of a descent of the same seeds."""
+
 
 class LinearNetwork(ABC):
     """A score network s = −K∗x at one noise level.

@@ -400,6 +400,15 @@ class PatchDescent:
         self.filters = self.filters[seeds]
         self._compose()
 
+    def snapshot(self) -> dict[str, Any]:
+        """The filters."""
+        return {"filters": self.filters}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from these filters."""
+        self.filters = snapshot["filters"]
+        self._compose()
+
 
 class GroupedDescent:
     """Several descents as one, each of some of the levels.
@@ -437,3 +446,12 @@ class GroupedDescent:
         """Drop the other seeds."""
         for descent in self.descents:
             descent.keep(seeds)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The filters of every group."""
+        return {f"filters{i}": descent.filters for i, descent in enumerate(self.descents)}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from these filters."""
+        for i, descent in enumerate(self.descents):
+            descent.resume({"filters": snapshot[f"filters{i}"]})

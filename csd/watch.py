@@ -1,0 +1,146 @@
+"""A watch over one training job: checkpoints, signals, progress (docs/reruns.md).
+
+A checkpoint holds all that a run is after a step, so that the run goes on from it to the same bytes. It is written at
+least every minute, and at once on SIGTERM (a time limit) or SIGINT (Ctrl-C). It belongs to one version of the code and
+one request; any other is left aside. Beside it lies a small file that says how far the job is, for `csd status`.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from csd.errors import InputError, Interrupted
+from csd.store import atomic_path, write_text
+
+EVERY = 60.0
+"""Seconds of work between checkpoints."""
+LOOK = 0.2
+"""Seconds between looks at the progress on a terminal."""
+TELL = 10.0
+"""Seconds between lines in the progress file."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class JobWatch:
+    """Watches a training run; a context in which SIGTERM and SIGINT end it with a checkpoint.
+
+    Args:
+        checkpoint: where the checkpoint is kept; the progress file has the same name and the suffix .json.
+        identity: of code and request; a checkpoint of any other is not gone on from.
+        expected: steps that the run will take, NaN if unknown.
+        every: seconds of work between checkpoints.
+        log: takes a line.
+    """
+
+    def __init__(
+        self, checkpoint: Path, identity: str, expected: float, log: Callable[[str], None], every: float = EVERY
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.progress = checkpoint.with_suffix(".json")
+        self.identity = identity
+        self.expected = expected
+        self.every = every
+        self._log = log
+        self._stopped: signal.Signals | None = None
+        self._bar: Any = None
+        self._handlers: dict[int, Any] = {}
+        now = time.monotonic()
+        self._due, self._look, self._tell = now + every, now, now
+
+    def __enter__(self) -> Self:
+        self._handlers = {number: signal.signal(number, self._stop) for number in SIGNALS}
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            total = None if np.isnan(self.expected) else int(self.expected)
+            self._bar = tqdm(total=total, unit=" steps", unit_scale=True, leave=False, dynamic_ncols=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if self._bar is not None:
+            self._bar.close()
+        self.progress.unlink(missing_ok=True)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Remember the signal until the step at hand is done; a second one does not wait."""
+        if self._stopped is not None:
+            raise Interrupted(signal.Signals(number), "nothing more was kept")
+        self._stopped = signal.Signals(number)
+
+    def found(self) -> dict[str, Any] | None:
+        """What the checkpoint holds; None, with a line in the log, if it is damaged or belongs to something else."""
+        for leftover in self.checkpoint.parent.glob(f".{self.checkpoint.name}.*"):
+            leftover.unlink(missing_ok=True)
+        if not self.checkpoint.is_file():
+            return None
+        try:
+            with self.checkpoint.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                kept = {name: file[name] for name in file.files}
+            of = str(kept.pop("identity"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            self._log(f"{self.checkpoint}: the checkpoint is damaged ({error}); training starts afresh")
+            return None
+        if of != self.identity:
+            self._log(f"{self.checkpoint}: the checkpoint is of another version or request; training starts afresh")
+            return None
+        self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
+        return kept
+
+    def passed(self, step: int, excess: Callable[[], float]) -> bool:
+        """Show a step; whether a checkpoint is due."""
+        now = time.monotonic()
+        if now >= self._look:
+            self._look = now + LOOK
+            self._show(step, excess, now)
+        return now >= self._due or self._stopped is not None
+
+    def _show(self, step: int, excess: Callable[[], float], now: float) -> None:
+        """On the terminal, and now and then in the progress file."""
+        if self._bar is not None:
+            self._bar.n = step
+            self._bar.set_postfix_str(f"error {excess():.3g} of what is allowed", refresh=True)
+        if now >= self._tell:
+            self._tell = now + TELL
+            expected = None if np.isnan(self.expected) else self.expected
+            told = {"step": step, "excess": excess(), "expected_steps": expected, "updated": time.time()}
+            try:
+                write_text(json.dumps({**told, "process": os.getpid()}) + "\n", self.progress)
+            except InputError as error:
+                self._log(str(error))
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            Interrupted: if a signal asked for it.
+        """
+        kept = True
+        try:
+            with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
+                np.savez(file, identity=np.array(self.identity), **snapshot)
+        except InputError as error:
+            # What was trained may still be written where this could not be.
+            self._log(str(error))
+            kept = False
+        self._due = time.monotonic() + self.every
+        if self._stopped is not None:
+            step = int(snapshot["recorder/step"])
+            where = f"kept in {self.checkpoint}; the same command goes on from there" if kept else "nothing was kept"
+            raise Interrupted(self._stopped, f"after step {step}, {where}")
+
+    def ended(self) -> None:
+        """Remove the checkpoint: the run's file is written."""
+        self.checkpoint.unlink(missing_ok=True)

@@ -1,0 +1,161 @@
+"""Interruption: a killed run goes on from its checkpoint, to the same bytes."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from csd.errors import Interrupted
+from csd.field import GaussianField
+from csd.lattice import Lattice
+from csd.networks import Architecture
+from csd.noise import NoisedTarget, VariancePreserving
+from csd.theory import expected_steps
+from csd.training import Settings, descend, prepare, train
+from csd.watch import JobWatch
+
+
+class Often(JobWatch):
+    """A watch that keeps the run at given steps, and stops it at the last of them."""
+
+    def __init__(self, checkpoint: Path, steps: list[int]) -> None:
+        super().__init__(checkpoint, "test", float("nan"), lambda line: None)
+        self.steps = steps
+
+    def passed(self, step: int, excess: object) -> bool:
+        if step == self.steps[-1]:
+            self._stopped = signal.SIGTERM
+        return step in self.steps
+
+
+CASES = {
+    "one layer, implicit": (Architecture("one_layer"), {"batch": 32}),
+    "two layers, denoising": (Architecture("two_layer"), {"loss": "denoising", "batch": 2048}),
+    "local, ranges of its own": (Architecture("local_one_layer", range="2xi"), {"batch": 64}),
+    "tied local filters": (Architecture("local_two_layer", range=2), {"batch": 1024}),
+    "a data set": (
+        Architecture("two_layer"),
+        {"loss": "population", "data_set": 16, "tolerance": 0.0, "max_steps": 60},
+    ),
+    "raw fields, autograd": (
+        Architecture("two_layer"),
+        {"path": "fields", "batch": 8, "max_steps": 40, "tolerance": 0.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path) -> None:
+    """Stopped at step 3, at 17, and when the first seed has left: every number as in one go."""
+    architecture, keys = CASES[case]
+    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 12)), VariancePreserving(), [0.05, 0.4])
+    settings = Settings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
+    whole = train(noised, architecture, settings)
+    stops = sorted({3, 17, *(int(step) for step in whole.last_step if step < whole.last_step.max())})
+    for stop in [stop for stop in stops if stop < whole.last_step.max()]:
+        with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {stop}, kept in"):
+            descend(noised, prepare(noised, architecture, settings), settings, Often(tmp_path / "c.npz", [stop]))
+    last = Often(tmp_path / "c.npz", [-1])
+    assert last.found() is not None
+    resumed = descend(noised, prepare(noised, architecture, settings), settings, last)
+    for name, value in vars(whole).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+def test_a_damaged_checkpoint_is_left_aside(content: bytes, tmp_path: Path) -> None:
+    said: list[str] = []
+    (tmp_path / "c.npz").write_bytes(content)
+    assert JobWatch(tmp_path / "c.npz", "mine", 10.0, said.append).found() is None
+    assert len(said) == 1
+    assert "damaged" in said[0]
+
+
+def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path) -> None:
+    said: list[str] = []
+    watch = JobWatch(tmp_path / "c.npz", "other", 10.0, said.append)
+    watch.keep({"recorder/step": np.array(5)})
+    assert watch.found() is not None
+    assert JobWatch(tmp_path / "c.npz", "mine", 10.0, said.append).found() is None
+    assert "another version or request" in said[-1]
+
+
+COMMAND = ["train", "--architecture", "one_layer", "--dimension", "1", "--size", "96", "--noise-level", "0.1", "0.5"]
+COMMAND += ["--batch", "64", "--seed", "1", "2", "--kernel-steps", "recorded", "--checkpoint-every", "0.02"]
+
+
+def start(folder: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "csd", *COMMAND, "--output", "run.nc"]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def test_twenty_kills_twenty_identical_results(tmp_path: Path) -> None:
+    """SIGKILL at 20 random moments of the run, start-up and writing included; then the same bytes."""
+    began = time.monotonic()
+    start(tmp_path).communicate()
+    length = time.monotonic() - began
+    expected = (tmp_path / "run.nc").read_bytes()
+    (tmp_path / "run.nc").unlink()
+    resumed = 0
+    for moment in np.random.default_rng(20).uniform(0.2, 1.0, 20) * length:
+        process = start(tmp_path)
+        try:
+            said = process.communicate(timeout=float(moment))[1]
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            said = process.communicate()[1]
+        resumed += "going on after step" in said
+        if (tmp_path / "run.nc").exists():
+            assert (tmp_path / "run.nc").read_bytes() == expected
+            (tmp_path / "run.nc").unlink()
+    start(tmp_path).communicate()
+    assert (tmp_path / "run.nc").read_bytes() == expected
+    assert resumed > 2
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["run.nc"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_keeps_the_run_and_ends_it(number: signal.Signals, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "csd", *COMMAND[:-1], "1000", "--tolerance", "0", "--output", "run.nc"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    progress = tmp_path / "run.nc.checkpoint.json"
+    deadline = time.monotonic() + 60.0
+    while not progress.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    sent = time.monotonic()
+    process.send_signal(number)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 128 + number
+    assert time.monotonic() - sent < 5.0
+    assert f"csd train: stopped by {number.name} after step" in said
+    assert "the same command goes on from there" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run.nc.checkpoint.npz"]
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture("one_layer"),
+        Architecture("two_layer"),
+        Architecture("deep_linear", depth=4),
+        Architecture("local_one_layer", range=2),
+        Architecture("local_two_layer", range=2),
+    ],
+    ids=lambda architecture: architecture.label,
+)
+def test_expected_steps_are_those_of_training(architecture: Architecture) -> None:
+    """From closed forms, or one logistic map for 48 values of C; tied local filters start at random (factor 2)."""
+    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 24)), VariancePreserving(), [0.05, 0.4])
+    settings = Settings(loss="population")
+    taken = float(train(noised, architecture, settings).last_step.max())
+    factor = 2.0 if architecture.name == "local_two_layer" else 1.2
+    assert taken / factor < expected_steps(noised, architecture, settings) < taken * factor
