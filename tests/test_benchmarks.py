@@ -1,5 +1,6 @@
 """The benchmark code runs, and what it compares csd with computes the same; no thresholds on times."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,12 +16,14 @@ import xarray as xr
 from benchmarks.__main__ import main
 from benchmarks.baselines import BASELINES, euler_maruyama, load_kernels
 from benchmarks.clock import Effort
+from benchmarks.jobs import read_study
 from benchmarks.ours import ONE, rates, sampler_problem
 from benchmarks.plan import Case
 from benchmarks.processes import command, commands
 from benchmarks.record import load
 from benchmarks.table import BEGIN, END
 from benchmarks.versus import CODES, CONV_WORK, _conv_case, on_device
+from csd.cli import main as csd
 from csd.generation import EulerMaruyama, generate
 from csd.lattice import Array
 from csd.networks.linear import relative_error
@@ -177,6 +180,25 @@ def test_the_code_for_a_gpu_runs_without_one() -> None:
     found = on_device(Case(1, 8, 4), Effort(repeats=2, shortest=1e-3), "cpu")
     assert found["gpu_ratio"].dims == ("gpu_code", "quartile")
     assert (found["gpu_ratio"].values > 0.0).all()
+
+
+def test_a_study_is_read_from_the_records_of_its_jobs(tmp_path: Path) -> None:
+    """A baseline at 1 µs a field and site, for 5 steps of 2 seeds × 2 levels × B = 3 × 16 sites: 0.96 ms."""
+    shared = "train --dimension 2 --size 4 --architecture one_layer --noise-level 0.1 0.5 --tolerance 0 --max-steps 5"
+    for name, flags in (("fresh", "--batch 3 --seed 1 2"), ("exact", "--loss population"), ("spoilt", "--batch 3")):
+        own = ["--output", str(tmp_path / "training" / f"{name}.nc")]
+        record = ["--benchmark", str(tmp_path / "benchmarks" / f"{name}.json")]
+        csd([*shared.split(), *flags.split(), *own, *record])
+    (tmp_path / "training" / "spoilt.nc").write_bytes(b"truncated")
+    found = read_study(tmp_path, {"fft": 1e-6})
+    walls = {
+        name: json.loads((tmp_path / "benchmarks" / f"{name}.json").read_text())["wall_s"]
+        for name in ("fresh", "exact")
+    }
+    assert int(found["study_jobs"]) == 2
+    assert float(found["study_seconds"]) == pytest.approx(sum(walls.values()))
+    assert float(found["study_ratio"].sel(study_code="fft")) == pytest.approx(0.96e-3 / walls["fresh"])
+    assert float(found["study_share"].sum()) == pytest.approx(1.0)
 
 
 @pytest.fixture(scope="module")
