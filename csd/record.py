@@ -61,6 +61,14 @@ def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[s
     }
 
 
+def request(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> dict[str, Any]:
+    """All that determines a training file, besides the code: its hash is the file's configuration_hash."""
+    return attributes(noised, architecture, settings) | {
+        "noise_levels": list(noised.levels),
+        "seeds": list(settings.seeds),
+    }
+
+
 def prediction_dataset(
     noised: NoisedTarget, architecture: Architecture, settings: Settings, prediction: Prediction, record: Any
 ) -> xr.Dataset:

@@ -31,6 +31,7 @@ STEPS: dict[str, tuple[str, ...]] = {
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
 
 
+@cache
 def fingerprint(step: str, *more: str) -> str:
     """Hash of the source of a step's modules, blind to comments, docstrings and layout.
 
@@ -63,10 +64,10 @@ def plugin_fingerprint(*paths: str) -> str:
     return digest.hexdigest() if paths else ""
 
 
-def train_fingerprint(*names: str) -> str:
-    """Hash of the source that a training run uses, that of modules from outside among `names` included."""
+def fingerprint_with_plugins(step: str, *names: str) -> str:
+    """Hash of the source that a step uses, followed by that of modules from outside among `names`."""
     outside = [name for name in names if ":" in name]
-    return f"{fingerprint('train')}{plugin_fingerprint(*outside)}"
+    return f"{fingerprint(step)}{plugin_fingerprint(*outside)}"
 
 
 @cache

@@ -69,15 +69,19 @@ def provenance(command: Sequence[str], asked: Mapping[str, Any], source: str = "
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    canonical = json.dumps(asked, sort_keys=True).encode()
     return {
         "csd_version": version("csd"),
         "csd_commit": commit(),
         "command": shlex.join(command),
-        "configuration_hash": blake2b(canonical, digest_size=16).hexdigest(),
+        "configuration_hash": digest(asked),
         "source_hash": source,
         "package_versions": json.dumps(versions, sort_keys=True),
     }
+
+
+def digest(asked: Mapping[str, Any]) -> str:
+    """Hash of what was asked for, JSON-serialisable."""
+    return blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def require_writable(path: Path) -> None:

@@ -197,7 +197,8 @@ def test_the_same_dataset_gives_the_same_bytes_at_any_time(tmp_path: Path) -> No
 
 def test_provenance_says_what_made_a_file_but_not_when_or_where() -> None:
     made = provenance(COMMAND, {"size": 8})
-    assert set(made) == {"csd_version", "csd_commit", "command", "configuration_hash", "package_versions"}
+    names = {"csd_version", "csd_commit", "command", "configuration_hash", "source_hash", "package_versions"}
+    assert set(made) == names
     assert made["csd_version"] == version("csd")
     assert made["command"] == "csd train --size 8 --output 'a b.nc'"
     versions = json.loads(made["package_versions"])
