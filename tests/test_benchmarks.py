@@ -159,8 +159,9 @@ def test_measurements_take_turns_and_short_work_is_repeated(monkeypatch: pytest.
     np.testing.assert_array_equal(found["a"], [1.0, 3.0, 5.0])
 
 
-def test_a_process_is_measured_alone_and_killed_at_its_limit() -> None:
+def test_a_process_is_measured_alone_and_killed_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its peak memory is not that of the process that starts it; one thread keeps one core busy at most."""
+    monkeypatch.chdir(tmp_path)
     ballast = np.ones(2**26)
     flags = "--dimension 1 --size 8 --architecture one_layer --noise-level 0.1"
     took = command(["theory", *flags.split()])
