@@ -300,5 +300,6 @@ def test_make_bench_calls_it() -> None:
     make = shutil.which("make")
     if make is None:
         pytest.skip("there is no make")
-    shown = subprocess.run([make, "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = [make, "--no-print-directory", "-n", "bench"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown.rstrip().endswith("python -m benchmarks")
