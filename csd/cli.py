@@ -194,8 +194,8 @@ def train(arguments: argparse.Namespace) -> None:
 
     started = time.perf_counter()
     _log(shlex.join(_command_line(arguments)))
-    from csd.record import attributes, training_content
-    from csd.source import train_fingerprint
+    from csd.record import request, training_content
+    from csd.source import fingerprint_with_plugins
     from csd.store import TRAINING, provenance, require_writable, write
     from csd.theory import expected_steps, predict
     from csd.training import descend, prepare
@@ -206,16 +206,12 @@ def train(arguments: argparse.Namespace) -> None:
     for path in (arguments.output, arguments.benchmark, checkpoint):
         if path is not None:
             require_writable(path)
-    asked = attributes(noised, architecture, settings) | {
-        "noise_levels": list(noised.levels),
-        "seeds": list(settings.seeds),
-    }
+    run = prepare(noised, architecture, settings)
     made_by = provenance(
         _command_line(arguments),
-        asked,
-        train_fingerprint(arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
+        request(noised, architecture, settings),
+        fingerprint_with_plugins("train", arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
     )
-    run = prepare(noised, architecture, settings)
     expected = expected_steps(noised, architecture, settings)
     identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
     prepared = time.perf_counter()
@@ -229,9 +225,7 @@ def train(arguments: argparse.Namespace) -> None:
     watch.ended()
     _report_times(content)
     if arguments.benchmark is not None:
-        _write_benchmark(
-            arguments.benchmark, started, {"training_s": trained - prepared}, prepared, record.last_step
-        )
+        _write_benchmark(arguments.benchmark, started, {"training_s": trained - prepared}, prepared, record.last_step)
 
 
 def _twice(last: Any, settings: "Settings") -> int:
@@ -322,6 +316,7 @@ def generate(arguments: argparse.Namespace) -> None:
     from dataclasses import asdict, fields
 
     from csd.quality import Settings, generated
+    from csd.source import fingerprint_with_plugins
     from csd.store import GENERATION, TRAINING, provenance, read_content, require_writable, write
 
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
@@ -332,8 +327,10 @@ def generate(arguments: argparse.Namespace) -> None:
     prepared = time.perf_counter()
     content = generated(training, settings)
     done = time.perf_counter()
-    asked = {"training": training.attrs.get("configuration_hash", ""), **asdict(settings)}
-    write(content.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, GENERATION)
+    asked = {"training": training.attrs["configuration_hash"], **asdict(settings)}
+    made_by = provenance(_command_line(arguments), asked, fingerprint_with_plugins("generate", settings.integrator))
+    made_by["training_source_hash"] = training.attrs["source_hash"]
+    write(content.assign_attrs(made_by), arguments.output, GENERATION)
     _print_generation(content)
     if arguments.benchmark is not None:
         _write_benchmark(arguments.benchmark, started, {"generation_s": done - prepared}, prepared)
@@ -428,6 +425,27 @@ def _json(flag: str, text: str) -> Any:
         raise InputError(f"{flag} is {text!r}; it must be JSON ({error})") from error
 
 
+def verify(arguments: argparse.Namespace) -> None:
+    """`csd verify`: which files of a study are damaged, stale or foreign, and what mends each."""
+    from csd.inventory import study_of, verify_files
+
+    checked, faults = verify_files(study_of(arguments.folder, arguments.config), arguments.folder)
+    for fault in faults:
+        print(f"{fault.path}: {fault.state}, {fault.reason}\n    mend: {fault.mend}")
+    good = checked - sum(fault.counted for fault in faults)
+    print(f"{checked} files of the study looked at, {good} good, {len(faults)} to mend")
+    if faults:
+        sys.exit(1)
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """`csd status`: how far a study is."""
+    from csd.inventory import status_lines, study_of
+
+    for line in status_lines(study_of(arguments.folder, arguments.config), arguments.folder):
+        print(line)
+
+
 def schema(arguments: argparse.Namespace) -> None:
     """`csd schema`: the JSON Schema of a study's configuration."""
     from csd.config import json_schema
@@ -446,28 +464,28 @@ def study(arguments: argparse.Namespace) -> None:
 def aggregate(arguments: argparse.Namespace) -> None:
     """`csd aggregate`: all training files of a study in one."""
     from csd.config import expand, load, parse
+    from csd.source import fingerprint
     from csd.store import SUMMARY, provenance, write
     from csd.summary import aggregate as aggregated
 
     own = parse(load(arguments.study))
     runs = [run for run in expand(own) if run.generation is None]
-    dataset = aggregated(runs, arguments.training)
-    write(dataset.assign_attrs(provenance(_command_line(arguments), own.model_dump())), arguments.output, SUMMARY)
+    dataset = aggregated(runs, arguments.training, mixed=arguments.mixed)
+    made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate"))
+    write(dataset.assign_attrs(made_by), arguments.output, SUMMARY)
 
 
 def aggregate_generation(arguments: argparse.Namespace) -> None:
     """`csd aggregate-generation`: all generation files of a study in one."""
     from csd.config import expand, load, parse, samplings
+    from csd.source import fingerprint
     from csd.store import GENERATION_SUMMARY, provenance, write
     from csd.summary import aggregate_generation as aggregated
 
     own = parse(load(arguments.study))
-    dataset = aggregated(samplings(expand(own)), arguments.generation)
-    write(
-        dataset.assign_attrs(provenance(_command_line(arguments), own.model_dump())),
-        arguments.output,
-        GENERATION_SUMMARY,
-    )
+    dataset = aggregated(samplings(expand(own)), arguments.generation, mixed=arguments.mixed)
+    made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate"))
+    write(dataset.assign_attrs(made_by), arguments.output, GENERATION_SUMMARY)
 
 
 def integrators(arguments: argparse.Namespace) -> None:
@@ -534,6 +552,8 @@ COMMANDS = {
     "field": "exact values of a target",
     "show": "summarise one of our files",
     "validate": "check a study and say what it would run",
+    "verify": "which files of a study are damaged, stale or foreign, and what mends each",
+    "status": "how far a study is: done, running, failed, left",
     "schema": "print the JSON Schema of a study's configuration",
     "study": "write a study, given as JSON, with all defaults filled in",
     "aggregate": "put all training files of a study in one",
@@ -576,6 +596,11 @@ def _parser() -> Parser:
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
     own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
+    for name in ("verify", "status"):
+        own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
+        own[name].add_argument(
+            "--config", type=Path, metavar="CONFIG.yaml", help="the study (RESULTS/summary/study.json: as last run)"
+        )
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
@@ -588,6 +613,10 @@ def _parser() -> Parser:
     own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
     own["aggregate-generation"].add_argument("--study", type=Path, required=True)
     own["aggregate-generation"].add_argument("--generation", type=Path, required=True, help="folder of the files")
+    for name in ("aggregate", "aggregate-generation"):
+        own[name].add_argument(
+            "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
+        )
     for name in ("fit", "claims", "figure"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")

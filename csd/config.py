@@ -18,8 +18,9 @@ from csd.field import TARGETS, GaussianField
 from csd.generation import INTEGRATORS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import SCHEDULES
+from csd.noise import SCHEDULES, NoisedTarget
 from csd.objectives import OBJECTIVES
+from csd.plugins import resolve
 from csd.training import Settings
 
 TRAINING_FIGURES = (
@@ -378,6 +379,31 @@ class Run:
             )
         return name
 
+    def problem(self) -> tuple[NoisedTarget, Architecture, Settings]:
+        """What is trained on what, and how: as `csd train` has it from the row's flags."""
+        lattice = Lattice(self.dimension, self.size)
+        if self.couplings is not None:
+            gaussian = GaussianField.from_couplings(lattice, *self.couplings)
+        elif self.mass is not None:
+            gaussian = GaussianField(lattice, self.mass)
+        else:
+            gaussian = GaussianField.on_critical_line(lattice, self.mass_times_length or 1.0)
+        target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
+        schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
+        population = self.training.loss == "population"
+        settings = Settings(
+            loss=self.training.loss,
+            batch=Settings.batch if population else self.training.batch,
+            data_set=self.data_set,
+            seeds=self.seeds,
+            tolerance=self.training.tolerance,
+            max_steps=self.training.max_steps,
+            learning_rate=self.training.learning_rate,
+            path=self.training.path,
+            kernel_steps="last" if self.generation is None else "recorded",
+        )
+        return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), settings
+
     def arguments(self) -> list[str]:
         """The flags of `csd train` that make this row, without --output."""
         training = self.training
@@ -429,6 +455,12 @@ class Sampling:
     def identifier(self) -> str:
         """Unique name of the file."""
         return self.run.identifier if self.size == self.run.size else f"{self.run.identifier}_to{self.size}"
+
+    @property
+    def integrator(self) -> str:
+        """How a step of the sampler is made."""
+        assert self.run.generation is not None
+        return self.run.generation.integrator
 
     def arguments(self) -> list[str]:
         """The flags of `csd generate` that make it, without its files."""

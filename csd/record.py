@@ -63,6 +63,14 @@ def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[s
     }
 
 
+def request(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> dict[str, Any]:
+    """All that determines a training file, besides the code: its hash is the file's configuration_hash."""
+    return attributes(noised, architecture, settings) | {
+        "noise_levels": list(noised.levels),
+        "seeds": list(settings.seeds),
+    }
+
+
 def prediction_content(
     noised: NoisedTarget, architecture: Architecture, settings: Settings, prediction: Prediction, record: Any
 ) -> Content:

@@ -1,6 +1,9 @@
 """Fingerprints of the code that a step uses, so that an edit reruns what hangs on it and nothing else."""
 
 import ast
+import json
+import os
+import sys
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -31,6 +34,7 @@ STEPS: dict[str, tuple[str, ...]] = {
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
 
 
+@cache
 def fingerprint(step: str, *more: str) -> str:
     """Hash of the source of a step's modules, blind to comments, docstrings and layout.
 
@@ -63,14 +67,39 @@ def plugin_fingerprint(*paths: str) -> str:
     return digest.hexdigest() if paths else ""
 
 
-def train_fingerprint(*names: str) -> str:
-    """Hash of the source that a training run uses, that of modules from outside among `names` included."""
+def fingerprint_with_plugins(step: str, *names: str) -> str:
+    """Hash of the source that a step uses, followed by that of modules from outside among `names`."""
     outside = [name for name in names if ":" in name]
-    return f"{fingerprint('train')}{plugin_fingerprint(*outside)}"
+    return f"{fingerprint(step)}{plugin_fingerprint(*outside)}"
 
 
 @cache
 def _meaning(file: Path) -> str:
+    """Hash of the syntax tree of a file without docstrings, kept beside Python's own bytecode until the file changes.
+
+    Every job asks for it, and making the tree takes longer than many a training.
+    """
+    state = file.stat()
+    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.meaning.json"
+    known = [state.st_mtime_ns, state.st_size]
+    try:
+        *of, meaning = json.loads(kept.read_text())
+        if of == known:
+            return str(meaning)
+    except (OSError, ValueError):
+        pass
+    meaning = blake2b(_tree(file).encode(), digest_size=16).hexdigest()
+    temporary = kept.with_suffix(f".{os.getpid()}")
+    try:
+        kept.parent.mkdir(exist_ok=True)
+        temporary.write_text(json.dumps([*known, meaning]))
+        temporary.replace(kept)
+    except OSError:
+        pass
+    return meaning
+
+
+def _tree(file: Path) -> str:
     """The syntax tree of a file, without docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):

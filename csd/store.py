@@ -82,7 +82,9 @@ class Content:
     def sizes(self) -> dict[str, int]:
         """Length of every dimension."""
         everything = [*self.variables.values(), *self.coordinates.values()]
-        return {dim: size for variable in everything for dim, size in zip(variable.dims, variable.values.shape, strict=True)}
+        return {
+            dim: size for variable in everything for dim, size in zip(variable.dims, variable.values.shape, strict=True)
+        }
 
     def assign_attrs(self, attrs: Mapping[str, Any]) -> Self:
         """The same with further attributes."""
@@ -130,15 +132,19 @@ def provenance(command: Sequence[str], asked: Mapping[str, Any], source: str = "
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    canonical = json.dumps(asked, sort_keys=True).encode()
     return {
         "csd_version": version("csd"),
         "csd_commit": commit(),
         "command": shlex.join(command),
-        "configuration_hash": blake2b(canonical, digest_size=16).hexdigest(),
+        "configuration_hash": digest(asked),
         "source_hash": source,
         "package_versions": json.dumps(versions, sort_keys=True),
     }
+
+
+def digest(asked: Mapping[str, Any]) -> str:
+    """Hash of what was asked for, JSON-serialisable."""
+    return blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def require_writable(path: Path) -> None:

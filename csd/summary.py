@@ -14,8 +14,9 @@ import xarray as xr
 
 from csd.config import Run, Sampling
 from csd.errors import InputError
+from csd.record import request
 from csd.scaling import fit
-from csd.store import GENERATION, TRAINING, labelled, read
+from csd.store import GENERATION, TRAINING, digest, labelled, read
 
 PADDED = {
     "score_error": ("seed", "noise_level", "step"),
@@ -46,12 +47,13 @@ def training_file(run: Run, folder: Path) -> Path:
     return folder / f"{run.identifier}.nc"
 
 
-def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
+def aggregate(runs: Sequence[Run], folder: Path, *, mixed: bool = False) -> xr.Dataset:
     """All training files of a run table in one Dataset.
 
     Args:
         runs: the run table.
         folder: of the training files.
+        mixed: take files that different versions of the code, or other requests than the study's, made.
 
     Returns:
         Dimensions run, seed, noise_level, step, distance, bin.
@@ -65,10 +67,14 @@ def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
         dataset = read(path, TRAINING)
         asked = {"tolerance": run.training.tolerance, "noise levels": sorted(run.noise_levels)}
         _check(path, dataset, _asked(run) | asked)
+        if not mixed:
+            _check(path, dataset, {"configuration_hash": digest(request(*run.problem()))})
         groups.setdefault((run.sweep, run.identifier.rsplit("_s", 1)[0]), []).append((run, dataset))
 
     members = list(groups.values())
     everything = [dataset for group in members for _, dataset in group]
+    if not mixed:
+        _check_source(everything)
     axes = {name: _union(everything, name) for name in ("seed", "noise_level", "step", "distance")}
     bins = max(dataset.sizes["inverse_length"] for dataset in everything)
     arrays = {name: np.full((len(members), *(len(axes[dim]) for dim in dims)), np.nan) for name, dims in PADDED.items()}
@@ -100,12 +106,13 @@ def aggregate(runs: Sequence[Run], folder: Path) -> xr.Dataset:
     return xr.Dataset(variables, coordinates)
 
 
-def aggregate_generation(files: Sequence[Sampling], folder: Path) -> xr.Dataset:
+def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool = False) -> xr.Dataset:
     """All generation files of a run table in one Dataset.
 
     Args:
         files: what is generated.
         folder: of the generation files.
+        mixed: take files that different versions of the code made.
 
     Returns:
         Dimensions run, seed, step, and the places bin, level and shown, whose values differ from run to run.
@@ -123,6 +130,8 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path) -> xr.Dataset:
     everything = [dataset for group in members.values() for _, dataset in group]
     if not everything:
         raise InputError("no sweep of the study generates; give one the key generation")
+    if not mixed:
+        _check_source(everything)
     axes = {name: _union(everything, name) for name in ("seed", "step", *NUMBERED.values())}
     sizes = {name: len(values) for name, values in axes.items()}
     variables = {}
@@ -202,11 +211,22 @@ def _asked(run: Run) -> dict[str, Any]:
 def _check(path: Path, dataset: xr.Dataset, asked: dict[str, Any]) -> None:
     """Refuse a file that is not what its row asks for."""
     for name, value in asked.items():
-        found = sorted(dataset["noise_level"].values.tolist()) if name == "noise levels" else dataset.attrs[name]
+        found = sorted(dataset["noise_level"].values.tolist()) if name == "noise levels" else dataset.attrs.get(name)
         if found != value:
             raise InputError(
                 f"{path}: {name} is {found}, the study asks for {value}; remove the file and run the study again"
             )
+
+
+def _check_source(files: Sequence[xr.Dataset]) -> None:
+    """Refuse files that different versions of the code made; modules from outside come after the first 16 digits."""
+    versions = {str(file.attrs.get("source_hash"))[:16]: file.attrs.get("command") for file in files}
+    if len(versions) > 1:
+        first, second = list(versions.values())[:2]
+        raise InputError(
+            f"different versions of the code made the files of {first!r} and {second!r}; run the study again,"
+            " or take them together with --mixed"
+        )
 
 
 def _union(datasets: Sequence[xr.Dataset], name: str) -> Any:

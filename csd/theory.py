@@ -174,7 +174,7 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
         settings: how.
 
     Returns:
-        NaN for networks from outside; `max_steps` if nothing else ends training.
+        NaN for networks from outside and for rates beyond stability; `max_steps` if nothing else ends training.
     """
     if settings.tolerance == 0.0 or settings.data_set is not None:
         return float(settings.max_steps)
@@ -185,6 +185,8 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
     for length, spectrum in zip(noised.score_lengths(), noised.spectra_at(modes), strict=True):
         network = architecture.build(noised.lattice, float(length))
         rate = settings.learning_rate or network.learning_rate(spectrum)
+        if not rate < network.stable_rate(spectrum):
+            return float("nan")
         if isinstance(network, LocalOneLayer):
             error = local_one_layer_error(network, spectrum, modes.multiplicity, rate)
             threshold = settings.tolerance + network.floor(spectrum)

@@ -124,7 +124,7 @@ def kept_kernels(training: Content, levels: Sequence[float], step: int | None) -
     broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
     if broken.any():
         row, place = np.argwhere(broken)[0]
-        seed = int(training["seed"][row])
+        seed = int(training["seed"].values[row])
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
     return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen)

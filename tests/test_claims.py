@@ -20,8 +20,8 @@ from csd.field import GaussianField
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
-from csd.record import training_dataset
-from csd.store import TRAINING, write
+from csd.record import request, training_dataset
+from csd.store import TRAINING, provenance, write
 from csd.summary import aggregate, scaling_table, training_file
 from csd.theory import predict
 from csd.training import Settings, train
@@ -311,7 +311,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         architecture, settings = Architecture(run.name), Settings(loss="population", seeds=run.seeds)
         record = train(noised, architecture, settings)
         dataset = training_dataset(noised, architecture, settings, record, predict(noised, architecture, settings))
-        write(dataset, training_file(run, made), TRAINING)
+        made_by = provenance(["test"], request(noised, architecture, settings))
+        write(dataset.assign_attrs(made_by), training_file(run, made), TRAINING)
     return made
 
 

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import csd.store
 from csd.errors import InputError
 from csd.store import (
     REQUIRED,
     SCHEMA,
     THEORY,
     TRAINING,
+    Content,
     atomic_path,
     commit,
     labelled,
@@ -79,16 +81,17 @@ def test_an_exception_in_the_middle_of_a_first_write_leaves_nothing(tmp_path: Pa
 
 @pytest.mark.parametrize("raised", [Broken("bug"), OSError(28, "No space left on device")], ids=["bug", "full disk"])
 def test_a_write_that_breaks_in_the_library(path: Path, raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a NetCDF file is on the disk when `to_netcdf` fails."""
+    """Half a NetCDF file is on the disk when the library fails."""
     old = path.read_bytes()
-    complete = xr.Dataset.to_netcdf
+    complete = csd.store._fill
 
-    def fail(self: xr.Dataset, target: Path, **options: object) -> None:
-        complete(self, target, **options)  # type: ignore[call-overload]
-        assert Path(target).stat().st_size > 1000
+    def fail(file: netCDF4.Dataset, content: Content) -> None:
+        complete(file, content)
+        file.sync()
+        assert Path(file.filepath()).stat().st_size > 1000
         raise raised
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    monkeypatch.setattr(csd.store, "_fill", fail)
     expected = InputError if isinstance(raised, OSError) else Broken
     with pytest.raises(expected) as caught:
         write(dataset(20), path, TRAINING)
@@ -197,7 +200,8 @@ def test_the_same_dataset_gives_the_same_bytes_at_any_time(tmp_path: Path) -> No
 
 def test_provenance_says_what_made_a_file_but_not_when_or_where() -> None:
     made = provenance(COMMAND, {"size": 8})
-    assert set(made) == {"csd_version", "csd_commit", "command", "configuration_hash", "package_versions"}
+    names = {"csd_version", "csd_commit", "command", "configuration_hash", "source_hash", "package_versions"}
+    assert set(made) == names
     assert made["csd_version"] == version("csd")
     assert made["command"] == "csd train --size 8 --output 'a b.nc'"
     versions = json.loads(made["package_versions"])

@@ -15,8 +15,8 @@ from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.quality import Settings as GenerationSettings
 from csd.quality import evaluate
-from csd.record import training_dataset
-from csd.store import GENERATION, TRAINING, write
+from csd.record import request, training_dataset
+from csd.store import GENERATION, TRAINING, provenance, write
 from csd.summary import aggregate, aggregate_generation, generation_scaling_table, scaling_table, training_file
 from csd.theory import predict
 from csd.training import Settings as TrainingSettings
@@ -39,9 +39,9 @@ def trained(folder: Path, seeds: list[int]) -> xr.Dataset:
         architecture = Architecture(run.name)
         record = train(noised, architecture, settings)
         prediction = predict(noised, architecture, settings)
-        write(
-            training_dataset(noised, architecture, settings, record, prediction), training_file(run, folder), TRAINING
-        )
+        dataset = training_dataset(noised, architecture, settings, record, prediction)
+        made_by = provenance(["test"], request(noised, architecture, settings))
+        write(dataset.assign_attrs(made_by), training_file(run, folder), TRAINING)
     return aggregate(runs, folder)
 
 

@@ -176,6 +176,14 @@ def test_one_failing_run_names_its_log_and_leaves_no_file(tmp_path: Path) -> Non
     assert files == ["d1_L8_mL1_one_layer-x.nc".replace("-x", "_denoising-B4_s1")]
 
 
+def _forget() -> None:
+    """Forget the sources that were read."""
+    import csd.source
+
+    csd.source._meaning.cache_clear()
+    csd.source.fingerprint.cache_clear()
+
+
 def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import csd.source
 
@@ -184,7 +192,7 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
     steps = {"train": (), "fit": (), "claims": (), "figure": ("figures/collapse",)}
 
     def prints() -> dict[str, str]:
-        csd.source._meaning.cache_clear()
+        _forget()
         return {step: fingerprint(step, *more) for step, more in steps.items()}
 
     def edit(file: str, old: str, new: str) -> set[str]:
@@ -204,17 +212,16 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
     assert edit("figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
-    csd.source._meaning.cache_clear()
+    _forget()
 
 
 def test_modules_from_outside_count_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import csd.source
 
     monkeypatch.chdir(tmp_path)
     prints = []
     for text in ("x = 1", "x = 1  # a comment", "x = 2"):
         (tmp_path / "mine.py").write_text(text)
-        csd.source._meaning.cache_clear()
+        _forget()
         prints.append(plugin_fingerprint("mine:Net"))
     assert prints[0] == prints[1] != prints[2]
     assert plugin_fingerprint() == ""

@@ -13,7 +13,10 @@ rule train:
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
         record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
+        # Not an output: Snakemake deletes those before a job is tried again.
+        checkpoint=lambda wildcards: OUTPUT / "checkpoints" / f"{wildcards.run}.npz",
         code=fingerprint("train"),
         plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
     shell:
-        "csd train {params.flags} --output {output:q} --benchmark {params.record:q} 2> {log:q}"
+        "csd train {params.flags} --output {output:q} --benchmark {params.record:q}"
+        " --checkpoint {params.checkpoint:q} 2> {log:q}"

@@ -1,0 +1,184 @@
+"""Which files of a study are damaged, stale or foreign, and how far it is."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import xarray as xr
+import yaml
+
+from csd.cli import main
+from csd.config import Study, expand, parse, samplings
+from csd.errors import InputError
+from csd.inventory import Fault, jobs, status_lines, study_of, verify_files
+from csd.summary import aggregate
+
+CONTENT = {
+    "study": "small",
+    "figures": [],
+    "training": {"loss": "population", "noise_levels": [0.1], "seeds": [1]},
+    "sweeps": {
+        "line": {"dimension": 1, "sizes": [6, 8], "architectures": ["one_layer"]},
+        "generated": {
+            "dimension": 1,
+            "sizes": [6],
+            "architectures": ["two_layer"],
+            "generation": {"steps": 4, "samples": 4, "transfer": 2},
+        },
+    },
+}
+STUDY = parse(CONTENT)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the study, made by the commands that the workflow runs."""
+    folder = tmp_path_factory.mktemp("results")
+    for run in expand(STUDY):
+        main(["train", *run.arguments(), "--output", str(folder / "training" / f"{run.identifier}.nc")])
+    for sampling in samplings(expand(STUDY)):
+        training = folder / "training" / f"{sampling.run.identifier}.nc"
+        output = folder / "generation" / f"{sampling.identifier}.nc"
+        main(["generate", str(training), *sampling.arguments(), "--output", str(output)])
+    main(["study", "--json", json.dumps(CONTENT), "--output", str(folder / "summary" / "study.json")])
+    return folder
+
+
+@pytest.fixture
+def results(finished: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    for path in finished.rglob("*"):
+        if path.is_file():
+            copy = tmp_path / path.relative_to(finished)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def only(study: Study, folder: Path) -> Fault:
+    """The one fault."""
+    _, (fault,) = verify_files(study, folder)
+    return fault
+
+
+def first(folder: Path, part: str = "training") -> Path:
+    return sorted((folder / part).glob("*.nc"))[0]
+
+
+def test_a_good_study(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify_files(STUDY, results) == (5, [])
+    main(["verify", str(results)])
+    assert "5 files of the study looked at, 5 good, 0 to mend" in capsys.readouterr().out
+    assert study_of(results, None).sweeps == STUDY.sweeps
+
+
+@pytest.mark.parametrize("part", ["training", "generation"])
+def test_a_damaged_file(results: Path, part: str) -> None:
+    path = first(results, part)
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content[: len(content) // 2])
+    fault = only(STUDY, results)
+    assert (fault.path, fault.state) == (path, "damaged")
+    assert fault.mend == f"rm {path}, then run the study again"
+
+
+@pytest.mark.parametrize("part", ["training", "generation"])
+def test_a_file_that_other_code_made(results: Path, part: str) -> None:
+    path = first(results, part)
+    with xr.open_dataset(path) as file:
+        dataset = file.load()
+    dataset.attrs["source_hash"] = "0" * 16
+    dataset.to_netcdf(path)
+    states = {(fault.path, fault.state, fault.reason) for fault in verify_files(STUDY, results)[1]}
+    assert (path, "stale", "other code made it") in states
+
+
+def test_a_generation_file_of_a_training_file_that_was_made_again(results: Path) -> None:
+    (run,) = (run for run in expand(STUDY) if run.generation is not None)
+    path = results / "generation" / f"{run.identifier}.nc"
+    with xr.open_dataset(path) as file:
+        dataset = file.load()
+    dataset.attrs["training_source_hash"] = "0" * 16
+    dataset.to_netcdf(path)
+    fault = only(STUDY, results)
+    assert (fault.path, fault.reason) == (path, "its training file was made again by other code")
+
+
+def test_files_of_another_configuration(results: Path) -> None:
+    """A tolerance is not in a file's name, but in its hash; the sampler's number of fields likewise."""
+    changed = parse({**CONTENT, "training": {**CONTENT["training"], "tolerance": 0.02}})  # type: ignore[dict-item]
+    checked, faults = verify_files(changed, results)
+    assert checked == 5
+    assert {fault.reason for fault in faults} == {"another configuration made it"}
+    assert len(faults) == 5
+    with pytest.raises(InputError, match=r"tolerance is 0\.01, the study asks for 0\.02"):
+        aggregate([run for run in expand(changed) if run.generation is None], results / "training")
+    sweeps = yaml.safe_load(yaml.safe_dump(CONTENT["sweeps"]))
+    sweeps["generated"]["generation"]["samples"] = 5
+    assert len(verify_files(parse({**CONTENT, "sweeps": sweeps}), results)[1]) == 2
+
+
+def test_files_of_no_run(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stray = results / "training" / "d1_L99_mL1_one_layer_population_s1.nc"
+    stray.write_bytes(b"")
+    (results / "training" / ".d1_L6.nc.x7.nc").write_bytes(b"")
+    _, faults = verify_files(STUDY, results)
+    assert {(fault.path.name, fault.state) for fault in faults} == {
+        (stray.name, "foreign"),
+        (".d1_L6.nc.x7.nc", "foreign"),
+    }
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(results)])
+    assert ended.value.code == 1
+    out = capsys.readouterr().out
+    assert f"mend: rm {stray}" in out
+    assert "5 files of the study looked at, 5 good, 2 to mend" in out
+
+
+def test_files_of_different_versions_are_not_aggregated_without_a_flag(results: Path) -> None:
+    runs = [run for run in expand(STUDY) if run.generation is None]
+    path = first(results)
+    with xr.open_dataset(path) as file:
+        dataset = file.load()
+    dataset.attrs["source_hash"] = "0" * 16
+    dataset.to_netcdf(path)
+    with pytest.raises(InputError, match=r"different versions of the code made the files of .* take them .* --mixed"):
+        aggregate(runs, results / "training")
+    assert aggregate(runs, results / "training", mixed=True).sizes["run"] == 2
+
+
+def test_how_far_a_study_is(results: Path) -> None:
+    """One job of each kind: done, running, stopped, failed, left."""
+    runs = expand(STUDY)
+    names = [run.identifier for run in runs]
+    for name in names:
+        (results / "training" / f"{name}.nc").unlink()
+    (results / "logs" / "train").mkdir(parents=True)
+    (results / "checkpoints").mkdir()
+    told = {"step": 1200, "excess": 3.5, "expected_steps": 4000.0, "updated": time.time()}
+    (results / "checkpoints" / f"{names[0]}.json").write_text(json.dumps(told))
+    (results / "logs" / "train" / f"{names[1]}.log").write_text("csd train --size 8\ncsd train: out of memory\n")
+    states = {job.name: job for job in jobs(STUDY, results)}
+    assert states[f"training/{names[0]}"].state == "running"
+    assert states[f"training/{names[0]}"].about == "step 1,200 of about 4,000, error 3.5 of what is allowed"
+    assert states[f"training/{names[1]}"].state == "failed"
+    assert states[f"training/{names[2]}"].state == "left"
+    assert states[f"generation/{names[2]}"].state == "done"
+    # Told too long ago, with a checkpoint beside it: killed.
+    (results / "checkpoints" / f"{names[0]}.json").write_text(json.dumps({**told, "updated": time.time() - 3600}))
+    (results / "checkpoints" / f"{names[0]}.npz").write_bytes(b"")
+    (results / "logs" / "train" / f"{names[0]}.log").write_text("csd train --size 6\n")
+    lines = list(status_lines(STUDY, results))
+    assert lines[0] == "small: 5 jobs, 2 done, 0 running, 1 failed, 1 stopped, 1 left"
+    assert lines[1:] == [
+        f"  stopped  training/{names[0]}: its checkpoint is kept",
+        f"  failed   training/{names[1]}: csd train: out of memory",
+    ]
+
+
+def test_a_folder_that_is_no_study_s(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no summary/study\.json in it; name the study with --config"):
+        study_of(tmp_path, None)
+    with pytest.raises(InputError, match="there is no such folder"):
+        study_of(tmp_path / "absent", None)
