@@ -80,6 +80,9 @@ def test_everything_is_there(finished: Path) -> None:
     for figure in FIGURES:
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    for sampling in samplings(runs):
+        record = json.loads((results / "benchmarks" / "generation" / f"{sampling.identifier}.json").read_text())
+        assert 0.0 < record["generation_s"] < record["wall_s"]
     made = {path.stem for path in (results / "generation").iterdir()}
     assert made == {sampling.identifier for sampling in samplings(runs)}
     assert any(name.endswith("_to24") for name in made)
