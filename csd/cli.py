@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from csd.config import Run
     from csd.networks import Architecture
     from csd.noise import NoisedTarget
     from csd.store import Content
@@ -415,6 +416,36 @@ def validate(arguments: argparse.Namespace) -> None:
         own = [run for run in runs if run.sweep == name]
         print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
+    if not arguments.no_cost:
+        _print_cost(runs, len(study.drawn))
+
+
+def _print_cost(runs: "Sequence[Run]", figures: int) -> None:
+    """Jobs, time, memory and disk of a study, before it starts."""
+    from csd.cost import by_autograd, calibrate, estimate, other_jobs
+
+    pace = calibrate(fields=any(by_autograd(run) for run in runs))
+    jobs = estimate(runs, pace)
+    largest = max(jobs, key=lambda job: job.memory_mb)
+    longest = max(jobs, key=lambda job: job.seconds)
+    core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    print("expected, with the speed of this machine:")
+    print(f"  jobs          {len(runs)} of training, {len(jobs) - len(runs)} of generation, and {figures} figures")
+    print(f"  core time     {_duration(core)}; {_duration(max(core / cores, longest.seconds))} on its {cores} cores")
+    print(f"  longest job   {_duration(longest.seconds)}: {longest.identifier}")
+    print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
+    print(f"  disk          {sum(job.disk_mb for job in jobs):,.0f} MB")
+    unknown = sum(":" in run.name for run in runs)
+    if unknown:
+        print(f"  {unknown} runs are of networks from outside, and counted with max_steps")
+
+
+def _duration(seconds: float) -> str:
+    """A time to two digits or so: '12 s', '3.4 min', '5.6 h'."""
+    if seconds < 100.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.1f} min" if seconds < 6000.0 else f"{seconds / 3600.0:,.1f} h"
 
 
 def _json(flag: str, text: str) -> Any:
@@ -551,7 +582,7 @@ COMMANDS = {
     "theory": "what training should give, in the same variables",
     "field": "exact values of a target",
     "show": "summarise one of our files",
-    "validate": "check a study and say what it would run",
+    "validate": "check a study and say what it would run, and what that takes",
     "verify": "which files of a study are damaged, stale or foreign, and what mends each",
     "status": "how far a study is: done, running, failed, left",
     "schema": "print the JSON Schema of a study's configuration",
@@ -596,6 +627,7 @@ def _parser() -> Parser:
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
     own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
+    own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
     for name in ("verify", "status"):
         own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
         own[name].add_argument(

@@ -94,8 +94,7 @@ def aggregate(runs: Sequence[Run], folder: Path, *, mixed: bool = False) -> xr.D
         inverse_length[row, :filled] = first["inverse_length"].values
 
     variables = {
-        name: Variable(("run", *PADDED[name]), array, _attributes(everything, name))
-        for name, array in arrays.items()
+        name: Variable(("run", *PADDED[name]), array, _attributes(everything, name)) for name, array in arrays.items()
     }
     variables["mode_residual"] = Variable(
         ("run", "noise_level", "step", "bin"), residual, everything[0]["mode_residual"].attrs
@@ -244,9 +243,7 @@ def _attributes(datasets: Sequence[xr.Dataset], name: str) -> dict[str, Any]:
     return next((dict(dataset[name].attrs) for dataset in datasets if name in dataset), {})
 
 
-def _identity(
-    members: Sequence[Sequence[tuple[Run, xr.Dataset]]], absent: Sequence[str] = ()
-) -> dict[str, Variable]:
+def _identity(members: Sequence[Sequence[tuple[Run, xr.Dataset]]], absent: Sequence[str] = ()) -> dict[str, Variable]:
     """What each run of the summary is; `absent` names what its files do not say."""
     runs = [group[0][0] for group in members]
     files = [group[0][1] for group in members]
