@@ -35,6 +35,7 @@ from csd.networks.full import DeepLinear
 from csd.networks.local import KNOWN_PAIR, SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.objectives import Implicit
+from csd.samples import compared, draw_samples
 from csd.stream import stream
 from csd.theory import expected_steps
 from csd.training import BINS, LengthBins, Settings, descend, prepare, record_steps
@@ -45,10 +46,14 @@ MASSES = 8
 """Most masses whose steps are computed, out of a sweep's list."""
 BISECTIONS = 20
 """Steps that a closed form is evaluated at to find where a level comes to the tolerance."""
+ODES = ("euler", "heun")
+"""Integrators that draw no noise."""
 OTHER_JOBS = 10.0
 """A figure or a summary in units of a job that does nothing: mostly imports of Matplotlib, pandas and SciPy."""
 SUMMED_FILE = 0.1
 """What a file adds to the summary of it, in the same units."""
+COMPRESSED = 0.5
+"""What compression leaves of kernels that are kept on the way."""
 HELD = 4.0
 """Arrays of the size of the kept kernels that generation holds at a time."""
 
@@ -84,7 +89,9 @@ class Calibration:
         patch: the same of local networks; their numbers are nominal nanoseconds (`csd.networks.local`).
         record: residuals of one seed and level.
         recursion: all kernels of one level through a step of the sampler.
-        sample: a step of one sampled field.
+        sample: a step of one sampled field, with noise.
+        flow: the same without, for the integrators of the ODE.
+        field: all that is done once for a sampled field.
         fields: a step of one network by autograd on raw fields; None where nothing asks for it.
         fields_job: a job that does that, and loads PyTorch; None likewise.
     """
@@ -96,6 +103,8 @@ class Calibration:
     record: Pace
     recursion: Pace
     sample: Pace
+    flow: Pace
+    field: Pace
     fields: Pace | None = None
     fields_job: Job | None = None
 
@@ -171,12 +180,15 @@ def _noised(lattice: Lattice, levels: Sequence[float] = (0.1, 0.5)) -> NoisedTar
 
 
 def _step(lattice: Lattice, architecture: Architecture, loss: str, steps: int, path: str = "spectral") -> float:
-    """Seconds of a step of two seeds at two levels."""
+    """Seconds of a step of two seeds at two levels, the less of two trainings."""
     noised = _noised(lattice)
     settings = Settings(loss, 64, seeds=(0, 1), tolerance=0.0, max_steps=steps, learning_rate=1e-3, path=path)
-    watch = Stopwatch(min(48, steps // 2))
-    descend(noised, prepare(noised, architecture, settings), settings, watch)
-    return watch.seconds / watch.steps
+    times = []
+    for _ in range(2):
+        watch = Stopwatch(min(48, steps // 2))
+        descend(noised, prepare(noised, architecture, settings), settings, watch)
+        times.append(watch.seconds / watch.steps)
+    return min(times)
 
 
 def calibrate(*, fields: bool = False) -> Calibration:
@@ -196,12 +208,14 @@ def calibrate(*, fields: bool = False) -> Calibration:
         seconds = _step(lattice, Architecture("two_layer"), "population", steps)
         return 4.0 * len(lattice.shells), seconds
 
+    draw = _pace(drawn(small), drawn(large))
+
     def patched(lattice: Lattice, reach: int, steps: int) -> tuple[float, float]:
         architecture = Architecture("local_one_layer", range=reach)
-        seconds = _step(lattice, architecture, "population", steps)
         network = architecture.build(lattice, 1.0)
         assert isinstance(network, LocalNetwork)
-        return 4.0 * _patch_time(network, fresh=False), seconds
+        seconds = _step(lattice, architecture, "implicit", steps) - draw(4.0 * len(lattice.pairs))
+        return 4.0 * _patch_time(network, fresh=True), seconds
 
     def recorded(lattice: Lattice) -> tuple[float, float]:
         bins, values = LengthBins(lattice.pairs, 0.1, lattice.dimension), np.ones(len(lattice.pairs))
@@ -214,11 +228,15 @@ def calibrate(*, fields: bool = False) -> Calibration:
             lambda: generated_variance(1.0, linear_steps(integrator, noised.schedule, grid, kernels)), 5
         )
 
-    def sampled(lattice: Lattice) -> tuple[float, float]:
+    def sampled(lattice: Lattice, noise: float) -> tuple[float, float]:
         modes, levels = lattice.pairs, 16
-        steps = [(np.ones(len(modes)), np.ones(len(modes)))] * levels
+        steps = [(np.ones(len(modes)), noise * np.ones(len(modes)))] * levels
         generator = stream("calibration")
         return len(modes), _seconds(lambda: sample_modes(steps, modes, 1.0, generator), 5) / levels
+
+    def kept(lattice: Lattice) -> tuple[float, float]:
+        bins = LengthBins(lattice.pairs, 0.1, lattice.dimension)
+        return len(lattice.pairs), _seconds(lambda: draw_samples(lattice, [], 1.0, bins, 4, "calibration"), 1) / 4.0
 
     def on_fields(lattice: Lattice) -> tuple[float, float]:
         seconds = _step(lattice, Architecture("two_layer"), "implicit", 6, "fields")
@@ -226,12 +244,14 @@ def calibrate(*, fields: bool = False) -> Calibration:
 
     return Calibration(
         _job("--loss", "population"),
-        _pace(drawn(small), drawn(large)),
+        draw,
         _pace(stepped(small, 1000), stepped(Lattice(2, 128), 200)),
-        _pace(patched(small, 1, 1000), patched(large, 8, 200)),
+        _pace(patched(small, 1, 400), patched(Lattice(2, 32), 3, 200)),
         _pace(recorded(small), recorded(large)),
         _pace(recursed(100), recursed(20_000)),
-        _pace(sampled(small), sampled(large)),
+        _pace(sampled(small, 1.0), sampled(large, 1.0)),
+        _pace(sampled(small, 0.0), sampled(large, 0.0)),
+        _pace(kept(small), kept(large)),
         _pace(on_fields(small), on_fields(Lattice(2, 32))) if fields else None,
         _job("--path", "fields") if fields else None,
     )
@@ -264,6 +284,13 @@ def _shells(lattice: Lattice) -> int:
     return comb(lattice.size // 2 + lattice.dimension, lattice.dimension)
 
 
+def _set_up_time(network: LocalNetwork) -> float:
+    """Nominal nanoseconds to find the start, rate, floor and best kernel of a local network, and its prediction."""
+    patch, lattice = network.patch, network.lattice
+    classes = float(comb(patch.reach + lattice.dimension, lattice.dimension))
+    return 4.0 * (classes**3 + SITE_PAIR * classes * len(patch) + transform_time(lattice))
+
+
 def _patch_time(network: LocalNetwork, *, fresh: bool) -> float:
     """Nominal nanoseconds of a step of one local network and its error.
 
@@ -292,6 +319,8 @@ class Work:
         fresh: whether spectra are drawn at every step.
         leaps: whether a closed form leads from one recorded step to the next.
         iterated: whether the prediction is a map that is followed, rather than a closed form.
+        complex: whether kernels are.
+        set_up: seconds before and after the steps.
         own: seconds of a step of all networks, data apart.
         ahead: the same of the prediction.
     """
@@ -302,6 +331,8 @@ class Work:
     fresh: bool
     leaps: bool
     iterated: bool
+    complex: bool
+    set_up: float
     own: float
     ahead: float
 
@@ -318,7 +349,7 @@ def _work(run: Run, pace: Calibration) -> Work:
         assert pace.fields is not None
         numbers = settings.batch * lattice.sites if settings.path == "fields" else 2 * pairs
         step = pace.fields(networks * numbers, networks)
-        return Work(networks, pairs, shells, fresh, False, False, step, 0.0)
+        return Work(networks, pairs, shells, fresh, False, False, False, 0.0, step, 0.0)
     built = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     if isinstance(built[0], LocalNetwork):
         local = [network for network in built if isinstance(network, LocalNetwork)]
@@ -329,13 +360,16 @@ def _work(run: Run, pace: Calibration) -> Work:
             return pace.patch(len(settings.seeds) * nominal, groups)
 
         iterated = isinstance(local[0], LocalTwoLayer)
-        return Work(networks, pairs, shells, fresh, False, iterated, stepped(seeded), stepped(False))
+        set_up = pace.patch.rate * sum(_set_up_time(network) for network in local)
+        by_noise = seeded and not iterated
+        return Work(networks, pairs, shells, fresh, False, iterated, by_noise, set_up, stepped(seeded), stepped(False))
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, beside the ten of two layers.
     passes = (7.0 + 3.0 * (depth - 1)) / 10.0
     modes = pairs if seeded else shells
     own, ahead = (pace.modes(passes * networks * numbers) for numbers in (modes, shells))
-    return Work(networks, modes, shells, fresh, not seeded and depth == 1, depth > 1, own, ahead)
+    leaps = not seeded and depth == 1
+    return Work(networks, modes, shells, fresh, leaps, depth > 1, settings.loss == "denoising", 0.0, own, ahead)
 
 
 def _kept_steps(steps: float) -> int:
@@ -351,7 +385,7 @@ def _training(run: Run, steps: float, pace: Calibration) -> Estimate:
     taken = records + BISECTIONS * len(run.noise_levels) if work.leaps else steps
     block = int(np.clip(BLOCK // work.modes, 1, STEPS)) if work.fresh else 1
     job = pace.fields_job if by_autograd(run) and pace.fields_job is not None else pace.job
-    seconds = job.seconds + taken * work.own + records * pace.record(numbers, work.networks)
+    seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)
     if work.fresh:
         # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
         drawn = block * np.ceil(max(steps, 1.0) / block)
@@ -363,10 +397,12 @@ def _training(run: Run, steps: float, pace: Calibration) -> Estimate:
     kept = records * numbers if run.generation is not None else 0.0
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
-    held = 8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept + curves * (8.0 * 3.0 + 4.0 * BINS)
+    # The imaginary parts of local kernels are rounding errors: they are held, and compressed away.
+    wide = 1.5 if work.complex else 1.0
+    held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
     if run.training.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
-    written = 8.0 * numbers + 4.0 * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
+    written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
     return Estimate(run.identifier, False, steps, float(seconds), job.memory_mb + held / 1e6, written / 1e6)
 
 
@@ -385,11 +421,14 @@ def _generation(sampling: Sampling, steps: float, pace: Calibration) -> Estimate
         # The population loss is followed by single steps, one seed, to the last that was kept.
         recursion += pace.recursion(kernels / seeds, levels * records)
         predicted = steps * work.ahead / seeds
-    drawn = pace.sample(float(seeds * asked.samples * levels * _pairs(lattice)), float(seeds * asked.samples * levels))
-    tested = float(seeds * asked.samples) * pace.record(_pairs(lattice))
+    step = pace.flow if asked.integrator in ODES else pace.sample
+    fields, pairs = float(seeds * asked.samples), _pairs(lattice)
+    drawn = step(fields * levels * pairs, fields * levels)
+    looked = fields + compared(lattice, asked.samples)
+    drawn += pace.field(looked * pairs, looked)
     written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
-    held = HELD * 8.0 * kernels + 2.0 * 8.0 * min(asked.samples, 200) * lattice.sites
-    seconds = pace.job.seconds + recursion + predicted + drawn + tested
+    held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared(lattice, asked.samples) * lattice.sites
+    seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
     memory = pace.job.memory_mb + held / 1e6
     return Estimate(sampling.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
 

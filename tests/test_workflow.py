@@ -163,6 +163,34 @@ def test_a_mistake_in_the_study_is_one_sentence(finished: Path) -> None:
         snakemake(finished, study)
 
 
+def test_thousands_of_runs_are_planned(tmp_path: Path) -> None:
+    """With what generates; docs/performance.md says how long that takes."""
+    (tmp_path / "workflow").symlink_to(ROOT)
+    study = {
+        "study": "many",
+        "output": "out",
+        "figures": ["collapse", "training_time"],
+        "sweeps": {
+            "trained": {
+                "dimension": 2,
+                "sizes": [16, 32],
+                "mass": [0.1 + 0.001 * i for i in range(500)],
+                "architectures": ["one_layer", "two_layer"],
+            },
+            "generated": {
+                "dimension": 1,
+                "sizes": [16],
+                "mass": [0.1 + 0.001 * i for i in range(500)],
+                "architectures": ["two_layer"],
+                "generation": {"steps": 24},
+            },
+        },
+    }
+    planned = would_run(tmp_path, study)
+    assert planned["train"] == 2500
+    assert planned["generate"] == 500
+
+
 def test_one_failing_run_names_its_log_and_leaves_no_file(tmp_path: Path) -> None:
     """The other runs go on; nothing that looks good is left of the one that diverged."""
     study = {
