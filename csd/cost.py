@@ -320,6 +320,7 @@ class Work:
         leaps: whether a closed form leads from one recorded step to the next.
         iterated: whether the prediction is a map that is followed, rather than a closed form.
         complex: whether kernels are.
+        autograd: whether networks are trained by it.
         set_up: seconds before and after the steps.
         own: seconds of a step of all networks, data apart.
         ahead: the same of the prediction.
@@ -332,6 +333,7 @@ class Work:
     leaps: bool
     iterated: bool
     complex: bool
+    autograd: bool
     set_up: float
     own: float
     ahead: float
@@ -349,7 +351,7 @@ def _work(run: Run, pace: Calibration) -> Work:
         assert pace.fields is not None
         numbers = settings.batch * lattice.sites if settings.path == "fields" else 2 * pairs
         step = pace.fields(networks * numbers, networks)
-        return Work(networks, pairs, shells, fresh, False, False, False, 0.0, step, 0.0)
+        return Work(networks, pairs, shells, fresh, False, False, False, True, 0.0, step, 0.0)
     built = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     if isinstance(built[0], LocalNetwork):
         local = [network for network in built if isinstance(network, LocalNetwork)]
@@ -362,14 +364,16 @@ def _work(run: Run, pace: Calibration) -> Work:
         iterated = isinstance(local[0], LocalTwoLayer)
         set_up = pace.patch.rate * sum(_set_up_time(network) for network in local)
         by_noise = seeded and not iterated
-        return Work(networks, pairs, shells, fresh, False, iterated, by_noise, set_up, stepped(seeded), stepped(False))
+        return Work(
+            networks, pairs, shells, fresh, False, iterated, by_noise, False, set_up, stepped(seeded), stepped(False)
+        )
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, beside the ten of two layers.
     passes = (7.0 + 3.0 * (depth - 1)) / 10.0
     modes = pairs if seeded else shells
     own, ahead = (pace.modes(passes * networks * numbers) for numbers in (modes, shells))
     leaps = not seeded and depth == 1
-    return Work(networks, modes, shells, fresh, leaps, depth > 1, settings.loss == "denoising", 0.0, own, ahead)
+    return Work(networks, modes, shells, fresh, leaps, depth > 1, settings.loss == "denoising", False, 0.0, own, ahead)
 
 
 def _kept_steps(steps: float) -> int:
@@ -377,14 +381,13 @@ def _kept_steps(steps: float) -> int:
     return len(record_steps(max(int(steps), 1)))
 
 
-def _training(run: Run, steps: float, pace: Calibration) -> Estimate:
+def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate:
     """What a training job takes."""
-    work = _work(run, pace)
     records = _kept_steps(steps)
     numbers = float(work.networks * work.modes)
     taken = records + BISECTIONS * len(run.noise_levels) if work.leaps else steps
     block = int(np.clip(BLOCK // work.modes, 1, STEPS)) if work.fresh else 1
-    job = pace.fields_job if by_autograd(run) and pace.fields_job is not None else pace.job
+    job = pace.fields_job if work.autograd and pace.fields_job is not None else pace.job
     seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)
     if work.fresh:
         # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
@@ -406,11 +409,10 @@ def _training(run: Run, steps: float, pace: Calibration) -> Estimate:
     return Estimate(run.identifier, False, steps, float(seconds), job.memory_mb + held / 1e6, written / 1e6)
 
 
-def _generation(sampling: Sampling, steps: float, pace: Calibration) -> Estimate:
+def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration) -> Estimate:
     """What a generation job takes."""
     run, asked = sampling.run, sampling.run.generation
     assert asked is not None
-    work = _work(run, pace)
     lattice = Lattice(run.dimension, sampling.size)
     modes = _shells(lattice) if work.modes == work.shells else _pairs(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), _kept_steps(steps)
@@ -443,6 +445,12 @@ def _steps(run: Run) -> float:
     return steps if steps == steps else float(settings.max_steps)
 
 
+def _alike(run: Run) -> tuple[Any, ...]:
+    """What runs share that differ in their mass and in which seeds they train alone."""
+    network = (run.name, run.depth, run.range, run.channels)
+    return (run.sweep, run.dimension, run.size, *network, run.data_set, len(run.seeds), run.mass is None)
+
+
 def steps_of(runs: Sequence[Run]) -> list[float]:
     """Expected steps of each run: the same for runs that differ in seeds, interpolated between masses.
 
@@ -451,8 +459,7 @@ def steps_of(runs: Sequence[Run]) -> list[float]:
     """
     groups: dict[Any, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, run in enumerate(runs):
-        network = (run.sweep, run.dimension, run.size, run.name, run.depth, run.range, run.channels, run.data_set)
-        groups[network, run.couplings, run.mass is None][run.mass or run.mass_times_length or 0.0].append(place)
+        groups[_alike(run), run.couplings][run.mass or run.mass_times_length or 0.0].append(place)
     steps = np.zeros(len(runs))
     for members in groups.values():
         masses = np.array(sorted(members))
@@ -471,9 +478,16 @@ def estimate(runs: Sequence[Run], calibration: Calibration) -> list[Estimate]:
         runs: the run table.
         calibration: of this machine.
     """
+    works: dict[tuple[Any, ...], Work] = {}
+
+    def work(run: Run) -> Work:
+        if _alike(run) not in works:
+            works[_alike(run)] = _work(run, calibration)
+        return works[_alike(run)]
+
     steps = {run.identifier: of_run for run, of_run in zip(runs, steps_of(runs), strict=True)}
-    return [_training(run, steps[run.identifier], calibration) for run in runs] + [
-        _generation(sampling, steps[sampling.run.identifier], calibration) for sampling in samplings(runs)
+    return [_training(run, work(run), steps[run.identifier], calibration) for run in runs] + [
+        _generation(file, work(file.run), steps[file.run.identifier], calibration) for file in samplings(runs)
     ]
 
 
