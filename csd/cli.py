@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from csd.config import Run
     from csd.networks import Architecture
     from csd.noise import NoisedTarget
+    from csd.store import Content
     from csd.training import Settings
 
 BAD_INPUT = 2
@@ -198,7 +200,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     started = time.perf_counter()
     _log(shlex.join(_command_line(arguments)))
-    from csd.record import request, training_dataset
+    from csd.record import request, training_content
     from csd.source import fingerprint_with_plugins
     from csd.store import TRAINING, provenance, require_writable, write
     from csd.theory import expected_steps, predict
@@ -224,12 +226,12 @@ def train(arguments: argparse.Namespace) -> None:
     trained = time.perf_counter()
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
     prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
-    dataset = training_dataset(noised, architecture, settings, record, prediction)
-    write(dataset.assign_attrs(made_by), arguments.output, TRAINING)
+    content = training_content(noised, architecture, settings, record, prediction)
+    write(content.assign_attrs(made_by), arguments.output, TRAINING)
     watch.ended()
-    _report_times(dataset)
+    _report_times(content)
     if arguments.benchmark is not None:
-        _write_benchmark(arguments.benchmark, started, prepared, trained, record.last_step)
+        _write_benchmark(arguments.benchmark, started, {"training_s": trained - prepared}, prepared, record.last_step)
 
 
 def _twice(last: Any, settings: "Settings") -> int:
@@ -237,29 +239,38 @@ def _twice(last: Any, settings: "Settings") -> int:
     return min(settings.max_steps, 2 * int(last.max()) + 100)
 
 
-def _report_times(dataset: Any) -> None:
+def _report_times(content: "Content") -> None:
     """Training times of each noise level, one line each."""
-    for level in dataset["noise_level"].values:
-        times = dataset["training_time"].sel(noise_level=level).values
+    for level, times in zip(content["noise_level"].values, content["training_time"].values.T, strict=True):
         shown = " ".join("never" if time != time else f"{time:.0f}" for time in times)
         _log(f"noise level {level:g}: training time {shown} steps")
 
 
-def _write_benchmark(path: Path, started: float, prepared: float, trained: float, steps: Any) -> None:
-    """Where a job's wall time went, from the start of the process."""
+def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepared: float, steps: Any = None) -> None:
+    """Where a job's wall time went, from the start of the process.
+
+    Args:
+        path: of the record.
+        started: when csd's first line ran.
+        parts: seconds of the work itself, by name.
+        prepared: when that began.
+        steps: of training, one number a seed.
+    """
     from csd.store import write_text
 
     done = time.perf_counter()
     before = max(0.0, _process_age() - (done - started))
     wall = before + done - started
+    set_up = before + prepared - started
+    work = sum(parts.values())
     record = {
         "wall_s": wall,
         "interpreter_s": before,
-        "imports_and_set_up_s": before + prepared - started,
-        "training_s": trained - prepared,
-        "prediction_and_writing_s": done - trained,
-        "set_up_share": (before + prepared - started) / wall,
-        "steps": int(steps.sum()),
+        "imports_and_set_up_s": set_up,
+        **parts,
+        "prediction_and_writing_s": wall - set_up - work,
+        "set_up_share": set_up / wall,
+        **({} if steps is None else {"steps": int(steps.sum())}),
         "peak_memory_mb": _peak_memory(),
     }
     write_text(json.dumps(record, indent=2) + "\n", path)
@@ -285,7 +296,7 @@ def _peak_memory() -> float:
 
 def theory(arguments: argparse.Namespace) -> None:
     """`csd theory`: what training should give, without training, in the same variables."""
-    from csd.record import attributes, prediction_dataset
+    from csd.record import attributes, prediction_content
     from csd.store import THEORY, provenance, write
     from csd.theory import predict
     from csd.training import prepare, with_population
@@ -295,64 +306,71 @@ def theory(arguments: argparse.Namespace) -> None:
     if prediction is None:
         raise InputError(f"there is no theory for architecture {architecture.name!r}, only for the built-in ones")
     run = prepare(noised, architecture, with_population(settings))
-    dataset = prediction_dataset(noised, architecture, settings, prediction, run)
+    content = prediction_content(noised, architecture, settings, prediction, run)
     if arguments.output is not None:
         asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
-        write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, THEORY)
-    _print_table(dataset)
+        write(content.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, THEORY)
+    _print_table(content)
 
 
 def generate(arguments: argparse.Namespace) -> None:
     """`csd generate`: what a training file generates, by exact recursion and by sampling."""
     import shlex
 
+    started = time.perf_counter()
     _log(shlex.join(_command_line(arguments)))
     from dataclasses import asdict, fields
 
-    from csd.quality import Settings, evaluate
+    from csd.quality import Settings, generated
     from csd.source import fingerprint_with_plugins
-    from csd.store import GENERATION, TRAINING, provenance, read, require_writable, write
+    from csd.store import GENERATION, TRAINING, provenance, read_content, require_writable, write
 
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
-    training = read(arguments.file, TRAINING)
-    require_writable(arguments.output)
-    dataset = evaluate(training, settings)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
+    training = read_content(arguments.file, TRAINING)
+    prepared = time.perf_counter()
+    content = generated(training, settings)
+    done = time.perf_counter()
     asked = {"training": training.attrs["configuration_hash"], **asdict(settings)}
     made_by = provenance(_command_line(arguments), asked, fingerprint_with_plugins("generate", settings.integrator))
     made_by["training_source_hash"] = training.attrs["source_hash"]
-    write(dataset.assign_attrs(made_by), arguments.output, GENERATION)
-    _print_generation(dataset)
+    write(content.assign_attrs(made_by), arguments.output, GENERATION)
+    _print_generation(content)
+    if arguments.benchmark is not None:
+        _write_benchmark(arguments.benchmark, started, {"generation_s": done - prepared}, prepared)
 
 
-def _print_generation(dataset: Any) -> None:
+def _print_generation(content: "Content") -> None:
     """The numbers of a generation file, a row a seed."""
-    print(f"exact score: KL per site {float(dataset['exact_score_kl_per_site']):.3g}")
-    for seed in dataset["seed"].values:
-        at = dataset.sel(seed=seed)
-        right = float(at["generation_training_time"])
+    print(f"exact score: KL per site {float(content['exact_score_kl_per_site'].values):.3g}")
+    last = content["step"].values == content.attrs["sampled_step"]
+    for row, seed in enumerate(content["seed"].values):
+
+        def at(name: str, row: int = row) -> float:
+            return float(content[name].values[row])
+
+        right = at("generation_training_time")
         known = f"samples are right after {right:.1f} steps of training"
         shown = known if right == right else "the steps kept do not tell when samples become right (--kernel-steps)"
-        last = dataset["step"].values == dataset.attrs["sampled_step"]
-        divergence = float(at["kl_per_site"].values[last][0])
+        divergence = float(content["kl_per_site"].values[row, last][0])
         print(f"seed {seed}: {shown}; KL per site of those drawn {divergence:.3g}")
         for name in ("susceptibility", "correlation_length", "energy", "variance", "excess_kurtosis"):
-            value, error = float(at[f"sampled_{name}"]), float(at[f"sampled_{name}_error"])
-            exact = float(dataset.get(f"exact_{name}", 0.0))
+            value, error = at(f"sampled_{name}"), at(f"sampled_{name}_error")
+            exact = float(content[f"exact_{name}"].values) if f"exact_{name}" in content else 0.0
             print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
-        distance, p_value = float(at["two_sample_distance"]), float(at["two_sample_p_value"])
+        distance, p_value = at("two_sample_distance"), at("two_sample_p_value")
         print(f"  {'two-sample test':<20}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
 
-def _print_table(dataset: Any) -> None:
+def _print_table(content: "Content") -> None:
     """The numbers of a training or theory file, a row a noise level."""
     print(f"{'noise level':>12} {'rate':>12} {'parameters':>11} {'floor':>11}  training time (steps)")
-    for index, level in enumerate(dataset["noise_level"].values):
-        at = dataset.isel(noise_level=index)
-        times = " ".join("never" if time != time else f"{time:.0f}" for time in at["training_time"].values)
-        print(
-            f"{level:12g} {float(at['learning_rate']):12.6g} {int(at['level_parameters']):11d}"
-            f" {float(at['floor']):11.3g}  {times}"
-        )
+    columns = [content[name].values for name in ("noise_level", "learning_rate", "level_parameters", "floor")]
+    for level, rate, parameters, floor, of_seeds in zip(*columns, content["training_time"].values.T, strict=True):
+        times = " ".join("never" if time != time else f"{time:.0f}" for time in of_seeds)
+        print(f"{level:12g} {rate:12.6g} {parameters:11d} {floor:11.3g}  {times}")
 
 
 def field(arguments: argparse.Namespace) -> None:
@@ -370,19 +388,19 @@ def field(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """`csd show`: summarise any of our files."""
-    from csd.store import GENERATION, THEORY, TRAINING, read
+    from csd.store import GENERATION, THEORY, TRAINING, read_content
 
-    dataset = read(arguments.file)
-    print(f"{arguments.file}: a {dataset.attrs['csd_file']} file of csd")
-    for name, value in dataset.attrs.items():
+    content = read_content(arguments.file)
+    print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
+    for name, value in content.attrs.items():
         if not name.startswith(("note_", "csd_file")) and value not in ("", 0):
             print(f"  {name:<20}{value}")
-    print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in dataset.sizes.items()))
-    if dataset.attrs["csd_file"] == GENERATION:
-        _print_generation(dataset)
-    elif dataset.attrs["csd_file"] in (TRAINING, THEORY):
-        print("  seeds               " + " ".join(map(str, dataset["seed"].values)))
-        _print_table(dataset)
+    print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in content.sizes.items()))
+    if content.attrs["csd_file"] == GENERATION:
+        _print_generation(content)
+    elif content.attrs["csd_file"] in (TRAINING, THEORY):
+        print("  seeds               " + " ".join(map(str, content["seed"].values)))
+        _print_table(content)
 
 
 def validate(arguments: argparse.Namespace) -> None:
@@ -403,6 +421,36 @@ def validate(arguments: argparse.Namespace) -> None:
         own = [run for run in runs if run.sweep == name]
         print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
+    if not arguments.no_cost:
+        _print_cost(runs, len(study.drawn))
+
+
+def _print_cost(runs: "Sequence[Run]", figures: int) -> None:
+    """Jobs, time, memory and disk of a study, before it starts."""
+    from csd.cost import by_autograd, calibrate, estimate, other_jobs
+
+    pace = calibrate(fields=any(by_autograd(run) for run in runs))
+    jobs = estimate(runs, pace)
+    largest = max(jobs, key=lambda job: job.memory_mb)
+    longest = max(jobs, key=lambda job: job.seconds)
+    core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    print("expected, with the speed of this machine:")
+    print(f"  jobs          {len(runs)} of training, {len(jobs) - len(runs)} of generation, and {figures} figures")
+    print(f"  core time     {_duration(core)}; {_duration(max(core / cores, longest.seconds))} on its {cores} cores")
+    print(f"  longest job   {_duration(longest.seconds)}: {longest.identifier}")
+    print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
+    print(f"  disk          {sum(job.disk_mb for job in jobs):,.0f} MB")
+    unknown = sum(":" in run.name for run in runs)
+    if unknown:
+        print(f"  {unknown} runs are of networks from outside, and counted with max_steps")
+
+
+def _duration(seconds: float) -> str:
+    """A time to two digits or so: '12 s', '3.4 min', '5.6 h'."""
+    if seconds < 100.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.1f} min" if seconds < 6000.0 else f"{seconds / 3600.0:,.1f} h"
 
 
 def _json(flag: str, text: str) -> Any:
@@ -539,7 +587,7 @@ COMMANDS = {
     "theory": "what training should give, in the same variables",
     "field": "exact values of a target",
     "show": "summarise one of our files",
-    "validate": "check a study and say what it would run",
+    "validate": "check a study and say what it would run, and what that takes",
     "verify": "which files of a study are damaged, stale or foreign, and what mends each",
     "status": "how far a study is: done, running, failed, left",
     "schema": "print the JSON Schema of a study's configuration",
@@ -579,10 +627,12 @@ def _parser() -> Parser:
     own["train"].add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="time between checkpoints (60)"
     )
-    own["train"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
+    for name in ("train", "generate"):
+        own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
     own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
+    own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
     for name in ("verify", "status"):
         own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
         own[name].add_argument(

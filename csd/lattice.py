@@ -18,7 +18,6 @@ from math import comb, factorial
 from typing import TypeVar
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from csd.errors import InputError
@@ -226,6 +225,10 @@ class Lattice:
             )
 
 
+ALWAYS_THERE = 5e7
+"""Bytes that nobody needs to ask for: about what the interpreter takes itself."""
+
+
 def require_memory(floats: float, what: str) -> None:
     """Refuse, before it starts, work that needs more memory than is available now.
 
@@ -236,7 +239,12 @@ def require_memory(floats: float, what: str) -> None:
     Raises:
         InputError: naming the gigabytes needed and available.
     """
-    needed, available = 8.0 * floats, float(psutil.virtual_memory().available)
+    needed = 8.0 * floats
+    if needed < ALWAYS_THERE:
+        return
+    import psutil
+
+    available = float(psutil.virtual_memory().available)
     if needed > available:
         raise InputError(
             f"{what} needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are available;"

@@ -11,10 +11,9 @@ space, out to half the trained size, and laid on the larger lattice. The target 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from csd import observables
@@ -35,11 +34,14 @@ from csd.networks import Architecture
 from csd.noise import NoisedTarget, check_level
 from csd.plugins import resolve
 from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewness, two_sample_test
-from csd.store import labelled
+from csd.store import Content, Variable, content_of, labelled
 from csd.stream import stream
 from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
 from csd.training import LengthBins, data_identity, prepare, with_population
 from csd.training import Settings as TrainingSettings
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MARGIN = 0.01
 """KL per site above the exact score's that counts as right."""
@@ -196,7 +198,12 @@ def predicted_divergence(
     return values
 
 
-def evaluate(training: xr.Dataset, settings: Settings) -> xr.Dataset:
+def evaluate(training: "xr.Dataset", settings: Settings) -> "xr.Dataset":
+    """`generated` of a training file and as one that xarray has read."""
+    return generated(content_of(training), settings).dataset()
+
+
+def generated(training: Content, settings: Settings) -> Content:
     """What a training file generates.
 
     Args:
@@ -235,7 +242,7 @@ def evaluate(training: xr.Dataset, settings: Settings) -> xr.Dataset:
         **_memorised(trained, sampler, kept),
         **_sampled(sampler, modes, training, kept.kernels[:, :, kept.chosen], settings.samples),
     }
-    return xr.Dataset(
+    return Content(
         variables,
         {
             "seed": training["seed"],
@@ -288,7 +295,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, xr.Variable]:
+def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
     """KL, observables and spectra of what the kept kernels generate, exactly; NaN where a seed had ended."""
 
     def shown(values: Array) -> Array:
@@ -326,7 +333,7 @@ def _shown(kept: Kept) -> NDArray[np.intp]:
     return np.unique([*nearest, kept.chosen])
 
 
-def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, xr.Variable]:
+def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
     """Generated over exact spectrum at every noise level on the way, for kernels of some training steps."""
     places = _shown(kept)
     exact = sampler.noised.spectra_at(modes)[:, None, None]
@@ -336,7 +343,7 @@ def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) ->
     return {"ratio_on_the_way": labelled(dims, ratio, "generated over exact spectrum at each noise level on the way")}
 
 
-def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dict[str, xr.Variable]:
+def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dict[str, Variable]:
     """KL and observables of what kernels on *shells*, shape (levels, modes), generate on this grid."""
     lattice = sampler.noised.lattice
     modes = lattice.shells
@@ -354,7 +361,7 @@ def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dic
     return variables
 
 
-def _exact(sampler: Sampler) -> dict[str, xr.Variable]:
+def _exact(sampler: Sampler) -> dict[str, Variable]:
     """The target's own values at the lowest level."""
     lattice = sampler.noised.lattice
     modes = lattice.shells
@@ -366,7 +373,7 @@ def _exact(sampler: Sampler) -> dict[str, xr.Variable]:
     return variables
 
 
-def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.Variable]:
+def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Variable]:
     """What theory says of this architecture: its best network, and its training on the population loss, step by step.
 
     The latter only on the trained lattice; NaN elsewhere.
@@ -388,7 +395,7 @@ def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.V
     }
 
 
-def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.Variable]:
+def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Variable]:
     """KL per site of what is generated from the law of the data set itself; nothing without a data set."""
     noised, fields = trained.noised, trained.settings.data_set
     if fields is None or trained.settings.path == "fields" or sampler.noised.lattice != noised.lattice:
@@ -408,7 +415,7 @@ def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, xr.V
     }
 
 
-def _sampled(sampler: Sampler, modes: Modes, training: xr.Dataset, kernels: Any, count: int) -> dict[str, xr.Variable]:
+def _sampled(sampler: Sampler, modes: Modes, training: Content, kernels: Any, count: int) -> dict[str, Variable]:
     """Sampled spectra and observables of every seed, with errors; kernels of shape (levels, seeds, modes)."""
     lattice = sampler.noised.lattice
     pairs = lattice.pairs

@@ -1,16 +1,18 @@
-"""A training run as an xarray Dataset: names, dimensions, units (docs/results.md)."""
+"""A training run as the content of a file: names, dimensions, units (docs/results.md)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from csd.lattice import axis_profile
 from csd.networks import Architecture
 from csd.noise import NoisedTarget
-from csd.store import labelled
+from csd.store import Content, Variable, labelled
 from csd.theory import Prediction
 from csd.training import Settings, TrainingRecord
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CROSSING = "training time, interpolated between steps"
 CURVE = ("seed", "noise_level", "step")
@@ -49,7 +51,7 @@ def dotted_path(thing: Any) -> str:
     return f"{type(thing).__module__}:{type(thing).__qualname__}"
 
 
-def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, xr.Variable]:
+def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, Variable]:
     """The coordinates that every file shares."""
     return {
         "seed": labelled(["seed"], np.array(settings.seeds, dtype=np.int64), "random seed"),
@@ -69,9 +71,9 @@ def request(noised: NoisedTarget, architecture: Architecture, settings: Settings
     }
 
 
-def prediction_dataset(
+def prediction_content(
     noised: NoisedTarget, architecture: Architecture, settings: Settings, prediction: Prediction, record: Any
-) -> xr.Dataset:
+) -> Content:
     """What theory predicts, in the variables of a training file.
 
     Args:
@@ -81,7 +83,7 @@ def prediction_dataset(
         prediction: the curves.
         record: anything with `rates`, `parameters` and `floors`, each of shape (levels,).
     """
-    return xr.Dataset(
+    return Content(
         {
             "score_error": labelled(CURVE, prediction.score_error, "relative score error"),
             "training_time": labelled(CURVE[:2], prediction.training_time, "training time", "steps"),
@@ -93,7 +95,7 @@ def prediction_dataset(
     )
 
 
-def _per_level(record: Any) -> dict[str, xr.Variable]:
+def _per_level(record: Any) -> dict[str, Variable]:
     """Rates, floors and numbers of parameters."""
     return {
         "learning_rate": labelled(["noise_level"], record.rates, "learning rate"),
@@ -110,7 +112,18 @@ def training_dataset(
     settings: Settings,
     record: TrainingRecord,
     prediction: Prediction | None,
-) -> xr.Dataset:
+) -> "xr.Dataset":
+    """`training_content` as an xarray Dataset."""
+    return training_content(noised, architecture, settings, record, prediction).dataset()
+
+
+def training_content(
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: Settings,
+    record: TrainingRecord,
+    prediction: Prediction | None,
+) -> Content:
     """A training run, beside its prediction.
 
     Args:
@@ -175,7 +188,7 @@ def training_dataset(
         coordinates["multiplicity"] = labelled(["mode"], modes.multiplicity, "momenta that the mode stands for")
     kind = "shells" if modes.isotropic else "pairs"
     method = prediction.method if prediction is not None else "none"
-    return xr.Dataset(
+    return Content(
         variables,
         coordinates,
         attributes(noised, architecture, settings) | {"prediction": method, "modes": kind, "stepping": record.stepping},

@@ -1,6 +1,9 @@
 """Fingerprints of the code that a step uses, so that an edit reruns what hangs on it and nothing else."""
 
 import ast
+import json
+import os
+import sys
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -72,6 +75,31 @@ def fingerprint_with_plugins(step: str, *names: str) -> str:
 
 @cache
 def _meaning(file: Path) -> str:
+    """Hash of the syntax tree of a file without docstrings, kept beside Python's own bytecode until the file changes.
+
+    Every job asks for it, and making the tree takes longer than many a training.
+    """
+    state = file.stat()
+    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.meaning.json"
+    known = [state.st_mtime_ns, state.st_size]
+    try:
+        *of, meaning = json.loads(kept.read_text())
+        if of == known:
+            return str(meaning)
+    except (OSError, ValueError):
+        pass
+    meaning = blake2b(_tree(file).encode(), digest_size=16).hexdigest()
+    temporary = kept.with_suffix(f".{os.getpid()}")
+    try:
+        kept.parent.mkdir(exist_ok=True)
+        temporary.write_text(json.dumps([*known, meaning]))
+        temporary.replace(kept)
+    except OSError:
+        pass
+    return meaning
+
+
+def _tree(file: Path) -> str:
     """The syntax tree of a file, without docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):

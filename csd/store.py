@@ -1,4 +1,7 @@
-"""Files: NetCDF-4 through xarray, written whole or not at all, checked when read, and traceable to what made them.
+"""Files: NetCDF-4, written whole or not at all, checked when read, and traceable to what made them.
+
+Most trainings take less time than an import of xarray, so a job fills and writes a `Content` of its own; whoever works
+with files has them as xarray's Datasets.
 
 A file is written under a temporary name in its own folder and then renamed, compressed and with checksums
 (fletcher32). Its attributes hold the version and commit of the code, the command, the versions of the packages that
@@ -13,15 +16,19 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+import netCDF4
 import numpy as np
-import xarray as xr
 
 from csd.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SCHEMA = 1
 """Version of the layout of our files; a reader takes only its own."""
@@ -42,6 +49,62 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     SUMMARY: ("score_error", "training_time", "parameters", "architecture"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")
+
+
+class Variable(NamedTuple):
+    """A variable of a file; xarray takes it for one of its own."""
+
+    dims: tuple[str, ...]
+    values: Any
+    attrs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        variables: by name.
+        coordinates: by name; a coordinate of one dimension may have its name.
+        attrs: of the file.
+    """
+
+    variables: dict[str, Variable]
+    coordinates: dict[str, Variable]
+    attrs: dict[str, Any]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables or name in self.coordinates
+
+    def __getitem__(self, name: str) -> Variable:
+        return self.variables[name] if name in self.variables else self.coordinates[name]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of every dimension."""
+        everything = [*self.variables.values(), *self.coordinates.values()]
+        return {
+            dim: size for variable in everything for dim, size in zip(variable.dims, variable.values.shape, strict=True)
+        }
+
+    def assign_attrs(self, attrs: Mapping[str, Any]) -> Self:
+        """The same with further attributes."""
+        return replace(self, attrs={**self.attrs, **attrs})
+
+    def dataset(self) -> "xr.Dataset":
+        """The same as an xarray Dataset."""
+        import xarray as xr
+
+        return xr.Dataset(self.variables, self.coordinates, self.attrs)
+
+
+def content_of(dataset: "xr.Dataset") -> Content:
+    """What a file of a Dataset holds."""
+
+    def plain(variables: Mapping[Any, Any]) -> dict[str, Variable]:
+        return {str(name): Variable(found.dims, found.values, dict(found.attrs)) for name, found in variables.items()}
+
+    return Content(plain(dataset.data_vars), plain(dataset.coords), dict(dataset.attrs))
 
 
 def commit() -> str:
@@ -141,25 +204,52 @@ def _umask() -> int:
     return mask
 
 
-def write(dataset: xr.Dataset, path: Path, kind: str) -> None:
+def write(content: "Content | xr.Dataset", path: Path, kind: str) -> None:
     """Write one of our files, whole or not at all.
 
     Args:
-        dataset: what to write; its attributes are kept.
+        content: what to write; its attributes are kept.
         path: where.
         kind: 'training', …; read back by `read`.
 
     Raises:
         InputError: if it cannot be written.
     """
-    stamped = dataset.assign_attrs({"csd_file": kind, "csd_schema": SCHEMA, **dataset.attrs})
-    encoding: dict[str, dict[str, Any]] = {}
-    for name, variable in stamped.variables.items():
-        encoding[str(name)] = {"_FillValue": None} if variable.dtype.kind in "iuUSO" else {}
-        if variable.ndim and variable.dtype.kind in "fiu":
-            encoding[str(name)] |= {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
-    with atomic_path(path) as temporary:
-        stamped.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+    plain = content if isinstance(content, Content) else content_of(content)
+    stamped = replace(plain, attrs={"csd_file": kind, "csd_schema": SCHEMA, **plain.attrs})
+    with atomic_path(path) as temporary, netCDF4.Dataset(temporary, "w") as file:
+        _fill(file, stamped)
+
+
+def _fill(file: netCDF4.Dataset, content: Content) -> None:
+    """Put all into an empty file, as xarray would."""
+    # Coordinates that are no dimension's own are found again by an attribute, of the variables that they belong to.
+    others = {name: set(found.dims) for name, found in content.coordinates.items() if name not in found.dims}
+    named: set[str] = set()
+    file.setncatts(content.attrs)
+    for name, variable in (content.variables | content.coordinates).items():
+        values = np.asarray(variable.values)
+        for dim, size in zip(variable.dims, values.shape, strict=True):
+            if dim not in file.dimensions:
+                file.createDimension(dim, size)
+        numbers = values.dtype.kind in "fiu"
+        made = file.createVariable(
+            name,
+            values.dtype if numbers else str,
+            variable.dims,
+            zlib=numbers and values.ndim > 0,
+            complevel=4,
+            fletcher32=numbers and values.ndim > 0,
+            fill_value=np.nan if values.dtype.kind == "f" else None,
+        )
+        made.setncatts(variable.attrs)
+        own = [other for other, dims in others.items() if dims <= set(variable.dims)]
+        if name in content.variables and own:
+            made.coordinates = " ".join(sorted(own))
+            named.update(own)
+        made[...] = values if numbers else values.astype(object)
+    if set(others) - named:
+        file.coordinates = " ".join(sorted(set(others) - named))
 
 
 def write_text(text: str, path: Path) -> None:
@@ -168,7 +258,7 @@ def write_text(text: str, path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read(path: Path, *kinds: str) -> xr.Dataset:
+def read(path: Path, *kinds: str) -> "xr.Dataset":
     """Read one of our files into memory and check it.
 
     Args:
@@ -178,18 +268,23 @@ def read(path: Path, *kinds: str) -> xr.Dataset:
     Raises:
         InputError: if the file is missing, truncated, damaged, not one of ours, or of another kind or schema.
     """
+    return read_content(path, *kinds).dataset()
+
+
+def read_content(path: Path, *kinds: str) -> Content:
+    """`read`, without xarray."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     mend = "remove it and run the step that makes it again"
     try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            attributes = dict(opened.attrs)
+        with netCDF4.Dataset(path) as opened:
+            attributes = opened.__dict__
             kind = attributes.get("csd_file")
             if kind is None:
                 raise InputError(f"{path}: this is a NetCDF file, but not one of csd's")
             if "command" in attributes:
                 mend = f"make it again with: {attributes['command']}"
-            dataset = opened.load()
+            content = _content(opened)
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -201,12 +296,31 @@ def read(path: Path, *kinds: str) -> xr.Dataset:
         raise InputError(f"{path}: written with layout {written}, this version of csd reads layout {SCHEMA}; {mend}")
     if kinds and kind not in kinds:
         raise InputError(f"{path}: this is a {kind} file; a {' or '.join(kinds)} file is needed")
-    missing = [name for name in REQUIRED[str(kind)] if name not in dataset]
+    missing = [name for name in REQUIRED[str(kind)] if name not in content]
     if missing:
         raise InputError(f"{path}: the variable {missing[0]!r} is missing; {mend}")
-    return dataset
+    return content
 
 
-def labelled(dims: Sequence[str], values: Any, long_name: str, units: str = "1") -> xr.Variable:
+def _content(file: netCDF4.Dataset) -> Content:
+    """All that a file holds, in memory."""
+    file.set_auto_maskandscale(False)
+    everything = {
+        name: Variable(found.dimensions, np.asarray(found[...]), found.__dict__)
+        for name, found in file.variables.items()
+    }
+    attrs = file.__dict__
+    coordinates = {name for name, variable in everything.items() if variable.dims == (name,)}
+    for holder in (attrs, *(variable.attrs for variable in everything.values())):
+        coordinates.update(holder.pop("coordinates", "").split())
+        holder.pop("_FillValue", None)
+    return Content(
+        {name: variable for name, variable in everything.items() if name not in coordinates},
+        {name: everything[name] for name in everything if name in coordinates},
+        attrs,
+    )
+
+
+def labelled(dims: Sequence[str], values: Any, long_name: str, units: str = "1") -> Variable:
     """A variable with its long name and units."""
-    return xr.Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units})
+    return Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units})

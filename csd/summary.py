@@ -16,7 +16,7 @@ from csd.config import Run, Sampling
 from csd.errors import InputError
 from csd.record import request
 from csd.scaling import fit
-from csd.store import GENERATION, TRAINING, digest, labelled, read
+from csd.store import GENERATION, TRAINING, Variable, digest, labelled, read
 
 PADDED = {
     "score_error": ("seed", "noise_level", "step"),
@@ -94,15 +94,14 @@ def aggregate(runs: Sequence[Run], folder: Path, *, mixed: bool = False) -> xr.D
         inverse_length[row, :filled] = first["inverse_length"].values
 
     variables = {
-        name: xr.Variable(("run", *PADDED[name]), array, _attributes(everything, name))
-        for name, array in arrays.items()
+        name: Variable(("run", *PADDED[name]), array, _attributes(everything, name)) for name, array in arrays.items()
     }
-    variables["mode_residual"] = xr.Variable(
+    variables["mode_residual"] = Variable(
         ("run", "noise_level", "step", "bin"), residual, everything[0]["mode_residual"].attrs
     )
-    variables["inverse_length"] = xr.Variable(("run", "bin"), inverse_length, everything[0]["inverse_length"].attrs)
+    variables["inverse_length"] = Variable(("run", "bin"), inverse_length, everything[0]["inverse_length"].attrs)
     variables |= _identity(members)
-    coordinates = {name: xr.Variable((name,), axes[name], everything[0][name].attrs) for name in axes}
+    coordinates = {name: Variable((name,), axes[name], everything[0][name].attrs) for name in axes}
     return xr.Dataset(variables, coordinates)
 
 
@@ -144,13 +143,13 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
                 if name in dataset:
                     places = _places(dataset, dims, axes) if dims else ()
                     array[(row, *places)] = dataset[name].transpose(*dims).values
-        variables[name] = xr.Variable(("run", *dims), array, _attributes(everything, name))
+        variables[name] = Variable(("run", *dims), array, _attributes(everything, name))
     variables |= _identity([[group[0]] for group in members.values()], ("parameters", "tolerance"))
     variables["size"] = labelled(["run"], [size for _, size in members], "lattice size", "lattice spacings")
     trained = [group[0][0].size for group in members.values()]
     variables["trained_size"] = labelled(["run"], trained, "lattice size in training", "lattice spacings")
     return xr.Dataset(
-        variables, {name: xr.Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
+        variables, {name: Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
     )
 
 
@@ -159,7 +158,7 @@ def _numbered(dataset: xr.Dataset) -> xr.Dataset:
     kept = {name: dataset[name].variable for name in NUMBERED}
     bare = dataset.drop_vars(list(NUMBERED)).rename_dims(NUMBERED)
     for name, place in NUMBERED.items():
-        bare = bare.assign({name: xr.Variable((place,), kept[name].values, kept[name].attrs)})
+        bare = bare.assign({name: Variable((place,), kept[name].values, kept[name].attrs)})
         bare = bare.assign_coords({place: np.arange(bare.sizes[place])})
     return bare
 
@@ -244,9 +243,7 @@ def _attributes(datasets: Sequence[xr.Dataset], name: str) -> dict[str, Any]:
     return next((dict(dataset[name].attrs) for dataset in datasets if name in dataset), {})
 
 
-def _identity(
-    members: Sequence[Sequence[tuple[Run, xr.Dataset]]], absent: Sequence[str] = ()
-) -> dict[str, xr.Variable]:
+def _identity(members: Sequence[Sequence[tuple[Run, xr.Dataset]]], absent: Sequence[str] = ()) -> dict[str, Variable]:
     """What each run of the summary is; `absent` names what its files do not say."""
     runs = [group[0][0] for group in members]
     files = [group[0][1] for group in members]

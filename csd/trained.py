@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from csd.errors import InputError
@@ -14,6 +13,7 @@ from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.noise import NoisedTarget
 from csd.plugins import resolve
+from csd.store import Content
 from csd.training import Settings
 
 
@@ -41,7 +41,7 @@ class Trained:
         return NoisedTarget(target, self.noised.schedule, self.noised.levels)
 
 
-def load_trained(training: xr.Dataset, levels: Sequence[float]) -> Trained:
+def load_trained(training: Content, levels: Sequence[float]) -> Trained:
     """What a training file says of itself.
 
     Args:
@@ -97,7 +97,7 @@ class Kept:
     chosen: int
 
 
-def kept_kernels(training: xr.Dataset, levels: Sequence[float], step: int | None) -> Kept:
+def kept_kernels(training: Content, levels: Sequence[float], step: int | None) -> Kept:
     """The kernels of a training file.
 
     Args:
@@ -108,17 +108,13 @@ def kept_kernels(training: xr.Dataset, levels: Sequence[float], step: int | None
     Raises:
         InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
     """
-    falling = training.sel(noise_level=list(levels))
-    last = falling["last_step"].values
-    if "recorded_kernel" in falling:
-        dims = ("noise_level", "seed", "kernel_step", "mode")
-        kernels = falling["recorded_kernel"].transpose(*dims).values.astype(float)
-        kernels = _with_imaginary(kernels, falling, "recorded_kernel_imaginary")
-        steps = falling["kernel_step"].values
+    last = training["last_step"].values
+    if "recorded_kernel" in training:
+        kernels = _complex(training, "recorded_kernel", levels, "noise_level", "seed", "kernel_step", "mode")
+        steps = training["kernel_step"].values
         ended = steps[None, :] > last[:, None]
     else:
-        kernels = falling["kernel"].transpose("noise_level", "seed", "mode").values[:, :, None]
-        kernels = _with_imaginary(kernels, falling, "kernel_imaginary")
+        kernels = _complex(training, "kernel", levels, "noise_level", "seed", "mode")[:, :, None]
         steps = last.max(keepdims=True)
         ended = np.zeros((len(last), 1), dtype=bool)
     reached = steps[~ended.any(axis=0)]
@@ -128,18 +124,24 @@ def kept_kernels(training: xr.Dataset, levels: Sequence[float], step: int | None
     broken = ~np.isfinite(kernels).all(axis=(0, 3)) & ~ended
     if broken.any():
         row, place = np.argwhere(broken)[0]
-        seed = int(training["seed"][row])
+        seed = int(training["seed"].values[row])
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
     return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen)
 
 
-def _with_imaginary(kernel: Array, training: xr.Dataset, name: str) -> Any:
-    """Kernels with their imaginary part, where there is one."""
-    if name not in training:
-        return kernel
-    dims = [dim for dim in ("noise_level", "seed", "kernel_step", "mode") if dim in training[name].dims]
-    return kernel + 1j * training[name].transpose(*dims).values.reshape(kernel.shape)
+def _complex(training: Content, name: str, levels: Sequence[float], *dims: str) -> Any:
+    """A variable at some levels, along given dimensions, with its imaginary part where there is one."""
+    found = training["noise_level"].values.tolist()
+    places = [found.index(level) for level in levels]
+
+    def part(name: str) -> Array:
+        variable = training[name]
+        ordered = variable.values.transpose([variable.dims.index(dim) for dim in dims])
+        return np.asarray(ordered.take(places, axis=dims.index("noise_level")), dtype=float)
+
+    imaginary = f"{name}_imaginary"
+    return part(name) + 1j * part(imaginary) if imaginary in training else part(name)
 
 
 def transfer(kernels: Any, lattice: Lattice, modes: Modes, larger: Lattice) -> Any:

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import csd.store
 from csd.errors import InputError
 from csd.store import (
     REQUIRED,
     SCHEMA,
     THEORY,
     TRAINING,
+    Content,
     atomic_path,
     commit,
     labelled,
@@ -79,16 +81,17 @@ def test_an_exception_in_the_middle_of_a_first_write_leaves_nothing(tmp_path: Pa
 
 @pytest.mark.parametrize("raised", [Broken("bug"), OSError(28, "No space left on device")], ids=["bug", "full disk"])
 def test_a_write_that_breaks_in_the_library(path: Path, raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a NetCDF file is on the disk when `to_netcdf` fails."""
+    """Half a NetCDF file is on the disk when the library fails."""
     old = path.read_bytes()
-    complete = xr.Dataset.to_netcdf
+    complete = csd.store._fill
 
-    def fail(self: xr.Dataset, target: Path, **options: object) -> None:
-        complete(self, target, **options)  # type: ignore[call-overload]
-        assert Path(target).stat().st_size > 1000
+    def fail(file: netCDF4.Dataset, content: Content) -> None:
+        complete(file, content)
+        file.sync()
+        assert Path(file.filepath()).stat().st_size > 1000
         raise raised
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    monkeypatch.setattr(csd.store, "_fill", fail)
     expected = InputError if isinstance(raised, OSError) else Broken
     with pytest.raises(expected) as caught:
         write(dataset(20), path, TRAINING)

@@ -80,6 +80,9 @@ def test_everything_is_there(finished: Path) -> None:
     for figure in FIGURES:
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    for sampling in samplings(runs):
+        record = json.loads((results / "benchmarks" / "generation" / f"{sampling.identifier}.json").read_text())
+        assert 0.0 < record["generation_s"] < record["wall_s"]
     made = {path.stem for path in (results / "generation").iterdir()}
     assert made == {sampling.identifier for sampling in samplings(runs)}
     assert any(name.endswith("_to24") for name in made)
@@ -158,6 +161,34 @@ def test_a_mistake_in_the_study_is_one_sentence(finished: Path) -> None:
     study["sweeps"]["line-1d"]["szies"] = study["sweeps"]["line-1d"].pop("sizes")
     with pytest.raises(AssertionError, match=r"sweeps\.line-1d\.szies: unknown key; did you mean 'sizes'\?"):
         snakemake(finished, study)
+
+
+def test_thousands_of_runs_are_planned(tmp_path: Path) -> None:
+    """With what generates; docs/performance.md says how long that takes."""
+    (tmp_path / "workflow").symlink_to(ROOT)
+    study = {
+        "study": "many",
+        "output": "out",
+        "figures": ["collapse", "training_time"],
+        "sweeps": {
+            "trained": {
+                "dimension": 2,
+                "sizes": [16, 32],
+                "mass": [0.1 + 0.001 * i for i in range(500)],
+                "architectures": ["one_layer", "two_layer"],
+            },
+            "generated": {
+                "dimension": 1,
+                "sizes": [16],
+                "mass": [0.1 + 0.001 * i for i in range(500)],
+                "architectures": ["two_layer"],
+                "generation": {"steps": 24},
+            },
+        },
+    }
+    planned = would_run(tmp_path, study)
+    assert planned["train"] == 2500
+    assert planned["generate"] == 500
 
 
 def test_one_failing_run_names_its_log_and_leaves_no_file(tmp_path: Path) -> None:

@@ -15,12 +15,16 @@ rule generate:
         runtime=60,
     params:
         flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
+        record=lambda wildcards: OUTPUT
+        / "benchmarks"
+        / "generation"
+        / f"{wildcards.sampling}.json",
         code=fingerprint("generate"),
         plugins=lambda wildcards: plugin_fingerprint(
             *SAMPLINGS[wildcards.sampling].run.plugins
         ),
     shell:
-        "csd generate {input:q} {params.flags} --output {output:q} > {log:q} 2>&1"
+        "csd generate {input:q} {params.flags} --output {output:q} --benchmark {params.record:q} > {log:q} 2>&1"
 
 
 rule aggregate_generation:

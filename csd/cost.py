@@ -1,0 +1,501 @@
+"""What a study costs before it starts: steps from closed forms, times what steps take on this machine.
+
+A run's time is that of a job that does nothing (start-up, a small file), plus
+
+    steps × (numbers drawn + modes or patches stepped) + recorded steps × residuals + the prediction + the file,
+
+each an overhead and a rate times the numbers worked on, measured here in about a second (`calibrate`). Generation is
+the recursion of every kept kernel through all levels, plus samples × levels × modes. Memory and disk are the sizes of
+the arrays that are held and written. Between levels and masses that lie close, expected steps are interpolated, so
+10,000 runs cost a few.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import comb
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from csd.config import Run, Sampling, samplings
+from csd.field import GaussianField
+from csd.generation import FrozenKernel, generated_variance, linear_steps, sample_modes
+from csd.lattice import Lattice
+from csd.minibatch import BLOCK, STEPS, FreshSpectra
+from csd.networks import Architecture
+from csd.networks.full import DeepLinear
+from csd.networks.local import KNOWN_PAIR, SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
+from csd.noise import NoisedTarget, VariancePreserving
+from csd.objectives import Implicit
+from csd.samples import compared, draw_samples
+from csd.stream import stream
+from csd.theory import expected_steps
+from csd.training import BINS, LengthBins, Settings, descend, prepare, record_steps
+
+LEVELS = 9
+"""Most noise levels whose steps are computed, out of a sampler's grid."""
+MASSES = 8
+"""Most masses whose steps are computed, out of a sweep's list."""
+BISECTIONS = 20
+"""Steps that a closed form is evaluated at to find where a level comes to the tolerance."""
+ODES = ("euler", "heun")
+"""Integrators that draw no noise."""
+OTHER_JOBS = 10.0
+"""A figure or a summary in units of a job that does nothing: mostly imports of Matplotlib, pandas and SciPy."""
+SUMMED_FILE = 0.1
+"""What a file adds to the summary of it, in the same units."""
+COMPRESSED = 0.5
+"""What compression leaves of kernels that are kept on the way."""
+HELD = 4.0
+"""Arrays of the size of the kept kernels that generation holds at a time."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of a call: overhead + rate × numbers worked on."""
+
+    overhead: float
+    rate: float
+
+    def __call__(self, numbers: float, calls: float = 1.0) -> float:
+        """Seconds of `calls` calls that work on `numbers` numbers together."""
+        return calls * self.overhead + self.rate * numbers
+
+
+@dataclass(frozen=True)
+class Job:
+    """Seconds that a process takes and MB that it holds, whatever its work."""
+
+    seconds: float
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How fast this machine is.
+
+    Attributes:
+        job: a training job that trains nothing.
+        draw: a step's spectra, of one seed and level.
+        modes: a step of two full layers and its error.
+        patch: the same of local networks; their numbers are nominal nanoseconds (`csd.networks.local`).
+        record: residuals of one seed and level.
+        recursion: all kernels of one level through a step of the sampler.
+        sample: a step of one sampled field, with noise.
+        flow: the same without, for the integrators of the ODE.
+        field: all that is done once for a sampled field.
+        fields: a step of one network by autograd on raw fields; None where nothing asks for it.
+        fields_job: a job that does that, and loads PyTorch; None likewise.
+    """
+
+    job: Job
+    draw: Pace
+    modes: Pace
+    patch: Pace
+    record: Pace
+    recursion: Pace
+    sample: Pace
+    flow: Pace
+    field: Pace
+    fields: Pace | None = None
+    fields_job: Job | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one job of a study is expected to take.
+
+    Attributes:
+        identifier: of the run, or of the generation file.
+        generates: whether it is the latter.
+        steps: of each seed's training.
+        seconds: on one core.
+        memory_mb: at most.
+        disk_mb: of its file.
+    """
+
+    identifier: str
+    generates: bool
+    steps: float
+    seconds: float
+    memory_mb: float
+    disk_mb: float
+
+
+class Stopwatch:
+    """Times the steps of a training between two of them; a `csd.training.Watch`.
+
+    Args:
+        first: the step after which time counts.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.seconds = self.steps = 0.0
+        self._started = 0.0
+
+    def found(self) -> None:
+        """Nothing was kept."""
+
+    def passed(self, step: int, excess: Callable[[], float]) -> bool:
+        """Note the time."""
+        if step == self.first:
+            self._started = perf_counter()
+        elif step > self.first:
+            self.seconds, self.steps = perf_counter() - self._started, step - self.first
+        return False
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        """Never asked for."""
+
+
+def _pace(small: tuple[float, float], large: tuple[float, float]) -> Pace:
+    """The line through two measurements (numbers, seconds); neither part below 0."""
+    rate = max((large[1] - small[1]) / (large[0] - small[0]), 0.0)
+    return Pace(max(small[1] - rate * small[0], 0.0), rate)
+
+
+def _seconds(call: Callable[[], Any], calls: int, repeats: int = 3) -> float:
+    """Seconds of a call, the least of some repeats."""
+    times = []
+    for _ in range(repeats):
+        started = perf_counter()
+        for _ in range(calls):
+            call()
+        times.append((perf_counter() - started) / calls)
+    return min(times)
+
+
+def _noised(lattice: Lattice, levels: Sequence[float] = (0.1, 0.5)) -> NoisedTarget:
+    """A critical target to measure on."""
+    return NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), levels)
+
+
+def _step(lattice: Lattice, architecture: Architecture, loss: str, steps: int, path: str = "spectral") -> float:
+    """Seconds of a step of two seeds at two levels, the less of two trainings."""
+    noised = _noised(lattice)
+    settings = Settings(loss, 64, seeds=(0, 1), tolerance=0.0, max_steps=steps, learning_rate=1e-3, path=path)
+    times = []
+    for _ in range(2):
+        watch = Stopwatch(min(48, steps // 2))
+        descend(noised, prepare(noised, architecture, settings), settings, watch)
+        times.append(watch.seconds / watch.steps)
+    return min(times)
+
+
+def calibrate(*, fields: bool = False) -> Calibration:
+    """Measure how fast this machine is, in about a second.
+
+    Args:
+        fields: measure training on raw fields as well, for which PyTorch is loaded.
+    """
+    small, large = Lattice(1, 16), Lattice(2, 64)
+
+    def drawn(lattice: Lattice) -> tuple[float, float]:
+        modes = lattice.pairs
+        source = FreshSpectra(Implicit(), _noised(lattice, (0.1,)), modes, 1024, "calibration", (0,))
+        return len(modes), _seconds(source.draw, source.steps)
+
+    def stepped(lattice: Lattice, steps: int) -> tuple[float, float]:
+        seconds = _step(lattice, Architecture("two_layer"), "population", steps)
+        return 4.0 * len(lattice.shells), seconds
+
+    draw = _pace(drawn(small), drawn(large))
+
+    def patched(lattice: Lattice, reach: int, steps: int) -> tuple[float, float]:
+        architecture = Architecture("local_one_layer", range=reach)
+        network = architecture.build(lattice, 1.0)
+        assert isinstance(network, LocalNetwork)
+        seconds = _step(lattice, architecture, "implicit", steps) - draw(4.0 * len(lattice.pairs))
+        return 4.0 * _patch_time(network, fresh=True), seconds
+
+    def recorded(lattice: Lattice) -> tuple[float, float]:
+        bins, values = LengthBins(lattice.pairs, 0.1, lattice.dimension), np.ones(len(lattice.pairs))
+        return len(values), _seconds(lambda: bins.root_mean_square(values), 20)
+
+    def recursed(numbers: int) -> tuple[float, float]:
+        noised, kernels = _noised(small, (0.5, 0.1)), np.ones((2, numbers))
+        integrator, grid = FrozenKernel(), np.array(noised.levels)
+        return numbers, _seconds(
+            lambda: generated_variance(1.0, linear_steps(integrator, noised.schedule, grid, kernels)), 5
+        )
+
+    def sampled(lattice: Lattice, noise: float) -> tuple[float, float]:
+        modes, levels = lattice.pairs, 16
+        steps = [(np.ones(len(modes)), noise * np.ones(len(modes)))] * levels
+        generator = stream("calibration")
+        return len(modes), _seconds(lambda: sample_modes(steps, modes, 1.0, generator), 5) / levels
+
+    def kept(lattice: Lattice) -> tuple[float, float]:
+        bins = LengthBins(lattice.pairs, 0.1, lattice.dimension)
+        return len(lattice.pairs), _seconds(lambda: draw_samples(lattice, [], 1.0, bins, 4, "calibration"), 1) / 4.0
+
+    def on_fields(lattice: Lattice) -> tuple[float, float]:
+        seconds = _step(lattice, Architecture("two_layer"), "implicit", 6, "fields")
+        return 64.0 * lattice.sites, seconds / 4.0
+
+    return Calibration(
+        _job("--loss", "population"),
+        draw,
+        _pace(stepped(small, 1000), stepped(Lattice(2, 128), 200)),
+        _pace(patched(small, 1, 400), patched(Lattice(2, 32), 3, 200)),
+        _pace(recorded(small), recorded(large)),
+        _pace(recursed(100), recursed(20_000)),
+        _pace(sampled(small, 1.0), sampled(large, 1.0)),
+        _pace(sampled(small, 0.0), sampled(large, 0.0)),
+        _pace(kept(small), kept(large)),
+        _pace(on_fields(small), on_fields(Lattice(2, 32))) if fields else None,
+        _job("--path", "fields") if fields else None,
+    )
+
+
+def _job(*flags: str) -> Job:
+    """A training job of one step, as another process."""
+    words = ["train", "--architecture", "one_layer", "--dimension", "1", "--size", "8", "--noise-level", "0.5", *flags]
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "record.json"
+        words += ["--max-steps", "1", "--tolerance", "0", "--output", f"{folder}/file.nc", "--benchmark", str(record)]
+        times = []
+        for _ in range(2):
+            started = perf_counter()
+            subprocess.run([sys.executable, "-m", "csd", *words], check=True, capture_output=True)
+            times.append(perf_counter() - started)
+        return Job(min(times), float(json.loads(record.read_text())["peak_memory_mb"]))
+
+
+@cache
+def _pairs(lattice: Lattice) -> int:
+    """Number of *pairs*, without making them."""
+    own = 2**lattice.dimension if lattice.size % 2 == 0 else 1
+    return (lattice.sites + own) // 2
+
+
+@cache
+def _shells(lattice: Lattice) -> int:
+    """Number of *shells*, without making them."""
+    return comb(lattice.size // 2 + lattice.dimension, lattice.dimension)
+
+
+def _set_up_time(network: LocalNetwork) -> float:
+    """Nominal nanoseconds to find the start, rate, floor and best kernel of a local network, and its prediction."""
+    patch, lattice = network.patch, network.lattice
+    classes = float(comb(patch.reach + lattice.dimension, lattice.dimension))
+    return 4.0 * (classes**3 + SITE_PAIR * classes * len(patch) + transform_time(lattice))
+
+
+def _patch_time(network: LocalNetwork, *, fresh: bool) -> float:
+    """Nominal nanoseconds of a step of one local network and its error.
+
+    Args:
+        network: the network.
+        fresh: whether its spectrum is another one at every step.
+    """
+    pairs, transform = float(len(network.patch)) ** 2, transform_time(network.lattice)
+    known = min(KNOWN_PAIR * pairs, 2.0 * transform)
+    made = transform + SITE_PAIR * pairs if SITE_PAIR * pairs < transform else 2.0 * transform
+    own = 0.0
+    if isinstance(network, LocalTwoLayer):
+        filters = float(len(network.offsets)) ** 2
+        own = 2.0 * min(SITE_PAIR * filters, (network.channels + 1) * transform)
+    return (made if fresh else known) + known + own
+
+
+@dataclass(frozen=True)
+class Work:
+    """Arrays and calls of a run, as far as its time and room hang on them; S seeds, T levels.
+
+    Attributes:
+        networks: S T.
+        modes: of spectra and kernels.
+        shells: of the lattice.
+        fresh: whether spectra are drawn at every step.
+        leaps: whether a closed form leads from one recorded step to the next.
+        iterated: whether the prediction is a map that is followed, rather than a closed form.
+        complex: whether kernels are.
+        autograd: whether networks are trained by it.
+        set_up: seconds before and after the steps.
+        own: seconds of a step of all networks, data apart.
+        ahead: the same of the prediction.
+    """
+
+    networks: int
+    modes: int
+    shells: int
+    fresh: bool
+    leaps: bool
+    iterated: bool
+    complex: bool
+    autograd: bool
+    set_up: float
+    own: float
+    ahead: float
+
+
+def _work(run: Run, pace: Calibration) -> Work:
+    """What a run works on."""
+    noised, architecture, settings = run.problem()
+    lattice = noised.lattice
+    pairs, shells = _pairs(lattice), _shells(lattice)
+    networks = len(settings.seeds) * len(noised.levels)
+    seeded = settings.loss != "population" or settings.data_set is not None
+    fresh = settings.loss != "population" and settings.path == "spectral"
+    if by_autograd(run):
+        assert pace.fields is not None
+        numbers = settings.batch * lattice.sites if settings.path == "fields" else 2 * pairs
+        step = pace.fields(networks * numbers, networks)
+        return Work(networks, pairs, shells, fresh, False, False, False, True, 0.0, step, 0.0)
+    built = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
+    if isinstance(built[0], LocalNetwork):
+        local = [network for network in built if isinstance(network, LocalNetwork)]
+        groups = len({network.patch.reach for network in local})
+
+        def stepped(fresh: bool) -> float:
+            nominal = sum(_patch_time(network, fresh=fresh) for network in local)
+            return pace.patch(len(settings.seeds) * nominal, groups)
+
+        iterated = isinstance(local[0], LocalTwoLayer)
+        set_up = pace.patch.rate * sum(_set_up_time(network) for network in local)
+        by_noise = seeded and not iterated
+        return Work(
+            networks, pairs, shells, fresh, False, iterated, by_noise, False, set_up, stepped(seeded), stepped(False)
+        )
+    depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
+    # Passes over the modes, beside the ten of two layers.
+    passes = (7.0 + 3.0 * (depth - 1)) / 10.0
+    modes = pairs if seeded else shells
+    own, ahead = (pace.modes(passes * networks * numbers) for numbers in (modes, shells))
+    leaps = not seeded and depth == 1
+    return Work(networks, modes, shells, fresh, leaps, depth > 1, settings.loss == "denoising", False, 0.0, own, ahead)
+
+
+def _kept_steps(steps: float) -> int:
+    """Recorded steps of a training."""
+    return len(record_steps(max(int(steps), 1)))
+
+
+def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate:
+    """What a training job takes."""
+    records = _kept_steps(steps)
+    numbers = float(work.networks * work.modes)
+    taken = records + BISECTIONS * len(run.noise_levels) if work.leaps else steps
+    block = int(np.clip(BLOCK // work.modes, 1, STEPS)) if work.fresh else 1
+    job = pace.fields_job if work.autograd and pace.fields_job is not None else pace.job
+    seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)
+    if work.fresh:
+        # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
+        drawn = block * np.ceil(max(steps, 1.0) / block)
+        seconds += pace.draw(drawn * numbers, taken)
+    if work.iterated:
+        seconds += steps * work.ahead + records * pace.record(work.networks * work.shells, work.networks)
+    else:
+        seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
+    kept = records * numbers if run.generation is not None else 0.0
+    curves = float(records * work.networks)
+    # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
+    # The imaginary parts of local kernels are rounding errors: they are held, and compressed away.
+    wide = 1.5 if work.complex else 1.0
+    held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
+    if run.training.path == "fields":
+        held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
+    written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
+    return Estimate(run.identifier, False, steps, float(seconds), job.memory_mb + held / 1e6, written / 1e6)
+
+
+def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration) -> Estimate:
+    """What a generation job takes."""
+    run, asked = sampling.run, sampling.run.generation
+    assert asked is not None
+    lattice = Lattice(run.dimension, sampling.size)
+    modes = _shells(lattice) if work.modes == work.shells else _pairs(lattice)
+    levels, seeds, records = len(run.noise_levels), len(run.seeds), _kept_steps(steps)
+    kernels = float(levels * seeds * records * modes)
+    recursion = pace.recursion(kernels, levels)
+    predicted = 0.0
+    if sampling.size == run.size:
+        # The population loss is followed by single steps, one seed, to the last that was kept.
+        recursion += pace.recursion(kernels / seeds, levels * records)
+        predicted = steps * work.ahead / seeds
+    step = pace.flow if asked.integrator in ODES else pace.sample
+    fields, pairs = float(seeds * asked.samples), _pairs(lattice)
+    drawn = step(fields * levels * pairs, fields * levels)
+    looked = fields + compared(lattice, asked.samples)
+    drawn += pace.field(looked * pairs, looked)
+    written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
+    held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared(lattice, asked.samples) * lattice.sites
+    seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
+    memory = pace.job.memory_mb + held / 1e6
+    return Estimate(sampling.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
+
+
+def _steps(run: Run) -> float:
+    """Steps of a run, by closed forms at some of its levels; all that are allowed where nothing is known."""
+    noised, architecture, settings = run.problem()
+    if len(noised.levels) > LEVELS:
+        chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
+        noised = NoisedTarget(noised.target, noised.schedule, [noised.levels[place] for place in chosen])
+    steps = expected_steps(noised, architecture, settings)
+    return steps if steps == steps else float(settings.max_steps)
+
+
+def _alike(run: Run) -> tuple[Any, ...]:
+    """What runs share that differ in their mass and in which seeds they train alone."""
+    network = (run.name, run.depth, run.range, run.channels)
+    return (run.sweep, run.dimension, run.size, *network, run.data_set, len(run.seeds), run.mass is None)
+
+
+def steps_of(runs: Sequence[Run]) -> list[float]:
+    """Expected steps of each run: the same for runs that differ in seeds, interpolated between masses.
+
+    Args:
+        runs: of one study.
+    """
+    groups: dict[Any, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, run in enumerate(runs):
+        groups[_alike(run), run.couplings][run.mass or run.mass_times_length or 0.0].append(place)
+    steps = np.zeros(len(runs))
+    for members in groups.values():
+        masses = np.array(sorted(members))
+        chosen = masses[np.unique(np.linspace(0, len(masses) - 1, MASSES).astype(int))]
+        known = [_steps(runs[members[mass][0]]) for mass in chosen]
+        known_log = np.log(np.maximum(known, 1.0))
+        for mass, places in members.items():
+            steps[places] = known[0] if len(known) == 1 else np.exp(np.interp(np.log(mass), np.log(chosen), known_log))
+    return steps.tolist()
+
+
+def estimate(runs: Sequence[Run], calibration: Calibration) -> list[Estimate]:
+    """What each job of a study takes: its runs, then its generation files.
+
+    Args:
+        runs: the run table.
+        calibration: of this machine.
+    """
+    works: dict[tuple[Any, ...], Work] = {}
+
+    def work(run: Run) -> Work:
+        if _alike(run) not in works:
+            works[_alike(run)] = _work(run, calibration)
+        return works[_alike(run)]
+
+    steps = {run.identifier: of_run for run, of_run in zip(runs, steps_of(runs), strict=True)}
+    return [_training(run, work(run), steps[run.identifier], calibration) for run in runs] + [
+        _generation(file, work(file.run), steps[file.run.identifier], calibration) for file in samplings(runs)
+    ]
+
+
+def other_jobs(estimates: Sequence[Estimate], figures: int, calibration: Calibration) -> float:
+    """Seconds of summaries, fits, claims and figures of a study."""
+    return calibration.job.seconds * (OTHER_JOBS * (figures + 4) + SUMMED_FILE * len(estimates))
+
+
+def by_autograd(run: Run) -> bool:
+    """Whether a run is trained by autograd."""
+    return run.training.path == "fields" or not run.problem()[1].is_family

@@ -1,0 +1,163 @@
+"""What a study is expected to cost, against what its jobs then take."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import csd.cost
+from csd.cli import main
+from csd.config import Run, expand, parse, samplings
+from csd.cost import Calibration, Job, Pace, Stopwatch, by_autograd, calibrate, estimate, other_jobs, steps_of
+from csd.lattice import Lattice
+from csd.theory import expected_steps
+from csd.training import descend, prepare, train
+
+NO_TIME = Pace(0.0, 0.0)
+MEASURED = Calibration(Job(0.0, 0.0), *[NO_TIME] * 8)
+"""A machine that takes no time, for what does not hang on it."""
+
+
+def runs_of(sweep: dict[str, Any], **training: Any) -> list[Run]:
+    """The run table of one sweep."""
+    keys = {"noise_levels": [0.1, 0.5], "batch": 1024, "seeds": [1, 2]} | training
+    return expand(parse({"study": "s", "training": keys, "sweeps": {"own": sweep}}))
+
+
+def run_job(run: Run, folder: Path) -> tuple[dict[str, float], int]:
+    """(record, bytes of the file) of a run's training as a process of its own."""
+    file, record = folder / f"{run.identifier}.nc", folder / "record.json"
+    words = ["train", *run.arguments(), "--output", str(file), "--benchmark", str(record)]
+    subprocess.run([sys.executable, "-m", "csd", *words], check=True, capture_output=True)
+    return json.loads(record.read_text()), file.stat().st_size
+
+
+SMALL = {
+    "dimension": 1,
+    "sizes": [16],
+    "architectures": ["one_layer", "two_layer", {"name": "deep_linear", "depth": 3}],
+}
+LOCAL = {"dimension": 2, "sizes": [16], "architectures": [{"name": "local_one_layer", "range": [1, 2, "3xi"]}]}
+
+
+@pytest.mark.parametrize("sweep", [SMALL, LOCAL], ids=["full", "local"])
+def test_steps_are_those_that_training_takes(sweep: dict[str, Any]) -> None:
+    runs = runs_of(sweep)
+    for run, steps in zip(runs, steps_of(runs), strict=True):
+        assert train(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.1), run.identifier
+
+
+def test_a_grid_of_levels_is_known_by_a_few_of_them() -> None:
+    """The few, and the last of all 25 levels that a training comes to."""
+    for run in runs_of(SMALL | {"generation": {"steps": 24}}):
+        (steps,) = steps_of([run])
+        assert train(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.25), run.identifier
+
+
+def test_between_masses_steps_are_interpolated() -> None:
+    masses = np.geomspace(0.02, 0.5, 40).tolist()
+    runs = runs_of(LOCAL | {"mass": masses})
+    for run, steps in zip(runs, steps_of(runs), strict=True):
+        assert steps == pytest.approx(expected_steps(*run.problem()), rel=0.1), run.identifier
+
+
+def test_ten_thousand_runs_need_the_steps_of_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    masses = np.linspace(0.1, 0.5, 2500).tolist()
+    runs = runs_of(LOCAL | {"sizes": [8], "architectures": ["one_layer", *LOCAL["architectures"]], "mass": masses})
+    assert len(runs) == 10_000
+    asked = []
+    monkeypatch.setattr(csd.cost, "expected_steps", lambda *problem: asked.append(problem) or 10.0)
+    estimates = estimate(runs, MEASURED)
+    assert [job.identifier for job in estimates] == [run.identifier for run in runs]
+    assert len(asked) <= 4 * csd.cost.MASSES
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_modes_are_counted_without_making_them(dimension: int) -> None:
+    for size in (2, 3, 8, 9):
+        lattice = Lattice(dimension, size)
+        assert csd.cost._pairs(lattice) == len(lattice.pairs)
+        assert csd.cost._shells(lattice) == len(lattice.shells)
+
+
+def test_memory_and_disk_are_those_of_a_job(tmp_path: Path) -> None:
+    """Of full and local networks, with kernels kept and without; the process itself is measured by a job of nothing."""
+    wide = runs_of({"dimension": 3, "sizes": [32], "architectures": ["two_layer"]}, seeds=[1, 2, 3, 4])
+    kept = runs_of({"dimension": 2, "sizes": [24], "architectures": ["one_layer"], "generation": {"steps": 16}})
+    machine = Calibration(csd.cost._job("--loss", "population"), *[NO_TIME] * 8)
+    for run in (*wide, *kept):
+        (job,) = [job for job in estimate([run], machine) if not job.generates]
+        record, size = run_job(run, tmp_path)
+        assert job.memory_mb == pytest.approx(record["peak_memory_mb"], rel=0.3), run.identifier
+        # How far kernels that are kept compress depends on how they grow.
+        assert 0.5 < job.disk_mb / (size / 1e6) < 2.0, run.identifier
+
+
+def test_the_time_of_a_job_is_about_right(tmp_path: Path) -> None:
+    """By a factor of four, as others may use the machine."""
+    (run,) = runs_of({"dimension": 2, "sizes": [32], "architectures": ["one_layer"]})
+    (job,) = estimate([run], calibrate())
+    seconds = run_job(run, tmp_path)[0]["wall_s"]
+    assert 0.25 < job.seconds / seconds < 4.0
+
+
+def test_time_grows_with_what_is_asked() -> None:
+    """Twice the samples, twice the time of sampling; other seeds in jobs of their own, twice the jobs."""
+    machine = Calibration(Job(0.0, 0.0), *[NO_TIME] * 5, Pace(1.0, 1.0), NO_TIME, NO_TIME)
+    sweep = SMALL | {"generation": {"steps": 24, "samples": 100, "integrator": "exponential"}}
+    once = estimate(runs_of(sweep), machine)
+    twice = estimate(
+        runs_of(sweep | {"generation": {"steps": 24, "samples": 200, "integrator": "exponential"}}), machine
+    )
+    assert [job.seconds for job in twice] == pytest.approx([2.0 * job.seconds for job in once])
+    assert sum(job.seconds for job in once) > 0.0
+    runs = runs_of(sweep, seeds=[1, 2, 3, 4], seeds_per_job=2)
+    more = estimate(runs, machine)
+    assert len(more) == len(runs) + len(samplings(runs)) == 2 * len(once)
+    assert sum(job.seconds for job in more) == pytest.approx(2.0 * sum(job.seconds for job in once))
+    slow = Calibration(Job(1.0, 0.0), *[NO_TIME] * 8)
+    assert other_jobs(more, 3, slow) > other_jobs(once, 3, slow) > other_jobs(once, 2, slow)
+
+
+def test_raw_fields_are_by_autograd_and_more_work() -> None:
+    spectral, fields = (
+        runs_of({"dimension": 1, "sizes": [16], "architectures": ["one_layer"]}, loss="implicit", path=path)
+        for path in ("spectral", "fields")
+    )
+    assert [by_autograd(run) for run in (*spectral, *fields)] == [False, True]
+    machine = Calibration(Job(0.1, 50.0), *[NO_TIME] * 8, Pace(0.0, 1e-9), Job(2.0, 300.0))
+    (fast,), (slow,) = estimate(spectral, machine), estimate(fields, machine)
+    # 2 seeds × 2 levels × 1024 fields × 16 sites a step.
+    assert slow.seconds == pytest.approx(2.0 + slow.steps * 2 * 2 * 1024 * 16 * 1e-9)
+    assert fast.memory_mb < 300.0 < slow.memory_mb
+
+
+def test_a_stopwatch_counts_from_its_first_step_on() -> None:
+    (run,) = runs_of(
+        SMALL | {"architectures": ["one_layer"]}, tolerance=0.0, max_steps=60, loss="population", data_sets=64
+    )
+    noised, architecture, settings = run.problem()
+    watch = Stopwatch(20)
+    descend(noised, prepare(noised, architecture, settings), settings, watch)
+    # Training ends with the last step, before the watch sees it.
+    assert watch.steps == 39
+    assert watch.seconds > 0.0
+
+
+def test_validate_says_what_a_study_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "study: s\nsweeps: {line: {dimension: 1, sizes: [8, 16], architectures: [one_layer, two_layer]}}\n"
+    )
+    main(["validate", str(study)])
+    said = capsys.readouterr().out
+    assert "jobs          4 of training, 0 of generation" in said
+    for part in ("core time", "longest job", "most memory", "disk"):
+        assert f"  {part} " in said
+    main(["validate", "--no-cost", str(study)])
+    assert capsys.readouterr().out == said.split("expected, with")[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
