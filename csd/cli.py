@@ -476,10 +476,22 @@ def verify(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """`csd status`: how far a study is."""
-    from csd.inventory import status_lines, study_of
+    from csd.config import expand
+    from csd.inventory import jobs, status_lines, study_of
 
-    for line in status_lines(study_of(arguments.folder, arguments.config), arguments.folder):
+    study = study_of(arguments.folder, arguments.config)
+    found = list(jobs(study, arguments.folder))
+    for line in status_lines(study, found):
         print(line)
+    left = {job.name for job in found if job.state != "done"}
+    if left and not arguments.no_cost:
+        from csd.cost import by_autograd, calibrate, estimate
+
+        runs = expand(study)
+        expected = estimate(runs, calibrate(fields=any(by_autograd(run) for run in runs)))
+        named = {f"{'generation' if job.generates else 'training'}/{job.identifier}": job.seconds for job in expected}
+        seconds = sum(named[name] for name in left)
+        print(f"  about {_duration(seconds)} of core time left, with the speed of this machine")
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -638,6 +650,7 @@ def _parser() -> Parser:
         own[name].add_argument(
             "--config", type=Path, metavar="CONFIG.yaml", help="the study (RESULTS/summary/study.json: as last run)"
         )
+    own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")

@@ -8,7 +8,7 @@ import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -213,11 +213,15 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def status_lines(study: Study, folder: Path) -> Iterator[str]:
-    """How far a study is, in words: counts, then each job that is running, stopped or failed."""
-    everything = list(jobs(study, folder))
-    counts = Counter(job.state for job in everything)
-    yield f"{study.study}: {len(everything)} jobs, " + ", ".join(f"{counts[state]} {state}" for state in STATES)
-    for job in everything:
+def status_lines(study: Study, found: Sequence[Job]) -> Iterator[str]:
+    """How far a study is, in words: counts, then each job that is running, stopped or failed.
+
+    Args:
+        study: the study.
+        found: its jobs.
+    """
+    counts = Counter(job.state for job in found)
+    yield f"{study.study}: {len(found)} jobs, " + ", ".join(f"{counts[state]} {state}" for state in STATES)
+    for job in found:
         if job.state in ("running", "failed", "stopped"):
             yield f"  {job.state:<8} {job.name}: {job.about}"

@@ -169,12 +169,22 @@ def test_how_far_a_study_is(results: Path) -> None:
     (results / "checkpoints" / f"{names[0]}.json").write_text(json.dumps({**told, "updated": time.time() - 3600}))
     (results / "checkpoints" / f"{names[0]}.npz").write_bytes(b"")
     (results / "logs" / "train" / f"{names[0]}.log").write_text("csd train --size 6\n")
-    lines = list(status_lines(STUDY, results))
+    lines = list(status_lines(STUDY, list(jobs(STUDY, results))))
     assert lines[0] == "small: 5 jobs, 2 done, 0 running, 1 failed, 1 stopped, 1 left"
     assert lines[1:] == [
         f"  stopped  training/{names[0]}: its checkpoint is kept",
         f"  failed   training/{names[1]}: csd train: out of memory",
     ]
+
+
+def test_status_says_what_time_is_left(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["status", str(results)])
+    assert capsys.readouterr().out == "small: 5 jobs, 5 done, 0 running, 0 failed, 0 stopped, 0 left\n"
+    first(results).unlink()
+    main(["status", str(results)])
+    out = capsys.readouterr().out
+    assert "4 done, 0 running, 0 failed, 0 stopped, 1 left" in out
+    assert "s of core time left, with the speed of this machine" in out
 
 
 def test_a_folder_that_is_no_study_s(tmp_path: Path) -> None:
