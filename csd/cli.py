@@ -119,7 +119,12 @@ def _add_training(parser: Parser) -> None:
     parser.add_argument(
         "--kernel-steps", nargs="+", default=["last"], metavar="N", help="keep kernels: last, recorded, or these steps"
     )
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda, for autograd")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="cpu; cuda, on power spectra too; auto: cuda for autograd where there is one",
+    )
 
 
 def _target(arguments: argparse.Namespace) -> Any:

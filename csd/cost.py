@@ -317,7 +317,8 @@ class Work:
         modes: of spectra and kernels.
         shells: of the lattice.
         fresh: whether spectra are drawn at every step.
-        leaps: whether a closed form leads from one recorded step to the next.
+        full_layer: whether a closed form leads from one recorded step to the next on the population loss.
+        leaps: whether that is how it is trained.
         iterated: whether the prediction is a map that is followed, rather than a closed form.
         complex: whether kernels are.
         autograd: whether networks are trained by it.
@@ -330,6 +331,7 @@ class Work:
     modes: int
     shells: int
     fresh: bool
+    full_layer: bool
     leaps: bool
     iterated: bool
     complex: bool
@@ -351,7 +353,7 @@ def _work(run: Run, pace: Calibration) -> Work:
         assert pace.fields is not None
         numbers = settings.batch * lattice.sites if settings.path == "fields" else 2 * pairs
         step = pace.fields(networks * numbers, networks)
-        return Work(networks, pairs, shells, fresh, False, False, False, True, 0.0, step, 0.0)
+        return Work(networks, pairs, shells, fresh, False, False, False, False, True, 0.0, step, 0.0)
     built = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     if isinstance(built[0], LocalNetwork):
         local = [network for network in built if isinstance(network, LocalNetwork)]
@@ -365,15 +367,40 @@ def _work(run: Run, pace: Calibration) -> Work:
         set_up = pace.patch.rate * sum(_set_up_time(network) for network in local)
         by_noise = seeded and not iterated
         return Work(
-            networks, pairs, shells, fresh, False, iterated, by_noise, False, set_up, stepped(seeded), stepped(False)
+            networks,
+            pairs,
+            shells,
+            fresh,
+            False,
+            False,
+            iterated,
+            by_noise,
+            False,
+            set_up,
+            stepped(seeded),
+            stepped(False),
         )
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, beside the ten of two layers.
     passes = (7.0 + 3.0 * (depth - 1)) / 10.0
     modes = pairs if seeded else shells
     own, ahead = (pace.modes(passes * networks * numbers) for numbers in (modes, shells))
-    leaps = not seeded and depth == 1
-    return Work(networks, modes, shells, fresh, leaps, depth > 1, settings.loss == "denoising", False, 0.0, own, ahead)
+    full_layer = depth == 1
+    leaps = full_layer and not seeded
+    return Work(
+        networks,
+        modes,
+        shells,
+        fresh,
+        full_layer,
+        leaps,
+        depth > 1,
+        settings.loss == "denoising",
+        False,
+        0.0,
+        own,
+        ahead,
+    )
 
 
 def _kept_steps(steps: float) -> int:
@@ -420,9 +447,9 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
     recursion = pace.recursion(kernels, levels)
     predicted = 0.0
     if sampling.size == run.size:
-        # The population loss is followed by single steps, one seed, to the last that was kept.
+        # The population loss is followed to the last step that was kept, for one seed.
         recursion += pace.recursion(kernels / seeds, levels * records)
-        predicted = steps * work.ahead / seeds
+        predicted = (records if work.full_layer else steps) * work.ahead / seeds
     step = pace.flow if asked.integrator in ODES else pace.sample
     fields, pairs = float(seeds * asked.samples), _pairs(lattice)
     drawn = step(fields * levels * pairs, fields * levels)

@@ -202,7 +202,7 @@ def _far(told: dict[str, float]) -> str:
     """A job's progress in words."""
     expected = told.get("expected_steps")
     of = f" of about {expected:,.0f}" if expected else ""
-    return f"step {told['step']:,.0f}{of}, error {told['excess']:.3g} of what is allowed"
+    return f"step {told['step']:,.0f}{of}, error {told['excess']:.3g} times what is allowed"
 
 
 def _lines(path: Path) -> list[str]:

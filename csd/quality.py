@@ -189,7 +189,9 @@ def predicted_divergence(
     values = np.empty(len(steps))
     step = 0
     for place, wanted in enumerate(steps):
-        while step < wanted:
+        if run.leaps:
+            run.descent.leap(*run.source.draw(), int(wanted))
+        while step < wanted and not run.leaps:
             run.descent.advance(*run.source.draw())
             step += 1
         values[place] = sampler.divergence(run.modes, run.descent.kernel()[0])

@@ -11,6 +11,7 @@ matter and a hash of what was asked for; no time stamps or host names, so that a
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -185,6 +186,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from error
+    except RuntimeError as error:
+        # netCDF4's own, where a disk is full.
+        if "NetCDF" not in str(error):
+            raise
+        full = shutil.disk_usage(path.parent).free < 2**20
+        reason = "the disk is full" if full else str(error)
+        raise InputError(f"output {str(path)!r} cannot be written ({reason})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

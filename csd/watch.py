@@ -111,7 +111,7 @@ class JobWatch:
         """On the terminal, and now and then in the progress file."""
         if self._bar is not None:
             self._bar.n = step
-            self._bar.set_postfix_str(f"error {excess():.3g} of what is allowed", refresh=True)
+            self._bar.set_postfix_str(f"error {excess():.3g} x allowed", refresh=True)
         if now >= self._tell:
             self._tell = now + TELL
             expected = None if np.isnan(self.expected) else self.expected

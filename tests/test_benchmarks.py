@@ -159,8 +159,9 @@ def test_measurements_take_turns_and_short_work_is_repeated(monkeypatch: pytest.
     np.testing.assert_array_equal(found["a"], [1.0, 3.0, 5.0])
 
 
-def test_a_process_is_measured_alone_and_killed_at_its_limit() -> None:
+def test_a_process_is_measured_alone_and_killed_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its peak memory is not that of the process that starts it; one thread keeps one core busy at most."""
+    monkeypatch.chdir(tmp_path)
     ballast = np.ones(2**26)
     flags = "--dimension 1 --size 8 --architecture one_layer --noise-level 0.1"
     took = command(["theory", *flags.split()])
@@ -299,5 +300,6 @@ def test_make_bench_calls_it() -> None:
     make = shutil.which("make")
     if make is None:
         pytest.skip("there is no make")
-    shown = subprocess.run([make, "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = [make, "--no-print-directory", "-n", "bench"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown.rstrip().endswith("python -m benchmarks")
