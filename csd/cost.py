@@ -4,13 +4,14 @@ A run's time is that of a job that does nothing (start-up, a small file), plus
 
     steps × (numbers drawn + modes or patches stepped) + recorded steps × residuals + the prediction + the file,
 
-each an overhead and a rate times the numbers worked on, measured here in about a second (`calibrate`). Generation is
-the recursion of every kept kernel through all levels, plus samples × levels × modes. Memory and disk are the sizes of
-the arrays that are held and written. Between levels and masses that lie close, expected steps are interpolated, so
-10,000 runs cost a few.
+each an overhead and a rate times the numbers worked on, measured here in about a second (`calibrate`), in processor
+time, which others on the machine disturb least. Generation is the recursion of every kept kernel through all levels,
+plus samples × levels × modes. Memory and disk are the sizes of the arrays that are held and written. Between levels and
+masses that lie close, expected steps are interpolated, so 10,000 runs cost a few.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import comb
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,7 @@ class Stopwatch:
 
     def __init__(self, first: int) -> None:
         self.first = first
-        self.seconds = self.steps = 0.0
-        self._started = 0.0
+        self.seconds = self.steps = self._started = 0.0
 
     def found(self) -> None:
         """Nothing was kept."""
@@ -148,9 +148,9 @@ class Stopwatch:
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
         """Note the time."""
         if step == self.first:
-            self._started = perf_counter()
+            self._started = process_time()
         elif step > self.first:
-            self.seconds, self.steps = perf_counter() - self._started, step - self.first
+            self.seconds, self.steps = process_time() - self._started, step - self.first
         return False
 
     def keep(self, snapshot: dict[str, Any]) -> None:
@@ -164,13 +164,13 @@ def _pace(small: tuple[float, float], large: tuple[float, float]) -> Pace:
 
 
 def _seconds(call: Callable[[], Any], calls: int, repeats: int = 3) -> float:
-    """Seconds of a call, the least of some repeats."""
+    """Processor seconds of a call, the least of some repeats."""
     times = []
     for _ in range(repeats):
-        started = perf_counter()
+        started = process_time()
         for _ in range(calls):
             call()
-        times.append((perf_counter() - started) / calls)
+        times.append((process_time() - started) / calls)
     return min(times)
 
 
@@ -265,10 +265,16 @@ def _job(*flags: str) -> Job:
         words += ["--max-steps", "1", "--tolerance", "0", "--output", f"{folder}/file.nc", "--benchmark", str(record)]
         times = []
         for _ in range(2):
-            started = perf_counter()
+            before = _of_children()
             subprocess.run([sys.executable, "-m", "csd", *words], check=True, capture_output=True)
-            times.append(perf_counter() - started)
+            times.append(_of_children() - before)
         return Job(min(times), float(json.loads(record.read_text())["peak_memory_mb"]))
+
+
+def _of_children() -> float:
+    """Processor seconds of the processes that this one has started and seen end."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @cache
@@ -316,27 +322,29 @@ class Work:
         networks: S T.
         modes: of spectra and kernels.
         shells: of the lattice.
+        own: seconds of a step of all networks, data apart.
         fresh: whether spectra are drawn at every step.
-        leaps: whether a closed form leads from one recorded step to the next.
+        ahead: seconds of a step of the prediction.
+        set_up: seconds before and after the steps.
+        full_layer: whether a closed form leads from one recorded step to the next on the population loss.
+        leaps: whether that is how it is trained.
         iterated: whether the prediction is a map that is followed, rather than a closed form.
         complex: whether kernels are.
         autograd: whether networks are trained by it.
-        set_up: seconds before and after the steps.
-        own: seconds of a step of all networks, data apart.
-        ahead: the same of the prediction.
     """
 
     networks: int
     modes: int
     shells: int
-    fresh: bool
-    leaps: bool
-    iterated: bool
-    complex: bool
-    autograd: bool
-    set_up: float
     own: float
-    ahead: float
+    fresh: bool
+    ahead: float = 0.0
+    set_up: float = 0.0
+    full_layer: bool = False
+    leaps: bool = False
+    iterated: bool = False
+    complex: bool = False
+    autograd: bool = False
 
 
 def _work(run: Run, pace: Calibration) -> Work:
@@ -351,7 +359,7 @@ def _work(run: Run, pace: Calibration) -> Work:
         assert pace.fields is not None
         numbers = settings.batch * lattice.sites if settings.path == "fields" else 2 * pairs
         step = pace.fields(networks * numbers, networks)
-        return Work(networks, pairs, shells, fresh, False, False, False, True, 0.0, step, 0.0)
+        return Work(networks, pairs, shells, step, fresh, autograd=True)
     built = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     if isinstance(built[0], LocalNetwork):
         local = [network for network in built if isinstance(network, LocalNetwork)]
@@ -363,17 +371,34 @@ def _work(run: Run, pace: Calibration) -> Work:
 
         iterated = isinstance(local[0], LocalTwoLayer)
         set_up = pace.patch.rate * sum(_set_up_time(network) for network in local)
-        by_noise = seeded and not iterated
         return Work(
-            networks, pairs, shells, fresh, False, iterated, by_noise, False, set_up, stepped(seeded), stepped(False)
+            networks,
+            pairs,
+            shells,
+            stepped(seeded),
+            fresh,
+            ahead=stepped(False),
+            set_up=set_up,
+            iterated=iterated,
+            complex=seeded and not iterated,
         )
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, beside the ten of two layers.
     passes = (7.0 + 3.0 * (depth - 1)) / 10.0
     modes = pairs if seeded else shells
     own, ahead = (pace.modes(passes * networks * numbers) for numbers in (modes, shells))
-    leaps = not seeded and depth == 1
-    return Work(networks, modes, shells, fresh, leaps, depth > 1, settings.loss == "denoising", False, 0.0, own, ahead)
+    return Work(
+        networks,
+        modes,
+        shells,
+        own,
+        fresh,
+        ahead=ahead,
+        full_layer=depth == 1,
+        leaps=depth == 1 and not seeded,
+        iterated=depth > 1,
+        complex=settings.loss == "denoising",
+    )
 
 
 def _kept_steps(steps: float) -> int:
@@ -420,9 +445,9 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
     recursion = pace.recursion(kernels, levels)
     predicted = 0.0
     if sampling.size == run.size:
-        # The population loss is followed by single steps, one seed, to the last that was kept.
+        # The population loss is followed to the last step that was kept, for one seed.
         recursion += pace.recursion(kernels / seeds, levels * records)
-        predicted = steps * work.ahead / seeds
+        predicted = (records if work.full_layer else steps) * work.ahead / seeds
     step = pace.flow if asked.integrator in ODES else pace.sample
     fields, pairs = float(seeds * asked.samples), _pairs(lattice)
     drawn = step(fields * levels * pairs, fields * levels)
