@@ -45,7 +45,7 @@ lock:
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)-lock/bin/python -m pip install --quiet ".[dev]"
+	$(VENV)-lock/bin/python -m pip install --quiet ".[cluster,dev]"
 	{ echo "# Made by \`make lock\` from pyproject.toml; \`make\` installs from it."; \
 	  $(VENV)-lock/bin/python -m pip freeze --exclude csd | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf $(VENV)-lock build csd.egg-info

@@ -62,6 +62,7 @@ rule all:
         SUMMARY / "scaling.csv",
 
 
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/integrators.smk"

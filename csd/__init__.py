@@ -2,6 +2,6 @@
 
 From the ground up: `errors`, `plugins`, `stream`, `lattice`, `field`, `noise`, `objectives`, `networks`, `minibatch`,
 `training`, `theory`, `generation`, `observables`, `samples`, `scaling`, `store`, `watch`, `record`, `discretisation`,
-`trained`, `quality`, `config`, `cost`, `summary`, `claims`, `figures`, `source`, `inventory`, `cli`. Each imports only
-from those before it.
+`trained`, `quality`, `config`, `cost`, `cluster`, `summary`, `claims`, `figures`, `source`, `inventory`, `cli`. Each
+imports only from those before it.
 """

@@ -4,8 +4,13 @@ rule study:
         SUMMARY / "study.json",
     log:
         LOGS / "study.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
     params:
         content=STUDY.model_dump_json(
             exclude={"claims", "figures", "figure_style", "integrator_steps"}
@@ -26,8 +31,13 @@ rule aggregate:
         SUMMARY / "training.nc",
     log:
         LOGS / "aggregate.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
     params:
         folder=TRAINING,
         code=fingerprint("aggregate"),
@@ -43,8 +53,13 @@ rule fit:
         SUMMARY / "scaling.csv",
     log:
         LOGS / "fit.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
     params:
         generation=lambda wildcards, input: (
             shlex.join(["--generation", *input.generation]) if SAMPLINGS else ""
@@ -64,8 +79,13 @@ rule claims:
         table=SUMMARY / "claims.md",
     log:
         LOGS / "claims.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
     params:
         code=fingerprint("claims"),
     shell:

@@ -8,8 +8,13 @@ rule figure:
         FIGURES / "{figure}.png",
     log:
         LOGS / "figures" / "{figure}.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
     params:
         stem=lambda wildcards: FIGURES / wildcards.figure,
         code=lambda wildcards: fingerprint("figure", f"figures/{wildcards.figure}"),

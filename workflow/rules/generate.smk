@@ -7,12 +7,19 @@ rule generate:
         GENERATION / "{sampling}.nc",
     log:
         LOGS / "generate" / "{sampling}.log",
+    # In the job of its training; where that has one of its own, nobody else's waits for it.
+    group:
+        lambda wildcards: SAMPLINGS[wildcards.sampling].run.group or "generate"
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: SAMPLINGS[wildcards.sampling].memory_mb(
+            attempt
+        ),
+        runtime=lambda wildcards, attempt: SAMPLINGS[
+            wildcards.sampling
+        ].runtime_minutes(attempt),
     params:
         flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
         record=lambda wildcards: OUTPUT
@@ -35,8 +42,13 @@ rule aggregate_generation:
         SUMMARY / "generation.nc",
     log:
         LOGS / "aggregate_generation.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
     params:
         folder=GENERATION,
         code=fingerprint("aggregate"),

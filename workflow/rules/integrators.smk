@@ -6,6 +6,9 @@ rule integrators:
         LOGS / "integrators.log",
     conda:
         "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=lambda wildcards, attempt: 30 * 2 ** (attempt - 1),
     params:
         flags=shlex.join(STUDY.integrator_steps.arguments()),
         code=fingerprint("integrators"),

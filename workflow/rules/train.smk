@@ -4,12 +4,15 @@ rule train:
         TRAINING / "{run}.nc",
     log:
         LOGS / "train" / "{run}.log",
+    # On clusters only: which runs share a job, how many of them says the profile.
+    group:
+        lambda wildcards: RUNS[wildcards.run].group
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: RUNS[wildcards.run].memory_mb(attempt),
+        runtime=lambda wildcards, attempt: RUNS[wildcards.run].runtime_minutes(attempt),
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
         record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
