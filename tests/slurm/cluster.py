@@ -205,7 +205,7 @@ def _configure(folder: Path, controller: int, node: int, database: int | None, c
         containment = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup\nJobAcctGatherType=jobacct_gather/cgroup"
     else:
         containment = (
-            "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/linux\n"
+            "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/affinity\nJobAcctGatherType=jobacct_gather/linux\n"
             "JobAcctGatherParams=OverMemoryKill"
         )
     accounting = "AccountingStorageType=accounting_storage/none"

@@ -1,10 +1,5 @@
 # What only clusters look at; see workflow/profiles/slurm.
-import os
-
 from csd.cluster import require_slurm
-
-# Read by the Snakemake inside of a job, so that the rest of a group goes on where one member fails.
-os.environ.setdefault("SNAKEMAKE_PROFILE", str(HERE / "workflow" / "profiles" / "job"))
 
 
 def summary_memory_mb(wildcards, attempt):

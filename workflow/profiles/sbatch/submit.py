@@ -2,15 +2,12 @@
 """Submit a job script of Snakemake with sbatch, asking for what it says; prints the job's number."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 LOGS = Path(".snakemake/slurm_logs")
-# Members of a group go on when one fails.
-PROFILE = Path(__file__).resolve().parent.parent / "job"
 
 
 def main() -> int:
@@ -23,7 +20,7 @@ def main() -> int:
     name = job.get("rule") or job["groupid"]
     LOGS.mkdir(parents=True, exist_ok=True)
     command = ["sbatch", "--parsable", f"--job-name=csd-{name}", f"--output={LOGS.resolve()}/{name}-%j.log"]
-    command += [f"--export=ALL,SNAKEMAKE_PROFILE={PROFILE}", f"--cpus-per-task={job.get('threads') or 1}"]
+    command += [f"--cpus-per-task={job.get('threads') or 1}"]
     for flag, key in (
         ("account", "slurm_account"),
         ("partition", "slurm_partition"),
@@ -33,7 +30,7 @@ def main() -> int:
     ):
         if resources.get(key):
             command.append(f"--{flag}={resources[key]}")
-    done = subprocess.run([*command, str(script)], check=False, text=True, stdout=subprocess.PIPE, env=os.environ)
+    done = subprocess.run([*command, str(script)], check=False, text=True, stdout=subprocess.PIPE)
     print(done.stdout.split(";")[0].strip())
     return done.returncode
 
