@@ -14,6 +14,7 @@ from math import nan, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csd.errors import InputError
 from csd.lattice import Array
@@ -114,13 +115,18 @@ def _table(series: Array | Sequence[Array]) -> Array:
     table = np.stack(rows)
     if not np.isfinite(table).all():
         raise InputError("a series holds numbers that are not finite")
-    still = np.ptp(table, axis=1) <= 1e-14 * np.abs(table).max()
+    still = constant(table)
     if still.any():
         raise InputError(
             f"a chain measured {table[still][0, 0]:.6g} every time: constants have no autocorrelation time; nothing"
             " moved, or the observable cannot change"
         )
     return table
+
+
+def constant(table: Array) -> NDArray[np.bool_]:
+    """Which chains never change, but for rounding; shape (chains, measurements) → (chains,)."""
+    return np.ptp(table, axis=1) <= 1e-14 * np.abs(table).max()
 
 
 def r_hat(series: Array | Sequence[Array]) -> float:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import xarray as xr
 
-from csd.autocorrelation import Estimate, estimate, thermalisation_cut
+from csd.autocorrelation import CONVENTION, WINDOW, Estimate, constant, estimate, thermalisation_cut
 from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model
@@ -42,6 +43,9 @@ class Chains:
 
     Attributes:
         model: the target.
+        sweep: the steps of a sweep.
+        every: sweeps from one measurement to the next.
+        thermalisation: sweeps before the first measurement.
         series: of each observable, shape (chains, measurements), from the first measurement after tuning.
         cut: how many of them to leave out, as the chains still remember their start.
         fields: where the chains stand, shape (chains, n, *lattice.shape).
@@ -49,6 +53,9 @@ class Chains:
     """
 
     model: Model
+    sweep: tuple[Step, ...]
+    every: int
+    thermalisation: int
     series: dict[str, Array]
     cut: int
     fields: Array
@@ -71,6 +78,38 @@ class Chains:
         """N (⟨m²⟩ − ⟨|m|⟩²)."""
         sites = self.model.lattice.sites
         return self.estimate("m2", "magnetisation", of=lambda second, first: sites * (second - first * first))
+
+    def dataset(self) -> xr.Dataset:
+        """The series, where chains stand, and how they came about; τ's convention and the cut in the attributes.
+
+        Variables: each series (chain, measurement), `accepted` (chain, step), and for every series that is no constant
+        `mean`, `error`, `tau`, `tau_error`, `r_hat` and `remark` (observable).
+        """
+        moving = [name for name, rows in self.series.items() if not constant(rows[:, self.cut :]).any()]
+        estimates = [self.estimate(name) for name in moving]
+        columns = {
+            "mean": [found.value for found in estimates],
+            "error": [found.error for found in estimates],
+            "tau": [found.tau for found in estimates],
+            "tau_error": [found.tau_error for found in estimates],
+            "r_hat": [found.r_hat for found in estimates],
+            "remark": [found.remark for found in estimates],
+        }
+        return xr.Dataset(
+            {name: (("chain", "measurement"), rows) for name, rows in self.series.items()}
+            | {"accepted": (("chain", "step"), self.accepted)}
+            | {name: ("observable", values) for name, values in columns.items()},
+            coords={"observable": moving, "step": [step.update for step in self.sweep]},
+            attrs={
+                "model": repr(self.model),
+                "sweep": ", ".join(f"{step.update} x {step.times}" for step in self.sweep),
+                "sweeps_between_measurements": self.every,
+                "thermalisation_sweeps": self.thermalisation,
+                "thermalisation_cut": self.cut,
+                "autocorrelation_convention": CONVENTION,
+                "autocorrelation_window": f"automatic, S = {WINDOW} (Wolff 2004)",
+            },
+        )
 
 
 def run_chains(
@@ -136,7 +175,7 @@ def run_chains(
             for name, number in measured.items():
                 series[name][chain, measurement] = number
     cut = thermalisation_cut(series["energy"], series["m2"])
-    return Chains(model, series, cut, fields, accepted / (measurements * every))
+    return Chains(model, tuple(sweep), every, thermalisation, series, cut, fields, accepted / (measurements * every))
 
 
 def _updates(model: Model, sweep: Sequence[Step]) -> list[Update]:
