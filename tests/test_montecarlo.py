@@ -359,6 +359,19 @@ def test_many_components_approach_the_gaussian_field(kind: str) -> None:
         assert list(variance.values()) == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
 
 
+def test_large_quartic_coupling_samples_spins() -> None:
+    """φ⁴ at r₀ = −βu, u = 10⁵ (corrections of order 1/u): ⟨m²⟩ of Ising by enumeration, times β, within 4 σ."""
+    lattice, coupling = Lattice(2, 3), 0.3
+    everything = _all_ising(lattice)
+    weights = np.exp(-SpinModel(lattice, 1, coupling).energy(everything))
+    exact = coupling * (weights @ everything.mean(axis=(1, 2, 3)) ** 2) / weights.sum()
+    model = PhiFour(lattice, 1, -coupling * 1e5, 1e5)
+    for local in ("metropolis", "heat_bath"):
+        sweep = [Step(local), Step("wolff")]
+        found = run_chains(model, sweep, "large u", local, chains=2, measurements=2000, thermalisation=200)
+        _agree(found.estimate("m2"), exact, 4.0)
+
+
 def test_chains_do_not_depend_on_each_other() -> None:
     """Bit for bit the same, alone and among others, for every update."""
     model = PhiFour(Lattice(2, 4), 2, -0.5, 2.0)
@@ -424,6 +437,7 @@ ISING = SpinModel(Lattice(2, 4), 1, 0.4)
         (FIELD, [Step("heat_bath")], {"thermalisation": -1}, "thermalisation is -1"),
         (FIELD, [Step("heat_bath")], {"every": 0}, "every is 0"),
         (FIELD, [Step("heat_bath", 0)], {}, "times of 'heat_bath' is 0"),
+        (PhiFour(Lattice(2, 4), 1, -1e9, 1e9), [Step("heat_bath")], {}, "would accept one draw in"),
         (FIELD, [], {}, "does not reach every field"),
         (FIELD, [Step("wolff")], {}, "does not reach every field"),
         (FIELD, [Step("overrelaxation")], {}, "does not reach every field"),

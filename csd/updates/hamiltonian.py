@@ -113,7 +113,7 @@ class HybridMonteCarlo:
     def _total(self, field: Array, momenta: Array, velocity: Array) -> float:
         sums = np.empty(3 + self.model.components)
         site_sums(field, self.places, sums)
-        return float(self.model.energy_of_sums(sums)) + 0.5 * float(np.vdot(momenta, velocity))
+        return float(self.model.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
 
     def _leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
         """(where the field arrives, Δ(H + kinetic)); inf for what is no number."""

@@ -18,6 +18,9 @@ from csd.model import Model, PhiFour, SpinModel
 from csd.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
 from csd.updates.tuning import Tuned
 
+LARGEST_NARROWNESS = 1e6
+"""Of a site's weight beside its heat bath's proposal, as a ratio of variances of φ²: accepts some 1 in 1000."""
+
 
 class Metropolis:
     """φ → φ + step × normal numbers, or the spin turned that much, accepted with min(1, e^{−ΔH}).
@@ -62,9 +65,22 @@ class Metropolis:
 
 
 class HeatBath:
-    """Each site drawn afresh from its law given its neighbours."""
+    """Each site drawn afresh from its law given its neighbours.
+
+    Raises:
+        InputError: for φ⁴ whose length is so nearly fixed that hardly a draw would be accepted.
+    """
 
     def __init__(self, model: Model) -> None:
+        if isinstance(model, PhiFour) and model.quartic > 0.0:
+            precision = _envelope(model.quadratic, model.quartic, model.components, 0.0)
+            # Without neighbours φ² has the mean c = n/(2B) and the variance n/(2B²) under the proposal.
+            narrowness = model.components * model.quartic / precision**2
+            if narrowness > LARGEST_NARROWNESS:
+                raise InputError(
+                    f"'heat_bath' would accept one draw in {narrowness**0.5:.0e} at r0 = {model.r0:.3g},"
+                    f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become (SpinModel.limit_of)"
+                )
         self.model = model
         self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
 
