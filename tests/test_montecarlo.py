@@ -21,6 +21,7 @@ from csd.lattice import Lattice
 from csd.model import Model, PhiFour, SpinModel
 from csd.stream import stream
 from csd.updates import UPDATES, make_update
+from csd.updates.local import _cosine
 
 FIELD_SWEEPS = {
     "metropolis": [Step("metropolis")],
@@ -268,6 +269,47 @@ def test_phi_four_updates_keep_the_exact_law(name: str) -> None:
             4 * np.digitize(f[:, 0, 0], edges) + np.digitize(f[:, 0, 1], edges) for f in (starts[:20_000], fields)
         )
         _balanced(before, after, 16)
+
+
+@pytest.mark.parametrize("components", [1, 3])
+@pytest.mark.parametrize("beside", [0.0, 0.8])
+def test_heat_bath_draws_one_site_from_its_law(components: int, beside: float) -> None:
+    """10⁵ draws beside one neighbour held at `beside`: ⟨φ²⟩, ⟨φ⁴⟩ and ⟨φ₁⟩ by quadrature, within 4 σ."""
+    model = PhiFour(Lattice(1, 2), components, r0=-2.5, u=4.0 * components)
+    update = make_update("heat_bath", model)
+    update.order = np.zeros(1, dtype=np.intp)  # type: ignore[attr-defined]
+    generator = stream("site", components, beside)
+    field, draws = np.zeros((components, 2)), np.empty((100_000, components))
+    field[0, 1] = beside
+    for draw in draws:
+        update.apply(field, generator)
+        draw[:] = field[:, 0]
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    order, radius, bond = components / 2.0 - 1.0, 2.0 * (nodes + 1.0), np.maximum(2.0 * beside, 1e-9)
+    argument = bond * radius
+    law = weights * radius ** (components - 1) * np.exp(-model.quadratic * radius**2 - model.quartic * radius**4)
+    turned = law * np.exp(argument) * ive(order, argument) / argument**order
+    along = law * np.exp(argument) * ive(order + 1.0, argument) / argument**order
+    square = (draws**2).sum(axis=1)
+    for values, exact in (
+        (square, (radius**2 @ turned) / turned.sum()),
+        (square**2, (radius**4 @ turned) / turned.sum()),
+        (draws[:, 0], (radius @ along) / turned.sum()),
+    ):
+        assert abs(values.mean() - exact) < 4.0 * values.std() / np.sqrt(len(values))
+
+
+@pytest.mark.parametrize("components", [2, 3, 4, 8])
+@pytest.mark.parametrize("strength", [0.0, 0.5, 6.0, 300.0])
+def test_heat_bath_draws_one_spin_from_its_law(components: int, strength: float) -> None:
+    """10⁵ angles: ⟨w⟩ = I_{n/2}(κ)/I_{n/2−1}(κ), ⟨w²⟩ = 1 − (n−1) ⟨w⟩/κ, within 4 σ."""
+    generator = stream("spin", components, strength)
+    draws = np.array([_cosine(generator, strength, components) for _ in range(100_000)])
+    order = components / 2.0 - 1.0
+    first = ive(order + 1.0, strength) / ive(order, strength) if strength else 0.0
+    second = 1.0 - (components - 1.0) * first / strength if strength else 1.0 / components
+    for values, exact in ((draws, first), (draws**2, second)):
+        assert abs(values.mean() - exact) < 4.0 * values.std() / np.sqrt(len(values))
 
 
 def _same(results: list[Estimate]) -> None:

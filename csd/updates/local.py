@@ -79,7 +79,8 @@ class HeatBath:
             if narrowness > LARGEST_NARROWNESS:
                 raise InputError(
                     f"'heat_bath' would accept one draw in {narrowness**0.5:.0e} at r0 = {model.r0:.3g},"
-                    f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become (SpinModel.limit_of)"
+                    f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become"
+                    " (SpinModel.limit_of)"
                 )
         self.model = model
         self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
