@@ -1,0 +1,254 @@
+"""Targets with interactions: lattice φ⁴ with n components, and its limit of unit spins, both periodic.
+
+    H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] − s Σ_r φ₁(r),        φ(r) ∈ Rⁿ, weight e^{−H}
+    H = −β Σ_r Σ_μ S(r)·S(r+μ) − s Σ_r S₁(r),                                       |S(r)| = 1
+
+(docs/physics.md, section 2; docs/montecarlo.md). As u → ∞ at r₀ = −βu/n, φ → √β S. As n → ∞ the components become
+independent `csd.field.GaussianField`s: φ⁴ those of the gap equation for (r₀, u), and √β S those with I(m²) = β/n, the
+spherical model. Fields of `chains` Markov chains have the shape (chains, n, *lattice.shape).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, sqrt
+from typing import Protocol
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.field import LARGEST_COUPLING, solve_gap_equation
+from csd.lattice import Array, Lattice
+from csd.sites import compiled, neighbours, site_sums
+
+
+class Model(Protocol):
+    """A Boltzmann weight e^{−H} of n-component fields."""
+
+    @property
+    def lattice(self) -> Lattice:
+        """Where the fields live."""
+
+    @property
+    def components(self) -> int:
+        """n."""
+
+    @property
+    def source(self) -> float:
+        """s, which breaks the symmetry under rotations unless it is 0."""
+
+    @property
+    def coupling(self) -> float:
+        """β of the term −β Σ φ(r)·φ(r+μ)."""
+
+    def energy_of_sums(self, sums: Array) -> Array:
+        """H from the sums of `csd.sites.site_sums`, shape (…, 3 + n) → (…)."""
+
+    def start(self, generator: np.random.Generator) -> Array:
+        """A disordered field, shape (n, *lattice.shape)."""
+
+
+def _check(components: int, source: float) -> None:
+    if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
+        raise InputError(f"components is {components!r}; the number n of components must be an integer of at least 1")
+    if not abs(source) <= LARGEST_COUPLING:
+        raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
+
+
+def _sums(lattice: Lattice, components: int, fields: Array) -> Array:
+    """`site_sums` of fields of shape (…, n, *lattice.shape): shape (…, 3 + n)."""
+    if fields.shape[-lattice.dimension - 1 :] != (components, *lattice.shape):
+        raise InputError(f"fields have the shape {fields.shape}; it must end in {(components, *lattice.shape)}")
+    flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, components, lattice.sites)
+    sums = np.empty((len(flat), 3 + components))
+    for field, row in zip(flat, sums, strict=True):
+        site_sums(field, neighbours(lattice), row)
+    return sums.reshape(*fields.shape[: -lattice.dimension - 1], 3 + components)
+
+
+@dataclass(frozen=True)
+class PhiFour:
+    """Lattice φ⁴: H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] − s Σ_r φ₁(r); Gaussian at u = 0.
+
+    Args:
+        lattice: where the field lives.
+        components: n ≥ 1.
+        r0: bare mass squared, of any sign if u > 0.
+        u: quartic coupling, u ≥ 0.
+        source: s, uniform, along the first component.
+
+    Raises:
+        InputError: if n < 1 or no integer, a coupling is not finite, or e^{−H} has no integral (u < 0, or u = 0 with
+            r₀ ≤ 0).
+    """
+
+    lattice: Lattice
+    components: int
+    r0: float
+    u: float
+    source: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.components, self.source)
+        if not (abs(self.r0) <= LARGEST_COUPLING and abs(self.u) <= LARGEST_COUPLING):
+            raise InputError(f"the couplings are r0 = {self.r0!r}, u = {self.u!r}; both must be finite, at most 1e100")
+        if self.u < 0.0:
+            raise InputError(
+                f"u is {self.u!r}; with u < 0 the energy has no lower bound and exp(-H) no integral, so u must be"
+                " at least 0"
+            )
+        if self.u == 0.0 and self.r0 <= 0.0:
+            raise InputError(
+                f"u is 0 and r0 is {self.r0!r}: nothing holds the zero mode and exp(-H) has no integral; take r0 > 0"
+                " or u > 0"
+            )
+
+    @classmethod
+    def from_hopping(cls, lattice: Lattice, components: int, kappa: float, self_coupling: float) -> "PhiFour":
+        """The model of S = Σ_r [−2κ Σ_μ ϕ(r)·ϕ(r+μ) + ϕ² + λ (ϕ² − 1)²], φ = √(2κ) ϕ; S − H is constant.
+
+        r₀ = (1 − 2λ)/κ − 2d,   u = nλ/κ².
+
+        Args:
+            lattice: where the field lives.
+            components: n.
+            kappa: κ > 0.
+            self_coupling: λ ≥ 0.
+        """
+        if not (isfinite(kappa) and kappa > 0.0):
+            raise InputError(f"kappa is {kappa!r}; it must be a finite number above 0")
+        r0 = (1.0 - 2.0 * self_coupling) / kappa - 2.0 * lattice.dimension
+        return cls(lattice, components, r0, components * self_coupling / kappa**2)
+
+    @property
+    def hopping(self) -> tuple[float, float]:
+        """(κ, λ) of S = Σ_r [−2κ Σ_μ ϕ(r)·ϕ(r+μ) + ϕ² + λ (ϕ² − 1)²]; κ is the root of (2u/n) κ² + (2d+r₀) κ = 1."""
+        linear = 2.0 * self.lattice.dimension + self.r0
+        root = sqrt(linear**2 + 8.0 * self.u / self.components)
+        # Two forms of one root, each without cancellation where it is used.
+        kappa = 2.0 / (linear + root) if linear >= 0.0 else (root - linear) * self.components / (4.0 * self.u)
+        return kappa, self.u * kappa**2 / self.components
+
+    @classmethod
+    def from_mass(
+        cls, lattice: Lattice, components: int, mass_squared: float, self_coupling: float, divisor: float = 4.0
+    ) -> "PhiFour":
+        """The model of H = Σ_r [½ (∂φ)² + ½ μ² φ² + (λ/divisor) (φ²)²]: r₀ = μ², u = 4nλ/divisor.
+
+        Args:
+            lattice: where the field lives.
+            components: n.
+            mass_squared: μ².
+            self_coupling: λ.
+            divisor: of λ: 4, or 24 where the literature writes λ/4!.
+        """
+        return cls(lattice, components, mass_squared, 4.0 * components * self_coupling / divisor)
+
+    def mass_convention(self, divisor: float = 4.0) -> tuple[float, float]:
+        """(μ², λ) of H = Σ_r [½ (∂φ)² + ½ μ² φ² + (λ/divisor) (φ²)²]."""
+        return self.r0, self.u * divisor / (4.0 * self.components)
+
+    @property
+    def coupling(self) -> float:
+        """1: the gradient term holds −Σ φ(r)·φ(r+μ)."""
+        return 1.0
+
+    @property
+    def quadratic(self) -> float:
+        """A = d + r₀/2, the coefficient of φ(r)² once the gradients are multiplied out."""
+        return self.lattice.dimension + 0.5 * self.r0
+
+    @property
+    def quartic(self) -> float:
+        """g = u/(4n), the coefficient of (φ(r)²)²."""
+        return self.u / (4.0 * self.components)
+
+    @cached_property
+    def hartree_mass(self) -> float:
+        """m > 0 of m² = r₀ + u (1 + 2/n) I(m²), the self-consistent Gaussian field; exact at u = 0 and as n → ∞."""
+        return sqrt(solve_gap_equation(self.lattice.shells, self.r0, self.u * (1.0 + 2.0 / self.components)))
+
+    def energy(self, fields: Array) -> Array:
+        """H, shape (…, n, *lattice.shape) → (…)."""
+        return self.energy_of_sums(_sums(self.lattice, self.components, fields))
+
+    def energy_of_sums(self, sums: Array) -> Array:
+        """H = A Σφ² + g Σ(φ²)² − Σφ·φ′ − s Σφ₁, shape (…, 3 + n) → (…)."""
+        return self.quadratic * sums[..., 1] + self.quartic * sums[..., 2] - sums[..., 0] - self.source * sums[..., 3]
+
+    def force(self, fields: Array) -> Array:
+        """−∂H/∂φ = Δφ − (r₀ + (u/n) φ²) φ + s e₁, same shape as `fields`."""
+        flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, self.components, self.lattice.sites)
+        force = np.empty_like(flat)
+        for field, out in zip(flat, force, strict=True):
+            phi_four_force(field, neighbours(self.lattice), self.quadratic, self.quartic, self.source, out)
+        return force.reshape(fields.shape)
+
+    def start(self, generator: np.random.Generator) -> Array:
+        """Independent normal numbers of the Hartree variance's order, shape (n, *lattice.shape)."""
+        scale = 1.0 / sqrt(2.0 * self.lattice.dimension + self.hartree_mass**2)
+        return scale * generator.standard_normal((self.components, *self.lattice.shape))
+
+
+@dataclass(frozen=True)
+class SpinModel:
+    """Unit spins, H = −β Σ_r Σ_μ S(r)·S(r+μ) − s Σ_r S₁(r): Ising, XY, Heisenberg, … for n = 1, 2, 3, …
+
+    Args:
+        lattice: where the spins live.
+        components: n ≥ 1.
+        coupling: β > 0.
+        source: s, uniform, along the first component.
+
+    Raises:
+        InputError: if n < 1 or no integer, β is not a finite number above 0, or the source not finite.
+    """
+
+    lattice: Lattice
+    components: int
+    coupling: float
+    source: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.components, self.source)
+        if not 0.0 < self.coupling <= LARGEST_COUPLING:
+            raise InputError(f"coupling is {self.coupling!r}; it must be a finite number above 0")
+
+    @classmethod
+    def limit_of(cls, model: PhiFour) -> "SpinModel":
+        """The spins S = φ/√β, β = −n r₀/u, that φ⁴ becomes as u → ∞ at fixed r₀/u."""
+        if not (model.u > 0.0 and model.r0 < 0.0):
+            raise InputError(f"only r0 < 0 and u > 0 lead to spins as u grows, not r0 = {model.r0!r}, u = {model.u!r}")
+        coupling = -model.components * model.r0 / model.u
+        return cls(model.lattice, model.components, coupling, model.source * sqrt(coupling))
+
+    def energy(self, fields: Array) -> Array:
+        """H, shape (…, n, *lattice.shape) → (…)."""
+        return self.energy_of_sums(_sums(self.lattice, self.components, fields))
+
+    def energy_of_sums(self, sums: Array) -> Array:
+        """H = −β Σ S·S′ − s Σ S₁, shape (…, 3 + n) → (…)."""
+        return -self.coupling * sums[..., 0] - self.source * sums[..., 3]
+
+    def start(self, generator: np.random.Generator) -> Array:
+        """Independent isotropic spins, shape (n, *lattice.shape)."""
+        spins = generator.standard_normal((self.components, *self.lattice.shape))
+        return spins / np.sqrt((spins**2).sum(axis=0))
+
+
+@compiled
+def phi_four_force(
+    field: Array, places: np.ndarray, quadratic: float, quartic: float, source: float, force: Array
+) -> None:
+    """−∂H/∂φ = Σ_nn φ − 2 (A + 2g φ²) φ + s e₁ of one field, shape (n, sites), into `force`."""
+    components, sites = field.shape
+    for site in range(sites):
+        square = 0.0
+        for a in range(components):
+            square += field[a, site] * field[a, site]
+        slope = 2.0 * (quadratic + 2.0 * quartic * square)
+        for a in range(components):
+            total = 0.0
+            for direction in range(places.shape[1]):
+                total += field[a, places[site, direction]]
+            force[a, site] = total - slope * field[a, site]
+        force[0, site] += source

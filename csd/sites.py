@@ -1,0 +1,73 @@
+"""Sites and their neighbours, for compiled loops (Numba) over one field at a time.
+
+Fields are seen as (components, sites), sites in C order of the lattice. At L = 2 both neighbours along an axis are the
+same site, which then counts twice, as it does in Σ_r Σ_μ φ(r)·φ(r+μ).
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.lattice import Array, Lattice
+
+Function = TypeVar("Function", bound=Callable[..., object])
+Indices = NDArray[np.intp]
+
+
+def compiled(function: Function) -> Function:
+    """The function, compiled at its first call and kept on disk. IEEE arithmetic, no threads."""
+    return numba.njit(cache=True)(function)
+
+
+@lru_cache(maxsize=8)
+def neighbours(lattice: Lattice) -> Indices:
+    """Sites r + μ, then r − μ, for each site r; shape (sites, 2d)."""
+    sites = np.arange(lattice.sites).reshape(lattice.shape)
+    shifted = [np.roll(sites, -way, axis) for way in (1, -1) for axis in range(lattice.dimension)]
+    return np.stack([places.ravel() for places in shifted], axis=1)
+
+
+@lru_cache(maxsize=8)
+def checkerboard(lattice: Lattice) -> Indices:
+    """All sites, those of even Σ_μ r_μ first; shape (sites,)."""
+    colour = np.indices(lattice.shape).sum(axis=0).ravel() % 2
+    return np.argsort(colour, kind="stable")
+
+
+@compiled
+def site_sums(field: Array, places: Indices, sums: Array) -> None:
+    """Σ_r Σ_μ φ(r)·φ(r+μ), Σ φ², Σ (φ²)² and Σ φ_a of one field.
+
+    Args:
+        field: shape (n, sites).
+        places: of `neighbours`.
+        sums: where the 3 + n sums go.
+    """
+    components, sites = field.shape
+    forward = places.shape[1] // 2
+    sums[:] = 0.0
+    for site in range(sites):
+        square = 0.0
+        for a in range(components):
+            value = field[a, site]
+            ahead = 0.0
+            for direction in range(forward):
+                ahead += field[a, places[site, direction]]
+            sums[0] += value * ahead
+            square += value * value
+            sums[3 + a] += value
+        sums[1] += square
+        sums[2] += square * square
+
+
+@compiled
+def neighbour_sum(field: Array, places: Indices, site: int, total: Array) -> None:
+    """Σ over the 2d neighbours of a site of φ_a, into `total`, shape (n,)."""
+    for a in range(field.shape[0]):
+        total[a] = 0.0
+        for direction in range(places.shape[1]):
+            total[a] += field[a, places[site, direction]]

@@ -1,0 +1,51 @@
+"""Markov chain updates that leave e^{−H} as it is, each of one field in place; see `UPDATES`."""
+
+from typing import Protocol
+
+import numpy as np
+
+from csd.errors import InputError, unknown
+from csd.lattice import Array
+from csd.model import Model
+from csd.updates.cluster import Wolff
+from csd.updates.hamiltonian import FourierHybridMonteCarlo, HybridMonteCarlo, Langevin
+from csd.updates.local import HeatBath, Metropolis, Overrelaxation
+
+
+class Update(Protocol):
+    """One kind of update of one chain. It draws from nothing but the generator it is given."""
+
+    @property
+    def ergodic(self) -> bool:
+        """Whether it reaches every field, alone."""
+
+    def apply(self, field: Array, generator: np.random.Generator) -> float:
+        """Update a field, shape (n, sites), in place; returns the acceptance."""
+
+    def adapt(self, accepted: float) -> None:
+        """Tune, given the last acceptance. Only while thermalising: a chain that tunes itself is no Markov chain."""
+
+
+UPDATES: dict[str, type] = {
+    "metropolis": Metropolis,
+    "heat_bath": HeatBath,
+    "overrelaxation": Overrelaxation,
+    "langevin": Langevin,
+    "hmc": HybridMonteCarlo,
+    "fourier_hmc": FourierHybridMonteCarlo,
+    "wolff": Wolff,
+}
+
+
+def make_update(name: str, model: Model, **options: float) -> Update:
+    """A fresh update, untuned.
+
+    Raises:
+        InputError: if no update has the name, it takes no such option, or it cannot act on the model.
+    """
+    if name not in UPDATES:
+        raise unknown("update", name, UPDATES)
+    try:
+        return UPDATES[name](model, **options)
+    except TypeError as error:
+        raise InputError(f"update {name!r} does not take {', '.join(options)}: {error}") from None

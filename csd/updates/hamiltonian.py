@@ -1,0 +1,176 @@
+"""Updates of the whole field along its force: hybrid (Hamiltonian) Monte Carlo, Fourier-accelerated, and Langevin.
+
+Momenta p with kinetic energy ½ (1/N) Σ_k |p̂(k)|² / M(k) are drawn, and (φ, p) follow Hamilton's equations by leapfrog
+steps, which keep volume and can be reversed; the end is accepted with min(1, e^{−Δ(H + kinetic)}). So any M and any
+step are exact, and bad ones slow.
+
+    hmc           M = 1: a mode of frequency ω = sqrt(k̂² + m²) needs a trajectory of order 1/m for the softest
+    fourier_hmc   M = k̂² + m²: every mode of the Gaussian field of mass m has ω = 1 (Batrouni et al. 1985)
+    langevin      one step of `hmc`: MALA, φ → φ + ½ ε² force + ε noise
+
+Trajectories last τ times a uniform number from [½, 3/2], so that no mode's period fits them. By default τ is a quarter
+period of the softest mode, π/(2m) or π/2, with m the Hartree mass of `csd.model`, at least 1/L.
+"""
+
+from math import inf, isfinite, pi, sqrt
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.lattice import Array
+from csd.model import Model, PhiFour, phi_four_force
+from csd.sites import neighbours, site_sums
+from csd.updates.tuning import Tuned
+
+LARGEST_ERROR = 1000.0
+"""Energy error above which leapfrog has left its region of stability; e^{−1000} is no acceptance."""
+PATIENCE = 3
+"""Trajectories in a row that may err so much; a field far out in the quartic term's grip can do it once."""
+MOST_STEPS = 10_000
+"""Leapfrog steps of one trajectory."""
+
+
+class HybridMonteCarlo:
+    """Leapfrog trajectories with M = 1.
+
+    Args:
+        model: φ⁴; unit spins are no flat space to move in.
+        step: of leapfrog; None: tuned to accept four of five trajectories.
+        trajectory: τ, mean length; None: a quarter period of the softest mode.
+
+    Raises:
+        InputError: for unit spins, or a step or trajectory that is not a finite number above 0.
+    """
+
+    name = "hmc"
+    target = 0.8
+    accelerated = False
+
+    def __init__(self, model: Model, step: float | None = None, trajectory: float | None = None) -> None:
+        if not isinstance(model, PhiFour):
+            raise InputError(
+                f"{self.name!r} moves along the force of phi^4 fields, and unit spins are no such field; take"
+                " 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
+            )
+        if trajectory is not None and not (isfinite(trajectory) and trajectory > 0.0):
+            raise InputError(f"trajectory is {trajectory!r}; it must be a finite number above 0")
+        self.model, self.lattice = model, model.lattice
+        self.places = neighbours(model.lattice)
+        # In an ordered phase the Hartree mass vanishes with the volume; no mode there is that soft.
+        mass = max(model.hartree_mass, 1.0 / model.lattice.size)
+        self.inertia = model.lattice.laplacian + mass**2 if self.accelerated else None
+        softest = 1.0 if self.accelerated else mass
+        self.trajectory = pi / (2.0 * softest) if trajectory is None else float(trajectory)
+        stiffest = 1.0 if self.accelerated else sqrt(4.0 * self.lattice.dimension + mass**2)
+        self._exploded = 0
+        self.step = Tuned("step", step, 1.0 / (stiffest * model.lattice.sites**0.25), self.target)
+
+    @property
+    def ergodic(self) -> bool:
+        """Reaches every field."""
+        return True
+
+    def apply(self, field: Array, generator: np.random.Generator) -> float:
+        """One trajectory of a field, shape (n, sites), in place; returns the probability it was accepted with.
+
+        Raises:
+            InputError: if a given step is so large that leapfrog is unstable time and again, with one that is not.
+        """
+        momenta = self._momenta(generator)
+        steps = self._steps(generator)
+        moved, error = self._leapfrog(field, momenta, self.step.value, steps)
+        self._exploded = self._exploded + 1 if error > LARGEST_ERROR else 0
+        if self._exploded >= PATIENCE and not self.step.free:
+            stable = self._stable_step(field, momenta)
+            raise InputError(
+                f"{self.name} with step {self.step.value:.3g} makes an energy error of {error:.3g}, so nothing is ever"
+                f" accepted; try a step of {stable:.2g}, or none to have it tuned"
+            )
+        chance = float(np.exp(-max(error, 0.0)))
+        if generator.random() < chance:
+            field[:] = moved
+        return chance
+
+    def adapt(self, accepted: float) -> None:
+        """Change the step, while thermalising, after a trajectory of this probability."""
+        self.step.adapt(accepted)
+
+    def _steps(self, generator: np.random.Generator) -> int:
+        length = self.trajectory * generator.uniform(0.5, 1.5)
+        return int(min(max(round(length / self.step.value), 1), MOST_STEPS))
+
+    def _momenta(self, generator: np.random.Generator) -> Array:
+        white = generator.standard_normal((self.model.components, self.lattice.sites))
+        return white if self.inertia is None else self._filtered(white, np.sqrt(self.inertia))
+
+    def _velocity(self, momenta: Array) -> Array:
+        return momenta if self.inertia is None else self._filtered(momenta, 1.0 / self.inertia)
+
+    def _filtered(self, values: Array, factor: Array) -> Array:
+        fields = values.reshape(-1, *self.lattice.shape)
+        return self.lattice.inverse(factor * self.lattice.transform(fields)).reshape(values.shape)
+
+    def _total(self, field: Array, momenta: Array, velocity: Array) -> float:
+        sums = np.empty(3 + self.model.components)
+        site_sums(field, self.places, sums)
+        return float(self.model.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
+
+    def _leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
+        """(where the field arrives, Δ(H + kinetic)); inf for what is no number."""
+        model, moved, force = self.model, field.copy(), np.empty_like(field)
+
+        def kick(momenta: Array, size: float) -> Array:
+            phi_four_force(moved, self.places, model.quadratic, model.quartic, model.source, force)
+            return momenta + size * force
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            before = self._total(field, momenta, self._velocity(momenta))
+            momenta = kick(momenta, 0.5 * step)
+            for done in range(1, steps + 1):
+                moved += step * self._velocity(momenta)
+                momenta = kick(momenta, step if done < steps else 0.5 * step)
+            error = self._total(moved, momenta, self._velocity(momenta)) - before
+        return moved, error if isfinite(error) else inf
+
+    def _stable_step(self, field: Array, momenta: Array) -> float:
+        """The given step, halved until a trajectory of the same length errs by less than 1."""
+        step = self.step.value
+        while step > self.step.value * 2.0**-40:
+            step *= 0.5
+            steps = min(max(round(self.trajectory / step), 1), MOST_STEPS)
+            if abs(self._leapfrog(field, momenta, step, steps)[1]) < 1.0:
+                break
+        return step
+
+
+class FourierHybridMonteCarlo(HybridMonteCarlo):
+    """Leapfrog trajectories with M = k̂² + m², in which all modes of a Gaussian field move at one pace."""
+
+    name = "fourier_hmc"
+    accelerated = True
+
+
+class Langevin(HybridMonteCarlo):
+    """MALA: one leapfrog step, φ → φ + ½ ε² force + ε noise, accepted as Metropolis; tuned to accept 0.574.
+
+    Args:
+        model: φ⁴.
+        step: ε; None: tuned.
+    """
+
+    name = "langevin"
+    target = 0.574
+
+    def __init__(self, model: Model, step: float | None = None) -> None:
+        super().__init__(model, step)
+
+    def _steps(self, generator: np.random.Generator) -> int:
+        return 1
+
+    def _stable_step(self, field: Array, momenta: Array) -> float:
+        step = self.step.value
+        while step > self.step.value * 2.0**-40:
+            step *= 0.5
+            if abs(self._leapfrog(field, momenta, step, 1)[1]) < 1.0:
+                break
+        return step

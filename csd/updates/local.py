@@ -1,0 +1,357 @@
+"""Updates of one site after another: Metropolis, heat bath, overrelaxation; even sites first, then odd ones.
+
+With the neighbours' sum h (plus s e₁), a site's weight is exp(h·φ − A φ² − g (φ²)²) for φ⁴, A = d + r₀/2, g = u/(4n),
+and exp(β h·S) for spins. Each site's update leaves its weight as it is, so a sweep leaves e^{−H} as it is.
+
+*Heat bath*, φ⁴: a normal proposal of mean h/(2B) and precision 2B, B = A + 2gc, is accepted with the probability
+exp(−g (φ² − c)²), which is exact for any c; c = ⟨φ²⟩ of the proposal wastes fewest, which is B³ − A B² − g n B − g h²/2
+= 0. Exact without rejection at u = 0. Spins: the angle to h by Wood's rejection (Commun. Stat. Simul. 23, 157, 1994).
+
+*Overrelaxation*, φ⁴: φ → h/B − φ, accepted as Metropolis (always at u = 0). Spins: the reflection about h; H stays.
+"""
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.lattice import Array
+from csd.model import Model, PhiFour, SpinModel
+from csd.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
+from csd.updates.tuning import Tuned
+
+LARGEST_NARROWNESS = 1e6
+"""Of a site's weight beside its heat bath's proposal, as a ratio of variances of φ²: accepts some 1 in 1000."""
+
+
+class Metropolis:
+    """φ → φ + step × normal numbers, or the spin turned that much, accepted with min(1, e^{−ΔH}).
+
+    Ising spins are drawn from {−1, +1}. Were they all flipped, in order, domain walls would march round a small lattice
+    in step and never meet.
+
+    Args:
+        model: the target.
+        step: width of proposals; None: tuned to accept half of them.
+    """
+
+    target = 0.5
+
+    def __init__(self, model: Model, step: float | None = None) -> None:
+        self.model = model
+        self.step = Tuned("step", step, start=1.0, target=self.target)
+        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
+
+    @property
+    def ergodic(self) -> bool:
+        """Reaches every field."""
+        return True
+
+    def apply(self, field: Array, generator: np.random.Generator) -> float:
+        """One sweep over a field, shape (n, sites), in place; returns the fraction accepted."""
+        model, step = self.model, self.step.value
+        if isinstance(model, PhiFour):
+            accepted = _metropolis_phi_four(
+                field, self.places, self.order, generator, model.quadratic, model.quartic, model.source, step
+            )
+        else:
+            accepted = _metropolis_spins(
+                field, self.places, self.order, generator, model.coupling, model.source / model.coupling, step
+            )
+        return accepted / model.lattice.sites
+
+    def adapt(self, accepted: float) -> None:
+        """Change the step, while thermalising, after a sweep that accepted this fraction."""
+        if not (isinstance(self.model, SpinModel) and self.model.components == 1):
+            self.step.adapt(accepted)
+
+
+class HeatBath:
+    """Each site drawn afresh from its law given its neighbours.
+
+    Raises:
+        InputError: for φ⁴ whose length is so nearly fixed that hardly a draw would be accepted.
+    """
+
+    def __init__(self, model: Model) -> None:
+        if isinstance(model, PhiFour) and model.quartic > 0.0:
+            precision = _envelope(model.quadratic, model.quartic, model.components, 0.0)
+            # Without neighbours φ² has the mean c = n/(2B) and the variance n/(2B²) under the proposal.
+            narrowness = model.components * model.quartic / precision**2
+            if narrowness > LARGEST_NARROWNESS:
+                raise InputError(
+                    f"'heat_bath' would accept one draw in {narrowness**0.5:.0e} at r0 = {model.r0:.3g},"
+                    f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become"
+                    " (SpinModel.limit_of)"
+                )
+        self.model = model
+        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
+
+    @property
+    def ergodic(self) -> bool:
+        """Reaches every field."""
+        return True
+
+    def apply(self, field: Array, generator: np.random.Generator) -> float:
+        """One sweep over a field, shape (n, sites), in place; returns 1, as no site keeps its value."""
+        model = self.model
+        if isinstance(model, PhiFour):
+            _heat_bath_phi_four(field, self.places, self.order, generator, model.quadratic, model.quartic, model.source)
+        else:
+            _heat_bath_spins(field, self.places, self.order, generator, model.coupling, model.source / model.coupling)
+        return 1.0
+
+    def adapt(self, accepted: float) -> None:
+        """Nothing to tune."""
+
+
+class Overrelaxation:
+    """Each site mirrored in its neighbours' field; not ergodic alone.
+
+    Raises:
+        InputError: for Ising spins, which have nothing to turn.
+    """
+
+    def __init__(self, model: Model) -> None:
+        if isinstance(model, SpinModel) and model.components == 1:
+            raise InputError(
+                "'overrelaxation' turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'"
+            )
+        self.model = model
+        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
+
+    @property
+    def ergodic(self) -> bool:
+        """Keeps H, or nearly."""
+        return False
+
+    def apply(self, field: Array, generator: np.random.Generator) -> float:
+        """One sweep over a field, shape (n, sites), in place; returns the fraction accepted."""
+        model = self.model
+        if isinstance(model, PhiFour):
+            accepted = _overrelax_phi_four(
+                field, self.places, self.order, generator, model.quadratic, model.quartic, model.source
+            )
+            return accepted / model.lattice.sites
+        _overrelax_spins(field, self.places, self.order, model.source / model.coupling)
+        return 1.0
+
+    def adapt(self, accepted: float) -> None:
+        """Nothing to tune."""
+
+
+@compiled
+def _envelope(quadratic: float, quartic: float, components: int, square: float) -> float:
+    """B > 0 of B³ − A B² − g n B − g h²/2 = 0, by Newton steps from above.
+
+    The cubic has one positive root. An inexact B costs acceptance, never exactness.
+    """
+    if quartic == 0.0:
+        return quadratic
+    linear, constant = quartic * components, 0.5 * quartic * square
+    root = max(quadratic, 0.0) + np.sqrt(linear) + np.cbrt(constant)
+    for _ in range(50):
+        value = ((root - quadratic) * root - linear) * root - constant
+        change = value / ((3.0 * root - 2.0 * quadratic) * root - linear)
+        root -= change
+        if change < 1e-3 * root:
+            break
+    return root
+
+
+@compiled
+def _metropolis_phi_four(
+    field: Array,
+    places: Indices,
+    order: Indices,
+    generator: np.random.Generator,
+    quadratic: float,
+    quartic: float,
+    source: float,
+    step: float,
+) -> int:
+    components = field.shape[0]
+    around, proposed = np.empty(components), np.empty(components)
+    accepted = 0
+    for site in order:
+        neighbour_sum(field, places, site, around)
+        around[0] += source
+        old = new = change = 0.0
+        for a in range(components):
+            proposed[a] = field[a, site] + step * generator.standard_normal()
+            old += field[a, site] ** 2
+            new += proposed[a] ** 2
+            change -= around[a] * (proposed[a] - field[a, site])
+        change += (quadratic + quartic * (new + old)) * (new - old)
+        if change <= 0.0 or generator.random() < np.exp(-change):
+            accepted += 1
+            for a in range(components):
+                field[a, site] = proposed[a]
+    return accepted
+
+
+@compiled
+def _metropolis_spins(
+    field: Array,
+    places: Indices,
+    order: Indices,
+    generator: np.random.Generator,
+    coupling: float,
+    source: float,
+    step: float,
+) -> int:
+    components = field.shape[0]
+    around, proposed = np.empty(components), np.empty(components)
+    accepted = 0
+    for site in order:
+        neighbour_sum(field, places, site, around)
+        around[0] += source
+        if components == 1:
+            if generator.random() < 0.5:
+                continue
+            proposed[0] = -field[0, site]
+        else:
+            length = 0.0
+            for a in range(components):
+                proposed[a] = field[a, site] + step * generator.standard_normal()
+                length += proposed[a] ** 2
+            proposed /= np.sqrt(length)
+        change = 0.0
+        for a in range(components):
+            change -= coupling * around[a] * (proposed[a] - field[a, site])
+        if change <= 0.0 or generator.random() < np.exp(-change):
+            accepted += 1
+            for a in range(components):
+                field[a, site] = proposed[a]
+    return accepted
+
+
+@compiled
+def _heat_bath_phi_four(
+    field: Array,
+    places: Indices,
+    order: Indices,
+    generator: np.random.Generator,
+    quadratic: float,
+    quartic: float,
+    source: float,
+) -> None:
+    components = field.shape[0]
+    around = np.empty(components)
+    for site in order:
+        neighbour_sum(field, places, site, around)
+        around[0] += source
+        square = 0.0
+        for a in range(components):
+            square += around[a] ** 2
+        precision = _envelope(quadratic, quartic, components, square)
+        width = np.sqrt(0.5 / precision)
+        centre = 0.0 if quartic == 0.0 else 0.5 * (precision - quadratic) / quartic
+        while True:
+            drawn = 0.0
+            for a in range(components):
+                field[a, site] = 0.5 * around[a] / precision + width * generator.standard_normal()
+                drawn += field[a, site] ** 2
+            if quartic == 0.0 or generator.random() < np.exp(-quartic * (drawn - centre) ** 2):
+                break
+
+
+@compiled
+def _heat_bath_spins(
+    field: Array, places: Indices, order: Indices, generator: np.random.Generator, coupling: float, source: float
+) -> None:
+    components = field.shape[0]
+    around, across = np.empty(components), np.empty(components)
+    for site in order:
+        neighbour_sum(field, places, site, around)
+        around[0] += source
+        if components == 1:
+            up = 1.0 / (1.0 + np.exp(-2.0 * coupling * around[0]))
+            field[0, site] = 1.0 if generator.random() < up else -1.0
+            continue
+        length = np.sqrt((around**2).sum())
+        if length == 0.0:
+            around[0] = length = 1.0
+            strength = 0.0
+        else:
+            strength = coupling * length
+        around /= length
+        along = _cosine(generator, strength, components)
+        # A direction at right angles to h: an isotropic one less its part along h.
+        overlap = 0.0
+        for a in range(components):
+            across[a] = generator.standard_normal()
+            overlap += across[a] * around[a]
+        across -= overlap * around
+        across *= np.sqrt((1.0 - along) * (1.0 + along) / (across**2).sum())
+        total = np.sqrt(((along * around + across) ** 2).sum())
+        for a in range(components):
+            field[a, site] = (along * around[a] + across[a]) / total
+
+
+@compiled
+def _cosine(generator: np.random.Generator, strength: float, components: int) -> float:
+    """w with the density (1 − w²)^{(n−3)/2} e^{κw} on [−1, 1], κ = strength; Wood's rejection, n ≥ 2."""
+    others = components - 1.0
+    start = others / (2.0 * strength + np.sqrt(4.0 * strength**2 + others**2))
+    middle = (1.0 - start) / (1.0 + start)
+    top = strength * middle + others * np.log(1.0 - middle**2)
+    while True:
+        beta = generator.beta(0.5 * others, 0.5 * others)
+        along = (1.0 - (1.0 + start) * beta) / (1.0 - (1.0 - start) * beta)
+        if strength * along + others * np.log(1.0 - middle * along) - top >= np.log(1.0 - generator.random()):
+            return along
+
+
+@compiled
+def _overrelax_phi_four(
+    field: Array,
+    places: Indices,
+    order: Indices,
+    generator: np.random.Generator,
+    quadratic: float,
+    quartic: float,
+    source: float,
+) -> int:
+    components = field.shape[0]
+    around = np.empty(components)
+    accepted = 0
+    for site in order:
+        neighbour_sum(field, places, site, around)
+        around[0] += source
+        square = 0.0
+        for a in range(components):
+            square += around[a] ** 2
+        precision = _envelope(quadratic, quartic, components, square)
+        old = new = 0.0
+        for a in range(components):
+            old += field[a, site] ** 2
+            new += (around[a] / precision - field[a, site]) ** 2
+        # Mirroring keeps −h·φ + B φ², so only (A − B) φ² + g (φ²)² changes.
+        change = (quadratic - precision + quartic * (new + old)) * (new - old)
+        if quartic == 0.0 or change <= 0.0 or generator.random() < np.exp(-change):
+            accepted += 1
+            for a in range(components):
+                field[a, site] = around[a] / precision - field[a, site]
+    return accepted
+
+
+@compiled
+def _overrelax_spins(field: Array, places: Indices, order: Indices, source: float) -> None:
+    components = field.shape[0]
+    around, turned = np.empty(components), np.empty(components)
+    for site in order:
+        neighbour_sum(field, places, site, around)
+        around[0] += source
+        square = overlap = 0.0
+        for a in range(components):
+            square += around[a] ** 2
+            overlap += around[a] * field[a, site]
+        if square == 0.0:
+            continue
+        length = 0.0
+        for a in range(components):
+            turned[a] = 2.0 * overlap / square * around[a] - field[a, site]
+            length += turned[a] ** 2
+        # Rounding would let the length wander over many sweeps.
+        turned /= np.sqrt(length)
+        for a in range(components):
+            field[a, site] = turned[a]

@@ -1,0 +1,105 @@
+"""Autocorrelation times, errors, the thermalisation cut, R-hat."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from csd.autocorrelation import Estimate, estimate, r_hat, thermalisation_cut
+from csd.errors import InputError
+from csd.stream import stream
+
+
+def _autoregressive(coefficient: float, chains: int, length: int, *purpose: object) -> np.ndarray:
+    """x_t = a x_{t−1} + sqrt(1 − a²) z, stationary, unit variance: ρ(t) = a^t, τ = ½ (1 + a)/(1 − a)."""
+    white = stream("ar1", *purpose).standard_normal((chains, length))
+    white[:, 1:] *= np.sqrt(1.0 - coefficient**2)
+    return lfilter([1.0], [1.0, -coefficient], white)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.9])
+def test_known_times(coefficient: float) -> None:
+    """Within 3 σ: false alarms 3 in 1000 for each of the comparisons."""
+    exact = 0.5 * (1.0 + coefficient) / (1.0 - coefficient)
+    result = estimate(_autoregressive(coefficient, 4, 25_000, coefficient))
+    assert abs(result.tau - exact) < max(3.0 * result.tau_error, 0.02)
+    assert result.tau_error < 0.1 * exact
+    assert result.error == pytest.approx(np.sqrt(2.0 * exact / 100_000), rel=0.1)
+    assert abs(result.value) < 3.0 * result.error
+    assert result.remark == ""
+    assert result.measurements == 100_000
+
+
+def test_error_bars_cover() -> None:
+    """68 % of intervals hold the truth: 200 runs, binomial σ = 3.3 %, so outside [57 %, 79 %] once in 1000."""
+    runs = [estimate(_autoregressive(0.8, 2, 1000, "cover", run)) for run in range(200)]
+    held = np.mean([abs(run.value) < run.error for run in runs])
+    assert 0.57 < held < 0.79
+
+
+def test_function_of_means() -> None:
+    """Of ln-normal y = e^x: ⟨y²⟩/⟨y⟩² = e; error of x̄² at x̄ = 3 is 6 that of x̄."""
+    rows = 3.0 + _autoregressive(0.5, 2, 20_000, "function")
+    plain, squared = estimate(rows), estimate(rows, of=lambda mean: mean * mean)
+    assert squared.value == pytest.approx(plain.value**2)
+    assert squared.error == pytest.approx(2.0 * plain.value * plain.error, rel=1e-6)
+    ratio = estimate(np.exp(2.0 * (rows - 3.0)), np.exp(rows - 3.0), of=lambda second, first: second / (first * first))
+    assert abs(ratio.value - np.e) < 3.0 * ratio.error
+
+
+def test_short_run_gives_no_error() -> None:
+    result = estimate(_autoregressive(0.99, 4, 300, "short"))
+    assert np.isnan(result.error)
+    assert "too short: 300 measurements" in result.remark
+
+
+def test_chains_that_disagree_give_no_error() -> None:
+    rows = _autoregressive(0.0, 2, 1000, "apart")
+    rows[1] += 3.0
+    result: Estimate = estimate(rows)
+    assert np.isnan(result.error)
+    assert "chains disagree" in result.remark
+
+
+def test_r_hat() -> None:
+    """Halves (0, 1), (1, 2), (10, 11), (11, 12): within ½, means ½, 1½, 10½, 11½ of variance 101/3."""
+    assert r_hat(np.array([[0.0, 1.0, 1.0, 2.0], [10.0, 11.0, 11.0, 12.0]])) == pytest.approx(
+        np.sqrt(0.5 + (101.0 / 3.0) / 0.5)
+    )
+    assert r_hat(_autoregressive(0.0, 8, 4000, "r_hat")) == pytest.approx(1.0, abs=2e-3)
+    drift = np.linspace(0.0, 5.0, 1000) + _autoregressive(0.0, 1, 1000, "drift")
+    assert r_hat(drift) > 1.5
+
+
+def test_thermalisation_cut() -> None:
+    """A start 30 σ away that is forgotten as e^{−t/20} is below σ/10 after 114 measurements."""
+    rows = _autoregressive(0.5, 4, 2000, "cut")
+    assert thermalisation_cut(rows) < 400
+    away = rows + 30.0 * np.exp(-np.arange(2000) / 20.0)
+    assert 60 <= thermalisation_cut(away) <= 400
+    assert thermalisation_cut(rows, away) == max(thermalisation_cut(rows), thermalisation_cut(away))
+    assert thermalisation_cut(np.arange(1000.0)[None]) == 500
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        (np.full((2, 100), 3.0), "measured 3 every time"),
+        (np.stack([np.arange(100.0), np.full(100, 0.1)]), "every time"),
+        ([np.arange(10.0), np.arange(11.0)], "10 to 11 measurements"),
+        (np.arange(3.0)[None], "at least 4"),
+        (np.arange(10.0), "shape (chains, measurements)"),
+        ([], "at least one chain"),
+        (np.array([[1.0, 2.0, np.nan, 3.0, 4.0]]), "not finite"),
+    ],
+)
+def test_what_has_no_time_is_refused(series: object, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        estimate(series)  # type: ignore[arg-type]
+
+
+def test_different_shapes_are_refused() -> None:
+    rows = _autoregressive(0.0, 2, 100, "shapes")
+    with pytest.raises(InputError, match="must be the same"):
+        estimate(rows, rows[:, :50], of=lambda one, other: one + other)

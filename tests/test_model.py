@@ -1,0 +1,132 @@
+"""Targets with interactions: energy, force, conversions, limits."""
+
+import re
+
+import numpy as np
+import pytest
+
+from csd.errors import InputError
+from csd.field import GaussianField
+from csd.lattice import Lattice
+from csd.model import PhiFour, SpinModel
+from csd.stream import stream
+
+LATTICES = [Lattice(1, 5), Lattice(2, 2), Lattice(2, 4), Lattice(3, 3)]
+
+
+def _gradient(lattice: Lattice, fields: np.ndarray) -> np.ndarray:
+    return sum(((np.roll(fields, -1, axis) - fields) ** 2).sum(axis=(1, *lattice.axes)) for axis in lattice.axes)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=str)
+@pytest.mark.parametrize("components", [1, 2, 3, 4, 7])
+def test_energy_is_the_written_sum(lattice: Lattice, components: int) -> None:
+    fields = stream("test", components).standard_normal((3, components, *lattice.shape))
+    model = PhiFour(lattice, components, -0.6, 1.7, source=0.3)
+    square = (fields**2).sum(axis=1)
+    potential = 0.5 * model.r0 * square + model.u / (4 * components) * square**2 - 0.3 * fields[:, 0]
+    written = 0.5 * _gradient(lattice, fields) + potential.sum(axis=lattice.axes)
+    np.testing.assert_allclose(model.energy(fields), written, rtol=1e-13)
+
+    spins = fields / np.sqrt(square)[:, None]
+    # −S·S′ = ½ (S − S′)² − 1 for unit spins.
+    bonds = lattice.dimension * lattice.sites
+    written = 0.8 * (0.5 * _gradient(lattice, spins) - bonds) - 0.2 * spins[:, 0].sum(axis=lattice.axes)
+    np.testing.assert_allclose(SpinModel(lattice, components, 0.8, 0.2).energy(spins), written, rtol=1e-13)
+
+
+@pytest.mark.parametrize("lattice", LATTICES, ids=str)
+@pytest.mark.parametrize("components", [1, 3])
+def test_force_is_the_slope_of_the_energy(lattice: Lattice, components: int) -> None:
+    model = PhiFour(lattice, components, -0.6, 1.7, source=0.3)
+    field = stream("test", components).standard_normal((1, components, *lattice.shape))
+    force = model.force(field)
+    for place in np.ndindex(field.shape):
+        shift = np.zeros_like(field)
+        shift[place] = 1e-5
+        slope = (model.energy(field + shift) - model.energy(field - shift))[0] / 2e-5
+        assert force[place] == pytest.approx(-slope, abs=1e-7)
+
+
+def test_gaussian_force_is_minus_the_inverse_propagator() -> None:
+    lattice = Lattice(2, 6)
+    model, field = PhiFour(lattice, 1, 0.25, 0.0), GaussianField(lattice, 0.5)
+    values = stream("test").standard_normal((2, 1, *lattice.shape))
+    expected = -lattice.inverse(lattice.transform(values) / field.propagator(lattice.laplacian))
+    np.testing.assert_allclose(model.force(values), expected, atol=1e-12)
+    assert model.hartree_mass == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("kappa", "self_coupling"), [(0.18, 1.1), (0.3, 0.0), (0.1, 0.02), (0.3, 40.0)])
+@pytest.mark.parametrize("components", [1, 2, 4])
+def test_hopping_convention_both_ways(kappa: float, self_coupling: float, components: int) -> None:
+    lattice = Lattice(3, 4)
+    if self_coupling == 0.0:
+        kappa = 0.15
+    model = PhiFour.from_hopping(lattice, components, kappa, self_coupling)
+    assert model.hopping == pytest.approx((kappa, self_coupling), rel=1e-12)
+    fields = stream("test", components).standard_normal((5, components, *lattice.shape))
+    rescaled = fields / np.sqrt(2.0 * kappa)
+    square = (rescaled**2).sum(axis=1)
+    hops = sum((rescaled * np.roll(rescaled, -1, axis)).sum(axis=1) for axis in lattice.axes)
+    action = (-2.0 * kappa * hops + square + self_coupling * (square - 1.0) ** 2).sum(axis=lattice.axes)
+    difference = action - model.energy(fields)
+    np.testing.assert_allclose(difference, difference[0], rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize(("r0", "u"), [(-1.0, 0.3), (-9.0, 5.0), (0.4, 0.0), (2.0, 1e3), (-50.0, 12.0)])
+def test_hopping_convention_the_other_way(r0: float, u: float) -> None:
+    lattice = Lattice(2, 4)
+    back = PhiFour.from_hopping(lattice, 2, *PhiFour(lattice, 2, r0, u).hopping)
+    assert (back.r0, back.u) == pytest.approx((r0, u), rel=1e-9)
+
+
+@pytest.mark.parametrize("divisor", [4.0, 24.0])
+def test_mass_convention_both_ways(divisor: float) -> None:
+    lattice = Lattice(2, 4)
+    model = PhiFour.from_mass(lattice, 3, -0.7, 0.5, divisor)
+    assert model.mass_convention(divisor) == pytest.approx((-0.7, 0.5))
+    fields = stream("test").standard_normal((2, 3, *lattice.shape))
+    square = (fields**2).sum(axis=1)
+    written = 0.5 * _gradient(lattice, fields) + (-0.35 * square + 0.5 / divisor * square**2).sum(axis=lattice.axes)
+    np.testing.assert_allclose(model.energy(fields), written, rtol=1e-12)
+
+
+def test_large_quartic_coupling_leaves_spins() -> None:
+    """At u → ∞ energies of fields of fixed length differ as those of the spins; the length is √β."""
+    lattice = Lattice(2, 4)
+    phi_four = PhiFour(lattice, 3, r0=-0.9e6, u=3e6, source=0.4)
+    spins = SpinModel.limit_of(phi_four)
+    assert spins.coupling == pytest.approx(0.9)
+    directions = np.stack([spins.start(stream("test", i)) for i in range(4)])
+    fields = np.sqrt(spins.coupling) * directions
+    difference = phi_four.energy(fields) - spins.energy(directions)
+    np.testing.assert_allclose(difference, difference[0], rtol=1e-12)
+    # The length at which the radial force vanishes, without neighbours, is √β.
+    alone = PhiFour(Lattice(1, 2), 3, r0=-0.9e6, u=3e6)
+    uniform = np.zeros((1, 3, 2))
+    uniform[0, 1] = np.sqrt(0.9)
+    assert np.abs(alone.force(uniform)).max() < 1e-9 * 1e6
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PhiFour(Lattice(1, 4), 1, 1.0, -0.1), "no lower bound"),
+        (lambda: PhiFour(Lattice(1, 4), 1, 0.0, 0.0), "no integral"),
+        (lambda: PhiFour(Lattice(1, 4), 1, -1.0, 0.0), "no integral"),
+        (lambda: PhiFour(Lattice(1, 4), 0, 1.0, 1.0), "integer of at least 1"),
+        (lambda: PhiFour(Lattice(1, 4), 1.5, 1.0, 1.0), "integer of at least 1"),  # type: ignore[arg-type]
+        (lambda: PhiFour(Lattice(1, 4), True, 1.0, 1.0), "integer of at least 1"),
+        (lambda: PhiFour(Lattice(1, 4), 1, float("nan"), 1.0), "must be finite"),
+        (lambda: SpinModel(Lattice(1, 4), 0, 1.0), "integer of at least 1"),
+        (lambda: SpinModel(Lattice(1, 4), 1, -1.0), "above 0"),
+        (lambda: SpinModel(Lattice(1, 4), 1, float("inf")), "above 0"),
+        (lambda: SpinModel.limit_of(PhiFour(Lattice(1, 4), 1, 1.0, 1.0)), "only r0 < 0"),
+        (lambda: PhiFour(Lattice(1, 4), 2, 1.0, 1.0).energy(np.zeros((3, 1, 4))), "must end in (2, 4)"),
+        (lambda: PhiFour.from_hopping(Lattice(1, 4), 1, 0.0, 1.0), "kappa"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(make: object, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        make()  # type: ignore[operator]
