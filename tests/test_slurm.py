@@ -15,7 +15,7 @@ import xarray as xr
 import yaml
 
 from csd.config import LONGEST, Run, expand, parse
-from tests.slurm.cluster import cluster, missing
+from tests.slurm.cluster import ClusterError, clean, cluster, missing
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "workflow" / "profiles"
@@ -97,6 +97,9 @@ def plain() -> Iterator[None]:
     if reason is not None:
         pytest.skip(reason)
     with cluster():
+        # One in use is nobody's leftover.
+        with pytest.raises(ClusterError, match="in use"):
+            clean()
         yield
 
 

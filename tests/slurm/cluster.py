@@ -8,6 +8,7 @@ Before `run`: --accounting for one with slurmdbd, --no-cgroups for one that poll
 """
 
 import argparse
+import fcntl
 import os
 import re
 import secrets
@@ -24,6 +25,8 @@ from pathlib import Path
 
 # Commands inside of jobs look nowhere else: the plug-in strips SLURM_CONF from their environment.
 CONFIGURATION = Path("/etc/slurm")
+# Held by whoever has a cluster: there is one configuration a machine.
+LOCK = Path("/run/csd-slurm.lock")
 MARK = "# A test cluster of csd in "
 CGROUPS = Path("/sys/fs/cgroup")
 MUNGE_SOCKET = Path("/run/munge/munge.socket.2")
@@ -76,7 +79,7 @@ def install() -> None:
 
 @contextmanager
 def cluster(accounting: bool = False, cgroups: bool | None = None) -> Iterator[None]:
-    """A cluster of one node and two partitions, 'main' and, for the account csd alone, 'paid'.
+    """A cluster of one node and two partitions, 'main' and, for the account csd alone, 'paid'; one at a time, in turn.
 
     Args:
         accounting: with slurmdbd and a private MariaDB; the user then has the account csd.
@@ -89,7 +92,14 @@ def cluster(accounting: bool = False, cgroups: bool | None = None) -> Iterator[N
     reason = missing(accounting)
     if reason is not None:
         raise ClusterError(reason)
-    clean()
+    with _turn(), _cluster(accounting, cgroups):
+        yield
+
+
+@contextmanager
+def _cluster(accounting: bool, cgroups: bool | None) -> Iterator[None]:
+    """The cluster of whoever's turn it is."""
+    _undo_leftovers()
     # Not below a user's own temporary folder, which SLURM's daemons could not read.
     folder = Path(tempfile.mkdtemp(prefix="csd-slurm-", dir="/tmp"))
     folder.chmod(0o755)
@@ -116,8 +126,33 @@ def cluster(accounting: bool = False, cgroups: bool | None = None) -> Iterator[N
         yield
 
 
+@contextmanager
+def _turn(wait: bool = True) -> Iterator[None]:
+    """Hold the lock, which a killed process lets go of; daemons do not inherit it.
+
+    Raises:
+        ClusterError: if somebody holds it and we do not wait.
+    """
+    with LOCK.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise ClusterError("a cluster of the tests is in use; it is left alone") from error
+        yield
+
+
 def clean() -> None:
-    """Stop the daemons and undo the configuration of a run that was killed."""
+    """Stop the daemons and undo the configuration of a run that was killed.
+
+    Raises:
+        ClusterError: if the run is alive.
+    """
+    with _turn(wait=False):
+        _undo_leftovers()
+
+
+def _undo_leftovers() -> None:
+    """What `clean` does, for whoever holds the lock."""
     if not _ours():
         return
     folder = Path((CONFIGURATION / "slurm.conf").read_text().splitlines()[0].removeprefix(MARK))
