@@ -164,7 +164,7 @@ def test_a_mistake_in_the_study_is_one_sentence(finished: Path) -> None:
 
 
 def test_thousands_of_runs_are_planned(tmp_path: Path) -> None:
-    """With what generates; docs/performance.md says how long that takes."""
+    """With what generates."""
     (tmp_path / "workflow").symlink_to(ROOT)
     study = {
         "study": "many",
