@@ -6,7 +6,7 @@ same site, which then counts twice, as it does in Σ_r Σ_μ φ(r)·φ(r+μ).
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 import numpy as np
@@ -20,7 +20,7 @@ Indices = NDArray[np.intp]
 
 def compiled(function: Function) -> Function:
     """The function, compiled at its first call and kept on disk. IEEE arithmetic, no threads."""
-    return numba.njit(cache=True)(function)
+    return cast("Function", numba.njit(cache=True)(function))
 
 
 @lru_cache(maxsize=8)
