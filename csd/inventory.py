@@ -102,8 +102,9 @@ def _foreign(path: Path) -> Fault:
 
 
 def _remake(path: Path) -> str:
-    """The command that makes a file of the workflow again."""
-    return f"rm {shlex.quote(str(path))}, then run the study again"
+    """The command that makes a file of the workflow again; one that is only removed is not missed by what was made."""
+    profile = "snakemake --workflow-profile workflow/profiles/default"
+    return f"{profile} --force {shlex.quote(str(path))}, then run the study again"
 
 
 def _training_fault(run: Run, path: Path) -> tuple[Fault | None, str | None]:
@@ -160,6 +161,8 @@ class Job:
     about: str = ""
 
 
+ENDS = ("noise level ", "  two-sample test")
+"""How the last line of a log begins where a job has done its work."""
 STATES = ("done", "running", "failed", "stopped", "left")
 
 
@@ -183,6 +186,8 @@ def _job(name: str, folder: Path, part: str, log: str) -> Job:
     lines = _lines(folder / "logs" / log / f"{name}.log")
     if not lines:
         return Job(shown, "left")
+    if lines[-1].startswith(ENDS):
+        return Job(shown, "left", "its file was made and is gone")
     if lines[-1].startswith((f"csd {log}: stopped by", f"csd {log} --", "going on after")) or progress is not None:
         kept = (folder / "checkpoints" / f"{name}.npz").is_file()
         return Job(shown, "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept")

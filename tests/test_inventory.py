@@ -80,7 +80,7 @@ def test_a_damaged_file(results: Path, part: str) -> None:
     path.write_bytes(content[: len(content) // 2])
     fault = only(STUDY, results)
     assert (fault.path, fault.state) == (path, "damaged")
-    assert fault.mend == f"rm {path}, then run the study again"
+    assert fault.mend.endswith(f" --force {path}, then run the study again")
 
 
 @pytest.mark.parametrize("part", ["training", "generation"])
@@ -165,6 +165,11 @@ def test_how_far_a_study_is(results: Path) -> None:
     assert states[f"training/{names[1]}"].state == "failed"
     assert states[f"training/{names[2]}"].state == "left"
     assert states[f"generation/{names[2]}"].state == "done"
+    # A file that was made and removed is to be made again.
+    (results / "logs" / "train" / f"{names[2]}.log").write_text(
+        "csd train --size 6\nnoise level 0.1: training time 7\n"
+    )
+    assert [job.state for job in jobs(STUDY, results)][2] == "left"
     # Told too long ago, with a checkpoint beside it: killed.
     (results / "checkpoints" / f"{names[0]}.json").write_text(json.dumps({**told, "updated": time.time() - 3600}))
     (results / "checkpoints" / f"{names[0]}.npz").write_bytes(b"")
