@@ -407,8 +407,13 @@ class Run:
             gaussian = GaussianField.on_critical_line(lattice, self.mass_times_length or 1.0)
         target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
         schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
+        return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), self.settings
+
+    @property
+    def settings(self) -> Settings:
+        """How it is trained; InputError for what training would refuse."""
         population = self.training.loss == "population"
-        settings = Settings(
+        return Settings(
             loss=self.training.loss,
             batch=Settings.batch if population else self.training.batch,
             data_set=self.data_set,
@@ -419,7 +424,6 @@ class Run:
             path=self.training.path,
             kernel_steps="last" if self.generation is None else "recorded",
         )
-        return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), settings
 
     @property
     def _numbers(self) -> int:
@@ -740,16 +744,7 @@ def _check(run: Run) -> None:
         run._architecture()
         if isinstance(run.range, int):
             lattice.check_range(run.range)
-        Settings(
-            loss=run.training.loss,
-            batch=run.training.batch,
-            data_set=run.data_set,
-            seeds=run.seeds,
-            tolerance=run.training.tolerance,
-            max_steps=run.training.max_steps,
-            learning_rate=run.training.learning_rate,
-            path=run.training.path,
-        )
+        assert run.settings
         if run.generation is not None:
             if run.training.schedule != "vp":
                 raise InputError(f"generation needs schedule vp; it is {run.training.schedule!r}")

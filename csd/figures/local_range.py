@@ -95,7 +95,7 @@ def _on_the_way(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     for run, row in table[table["follows"]].tail(1).iterrows():
         at = summary.isel(run=run)
         label = f"R = {_words(row['reach'])}"
-        axes.plot(at["noise_level"], at["best_soft_ratio"], color=looks.colour("local_two_layer"), label=label)
+        axes.plot(at["noise_level"], at["best_soft_ratio"], color=looks.colour(SHOWN), ls="-.", label=label)
     at = summary.isel(run=int(table.index[0]))
     axes.plot(at["noise_level"], at["exact_score_soft_ratio"], color="black", ls=looks.DASHED, label="exact score")
     axes.set_yscale("log")
