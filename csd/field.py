@@ -15,6 +15,7 @@ import numpy as np
 
 from csd.errors import InputError
 from csd.lattice import Array, Lattice, Modes
+from csd.stream import draw_normal
 
 SMALLEST_MASS = 1e-100
 LARGEST_COUPLING = 1e100
@@ -104,7 +105,7 @@ class GaussianField:
 
     def sample(self, generator: np.random.Generator, count: int) -> Array:
         """Exact independent fields: white noise, times sqrt(G) in Fourier space; shape (count, *lattice.shape)."""
-        white = generator.standard_normal((count, *self.lattice.shape))
+        white = draw_normal(generator, (count, *self.lattice.shape))
         amplitude = np.sqrt(self.propagator(self.lattice.laplacian))
         return self.lattice.inverse(amplitude * self.lattice.transform(white))
 

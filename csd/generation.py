@@ -32,6 +32,7 @@ import numpy as np
 from csd.errors import GenerationFailed, InputError
 from csd.lattice import Array, ComplexArray, Modes
 from csd.noise import Schedule, check_level
+from csd.stream import draw_normal
 
 Score = Callable[[Array, float], Array]
 """s(x, t) for fields x of shape (batch, *lattice), at noise level t; same shape."""
@@ -413,8 +414,8 @@ def sample_modes(
     def normal() -> ComplexArray:
         """Unit normal numbers: complex ones, but real where k = −k."""
         drawn = np.empty(len(modes), dtype=complex)
-        drawn[:free] = (generator.standard_normal((free, 2)) * np.sqrt(0.5)).view(complex)[:, 0]
-        drawn[free:] = generator.standard_normal(modes.self_conjugate)
+        drawn[:free] = (draw_normal(generator, (free, 2)) * np.sqrt(0.5)).view(complex)[:, 0]
+        drawn[free:] = draw_normal(generator, (modes.self_conjugate,))
         return drawn
 
     state = normal() * np.sqrt(start)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from csd.lattice import Array, Modes
 from csd.noise import NoisedTarget
 from csd.objectives import Objective, draw_power_ratios
-from csd.stream import move_to, position, stream
+from csd.stream import draw_normal, move_to, position, stream
 
 STEPS = 256
 """Most steps drawn at a time."""
@@ -128,12 +128,15 @@ class FreshSpectra:
         self._before = _positions(self.streams)
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
-                spectrum, target = self.objective.draw(
-                    generator, self.modes, self.spectra[level], float(self.variances[level]), self.batch, self.steps
+                self.objective.draw(
+                    generator,
+                    self.modes,
+                    self.spectra[level],
+                    float(self.variances[level]),
+                    self.batch,
+                    self._spectrum[seed, level],
+                    None if self._target is None else self._target[seed, level],
                 )
-                self._spectrum[seed, level] = spectrum
-                if self._target is not None:
-                    self._target[seed, level] = target
         self._next = 0
         self._serve()
 
@@ -187,8 +190,9 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     propagator = noised.target.propagator(modes.laplacian)
     spectra = []
     for seed in seeds:
-        ratios = draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, steps=1)[0]
-        spectra.append(noised.spectra(ratios * propagator))
+        ratios = np.empty((1, len(modes)))
+        draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, ratios)
+        spectra.append(noised.spectra(ratios[0] * propagator))
     return np.stack(spectra)
 
 
@@ -225,7 +229,7 @@ class RawFields:
                     clean = self.noised.target.sample(generator, self.batch)
                 else:
                     clean = self.data[seed][generator.integers(len(self.data[seed]), size=self.batch)]
-                z = generator.standard_normal(clean.shape)
+                z = draw_normal(generator, clean.shape)
                 noised.append(self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * z)
                 noise.append(z)
                 probe.append(generator.choice([-1.0, 1.0], size=clean.shape))

@@ -26,6 +26,7 @@ import numpy as np
 
 from csd.errors import InputError
 from csd.lattice import Array, ComplexArray, Modes
+from csd.stream import draw_complex_normal, draw_gamma, draw_normal
 
 if TYPE_CHECKING:
     import torch
@@ -46,9 +47,26 @@ class Objective(Protocol):
     """Whether T, and with it the kernel, is complex."""
 
     def draw(
-        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
-    ) -> tuple[Array, "Array | ComplexArray | float"]:
-        """(S, T) of fresh minibatches for a number of steps, each of shape (steps, modes)."""
+        self,
+        generator: np.random.Generator,
+        modes: Modes,
+        spectrum: Array,
+        variance: float,
+        batch: int,
+        spectra: Array,
+        targets: ComplexArray | None,
+    ) -> None:
+        """Fill (S, T) of fresh minibatches, one a step.
+
+        Args:
+            generator: where the random numbers come from.
+            modes: the lattice's *pairs*.
+            spectrum: C, shape (modes,).
+            variance: σ².
+            batch: B.
+            spectra: where S goes, shape (steps, modes).
+            targets: where T goes, same shape; None where it is 1, for an objective without a complex target.
+        """
 
     def loss(
         self,
@@ -76,10 +94,17 @@ class Population:
     complex_target = False
 
     def draw(
-        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
-    ) -> tuple[Array, float]:
-        """S = C, T = 1, without randomness."""
-        return np.broadcast_to(spectrum, (steps, len(modes))), 1.0
+        self,
+        generator: np.random.Generator,
+        modes: Modes,
+        spectrum: Array,
+        variance: float,
+        batch: int,
+        spectra: Array,
+        targets: ComplexArray | None,
+    ) -> None:
+        """S = C, without randomness."""
+        spectra[...] = spectrum
 
     def loss(
         self,
@@ -100,12 +125,18 @@ class Implicit:
     complex_target = False
 
     def draw(
-        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
-    ) -> tuple[Array, float]:
-        """S = C Gamma(B)/B (k ≠ −k) or C Gamma(B/2)/(B/2) (k = −k), T = 1."""
-        spectra = draw_power_ratios(generator, modes, batch, steps)
+        self,
+        generator: np.random.Generator,
+        modes: Modes,
+        spectrum: Array,
+        variance: float,
+        batch: int,
+        spectra: Array,
+        targets: ComplexArray | None,
+    ) -> None:
+        """S = C Gamma(B)/B (k ≠ −k) or C Gamma(B/2)/(B/2) (k = −k)."""
+        draw_power_ratios(generator, modes, batch, spectra)
         spectra *= spectrum
-        return spectra, 1.0
 
     def loss(
         self,
@@ -127,24 +158,28 @@ class Denoising:
     complex_target = True
 
     def draw(
-        self, generator: np.random.Generator, modes: Modes, spectrum: Array, variance: float, batch: int, steps: int
-    ) -> tuple[Array, ComplexArray]:
+        self,
+        generator: np.random.Generator,
+        modes: Modes,
+        spectrum: Array,
+        variance: float,
+        batch: int,
+        spectra: Array,
+        targets: ComplexArray | None,
+    ) -> None:
         """S = C g, T = g − sqrt(g (C − σ²) / (σ² B)) ζ."""
-        ratio = draw_power_ratios(generator, modes, batch, steps)
+        assert targets is not None
+        draw_power_ratios(generator, modes, batch, spectra)
         count = len(modes) - modes.self_conjugate
         width = (spectrum - variance) / (variance * batch)
-        target = np.zeros((steps, len(modes)), dtype=complex)
-        for rows, columns in pieces(steps, count):
-            own = ratio[rows, columns]
-            pair = generator.standard_normal((*own.shape, 2))
-            pair *= np.sqrt(0.5)
-            spread = -np.sqrt(own * width[columns])
-            target.real[rows, columns] = own + pair[..., 0] * spread
-            target.imag[rows, columns] = pair[..., 1] * spread
-        real = generator.standard_normal((steps, modes.self_conjugate))
-        target.real[:, count:] = ratio[:, count:] - real * np.sqrt(ratio[:, count:] * width[count:])
-        ratio *= spectrum
-        return ratio, target
+        for rows, columns in pieces(len(spectra), count):
+            ratio = spectra[rows, columns]
+            spread = -np.sqrt(ratio * width[columns])
+            draw_complex_normal(generator, ratio, spread, targets[rows, columns])
+        ratio = spectra[:, count:]
+        real = draw_normal(generator, ratio.shape)
+        targets[:, count:] = ratio - real * np.sqrt(ratio * width[count:])
+        spectra *= spectrum
 
     def loss(
         self,
@@ -165,26 +200,21 @@ OBJECTIVES: dict[str, str] = {
 }
 
 
-def draw_power_ratios(generator: np.random.Generator, modes: Modes, batch: int, steps: int) -> Array:
-    """Ŝ/⟨S⟩ of B independent fields: Gamma(B)/B for k ≠ −k, Gamma(B/2)/(B/2) for k = −k.
+def draw_power_ratios(generator: np.random.Generator, modes: Modes, batch: int, ratios: Array) -> None:
+    """Fill Ŝ/⟨S⟩ of B independent fields: Gamma(B)/B for k ≠ −k, Gamma(B/2)/(B/2) for k = −k.
 
     Args:
         generator: where the numbers come from.
         modes: the lattice's *pairs*.
         batch: B ≥ 1.
-        steps: independent minibatches.
-
-    Returns:
-        Shape (steps, modes).
+        ratios: where they go, shape (independent minibatches, modes).
     """
     count = len(modes) - modes.self_conjugate
-    ratios = np.empty((steps, len(modes)))
-    for rows, columns in pieces(steps, count):
+    for rows, columns in pieces(len(ratios), count):
         own = ratios[rows, columns]
-        np.divide(generator.standard_gamma(batch, own.shape), batch, out=own)
-    ratios[:, count:] = generator.standard_gamma(0.5 * batch, (steps, modes.self_conjugate))
-    ratios[:, count:] /= 0.5 * batch
-    return ratios
+        np.divide(draw_gamma(generator, batch, own.shape), batch, out=own)
+    own = ratios[:, count:]
+    np.divide(draw_gamma(generator, 0.5 * batch, own.shape), 0.5 * batch, out=own)
 
 
 def pieces(steps: int, count: int) -> Iterator[tuple[slice, slice]]:
