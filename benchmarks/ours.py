@@ -17,7 +17,7 @@ from csd.generation import EulerMaruyama, geometric_grid, linear_steps, longest_
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
-from csd.stream import stream
+from csd.stream import draw_normal, stream
 from csd.training import DENSE_RECORDS, Run, Settings, descend, prepare
 
 ONE = Architecture("one_layer")
@@ -138,7 +138,7 @@ def score_step(noised: NoisedTarget) -> Callable[[], Array]:
         return lattice.inverse(-kernel * lattice.transform(x))
 
     def noise() -> Array:
-        return generator.standard_normal(fields.shape)
+        return draw_normal(generator, fields.shape)
 
     return lambda: integrator.step(score, noised.schedule, fields, levels[0], levels[1], noise)
 
