@@ -131,6 +131,9 @@ class ModeDescent:
         """Cut the work into blocks, so that what passes between the operations of a step stays in the cache."""
         self._scratch = np.empty((2, min(BLOCK, self.filters.size)), self.filters.dtype)
         self._blocks = [self._block(*place) for place in blocks(self.filters.shape)]
+        self._error: Array | None = None
+        self._seen: Any = None
+        self._scaled: list[Array] = []
 
     def _block(self, seeds: slice, levels: slice, modes: slice) -> "Block":
         """The views of one block."""
@@ -147,25 +150,55 @@ class ModeDescent:
             self.exact[levels, modes],
             np.repeat(root_weight, 2, axis=-1) if np.iscomplexobj(filters) else root_weight,
             self.rates[levels],
+            1.0 + self.rates[levels],
         )
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T)."""
-        for block in self._blocks:
-            filters, step = block.filters, block.step
-            power = filters if self.depth == 2 else block.power
-            if self.depth == 1:
-                np.multiply(spectrum[block.place[-spectrum.ndim :]], filters, out=step)
+        # Who asked for the error of the last step will ask for this one's: a block is still in the cache.
+        error = None if self._error is None else np.zeros(self.filters.shape[:2])
+        few_passes = self.depth == 2 and not np.iscomplexobj(self.filters) and np.ndim(target) == 0 and target == 1.0
+        if few_passes and spectrum.ndim == 2 and spectrum is not self._seen:
+            # A full-batch loss gives the same array at every step, and its product with η is worth keeping.
+            self._seen, scaled = spectrum, self.rates * spectrum
+            self._scaled = [scaled[block.place[1:]] for block in self._blocks]
+        for number, block in enumerate(self._blocks):
+            if few_passes:
+                self._advance_square(block, spectrum, None if spectrum.ndim == 3 else self._scaled[number])
             else:
-                if self.depth > 2:
-                    _power(filters, self.depth - 1, out=power)
-                np.multiply(power, filters, out=step)
-                step *= spectrum[block.place[-spectrum.ndim :]]
-            step -= target if np.ndim(target) == 0 else target[block.place[-np.ndim(target) :]]
-            step *= block.rates
-            if self.depth > 1:
-                step *= power.conj() if np.iscomplexobj(power) else power
-            filters -= step
+                self._advance_power(block, spectrum, target)
+            if error is not None:
+                self._measure(block, error)
+        self._error = error
+
+    def _advance_power(self, block: "Block", spectrum: Array, target: Any) -> None:
+        """w ← w − η (w*)^{p−1} (S wᵖ − T)."""
+        filters, step = block.filters, block.step
+        power = filters if self.depth == 2 else block.power
+        if self.depth == 1:
+            np.multiply(spectrum[block.place[-spectrum.ndim :]], filters, out=step)
+        else:
+            if self.depth > 2:
+                _power(filters, self.depth - 1, out=power)
+            np.multiply(power, filters, out=step)
+            step *= spectrum[block.place[-spectrum.ndim :]]
+        step -= target if np.ndim(target) == 0 else target[block.place[-np.ndim(target) :]]
+        step *= block.rates
+        if self.depth > 1:
+            step *= power.conj() if np.iscomplexobj(power) else power
+        filters -= step
+
+    def _advance_square(self, block: "Block", spectrum: Array, scaled: Array | None) -> None:
+        """w ← w (1 + η − η S w²), which is the step for p = 2, T = 1 and a real kernel, in fewer passes."""
+        filters, step = block.filters, block.step
+        if scaled is None:
+            np.multiply(spectrum[block.place], block.rates, out=step)
+            step *= filters
+        else:
+            np.multiply(scaled, filters, out=step)
+        step *= filters
+        np.subtract(block.growth, step, out=step)
+        filters *= step
 
     def leap(self, spectrum: Array, target: Any, step: int) -> None:
         """Where `step` steps from the start on the same (S, T) lead, for p = 1: w = T/S + (1 − η S)^j (w₀ − T/S)."""
@@ -173,19 +206,25 @@ class ModeDescent:
             self._start = self.filters.copy()
         end = target / spectrum
         self.filters[...] = end + (1.0 - self.rates * spectrum) ** step * (self._start - end)
+        self._error = None
 
     def error(self) -> Array:
         """ε of each seed and level."""
-        error = np.zeros(self.filters.shape[:2])
-        for block in self._blocks:
-            if self.depth == 1:
-                np.subtract(block.filters, block.exact, out=block.step)
-            else:
-                _power(block.filters, self.depth, out=block.step)
-                np.subtract(block.step, block.exact, out=block.step)
-            np.multiply(block.parts, block.root_weight, out=block.parts)
-            error[block.place[:2]] += np.vecdot(block.parts, block.parts)
-        return error
+        if self._error is None:
+            self._error = np.zeros(self.filters.shape[:2])
+            for block in self._blocks:
+                self._measure(block, self._error)
+        return self._error
+
+    def _measure(self, block: "Block", error: Array) -> None:
+        """Add what a block contributes to ε."""
+        if self.depth == 1:
+            np.subtract(block.filters, block.exact, out=block.step)
+        else:
+            _power(block.filters, self.depth, out=block.step)
+            np.subtract(block.step, block.exact, out=block.step)
+        np.multiply(block.parts, block.root_weight, out=block.parts)
+        error[block.place[:2]] += np.vecdot(block.parts, block.parts)
 
     def kernel(self) -> Array | ComplexArray:
         """K = wᵖ."""
@@ -207,6 +246,7 @@ class ModeDescent:
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go on from these filters."""
         self.filters[...] = snapshot["filters"]
+        self._error = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +261,7 @@ class Block:
         exact: K*, shape (levels, modes).
         root_weight: square root of the weight of |K − K*|² in ε, for each part.
         rates: η, shape (levels, 1).
+        growth: 1 + η, same shape.
     """
 
     place: tuple[slice, slice, slice]
@@ -231,6 +272,7 @@ class Block:
     exact: Array
     root_weight: Array
     rates: Array
+    growth: Array
 
 
 def blocks(shape: tuple[int, ...]) -> list[tuple[slice, slice, slice]]:
