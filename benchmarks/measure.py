@@ -5,6 +5,7 @@ Seconds of every repeat are kept beside the ratios that come of them.
 
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import xarray as xr
@@ -16,8 +17,22 @@ from benchmarks.loops import measure_loops, measure_overhead
 from benchmarks.plan import Plan
 from benchmarks.versus import measure_end_to_end, measure_gpu, measure_same_error, measure_sampling, measure_training
 from csd.store import labelled
+from csd.stream import load_loops
+
+
+def measure_loading(plan: Plan) -> xr.Dataset:
+    """loading_seconds of the compiled loops, as a long job pays it, once; from here on they draw.
+
+    Whether they are there is in the attribute `draws`: 'compiled' or 'NumPy'.
+    """
+    started = perf_counter()
+    loaded = load_loops()
+    seconds = labelled([], perf_counter() - started, "time to load the compiled loops, once a process", "s")
+    return xr.Dataset({"loading_seconds": seconds}, attrs={"draws": "compiled" if loaded else "NumPy"})
+
 
 PARTS: tuple[tuple[str, Callable[[Plan], xr.Dataset]], ...] = (
+    ("loading the compiled loops", measure_loading),
     ("training beside the baselines", measure_training),
     ("the error that all reach", measure_same_error),
     ("generation beside the baselines", measure_sampling),

@@ -63,8 +63,16 @@ def _about(dataset: xr.Dataset) -> str:
     kind = "Smallest sizes, only to see that it runs; no number here means anything. " if attrs.get("quick") else ""
     return (
         f"{kind}Machine: {attrs['machine']}; one thread. Medians over {attrs['repeats']} repeats with quartiles in"
-        f" parentheses; code {attrs.get('csd_commit', 'unknown')}."
+        f" parentheses; code {attrs.get('csd_commit', 'unknown')}. {_draws(dataset)}"
     )
+
+
+def _draws(dataset: xr.Dataset) -> str:
+    """What draws the random numbers of what is measured in this process."""
+    if dataset.attrs["draws"] != "compiled":
+        return "The compiled loops cannot be used here: random numbers are drawn by NumPy's."
+    loading = seconds(float(dataset["loading_seconds"]))
+    return f"Compiled loops draw the random numbers; they were loaded before, in {loading}, as a long job does once."
 
 
 def _section(title: str, body: str) -> str:
@@ -288,12 +296,13 @@ def _loops(dataset: xr.Dataset) -> str:
             ]
         )
     rates = {str(name): _median(dataset["limit_rate"].sel(limit=name)) for name in dataset["limit"].values}
-    per_number = (1e9 / rates["gamma"], 1e9 / rates["normal"])
+    nanoseconds = {name: number(1e9 / rates[name]) for name in ("gamma", "normal", "gamma_numpy", "normal_numpy")}
     note = (
         f"\n\nLimits in the same run: copies {number(rates['copy_memory'] / 1e9)} GB/s beyond the cache and"
-        f" {number(rates['copy_cache'] / 1e9)} GB/s within it (read and written), {number(per_number[0])} ns a"
-        f" Gamma(64) number, {number(per_number[1])} ns a normal one, {seconds(1.0 / rates['call'])} a call of a ufunc"
-        " on five numbers; transforms"
+        f" {number(rates['copy_cache'] / 1e9)} GB/s within it (read and written), {nanoseconds['gamma']} ns a"
+        f" Gamma(64) number and {nanoseconds['normal']} ns a normal one ({nanoseconds['gamma_numpy']} and"
+        f" {nanoseconds['normal_numpy']} ns by NumPy), {seconds(1.0 / rates['call'])} a call of a ufunc on five numbers;"
+        " transforms"
         f" {number(float(dataset['loop_transform_rate'].median('repeat').min()) / 1e9)} to"
         f" {number(float(dataset['loop_transform_rate'].median('repeat').max()) / 1e9)} Gflop/s."
     )

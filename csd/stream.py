@@ -127,11 +127,11 @@ _PROCESS = _Process()
 
 @cache
 def _loops() -> Any:
-    """`csd.ziggurat`; None where it does not draw what the NumPy at hand draws, or would be compiled by every job."""
+    """`csd.ziggurat`; None where it does not draw what the NumPy at hand draws, or cannot be kept once compiled."""
     try:
         from csd import ziggurat
-    # Numba's tables are not where they were, or no folder can be written to that could keep what is compiled.
-    except (ImportError, RuntimeError):
+    # Numba's tables are not where they were, or nowhere can be written what is compiled: every job would compile anew.
+    except (ImportError, RuntimeError, OSError):
         return None
     # With NUMBA_DISABLE_JIT functions stay what they were.
     is_compiled = hasattr(ziggurat.fill_normal, "py_func")

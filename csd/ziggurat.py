@@ -29,12 +29,17 @@ MARGIN = 1e-9
 """Far above the rounding errors of the test that a squeeze stands for."""
 
 
-def compiled(function: Function) -> Function:
-    """The function, compiled at its first call and kept on disk. IEEE arithmetic, no threads."""
-    return cast("Function", numba.njit(cache=True, error_model="numpy")(function))
+def part(function: Function) -> Function:
+    """A function that becomes part of the compiled ones that call it."""
+    return cast("Function", numba.njit(error_model="numpy")(function))
 
 
-@compiled
+def compiled(signature: str) -> Callable[[Function], Function]:
+    """Compiles a function at once, or takes it from the disk if it was before. IEEE arithmetic, no threads."""
+    return cast("Callable[[Function], Function]", numba.njit(signature, cache=True, error_model="numpy"))
+
+
+@part
 def following(words: Words) -> tuple[Any, Words]:
     """The next 64 bits, and the state after them."""
     a, b, c, counter = words
@@ -42,14 +47,14 @@ def following(words: Words) -> tuple[Any, Words]:
     return bits, (b ^ (b >> ELEVEN), c + (c << THREE), ((c << TWENTY_FOUR) | (c >> FORTY)) + bits, counter + ONE)
 
 
-@compiled
+@part
 def uniform(words: Words) -> tuple[float, Words]:
     """A number of [0, 1), of 53 bits."""
     bits, words = following(words)
     return np.float64(bits >> ELEVEN) * (1.0 / 9007199254740992.0), words
 
 
-@compiled
+@part
 def layered(bits: Any) -> tuple[Any, Any, float]:
     """(layer of the ziggurat, place in it, the number that this is) of 64 bits."""
     place = (bits >> (EIGHT + ONE)) & MANTISSA
@@ -58,7 +63,7 @@ def layered(bits: Any) -> tuple[Any, Any, float]:
     return layer, place, -value if (bits >> EIGHT) & ONE else value
 
 
-@compiled
+@part
 def beside(layer: Any, place: Any, value: float, words: Words) -> tuple[float, Words]:
     """A normal number where the first try fell beside its layer: one in a hundred."""
     while True:
@@ -78,7 +83,7 @@ def beside(layer: Any, place: Any, value: float, words: Words) -> tuple[float, W
             return value, words
 
 
-@compiled
+@part
 def normal(words: Words) -> tuple[float, Words]:
     """A normal number, and the state after it."""
     bits, words = following(words)
@@ -88,7 +93,7 @@ def normal(words: Words) -> tuple[float, Words]:
     return beside(layer, place, value, words)
 
 
-@compiled
+@compiled("void(uint64[::1], float64[::1])")
 def fill_normal(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     """Fill an array with independent standard normal numbers.
 
@@ -102,7 +107,7 @@ def fill_normal(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     state[0], state[1], state[2], state[3] = words
 
 
-@compiled
+@compiled("void(uint64[::1], float64[:, :], float64[:, :], complex128[:, :])")
 def fill_complex_normal(
     state: NDArray[np.uint64],
     mean: NDArray[np.float64],
@@ -127,7 +132,7 @@ def fill_complex_normal(
     state[0], state[1], state[2], state[3] = words
 
 
-@compiled
+@compiled("void(uint64[::1], float64, float64[::1])")
 def fill_gamma(state: NDArray[np.uint64], shape: float, out: NDArray[np.float64]) -> None:
     """Fill an array with independent numbers of density x^{B−1} e^{−x} / Γ(B).
 
