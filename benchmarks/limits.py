@@ -26,8 +26,8 @@ def limit_timers(effort: Effort, *, beyond_cache: int = BEYOND_CACHE, batch: int
         batch: B of the Gamma(B) that is drawn.
 
     Returns:
-        copy_cache and copy_memory (a byte), gamma and normal (a number, as csd draws them), gamma_numpy and normal_numpy
-        (by NumPy's own loops), call (of a ufunc on five numbers).
+        copy_cache and copy_memory (a byte), gamma and normal (a number, as csd draws it), gamma_numpy and normal_numpy
+        (as NumPy's own loops do), call (of a ufunc on five numbers).
     """
     generator = stream("limits")
     numbers = np.empty(DRAWN)

@@ -301,8 +301,8 @@ def _loops(dataset: xr.Dataset) -> str:
         f"\n\nLimits in the same run: copies {number(rates['copy_memory'] / 1e9)} GB/s beyond the cache and"
         f" {number(rates['copy_cache'] / 1e9)} GB/s within it (read and written), {nanoseconds['gamma']} ns a"
         f" Gamma(64) number and {nanoseconds['normal']} ns a normal one ({nanoseconds['gamma_numpy']} and"
-        f" {nanoseconds['normal_numpy']} ns by NumPy), {seconds(1.0 / rates['call'])} a call of a ufunc on five numbers;"
-        " transforms"
+        f" {nanoseconds['normal_numpy']} ns by NumPy), {seconds(1.0 / rates['call'])} a call of a ufunc on five"
+        " numbers; transforms"
         f" {number(float(dataset['loop_transform_rate'].median('repeat').min()) / 1e9)} to"
         f" {number(float(dataset['loop_transform_rate'].median('repeat').max()) / 1e9)} Gflop/s."
     )
