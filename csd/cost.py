@@ -37,7 +37,7 @@ from csd.networks.local import KNOWN_PAIR, SITE_PAIR, LocalNetwork, LocalTwoLaye
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.objectives import Implicit
 from csd.samples import compared, draw_samples
-from csd.stream import stream
+from csd.stream import WORTH_LOADING, stream
 from csd.theory import expected_steps
 from csd.training import BINS, LengthBins, Settings, descend, prepare, record_steps
 
@@ -108,6 +108,12 @@ class Calibration:
     field: Pace
     fields: Pace | None = None
     fields_job: Job | None = None
+
+
+LOOPS = Job(0.3, 130.0)
+"""What loading the compiled loops of `csd.stream` adds to a job that draws many numbers."""
+COMPILED = 0.4
+"""Time of drawing and using a number by compiled loops, over that by NumPy's."""
 
 
 @dataclass(frozen=True)
@@ -416,8 +422,8 @@ def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate
     seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)
     if work.fresh:
         # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
-        drawn = block * np.ceil(max(steps, 1.0) / block)
-        seconds += pace.draw(drawn * numbers, taken)
+        drawn = numbers * block * np.ceil(max(steps, 1.0) / block)
+        seconds += _drawing(pace.draw, drawn, taken)
     if work.iterated:
         seconds += steps * work.ahead + records * pace.record(work.networks * work.shells, work.networks)
     else:
@@ -430,8 +436,16 @@ def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
     if run.training.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
+    held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
     written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
     return Estimate(run.identifier, False, steps, float(seconds), job.memory_mb + held / 1e6, written / 1e6)
+
+
+def _drawing(pace: Pace, numbers: float, calls: float) -> float:
+    """Seconds of loops that draw this many numbers, the most of them compiled where they are many."""
+    by_numpy = min(numbers, float(WORTH_LOADING))
+    compiled = numbers - by_numpy
+    return pace(by_numpy + COMPILED * compiled, calls) + (LOOPS.seconds if compiled > 0.0 else 0.0)
 
 
 def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration) -> Estimate:
@@ -450,11 +464,13 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
         predicted = (records if work.full_layer else steps) * work.ahead / seeds
     step = pace.flow if asked.integrator in ODES else pace.sample
     fields, pairs = float(seeds * asked.samples), _pairs(lattice)
-    drawn = step(fields * levels * pairs, fields * levels)
+    normals = fields * levels * pairs
+    drawn = step(normals, fields * levels) if asked.integrator in ODES else _drawing(step, normals, fields * levels)
     looked = fields + compared(lattice, asked.samples)
     drawn += pace.field(looked * pairs, looked)
     written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
     held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared(lattice, asked.samples) * lattice.sites
+    held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
     seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
     memory = pace.job.memory_mb + held / 1e6
     return Estimate(sampling.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
