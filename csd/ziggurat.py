@@ -25,6 +25,9 @@ Words = tuple[Any, Any, Any, Any]
 ZERO, ONE, THREE, EIGHT, ELEVEN, TWENTY_FOUR, FORTY = (np.uint64(n) for n in (0, 1, 3, 8, 11, 24, 40))
 LAYER, MANTISSA = np.uint64(0xFF), np.uint64(0x000FFFFFFFFFFFFF)
 ROOT_HALF = float(np.sqrt(0.5))
+STATE, NUMBERS = numba.uint64[::1], numba.float64[::1]
+GIVEN = numba.types.Array(numba.float64, 2, "A", readonly=True)
+"""What is read only, with any strides."""
 MARGIN = 1e-9
 """Far above the rounding errors of the test that a squeeze stands for."""
 
@@ -34,9 +37,9 @@ def part(function: Function) -> Function:
     return cast("Function", numba.njit(error_model="numpy")(function))
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compiles a function at once, or takes it from the disk if it was before. IEEE arithmetic, no threads."""
-    return cast("Callable[[Function], Function]", numba.njit(signature, cache=True, error_model="numpy"))
+def compiled(*arguments: Any) -> Callable[[Function], Function]:
+    """Compiles a function of such arguments at once, or takes it from the disk. IEEE arithmetic, no threads."""
+    return cast("Callable[[Function], Function]", numba.njit(numba.void(*arguments), cache=True, error_model="numpy"))
 
 
 @part
@@ -93,7 +96,7 @@ def normal(words: Words) -> tuple[float, Words]:
     return beside(layer, place, value, words)
 
 
-@compiled("void(uint64[::1], float64[::1])")
+@compiled(STATE, NUMBERS)
 def fill_normal(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     """Fill an array with independent standard normal numbers.
 
@@ -107,7 +110,7 @@ def fill_normal(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     state[0], state[1], state[2], state[3] = words
 
 
-@compiled("void(uint64[::1], float64[:, :], float64[:, :], complex128[:, :])")
+@compiled(STATE, GIVEN, GIVEN, numba.complex128[:, :])
 def fill_complex_normal(
     state: NDArray[np.uint64],
     mean: NDArray[np.float64],
@@ -132,7 +135,7 @@ def fill_complex_normal(
     state[0], state[1], state[2], state[3] = words
 
 
-@compiled("void(uint64[::1], float64, float64[::1])")
+@compiled(STATE, numba.float64, NUMBERS)
 def fill_gamma(state: NDArray[np.uint64], shape: float, out: NDArray[np.float64]) -> None:
     """Fill an array with independent numbers of density x^{B−1} e^{−x} / Γ(B).
 

@@ -55,7 +55,8 @@ def test_normal_numbers_are_those_of_numpy(compiled: None) -> None:
 def test_complex_normal_numbers_are_those_of_numpy(compiled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """mean + deviation × (x + i y)/√2 with x, y in turn from the stream; into part of wider rows."""
     generator = stream("mean and deviation")
-    mean, deviation = generator.standard_normal((2, 50, 40))
+    mean = generator.standard_normal((50, 80))[:, ::2]
+    deviation = np.broadcast_to(generator.standard_normal(40), (50, 40))
     unit = stream("complex").standard_normal((50, 40, 2)) * np.sqrt(0.5)
     wide = np.zeros((50, 43), dtype=complex)
     draw_complex_normal(stream("complex"), mean, deviation, wide[:, :40])
