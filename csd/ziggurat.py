@@ -147,11 +147,10 @@ def fill_gamma(state: NDArray[np.uint64], shape: float, out: NDArray[np.float64]
     words = (state[0], state[1], state[2], state[3])
     scale = shape - 1.0 / 3.0
     width = 1.0 / np.sqrt(9.0 * scale)
-    # NumPy takes x where ln u < f(x) = x²/2 + b (1 − v + ln v), v = (1 + y)³, y = x/√(9b), without a look at f where
-    # u < 1 − 0.0331 x⁴. As f = −b y⁴ (3/4 − 3y/5 + …) ≥ −1.3 b y⁴ for |y| ≤ 1/2, it does so wherever
-    # u < 1 − 1.5 b y⁴ = 1 − x⁴/(54 b), too, which is hundreds of times as near to 1; negative for |y| > 1/2 if b > 11.
-    tight = 11.0 < scale < 1e5
-    squeeze, top = (1.0 / (54.0 * scale), 1.0 - MARGIN) if tight else (0.0331, 1.0)
+    # NumPy takes x where ln u < f(x) = x²/2 + b (1 − v + ln v), v = (1 + y)³, y = x/√(9b), and without a look at f
+    # where u < 1 − 0.0331 x⁴. As f = −b y⁴ (3/4 − 3y/5 + …) ≥ −1.3 b y⁴ for |y| ≤ 1/2, it takes x wherever
+    # u < 1 − 1.5 b y⁴ = 1 − x⁴/(54 b), which is hundreds of times as near to 1; for |y| > 1/2 and b > 11 it is below 0.
+    squeeze, top = (1.0 / (54.0 * scale), 1.0 - MARGIN) if 11.0 < scale < 1e5 else (0.0, 0.0)
     for i in range(out.size):
         while True:
             while True:
@@ -162,8 +161,7 @@ def fill_gamma(state: NDArray[np.uint64], shape: float, out: NDArray[np.float64]
             cube = cube * cube * cube
             level, words = uniform(words)
             square = value * value
-            # In the order of NumPy where the squeeze is NumPy's own.
-            if level < top - squeeze * square * square:
+            if level < top - squeeze * square * square or level < 1.0 - 0.0331 * square * square:
                 break
             if np.log(level) < 0.5 * value * value + scale * (1.0 - cube + np.log(cube)):
                 break
