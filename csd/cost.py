@@ -79,6 +79,12 @@ class Job:
     memory_mb: float
 
 
+LOOPS = Job(0.3, 130.0)
+"""What loading the compiled loops of `csd.stream` adds to a job that draws many numbers."""
+COMPILED = 0.4
+"""Time of drawing and using a number by compiled loops, over that by NumPy's."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How fast this machine is.
@@ -108,12 +114,6 @@ class Calibration:
     field: Pace
     fields: Pace | None = None
     fields_job: Job | None = None
-
-
-LOOPS = Job(0.3, 130.0)
-"""What loading the compiled loops of `csd.stream` adds to a job that draws many numbers."""
-COMPILED = 0.4
-"""Time of drawing and using a number by compiled loops, over that by NumPy's."""
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 
-CORE = (
-    "errors",
-    "lattice",
-    "ziggurat",
-    "stream",
-    "field",
-    "noise",
-    "objectives",
-    "plugins",
-    "networks",
-    "minibatch",
-    "training",
-)
+CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
 STEPS: dict[str, tuple[str, ...]] = {
-    "train": (*CORE, "theory", "record", "store"),
-    "generate": (*CORE, "generation", "observables", "samples", "trained", "quality", "store"),
+    "train": (*CORE, "ziggurat", "theory", "record", "store"),
+    "generate": (*CORE, "ziggurat", "generation", "observables", "samples", "trained", "quality", "store"),
     "integrators": (
         "errors",
         "lattice",
