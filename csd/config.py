@@ -114,7 +114,8 @@ Factor = Annotated[StrictInt, Field(ge=2)]
 class _Model(BaseModel):
     """What all parts of a configuration share: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when they are first used: a figure needs but one of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Couplings(_Model):
