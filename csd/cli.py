@@ -218,14 +218,17 @@ def train(arguments: argparse.Namespace) -> None:
         request(noised, architecture, settings),
         fingerprint_with_plugins("train", arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
     )
-    expected = expected_steps(noised, architecture, settings)
     identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
     prepared = time.perf_counter()
+
+    def expected() -> float:
+        return expected_steps(noised, architecture, settings)
+
     with JobWatch(checkpoint, identity, expected, _log, arguments.checkpoint_every) as watch:
         record = descend(noised, run, settings, watch)
     trained = time.perf_counter()
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
-    prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
+    prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)), run)
     content = training_content(noised, architecture, settings, record, prediction)
     write(content.assign_attrs(made_by), arguments.output, TRAINING)
     watch.ended()

@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -36,24 +37,30 @@ class JobWatch:
     Args:
         checkpoint: where the checkpoint is kept; the progress file has the same name and the suffix .json.
         identity: of code and request; a checkpoint of any other is not gone on from.
-        expected: steps that the run will take, NaN if unknown.
+        expected: gives the steps that the run will take, NaN if unknown; asked for where somebody looks.
         every: seconds of work between checkpoints.
         log: takes a line.
     """
 
     def __init__(
-        self, checkpoint: Path, identity: str, expected: float, log: Callable[[str], None], every: float = EVERY
+        self,
+        checkpoint: Path,
+        identity: str,
+        expected: Callable[[], float],
+        log: Callable[[str], None],
+        every: float = EVERY,
     ) -> None:
         self.checkpoint = checkpoint
         self.progress = checkpoint.with_suffix(".json")
         self.identity = identity
-        self.expected = expected
+        self._asked = expected
         self.every = every
         self._log = log
         self._stopped: signal.Signals | None = None
         self._bar: Any = None
         self._handlers: dict[int, Any] = {}
         now = time.monotonic()
+        self._began = now
         self._due, self._look, self._tell = now + every, now, now
 
     def __enter__(self) -> Self:
@@ -61,7 +68,7 @@ class JobWatch:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            total = None if np.isnan(self.expected) else int(self.expected)
+            total = None if self._expected is None else int(self._expected)
             self._bar = tqdm(total=total, unit=" steps", unit_scale=True, leave=False, dynamic_ncols=True)
         return self
 
@@ -73,6 +80,12 @@ class JobWatch:
         if self._bar is not None:
             self._bar.close()
         self.progress.unlink(missing_ok=True)
+
+    @cached_property
+    def _expected(self) -> float | None:
+        """Steps that the run will take, None if unknown."""
+        steps = self._asked()
+        return None if np.isnan(steps) else steps
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Remember the signal until the step at hand is done; a second one does not wait."""
@@ -113,8 +126,9 @@ class JobWatch:
             self._bar.n = step
             self._bar.set_postfix_str(f"error {excess():.3g} x allowed", refresh=True)
         if now >= self._tell:
+            # Most jobs end before the second time: what is expected of them is never computed.
+            expected = self._expected if self._tell > self._began else None
             self._tell = now + TELL
-            expected = None if np.isnan(self.expected) else self.expected
             told = {"step": step, "excess": excess(), "expected_steps": expected, "updated": time.time()}
             try:
                 write_text(json.dumps({**told, "process": os.getpid()}) + "\n", self.progress)

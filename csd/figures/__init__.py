@@ -38,8 +38,8 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
     with atomic_path(output.with_suffix(".pdf")) as temporary:
-        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
     figure.set_layout_engine("none")
     figure.set_dpi(style.dots_per_inch)
     with atomic_path(output.with_suffix(".png")) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]

@@ -66,8 +66,6 @@ def apply(style: FigureStyle) -> None:
             "font.size": style.font_size,
             "axes.labelsize": style.font_size,
             "axes.titlesize": style.font_size,
-            "xtick.labelsize": small,
-            "ytick.labelsize": small,
             "legend.fontsize": small,
             "legend.title_fontsize": small,
             "legend.frameon": False,
@@ -85,19 +83,22 @@ def apply(style: FigureStyle) -> None:
             "pdf.fonttype": 42,
             "figure.constrained_layout.use": True,
             "mathtext.default": "regular",
+            "xtick.color": INK,
+            "xtick.labelsize": small,
+            "xtick.direction": "in",
+            "xtick.major.size": 4.8,
+            "xtick.minor.size": 3.2,
+            "xtick.major.width": 0.6,
+            "xtick.minor.width": 0.4,
+            "ytick.color": INK,
+            "ytick.labelsize": small,
+            "ytick.direction": "in",
+            "ytick.major.size": 4.8,
+            "ytick.minor.size": 3.2,
+            "ytick.major.width": 0.6,
+            "ytick.minor.width": 0.4,
         }
     )
-    for axis in ("xtick", "ytick"):
-        matplotlib.rcParams.update(
-            {
-                f"{axis}.color": INK,
-                f"{axis}.direction": "in",
-                f"{axis}.major.size": 4.8,
-                f"{axis}.minor.size": 3.2,
-                f"{axis}.major.width": 0.6,
-                f"{axis}.minor.width": 0.4,
-            }
-        )
 
 
 def family(label: str) -> str:
