@@ -219,14 +219,14 @@ def train(arguments: argparse.Namespace) -> None:
         fingerprint_with_plugins("train", arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
     )
     identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
-    prepared = time.perf_counter()
+    prepared, busy = time.perf_counter(), time.process_time()
 
     def expected() -> float:
         return expected_steps(noised, architecture, settings)
 
     with JobWatch(checkpoint, identity, expected, _log, arguments.checkpoint_every) as watch:
         record = descend(noised, run, settings, watch)
-    trained = time.perf_counter()
+    work = {"training_s": time.perf_counter() - prepared, "work_cpu_s": time.process_time() - busy}
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
     prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)), run)
     content = training_content(noised, architecture, settings, record, prediction)
@@ -234,7 +234,7 @@ def train(arguments: argparse.Namespace) -> None:
     watch.ended()
     _report_times(content)
     if arguments.benchmark is not None:
-        _write_benchmark(arguments.benchmark, started, {"training_s": trained - prepared}, prepared, record.last_step)
+        _write_benchmark(arguments.benchmark, started, work, prepared, record.last_step)
 
 
 def _twice(last: Any, settings: "Settings") -> int:
@@ -249,13 +249,13 @@ def _report_times(content: "Content") -> None:
         _log(f"noise level {level:g}: training time {shown} steps")
 
 
-def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepared: float, steps: Any = None) -> None:
+def _write_benchmark(path: Path, started: float, work: dict[str, float], prepared: float, steps: Any = None) -> None:
     """Where a job's wall time went, from the start of the process.
 
     Args:
         path: of the record.
         started: when csd's first line ran.
-        parts: seconds of the work itself, by name.
+        work: seconds of the work itself, by name, and of processor time ('work_cpu_s') in it.
         prepared: when that began.
         steps: of training, one number a seed.
     """
@@ -265,14 +265,15 @@ def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepar
     before = max(0.0, _process_age() - (done - started))
     wall = before + done - started
     set_up = before + prepared - started
-    work = sum(parts.values())
+    of_work = sum(seconds for name, seconds in work.items() if name != "work_cpu_s")
     record = {
         "wall_s": wall,
         "interpreter_s": before,
         "imports_and_set_up_s": set_up,
-        **parts,
-        "prediction_and_writing_s": wall - set_up - work,
+        **work,
+        "prediction_and_writing_s": wall - set_up - of_work,
         "set_up_share": set_up / wall,
+        "cpu_s": time.process_time(),
         **({} if steps is None else {"steps": int(steps.sum())}),
         "peak_memory_mb": _peak_memory(),
     }
@@ -333,16 +334,16 @@ def generate(arguments: argparse.Namespace) -> None:
         if path is not None:
             require_writable(path)
     training = read_content(arguments.file, TRAINING)
-    prepared = time.perf_counter()
+    prepared, busy = time.perf_counter(), time.process_time()
     content = generated(training, settings)
-    done = time.perf_counter()
+    work = {"generation_s": time.perf_counter() - prepared, "work_cpu_s": time.process_time() - busy}
     asked = {"training": training.attrs["configuration_hash"], **asdict(settings)}
     made_by = provenance(_command_line(arguments), asked, fingerprint_with_plugins("generate", settings.integrator))
     made_by["training_source_hash"] = training.attrs["source_hash"]
     write(content.assign_attrs(made_by), arguments.output, GENERATION)
     _print_generation(content)
     if arguments.benchmark is not None:
-        _write_benchmark(arguments.benchmark, started, {"generation_s": done - prepared}, prepared)
+        _write_benchmark(arguments.benchmark, started, work, prepared)
 
 
 def _print_generation(content: "Content") -> None:
