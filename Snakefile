@@ -12,6 +12,7 @@ from snakemake.utils import min_version
 
 # By module: Snakemake has an `expand` and a `parse` of its own.
 import csd.config as study_config
+from csd.cost import Limits
 from csd.errors import InputError
 from csd.source import fingerprint, plugin_fingerprint
 
@@ -32,6 +33,7 @@ try:
         sampling.identifier: sampling
         for sampling in study_config.samplings(list(RUNS.values()))
     }
+    LIMITS = Limits(list(RUNS.values()))
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 

@@ -431,7 +431,9 @@ def validate(arguments: argparse.Namespace) -> None:
 
 def _print_cost(runs: "Sequence[Run]", figures: int) -> None:
     """Jobs, time, memory and disk of a study, before it starts."""
-    from csd.cost import by_autograd, calibrate, estimate, other_jobs
+    from statistics import median
+
+    from csd.cost import by_autograd, calibrate, cluster_jobs, estimate, other_jobs
 
     pace = calibrate(fields=any(by_autograd(run) for run in runs))
     jobs = estimate(runs, pace)
@@ -445,9 +447,11 @@ def _print_cost(runs: "Sequence[Run]", figures: int) -> None:
     print(f"  longest job   {_duration(longest.seconds)}: {longest.identifier}")
     print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
     print(f"  disk          {sum(job.disk_mb for job in jobs):,.0f} MB")
+    shared = cluster_jobs(jobs, runs)
+    print(f"  on a cluster  {len(shared)} jobs, half of which last {_duration(median(shared))} or more")
     unknown = sum(":" in run.name for run in runs)
     if unknown:
-        print(f"  {unknown} runs are of networks from outside, and counted with max_steps")
+        print(f"  {unknown} runs are of networks from outside, and counted as one layer trained by autograd")
 
 
 def _duration(seconds: float) -> str:

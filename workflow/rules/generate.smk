@@ -9,17 +9,20 @@ rule generate:
         LOGS / "generate" / "{sampling}.log",
     # In the job of its training; where that has one of its own, nobody else's waits for it.
     group:
-        lambda wildcards: SAMPLINGS[wildcards.sampling].run.group or "generate"
+        lambda wildcards: LIMITS.training(
+            SAMPLINGS[wildcards.sampling].run.identifier
+        ).group
+        or "generate"
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: SAMPLINGS[wildcards.sampling].memory_mb(
-            attempt
-        ),
-        runtime=lambda wildcards, attempt: SAMPLINGS[
-            wildcards.sampling
-        ].runtime_minutes(attempt),
+        mem_mb=lambda wildcards, attempt: LIMITS.generation(
+            SAMPLINGS[wildcards.sampling]
+        ).memory_limit(attempt),
+        runtime=lambda wildcards, attempt: LIMITS.generation(
+            SAMPLINGS[wildcards.sampling]
+        ).time_limit(attempt),
     params:
         flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
         record=lambda wildcards: OUTPUT
