@@ -158,7 +158,7 @@ class Estimate:
         seconds: on one core.
         memory_mb: at most.
         disk_mb: of its file.
-        known: whether the steps are; those of networks from outside are not.
+        known: whether the time is; that of networks from outside and of GPUs is not.
     """
 
     identifier: str
@@ -485,7 +485,8 @@ def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate
         held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
     written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
     memory = job.memory_mb + held / 1e6
-    return Estimate(run.identifier, False, steps, float(seconds), memory, written / 1e6, ":" not in run.name)
+    known = ":" not in run.name and run.training.device != "cuda"
+    return Estimate(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
 
 
 def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration) -> Estimate:

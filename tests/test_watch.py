@@ -23,7 +23,7 @@ class Often(JobWatch):
     """A watch that keeps the run at given steps, and stops it at the last of them."""
 
     def __init__(self, checkpoint: Path, steps: list[int]) -> None:
-        super().__init__(checkpoint, "test", float("nan"), lambda line: None)
+        super().__init__(checkpoint, "test", lambda: float("nan"), lambda line: None)
         self.steps = steps
 
     def passed(self, step: int, excess: object) -> bool:
