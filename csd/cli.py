@@ -218,7 +218,7 @@ def train(arguments: argparse.Namespace) -> None:
         request(noised, architecture, settings),
         fingerprint_with_plugins("train", arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
     )
-    identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
+    identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps} {settings.device}"
     prepared, busy = time.perf_counter(), time.process_time()
 
     def expected() -> float:

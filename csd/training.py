@@ -625,10 +625,10 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | N
         noised: the target at its noise levels.
         run: made by `prepare`.
         settings: how it is trained.
-        watch: looks on; steps on a device and leaps are not kept.
+        watch: looks on; leaps are not kept, as seconds do the longest.
     """
     if run.on_device:
-        return _descend_in_blocks(noised, run, settings)
+        return _descend_in_blocks(noised, run, settings, watch)
     descent: Descent = run.descent
     recorder = Recorder(noised, run, settings)
     kept = None if watch is None or run.leaps else watch.found()
@@ -703,7 +703,7 @@ def _leaps(run: Run, recorder: "Recorder") -> Iterator[int]:
         yield step
 
 
-def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
+def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None) -> TrainingRecord:
     """`descend` on a device: errors are read a block of steps at a time.
 
     Where something happens within a block (a level comes to the tolerance, an error blows up), the block is stepped
@@ -713,17 +713,23 @@ def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> Tr
 
     descent, source = run.descent, run.source
     recorder = Recorder(noised, run, settings)
-    step, error = 0, host([descent.error()])[0]
     looks = sorted(recorder.looks())
     ahead: list[tuple[Any, ...]] = []
+    kept = None if watch is None else watch.found()
+    # What was kept has been observed before.
+    step, error = (0, host([descent.error()])[0]) if kept is None else (_resume(kept, run, recorder), None)
     while True:
-        done = recorder.observe(step, error, descent)
-        if done.all():
-            return recorder.finish()
-        if done.any():
-            descent.keep(~done)
-            source.keep(~done)
-            ahead = [tuple(_kept(part, ~done) for part in data) for data in ahead]
+        if error is not None:
+            done = recorder.observe(step, error, descent)
+            if done.all():
+                return recorder.finish()
+            if done.any():
+                descent.keep(~done)
+                source.keep(~done)
+                ahead = [tuple(_kept(part, ~done) for part in data) for data in ahead]
+        # Data that was drawn ahead is no part of what is kept: a block that ends with it comes soon.
+        if watch is not None and watch.passed(step, recorder.excess) and not ahead:
+            watch.keep(_snapshot(step, run, recorder))
         length = min(looks[bisect_right(looks, step)] - step, source.steps)
         ahead += [source.draw() for _ in range(length - len(ahead))]
         start, errors = descent.state(), []

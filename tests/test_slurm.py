@@ -122,8 +122,8 @@ def accounting() -> Iterator[None]:
 def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> None:
     """Studies at once. One comes to its end though a job fails once and another needs more memory. In the second, a run
     takes too long, one needs a GPU that is not there, and a member of a group diverges; all are reported. In the third,
-    a run that is stopped by its time limit goes on in the next attempt. In the last two, one run diverges and all others
-    are made: in a group of the profile whose groups go on, and in jobs of their own."""
+    a run that is stopped by its time limit goes on in the next attempt. In the last two, one run diverges and all
+    others are made: in a group of the profile whose groups go on, and in jobs of their own."""
     folders = {name: tmp_path / name for name in ("good", "bad", "late", "group", "alone")}
     content = study(folders["good"], line=LINE, generation=GENERATION, trouble=misbehaving("FailsOnce", "Hungry"))
     diverging = {**LINE, "sizes": [8], "training": {"loss": "denoising", "batch": 4, "seeds": [1]}}
@@ -133,7 +133,7 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
     slow = study(
         folders["late"], slow={**misbehaving("Slow"), "training": {"seeds": [1], "tolerance": 0, "max_steps": 2000}}
     )
-    both = [study(folders[name], line=diverging, fine=fine) for name in ("group", "alone")][0]
+    both, _ = (study(folders[name], line=diverging, fine=fine) for name in ("group", "alone"))
     once = ["--retries", "0"]
     options = {
         "good": [],
