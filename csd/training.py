@@ -625,15 +625,15 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | N
         noised: the target at its noise levels.
         run: made by `prepare`.
         settings: how it is trained.
-        watch: looks on; leaps are not kept, as seconds do the longest.
+        watch: looks on.
     """
     if run.on_device:
         return _descend_in_blocks(noised, run, settings, watch)
     descent: Descent = run.descent
     recorder = Recorder(noised, run, settings)
-    kept = None if watch is None or run.leaps else watch.found()
+    kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)
-    for step in _leaps(run, recorder) if run.leaps else _steps(run, after):
+    for step in _leaps(run, recorder, after) if run.leaps else _steps(run, after):
         error = descent.error()
         done = recorder.observe(step, error, descent)
         if np.count_nonzero(done) > 0:
@@ -641,7 +641,7 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | N
                 break
             descent.keep(~done)
             run.source.keep(~done)
-        if watch is not None and watch.passed(step, recorder.excess) and not run.leaps:
+        if watch is not None and watch.passed(step, recorder.excess):
             watch.keep(_snapshot(step, run, recorder))
     return recorder.finish()
 
@@ -664,6 +664,9 @@ def _resume(kept: dict[str, Any], run: Run, recorder: Recorder) -> int:
         for part in PARTS
     }
     step = recorder.resume(parts["recorder"])
+    if run.leaps:
+        # Each leap is from the start, and the seeds are alike: they end together.
+        return step
     trained = np.isin(np.arange(len(run.seeds)), recorder.alive)
     if not trained.all():
         run.descent.keep(trained)
@@ -682,8 +685,11 @@ def _steps(run: Run, after: int | None) -> Iterator[int]:
         yield step
 
 
-def _leaps(run: Run, recorder: "Recorder") -> Iterator[int]:
-    """The recorded steps, and the first at which each level is at the tolerance with the one before, leapt to."""
+def _leaps(run: Run, recorder: "Recorder", after: int | None) -> Iterator[int]:
+    """The recorded steps, and the first at which each level is at the tolerance with the one before, leapt to.
+
+    All of them, or those after a given one.
+    """
     data = run.source.draw()
     last = recorder.settings.max_steps
 
@@ -699,6 +705,8 @@ def _leaps(run: Run, recorder: "Recorder") -> Iterator[int]:
 
     firsts = {first(int(level)) for level in np.flatnonzero(there(last))}
     for step in sorted(recorder.looks() | firsts | {max(step - 1, 0) for step in firsts}):
+        if after is not None and step <= after:
+            continue
         run.descent.leap(*data, step)
         yield step
 
