@@ -61,11 +61,3 @@ class Slow(Patient):
     def kernel(self) -> torch.Tensor:
         time.sleep(self.pause)
         return super().kernel()
-
-
-class Endless(Patient):
-    """Takes longer than any limit of the tests."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        time.sleep(600.0)
