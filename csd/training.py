@@ -764,6 +764,7 @@ def _kept(part: Any, seeds: NDArray[np.bool_]) -> Any:
 def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, settings: Settings) -> TrainingDiverged:
     """The error of a training that blew up, with the rate that it would need."""
     rate, stable = run.rates[level], run.stable_rates[level]
+    others = "; the other seeds of the job train without it, if it is left out" if len(run.seeds) > 1 else ""
     where = (
         f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
         f" with learning rate {rate:.4g}"
@@ -777,8 +778,8 @@ def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, 
             if stable == stable
             else ""
         )
-        return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}")
-    return TrainingDiverged(f"{where}; {advice}")
+        return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}{others}")
+    return TrainingDiverged(f"{where}; {advice}{others}")
 
 
 def with_population(settings: Settings) -> Settings:

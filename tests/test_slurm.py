@@ -121,9 +121,9 @@ def accounting() -> Iterator[None]:
 @pytest.mark.slurm
 def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> None:
     """Studies at once. One comes to its end though a job fails once and another needs more memory. In the second, a run
-    needs a GPU that is not there and a member of a group diverges; both are reported, and a second call makes all others.
-    In the third, a run that is stopped by its time limit goes on in the next attempt. The last has the same group as the
-    second, in the profile whose groups go on after a failure."""
+    needs a GPU that is not there and a member of a group diverges; both are reported, and a second call makes all the
+    others. In the third, a run that is stopped by its time limit goes on in the next attempt. The last has the same group
+    as the second, in the profile whose groups go on after a failure."""
     folders = {name: tmp_path / name for name in ("good", "bad", "late", "group")}
     content = study(folders["good"], line=LINE, generation=GENERATION, trouble=misbehaving("FailsOnce", "Hungry"))
     diverging = {**LINE, "sizes": [8], "training": {"loss": "denoising", "batch": 4, "seeds": [1]}}
