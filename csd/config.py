@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
 from csd.errors import InputError, nearest, unknown
-from csd.field import TARGETS, GaussianField
-from csd.generation import INTEGRATORS, geometric_grid, longest_level
+from csd.field import TARGETS, GaussianField, gaussian_field
+from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
@@ -181,8 +181,8 @@ class Training(_Model):
 class Generation(_Model):
     """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
 
-    steps: Annotated[Count, Field(64, description="steps of the sampler; one more noise level is trained")]
-    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
+    steps: Annotated[Count, Field(STEPS, description="steps of the sampler; one more noise level is trained")]
+    t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 100 L²) if absent")]
     integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
     start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
@@ -399,12 +399,8 @@ class Run:
     def problem(self) -> tuple[NoisedTarget, Architecture, Settings]:
         """What is trained on what, and how: as `csd train` has it from the row's flags."""
         lattice = Lattice(self.dimension, self.size)
-        if self.couplings is not None:
-            gaussian = GaussianField.from_couplings(lattice, *self.couplings)
-        elif self.mass is not None:
-            gaussian = GaussianField(lattice, self.mass)
-        else:
-            gaussian = GaussianField.on_critical_line(lattice, self.mass_times_length or 1.0)
+        r0, u = self.couplings or (None, None)
+        gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
         target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
         schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
         return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), self.settings
