@@ -293,7 +293,7 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
     def shown(value: Any) -> str:
         return value.__name__ if isinstance(value, type) else repr(value)
 
-    given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
+    given = [f"{name}={shown(plain(value))}" for name, value in asked.items() if value is not None]
     return f"csd.{function}({', '.join([first if first == RUN else shown(first), *given])})"
 
 
@@ -324,11 +324,11 @@ def trained(
         log: takes lines.
         lap: told when a part of the work has ended: 'set-up', 'training'.
     """
-    if checkpoint is None and output is not None:
-        checkpoint = output.with_name(f"{output.name}.checkpoint.npz")
-    for path in (output, checkpoint):
-        if path is not None:
-            require_writable(path)
+    if output is not None:
+        require_writable(output)
+        checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.npz")
+    if checkpoint is not None:
+        require_writable(checkpoint)
     run = prepare(noised, architecture, settings)
     asked = request(noised, architecture, settings)
     names = (architecture.name, asked["target"], asked["schedule"], settings.loss)
