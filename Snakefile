@@ -17,7 +17,8 @@ from csd.source import fingerprint, plugin_fingerprint
 
 min_version("9.0")
 
-HERE = Path(workflow.basedir)
+# Of this file, also where another workflow imports it; of one that is read from elsewhere it is no folder.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 
 # Not at the top level: Snakemake would merge this file into one given with --configfile.
 if "sweeps" not in config:
@@ -32,6 +33,7 @@ try:
         sampling.identifier: sampling
         for sampling in study_config.samplings(list(RUNS.values()))
     }
+    CLAIMS = study_config.claims_file(STUDY, HERE)
 except InputError as error:
     raise WorkflowError(f"configuration: {error}")
 
@@ -41,6 +43,16 @@ GENERATION = OUTPUT / "generation"
 SUMMARY = OUTPUT / "summary"
 FIGURES = OUTPUT / "figures"
 LOGS = OUTPUT / "logs"
+
+
+def beside(*parts):
+    """A path in the results that is no output: as outputs do, it follows the prefix that an importing workflow gives."""
+
+    def path(wildcards, output):
+        inside = [part.format(wildcards=wildcards) for part in parts]
+        return Path(output[0]).parent.parent.joinpath(*inside)
+
+    return path
 
 
 wildcard_constraints:

@@ -50,6 +50,8 @@ FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
 """What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
 
 
+DEFAULT_CLAIMS = "config/claims.yaml"
+"""Where claims are looked for; the package has a copy of this file, for those who have it from no checkout."""
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """What the name of a run may hold; Snakemake's wildcard takes the same."""
 
@@ -259,7 +261,10 @@ class Study(_Model):
 
     study: Annotated[str, Field(min_length=1, description="its name")]
     output: Annotated[str, Field("results", min_length=1, description="folder that everything is written to")]
-    claims: Annotated[str, Field("config/claims.yaml", description="claims to test, a file beside the Snakefile")]
+    claims: Annotated[
+        str,
+        Field(DEFAULT_CLAIMS, description="claims to test: a file in the working directory, or beside the Snakefile"),
+    ]
     training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
@@ -575,6 +580,23 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a study is a mapping of keys to values")
     return content
+
+
+def claims_file(study: Study, beside: Path) -> Path:
+    """The file of a study's claims: in the working directory, beside the Snakefile, or the one of the package.
+
+    Args:
+        study: whose claims they are.
+        beside: folder of the Snakefile.
+
+    Raises:
+        InputError: if there is none; claims that are not the default are in no package.
+    """
+    shipped = [Path(__file__).parent / "studies" / "claims.yaml"] if study.claims == DEFAULT_CLAIMS else []
+    for place in (Path.cwd() / study.claims, beside / study.claims, *shipped):
+        if place.is_file():
+            return place
+    raise InputError(f"claims: there is no file {study.claims!r} in the working directory nor beside the Snakefile")
 
 
 def parse(content: Mapping[str, Any]) -> Study:
