@@ -263,7 +263,7 @@ class Study(_Model):
     output: Annotated[str, Field("results", min_length=1, description="folder that everything is written to")]
     claims: Annotated[
         str,
-        Field(DEFAULT_CLAIMS, description="claims to test: a file in the working directory, or beside the Snakefile"),
+        Field(DEFAULT_CLAIMS, description="claims to test, a file in the working directory or in the checkout"),
     ]
     training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
@@ -582,21 +582,21 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def claims_file(study: Study, beside: Path) -> Path:
-    """The file of a study's claims: in the working directory, beside the Snakefile, or the one of the package.
+def claims_file(study: Study, checkout: Path) -> Path:
+    """The file of a study's claims: in the working directory, in the checkout, or the one of the package.
 
     Args:
         study: whose claims they are.
-        beside: folder of the Snakefile.
+        checkout: folder that the workflow lies in.
 
     Raises:
         InputError: if there is none; claims that are not the default are in no package.
     """
     shipped = [Path(__file__).parent / "studies" / "claims.yaml"] if study.claims == DEFAULT_CLAIMS else []
-    for place in (Path.cwd() / study.claims, beside / study.claims, *shipped):
+    for place in (Path.cwd() / study.claims, checkout / study.claims, *shipped):
         if place.is_file():
             return place
-    raise InputError(f"claims: there is no file {study.claims!r} in the working directory nor beside the Snakefile")
+    raise InputError(f"claims: there is no file {study.claims!r} in {Path.cwd()} nor in {checkout}")
 
 
 def parse(content: Mapping[str, Any]) -> Study:
