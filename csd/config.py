@@ -592,7 +592,9 @@ def claims_file(study: Study, checkout: Path) -> Path:
     Raises:
         InputError: if there is none; claims that are not the default are in no package.
     """
-    shipped = [Path(__file__).parent / "studies" / "claims.yaml"] if study.claims == DEFAULT_CLAIMS else []
+    package = Path(__file__).parent
+    own = (package / "studies" / "claims.yaml", package.parent / DEFAULT_CLAIMS)
+    shipped = own if study.claims == DEFAULT_CLAIMS else ()
     for place in (Path.cwd() / study.claims, checkout / study.claims, *shipped):
         if place.is_file():
             return place
