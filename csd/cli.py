@@ -543,6 +543,7 @@ def _parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(prog="csd", description="A laboratory for critical slowing down in diffusion models.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("--print-completion", metavar="SHELL", help="print what completes commands in bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     own = {name: commands.add_parser(name, help=text, description=f"{text}.") for name, text in COMMANDS.items()}
     for name in ("train", "theory"):
@@ -618,9 +619,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(version("csd"))
         return
-    if arguments.command is None:
+    if arguments.command is None and arguments.print_completion is None:
         parser.error(f"a command is needed (known: {', '.join(COMMANDS)})")
     try:
+        if arguments.print_completion is not None:
+            from csd.completion import completion_script
+
+            arguments.command = "--print-completion"
+            print(completion_script(parser, arguments.print_completion), end="")
+            return
         globals()[arguments.command.replace("-", "_")](arguments)
     except InputError as error:
         _fail(arguments.command, str(error), BAD_INPUT)
