@@ -1,10 +1,12 @@
 """What others build on: the workflow as a module of theirs, the package as a wheel, the recipes that come with it."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -198,3 +200,30 @@ def test_the_wheel_works_from_another_folder(installed: Path, tmp_path: Path) ->
     assert seeds == "1"
     with xr.open_dataset(tmp_path / "run.nc") as training:
         assert training.attrs["csd_commit"] == "unknown"
+
+
+def test_versions_agree() -> None:
+    """Of the package, the citation and the changelog."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[:2] == ["Unreleased", version]
+
+
+def test_hooks_are_local_and_hold_what_make_check_holds() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    assert {hook["language"] for hook in repository["hooks"]} == {"system"}
+    entries = [hook["entry"] for hook in repository["hooks"]]
+    checks = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0].splitlines()[1:]
+    for check in checks:
+        words = [word for word in check.split() if word not in (".", "--check")]
+        assert any(entry.startswith(" ".join(words)) for entry in entries), check
+
+
+def test_the_container_copies_what_is_there_and_not_ignored() -> None:
+    kept = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    assert sources == set(kept)
+    assert all((ROOT / source).exists() for source in sources)
