@@ -142,6 +142,23 @@ def _log(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+class Laps:
+    """When the parts of a job had ended, by the wall's clock and by the processor's, in seconds."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.processor: dict[str, float] = {}
+
+    def __call__(self, part: str) -> None:
+        """Take note of a part's end."""
+        self.wall[part], self.processor[part] = time.perf_counter(), time.process_time()
+
+    def work(self, part: str) -> dict[str, float]:
+        """Time between set-up and a part's end, and of the processor in it."""
+        wall, processor = (clock[part] - clock["set-up"] for clock in (self.wall, self.processor))
+        return {f"{part}_s": wall, "work_cpu_s": processor}
+
+
 def train(arguments: argparse.Namespace) -> None:
     """`csd train`: train one architecture on one target, beside its prediction."""
     import shlex
@@ -155,7 +172,7 @@ def train(arguments: argparse.Namespace) -> None:
     problem = _problem(arguments)
     if arguments.benchmark is not None:
         require_writable(arguments.benchmark)
-    laps: dict[str, float] = {}
+    laps = Laps()
     content = trained(
         *problem,
         command,
@@ -163,12 +180,12 @@ def train(arguments: argparse.Namespace) -> None:
         arguments.checkpoint,
         arguments.checkpoint_every,
         log=_log,
-        lap=lambda part: laps.update({part: time.perf_counter()}),
+        lap=laps,
     )
     _report_times(content)
     if arguments.benchmark is not None:
-        parts = {"training_s": laps["training"] - laps["set-up"]}
-        _write_benchmark(arguments.benchmark, started, parts, laps["set-up"], content["last_step"].values)
+        steps = content["last_step"].values
+        _write_benchmark(arguments.benchmark, started, laps.work("training"), laps.wall["set-up"], steps)
 
 
 def _report_times(content: "Content") -> None:
@@ -178,13 +195,13 @@ def _report_times(content: "Content") -> None:
         _log(f"noise level {level:g}: training time {shown} steps")
 
 
-def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepared: float, steps: Any = None) -> None:
+def _write_benchmark(path: Path, started: float, work: dict[str, float], prepared: float, steps: Any = None) -> None:
     """Where a job's wall time went, from the start of the process.
 
     Args:
         path: of the record.
         started: when csd's first line ran.
-        parts: seconds of the work itself, by name.
+        work: seconds of the work itself, by name, and of processor time ('work_cpu_s') in it.
         prepared: when that began.
         steps: of training, one number a seed.
     """
@@ -194,14 +211,15 @@ def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepar
     before = max(0.0, _process_age() - (done - started))
     wall = before + done - started
     set_up = before + prepared - started
-    work = sum(parts.values())
+    of_work = sum(seconds for name, seconds in work.items() if name != "work_cpu_s")
     record = {
         "wall_s": wall,
         "interpreter_s": before,
         "imports_and_set_up_s": set_up,
-        **parts,
-        "prediction_and_writing_s": wall - set_up - work,
+        **work,
+        "prediction_and_writing_s": wall - set_up - of_work,
         "set_up_share": set_up / wall,
+        "cpu_s": time.process_time(),
         **({} if steps is None else {"steps": int(steps.sum())}),
         "peak_memory_mb": _peak_memory(),
     }
@@ -252,18 +270,17 @@ def generate(arguments: argparse.Namespace) -> None:
     settings = Settings(**{name: value for name, value in asked.items() if value is not None})
     if arguments.benchmark is not None:
         require_writable(arguments.benchmark)
-    laps: dict[str, float] = {}
+    laps = Laps()
     content = sampled(
         arguments.file,
         settings,
         command,
         arguments.output,
-        lap=lambda part: laps.update({part: time.perf_counter()}),
+        lap=laps,
     )
     _print_generation(content)
     if arguments.benchmark is not None:
-        parts = {"generation_s": laps["generation"] - laps["set-up"]}
-        _write_benchmark(arguments.benchmark, started, parts, laps["set-up"])
+        _write_benchmark(arguments.benchmark, started, laps.work("generation"), laps.wall["set-up"])
 
 
 def _print_generation(content: "Content") -> None:

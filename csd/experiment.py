@@ -333,7 +333,10 @@ def trained(
     asked = request(noised, architecture, settings)
     names = (architecture.name, asked["target"], asked["schedule"], settings.loss)
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
-    expected = expected_steps(noised, architecture, settings)
+
+    def expected() -> float:
+        return expected_steps(noised, architecture, settings)
+
     lap("set-up")
     watch = ProgressWatch(expected, progress)
     if checkpoint is not None:

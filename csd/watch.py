@@ -13,6 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -35,12 +36,12 @@ class ProgressWatch:
     """Shows how far a training run is, on a terminal or in a notebook; keeps nothing.
 
     Args:
-        expected: steps that the run will take, NaN if unknown.
+        expected: gives the steps that the run will take, NaN if unknown; asked for where somebody looks.
         shown: whether a bar is shown; where somebody looks on, if None.
     """
 
-    def __init__(self, expected: float, shown: bool | None = None) -> None:
-        self.expected = expected
+    def __init__(self, expected: Callable[[], float], shown: bool | None = None) -> None:
+        self._asked = expected
         self._shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
         self._bar: Any = None
         self._look = time.monotonic()
@@ -49,7 +50,7 @@ class ProgressWatch:
         if self._shown:
             from tqdm.auto import tqdm
 
-            total = None if np.isnan(self.expected) else int(self.expected)
+            total = None if self._expected is None else int(self._expected)
             self._bar = tqdm(total=total, unit=" steps", unit_scale=True, leave=False, dynamic_ncols=True)
         return self
 
@@ -58,6 +59,12 @@ class ProgressWatch:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    @cached_property
+    def _expected(self) -> float | None:
+        """Steps that the run will take, None if unknown."""
+        steps = self._asked()
+        return None if np.isnan(steps) else steps
 
     def found(self) -> dict[str, Any] | None:
         """None: nothing was kept."""
@@ -92,7 +99,7 @@ class JobWatch(ProgressWatch):
     Args:
         checkpoint: where the checkpoint is kept; the progress file has the same name and the suffix .json.
         identity: of code and request; a checkpoint of any other is not gone on from.
-        expected: steps that the run will take, NaN if unknown.
+        expected: gives the steps that the run will take, NaN if unknown; asked for where somebody looks.
         every: seconds of work between checkpoints.
         log: takes a line.
         shown: whether a bar is shown; where somebody looks on, if None.
@@ -102,7 +109,7 @@ class JobWatch(ProgressWatch):
         self,
         checkpoint: Path,
         identity: str,
-        expected: float,
+        expected: Callable[[], float],
         log: Callable[[str], None],
         every: float = EVERY,
         shown: bool | None = None,
@@ -115,6 +122,7 @@ class JobWatch(ProgressWatch):
         self._log = log
         self._stopped: signal.Signals | None = None
         self._handlers: dict[int, Any] = {}
+        self._began = self._look
         self._due, self._tell = self._look + every, self._look
 
     def __enter__(self) -> Self:
@@ -164,8 +172,9 @@ class JobWatch(ProgressWatch):
         """On the bar, and now and then in the progress file."""
         super()._show(step, excess, now)
         if now >= self._tell:
+            # Most jobs end before the second time: what is expected of them is never computed.
+            expected = self._expected if self._tell > self._began else None
             self._tell = now + TELL
-            expected = None if np.isnan(self.expected) else self.expected
             told = {"step": step, "excess": excess(), "expected_steps": expected, "updated": time.time()}
             try:
                 write_text(json.dumps({**told, "process": os.getpid()}) + "\n", self.progress)

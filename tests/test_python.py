@@ -344,6 +344,6 @@ def test_progress_is_shown_where_somebody_looks_on(
     assert capsys.readouterr().err == ""
     csd.train("one_layer", **SMALL, progress=True)
     assert "steps" in capsys.readouterr().err
-    assert not ProgressWatch(5.0)._shown
+    assert not ProgressWatch(lambda: 5.0)._shown
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    assert ProgressWatch(5.0)._shown
+    assert ProgressWatch(lambda: 5.0)._shown
