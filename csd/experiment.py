@@ -340,7 +340,7 @@ def trained(
     lap("set-up")
     watch = ProgressWatch(expected, progress)
     if checkpoint is not None:
-        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
+        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps} {settings.device}"
         watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
     with watch:
         record = descend(noised, run, settings, watch)
