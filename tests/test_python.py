@@ -18,6 +18,7 @@ import xarray as xr
 
 import csd
 from csd import cli
+from csd.config import Generation, Training
 from csd.errors import InputError
 from csd.experiment import DEFAULTS, Problem, sampler_levels
 from csd.field import GaussianField
@@ -129,7 +130,13 @@ def test_what_is_asked_for_is_written_as_well(tmp_path: Path) -> None:
 
 
 def test_defaults_are_one_thing() -> None:
-    """Of functions, of the settings behind them, and as the help of the commands names them."""
+    """Of functions, of the settings behind them, of studies, and as the help of the commands names them."""
+    for model, settings in ((Training, Settings), (Generation, GenerationSettings)):
+        shared = set(model.model_fields) & set(settings.__dataclass_fields__) - {"seeds", "t_min", "t_max"}
+        assert {name: model.model_fields[name].default for name in shared} == {
+            name: getattr(settings, name) for name in shared
+        }
+        assert len(shared) > 2
     for function in (csd.train, csd.predict):
         shown = inspect.signature(function).parameters
         own = {field: getattr(Settings, field) for field in Settings.__dataclass_fields__}
