@@ -14,7 +14,6 @@ import numpy as np
 
 from csd.errors import InputError, nearest
 from csd.field import TARGETS, Target, gaussian_field
-from csd.generation import LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import ARCHITECTURES, Architecture
 from csd.noise import SCHEDULES, NoisedTarget, Schedule
@@ -219,6 +218,8 @@ def problem(
 
 def sampler_levels(size: int) -> list[float]:
     """The grid of 64 steps that a sampler of VP noise needs, from ½ ln(1 + 100 L²) down to 0.001."""
+    from csd.generation import LOWEST_LEVEL, STEPS, geometric_grid, longest_level
+
     return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), STEPS)]
 
 
