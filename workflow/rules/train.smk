@@ -21,9 +21,9 @@ rule train:
         gpu=lambda wildcards: int(RUNS[wildcards.run].training.device == "cuda"),
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
-        record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
+        record=beside("benchmarks", "{wildcards.run}.json"),
         # Not an output: Snakemake deletes those before a job is tried again.
-        checkpoint=lambda wildcards: OUTPUT / "checkpoints" / f"{wildcards.run}.npz",
+        checkpoint=beside("checkpoints", "{wildcards.run}.npz"),
         code=fingerprint("train"),
         plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
     shell:
