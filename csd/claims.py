@@ -8,13 +8,18 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
+Times are means over seeds. Where some seeds of a run never came to the tolerance there is none: that of the others
+would be too small.
+
 A value holds if it lies in its range with its error bar, fails if it lies outside with its error bar, and is undecided
-otherwise. A claim *fails* if a value fails, *holds* if none does and every test has one that holds, and is *not tested*
-otherwise: a test without data, or with none that decides it, leaves it open.
+otherwise. A claim *fails* if a value fails. It *holds* if none does and every test has one that holds in each dimension
+and at each noise level that it lists, and is *incomplete* if every test has one that holds, but not in all of these. It
+is *not tested* otherwise: a test without data, or with none that decides it, leaves it open.
 """
 
 import json
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from csd.config import load
 from csd.errors import InputError
 
-HOLDS, FAILS, NOT_TESTED = "holds", "fails", "not tested"
+HOLDS, FAILS, INCOMPLETE, NOT_TESTED = "holds", "fails", "incomplete", "not tested"
 
 
 class Criterion(BaseModel):
@@ -96,13 +101,28 @@ class Verdict:
 
     @property
     def verdict(self) -> str:
-        """'holds', 'fails' or 'not tested'."""
+        """'holds', 'fails', 'incomplete' or 'not tested'."""
         each = [[outcome.verdict for outcome in of_test] for of_test in self.outcomes]
         if any(verdict == FAILS for of_test in each for verdict in of_test):
             return FAILS
         if any(HOLDS not in of_test for of_test in each):
             return NOT_TESTED
-        return HOLDS
+        complete = all(
+            _places(test) <= {place for outcome in of_test if outcome.verdict == HOLDS for place in _place(outcome)}
+            for test, of_test in zip(self.claim.tests, self.outcomes, strict=True)
+        )
+        return HOLDS if complete else INCOMPLETE
+
+
+def _places(test: Criterion) -> set[tuple[int, float | None]]:
+    """The dimensions and noise levels that a test lists; None for any level."""
+    levels: list[float | None] = [None] if test.noise_levels is None else [*test.noise_levels]
+    return set(product(test.dimensions, levels))
+
+
+def _place(outcome: Outcome) -> set[tuple[int, float | None]]:
+    """Where a value is from, at its level and at any."""
+    return {(outcome.dimension, outcome.noise_level), (outcome.dimension, None)}
 
 
 def load_claims(path: Path) -> list[Claim]:
@@ -199,10 +219,16 @@ def _value(
 ) -> tuple[float, float] | None:
     """(value, error) of a measure at one noise level; None without data."""
     if test.measure == "agreement":
-        chosen = summary.isel(run=rows.index.to_numpy())
-        ratio = chosen["training_time"].mean("seed") / chosen["predicted_training_time"].mean("seed") - 1.0
-        values = np.abs(ratio.values[np.isfinite(ratio.values)])
-        return (float(values.max()), 0.0) if values.size else None
+        deviations = []
+        for run in rows.index:
+            own = summary.isel(run=int(run))
+            times, ran = _times(own)
+            # As with fits, a size that no seed came to the tolerance at is left out.
+            if np.isfinite(times).any():
+                predicted = own["predicted_training_time"].values[ran].mean()
+                deviations.append(abs(float(times.mean() / predicted) - 1.0))
+        values = np.array(deviations)
+        return (float(values.max()), 0.0) if values.size and np.isfinite(values).all() else None
     reference = reference[(reference["dimension"] == rows["dimension"].iloc[0]) & (reference["data"] == data)]
     shared = set(rows["size"]) & set(reference["size"])
     if not shared:
@@ -211,13 +237,18 @@ def _value(
     pair = [summary.isel(run=int(table.index[table["size"] == largest][0])) for table in (rows, reference)]
     if test.measure == "parameter_ratio":
         return float(pair[0]["level_parameters"]) / float(pair[1]["level_parameters"]), 0.0
-    times = [np.asarray(of["training_time"].values, dtype=float) for of in pair]
-    times = [sample[np.isfinite(sample)] for sample in times]
-    if not all(sample.size for sample in times):
+    times = [_times(of)[0] for of in pair]
+    if not all(sample.size and np.isfinite(sample).all() for sample in times):
         return None
     quotient = float(times[0].mean() / times[1].mean())
     relative = sum(float(sample.std(ddof=1) / sample.mean()) ** 2 / sample.size for sample in times if sample.size > 1)
     return quotient, quotient * float(np.sqrt(relative))
+
+
+def _times(run: xr.Dataset) -> tuple[Any, Any]:
+    """(training times of the seeds of a run, NaN where one never came to the tolerance; which seeds were run)."""
+    ran = np.isfinite(run["score_error"].sel(step=0).values)
+    return np.asarray(run["training_time"].values, dtype=float)[ran], ran
 
 
 def _bounds(test: Criterion) -> str:

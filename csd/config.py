@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
 from csd.errors import InputError, nearest, unknown
-from csd.field import TARGETS, GaussianField
-from csd.generation import INTEGRATORS, geometric_grid, longest_level
+from csd.field import TARGETS, GaussianField, gaussian_field
+from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
@@ -50,24 +49,10 @@ FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
 """What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
 
 
+DEFAULT_CLAIMS = "config/claims.yaml"
+"""Where claims are looked for; the package has a copy of this file, for those who have it from no checkout."""
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """What the name of a run may hold; Snakemake's wildcard takes the same."""
-
-# What a run costs, as an upper bound that is seldom exceeded: from the wall times and peak memories of the 182 jobs of
-# config.yaml (results/benchmarks/*.json), on one core of a machine that other work shared. With the factor 3 for slower
-# machines no job of the study took more than a third of the time that it would be given, nor of the memory.
-START_UP_S = 5.0
-FULL_STEP_S, FULL_NUMBER_S = 30e-6, 8e-9
-"""Time of a step of a full network, and what each of its sites × noise levels × seeds adds, in seconds."""
-LOCAL_STEP_S, LOCAL_LEVEL_S, LOCAL_NUMBER_S = 30e-6, 15e-6, 30e-9
-"""The same for local networks, whose levels each cost something too."""
-SAMPLED_S, SAMPLED_MB = 2e-8, 80e-6
-"""What a site of a sample costs: seconds for each step of the sampler, and megabytes."""
-FACTOR = 3.0
-LONGEST = 24 * 60
-"""Minutes: the time limit of many partitions. What takes longer goes on from its checkpoint in the next attempt."""
-SHORT_S, MIDDLING_S = 20.0, 300.0
-"""Runs that are expected to take less share a cluster job with many, or with some."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -114,7 +99,8 @@ Factor = Annotated[StrictInt, Field(ge=2)]
 class _Model(BaseModel):
     """What all parts of a configuration share: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when they are first used: a figure needs but one of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Couplings(_Model):
@@ -173,6 +159,10 @@ class Training(_Model):
     ]
     max_steps: Annotated[Count, Field(1_000_000, description="steps after which training ends in any case")]
     learning_rate: Annotated[Positive | None, Field(None, description="the architecture's default if absent")]
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field("auto", description="cuda: a GPU, which jobs on a cluster ask for; auto: one where autograd finds it"),
+    ]
     path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
     seeds: Annotated[list[Seed], Field([1, 2, 3, 4], min_length=1, description="random seeds")]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
@@ -181,8 +171,8 @@ class Training(_Model):
 class Generation(_Model):
     """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
 
-    steps: Annotated[Count, Field(64, description="steps of the sampler; one more noise level is trained")]
-    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
+    steps: Annotated[Count, Field(STEPS, description="steps of the sampler; one more noise level is trained")]
+    t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 100 L²) if absent")]
     integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
     start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
@@ -259,7 +249,10 @@ class Study(_Model):
 
     study: Annotated[str, Field(min_length=1, description="its name")]
     output: Annotated[str, Field("results", min_length=1, description="folder that everything is written to")]
-    claims: Annotated[str, Field("config/claims.yaml", description="claims to test, a file beside the Snakefile")]
+    claims: Annotated[
+        str,
+        Field(DEFAULT_CLAIMS, description="claims to test, a file in the working directory or in the checkout"),
+    ]
     training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
@@ -399,12 +392,8 @@ class Run:
     def problem(self) -> tuple[NoisedTarget, Architecture, Settings]:
         """What is trained on what, and how: as `csd train` has it from the row's flags."""
         lattice = Lattice(self.dimension, self.size)
-        if self.couplings is not None:
-            gaussian = GaussianField.from_couplings(lattice, *self.couplings)
-        elif self.mass is not None:
-            gaussian = GaussianField(lattice, self.mass)
-        else:
-            gaussian = GaussianField.on_critical_line(lattice, self.mass_times_length or 1.0)
+        r0, u = self.couplings or (None, None)
+        gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
         target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
         schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
         return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), self.settings
@@ -422,52 +411,9 @@ class Run:
             max_steps=self.training.max_steps,
             learning_rate=self.training.learning_rate,
             path=self.training.path,
+            device=self.training.device,
             kernel_steps="last" if self.generation is None else "recorded",
         )
-
-    @property
-    def _numbers(self) -> int:
-        """Sites × noise levels × seeds: what a step passes over, for each field of a batch if it has raw fields."""
-        per_field = self.size**self.dimension * len(self.noise_levels) * len(self.seeds)
-        return per_field * (self.training.batch if self.training.path == "fields" else 1)
-
-    def _steps(self) -> float:
-        """Upper bound of the steps to the tolerance: about 70 / m^z, z = 2 |1 − 2/p|; 80 R / m is enough locally."""
-        longest = float(self.training.max_steps)
-        if self.training.tolerance == 0.0 or self.data_set is not None:
-            return longest
-        correlation_length = self.size / (self.mass_times_length or 1.0) if self.mass is None else 1.0 / self.mass
-        layers = self.depth or (2 if "two_layer" in self.name else 1)
-        steps = 300.0 + 70.0 * correlation_length ** (2.0 * abs(1.0 - 2.0 / layers))
-        if self.name == "local_one_layer":
-            reach = float(self.range) if isinstance(self.range, int) else 3.0 * self._architecture().range_factor()
-            steps = min(steps, 300.0 + 80.0 * reach * correlation_length)
-        return min(longest, steps)
-
-    def _seconds(self) -> float:
-        """Upper bound of the wall time of `csd train`, on the machine that was measured."""
-        if self.name.startswith("local"):
-            step = LOCAL_STEP_S + LOCAL_LEVEL_S * len(self.noise_levels) + LOCAL_NUMBER_S * self._numbers
-        else:
-            step = FULL_STEP_S + FULL_NUMBER_S * self._numbers
-        return START_UP_S + self._steps() * step
-
-    def runtime_minutes(self, attempt: int = 1) -> int:
-        """Time limit of a cluster job of this row; doubled at each attempt."""
-        return min(LONGEST, ceil(1.0 + FACTOR * self._seconds() / 60.0) * 2 ** (attempt - 1))
-
-    def memory_mb(self, attempt: int = 1) -> int:
-        """Memory of a cluster job of this row, 300 MB of it for two Snakemakes around it; doubled at each attempt."""
-        per_number = 100e-6 if self.generation is None else 400e-6
-        return round(1000.0 + per_number * self._numbers) * 2 ** (attempt - 1)
-
-    @property
-    def group(self) -> str | None:
-        """Rows that share a cluster job: 'short', 'middling', or None: long ones, and those of unknown cost."""
-        if self.plugins:
-            return None
-        seconds = self._seconds()
-        return "short" if seconds < SHORT_S else "middling" if seconds < MIDDLING_S else None
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` that make this row, without --output."""
@@ -493,6 +439,7 @@ class Run:
             ("--max-steps", training.max_steps),
             ("--learning-rate", training.learning_rate),
             ("--path", training.path),
+            ("--device", None if training.device == "auto" else training.device),
             ("--kernel-steps", None if self.generation is None else "recorded"),
             ("--seed", self.seeds),
         ]
@@ -526,21 +473,6 @@ class Sampling:
         """How a step of the sampler is made."""
         assert self.run.generation is not None
         return self.run.generation.integrator
-
-    @property
-    def _sites(self) -> int:
-        """Sites of all samples of all seeds."""
-        assert self.run.generation is not None
-        return self.run.generation.samples * self.size**self.run.dimension * len(self.run.seeds)
-
-    def runtime_minutes(self, attempt: int = 1) -> int:
-        """Time limit of a cluster job that makes it; doubled at each attempt."""
-        seconds = START_UP_S + SAMPLED_S * self._sites * len(self.run.noise_levels)
-        return min(LONGEST, ceil(1.0 + FACTOR * seconds / 60.0) * 2 ** (attempt - 1))
-
-    def memory_mb(self, attempt: int = 1) -> int:
-        """Memory of a cluster job that makes it; doubled at each attempt."""
-        return (self.run.memory_mb() + round(SAMPLED_MB * self._sites)) * 2 ** (attempt - 1)
 
     def arguments(self) -> list[str]:
         """The flags of `csd generate` that make it, without its files."""
@@ -579,6 +511,25 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a study is a mapping of keys to values")
     return content
+
+
+def claims_file(study: Study, checkout: Path) -> Path:
+    """The file of a study's claims: in the working directory, in the checkout, or the one of the package.
+
+    Args:
+        study: whose claims they are.
+        checkout: folder that the workflow lies in.
+
+    Raises:
+        InputError: if there is none; claims that are not the default are in no package.
+    """
+    package = Path(__file__).parent
+    own = (package / "studies" / "claims.yaml", package.parent / DEFAULT_CLAIMS)
+    shipped = own if study.claims == DEFAULT_CLAIMS else ()
+    for place in (Path.cwd() / study.claims, checkout / study.claims, *shipped):
+        if place.is_file():
+            return place
+    raise InputError(f"claims: there is no file {study.claims!r} in {Path.cwd()} nor in {checkout}")
 
 
 def parse(content: Mapping[str, Any]) -> Study:

@@ -5,7 +5,8 @@ A run's time is that of a job that does nothing (start-up, a small file), plus
     steps × (numbers drawn + modes or patches stepped) + recorded steps × residuals + the prediction + the file,
 
 each an overhead and a rate times the numbers worked on, measured here in about a second (`calibrate`), in processor
-time, which others on the machine disturb least. Generation is the recursion of every kept kernel through all levels,
+time, which others on the machine disturb least. What a cluster job may take is the same, with the speed of one machine
+that stands here (`REFERENCE`) and head-room. Generation is the recursion of every kept kernel through all levels,
 plus samples × levels × modes. Memory and disk are the sizes of the arrays that are held and written. Between levels and
 masses that lie close, expected steps are interpolated, so 10,000 runs cost a few.
 """
@@ -17,9 +18,9 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from math import comb
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from math import ceil, comb
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -40,6 +41,26 @@ from csd.samples import compared, draw_samples
 from csd.stream import WORTH_LOADING, stream
 from csd.theory import expected_steps
 from csd.training import BINS, LengthBins, Settings, descend, prepare, record_steps
+
+HEAD_ROOM = 6.0
+"""Time limit over the time expected with the speed of `REFERENCE`: 3 for slower machines, 2 for the estimate."""
+MEMORY_HEAD_ROOM = 2.0
+SNAKEMAKES_MB = 600.0
+"""Two Snakemakes take 300 MB beside each step of a cluster job."""
+LONGEST = 24 * 60
+"""Minutes: the time limit of many partitions. What takes longer goes on from its checkpoint in the next attempt."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Runs that share a cluster job: those expected to take less than `below` seconds, `members` of them."""
+
+    below: float
+    members: int
+
+
+GROUPS = {"short": Shared(20.0, 60), "middling": Shared(300.0, 10)}
+"""As in `group-components` of the profiles for clusters."""
 
 LEVELS = 9
 """Most noise levels whose steps are computed, out of a sampler's grid."""
@@ -116,6 +137,22 @@ class Calibration:
     fields_job: Job | None = None
 
 
+REFERENCE = Calibration(
+    job=Job(0.2, 65.0),
+    draw=Pace(5e-7, 1.5e-8),
+    modes=Pace(1.2e-5, 1.5e-9),
+    patch=Pace(2.5e-5, 2.5e-9),
+    record=Pace(5e-6, 2e-9),
+    recursion=Pace(1.2e-5, 4e-9),
+    sample=Pace(8e-6, 2e-8),
+    flow=Pace(4e-6, 2.5e-9),
+    field=Pace(6e-5, 3.5e-8),
+    fields=Pace(3e-4, 4e-8),
+    fields_job=Job(1.5, 300.0),
+)
+"""A core of an EPYC processor that other work shared, as `calibrate` saw it, rounded up."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What one job of a study is expected to take.
@@ -127,6 +164,7 @@ class Estimate:
         seconds: on one core.
         memory_mb: at most.
         disk_mb: of its file.
+        known: whether the time is; that of networks from outside and of GPUs is not.
     """
 
     identifier: str
@@ -135,6 +173,22 @@ class Estimate:
     seconds: float
     memory_mb: float
     disk_mb: float
+    known: bool = True
+
+    def time_limit(self, attempt: int = 1) -> int:
+        """Minutes that a cluster job may take; doubled at each attempt."""
+        return min(LONGEST, ceil(1.0 + HEAD_ROOM * self.seconds / 60.0) * 2 ** (attempt - 1))
+
+    def memory_limit(self, attempt: int = 1) -> int:
+        """Memory of a cluster job in MB, for two Snakemakes around it too; doubled at each attempt."""
+        return ceil(SNAKEMAKES_MB + MEMORY_HEAD_ROOM * self.memory_mb) * 2 ** (attempt - 1)
+
+    @property
+    def group(self) -> str | None:
+        """Jobs that share one of the cluster: 'short', 'middling', or None: long ones, and those of unknown length."""
+        if not self.known:
+            return None
+        return next((name for name, shared in GROUPS.items() if self.seconds < shared.below), None)
 
 
 class Stopwatch:
@@ -355,7 +409,7 @@ class Work:
 
 def _work(run: Run, pace: Calibration) -> Work:
     """What a run works on."""
-    noised, architecture, settings = run.problem()
+    noised, architecture, settings = _stand_in(run).problem()
     lattice = noised.lattice
     pairs, shells = _pairs(lattice), _shells(lattice)
     networks = len(settings.seeds) * len(noised.levels)
@@ -386,7 +440,7 @@ def _work(run: Run, pace: Calibration) -> Work:
             ahead=stepped(False),
             set_up=set_up,
             iterated=iterated,
-            complex=seeded and not iterated,
+            complex=settings.loss == "denoising" and not iterated,
         )
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, beside the ten of two layers.
@@ -431,14 +485,15 @@ def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate
     kept = records * numbers if run.generation is not None else 0.0
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
-    # The imaginary parts of local kernels are rounding errors: they are held, and compressed away.
     wide = 1.5 if work.complex else 1.0
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
     if run.training.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
     written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
-    return Estimate(run.identifier, False, steps, float(seconds), job.memory_mb + held / 1e6, written / 1e6)
+    memory = job.memory_mb + held / 1e6
+    known = ":" not in run.name and run.training.device != "cuda"
+    return Estimate(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
 
 
 def _drawing(pace: Pace, numbers: float, calls: float) -> float:
@@ -478,7 +533,7 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
 
 def _steps(run: Run) -> float:
     """Steps of a run, by closed forms at some of its levels; all that are allowed where nothing is known."""
-    noised, architecture, settings = run.problem()
+    noised, architecture, settings = _stand_in(run).problem()
     if len(noised.levels) > LEVELS:
         chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
         noised = NoisedTarget(noised.target, noised.schedule, [noised.levels[place] for place in chosen])
@@ -492,15 +547,43 @@ def _alike(run: Run) -> tuple[Any, ...]:
     return (run.sweep, run.dimension, run.size, *network, run.data_set, len(run.seeds), run.mass is None)
 
 
+def _kind(run: Run) -> tuple[Any, ...]:
+    """What runs share whose steps are interpolated between masses."""
+    return (*_alike(run), run.couplings)
+
+
+def _stand_in(run: Run) -> Run:
+    """The run without what is from outside: one layer, the Gaussian target, VP noise, the implicit loss.
+
+    A plug-in is not imported to see what it costs.
+    """
+    training = run.training.model_copy(
+        update={key: usual for key, usual in USUAL.items() if ":" in getattr(run.training, key)}
+    )
+    outside = ":" in run.name
+    return replace(
+        run,
+        training=training,
+        target="gaussian" if ":" in run.target else run.target,
+        name="one_layer" if outside else run.name,
+        depth=None if outside else run.depth,
+        range=None if outside else run.range,
+        channels=None if outside else run.channels,
+    )
+
+
+USUAL = {"schedule": "vp", "loss": "implicit"}
+
+
 def steps_of(runs: Sequence[Run]) -> list[float]:
     """Expected steps of each run: the same for runs that differ in seeds, interpolated between masses.
 
     Args:
         runs: of one study.
     """
-    groups: dict[Any, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[Any, ...], dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, run in enumerate(runs):
-        groups[_alike(run), run.couplings][run.mass or run.mass_times_length or 0.0].append(place)
+        groups[_kind(run)][run.mass or run.mass_times_length or 0.0].append(place)
     steps = np.zeros(len(runs))
     for members in groups.values():
         masses = np.array(sorted(members))
@@ -538,5 +621,59 @@ def other_jobs(estimates: Sequence[Estimate], figures: int, calibration: Calibra
 
 
 def by_autograd(run: Run) -> bool:
-    """Whether a run is trained by autograd."""
-    return run.training.path == "fields" or not run.problem()[1].is_family
+    """Whether a run is trained by autograd, as networks from outside are."""
+    return run.training.path == "fields" or ":" in run.name
+
+
+class Limits:
+    """What the jobs of a study may take on a cluster, each estimated with those of its kind when it is asked for.
+
+    Args:
+        runs: the run table.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = {run.identifier: run for run in runs}
+        self._known: dict[tuple[str, bool], Estimate] = {}
+
+    @cached_property
+    def _kinds(self) -> dict[Any, list[Run]]:
+        """Runs that are estimated together."""
+        kinds: dict[Any, list[Run]] = defaultdict(list)
+        for run in self._runs.values():
+            kinds[_kind(run)].append(run)
+        return kinds
+
+    def _find(self, run: str, identifier: str, *, generates: bool) -> Estimate:
+        if (identifier, generates) not in self._known:
+            members = self._kinds[_kind(self._runs[run])]
+            self._known |= {(job.identifier, job.generates): job for job in estimate(members, REFERENCE)}
+        return self._known[identifier, generates]
+
+    def training(self, identifier: str) -> Estimate:
+        """The training job of a run."""
+        return self._find(identifier, identifier, generates=False)
+
+    def generation(self, sampling: Sampling) -> Estimate:
+        """The job that makes a generation file."""
+        return self._find(sampling.run.identifier, sampling.identifier, generates=True)
+
+
+def cluster_jobs(estimates: Sequence[Estimate], runs: Sequence[Run]) -> list[float]:
+    """Expected seconds of the jobs that runs and what they generate share on a cluster, summaries apart.
+
+    Args:
+        estimates: of all jobs of a study.
+        runs: its run table.
+    """
+    own = {job.identifier: job for job in estimates if not job.generates}
+    together = {name: job.seconds for name, job in own.items()}
+    by_name = {file.identifier: file.run.identifier for file in samplings(runs)}
+    for job in estimates:
+        if job.generates:
+            together[by_name[job.identifier]] += job.seconds
+    jobs = [together[name] for name, job in own.items() if job.group is None]
+    for group, shared in GROUPS.items():
+        members = [together[name] for name, job in own.items() if job.group == group]
+        jobs += [sum(members[start : start + shared.members]) for start in range(0, len(members), shared.members)]
+    return jobs

@@ -28,7 +28,7 @@ from csd.noise import SCHEDULES, NoisedTarget, Schedule
 from csd.plugins import resolve
 from csd.store import labelled
 
-MOST_STEPS = 2**13
+MOST_STEPS = 2**10
 """Samplers that need more than this are left as NaN."""
 COMPARED = ("euler_maruyama", "exponential", "frozen_kernel", "euler", "heun")
 GRIDS = ("uniform", "geometric", "log_snr")
@@ -58,7 +58,7 @@ def exact_score_divergence(target: Target, schedule: Schedule, integrator: Integ
 
 
 def steps_needed(divergence: Callable[[int], float], tolerance: float) -> float:
-    """Smallest number of steps with a divergence of at most `tolerance`, by doubling and halving; NaN beyond 2^13.
+    """Smallest number of steps with a divergence of at most `tolerance`, by doubling and halving; NaN beyond 2^10.
 
     Args:
         divergence: of a number of steps; falls, once small.
@@ -86,7 +86,7 @@ def compare(make: Callable[[int], Target], sizes: Sequence[int], tolerance: floa
         t_min: lowest noise level.
 
     Returns:
-        steps_needed(integrator, schedule, grid, size); NaN where more than 2^13 are needed.
+        steps_needed(integrator, schedule, grid, size); NaN where more than 2^10 are needed.
 
     Raises:
         InputError: if there is no size, one is given twice, or the tolerance is not above 0.

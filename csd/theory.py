@@ -11,7 +11,7 @@ Where no closed form of the discrete map is known, the prediction is the map its
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def one_layer_error(spectrum: Array, weight: Array, rate: float, step: float | A
 
 
 def local_one_layer_error(
-    network: LocalOneLayer, spectrum: Array, weight: Array, rate: float
+    network: LocalOneLayer, spectrum: Array, weight: Array, rate: float, floor: float
 ) -> Callable[[float], float]:
     """ε_j = ε_R + Σ_i λ_i (1 − η λ_i)^{2j} (v_i·κ*)² / ((1/N) Σ_k K*), as a function of j.
 
@@ -73,12 +73,12 @@ def local_one_layer_error(
         spectrum: C on *shells*.
         weight: multiplicity of the *shells*.
         rate: η.
+        floor: ε_R.
     """
     half = network.half_spectrum(spectrum)
     values, vectors = np.linalg.eigh(network.patch.symmetric_covariance(half))
     share = values * (vectors.T @ network.patch.symmetric_solution(half)) ** 2
     share /= (weight / spectrum).sum() / network.lattice.sites
-    floor = network.patch.floor(half)
     return lambda step: float(floor + (share * np.abs(1.0 - rate * values) ** (2.0 * step)).sum())
 
 
@@ -108,46 +108,55 @@ class Prediction:
     method: str
 
 
-def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Settings") -> Prediction | None:
+class Known(Protocol):
+    """What a prediction has in common with a training: each of shape (T,)."""
+
+    rates: Array
+    stable_rates: Array
+    floors: Array
+
+
+def predict(
+    noised: "NoisedTarget", architecture: "Architecture", settings: "Settings", known: Known | None = None
+) -> Prediction | None:
     """The exact learning curve of the population loss; None for an architecture that is known only as a module.
 
     Args:
         noised: the target at its noise levels.
         architecture: what is trained.
         settings: as for training; the loss, batch and data set play no part.
+        known: a run of this architecture on this target, whose rates and floors are taken; computed if None.
 
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
     """
-    from csd.training import crossing_time, descend, prepare, record_steps, with_population
+    from csd.training import crossing_time, prepare, record_steps, with_population
 
     if not architecture.is_family:
         return None
     exact = with_population(settings)
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
-    run = prepare(noised, architecture, exact)
+    if not all(_has_closed_form(network) for network in networks):
+        return _descended(noised, architecture, exact)
+    known = known or prepare(noised, architecture, exact)
     # Beyond stability there is nothing to predict: descent says where it diverges.
-    stable = bool((run.rates < run.stable_rates).all())
-    if not (stable and all(_has_closed_form(network) for network in networks)):
-        record = descend(noised, run, exact)
-        return Prediction(
-            record.steps, record.score_error, record.training_time, record.crossing_time, "population descent"
-        )
+    if not (known.rates < known.stable_rates).all():
+        return _descended(noised, architecture, exact)
 
     modes: Modes = noised.lattice.shells
     grid = record_steps(settings.max_steps)
     curves, times, crossings = [], [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
-        rate = float(run.rates[level])
+        rate, floor = float(known.rates[level]), float(known.floors[level])
         error: Callable[[float], float]
         if isinstance(network, LocalOneLayer):
-            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate)
+            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate, floor)
         else:
 
             def error(step: float, spectrum: Array = spectrum, rate: float = rate) -> float:
                 return float(one_layer_error(spectrum, modes.multiplicity, rate, step))
 
-        threshold = settings.tolerance + float(run.floors[level])
+        threshold = settings.tolerance + floor
         time = first_step(error, threshold, settings.max_steps)
         times.append(time)
         crossings.append(crossing_time(time, error(time - 1.0), error(time), threshold) if time > 0.0 else time)
@@ -159,6 +168,16 @@ def predict(noised: "NoisedTarget", architecture: "Architecture", settings: "Set
         return np.tile(values, (seeds, *[1] * np.ndim(values)))
 
     return Prediction(grid, seeded(curves), seeded(times), seeded(crossings), "closed form")
+
+
+def _descended(noised: "NoisedTarget", architecture: "Architecture", exact: "Settings") -> Prediction:
+    """The prediction by stepping."""
+    from csd.training import descend, prepare
+
+    record = descend(noised, prepare(noised, architecture, exact), exact)
+    return Prediction(
+        record.steps, record.score_error, record.training_time, record.crossing_time, "population descent"
+    )
 
 
 CURVE_POINTS = 48
@@ -188,9 +207,9 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
         if not rate < network.stable_rate(spectrum):
             return float("nan")
         if isinstance(network, LocalOneLayer):
-            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate)
-            threshold = settings.tolerance + network.floor(spectrum)
-            time = first_step(error, threshold, settings.max_steps)
+            floor = network.floor(spectrum)
+            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate, floor)
+            time = first_step(error, settings.tolerance + floor, settings.max_steps)
         else:
             depth = network.filter_shape[0] if isinstance(network, DeepLinear) else 2
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)

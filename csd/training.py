@@ -625,15 +625,15 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | N
         noised: the target at its noise levels.
         run: made by `prepare`.
         settings: how it is trained.
-        watch: looks on; steps on a device and leaps are not kept.
+        watch: looks on.
     """
     if run.on_device:
-        return _descend_in_blocks(noised, run, settings)
+        return _descend_in_blocks(noised, run, settings, watch)
     descent: Descent = run.descent
     recorder = Recorder(noised, run, settings)
-    kept = None if watch is None or run.leaps else watch.found()
+    kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)
-    for step in _leaps(run, recorder) if run.leaps else _steps(run, after):
+    for step in _leaps(run, recorder, after) if run.leaps else _steps(run, after):
         error = descent.error()
         done = recorder.observe(step, error, descent)
         if np.count_nonzero(done) > 0:
@@ -641,7 +641,7 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | N
                 break
             descent.keep(~done)
             run.source.keep(~done)
-        if watch is not None and watch.passed(step, recorder.excess) and not run.leaps:
+        if watch is not None and watch.passed(step, recorder.excess):
             watch.keep(_snapshot(step, run, recorder))
     return recorder.finish()
 
@@ -664,6 +664,9 @@ def _resume(kept: dict[str, Any], run: Run, recorder: Recorder) -> int:
         for part in PARTS
     }
     step = recorder.resume(parts["recorder"])
+    if run.leaps:
+        # Each leap is from the start, and the seeds are alike: they end together.
+        return step
     trained = np.isin(np.arange(len(run.seeds)), recorder.alive)
     if not trained.all():
         run.descent.keep(trained)
@@ -682,8 +685,11 @@ def _steps(run: Run, after: int | None) -> Iterator[int]:
         yield step
 
 
-def _leaps(run: Run, recorder: "Recorder") -> Iterator[int]:
-    """The recorded steps, and the first at which each level is at the tolerance with the one before, leapt to."""
+def _leaps(run: Run, recorder: "Recorder", after: int | None) -> Iterator[int]:
+    """The recorded steps, and the first at which each level is at the tolerance with the one before, leapt to.
+
+    All of them, or those after a given one.
+    """
     data = run.source.draw()
     last = recorder.settings.max_steps
 
@@ -699,11 +705,13 @@ def _leaps(run: Run, recorder: "Recorder") -> Iterator[int]:
 
     firsts = {first(int(level)) for level in np.flatnonzero(there(last))}
     for step in sorted(recorder.looks() | firsts | {max(step - 1, 0) for step in firsts}):
+        if after is not None and step <= after:
+            continue
         run.descent.leap(*data, step)
         yield step
 
 
-def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> TrainingRecord:
+def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None) -> TrainingRecord:
     """`descend` on a device: errors are read a block of steps at a time.
 
     Where something happens within a block (a level comes to the tolerance, an error blows up), the block is stepped
@@ -713,17 +721,23 @@ def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings) -> Tr
 
     descent, source = run.descent, run.source
     recorder = Recorder(noised, run, settings)
-    step, error = 0, host([descent.error()])[0]
     looks = sorted(recorder.looks())
     ahead: list[tuple[Any, ...]] = []
+    kept = None if watch is None else watch.found()
+    # What was kept has been observed before.
+    step, error = (0, host([descent.error()])[0]) if kept is None else (_resume(kept, run, recorder), None)
     while True:
-        done = recorder.observe(step, error, descent)
-        if done.all():
-            return recorder.finish()
-        if done.any():
-            descent.keep(~done)
-            source.keep(~done)
-            ahead = [tuple(_kept(part, ~done) for part in data) for data in ahead]
+        if error is not None:
+            done = recorder.observe(step, error, descent)
+            if done.all():
+                return recorder.finish()
+            if done.any():
+                descent.keep(~done)
+                source.keep(~done)
+                ahead = [tuple(_kept(part, ~done) for part in data) for data in ahead]
+        # Data that was drawn ahead is no part of what is kept: a block that ends with it comes soon.
+        if watch is not None and watch.passed(step, recorder.excess) and not ahead:
+            watch.keep(_snapshot(step, run, recorder))
         length = min(looks[bisect_right(looks, step)] - step, source.steps)
         ahead += [source.draw() for _ in range(length - len(ahead))]
         start, errors = descent.state(), []
@@ -750,6 +764,7 @@ def _kept(part: Any, seeds: NDArray[np.bool_]) -> Any:
 def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, settings: Settings) -> TrainingDiverged:
     """The error of a training that blew up, with the rate that it would need."""
     rate, stable = run.rates[level], run.stable_rates[level]
+    others = "; the other seeds of the job train without it, if it is left out" if len(run.seeds) > 1 else ""
     where = (
         f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
         f" with learning rate {rate:.4g}"
@@ -763,8 +778,8 @@ def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, 
             if stable == stable
             else ""
         )
-        return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}")
-    return TrainingDiverged(f"{where}; {advice}")
+        return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}{others}")
+    return TrainingDiverged(f"{where}; {advice}{others}")
 
 
 def with_population(settings: Settings) -> Settings:

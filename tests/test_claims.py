@@ -11,7 +11,19 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from csd.claims import FAILS, HOLDS, NOT_TESTED, Claim, Criterion, Outcome, Verdict, as_json, as_markdown, judge
+from csd.claims import (
+    FAILS,
+    HOLDS,
+    INCOMPLETE,
+    NOT_TESTED,
+    Claim,
+    Criterion,
+    Outcome,
+    Verdict,
+    as_json,
+    as_markdown,
+    judge,
+)
 from csd.claims import load_claims as load
 from csd.config import Run, expand, parse
 from csd.config import load as load_study
@@ -195,8 +207,11 @@ def summary_of(*runs: dict[str, Any]) -> xr.Dataset:
         "data": [run.get("data", "population") for run in runs],
     }
     times = np.full((len(runs), seeds, 1), np.nan)
+    # NaN for seeds that were not run; NaN among the times is one that never came to the tolerance.
+    ran = np.full((len(runs), seeds), np.nan)
     for row, run in enumerate(runs):
         times[row, : len(run["times"]), 0] = run["times"]
+        ran[row, : len(run["times"])] = 1.0
     predicted = np.array([[[run.get("predicted", np.nan)]] * seeds for run in runs], dtype=float)
     parameters = np.array([[run.get("parameters", 1)] for run in runs], dtype=float)
     return xr.Dataset(
@@ -204,11 +219,12 @@ def summary_of(*runs: dict[str, Any]) -> xr.Dataset:
             **{name: ("run", np.array(values, dtype=object)) for name, values in columns.items() if name != "size"},
             "dimension": ("run", columns["dimension"]),
             "size": ("run", columns["size"]),
+            "score_error": (("run", "seed", "noise_level", "step"), ran[:, :, None, None]),
             "training_time": (("run", "seed", "noise_level"), times),
             "predicted_training_time": (("run", "seed", "noise_level"), predicted),
             "level_parameters": (("run", "noise_level"), parameters),
         },
-        {"seed": np.arange(seeds), "noise_level": [0.1]},
+        {"seed": np.arange(seeds), "noise_level": [0.1], "step": [0]},
     )
 
 
@@ -235,14 +251,16 @@ def test_the_ratio_of_times_is_at_the_largest_size_of_both() -> None:
 
 
 def test_the_error_of_a_ratio_is_that_of_independent_means() -> None:
-    """τ₁ = 20 ± 2/√4 and τ₂ = 200 ± 10/√3: relative errors 0.05 and 0.0289 in quadrature; one seed never came."""
+    """τ₁ = 20 ± 2/√4 and τ₂ = 200 ± 10/√3: relative errors 0.05 and 0.0289 in quadrature; none if a seed never came."""
     one = 20.0 + 2.0 * np.array([1.0, -1.0, 1.0, -1.0]) * np.sqrt(3.0 / 4.0)
     two = 200.0 + np.array([10.0, 0.0, -10.0])
-    summary = summary_of({"size": 8, "times": [*two, np.nan]}, {"architecture": "two_layer", "size": 8, "times": one})
+    own = {"architecture": "two_layer", "size": 8, "times": one}
+    summary = summary_of({"size": 8, "times": two}, own)
     ((value, error),) = measured(RATIO, summary)
     assert value == pytest.approx(0.1)
     assert error == pytest.approx(0.1 * np.hypot(0.05, 0.05 / np.sqrt(3.0)))
     assert verdict_of([RATIO], pd.DataFrame(), summary) == NOT_TESTED
+    assert measured(RATIO, summary_of({"size": 8, "times": [*two, np.nan]}, own)) == []
 
 
 @pytest.mark.parametrize(
@@ -287,8 +305,24 @@ def test_agreement_is_the_worst_over_sizes_of_the_mean_over_seeds() -> None:
     assert verdict_of([test], pd.DataFrame(), summary_of(good, {"size": 16, "times": [500.0], "predicted": 400.0})) == (
         FAILS
     )
-    never = {"size": 8, "times": [np.nan, np.nan], "predicted": 100.0}
+    never = {"size": 16, "times": [np.nan, np.nan], "predicted": 100.0}
     assert verdict_of([test], pd.DataFrame(), summary_of(never)) == NOT_TESTED
+    # Where no seed came there is nothing to compare; where some did, their mean is too small.
+    assert measured(test, summary_of(good, never)) == [(0.0, 0.0)]
+    assert measured(test, summary_of(good, {"size": 16, "times": [400.0, np.nan], "predicted": 400.0})) == []
+
+
+def test_a_claim_that_lacks_some_of_what_it_lists_is_incomplete() -> None:
+    test = criterion(dimensions=[1, 2], noise_levels=[0.1, 0.5])
+    everywhere = [{"dimension": d, "noise_level": t} for d in (1, 2) for t in (0.1, 0.5)]
+    assert verdict_of([test], fits(*everywhere)) == HOLDS
+    assert verdict_of([test], fits(*everywhere[:3])) == INCOMPLETE
+    assert verdict_of([test], fits(*everywhere[:3], {**everywhere[3], "error": 0.5})) == INCOMPLETE
+    assert verdict_of([test], fits(*everywhere[:3], {**everywhere[3], "exponent": 1.0})) == FAILS
+    assert verdict_of([test, criterion(architecture="two_layer")], fits(*everywhere)) == NOT_TESTED
+    anywhere = criterion(dimensions=[1, 2], noise_levels=None)
+    assert verdict_of([anywhere], fits({"dimension": 2, "noise_level": 7.0})) == INCOMPLETE
+    assert verdict_of([anywhere], fits({}, {"dimension": 2, "noise_level": 7.0})) == HOLDS
 
 
 # Real trainings: what holds, and what fails when the physics is wrong.
@@ -329,14 +363,23 @@ def relabelled(summary: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
 
 
 def verdicts(summary: xr.Dataset) -> dict[str, str]:
-    """Verdicts of our claims."""
-    return {verdict.claim.id: verdict.verdict for verdict in judge(OURS, scaling_table(summary), summary)}
+    """Verdicts of our claims, in the one dimension that the runs here have."""
+    claims = [of.model_copy(update={"tests": [_in_one_dimension(test) for test in of.tests]}) for of in OURS]
+    return {verdict.claim.id: verdict.verdict for verdict in judge(claims, scaling_table(summary), summary)}
+
+
+def _in_one_dimension(test: Criterion) -> Criterion:
+    return test.model_copy(update={"dimensions": [1]})
 
 
 def test_the_claims_hold_where_the_physics_is_right(folder: Path) -> None:
     found = verdicts(summary_at(folder, [4, 8, 16, 32, 64]))
     assert {name: found[name] for name in ("C1", "C3")} == {"C1": HOLDS, "C3": HOLDS}
     assert {name for name, verdict in found.items() if verdict != NOT_TESTED} == {"C1", "C3"}
+    # With the claims as they stand, two dimensions are missing.
+    summary = summary_at(folder, [4, 8, 16, 32, 64])
+    whole = {verdict.claim.id: verdict.verdict for verdict in judge(OURS, scaling_table(summary), summary)}
+    assert whole["C1"] == whole["C3"] == INCOMPLETE
 
 
 def test_three_sizes_do_not_tell_a_logarithm(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.config import LONGEST, Run, expand, parse
+from csd.config import expand, parse
+from csd.cost import GROUPS, LONGEST, Estimate, Limits
 from tests.slurm.cluster import ClusterError, clean, cluster, missing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +61,15 @@ def profile(kind: str, folder: Path, **resources: str) -> Path:
 
 def start(folder: Path, profile: Path, *options: str, path: str | None = None) -> subprocess.Popen[str]:
     """Snakemake on the study of a folder."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "workflow" / "Snakefile"),
+        "--directory",
+        str(folder),
+    ]
     command += ["--workflow-profile", str(profile), "--configfile", str(folder / "config.yaml"), *EAGER[profile.name]]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH'] if path is None else path}"
     return subprocess.Popen(
@@ -74,7 +84,7 @@ def start(folder: Path, profile: Path, *options: str, path: str | None = None) -
 def finish(process: subprocess.Popen[str], status: int) -> str:
     """What Snakemake said, after it ended as it should."""
     try:
-        output = process.communicate(timeout=240)[0]
+        output = process.communicate(timeout=300)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise AssertionError(process.communicate()[0]) from None
@@ -82,12 +92,15 @@ def finish(process: subprocess.Popen[str], status: int) -> str:
     return output
 
 
-def jobs() -> dict[int, str]:
-    """Memory that SLURM's jobs asked for, by number."""
+def jobs() -> dict[int, tuple[str, str]]:
+    """(memory, GPUs) that SLURM's jobs asked for, by number."""
     listed = subprocess.run(
-        ["squeue", "--states=all", "--noheader", "--format=%i %m"], check=True, text=True, capture_output=True
+        ["squeue", "--states=all", "--noheader", "--Format=JobID,MinMemory,tres-per-job"],
+        check=True,
+        text=True,
+        capture_output=True,
     ).stdout
-    return {int(line.split()[0]): line.split()[1] for line in listed.splitlines()}
+    return {int(number): (memory, gpus) for number, memory, gpus in map(str.split, listed.splitlines())}
 
 
 @pytest.fixture
@@ -115,43 +128,105 @@ def accounting() -> Iterator[None]:
 
 @pytest.mark.slurm
 def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> None:
-    """Two studies at once. One comes to its end though a job fails once and another needs more memory. In the other,
-    one run takes too long and one member of a group diverges; both are reported."""
-    good, bad = tmp_path / "good", tmp_path / "bad"
-    content = study(good, line=LINE, generation=GENERATION, trouble=misbehaving("FailsOnce", "Hungry"))
-    diverging = {"loss": "denoising", "batch": 4, "seeds": [1]}
-    study(
-        bad,
-        line={**LINE, "sizes": [8], "training": diverging},
-        fine={**LINE, "dimension": 2, "sizes": [6]},
-        late=misbehaving("Endless"),
+    """Studies at once. One comes to its end though a job fails once and another needs more memory. In the second, a run
+    needs a GPU that is not there and a member of a group diverges; both are reported, and a second call makes all the
+    others. In the third, a run that is stopped by its time limit goes on in the next attempt. The last has the same group
+    as the second, in the profile whose groups go on after a failure."""
+    folders = {name: tmp_path / name for name in ("good", "bad", "late", "group")}
+    content = study(folders["good"], line=LINE, generation=GENERATION, trouble=misbehaving("FailsOnce", "Hungry"))
+    diverging = {**LINE, "sizes": [8], "training": {"loss": "denoising", "batch": 4, "seeds": [1]}}
+    fine = {**LINE, "dimension": 2, "sizes": [6]}
+    device = {**LINE, "sizes": [6], "architectures": ["two_layer"], "training": {"device": "cuda"}}
+    study(folders["bad"], line=diverging, fine=fine, device=device)
+    slow = study(
+        folders["late"], slow={**misbehaving("Slow"), "training": {"seeds": [1], "tolerance": 0, "max_steps": 2000}}
     )
-    goes_wrong = start(
-        bad, PROFILES / "slurm", *SQUEUE, "--retries", "0", "--set-resources", "train:runtime=1", "--", "aggregate"
-    )
+    group = study(folders["group"], line=diverging, fine=fine)
+    # Of the four, all but the one.
+    others = {run.identifier for run in expand(parse(group)) if run.sweep == "fine" or run.name == "one_layer"}
+    once = ["--retries", "0", "--", "aggregate"]
+    options = {
+        "good": [],
+        "bad": once,
+        "late": ["--retries", "1", "--set-resources", "train:runtime=attempt", "--", "aggregate"],
+    }
+    started = {name: start(folders[name], PROFILES / "slurm", *SQUEUE, *own) for name, own in options.items()}
+    started["group"] = start(folders["group"], PROFILES / "sbatch", *once)
     try:
-        said = finish(start(good, PROFILES / "slurm", *SQUEUE), status=0)
+        assert_reported(finish(started["bad"], status=1))
+        # The other members that had been made by then are kept; which ones, SLURM does not say.
+        assert made(folders["bad"]) <= others
+        each_alone = ["--group-components", "short=1", *once]
+        started["bad"] = start(folders["bad"], PROFILES / "slurm", *SQUEUE, *each_alone)
+        said = finish(started["good"], status=0)
         # The whole study, group by group: two attempts each of the two runs that went wrong.
         assert said.count("Trying to restart job") == 2
         assert said.count("has been submitted with SLURM jobid") == 6
         assert "RuntimeError: the first attempt fails" in said
-        (log,) = good.glob(".snakemake/slurm_logs/rule_train/*Hungry*/*.log")
+        (log,) = folders["good"].glob(".snakemake/slurm_logs/rule_train/*Hungry*/*.log")
         assert re.search(r"(?i)oom|out of memory|memory limit", log.read_text())
-        memories = [memory for number, memory in jobs().items() if f"jobid {number} " in said]
-        # Both groups and the four attempts; the summaries ask for 2000 MB at once.
-        assert sorted(memories) == ["1000M"] * 3 + ["2000M"] * 3
-        assert_complete(good, content)
-        said = finish(goes_wrong, status=1)
+        memories = [memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said]
+        # The attempts of the two; the summaries ask for 2000 MB at once.
+        limit = Limits(expand(parse(content))).training(misbehaving_run(content)).memory_limit
+        assert memories.count("2000M") == 1
+        assert memories.count(f"{limit(1)}M") == memories.count(f"{limit(2)}M") == 2
+        assert_complete(folders["good"], content)
+        for name in ("group", "bad"):
+            said = finish(started[name], status=1)
+            assert "training diverged at step" in said
+            assert made(folders[name]) == others
+        assert_gone_on(folders["late"], slow, finish(started["late"], status=0))
     finally:
-        goes_wrong.kill()
-        goes_wrong.communicate()
-    log = re.search(r"log: .*?(\S*/rule_train/\S*Endless\S*\.log) \(check log file", said)
-    assert "SLURM status is: 'TIMEOUT'" in said
-    assert log is not None
-    assert "DUE TO TIME LIMIT" in Path(log[1]).read_text()
+        for process in started.values():
+            process.kill()
+            process.communicate()
+
+
+def misbehaving_run(content: dict[str, Any]) -> str:
+    """The name of a run of a network from outside."""
+    return next(run.identifier for run in expand(parse(content)) if ":" in run.name)
+
+
+def made(folder: Path) -> set[str]:
+    """Names of the training files of a study."""
+    return {path.stem for path in (folder / "out" / "training").iterdir()}
+
+
+def assert_reported(said: str) -> None:
+    """What went wrong is said; a GPU was asked for where one is needed."""
     assert "training diverged at step" in said
-    # The other members that had been made by then are kept; which ones, SLURM does not say.
-    assert not list((bad / "out" / "training").glob("*two_layer_denoising*"))
+    assert "PyTorch finds no GPU here" in said
+    (number,) = re.findall(r"has been submitted with SLURM jobid (\d+) \(log: \S*rule_train/d1_L6_\S*", said)
+    asked = jobs()
+    assert asked.pop(int(number))[1] == "gres:gpu:1"
+    assert not [gpus for _, gpus in asked.values() if "gpu" in gpus]
+
+
+def assert_gone_on(folder: Path, content: dict[str, Any], said: str) -> None:
+    """The first attempt was stopped by its time limit, and the second made what one attempt makes, byte by byte."""
+    (run,) = expand(parse(content))
+    stopped = re.search(r"csd train: stopped by SIGTERM after step (\d+), kept in", said)
+    assert stopped is not None
+    assert "SLURM status is: 'TIMEOUT'" in said
+    reported = re.search(r"log: .*?(\S*/rule_train/\S*Slow\S*\.log) \(check log file", said)
+    assert reported is not None
+    assert "DUE TO TIME LIMIT" in Path(reported[1]).read_text()
+    log = (folder / "out" / "logs" / "train" / f"{run.identifier}.log").read_text()
+    assert f"going on after step {stopped[1]}, from" in log
+    whole = folder / "whole"
+    whole.mkdir()
+    shutil.copy(folder / "misbehaving.py", whole)
+    (whole / "begun").touch()
+    command = shlex.split(log.splitlines()[0])
+    subprocess.run(
+        [sys.executable, "-m", *command],
+        check=True,
+        cwd=whole,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    file = Path("out") / "training" / f"{run.identifier}.nc"
+    assert (whole / file).read_bytes() == (folder / file).read_bytes()
 
 
 def assert_complete(folder: Path, content: dict[str, Any]) -> None:
@@ -161,9 +236,10 @@ def assert_complete(folder: Path, content: dict[str, Any]) -> None:
     for run in expand(parse(content)):
         assert (folder / "out" / "training" / f"{run.identifier}.nc").is_file()
         record = json.loads((folder / "out" / "benchmarks" / f"{run.identifier}.json").read_text())
-        assert record["wall_s"] / 60 < run.runtime_minutes() / 3
+        limits = Limits([run]).training(run.identifier)
+        assert record["wall_s"] / 60 < limits.time_limit() / 3
         if "Hungry" not in run.name:
-            assert record["peak_memory_mb"] < run.memory_mb() / 2
+            assert record["peak_memory_mb"] < limits.memory_limit() / 2
     run = expand(parse(content))[0]
     again = folder / "again.nc"
     subprocess.run(
@@ -220,19 +296,35 @@ def test_a_machine_without_slurm_is_one_sentence(kind: str, tmp_path: Path) -> N
     assert "SLURM's sbatch, squeue, scancel, scontrol, sinfo cannot be found: start this on a login node" in said
 
 
-def rows(**changes: Any) -> list[Run]:
-    """The rows of a study of one sweep."""
+def limits_of(**changes: Any) -> Estimate:
+    """What the training job of a study of one run may take."""
     sweep = {"dimension": 2, "sizes": [16], "architectures": ["one_layer"]} | changes
-    return expand(parse({"study": "rows", "sweeps": {"all": sweep}}))
+    (run,) = expand(parse({"study": "rows", "sweeps": {"all": sweep}}))
+    return Limits([run]).training(run.identifier)
 
 
 def test_each_attempt_asks_for_more() -> None:
-    (run,) = rows()
-    assert run.memory_mb(2) == 2 * run.memory_mb(1)
-    assert run.runtime_minutes(2) == 2 * run.runtime_minutes(1)
-    (long,) = rows(sizes=[512], training={"max_steps": 10**9})
-    assert long.runtime_minutes(1) == long.runtime_minutes(2) == LONGEST
+    short = limits_of()
+    assert short.memory_limit(2) == 2 * short.memory_limit(1)
+    assert short.time_limit(2) == 2 * short.time_limit(1)
+    assert short.group == "short"
+    long = limits_of(sizes=[512], training={"max_steps": 10**9})
+    assert long.time_limit(1) == long.time_limit(2) == LONGEST
     assert long.group is None
+
+
+def test_networks_from_outside_have_jobs_of_their_own() -> None:
+    """They are not looked for, and asked for what one layer takes by autograd."""
+    outside = limits_of(architectures=["nowhere:Network"], target="nowhere:Target")
+    assert outside.group is None
+    assert outside.memory_limit() > limits_of().memory_limit()
+    assert outside.steps == limits_of().steps
+
+
+@pytest.mark.parametrize("kind", sorted(EAGER))
+def test_profiles_share_jobs_as_the_estimate_has_it(kind: str) -> None:
+    written = yaml.safe_load((PROFILES / kind / "config.yaml").read_text())["group-components"]
+    assert {name: written[name] for name in GROUPS} == {name: shared.members for name, shared in GROUPS.items()}
 
 
 def test_limits_hold_what_was_measured() -> None:
@@ -249,6 +341,6 @@ def test_limits_hold_what_was_measured() -> None:
         (7, 237, {"architectures": [{"name": "local_one_layer", "range": "3xi"}], "generation": grid, "sizes": [32]}),
         (5, 106, {"dimension": 1, "sizes": [256], "architectures": [{"name": "deep_linear", "depth": 6}]}),
     ):
-        (run,) = rows(**changes)
-        assert wall < 60 * run.runtime_minutes() / 3
-        assert peak < run.memory_mb() / 2
+        limits = limits_of(**changes)
+        assert wall < 60 * limits.time_limit() / 3
+        assert peak < limits.memory_limit() / 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from csd.errors import Interrupted
 from csd.field import GaussianField
@@ -15,7 +16,7 @@ from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.theory import expected_steps
-from csd.training import Settings, descend, prepare, train
+from csd.training import Settings, TrainingRecord, descend, move, prepare, train
 from csd.watch import JobWatch
 
 
@@ -23,7 +24,7 @@ class Often(JobWatch):
     """A watch that keeps the run at given steps, and stops it at the last of them."""
 
     def __init__(self, checkpoint: Path, steps: list[int]) -> None:
-        super().__init__(checkpoint, "test", float("nan"), lambda line: None)
+        super().__init__(checkpoint, "test", lambda: float("nan"), lambda line: None)
         self.steps = steps
 
     def passed(self, step: int, excess: object) -> bool:
@@ -41,6 +42,7 @@ CASES = {
         Architecture("two_layer"),
         {"loss": "population", "data_set": 16, "tolerance": 0.0, "max_steps": 60},
     ),
+    "exact jumps": (Architecture("one_layer"), {"loss": "population"}),
     "raw fields, autograd": (
         Architecture("two_layer"),
         {"path": "fields", "batch": 8, "max_steps": 40, "tolerance": 0.0},
@@ -67,21 +69,66 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
             np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
 
 
+class Once(JobWatch):
+    """A watch that stops the run at the first chance from a step on; 0 for never."""
+
+    def __init__(self, checkpoint: Path, step: int) -> None:
+        super().__init__(checkpoint, "test", lambda: float("nan"), lambda line: None)
+        self.step = step
+
+    def passed(self, step: int, excess: object) -> bool:
+        if 0 < self.step <= step:
+            self._stopped = signal.SIGTERM
+        return self._stopped is not None
+
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU here")),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", [case for case in CASES if case != "raw fields, autograd"])
+def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, tmp_path: Path) -> None:
+    """Stopped again and again, within blocks and after the first seed has left: every number as in one go."""
+    architecture, keys = CASES[case]
+    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 12)), VariancePreserving(), [0.05, 0.4])
+    settings = Settings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
+
+    def trained(watch: JobWatch | None) -> TrainingRecord:
+        return descend(noised, move(prepare(noised, architecture, settings), device), settings, watch)
+
+    whole = trained(None)
+    end = int(whole.last_step.max())
+    for stop in (3, end // 3, 2 * end // 3):
+        with pytest.raises(Interrupted, match="stopped by SIGTERM after step"):
+            trained(Once(tmp_path / "c.npz", stop))
+    last = Once(tmp_path / "c.npz", 0)
+    kept = last.found()
+    assert kept is not None
+    assert 2 * end // 3 <= kept["recorder/step"] < end
+    resumed = trained(last)
+    for name, value in vars(whole).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
 def test_a_damaged_checkpoint_is_left_aside(content: bytes, tmp_path: Path) -> None:
     said: list[str] = []
     (tmp_path / "c.npz").write_bytes(content)
-    assert JobWatch(tmp_path / "c.npz", "mine", 10.0, said.append).found() is None
+    assert JobWatch(tmp_path / "c.npz", "mine", lambda: 10.0, said.append).found() is None
     assert len(said) == 1
     assert "damaged" in said[0]
 
 
 def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path) -> None:
     said: list[str] = []
-    watch = JobWatch(tmp_path / "c.npz", "other", 10.0, said.append)
+    watch = JobWatch(tmp_path / "c.npz", "other", lambda: 10.0, said.append)
     watch.keep({"recorder/step": np.array(5)})
     assert watch.found() is not None
-    assert JobWatch(tmp_path / "c.npz", "mine", 10.0, said.append).found() is None
+    assert JobWatch(tmp_path / "c.npz", "mine", lambda: 10.0, said.append).found() is None
     assert "another version or request" in said[-1]
 
 

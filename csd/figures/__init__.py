@@ -25,6 +25,9 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     """
     if name not in FIGURES:
         raise unknown("figure", name, FIGURES)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
     from csd.figures import style as looks
     from csd.store import GENERATION_SUMMARY, INTEGRATORS, SUMMARY, atomic_path, read
     from csd.summary import read_scaling
@@ -33,6 +36,10 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
     summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
-        with atomic_path(output.with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, dpi=style.dots_per_inch, metadata=metadata)
+    # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
+    with atomic_path(output.with_suffix(".pdf")) as temporary:
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    figure.set_layout_engine("none")
+    figure.set_dpi(style.dots_per_inch)
+    with atomic_path(output.with_suffix(".png")) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]

@@ -27,6 +27,8 @@ COLUMN = 3.4
 PAGE = 7.0
 """Width of two, inches."""
 
+INK = "0.15"
+"""Grey of axes and words."""
 DASHED = (0, (3, 2))
 OVER_LINES: dict[str, Any] = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
 """For a legend that a reference line runs behind."""
@@ -57,34 +59,45 @@ OTHER_MARKERS = ("<", ">", "p", "h")
 
 def apply(style: FigureStyle) -> None:
     """Set the look for the figures that follow."""
-    import seaborn as sns
-
     small = 0.85 * style.font_size
-    sns.set_theme(
-        context="paper",
-        style="ticks",
-        rc={
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(
+        {
             "font.size": style.font_size,
             "axes.labelsize": style.font_size,
             "axes.titlesize": style.font_size,
-            "xtick.labelsize": small,
-            "ytick.labelsize": small,
             "legend.fontsize": small,
             "legend.title_fontsize": small,
             "legend.frameon": False,
             "lines.linewidth": 1.1,
             "lines.markersize": 4.0,
+            "lines.solid_capstyle": "round",
+            "patch.edgecolor": "white",
+            "patch.force_edgecolor": True,
+            "patch.linewidth": 0.8,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": INK,
+            "axes.axisbelow": True,
             "axes.linewidth": 0.6,
-            "xtick.major.width": 0.6,
-            "ytick.major.width": 0.6,
-            "xtick.minor.width": 0.4,
-            "ytick.minor.width": 0.4,
-            "xtick.direction": "in",
-            "ytick.direction": "in",
             "pdf.fonttype": 42,
             "figure.constrained_layout.use": True,
             "mathtext.default": "regular",
-        },
+            "xtick.color": INK,
+            "xtick.labelsize": small,
+            "xtick.direction": "in",
+            "xtick.major.size": 4.8,
+            "xtick.minor.size": 3.2,
+            "xtick.major.width": 0.6,
+            "xtick.minor.width": 0.4,
+            "ytick.color": INK,
+            "ytick.labelsize": small,
+            "ytick.direction": "in",
+            "ytick.major.size": 4.8,
+            "ytick.minor.size": 3.2,
+            "ytick.major.width": 0.6,
+            "ytick.minor.width": 0.4,
+        }
     )
 
 

@@ -43,6 +43,14 @@ class DeviceDescent(ABC):
         """Drop the other seeds."""
         self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
 
+    def snapshot(self) -> dict[str, Any]:
+        """The filters, on the host."""
+        return {"filters": self.filters.cpu().numpy()}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Go on from these filters."""
+        self.filters = torch.tensor(snapshot["filters"], device=self.filters.device)
+
     def state(self) -> torch.Tensor:
         """A copy of what the steps change."""
         return self.filters.clone()

@@ -200,6 +200,7 @@ class LocalNetwork(LinearNetwork):
                 spectra[levels],
                 rates[levels],
                 np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts]),
+                complex_kernel=complex_kernel,
             )
             for levels in groups
         ]
@@ -323,9 +324,19 @@ class PatchDescent:
         spectra: C, shape (levels, modes).
         rates: η, shape (levels,).
         filters: shape (seeds, levels, *network.filter_shape).
+        complex_kernel: whether a step can make κ(r) and κ(−r) differ, where they did not before.
     """
 
-    def __init__(self, network: LocalNetwork, modes: Modes, spectra: Array, rates: Array, filters: Array) -> None:
+    def __init__(
+        self,
+        network: LocalNetwork,
+        modes: Modes,
+        spectra: Array,
+        rates: Array,
+        filters: Array,
+        *,
+        complex_kernel: bool,
+    ) -> None:
         self.network = network
         self.patch = network.patch
         self.lattice = network.lattice
@@ -342,6 +353,8 @@ class PatchDescent:
         self._floor = np.array([self.patch.floor(half) for half in halves])
         self._norm = (modes.multiplicity / spectra).sum(axis=-1) / self.lattice.sites
         self._seen: tuple[Any, Any] = (None, None)
+        uneven = complex_kernel or bool((filters != filters[..., ::-1]).any())
+        self._complex = network.uses == 1 and uneven
         self._compose()
 
     def _compose(self) -> None:
@@ -391,7 +404,7 @@ class PatchDescent:
         if self._transformed is None:
             placed = place_filters(self.lattice, self._kernel, self.patch.offsets)
             kernel = self.lattice.gather(transform(self.lattice, placed), self.modes)
-            self._transformed = kernel.real if self.network.uses == 2 else kernel
+            self._transformed = kernel if self._complex else kernel.real
         kept: Array | ComplexArray = self._transformed
         return kept
 

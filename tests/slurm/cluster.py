@@ -162,7 +162,7 @@ def _undo_leftovers() -> None:
         # The number may be another process's by now.
         if name.exists() and name.read_text().strip() == file.stem:
             _stop(pid)
-    for name in ("slurm.conf", "cgroup.conf", "slurmdbd.conf"):
+    for name in ("slurm.conf", "gres.conf", "cgroup.conf", "slurmdbd.conf"):
         (CONFIGURATION / name).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -231,7 +231,7 @@ StorageLoc=slurm
 
 
 def _configure(folder: Path, controller: int, node: int, database: int | None, cgroups: bool, undo: ExitStack) -> None:
-    """slurm.conf and cgroup.conf, removed again at the end."""
+    """slurm.conf, gres.conf and cgroup.conf, removed again at the end."""
     for name in ("state", "spool"):
         (folder / name).mkdir()
     host, cpus = _host(), os.cpu_count() or 1
@@ -274,16 +274,18 @@ SelectTypeParameters=CR_Core_Memory
 EnforcePartLimits=ALL
 # Less, and squeue forgets jobs before Snakemake has asked for them.
 MinJobAge=300
-KillWait=1
+KillWait=5
 InactiveLimit=0
+GresTypes=gpu
 JobAcctGatherFrequency=1
 {containment}
 {accounting}
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES DefMemPerCPU=500 MaxTime=1-0 State=UP
 PartitionName=paid Nodes={host} AllowAccounts=csd MaxTime=1-0 State=UP
 """
-    files = {"slurm.conf": configuration}
+    # A GPU in name only: jobs can ask for it, and find none.
+    files = {"slurm.conf": configuration, "gres.conf": f"NodeName={host} Name=gpu File=/dev/null\n"}
     if cgroups:
         undo.callback(_remove_cgroups)
         files["cgroup.conf"] = (

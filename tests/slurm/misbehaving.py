@@ -49,9 +49,15 @@ class Hungry(Patient):
         del ballast
 
 
-class Endless(Patient):
-    """Takes longer than any limit of the tests."""
+class Slow(Patient):
+    """Takes minutes in the first attempt, and no time in any other."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        time.sleep(600.0)
+        begun = Path("begun")
+        self.pause = 0.0 if begun.exists() else 0.2
+        begun.touch()
+
+    def kernel(self) -> torch.Tensor:
+        time.sleep(self.pause)
+        return super().kernel()

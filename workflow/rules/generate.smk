@@ -9,23 +9,23 @@ rule generate:
         LOGS / "generate" / "{sampling}.log",
     # In the job of its training; where that has one of its own, nobody else's waits for it.
     group:
-        lambda wildcards: SAMPLINGS[wildcards.sampling].run.group or "generate"
+        lambda wildcards: LIMITS.training(
+            SAMPLINGS[wildcards.sampling].run.identifier
+        ).group
+        or "generate"
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: SAMPLINGS[wildcards.sampling].memory_mb(
-            attempt
-        ),
-        runtime=lambda wildcards, attempt: SAMPLINGS[
-            wildcards.sampling
-        ].runtime_minutes(attempt),
+        mem_mb=lambda wildcards, attempt: LIMITS.generation(
+            SAMPLINGS[wildcards.sampling]
+        ).memory_limit(attempt),
+        runtime=lambda wildcards, attempt: LIMITS.generation(
+            SAMPLINGS[wildcards.sampling]
+        ).time_limit(attempt),
     params:
         flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
-        record=lambda wildcards: OUTPUT
-        / "benchmarks"
-        / "generation"
-        / f"{wildcards.sampling}.json",
+        record=beside("benchmarks", "generation", "{wildcards.sampling}.json"),
         code=fingerprint("generate"),
         plugins=lambda wildcards: plugin_fingerprint(
             *SAMPLINGS[wildcards.sampling].run.plugins
@@ -50,7 +50,7 @@ rule aggregate_generation:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        folder=GENERATION,
+        folder=beside("generation"),
         code=fingerprint("aggregate"),
     shell:
         "csd aggregate-generation --study {input.study:q} --generation {params.folder:q} --output {output:q}"

@@ -6,18 +6,24 @@ rule train:
         LOGS / "train" / "{run}.log",
     # On clusters only: which runs share a job, how many of them says the profile.
     group:
-        lambda wildcards: RUNS[wildcards.run].group
+        lambda wildcards: LIMITS.training(wildcards.run).group
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: RUNS[wildcards.run].memory_mb(attempt),
-        runtime=lambda wildcards, attempt: RUNS[wildcards.run].runtime_minutes(attempt),
+        mem_mb=lambda wildcards, attempt: LIMITS.training(wildcards.run).memory_limit(
+            attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.training(wildcards.run).time_limit(
+            attempt
+        ),
+        # On a cluster: a run that is told to train on a GPU asks for one.
+        gpu=lambda wildcards: int(RUNS[wildcards.run].training.device == "cuda"),
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
-        record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
+        record=beside("benchmarks", "{wildcards.run}.json"),
         # Not an output: Snakemake deletes those before a job is tried again.
-        checkpoint=lambda wildcards: OUTPUT / "checkpoints" / f"{wildcards.run}.npz",
+        checkpoint=beside("checkpoints", "{wildcards.run}.npz"),
         code=fingerprint("train"),
         plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
     shell:

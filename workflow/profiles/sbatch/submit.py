@@ -13,8 +13,11 @@ LOGS = Path(".snakemake/slurm_logs")
 def main() -> int:
     """The exit status of sbatch."""
     script = Path(sys.argv[1])
-    found = re.search(r"^# properties = (.*)$", script.read_text(), re.MULTILINE)
+    text = script.read_text()
+    found = re.search(r"^# properties = (.*)$", text, re.MULTILINE)
     assert found is not None
+    # Snakemake hands this to none of its jobs: in a group, a member that fails would stop those after it.
+    script.write_text(text.replace(" -m snakemake ", " -m snakemake --keep-going ", 1))
     job = json.loads(found[1])
     resources = job["resources"]
     name = job.get("rule") or job["groupid"]
