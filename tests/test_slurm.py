@@ -221,6 +221,8 @@ def assert_gone_on(folder: Path, content: dict[str, Any], said: str) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     file = Path("out") / "training" / f"{run.identifier}.nc"
+    with xr.open_dataset(whole / file) as once, xr.open_dataset(folder / file) as resumed:
+        assert once.identical(resumed)
     assert (whole / file).read_bytes() == (folder / file).read_bytes()
 
 

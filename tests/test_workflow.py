@@ -213,10 +213,17 @@ CHANGES = [
     ),
     pytest.param(
         "a default spelled out",
-        changed(collapse={"training": {"loss": "implicit", "path": "spectral"}}),
+        {**TEST_STUDY, "training": {**TEST_STUDY["training"], "loss": "implicit", "path": "spectral"}},
         0,
         0,
-        id="def",
+        id="a default",
+    ),
+    pytest.param(
+        "a default spelled out in a sweep's own `training`",
+        changed(collapse={"training": {"loss": "implicit"}}),
+        0,
+        0,
+        id="a default of a sweep",
     ),
     pytest.param(
         "`steps`, `t_min` or `t_max` of a sweep's `generation`",
