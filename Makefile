@@ -6,6 +6,8 @@ CONFIG ?= config/config.yaml
 CORES ?= all
 INSTALLED := $(VENV)/installed
 
+# Modules are compiled once, not in each of hundreds of jobs, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: study test check bench lock clean help

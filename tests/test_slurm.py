@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,8 @@ def accounting() -> Iterator[None]:
 def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> None:
     """Studies at once. One comes to its end though a job fails once and another needs more memory. In the second, a run
     needs a GPU that is not there and a member of a group diverges; both are reported, and a second call makes all the
-    others. In the third, a run that is stopped by its time limit goes on in the next attempt. The last has the same group
-    as the second, in the profile whose groups go on after a failure."""
+    others. In the third, a run that is stopped by its time limit goes on in the next attempt. The last has the group of
+    the second, in the profile whose groups go on after a failure."""
     folders = {name: tmp_path / name for name in ("good", "bad", "late", "group")}
     content = study(folders["good"], line=LINE, generation=GENERATION, trouble=misbehaving("FailsOnce", "Hungry"))
     diverging = {**LINE, "sizes": [8], "training": {"loss": "denoising", "batch": 4, "seeds": [1]}}
@@ -150,7 +151,11 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
         "bad": once,
         "late": ["--retries", "1", "--set-resources", "train:runtime=attempt", "--", "aggregate"],
     }
-    started = {name: start(folders[name], PROFILES / "slurm", *SQUEUE, *own) for name, own in options.items()}
+    started = {"late": start(folders["late"], PROFILES / "slurm", *SQUEUE, *options.pop("late"))}
+    # SLURM looks at time limits every 30 s: before the first look after its limit, this one has kept a checkpoint.
+    while not jobs():
+        time.sleep(0.5)
+    started |= {name: start(folders[name], PROFILES / "slurm", *SQUEUE, *own) for name, own in options.items()}
     started["group"] = start(folders["group"], PROFILES / "sbatch", *once)
     try:
         assert_reported(finish(started["bad"], status=1))
@@ -205,14 +210,12 @@ def assert_reported(said: str) -> None:
 def assert_gone_on(folder: Path, content: dict[str, Any], said: str) -> None:
     """The first attempt was stopped by its time limit, and the second made what one attempt makes, byte by byte."""
     (run,) = expand(parse(content))
-    stopped = re.search(r"csd train: stopped by SIGTERM after step (\d+), kept in", said)
-    assert stopped is not None
     assert "SLURM status is: 'TIMEOUT'" in said
     reported = re.search(r"log: .*?(\S*/rule_train/\S*Slow\S*\.log) \(check log file", said)
     assert reported is not None
     assert "DUE TO TIME LIMIT" in Path(reported[1]).read_text()
     log = (folder / "out" / "logs" / "train" / f"{run.identifier}.log").read_text()
-    assert f"going on after step {stopped[1]}, from" in log
+    assert re.search(r"(?m)^going on after step \d+, from out/checkpoints/", log)
     whole = folder / "whole"
     whole.mkdir()
     shutil.copy(folder / "misbehaving.py", whole)
@@ -226,6 +229,8 @@ def assert_gone_on(folder: Path, content: dict[str, Any], said: str) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     file = Path("out") / "training" / f"{run.identifier}.nc"
+    with xr.open_dataset(whole / file) as once, xr.open_dataset(folder / file) as resumed:
+        assert once.identical(resumed)
     assert (whole / file).read_bytes() == (folder / file).read_bytes()
 
 
@@ -328,19 +333,21 @@ def test_profiles_share_jobs_as_the_estimate_has_it(kind: str) -> None:
 
 
 def test_limits_hold_what_was_measured() -> None:
-    """Wall times (s) and peak memories (MB) of jobs of config.yaml that took most, on a core of an EPYC processor."""
+    """Processor times (s) and peak memories (MB) of long jobs of config.yaml, on a core of an EPYC processor."""
     grid = {"steps": 64, "samples": 256}
     levels = {"noise_levels": [0.01, 0.1, 0.5, 1.0], "batch": 1024}
-    for wall, peak, changes in (
-        (102, 106, {"sizes": [64], "mass": [0.015], "training": levels}),
-        (68, 106, {"sizes": [64], "training": levels}),
-        (53, 166, {"sizes": [32], "generation": grid, "training": levels | {"seeds": [1, 2]}}),
-        (45, 105, {"dimension": 1, "sizes": [256], "training": levels}),
-        (39, 151, {"dimension": 1, "sizes": [128], "generation": grid, "training": levels}),
-        (22, 151, {"sizes": [256], "architectures": [{"name": "local_one_layer", "range": 2}], "training": levels}),
-        (7, 237, {"architectures": [{"name": "local_one_layer", "range": "3xi"}], "generation": grid, "sizes": [32]}),
-        (5, 106, {"dimension": 1, "sizes": [256], "architectures": [{"name": "deep_linear", "depth": 6}]}),
+    local_two = [{"name": "local_two_layer", "range": "3xi"}]
+    tied = levels | {"seeds": [1, 2], "learning_rate": 0.125}
+    for seconds, peak, changes in (
+        (26, 62, {"sizes": [64], "training": levels}),
+        (15, 125, {"sizes": [32], "generation": grid, "training": levels | {"seeds": [1, 2]}}),
+        (20, 60, {"dimension": 1, "sizes": [256], "training": levels}),
+        (37, 119, {"dimension": 1, "sizes": [128], "generation": grid, "training": levels}),
+        (9, 100, {"sizes": [256], "architectures": [{"name": "local_one_layer", "range": 2}], "training": levels}),
+        (3, 209, {"architectures": [{"name": "local_one_layer", "range": "3xi"}], "generation": grid, "sizes": [32]}),
+        (3, 60, {"dimension": 1, "sizes": [256], "architectures": [{"name": "deep_linear", "depth": 6}]}),
+        (2, 115, {"sizes": [24], "architectures": local_two, "generation": grid, "training": tied}),
     ):
         limits = limits_of(**changes)
-        assert wall < 60 * limits.time_limit() / 3
-        assert peak < limits.memory_limit() / 2
+        assert 5 * seconds < 60 * limits.time_limit()
+        assert 1.5 * peak + 300 < limits.memory_limit()

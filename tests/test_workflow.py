@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TEST_STUDY = yaml.safe_load((ROOT / "config" / "test.yaml").read_text())
 
 
-def snakemake(folder: Path, config: dict[str, Any], *options: str) -> str:
-    """Run the workflow of this checkout in a folder; its whole output."""
+def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path | None = None) -> str:
+    """Run the workflow of this checkout in a folder, with another copy of the package if one is given; all it says."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "workflow" / "workflow" / "Snakefile")]
@@ -31,15 +31,20 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str) -> str:
     command += ["--directory", str(folder), "--configfile", str(file), *options]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "PATH": path}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "PATH": path} | ({"PYTHONPATH": str(package)} if package else {}),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def would_run(folder: Path, config: dict[str, Any], *options: str) -> dict[str, int]:
+def would_run(folder: Path, config: dict[str, Any], *options: str, package: Path | None = None) -> dict[str, int]:
     """Rules that a dry run names, with their numbers of jobs; 'all' left out."""
-    output = snakemake(folder, config, "--dry-run", *options)
+    output = snakemake(folder, config, "--dry-run", *options, package=package)
     table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
     if table is None:
         assert "Nothing to be done" in output
@@ -101,59 +106,274 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, TEST_STUDY)
 
 
-REST = {"study": 1, "aggregate": 1, "aggregate_generation": 1, "fit": 1, "claims": 1, "figure": len(FIGURES)}
+# The table of docs/reruns.md, row by row.
+
+AFTER = {
+    "study": ("aggregate", "aggregate_generation"),
+    "train": ("aggregate",),
+    "generate": ("aggregate_generation",),
+    "aggregate": ("fit", "claims", "figure"),
+    "aggregate_generation": ("fit", "figure"),
+    "fit": ("claims", "figure"),
+    "integrators": ("figure",),
+}
+"""What takes the files of a rule; `generate` follows training where it generates."""
+RULES = {*AFTER, "claims", "figure"}
+STEPS = {"aggregate": ("aggregate", "aggregate_generation")}
+"""Rules that use the code of a step, where they are not of its name."""
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        pytest.param(changed(line_1d={"sizes": [8, 16, 32, 64]}), {"train": 3, **REST}, id="a size"),
-        pytest.param(changed(collapse={"mass": [0.1, 0.3, 0.6]}), {"train": 2, **REST}, id="a mass"),
+def table() -> dict[str, str]:
+    """What runs, by what changes."""
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", (ROOT / "docs" / "reruns.md").read_text(), re.MULTILINE)
+    return dict(row for row in rows if row[0] != "what changes")
+
+
+def and_on(rules: set[str]) -> set[str]:
+    """The rules, and those that hang on them."""
+    while more := {after for rule in rules for after in AFTER.get(rule, ())} - rules:
+        rules = rules | more
+    return rules
+
+
+def said(runs: str, generates: bool = True) -> set[str]:
+    """The rules that a row of the table says, of runs that generate or do not."""
+    if runs.startswith("nothing"):
+        return set()
+    if runs.startswith("everything"):
+        return RULES - ({"study"} if "but `study`" in runs else set())
+    words = runs if generates else re.sub(r"\(and `generate`.*?\)", "", runs)
+    rules = set(re.findall(r"`(\w+)`", words)) & RULES
+    return and_on(rules) if "and on" in runs else rules
+
+
+def renamed(study: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """A study with another name for a sweep."""
+    sweeps = {new if name == old else name: sweep for name, sweep in study["sweeps"].items()}
+    return {**study, "sweeps": sweeps}
+
+
+def moved() -> dict[str, Any]:
+    """The test study with the runs of one size in a sweep of their own."""
+    study = changed(line_1d={"sizes": [8, 16]})
+    study["sweeps"]["moved"] = {**TEST_STUDY["sweeps"]["line-1d"], "sizes": [32]}
+    return study
+
+
+SEEDS = [
+    # Two seeds a job: the third has one of its own.
+    pytest.param("seeds beyond a full job", changed(collapse={"training": {"seeds": [1, 2, 3]}}), 4, 0, id="a seed"),
+    *(
         pytest.param(
-            changed(depth={"architectures": [{"name": "deep_linear", "depth": [3, 4, 5]}]}),
-            {"train": 3, **REST},
-            id="an architecture",
-        ),
-        pytest.param(
-            changed(collapse={"training": {"seeds": [1, 2, 3]}}), {"train": 4, **REST}, id="a seed, a job for it alone"
-        ),
-        pytest.param(changed(line_1d={"sizes": [8, 16]}), REST, id="a size less"),
-        pytest.param(
-            changed(generation_1d={"sizes": [8, 16, 24, 32]}),
-            {"train": 2, "generate": 2, **REST},
-            id="a generated size",
-        ),
-        pytest.param(
-            changed(generation_1d={"generation": {"steps": 24, "samples": 300}}), {"generate": 6, **REST}, id="samples"
-        ),
-        pytest.param(
-            {**changed(), "figure_style": {"font_size": 9}}, {"figure": len(FIGURES)}, id="a setting of figures"
-        ),
-        pytest.param({**changed(), "figures": ["collapse"]}, {}, id="fewer figures"),
-        pytest.param(
-            {**changed(), "integrator_steps": {"sizes": [8, 12]}},
-            {"integrators": 1, "figure": 1},
-            id="integrator steps",
-        ),
-        pytest.param(
-            changed(collapse={"training": {"tolerance": 0.02}}), {"train": 4, **REST}, id="the tolerance of a sweep"
-        ),
+            "any other change to the seeds (beyond a job that is not full, at the front, one less, another order)",
+            changed(collapse={"training": {"seeds": seeds}}),
+            trained,
+            0,
+            id=f"seeds {seeds}",
+        )
+        for seeds, trained in (([1], 4), ([2, 1], 4), ([3, 1, 2], 8))
+    ),
+]
+MORE = "a size, mass, architecture or data set more"
+LESS = "a size less; a sweep's name; the study's name; a run moved to another sweep"
+CHANGES = [
+    pytest.param("nothing", TEST_STUDY, 0, 0, id="nothing"),
+    pytest.param(MORE, changed(line_1d={"sizes": [8, 16, 32, 64]}), 3, 0, id="a size"),
+    pytest.param(MORE, changed(collapse={"mass": [0.1, 0.3, 0.6]}), 2, 0, id="a mass"),
+    pytest.param(
+        MORE,
+        changed(depth={"architectures": [{"name": "deep_linear", "depth": [3, 4, 5]}]}),
+        3,
+        0,
+        id="an architecture",
+    ),
+    pytest.param(
+        MORE,
+        changed(data_sets={"training": {**TEST_STUDY["sweeps"]["data-sets"]["training"], "data_sets": [16, 32, 64]}}),
+        1,
+        0,
+        id="a data set",
+    ),
+    pytest.param(MORE, changed(generation_1d={"sizes": [8, 16, 24, 32]}), 2, 2, id="a generated size"),
+    *SEEDS,
+    pytest.param(LESS, changed(line_1d={"sizes": [8, 16]}), 0, 0, id="a size less"),
+    pytest.param(LESS, renamed(TEST_STUDY, "line-1d", "other"), 0, 0, id="a sweep's name"),
+    pytest.param(LESS, {**TEST_STUDY, "study": "other"}, 0, 0, id="the study's name"),
+    pytest.param(LESS, moved(), 0, 0, id="moved"),
+    pytest.param(
+        "a setting in `training`", changed(collapse={"training": {"tolerance": 0.02}}), 4, 0, id="the tolerance"
+    ),
+    pytest.param(
+        "a setting in `training`",
+        changed(generation_2d={"training": {"seeds": [1, 2], "max_steps": 999_999}}),
+        6,
+        6,
+        id="steps at most",
+    ),
+    pytest.param(
+        "a default spelled out",
+        {**TEST_STUDY, "training": {**TEST_STUDY["training"], "loss": "implicit", "path": "spectral"}},
+        0,
+        0,
+        id="a default",
+    ),
+    pytest.param(
+        "a default spelled out in a sweep's own `training`",
+        changed(collapse={"training": {"loss": "implicit"}}),
+        0,
+        0,
+        id="a default of a sweep",
+    ),
+    pytest.param(
+        "`steps`, `t_min` or `t_max` of a sweep's `generation`",
+        changed(generation_1d={"generation": {"steps": 24, "samples": 256, "t_min": 2e-3}}),
+        6,
+        6,
+        id="t_min",
+    ),
+    pytest.param(
+        "`samples`, `integrator` or `start` of it",
+        changed(generation_1d={"generation": {"steps": 24, "samples": 300}}),
+        0,
+        6,
+        id="samples",
+    ),
+    pytest.param(
+        "a factor more in its `transfer`",
+        changed(size_transfer={"generation": {"steps": 24, "samples": 64, "transfer": [2, 3]}}),
+        0,
+        2,
+        id="transfer",
+    ),
+    pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
+    pytest.param("a figure less in the list", {**TEST_STUDY, "figures": ["collapse"]}, 0, 0, id="fewer figures"),
+    pytest.param("`integrator_steps`", {**TEST_STUDY, "integrator_steps": {"sizes": [8, 12]}}, 0, 0, id="integrators"),
+    pytest.param("`output`", {**TEST_STUDY, "output": "elsewhere"}, None, None, id="output"),
+]
+
+
+@pytest.mark.parametrize(("row", "change", "trained", "generated"), CHANGES)
+def test_what_a_changed_study_runs_again(
+    finished: Path, row: str, change: dict[str, Any], trained: int | None, generated: int | None
+) -> None:
+    """The rules are those that the table says; of training and generation, as many jobs as there are new rows."""
+    planned = would_run(finished, change)
+    assert set(planned) & RULES == said(table()[row], generates=generated != 0)
+    if trained is not None:
+        assert (planned.get("train", 0), planned.get("generate", 0)) == (trained, generated)
+
+
+def test_one_more_setting_of_integrators_redraws_one_figure(finished: Path) -> None:
+    assert would_run(finished, {**TEST_STUDY, "integrator_steps": {"sizes": [8, 12]}})["figure"] == 1
+    assert would_run(finished, {**TEST_STUDY, "figure_style": {"font_size": 9}})["figure"] == len(FIGURES)
+
+
+EDITS = {
+    "`config/claims.yaml`, comments too": [("config/claims.yaml", "claims:", "# changed\nclaims:", {"claims"})],
+    "a comment or docstring in the package; a comment, `mem_mb` or `runtime` in a rule": [
+        ("workflow/rules/integrators.smk", "    shell:", "    # A comment.\n    shell:", set()),
+        ("workflow/rules/integrators.smk", "30 * 2", "40 * 2", set()),
+        ("workflow/rules/cluster.smk", "return 2000", "return 3000", set()),
     ],
-)
-def test_what_a_changed_study_runs_again(finished: Path, change: dict[str, Any], expected: dict[str, int]) -> None:
-    assert would_run(finished, change) == expected
+    "a rule's command": [("workflow/rules/aggregate.smk", "csd fit --summary", "csd fit  --summary", {"fit"})],
+}
+"""Row of the table: file of the workflow, what stands there, what takes its place, rules that are changed by it."""
 
 
-def test_changed_claims_are_judged_again_and_nothing_else(finished: Path) -> None:
-    claims = finished / "workflow" / "config" / "claims.yaml"
-    text = claims.read_text()
-    before = claims.stat()
-    claims.write_text(text + "\n# changed\n")
-    try:
-        assert would_run(finished, TEST_STUDY) == {"claims": 1}
-    finally:
-        claims.write_text(text)
-        os.utime(claims, ns=(before.st_atime_ns, before.st_mtime_ns))
+@pytest.mark.parametrize("row", EDITS)
+def test_what_an_edit_of_the_workflow_runs_again(finished: Path, row: str) -> None:
+    runs = table()[row].replace("that rule", "`fit`")
+    for name, old, new, rules in EDITS[row]:
+        file = finished / "workflow" / name
+        text, before = file.read_text(), file.stat()
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+        try:
+            planned = set(would_run(finished, TEST_STUDY)) & RULES
+            assert planned == said(runs)
+            assert planned == (and_on(rules) if "and on" in runs else rules)
+        finally:
+            file.write_text(text)
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_an_edited_module_reruns_in_the_workflow_what_its_hash_says(finished: Path, tmp_path: Path) -> None:
+    """Once through Snakemake, with a copy of the package in which one file differs."""
+    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "csd" / "quality.py"
+    file.write_text(file.read_text() + "\nEDITED = 1\n")
+    row = "`csd/samples.py`, `csd/trained.py`, `csd/quality.py`"
+    assert set(would_run(finished, TEST_STUDY, package=tmp_path)) & RULES == said(table()[row])
+
+
+def test_a_module_of_ones_own_reruns_what_names_it(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "slurm" / "misbehaving.py", tmp_path)
+    (tmp_path / "workflow").symlink_to(ROOT)
+    training = {"noise_levels": [0.1, 0.5], "seeds": [1], "batch": 1024, "tolerance": 0.5}
+    sweep = {"dimension": 1, "sizes": [8], "architectures": ["misbehaving:Patient", "two_layer"]}
+    study = {"study": "own", "output": "out", "figures": [], "training": training, "sweeps": {"own": sweep}}
+    study["sweeps"]["generated"] = {**sweep, "generation": {"steps": 2, "samples": 2}}  # type: ignore[index]
+    snakemake(tmp_path, study, "aggregate", "aggregate_generation")
+    (tmp_path / "misbehaving.py").write_text((tmp_path / "misbehaving.py").read_text() + "\nEDITED = 1\n")
+    planned = would_run(tmp_path, study, "aggregate", "aggregate_generation")
+    row = table()["a module of your own named by a dotted path"]
+    assert set(planned) == said(row) & set(planned)
+    assert planned == {"train": 2, "generate": 2, "aggregate": 1, "aggregate_generation": 1}
+
+
+def modules(row: str) -> list[str]:
+    """Files and folders of the package that a row names."""
+    return re.findall(r"`csd/([\w/]+?)(?:\.py|/)`", row)
+
+
+def test_an_edited_module_changes_the_hashes_that_the_table_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row on the package: each file it names is edited; what hangs on the hashes that differ would run."""
+    import csd.source
+
+    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(csd.source, "PACKAGE", tmp_path / "csd")
+
+    def prints() -> dict[str, str]:
+        _forget()
+        own = {step: fingerprint(step) for step in csd.source.STEPS}
+        return own | {name: fingerprint("figure", f"figures/{name}") for name in FIGURES}
+
+    def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
+        """Rules whose code has changed, and what hangs on them."""
+        steps = {step for step in before if before[step] != after[step]}
+        rules = {"figure" if step in FIGURES else step for step in steps}
+        rules = {rule for step in rules for rule in STEPS.get(step, (step,))}
+        return and_on(rules | ({"generate"} if "train" in rules else set()))
+
+    before, walked = prints(), set()
+    for row, runs in table().items():
+        for module in modules(row):
+            path = tmp_path / "csd" / module
+            file = next(iter(path.glob("*.py"))) if path.is_dir() else path.with_suffix(".py")
+            if row.startswith("one of"):
+                file = tmp_path / "csd" / "figures" / "collapse.py"
+            text = file.read_text()
+            file.write_text(text + "\nEDITED = 1\n")
+            after = prints()
+            file.write_text(text)
+            if row.startswith("how"):
+                with monkeypatch.context() as patched:
+                    tree = csd.source._tree
+                    patched.setattr(csd.source, "_tree", lambda of, tree=tree: f"other {tree(of)}")
+                    for kept in (tmp_path / "csd").rglob("*.meaning.json"):
+                        kept.unlink()
+                    after = prints()
+                for kept in (tmp_path / "csd").rglob("*.meaning.json"):
+                    kept.unlink()
+            if row.startswith("one of"):
+                assert {name for name in before if before[name] != after[name]} == {"collapse"}
+            assert rerun(before, after) == said(runs), f"{row}: {module}"
+            walked.add(row)
+    _forget()
+    dry_runs = {of.values[0] for of in CHANGES} | set(EDITS)
+    assert walked | dry_runs | {"a module of your own named by a dotted path"} == set(table())
 
 
 def test_a_mistake_in_the_study_is_one_sentence(finished: Path) -> None:
