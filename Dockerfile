@@ -1,8 +1,8 @@
 # csd with the versions of requirements.lock, for Docker, Podman or (from the image) Apptainer:
 #   docker build --tag csd .
-#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" csd csd train --architecture two_layer \
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" csd csd train --architecture two_layer \
 #     --dimension 2 --size 32 --output run.nc
-#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" csd snakemake --snakefile /opt/csd/workflow/Snakefile \
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" csd snakemake --snakefile /opt/csd/workflow/Snakefile \
 #     --workflow-profile /opt/csd/workflow/profiles/default --cores 4
 FROM python:3.11-slim-bookworm
 
@@ -21,5 +21,5 @@ RUN pip install --no-cache-dir --no-deps .
 
 # Caches of matplotlib and Snakemake, for users that have no home.
 ENV HOME=/tmp OMP_NUM_THREADS=1
-WORKDIR /work
+WORKDIR /data
 CMD ["csd", "--help"]
