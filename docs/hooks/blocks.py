@@ -1,8 +1,8 @@
 """Code blocks of a page: found in its Markdown, run in order in one folder, with what they print and draw.
 
-The site shows what the blocks of tutorials print (`hooks/tutorials.py`); the tests run those of all other pages. A block
-with a `title="file"` is that file. One that cannot run says why, in a comment above it: `<!-- not run: reason -->`.
-What a page takes for granted is made in a comment too: `<!-- first: command -->`.
+The site shows what the blocks of tutorials print (`hooks/tutorials.py`); the tests run those of all other pages. A
+block with a `title="file"` is that file. One that cannot run says why in a comment above it, `<!-- not run: why -->`.
+What a page takes for granted is made in a comment too, `<!-- first: command -->`.
 """
 
 import ast
@@ -67,9 +67,7 @@ def blocks(text: str) -> Iterator[Block]:
             assert token.map is not None
             language, _, rest = token.info.strip().partition(" ")
             title = _TITLE.search(rest)
-            yield Block(
-                language, title and title.group(1), token.content, token.map[0] + 2, token.map[1], not_run
-            )
+            yield Block(language, title and title.group(1), token.content, token.map[0] + 2, token.map[1], not_run)
             not_run = None
         elif token.type.endswith("_open"):
             not_run = None
@@ -118,7 +116,7 @@ class Session:
             (self.folder / block.title).write_text(block.source)
             return Result()
         if block.language == "yaml":
-            yaml.safe_load(block.source)
+            _check(yaml.safe_load(block.source))
             return Result()
         return Result(self._command(block)) if block.language == "bash" else self._python(block)
 
@@ -168,6 +166,18 @@ class Session:
                 if str(getattr(sys.modules[name], "__file__", "")).startswith(str(self.folder)):
                     del sys.modules[name]
         return Result(printed.getvalue(), figures)
+
+
+def _check(content: Any) -> None:
+    """Check a part of a study, or claims, by the models that check whole ones."""
+    from csd.claims import Claim
+    from csd.config import parse
+
+    if isinstance(content, list):
+        for claim in content:
+            Claim.model_validate(claim)
+    else:
+        parse({"study": "example", **content})
 
 
 def _svg(figure: Any) -> str:

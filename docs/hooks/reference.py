@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -54,7 +53,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _modules() -> Iterator[str]:
-    """All public modules, from the ground up as the docstring of the package lists them, packages before their modules."""
+    """All public modules from the ground up, as the docstring of the package lists them."""
     import csd
 
     for name in re.findall(r"`(\w+)`", csd.__doc__ or ""):
@@ -199,6 +198,3 @@ def _default(found: Any) -> str:
     if isinstance(value, list):
         return "`[" + ", ".join(map(str, value)) + "]`"
     return f"`{value}`"
-
-
-__all__ = ["on_config", "on_files", "on_page_markdown"]

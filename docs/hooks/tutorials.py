@@ -26,7 +26,9 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
             try:
                 result = session.run(block)
             except Exception as error:
-                raise PluginError(f"{source}, line {block.line} of its text: {type(error).__name__}: {error}") from error
+                raise PluginError(
+                    f"{source}, line {block.line} of its text: {type(error).__name__}: {error}"
+                ) from error
             added = ["", "```text", *result.text.rstrip("\n").split("\n"), "```"] if result.text.strip() else []
             for figure in result.figures:
                 drawn += 1
