@@ -1,14 +1,16 @@
 """Pages that are made from the code: the configuration from its models, the commands, the modules."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from markdown.extensions.toc import slugify
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
+from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"results-folder.md": "results/README.md"}
@@ -43,6 +45,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in made.items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_content(content: str, page: Page, **_: Any) -> str:
+    """Docstrings name the section of a page that they come from: make that a link."""
+    if not page.file.src_uri.startswith("reference/csd"):
+        return content
+
+    def link(found: re.Match[str]) -> str:
+        anchor = _sections(found["page"]).get(found["section"] or "", "")
+        return f'<a href="../{found["page"]}.html{anchor}">{found[0]}</a>'
+
+    return re.sub(r"docs/(?P<page>[a-z]+)\.md(?:,\s+sections? (?P<section>\d))?", link, content)
+
+
+def _sections(page: str) -> dict[str, str]:
+    """Anchors of a page's numbered headings, by number."""
+    headings = re.findall(r"^## (\d)\. (.+)$", (ROOT / "docs" / f"{page}.md").read_text(), re.MULTILINE)
+    return {number: "#" + slugify(f"{number}. {words}", "-") for number, words in headings}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -124,8 +144,8 @@ def _configuration() -> str:
         parts += [f"## {_heading(model)}", "", (model.__doc__ or "").strip(), ""]
         parts += ["| key | values | default | meaning |", "|---|---|---|---|"]
         for name, found in model.model_fields.items():
-            schema = model.model_json_schema()["properties"][name]
-            parts.append(f"| `{name}` | {_values(schema, found)} | {_default(found)} | {found.description or ''} |")
+            meaning = found.description or " ".join(held.__doc__ or "" for held in _held(found.annotation))
+            parts.append(f"| `{name}` | {_values(model, name)} | {_default(found)} | {meaning} |")
         parts.append("")
     return "\n".join(parts)
 
@@ -153,14 +173,39 @@ def _held(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _held(argument)
 
 
-def _values(schema: dict[str, Any], found: Any) -> str:
-    """What a key may hold, in words, from its JSON Schema."""
-    linked = [f"[{_heading(model)}](#{_heading(model).lower().replace(' ', '-')})" for model in _held(found.annotation)]
-    words = dict.fromkeys(_words(schema))
-    text = ", or ".join(word for word in words if word != "nothing")
-    for link in linked:
+def _values(model: type[BaseModel], name: str) -> str:
+    """What a key may hold, in words: from its JSON Schema, and from bounds that the schema has lost.
+
+    A schema tells what is read; numbers are looked at before they are checked, so it does not tell their bounds.
+    """
+    found = model.model_fields[name]
+    text = ", or ".join(dict.fromkeys(_words(model.model_json_schema()["properties"][name]))).removesuffix(
+        ", or nothing"
+    )
+    limits = " ".join(dict.fromkeys([*_limits(found.metadata), *_inner_limits(found.annotation)]))
+    if limits:
+        text = re.sub(r"(?<!whole )\b(numbers?)\b(?! [≥>≤<])", rf"\1 {limits}", text)
+    for held in _held(found.annotation):
+        link = f"[{_heading(held)}](#{_heading(held).lower().replace(' ', '-')})"
         text = text.replace("a mapping", link, 1)
     return text
+
+
+def _limits(metadata: Iterable[Any]) -> Iterator[str]:
+    """'> 0' and the like, from the constraints of a field."""
+    for constraint in metadata:
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
+            if hasattr(constraint, name):
+                yield f"{sign} {getattr(constraint, name):g}"
+
+
+def _inner_limits(annotation: Any) -> Iterator[str]:
+    """The same of what an annotation holds within."""
+    for argument in get_args(annotation):
+        if isinstance(argument, FieldInfo):
+            yield from _limits(argument.metadata)
+        elif get_args(argument):
+            yield from _inner_limits(argument)
 
 
 def _words(schema: dict[str, Any]) -> Iterator[str]:
@@ -192,9 +237,11 @@ def _default(found: Any) -> str:
     """A default, as one writes it in YAML."""
     if found.is_required():
         return "required"
-    value = found.default if found.default is not PydanticUndefined else None
+    if found.default_factory is not None:
+        return "all defaults"
+    value = found.default
     if value is None:
-        return "–"
+        return "none"
     if isinstance(value, list):
         return "`[" + ", ".join(map(str, value)) + "]`"
     return f"`{value}`"
