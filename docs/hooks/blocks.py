@@ -99,7 +99,8 @@ class Session:
         self.folder = folder
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         for name in CLONE:
-            (folder / name).symlink_to(ROOT / name)
+            if (ROOT / name).exists():
+                (folder / name).symlink_to(ROOT / name)
 
     def run(self, block: Block) -> Result:
         """Run a block.
