@@ -95,92 +95,41 @@ def _add_target(parser: Parser) -> None:
     mass.add_argument("--mass-times-length", type=float, metavar="C", help="C of the critical line m = C / L")
     mass.add_argument("--r0", type=float, help="bare mass squared of the O(n) model, with --u")
     mass.add_argument("--u", type=float, help="quartic coupling of the O(n) model, with --r0")
-    group.add_argument("--target", default="gaussian", metavar="NAME", help="gaussian, or package.module:Class")
+    group.add_argument("--target", metavar="NAME", help="gaussian, or package.module:Class (gaussian)")
 
 
 def _add_training(parser: Parser) -> None:
-    """Flags that say how it is learned."""
-    parser.add_argument("--architecture", required=True, metavar="NAME", help="a network, or package.module:Class")
-    parser.add_argument("--depth", type=int, metavar="P", help="layers, for deep_linear")
-    parser.add_argument("--range", type=_range, metavar="R", help="range of the composed kernel, or e.g. 3xi")
-    parser.add_argument("--channels", type=int, metavar="C", help="tied channels, for local_two_layer")
-    parser.add_argument("--schedule", default="vp", metavar="NAME", help="vp, ve, or package.module:Class")
-    parser.add_argument(
-        "--noise-level", type=float, nargs="+", action="extend", required=True, metavar="T", help="noise levels t"
-    )
-    parser.add_argument("--loss", default="implicit", metavar="NAME", help="population, implicit or denoising")
-    parser.add_argument("--batch", type=int, default=64, metavar="B", help="fields in a minibatch (64)")
-    parser.add_argument("--data-set", type=int, metavar="M", help="learn from a fixed data set of M fields")
-    parser.add_argument("--seed", type=int, nargs="+", action="extend", metavar="S", help="random seeds (0)")
-    parser.add_argument("--tolerance", type=float, default=0.01, metavar="E", help="relative score error (0.01)")
-    parser.add_argument("--max-steps", type=int, default=1_000_000, metavar="N", help="last step (1000000)")
-    parser.add_argument("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
-    parser.add_argument("--path", default="spectral", metavar="NAME", help="spectral (fast) or fields (any network)")
-    parser.add_argument(
-        "--kernel-steps", nargs="+", default=["last"], metavar="N", help="keep kernels: last, recorded, or these steps"
-    )
-    parser.add_argument(
-        "--device",
-        default="auto",
-        metavar="NAME",
-        help="cpu; cuda, on power spectra too; auto: cuda for autograd where there is one",
-    )
-
-
-def _target(arguments: argparse.Namespace) -> Any:
-    """The target that the flags describe."""
-    from csd.field import TARGETS, GaussianField
-    from csd.lattice import Lattice
-    from csd.plugins import resolve
-
-    lattice = Lattice(arguments.dimension, arguments.size)
-    couplings = arguments.r0 is not None or arguments.u is not None
-    given = [
-        flag
-        for flag, present in (
-            ("--mass", arguments.mass is not None),
-            ("--mass-times-length", arguments.mass_times_length is not None),
-            ("--r0 and --u", couplings),
-        )
-        if present
-    ]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} are both given; give the mass in one way")
-    if couplings and (arguments.r0 is None or arguments.u is None):
-        raise InputError("--r0 and --u belong together; give both")
-    if couplings:
-        gaussian = GaussianField.from_couplings(lattice, arguments.r0, arguments.u)
-    elif arguments.mass is not None:
-        gaussian = GaussianField(lattice, arguments.mass)
-    else:
-        gaussian = GaussianField.on_critical_line(lattice, 1.0 if not given else arguments.mass_times_length)
-    return resolve("target", arguments.target, TARGETS)(lattice, gaussian.mass)
+    """Flags that say how it is learned; defaults are those of `csd.experiment`, and only named here."""
+    add = parser.add_argument
+    add("--architecture", required=True, metavar="NAME", help="a network, or package.module:Class")
+    add("--depth", type=int, metavar="P", help="layers, for deep_linear")
+    add("--range", type=_range, metavar="R", help="range of the composed kernel, or e.g. 3xi")
+    add("--channels", type=int, metavar="C", help="tied channels, for local_two_layer")
+    add("--schedule", metavar="NAME", help="vp, ve, or package.module:Class (vp)")
+    levels = "noise levels t (a sampler's grid of 64 steps)"
+    add("--noise-level", dest="noise_levels", type=float, nargs="+", action="extend", metavar="T", help=levels)
+    add("--loss", metavar="NAME", help="population, implicit or denoising (implicit)")
+    add("--batch", type=int, metavar="B", help="fields in a minibatch (64)")
+    add("--data-set", type=int, metavar="M", help="learn from a fixed data set of M fields")
+    add("--seed", dest="seeds", type=int, nargs="+", action="extend", metavar="S", help="random seeds (0)")
+    add("--tolerance", type=float, metavar="E", help="relative score error (0.01)")
+    add("--max-steps", type=int, metavar="N", help="last step (1000000)")
+    add("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
+    add("--path", metavar="NAME", help="spectral (fast) or fields (any network) (spectral)")
+    kernels = "keep kernels: last, recorded, or these steps (last)"
+    add("--kernel-steps", nargs="+", metavar="N", help=kernels)
+    devices = "cpu; cuda, on power spectra too; auto: cuda for autograd where there is one (auto)"
+    add("--device", metavar="NAME", help=devices)
 
 
 def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, Settings]":
     """What is trained on what, and how, from the flags of `train` and `theory`."""
-    from csd.networks import Architecture
-    from csd.noise import SCHEDULES, NoisedTarget
-    from csd.objectives import OBJECTIVES
-    from csd.plugins import resolve
-    from csd.training import Settings
+    from csd.experiment import Problem, problem
 
-    architecture = Architecture(arguments.architecture, arguments.depth, arguments.range, arguments.channels)
-    settings = Settings(
-        loss=arguments.loss,
-        batch=arguments.batch,
-        data_set=arguments.data_set,
-        seeds=tuple(arguments.seed or [0]),
-        tolerance=arguments.tolerance,
-        max_steps=arguments.max_steps,
-        learning_rate=arguments.learning_rate,
-        path=arguments.path,
-        device=arguments.device,
-        kernel_steps=_kernel_steps(arguments.kernel_steps),
-    )
-    schedule = resolve("schedule", arguments.schedule, SCHEDULES)()
-    resolve("loss", arguments.loss, OBJECTIVES)
-    return NoisedTarget(_target(arguments), schedule, arguments.noise_level), architecture, settings
+    asked = {name: value for name, value in vars(arguments).items() if name in Problem.__annotations__}
+    if asked["kernel_steps"] is not None:
+        asked["kernel_steps"] = _kernel_steps(asked["kernel_steps"])
+    return problem(arguments.architecture, **asked)
 
 
 def _command_line(arguments: argparse.Namespace) -> list[str]:
@@ -193,50 +142,50 @@ def _log(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+class Laps:
+    """When the parts of a job had ended, by the wall's clock and by the processor's, in seconds."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.processor: dict[str, float] = {}
+
+    def __call__(self, part: str) -> None:
+        """Take note of a part's end."""
+        self.wall[part], self.processor[part] = time.perf_counter(), time.process_time()
+
+    def work(self, part: str) -> dict[str, float]:
+        """Time between set-up and a part's end, and of the processor in it."""
+        wall, processor = (clock[part] - clock["set-up"] for clock in (self.wall, self.processor))
+        return {f"{part}_s": wall, "work_cpu_s": processor}
+
+
 def train(arguments: argparse.Namespace) -> None:
     """`csd train`: train one architecture on one target, beside its prediction."""
     import shlex
-    from dataclasses import replace
 
     started = time.perf_counter()
-    _log(shlex.join(_command_line(arguments)))
-    from csd.record import request, training_content
-    from csd.source import fingerprint_with_plugins
-    from csd.store import TRAINING, provenance, require_writable, write
-    from csd.theory import expected_steps, predict
-    from csd.training import descend, prepare
-    from csd.watch import JobWatch
+    command = shlex.join(_command_line(arguments))
+    _log(command)
+    from csd.experiment import trained
+    from csd.store import require_writable
 
-    noised, architecture, settings = _problem(arguments)
-    checkpoint = arguments.checkpoint or arguments.output.with_name(f"{arguments.output.name}.checkpoint.npz")
-    for path in (arguments.output, arguments.benchmark, checkpoint):
-        if path is not None:
-            require_writable(path)
-    run = prepare(noised, architecture, settings)
-    made_by = provenance(
-        _command_line(arguments),
-        request(noised, architecture, settings),
-        fingerprint_with_plugins("train", arguments.architecture, arguments.target, arguments.schedule, arguments.loss),
+    problem = _problem(arguments)
+    if arguments.benchmark is not None:
+        require_writable(arguments.benchmark)
+    laps = Laps()
+    content = trained(
+        *problem,
+        command,
+        arguments.output,
+        arguments.checkpoint,
+        arguments.checkpoint_every,
+        log=_log,
+        lap=laps,
     )
-    expected = expected_steps(noised, architecture, settings)
-    identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps}"
-    prepared = time.perf_counter()
-    with JobWatch(checkpoint, identity, expected, _log, arguments.checkpoint_every) as watch:
-        record = descend(noised, run, settings, watch)
-    trained = time.perf_counter()
-    # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
-    prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)))
-    content = training_content(noised, architecture, settings, record, prediction)
-    write(content.assign_attrs(made_by), arguments.output, TRAINING)
-    watch.ended()
     _report_times(content)
     if arguments.benchmark is not None:
-        _write_benchmark(arguments.benchmark, started, {"training_s": trained - prepared}, prepared, record.last_step)
-
-
-def _twice(last: Any, settings: "Settings") -> int:
-    """Steps that a prediction is followed for, beside training that ended at these steps."""
-    return min(settings.max_steps, 2 * int(last.max()) + 100)
+        steps = content["last_step"].values
+        _write_benchmark(arguments.benchmark, started, laps.work("training"), laps.wall["set-up"], steps)
 
 
 def _report_times(content: "Content") -> None:
@@ -246,13 +195,13 @@ def _report_times(content: "Content") -> None:
         _log(f"noise level {level:g}: training time {shown} steps")
 
 
-def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepared: float, steps: Any = None) -> None:
+def _write_benchmark(path: Path, started: float, work: dict[str, float], prepared: float, steps: Any = None) -> None:
     """Where a job's wall time went, from the start of the process.
 
     Args:
         path: of the record.
         started: when csd's first line ran.
-        parts: seconds of the work itself, by name.
+        work: seconds of the work itself, by name, and of processor time ('work_cpu_s') in it.
         prepared: when that began.
         steps: of training, one number a seed.
     """
@@ -262,14 +211,15 @@ def _write_benchmark(path: Path, started: float, parts: dict[str, float], prepar
     before = max(0.0, _process_age() - (done - started))
     wall = before + done - started
     set_up = before + prepared - started
-    work = sum(parts.values())
+    of_work = sum(seconds for name, seconds in work.items() if name != "work_cpu_s")
     record = {
         "wall_s": wall,
         "interpreter_s": before,
         "imports_and_set_up_s": set_up,
-        **parts,
-        "prediction_and_writing_s": wall - set_up - work,
+        **work,
+        "prediction_and_writing_s": wall - set_up - of_work,
         "set_up_share": set_up / wall,
+        "cpu_s": time.process_time(),
         **({} if steps is None else {"steps": int(steps.sum())}),
         "peak_memory_mb": _peak_memory(),
     }
@@ -296,21 +246,11 @@ def _peak_memory() -> float:
 
 def theory(arguments: argparse.Namespace) -> None:
     """`csd theory`: what training should give, without training, in the same variables."""
-    from csd.record import attributes, prediction_content
-    from csd.store import THEORY, provenance, write
-    from csd.theory import predict
-    from csd.training import prepare, with_population
+    import shlex
 
-    noised, architecture, settings = _problem(arguments)
-    prediction = predict(noised, architecture, settings)
-    if prediction is None:
-        raise InputError(f"there is no theory for architecture {architecture.name!r}, only for the built-in ones")
-    run = prepare(noised, architecture, with_population(settings))
-    content = prediction_content(noised, architecture, settings, prediction, run)
-    if arguments.output is not None:
-        asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
-        write(content.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, THEORY)
-    _print_table(content)
+    from csd.experiment import predicted
+
+    _print_table(predicted(*_problem(arguments), shlex.join(_command_line(arguments)), arguments.output))
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -318,28 +258,29 @@ def generate(arguments: argparse.Namespace) -> None:
     import shlex
 
     started = time.perf_counter()
-    _log(shlex.join(_command_line(arguments)))
-    from dataclasses import asdict, fields
+    command = shlex.join(_command_line(arguments))
+    _log(command)
+    from dataclasses import fields
 
-    from csd.quality import Settings, generated
-    from csd.source import fingerprint_with_plugins
-    from csd.store import GENERATION, TRAINING, provenance, read_content, require_writable, write
+    from csd.quality import Settings
+    from csd.sampling import sampled
+    from csd.store import require_writable
 
-    settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
-    for path in (arguments.output, arguments.benchmark):
-        if path is not None:
-            require_writable(path)
-    training = read_content(arguments.file, TRAINING)
-    prepared = time.perf_counter()
-    content = generated(training, settings)
-    done = time.perf_counter()
-    asked = {"training": training.attrs["configuration_hash"], **asdict(settings)}
-    made_by = provenance(_command_line(arguments), asked, fingerprint_with_plugins("generate", settings.integrator))
-    made_by["training_source_hash"] = training.attrs["source_hash"]
-    write(content.assign_attrs(made_by), arguments.output, GENERATION)
+    asked = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
+    settings = Settings(**{name: value for name, value in asked.items() if value is not None})
+    if arguments.benchmark is not None:
+        require_writable(arguments.benchmark)
+    laps = Laps()
+    content = sampled(
+        arguments.file,
+        settings,
+        command,
+        arguments.output,
+        lap=laps,
+    )
     _print_generation(content)
     if arguments.benchmark is not None:
-        _write_benchmark(arguments.benchmark, started, {"generation_s": done - prepared}, prepared)
+        _write_benchmark(arguments.benchmark, started, laps.work("generation"), laps.wall["set-up"])
 
 
 def _print_generation(content: "Content") -> None:
@@ -375,13 +316,15 @@ def _print_table(content: "Content") -> None:
 
 def field(arguments: argparse.Namespace) -> None:
     """`csd field`: the target's exact values."""
-    target = _target(arguments)
+    from csd.experiment import Field, target
+
+    own: Any = target(**{name: value for name, value in vars(arguments).items() if name in Field.__annotations__})
     for name, value, units in (
-        ("mass", target.mass, "inverse lattice spacings"),
-        ("susceptibility", target.susceptibility, ""),
-        ("correlation_length", target.correlation_length, "lattice spacings"),
-        ("variance", target.variance, ""),
-        ("energy", target.energy, "per site"),
+        ("mass", own.mass, "inverse lattice spacings"),
+        ("susceptibility", own.susceptibility, ""),
+        ("correlation_length", own.correlation_length, "lattice spacings"),
+        ("variance", own.variance, ""),
+        ("energy", own.energy, "per site"),
     ):
         print(f"{name:<20}{value:.15g}  {units}".rstrip())
 
@@ -617,6 +560,7 @@ def _parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(prog="csd", description="A laboratory for critical slowing down in diffusion models.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.add_argument("--print-completion", metavar="SHELL", help="print what completes commands in bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     own = {name: commands.add_parser(name, help=text, description=f"{text}.") for name, text in COMMANDS.items()}
     for name in ("train", "theory"):
@@ -626,9 +570,9 @@ def _parser() -> Parser:
     own["generate"].add_argument(
         "file", type=Path, metavar="FILE.nc", help="a training file with two noise levels or more"
     )
-    own["generate"].add_argument("--samples", type=int, default=256, metavar="M", help="fields to draw a seed (256)")
-    own["generate"].add_argument("--integrator", default="frozen_kernel", metavar="NAME", help="frozen_kernel, heun, …")
-    own["generate"].add_argument("--start", default="noise", metavar="NAME", help="noise, or the exact law at t_max")
+    own["generate"].add_argument("--samples", type=int, metavar="M", help="fields to draw a seed (256)")
+    own["generate"].add_argument("--integrator", metavar="NAME", help="how a step is made (frozen_kernel)")
+    own["generate"].add_argument("--start", metavar="NAME", help="noise, or exact: the exact law at t_max (noise)")
     own["generate"].add_argument("--step", type=int, metavar="N", help="training step to sample at (the last one)")
     own["generate"].add_argument("--t-min", type=float, metavar="T", help="lowest noise level (the file's lowest)")
     own["generate"].add_argument("--t-max", type=float, metavar="T", help="highest noise level (the file's highest)")
@@ -692,9 +636,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(version("csd"))
         return
-    if arguments.command is None:
+    if arguments.command is None and arguments.print_completion is None:
         parser.error(f"a command is needed (known: {', '.join(COMMANDS)})")
     try:
+        if arguments.print_completion is not None:
+            from csd.completion import completion_script
+
+            arguments.command = "--print-completion"
+            print(completion_script(parser, arguments.print_completion), end="")
+            return
         globals()[arguments.command.replace("-", "_")](arguments)
     except InputError as error:
         _fail(arguments.command, str(error), BAD_INPUT)

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
 from csd.errors import InputError, nearest, unknown
-from csd.field import TARGETS, GaussianField
-from csd.generation import INTEGRATORS, geometric_grid, longest_level
+from csd.field import TARGETS, GaussianField, gaussian_field
+from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
@@ -50,6 +50,8 @@ FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
 """What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
 
 
+DEFAULT_CLAIMS = "config/claims.yaml"
+"""Where claims are looked for; the package has a copy of this file, for those who have it from no checkout."""
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """What the name of a run may hold; Snakemake's wildcard takes the same."""
 
@@ -181,8 +183,8 @@ class Training(_Model):
 class Generation(_Model):
     """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
 
-    steps: Annotated[Count, Field(64, description="steps of the sampler; one more noise level is trained")]
-    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
+    steps: Annotated[Count, Field(STEPS, description="steps of the sampler; one more noise level is trained")]
+    t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 100 L²) if absent")]
     integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
     start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
@@ -259,7 +261,10 @@ class Study(_Model):
 
     study: Annotated[str, Field(min_length=1, description="its name")]
     output: Annotated[str, Field("results", min_length=1, description="folder that everything is written to")]
-    claims: Annotated[str, Field("config/claims.yaml", description="claims to test, a file beside the Snakefile")]
+    claims: Annotated[
+        str,
+        Field(DEFAULT_CLAIMS, description="claims to test, a file in the working directory or in the checkout"),
+    ]
     training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
@@ -399,12 +404,8 @@ class Run:
     def problem(self) -> tuple[NoisedTarget, Architecture, Settings]:
         """What is trained on what, and how: as `csd train` has it from the row's flags."""
         lattice = Lattice(self.dimension, self.size)
-        if self.couplings is not None:
-            gaussian = GaussianField.from_couplings(lattice, *self.couplings)
-        elif self.mass is not None:
-            gaussian = GaussianField(lattice, self.mass)
-        else:
-            gaussian = GaussianField.on_critical_line(lattice, self.mass_times_length or 1.0)
+        r0, u = self.couplings or (None, None)
+        gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
         target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
         schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
         return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), self.settings
@@ -579,6 +580,25 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a study is a mapping of keys to values")
     return content
+
+
+def claims_file(study: Study, checkout: Path) -> Path:
+    """The file of a study's claims: in the working directory, in the checkout, or the one of the package.
+
+    Args:
+        study: whose claims they are.
+        checkout: folder that the workflow lies in.
+
+    Raises:
+        InputError: if there is none; claims that are not the default are in no package.
+    """
+    package = Path(__file__).parent
+    own = (package / "studies" / "claims.yaml", package.parent / DEFAULT_CLAIMS)
+    shipped = own if study.claims == DEFAULT_CLAIMS else ()
+    for place in (Path.cwd() / study.claims, checkout / study.claims, *shipped):
+        if place.is_file():
+            return place
+    raise InputError(f"claims: there is no file {study.claims!r} in {Path.cwd()} nor in {checkout}")
 
 
 def parse(content: Mapping[str, Any]) -> Study:

@@ -29,8 +29,8 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
 
 
-class Interrupted(Exception):
-    """A signal stopped a training run.
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped a training run, which in Python is a keyboard interrupt.
 
     Args:
         signal: its number.

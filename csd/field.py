@@ -109,6 +109,40 @@ class GaussianField:
         return self.lattice.inverse(amplitude * self.lattice.transform(white))
 
 
+def gaussian_field(
+    lattice: Lattice,
+    *,
+    mass: float | None = None,
+    mass_times_length: float | None = None,
+    r0: float | None = None,
+    u: float | None = None,
+) -> GaussianField:
+    """The Gaussian field whose mass is given in one of three ways; on the critical line m = 1 / L if in none.
+
+    Args:
+        lattice: where the field lives.
+        mass: m itself, inverse lattice spacings.
+        mass_times_length: c of the critical line m = c / L.
+        r0: bare mass squared of the O(n) model, with u.
+        u: its quartic coupling, with r0.
+
+    Raises:
+        InputError: if the mass is given in two ways, by half the couplings, or is none.
+    """
+    couplings = r0 is not None or u is not None
+    ways = {"mass": mass is not None, "mass_times_length": mass_times_length is not None, "r0 and u": couplings}
+    given = [way for way, present in ways.items() if present]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} are both given; give the mass in one way")
+    if mass is not None:
+        return GaussianField(lattice, mass)
+    if couplings:
+        if r0 is None or u is None:
+            raise InputError("r0 and u belong together; give both")
+        return GaussianField.from_couplings(lattice, r0, u)
+    return GaussianField.on_critical_line(lattice, 1.0 if mass_times_length is None else mass_times_length)
+
+
 TARGETS: dict[str, str] = {"gaussian": "csd.field:GaussianField"}
 
 

@@ -204,6 +204,12 @@ INTEGRATORS: dict[str, str] = {
 }
 
 
+STEPS = 64
+"""Steps of a sampler where no number is given."""
+LOWEST_LEVEL = 1e-3
+"""t_min where none is given."""
+
+
 def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:
     """Velocity of the probability flow in reverse time, a x + ½ D s(x, t)."""
     return combine((schedule.damping(t), fields), (0.5 * schedule.diffusion(t), score(fields, t)))

@@ -1,4 +1,4 @@
-"""Named things: a registry's name, or the dotted path `package.module:Class` of something from outside."""
+"""Named things: a registry's name, the dotted path `package.module:Class` of something from outside, or its class."""
 
 import sys
 from importlib import import_module
@@ -6,6 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from csd.errors import InputError, unknown
+
+_GIVEN: dict[str, type] = {}
+"""Classes that were given as such, by dotted path: one of a notebook, or of a function, can be found in no module."""
+
+
+def dotted_path(made: type) -> str:
+    """'package.module:Class' of a class."""
+    return f"{made.__module__}:{made.__qualname__}"
+
+
+def name_of(kind: str, thing: str | type, registry: dict[str, str]) -> str:
+    """The name that a thing goes by in files: that of the registry if it has one, or its dotted path.
+
+    Args:
+        kind: what it is ('architecture', …), for the message.
+        thing: a name, or a class, which `resolve` finds again in this process, whatever module it is of.
+        registry: names and their dotted paths.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if isinstance(thing, str):
+        return thing
+    if not isinstance(thing, type):
+        raise InputError(f"{kind} is {thing!r}; it must be a name, 'package.module:Class', or a class")
+    path = dotted_path(thing)
+    own = [name for name, known in registry.items() if known == path]
+    if own:
+        return own[0]
+    _GIVEN[path] = thing
+    return path
 
 
 def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
@@ -24,6 +55,8 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
     module, colon, attribute = path.partition(":")
     if not colon:
         raise unknown(kind, name, registry)
+    if path in _GIVEN:
+        return _GIVEN[path]
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)

@@ -7,6 +7,7 @@ import numpy as np
 from csd.lattice import axis_profile
 from csd.networks import Architecture
 from csd.noise import NoisedTarget
+from csd.plugins import dotted_path
 from csd.store import Content, Variable, labelled
 from csd.theory import Prediction
 from csd.training import Settings, TrainingRecord
@@ -28,11 +29,11 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Setti
         "depth": architecture.depth or 0,
         "range": str(architecture.range) if architecture.range is not None else "",
         "channels": architecture.channels or 0,
-        "target": dotted_path(target),
+        "target": dotted_path(type(target)),
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
-        "schedule": dotted_path(noised.schedule),
+        "schedule": dotted_path(type(noised.schedule)),
         "loss": settings.loss,
         "batch": 0 if full_batch else settings.batch,
         "data_set": settings.data_set or 0,
@@ -44,11 +45,6 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Setti
         "note_batch": "0 means full-batch steps",
         "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",
     }
-
-
-def dotted_path(thing: Any) -> str:
-    """'package.module:Class' of an object's class, which `csd.plugins.resolve` finds again."""
-    return f"{type(thing).__module__}:{type(thing).__qualname__}"
 
 
 def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, Variable]:

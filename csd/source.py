@@ -60,7 +60,8 @@ def plugin_fingerprint(*paths: str) -> str:
     for path in paths:
         module = path.partition(":")[0]
         beside = Path(*module.split(".")).with_suffix(".py")
-        spec = None if beside.is_file() or "." in module else find_spec(module)
+        # A notebook is a module without a file.
+        spec = None if beside.is_file() or "." in module or module == "__main__" else find_spec(module)
         file = beside if beside.is_file() else Path(spec.origin) if spec is not None and spec.origin else None
         if file is not None:
             digest.update(_meaning(file.resolve()).encode())
@@ -69,7 +70,7 @@ def plugin_fingerprint(*paths: str) -> str:
 
 def fingerprint_with_plugins(step: str, *names: str) -> str:
     """Hash of the source that a step uses, followed by that of modules from outside among `names`."""
-    outside = [name for name in names if ":" in name]
+    outside = [name for name in names if ":" in name and not name.startswith("csd.")]
     return f"{fingerprint(step)}{plugin_fingerprint(*outside)}"
 
 

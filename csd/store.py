@@ -119,11 +119,11 @@ def commit() -> str:
         return "unknown"
 
 
-def provenance(command: Sequence[str], asked: Mapping[str, Any], source: str = "") -> dict[str, str]:
+def provenance(command: str | Sequence[str], asked: Mapping[str, Any], source: str = "") -> dict[str, str]:
     """Attributes that say what made a file.
 
     Args:
-        command: the command line.
+        command: the command line, or the call from Python.
         asked: what determines the content, JSON-serialisable; hashed.
         source: fingerprint of the code that made it.
     """
@@ -136,7 +136,7 @@ def provenance(command: Sequence[str], asked: Mapping[str, Any], source: str = "
     return {
         "csd_version": version("csd"),
         "csd_commit": commit(),
-        "command": shlex.join(command),
+        "command": command if isinstance(command, str) else shlex.join(command),
         "configuration_hash": digest(asked),
         "source_hash": source,
         "package_versions": json.dumps(versions, sort_keys=True),
@@ -216,9 +216,13 @@ def write(content: "Content | xr.Dataset", path: Path, kind: str) -> None:
         InputError: if it cannot be written.
     """
     plain = content if isinstance(content, Content) else content_of(content)
-    stamped = replace(plain, attrs={"csd_file": kind, "csd_schema": SCHEMA, **plain.attrs})
     with atomic_path(path) as temporary, netCDF4.Dataset(temporary, "w") as file:
-        _fill(file, stamped)
+        _fill(file, stamped(plain, kind))
+
+
+def stamped(content: Content, kind: str) -> Content:
+    """The same as one of our kinds of file, in the layout of today."""
+    return replace(content, attrs={"csd_file": kind, "csd_schema": SCHEMA, **content.attrs})
 
 
 def _fill(file: netCDF4.Dataset, content: Content) -> None:
@@ -258,7 +262,7 @@ def write_text(text: str, path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read(path: Path, *kinds: str) -> "xr.Dataset":
+def read(path: str | Path, *kinds: str) -> "xr.Dataset":
     """Read one of our files into memory and check it.
 
     Args:
@@ -268,7 +272,7 @@ def read(path: Path, *kinds: str) -> "xr.Dataset":
     Raises:
         InputError: if the file is missing, truncated, damaged, not one of ours, or of another kind or schema.
     """
-    return read_content(path, *kinds).dataset()
+    return read_content(Path(path), *kinds).dataset()
 
 
 def read_content(path: Path, *kinds: str) -> Content:

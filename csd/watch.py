@@ -9,9 +9,11 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -30,48 +32,110 @@ TELL = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class JobWatch:
-    """Watches a training run; a context in which SIGTERM and SIGINT end it with a checkpoint.
+class ProgressWatch:
+    """Shows how far a training run is, on a terminal or in a notebook; keeps nothing.
 
     Args:
-        checkpoint: where the checkpoint is kept; the progress file has the same name and the suffix .json.
-        identity: of code and request; a checkpoint of any other is not gone on from.
-        expected: steps that the run will take, NaN if unknown.
-        every: seconds of work between checkpoints.
-        log: takes a line.
+        expected: gives the steps that the run will take, NaN if unknown; asked for where somebody looks.
+        shown: whether a bar is shown; where somebody looks on, if None.
     """
 
-    def __init__(
-        self, checkpoint: Path, identity: str, expected: float, log: Callable[[str], None], every: float = EVERY
-    ) -> None:
-        self.checkpoint = checkpoint
-        self.progress = checkpoint.with_suffix(".json")
-        self.identity = identity
-        self.expected = expected
-        self.every = every
-        self._log = log
-        self._stopped: signal.Signals | None = None
+    def __init__(self, expected: Callable[[], float], shown: bool | None = None) -> None:
+        self._asked = expected
+        self._shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
         self._bar: Any = None
-        self._handlers: dict[int, Any] = {}
-        now = time.monotonic()
-        self._due, self._look, self._tell = now + every, now, now
+        self._look = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._handlers = {number: signal.signal(number, self._stop) for number in SIGNALS}
-        if sys.stderr.isatty():
-            from tqdm import tqdm
+        if self._shown:
+            from tqdm.auto import tqdm
 
-            total = None if np.isnan(self.expected) else int(self.expected)
+            total = None if self._expected is None else int(self._expected)
             self._bar = tqdm(total=total, unit=" steps", unit_scale=True, leave=False, dynamic_ncols=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
         if self._bar is not None:
             self._bar.close()
+
+    @cached_property
+    def _expected(self) -> float | None:
+        """Steps that the run will take, None if unknown."""
+        steps = self._asked()
+        return None if np.isnan(steps) else steps
+
+    def found(self) -> dict[str, Any] | None:
+        """None: nothing was kept."""
+        return None
+
+    def passed(self, step: int, excess: Callable[[], float]) -> bool:
+        """Show a step; False, as nothing is kept."""
+        now = time.monotonic()
+        if now >= self._look:
+            self._look = now + LOOK
+            self._show(step, excess, now)
+        return False
+
+    def _show(self, step: int, excess: Callable[[], float], now: float) -> None:
+        """On the bar."""
+        if self._bar is not None:
+            self._bar.n = step
+            self._bar.set_postfix_str(f"error {excess():.3g} x allowed", refresh=True)
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def ended(self) -> None:
+        """Nothing has to be removed."""
+
+
+class JobWatch(ProgressWatch):
+    """Watches a training run; a context in which SIGTERM and SIGINT end it with a checkpoint.
+
+    Signals come to a process's main thread only; in any other, a run is watched without them.
+
+    Args:
+        checkpoint: where the checkpoint is kept; the progress file has the same name and the suffix .json.
+        identity: of code and request; a checkpoint of any other is not gone on from.
+        expected: gives the steps that the run will take, NaN if unknown; asked for where somebody looks.
+        every: seconds of work between checkpoints.
+        log: takes a line.
+        shown: whether a bar is shown; where somebody looks on, if None.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        identity: str,
+        expected: Callable[[], float],
+        log: Callable[[str], None],
+        every: float = EVERY,
+        shown: bool | None = None,
+    ) -> None:
+        super().__init__(expected, shown)
+        self.checkpoint = checkpoint
+        self.progress = checkpoint.with_suffix(".json")
+        self.identity = identity
+        self.every = every
+        self._log = log
+        self._stopped: signal.Signals | None = None
+        self._handlers: dict[int, Any] = {}
+        self._began = self._look
+        self._due, self._tell = self._look + every, self._look
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._stop) for number in SIGNALS}
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        super().__exit__(kind, error, trace)
         self.progress.unlink(missing_ok=True)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
@@ -101,20 +165,16 @@ class JobWatch:
 
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
         """Show a step; whether a checkpoint is due."""
-        now = time.monotonic()
-        if now >= self._look:
-            self._look = now + LOOK
-            self._show(step, excess, now)
-        return now >= self._due or self._stopped is not None
+        super().passed(step, excess)
+        return self._stopped is not None or time.monotonic() >= self._due
 
     def _show(self, step: int, excess: Callable[[], float], now: float) -> None:
-        """On the terminal, and now and then in the progress file."""
-        if self._bar is not None:
-            self._bar.n = step
-            self._bar.set_postfix_str(f"error {excess():.3g} x allowed", refresh=True)
+        """On the bar, and now and then in the progress file."""
+        super()._show(step, excess, now)
         if now >= self._tell:
+            # Most jobs end before the second time: what is expected of them is never computed.
+            expected = self._expected if self._tell > self._began else None
             self._tell = now + TELL
-            expected = None if np.isnan(self.expected) else self.expected
             told = {"step": step, "excess": excess(), "expected_steps": expected, "updated": time.time()}
             try:
                 write_text(json.dumps({**told, "process": os.getpid()}) + "\n", self.progress)

@@ -106,10 +106,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "mass too small to square": (f"{GOOD} --mass 1e-200", ["mass", "1e-200"]),
     "mass of the line 0": (f"{GOOD} --mass-times-length 0", ["mass_times_length is 0.0", "above 0"]),
     "mass of the line nan": (f"{GOOD} --mass-times-length nan", ["mass_times_length is nan", "finite"]),
-    "mass in two ways": (f"{GOOD} --mass 1 --mass-times-length 1", ["--mass and --mass-times-length", "one way"]),
-    "mass and couplings": (f"{GOOD} --mass 1 --r0 1 --u 1", ["--mass and --r0 and --u", "one way"]),
-    "r0 without u": (f"{GOOD} --r0 1", ["--r0 and --u", "both"]),
-    "u without r0": (f"{GOOD} --u 1", ["--r0 and --u", "both"]),
+    "mass in two ways": (f"{GOOD} --mass 1 --mass-times-length 1", ["mass and mass_times_length", "one way"]),
+    "mass and couplings": (f"{GOOD} --mass 1 --r0 1 --u 1", ["mass and r0 and u", "one way"]),
+    "r0 without u": (f"{GOOD} --r0 1", ["r0 and u", "both"]),
+    "u without r0": (f"{GOOD} --u 1", ["r0 and u", "both"]),
     "no root, r0 = 0": (f"{GOOD} --r0 0 --u 0", ["no root", "r0 = 0.0", "above 0"]),
     "no root, r0 < 0": (f"{GOOD} --r0 -1 --u 0", ["no root", "r0 = -1.0", "above 0"]),
     "no root for field": ("field --dimension 1 --size 8 --r0 -1 --u 0", ["no root", "r0 = -1.0", "above 0"]),
@@ -235,7 +235,7 @@ def test_an_output_that_cannot_be_written_is_found_before_training(
 ) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
-    monkeypatch.setattr("csd.training.descend", lambda *_: pytest.fail("hours of work, for nothing"))
+    monkeypatch.setattr("csd.experiment.descend", lambda *_: pytest.fail("hours of work, for nothing"))
     ran = csd(f"{GOOD} {flags}")
     assert ran.status == 2
     assert "cannot be written" in ran.err
@@ -296,7 +296,7 @@ def test_a_training_that_is_broken_off_leaves_no_file(
     def stop(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("csd.training.descend", stop)
+    monkeypatch.setattr("csd.experiment.descend", stop)
     ran = csd(GOOD)
     assert ran.status == status
     assert words in ran.err

@@ -59,7 +59,15 @@ def profile(kind: str, folder: Path, **resources: str) -> Path:
 
 def start(folder: Path, profile: Path, *options: str, path: str | None = None) -> subprocess.Popen[str]:
     """Snakemake on the study of a folder."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "workflow" / "Snakefile"),
+        "--directory",
+        str(folder),
+    ]
     command += ["--workflow-profile", str(profile), "--configfile", str(folder / "config.yaml"), *EAGER[profile.name]]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH'] if path is None else path}"
     return subprocess.Popen(

@@ -23,7 +23,7 @@ class Often(JobWatch):
     """A watch that keeps the run at given steps, and stops it at the last of them."""
 
     def __init__(self, checkpoint: Path, steps: list[int]) -> None:
-        super().__init__(checkpoint, "test", float("nan"), lambda line: None)
+        super().__init__(checkpoint, "test", lambda: float("nan"), lambda line: None)
         self.steps = steps
 
     def passed(self, step: int, excess: object) -> bool:
@@ -71,17 +71,17 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
 def test_a_damaged_checkpoint_is_left_aside(content: bytes, tmp_path: Path) -> None:
     said: list[str] = []
     (tmp_path / "c.npz").write_bytes(content)
-    assert JobWatch(tmp_path / "c.npz", "mine", 10.0, said.append).found() is None
+    assert JobWatch(tmp_path / "c.npz", "mine", lambda: 10.0, said.append).found() is None
     assert len(said) == 1
     assert "damaged" in said[0]
 
 
 def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path) -> None:
     said: list[str] = []
-    watch = JobWatch(tmp_path / "c.npz", "other", 10.0, said.append)
+    watch = JobWatch(tmp_path / "c.npz", "other", lambda: 10.0, said.append)
     watch.keep({"recorder/step": np.array(5)})
     assert watch.found() is not None
-    assert JobWatch(tmp_path / "c.npz", "mine", 10.0, said.append).found() is None
+    assert JobWatch(tmp_path / "c.npz", "mine", lambda: 10.0, said.append).found() is None
     assert "another version or request" in said[-1]
 
 

@@ -26,7 +26,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str) -> str:
     """Run the workflow of this checkout in a folder; its whole output."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "workflow" / "Snakefile")]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "workflow" / "workflow" / "Snakefile")]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2"]
     command += ["--directory", str(folder), "--configfile", str(file), *options]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -61,7 +61,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the test study has run, from a copy of the workflow that tests may edit."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "workflow").mkdir()
-    shutil.copy(ROOT / "Snakefile", folder / "workflow" / "Snakefile")
     shutil.copytree(ROOT / "workflow", folder / "workflow" / "workflow")
     shutil.copytree(ROOT / "config", folder / "workflow" / "config")
     snakemake(folder, TEST_STUDY)

@@ -39,7 +39,7 @@ rule aggregate:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        folder=TRAINING,
+        folder=beside("training"),
         code=fingerprint("aggregate"),
     shell:
         "csd aggregate --study {input.study:q} --training {params.folder:q} --output {output:q} 2> {log:q}"
@@ -73,7 +73,7 @@ rule claims:
     input:
         summary=SUMMARY / "training.nc",
         scaling=SUMMARY / "scaling.csv",
-        claims=HERE / STUDY.claims,
+        claims=CLAIMS,
     output:
         verdicts=SUMMARY / "claims.json",
         table=SUMMARY / "claims.md",

@@ -16,7 +16,7 @@ rule figure:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        stem=lambda wildcards: FIGURES / wildcards.figure,
+        stem=beside("figures", "{wildcards.figure}"),
         code=lambda wildcards: fingerprint("figure", f"figures/{wildcards.figure}"),
         style=STUDY.figure_style.model_dump_json(),
     shell:

@@ -22,10 +22,7 @@ rule generate:
         ].runtime_minutes(attempt),
     params:
         flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
-        record=lambda wildcards: OUTPUT
-        / "benchmarks"
-        / "generation"
-        / f"{wildcards.sampling}.json",
+        record=beside("benchmarks", "generation", "{wildcards.sampling}.json"),
         code=fingerprint("generate"),
         plugins=lambda wildcards: plugin_fingerprint(
             *SAMPLINGS[wildcards.sampling].run.plugins
@@ -50,7 +47,7 @@ rule aggregate_generation:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        folder=GENERATION,
+        folder=beside("generation"),
         code=fingerprint("aggregate"),
     shell:
         "csd aggregate-generation --study {input.study:q} --generation {params.folder:q} --output {output:q}"

@@ -15,9 +15,9 @@ rule train:
         runtime=lambda wildcards, attempt: RUNS[wildcards.run].runtime_minutes(attempt),
     params:
         flags=lambda wildcards: shlex.join(RUNS[wildcards.run].arguments()),
-        record=lambda wildcards: OUTPUT / "benchmarks" / f"{wildcards.run}.json",
+        record=beside("benchmarks", "{wildcards.run}.json"),
         # Not an output: Snakemake deletes those before a job is tried again.
-        checkpoint=lambda wildcards: OUTPUT / "checkpoints" / f"{wildcards.run}.npz",
+        checkpoint=beside("checkpoints", "{wildcards.run}.npz"),
         code=fingerprint("train"),
         plugins=lambda wildcards: plugin_fingerprint(*RUNS[wildcards.run].plugins),
     shell:

@@ -1,0 +1,25 @@
+# csd with the versions of requirements.lock, for Docker, Podman or (from the image) Apptainer:
+#   docker build --tag csd .
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" csd csd train --architecture two_layer \
+#     --dimension 2 --size 32 --output run.nc
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" csd snakemake --snakefile /opt/csd/workflow/Snakefile \
+#     --workflow-profile /opt/csd/workflow/profiles/default --cores 4
+FROM python:3.11-slim-bookworm
+
+# Nothing of csd runs on a GPU unless it is asked to: PyTorch's wheels for the CPU save gigabytes
+# (--build-arg PIP_EXTRA_INDEX_URL=… with their address).
+ARG PIP_EXTRA_INDEX_URL
+
+WORKDIR /opt/csd
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --requirement requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY config config
+COPY csd csd
+COPY workflow workflow
+RUN pip install --no-cache-dir --no-deps .
+
+# Caches of matplotlib and Snakemake, for users that have no home.
+ENV HOME=/tmp OMP_NUM_THREADS=1
+WORKDIR /work
+CMD ["csd", "--help"]

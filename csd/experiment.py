@@ -1,0 +1,401 @@
+"""Training and theory as calls from Python: arguments in, xarray Datasets out.
+
+The command line makes the same calls with its flags, so that both have the same defaults, checks and results. Nothing
+is written unless an output is named. What has a name (architecture, target, schedule, loss) may be given as a class.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+import numpy as np
+
+from csd.errors import InputError, nearest
+from csd.field import TARGETS, Target, gaussian_field
+from csd.generation import LOWEST_LEVEL, STEPS, geometric_grid, longest_level
+from csd.lattice import Lattice
+from csd.networks import ARCHITECTURES, Architecture
+from csd.noise import SCHEDULES, NoisedTarget, Schedule
+from csd.objectives import OBJECTIVES
+from csd.plugins import name_of, resolve
+from csd.record import attributes, prediction_content, request, training_content
+from csd.source import fingerprint_with_plugins
+from csd.store import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
+from csd.theory import expected_steps
+from csd.theory import predict as theory_of
+from csd.training import Settings, descend, prepare, with_population
+from csd.watch import EVERY, JobWatch, ProgressWatch
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from csd.networks.module import ScoreNetwork
+
+
+class Field(TypedDict, total=False):
+    """Keywords that say what is learned: a lattice, a mass in one way, a target."""
+
+    dimension: int
+    size: int
+    mass: float | None
+    mass_times_length: float | None
+    r0: float | None
+    u: float | None
+    target: str | type[Target] | Target
+
+
+class Problem(Field, total=False):
+    """Keywords that say what is learned and how; see `train`."""
+
+    depth: int | None
+    range: int | str | None
+    channels: int | None
+    schedule: str | type[Schedule]
+    noise_levels: float | Sequence[float] | None
+    loss: str | type
+    batch: int
+    data_set: int | None
+    seeds: int | Sequence[int]
+    tolerance: float
+    max_steps: int
+    learning_rate: float | None
+    path: str
+    device: str
+    kernel_steps: str | Sequence[int]
+
+
+REQUIRED = ("dimension", "size")
+NUMBERS = ("mass", "mass_times_length", "r0", "u", "tolerance", "learning_rate")
+OPTIONS = tuple(field.name for field in fields(Architecture) if field.name != "name")
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in (*fields(Architecture), *fields(Settings))} | {
+    "target": "gaussian",
+    "schedule": "vp",
+}
+"""Defaults of the keywords; of those that are not here, None."""
+RUN = "run"
+"""What a training run in memory is called, in the calls that files keep."""
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def _spelt_out(function: Call) -> Call:
+    """The same function; help and completion show the keywords of its `**asked`, with their defaults."""
+    signature = inspect.signature(function)
+    *own, asked = signature.parameters.values()
+    (together,) = asked.annotation.__args__
+    keywords = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if name in REQUIRED else DEFAULTS.get(name),
+            annotation=annotation,
+        )
+        for name, annotation in together.__annotations__.items()
+    ]
+    positional = [parameter for parameter in own if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+    rest = [parameter for parameter in own if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    function.__signature__ = signature.replace(parameters=[*positional, *keywords, *rest])  # type: ignore[attr-defined]
+    return function
+
+
+def plain(value: Any) -> Any:
+    """An argument without NumPy: its arrays as lists, its numbers as Python's own."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _float(name: str, value: Any) -> float:
+    """A number as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{name} is {value!r}; it must be a number")
+    return float(value)
+
+
+def _several(value: Any) -> list[Any]:
+    """One value or several, as a list."""
+    value = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    return [plain(item) for item in value]
+
+
+def _checked(call: str, keywords: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords as plain values, without those that are None.
+
+    Raises:
+        TypeError: if one is unknown or missing, as Python says it.
+    """
+    strange = [name for name in given if name not in keywords.__annotations__]
+    if strange:
+        raise TypeError(
+            f"{call}() got an unexpected keyword argument {strange[0]!r}"
+            f"{nearest(strange[0], keywords.__annotations__)} (known: {', '.join(keywords.__annotations__)})"
+        )
+    found = {name: plain(value) for name, value in given.items() if value is not None}
+    return found | {name: _float(name, found[name]) for name in NUMBERS if name in found}
+
+
+@_spelt_out
+def target(**asked: Unpack[Field]) -> Target:
+    """The field to learn, with its exact values: mass, susceptibility, correlation length, variance, energy.
+
+    Args:
+        dimension: of the lattice: 1, 2 or 3.
+        size: L, at least 2.
+        mass: m itself, inverse lattice spacings.
+        mass_times_length: c of the critical line m = c / L; 1 if no mass is given in any way.
+        r0: bare mass squared of the O(n) model, with `u`.
+        u: its quartic coupling, with `r0`.
+        target: 'gaussian', 'package.module:Class', or a class that is built from (lattice, mass).
+
+    Raises:
+        InputError: for what cannot be used, in a sentence.
+    """
+    return _target(_checked("target", Field, dict(asked)))
+
+
+def _target(given: dict[str, Any]) -> Target:
+    """`target` of checked keywords."""
+    wanted = given.get("target", DEFAULTS["target"])
+    if not isinstance(wanted, str | type):
+        return _as_it_is(wanted, [name for name in Field.__annotations__ if name in given and name != "target"])
+    missing = [name for name in REQUIRED if name not in given]
+    if missing:
+        raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
+    masses = {name: given[name] for name in ("mass", "mass_times_length", "r0", "u") if name in given}
+    gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
+    made: Target = resolve("target", name_of("target", wanted, TARGETS), TARGETS)(gaussian.lattice, gaussian.mass)
+    return made
+
+
+def _as_it_is(given: Any, besides: list[str]) -> Target:
+    """A target that was given as an object, if a file can say what it is: by its class, lattice and mass."""
+    if besides:
+        raise InputError(f"target is given as an object, which has its own lattice and mass; leave out {besides[0]}")
+    name_of("target", type(given), TARGETS)
+    try:
+        laplacian = given.lattice.shells.laplacian
+        again = type(given)(given.lattice, given.mass).propagator(laplacian)
+        same = np.array_equal(again, given.propagator(laplacian))
+    except (AttributeError, TypeError) as error:
+        raise InputError(
+            f"target is {given!r}; it must be a name, a class, or an object such as csd.target() gives ({error})"
+        ) from error
+    if not same:
+        raise InputError(
+            f"target is {given!r}, which is more than its class, lattice and mass; files keep these alone: make the"
+            " rest part of a class"
+        )
+    found: Target = given
+    return found
+
+
+def problem(
+    architecture: "str | type[ScoreNetwork]", **asked: Unpack[Problem]
+) -> tuple[NoisedTarget, Architecture, Settings]:
+    """What is trained on what, and how; see `train` for the arguments."""
+    given = _checked("train", Problem, dict(asked))
+    field = _target({name: value for name, value in given.items() if name in Field.__annotations__})
+    network = Architecture(
+        name_of("architecture", architecture, ARCHITECTURES),
+        **{name: given[name] for name in OPTIONS if name in given},
+    )
+    settings = {item.name: given[item.name] for item in fields(Settings) if item.name in given}
+    if "seeds" in settings:
+        settings["seeds"] = tuple(_several(settings["seeds"]))
+    if not isinstance(settings.get("kernel_steps", ""), str):
+        settings["kernel_steps"] = tuple(_several(settings["kernel_steps"]))
+    if "loss" in settings:
+        settings["loss"] = name_of("loss", settings["loss"], OBJECTIVES)
+        resolve("loss", settings["loss"], OBJECTIVES)
+    schedule = name_of("schedule", given.get("schedule", DEFAULTS["schedule"]), SCHEDULES)
+    if "noise_levels" in given:
+        levels = [_float("noise level", level) for level in _several(given["noise_levels"])]
+    elif schedule == DEFAULTS["schedule"]:
+        levels = sampler_levels(field.lattice.size)
+    else:
+        raise InputError(f"noise levels are not given; the sampler's grid, their default, is for vp, not {schedule!r}")
+    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels), network, Settings(**settings)
+
+
+def sampler_levels(size: int) -> list[float]:
+    """The grid of 64 steps that a sampler of VP noise needs, from ½ ln(1 + 100 L²) down to 0.001."""
+    return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), STEPS)]
+
+
+@_spelt_out
+def train(
+    architecture: "str | type[ScoreNetwork]",
+    *,
+    output: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = EVERY,
+    progress: bool | None = None,
+    **asked: Unpack[Problem],
+) -> "xr.Dataset":
+    """Train one architecture on one target, beside its prediction.
+
+    The result is that of `csd train` with the same flags, bit for bit where the threads of the linear algebra are the
+    same (the command takes one: OMP_NUM_THREADS=1).
+
+    Args:
+        architecture: a built-in one, 'package.module:Class', or a class.
+        dimension: of the lattice: 1, 2 or 3.
+        size: L, at least 2.
+        mass: m itself, inverse lattice spacings.
+        mass_times_length: c of the critical line m = c / L; 1 if no mass is given in any way.
+        r0: bare mass squared of the O(n) model, with `u`.
+        u: its quartic coupling, with `r0`.
+        target: 'gaussian', 'package.module:Class', a class, or an object such as `target` gives, without the above.
+        depth: layers, for 'deep_linear'.
+        range: R of the composed kernel, or 'FACTORxi' for one that follows the score length, for local networks.
+        channels: tied channels, for 'local_two_layer'; d + 1 if None.
+        schedule: 'vp', 've', 'package.module:Class', or a class.
+        noise_levels: t, one or several; the grid of `sampler_levels` if None, from which `generate` can go on.
+        loss: 'population', 'implicit', 'denoising', 'package.module:Class', or a class.
+        batch: B, fields in a minibatch.
+        data_set: M, fields of a fixed data set; fresh fields if None.
+        seeds: one or several non-negative integers.
+        tolerance: relative score error above the floor that ends training; 0 trains until `max_steps`.
+        max_steps: where training ends at the latest.
+        learning_rate: η; the architecture's own if None.
+        path: 'spectral' (fast) or 'fields' (any network).
+        device: 'cpu'; 'cuda', on power spectra too; 'auto': cuda for autograd where there is one.
+        kernel_steps: at which steps kernels are kept: 'last', 'recorded', or these.
+        output: a file to write as well; its checkpoint lies beside it until it is written.
+        checkpoint: where an unfinished run is kept instead.
+        checkpoint_every: seconds between checkpoints.
+        progress: whether a bar is shown; on terminals and in notebooks if None.
+
+    Returns:
+        score_error(seed, noise_level, step), training_time(seed, noise_level), kernel(seed, noise_level, mode) and the
+        other variables of a training file (docs/results.md), with units and long names.
+
+    Raises:
+        InputError: for what cannot be used, in a sentence.
+        TrainingDiverged: if descent is not stable.
+        KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call goes on.
+    """
+    call = called("train", architecture, dict(asked) | {"output": None if output is None else str(output)})
+    content = trained(
+        *problem(architecture, **asked), call, path_of(output), path_of(checkpoint), checkpoint_every, progress=progress
+    )
+    return content.dataset()
+
+
+def path_of(path: str | Path | None) -> Path | None:
+    """A path, if there is one."""
+    return None if path is None else Path(path)
+
+
+def called(function: str, first: Any, asked: dict[str, Any]) -> str:
+    """A call as one can type it again; classes by their names."""
+
+    def shown(value: Any) -> str:
+        return value.__name__ if isinstance(value, type) else repr(value)
+
+    given = [f"{name}={shown(plain(value))}" for name, value in asked.items() if value is not None]
+    return f"csd.{function}({', '.join([first if first == RUN else shown(first), *given])})"
+
+
+def trained(
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: Settings,
+    command: str,
+    output: Path | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every: float = EVERY,
+    *,
+    progress: bool | None = None,
+    log: Callable[[str], None] = lambda line: None,
+    lap: Callable[[str], None] = lambda part: None,
+) -> Content:
+    """A training run as the content of a file, which is written if it is named.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: what is trained.
+        settings: how.
+        command: that makes it again.
+        output: file to write; without one nothing is kept of a run that is broken off, unless `checkpoint` is given.
+        checkpoint: of an unfinished run; beside the output if None.
+        checkpoint_every: seconds between checkpoints.
+        progress: whether a bar is shown; where somebody looks on, if None.
+        log: takes lines.
+        lap: told when a part of the work has ended: 'set-up', 'training'.
+    """
+    if output is not None:
+        require_writable(output)
+        checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.npz")
+    if checkpoint is not None:
+        require_writable(checkpoint)
+    run = prepare(noised, architecture, settings)
+    asked = request(noised, architecture, settings)
+    names = (architecture.name, asked["target"], asked["schedule"], settings.loss)
+    made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
+
+    def expected() -> float:
+        return expected_steps(noised, architecture, settings)
+
+    lap("set-up")
+    watch = ProgressWatch(expected, progress)
+    if checkpoint is not None:
+        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps} {settings.device}"
+        watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
+    with watch:
+        record = descend(noised, run, settings, watch)
+    lap("training")
+    # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
+    followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
+    prediction = theory_of(noised, architecture, replace(settings, max_steps=followed))
+    content = training_content(noised, architecture, settings, record, prediction)
+    content = stamped(content.assign_attrs(made_by), TRAINING)
+    if output is not None:
+        write(content, output, TRAINING)
+    watch.ended()
+    return content
+
+
+@_spelt_out
+def predict(
+    architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Unpack[Problem]
+) -> "xr.Dataset":
+    """What training should give, without training, in the same variables.
+
+    Args:
+        architecture: a built-in one.
+        output: a file to write as well.
+        asked: keywords of `train`; loss, batch and data set play no part.
+
+    Returns:
+        score_error(seed, noise_level, step), training_time(seed, noise_level), and more.
+
+    Raises:
+        InputError: for what cannot be used, or an architecture without theory.
+    """
+    call = called("predict", architecture, dict(asked) | {"output": None if output is None else str(output)})
+    return predicted(*problem(architecture, **asked), call, path_of(output)).dataset()
+
+
+def predicted(
+    noised: NoisedTarget, architecture: Architecture, settings: Settings, command: str, output: Path | None = None
+) -> Content:
+    """A prediction as the content of a file, which is written if it is named.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: what would be trained.
+        settings: how.
+        command: that makes it again.
+        output: file to write.
+    """
+    prediction = theory_of(noised, architecture, settings)
+    if prediction is None:
+        raise InputError(f"there is no theory for architecture {architecture.name!r}, only for the built-in ones")
+    run = prepare(noised, architecture, with_population(settings))
+    content = prediction_content(noised, architecture, settings, prediction, run)
+    asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
+    content = stamped(content.assign_attrs(provenance(command, asked)), THEORY)
+    if output is not None:
+        write(content, output, THEORY)
+    return content
