@@ -21,7 +21,7 @@ from docs.hooks.blocks import KNOWN, ROOT, Session, blocks
 
 EXECUTED = ("start.md", "claims/", "tutorials/")
 SITE = find_spec("mkdocs") is not None and find_spec("mkdocstrings") is not None
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "results" / "README.md"]
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")])
 TESTED = ROOT / "docs" / "results.md"
 """A page whose block has a test of its own."""
 

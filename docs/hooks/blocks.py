@@ -24,7 +24,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 CLONE = ("Snakefile", "config", "workflow")
 """What blocks find in their folder, beside the installed package."""
-KNOWN = ("python", "bash", "yaml", "text")
+KNOWN = ("python", "bash", "yaml", "snakemake", "text")
 """Languages of blocks; those of `text` are output, and not run."""
 
 _COMMENT = re.compile(r"<!--\s*(not run|first):\s*(.+?)\s*-->", re.DOTALL)
