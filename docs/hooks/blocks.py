@@ -128,7 +128,7 @@ class Session:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.source],
             cwd=self.folder,
-            env=os.environ | {"PATH": path, "PYTHONPATH": modules, "COLUMNS": "100"},
+            env=os.environ | {"PATH": path, "PYTHONPATH": modules, "COLUMNS": "84"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -105,6 +105,10 @@ def _index() -> str:
             " from the ground up: each imports only from those above it. Docstrings start with the formula and name the"
             " section of [the physics](../physics.md) that it comes from.",
             "",
+            "From Python, `import csd` is enough for [`csd.train`][csd.experiment.train],"
+            " [`csd.generate`][csd.sampling.generate], [`csd.predict`][csd.experiment.predict],"
+            " [`csd.target`][csd.experiment.target] and [`csd.read`][csd.store.read].",
+            "",
             "| module | |",
             "|---|---|",
             *rows,
@@ -117,7 +121,7 @@ def _commands() -> str:
     """Every command with its flags, as `--help` prints them."""
     import os
 
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "84"
     from csd.cli import COMMANDS, _parser
 
     parser = _parser()
