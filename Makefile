@@ -10,12 +10,13 @@ INSTALLED := $(VENV)/installed
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: study test check bench lock clean help
+.PHONY: study test check docs bench lock clean help
 
 help:
 	@echo "make study    run the study of CONFIG (config/config.yaml) into results/"
 	@echo "make test     run the tests"
 	@echo "make check    formatting, lint and types"
+	@echo "make docs     build the documentation into site/, running its tutorials"
 	@echo "make bench    how fast it is, beside what one would otherwise write: results/benchmarks/, in minutes"
 	@echo "make lock     pin the newest versions that pyproject.toml allows"
 	@echo "make clean    remove results/ and .snakemake/"
@@ -40,6 +41,9 @@ check: $(INSTALLED)
 	snakefmt --check .
 	snakemake --lint
 
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
 bench: $(INSTALLED)
 	python -m benchmarks
 
@@ -47,7 +51,7 @@ lock:
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)-lock/bin/python -m pip install --quiet ".[cluster,dev]"
+	$(VENV)-lock/bin/python -m pip install --quiet ".[cluster,dev,docs]"
 	{ echo "# Made by \`make lock\` from pyproject.toml; \`make\` installs from it."; \
 	  $(VENV)-lock/bin/python -m pip freeze --exclude csd | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf $(VENV)-lock build csd.egg-info

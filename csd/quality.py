@@ -57,7 +57,8 @@ class Settings:
         start: 'noise' or 'exact'.
         samples: fields to draw for each seed, at least 2.
         step: training step to draw them at; the last kept one that all seeds have reached if None.
-        t_min, t_max: ends of the grid, out of the file's levels; the lowest and the highest if None.
+        t_min: lowest end of the grid, out of the file's levels; the lowest if None.
+        t_max: highest end, likewise; the highest if None.
         size: of the lattice to generate on, at least the trained one, which it is if None.
 
     Raises:

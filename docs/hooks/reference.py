@@ -1,0 +1,251 @@
+"""Pages that are made from the code: the configuration from its models, the commands, the modules."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from markdown.extensions.toc import slugify
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = {"results-folder.md": "results/README.md"}
+"""Pages that lie elsewhere in the repository, and what links to them there."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the reference into the navigation, modules in the order in which the package reads."""
+    modules = [{name.removeprefix("csd."): _page(name)} for name in _modules()]
+    config.nav.append(
+        {
+            "Reference": [
+                "reference/index.md",
+                {"Configuration": "reference/configuration.md"},
+                {"Commands": "reference/commands.md"},
+                {"Modules": modules},
+            ]
+        }
+    )
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages."""
+    made = {
+        "reference/index.md": _index(),
+        "reference/configuration.md": _configuration(),
+        "reference/commands.md": _commands(),
+        **{_page(name): f"# {name}\n\n::: {name}\n" for name in _modules()},
+        **{page: (ROOT / source).read_text() for page, source in ELSEWHERE.items()},
+    }
+    for path, text in made.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_content(content: str, page: Page, **_: Any) -> str:
+    """Docstrings name the section of a page that they come from: make that a link."""
+    if not page.file.src_uri.startswith("reference/csd"):
+        return content
+
+    def link(found: re.Match[str]) -> str:
+        anchor = _sections(found["page"]).get(found["section"] or "", "")
+        return f'<a href="../{found["page"]}.html{anchor}">{found[0]}</a>'
+
+    return re.sub(r"docs/(?P<page>[a-z]+)\.md(?:,\s+sections? (?P<section>\d))?", link, content)
+
+
+def _sections(page: str) -> dict[str, str]:
+    """Anchors of a page's numbered headings, by number."""
+    headings = re.findall(r"^## (\d)\. (.+)$", (ROOT / "docs" / f"{page}.md").read_text(), re.MULTILINE)
+    return {number: "#" + slugify(f"{number}. {words}", "-") for number, words in headings}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links to pages from elsewhere in the repository lead to where they are in the site."""
+    for page, source in ELSEWHERE.items():
+        markdown = markdown.replace(f"](../{source})", f"]({page})")
+    return markdown
+
+
+def _modules() -> Iterator[str]:
+    """All public modules from the ground up, as the docstring of the package lists them."""
+    import csd
+
+    for name in re.findall(r"`(\w+)`", csd.__doc__ or ""):
+        yield f"csd.{name}"
+        for path in sorted((ROOT / "csd" / name).glob("[!_]*.py")):
+            yield f"csd.{name}.{path.stem}"
+
+
+def _page(module: str) -> str:
+    """Where a module's page lies."""
+    return f"reference/{module}.md"
+
+
+def _index() -> str:
+    """The modules, with the first sentence of each."""
+    import ast
+
+    rows = []
+    for name in _modules():
+        path = ROOT.joinpath(*name.split("."))
+        source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+        sentence = (ast.get_docstring(ast.parse(source.read_text())) or "").split("\n")[0]
+        rows.append(f"| [`{name}`]({name}.md) | {sentence} |")
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Every [key of a study](configuration.md), every [command](commands.md), and the package module by module,"
+            " from the ground up: each imports only from those above it. Docstrings start with the formula and name the"
+            " section of [the physics](../physics.md) that it comes from.",
+            "",
+            "From Python, `import csd` is enough for [`csd.train`][csd.experiment.train],"
+            " [`csd.generate`][csd.sampling.generate], [`csd.predict`][csd.experiment.predict],"
+            " [`csd.target`][csd.experiment.target] and [`csd.read`][csd.store.read].",
+            "",
+            "| module | |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _commands() -> str:
+    """Every command with its flags, as `--help` prints them."""
+    import os
+
+    os.environ["COLUMNS"] = "84"
+    from csd.cli import COMMANDS, _parser
+
+    parser = _parser()
+    (choices,) = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    parts = ["# Commands", "", "What `csd COMMAND --help` prints. A mistake ends with one sentence and exit status 2,"]
+    parts += ["training that diverges with status 3.", ""]
+    for name in COMMANDS:
+        parts += [f"## csd {name}", "", "```text", choices[name].format_help().rstrip(), "```", ""]
+    return "\n".join(parts)
+
+
+def _configuration() -> str:
+    """Every key of a study, from the models that check it."""
+    from csd.config import Study
+
+    parts = [
+        "# Keys of a study",
+        "",
+        "Made from the models that check a study. What the keys mean together, and what figures need, is told in"
+        " [Configuration](../configuration.md).",
+        "",
+    ]
+    for model in _models(Study, []):
+        parts += [f"## {_heading(model)}", "", (model.__doc__ or "").strip(), ""]
+        parts += ["| key | values | default | meaning |", "|---|---|---|---|"]
+        for name, found in model.model_fields.items():
+            meaning = found.description or " ".join(held.__doc__ or "" for held in _held(found.annotation))
+            parts.append(f"| `{name}` | {_values(model, name)} | {_default(found)} | {meaning} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _heading(model: type[BaseModel]) -> str:
+    """FigureStyle → Figure style."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", model.__name__).capitalize()
+
+
+def _models(model: type[BaseModel], seen: list[type[BaseModel]]) -> list[type[BaseModel]]:
+    """A model and all that its fields hold, each once, outermost first."""
+    if model not in seen:
+        seen.append(model)
+        for found in model.model_fields.values():
+            for held in _held(found.annotation):
+                _models(held, seen)
+    return seen
+
+
+def _held(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models within an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _held(argument)
+
+
+def _values(model: type[BaseModel], name: str) -> str:
+    """What a key may hold, in words: from its JSON Schema, and from bounds that the schema has lost.
+
+    A schema tells what is read; numbers are looked at before they are checked, so it does not tell their bounds.
+    """
+    found = model.model_fields[name]
+    text = ", or ".join(dict.fromkeys(_words(model.model_json_schema()["properties"][name]))).removesuffix(
+        ", or nothing"
+    )
+    limits = " ".join(dict.fromkeys([*_limits(found.metadata), *_inner_limits(found.annotation)]))
+    if limits:
+        text = re.sub(r"(?<!whole )\b(numbers?)\b(?! [≥>≤<])", rf"\1 {limits}", text)
+    for held in _held(found.annotation):
+        link = f"[{_heading(held)}](#{_heading(held).lower().replace(' ', '-')})"
+        text = text.replace("a mapping", link, 1)
+    return text
+
+
+def _limits(metadata: Iterable[Any]) -> Iterator[str]:
+    """'> 0' and the like, from the constraints of a field."""
+    for constraint in metadata:
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
+            if hasattr(constraint, name):
+                yield f"{sign} {getattr(constraint, name):g}"
+
+
+def _inner_limits(annotation: Any) -> Iterator[str]:
+    """The same of what an annotation holds within."""
+    for argument in get_args(annotation):
+        if isinstance(argument, FieldInfo):
+            yield from _limits(argument.metadata)
+        elif get_args(argument):
+            yield from _inner_limits(argument)
+
+
+def _words(schema: dict[str, Any]) -> Iterator[str]:
+    """The alternatives of a JSON Schema."""
+    if "$ref" in schema:
+        yield "a mapping"
+    elif "anyOf" in schema:
+        for part in schema["anyOf"]:
+            yield from _words(part | {key: schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema})
+    elif "enum" in schema:
+        yield " or ".join(f"`{value}`" for value in schema["enum"])
+    elif schema.get("type") == "array":
+        yield "a list of " + " or ".join(_several(word) for word in _words(schema.get("items", {})))
+    elif schema.get("type") == "object" and isinstance(schema.get("additionalProperties"), dict):
+        yield "names, each with a mapping"
+    else:
+        kind = {"integer": "a whole number", "number": "a number", "string": "text", "object": "a mapping"}
+        bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+        limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+        yield " ".join([kind.get(schema.get("type", ""), "nothing"), *limits])
+
+
+def _several(word: str) -> str:
+    """'a number > 0' → 'numbers > 0'."""
+    return re.sub(r"^an? (whole number|number|mapping)", r"\1s", word)
+
+
+def _default(found: Any) -> str:
+    """A default, as one writes it in YAML."""
+    if found.is_required():
+        return "required"
+    if found.default_factory is not None:
+        return "all defaults"
+    value = found.default
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return "`[" + ", ".join(map(str, value)) + "]`"
+    return f"`{value}`"
