@@ -3,5 +3,5 @@
 From the ground up: `errors`, `plugins`, `stream`, `lattice`, `field`, `sites`, `model`, `updates`, `autocorrelation`,
 `chains`, `noise`, `objectives`, `networks`, `minibatch`, `training`, `theory`, `generation`, `observables`, `samples`,
 `scaling`, `store`, `watch`, `record`, `discretisation`, `trained`, `quality`, `config`, `cost`, `cluster`, `summary`,
-`claims`, `figures`, `source`, `inventory`, `cli`. Each imports only from those before it.
+`claims`, `figures`, `paper`, `report`, `explore`, `source`, `inventory`, `cli`. Each imports only from those before it.
 """

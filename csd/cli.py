@@ -593,6 +593,17 @@ def figure(arguments: argparse.Namespace) -> None:
     draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
 
 
+def paper(arguments: argparse.Namespace) -> None:
+    """`csd paper`: the numbers, tables and figures of a study for a paper in LaTeX."""
+    from csd.config import parse_style
+    from csd.paper import write_paper
+    from csd.store import provenance
+
+    style = parse_style(_json("--style", arguments.style))
+    made_by = provenance(_command_line(arguments), {"style": style.model_dump(), "figures": arguments.figure})
+    write_paper(arguments.summary, arguments.output, arguments.figure, style, made_by)
+
+
 COMMANDS = {
     "train": "train one architecture on one target",
     "generate": "sample from a training file, beside what it generates exactly",
@@ -610,6 +621,7 @@ COMMANDS = {
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
+    "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
 }
 
 
@@ -676,7 +688,20 @@ def _parser() -> Parser:
     own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
     own["figure"].add_argument("name")
     own["figure"].add_argument("--style", default="{}", help="settings as JSON")
-    for name in ("generate", "integrators", "study", "aggregate", "aggregate-generation", "fit", "claims", "figure"):
+    own["paper"].add_argument("--summary", type=Path, required=True, help="folder of the summaries")
+    own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="of the study")
+    own["paper"].add_argument("--style", default="{}", help="settings as JSON")
+    for name in (
+        "generate",
+        "integrators",
+        "study",
+        "aggregate",
+        "aggregate-generation",
+        "fit",
+        "claims",
+        "figure",
+        "paper",
+    ):
         own[name].add_argument("--output", type=Path, required=True)
     return parser
 

@@ -3,6 +3,7 @@
 A figure module has `draw(summary, scaling, style) -> Figure`; its name in the study is the module's.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -10,15 +11,30 @@ from csd.config import FIGURES, FigureStyle, summary_of
 from csd.errors import unknown
 
 
-def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, output: Path) -> None:
-    """Draw a figure and write it as PDF and PNG.
+PAPER = Path(__file__).with_name("paper.mplstyle")
+"""The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
+
+
+def draw(
+    name: str,
+    summary_file: Path,
+    scaling_file: Path,
+    style: FigureStyle,
+    output: Path,
+    *,
+    sheet: Path | None = None,
+    suffixes: Sequence[str] = (".pdf", ".png"),
+) -> None:
+    """Draw a figure and write it, as PDF and PNG unless asked otherwise.
 
     Args:
         name: of the figure.
         summary_file: of `csd aggregate`, `csd aggregate-generation` or `csd integrators`, as the figure needs.
         scaling_file: of `csd fit`.
         style: settings of all figures.
-        output: path without suffix; .pdf and .png are added.
+        output: path without suffix.
+        sheet: a matplotlib style file that has the last word on the look.
+        suffixes: '.pdf', '.png'.
 
     Raises:
         InputError: if the name is unknown, or the study lacks the runs that the figure shows.
@@ -30,9 +46,18 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     from csd.summary import read_scaling
 
     looks.apply(style)
+    if sheet is not None:
+        looks.matplotlib.style.use(sheet)
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
     summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+    # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.
+    made = {
+        "Creator": f"csd {summary.attrs.get('csd_version')} ({summary.attrs.get('csd_commit')})",
+        "Subject": f"configuration {summary.attrs.get('configuration_hash')}",
+        "CreationDate": None,
+    }
+    for suffix in suffixes:
+        metadata = made if suffix == ".pdf" else {"Software": None}
         with atomic_path(output.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, dpi=style.dots_per_inch, metadata=metadata)
