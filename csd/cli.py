@@ -604,6 +604,15 @@ def paper(arguments: argparse.Namespace) -> None:
     write_paper(arguments.summary, arguments.output, arguments.figure, style, made_by)
 
 
+def explore(arguments: argparse.Namespace) -> None:
+    """`csd explore`: one page in which a study can be looked at."""
+    from csd.explore import page
+    from csd.store import GENERATION_SUMMARY, SUMMARY, read, write_text
+
+    generation = None if arguments.generation is None else read(arguments.generation, GENERATION_SUMMARY)
+    write_text(page(read(arguments.summary, SUMMARY), generation, arguments.title), arguments.output)
+
+
 COMMANDS = {
     "train": "train one architecture on one target",
     "generate": "sample from a training file, beside what it generates exactly",
@@ -622,6 +631,7 @@ COMMANDS = {
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
     "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
+    "explore": "write a page in which a study can be looked at, without a server",
 }
 
 
@@ -679,7 +689,9 @@ def _parser() -> Parser:
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
         )
-    for name in ("fit", "claims", "figure"):
+    own["explore"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+    own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
+    for name in ("fit", "claims", "figure", "explore"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
     for name in ("claims", "figure"):
@@ -701,6 +713,7 @@ def _parser() -> Parser:
         "claims",
         "figure",
         "paper",
+        "explore",
     ):
         own[name].add_argument("--output", type=Path, required=True)
     return parser
