@@ -40,7 +40,12 @@ TRAINING = OUTPUT / "training"
 GENERATION = OUTPUT / "generation"
 SUMMARY = OUTPUT / "summary"
 FIGURES = OUTPUT / "figures"
+PAGES = OUTPUT / "pages"
+PAPER = OUTPUT / "paper"
 LOGS = OUTPUT / "logs"
+
+
+report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
@@ -68,3 +73,5 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/integrators.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/paper.smk"

@@ -8,7 +8,6 @@ import base64
 import gzip
 import html
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 

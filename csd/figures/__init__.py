@@ -10,7 +10,6 @@ from pathlib import Path
 from csd.config import FIGURES, FigureStyle, summary_of
 from csd.errors import unknown
 
-
 PAPER = Path(__file__).with_name("paper.mplstyle")
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
 
@@ -47,7 +46,9 @@ def draw(
 
     looks.apply(style)
     if sheet is not None:
-        looks.matplotlib.style.use(sheet)
+        from matplotlib import style as sheets
+
+        sheets.use(sheet)
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
     summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)

@@ -1,7 +1,7 @@
 """A paper's numbers, tables and figures, made from the summaries of a study and from nothing else.
 
-Every number is a LaTeX macro, so that no digit is typed by hand: `\\csdExponentOneLayerTwoD` is 1.9994(4), the same with
-`Value` and `Error` at its end are 1.9994 and 0.0004.
+Every number is a LaTeX macro, so that no digit is typed by hand: `\\csdExponentOneLayerTwoD` is 1.9994(4); with `Value`
+or `Error` at its end it is 1.9994, or 0.0004.
 """
 
 import re
@@ -134,7 +134,7 @@ def numbers(
     return found
 
 
-def usual_data(scaling: pd.DataFrame, summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
+def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
     """The noise level of the figures, and the kind of data that most runs on the critical line have."""
     data: dict[str, str] = {}
     for kind, summary in summaries.items():
@@ -322,11 +322,7 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
             known = values.dropna(subset=["measured"])
             low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
             bound = f"≤ {high:g}" if pd.isna(low) else f"≥ {low:g}" if pd.isna(high) else f"{low:g} … {high:g}"
-            ends = (
-                [known["measured"].idxmin(), known["measured"].idxmax()]
-                if len(known) > 1
-                else list(known.index)
-            )
+            ends = [known["measured"].idxmin(), known["measured"].idxmax()] if len(known) > 1 else list(known.index)
             shown = [parentheses(known.loc[end, "measured"], known.loc[end, "error"] or 0.0) for end in ends]
             rows.append(
                 {
@@ -445,41 +441,48 @@ def figures_of(source: str) -> list[str]:
 
 
 def write_paper(
-    folder: Path, output: Path, shown: Sequence[str], style: FigureStyle, made_by: Mapping[str, str]
+    summaries: Mapping[str, Path],
+    scaling_file: Path,
+    claims_file: Path,
+    output: Path,
+    shown: Sequence[str],
+    style: FigureStyle,
+    made_by: Mapping[str, str],
 ) -> None:
     """Write numbers.tex, tables/, figures/ and paper.tex.
 
     Args:
-        folder: of the summaries: training.nc, scaling.csv, claims.json, and generation.nc and integrators.nc if any.
+        summaries: files of 'training', and of 'generation' and 'integrators' if the study has them.
+        scaling_file: of `csd fit`.
+        claims_file: claims.json of `csd claims`.
         output: folder to write to.
         shown: figures of the study; those among them that the paper shows are drawn.
         style: of figures; the paper's own fonts come on top.
         made_by: of `csd.store.provenance`.
 
     Raises:
-        InputError: if a summary is missing or damaged.
+        InputError: if a file is missing or damaged, or a figure's summary was not given.
     """
     import json
 
     from csd.store import GENERATION_SUMMARY, SUMMARY, read
     from csd.summary import read_scaling
 
-    summaries = {"training": read(folder / "training.nc", SUMMARY)}
-    if (folder / "generation.nc").is_file():
-        summaries["generation"] = read(folder / "generation.nc", GENERATION_SUMMARY)
-    scaling = read_scaling(folder / "scaling.csv")
+    kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
+    known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
+    scaling = read_scaling(scaling_file)
     try:
-        claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+        claims = json.loads(claims_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'claims.json'}: cannot be read ({error}); make it with csd claims") from error
+        raise InputError(f"{claims_file}: cannot be read ({error}); make it with csd claims") from error
     level = style.noise_level
-    usual = usual_data(scaling, summaries, level)
+    usual = usual_data(known, level)
 
     def written(text: str, name: str, mark: str = "%") -> None:
-        write_text(stamp(made_by, summaries["training"], mark) + text, output / name)
+        write_text(stamp(made_by, known["training"], mark) + text, output / name)
 
-    written(macros(numbers(claims, scaling, summaries, usual), claims), "numbers.tex")
-    judged, laws, times = claims_table(claims), exponents_table(scaling), times_table(summaries["training"])
+    written(macros(numbers(claims, scaling, known, usual), claims), "numbers.tex")
+    judged, laws, times = claims_table(claims), exponents_table(scaling), times_table(known["training"])
     for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
     written(tabular(typeset_claims(claims, judged), "lllrrrl"), "tables/claims.tex")
@@ -489,6 +492,8 @@ def write_paper(
     source = SOURCE.read_text(encoding="utf-8")
     for name in figures_of(source):
         if name in shown:
-            summary = folder / f"{summary_of(name)}.nc"
-            draw(name, summary, folder / "scaling.csv", style, output / "figures" / name, sheet=PAPER, suffixes=[".pdf"])
+            summary = summaries.get(summary_of(name))
+            if summary is None:
+                raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
+            draw(name, summary, scaling_file, style, output / "figures" / name, sheet=PAPER, suffixes=[".pdf"])
     written(source, "paper.tex")
