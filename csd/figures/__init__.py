@@ -3,7 +3,6 @@
 A figure module has `draw(summary, scaling, style) -> Figure`; its name in the study is the module's.
 """
 
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -15,40 +14,34 @@ PAPER = Path(__file__).with_name("paper.mplstyle")
 
 
 def draw(
-    name: str,
-    summary_file: Path,
-    scaling_file: Path,
-    style: FigureStyle,
-    output: Path,
-    *,
-    sheet: Path | None = None,
-    suffixes: Sequence[str] = (".pdf", ".png"),
+    name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, output: Path, *, paper: bool = False
 ) -> None:
-    """Draw a figure and write it, as PDF and PNG unless asked otherwise.
+    """Draw a figure and write it as PDF and PNG.
 
     Args:
         name: of the figure.
         summary_file: of `csd aggregate`, `csd aggregate-generation` or `csd integrators`, as the figure needs.
         scaling_file: of `csd fit`.
         style: settings of all figures.
-        output: path without suffix.
-        sheet: a matplotlib style file that has the last word on the look.
-        suffixes: '.pdf', '.png'.
+        output: path without suffix; .pdf and .png are added.
+        paper: in the fonts of a paper, whose style file has the last word, and as PDF alone.
 
     Raises:
         InputError: if the name is unknown, or the study lacks the runs that the figure shows.
     """
     if name not in FIGURES:
         raise unknown("figure", name, FIGURES)
+    from matplotlib import style as sheets
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
     from csd.figures import style as looks
     from csd.store import GENERATION_SUMMARY, INTEGRATORS, SUMMARY, atomic_path, read
     from csd.summary import read_scaling
 
     looks.apply(style)
-    if sheet is not None:
-        from matplotlib import style as sheets
-
-        sheets.use(sheet)
+    if paper:
+        sheets.use(PAPER)
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
     summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
@@ -58,7 +51,12 @@ def draw(
         "Subject": f"configuration {summary.attrs.get('configuration_hash')}",
         "CreationDate": None,
     }
-    for suffix in suffixes:
-        metadata = made if suffix == ".pdf" else {"Software": None}
-        with atomic_path(output.with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, dpi=style.dots_per_inch, metadata=metadata)
+    # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
+    with atomic_path(output.with_suffix(".pdf")) as temporary:
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata=made)  # type: ignore[no-untyped-call]
+    if paper:
+        return
+    figure.set_layout_engine("none")
+    figure.set_dpi(style.dots_per_inch)
+    with atomic_path(output.with_suffix(".png")) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]

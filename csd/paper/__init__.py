@@ -16,7 +16,7 @@ import xarray as xr
 
 from csd.config import FigureStyle, summary_of
 from csd.errors import InputError
-from csd.figures import PAPER, draw
+from csd.figures import draw
 from csd.store import write_text
 
 SOURCE = Path(__file__).with_name("paper.tex")
@@ -495,5 +495,5 @@ def write_paper(
             summary = summaries.get(summary_of(name))
             if summary is None:
                 raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
-            draw(name, summary, scaling_file, style, output / "figures" / name, sheet=PAPER, suffixes=[".pdf"])
+            draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
     written(source, "paper.tex")
