@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,16 @@ def open_page(browser: Any, path: Path) -> None:
     browser.get(path.as_uri())
 
 
+def press(browser: Any, path: str) -> None:
+    """Click on what an XPath finds, once it has come to rest: the report lays itself out while it is looked at."""
+    element = browser.find_element("xpath", path)
+    before = None
+    while (now := element.rect) != before:
+        before = now
+        time.sleep(0.1)
+    element.click()
+
+
 def resize(browser: Any, width: int) -> None:
     """The width of a laptop or of a phone."""
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -194,7 +205,7 @@ def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser:
     assert "the study small" in browser.find_element(By.ID, "app").text
 
     def menu(words: str) -> None:
-        browser.find_element(By.XPATH, f"//a[.//span[text()='{words}']]").click()
+        press(browser, f"//a[.//span[text()='{words}']]")
 
     def inside(element: str) -> str:
         """The text of an element of the page that is shown."""
@@ -203,7 +214,7 @@ def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser:
         browser.switch_to.default_content()
         return str(text)
 
-    browser.find_element(By.ID, "open-claims").click()
+    press(browser, "//*[@id='open-claims']")
     table = inside("claims")
     for claim in claims:
         assert claim["id"] in table
@@ -211,17 +222,21 @@ def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser:
 
     open_page(browser, finished / "report.html")
     menu("Claims")
-    browser.find_element(By.XPATH, "//tr[td[text()='claims']]//a").click()
+    press(browser, "//tr[td[text()='claims']]//a")
     assert inside("claims") == table
 
     open_page(browser, finished / "report.html")
     menu("Figures of training")
-    browser.find_element(By.XPATH, "//tr[td[text()='training time']]//a").click()
+    press(browser, "//tr[td[text()='training time']]//a")
     shown = browser.find_element(By.CSS_SELECTOR, "#app img[src^='data:image/png']")
     assert shown.get_property("naturalWidth") > 1000
     assert 0 < shown.size["width"] <= 1280
-    browser.find_element(By.XPATH, "//tr[td[text()='training time']]/td[last()]//a[2]").click()
+    press(browser, "//tr[td[text()='training time']]/td[last()]//a[2]")
     assert "Training time τ" in browser.find_element(By.ID, "app").text
+
+    open_page(browser, finished / "report.html")
+    menu("Statistics")
+    assert browser.find_elements(By.CSS_SELECTOR, "#runtimes canvas, #runtimes svg")
 
     for category, name, element, text in (
         ("Study", "configuration and software", "configuration", "study: small"),
@@ -230,7 +245,7 @@ def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser:
     ):
         open_page(browser, finished / "report.html")
         menu(category)
-        browser.find_element(By.XPATH, f"//tr[td[text()='{name}']]//a").click()
+        press(browser, f"//tr[td[text()='{name}']]//a")
         assert text in inside(element)
 
 
@@ -600,6 +615,37 @@ def test_the_paper_compiles(finished: Path, tmp_path: Path) -> None:
     # Each figure of the study that the paper has a place for.
     for name in ("training_time", "collapse", "generation_time"):
         assert f"figures/{name}.pdf" in log
+
+
+@pytest.mark.workflow
+def test_a_study_without_a_law_has_a_paper_too(tmp_path: Path) -> None:
+    """One size off the critical line: no fits, no figures, nearly no claims."""
+    study = {
+        "study": "bare",
+        "output": "out",
+        "figures": [],
+        "training": {"noise_levels": [0.1], "loss": "population", "seeds": [1]},
+        "sweeps": {"one": {"dimension": 1, "sizes": 8, "mass": 0.5, "architectures": ["two_layer"]}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(study))
+    snakemake(tmp_path, "--", "reported", "paper")
+    made = tmp_path / "out" / "paper"
+    found = macros((made / "numbers.tex").read_text())
+    with xr.open_dataset(tmp_path / "out" / "summary" / "training.nc") as summary:
+        assert (
+            found["csdTimeTwoLayerOneDSizeEightMassMZeroPointFiveDataPopulation"][0]
+            == f"{summary['training_time'].item():g}"
+        )
+    assert found["csdClaimCOneVerdict"][0] == "not tested"
+    assert len((made / "tables" / "training_times.csv").read_text().splitlines()) == 4
+    if shutil.which("pdflatex") is not None:
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+            cwd=made,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:].decode(errors="replace")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
             predicted = at["predicted_score_error"].values
             predicted, _ = looks.mean_and_error(predicted[ran], axis=0)
             count = max(_length(score), _length(predicted[None]))
-            residual_steps = some[some < _length(score)]
+            residual_steps = np.unique([*some[some < _length(score)], _length(score) - 1])
             times = at["training_time"].values[ran]
             expected = at["predicted_training_time"].values[ran]
             levels.append(

@@ -255,24 +255,26 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
+LAWS = ["quantity", "architecture", "dimension", "noise_level", "data", "sizes", "exponent", "error", "evidence"]
+LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
+
+
 def exponents_table(scaling: pd.DataFrame) -> pd.DataFrame:
-    """Power laws on the critical line, measured beside predicted, with the slope and evidence of the log law."""
-    keys = ["quantity", "architecture", "dimension", "noise_level", "data", "sizes"]
+    """Power laws on the critical line, measured beside predicted, with slope and evidence of the log law: `LAWS`."""
     if "exponent" not in scaling:
-        return pd.DataFrame(columns=[*keys, "exponent", "error", "predicted_exponent", "log_slope", "evidence"])
-    own = scaling[(scaling["mass"] == USUAL_MASS)]
+        return pd.DataFrame(columns=LAWS)
+    own = scaling[scaling["mass"] == USUAL_MASS]
     power, log = own[own["law"] == "power"], own[own["law"] == "log"]
-    measured = power[~power["quantity"].str.startswith("predicted")]
-    predicted = power[power["quantity"].str.startswith("predicted")]
-    predicted = predicted.assign(quantity=predicted["quantity"].str.removeprefix("predicted_"))
-    table = measured[[*keys, "study", "exponent", "error", "evidence"]]
-    of_run = [key for key in keys if key != "sizes"] + ["study"]
+    is_theory = power["quantity"].str.startswith("predicted").astype(bool)
+    predicted = power[is_theory].assign(quantity=power["quantity"].str.removeprefix("predicted_"))
+    of_run = ["quantity", "architecture", "dimension", "noise_level", "data", "study"]
+    table = power[~is_theory][[*of_run, "sizes", "exponent", "error", "evidence"]]
     for other, names in (
         (predicted, {"exponent": "predicted_exponent"}),
         (log, {"exponent": "log_slope", "error": "log_slope_error"}),
     ):
         table = table.merge(other[[*of_run, *names]].rename(columns=names), how="left", on=of_run)
-    return _sorted(table.drop(columns="study"), ["quantity", "dimension", "noise_level"], ascending=[False, True, True])
+    return _sorted(table[LAWS], ["quantity", "dimension", "noise_level"], ascending=[False, True, True])
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool]) -> pd.DataFrame:
@@ -285,8 +287,12 @@ def _sorted(table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool])
     return by.drop(columns="place")
 
 
+TIMES = ["architecture", "dimension", "noise_level", "data", "size", "training_time", "error"]
+TIMES += ["predicted_training_time", "parameters"]
+
+
 def times_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Training times on the critical line at every size and noise level, measured beside predicted, with parameters."""
+    """Training times on the critical line at every size and noise level, measured beside predicted: `TIMES`."""
     rows = []
     for run in range(summary.sizes["run"]):
         own = summary.isel(run=run)
@@ -308,7 +314,7 @@ def times_table(summary: xr.Dataset) -> pd.DataFrame:
                     "parameters": int(own["parameters"]),
                 }
             )
-    return _sorted(pd.DataFrame(rows), ["dimension", "noise_level"], ascending=[True, True])
+    return _sorted(pd.DataFrame(rows, columns=TIMES), ["dimension", "noise_level"], ascending=[True, True])
 
 
 def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
