@@ -13,7 +13,7 @@ from snakemake.utils import min_version
 # By module: Snakemake has an `expand` and a `parse` of its own.
 import csd.config as study_config
 from csd.errors import InputError
-from csd.source import fingerprint, plugin_fingerprint
+from csd.source import PACKAGE, fingerprint, plugin_fingerprint
 
 min_version("9.0")
 

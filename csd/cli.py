@@ -719,7 +719,7 @@ def _parser() -> Parser:
     own["figure"].add_argument("--style", default="{}", help="settings as JSON")
     own["paper"].add_argument("--integrators", type=Path, help="comparison of integrators, if a figure shows it")
     own["paper"].add_argument("--claims", type=Path, required=True, help="claims.json")
-    own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="of the study")
+    own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
     own["paper"].add_argument("--style", default="{}", help="settings as JSON")
     for name in (
         "generate",

@@ -441,11 +441,6 @@ def stamp(made_by: Mapping[str, str], summary: xr.Dataset, mark: str) -> str:
     return "".join(f"{mark} {line}\n" for line in lines)
 
 
-def figures_of(source: str) -> list[str]:
-    """The figures that the paper shows, in its order."""
-    return re.findall(r"^\s*\\csdfigure(?:wide)?\{(\w+)\}", source, flags=re.MULTILINE)
-
-
 def write_paper(
     summaries: Mapping[str, Path],
     scaling_file: Path,
@@ -462,7 +457,7 @@ def write_paper(
         scaling_file: of `csd fit`.
         claims_file: claims.json of `csd claims`.
         output: folder to write to.
-        shown: figures of the study; those among them that the paper shows are drawn.
+        shown: figures to draw; the paper leaves out what is not there.
         style: of figures; the paper's own fonts come on top.
         made_by: of `csd.store.provenance`.
 
@@ -495,11 +490,9 @@ def write_paper(
     written(tabular(typeset_exponents(laws, level), "llrrrrrr"), "tables/exponents.tex")
     wide = typeset_times(times, level)
     written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2)), "tables/training_times.tex")
-    source = SOURCE.read_text(encoding="utf-8")
-    for name in figures_of(source):
-        if name in shown:
-            summary = summaries.get(summary_of(name))
-            if summary is None:
-                raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
-            draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
-    written(source, "paper.tex")
+    for name in shown:
+        summary = summaries.get(summary_of(name))
+        if summary is None:
+            raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
+        draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
+    written(SOURCE.read_text(encoding="utf-8"), "paper.tex")

@@ -1,17 +1,11 @@
 # What stands in the report, and under which heading. Captions are reStructuredText with Jinja, which sees the config.
-TITLES = {
-    "training": "Figures of training",
-    "generation": "Figures of generated fields",
-    "integrators": "Figures of integrators",
-}
-
-
 def captioned(figure):
     """A figure in the report, with its caption, workflow/report/figures/FIGURE.rst."""
+    kind = study_config.summary_of(figure)
     return report(
         FIGURES / f"{figure}.png",
         caption=f"../report/figures/{figure}.rst",
-        category=TITLES[study_config.summary_of(figure)],
+        category=f"Figures of {'generated fields' if kind == 'generation' else kind}",
         labels={"figure": figure.replace("_", " ")},
     )
 

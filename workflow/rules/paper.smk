@@ -1,4 +1,15 @@
 # Numbers, tables and figures for a paper in LaTeX: a target of its own, `make paper`.
+import re
+
+SHOWN = [
+    figure
+    for figure in re.findall(
+        r"\\csdfigure(?:wide)?{(\w+)}", (PACKAGE / "paper" / "paper.tex").read_text()
+    )
+    if figure in STUDY.drawn
+]
+
+
 rule paper:
     input:
         training=SUMMARY / "training.nc",
@@ -6,17 +17,9 @@ rule paper:
         claims=SUMMARY / "claims.json",
         others=[
             SUMMARY / f"{kind}.nc"
-            for kind, there in (
-                ("generation", bool(SAMPLINGS)),
-                (
-                    "integrators",
-                    any(
-                        study_config.summary_of(figure) == "integrators"
-                        for figure in STUDY.drawn
-                    ),
-                ),
-            )
-            if there
+            for kind in ("generation", "integrators")
+            if (kind == "generation" and SAMPLINGS)
+            or kind in map(study_config.summary_of, SHOWN)
         ],
     output:
         PAPER / "paper.tex",
@@ -26,6 +29,7 @@ rule paper:
             for name in ("claims", "exponents", "training_times")
             for suffix in ("tex", "csv")
         ],
+        [PAPER / "figures" / f"{figure}.pdf" for figure in SHOWN],
     log:
         LOGS / "paper.log",
     group:
@@ -41,7 +45,7 @@ rule paper:
             for path in map(Path, input.others)
             for word in (f"--{path.stem}", str(path))
         ),
-        figures=shlex.join(STUDY.drawn),
+        figures=shlex.join(SHOWN),
         style=STUDY.figure_style.model_dump_json(),
         folder=PAPER,
         code=fingerprint("paper"),
