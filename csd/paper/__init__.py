@@ -24,8 +24,8 @@ SOURCE = Path(__file__).with_name("paper.tex")
 
 SPELLED = dict(
     zip(
-        "0123456789.-",
-        ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Point", "Minus"],
+        "0123456789.",
+        ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Point"],
         strict=True,
     )
 )
@@ -80,9 +80,8 @@ class Usual:
 
 def spelled(text: str) -> str:
     """A name or a number in letters only, as TeX wants its macros: 'deep_linear-p3' is DeepLinearPThree."""
-    number = re.sub(r"(?<=\d)-(?=\d)", " ", text)
-    number = re.sub(r"\d+(\.\d+)*", lambda found: f" {''.join(SPELLED[digit] for digit in found[0])} ", number)
-    return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", number))
+    words = re.sub(r"\d+(\.\d+)*", lambda found: f" {''.join(SPELLED[digit] for digit in found[0])} ", text)
+    return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", words))
 
 
 def rounded(value: float, error: float) -> tuple[str, str]:
