@@ -31,7 +31,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "claims": ("claims", "store"),
     "figure": ("figures/__init__", "figures/style", "store"),
     "paper": ("paper", "figures", "summary", "store"),
-    "pages": ("report", "paper", "store"),
+    "pages": ("report", "paper/numbers", "store"),
     "explore": ("explore", "figures/style", "store"),
 }
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""

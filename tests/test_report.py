@@ -25,7 +25,7 @@ from jinja2 import Environment, StrictUndefined
 import csd.source
 from csd.cli import main
 from csd.config import FIGURES
-from csd.paper import parentheses, rounded, spelled
+from csd.paper.numbers import parentheses, rounded, spelled
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "workflow" / "profiles" / "default"
@@ -383,11 +383,12 @@ def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("explore/page.js", {"explore"}),
         ("report/claims.html", {"pages"}),
         ("figures/paper.mplstyle", {"paper"}),
-        ("paper/paper.tex", {"pages", "paper"}),
+        ("paper/paper.tex", {"paper"}),
+        ("paper/numbers.py", {"pages", "paper"}),
     ):
         before = prints()
         path = tmp_path / "csd" / file
-        path.write_text(path.read_text() + " ")
+        path.write_text(path.read_text() + ("x = 1\n" if path.suffix == ".py" else " "))
         after = prints()
         assert {step for step in steps if before[step] != after[step]} == expected, file
     csd.source.fingerprint.cache_clear()
