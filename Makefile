@@ -10,10 +10,15 @@ INSTALLED := $(VENV)/installed
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: study test check docs bench lock clean help
+SNAKEMAKE = snakemake --workflow-profile workflow/profiles/default --cores $(CORES) --configfile $(CONFIG)
+OUTPUT = $(shell $(VENV)/bin/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)')).get('output', 'results'))")
+
+.PHONY: study report paper test check docs bench lock clean help
 
 help:
 	@echo "make study    run the study of CONFIG (config/config.yaml) into results/"
+	@echo "make report   the study as one page for the browser, results/report.html"
+	@echo "make paper    its numbers, tables and figures for LaTeX, results/paper/"
 	@echo "make test     run the tests"
 	@echo "make check    formatting, lint and types"
 	@echo "make docs     build the documentation into site/, running its tutorials"
@@ -28,8 +33,18 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $(INSTALLED)
 
 study: $(INSTALLED)
-	snakemake --workflow-profile workflow/profiles/default --cores $(CORES) --configfile $(CONFIG)
-	@echo "Figures, numbers and verdicts: see results/README.md"
+	$(SNAKEMAKE)
+	@echo "Figures, numbers and verdicts: see results/README.md; for the browser: make report"
+
+report: $(INSTALLED)
+	$(SNAKEMAKE) -- all reported
+	$(SNAKEMAKE) --report $(OUTPUT)/report.html --report-stylesheet workflow/report/style.css -- all reported
+	@echo "Open $(OUTPUT)/report.html"
+
+paper: $(INSTALLED)
+	$(SNAKEMAKE) -- paper
+	@if command -v pdflatex > /dev/null; then cd $(OUTPUT)/paper && pdflatex -interaction=batchmode paper \
+	  && pdflatex -interaction=batchmode paper; else echo "No pdflatex here: $(OUTPUT)/paper/paper.tex is not compiled"; fi
 
 test: $(INSTALLED)
 	pytest

@@ -8,8 +8,8 @@
 From the ground up: `errors`, `plugins`, `ziggurat`, `stream`, `lattice`, `field`, `sites`, `model`, `updates`,
 `autocorrelation`, `chains`, `noise`, `objectives`, `networks`, `minibatch`, `training`, `theory`, `generation`,
 `observables`, `samples`, `scaling`, `store`, `watch`, `record`, `discretisation`, `trained`, `quality`, `config`,
-`cost`, `cluster`, `summary`, `claims`, `figures`, `source`, `inventory`, `experiment`, `sampling`, `completion`,
-`cli`. Each imports only from those before it.
+`cost`, `cluster`, `summary`, `claims`, `figures`, `paper`, `report`, `explore`, `source`, `inventory`, `experiment`,
+`sampling`, `completion`, `cli`. Each imports only from those before it.
 """
 
 from importlib import import_module

@@ -272,6 +272,7 @@ def as_json(verdicts: list[Verdict]) -> str:
         for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
             about: dict[str, Any] = {
                 "measure": test.measure,
+                "quantity": test.quantity,
                 "architecture": test.architecture,
                 "reference": test.reference,
                 "accepted": [None if bound is None else _finite(bound) for bound in test.accepted],

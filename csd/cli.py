@@ -545,6 +545,38 @@ def figure(arguments: argparse.Namespace) -> None:
     draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
 
 
+def paper(arguments: argparse.Namespace) -> None:
+    """`csd paper`: the numbers, tables and figures of a study for a paper in LaTeX."""
+    from csd.config import parse_style
+    from csd.paper import write_paper
+    from csd.store import provenance
+
+    style = parse_style(_json("--style", arguments.style))
+    made_by = provenance(_command_line(arguments), {"style": style.model_dump(), "figures": arguments.figure})
+    given = {"training": arguments.summary, "generation": arguments.generation, "integrators": arguments.integrators}
+    summaries = {kind: path for kind, path in given.items() if path is not None}
+    write_paper(summaries, arguments.scaling, arguments.claims, arguments.output, arguments.figure, style, made_by)
+
+
+def explore(arguments: argparse.Namespace) -> None:
+    """`csd explore`: one page in which a study can be looked at."""
+    from csd.explore import page
+    from csd.store import GENERATION_SUMMARY, SUMMARY, read, write_text
+
+    generation = None if arguments.generation is None else read(arguments.generation, GENERATION_SUMMARY)
+    write_text(page(read(arguments.summary, SUMMARY), generation, arguments.title), arguments.output)
+
+
+def pages(arguments: argparse.Namespace) -> None:
+    """`csd pages`: claims, configuration, software and run times of a study, as pages of its report."""
+    from csd.report import write_pages
+    from csd.store import SUMMARY, provenance, read
+
+    made_by = provenance(_command_line(arguments), {})
+    summary = read(arguments.summary, SUMMARY)
+    write_pages(arguments.study, arguments.claims, summary, arguments.benchmarks, arguments.output, made_by)
+
+
 COMMANDS = {
     "train": "train one architecture on one target",
     "generate": "sample from a training file, beside what it generates exactly",
@@ -562,6 +594,9 @@ COMMANDS = {
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
+    "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
+    "explore": "write a page in which a study can be looked at, without a server",
+    "pages": "write claims, configuration, software and run times as pages of a report",
 }
 
 
@@ -620,16 +655,38 @@ def _parser() -> Parser:
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
         )
-    for name in ("fit", "claims", "figure"):
+    for name in ("explore", "paper"):
+        own[name].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+    own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
+    own["pages"].add_argument("--study", type=Path, required=True)
+    own["pages"].add_argument("--claims", type=Path, required=True)
+    own["pages"].add_argument("--benchmarks", type=Path, required=True, help="folder of the records of jobs")
+    for name in ("fit", "claims", "figure", "explore", "pages", "paper"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
-    for name in ("claims", "figure"):
+    for name in ("claims", "figure", "paper"):
         own[name].add_argument("--scaling", type=Path, required=True)
     own["claims"].add_argument("--claims", type=Path, required=True)
     own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
     own["figure"].add_argument("name")
     own["figure"].add_argument("--style", default="{}", help="settings as JSON")
-    for name in ("generate", "integrators", "study", "aggregate", "aggregate-generation", "fit", "claims", "figure"):
+    own["paper"].add_argument("--integrators", type=Path, help="comparison of integrators, if a figure shows it")
+    own["paper"].add_argument("--claims", type=Path, required=True, help="claims.json")
+    own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
+    own["paper"].add_argument("--style", default="{}", help="settings as JSON")
+    for name in (
+        "generate",
+        "integrators",
+        "study",
+        "aggregate",
+        "aggregate-generation",
+        "fit",
+        "claims",
+        "figure",
+        "paper",
+        "explore",
+        "pages",
+    ):
         own[name].add_argument("--output", type=Path, required=True)
     return parser
 

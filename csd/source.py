@@ -30,6 +30,9 @@ STEPS: dict[str, tuple[str, ...]] = {
     "fit": ("summary", "scaling", "store"),
     "claims": ("claims", "store"),
     "figure": ("figures/__init__", "figures/style", "store"),
+    "paper": ("paper", "figures", "summary", "store"),
+    "pages": ("report", "paper/numbers", "store"),
+    "explore": ("explore", "figures/style", "store"),
 }
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
 
@@ -45,10 +48,16 @@ def fingerprint(step: str, *more: str) -> str:
     digest = blake2b(digest_size=8)
     for module in (*STEPS[step], *more):
         place = PACKAGE / module
-        files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        files = _members(place) if place.is_dir() else [place.with_suffix(".py")]
         for file in files:
-            digest.update(_meaning(file).encode())
+            # Templates and style files count to the byte.
+            digest.update(_meaning(file).encode() if file.suffix == ".py" else file.read_bytes())
     return digest.hexdigest()
+
+
+def _members(package: Path) -> list[Path]:
+    """The files of a package, templates among them, hidden ones not."""
+    return sorted(path for path in package.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def plugin_fingerprint(*paths: str) -> str:

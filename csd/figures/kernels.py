@@ -42,7 +42,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     right.set_ylim(1e-10, 3.0)
     right.set_xlabel("range R (lattice spacings)")
     right.set_ylabel("relative score error")
-    right.set_title(f"local kernels, d = {dimension}, L = {size}\nlines: exact floor, ticks on top: ξₜ")
+    right.set_title(f"local kernels, d = {dimension}, L = {size}\nlines: exact floor, ticks on top: ξ$_t$")
     right.legend(loc="lower left", handlelength=1.2)
     return figure
 

@@ -22,7 +22,7 @@ from csd.errors import InputError
 
 matplotlib.use("agg")
 
-COLUMN = 3.4
+COLUMN = 3.375
 """Width of one journal column, inches."""
 PAGE = 7.0
 """Width of two, inches."""
@@ -131,7 +131,7 @@ def name(label: str) -> str:
     if match := re.fullmatch(r"deep_linear-p(\d+)", base):
         return f"{match[1]} layers"
     reach = re.search(r"-R([^-]+)", label)
-    suffix = "" if reach is None else f", R = {reach[1].replace('xi', ' ξₜ')}"
+    suffix = "" if reach is None else f", R = {reach[1].replace('xi', ' ξ$_t$')}"
     return words.get(base, base) + suffix
 
 

@@ -1,0 +1,101 @@
+"""A paper's numbers, tables and figures, made from the summaries of a study and from nothing else.
+
+Every number is a LaTeX macro, so that no digit is typed by hand: `\\csdExponentOneLayerTwoD` is 1.9994(4); with `Value`
+or `Error` at its end it is 1.9994, or 0.0004.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from csd.config import FigureStyle, summary_of
+from csd.errors import InputError
+from csd.figures import draw
+from csd.paper.numbers import macros, numbers, usual_data
+from csd.paper.tables import (
+    claims_table,
+    exponents_table,
+    tabular,
+    times_table,
+    typeset_claims,
+    typeset_exponents,
+    typeset_times,
+)
+from csd.store import write_text
+
+SOURCE = Path(__file__).with_name("paper.tex")
+"""The paper itself."""
+
+
+def stamp(made_by: Mapping[str, str], summary: xr.Dataset, mark: str) -> str:
+    """Comment lines that say what made a file.
+
+    Args:
+        made_by: of `csd.store.provenance`.
+        summary: of training, whose study and code are named too.
+        mark: that begins a comment.
+    """
+    lines = [
+        f"csd {made_by['csd_version']}, commit {made_by['csd_commit']}",
+        f"command: {made_by['command']}",
+        f"summaries: commit {summary.attrs['csd_commit']}, configuration {summary.attrs['configuration_hash']}",
+    ]
+    return "".join(f"{mark} {line}\n" for line in lines)
+
+
+def write_paper(
+    summaries: Mapping[str, Path],
+    scaling_file: Path,
+    claims_file: Path,
+    output: Path,
+    shown: Sequence[str],
+    style: FigureStyle,
+    made_by: Mapping[str, str],
+) -> None:
+    """Write numbers.tex, tables/, figures/ and paper.tex.
+
+    Args:
+        summaries: files of 'training', and of 'generation' and 'integrators' if the study has them.
+        scaling_file: of `csd fit`.
+        claims_file: claims.json of `csd claims`.
+        output: folder to write to.
+        shown: figures to draw; the paper leaves out what is not there.
+        style: of figures; the paper's own fonts come on top.
+        made_by: of `csd.store.provenance`.
+
+    Raises:
+        InputError: if a file is missing or damaged, or a figure's summary was not given.
+    """
+    import json
+
+    from csd.store import GENERATION_SUMMARY, SUMMARY, read
+    from csd.summary import read_scaling
+
+    kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
+    known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
+    scaling = read_scaling(scaling_file)
+    try:
+        claims = json.loads(claims_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{claims_file}: cannot be read ({error}); make it with csd claims") from error
+    level = style.noise_level
+    usual = usual_data(known, level)
+
+    def written(text: str, name: str, mark: str = "%") -> None:
+        write_text(stamp(made_by, known["training"], mark) + text, output / name)
+
+    written(macros(numbers(claims, scaling, known, usual), claims), "numbers.tex")
+    judged, laws, times = claims_table(claims), exponents_table(scaling), times_table(known["training"])
+    for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
+        written(table.to_csv(index=False), f"tables/{name}.csv", "#")
+    written(tabular(typeset_claims(claims, judged), "lllrrrl"), "tables/claims.tex")
+    written(tabular(typeset_exponents(laws, level), "llrrrrrr"), "tables/exponents.tex")
+    wide = typeset_times(times, level)
+    written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2)), "tables/training_times.tex")
+    for name in shown:
+        summary = summaries.get(summary_of(name))
+        if summary is None:
+            raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
+        draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
+    written(SOURCE.read_text(encoding="utf-8"), "paper.tex")

@@ -1,0 +1,232 @@
+"""Numbers of a study as LaTeX macros, each with its error in the digits that the error allows."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.errors import InputError
+
+SPELLED = dict(
+    zip(
+        "0123456789.",
+        ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Point"],
+        strict=True,
+    )
+)
+DIMENSIONS = {1: "OneD", 2: "TwoD", 3: "ThreeD"}
+QUANTITIES = {
+    "training_time": "",
+    "predicted_training_time": "Predicted",
+    "generation_training_time": "Generation",
+    "predicted_generation_training_time": "PredictedGeneration",
+}
+"""Quantities of a table of scaling laws, and how their macros begin."""
+
+USUAL_MASS = "mL1"
+"""The critical line m = 1/L goes without saying."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that a paper may quote.
+
+    Attributes:
+        name: of its macro, without the backslash: letters only.
+        value: the number.
+        error: its standard error; 0 for what has none.
+        meaning: what it is, in words.
+    """
+
+    name: str
+    value: float
+    error: float
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a macro's name leaves out: one noise level and one kind of data a quantity.
+
+    Attributes:
+        level: noise level.
+        data: loss and data of fresh fields, by prefix of the quantity.
+    """
+
+    level: float
+    data: Mapping[str, str]
+
+    def suffix(self, prefix: str, mass: str, data: str, level: float) -> str:
+        """What distinguishes a number from the one that its name would suggest."""
+        words = "" if mass == USUAL_MASS else f"Mass{spelled(mass)}"
+        words += "" if data == self.data.get(prefix) else f"Data{spelled(data)}"
+        return words + ("" if not np.isfinite(level) or level == self.level else f"At{spelled(f'{level:g}')}")
+
+
+def spelled(text: str) -> str:
+    """A name or a number in letters only, as TeX wants its macros: 'deep_linear-p3' is DeepLinearPThree."""
+    words = re.sub(r"\d+(\.\d+)*", lambda found: f" {''.join(SPELLED[digit] for digit in found[0])} ", text)
+    return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", words))
+
+
+def rounded(value: float, error: float) -> tuple[str, str]:
+    """Value and error to the digits that the error allows: one of its own, two where it begins with 1.
+
+    Returns:
+        Decimals of the same length; the error is empty where there is none, and the value then has four digits.
+    """
+    if not error > 0.0 or not np.isfinite(error):
+        return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e7 else f"{value:.4g}", ""
+    leading = int(np.floor(np.log10(error)))
+    decimals = (1 if error / 10.0**leading < 2.0 else 0) - leading
+    shown = max(decimals, 0)
+    return f"{round(value, decimals):.{shown}f}", f"{round(error, decimals):.{shown}f}"
+
+
+def parentheses(value: float, error: float) -> str:
+    """A value with its error in units of the last digit: 1.9994(4); 16000(12000) where that is not a decimal."""
+    shown, spread = rounded(value, error)
+    digits = spread.replace(".", "").lstrip("0")
+    return f"{shown}({digits})" if digits else shown
+
+
+def numbers(
+    claims: Sequence[Mapping[str, Any]], scaling: pd.DataFrame, summaries: Mapping[str, xr.Dataset], usual: Usual
+) -> list[Number]:
+    """All numbers of a study: claims, exponents and slopes, times at every size, parameters.
+
+    Args:
+        claims: content of claims.json.
+        scaling: of `csd fit`.
+        summaries: 'training', and 'generation' if the study has one.
+        usual: what names leave out.
+
+    Raises:
+        InputError: if two numbers would have one name.
+    """
+    found = [*_claims(claims), *_laws(scaling, usual)]
+    for kind, summary in summaries.items():
+        found += _times(summary, "Generation" if kind == "generation" else "", usual)
+    meanings: dict[str, str] = {}
+    for number in found:
+        other = meanings.setdefault(number.name, number.meaning)
+        if other != number.meaning:
+            raise InputError(
+                f"'{other}' and '{number.meaning}' would both be the macro \\{number.name};"
+                " rename an architecture, or give the second a study of its own"
+            )
+    return found
+
+
+def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
+    """The noise level of the figures, and the kind of data that most runs on the critical line have."""
+    data: dict[str, str] = {}
+    for kind, summary in summaries.items():
+        prefix = "Generation" if kind == "generation" else ""
+        table = summary[["data", "mass_label", "data_set"]].to_dataframe()
+        table = table[(table["mass_label"] == USUAL_MASS) & (table["data_set"] == 0)]
+        if len(table):
+            data[prefix] = data[f"Predicted{prefix}"] = str(table["data"].mode()[0])
+    return Usual(level, data)
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[Number]:
+    """The number that stands beside each verdict."""
+    for claim in claims:
+        if claim["measured"] is not None:
+            yield Number(
+                f"csdClaim{spelled(claim['id'])}", claim["measured"], claim["error"] or 0.0, f"claim {claim['id']}"
+            )
+
+
+def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
+    """Exponents of power laws, slopes of log laws, and what decides between the two."""
+    if "exponent" not in scaling:
+        return
+    for _, row in scaling[scaling["law"].isin(["power", "log"])].iterrows():
+        prefix = QUANTITIES[row["quantity"]]
+        where = spelled(row["architecture"]) + DIMENSIONS[row["dimension"]]
+        where += usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
+        at = "" if np.isnan(row["noise_level"]) else f", t = {row['noise_level']:g}"
+        about = f"{row['quantity'].replace('_', ' ')}, {row['architecture']}, d = {row['dimension']}{at}"
+        about += f", {row['mass']}, {row['data']}, L = {row['sizes']}"
+        if row["law"] == "power":
+            yield Number(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
+            if np.isfinite(row["evidence"]):
+                yield Number(f"csd{prefix}Evidence{where}", row["evidence"], 0.0, f"ΔAICc for the log law of {about}")
+        else:
+            yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
+
+
+def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
+    """Training times at every size, measured and predicted, and parameters."""
+    quantity = "generation_training_time" if prefix else "training_time"
+    levels = [np.nan] if prefix else summary["noise_level"].values
+    for run in range(summary.sizes["run"]):
+        own = summary.isel(run=run)
+        if prefix and int(own["size"]) != int(own["trained_size"]):
+            continue
+        architecture, dimension, size = str(own["architecture"].values), int(own["dimension"]), int(own["size"])
+        mass, data = str(own["mass_label"].values), str(own["data"].values)
+        where = f"{spelled(architecture)}{DIMENSIONS[dimension]}Size{spelled(str(size))}"
+        words = f"{architecture}, d = {dimension}, L = {size}, {mass}, {data}"
+        if not prefix:
+            name = f"csdParameters{where}{usual.suffix(prefix, mass, data, np.nan)}"
+            yield Number(name, float(own["parameters"]), 0.0, f"parameters of {words}")
+        for level in levels:
+            at = own if prefix else own.sel(noise_level=level)
+            suffix, shown = usual.suffix(prefix, mass, data, level), "" if prefix else f", t = {level:g}"
+            for kind in ("", "predicted_"):
+                values = at[f"{kind}{quantity}"].values
+                mean, error = over_seeds(values, ran(at) if np.ndim(values) else True)
+                if np.isfinite(mean):
+                    name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
+                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')} in steps of {words}{shown}"
+                    # A prediction is a number of its own, not a sample.
+                    yield Number(name, mean, 0.0 if kind else error, meaning)
+
+
+def over_seeds(values: Any, ran: Any = True) -> tuple[float, float]:
+    """Mean over seeds and its standard error; (NaN, 0) where none ran, or one that ran never arrived.
+
+    Args:
+        values: one number a seed, or one alone; NaN where it never arrived.
+        ran: whether a seed was run, same shape.
+    """
+    there = np.atleast_1d(np.asarray(values, dtype=float))
+    there = there[np.broadcast_to(ran, there.shape)]
+    # The mean of those that arrived would be too small.
+    if not there.size or not np.isfinite(there).all():
+        return float("nan"), 0.0
+    return float(there.mean()), float(there.std(ddof=1) / np.sqrt(there.size)) if there.size > 1 else 0.0
+
+
+def ran(own: xr.Dataset) -> Any:
+    """Whether each seed of a run was run, at one noise level or in generation; shape (seeds,)."""
+    return np.isfinite(own["kl_per_site" if "kl_per_site" in own else "score_error"].isel(step=0).values)
+
+
+def macros(found: Iterable[Number], claims: Sequence[Mapping[str, Any]]) -> str:
+    """The file of macros: for each number itself, and its value and error where it has an error; a claim's verdict."""
+    lines = []
+    for number in found:
+        value, error = rounded(number.value, number.error)
+        lines.append(f"% {number.meaning}")
+        lines.append(f"\\newcommand{{\\{number.name}}}{{{_typeset(parentheses(number.value, number.error))}}}")
+        if error:
+            lines.append(f"\\newcommand{{\\{number.name}Value}}{{{_typeset(value)}}}")
+            lines.append(f"\\newcommand{{\\{number.name}Error}}{{{error}}}")
+    for claim in claims:
+        lines.append(f"\\newcommand{{\\csdClaim{spelled(claim['id'])}Verdict}}{{{claim['verdict']}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _typeset(text: str) -> str:
+    """A number with a minus sign and a power of ten as mathematics, in and out of it."""
+    if match := re.fullmatch(r"(.*)e([+-]\d+)", text):
+        return rf"\ensuremath{{{match[1]}\times 10^{{{int(match[2])}}}}}"
+    return rf"\ensuremath{{{text}}}" if text.startswith("-") else text

@@ -1,0 +1,192 @@
+"""Tables of a study: what was claimed, the laws, and the training times; as data, and as LaTeX."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.paper.numbers import USUAL_MASS, over_seeds, parentheses, ran
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a value of a test: claim, measure, quantity, architecture, reference, dimension, noise_level, …"""
+    rows = [{"claim": claim["id"], **test} for claim in claims for test in claim["tests"]]
+    table = pd.DataFrame(rows)
+    low_high = table.pop("accepted")
+    return table.assign(
+        accepted_from=[low for low, _ in low_high],
+        accepted_to=[high for _, high in low_high],
+    )
+
+
+LAWS = ["quantity", "architecture", "dimension", "noise_level", "data", "sizes", "exponent", "error", "evidence"]
+LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
+
+
+def exponents_table(scaling: pd.DataFrame) -> pd.DataFrame:
+    """Power laws on the critical line, measured beside predicted, with slope and evidence of the log law: `LAWS`."""
+    if "exponent" not in scaling:
+        return pd.DataFrame(columns=LAWS)
+    own = scaling[scaling["mass"] == USUAL_MASS]
+    power, log = own[own["law"] == "power"], own[own["law"] == "log"]
+    is_theory = power["quantity"].str.startswith("predicted").astype(bool)
+    predicted = power[is_theory].assign(quantity=power["quantity"].str.removeprefix("predicted_"))
+    of_run = ["quantity", "architecture", "dimension", "noise_level", "data", "study"]
+    table = power[~is_theory][[*of_run, "sizes", "exponent", "error", "evidence"]]
+    for other, names in (
+        (predicted, {"exponent": "predicted_exponent"}),
+        (log, {"exponent": "log_slope", "error": "log_slope_error"}),
+    ):
+        table = table.merge(other[[*of_run, *names]].rename(columns=names), how="left", on=of_run)
+    return _sorted(table[LAWS], ["quantity", "dimension", "noise_level"], ascending=[False, True, True])
+
+
+def _sorted(table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool]) -> pd.DataFrame:
+    """A table in the order of its keys, then of architectures as figures have them."""
+    from csd.figures import style as looks
+
+    order = {label: place for place, label in enumerate(looks.COLOURS)}
+    place = [order.get(looks.family(label), len(order)) for label in table["architecture"]]
+    by = table.assign(place=place).sort_values([*keys, "place", "architecture"], ascending=[*ascending, True, True])
+    return by.drop(columns="place")
+
+
+TIMES = ["architecture", "dimension", "noise_level", "data", "size", "training_time", "error"]
+TIMES += ["predicted_training_time", "parameters"]
+
+
+def times_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Training times on the critical line at every size and noise level, measured beside predicted: `TIMES`."""
+    rows = []
+    for run in range(summary.sizes["run"]):
+        own = summary.isel(run=run)
+        if str(own["mass_label"].values) != USUAL_MASS or int(own["data_set"]):
+            continue
+        for level in summary["noise_level"].values:
+            at = own.sel(noise_level=level)
+            mean, error = over_seeds(at["training_time"].values, ran(at))
+            rows.append(
+                {
+                    "architecture": str(own["architecture"].values),
+                    "dimension": int(own["dimension"]),
+                    "noise_level": level,
+                    "data": str(own["data"].values),
+                    "size": int(own["size"]),
+                    "training_time": mean,
+                    "error": error,
+                    "predicted_training_time": over_seeds(at["predicted_training_time"].values, ran(at))[0],
+                    "parameters": int(own["parameters"]),
+                }
+            )
+    return _sorted(pd.DataFrame(rows, columns=TIMES), ["dimension", "noise_level"], ascending=[True, True])
+
+
+def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
+    """`claims_table` in words, a row a claim and measure: how many values, from where to where, and the verdict."""
+    rows = []
+    for claim in claims:
+        own = table[table["claim"] == claim["id"]]
+        for (measure, quantity, architecture), values in own.groupby(
+            ["measure", "quantity", "architecture"], sort=False
+        ):
+            known = values.dropna(subset=["measured"])
+            low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
+            bound = f"≤ {high:g}" if pd.isna(low) else f"≥ {low:g}" if pd.isna(high) else f"{low:g} … {high:g}"
+            ends = [known["measured"].idxmin(), known["measured"].idxmax()] if len(known) > 1 else list(known.index)
+            shown = [parentheses(known.loc[end, "measured"], known.loc[end, "error"] or 0.0) for end in ends]
+            rows.append(
+                {
+                    "claim": claim["id"],
+                    "measure": f"{measure.replace('_', ' ')}{', samples' * (quantity != 'training_time')}",
+                    "architecture": architecture,
+                    "values": len(known),
+                    "measured": " … ".join(dict.fromkeys(shown)) or "–",
+                    "accepted": bound,
+                    "verdict": _together(values["verdict"]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _together(verdicts: pd.Series) -> str:
+    """The verdict of several values: the worst of them."""
+    there = set(verdicts)
+    return next(verdict for verdict in ("fails", "not tested", "holds") if verdict in there)
+
+
+def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """`exponents_table` in words, at one noise level and for generation."""
+    chosen = table[(table["noise_level"] == level) | table["noise_level"].isna()]
+    return pd.DataFrame(
+        {
+            "time": np.where(chosen["quantity"] == "training_time", "training", "generation"),
+            "architecture": chosen["architecture"],
+            "d": chosen["dimension"],
+            "L": [f"{sizes.split()[0]} … {sizes.split()[-1]}" for sizes in chosen["sizes"]],
+            "exponent": _pairs(chosen["exponent"], chosen["error"]),
+            "theory": [f"{value:.3f}" if np.isfinite(value) else "–" for value in chosen["predicted_exponent"]],
+            "slope in ln L": [
+                parentheses(slope, error) if exponent < 0.5 else "–"
+                for slope, error, exponent in zip(
+                    chosen["log_slope"], chosen["log_slope_error"], chosen["exponent"], strict=True
+                )
+            ],
+            "ΔAICc": [f"{value:.1f}" if np.isfinite(value) else "–" for value in chosen["evidence"]],
+        }
+    )
+
+
+def typeset_times(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """`times_table` in words at one noise level: a row an architecture and dimension, a column a size."""
+    chosen = table[table["noise_level"] == level]
+    grown = chosen.groupby(["architecture", "dimension", "data"])["size"].transform("nunique") >= 3
+    chosen = chosen[grown]
+    chosen = chosen.assign(shown=_pairs(chosen["training_time"], chosen["error"])).rename(columns={"dimension": "d"})
+    wide = chosen.pivot_table(
+        index=["d", "architecture"], columns="size", values="shown", aggfunc="first", sort=False, fill_value=""
+    )
+    return wide[sorted(wide.columns)].reset_index().rename(columns=str).rename_axis(columns=None)
+
+
+def _pairs(values: Iterable[float], errors: Iterable[float]) -> list[str]:
+    """Values with their errors in parentheses."""
+    return [
+        parentheses(value, error) if np.isfinite(value) else "–" for value, error in zip(values, errors, strict=True)
+    ]
+
+
+def tabular(table: pd.DataFrame, columns: str) -> str:
+    """A table of words as a LaTeX tabular with the rules of booktabs.
+
+    Args:
+        table: its cells as they are to be read.
+        columns: 'lrc…', one a column.
+    """
+    from csd.figures import style as looks
+
+    words = table.copy()
+    if "architecture" in words:
+        words["architecture"] = [looks.name(label) for label in words["architecture"]]
+    words = words.map(_latex).rename(columns=_latex)
+    styled = words.style.hide(axis="index")
+    return str(styled.to_latex(hrules=True, column_format=columns))
+
+
+def _latex(cell: Any) -> str:
+    """A cell's text, with what LaTeX would misread."""
+    text = str(cell)
+    for character in "&%$#_{}":
+        text = text.replace(character, f"\\{character}")
+    for character, command in (
+        (r" ξ\$\_t\$", r"\,$\xi_t$"),
+        ("Δ", r"$\Delta$"),
+        ("≤", r"$\leq$"),
+        ("≥", r"$\geq$"),
+        (" … ", " to "),
+        ("–", "--"),
+    ):
+        text = text.replace(character, command)
+    return re.sub(r"(?<![\w(])-(?=\d)", "$-$", text)

@@ -1,0 +1,696 @@
+"""What a study ends in: a report and a page to look around in, opened in a browser; a paper, its numbers and LaTeX."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+from docutils.core import publish_parts
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import Environment, StrictUndefined
+
+import csd.source
+from csd.cli import main
+from csd.config import FIGURES
+from csd.paper.numbers import parentheses, rounded, spelled
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILE = ROOT / "workflow" / "profiles" / "default"
+STUDY: dict[str, Any] = {
+    "study": "small",
+    "output": "out",
+    "training": {"noise_levels": [0.1, 0.5], "batch": 1024, "seeds": [1, 2], "seeds_per_job": 2},
+    "figures": ["training_time", "learning_curves", "collapse", "generation_time"],
+    "sweeps": {
+        "line": {"dimension": 1, "sizes": [8, 12, 16], "architectures": ["one_layer", "two_layer"]},
+        "plane": {
+            "dimension": 2,
+            "sizes": [4, 6, 8],
+            "architectures": ["one_layer", {"name": "local_one_layer", "range": 1}],
+        },
+        "masses": {"dimension": 2, "sizes": [6], "mass": [0.25, 0.5], "architectures": ["one_layer"]},
+        "generated": {
+            "dimension": 1,
+            "sizes": [6, 8, 10],
+            "architectures": ["two_layer"],
+            "generation": {"steps": 8, "samples": 16},
+        },
+    },
+}
+TARGETS = ("all", "reported", "paper")
+
+
+def snakemake(folder: Path, *options: str) -> str:
+    """Run the workflow in a folder; what it said."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--workflow-profile", str(PROFILE), "--cores", "2", "--configfile", str(folder / "config.yaml")]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a small study, with its report and its paper."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "config.yaml").write_text(yaml.safe_dump(STUDY))
+    snakemake(folder, "--", *TARGETS)
+    style = ROOT / "workflow" / "report" / "style.css"
+    said = snakemake(
+        folder, "--report", str(folder / "out" / "report.html"), "--report-stylesheet", str(style), "--", *TARGETS[:2]
+    )
+    assert "WARNING" not in said
+    return folder / "out"
+
+
+# ---- captions -------------------------------------------------------------------------------------------------------
+
+
+def rendered(path: Path, **content: Any) -> str:
+    """A caption as Snakemake makes it: Jinja, then reStructuredText; any warning is an error."""
+    text = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined).from_string(path.read_text())
+    strict = {"halt_level": 2, "report_level": 5}
+    return str(publish_parts(text.render(**content), writer="html", settings_overrides=strict)["body"])
+
+
+@pytest.mark.parametrize("config", [{"study": "x"}, {"study": "x", "training": {"loss": "population"}}])
+def test_every_figure_and_page_has_a_caption(config: dict[str, Any]) -> None:
+    folder = ROOT / "workflow" / "report"
+    assert {path.stem for path in (folder / "figures").glob("*.rst")} == set(FIGURES)
+    about = {"snakemake": type("Job", (), {"config": config}), "files": [], "categories": {}}
+    for path in folder.rglob("*.rst"):
+        assert len(rendered(path, **about)) > 60, path
+
+
+# ---- the browser ----------------------------------------------------------------------------------------------------
+
+
+def no_browser() -> str | None:
+    """Why no browser can be driven here."""
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        return "selenium is not installed"
+    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
+        return "chromium and chromedriver are not installed (Debian: chromium, chromium-driver)"
+    return None
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A browser without a network, which must have no error to report in the end."""
+    reason = no_browser()
+    if reason is not None:
+        pytest.skip(reason)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    flags = ["headless=new", "disable-gpu", "disable-background-networking", "disable-component-update"]
+    flags += ["disable-sync", "no-first-run", "disable-dev-shm-usage", f"user-data-dir={tmp_path / 'profile'}"]
+    # Whatever a page asks a server for fails, and is an error in the console.
+    flags.append("host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost")
+    if os.geteuid() == 0:
+        flags.append("no-sandbox")
+    for flag in flags:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        driver.implicitly_wait(10)
+        yield driver
+        errors = [line["message"] for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+        assert not errors
+    finally:
+        driver.quit()
+
+
+def open_page(browser: Any, path: Path) -> None:
+    """A page as it is when it is opened, whatever was clicked before."""
+    browser.get("about:blank")
+    browser.get(path.as_uri())
+
+
+def press(browser: Any, path: str) -> None:
+    """Click on what an XPath finds, once it has come to rest: the report lays itself out while it is looked at."""
+    element = browser.find_element("xpath", path)
+    before = None
+    while (now := element.rect) != before:
+        before = now
+        time.sleep(0.1)
+    element.click()
+
+
+def resize(browser: Any, width: int) -> None:
+    """The width of a laptop or of a phone."""
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def choose(browser: Any, name: str, value: str) -> None:
+    """Pick from a selector of the page."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    Select(browser.find_element(By.ID, name)).select_by_value(value)
+
+
+def drawn(browser: Any) -> list[str]:
+    """The curves and points of the charts on the page, as text."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#panels g.line path, #panels g.points circle')].map((x) => x.outerHTML)"
+    )
+
+
+def points(browser: Any, chart: int) -> dict[float, float]:
+    """What the points of a chart say they are."""
+    said = browser.execute_script(
+        "return [...document.querySelectorAll('#panels figure')[arguments[0]].querySelectorAll('circle title')]"
+        ".map((x) => x.textContent)",
+        chart,
+    )
+    pairs = [re.match(r"(\S+): (\S+)", text) for text in said]
+    return {float(pair[1]): float(pair[2]) for pair in pairs if pair}
+
+
+@pytest.mark.workflow
+def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+
+    claims = json.loads((finished / "summary" / "claims.json").read_text())
+    resize(browser, 1280)
+    open_page(browser, finished / "report.html")
+    assert "the study small" in browser.find_element(By.ID, "app").text
+
+    def menu(words: str) -> None:
+        press(browser, f"//a[.//span[text()='{words}']]")
+
+    def inside(element: str) -> str:
+        """The text of an element of the page that is shown."""
+        browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
+        text = browser.find_element(By.ID, element).text
+        browser.switch_to.default_content()
+        return str(text)
+
+    press(browser, "//*[@id='open-claims']")
+    table = inside("claims")
+    for claim in claims:
+        assert claim["id"] in table
+        assert claim["verdict"] in table
+
+    open_page(browser, finished / "report.html")
+    menu("Claims")
+    press(browser, "//tr[td[text()='claims']]//a")
+    assert inside("claims") == table
+
+    open_page(browser, finished / "report.html")
+    menu("Figures of training")
+    press(browser, "//tr[td[text()='training time']]//a")
+    shown = browser.find_element(By.CSS_SELECTOR, "#app img[src^='data:image/png']")
+    assert shown.get_property("naturalWidth") > 1000
+    assert 0 < shown.size["width"] <= 1280
+    press(browser, "//tr[td[text()='training time']]/td[last()]//a[2]")
+    assert "Training time τ" in browser.find_element(By.ID, "app").text
+
+    open_page(browser, finished / "report.html")
+    menu("Statistics")
+    assert browser.find_elements(By.CSS_SELECTOR, "#runtimes canvas, #runtimes svg")
+
+    for category, name, element, text in (
+        ("Study", "configuration and software", "configuration", "study: small"),
+        ("Study", "run times", "stages", "generation"),
+        ("Look around", "any run, in figures", "panels", "Learning curve"),
+    ):
+        open_page(browser, finished / "report.html")
+        menu(category)
+        press(browser, f"//tr[td[text()='{name}']]//a")
+        assert text in inside(element)
+
+
+@pytest.mark.workflow
+def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> None:
+    """Its points are those of the summary; another choice is another curve; nothing is wider than the window."""
+    open_page(browser, finished / "explore.html")
+    for width in (1280, 390):
+        resize(browser, width)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    resize(browser, 1280)
+    summary = xr.load_dataset(finished / "summary" / "training.nc")
+    table = summary[["architecture", "dimension", "size", "mass_label"]].to_dataframe()
+    before: list[str] = []
+    for dimension, architecture, size, mass, level in (
+        (1, "one_layer", 8, "mL1", 0.1),
+        (1, "two_layer", 8, "mL1", 0.1),
+        (1, "two_layer", 16, "mL1", 0.5),
+        (2, "local_one_layer-R1", 6, "mL1", 0.1),
+        (2, "one_layer", 6, "m0.5", 0.1),
+    ):
+        picked = {"dimension": dimension, "architecture": architecture, "size": size, "mass": mass, "level": level}
+        for name, value in picked.items():
+            choose(browser, name, str(value))
+        own = table.query("dimension == @dimension and architecture == @architecture and size == @size")
+        run = own[own["mass_label"] == mass].index[0]
+        at = summary.isel(run=run).sel(noise_level=level)
+        shown = points(browser, 0)
+        assert len(shown) >= 10
+        for step, error in shown.items():
+            assert error == pytest.approx(
+                at["score_error"].sel(step=step, method="nearest").mean("seed").item(), rel=1e-3
+            )
+        profile = np.abs(at["kernel_profile"].mean("seed") / at["kernel_profile"].mean("seed")[0])
+        for distance, ratio in points(browser, 2).items():
+            assert ratio == pytest.approx(profile[int(distance)].item(), rel=2e-3)
+        now = drawn(browser)
+        assert now != before
+        before = now
+    choose(browser, "mode", "generation")
+    generated = xr.load_dataset(finished / "summary" / "generation.nc")
+    chosen = generated.isel(run=int(np.flatnonzero(generated["size"] == 8)[0]))
+    choose(browser, "size", "8")
+    for step, divergence in points(browser, 0).items():
+        assert divergence == pytest.approx(chosen["kl_per_site"].sel(step=step).mean("seed").item(), rel=1e-3)
+    before = drawn(browser)
+    for place in (3, 7):
+        browser.execute_script(
+            "const s = document.getElementById('step'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))",
+            place,
+        )
+        step = int(chosen["step"][place])
+        spectrum = chosen["generated_spectrum"].mean("seed").sel(step=step) / chosen["exact_spectrum"]
+        shown = points(browser, 2)
+        assert list(shown.values()) == pytest.approx(spectrum.values[np.isfinite(spectrum)], rel=2e-3)
+        assert drawn(browser) != before
+        before = drawn(browser)
+
+
+@pytest.mark.workflow
+def test_the_page_draws_fields_of_the_law_it_names(finished: Path, browser: Any) -> None:
+    """Against NumPy: the transform at sizes of every kind, and white noise filtered by the root of a spectrum."""
+    open_page(browser, finished / "explore.html")
+    noise = np.array(browser.execute_script("return Array.from(normals(4096, 5))"))
+    assert abs(noise.mean()) < 4 / 64  # false alarm 6e-5
+    assert abs((noise**2).mean() - 1) < 4 * np.sqrt(2) / 64
+    for size in (1, 2, 7, 12, 16):
+        parts = browser.execute_script(
+            "return transformed(normals(arguments[0], 1), normals(arguments[0], 2), -1).map((x) => Array.from(x))", size
+        )
+        given = browser.execute_script("return [1, 2].map((s) => Array.from(normals(arguments[0], s)))", size)
+        exact = np.fft.fft(np.array(given[0]) + 1j * np.array(given[1]))
+        np.testing.assert_allclose(np.array(parts[0]) + 1j * np.array(parts[1]), exact, atol=1e-12)
+    for dimension, size in ((1, 10), (2, 6), (3, 4)):
+        call = "return Array.from(gaussianField(arguments[0], arguments[1], (l) => 1 / (l + 0.3), 9))"
+        field = np.array(browser.execute_script(call, size, dimension)).reshape((size,) * dimension)
+        white = np.array(browser.execute_script("return Array.from(normals(arguments[0], 9))", size**dimension))
+        symbol = 4 * np.sin(np.pi * np.fft.fftfreq(size)) ** 2
+        laplacian = sum(np.meshgrid(*[symbol] * dimension, indexing="ij"))
+        exact = np.fft.ifftn(np.fft.fftn(white.reshape(field.shape)) / np.sqrt(laplacian + 0.3))
+        np.testing.assert_allclose(field, exact.real, atol=1e-12)
+
+
+# ---- pages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.workflow
+def test_run_times_add_up(finished: Path) -> None:
+    records = [json.loads(path.read_text()) for path in (finished / "benchmarks").glob("*.json")]
+    text = (finished / "pages" / "run_times.html").read_text()
+    row = re.search(r"<tr><td>training</td>.*?</tr>", text, re.DOTALL)
+    assert row is not None
+    cells = re.findall(r'number">([\d.]+)', row[0])
+    assert int(cells[0]) == len(records)
+    assert float(cells[1]) == pytest.approx(sum(record["wall_s"] for record in records), abs=0.06)
+
+
+@pytest.mark.workflow
+def test_the_configuration_shown_is_that_of_the_study(finished: Path) -> None:
+    from html import unescape
+
+    text = (finished / "pages" / "study.html").read_text()
+    shown = re.search(r'<pre id="configuration">(.*?)</pre>', text, re.DOTALL)
+    assert shown is not None
+    configuration = yaml.safe_load(unescape(shown[1]))
+    assert configuration["training"]["seeds"] == [1, 2]
+    assert configuration["sweeps"]["generated"]["generation"]["t_min"] == 1e-3
+    commit = xr.open_dataset(finished / "summary" / "training.nc").attrs["csd_commit"]
+    assert commit in text
+
+
+@pytest.mark.workflow
+def test_nothing_is_made_twice_and_a_style_redraws(finished: Path) -> None:
+    folder = finished.parent
+    assert "Nothing to be done" in snakemake(folder, "--dry-run", "--", "all", "paper")
+    (folder / "config.yaml").write_text(yaml.safe_dump({**STUDY, "figure_style": {"noise_level": 0.5}}))
+    try:
+        said = snakemake(folder, "--dry-run", "--", "reported", "paper")
+    finally:
+        (folder / "config.yaml").write_text(yaml.safe_dump(STUDY))
+    assert re.search(r"^paper +1$", said, re.MULTILINE)
+    assert not re.search(r"^(pages|explore|train) ", said, re.MULTILINE)
+
+
+def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(csd.source, "PACKAGE", tmp_path / "csd")
+    steps = ("train", "figure", "pages", "explore", "paper")
+
+    def prints() -> dict[str, str]:
+        csd.source.fingerprint.cache_clear()
+        return {step: csd.source.fingerprint(step) for step in steps}
+
+    for file, expected in (
+        ("explore/page.js", {"explore"}),
+        ("report/claims.html", {"pages"}),
+        ("figures/paper.mplstyle", {"paper"}),
+        ("paper/paper.tex", {"paper"}),
+        ("paper/numbers.py", {"pages", "paper"}),
+    ):
+        before = prints()
+        path = tmp_path / "csd" / file
+        path.write_text(path.read_text() + ("x = 1\n" if path.suffix == ".py" else " "))
+        after = prints()
+        assert {step for step in steps if before[step] != after[step]} == expected, file
+    csd.source.fingerprint.cache_clear()
+
+
+# ---- the paper ------------------------------------------------------------------------------------------------------
+
+
+def macros(text: str) -> dict[str, tuple[str, str]]:
+    """(content, meaning) of each macro; `Value` and `Error` have that of the number they belong to."""
+    found: dict[str, tuple[str, str]] = {}
+    meaning = ""
+    for line in text.splitlines():
+        if line.startswith("% "):
+            meaning = line[2:]
+        elif match := re.fullmatch(r"\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}", line):
+            assert match[1] not in found
+            found[match[1]] = match[2], meaning
+    return found
+
+
+def plain(content: str) -> tuple[float, float, float]:
+    """(value, error, unit of the last digit) of a typeset number."""
+    content = re.sub(r"\\ensuremath\{(.*)\}", r"\1", content)
+    content = re.sub(r"\\times 10\^\{(-?\d+)\}", r"e\1", content)
+    match = re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?(?:e(-?\d+))?(?:\((\d+)\))?", content)
+    assert match is not None, content
+    power = int(match[4] or 0)
+    unit = 10.0 ** (power - len(match[3] or ""))
+    value = float(f"{match[1]}{match[2]}.{match[3] or 0}e{power}")
+    digits = int(match[5] or 0)
+    # 16000(12000) has no decimals to count in.
+    return value, digits * unit, unit
+
+
+def about(meaning: str) -> dict[str, Any]:
+    """What the comment above a macro says."""
+    kind, rest = re.fullmatch(r"(.*?)(?: in steps)? of (.*)", meaning).groups()  # type: ignore[union-attr]
+    words = rest.split(", ")
+    facts: dict[str, Any] = {"kind": kind}
+    for word in words:
+        if match := re.fullmatch(r"(d|t|L) = (.*)", word):
+            facts[match[1]] = match[2]
+        elif re.match(r"m[L\d]", word):
+            facts["mass"] = word
+        elif word in ("training time", "generation training time") or word.startswith("predicted "):
+            facts["quantity"] = word.replace(" ", "_")
+        elif "-" in word and re.match(r"(implicit|population)", word):
+            facts["data"] = word
+        else:
+            facts["architecture"] = word
+    return facts
+
+
+@pytest.mark.workflow
+def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
+    """Each is traced by its comment to the row it came from; every row with a number has its macro."""
+    found = macros((finished / "paper" / "numbers.tex").read_text())
+    scaling = pd.read_csv(finished / "summary" / "scaling.csv")
+    claims = {claim["id"]: claim for claim in json.loads((finished / "summary" / "claims.json").read_text())}
+    summaries = {
+        "training_time": xr.load_dataset(finished / "summary" / "training.nc"),
+        "generation_training_time": xr.load_dataset(finished / "summary" / "generation.nc"),
+    }
+    seen = dict.fromkeys(["exponent", "slope", "evidence", "time", "predicted", "parameters", "claim", "verdict"], 0)
+    for name, (content, meaning) in found.items():
+        if name.endswith("Verdict"):
+            assert content == claims[next(i for i in claims if name == f"csdClaim{spelled(i)}Verdict")]["verdict"]
+            seen["verdict"] += 1
+            continue
+        if name.endswith(("Value", "Error")) and name[:-5] in found:
+            continue
+        value, error, unit = plain(content)
+        exact_error = 0.0
+        if meaning.startswith("claim "):
+            claim = claims[meaning.removeprefix("claim ")]
+            exact, exact_error = claim["measured"], claim["error"] or 0.0
+            seen["claim"] += 1
+        else:
+            facts = about(meaning)
+            if "quantity" in facts:
+                law = "log" if facts["kind"].startswith("slope") else "power"
+                rows = scaling[
+                    (scaling["law"] == law)
+                    & (scaling["quantity"] == facts["quantity"])
+                    & (scaling["architecture"] == facts["architecture"])
+                    & (scaling["dimension"] == int(facts["d"]))
+                    & (scaling["mass"] == facts["mass"])
+                    & (scaling["data"] == facts["data"])
+                ]
+                if "t" in facts:
+                    rows = rows[rows["noise_level"] == float(facts["t"])]
+                (row,) = rows.to_dict("records")
+                evidence = facts["kind"].startswith("ΔAICc")
+                seen["evidence" if evidence else facts["kind"].split()[0]] += 1
+                exact = row["evidence"] if evidence else row["exponent"]
+                exact_error = 0.0 if evidence else row["error"]
+            else:
+                quantity = facts["kind"].replace(" ", "_")
+                summary = summaries.get(quantity.removeprefix("predicted_"), summaries["training_time"])
+                own = summary[["architecture", "dimension", "size", "mass_label", "data"]].to_dataframe()
+                own = own[(own["architecture"] == facts["architecture"]) & (own["dimension"] == int(facts["d"]))]
+                own = own[(own["size"] == int(facts["L"])) & (own["mass_label"] == facts["mass"])]
+                (run,) = own[own["data"] == facts["data"]].index
+                at = summary.isel(run=run)
+                if "t" in facts:
+                    at = at.sel(noise_level=float(facts["t"]))
+                if quantity == "parameters":
+                    exact = int(at["parameters"])
+                    seen["parameters"] += 1
+                else:
+                    times = np.atleast_1d(at[quantity].values)
+                    exact = times.mean()
+                    predicted = quantity.startswith("predicted")
+                    exact_error = 0.0 if predicted else times.std(ddof=1) / np.sqrt(times.size)
+                    seen["predicted" if predicted else "time"] += 1
+        if exact_error:
+            # The error has one digit, two where the first is 1; above the decimal point zeros stand for the rest.
+            first = 10.0 ** np.floor(np.log10(exact_error))
+            last = first / 10.0 if exact_error < 2.0 * first else first
+            assert unit == pytest.approx(min(last, 1.0))
+            assert abs(value - exact) <= 0.5001 * last
+            assert abs(error - exact_error) <= 0.5001 * last
+            assert plain(found[f"{name}Value"][0])[0] == value
+            assert float(found[f"{name}Error"][0]) == pytest.approx(error, rel=1e-12)
+        else:
+            assert error == 0.0
+            assert value == pytest.approx(exact, rel=5e-4)
+    power = scaling[scaling["law"] == "power"]
+    assert seen["exponent"] == seen["slope"] == len(power) > 10
+    assert seen["evidence"] == power["evidence"].notna().sum()
+    assert seen["claim"] == sum(claim["measured"] is not None for claim in claims.values())
+    assert seen["verdict"] == len(claims)
+    training, generation = summaries.values()
+    assert seen["parameters"] == training.sizes["run"]
+    assert seen["time"] == training["training_time"].notnull().all("seed").sum() + generation.sizes["run"]
+    assert seen["predicted"] == training["training_time"].notnull().all("seed").sum() + generation.sizes["run"]
+    # Names say what they are, and leave out the noise level of the figures.
+    row = power[(power["architecture"] == "one_layer") & (power["dimension"] == 2) & (power["noise_level"] == 0.1)]
+    (row,) = row[row["quantity"] == "training_time"].to_dict("records")
+    assert plain(found["csdExponentOneLayerTwoD"][0])[0] == pytest.approx(row["exponent"], abs=row["error"])
+    assert "csdExponentTwoLayerOneDAtZeroPointFive" in found
+    assert "csdTimeOneLayerTwoDSizeSixMassMZeroPointTwoFive" in found
+
+
+@pytest.mark.workflow
+def test_tables_are_those_of_the_summaries(finished: Path) -> None:
+    tables = finished / "paper" / "tables"
+    scaling = pd.read_csv(finished / "summary" / "scaling.csv")
+    laws = pd.read_csv(tables / "exponents.csv", comment="#")
+    wanted = scaling[(scaling["law"] == "power") & ~scaling["quantity"].str.startswith("predicted")]
+    assert sorted(laws["exponent"]) == sorted(wanted["exponent"])
+    assert laws["predicted_exponent"].notna().all()
+    claims = json.loads((finished / "summary" / "claims.json").read_text())
+    judged = pd.read_csv(tables / "claims.csv", comment="#")
+    assert len(judged) == sum(len(claim["tests"]) for claim in claims)
+    summary = xr.load_dataset(finished / "summary" / "training.nc")
+    times = pd.read_csv(tables / "training_times.csv", comment="#")
+    one = times[(times["architecture"] == "one_layer") & (times["dimension"] == 1) & (times["noise_level"] == 0.5)]
+    where = (summary["architecture"] == "one_layer") & (summary["dimension"] == 1)
+    exact = summary["training_time"].sel(noise_level=0.5)[where.values].mean("seed")
+    assert list(one["training_time"]) == list(exact.values)
+    for name in ("claims", "exponents", "training_times"):
+        text = (tables / f"{name}.tex").read_text()
+        assert r"\toprule" in text
+        assert len({line.count("&") for line in text.splitlines() if line.endswith(r"\\")}) == 1
+
+
+@pytest.mark.workflow
+def test_files_say_what_made_them_and_are_the_same_again(finished: Path, tmp_path: Path) -> None:
+    summary = xr.open_dataset(finished / "summary" / "training.nc")
+    made = [path for path in (finished / "paper").rglob("*") if path.suffix in (".tex", ".csv")]
+    assert len(made) == 8
+    for path in made:
+        head = path.read_text().splitlines()[:3]
+        mark = "# " if path.suffix == ".csv" else "% "
+        assert all(line.startswith(mark) for line in head)
+        assert head[0].startswith(f"{mark}csd ")
+        assert "command: csd paper" in head[1]
+        assert summary.attrs["configuration_hash"] in head[2]
+    command = next(csv.reader([head[1].removeprefix(mark + "command: csd ")], delimiter=" ", quotechar="'"))
+    again = [str(tmp_path) if word == "out/paper" else word.replace("out/", f"{finished}/", 1) for word in command]
+    main(again)
+    for path in made:
+        text = path.read_text().splitlines()
+        same = (tmp_path / path.relative_to(finished / "paper")).read_text().splitlines()
+        assert text[3:] == same[3:]
+    for path in (finished / "paper" / "figures").iterdir():
+        assert path.read_bytes() == (tmp_path / "figures" / path.name).read_bytes()
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(("name", "inches"), [("collapse", 3.375), ("training_time", 7.0)])
+def test_figures_of_the_paper_fit_its_columns_with_fonts_inside(finished: Path, name: str, inches: float) -> None:
+    content = (finished / "paper" / "figures" / f"{name}.pdf").read_bytes()
+    box = re.search(rb"/MediaBox \[\s*0 0 ([\d.]+) ([\d.]+)\s*\]", content)
+    assert box is not None
+    assert float(box[1]) == pytest.approx(72 * inches, abs=0.01)
+    assert b"/FontFile2" in content
+    assert b"/Subtype /Type3" not in content
+    assert b"/Subtype /Image" not in content
+    assert not (finished / "paper" / "figures" / "residuals.pdf").exists()
+
+
+@pytest.mark.workflow
+def test_the_paper_compiles(finished: Path, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
+        pytest.skip("pdflatex is not installed (Debian: texlive-latex-base)")
+    for package in ("booktabs.sty", "geometry.sty"):
+        if subprocess.run(["kpsewhich", package], capture_output=True, check=False).returncode:
+            pytest.skip(f"{package} is not installed (Debian: texlive-latex-recommended)")
+    shutil.copytree(finished / "paper", tmp_path / "paper")
+    for _ in range(2):
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+            cwd=tmp_path / "paper",
+            capture_output=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stdout[-2000:].decode(errors="replace")
+    log = (tmp_path / "paper" / "paper.log").read_text(errors="replace")
+    assert "Overfull" not in log
+    assert "undefined" not in log
+    # Each figure of the study that the paper has a place for.
+    for name in ("training_time", "collapse", "generation_time"):
+        assert f"figures/{name}.pdf" in log
+
+
+@pytest.mark.workflow
+def test_a_study_without_a_law_has_a_paper_too(tmp_path: Path) -> None:
+    """One size off the critical line: no fits, no figures, nearly no claims."""
+    study = {
+        "study": "bare",
+        "output": "out",
+        "figures": [],
+        "training": {"noise_levels": [0.1], "loss": "population", "seeds": [1]},
+        "sweeps": {"one": {"dimension": 1, "sizes": 8, "mass": 0.5, "architectures": ["two_layer"]}},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(study))
+    snakemake(tmp_path, "--", "reported", "paper")
+    made = tmp_path / "out" / "paper"
+    found = macros((made / "numbers.tex").read_text())
+    with xr.open_dataset(tmp_path / "out" / "summary" / "training.nc") as summary:
+        assert (
+            found["csdTimeTwoLayerOneDSizeEightMassMZeroPointFiveDataPopulation"][0]
+            == f"{summary['training_time'].item():g}"
+        )
+    assert found["csdClaimCOneVerdict"][0] == "not tested"
+    assert len((made / "tables" / "training_times.csv").read_text().splitlines()) == 4
+    if shutil.which("pdflatex") is not None:
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+            cwd=made,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:].decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (6.67430, 0.00015, "6.67430(15)"),  # Newton's constant / 10⁻¹¹, CODATA 2018
+        (0.221654626, 0.000000005, "0.221654626(5)"),  # β_c of the 3D Ising model
+        (-0.0027, 0.0002, "-0.0027(2)"),
+        (16192.2, 11729.8, "16000(12000)"),
+        (38.3, 1.24, "38.3(12)"),
+        (21980.0, 0.0, "21980"),
+        (2.0, float("nan"), "2"),
+    ],
+)
+def test_errors_stand_in_parentheses_as_in_tables_of_constants(value: float, error: float, shown: str) -> None:
+    assert parentheses(value, error) == shown
+
+
+@given(
+    st.floats(-1e6, 1e6, allow_nan=False),
+    st.floats(1e-6, 1e5, allow_nan=False),
+)
+def test_rounding_loses_less_than_half_a_digit_of_the_error(value: float, error: float) -> None:
+    shown, spread = rounded(value, error)
+    assert len(shown.partition(".")[2]) == len(spread.partition(".")[2])
+    digits = spread.replace(".", "").strip("0")
+    assert len(digits) <= 2
+    assert abs(float(shown) - value) <= 0.26 * error
+    assert abs(float(spread) - error) <= 0.26 * error
+
+
+@pytest.mark.workflow
+def test_mistakes_are_one_sentence(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = f"--summary {finished}/summary/training.nc"
+    laws = f"--scaling {finished}/summary/scaling.csv"
+    for command, sentence in (
+        (f"paper {summary} {laws} --claims nowhere.json", "nowhere.json: cannot be read"),
+        (f"paper {summary} {laws} --claims {finished}/summary/claims.json --figure generation_time", "--generation"),
+        (f"explore --summary {finished}/summary/generation.nc", "a training summary file is needed"),
+        (f"pages {summary} --study {finished}/summary/study.json --benchmarks x --claims no.json", "no.json: cannot"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([*command.split(), "--output", str(tmp_path / "made")])
+        assert stopped.value.code == 2
+        said = capsys.readouterr().err.strip().splitlines()
+        assert len(said) == 1
+        assert sentence in said[0]

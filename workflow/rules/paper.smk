@@ -1,0 +1,54 @@
+# Numbers, tables and figures for a paper in LaTeX: a target of its own, `make paper`.
+import re
+
+SHOWN = [
+    figure
+    for figure in re.findall(
+        r"\\csdfigure(?:wide)?{(\w+)}", (PACKAGE / "paper" / "paper.tex").read_text()
+    )
+    if figure in STUDY.drawn
+]
+
+
+rule paper:
+    input:
+        training=SUMMARY / "training.nc",
+        scaling=SUMMARY / "scaling.csv",
+        claims=SUMMARY / "claims.json",
+        others=[
+            SUMMARY / f"{kind}.nc"
+            for kind in ("generation", "integrators")
+            if (kind == "generation" and SAMPLINGS)
+            or kind in map(study_config.summary_of, SHOWN)
+        ],
+    output:
+        PAPER / "paper.tex",
+        PAPER / "numbers.tex",
+        [
+            PAPER / "tables" / f"{name}.{suffix}"
+            for name in ("claims", "exponents", "training_times")
+            for suffix in ("tex", "csv")
+        ],
+        [PAPER / "figures" / f"{figure}.pdf" for figure in SHOWN],
+    log:
+        LOGS / "paper.log",
+    group:
+        "summary"
+    conda:
+        "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
+    params:
+        others=lambda wildcards, input: shlex.join(
+            word
+            for path in map(Path, input.others)
+            for word in (f"--{path.stem}", str(path))
+        ),
+        figures=shlex.join(SHOWN),
+        style=STUDY.figure_style.model_dump_json(),
+        folder=beside("paper"),
+        code=fingerprint("paper"),
+    shell:
+        "csd paper --summary {input.training:q} {params.others} --scaling {input.scaling:q} --claims {input.claims:q}"
+        " --figure {params.figures} --style {params.style:q} --output {params.folder:q} 2> {log:q}"

@@ -1,0 +1,60 @@
+# What people use of a finished study: a report for the browser, a page to look around in. Targets of their own.
+# snakemake reported, then snakemake --report FILE reported: `make report`.
+rule reported:
+    input:
+        [captioned(figure) for figure in STUDY.drawn],
+        page(PAGES / "claims.html", "Claims", "claims"),
+        page(OUTPUT / "explore.html", "Look around", "any run, in figures"),
+        page(PAGES / "study.html", "Study", "configuration and software"),
+        page(PAGES / "run_times.html", "Study", "run times"),
+
+
+rule pages:
+    input:
+        study=SUMMARY / "study.json",
+        summary=SUMMARY / "training.nc",
+        claims=SUMMARY / "claims.json",
+    output:
+        [PAGES / f"{name}.html" for name in ("claims", "study", "run_times")],
+    log:
+        LOGS / "pages.log",
+    group:
+        "summary"
+    conda:
+        "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
+    params:
+        benchmarks=beside("benchmarks"),
+        folder=beside("pages"),
+        code=fingerprint("pages"),
+    shell:
+        "csd pages --study {input.study:q} --summary {input.summary:q} --claims {input.claims:q}"
+        " --benchmarks {params.benchmarks:q} --output {params.folder:q} 2> {log:q}"
+
+
+rule explore:
+    input:
+        summary=SUMMARY / "training.nc",
+        generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
+    output:
+        OUTPUT / "explore.html",
+    log:
+        LOGS / "explore.log",
+    group:
+        "summary"
+    conda:
+        "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
+    params:
+        generation=lambda wildcards, input: (
+            shlex.join(["--generation", *input.generation]) if SAMPLINGS else ""
+        ),
+        title=f"Critical slowing down in diffusion models: {STUDY.study}",
+        code=fingerprint("explore"),
+    shell:
+        "csd explore --summary {input.summary:q} {params.generation} --title {params.title:q} --output {output:q}"
+        " 2> {log:q}"
