@@ -376,6 +376,7 @@ def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     steps = ("train", "figure", "pages", "explore", "paper")
 
     def prints() -> dict[str, str]:
+        csd.source._meaning.cache_clear()
         csd.source.fingerprint.cache_clear()
         return {step: csd.source.fingerprint(step) for step in steps}
 
