@@ -147,13 +147,16 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
     """Exponents of power laws, slopes of log laws, and what decides between the two."""
     if "exponent" not in scaling:
         return
-    for _, row in scaling[scaling["law"].isin(["power", "log"])].iterrows():
-        prefix = QUANTITIES[row["quantity"]]
+    rows = scaling[scaling["law"].isin(["power", "log"])]
+    twice = rows.duplicated(["quantity", "architecture", "dimension", "mass", "data", "noise_level", "law"], keep=False)
+    for (_, row), again in zip(rows.iterrows(), twice, strict=True):
+        prefix = QUANTITIES.get(row["quantity"], spelled(row["quantity"]))
         where = spelled(row["architecture"]) + DIMENSIONS[row["dimension"]]
         where += usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
+        where += f"Sweep{spelled(row['study'])}" if again else ""
         at = "" if np.isnan(row["noise_level"]) else f", t = {row['noise_level']:g}"
         about = f"{row['quantity'].replace('_', ' ')}, {row['architecture']}, d = {row['dimension']}{at}"
-        about += f", {row['mass']}, {row['data']}, L = {row['sizes']}"
+        about += f", {row['mass']}, {row['data']}, L = {row['sizes']}" + (f", sweep {row['study']}" if again else "")
         if row["law"] == "power":
             yield Number(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
             if np.isfinite(row["evidence"]):

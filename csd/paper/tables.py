@@ -22,6 +22,9 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
+KINDS = {"training_time": "training", "generation_training_time": "generation"}
+"""Quantities of a table of laws, in a word."""
+
 LAWS = ["quantity", "architecture", "dimension", "noise_level", "data", "sizes", "exponent", "error", "evidence"]
 LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
 
@@ -122,7 +125,7 @@ def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
     chosen = table[(table["noise_level"] == level) | table["noise_level"].isna()]
     return pd.DataFrame(
         {
-            "time": np.where(chosen["quantity"] == "training_time", "training", "generation"),
+            "time": [KINDS.get(quantity, quantity.replace("_", " ")) for quantity in chosen["quantity"]],
             "architecture": chosen["architecture"],
             "d": chosen["dimension"],
             "L": [f"{sizes.split()[0]} … {sizes.split()[-1]}" for sizes in chosen["sizes"]],

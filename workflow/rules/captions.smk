@@ -1,11 +1,16 @@
 # What stands in the report, and under which heading. Captions are reStructuredText with Jinja, which sees the config.
 def captioned(figure):
     """A figure in the report, with its caption, workflow/report/figures/FIGURE.rst."""
+    words = {
+        "generation": "generated fields",
+        "monte_carlo": "Monte Carlo",
+        "timing": "Monte Carlo",
+    }
     kind = study_config.summary_of(figure)
     return report(
         FIGURES / f"{figure}.png",
         caption=f"../report/figures/{figure}.rst",
-        category=f"Figures of {'generated fields' if kind == 'generation' else kind}",
+        category=f"Figures of {words.get(kind, kind)}",
         labels={"figure": figure.replace("_", " ")},
     )
 
