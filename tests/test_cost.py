@@ -12,7 +12,7 @@ import pytest
 
 import csd.cost
 from csd.cli import main
-from csd.config import Run, expand, parse, samplings
+from csd.config import Run, expand, load, parse, samplings
 from csd.cost import Calibration, Job, Pace, Stopwatch, by_autograd, calibrate, estimate, other_jobs, steps_of
 from csd.lattice import Lattice
 from csd.theory import expected_steps
@@ -138,6 +138,27 @@ def test_raw_fields_are_by_autograd_and_more_work() -> None:
     # 2 seeds × 2 levels × 1024 fields × 16 sites a step.
     assert slow.seconds == pytest.approx(2.0 + slow.steps * 2 * 2 * 1024 * 16 * 1e-9)
     assert fast.memory_mb < 300.0 < slow.memory_mb
+
+
+def test_jobs_of_a_large_study_on_a_cluster_last_minutes() -> None:
+    """Half of them longer than two minutes; together they take what all take."""
+    runs = expand(parse(load(Path(__file__).resolve().parent.parent / "config" / "large.yaml")))
+    estimates = estimate(runs, csd.cost.REFERENCE)
+    jobs = csd.cost.cluster_jobs(estimates, runs)
+    assert sum(jobs) == pytest.approx(sum(job.seconds for job in estimates))
+    assert 120.0 < float(np.median(jobs)) < 3600.0
+    # Each is estimated with its own kind as it is with all.
+    limits = csd.cost.Limits(runs)
+    for job in estimates[:: len(estimates) // 7]:
+        run = next(run for run in runs if job.identifier.startswith(run.identifier))
+        if not job.generates:
+            assert limits.training(run.identifier) == job
+
+
+def test_the_time_of_a_gpu_is_not_known() -> None:
+    sweep = {"dimension": 1, "sizes": [16], "architectures": ["two_layer"]}
+    (here,), (there,) = (estimate(runs_of(sweep, device=device), MEASURED) for device in ("cpu", "cuda"))
+    assert (here.group, there.group) == ("short", None)
 
 
 def test_a_stopwatch_counts_from_its_first_step_on() -> None:

@@ -194,7 +194,7 @@ def misbehaving_run(content: dict[str, Any]) -> str:
 
 def made(folder: Path) -> set[str]:
     """Names of the training files of a study."""
-    return {path.stem for path in (folder / "out" / "training").iterdir()}
+    return {path.stem for path in (folder / "out" / "training").glob("*.nc")}
 
 
 def assert_reported(said: str) -> None:
