@@ -364,6 +364,97 @@ def _print_generation(content: "Content") -> None:
         print(f"  {'two-sample test':<20}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
 
+def mcmc(arguments: argparse.Namespace) -> None:
+    """`csd mcmc`: run Markov chains of one target, with autocorrelation times and errors."""
+    import shlex
+
+    started = time.perf_counter()
+    _log(shlex.join(_command_line(arguments)))
+    from dataclasses import fields
+
+    from csd.ensemble import Settings, ensemble, request, summary_lines
+    from csd.source import fingerprint
+    from csd.store import ENSEMBLE, SAMPLING_PACKAGES, provenance, require_writable, write
+
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(Settings)}
+    settings = Settings(**given | {"samplers": tuple(arguments.sampler)})
+    model = _model(arguments)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
+    prepared = time.perf_counter()
+    content = ensemble(model, settings)
+    done = time.perf_counter()
+    made_by = provenance(
+        _command_line(arguments), request(model, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
+    )
+    write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
+    print("\n".join(summary_lines(content)))
+    if arguments.benchmark is not None:
+        _write_benchmark(arguments.benchmark, started, {"sampling_s": done - prepared}, prepared)
+
+
+def _model(arguments: argparse.Namespace) -> Any:
+    """The target of `csd mcmc`, at finite n."""
+    from csd.ensemble import gaussian_model
+    from csd.field import GaussianField
+    from csd.lattice import Lattice
+    from csd.model import PhiFour, SpinModel
+
+    lattice, components = Lattice(arguments.dimension, arguments.size), arguments.components
+    pairs = {
+        "--mass": arguments.mass,
+        "--mass-times-length": arguments.mass_times_length,
+        "--r0 and --u": arguments.u if arguments.r0 is None else arguments.r0,
+        "--beta": arguments.beta,
+    }
+    given = [flag for flag, value in pairs.items() if value is not None]
+    if len(given) != 1:
+        raise InputError(
+            f"{' and '.join(given) or 'no target'} given; give one of --mass or --mass-times-length (Gaussian), --r0 and"
+            " --u (phi^4), or --beta (spins)"
+        )
+    if arguments.beta is not None:
+        return SpinModel(lattice, components, arguments.beta)
+    if arguments.mass is not None:
+        return gaussian_model(GaussianField(lattice, arguments.mass), components)
+    if arguments.mass_times_length is not None:
+        return gaussian_model(GaussianField.on_critical_line(lattice, arguments.mass_times_length), components)
+    if arguments.r0 is None or arguments.u is None:
+        raise InputError("--r0 and --u belong together; give both")
+    return PhiFour(lattice, components, arguments.r0, arguments.u)
+
+
+def _add_model(parser: Parser) -> None:
+    """Flags that say what `csd mcmc` samples."""
+    group = parser.add_argument_group("target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta")
+    group.add_argument("--dimension", type=int, required=True, metavar="D", help="lattice dimension: 1, 2 or 3")
+    group.add_argument("--size", type=int, required=True, metavar="L", help="lattice size, at least 2")
+    group.add_argument("--components", type=int, default=1, metavar="N", help="components n of the field or spin (1)")
+    group.add_argument("--mass", type=float, metavar="M", help="mass of a Gaussian field")
+    group.add_argument("--mass-times-length", type=float, metavar="C", help="C of the critical line m = C / L")
+    group.add_argument("--r0", type=float, help="bare mass squared of phi^4, with --u")
+    group.add_argument("--u", type=float, help="quartic coupling u of u/(4n) (phi^2)^2, with --r0")
+    group.add_argument("--beta", type=float, metavar="B", help="coupling of unit spins: Ising, XY, Heisenberg, …")
+
+
+def _add_sampling(parser: Parser) -> None:
+    """Flags that say how `csd mcmc` samples."""
+    parser.add_argument(
+        "--sampler", nargs="+", action="extend", required=True, metavar="NAME", help="heat_bath, hmc, wolff, …"
+    )
+    parser.add_argument("--sweeps", type=int, default=10_000, metavar="N", help="of each chain (10000)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="sweeps between measurements (1)")
+    parser.add_argument(
+        "--thermalisation", type=int, metavar="N", help="sweeps before (a tenth of --sweeps, at least 100)"
+    )
+    parser.add_argument("--chains", type=int, default=4, metavar="C", help="Markov chains of each sampler (4)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (0)")
+    parser.add_argument("--step", type=float, metavar="E", help="width or leapfrog step, instead of being tuned")
+    parser.add_argument("--trajectory", type=float, metavar="T", help="mean length of HMC's trajectories")
+    parser.add_argument("--fields", type=int, default=0, metavar="M", help="keep M decorrelated fields, to train on")
+
+
 def _print_table(content: "Content") -> None:
     """The numbers of a training or theory file, a row a noise level."""
     print(f"{'noise level':>12} {'rate':>12} {'parameters':>11} {'floor':>11}  training time (steps)")
@@ -388,7 +479,7 @@ def field(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """`csd show`: summarise any of our files."""
-    from csd.store import GENERATION, THEORY, TRAINING, read_content
+    from csd.store import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
@@ -398,6 +489,10 @@ def show(arguments: argparse.Namespace) -> None:
     print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in content.sizes.items()))
     if content.attrs["csd_file"] == GENERATION:
         _print_generation(content)
+    elif content.attrs["csd_file"] == ENSEMBLE:
+        from csd.ensemble import summary_lines
+
+        print("\n".join(summary_lines(content)))
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, content["seed"].values)))
         _print_table(content)
@@ -597,6 +692,7 @@ COMMANDS = {
     "train": "train one architecture on one target",
     "generate": "sample from a training file, beside what it generates exactly",
     "theory": "what training should give, in the same variables",
+    "mcmc": "sample a target by Markov chains, with autocorrelation times and errors",
     "field": "exact values of a target",
     "show": "summarise one of our files",
     "validate": "check a study and say what it would run, and what that takes",
@@ -639,7 +735,9 @@ def _parser() -> Parser:
     own["train"].add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="time between checkpoints (60)"
     )
-    for name in ("train", "generate"):
+    _add_model(own["mcmc"])
+    _add_sampling(own["mcmc"])
+    for name in ("train", "generate", "mcmc"):
         own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
@@ -676,7 +774,17 @@ def _parser() -> Parser:
     own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
     own["figure"].add_argument("name")
     own["figure"].add_argument("--style", default="{}", help="settings as JSON")
-    for name in ("generate", "integrators", "study", "aggregate", "aggregate-generation", "fit", "claims", "figure"):
+    for name in (
+        "generate",
+        "mcmc",
+        "integrators",
+        "study",
+        "aggregate",
+        "aggregate-generation",
+        "fit",
+        "claims",
+        "figure",
+    ):
         own[name].add_argument("--output", type=Path, required=True)
     return parser
 

@@ -71,3 +71,22 @@ def neighbour_sum(field: Array, places: Indices, site: int, total: Array) -> Non
         total[a] = 0.0
         for direction in range(places.shape[1]):
             total[a] += field[a, places[site, direction]]
+
+
+@compiled
+def phi_four_force(
+    field: Array, places: Indices, quadratic: float, quartic: float, source: float, force: Array
+) -> None:
+    """−∂H/∂φ = Σ_nn φ − 2 (A + 2g φ²) φ + s e₁ of one field, shape (n, sites), into `force`."""
+    components, sites = field.shape
+    for site in range(sites):
+        square = 0.0
+        for a in range(components):
+            square += field[a, site] * field[a, site]
+        slope = 2.0 * (quadratic + 2.0 * quartic * square)
+        for a in range(components):
+            total = 0.0
+            for direction in range(places.shape[1]):
+                total += field[a, places[site, direction]]
+            force[a, site] = total - slope * field[a, site]
+        force[0, site] += source

@@ -12,9 +12,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
+SAMPLING = ("sites", "model", "samplers", "updates", "autocorrelation", "chains")
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "theory", "record", "store"),
     "generate": (*CORE, "generation", "observables", "samples", "trained", "quality", "store"),
+    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "ensemble", "store"),
     "integrators": (
         "errors",
         "lattice",

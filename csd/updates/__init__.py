@@ -13,7 +13,13 @@ from csd.updates.local import HeatBath, Metropolis, Overrelaxation
 
 
 class Update(Protocol):
-    """One kind of update of one chain. It draws from nothing but the generator it is given."""
+    """One kind of update of one chain. It draws from nothing but the generator it is given.
+
+    Attributes:
+        updates: field updates so far, visits of all sites: sweeps, leapfrog steps, or sites in clusters over all sites.
+    """
+
+    updates: float
 
     @property
     def ergodic(self) -> bool:

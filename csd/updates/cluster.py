@@ -41,6 +41,7 @@ class Wolff:
         self._seen = np.zeros(model.lattice.sites, dtype=np.int64)
         self._grown = 0
         self._clusters_grown = 0
+        self.updates = 0.0
 
     @property
     def ergodic(self) -> bool:
@@ -52,6 +53,7 @@ class Wolff:
         grown = _reflect_clusters(
             field, self.places, generator, self.model.coupling, self.clusters, self._stack, self._seen
         )
+        self.updates += grown / self.model.lattice.sites
         self._grown += grown
         self._clusters_grown += self.clusters
         return grown / self.model.lattice.sites

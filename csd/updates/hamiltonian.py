@@ -18,8 +18,8 @@ import numpy as np
 
 from csd.errors import InputError
 from csd.lattice import Array
-from csd.model import Model, PhiFour, phi_four_force
-from csd.sites import neighbours, site_sums
+from csd.model import Model, PhiFour
+from csd.sites import neighbours, phi_four_force, site_sums
 from csd.updates.tuning import Tuned
 
 LARGEST_ERROR = 1000.0
@@ -45,6 +45,7 @@ class HybridMonteCarlo:
     name = "hmc"
     target = 0.8
     accelerated = False
+    ergodic = True
 
     def __init__(self, model: Model, step: float | None = None, trajectory: float | None = None) -> None:
         if not isinstance(model, PhiFour):
@@ -63,12 +64,13 @@ class HybridMonteCarlo:
         self.trajectory = pi / (2.0 * softest) if trajectory is None else float(trajectory)
         stiffest = 1.0 if self.accelerated else sqrt(4.0 * self.lattice.dimension + mass**2)
         self._exploded = 0
+        self.updates = 0.0
         self.step = Tuned("step", step, 1.0 / (stiffest * model.lattice.sites**0.25), self.target)
 
     @property
-    def ergodic(self) -> bool:
-        """Reaches every field."""
-        return True
+    def time(self) -> float:
+        """Mean length of a trajectory, in the time of Hamilton's equations."""
+        return self.trajectory
 
     def apply(self, field: Array, generator: np.random.Generator) -> float:
         """One trajectory of a field, shape (n, sites), in place; returns the probability it was accepted with.
@@ -79,6 +81,7 @@ class HybridMonteCarlo:
         momenta = self._momenta(generator)
         steps = self._steps(generator)
         moved, error = self._leapfrog(field, momenta, self.step.value, steps)
+        self.updates += steps
         self._exploded = self._exploded + 1 if error > LARGEST_ERROR else 0
         if self._exploded >= PATIENCE and not self.step.free:
             stable = self._stable_step(field, momenta)
@@ -163,6 +166,11 @@ class Langevin(HybridMonteCarlo):
 
     def __init__(self, model: Model, step: float | None = None) -> None:
         super().__init__(model, step)
+
+    @property
+    def time(self) -> float:
+        """ε²/2, in the time of Langevin's equation dφ = force dt + √2 dW."""
+        return 0.5 * self.step.value**2
 
     def _steps(self, generator: np.random.Generator) -> int:
         return 1

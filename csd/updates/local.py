@@ -10,6 +10,8 @@ exp(−g (φ² − c)²), which is exact for any c; c = ⟨φ²⟩ of the propos
 *Overrelaxation*, φ⁴: φ → h/B − φ, accepted as Metropolis (always at u = 0). Spins: the reflection about h; H stays.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from csd.errors import InputError
@@ -18,11 +20,44 @@ from csd.model import Model, PhiFour, SpinModel
 from csd.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
 from csd.updates.tuning import Tuned
 
+Loop = Callable[..., int]
+"""(field, places, order, generator, *couplings) → how many sites took a new value; couplings are (A, g, s) of a φ⁴
+field or (β, s/β) of spins, and the width of a proposal."""
 LARGEST_NARROWNESS = 1e6
 """Of a site's weight beside its heat bath's proposal, as a ratio of variances of φ²: accepts some 1 in 1000."""
 
 
-class Metropolis:
+class SiteUpdate:
+    """One site after another, on a checkerboard: what all local updates share.
+
+    Args:
+        model: the target.
+        of_fields: compiled loop over the sites of a φ⁴ field.
+        of_spins: the same of unit spins.
+    """
+
+    ergodic = True
+    """Whether it reaches every field, alone."""
+
+    def __init__(self, model: Model, of_fields: Loop, of_spins: Loop) -> None:
+        self.model = model
+        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
+        self.updates = 0.0
+        self.loop, self.couplings = of_spins, (model.coupling, model.source / model.coupling)
+        if isinstance(model, PhiFour):
+            self.loop, self.couplings = of_fields, (model.quadratic, model.quartic, model.source)
+
+    def apply(self, field: Array, generator: np.random.Generator) -> float:
+        """One sweep over a field, shape (n, sites), in place; returns the fraction of sites that took a new value."""
+        self.updates += 1.0
+        changed = self.loop(field, self.places, self.order, generator, *self.couplings)
+        return changed / self.model.lattice.sites
+
+    def adapt(self, accepted: float) -> None:
+        """Nothing to tune."""
+
+
+class Metropolis(SiteUpdate):
     """φ → φ + step × normal numbers, or the spin turned that much, accepted with min(1, e^{−ΔH}).
 
     Ising spins are drawn from {−1, +1}. Were they all flipped, in order, domain walls would march round a small lattice
@@ -36,35 +71,18 @@ class Metropolis:
     target = 0.5
 
     def __init__(self, model: Model, step: float | None = None) -> None:
-        self.model = model
+        super().__init__(model, _metropolis_phi_four, _metropolis_spins)
         self.step = Tuned("step", step, start=1.0, target=self.target)
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
-
-    @property
-    def ergodic(self) -> bool:
-        """Reaches every field."""
-        return True
-
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One sweep over a field, shape (n, sites), in place; returns the fraction accepted."""
-        model, step = self.model, self.step.value
-        if isinstance(model, PhiFour):
-            accepted = _metropolis_phi_four(
-                field, self.places, self.order, generator, model.quadratic, model.quartic, model.source, step
-            )
-        else:
-            accepted = _metropolis_spins(
-                field, self.places, self.order, generator, model.coupling, model.source / model.coupling, step
-            )
-        return accepted / model.lattice.sites
+        self.couplings = (*self.couplings, self.step.value)
 
     def adapt(self, accepted: float) -> None:
         """Change the step, while thermalising, after a sweep that accepted this fraction."""
         if not (isinstance(self.model, SpinModel) and self.model.components == 1):
             self.step.adapt(accepted)
+            self.couplings = (*self.couplings[:-1], self.step.value)
 
 
-class HeatBath:
+class HeatBath(SiteUpdate):
     """Each site drawn afresh from its law given its neighbours.
 
     Raises:
@@ -82,60 +100,24 @@ class HeatBath:
                     f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become"
                     " (SpinModel.limit_of)"
                 )
-        self.model = model
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
-
-    @property
-    def ergodic(self) -> bool:
-        """Reaches every field."""
-        return True
-
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One sweep over a field, shape (n, sites), in place; returns 1, as no site keeps its value."""
-        model = self.model
-        if isinstance(model, PhiFour):
-            _heat_bath_phi_four(field, self.places, self.order, generator, model.quadratic, model.quartic, model.source)
-        else:
-            _heat_bath_spins(field, self.places, self.order, generator, model.coupling, model.source / model.coupling)
-        return 1.0
-
-    def adapt(self, accepted: float) -> None:
-        """Nothing to tune."""
+        super().__init__(model, _heat_bath_phi_four, _heat_bath_spins)
 
 
-class Overrelaxation:
-    """Each site mirrored in its neighbours' field; not ergodic alone.
+class Overrelaxation(SiteUpdate):
+    """Each site mirrored in its neighbours' field, which keeps H, or nearly.
 
     Raises:
         InputError: for Ising spins, which have nothing to turn.
     """
+
+    ergodic = False
 
     def __init__(self, model: Model) -> None:
         if isinstance(model, SpinModel) and model.components == 1:
             raise InputError(
                 "'overrelaxation' turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'"
             )
-        self.model = model
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
-
-    @property
-    def ergodic(self) -> bool:
-        """Keeps H, or nearly."""
-        return False
-
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One sweep over a field, shape (n, sites), in place; returns the fraction accepted."""
-        model = self.model
-        if isinstance(model, PhiFour):
-            accepted = _overrelax_phi_four(
-                field, self.places, self.order, generator, model.quadratic, model.quartic, model.source
-            )
-            return accepted / model.lattice.sites
-        _overrelax_spins(field, self.places, self.order, model.source / model.coupling)
-        return 1.0
-
-    def adapt(self, accepted: float) -> None:
-        """Nothing to tune."""
+        super().__init__(model, _overrelax_phi_four, _overrelax_spins)
 
 
 @compiled
@@ -233,7 +215,7 @@ def _heat_bath_phi_four(
     quadratic: float,
     quartic: float,
     source: float,
-) -> None:
+) -> int:
     components = field.shape[0]
     around = np.empty(components)
     for site in order:
@@ -252,12 +234,13 @@ def _heat_bath_phi_four(
                 drawn += field[a, site] ** 2
             if quartic == 0.0 or generator.random() < np.exp(-quartic * (drawn - centre) ** 2):
                 break
+    return order.size
 
 
 @compiled
 def _heat_bath_spins(
     field: Array, places: Indices, order: Indices, generator: np.random.Generator, coupling: float, source: float
-) -> None:
+) -> int:
     components = field.shape[0]
     around, across = np.empty(components), np.empty(components)
     for site in order:
@@ -285,6 +268,7 @@ def _heat_bath_spins(
         total = np.sqrt(((along * around + across) ** 2).sum())
         for a in range(components):
             field[a, site] = (along * around[a] + across[a]) / total
+    return order.size
 
 
 @compiled
@@ -335,7 +319,9 @@ def _overrelax_phi_four(
 
 
 @compiled
-def _overrelax_spins(field: Array, places: Indices, order: Indices, source: float) -> None:
+def _overrelax_spins(
+    field: Array, places: Indices, order: Indices, generator: np.random.Generator, coupling: float, source: float
+) -> int:
     components = field.shape[0]
     around, turned = np.empty(components), np.empty(components)
     for site in order:
@@ -355,3 +341,4 @@ def _overrelax_spins(field: Array, places: Indices, order: Indices, source: floa
         turned /= np.sqrt(length)
         for a in range(components):
             field[a, site] = turned[a]
+    return order.size
