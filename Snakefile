@@ -12,6 +12,7 @@ from snakemake.utils import min_version
 
 # By module: Snakemake has an `expand` and a `parse` of its own.
 import csd.config as study_config
+from csd.campaign import simulations
 from csd.errors import InputError
 from csd.source import fingerprint, plugin_fingerprint
 
@@ -28,6 +29,7 @@ if "sweeps" not in config:
 try:
     STUDY = study_config.parse(config)
     RUNS = {run.identifier: run for run in study_config.expand(STUDY)}
+    SIMULATIONS = {row.identifier: row for row in simulations(STUDY.monte_carlo)}
     SAMPLINGS = {
         sampling.identifier: sampling
         for sampling in study_config.samplings(list(RUNS.values()))
@@ -38,6 +40,7 @@ except InputError as error:
 OUTPUT = Path(STUDY.output)
 TRAINING = OUTPUT / "training"
 GENERATION = OUTPUT / "generation"
+MONTE_CARLO = OUTPUT / "monte_carlo"
 SUMMARY = OUTPUT / "summary"
 FIGURES = OUTPUT / "figures"
 LOGS = OUTPUT / "logs"
@@ -46,6 +49,7 @@ LOGS = OUTPUT / "logs"
 wildcard_constraints:
     run=r"d[123]_L\d+_[A-Za-z0-9_.+-]+",
     sampling=r"d[123]_L\d+_[A-Za-z0-9_.+-]+",
+    simulation=r"d[123]_L\d+_[A-Za-z0-9_.+-]+",
     figure=r"[a-z_]+",
 
 
@@ -66,5 +70,6 @@ include: "workflow/rules/cluster.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/integrators.smk"
+include: "workflow/rules/monte_carlo.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"

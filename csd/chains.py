@@ -41,7 +41,7 @@ class Chain:
         """Sweep, tuning the updates."""
         for _ in range(sweeps):
             for step, update in zip(self.sweep, self.updates, strict=True):
-                for _ in range(step.times):
+                for _ in range(step.count(self.generator)):
                     update.adapt(update.apply(self._flat, self.generator))
 
     def advance(self, sweeps: int) -> Array:
@@ -49,8 +49,9 @@ class Chain:
         accepted = np.zeros(len(self.sweep))
         for _ in range(sweeps):
             for place, (step, update) in enumerate(zip(self.sweep, self.updates, strict=True)):
-                for _ in range(step.times):
-                    accepted[place] += update.apply(self._flat, self.generator) / step.times
+                times = step.count(self.generator)
+                for _ in range(times):
+                    accepted[place] += update.apply(self._flat, self.generator) / times
         return accepted
 
     @property
@@ -175,8 +176,8 @@ def run_chains(
             accepted[number] += chain.advance(every)
             measured = _measure(model, chain.field)
             measured |= {name: function(chain.field) for name, function in extra.items()}
-            for name, value in measured.items():
-                series[name][number, measurement] = value
+            for name, found in measured.items():
+                series[name][number, measurement] = found
             if look is not None:
                 look(number, measurement, chain.field)
         updates[number] = (chain.done - before) / (measurements * every)

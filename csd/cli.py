@@ -372,7 +372,8 @@ def mcmc(arguments: argparse.Namespace) -> None:
     _log(shlex.join(_command_line(arguments)))
     from dataclasses import fields
 
-    from csd.ensemble import Settings, ensemble, request, summary_lines
+    from csd.ensemble import ensemble, summary_lines
+    from csd.simulation import Settings, request
     from csd.source import fingerprint
     from csd.store import ENSEMBLE, SAMPLING_PACKAGES, provenance, require_writable, write
 
@@ -396,10 +397,10 @@ def mcmc(arguments: argparse.Namespace) -> None:
 
 def _model(arguments: argparse.Namespace) -> Any:
     """The target of `csd mcmc`, at finite n."""
-    from csd.ensemble import gaussian_model
     from csd.field import GaussianField
     from csd.lattice import Lattice
     from csd.model import PhiFour, SpinModel
+    from csd.simulation import gaussian_model
 
     lattice, components = Lattice(arguments.dimension, arguments.size), arguments.components
     pairs = {
@@ -411,8 +412,8 @@ def _model(arguments: argparse.Namespace) -> Any:
     given = [flag for flag, value in pairs.items() if value is not None]
     if len(given) != 1:
         raise InputError(
-            f"{' and '.join(given) or 'no target'} given; give one of --mass or --mass-times-length (Gaussian), --r0 and"
-            " --u (phi^4), or --beta (spins)"
+            f"{' and '.join(given) or 'no target'} given; give one of --mass or --mass-times-length (Gaussian),"
+            " --r0 and --u (phi^4), or --beta (spins)"
         )
     if arguments.beta is not None:
         return SpinModel(lattice, components, arguments.beta)
@@ -500,12 +501,14 @@ def show(arguments: argparse.Namespace) -> None:
 
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
+    from csd.campaign import simulations
     from csd.config import expand, load, parse
     from csd.plugins import resolve
 
     try:
         study = parse(load(arguments.config))
         runs = expand(study)
+        rows = simulations(study.monte_carlo)
         for path in {path for run in runs for path in run.plugins}:
             resolve("plug-in", path, {})
     except InputError as error:
@@ -516,6 +519,10 @@ def validate(arguments: argparse.Namespace) -> None:
         own = [run for run in runs if run.sweep == name]
         print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
+    for name, of_name in study.monte_carlo.items():
+        own_rows = [row for row in rows if row.sweep == name]
+        chains = len(of_name.samplers) * of_name.chains * len(own_rows)
+        print(f"  {name:<24}{len(own_rows):5d} simulations, {chains:6d} Markov chains")
     if not arguments.no_cost:
         _print_cost(runs, len(study.drawn))
 
@@ -631,6 +638,36 @@ def aggregate_generation(arguments: argparse.Namespace) -> None:
     write(dataset.assign_attrs(made_by), arguments.output, GENERATION_SUMMARY)
 
 
+def aggregate_mcmc(arguments: argparse.Namespace) -> None:
+    """`csd aggregate-mcmc`: all Monte Carlo files of a study in one."""
+    from csd.campaign import simulations
+    from csd.config import load, parse
+    from csd.dynamics import aggregate as aggregated
+    from csd.source import fingerprint
+    from csd.store import ENSEMBLE_SUMMARY, provenance, write
+
+    own = parse(load(arguments.study))
+    dataset = aggregated(simulations(own.monte_carlo), arguments.monte_carlo, mixed=arguments.mixed)
+    made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate_mcmc"))
+    write(dataset.assign_attrs(made_by), arguments.output, ENSEMBLE_SUMMARY)
+
+
+def timing(arguments: argparse.Namespace) -> None:
+    """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
+    from csd.campaign import simulations
+    from csd.config import expand, load, parse
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
+    from csd.timing import cost_of_fields, of_networks, of_samplers
+
+    require_writable(arguments.output)
+    own = parse(load(arguments.study))
+    methods = of_samplers(simulations(own.monte_carlo), read(arguments.monte_carlo, ENSEMBLE_SUMMARY))
+    runs = [run for run in expand(own) if run.generation is not None]
+    methods += of_networks(runs, read(arguments.generation, GENERATION_SUMMARY))
+    made_by = provenance(_command_line(arguments), own.model_dump())
+    write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
+
+
 def integrators(arguments: argparse.Namespace) -> None:
     """`csd integrators`: steps that each integrator, schedule and grid needs with the exact score, against size."""
     from csd.discretisation import compare
@@ -657,12 +694,16 @@ def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of all training times in a summary."""
     import pandas as pd
 
-    from csd.store import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, SUMMARY, read, write_text
     from csd.summary import generation_scaling_table, scaling_table
 
     table = scaling_table(read(arguments.summary, SUMMARY))
     if arguments.generation is not None:
         table = pd.concat([table, generation_scaling_table(read(arguments.generation, GENERATION_SUMMARY))])
+    if arguments.monte_carlo is not None:
+        from csd.dynamics import exponents_table
+
+        table = pd.concat([table, exponents_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
     write_text(table.to_csv(index=False), arguments.output)
 
 
@@ -702,6 +743,8 @@ COMMANDS = {
     "study": "write a study, given as JSON, with all defaults filled in",
     "aggregate": "put all training files of a study in one",
     "aggregate-generation": "put all generation files of a study in one",
+    "aggregate-mcmc": "put all Monte Carlo files of a study in one",
+    "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
     "integrators": "steps that each integrator needs with the exact score, against size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
@@ -761,13 +804,19 @@ def _parser() -> Parser:
     own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
     own["aggregate-generation"].add_argument("--study", type=Path, required=True)
     own["aggregate-generation"].add_argument("--generation", type=Path, required=True, help="folder of the files")
-    for name in ("aggregate", "aggregate-generation"):
+    own["aggregate-mcmc"].add_argument("--study", type=Path, required=True)
+    own["aggregate-mcmc"].add_argument("--monte-carlo", type=Path, required=True, help="folder of the files")
+    own["timing"].add_argument("--study", type=Path, required=True)
+    own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
+    own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
+    for name in ("aggregate", "aggregate-generation", "aggregate-mcmc"):
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
         )
     for name in ("fit", "claims", "figure"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+    own["fit"].add_argument("--monte-carlo", type=Path, help="summary of Monte Carlo, if the study has any")
     for name in ("claims", "figure"):
         own[name].add_argument("--scaling", type=Path, required=True)
     own["claims"].add_argument("--claims", type=Path, required=True)
@@ -777,6 +826,8 @@ def _parser() -> Parser:
     for name in (
         "generate",
         "mcmc",
+        "aggregate-mcmc",
+        "timing",
         "integrators",
         "study",
         "aggregate",

@@ -1,8 +1,9 @@
 """Samplers by name: what one sweep of each is made of, and what it can act on.
 
     metropolis, heat_bath, langevin, hmc, fourier_hmc    one update
-    overrelaxation    a heat bath, then as many overrelaxations as the correlation length has sites: their order is what
-                      carries a disturbance across it
+    overrelaxation    a heat bath, then about as many overrelaxations as the correlation length has sites; each turns a
+                      mode k by an angle ∝ sqrt(k̂² + m²), so their number varies, lest the heat bath always meets some
+                      mode at the same phase
     wolff             clusters that together hold as many sites as the lattice; for φ⁴ a heat bath beside them, as they
                       never change |φ|
 
@@ -11,6 +12,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from csd.errors import InputError, unknown
 from csd.model import Model, PhiFour, SpinModel
@@ -24,11 +27,17 @@ class Step:
         update: a name of `csd.updates.UPDATES`.
         times: how often a sweep applies it.
         options: of the update.
+        varied: whether the number is drawn anew for each sweep, uniform from times/2 to 3 times/2.
     """
 
     update: str
     times: int = 1
     options: Mapping[str, float] = field(default_factory=dict)
+    varied: bool = False
+
+    def count(self, generator: np.random.Generator) -> int:
+        """How often the next sweep applies it."""
+        return int(generator.integers((self.times + 1) // 2, 3 * self.times // 2 + 1)) if self.varied else self.times
 
 
 SAMPLERS: dict[str, tuple[str, ...]] = {
@@ -68,7 +77,7 @@ def sweep_of(name: str, model: Model, **options: float) -> tuple[Step, ...]:
         if name == "overrelaxation" and model.components == 1:
             raise InputError("sampler 'overrelaxation' turns spins, and Ising spins have no direction to turn to")
     if name == "overrelaxation":
-        return Step("heat_bath"), Step("overrelaxation", round(correlation_length(model)))
+        return Step("heat_bath"), Step("overrelaxation", round(correlation_length(model)), varied=True)
     if name == "wolff" and isinstance(model, PhiFour):
         return Step("heat_bath"), Step("wolff")
     return (Step(name, options=options),)

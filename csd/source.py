@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
-SAMPLING = ("sites", "model", "samplers", "updates", "autocorrelation", "chains")
+SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelation", "chains")
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "theory", "record", "store"),
     "generate": (*CORE, "generation", "observables", "samples", "trained", "quality", "store"),
@@ -29,7 +29,9 @@ STEPS: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "aggregate": ("summary", "store"),
-    "fit": ("summary", "scaling", "store"),
+    "aggregate_mcmc": ("dynamics", "store"),
+    "timing": (*CORE, "generation", *SAMPLING, "dynamics", "timing", "store"),
+    "fit": ("summary", "dynamics", "scaling", "store"),
     "claims": ("claims", "store"),
     "figure": ("figures/__init__", "figures/style", "store"),
 }

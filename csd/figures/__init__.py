@@ -26,11 +26,12 @@ def draw(name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, 
     if name not in FIGURES:
         raise unknown("figure", name, FIGURES)
     from csd.figures import style as looks
-    from csd.store import GENERATION_SUMMARY, INTEGRATORS, SUMMARY, atomic_path, read
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, TIMING, atomic_path, read
     from csd.summary import read_scaling
 
     looks.apply(style)
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
+    kinds |= {"monte_carlo": ENSEMBLE_SUMMARY, "timing": TIMING}
     summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):

@@ -43,7 +43,8 @@ class SiteUpdate:
         self.model = model
         self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
         self.updates = 0.0
-        self.loop, self.couplings = of_spins, (model.coupling, model.source / model.coupling)
+        self.loop = of_spins
+        self.couplings: tuple[float, ...] = (model.coupling, model.source / model.coupling)
         if isinstance(model, PhiFour):
             self.loop, self.couplings = of_fields, (model.quadratic, model.quartic, model.source)
 
