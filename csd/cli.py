@@ -98,6 +98,14 @@ def _add_target(parser: Parser) -> None:
     group.add_argument("--target", default="gaussian", metavar="NAME", help="gaussian, or package.module:Class")
 
 
+def _add_data(parser: Parser) -> None:
+    """The flag that puts fields in the place of a target, whose own flags are then not required."""
+    parser.add_argument("--data", type=Path, metavar="FILE.nc", help="fields of csd mcmc --fields, instead of a target")
+    for action in parser._actions:
+        if action.dest in ("dimension", "size"):
+            action.required = False
+
+
 def _add_training(parser: Parser) -> None:
     """Flags that say how it is learned."""
     parser.add_argument("--architecture", required=True, metavar="NAME", help="a network, or package.module:Class")
@@ -165,11 +173,12 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     from csd.plugins import resolve
     from csd.training import Settings
 
+    data = _measured(arguments)
     architecture = Architecture(arguments.architecture, arguments.depth, arguments.range, arguments.channels)
     settings = Settings(
         loss=arguments.loss,
         batch=arguments.batch,
-        data_set=arguments.data_set,
+        data_set=arguments.data_set if data is None else len(data.data),
         seeds=tuple(arguments.seed or [0]),
         tolerance=arguments.tolerance,
         max_steps=arguments.max_steps,
@@ -180,7 +189,24 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     )
     schedule = resolve("schedule", arguments.schedule, SCHEDULES)()
     resolve("loss", arguments.loss, OBJECTIVES)
-    return NoisedTarget(_target(arguments), schedule, arguments.noise_level), architecture, settings
+    target = _target(arguments) if data is None else data
+    return NoisedTarget(target, schedule, arguments.noise_level), architecture, settings
+
+
+def _measured(arguments: argparse.Namespace) -> Any:
+    """The target that --data gives; None without it."""
+    given = ("dimension", "size", "mass", "mass_times_length", "r0", "u", "data_set")
+    named = [f"--{name.replace('_', '-')}" for name in given if getattr(arguments, name) is not None]
+    if getattr(arguments, "data", None) is None:
+        missing = [flag for flag in ("--dimension", "--size") if flag not in named]
+        if missing:
+            raise InputError(f"the following arguments are required: {', '.join(missing)}")
+        return None
+    if named:
+        raise InputError(f"{named[0]} is given with --data, whose file says what the target is; give one of them")
+    from csd.measured import load_fields
+
+    return load_fields(arguments.data)
 
 
 def _command_line(arguments: argparse.Namespace) -> list[str]:
@@ -762,6 +788,7 @@ def _parser() -> Parser:
         _add_training(own[name])
         _add_target(own[name])
         own[name].add_argument("--output", type=Path, required=name == "train", metavar="FILE.nc")
+    _add_data(own["train"])
     own["generate"].add_argument(
         "file", type=Path, metavar="FILE.nc", help="a training file with two noise levels or more"
     )
