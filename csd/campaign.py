@@ -20,16 +20,19 @@ from csd.samplers import sweep_of
 from csd.schema import Count, Couplings, Part, Positive, Seed, Several, Size, listed
 from csd.simulation import Settings, gaussian_model
 
-# What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md), as an upper bound.
-START_UP_S = 4.0
-UPDATE_S, SITE_S, MEASUREMENT_S = 10e-6, 120e-9, 40e-6
+# What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
+START_UP_S = 2.0
+"""Mostly imports of Numba and pyerrors."""
+UPDATE_S, SITE_S, MEASUREMENT_S = 6e-6, 50e-9, 25e-6
 """A sweep, each site and component in it, and a measurement."""
-LEAPFROG_S, LEAPFROG_SITE_S, TRANSFORM_S, TRANSFORM_SITE_S = 6e-6, 12e-9, 50e-6, 60e-9
+LEAPFROG_S, LEAPFROG_SITE_S, TRANSFORM_S, TRANSFORM_SITE_S = 4e-6, 6e-9, 45e-6, 20e-9
 """A step of HMC and each site and component in it, without and with Fourier transforms."""
 STEP_SCALE = 0.75
 """Tuned step of HMC times N^{1/4} and the stiffest frequency of Fourier acceleration, 1."""
-FACTOR = 3.0
+FACTOR = 6.0
+"""Head-room of a cluster job's time limit: slower machines, loops to be compiled."""
 LONGEST = 24 * 60
+"""Minutes: the time limit of many partitions."""
 
 
 class MonteCarlo(Part):
@@ -149,7 +152,7 @@ class Simulation:
         return [*words, "--fields", str(settings.fields)] if settings.fields else words
 
     def seconds(self) -> float:
-        """Upper bound of the time of `csd mcmc`."""
+        """Expected time of `csd mcmc`, on the machine that was measured."""
         settings, model = self.settings, self.model
         sweeps = settings.chains * (settings.sweeps + settings.warming)
         measured = settings.chains * settings.sweeps / settings.every * MEASUREMENT_S * len(settings.samplers)
@@ -168,7 +171,7 @@ class Simulation:
 
 
 def _sweep_seconds(name: str, model: Model) -> float:
-    """Seconds of one sweep of a sampler, as an upper bound."""
+    """Seconds of one sweep of a sampler."""
     numbers = model.lattice.sites * model.components
     local = UPDATE_S + SITE_S * numbers
     if name in ("hmc", "fourier_hmc") and isinstance(model, PhiFour):

@@ -15,7 +15,7 @@ from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model
 from csd.samplers import Step
-from csd.sites import neighbours, site_sums
+from csd.sites import first_waves, neighbours, site_sums
 from csd.stream import stream
 from csd.updates import Update, make_update
 
@@ -47,11 +47,12 @@ class Chain:
     def advance(self, sweeps: int) -> Array:
         """Sweep; acceptance of each step summed over the sweeps, shape (steps,)."""
         accepted = np.zeros(len(self.sweep))
+        if len(self.sweep) == 1 and not self.sweep[0].varied:
+            times = sweeps * self.sweep[0].times
+            return accepted + sweeps * self.updates[0].apply(self._flat, self.generator, times)
         for _ in range(sweeps):
             for place, (step, update) in enumerate(zip(self.sweep, self.updates, strict=True)):
-                times = step.count(self.generator)
-                for _ in range(times):
-                    accepted[place] += update.apply(self._flat, self.generator) / times
+                accepted[place] += update.apply(self._flat, self.generator, step.count(self.generator))
         return accepted
 
     @property
@@ -203,25 +204,18 @@ def check_ergodic(model: Model, sweep: Sequence[Step]) -> None:
 
 def _measure(model: Model, values: Array) -> dict[str, float]:
     lattice, components = model.lattice, model.components
+    flat = values.reshape(components, -1)
     sums = np.empty(3 + components)
-    site_sums(values.reshape(components, -1), neighbours(lattice), sums)
+    site_sums(flat, neighbours(lattice), sums)
     mean = sums[3:] / lattice.sites
     second = float(mean @ mean)
+    # (1/n) Σ_a S_a(k₁), averaged over the axes.
+    amplitudes = (flat @ first_waves(lattice)).ravel()
     return {
         "energy": float(model.energy_of_sums(sums)) / lattice.sites,
         "magnetisation": second**0.5,
         "m2": second,
         "m4": second**2,
         "phi2": float(sums[1]) / lattice.sites,
-        "first_mode": _first_mode(values, lattice.dimension, lattice.size),
+        "first_mode": float(amplitudes @ amplitudes) / (lattice.dimension * components * lattice.sites),
     }
-
-
-def _first_mode(values: Array, dimension: int, size: int) -> float:
-    """(1/n) Σ_a S_a(k₁), averaged over the axes."""
-    total = 0.0
-    for axis in range(dimension):
-        others = tuple(1 + other for other in range(dimension) if other != axis)
-        transformed = np.fft.rfft(values.sum(axis=others))[:, 1]
-        total += float((transformed.real**2 + transformed.imag**2).sum())
-    return total / (dimension * len(values) * size**dimension)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from csd.campaign import Simulation
     from csd.config import Run
     from csd.networks import Architecture
     from csd.noise import NoisedTarget
@@ -550,21 +551,24 @@ def validate(arguments: argparse.Namespace) -> None:
         chains = len(of_name.samplers) * of_name.chains * len(own_rows)
         print(f"  {name:<24}{len(own_rows):5d} simulations, {chains:6d} Markov chains")
     if not arguments.no_cost:
-        _print_cost(runs, len(study.drawn))
+        _print_cost(runs, rows, len(study.drawn))
 
 
-def _print_cost(runs: "Sequence[Run]", figures: int) -> None:
+def _print_cost(runs: "Sequence[Run]", rows: "Sequence[Simulation]", figures: int) -> None:
     """Jobs, time, memory and disk of a study, before it starts."""
-    from csd.cost import by_autograd, calibrate, estimate, other_jobs
+    from csd.cost import by_autograd, calibrate, estimate, estimate_simulations, other_jobs
 
     pace = calibrate(fields=any(by_autograd(run) for run in runs))
-    jobs = estimate(runs, pace)
+    trained = estimate(runs, pace)
+    jobs = trained + estimate_simulations(rows, pace)
     largest = max(jobs, key=lambda job: job.memory_mb)
     longest = max(jobs, key=lambda job: job.seconds)
     core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     print("expected, with the speed of this machine:")
-    print(f"  jobs          {len(runs)} of training, {len(jobs) - len(runs)} of generation, and {figures} figures")
+    sampled = f", {len(rows)} of Monte Carlo" if rows else ""
+    generated = f"{len(trained) - len(runs)} of generation{sampled}"
+    print(f"  jobs          {len(runs)} of training, {generated}, and {figures} figures")
     print(f"  core time     {_duration(core)}; {_duration(max(core / cores, longest.seconds))} on its {cores} cores")
     print(f"  longest job   {_duration(longest.seconds)}: {longest.identifier}")
     print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
@@ -613,11 +617,15 @@ def status(arguments: argparse.Namespace) -> None:
         print(line)
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
-        from csd.cost import by_autograd, calibrate, estimate
+        from csd.campaign import simulations
+        from csd.cost import by_autograd, calibrate, estimate, estimate_simulations
 
         runs = expand(study)
-        expected = estimate(runs, calibrate(fields=any(by_autograd(run) for run in runs)))
+        pace = calibrate(fields=any(by_autograd(run) for run in runs))
+        expected = estimate(runs, pace)
+        sampled = estimate_simulations(simulations(study.monte_carlo), pace)
         named = {f"{'generation' if job.generates else 'training'}/{job.identifier}": job.seconds for job in expected}
+        named |= {f"monte_carlo/{job.identifier}": job.seconds for job in sampled}
         seconds = sum(named[name] for name in left)
         print(f"  about {_duration(seconds)} of core time left, with the speed of this machine")
 

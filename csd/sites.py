@@ -38,6 +38,13 @@ def checkerboard(lattice: Lattice) -> Indices:
     return np.argsort(colour, kind="stable")
 
 
+@lru_cache(maxsize=8)
+def first_waves(lattice: Lattice) -> Array:
+    """cos and sin of 2π r_μ / L for each axis μ, shape (sites, 2d)."""
+    angles = 2.0 * np.pi / lattice.size * np.indices(lattice.shape).reshape(lattice.dimension, -1)
+    return np.ascontiguousarray(np.concatenate([np.cos(angles), np.sin(angles)]).T)
+
+
 @compiled
 def site_sums(field: Array, places: Indices, sums: Array) -> None:
     """Σ_r Σ_μ φ(r)·φ(r+μ), Σ φ², Σ (φ²)² and Σ φ_a of one field.

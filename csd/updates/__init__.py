@@ -25,8 +25,8 @@ class Update(Protocol):
     def ergodic(self) -> bool:
         """Whether it reaches every field, alone."""
 
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """Update a field, shape (n, sites), in place; returns the acceptance."""
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Update a field, shape (n, sites), in place and so many times; returns the mean acceptance."""
 
     def adapt(self, accepted: float) -> None:
         """Tune, given the last acceptance. Only while thermalising: a chain that tunes itself is no Markov chain."""

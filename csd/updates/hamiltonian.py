@@ -19,7 +19,7 @@ import numpy as np
 from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model, PhiFour
-from csd.sites import neighbours, phi_four_force, site_sums
+from csd.sites import Indices, compiled, neighbours, phi_four_force, site_sums
 from csd.updates.tuning import Tuned
 
 LARGEST_ERROR = 1000.0
@@ -72,27 +72,34 @@ class HybridMonteCarlo:
         """Mean length of a trajectory, in the time of Hamilton's equations."""
         return self.trajectory
 
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One trajectory of a field, shape (n, sites), in place; returns the probability it was accepted with.
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Trajectories of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
 
         Raises:
             InputError: if a given step is so large that leapfrog is unstable time and again, with one that is not.
         """
+        return sum(self._move(field, generator) for _ in range(times)) / times
+
+    def _move(self, field: Array, generator: np.random.Generator) -> float:
+        """One trajectory; returns the probability it was accepted with."""
         momenta = self._momenta(generator)
         steps = self._steps(generator)
         moved, error = self._leapfrog(field, momenta, self.step.value, steps)
         self.updates += steps
         self._exploded = self._exploded + 1 if error > LARGEST_ERROR else 0
         if self._exploded >= PATIENCE and not self.step.free:
-            stable = self._stable_step(field, momenta)
-            raise InputError(
-                f"{self.name} with step {self.step.value:.3g} makes an energy error of {error:.3g}, so nothing is ever"
-                f" accepted; try a step of {stable:.2g}, or none to have it tuned"
-            )
+            raise self._unstable(field, momenta, error)
         chance = float(np.exp(-max(error, 0.0)))
         if generator.random() < chance:
             field[:] = moved
         return chance
+
+    def _unstable(self, field: Array, momenta: Array, error: float) -> InputError:
+        """What to say of a given step that nothing is ever accepted with."""
+        return InputError(
+            f"{self.name} with step {self.step.value:.3g} makes an energy error of {error:.3g}, so nothing is ever"
+            f" accepted; try a step of {self._stable_step(field, momenta):.2g}, or none to have it tuned"
+        )
 
     def adapt(self, accepted: float) -> None:
         """Change the step, while thermalising, after a trajectory of this probability."""
@@ -172,8 +179,28 @@ class Langevin(HybridMonteCarlo):
         """ε²/2, in the time of Langevin's equation dφ = force dt + √2 dW."""
         return 0.5 * self.step.value**2
 
-    def _steps(self, generator: np.random.Generator) -> int:
-        return 1
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Steps of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
+
+        Raises:
+            InputError: if a given step is so large that nothing is accepted time and again, with one that is not.
+        """
+        model, own = self.model, self.step
+        chances, self._exploded, error = _langevin(
+            field,
+            self.places,
+            generator,
+            times,
+            model.quadratic,
+            model.quartic,
+            model.source,
+            own.value,
+            self._exploded,
+        )
+        self.updates += times
+        if self._exploded >= PATIENCE and not own.free:
+            raise self._unstable(field, self._momenta(generator), error)
+        return chances / times
 
     def _stable_step(self, field: Array, momenta: Array) -> float:
         step = self.step.value
@@ -182,3 +209,67 @@ class Langevin(HybridMonteCarlo):
             if abs(self._leapfrog(field, momenta, step, 1)[1]) < 1.0:
                 break
         return step
+
+
+@compiled
+def _langevin(
+    field: Array,
+    places: Indices,
+    generator: np.random.Generator,
+    times: int,
+    quadratic: float,
+    quartic: float,
+    source: float,
+    step: float,
+    exploded: int,
+) -> tuple[float, int, float]:
+    """Steps of MALA; (sum of acceptance probabilities, steps in a row that have exploded up to the last, last error).
+
+    Args:
+        field: shape (n, sites).
+        places: of `neighbours`.
+        generator: of the chain.
+        times: how many steps.
+        quadratic: A.
+        quartic: g.
+        source: s.
+        step: ε.
+        exploded: steps in a row that had exploded before.
+    """
+    components, sites = field.shape
+    force, ahead, moved, momenta = (
+        np.empty_like(field),
+        np.empty_like(field),
+        np.empty_like(field),
+        np.empty_like(field),
+    )
+    sums = np.empty(3 + components)
+    phi_four_force(field, places, quadratic, quartic, source, force)
+    site_sums(field, places, sums)
+    energy = quadratic * sums[1] + quartic * sums[2] - sums[0] - source * sums[3]
+    chances = error = 0.0
+    for _ in range(times):
+        kinetic = 0.0
+        for a in range(components):
+            for site in range(sites):
+                drawn = generator.standard_normal()
+                kinetic -= 0.5 * drawn * drawn
+                momenta[a, site] = drawn + 0.5 * step * force[a, site]
+                moved[a, site] = field[a, site] + step * momenta[a, site]
+        phi_four_force(moved, places, quadratic, quartic, source, ahead)
+        site_sums(moved, places, sums)
+        arrived = quadratic * sums[1] + quartic * sums[2] - sums[0] - source * sums[3]
+        for a in range(components):
+            for site in range(sites):
+                kinetic += 0.5 * (momenta[a, site] + 0.5 * step * ahead[a, site]) ** 2
+        error = arrived - energy + kinetic
+        if not np.isfinite(error):
+            error = np.inf
+        exploded = exploded + 1 if error > LARGEST_ERROR else 0
+        chance = np.exp(-max(error, 0.0))
+        chances += chance
+        if generator.random() < chance:
+            field[:] = moved
+            force[:] = ahead
+            energy = arrived
+    return chances, exploded, error
