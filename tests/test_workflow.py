@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from csd.campaign import simulations
 from csd.config import FIGURES, expand, parse, samplings
 from csd.source import fingerprint, plugin_fingerprint
 
@@ -83,6 +84,10 @@ def test_everything_is_there(finished: Path) -> None:
     for sampling in samplings(runs):
         record = json.loads((results / "benchmarks" / "generation" / f"{sampling.identifier}.json").read_text())
         assert 0.0 < record["generation_s"] < record["wall_s"]
+    for row in simulations(parse(TEST_STUDY).monte_carlo):
+        assert (results / "monte_carlo" / f"{row.identifier}.nc").is_file()
+        record = json.loads((results / "benchmarks" / "monte_carlo" / f"{row.identifier}.json").read_text())
+        assert 0.0 < record["sampling_s"] < record["wall_s"]
     made = {path.stem for path in (results / "generation").iterdir()}
     assert made == {sampling.identifier for sampling in samplings(runs)}
     assert any(name.endswith("_to24") for name in made)
@@ -101,7 +106,9 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, TEST_STUDY)
 
 
-REST = {"study": 1, "aggregate": 1, "aggregate_generation": 1, "fit": 1, "claims": 1, "figure": len(FIGURES)}
+REST = {"study": 1, "aggregate": 1, "aggregate_generation": 1, "aggregate_mcmc": 1, "timing": 1, "fit": 1, "claims": 1}
+MORE = {"dimension": 1, "sizes": [4, 6], "samplers": "hmc"}
+REST |= {"figure": len(FIGURES)}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +137,11 @@ REST = {"study": 1, "aggregate": 1, "aggregate_generation": 1, "fit": 1, "claims
             {**changed(), "figure_style": {"font_size": 9}}, {"figure": len(FIGURES)}, id="a setting of figures"
         ),
         pytest.param({**changed(), "figures": ["collapse"]}, {}, id="fewer figures"),
+        pytest.param(
+            {**changed(), "monte_carlo": TEST_STUDY["monte_carlo"] | {"more": MORE}},
+            {"mcmc": 2, **REST},
+            id="simulations",
+        ),
         pytest.param(
             {**changed(), "integrator_steps": {"sizes": [8, 12]}},
             {"integrators": 1, "figure": 1},
