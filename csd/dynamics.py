@@ -174,7 +174,7 @@ def _law(sizes: Any, tau: Any, error: Any) -> dict[str, Any]:
     known = np.isfinite(error)
     if not known.all():
         size = int(sizes[~known][0])
-        note = f"at size {size} the chains are too short for tau; give them more sweeps"
+        note = f"at size {size} the chains are too short for tau, or measured too seldom"
         return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": note}
     try:
         law: Fit = fit_weighted(sizes, tau, error)

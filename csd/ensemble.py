@@ -29,6 +29,8 @@ OBSERVABLES = (*SERIES, "susceptibility", "variance", "binder")
 """What has a mean, an error and a τ: the series, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, U = 1 − ⟨m⁴⟩/(3⟨m²⟩²)."""
 SLOW = tuple(SERIES)
 """Observables that must have forgotten each other from one kept field to the next."""
+RESOLVED = 1.0
+"""Least τ, in measurements of several sweeps, that is more than an upper bound."""
 BLOCKS = 8
 """Blocks of a chain that the error of its power spectrum is taken from."""
 
@@ -186,6 +188,8 @@ def ensemble(model: Model, settings: Settings) -> Content:
         return wide
 
     exact = exact_values(model)
+    unknown = np.isnan(all_of("error")) | (all_of("tau") < RESOLVED * (settings.every > 1))
+    tau_error = np.where(unknown, np.nan, all_of("tau_error"))
     variables = {
         name: labelled(
             ["sampler", "chain", "measurement"], np.stack([one.chains.series[key] for one in found.values()]), about
@@ -199,7 +203,7 @@ def ensemble(model: Model, settings: Settings) -> Content:
             ["observable"], [exact.get(name, np.nan) for name in OBSERVABLES], "exact value, where known"
         ),
         "tau": labelled(own, settings.every * all_of("tau"), "integrated autocorrelation time", "sweeps"),
-        "tau_error": labelled(own, settings.every * all_of("tau_error"), "its standard error", "sweeps"),
+        "tau_error": labelled(own, settings.every * tau_error, "its standard error", "sweeps"),
         "r_hat": labelled(own, all_of("r_hat"), "split R-hat over chains"),
         "remark": labelled(own, all_of("remark").astype(object), "why there is no error, if there is none"),
         "acceptance": labelled(
@@ -223,7 +227,8 @@ def ensemble(model: Model, settings: Settings) -> Content:
         "thermalisation_sweeps": settings.warming,
         "autocorrelation_convention": CONVENTION,
         "autocorrelation_window": f"automatic, S = {WINDOW:g} (Wolff, Comput. Phys. Commun. 156, 143, 2004), pyerrors",
-        "note_tau_error": f"NaN for fewer than {LENGTH:g} tau measurements a chain, or R-hat above {LARGEST_R_HAT:g}",
+        "note_error": f"NaN for fewer than {LENGTH:g} tau measurements a chain, or R-hat above {LARGEST_R_HAT:g}",
+        "note_tau_error": "NaN as well where tau is less than the sweeps between measurements: an upper bound",
     }
     coordinates = {
         "sampler": labelled(["sampler"], np.array(settings.samplers, dtype=object), "sampler"),
@@ -293,6 +298,7 @@ def summary_lines(content: Content) -> list[str]:
             known = f", exact {exact[name]:.6g}" if exact[name] == exact[name] else ""
             remark = str(content["remark"].values[row, place])
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"
-            time = remark or f"tau {tau:.4g} ± {tau_error:.2g} sweeps"
+            seldom = f"tau at most {tau:.3g} sweeps, measured too seldom"
+            time = remark or (f"tau {tau:.4g} ± {tau_error:.2g} sweeps" if tau_error == tau_error else seldom)
             lines.append(f"  {name:<22}{shown}{known}; {time}")
     return lines

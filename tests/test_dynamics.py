@@ -219,7 +219,7 @@ def test_a_size_too_short_has_no_fit(results: Path) -> None:
     table = exponents_table(summary)
     without = table[table["law"] == "none"]
     assert len(without) == 2
-    assert without["note"].str.contains("too short for tau").all()
+    assert without["note"].str.contains("too short for tau, or measured too seldom").all()
 
 
 def test_files_that_do_not_belong_are_refused(results: Path) -> None:

@@ -13,7 +13,6 @@ from csd.config import FigureStyle
 from csd.dynamics import times
 from csd.figures import style as looks
 
-COLUMNS = 2
 NETWORKS = ("one_layer", "two_layer")
 TRAINED = {"training_time": ":", "generation_training_time": "-."}
 SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
@@ -26,11 +25,16 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     tau, error = times(summary, "autocorrelation_updates")
     table = looks.require(table[np.isfinite(error)], "dynamic_exponents", "simulations that are long enough")
     panels = list(table.groupby(["target", "dimension", "target_label", "components"], sort=False))
-    rows = -(-len(panels) // COLUMNS)
-    figure, grid = plt.subplots(rows, COLUMNS, figsize=(looks.PAGE, 0.3 + 2.5 * rows), squeeze=False)
-    for axes in grid.ravel()[len(panels) :]:
-        axes.axis("off")
-    for axes, (key, here) in zip(grid.ravel(), panels, strict=False):
+    beside = [panel for panel in panels if panel[0][0] == "gaussian"]
+    others = [panel for panel in panels if panel[0][0] != "gaussian"]
+    rows = [part[i : i + width] for part, width in ((beside, 2), (others, 3)) for i in range(0, len(part), width)]
+    heights = [4.2 if row[0] in beside else 2.7 for row in rows]
+    figure = plt.figure(figsize=(looks.PAGE, sum(heights)))
+    bands = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False).ravel()
+    grid = [
+        axes for band, row in zip(bands, rows, strict=True) for axes in band.subplots(1, len(row), squeeze=False)[0]
+    ]
+    for axes, (key, here) in zip(grid, beside + others, strict=True):
         target, dimension, label, components = key
         for (_, sampler), own in here.groupby(["sweep", "sampler"], sort=False):
             _series(axes, str(sampler), own, tau, error, scaling)
@@ -39,8 +43,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_yscale("log")
         looks.size_axis(axes, list(here["size"]))
         axes.set_title(_title(str(target), int(dimension), str(label), int(components)))
-        axes.set_ylabel("τ (field updates)")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), handlelength=1.4, labelspacing=0.25, borderpad=0.1)
+        axes.set_ylabel("τ (field updates)" if target != "gaussian" else "τ (field updates), training (steps)")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), handlelength=1.6, labelspacing=0.25)
     return figure
 
 
@@ -63,7 +67,7 @@ def _series(axes: Axes, sampler: str, own: pd.DataFrame, tau: Any, error: Any, s
         label += f", z = {looks.with_error(law['exponent'], law['error'])}"
         dynamic = mine.loc["autocorrelation_time"]
         if abs(dynamic["exponent"] - law["exponent"]) > 0.05:
-            label += f"\nin its own time {looks.with_error(dynamic['exponent'], dynamic['error'])}"
+            label += f", in its own time {looks.with_error(dynamic['exponent'], dynamic['error'])}"
     axes.errorbar(
         sizes, tau[places], error[places], fmt=looks.marker(sampler), color=shade, mew=0, label=label, zorder=3
     )
@@ -90,7 +94,7 @@ def _trained(axes: Axes, scaling: pd.DataFrame, dimension: int, level: float, si
                 color=looks.colour(str(architecture)),
                 ls=dashes,
                 zorder=1,
-                label=f"{looks.name(str(architecture))}, {words},\nz = {exponent}",
+                label=f"{looks.name(str(architecture))}, {words}, z = {exponent}",
             )
 
 
