@@ -239,8 +239,8 @@ def ensemble(model: Model, settings: Settings) -> Content:
         "autocorrelation_convention": CONVENTION,
         "autocorrelation_window": f"automatic, S = {WINDOW:g} (Wolff, Comput. Phys. Commun. 156, 143, 2004), pyerrors",
         "note_error": f"NaN for fewer than {LENGTH:g} tau measurements a chain, or R-hat above {LARGEST_R_HAT:g}",
-        "note_tau_error": "of the series: at least the scatter of the chains' own tau; NaN as well where tau is less than"
-        " the sweeps between measurements, and an upper bound",
+        "note_tau_error": "of the series: at least the scatter of the chains' own tau; NaN as well where tau is less"
+        " than the sweeps between measurements, and an upper bound",
     }
     coordinates = {
         "sampler": labelled(["sampler"], np.array(settings.samplers, dtype=object), "sampler"),

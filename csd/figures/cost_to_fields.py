@@ -16,7 +16,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Points at the sizes measured, with errors; lines to guide the eye, broken for diffusion models."""
     table = summary[["method", "kind", "dimension", "size"]].to_dataframe()
     grown = table.groupby(["method", "dimension"])["size"].transform("nunique") >= 3
-    table = looks.require(table[grown], "cost_to_fields", "samplers and networks at three sizes or more")
+    table = table[grown]
+    both = table.groupby("dimension")["kind"].transform("nunique") == 2
+    table = looks.require(table[both], "cost_to_fields", "samplers and networks, each at three sizes of one dimension")
     rows = [(dimension, unit) for dimension in sorted(table["dimension"].unique()) for unit in UNITS]
     counts = summary["fields"].values
     figure, grid = plt.subplots(
