@@ -2,3 +2,10 @@
 
 
 include: "workflow/Snakefile"
+
+
+# Snakemake takes its default target from this file, not from those that it includes.
+rule default:
+    default_target: True
+    input:
+        rules.all.input,

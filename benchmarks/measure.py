@@ -15,6 +15,7 @@ from benchmarks.growth import measure_files, measure_growth
 from benchmarks.jobs import measure_large, measure_threads, read_study
 from benchmarks.loops import measure_loops, measure_overhead
 from benchmarks.plan import Plan
+from benchmarks.sampling import measure_updates
 from benchmarks.versus import measure_end_to_end, measure_gpu, measure_same_error, measure_sampling, measure_training
 from csd.store import labelled
 from csd.stream import load_loops
@@ -43,6 +44,7 @@ PARTS: tuple[tuple[str, Callable[[Plan], xr.Dataset]], ...] = (
     ("memory and files", measure_files),
     ("two jobs at once", measure_threads),
     ("large runs", measure_large),
+    ("Monte Carlo updates", measure_updates),
     ("GPU", measure_gpu),
 )
 

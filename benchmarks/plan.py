@@ -42,6 +42,7 @@ class Plan:
         growth: sizes for each dimension.
         files: sizes of the training files, d = 2.
         large: (d, L, architecture) of the large runs.
+        sampled: L of the lattices that Monte Carlo updates are timed on, d = 2 and 3.
         limit: seconds that a process may take.
     """
 
@@ -77,6 +78,7 @@ class Plan:
         (2, 1024, "local_two_layer --range 2"),
         (3, 128, "two_layer"),
     )
+    sampled: tuple[int, int] = (64, 16)
     limit: float = 240.0
     pair: tuple[int, int, int] = (2, 64, 8000)
     """(d, L, steps) of the two jobs that run together."""
@@ -94,5 +96,6 @@ QUICK = Plan(
     growth=((1, (8, 16, 32)), (2, (4, 8, 16)), (3, (4, 6, 8))),
     files=(4, 8, 16),
     large=(),
+    sampled=(8, 4),
     pair=(1, 8, 100),
 )

@@ -21,6 +21,8 @@ CODES = {
     "csd_implicit": "csd, implicit loss",
 }
 OVERHEAD_TARGET = 15e-6
+LOCAL_TARGET, CLUSTER_TARGET = 2e6, 5e5
+"""Site updates a second."""
 
 
 def table(dataset: xr.Dataset) -> str:
@@ -33,6 +35,7 @@ def table(dataset: xr.Dataset) -> str:
         _section("End to end, as a multiple of csd's", _end_to_end(dataset)),
         _section("Hot loops, as fractions of their limits", _loops(dataset)),
         _section("Growth with N = L^d", _growth(dataset)),
+        _section("Monte Carlo updates", _updates(dataset)),
         _section("Jobs", _jobs(dataset)),
         _section("Where the time goes", _profiles(dataset)),
     ]
@@ -165,6 +168,16 @@ def _targets(dataset: xr.Dataset) -> str:
             "a step of a generated field over a transform and its inverse, slowest lattice",
             "at most ×2",
             multiple(slowest),
+        ),
+        (
+            "site updates a second of the slowest local update, d = 2, over 2 million",
+            "at least 1",
+            spread(_slowest_updates(dataset, "metropolis", "heat_bath", "overrelaxation", "langevin") / LOCAL_TARGET),
+        ),
+        (
+            "site updates a second of Wolff's clusters, slowest target, d = 2, over 0.5 million",
+            "at least 1",
+            spread(_slowest_updates(dataset, "wolff") / CLUSTER_TARGET),
         ),
         ("two jobs on two cores over one", "at most 1.15", spread(dataset["pair_ratio"].values, digits=3)),
         ("cores that a job uses", "at most 1", spread(dataset["cores_used"].values, digits=3)),
@@ -341,6 +354,30 @@ def _growth(dataset: xr.Dataset) -> str:
         f" {_bytes(float(largest['file_disk']))}."
     )
     return _rows(["cost of", *(f"d = {d}" for d in dataset["dimension"].values), "expected"], rows) + note
+
+
+def _updates(dataset: xr.Dataset) -> str:
+    """Site updates a second."""
+    kinds = list(dict.fromkeys(str(kind) for kind in dataset["update_kind"].values))
+    cells: dict[str, dict[str, str]] = {}
+    for target, kind, rate in zip(
+        dataset["update_target"].values, dataset["update_kind"].values, dataset["update_quartiles"].values, strict=True
+    ):
+        cells.setdefault(str(target), {})[str(kind)] = number(float(rate[1]) / 1e6)
+    rows = [[target, *(of.get(kind, "") for kind in kinds)] for target, of in cells.items()]
+    note = (
+        "\n\nMillions of site updates a second: sites visited in a sweep, times steps of leapfrog for HMC, or sites in"
+        " clusters. MALA, HMC and Fourier acceleration move φ⁴ only."
+    )
+    return _rows(["target", *(f"`{kind}`" for kind in kinds)], rows) + note
+
+
+def _slowest_updates(dataset: xr.Dataset, *kinds: str) -> Any:
+    """Quartiles of the slowest of some updates in two dimensions."""
+    chosen = np.isin(dataset["update_kind"].values.astype(str), kinds)
+    chosen &= np.array(["d = 2" in str(target) for target in dataset["update_target"].values])
+    rates = dataset["update_quartiles"].values[chosen]
+    return rates[np.argmin(rates[:, 1])]
 
 
 def _jobs(dataset: xr.Dataset) -> str:

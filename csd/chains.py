@@ -6,35 +6,59 @@ Each chain has a stream of its own and tunes itself alone, so its numbers do not
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 
-from csd.autocorrelation import CONVENTION, WINDOW, Estimate, constant, estimate, thermalisation_cut
+from csd.autocorrelation import Estimate, estimate, thermalisation_cut
 from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model
-from csd.sites import neighbours, site_sums
+from csd.samplers import Step
+from csd.sites import first_waves, neighbours, site_sums
 from csd.stream import stream
 from csd.updates import Update, make_update
 
 Measure = Callable[[Array], float]
 
 
-@dataclass(frozen=True)
-class Step:
-    """Part of a sweep: an update, some times over.
+class Chain:
+    """One Markov chain, from a disordered field.
 
-    Attributes:
-        update: a name of `csd.updates.UPDATES`.
-        times: how often a sweep applies it.
-        options: of the update.
+    Args:
+        model: the target.
+        sweep: the steps of one sweep, in order.
+        generator: of all its random numbers.
     """
 
-    update: str
-    times: int = 1
-    options: Mapping[str, float] = field(default_factory=dict)
+    def __init__(self, model: Model, sweep: Sequence[Step], generator: np.random.Generator) -> None:
+        self.model, self.sweep, self.generator = model, tuple(sweep), generator
+        self.updates = make_updates(model, sweep)
+        self.field = model.start(generator)
+        self._flat = self.field.reshape(model.components, -1)
+
+    def thermalise(self, sweeps: int) -> None:
+        """Sweep, tuning the updates."""
+        for _ in range(sweeps):
+            for step, update in zip(self.sweep, self.updates, strict=True):
+                for _ in range(step.count(self.generator)):
+                    update.adapt(update.apply(self._flat, self.generator))
+
+    def advance(self, sweeps: int) -> Array:
+        """Sweep; acceptance of each step summed over the sweeps, shape (steps,)."""
+        accepted = np.zeros(len(self.sweep))
+        if len(self.sweep) == 1 and not self.sweep[0].varied:
+            times = sweeps * self.sweep[0].times
+            return accepted + sweeps * self.updates[0].apply(self._flat, self.generator, times)
+        for _ in range(sweeps):
+            for place, (step, update) in enumerate(zip(self.sweep, self.updates, strict=True)):
+                accepted[place] += update.apply(self._flat, self.generator, step.count(self.generator))
+        return accepted
+
+    @property
+    def done(self) -> float:
+        """Field updates so far."""
+        return sum(update.updates for update in self.updates)
 
 
 @dataclass(frozen=True)
@@ -48,8 +72,9 @@ class Chains:
         thermalisation: sweeps before the first measurement.
         series: of each observable, shape (chains, measurements), from the first measurement after tuning.
         cut: how many of them to leave out, as the chains still remember their start.
-        fields: where the chains stand, shape (chains, n, *lattice.shape).
+        chains: where they stand, to go on from.
         accepted: mean acceptance of each step of the sweep, shape (chains, steps).
+        updates: field updates a sweep, shape (chains,).
     """
 
     model: Model
@@ -58,8 +83,14 @@ class Chains:
     thermalisation: int
     series: dict[str, Array]
     cut: int
-    fields: Array
+    chains: tuple[Chain, ...]
     accepted: Array
+    updates: Array
+
+    @property
+    def fields(self) -> Array:
+        """Where the chains stand, shape (chains, n, *lattice.shape)."""
+        return np.stack([chain.field for chain in self.chains])
 
     def estimate(self, *names: str, of: Callable[..., object] | None = None) -> Estimate:
         """The mean of an observable, or a function of the means of several; see `csd.autocorrelation.estimate`."""
@@ -79,37 +110,22 @@ class Chains:
         sites = self.model.lattice.sites
         return self.estimate("m2", "magnetisation", of=lambda second, first: sites * (second - first * first))
 
-    def dataset(self) -> xr.Dataset:
-        """The series, where chains stand, and how they came about; τ's convention and the cut in the attributes.
+    def decorrelated(self, spacing: int, count: int) -> Array:
+        """Fields `spacing` sweeps apart, going on from where the chains stand, as many from each, in turns.
 
-        Variables: each series (chain, measurement), `accepted` (chain, step), and for every series that is no constant
-        `mean`, `error`, `tau`, `tau_error`, `r_hat` and `remark` (observable).
+        Args:
+            spacing: sweeps, 2τ or more.
+            count: of all fields; the first chains give one more where it does not divide.
+
+        Returns:
+            Shape (count, n, *lattice.shape).
         """
-        moving = [name for name, rows in self.series.items() if not constant(rows[:, self.cut :]).any()]
-        estimates = [self.estimate(name) for name in moving]
-        columns = {
-            "mean": [found.value for found in estimates],
-            "error": [found.error for found in estimates],
-            "tau": [found.tau for found in estimates],
-            "tau_error": [found.tau_error for found in estimates],
-            "r_hat": [found.r_hat for found in estimates],
-            "remark": [found.remark for found in estimates],
-        }
-        return xr.Dataset(
-            {name: (("chain", "measurement"), rows) for name, rows in self.series.items()}
-            | {"accepted": (("chain", "step"), self.accepted)}
-            | {name: ("observable", values) for name, values in columns.items()},
-            coords={"observable": moving, "step": [step.update for step in self.sweep]},
-            attrs={
-                "model": repr(self.model),
-                "sweep": ", ".join(f"{step.update} x {step.times}" for step in self.sweep),
-                "sweeps_between_measurements": self.every,
-                "thermalisation_sweeps": self.thermalisation,
-                "thermalisation_cut": self.cut,
-                "autocorrelation_convention": CONVENTION,
-                "autocorrelation_window": f"automatic, S = {WINDOW} (Wolff 2004)",
-            },
-        )
+        kept = np.empty((count, self.model.components, *self.model.lattice.shape))
+        for first, chain in enumerate(self.chains):
+            for place in range(first, count, len(self.chains)):
+                chain.advance(spacing)
+                kept[place] = chain.field
+        return kept
 
 
 def run_chains(
@@ -121,6 +137,7 @@ def run_chains(
     thermalisation: int,
     every: int = 1,
     measures: Mapping[str, Measure] | None = None,
+    look: Callable[[int, int, Array], None] | None = None,
 ) -> Chains:
     """Run Markov chains from disordered fields.
 
@@ -133,6 +150,7 @@ def run_chains(
         thermalisation: sweeps before them, in which steps are tuned.
         every: sweeps from one measurement to the next.
         measures: further observables, each a function of a field of shape (n, *lattice.shape).
+        look: called with (chain, measurement, field) at every measurement.
 
     Raises:
         InputError: if a count is too low, or the sweep cannot act on the model or does not reach every field.
@@ -146,63 +164,58 @@ def run_chains(
     ):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
-    if not any(update.ergodic for update in _updates(model, sweep)):
+    check_ergodic(model, sweep)
+    extra = dict(measures or {})
+    names = ["energy", "magnetisation", "m2", "m4", "phi2", "first_mode", *extra]
+    series = {name: np.empty((chains, measurements)) for name in names}
+    accepted, updates = np.zeros((chains, len(sweep))), np.empty(chains)
+    walkers = tuple(Chain(model, sweep, stream("chain", *purpose, number)) for number in range(chains))
+    for number, chain in enumerate(walkers):
+        chain.thermalise(thermalisation)
+        before = chain.done
+        for measurement in range(measurements):
+            accepted[number] += chain.advance(every)
+            measured = _measure(model, chain.field)
+            measured |= {name: function(chain.field) for name, function in extra.items()}
+            for name, found in measured.items():
+                series[name][number, measurement] = found
+            if look is not None:
+                look(number, measurement, chain.field)
+        updates[number] = (chain.done - before) / (measurements * every)
+    cut = thermalisation_cut(series["energy"], series["m2"])
+    return Chains(
+        model, tuple(sweep), every, thermalisation, series, cut, walkers, accepted / (measurements * every), updates
+    )
+
+
+def make_updates(model: Model, sweep: Sequence[Step]) -> list[Update]:
+    """Fresh updates, one for each step of a sweep."""
+    return [make_update(step.update, model, **step.options) for step in sweep]
+
+
+def check_ergodic(model: Model, sweep: Sequence[Step]) -> None:
+    """Refuse a sweep that cannot act on the model, or does not reach every field, with what to add."""
+    if not any(update.ergodic for update in make_updates(model, sweep)):
         raise InputError(
             f"a sweep of {', '.join(repr(step.update) for step in sweep) or 'nothing'} does not reach every field; add"
             " 'heat_bath', 'metropolis' or 'hmc'"
         )
-    extra = dict(measures or {})
-    names = ["energy", "magnetisation", "m2", "m4", "phi2", "first_mode", *extra]
-    series = {name: np.empty((chains, measurements)) for name in names}
-    fields = np.empty((chains, model.components, *model.lattice.shape))
-    accepted = np.zeros((chains, len(sweep)))
-    for chain in range(chains):
-        generator = stream("chain", *purpose, chain)
-        updates = _updates(model, sweep)
-        fields[chain] = model.start(generator)
-        flat = fields[chain].reshape(model.components, -1)
-        for _ in range(thermalisation):
-            for step, update in zip(sweep, updates, strict=True):
-                for _ in range(step.times):
-                    update.adapt(update.apply(flat, generator))
-        for measurement in range(measurements):
-            for _ in range(every):
-                for place, (step, update) in enumerate(zip(sweep, updates, strict=True)):
-                    for _ in range(step.times):
-                        accepted[chain, place] += update.apply(flat, generator) / step.times
-            measured = _measure(model, fields[chain])
-            measured |= {name: function(fields[chain]) for name, function in extra.items()}
-            for name, number in measured.items():
-                series[name][chain, measurement] = number
-    cut = thermalisation_cut(series["energy"], series["m2"])
-    return Chains(model, tuple(sweep), every, thermalisation, series, cut, fields, accepted / (measurements * every))
-
-
-def _updates(model: Model, sweep: Sequence[Step]) -> list[Update]:
-    return [make_update(step.update, model, **step.options) for step in sweep]
 
 
 def _measure(model: Model, values: Array) -> dict[str, float]:
     lattice, components = model.lattice, model.components
+    flat = values.reshape(components, -1)
     sums = np.empty(3 + components)
-    site_sums(values.reshape(components, -1), neighbours(lattice), sums)
+    site_sums(flat, neighbours(lattice), sums)
     mean = sums[3:] / lattice.sites
     second = float(mean @ mean)
+    # (1/n) Σ_a S_a(k₁), averaged over the axes.
+    amplitudes = (flat @ first_waves(lattice)).ravel()
     return {
         "energy": float(model.energy_of_sums(sums)) / lattice.sites,
         "magnetisation": second**0.5,
         "m2": second,
         "m4": second**2,
         "phi2": float(sums[1]) / lattice.sites,
-        "first_mode": _first_mode(values, lattice.dimension, lattice.size),
+        "first_mode": float(amplitudes @ amplitudes) / (lattice.dimension * components * lattice.sites),
     }
-
-
-def _first_mode(values: Array, dimension: int, size: int) -> float:
-    """(1/n) Σ_a S_a(k₁), averaged over the axes."""
-    total = 0.0
-    for axis in range(dimension):
-        others = tuple(1 + other for other in range(dimension) if other != axis)
-        transformed = np.fft.rfft(values.sum(axis=others))[:, 1]
-        total += float((transformed.real**2 + transformed.imag**2).sum())
-    return total / (dimension * len(values) * size**dimension)

@@ -44,7 +44,9 @@ class Criterion(BaseModel):
     reference: str | None = None
     dimensions: list[int]
     noise_levels: list[float] | None = None
-    quantity: Literal["training_time", "generation_training_time"] = "training_time"
+    quantity: Literal[
+        "training_time", "generation_training_time", "autocorrelation_time", "autocorrelation_updates"
+    ] = "training_time"
     mass: str = "mL1"
     data: str | None = None
     accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from csd.campaign import Simulation
     from csd.config import Run
     from csd.networks import Architecture
     from csd.noise import NoisedTarget
@@ -98,6 +99,14 @@ def _add_target(parser: Parser) -> None:
     group.add_argument("--target", metavar="NAME", help="gaussian, or package.module:Class (gaussian)")
 
 
+def _add_data(parser: Parser) -> None:
+    """The flag that puts fields in the place of a target, whose own flags are then not required."""
+    parser.add_argument("--data", type=Path, metavar="FILE.nc", help="fields of csd mcmc --fields, instead of a target")
+    for action in parser._actions:
+        if action.dest in ("dimension", "size"):
+            action.required = False
+
+
 def _add_training(parser: Parser) -> None:
     """Flags that say how it is learned; defaults are those of `csd.experiment`, and only named here."""
     add = parser.add_argument
@@ -129,7 +138,26 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     asked = {name: value for name, value in vars(arguments).items() if name in Problem.__annotations__}
     if asked["kernel_steps"] is not None:
         asked["kernel_steps"] = _kernel_steps(asked["kernel_steps"])
+    data = _measured(arguments)
+    if data is not None:
+        asked |= {"target": data, "data_set": len(data.data)}
     return problem(arguments.architecture, **asked)
+
+
+def _measured(arguments: argparse.Namespace) -> Any:
+    """The target that --data gives; None without it."""
+    given = ("dimension", "size", "mass", "mass_times_length", "r0", "u", "target", "data_set")
+    named = [f"--{name.replace('_', '-')}" for name in given if getattr(arguments, name) is not None]
+    if getattr(arguments, "data", None) is None:
+        missing = [flag for flag in ("--dimension", "--size") if flag not in named]
+        if missing:
+            raise InputError(f"the following arguments are required: {', '.join(missing)}")
+        return None
+    if named:
+        raise InputError(f"{named[0]} is given with --data, whose file says what the target is; give one of them")
+    from csd.measured import load_fields
+
+    return load_fields(arguments.data)
 
 
 def _command_line(arguments: argparse.Namespace) -> list[str]:
@@ -310,6 +338,98 @@ def _print_generation(content: "Content") -> None:
         print(f"  {'two-sample test':<20}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
 
+def mcmc(arguments: argparse.Namespace) -> None:
+    """`csd mcmc`: run Markov chains of one target, with autocorrelation times and errors."""
+    import shlex
+
+    started = time.perf_counter()
+    _log(shlex.join(_command_line(arguments)))
+    from dataclasses import fields
+
+    from csd.ensemble import ensemble, summary_lines
+    from csd.simulation import Settings, request
+    from csd.source import fingerprint
+    from csd.store import ENSEMBLE, SAMPLING_PACKAGES, provenance, require_writable, write
+
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(Settings)}
+    settings = Settings(**given | {"samplers": tuple(arguments.sampler)})
+    model = _model(arguments)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
+    prepared = time.perf_counter()
+    content = ensemble(model, settings)
+    done = time.perf_counter()
+    made_by = provenance(
+        _command_line(arguments), request(model, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
+    )
+    write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
+    print("\n".join(summary_lines(content)))
+    if arguments.benchmark is not None:
+        _write_benchmark(arguments.benchmark, started, {"sampling_s": done - prepared}, prepared)
+
+
+def _model(arguments: argparse.Namespace) -> Any:
+    """The target of `csd mcmc`, at finite n."""
+    from csd.field import GaussianField
+    from csd.lattice import Lattice
+    from csd.model import PhiFour, SpinModel
+    from csd.simulation import gaussian_model
+
+    lattice, components = Lattice(arguments.dimension, arguments.size), arguments.components
+    pairs = {
+        "--mass": arguments.mass,
+        "--mass-times-length": arguments.mass_times_length,
+        "--r0 and --u": arguments.u if arguments.r0 is None else arguments.r0,
+        "--beta": arguments.beta,
+    }
+    given = [flag for flag, value in pairs.items() if value is not None]
+    if len(given) != 1:
+        raise InputError(
+            f"{' and '.join(given) or 'no target'} given; give one of --mass or --mass-times-length (Gaussian),"
+            " --r0 and --u (phi^4), or --beta (spins)"
+        )
+    if arguments.beta is not None:
+        return SpinModel(lattice, components, arguments.beta)
+    if arguments.mass is not None:
+        return gaussian_model(GaussianField(lattice, arguments.mass), components)
+    if arguments.mass_times_length is not None:
+        return gaussian_model(GaussianField.on_critical_line(lattice, arguments.mass_times_length), components)
+    if arguments.r0 is None or arguments.u is None:
+        raise InputError("--r0 and --u belong together; give both")
+    return PhiFour(lattice, components, arguments.r0, arguments.u)
+
+
+def _add_model(parser: Parser) -> None:
+    """Flags that say what `csd mcmc` samples."""
+    group = parser.add_argument_group("target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta")
+    group.add_argument("--dimension", type=int, required=True, metavar="D", help="lattice dimension: 1, 2 or 3")
+    group.add_argument("--size", type=int, required=True, metavar="L", help="lattice size, at least 2")
+    group.add_argument("--components", type=int, default=1, metavar="N", help="components n of the field or spin (1)")
+    group.add_argument("--mass", type=float, metavar="M", help="mass of a Gaussian field")
+    group.add_argument("--mass-times-length", type=float, metavar="C", help="C of the critical line m = C / L")
+    group.add_argument("--r0", type=float, help="bare mass squared of phi^4, with --u")
+    group.add_argument("--u", type=float, help="quartic coupling u of u/(4n) (phi^2)^2, with --r0")
+    group.add_argument("--beta", type=float, metavar="B", help="coupling of unit spins: Ising, XY, Heisenberg, …")
+
+
+def _add_sampling(parser: Parser) -> None:
+    """Flags that say how `csd mcmc` samples."""
+    parser.add_argument(
+        "--sampler", nargs="+", action="extend", required=True, metavar="NAME", help="heat_bath, hmc, wolff, …"
+    )
+    parser.add_argument("--sweeps", type=int, default=10_000, metavar="N", help="of each chain (10000)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="sweeps between measurements (1)")
+    parser.add_argument(
+        "--thermalisation", type=int, metavar="N", help="sweeps before (a tenth of --sweeps, at least 100)"
+    )
+    parser.add_argument("--chains", type=int, default=4, metavar="C", help="Markov chains of each sampler (4)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (0)")
+    parser.add_argument("--step", type=float, metavar="E", help="width or leapfrog step, instead of being tuned")
+    parser.add_argument("--trajectory", type=float, metavar="T", help="mean length of HMC's trajectories")
+    parser.add_argument("--fields", type=int, default=0, metavar="M", help="keep M decorrelated fields, to train on")
+
+
 def _print_table(content: "Content") -> None:
     """The numbers of a training or theory file, a row a noise level."""
     print(f"{'noise level':>12} {'rate':>12} {'parameters':>11} {'floor':>11}  training time (steps)")
@@ -336,7 +456,7 @@ def field(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """`csd show`: summarise any of our files."""
-    from csd.store import GENERATION, THEORY, TRAINING, read_content
+    from csd.store import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
@@ -346,6 +466,10 @@ def show(arguments: argparse.Namespace) -> None:
     print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in content.sizes.items()))
     if content.attrs["csd_file"] == GENERATION:
         _print_generation(content)
+    elif content.attrs["csd_file"] == ENSEMBLE:
+        from csd.ensemble import summary_lines
+
+        print("\n".join(summary_lines(content)))
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, content["seed"].values)))
         _print_table(content)
@@ -353,12 +477,14 @@ def show(arguments: argparse.Namespace) -> None:
 
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
+    from csd.campaign import simulations
     from csd.config import expand, load, parse
     from csd.plugins import resolve
 
     try:
         study = parse(load(arguments.config))
         runs = expand(study)
+        rows = simulations(study.monte_carlo)
         for path in {path for run in runs for path in run.plugins}:
             resolve("plug-in", path, {})
     except InputError as error:
@@ -369,24 +495,31 @@ def validate(arguments: argparse.Namespace) -> None:
         own = [run for run in runs if run.sweep == name]
         print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
+    for name, of_name in study.monte_carlo.items():
+        own_rows = [row for row in rows if row.sweep == name]
+        chains = len(of_name.samplers) * of_name.chains * len(own_rows)
+        print(f"  {name:<24}{len(own_rows):5d} simulations, {chains:6d} Markov chains")
     if not arguments.no_cost:
-        _print_cost(runs, len(study.drawn))
+        _print_cost(runs, rows, len(study.drawn))
 
 
-def _print_cost(runs: "Sequence[Run]", figures: int) -> None:
+def _print_cost(runs: "Sequence[Run]", rows: "Sequence[Simulation]", figures: int) -> None:
     """Jobs, time, memory and disk of a study, before it starts."""
     from statistics import median
 
-    from csd.cost import by_autograd, calibrate, cluster_jobs, estimate, other_jobs
+    from csd.cost import by_autograd, calibrate, cluster_jobs, estimate, estimate_simulations, other_jobs
 
     pace = calibrate(fields=any(by_autograd(run) for run in runs))
-    jobs = estimate(runs, pace)
+    trained = estimate(runs, pace)
+    jobs = trained + estimate_simulations(rows, pace)
     largest = max(jobs, key=lambda job: job.memory_mb)
     longest = max(jobs, key=lambda job: job.seconds)
     core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     print("expected, with the speed of this machine:")
-    print(f"  jobs          {len(runs)} of training, {len(jobs) - len(runs)} of generation, and {figures} figures")
+    sampled = f", {len(rows)} of Monte Carlo" if rows else ""
+    generated = f"{len(trained) - len(runs)} of generation{sampled}"
+    print(f"  jobs          {len(runs)} of training, {generated}, and {figures} figures")
     print(f"  core time     {_duration(core)}; {_duration(max(core / cores, longest.seconds))} on its {cores} cores")
     print(f"  longest job   {_duration(longest.seconds)}: {longest.identifier}")
     print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
@@ -437,11 +570,15 @@ def status(arguments: argparse.Namespace) -> None:
         print(line)
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
-        from csd.cost import by_autograd, calibrate, estimate
+        from csd.campaign import simulations
+        from csd.cost import by_autograd, calibrate, estimate, estimate_simulations
 
         runs = expand(study)
-        expected = estimate(runs, calibrate(fields=any(by_autograd(run) for run in runs)))
+        pace = calibrate(fields=any(by_autograd(run) for run in runs))
+        expected = estimate(runs, pace)
+        sampled = estimate_simulations(simulations(study.monte_carlo), pace)
         named = {f"{'generation' if job.generates else 'training'}/{job.identifier}": job.seconds for job in expected}
+        named |= {f"monte_carlo/{job.identifier}": job.seconds for job in sampled}
         seconds = sum(named[name] for name in left)
         print(f"  about {_duration(seconds)} of core time left, with the speed of this machine")
 
@@ -488,6 +625,36 @@ def aggregate_generation(arguments: argparse.Namespace) -> None:
     write(dataset.assign_attrs(made_by), arguments.output, GENERATION_SUMMARY)
 
 
+def aggregate_mcmc(arguments: argparse.Namespace) -> None:
+    """`csd aggregate-mcmc`: all Monte Carlo files of a study in one."""
+    from csd.campaign import simulations
+    from csd.config import load, parse
+    from csd.dynamics import aggregate as aggregated
+    from csd.source import fingerprint
+    from csd.store import ENSEMBLE_SUMMARY, provenance, write
+
+    own = parse(load(arguments.study))
+    dataset = aggregated(simulations(own.monte_carlo), arguments.monte_carlo, mixed=arguments.mixed)
+    made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate_mcmc"))
+    write(dataset.assign_attrs(made_by), arguments.output, ENSEMBLE_SUMMARY)
+
+
+def timing(arguments: argparse.Namespace) -> None:
+    """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
+    from csd.campaign import simulations
+    from csd.config import expand, load, parse
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
+    from csd.timing import cost_of_fields, of_networks, of_samplers
+
+    require_writable(arguments.output)
+    own = parse(load(arguments.study))
+    methods = of_samplers(simulations(own.monte_carlo), read(arguments.monte_carlo, ENSEMBLE_SUMMARY))
+    runs = [run for run in expand(own) if run.generation is not None]
+    methods += of_networks(runs, read(arguments.generation, GENERATION_SUMMARY))
+    made_by = provenance(_command_line(arguments), own.model_dump())
+    write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
+
+
 def integrators(arguments: argparse.Namespace) -> None:
     """`csd integrators`: steps that each integrator, schedule and grid needs with the exact score, against size."""
     from csd.discretisation import compare
@@ -514,12 +681,16 @@ def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of all training times in a summary."""
     import pandas as pd
 
-    from csd.store import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, SUMMARY, read, write_text
     from csd.summary import generation_scaling_table, scaling_table
 
     table = scaling_table(read(arguments.summary, SUMMARY))
     if arguments.generation is not None:
         table = pd.concat([table, generation_scaling_table(read(arguments.generation, GENERATION_SUMMARY))])
+    if arguments.monte_carlo is not None:
+        from csd.dynamics import exponents_table
+
+        table = pd.concat([table, exponents_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
     write_text(table.to_csv(index=False), arguments.output)
 
 
@@ -581,6 +752,7 @@ COMMANDS = {
     "train": "train one architecture on one target",
     "generate": "sample from a training file, beside what it generates exactly",
     "theory": "what training should give, in the same variables",
+    "mcmc": "sample a target by Markov chains, with autocorrelation times and errors",
     "field": "exact values of a target",
     "show": "summarise one of our files",
     "validate": "check a study and say what it would run, and what that takes",
@@ -590,6 +762,8 @@ COMMANDS = {
     "study": "write a study, given as JSON, with all defaults filled in",
     "aggregate": "put all training files of a study in one",
     "aggregate-generation": "put all generation files of a study in one",
+    "aggregate-mcmc": "put all Monte Carlo files of a study in one",
+    "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
     "integrators": "steps that each integrator needs with the exact score, against size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
@@ -611,6 +785,7 @@ def _parser() -> Parser:
         _add_training(own[name])
         _add_target(own[name])
         own[name].add_argument("--output", type=Path, required=name == "train", metavar="FILE.nc")
+    _add_data(own["train"])
     own["generate"].add_argument(
         "file", type=Path, metavar="FILE.nc", help="a training file with two noise levels or more"
     )
@@ -627,7 +802,9 @@ def _parser() -> Parser:
     own["train"].add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="time between checkpoints (60)"
     )
-    for name in ("train", "generate"):
+    _add_model(own["mcmc"])
+    _add_sampling(own["mcmc"])
+    for name in ("train", "generate", "mcmc"):
         own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     _add_target(own["field"])
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
@@ -651,7 +828,12 @@ def _parser() -> Parser:
     own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
     own["aggregate-generation"].add_argument("--study", type=Path, required=True)
     own["aggregate-generation"].add_argument("--generation", type=Path, required=True, help="folder of the files")
-    for name in ("aggregate", "aggregate-generation"):
+    own["aggregate-mcmc"].add_argument("--study", type=Path, required=True)
+    own["aggregate-mcmc"].add_argument("--monte-carlo", type=Path, required=True, help="folder of the files")
+    own["timing"].add_argument("--study", type=Path, required=True)
+    own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
+    own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
+    for name in ("aggregate", "aggregate-generation", "aggregate-mcmc"):
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
         )
@@ -664,6 +846,7 @@ def _parser() -> Parser:
     for name in ("fit", "claims", "figure", "explore", "pages", "paper"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+    own["fit"].add_argument("--monte-carlo", type=Path, help="summary of Monte Carlo, if the study has any")
     for name in ("claims", "figure", "paper"):
         own[name].add_argument("--scaling", type=Path, required=True)
     own["claims"].add_argument("--claims", type=Path, required=True)
@@ -676,6 +859,9 @@ def _parser() -> Parser:
     own["paper"].add_argument("--style", default="{}", help="settings as JSON")
     for name in (
         "generate",
+        "mcmc",
+        "aggregate-mcmc",
+        "timing",
         "integrators",
         "study",
         "aggregate",

@@ -11,8 +11,9 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError
 
+from csd.campaign import MonteCarlo
 from csd.errors import InputError, nearest, unknown
 from csd.field import TARGETS, GaussianField, gaussian_field
 from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
@@ -21,6 +22,7 @@ from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
 from csd.objectives import OBJECTIVES
 from csd.plugins import resolve
+from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, listed
 from csd.training import Settings
 
 TRAINING_FIGURES = (
@@ -45,8 +47,9 @@ GENERATION_FIGURES = (
     "memorisation",
 )
 INTEGRATOR_FIGURES = ("integrator_steps",)
-FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES
-"""What can be drawn, from the summary of training, that of generation, or the comparison of integrators."""
+MONTE_CARLO_FIGURES = ("dynamic_exponents", "cost_to_fields")
+FIGURES = TRAINING_FIGURES + GENERATION_FIGURES + INTEGRATOR_FIGURES + MONTE_CARLO_FIGURES
+"""What can be drawn, from one of the summaries each."""
 
 
 DEFAULT_CLAIMS = "config/claims.yaml"
@@ -58,26 +61,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def summary_of(figure: str) -> str:
-    """Which of the summaries a figure is drawn from: 'training', 'generation' or 'integrators'."""
+    """Which file of the summary a figure is drawn from: 'training', 'generation', 'monte_carlo', …"""
+    if figure in MONTE_CARLO_FIGURES:
+        return "timing" if figure == "cost_to_fields" else "monte_carlo"
     if figure in INTEGRATOR_FIGURES:
         return "integrators"
     return "generation" if figure in GENERATION_FIGURES else "training"
-
-
-def _listed(value: Any) -> Any:
-    """A single value as a list of one."""
-    return value if isinstance(value, list | tuple) or value is None else [value]
-
-
-Item = TypeVar("Item")
-Several = Annotated[list[Item], Field(min_length=1)]
-
-
-def _number(value: Any) -> Any:
-    """Refuse yes and no, which YAML reads as truth values and Python takes for 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("a number is needed")
-    return value
 
 
 def _reach(value: Any) -> Any:
@@ -87,46 +76,27 @@ def _reach(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float), Field(allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0.0)]
 Reach = Annotated[int | str, BeforeValidator(_reach, json_schema_input_type=int | str)]
-Count = Annotated[StrictInt, Field(ge=1)]
-Seed = Annotated[StrictInt, Field(ge=0)]
-Size = Annotated[StrictInt, Field(ge=2)]
 Factor = Annotated[StrictInt, Field(ge=2)]
 
 
-class _Model(BaseModel):
-    """What all parts of a configuration share: unknown keys are errors."""
-
-    # Built when they are first used: a figure needs but one of them.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Couplings(_Model):
-    """Bare couplings of the O(n) model; the mass follows from the gap equation."""
-
-    r0: Annotated[Number, Field(description="bare mass squared")]
-    u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]
-
-
-class NetworkConfig(_Model):
+class NetworkConfig(Part):
     """An architecture and its options; a list stands for one network each."""
 
     name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
     depth: Annotated[
         Several[Count] | None,
-        BeforeValidator(_listed, json_schema_input_type=Count | Several[Count] | None),
+        BeforeValidator(listed, json_schema_input_type=Count | Several[Count] | None),
         Field(None, description="layers of deep_linear"),
     ]
     range: Annotated[
         Several[Reach] | None,
-        BeforeValidator(_listed, json_schema_input_type=Reach | Several[Reach] | None),
+        BeforeValidator(listed, json_schema_input_type=Reach | Several[Reach] | None),
         Field(None, description="range of the composed kernel, or a factor of the score length: 3xi"),
     ]
     channels: Annotated[
         Several[Count] | None,
-        BeforeValidator(_listed, json_schema_input_type=Count | Several[Count] | None),
+        BeforeValidator(listed, json_schema_input_type=Count | Several[Count] | None),
         Field(None, description="tied channels of local_two_layer; d + 1 by default"),
     ]
 
@@ -139,7 +109,7 @@ def _network(value: Any) -> Any:
 Network = Annotated[NetworkConfig, BeforeValidator(_network, json_schema_input_type=str | NetworkConfig)]
 
 
-class Training(_Model):
+class Training(Part):
     """How networks are trained; a sweep may override any of these."""
 
     schedule: Annotated[str, Field("vp", description="noising schedule: vp, ve, or package.module:Class")]
@@ -150,7 +120,7 @@ class Training(_Model):
     batch: Annotated[Count, Field(64, description="fields in a minibatch")]
     data_sets: Annotated[
         Several[Count] | None,
-        BeforeValidator(_listed, json_schema_input_type=Count | Several[Count] | None),
+        BeforeValidator(listed, json_schema_input_type=Count | Several[Count] | None),
         Field(None, description="fields of a fixed data set, one run each; fresh fields if absent"),
     ]
     tolerance: Annotated[
@@ -168,7 +138,7 @@ class Training(_Model):
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
 
 
-class Generation(_Model):
+class Generation(Part):
     """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
 
     steps: Annotated[Count, Field(STEPS, description="steps of the sampler; one more noise level is trained")]
@@ -179,39 +149,39 @@ class Generation(_Model):
     samples: Annotated[StrictInt, Field(256, ge=2, description="fields drawn for each seed")]
     transfer: Annotated[
         Several[Factor] | None,
-        BeforeValidator(_listed, json_schema_input_type=Factor | Several[Factor] | None),
+        BeforeValidator(listed, json_schema_input_type=Factor | Several[Factor] | None),
         Field(None, description="also generate on lattices so many times larger"),
     ]
 
 
-class Sweep(_Model):
+class Sweep(Part):
     """Runs over sizes, masses, architectures and data sets in one dimension."""
 
     dimension: Annotated[Literal[1, 2, 3], Field(description="lattice dimension")]
     sizes: Annotated[
         Several[Size],
-        BeforeValidator(_listed, json_schema_input_type=Size | Several[Size]),
+        BeforeValidator(listed, json_schema_input_type=Size | Several[Size]),
         Field(description="lattice sizes L"),
     ]
     mass: Annotated[
         Several[Positive] | None,
-        BeforeValidator(_listed, json_schema_input_type=Positive | Several[Positive] | None),
+        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
         Field(None, description="masses m"),
     ]
     mass_times_length: Annotated[
         Several[Positive] | None,
-        BeforeValidator(_listed, json_schema_input_type=Positive | Several[Positive] | None),
+        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
         Field(None, description="c of the critical line m = c / L; 1 if no mass is given in any way"),
     ]
     couplings: Annotated[
         Several[Couplings] | None,
-        BeforeValidator(_listed, json_schema_input_type=Couplings | Several[Couplings] | None),
+        BeforeValidator(listed, json_schema_input_type=Couplings | Several[Couplings] | None),
         Field(None, description="couplings (r0, u) of the O(n) model"),
     ]
     target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
     architectures: Annotated[
         Several[Network],
-        BeforeValidator(_listed, json_schema_input_type=Network | Several[Network]),
+        BeforeValidator(listed, json_schema_input_type=Network | Several[Network]),
         Field(description="what is trained"),
     ]
     generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
@@ -220,7 +190,7 @@ class Sweep(_Model):
     ]
 
 
-class FigureStyle(_Model):
+class FigureStyle(Part):
     """Settings of all figures; changing one redraws and trains nothing."""
 
     noise_level: Annotated[Positive, Field(0.1, description="the noise level that figures show")]
@@ -228,7 +198,7 @@ class FigureStyle(_Model):
     font_size: Annotated[Positive, Field(8.0, description="points")]
 
 
-class IntegratorSteps(_Model):
+class IntegratorSteps(Part):
     """How many steps integrators need with the exact score: no training, one job."""
 
     dimension: Annotated[Literal[1, 2, 3], Field(2, description="lattice dimension")]
@@ -244,7 +214,7 @@ class IntegratorSteps(_Model):
         return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
 
 
-class Study(_Model):
+class Study(Part):
     """A whole study."""
 
     study: Annotated[str, Field(min_length=1, description="its name")]
@@ -255,6 +225,9 @@ class Study(_Model):
     ]
     training: Annotated[Training, Field(default_factory=lambda: Training.model_validate({}))]
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
+    monte_carlo: Annotated[
+        dict[str, MonteCarlo], Field(default_factory=dict, description="what is sampled by Monte Carlo, by name")
+    ]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[
         list[Literal[FIGURES]] | None,  # type: ignore[valid-type]
@@ -269,10 +242,21 @@ class Study(_Model):
             return list(self.figures)
         return [figure for figure in FIGURES if any(self._shows(figure, sweep) for sweep in self.sweeps.values())]
 
+    @property
+    def compares_cost(self) -> bool:
+        """Whether Monte Carlo stands beside generation on the same target, in at least one dimension."""
+        generating = {sweep.dimension for sweep in self.sweeps.values() if sweep.generation is not None}
+        return any(
+            one.dimension in generating and one.couplings is None and one.beta is None and one.mass is None
+            for one in self.monte_carlo.values()
+        )
+
     def _shows(self, figure: str, sweep: Sweep) -> bool:
         """Whether a sweep has what a figure is about."""
         names = {network.name for network in sweep.architectures}
         data_sets = sweep.training.get("data_sets", self.training.data_sets) is not None
+        if figure in MONTE_CARLO_FIGURES:
+            return self.compares_cost if figure == "cost_to_fields" else bool(self.monte_carlo)
         if (figure in GENERATION_FIGURES) != (sweep.generation is not None):
             return figure in INTEGRATOR_FIGURES
         special = {
@@ -547,6 +531,8 @@ def parse(content: Mapping[str, Any]) -> Study:
     needing = [figure for figure in study.drawn if figure in GENERATION_FIGURES]
     if needing and all(sweep.generation is None for sweep in study.sweeps.values()):
         raise InputError(f"figures: {needing[0]!r} needs a sweep with generation; add one, or take it out of the list")
+    if not study.monte_carlo and any(figure in MONTE_CARLO_FIGURES for figure in study.drawn):
+        raise InputError("figures: those of Monte Carlo need the key monte_carlo; add it, or take them out of the list")
     return study
 
 
@@ -595,8 +581,8 @@ def _words(expected: str) -> list[str]:
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
     """The keys allowed where an unknown one was found; names of sweeps may be those of keys."""
     path = list(location)
-    if model is Study and path and path[0] == "sweeps":
-        model, path = Sweep, path[2:]
+    if model is Study and path and path[0] in ("sweeps", "monte_carlo"):
+        model, path = Sweep if path[0] == "sweeps" else MonteCarlo, path[2:]
     parts: dict[str, type[BaseModel]] = {
         "training": Training,
         "architectures": NetworkConfig,

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from csd.campaign import Simulation
 from csd.config import Run, Sampling, samplings
 from csd.field import GaussianField
 from csd.generation import FrozenKernel, generated_variance, linear_steps, sample_modes
@@ -38,6 +39,7 @@ from csd.networks.local import KNOWN_PAIR, SITE_PAIR, LocalNetwork, LocalTwoLaye
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.objectives import Implicit
 from csd.samples import compared, draw_samples
+from csd.simulation import SERIES
 from csd.stream import WORTH_LOADING, stream
 from csd.theory import expected_steps
 from csd.training import BINS, LengthBins, Settings, descend, prepare, record_steps
@@ -76,6 +78,8 @@ SUMMED_FILE = 0.1
 """What a file adds to the summary of it, in the same units."""
 COMPRESSED = 0.5
 """What compression leaves of kernels that are kept on the way."""
+SAMPLING_MB = 200.0
+"""What Numba and pyerrors hold."""
 HELD = 4.0
 """Arrays of the size of the kept kernels that generation holds at a time."""
 
@@ -612,6 +616,27 @@ def estimate(runs: Sequence[Run], calibration: Calibration) -> list[Estimate]:
     steps = {run.identifier: of_run for run, of_run in zip(runs, steps_of(runs), strict=True)}
     return [_training(run, work(run), steps[run.identifier], calibration) for run in runs] + [
         _generation(file, work(file.run), steps[file.run.identifier], calibration) for file in samplings(runs)
+    ]
+
+
+def estimate_simulations(rows: Sequence[Simulation], calibration: Calibration) -> list[Estimate]:
+    """What each Monte Carlo job of a study takes, by nominal times of its updates.
+
+    Args:
+        rows: the simulations.
+        calibration: of this machine.
+    """
+    written = [
+        8e-6
+        * (
+            len(row.settings.samplers) * row.settings.chains * row.settings.sweeps / row.settings.every * len(SERIES)
+            + row.settings.fields * row.components * row.size**row.dimension
+        )
+        for row in rows
+    ]
+    return [
+        Estimate(row.identifier, False, 0.0, row.seconds(), calibration.job.memory_mb + SAMPLING_MB + 4.0 * disk, disk)
+        for row, disk in zip(rows, written, strict=True)
     ]
 
 

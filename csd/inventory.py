@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from csd.campaign import Simulation, simulations
 from csd.config import Run, Sampling, Study, expand, load, parse, samplings
 from csd.errors import InputError
 from csd.quality import Settings as GenerationSettings
 from csd.record import request
-from csd.source import fingerprint_with_plugins
-from csd.store import GENERATION, TRAINING, digest, read
+from csd.simulation import request as simulation_request
+from csd.source import fingerprint, fingerprint_with_plugins
+from csd.store import ENSEMBLE, GENERATION, TRAINING, digest, read
 
 ALIVE = 60.0
 """Seconds after which a job that has told nothing counts as dead; one tells every ten seconds."""
@@ -59,7 +61,7 @@ def study_of(folder: Path, config: Path | None) -> Study:
 
 
 def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
-    """Look at all training and generation files of a study.
+    """Look at all training, generation and Monte Carlo files of a study.
 
     Args:
         study: what they should be of.
@@ -83,7 +85,15 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             checked += 1
             fault = _generation_fault(sampling, path, hashes.get(sampling.run.identifier))
             faults += [fault] if fault else []
+    rows = simulations(study.monte_carlo)
+    for row in rows:
+        path = folder / "monte_carlo" / f"{row.identifier}.nc"
+        if path.is_file():
+            checked += 1
+            fault = _simulation_fault(row, path)
+            faults += [fault] if fault else []
     own = {
+        "monte_carlo": {f"{row.identifier}.nc" for row in rows},
         "training": {f"{run.identifier}.nc" for run in runs},
         "generation": {f"{sampling.identifier}.nc" for sampling in files},
         "checkpoints": {f"{run.identifier}.{suffix}" for run in runs for suffix in ("npz", "json")},
@@ -138,6 +148,19 @@ def _generation_fault(sampling: Sampling, path: Path, training: str | None) -> F
     return None
 
 
+def _simulation_fault(row: Simulation, path: Path) -> Fault | None:
+    """What is wrong with a Monte Carlo file."""
+    try:
+        made_by = read(path, ENSEMBLE).attrs
+    except InputError as error:
+        return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
+    if made_by["source_hash"] != fingerprint("mcmc"):
+        return Fault(path, "stale", "other code made it", _remake(path))
+    if made_by["configuration_hash"] != digest(simulation_request(row.model, row.settings)):
+        return Fault(path, "stale", "another configuration made it", _remake(path))
+    return None
+
+
 def _generation_settings(sampling: Sampling) -> GenerationSettings:
     """The settings that `csd generate` has from a sampling's flags."""
     asked = sampling.run.generation
@@ -148,7 +171,7 @@ def _generation_settings(sampling: Sampling) -> GenerationSettings:
 
 @dataclass(frozen=True)
 class Job:
-    """How far one training or generation job is.
+    """How far one training, generation or Monte Carlo job is.
 
     Attributes:
         name: of its file.
@@ -161,18 +184,20 @@ class Job:
     about: str = ""
 
 
-ENDS = ("noise level ", "  two-sample test")
+ENDS = ("noise level ", "  two-sample test", "  binder")
 """How the last line of a log begins where a job has done its work."""
 STATES = ("done", "running", "failed", "stopped", "left")
 
 
 def jobs(study: Study, folder: Path) -> Iterator[Job]:
-    """All training and generation jobs of a study."""
+    """All training, generation and Monte Carlo jobs of a study."""
     runs = expand(study)
     for run in runs:
         yield _job(run.identifier, folder, "training", "train")
     for sampling in samplings(runs):
         yield _job(sampling.identifier, folder, "generation", "generate")
+    for row in simulations(study.monte_carlo):
+        yield _job(row.identifier, folder, "monte_carlo", "mcmc")
 
 
 def _job(name: str, folder: Path, part: str, log: str) -> Job:

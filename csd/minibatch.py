@@ -180,13 +180,16 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     Args:
         noised: the target at its noise levels, all of which see the same data set.
         modes: the lattice's *pairs*.
-        fields: M.
+        fields: M; a target that is known by its fields alone (`csd.measured`) gives their own spectrum.
         identity: of the data, not of what learns them.
         seeds: one data set each.
 
     Returns:
         Shape (seeds, levels, modes).
     """
+    measured = getattr(noised.target, "empirical_spectrum", None)
+    if measured is not None:
+        return np.stack([noised.spectra(measured(modes))] * len(seeds))
     propagator = noised.target.propagator(modes.laplacian)
     spectra = []
     for seed in seeds:
@@ -214,9 +217,12 @@ class RawFields:
         self.batch = batch
         self.steps = 1
         self.streams = [[stream("fields", identity, seed, level) for level in noised.levels] for seed in seeds]
+        measured = getattr(noised.target, "data", None)
         self.data = (
             None
             if data_set is None
+            else [measured for _ in seeds]
+            if measured is not None
             else [noised.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
         )
 

@@ -18,7 +18,6 @@ import numpy as np
 from csd.errors import InputError
 from csd.field import LARGEST_COUPLING, solve_gap_equation
 from csd.lattice import Array, Lattice
-from csd.sites import compiled, neighbours, site_sums
 
 
 class Model(Protocol):
@@ -56,6 +55,8 @@ def _check(components: int, source: float) -> None:
 
 def _sums(lattice: Lattice, components: int, fields: Array) -> Array:
     """`site_sums` of fields of shape (…, n, *lattice.shape): shape (…, 3 + n)."""
+    from csd.sites import neighbours, site_sums
+
     if fields.shape[-lattice.dimension - 1 :] != (components, *lattice.shape):
         raise InputError(f"fields have the shape {fields.shape}; it must end in {(components, *lattice.shape)}")
     flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, components, lattice.sites)
@@ -177,6 +178,8 @@ class PhiFour:
 
     def force(self, fields: Array) -> Array:
         """−∂H/∂φ = Δφ − (r₀ + (u/n) φ²) φ + s e₁, same shape as `fields`."""
+        from csd.sites import neighbours, phi_four_force
+
         flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, self.components, self.lattice.sites)
         force = np.empty_like(flat)
         for field, out in zip(flat, force, strict=True):
@@ -233,22 +236,3 @@ class SpinModel:
         """Independent isotropic spins, shape (n, *lattice.shape)."""
         spins = generator.standard_normal((self.components, *self.lattice.shape))
         return spins / np.sqrt((spins**2).sum(axis=0))
-
-
-@compiled
-def phi_four_force(
-    field: Array, places: np.ndarray, quadratic: float, quartic: float, source: float, force: Array
-) -> None:
-    """−∂H/∂φ = Σ_nn φ − 2 (A + 2g φ²) φ + s e₁ of one field, shape (n, sites), into `force`."""
-    components, sites = field.shape
-    for site in range(sites):
-        square = 0.0
-        for a in range(components):
-            square += field[a, site] * field[a, site]
-        slope = 2.0 * (quadratic + 2.0 * quartic * square)
-        for a in range(components):
-            total = 0.0
-            for direction in range(places.shape[1]):
-                total += field[a, places[site, direction]]
-            force[a, site] = total - slope * field[a, site]
-        force[0, site] += source

@@ -32,7 +32,8 @@ class Fit:
         law: 'power' or 'log'.
         exponent: z of the power law; for the log law b, steps per e-fold of L.
         error: the larger of the bootstrap's and the residuals' standard error.
-        bootstrap_error: standard error from resampling the seeds of every size; 0 where seeds agree.
+        bootstrap_error: standard error from resampling the seeds of every size, or from the errors of the times; 0
+            where seeds agree.
         residual_error: standard error from the scatter about the law.
         intercept: ln A, or a in steps.
         evidence: ΔAICc in favour of the log law, positive if it fits better; NaN for fewer than five sizes.
@@ -156,3 +157,37 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, Fit]:
         return Fit(name, slope, error, bootstrap_error, residual_error, intercept, evidence, used, local)
 
     return law("power", power, power_error), law("log", log, log_error)
+
+
+def fit_weighted(sizes: Sequence[int], times: Array, errors: Array) -> Fit:
+    """Power law of times with known errors: least squares of ln τ = ln A + z ln L, weighted with (τ/δτ)².
+
+    The error of z is that of the weights, widened by sqrt(χ²/(sizes − 2)) where the times scatter more than that.
+
+    Args:
+        sizes: L, at least three different ones.
+        times: τ at each size; positive and finite.
+        errors: δτ, standard errors; positive and finite.
+
+    Returns:
+        The power law, with no evidence for or against another.
+
+    Raises:
+        InputError: for fewer than three sizes, or a time or an error that is not positive and finite.
+    """
+    order = np.argsort(sizes)
+    length, tau, error = (np.asarray(values, dtype=float)[order] for values in (sizes, times, errors))
+    if len(np.unique(length)) < 3:
+        raise InputError(f"a scaling law needs at least three sizes; there are {sorted(set(map(int, sizes)))}")
+    if not all((np.isfinite(values) & (values > 0.0)).all() for values in (tau, error)):
+        raise InputError("a time or its error is missing or not positive; a scaling law needs all of them")
+    weight = tau / error
+    design = np.stack([np.ones_like(length), np.log(length)], axis=1) * weight[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    intercept, exponent = (float(x) for x in covariance @ design.T @ (weight * np.log(tau)))
+    residual = weight * (np.log(tau) - intercept - exponent * np.log(length))
+    statistical = float(np.sqrt(covariance[1, 1]))
+    scatter = statistical * float(np.sqrt((residual**2).sum() / (len(length) - 2)))
+    local = tuple(float(z) for z in local_exponents(length, tau))
+    used = tuple(int(size) for size in length)
+    return Fit("power", exponent, max(statistical, scatter), statistical, scatter, intercept, float("nan"), used, local)

@@ -38,6 +38,13 @@ def checkerboard(lattice: Lattice) -> Indices:
     return np.argsort(colour, kind="stable")
 
 
+@lru_cache(maxsize=8)
+def first_waves(lattice: Lattice) -> Array:
+    """cos and sin of 2π r_μ / L for each axis μ, shape (sites, 2d)."""
+    angles = 2.0 * np.pi / lattice.size * np.indices(lattice.shape).reshape(lattice.dimension, -1)
+    return np.ascontiguousarray(np.concatenate([np.cos(angles), np.sin(angles)]).T)
+
+
 @compiled
 def site_sums(field: Array, places: Indices, sums: Array) -> None:
     """Σ_r Σ_μ φ(r)·φ(r+μ), Σ φ², Σ (φ²)² and Σ φ_a of one field.
@@ -71,3 +78,22 @@ def neighbour_sum(field: Array, places: Indices, site: int, total: Array) -> Non
         total[a] = 0.0
         for direction in range(places.shape[1]):
             total[a] += field[a, places[site, direction]]
+
+
+@compiled
+def phi_four_force(
+    field: Array, places: Indices, quadratic: float, quartic: float, source: float, force: Array
+) -> None:
+    """−∂H/∂φ = Σ_nn φ − 2 (A + 2g φ²) φ + s e₁ of one field, shape (n, sites), into `force`."""
+    components, sites = field.shape
+    for site in range(sites):
+        square = 0.0
+        for a in range(components):
+            square += field[a, site] * field[a, site]
+        slope = 2.0 * (quadratic + 2.0 * quartic * square)
+        for a in range(components):
+            total = 0.0
+            for direction in range(places.shape[1]):
+                total += field[a, places[site, direction]]
+            force[a, site] = total - slope * field[a, site]
+        force[0, site] += source

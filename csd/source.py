@@ -12,9 +12,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
+SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelation", "chains")
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "ziggurat", "theory", "record", "store"),
     "generate": (*CORE, "ziggurat", "generation", "observables", "samples", "trained", "quality", "store"),
+    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "ensemble", "store"),
     "integrators": (
         "errors",
         "lattice",
@@ -27,7 +29,9 @@ STEPS: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "aggregate": ("summary", "store"),
-    "fit": ("summary", "scaling", "store"),
+    "aggregate_mcmc": ("dynamics", "store"),
+    "timing": (*CORE, "generation", *SAMPLING, "dynamics", "timing", "store"),
+    "fit": ("summary", "dynamics", "scaling", "store"),
     "claims": ("claims", "store"),
     "figure": ("figures/__init__", "figures/style", "store"),
     "paper": ("paper", "figures", "summary", "store"),

@@ -39,6 +39,9 @@ SUMMARY = "training summary"
 GENERATION = "generation"
 GENERATION_SUMMARY = "generation summary"
 INTEGRATORS = "integrators"
+ENSEMBLE = "Monte Carlo"
+ENSEMBLE_SUMMARY = "Monte Carlo summary"
+TIMING = "timing"
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
@@ -46,9 +49,15 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture"),
     INTEGRATORS: ("steps_needed",),
+    ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
+    ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler"),
+    TIMING: ("seconds",),
     SUMMARY: ("score_error", "training_time", "parameters", "architecture"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")
+"""Whose versions a file names."""
+SAMPLING_PACKAGES = ("numpy", "scipy", "numba", "pyerrors", "netCDF4")
+"""The same for files of Monte Carlo."""
 
 
 class Variable(NamedTuple):
@@ -119,16 +128,19 @@ def commit() -> str:
         return "unknown"
 
 
-def provenance(command: str | Sequence[str], asked: Mapping[str, Any], source: str = "") -> dict[str, str]:
+def provenance(
+    command: str | Sequence[str], asked: Mapping[str, Any], source: str = "", packages: Sequence[str] = PACKAGES
+) -> dict[str, str]:
     """Attributes that say what made a file.
 
     Args:
         command: the command line, or the call from Python.
         asked: what determines the content, JSON-serialisable; hashed.
         source: fingerprint of the code that made it.
+        packages: whose versions matter.
     """
     versions = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -54,6 +54,10 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
     about = training.attrs
     if "kernel" not in training:
         raise InputError("the file holds no kernels; only linear networks can be generated from by their spectrum")
+    if "data_digest" in about:
+        raise InputError(
+            "the file was trained on fields of a Monte Carlo file, whose law has no closed form to compare with"
+        )
     lattice = Lattice(int(about["dimension"]), int(about["size"]))
     target: Target = resolve("target", about["target"], {})(lattice, float(about["mass"]))
     schedule = resolve("schedule", about["schedule"], {})()

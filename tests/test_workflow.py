@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from csd.campaign import simulations
 from csd.config import FIGURES, expand, parse, samplings
 from csd.source import fingerprint, plugin_fingerprint
 
@@ -89,6 +90,10 @@ def test_everything_is_there(finished: Path) -> None:
     for sampling in samplings(runs):
         record = json.loads((results / "benchmarks" / "generation" / f"{sampling.identifier}.json").read_text())
         assert 0.0 < record["generation_s"] < record["wall_s"]
+    for row in simulations(parse(TEST_STUDY).monte_carlo):
+        assert (results / "monte_carlo" / f"{row.identifier}.nc").is_file()
+        record = json.loads((results / "benchmarks" / "monte_carlo" / f"{row.identifier}.json").read_text())
+        assert 0.0 < record["sampling_s"] < record["wall_s"]
     made = {path.stem for path in (results / "generation").iterdir()}
     assert made == {sampling.identifier for sampling in samplings(runs)}
     assert any(name.endswith("_to24") for name in made)
@@ -111,11 +116,14 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
 # The table of docs/reruns.md, row by row.
 
 AFTER = {
-    "study": ("aggregate", "aggregate_generation"),
+    "study": ("aggregate", "aggregate_generation", "aggregate_mcmc", "timing"),
     "train": ("aggregate",),
     "generate": ("aggregate_generation",),
+    "mcmc": ("aggregate_mcmc",),
     "aggregate": ("fit", "claims", "figure"),
-    "aggregate_generation": ("fit", "figure"),
+    "aggregate_generation": ("timing", "fit", "figure"),
+    "aggregate_mcmc": ("timing", "fit", "figure"),
+    "timing": ("figure",),
     "fit": ("claims", "figure"),
     "integrators": ("figure",),
 }
@@ -176,6 +184,7 @@ SEEDS = [
         for seeds, trained in (([1], 4), ([2, 1], 4), ([3, 1, 2], 8))
     ),
 ]
+SIMULATED = {"dimension": 1, "sizes": [4, 6], "samplers": "hmc"}
 MORE = "a size, mass, architecture or data set more"
 LESS = "a size less; a sweep's name; the study's name; a run moved to another sweep"
 CHANGES = [
@@ -246,6 +255,13 @@ CHANGES = [
         0,
         2,
         id="transfer",
+    ),
+    pytest.param(
+        "a size, target, sampler, seed or length in `monte_carlo`",
+        {**TEST_STUDY, "monte_carlo": TEST_STUDY["monte_carlo"] | {"more": SIMULATED}},
+        0,
+        0,
+        id="simulations",
     ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
     pytest.param("a figure less in the list", {**TEST_STUDY, "figures": ["collapse"]}, 0, 0, id="fewer figures"),

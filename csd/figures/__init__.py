@@ -36,13 +36,14 @@ def draw(
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     from csd.figures import style as looks
-    from csd.store import GENERATION_SUMMARY, INTEGRATORS, SUMMARY, atomic_path, read
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, TIMING, atomic_path, read
     from csd.summary import read_scaling
 
     looks.apply(style)
     if paper:
         sheets.use(PAPER)
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
+    kinds |= {"monte_carlo": ENSEMBLE_SUMMARY, "timing": TIMING}
     summary = read(summary_file, kinds[summary_of(name)])
     figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.

@@ -42,6 +42,13 @@ COLOURS = {
     "deep_linear-p3": "#CC79A7",
     "deep_linear-p4": "#E69F00",
     "deep_linear-p6": "#7B5EA7",
+    "metropolis": "#999999",
+    "heat_bath": "#000000",
+    "overrelaxation": "#CC79A7",
+    "langevin": "#8C6D31",
+    "hmc": "#E69F00",
+    "fourier_hmc": "#7B5EA7",
+    "wolff": "#009E73",
 }
 MARKERS = {
     "exact": "x",
@@ -52,6 +59,13 @@ MARKERS = {
     "deep_linear-p3": "D",
     "deep_linear-p4": "P",
     "deep_linear-p6": "X",
+    "metropolis": "v",
+    "heat_bath": "o",
+    "overrelaxation": "s",
+    "langevin": "P",
+    "hmc": "D",
+    "fourier_hmc": "^",
+    "wolff": "X",
 }
 OTHER_COLOURS = ("#8C6D31", "#555555", "#B07AA1", "#4E79A7")
 OTHER_MARKERS = ("<", ">", "p", "h")
@@ -127,6 +141,8 @@ def name(label: str) -> str:
     """An architecture in words."""
     words = {"one_layer": "one layer", "two_layer": "two layers", "exact": "exact score"}
     words |= {"local_one_layer": "one local layer", "local_two_layer": "two local layers"}
+    words |= {"metropolis": "Metropolis", "heat_bath": "heat bath", "langevin": "Langevin (MALA)", "hmc": "HMC"}
+    words |= {"fourier_hmc": "HMC, Fourier accelerated", "wolff": "Wolff"}
     base = family(label)
     if match := re.fullmatch(r"deep_linear-p(\d+)", base):
         return f"{match[1]} layers"

@@ -13,14 +13,20 @@ from csd.updates.local import HeatBath, Metropolis, Overrelaxation
 
 
 class Update(Protocol):
-    """One kind of update of one chain. It draws from nothing but the generator it is given."""
+    """One kind of update of one chain. It draws from nothing but the generator it is given.
+
+    Attributes:
+        updates: field updates so far, visits of all sites: sweeps, leapfrog steps, or sites in clusters over all sites.
+    """
+
+    updates: float
 
     @property
     def ergodic(self) -> bool:
         """Whether it reaches every field, alone."""
 
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """Update a field, shape (n, sites), in place; returns the acceptance."""
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Update a field, shape (n, sites), in place and so many times; returns the mean acceptance."""
 
     def adapt(self, accepted: float) -> None:
         """Tune, given the last acceptance. Only while thermalising: a chain that tunes itself is no Markov chain."""

@@ -41,20 +41,21 @@ class Wolff:
         self._seen = np.zeros(model.lattice.sites, dtype=np.int64)
         self._grown = 0
         self._clusters_grown = 0
+        self.updates = 0.0
 
     @property
     def ergodic(self) -> bool:
         """Reaches every field of unit spins."""
         return isinstance(self.model, SpinModel)
 
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """A sweep of clusters on a field, shape (n, sites), in place; returns sites reflected over all sites."""
-        grown = _reflect_clusters(
-            field, self.places, generator, self.model.coupling, self.clusters, self._stack, self._seen
-        )
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Sweeps of clusters on a field, shape (n, sites), in place; returns sites reflected over all sites."""
+        clusters = times * self.clusters
+        grown = _reflect_clusters(field, self.places, generator, self.model.coupling, clusters, self._stack, self._seen)
+        self.updates += grown / self.model.lattice.sites
         self._grown += grown
-        self._clusters_grown += self.clusters
-        return grown / self.model.lattice.sites
+        self._clusters_grown += clusters
+        return grown / (times * self.model.lattice.sites)
 
     def adapt(self, accepted: float) -> None:
         """Change the number of clusters, while thermalising, to sites / mean size so far."""

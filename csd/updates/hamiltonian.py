@@ -18,8 +18,8 @@ import numpy as np
 
 from csd.errors import InputError
 from csd.lattice import Array
-from csd.model import Model, PhiFour, phi_four_force
-from csd.sites import neighbours, site_sums
+from csd.model import Model, PhiFour
+from csd.sites import Indices, compiled, neighbours, phi_four_force, site_sums
 from csd.updates.tuning import Tuned
 
 LARGEST_ERROR = 1000.0
@@ -45,6 +45,7 @@ class HybridMonteCarlo:
     name = "hmc"
     target = 0.8
     accelerated = False
+    ergodic = True
 
     def __init__(self, model: Model, step: float | None = None, trajectory: float | None = None) -> None:
         if not isinstance(model, PhiFour):
@@ -63,33 +64,42 @@ class HybridMonteCarlo:
         self.trajectory = pi / (2.0 * softest) if trajectory is None else float(trajectory)
         stiffest = 1.0 if self.accelerated else sqrt(4.0 * self.lattice.dimension + mass**2)
         self._exploded = 0
+        self.updates = 0.0
         self.step = Tuned("step", step, 1.0 / (stiffest * model.lattice.sites**0.25), self.target)
 
     @property
-    def ergodic(self) -> bool:
-        """Reaches every field."""
-        return True
+    def time(self) -> float:
+        """Mean length of a trajectory, in the time of Hamilton's equations."""
+        return self.trajectory
 
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One trajectory of a field, shape (n, sites), in place; returns the probability it was accepted with.
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Trajectories of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
 
         Raises:
             InputError: if a given step is so large that leapfrog is unstable time and again, with one that is not.
         """
+        return sum(self._move(field, generator) for _ in range(times)) / times
+
+    def _move(self, field: Array, generator: np.random.Generator) -> float:
+        """One trajectory; returns the probability it was accepted with."""
         momenta = self._momenta(generator)
         steps = self._steps(generator)
         moved, error = self._leapfrog(field, momenta, self.step.value, steps)
+        self.updates += steps
         self._exploded = self._exploded + 1 if error > LARGEST_ERROR else 0
         if self._exploded >= PATIENCE and not self.step.free:
-            stable = self._stable_step(field, momenta)
-            raise InputError(
-                f"{self.name} with step {self.step.value:.3g} makes an energy error of {error:.3g}, so nothing is ever"
-                f" accepted; try a step of {stable:.2g}, or none to have it tuned"
-            )
+            raise self._unstable(field, momenta, error)
         chance = float(np.exp(-max(error, 0.0)))
         if generator.random() < chance:
             field[:] = moved
         return chance
+
+    def _unstable(self, field: Array, momenta: Array, error: float) -> InputError:
+        """What to say of a given step that nothing is ever accepted with."""
+        return InputError(
+            f"{self.name} with step {self.step.value:.3g} makes an energy error of {error:.3g}, so nothing is ever"
+            f" accepted; try a step of {self._stable_step(field, momenta):.2g}, or none to have it tuned"
+        )
 
     def adapt(self, accepted: float) -> None:
         """Change the step, while thermalising, after a trajectory of this probability."""
@@ -164,8 +174,33 @@ class Langevin(HybridMonteCarlo):
     def __init__(self, model: Model, step: float | None = None) -> None:
         super().__init__(model, step)
 
-    def _steps(self, generator: np.random.Generator) -> int:
-        return 1
+    @property
+    def time(self) -> float:
+        """ε²/2, in the time of Langevin's equation dφ = force dt + √2 dW."""
+        return 0.5 * self.step.value**2
+
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Steps of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
+
+        Raises:
+            InputError: if a given step is so large that nothing is accepted time and again, with one that is not.
+        """
+        model, own = self.model, self.step
+        chances, self._exploded, error = _langevin(
+            field,
+            self.places,
+            generator,
+            times,
+            model.quadratic,
+            model.quartic,
+            model.source,
+            own.value,
+            self._exploded,
+        )
+        self.updates += times
+        if self._exploded >= PATIENCE and not own.free:
+            raise self._unstable(field, self._momenta(generator), error)
+        return chances / times
 
     def _stable_step(self, field: Array, momenta: Array) -> float:
         step = self.step.value
@@ -174,3 +209,67 @@ class Langevin(HybridMonteCarlo):
             if abs(self._leapfrog(field, momenta, step, 1)[1]) < 1.0:
                 break
         return step
+
+
+@compiled
+def _langevin(
+    field: Array,
+    places: Indices,
+    generator: np.random.Generator,
+    times: int,
+    quadratic: float,
+    quartic: float,
+    source: float,
+    step: float,
+    exploded: int,
+) -> tuple[float, int, float]:
+    """Steps of MALA; (sum of acceptance probabilities, steps in a row that have exploded up to the last, last error).
+
+    Args:
+        field: shape (n, sites).
+        places: of `neighbours`.
+        generator: of the chain.
+        times: how many steps.
+        quadratic: A.
+        quartic: g.
+        source: s.
+        step: ε.
+        exploded: steps in a row that had exploded before.
+    """
+    components, sites = field.shape
+    force, ahead, moved, momenta = (
+        np.empty_like(field),
+        np.empty_like(field),
+        np.empty_like(field),
+        np.empty_like(field),
+    )
+    sums = np.empty(3 + components)
+    phi_four_force(field, places, quadratic, quartic, source, force)
+    site_sums(field, places, sums)
+    energy = quadratic * sums[1] + quartic * sums[2] - sums[0] - source * sums[3]
+    chances = error = 0.0
+    for _ in range(times):
+        kinetic = 0.0
+        for a in range(components):
+            for site in range(sites):
+                drawn = generator.standard_normal()
+                kinetic -= 0.5 * drawn * drawn
+                momenta[a, site] = drawn + 0.5 * step * force[a, site]
+                moved[a, site] = field[a, site] + step * momenta[a, site]
+        phi_four_force(moved, places, quadratic, quartic, source, ahead)
+        site_sums(moved, places, sums)
+        arrived = quadratic * sums[1] + quartic * sums[2] - sums[0] - source * sums[3]
+        for a in range(components):
+            for site in range(sites):
+                kinetic += 0.5 * (momenta[a, site] + 0.5 * step * ahead[a, site]) ** 2
+        error = arrived - energy + kinetic
+        if not np.isfinite(error):
+            error = np.inf
+        exploded = exploded + 1 if error > LARGEST_ERROR else 0
+        chance = np.exp(-max(error, 0.0))
+        chances += chance
+        if generator.random() < chance:
+            field[:] = moved
+            force[:] = ahead
+            energy = arrived
+    return chances, exploded, error

@@ -10,6 +10,8 @@ exp(−g (φ² − c)²), which is exact for any c; c = ⟨φ²⟩ of the propos
 *Overrelaxation*, φ⁴: φ → h/B − φ, accepted as Metropolis (always at u = 0). Spins: the reflection about h; H stays.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from csd.errors import InputError
@@ -18,11 +20,45 @@ from csd.model import Model, PhiFour, SpinModel
 from csd.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
 from csd.updates.tuning import Tuned
 
+Loop = Callable[..., int]
+"""(field, places, order, generator, sweeps, *couplings) → how many sites took a new value; couplings are (A, g, s) of a
+φ⁴ field or (β, s/β) of spins, and the width of a proposal."""
 LARGEST_NARROWNESS = 1e6
 """Of a site's weight beside its heat bath's proposal, as a ratio of variances of φ²: accepts some 1 in 1000."""
 
 
-class Metropolis:
+class SiteUpdate:
+    """One site after another, on a checkerboard: what all local updates share.
+
+    Args:
+        model: the target.
+        of_fields: compiled loop over the sites of a φ⁴ field.
+        of_spins: the same of unit spins.
+    """
+
+    ergodic = True
+    """Whether it reaches every field, alone."""
+
+    def __init__(self, model: Model, of_fields: Loop, of_spins: Loop) -> None:
+        self.model = model
+        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
+        self.updates = 0.0
+        self.loop = of_spins
+        self.couplings: tuple[float, ...] = (model.coupling, model.source / model.coupling)
+        if isinstance(model, PhiFour):
+            self.loop, self.couplings = of_fields, (model.quadratic, model.quartic, model.source)
+
+    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+        """Sweeps over a field, shape (n, sites), in place; returns the fraction of sites that took a new value."""
+        self.updates += times
+        changed = self.loop(field, self.places, self.order, generator, times, *self.couplings)
+        return changed / (times * self.model.lattice.sites)
+
+    def adapt(self, accepted: float) -> None:
+        """Nothing to tune."""
+
+
+class Metropolis(SiteUpdate):
     """φ → φ + step × normal numbers, or the spin turned that much, accepted with min(1, e^{−ΔH}).
 
     Ising spins are drawn from {−1, +1}. Were they all flipped, in order, domain walls would march round a small lattice
@@ -36,35 +72,18 @@ class Metropolis:
     target = 0.5
 
     def __init__(self, model: Model, step: float | None = None) -> None:
-        self.model = model
+        super().__init__(model, _metropolis_phi_four, _metropolis_spins)
         self.step = Tuned("step", step, start=1.0, target=self.target)
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
-
-    @property
-    def ergodic(self) -> bool:
-        """Reaches every field."""
-        return True
-
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One sweep over a field, shape (n, sites), in place; returns the fraction accepted."""
-        model, step = self.model, self.step.value
-        if isinstance(model, PhiFour):
-            accepted = _metropolis_phi_four(
-                field, self.places, self.order, generator, model.quadratic, model.quartic, model.source, step
-            )
-        else:
-            accepted = _metropolis_spins(
-                field, self.places, self.order, generator, model.coupling, model.source / model.coupling, step
-            )
-        return accepted / model.lattice.sites
+        self.couplings = (*self.couplings, self.step.value)
 
     def adapt(self, accepted: float) -> None:
         """Change the step, while thermalising, after a sweep that accepted this fraction."""
         if not (isinstance(self.model, SpinModel) and self.model.components == 1):
             self.step.adapt(accepted)
+            self.couplings = (*self.couplings[:-1], self.step.value)
 
 
-class HeatBath:
+class HeatBath(SiteUpdate):
     """Each site drawn afresh from its law given its neighbours.
 
     Raises:
@@ -82,60 +101,24 @@ class HeatBath:
                     f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become"
                     " (SpinModel.limit_of)"
                 )
-        self.model = model
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
-
-    @property
-    def ergodic(self) -> bool:
-        """Reaches every field."""
-        return True
-
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One sweep over a field, shape (n, sites), in place; returns 1, as no site keeps its value."""
-        model = self.model
-        if isinstance(model, PhiFour):
-            _heat_bath_phi_four(field, self.places, self.order, generator, model.quadratic, model.quartic, model.source)
-        else:
-            _heat_bath_spins(field, self.places, self.order, generator, model.coupling, model.source / model.coupling)
-        return 1.0
-
-    def adapt(self, accepted: float) -> None:
-        """Nothing to tune."""
+        super().__init__(model, _heat_bath_phi_four, _heat_bath_spins)
 
 
-class Overrelaxation:
-    """Each site mirrored in its neighbours' field; not ergodic alone.
+class Overrelaxation(SiteUpdate):
+    """Each site mirrored in its neighbours' field, which keeps H, or nearly.
 
     Raises:
         InputError: for Ising spins, which have nothing to turn.
     """
+
+    ergodic = False
 
     def __init__(self, model: Model) -> None:
         if isinstance(model, SpinModel) and model.components == 1:
             raise InputError(
                 "'overrelaxation' turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'"
             )
-        self.model = model
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
-
-    @property
-    def ergodic(self) -> bool:
-        """Keeps H, or nearly."""
-        return False
-
-    def apply(self, field: Array, generator: np.random.Generator) -> float:
-        """One sweep over a field, shape (n, sites), in place; returns the fraction accepted."""
-        model = self.model
-        if isinstance(model, PhiFour):
-            accepted = _overrelax_phi_four(
-                field, self.places, self.order, generator, model.quadratic, model.quartic, model.source
-            )
-            return accepted / model.lattice.sites
-        _overrelax_spins(field, self.places, self.order, model.source / model.coupling)
-        return 1.0
-
-    def adapt(self, accepted: float) -> None:
-        """Nothing to tune."""
+        super().__init__(model, _overrelax_phi_four, _overrelax_spins)
 
 
 @compiled
@@ -163,6 +146,7 @@ def _metropolis_phi_four(
     places: Indices,
     order: Indices,
     generator: np.random.Generator,
+    sweeps: int,
     quadratic: float,
     quartic: float,
     source: float,
@@ -171,20 +155,21 @@ def _metropolis_phi_four(
     components = field.shape[0]
     around, proposed = np.empty(components), np.empty(components)
     accepted = 0
-    for site in order:
-        neighbour_sum(field, places, site, around)
-        around[0] += source
-        old = new = change = 0.0
-        for a in range(components):
-            proposed[a] = field[a, site] + step * generator.standard_normal()
-            old += field[a, site] ** 2
-            new += proposed[a] ** 2
-            change -= around[a] * (proposed[a] - field[a, site])
-        change += (quadratic + quartic * (new + old)) * (new - old)
-        if change <= 0.0 or generator.random() < np.exp(-change):
-            accepted += 1
+    for _ in range(sweeps):
+        for site in order:
+            neighbour_sum(field, places, site, around)
+            around[0] += source
+            old = new = change = 0.0
             for a in range(components):
-                field[a, site] = proposed[a]
+                proposed[a] = field[a, site] + step * generator.standard_normal()
+                old += field[a, site] ** 2
+                new += proposed[a] ** 2
+                change -= around[a] * (proposed[a] - field[a, site])
+            change += (quadratic + quartic * (new + old)) * (new - old)
+            if change <= 0.0 or generator.random() < np.exp(-change):
+                accepted += 1
+                for a in range(components):
+                    field[a, site] = proposed[a]
     return accepted
 
 
@@ -194,6 +179,7 @@ def _metropolis_spins(
     places: Indices,
     order: Indices,
     generator: np.random.Generator,
+    sweeps: int,
     coupling: float,
     source: float,
     step: float,
@@ -201,26 +187,27 @@ def _metropolis_spins(
     components = field.shape[0]
     around, proposed = np.empty(components), np.empty(components)
     accepted = 0
-    for site in order:
-        neighbour_sum(field, places, site, around)
-        around[0] += source
-        if components == 1:
-            if generator.random() < 0.5:
-                continue
-            proposed[0] = -field[0, site]
-        else:
-            length = 0.0
+    for _ in range(sweeps):
+        for site in order:
+            neighbour_sum(field, places, site, around)
+            around[0] += source
+            if components == 1:
+                if generator.random() < 0.5:
+                    continue
+                proposed[0] = -field[0, site]
+            else:
+                length = 0.0
+                for a in range(components):
+                    proposed[a] = field[a, site] + step * generator.standard_normal()
+                    length += proposed[a] ** 2
+                proposed /= np.sqrt(length)
+            change = 0.0
             for a in range(components):
-                proposed[a] = field[a, site] + step * generator.standard_normal()
-                length += proposed[a] ** 2
-            proposed /= np.sqrt(length)
-        change = 0.0
-        for a in range(components):
-            change -= coupling * around[a] * (proposed[a] - field[a, site])
-        if change <= 0.0 or generator.random() < np.exp(-change):
-            accepted += 1
-            for a in range(components):
-                field[a, site] = proposed[a]
+                change -= coupling * around[a] * (proposed[a] - field[a, site])
+            if change <= 0.0 or generator.random() < np.exp(-change):
+                accepted += 1
+                for a in range(components):
+                    field[a, site] = proposed[a]
     return accepted
 
 
@@ -230,61 +217,72 @@ def _heat_bath_phi_four(
     places: Indices,
     order: Indices,
     generator: np.random.Generator,
+    sweeps: int,
     quadratic: float,
     quartic: float,
     source: float,
-) -> None:
+) -> int:
     components = field.shape[0]
     around = np.empty(components)
-    for site in order:
-        neighbour_sum(field, places, site, around)
-        around[0] += source
-        square = 0.0
-        for a in range(components):
-            square += around[a] ** 2
-        precision = _envelope(quadratic, quartic, components, square)
-        width = np.sqrt(0.5 / precision)
-        centre = 0.0 if quartic == 0.0 else 0.5 * (precision - quadratic) / quartic
-        while True:
-            drawn = 0.0
+    for _ in range(sweeps):
+        for site in order:
+            neighbour_sum(field, places, site, around)
+            around[0] += source
+            square = 0.0
             for a in range(components):
-                field[a, site] = 0.5 * around[a] / precision + width * generator.standard_normal()
-                drawn += field[a, site] ** 2
-            if quartic == 0.0 or generator.random() < np.exp(-quartic * (drawn - centre) ** 2):
-                break
+                square += around[a] ** 2
+            precision = _envelope(quadratic, quartic, components, square)
+            width = np.sqrt(0.5 / precision)
+            centre = 0.0 if quartic == 0.0 else 0.5 * (precision - quadratic) / quartic
+            while True:
+                drawn = 0.0
+                for a in range(components):
+                    field[a, site] = 0.5 * around[a] / precision + width * generator.standard_normal()
+                    drawn += field[a, site] ** 2
+                if quartic == 0.0 or generator.random() < np.exp(-quartic * (drawn - centre) ** 2):
+                    break
+    return sweeps * order.size
 
 
 @compiled
 def _heat_bath_spins(
-    field: Array, places: Indices, order: Indices, generator: np.random.Generator, coupling: float, source: float
-) -> None:
+    field: Array,
+    places: Indices,
+    order: Indices,
+    generator: np.random.Generator,
+    sweeps: int,
+    coupling: float,
+    source: float,
+) -> int:
     components = field.shape[0]
     around, across = np.empty(components), np.empty(components)
-    for site in order:
-        neighbour_sum(field, places, site, around)
-        around[0] += source
-        if components == 1:
-            up = 1.0 / (1.0 + np.exp(-2.0 * coupling * around[0]))
-            field[0, site] = 1.0 if generator.random() < up else -1.0
-            continue
-        length = np.sqrt((around**2).sum())
-        if length == 0.0:
-            around[0] = length = 1.0
-            strength = 0.0
-        else:
-            strength = coupling * length
-        around /= length
-        along = _cosine(generator, strength, components)
-        # A direction at right angles to h: an isotropic one less its part along h.
-        overlap = 0.0
-        for a in range(components):
-            across[a] = generator.standard_normal()
-            overlap += across[a] * around[a]
-        across -= overlap * around
-        across *= np.sqrt((1.0 - along) * (1.0 + along) / (across**2).sum())
-        total = np.sqrt(((along * around + across) ** 2).sum())
-        for a in range(components):
-            field[a, site] = (along * around[a] + across[a]) / total
+    for _ in range(sweeps):
+        for site in order:
+            neighbour_sum(field, places, site, around)
+            around[0] += source
+            if components == 1:
+                up = 1.0 / (1.0 + np.exp(-2.0 * coupling * around[0]))
+                field[0, site] = 1.0 if generator.random() < up else -1.0
+                continue
+            length = np.sqrt((around**2).sum())
+            if length == 0.0:
+                around[0] = length = 1.0
+                strength = 0.0
+            else:
+                strength = coupling * length
+            around /= length
+            along = _cosine(generator, strength, components)
+            # A direction at right angles to h: an isotropic one less its part along h.
+            overlap = 0.0
+            for a in range(components):
+                across[a] = generator.standard_normal()
+                overlap += across[a] * around[a]
+            across -= overlap * around
+            across *= np.sqrt((1.0 - along) * (1.0 + along) / (across**2).sum())
+            total = np.sqrt(((along * around + across) ** 2).sum())
+            for a in range(components):
+                field[a, site] = (along * around[a] + across[a]) / total
+    return sweeps * order.size
 
 
 @compiled
@@ -307,6 +305,7 @@ def _overrelax_phi_four(
     places: Indices,
     order: Indices,
     generator: np.random.Generator,
+    sweeps: int,
     quadratic: float,
     quartic: float,
     source: float,
@@ -314,44 +313,55 @@ def _overrelax_phi_four(
     components = field.shape[0]
     around = np.empty(components)
     accepted = 0
-    for site in order:
-        neighbour_sum(field, places, site, around)
-        around[0] += source
-        square = 0.0
-        for a in range(components):
-            square += around[a] ** 2
-        precision = _envelope(quadratic, quartic, components, square)
-        old = new = 0.0
-        for a in range(components):
-            old += field[a, site] ** 2
-            new += (around[a] / precision - field[a, site]) ** 2
-        # Mirroring keeps −h·φ + B φ², so only (A − B) φ² + g (φ²)² changes.
-        change = (quadratic - precision + quartic * (new + old)) * (new - old)
-        if quartic == 0.0 or change <= 0.0 or generator.random() < np.exp(-change):
-            accepted += 1
+    for _ in range(sweeps):
+        for site in order:
+            neighbour_sum(field, places, site, around)
+            around[0] += source
+            square = 0.0
             for a in range(components):
-                field[a, site] = around[a] / precision - field[a, site]
+                square += around[a] ** 2
+            precision = _envelope(quadratic, quartic, components, square)
+            old = new = 0.0
+            for a in range(components):
+                old += field[a, site] ** 2
+                new += (around[a] / precision - field[a, site]) ** 2
+            # Mirroring keeps −h·φ + B φ², so only (A − B) φ² + g (φ²)² changes.
+            change = (quadratic - precision + quartic * (new + old)) * (new - old)
+            if quartic == 0.0 or change <= 0.0 or generator.random() < np.exp(-change):
+                accepted += 1
+                for a in range(components):
+                    field[a, site] = around[a] / precision - field[a, site]
     return accepted
 
 
 @compiled
-def _overrelax_spins(field: Array, places: Indices, order: Indices, source: float) -> None:
+def _overrelax_spins(
+    field: Array,
+    places: Indices,
+    order: Indices,
+    generator: np.random.Generator,
+    sweeps: int,
+    coupling: float,
+    source: float,
+) -> int:
     components = field.shape[0]
     around, turned = np.empty(components), np.empty(components)
-    for site in order:
-        neighbour_sum(field, places, site, around)
-        around[0] += source
-        square = overlap = 0.0
-        for a in range(components):
-            square += around[a] ** 2
-            overlap += around[a] * field[a, site]
-        if square == 0.0:
-            continue
-        length = 0.0
-        for a in range(components):
-            turned[a] = 2.0 * overlap / square * around[a] - field[a, site]
-            length += turned[a] ** 2
-        # Rounding would let the length wander over many sweeps.
-        turned /= np.sqrt(length)
-        for a in range(components):
-            field[a, site] = turned[a]
+    for _ in range(sweeps):
+        for site in order:
+            neighbour_sum(field, places, site, around)
+            around[0] += source
+            square = overlap = 0.0
+            for a in range(components):
+                square += around[a] ** 2
+                overlap += around[a] * field[a, site]
+            if square == 0.0:
+                continue
+            length = 0.0
+            for a in range(components):
+                turned[a] = 2.0 * overlap / square * around[a] - field[a, site]
+                length += turned[a] ** 2
+            # Rounding would let the length wander over many sweeps.
+            turned /= np.sqrt(length)
+            for a in range(components):
+                field[a, site] = turned[a]
+    return sweeps * order.size

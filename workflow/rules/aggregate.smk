@@ -49,6 +49,7 @@ rule fit:
     input:
         summary=SUMMARY / "training.nc",
         generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
+        monte_carlo=[SUMMARY / "monte_carlo.nc"] if SIMULATIONS else [],
     output:
         SUMMARY / "scaling.csv",
     log:
@@ -64,9 +65,12 @@ rule fit:
         generation=lambda wildcards, input: (
             shlex.join(["--generation", *input.generation]) if SAMPLINGS else ""
         ),
+        monte_carlo=lambda wildcards, input: (
+            shlex.join(["--monte-carlo", *input.monte_carlo]) if SIMULATIONS else ""
+        ),
         code=fingerprint("fit"),
     shell:
-        "csd fit --summary {input.summary:q} {params.generation} --output {output:q} 2> {log:q}"
+        "csd fit --summary {input.summary:q} {params.generation} {params.monte_carlo} --output {output:q} 2> {log:q}"
 
 
 rule claims:

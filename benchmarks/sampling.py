@@ -1,0 +1,70 @@
+"""Speed of Monte Carlo updates: site updates a second of every update on every kind of target."""
+
+import numpy as np
+import xarray as xr
+
+from benchmarks.clock import quartiles, strings
+from benchmarks.plan import Plan
+from csd.chains import Chain
+from csd.field import GaussianField
+from csd.lattice import Lattice
+from csd.model import Model, PhiFour, SpinModel
+from csd.samplers import Step
+from csd.simulation import gaussian_model
+from csd.store import labelled
+from csd.stream import stream
+
+LOCAL = ("metropolis", "heat_bath", "overrelaxation")
+WARMING = 30
+"""Sweeps in which updates are tuned, and loops compiled."""
+
+
+def targets(plan: Plan) -> dict[str, Model]:
+    """A Gaussian field, φ⁴, Ising, XY and Heisenberg spins near their critical points."""
+    flat, deep = Lattice(2, plan.sampled[0]), Lattice(3, plan.sampled[1])
+    return {
+        f"Gaussian, d = 2, L = {flat.size}": gaussian_model(GaussianField.on_critical_line(flat), 1),
+        f"φ⁴, d = 2, L = {flat.size}": PhiFour.from_mass(flat, 1, -0.7, 0.5),
+        f"Ising, d = 2, L = {flat.size}": SpinModel(flat, 1, 0.4406868),
+        f"XY, d = 3, L = {deep.size}": SpinModel(deep, 2, 0.4541647),
+        f"Heisenberg, d = 3, L = {deep.size}": SpinModel(deep, 3, 0.693003),
+    }
+
+
+def updates_for(model: Model) -> tuple[str, ...]:
+    """The updates that act on a target."""
+    if isinstance(model, PhiFour):
+        return (*LOCAL, "langevin", "hmc", "fourier_hmc", "wolff")
+    return (*LOCAL[: 2 + (model.components > 1)], "wolff")
+
+
+def measure_updates(plan: Plan) -> xr.Dataset:
+    """Site updates a second: sites visited, times leapfrog steps for trajectories, or sites in clusters."""
+    names, kinds, rates = [], [], []
+    for label, model in targets(plan).items():
+        timed = {}
+        for update in updates_for(model):
+            partner = () if update not in ("overrelaxation", "wolff") else (Step("heat_bath"),)
+            warm = Chain(model, (*partner, Step(update)), stream("benchmark", update))
+            warm.thermalise(WARMING)
+            # The same field and tuned update, without its partner.
+            warm.sweep, warm.updates = warm.sweep[-1:], warm.updates[-1:]
+            before = warm.done
+            warm.advance(WARMING)
+            each = (warm.done - before) / WARMING * model.lattice.sites
+
+            def work(chain: Chain = warm) -> None:
+                chain.advance(5)
+
+            timed[update] = plan.effort.repeated(work, 5.0 * each)
+        for update, seconds in plan.effort.race(timed).items():
+            names.append(label)
+            kinds.append(update)
+            rates.append(1.0 / seconds)
+    variables = {
+        "update_rate": labelled(["update_case", "repeat"], np.stack(rates), "site updates a second", "1/s"),
+        "update_quartiles": labelled(["update_case", "quartile"], quartiles(np.stack(rates)), "the same", "1/s"),
+        "update_target": labelled(["update_case"], strings(names), "what is sampled"),
+        "update_kind": labelled(["update_case"], strings(kinds), "update"),
+    }
+    return xr.Dataset(variables)

@@ -1,0 +1,237 @@
+"""The Monte Carlo part of a study: its configuration, and the simulations that it expands to.
+
+A row is one target on one lattice with one seed, sampled by several samplers: one job of the workflow and one `csd
+mcmc` command.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, pi
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictInt
+
+from csd.errors import InputError
+from csd.field import GaussianField
+from csd.lattice import Lattice
+from csd.model import Model, PhiFour, SpinModel
+from csd.samplers import sweep_of
+from csd.schema import Count, Couplings, Part, Positive, Seed, Several, Size, listed
+from csd.simulation import Settings, gaussian_model
+
+# What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
+START_UP_S = 2.0
+"""Mostly imports of Numba and pyerrors."""
+UPDATE_S, SITE_S, MEASUREMENT_S = 6e-6, 50e-9, 25e-6
+"""A sweep, each site and component in it, and a measurement."""
+LEAPFROG_S, LEAPFROG_SITE_S, TRANSFORM_S, TRANSFORM_SITE_S = 4e-6, 6e-9, 45e-6, 20e-9
+"""A step of HMC and each site and component in it, without and with Fourier transforms."""
+STEP_SCALE = 0.75
+"""Tuned step of HMC times N^{1/4} and the stiffest frequency of Fourier acceleration, 1."""
+FACTOR = 6.0
+"""Head-room of a cluster job's time limit: slower machines, loops to be compiled."""
+LONGEST = 24 * 60
+"""Minutes: the time limit of many partitions."""
+
+
+class MonteCarlo(Part):
+    """Simulations over sizes, targets and seeds in one dimension."""
+
+    dimension: Annotated[Literal[1, 2, 3], Field(description="lattice dimension")]
+    sizes: Annotated[
+        Several[Size],
+        BeforeValidator(listed, json_schema_input_type=Size | Several[Size]),
+        Field(description="lattice sizes L"),
+    ]
+    components: Annotated[
+        Several[Count],
+        BeforeValidator(listed, json_schema_input_type=Count | Several[Count]),
+        Field([1], description="components n of the field or spin"),
+    ]
+    mass: Annotated[
+        Several[Positive] | None,
+        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
+        Field(None, description="masses of Gaussian fields"),
+    ]
+    mass_times_length: Annotated[
+        Several[Positive] | None,
+        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
+        Field(None, description="c of the critical line m = c / L; 1 if no target is given in any way"),
+    ]
+    couplings: Annotated[
+        Several[Couplings] | None,
+        BeforeValidator(listed, json_schema_input_type=Couplings | Several[Couplings] | None),
+        Field(None, description="couplings (r0, u) of phi^4 with n components"),
+    ]
+    beta: Annotated[
+        Several[Positive] | None,
+        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
+        Field(None, description="couplings of unit spins with n components"),
+    ]
+    samplers: Annotated[
+        Several[str],
+        BeforeValidator(listed, json_schema_input_type=str | Several[str]),
+        Field(description="metropolis, heat_bath, overrelaxation, langevin, hmc, fourier_hmc, wolff"),
+    ]
+    sweeps: Annotated[Count, Field(10_000, description="sweeps of each chain after thermalisation")]
+    every: Annotated[Count, Field(1, description="sweeps from one measurement to the next")]
+    thermalisation: Annotated[
+        Annotated[StrictInt, Field(ge=0)] | None, Field(None, description="sweeps before; a tenth, at least 100")
+    ]
+    chains: Annotated[Count, Field(4, description="Markov chains of each sampler")]
+    seeds: Annotated[list[Seed], Field([1], min_length=1, description="random seeds, a file each")]
+    fields: Annotated[
+        Annotated[StrictInt, Field(ge=0)], Field(0, description="decorrelated fields to keep, with one sampler")
+    ]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """One row: a target, its samplers, a seed.
+
+    Attributes:
+        sweep: its name in the study.
+        dimension, size: of the lattice.
+        components: n.
+        parameter: how the target is given: 'mass', 'mass_times_length', 'couplings' or 'beta'.
+        value: of that; (r₀, u) for couplings.
+        settings: how it is sampled.
+    """
+
+    sweep: str
+    dimension: int
+    size: int
+    components: int
+    parameter: str
+    value: float | tuple[float, float]
+    settings: Settings
+
+    @property
+    def model(self) -> Model:
+        """The target."""
+        lattice = Lattice(self.dimension, self.size)
+        if isinstance(self.value, tuple):
+            return PhiFour(lattice, self.components, *self.value)
+        if self.parameter == "beta":
+            return SpinModel(lattice, self.components, self.value)
+        field = (
+            GaussianField(lattice, self.value)
+            if self.parameter == "mass"
+            else GaussianField.on_critical_line(lattice, self.value)
+        )
+        return gaussian_model(field, self.components)
+
+    @property
+    def target_label(self) -> str:
+        """The target but for its components, as one canonical string: 'mL1', 'm0.1', 'r-1u2', 'b0.44'."""
+        if isinstance(self.value, tuple):
+            return f"r{self.value[0]:.12g}u{self.value[1]:.12g}"
+        return f"{ {'mass': 'm', 'mass_times_length': 'mL', 'beta': 'b'}[self.parameter] }{self.value:.12g}"
+
+    @property
+    def identifier(self) -> str:
+        """Unique name of the row, and of its file."""
+        names = ".".join(self.settings.samplers)
+        kept = f"_M{self.settings.fields}" if self.settings.fields else ""
+        return (
+            f"d{self.dimension}_L{self.size}_{self.target_label}_n{self.components}_{names}{kept}_s{self.settings.seed}"
+        )
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd mcmc` that make it, without --output."""
+        flag = f"--{self.parameter.replace('_', '-')}"
+        given = self.value if isinstance(self.value, tuple) else (self.value,)
+        flags = ("--r0", "--u") if isinstance(self.value, tuple) else (flag,)
+        words = ["--dimension", str(self.dimension), "--size", str(self.size), "--components", str(self.components)]
+        words += [word for pair in zip(flags, map(repr, given), strict=True) for word in pair]
+        settings = self.settings
+        words += ["--sampler", *settings.samplers, "--sweeps", str(settings.sweeps), "--every", str(settings.every)]
+        words += ["--thermalisation", str(settings.warming), "--chains", str(settings.chains)]
+        words += ["--seed", str(settings.seed)]
+        return [*words, "--fields", str(settings.fields)] if settings.fields else words
+
+    def seconds(self) -> float:
+        """Expected time of `csd mcmc`, on the machine that was measured."""
+        settings, model = self.settings, self.model
+        sweeps = settings.chains * (settings.sweeps + settings.warming)
+        measured = settings.chains * settings.sweeps / settings.every * MEASUREMENT_S * len(settings.samplers)
+        return START_UP_S + measured + sweeps * sum(_sweep_seconds(name, model) for name in settings.samplers)
+
+    def runtime_minutes(self, attempt: int = 1) -> int:
+        """Time limit of a cluster job; doubled at each attempt."""
+        return min(LONGEST, ceil(1.0 + FACTOR * self.seconds() / 60.0) * 2 ** (attempt - 1))
+
+    def memory_mb(self, attempt: int = 1) -> int:
+        """Memory of a cluster job; doubled at each attempt."""
+        settings = self.settings
+        series = len(settings.samplers) * settings.chains * settings.sweeps / settings.every * 8.0
+        fields = settings.fields * self.components * self.size**self.dimension
+        return round(1000.0 + 1e-6 * 8.0 * 4.0 * (series + fields)) * 2 ** (attempt - 1)
+
+
+def _sweep_seconds(name: str, model: Model) -> float:
+    """Seconds of one sweep of a sampler."""
+    numbers = model.lattice.sites * model.components
+    local = UPDATE_S + SITE_S * numbers
+    if name in ("hmc", "fourier_hmc") and isinstance(model, PhiFour):
+        fourier = name == "fourier_hmc"
+        length = 1.0 if fourier else min(float(model.lattice.size), 1.0 / model.hartree_mass)
+        steps = pi / 2.0 * length * model.lattice.sites**0.25 / STEP_SCALE
+        each = (TRANSFORM_S, TRANSFORM_SITE_S) if fourier else (LEAPFROG_S, LEAPFROG_SITE_S)
+        return steps * (each[0] + each[1] * numbers)
+    return local * sum(step.times for step in sweep_of(name, model))
+
+
+def simulations(sweeps: Mapping[str, MonteCarlo]) -> list[Simulation]:
+    """The rows, each checked as far as it can be without sampling.
+
+    Raises:
+        InputError: for a row that cannot be sampled, or two rows that are the same.
+    """
+    seen: dict[str, Simulation] = {}
+    rows = []
+    for row in _rows(sweeps):
+        other = seen.setdefault(row.identifier, row)
+        if other is not row:
+            raise InputError(
+                f"monte_carlo.{row.sweep}: the simulation {row.identifier} is there twice, also in"
+                f" monte_carlo.{other.sweep}; every simulation must stand there once"
+            )
+        rows.append(row)
+    return rows
+
+
+def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[Simulation]:
+    """Rows in the order of the configuration."""
+    for name, sweep in sweeps.items():
+        try:
+            parameter, values = _targets(sweep)
+            for size, components, value, seed in product(sweep.sizes, sweep.components, values, sweep.seeds):
+                settings = Settings(
+                    tuple(sweep.samplers),
+                    sweep.sweeps,
+                    sweep.every,
+                    sweep.thermalisation,
+                    sweep.chains,
+                    seed,
+                    sweep.fields,
+                )
+                row = Simulation(name, sweep.dimension, size, components, parameter, value, settings)
+                for sampler in sweep.samplers:
+                    sweep_of(sampler, row.model)
+                yield row
+        except InputError as error:
+            raise InputError(f"monte_carlo.{name}: {error}") from error
+
+
+def _targets(sweep: MonteCarlo) -> tuple[str, list[Any]]:
+    """How the targets of a sweep are given, and their values."""
+    ways = ("mass", "mass_times_length", "couplings", "beta")
+    given = [way for way in ways if getattr(sweep, way) is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} are both given; give the target in one way")
+    if not given:
+        return "mass_times_length", [1.0]
+    values = getattr(sweep, given[0])
+    return given[0], [(pair.r0, pair.u) for pair in values] if given[0] == "couplings" else list(values)

@@ -1,0 +1,194 @@
+"""A study's Monte Carlo files in one Dataset, and the dynamic exponents of its samplers.
+
+    τ ∝ L^z,  τ the largest of the autocorrelation times of energy, |m|, m² and S(k₁)
+
+in two units: field updates (visits of all sites), which is what it costs; and the sampler's dynamic time, in which
+theory has its exponents (`csd.ensemble`). One `run` is a sampler on one target; its seeds may come from several files.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.campaign import Simulation
+from csd.errors import InputError
+from csd.scaling import Fit, fit_weighted
+from csd.simulation import SERIES, request
+from csd.store import ENSEMBLE, Variable, digest, labelled, read
+
+PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "r_hat")
+QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
+"""What exponents are fitted to, and what a sweep counts as in each."""
+
+
+def simulation_file(row: Simulation, folder: Path) -> Path:
+    """Where the workflow keeps a simulation's file."""
+    return folder / f"{row.identifier}.nc"
+
+
+def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) -> xr.Dataset:
+    """All Monte Carlo files of a study in one Dataset, without their time series.
+
+    Args:
+        rows: the simulations.
+        folder: of their files.
+        mixed: take files that different versions of the code, or other requests than the study's, made.
+
+    Returns:
+        Dimensions run (a sampler on a target), seed, observable.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not what its row asks for.
+    """
+    files: dict[Simulation, xr.Dataset] = {}
+    for row in rows:
+        path = simulation_file(row, folder)
+        files[row] = read(path, ENSEMBLE)
+        if not mixed and files[row].attrs["configuration_hash"] != digest(request(row.model, row.settings)):
+            raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
+    if not files:
+        raise InputError("the study has no simulations; give it the key monte_carlo")
+    sources = {str(file.attrs["source_hash"]): path for path, file in files.items()}
+    if not mixed and len(sources) > 1:
+        first, second = [row.identifier for row in sources.values()][:2]
+        raise InputError(
+            f"different versions of the code made the files of {first!r} and {second!r}; run the study again, or take"
+            " them together with --mixed"
+        )
+    members: dict[tuple[str, str, str], list[tuple[Simulation, xr.Dataset]]] = {}
+    for row, file in files.items():
+        for sampler in row.settings.samplers:
+            key = row.sweep, row.identifier.rsplit("_s", 1)[0], sampler
+            members.setdefault(key, []).append((row, file.sel(sampler=sampler)))
+    some = next(iter(files.values()))
+    seeds, observables = sorted({row.settings.seed for row in rows}), some["observable"].values
+    shape = (len(members), len(seeds))
+    tables = {name: np.full((*shape, len(observables)), np.nan) for name in PER_OBSERVABLE}
+    remarks = np.full((*shape, len(observables)), "", dtype=object)
+    single = {name: np.full(shape, np.nan) for name in ("field_updates", "dynamic_time", "acceptance", "cut")}
+    for place, group in enumerate(members.values()):
+        for row, file in group:
+            seed = seeds.index(row.settings.seed)
+            for name in PER_OBSERVABLE:
+                tables[name][place, seed] = file[name].values
+            remarks[place, seed] = file["remark"].values
+            single["field_updates"][place, seed] = file["field_updates"].mean()
+            single["dynamic_time"][place, seed] = file["dynamic_time"]
+            single["acceptance"][place, seed] = file["acceptance"].isel(update=0).mean()
+            single["cut"][place, seed] = file["thermalisation_cut"]
+    variables = {
+        name: Variable(("run", "seed", "observable"), table, dict(some[name].attrs)) for name, table in tables.items()
+    }
+    variables["remark"] = Variable(("run", "seed", "observable"), remarks, dict(some["remark"].attrs))
+    exact = np.stack([group[0][1]["exact"].values for group in members.values()])
+    variables["exact"] = Variable(("run", "observable"), exact, dict(some["exact"].attrs))
+    for name, about, units in (
+        ("field_updates", "field updates (visits of all sites)", "per sweep"),
+        ("dynamic_time", "dynamic time: field updates, or the time of Hamilton's or Langevin's equations", "per sweep"),
+        ("acceptance", "acceptance of the first update of a sweep", "1"),
+        ("cut", "sweeps after thermalisation that were left out", "sweeps"),
+    ):
+        variables[name] = labelled(["run", "seed"], single[name], about, units)
+    slowest, error = _slowest(tables["tau"], tables["tau_error"], list(observables))
+    variables["slowest_tau"] = labelled(["run", "seed"], slowest, "largest tau of the series", "sweeps")
+    variables["slowest_tau_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
+    coordinates = {
+        "seed": labelled(["seed"], seeds, "random seed"),
+        "observable": Variable(("observable",), observables, dict(some["observable"].attrs)),
+    }
+    convention = {"autocorrelation_convention": some.attrs["autocorrelation_convention"]}
+    return xr.Dataset(variables | _identity(members), coordinates, convention)
+
+
+def _slowest(tau: Any, error: Any, observables: list[str]) -> tuple[Any, Any]:
+    """Largest τ of the series and its error, over the last axis; NaN where that series has no error."""
+    chosen = [observables.index(name) for name in SERIES]
+    times, errors = tau[..., chosen], error[..., chosen]
+    slowest = np.argmax(np.where(np.isnan(times), -1.0, times), axis=-1)[..., None]
+    return np.take_along_axis(times, slowest, -1)[..., 0], np.take_along_axis(errors, slowest, -1)[..., 0]
+
+
+def _identity(members: dict[tuple[str, str, str], list[tuple[Simulation, xr.Dataset]]]) -> dict[str, Variable]:
+    """What each run of the summary is."""
+    rows = [group[0][0] for group in members.values()]
+    text = {
+        "sweep": ("name of the simulation in the study", [row.sweep for row in rows]),
+        "sampler": ("sampler", [sampler for _, _, sampler in members]),
+        "target": ("gaussian, phi4 or spins", [group[0][1].attrs["target"] for group in members.values()]),
+        "target_label": ("how the target was given", [row.target_label for row in rows]),
+    }
+    numbers = {
+        "dimension": ("lattice dimension", "1", [row.dimension for row in rows]),
+        "size": ("lattice size", "lattice spacings", [row.size for row in rows]),
+        "components": ("components n", "1", [row.components for row in rows]),
+    }
+    return {
+        name: labelled(["run"], np.array(values, dtype=object), about) for name, (about, values) in text.items()
+    } | {name: labelled(["run"], values, about, units) for name, (about, units, values) in numbers.items()}
+
+
+def times(summary: xr.Dataset, quantity: str) -> tuple[Any, Any]:
+    """(τ, its standard error) of each run in the unit of a quantity, weighted mean over seeds; shape (runs,) each.
+
+    Args:
+        summary: of `aggregate`.
+        quantity: a key of `QUANTITIES`.
+    """
+    factor = summary[QUANTITIES[quantity]].values
+    tau, error = factor * summary["slowest_tau"].values, factor * summary["slowest_tau_error"].values
+    weight = np.where(np.isfinite(error), 1.0 / error**2, 0.0)
+    total = weight.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(total > 0.0, np.nansum(weight * np.nan_to_num(tau), axis=1) / total, np.nan)
+        return mean, np.where(total > 0.0, 1.0 / np.sqrt(total), np.nan)
+
+
+def exponents_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Dynamic exponents of every sampler at several sizes, in the columns of `csd.summary.scaling_table`.
+
+    `architecture` is the sampler, `mass` how the target was given, `data` its kind and components.
+
+    Args:
+        summary: of `aggregate`.
+    """
+    keys = ["sweep", "sampler", "dimension", "target_label", "target", "components"]
+    table = summary[[*keys, "size"]].to_dataframe()
+    rows: list[dict[str, Any]] = []
+    for group, members in table.groupby(keys, sort=False):
+        sweep, sampler, dimension, label, target, components = group
+        about = {"study": sweep, "architecture": sampler, "dimension": dimension, "mass": label}
+        about |= {"data": f"{target}-n{components}", "noise_level": np.nan}
+        chosen = summary.isel(run=members.index.to_numpy())
+        for quantity in QUANTITIES:
+            tau, error = times(chosen, quantity)
+            rows.append(about | {"quantity": quantity} | _law(members["size"].to_numpy(), tau, error))
+    return pd.DataFrame(rows)
+
+
+def _law(sizes: Any, tau: Any, error: Any) -> dict[str, Any]:
+    """The columns of a power law, or why there is none."""
+    known = np.isfinite(error)
+    if not known.all():
+        size = int(sizes[~known][0])
+        note = f"at size {size} the chains are too short for tau, or measured too seldom"
+        return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": note}
+    try:
+        law: Fit = fit_weighted(sizes, tau, error)
+    except InputError as problem:
+        return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": str(problem)}
+    return {
+        "law": law.law,
+        "exponent": law.exponent,
+        "error": law.error,
+        "bootstrap_error": law.bootstrap_error,
+        "residual_error": law.residual_error,
+        "intercept": law.intercept,
+        "evidence": law.evidence,
+        "sizes": " ".join(map(str, law.sizes)),
+        "local_exponents": " ".join(f"{z:.4f}" for z in law.local_exponents),
+        "note": "",
+    }

@@ -1,0 +1,98 @@
+"""A target known by fields alone: decorrelated ones of a Monte Carlo file, and the power spectrum of its long run.
+
+There is no closed form at finite n. But a translation-invariant linear network sees nothing of a field but its power
+spectrum, so the best one is K = 1/(α² S + σ²) with the true S, whatever the law of the fields; here S is that of the
+long run, whose error is in the file. Networks learn from the M fields that were kept, whose own spectrum scatters
+about S.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from math import pi, sin, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csd.autocorrelation import LARGEST_R_HAT
+from csd.errors import InputError
+from csd.lattice import Array, Lattice, Modes
+from csd.store import ENSEMBLE, read_content
+
+FLATTEST = 1e-2
+"""Least S(0)/S(k₁) − 1 that counts as a correlation length."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredField:
+    """Fields of an interacting target, each component one scalar field (n independent ones share a spectrum).
+
+    Args:
+        lattice: where they live.
+        data: shape (M, *lattice.shape).
+        spectrum: S at the lattice's *shells*, of the long run.
+    """
+
+    lattice: Lattice
+    data: Array
+    spectrum: Array
+
+    @cached_property
+    def mass(self) -> float:
+        """1/ξ of the second moment, ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)); sets lengths, not the spectrum."""
+        shells = self.lattice.shells.laplacian
+        first = 4.0 * sin(pi / self.lattice.size) ** 2
+        ratio = float(self.spectrum[np.argmin(shells)] / self.spectrum[np.argmin(np.abs(shells - first))]) - 1.0
+        return 2.0 * sin(pi / self.lattice.size) / sqrt(max(ratio, FLATTEST))
+
+    @property
+    def digest(self) -> str:
+        """Hash of the fields and the spectrum."""
+        return blake2b(self.data.tobytes() + self.spectrum.tobytes(), digest_size=16).hexdigest()
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array]:
+        """(different values of k̂², mean S of the momenta that share each)."""
+        shells = self.lattice.shells
+        values, place = np.unique(np.round(shells.laplacian, 9), return_inverse=True)
+        weight = np.bincount(place, weights=shells.multiplicity)
+        return values, np.bincount(place, weights=shells.multiplicity * self.spectrum) / weight
+
+    def propagator(self, laplacian: Array) -> Array:
+        """S at the lattice's own values of k̂²; the few momenta that share one by accident have their mean."""
+        values, spectrum = self._table
+        return spectrum[np.searchsorted(values, np.round(laplacian, 9) - 1e-10)]
+
+    def empirical_spectrum(self, modes: Modes) -> Array:
+        """S of the M fields themselves, shape (modes,)."""
+        return self.lattice.gather(self.lattice.power_spectrum(self.data).mean(axis=0), modes)
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        """`count` of the fields, drawn with replacement, with random signs; shape (count, *lattice.shape)."""
+        chosen = self.data[generator.integers(len(self.data), size=count)]
+        signs = generator.choice([-1.0, 1.0], size=count)
+        return chosen * signs.reshape(-1, *(1,) * self.lattice.dimension)
+
+
+def load_fields(path: Path) -> MeasuredField:
+    """The fields of a Monte Carlo file, if they are fit to learn from.
+
+    Args:
+        path: of `csd mcmc --fields M`.
+
+    Raises:
+        InputError: if the file is none or holds no fields, or its chains had not come to equilibrium.
+    """
+    content = read_content(path, ENSEMBLE)
+    if "fields" not in content:
+        raise InputError(f"{path}: there are no fields in it; make it with csd mcmc --fields M")
+    about: dict[str, Any] = content.attrs
+    mixing = float(about["fields_r_hat"])
+    if mixing > LARGEST_R_HAT:
+        raise InputError(f"{path}: the chains disagree (R-hat is {mixing:.3g}, above {LARGEST_R_HAT}); run them longer")
+    lattice = Lattice(int(about["dimension"]), int(about["size"]))
+    fields = np.asarray(content["fields"].values, dtype=float)
+    if not np.isfinite(fields).all():
+        raise InputError(f"{path}: a field holds numbers that are not finite; make the file again")
+    return MeasuredField(lattice, fields.reshape(-1, *lattice.shape), np.asarray(content["power_spectrum"].values))

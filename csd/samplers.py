@@ -1,0 +1,89 @@
+"""Samplers by name: what one sweep of each is made of, and what it can act on.
+
+    metropolis, heat_bath, langevin, hmc, fourier_hmc    one update
+    overrelaxation    a heat bath, then about as many overrelaxations as the correlation length has sites; each turns a
+                      mode k by an angle ∝ sqrt(k̂² + m²), so their number varies, lest the heat bath always meets some
+                      mode at the same phase
+    wolff             clusters that together hold as many sites as the lattice; for φ⁴ a heat bath beside them, as they
+                      never change |φ|
+
+(docs/montecarlo.md). Nothing here needs compiled loops, so that a study can be checked without them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from csd.errors import InputError, unknown
+from csd.model import Model, PhiFour, SpinModel
+
+
+@dataclass(frozen=True)
+class Step:
+    """Part of a sweep: an update, some times over.
+
+    Attributes:
+        update: a name of `csd.updates.UPDATES`.
+        times: how often a sweep applies it.
+        options: of the update.
+        varied: whether the number is drawn anew for each sweep, uniform from times/2 to 3 times/2.
+    """
+
+    update: str
+    times: int = 1
+    options: Mapping[str, float] = field(default_factory=dict)
+    varied: bool = False
+
+    def count(self, generator: np.random.Generator) -> int:
+        """How often the next sweep applies it."""
+        return int(generator.integers((self.times + 1) // 2, 3 * self.times // 2 + 1)) if self.varied else self.times
+
+
+SAMPLERS: dict[str, tuple[str, ...]] = {
+    "metropolis": ("step",),
+    "heat_bath": (),
+    "overrelaxation": (),
+    "langevin": ("step",),
+    "hmc": ("step", "trajectory"),
+    "fourier_hmc": ("step", "trajectory"),
+    "wolff": (),
+}
+"""Names, and the options that each takes."""
+ALONG_FORCE = ("langevin", "hmc", "fourier_hmc")
+"""Samplers that move fields along their force, which unit spins do not have."""
+
+
+def sweep_of(name: str, model: Model, **options: float) -> tuple[Step, ...]:
+    """The steps of one sweep.
+
+    Args:
+        name: of the sampler.
+        model: the target.
+        options: `step` or `trajectory`, instead of being tuned.
+
+    Raises:
+        InputError: if no sampler has the name, it takes no such option, or it cannot act on the model.
+    """
+    if name not in SAMPLERS:
+        raise unknown("sampler", name, SAMPLERS)
+    for option in options:
+        if option not in SAMPLERS[name]:
+            takes = " and ".join(SAMPLERS[name]) or "no options"
+            raise InputError(f"sampler {name!r} has no {option}; it takes {takes}")
+    if isinstance(model, SpinModel):
+        if name in ALONG_FORCE:
+            raise InputError(f"sampler {name!r} moves fields along their force, which unit spins do not have")
+        if name == "overrelaxation" and model.components == 1:
+            raise InputError("sampler 'overrelaxation' turns spins, and Ising spins have no direction to turn to")
+    if name == "overrelaxation":
+        return Step("heat_bath"), Step("overrelaxation", round(correlation_length(model)), varied=True)
+    if name == "wolff" and isinstance(model, PhiFour):
+        return Step("heat_bath"), Step("wolff")
+    return (Step(name, options=options),)
+
+
+def correlation_length(model: Model) -> float:
+    """ξ of the Hartree approximation for φ⁴ (exact for a Gaussian field), at most L; L for spins; at least 1."""
+    size = float(model.lattice.size)
+    return max(1.0, min(size, 1.0 / model.hartree_mass)) if isinstance(model, PhiFour) else size

@@ -1,0 +1,42 @@
+"""Kinds of values that the parts of a configuration share."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+
+
+def listed(value: Any) -> Any:
+    """A single value as a list of one."""
+    return value if isinstance(value, list | tuple) or value is None else [value]
+
+
+Item = TypeVar("Item")
+Several = Annotated[list[Item], Field(min_length=1)]
+
+
+def number(value: Any) -> Any:
+    """Refuse yes and no, which YAML reads as truth values and Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(number, json_schema_input_type=float), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0.0)]
+Count = Annotated[StrictInt, Field(ge=1)]
+Seed = Annotated[StrictInt, Field(ge=0)]
+Size = Annotated[StrictInt, Field(ge=2)]
+
+
+class Part(BaseModel):
+    """What all parts of a configuration share: unknown keys are errors."""
+
+    # Built when they are first used: a figure needs but one of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Couplings(Part):
+    """Bare couplings of the O(n) model; the mass follows from the gap equation."""
+
+    r0: Annotated[Number, Field(description="bare mass squared")]
+    u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]

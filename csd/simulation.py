@@ -1,0 +1,147 @@
+"""A Monte Carlo simulation: the target, how it is sampled, and what is known of it exactly.
+
+Nothing here needs compiled loops, so that a study can be checked without them; `csd.ensemble` runs it.
+"""
+
+from dataclasses import dataclass
+from math import gamma, sqrt
+from typing import Any
+
+import numpy as np
+
+from csd.errors import InputError
+from csd.field import GaussianField
+from csd.model import Model, PhiFour, SpinModel
+from csd.samplers import SAMPLERS
+
+SERIES = {
+    "energy": ("energy", "energy per site H/N"),
+    "magnetisation": ("magnetisation", "modulus of the magnetisation |m|, m = (1/N) sum of phi"),
+    "magnetisation_squared": ("m2", "squared magnetisation m^2"),
+    "softest_mode": ("first_mode", "power S(k) at the smallest k > 0, mean over axes and components"),
+}
+"""Time series of a file: their names in `csd.chains`, and what they are."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an ensemble is made.
+
+    Args:
+        samplers: names of `csd.samplers.SAMPLERS`, each once.
+        sweeps: of each chain after thermalisation.
+        every: sweeps from one measurement to the next.
+        thermalisation: sweeps before, in which updates are tuned; None: a tenth of `sweeps`, at least 100.
+        chains: of each sampler, all of one length.
+        seed: a non-negative integer.
+        fields: M, decorrelated fields to keep of the only sampler; 0 for none.
+        step: of the only sampler, instead of being tuned.
+        trajectory: likewise.
+
+    Raises:
+        InputError: for a value outside these.
+    """
+
+    samplers: tuple[str, ...]
+    sweeps: int = 10_000
+    every: int = 1
+    thermalisation: int | None = None
+    chains: int = 4
+    seed: int = 0
+    fields: int = 0
+    step: float | None = None
+    trajectory: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.samplers:
+            raise InputError(f"no sampler is given; known are {', '.join(SAMPLERS)}")
+        if len(set(self.samplers)) < len(self.samplers):
+            raise InputError(f"a sampler is given twice in {list(self.samplers)}; each must be given once")
+        for name, least in (
+            ("sweeps", 1),
+            ("every", 1),
+            ("thermalisation", 0),
+            ("chains", 1),
+            ("seed", 0),
+            ("fields", 0),
+        ):
+            value = getattr(self, name)
+            if name == "thermalisation" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+        if self.sweeps // self.every < 4:
+            raise InputError(
+                f"sweeps is {self.sweeps} with a measurement every {self.every}; an autocorrelation time needs at"
+                " least 4 measurements of each chain"
+            )
+        for name in ("fields", "step", "trajectory"):
+            if getattr(self, name) and len(self.samplers) > 1:
+                raise InputError(f"{name} is given for {len(self.samplers)} samplers; give it with one")
+
+    @property
+    def warming(self) -> int:
+        """Sweeps of thermalisation."""
+        return max(100, self.sweeps // 10) if self.thermalisation is None else self.thermalisation
+
+    @property
+    def options(self) -> dict[str, float]:
+        """Options of the sampler."""
+        given = {"step": self.step, "trajectory": self.trajectory}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def gaussian_model(field: GaussianField, components: int) -> PhiFour:
+    """n independent Gaussian fields, as φ⁴ without its quartic term: r₀ = m², u = 0."""
+    return PhiFour(field.lattice, components, field.mass**2, 0.0)
+
+
+def model_attributes(model: Model) -> dict[str, Any]:
+    """What was sampled, as NetCDF attributes."""
+    about: dict[str, Any] = {
+        "dimension": model.lattice.dimension,
+        "size": model.lattice.size,
+        "components": int(model.components),
+    }
+    if isinstance(model, PhiFour):
+        gaussian = model.u == 0.0
+        about |= {"target": "gaussian" if gaussian else "phi4", "r0": float(model.r0), "u": float(model.u)}
+        return about | {"mass": sqrt(model.r0)} if gaussian else about
+    assert isinstance(model, SpinModel)
+    return about | {"target": "spins", "beta": float(model.coupling)}
+
+
+def request(model: Model, settings: Settings) -> dict[str, Any]:
+    """All that determines a file, besides the code: its hash is the file's configuration_hash."""
+    return model_attributes(model) | {
+        "samplers": list(settings.samplers),
+        "sweeps": settings.sweeps,
+        "every": settings.every,
+        "thermalisation": settings.warming,
+        "chains": settings.chains,
+        "seed": settings.seed,
+        "fields": settings.fields,
+        "options": settings.options,
+    }
+
+
+def exact_values(model: Model) -> dict[str, float]:
+    """Exact values of observables, where there are closed forms: those of n Gaussian fields of mass m.
+
+    H/N = n/2,   ⟨m²⟩ = nχ/N,   ⟨|m|⟩ = sqrt(2χ/N) Γ((n+1)/2)/Γ(n/2),   U = 1 − (n+2)/(3n),   χ, S(k₁), ⟨φ²⟩ = n I(m²).
+    """
+    if not (isinstance(model, PhiFour) and model.u == 0.0):
+        return {}
+    lattice, components = model.lattice, model.components
+    field = GaussianField(lattice, sqrt(model.r0))
+    per_site = field.susceptibility / lattice.sites
+    first = 4.0 * np.sin(np.pi / lattice.size) ** 2
+    return {
+        "energy": 0.5 * components,
+        "magnetisation": sqrt(2.0 * per_site) * gamma(0.5 * (components + 1)) / gamma(0.5 * components),
+        "magnetisation_squared": components * per_site,
+        "softest_mode": float(field.propagator(np.array(first))),
+        "susceptibility": field.susceptibility,
+        "variance": components * field.variance,
+        "binder": 1.0 - (components + 2.0) / (3.0 * components),
+    }

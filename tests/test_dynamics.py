@@ -1,0 +1,306 @@
+"""Monte Carlo in a study: configuration and rows, the summary of its files, dynamic exponents, the cost of fields."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+from scipy.stats import kstest
+
+from csd.campaign import MonteCarlo, Simulation, simulations
+from csd.cli import _model, _parser, main
+from csd.config import expand, parse
+from csd.dynamics import aggregate, exponents_table, times
+from csd.errors import InputError
+from csd.inventory import jobs, verify_files
+from csd.scaling import fit_weighted
+from csd.simulation import request
+from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, read, write
+from csd.stream import stream
+from csd.summary import aggregate_generation, read_scaling
+from csd.timing import FIELDS, cost_of_fields, of_samplers
+
+SWEEP: dict[str, Any] = {
+    "dimension": 2,
+    "sizes": [4, 6, 8],
+    "samplers": ["heat_bath", "langevin"],
+    "sweeps": 60_000,
+    "every": 5,
+    "chains": 2,
+}
+GENERATED = {
+    "dimension": 2,
+    "sizes": [4, 6, 8],
+    "architectures": ["two_layer"],
+    "generation": {"steps": 6, "samples": 4},
+}
+STUDY: dict[str, Any] = {
+    "study": "test",
+    "figures": [],
+    "training": {"noise_levels": [0.1], "seeds": [1], "loss": "population"},
+    "sweeps": {"a": GENERATED},
+    "monte_carlo": {"line": SWEEP},
+}
+
+
+def study(**keys: Any) -> dict[str, Any]:
+    """The study with some keys of its Monte Carlo replaced."""
+    content = copy.deepcopy(STUDY)
+    content["monte_carlo"]["line"].update(keys)
+    return content
+
+
+def rows(**keys: Any) -> list[Simulation]:
+    return simulations(parse(study(**keys)).monte_carlo)
+
+
+def test_names_say_what_is_sampled() -> None:
+    keys = {"mass_times_length": 1.0, "sizes": 4, "seeds": [1, 2]}
+    assert [row.identifier for row in rows(**keys)] == [
+        "d2_L4_mL1_n1_heat_bath.langevin_s1",
+        "d2_L4_mL1_n1_heat_bath.langevin_s2",
+    ]
+    spins = {"sizes": 4, "components": [2, 3], "beta": [0.5], "samplers": "wolff"}
+    assert [row.identifier for row in rows(**spins)] == ["d2_L4_b0.5_n2_wolff_s1", "d2_L4_b0.5_n3_wolff_s1"]
+    field = {"sizes": 4, "couplings": {"r0": -1, "u": 2}, "samplers": ["hmc"], "fields": 20}
+    assert [row.identifier for row in rows(**field)] == ["d2_L4_r-1u2_n1_hmc_M20_s1"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"mass": [0.1, 0.3]},
+        {"couplings": [{"r0": -1.5, "u": 2}], "components": 3},
+        {"beta": 0.44, "samplers": ["wolff", "metropolis"], "every": 5, "thermalisation": 7, "seeds": [3]},
+        {"sizes": 6, "samplers": "hmc", "fields": 12},
+    ],
+)
+def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
+    """What `csd mcmc` makes of them has the row's own hash, which `csd verify` compares."""
+    from csd.simulation import Settings
+
+    for row in rows(**keys):
+        given = _parser().parse_args(["mcmc", *row.arguments(), "--output", "x.nc"])
+        names = ("sweeps", "every", "thermalisation", "chains", "seed", "fields", "step", "trajectory")
+        settings = Settings(tuple(given.sampler), *(getattr(given, name) for name in names))
+        assert request(_model(given), settings) == request(row.model, row.settings)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"sweps": 5}, "monte_carlo.line.sweps: unknown key; did you mean 'sweeps'?"),
+        (
+            {"samplers": ["wolf"]},
+            "monte_carlo.line: unknown sampler 'wolf'; did you mean 'wolff'? (known",
+        ),
+        ({"sweeps": 0}, "monte_carlo.line.sweeps is 0: input should be greater than or equal to 1"),
+        ({"sweeps": 10, "every": 5}, "monte_carlo.line: sweeps is 10 with a measurement every 5"),
+        ({"components": 0}, "monte_carlo.line.components.0 is 0"),
+        ({"components": 1.5}, "monte_carlo.line.components.0 is 1.5: input should be a valid integer"),
+        ({"couplings": {"r0": 1, "u": -1}}, "u is -1: input should be greater than or equal to 0"),
+        ({"couplings": {"r0": -1, "u": 0}}, "monte_carlo.line: u is 0 and r0 is -1.0: nothing holds the zero mode"),
+        ({"mass": 1, "beta": 1}, "monte_carlo.line: mass and beta are both given; give the target in one way"),
+        ({"beta": 0.4}, "monte_carlo.line: sampler 'langevin' moves fields along their force"),
+        ({"fields": 5}, "monte_carlo.line: fields is given for 2 samplers"),
+        ({"seeds": [1, 1]}, "is there twice"),
+        ({"sizes": [1]}, "monte_carlo.line.sizes.0 is 1"),
+        ({"dimension": 4}, "monte_carlo.line.dimension is 4"),
+    ],
+)
+def test_mistakes_are_one_sentence_with_their_key(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)) as caught:
+        rows(**keys)
+    assert "\n" not in str(caught.value)
+
+
+def test_figures_of_monte_carlo_need_it() -> None:
+    content = {**copy.deepcopy(STUDY), "figures": ["dynamic_exponents"], "monte_carlo": {}}
+    with pytest.raises(InputError, match="those of Monte Carlo need the key monte_carlo"):
+        parse(content)
+    content = {**study(), "figures": None}
+    assert {"dynamic_exponents", "cost_to_fields"} <= set(parse(content).drawn)
+    spins = {**study(beta=0.4, samplers="wolff"), "figures": None}
+    assert "cost_to_fields" not in parse(spins).drawn
+
+
+def test_bounds_grow_with_what_is_asked() -> None:
+    small, large = rows(sizes=4)[0], rows(sizes=64, sweeps=100_000)[0]
+    assert large.seconds() > small.seconds() > 1.0
+    assert large.runtime_minutes(2) == 2 * large.runtime_minutes()
+    assert large.memory_mb() > small.memory_mb() >= 1000
+
+
+def test_weighted_fits_find_the_exponent_and_its_error() -> None:
+    """As SciPy's curve_fit; pulls of 400 synthetic sets are normal (Kolmogorov–Smirnov, p > 0.001)."""
+    sizes, true = np.array([4, 8, 16, 32]), np.log([2.0, 2.0, 2.0, 2.0]) + 1.5 * np.log([4, 8, 16, 32])
+    relative = np.array([0.02, 0.05, 0.05, 0.1])
+    generator, pulls = stream("weighted"), []
+    for _ in range(400):
+        found = np.exp(true + relative * generator.standard_normal(4))
+        law = fit_weighted(sizes.tolist(), found, relative * found)
+        pulls.append((law.exponent - 1.5) / law.bootstrap_error)
+    assert kstest(pulls, "norm").pvalue > 1e-3
+    best, covariance = curve_fit(
+        lambda x, a, z: a + z * x, np.log(sizes), np.log(found), sigma=relative, absolute_sigma=True
+    )
+    assert law.exponent == pytest.approx(best[1], rel=1e-8)
+    assert law.intercept == pytest.approx(best[0], rel=1e-8)
+    assert law.bootstrap_error == pytest.approx(np.sqrt(covariance[1, 1]), rel=1e-6)
+    # Times that scatter more than their errors allow widen the error.
+    wild = fit_weighted(sizes.tolist(), np.array([1.0, 9.0, 2.0, 30.0]), np.full(4, 0.01))
+    assert wild.error > 10.0 * wild.bootstrap_error
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values", "errors", "said"),
+    [
+        ([4, 8], [1.0, 2.0], [0.1, 0.1], "at least three sizes; there are [4, 8]"),
+        ([4, 8, 16], [1.0, 0.0, 2.0], [0.1, 0.1, 0.1], "missing or not positive"),
+        ([4, 8, 16], [1.0, 1.0, 2.0], [0.1, np.nan, 0.1], "missing or not positive"),
+    ],
+)
+def test_fits_that_cannot_be_made(sizes: list[int], values: list[float], errors: list[float], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        fit_weighted(sizes, np.array(values), np.array(errors))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of the study, made by the commands that the workflow runs."""
+    folder = tmp_path_factory.mktemp("results")
+    for row in rows():
+        main(["mcmc", *row.arguments(), "--output", str(folder / "monte_carlo" / f"{row.identifier}.nc")])
+    return folder
+
+
+def test_exponents_of_a_study(results: Path) -> None:
+    """z = 2 within 3 errors: of the heat bath in updates, of MALA in its own time, as steps shrink with the volume."""
+    summary = aggregate(rows(), results / "monte_carlo")
+    assert dict(summary.sizes) == {"run": 6, "seed": 1, "observable": 7}
+    assert set(summary["sampler"].values) == {"heat_bath", "langevin"}
+    tau, error = times(summary, "autocorrelation_updates")
+    assert (error < 0.5 * tau).all()
+    table = exponents_table(summary).set_index(["architecture", "quantity"])
+    assert set(table["law"]) == {"power"}
+    heat = table.loc[("heat_bath", "autocorrelation_updates")]
+    assert heat["sizes"] == "4 6 8"
+    assert heat["data"] == "gaussian-n1"
+    moved = table.loc[("langevin", "autocorrelation_time")]
+    for law, largest in ((heat, 0.5), (moved, 0.8)):
+        assert law["error"] < largest
+        assert abs(law["exponent"] - 2.0) < 3.0 * law["error"]
+    assert table.loc[("langevin", "autocorrelation_updates")]["exponent"] > moved["exponent"]
+
+
+def test_weights_of_several_seeds() -> None:
+    """τ of 10 ± 1 and 20 ± 2: (10 + 20/4)/(1 + 1/4) = 12 ± 1/sqrt(1.25)."""
+    import xarray as xr
+
+    summary = xr.Dataset(
+        {
+            "field_updates": (("run", "seed"), np.ones((1, 3))),
+            "slowest_tau": (("run", "seed"), [[10.0, 20.0, 30.0]]),
+            "slowest_tau_error": (("run", "seed"), [[1.0, 2.0, np.nan]]),
+        }
+    )
+    tau, error = times(summary, "autocorrelation_updates")
+    assert tau[0] == pytest.approx(12.0)
+    assert error[0] == pytest.approx(1.0 / np.sqrt(1.25))
+
+
+def test_a_size_too_short_has_no_fit(results: Path) -> None:
+    summary = aggregate(rows(), results / "monte_carlo")
+    summary["slowest_tau_error"][1] = np.nan
+    table = exponents_table(summary)
+    without = table[table["law"] == "none"]
+    assert len(without) == 2
+    assert without["note"].str.contains("too short for tau, or measured too seldom").all()
+
+
+def test_files_that_do_not_belong_are_refused(results: Path) -> None:
+    with pytest.raises(InputError, match="another configuration made it"):
+        aggregate(rows(sweeps=2000), results / "monte_carlo")
+    assert aggregate(rows(sweeps=2000), results / "monte_carlo", mixed=True).sizes["run"] == 6
+    with pytest.raises(InputError, match="there is no such file"):
+        aggregate(rows(sizes=[4, 10]), results / "monte_carlo")
+    with pytest.raises(InputError, match="the study has no simulations"):
+        aggregate([], results)
+
+
+def test_verify_and_status_know_the_files(results: Path) -> None:
+    good = {**study(), "sweeps": {"a": {**STUDY["sweeps"]["a"], "generation": None}}}
+    assert verify_files(parse(good), results) == (3, [])
+    states = {job.name: job.state for job in jobs(parse(good), results)}
+    assert states["monte_carlo/d2_L4_mL1_n1_heat_bath.langevin_s1"] == "done"
+    good["monte_carlo"]["line"]["sweeps"] = 2000
+    reasons = {fault.reason for fault in verify_files(parse(good), results)[1]}
+    assert reasons == {"another configuration made it"}
+    good["monte_carlo"]["line"]["seeds"] = [2]
+    states = {fault.state for fault in verify_files(parse(good), results)[1]}
+    assert states == {"foreign"}
+
+
+def test_cost_of_fields_and_its_figures(results: Path, tmp_path: Path) -> None:
+    """20 τ + 2 τ n updates by Monte Carlo; both figures are drawn from the files."""
+    own = parse(study())
+    summary = aggregate(rows(), results / "monte_carlo")
+    write(summary, tmp_path / "monte_carlo.nc", ENSEMBLE_SUMMARY)
+    (run, *_) = [run for run in expand(own) if run.generation is not None]
+    for run in expand(own):
+        training = tmp_path / "training" / f"{run.identifier}.nc"
+        main(["train", *run.arguments(), "--output", str(training)])
+        words = ["--samples", "4", "--output", str(tmp_path / "generation" / f"{run.identifier}.nc")]
+        main(["generate", str(training), *words])
+    from csd.config import samplings
+
+    write(aggregate_generation(samplings(expand(own)), tmp_path / "generation"), tmp_path / "g.nc", GENERATION_SUMMARY)
+    (tmp_path / "study.json").write_text(own.model_dump_json())
+    words = [
+        "--study",
+        "study.json",
+        "--monte-carlo",
+        "monte_carlo.nc",
+        "--generation",
+        "g.nc",
+        "--output",
+        "timing.nc",
+    ]
+    main(["timing", *(str(tmp_path / word) if "." in word else word for word in words)])
+    costs = read(tmp_path / "timing.nc", TIMING)
+    assert set(costs["method"].values) == {"heat_bath", "langevin", "two_layer"}
+    tau, _ = times(summary, "autocorrelation_updates")
+    sampled = costs.isel(run=(costs["kind"] == "Monte Carlo").values)
+    for n in FIELDS:
+        np.testing.assert_allclose(sampled["updates"].sel(fields=n), (20.0 + 2.0 * n) * tau)
+    assert (costs["seconds"] > 0.0).all()
+    trained = costs.isel(run=(costs["kind"] == "diffusion").values)
+    # Seven levels, six steps a field.
+    each = (trained["updates"].sel(fields=10**4) - trained["updates"].sel(fields=1)) / (10**4 - 1)
+    np.testing.assert_allclose(each, 6.0)
+    exponents_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
+    assert len(read_scaling(tmp_path / "scaling.csv")) == 4
+    for figure, file in (("dynamic_exponents", "monte_carlo.nc"), ("cost_to_fields", "timing.nc")):
+        words = ["--summary", str(tmp_path / file), "--scaling", str(tmp_path / "scaling.csv")]
+        main(["figure", figure, *words, "--output", str(tmp_path / figure)])
+        assert (tmp_path / f"{figure}.png").stat().st_size > 10_000
+
+
+def test_nothing_to_compare_is_said() -> None:
+    with pytest.raises(InputError, match="no sampler was run on the Gaussian field"):
+        cost_of_fields([])
+
+
+def test_only_the_critical_line_is_compared(results: Path) -> None:
+    summary = aggregate(rows(), results / "monte_carlo")
+    summary["target_label"][:] = "m0.1"
+    assert of_samplers(rows(), summary) == []
+
+
+def test_defaults_are_a_study_of_their_own() -> None:
+    assert parse({**STUDY, "monte_carlo": {}}).monte_carlo == {}
+    assert MonteCarlo.model_validate({"dimension": 1, "sizes": 4, "samplers": "hmc"}).chains == 4

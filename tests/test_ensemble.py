@@ -1,0 +1,352 @@
+"""Monte Carlo files: what is in them, against the exact Gaussian field and its exact dynamics, and what is refused."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from csd.cli import main
+from csd.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
+from csd.field import GaussianField
+from csd.lattice import Array, Lattice
+from csd.measured import MeasuredField, load_fields
+from csd.model import PhiFour, SpinModel
+from csd.samplers import SAMPLERS, sweep_of
+from csd.simulation import Settings, exact_values, gaussian_model
+from csd.sites import checkerboard, neighbours
+from csd.store import ENSEMBLE, read
+from csd.stream import stream
+
+ALL = tuple(SAMPLERS)
+GAUSSIAN = gaussian_model(GaussianField(Lattice(2, 6), 0.6), 1)
+
+
+def run(words: str, folder: Path, name: str = "file.nc") -> xr.Dataset:
+    """`csd mcmc` with these flags; its file."""
+    main(["mcmc", *shlex.split(words), "--output", str(folder / name)])
+    return read(folder / name, ENSEMBLE)
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The sentence that a command is refused with."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    last: str = capsys.readouterr().err.splitlines()[-1]
+    return last
+
+
+def test_all_samplers_find_the_exact_gaussian_field(tmp_path: Path) -> None:
+    """Seven observables of seven samplers within 4 σ: 49 numbers, 3 in 1000 of fresh seeds fail one."""
+    words = "--dimension 2 --size 6 --mass 0.6 --sampler " + " ".join(ALL)
+    file = run(f"{words} --sweeps 6000 --every 3 --chains 2 --seed 1", tmp_path)
+    assert (file["remark"] == "").all()
+    pull = (file["mean"] - file["exact"]) / file["error"]
+    assert np.abs(pull).max() < 4.0, pull
+    assert (file["r_hat"] < 1.1).all()
+    assert file["energy"].dims == ("sampler", "chain", "measurement")
+    assert file["energy"].shape == (7, 2, 2000)
+    assert "1/2 + sum" in file.attrs["autocorrelation_convention"]
+    assert file["tau"].attrs["units"] == "sweeps"
+    # A leapfrog step counts one update, and so does a sweep of a local update; clusters hold N sites or so.
+    updates = file["field_updates"].mean("chain")
+    assert (updates.sel(sampler=["metropolis", "heat_bath", "langevin"]) == 1.0).all()
+    assert float(updates.sel(sampler="overrelaxation")) == pytest.approx(1.0 + round(1 / 0.6), abs=0.2)
+    assert float(updates.sel(sampler="wolff")) == pytest.approx(2.0, abs=0.5)
+    trajectory = np.pi / 2 / 0.6
+    assert float(file["dynamic_time"].sel(sampler="hmc")) == pytest.approx(trajectory)
+    step = float(file["step_size"].sel(sampler="hmc").isel(update=0).mean())
+    assert float(updates.sel(sampler="hmc")) == pytest.approx(trajectory / step, rel=0.1)
+
+
+def _heat_bath_matrix(model: PhiFour) -> Array:
+    """What a heat-bath sweep makes of a Gaussian field, on average: φ(r) ← Σ_nn φ / (2d + m²), site by site."""
+    sites = model.lattice.sites
+    total = np.eye(sites)
+    for site in checkerboard(model.lattice):
+        one = np.eye(sites)
+        one[site] = 0.0
+        for other in neighbours(model.lattice)[site]:
+            one[site, other] += 0.5 / model.quadratic
+        total = one @ total
+    return total
+
+
+def test_heat_bath_has_its_exact_autocorrelation_time() -> None:
+    """τ of m², of which ρ(t) = (1ᵀ Aᵗ C 1 / 1ᵀ C 1)², within 4 of its errors."""
+    lattice = Lattice(2, 4)
+    model = gaussian_model(GaussianField.on_critical_line(lattice), 1)
+    matrix, ones = _heat_bath_matrix(model), np.ones(lattice.sites)
+    precision = 2.0 * model.quadratic * np.eye(lattice.sites)
+    for site, others in enumerate(neighbours(lattice)):
+        for other in others:
+            precision[site, other] -= 1.0
+    state, decay = np.linalg.solve(precision, ones), []
+    for _ in range(2000):
+        state = matrix @ state
+        decay.append(ones @ state)
+    exact = 0.5 + float(((np.array(decay) / (ones @ np.linalg.solve(precision, ones))) ** 2).sum())
+    found = sample(model, "heat_bath", Settings(("heat_bath",), 100_000, 2, chains=2, seed=3))
+    tau = found.estimates["magnetisation_squared"]
+    assert exact > 10.0
+    assert abs(2.0 * tau.tau - exact) < 4.0 * 2.0 * tau.tau_error
+    assert tau.tau_error < 0.1 * tau.tau
+
+
+def test_trajectories_turn_modes_as_theory_has_it() -> None:
+    """Tiny leapfrog steps: m² is kept with ⟨cos² θ⟩, θ uniform in [π/4, 3π/4], so τ = ½ + r/(1 − r), r = ½ − 1/π."""
+    settings = Settings(("fourier_hmc",), 4000, chains=2, step=0.1)
+    found = sample(gaussian_model(GaussianField(Lattice(1, 8), 0.5), 1), "fourier_hmc", settings)
+    kept = 0.5 - 1.0 / np.pi
+    tau = found.estimates["magnetisation_squared"]
+    assert abs(tau.tau - (0.5 + kept / (1.0 - kept))) < 4.0 * tau.tau_error
+
+
+@pytest.mark.parametrize("components", [1, 2, 5])
+def test_exact_values_are_those_of_exact_fields(components: int) -> None:
+    """20,000 fields drawn by Fourier transforms, within 4 σ (three of the seven have no other closed form here)."""
+    field = GaussianField(Lattice(2, 4), 0.5)
+    exact = exact_values(gaussian_model(field, components))
+    drawn = field.sample(stream("exact", components), 20_000 * components).reshape(20_000, components, -1)
+    moment = (drawn.mean(axis=2) ** 2).sum(axis=1)
+    for name, values in (
+        ("magnetisation", np.sqrt(moment)),
+        ("magnetisation_squared", moment),
+        ("variance", (drawn**2).sum(axis=1).mean(axis=1)),
+    ):
+        assert abs(values.mean() - exact[name]) < 4.0 * values.std() / np.sqrt(len(values))
+    ratio = (moment**2).mean() / (3.0 * moment.mean() ** 2)
+    assert 1.0 - ratio == pytest.approx(exact["binder"], abs=0.03)
+
+
+def test_a_sampler_finds_the_same_alone_and_among_others(tmp_path: Path) -> None:
+    words = "--dimension 1 --size 6 --components 2 --beta 1.1 --sweeps 60 --chains 2 --seed 4 --sampler"
+    among = run(f"{words} metropolis wolff heat_bath", tmp_path)
+    alone = run(f"{words} wolff", tmp_path)
+    for name in ("energy", "magnetisation", "tau", "acceptance", "field_updates"):
+        np.testing.assert_array_equal(
+            among[name].sel(sampler="wolff")[..., :1], alone[name].sel(sampler="wolff")[..., :1]
+        )
+    more = run(f"{words.replace('--chains 2', '--chains 3')} wolff", tmp_path)
+    np.testing.assert_array_equal(more["energy"][:, :2], alone["energy"])
+    other = run(f"{words.replace('--seed 4', '--seed 5')} wolff", tmp_path)
+    assert not np.array_equal(other["energy"], alone["energy"])
+
+
+def test_the_same_command_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 200 --fields 5")]
+    contents = []
+    for _ in range(2):
+        main([*words, "--output", "same.nc"])
+        contents.append(Path("same.nc").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_a_run_too_short_says_so_and_has_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = run("--dimension 2 --size 16 --mass-times-length 1 --sampler heat_bath --sweeps 400", tmp_path)
+    slow = file.sel(observable="magnetisation_squared", sampler="heat_bath")
+    assert "too short" in str(slow["remark"].values) or "disagree" in str(slow["remark"].values)
+    assert np.isnan(slow["error"])
+    assert "an error bar needs" in capsys.readouterr().out
+    main(["show", str(tmp_path / "file.nc")])
+    assert "an error bar needs" in capsys.readouterr().out
+
+
+def test_a_start_far_from_equilibrium_is_cut_and_recorded() -> None:
+    """No thermalisation, and steps so short that the start is seen."""
+    model = gaussian_model(GaussianField(Lattice(2, 8), 0.2), 1)
+    settings = Settings(("metropolis",), 4000, thermalisation=0, step=0.4)
+    content = ensemble(model, settings)
+    cut = int(content["thermalisation_cut"].values[0])
+    assert 0 < cut < 2000
+    rest = content["energy"].values[0, :, cut:]
+    assert content["mean"].values[0, 0] == pytest.approx(rest.mean(), rel=1e-12)
+
+
+def test_spins_have_no_variance(tmp_path: Path) -> None:
+    file = run("--dimension 2 --size 4 --beta 0.3 --sampler wolff --sweeps 300", tmp_path)
+    one = file.sel(sampler="wolff", observable="variance")
+    assert float(one["mean"]) == 1.0
+    assert np.isnan(one["tau"])
+    assert str(one["remark"].values).startswith("constant")
+    assert list(file["observable"].values) == list(OBSERVABLES)
+
+
+def test_the_number_of_overrelaxations_varies_about_the_correlation_length() -> None:
+    heat, over = sweep_of("overrelaxation", gaussian_model(GaussianField.on_critical_line(Lattice(2, 16)), 1))
+    drawn = [over.count(stream("count", number)) for number in range(300)]
+    assert (over.times, min(drawn), max(drawn)) == (16, 8, 24)
+    assert heat.count(stream("count")) == 1
+
+
+GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 50 --output {}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("--u 2", "--u -2", "u is -2.0; with u < 0 the energy has no lower bound"),
+        ("--u 2", "--u 0", "nothing holds the zero mode"),
+        ("--r0 -1 --u 2", "--r0 -1", "--r0 and --u belong together"),
+        ("--u 2", "--u 2 --components 0", "components is 0; the number n of components must be an integer"),
+        ("--u 2", "--u 2 --components 1.5", "invalid int value: '1.5'"),
+        ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u given; give one of"),
+        ("--r0 -1 --u 2", "", "no target given; give one of"),
+        ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be a finite number above 0"),
+        ("--r0 -1 --u 2", "--beta 0.4 --dimension 4", "dimension is 4"),
+        ("--sweeps 50", "--sweeps 0", "sweeps is 0; it must be an integer of at least 1"),
+        ("--sweeps 50", "--sweeps 50 --every 20", "needs at least 4 measurements"),
+        ("--sweeps 50", "--sweeps 50 --chains 0", "chains is 0"),
+        ("--sweeps 50", "--sweeps 50 --seed -1", "seed is -1"),
+        ("heat_bath", "heatbath", "unknown sampler 'heatbath'; did you mean 'heat_bath'?"),
+        ("heat_bath", "heat_bath heat_bath", "a sampler is given twice"),
+        ("heat_bath", "heat_bath --step 0.1", "sampler 'heat_bath' has no step; it takes no options"),
+        ("heat_bath", "hmc langevin --step 0.1", "step is given for 2 samplers"),
+        ("heat_bath", "hmc --step 3", "hmc with step 3 makes an energy error of"),
+        ("--r0 -1 --u 2 --sampler heat_bath", "--beta 0.4 --sampler hmc", "unit spins do not have"),
+        ("--r0 -1 --u 2 --sampler heat_bath", "--beta 0.4 --sampler overrelaxation", "no direction to turn to"),
+        ("--sampler heat_bath", "--sampler hmc wolff --fields 3", "fields is given for 2 samplers"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    old: str, new: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = GOOD.replace(old, new).format(tmp_path / "none.nc")
+    assert said in refused(shlex.split(words), capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_exploding_step_names_one_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = GOOD.replace("heat_bath", "hmc --step 3").format(tmp_path / "none.nc")
+    sentence = refused(shlex.split(words), capsys)
+    step = sentence.split("try a step of ")[1].split(",")[0]
+    run(f"--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 50 --step {step}", tmp_path)
+
+
+FIELDS = "--dimension 2 --size 6 --components 2 --r0 -1 --u 2 --sampler overrelaxation --sweeps 2000 --seed 2"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Monte Carlo file with 300 fields of two components."""
+    folder = tmp_path_factory.mktemp("fields")
+    run(f"{FIELDS} --fields 300", folder)
+    return folder / "file.nc"
+
+
+def test_fields_are_decorrelated_and_follow_the_long_run(kept: Path) -> None:
+    """χ within 4 σ of the long run, its error as if fields were independent; neighbours' are not correlated (4 σ)."""
+    file = read(kept, ENSEMBLE)
+    tau = (
+        file["tau"].isel(sampler=0).sel(observable=["energy", "magnetisation", "magnetisation_squared", "softest_mode"])
+    )
+    assert file.attrs["fields_spacing"] >= 2.0 * float(tau.max())
+    fields = file["fields"].values
+    assert fields.shape == (300, 2, 6, 6)
+    moment = (fields.mean(axis=(2, 3)) ** 2).sum(axis=1) * 36 / 2
+    mean, error = moment.mean(), moment.std() / np.sqrt(300)
+    long_run = file.isel(sampler=0).sel(observable="susceptibility")
+    assert abs(mean - float(long_run["mean"])) < 4.0 * np.hypot(error, float(long_run["error"]))
+    # Each of four chains gives every fourth field.
+    ahead, behind = moment[4:] - mean, moment[:-4] - mean
+    assert abs((ahead * behind).mean() / moment.var()) < 4.0 / np.sqrt(len(ahead))
+
+
+def test_the_spectrum_of_a_long_run_is_exact_for_a_gaussian_field(tmp_path: Path) -> None:
+    """10 shells within 4 σ; the error's own scatter, over 28 blocks, is some 13 %."""
+    file = run("--dimension 2 --size 6 --mass 0.6 --sampler heat_bath --sweeps 8000 --fields 2 --seed 3", tmp_path)
+    lattice = Lattice(2, 6)
+    pull = (file["power_spectrum"] - 1.0 / (lattice.shells.laplacian + 0.36)) / file["power_spectrum_error"]
+    assert np.abs(pull).max() < 4.0
+    assert pull.std() > 0.3
+
+
+def test_shells_hold_the_mean_of_their_momenta() -> None:
+    lattice = Lattice(3, 4)
+    fields = stream("shells").standard_normal((2, *lattice.shape))
+    spectrum = shell_spectrum(lattice, fields)
+    full = (np.abs(np.fft.fftn(fields, axes=(1, 2, 3))) ** 2 / lattice.sites).mean(axis=0)
+    for numbers, value in zip(lattice.shells.numbers, spectrum, strict=True):
+        same = [full[k] for k in np.ndindex(4, 4, 4) if sorted(min(n, 4 - n) for n in k) == sorted(numbers.tolist())]
+        assert value == pytest.approx(np.mean(same), rel=1e-12)
+
+
+def test_networks_learn_from_kept_fields(kept: Path, tmp_path: Path) -> None:
+    """Full batches end at the kernel of the fields' own spectrum; the error is against that of the long run."""
+    target = load_fields(kept)
+    words = f"train --data {kept} --architecture one_layer --noise-level 0.5 --loss population --tolerance 0"
+    main([*words.split(), "--max-steps", "4000", "--output", str(tmp_path / "trained.nc")])
+    with xr.open_dataset(tmp_path / "trained.nc") as file:
+        modes = target.lattice.pairs
+        alpha, sigma = np.exp(-1.0), -np.expm1(-1.0)
+        own = 1.0 / (alpha * target.empirical_spectrum(modes) + sigma)
+        np.testing.assert_allclose(file["kernel"].values[0, 0], own, rtol=1e-6)
+        best = 1.0 / (alpha * target.propagator(modes.laplacian) + sigma)
+        error = modes.multiplicity @ ((own - best) ** 2 / best) / (modes.multiplicity @ best)
+        assert float(file["score_error"][0, 0, -1]) == pytest.approx(error, rel=1e-6)
+        assert error < 0.01
+        assert file.attrs["data_set"] == 600
+        assert file.attrs["data_digest"] == target.digest
+        assert file.attrs["size"] == 6
+
+
+def test_networks_learn_from_the_raw_fields_too(kept: Path, tmp_path: Path) -> None:
+    """Minibatches of raw fields come near to the kernel of the spectrum."""
+    words = f"train --data {kept} --architecture one_layer --noise-level 0.5 --path fields --batch 256 --tolerance 0.02"
+    main([*words.split(), "--max-steps", "400", "--output", str(tmp_path / "trained.nc")])
+    with xr.open_dataset(tmp_path / "trained.nc") as file:
+        assert np.isfinite(file["training_time"]).all()
+
+
+def test_a_measured_field_gives_its_own_fields(kept: Path) -> None:
+    target = load_fields(kept)
+    drawn = target.sample(stream("measured"), 50)
+    assert {float(np.abs(field).sum()) for field in drawn} <= {float(np.abs(field).sum()) for field in target.data}
+    exact = GaussianField(Lattice(2, 8), 0.4)
+    shells = exact.lattice.shells
+    known = MeasuredField(exact.lattice, np.zeros((1, 8, 8)), exact.propagator(shells.laplacian))
+    assert known.mass == pytest.approx(0.4, rel=1e-12)
+    np.testing.assert_allclose(known.propagator(exact.lattice.laplacian), exact.propagator(exact.lattice.laplacian))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--data {kept} --size 6", "--size is given with --data"),
+        ("--data {kept}", "full-batch steps on its spectrum have loss population"),
+        ("--data {plain} --loss population", "there are no fields in it; make it with csd mcmc --fields M"),
+        ("--data {mixed} --loss population", "the chains disagree"),
+    ],
+)
+def test_fields_that_cannot_be_learned_from_are_refused(
+    words: str, said: str, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, mixed = tmp_path / "plain.nc", tmp_path / "mixed.nc"
+    run("--dimension 1 --size 4 --mass 1 --sampler heat_bath --sweeps 50", tmp_path, plain.name)
+    with xr.open_dataset(kept) as opened:
+        spoilt = opened.load().assign_attrs(fields_r_hat=1.3)
+    spoilt.to_netcdf(mixed)
+    given = words.format(kept=kept, plain=plain, mixed=mixed).split()
+    common = ["--architecture", "one_layer", "--noise-level", "0.5", "--output", str(tmp_path / "trained.nc")]
+    assert said in refused(["train", *given, *common], capsys)
+
+
+def test_generation_from_data_says_why_not(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = f"train --data {kept} --architecture one_layer --noise-level 0.5 0.1 --loss population --max-steps 5"
+    main([*words.split(), "--tolerance", "0", "--output", str(tmp_path / "trained.nc")])
+    command = ["generate", str(tmp_path / "trained.nc"), "--output", str(tmp_path / "made.nc")]
+    assert "no closed form" in refused(command, capsys)
+
+
+def test_fields_of_chains_out_of_equilibrium_are_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "mcmc --dimension 2 --size 12 --mass-times-length 1 --sampler heat_bath --sweeps 100 --fields 5 --output"
+    assert "fields cannot be kept" in refused([*words.split(), str(tmp_path / "none.nc")], capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ising_spins_have_a_model_of_their_own() -> None:
+    assert isinstance(GAUSSIAN, PhiFour)
+    assert exact_values(SpinModel(Lattice(2, 4), 1, 0.4)) == {}

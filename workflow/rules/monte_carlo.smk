@@ -1,0 +1,73 @@
+# Monte Carlo beside the diffusion model: one job a row, a target with a few samplers and a seed.
+rule mcmc:
+    output:
+        MONTE_CARLO / "{simulation}.nc",
+    log:
+        LOGS / "mcmc" / "{simulation}.log",
+    group:
+        "generate"
+    conda:
+        "../envs/csd.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: SIMULATIONS[wildcards.simulation].memory_mb(
+            attempt
+        ),
+        runtime=lambda wildcards, attempt: SIMULATIONS[
+            wildcards.simulation
+        ].runtime_minutes(attempt),
+    params:
+        flags=lambda wildcards: shlex.join(
+            SIMULATIONS[wildcards.simulation].arguments()
+        ),
+        record=beside("benchmarks", "monte_carlo", "{wildcards.simulation}.json"),
+        code=fingerprint("mcmc"),
+    shell:
+        "csd mcmc {params.flags} --output {output:q} --benchmark {params.record:q} > {log:q} 2>&1"
+
+
+rule aggregate_mcmc:
+    input:
+        study=SUMMARY / "study.json",
+        monte_carlo=[MONTE_CARLO / f"{name}.nc" for name in SIMULATIONS],
+    output:
+        SUMMARY / "monte_carlo.nc",
+    log:
+        LOGS / "aggregate_mcmc.log",
+    group:
+        "summary"
+    conda:
+        "../envs/csd.yaml"
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=summary_runtime_minutes,
+    params:
+        folder=beside("monte_carlo"),
+        code=fingerprint("aggregate_mcmc"),
+    shell:
+        "csd aggregate-mcmc --study {input.study:q} --monte-carlo {params.folder:q} --output {output:q} 2> {log:q}"
+
+
+# Everything that is compared is timed here, on one core and in one process.
+rule timing:
+    input:
+        study=SUMMARY / "study.json",
+        monte_carlo=SUMMARY / "monte_carlo.nc",
+        generation=SUMMARY / "generation.nc",
+    output:
+        SUMMARY / "timing.nc",
+    log:
+        LOGS / "timing.log",
+    group:
+        "summary"
+    conda:
+        "../envs/csd.yaml"
+    threads: 1
+    resources:
+        mem_mb=summary_memory_mb,
+        runtime=lambda wildcards, attempt: 20 * 2 ** (attempt - 1),
+    params:
+        code=fingerprint("timing"),
+    shell:
+        "csd timing --study {input.study:q} --monte-carlo {input.monte_carlo:q} --generation {input.generation:q}"
+        " --output {output:q} 2> {log:q}"
