@@ -13,12 +13,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 SNAKEMAKE = snakemake --workflow-profile workflow/profiles/default --cores $(CORES) --configfile $(CONFIG)
 OUTPUT = $(shell $(VENV)/bin/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)')).get('output', 'results'))")
 
-.PHONY: study report paper test check docs bench lock clean help
+.PHONY: study paper test check docs bench lock clean help
 
 help:
-	@echo "make study    run the study of CONFIG (config/config.yaml) into results/"
-	@echo "make report   the study as one page for the browser, results/report.html"
-	@echo "make paper    its numbers, tables and figures for LaTeX, results/paper/"
+	@echo "make study    run the study of CONFIG (config/config.yaml) into results/, with its report and paper"
+	@echo "make paper    compile results/paper/paper.tex, where there is LaTeX"
 	@echo "make test     run the tests"
 	@echo "make check    formatting, lint and types"
 	@echo "make docs     build the documentation into site/, running its tutorials"
@@ -33,13 +32,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $(INSTALLED)
 
 study: $(INSTALLED)
-	$(SNAKEMAKE)
-	@echo "Figures, numbers and verdicts: see results/README.md; for the browser: make report"
-
-report: $(INSTALLED)
-	$(SNAKEMAKE) -- all reported
-	$(SNAKEMAKE) --report $(OUTPUT)/report.html --report-stylesheet workflow/report/style.css -- all reported
-	@echo "Open $(OUTPUT)/report.html"
+	$(SNAKEMAKE) -- all reported paper
+	$(SNAKEMAKE) --quiet all --report $(OUTPUT)/report.html --report-stylesheet workflow/report/style.css -- all reported
+	@echo "Open $(OUTPUT)/report.html; results/README.md says what else lies where"
 
 paper: $(INSTALLED)
 	$(SNAKEMAKE) -- paper

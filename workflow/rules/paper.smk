@@ -1,4 +1,4 @@
-# Numbers, tables and figures for a paper in LaTeX: a target of its own, `make paper`.
+# Numbers, tables and figures for a paper in LaTeX: a target of its own, which `make study` asks for.
 import re
 
 SHOWN = [

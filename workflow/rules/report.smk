@@ -1,5 +1,5 @@
 # What people use of a finished study: a report for the browser, a page to look around in. Targets of their own.
-# snakemake reported, then snakemake --report FILE reported: `make report`.
+# snakemake reported, then snakemake --report FILE reported, as `make study` does.
 rule reported:
     input:
         [captioned(figure) for figure in STUDY.drawn],
