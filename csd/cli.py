@@ -212,7 +212,9 @@ def train(arguments: argparse.Namespace) -> None:
     for path in (arguments.output, arguments.benchmark, checkpoint):
         if path is not None:
             require_writable(path)
+    busy = time.process_time()
     run = prepare(noised, architecture, settings)
+    ready = time.process_time() - busy
     made_by = provenance(
         _command_line(arguments),
         request(noised, architecture, settings),
@@ -226,7 +228,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     with JobWatch(checkpoint, identity, expected, _log, arguments.checkpoint_every) as watch:
         record = descend(noised, run, settings, watch)
-    work = {"training_s": time.perf_counter() - prepared, "work_cpu_s": time.process_time() - busy}
+    work = {"training_s": time.perf_counter() - prepared, "work_cpu_s": ready + time.process_time() - busy}
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
     prediction = predict(noised, architecture, replace(settings, max_steps=_twice(record.last_step, settings)), run)
     content = training_content(noised, architecture, settings, record, prediction)
