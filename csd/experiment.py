@@ -327,14 +327,16 @@ def trained(
         checkpoint_every: seconds between checkpoints.
         progress: whether a bar is shown; where somebody looks on, if None.
         log: takes lines.
-        lap: told when a part of the work has ended: 'set-up', 'training'.
+        lap: told when a part of the work has ended: 'start', 'ready' (networks and data), 'set-up', 'training'.
     """
     if output is not None:
         require_writable(output)
         checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.npz")
     if checkpoint is not None:
         require_writable(checkpoint)
+    lap("start")
     run = prepare(noised, architecture, settings)
+    lap("ready")
     asked = request(noised, architecture, settings)
     names = (architecture.name, asked["target"], asked["schedule"], settings.loss)
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))

@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from benchmarks import overhead
 from csd.campaign import simulations
 from csd.config import FIGURES, expand, parse, samplings
 from csd.source import fingerprint, plugin_fingerprint
@@ -444,6 +445,23 @@ def test_one_failing_run_names_its_log_and_leaves_no_file(tmp_path: Path) -> Non
         snakemake(tmp_path, study)
     files = sorted(path.name for path in (tmp_path / "out" / "training").iterdir())
     assert files == ["d1_L8_mL1_one_layer-x.nc".replace("-x", "_denoising-B4_s1")]
+
+
+def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a study of one run, whose start-up is most of it."""
+    study = {
+        "study": "short",
+        "output": "out",
+        "figures": [],
+        "training": {"noise_levels": [0.1], "seeds": [1]},
+        "sweeps": {"line": {"dimension": 1, "sizes": [8], "architectures": ["two_layer"]}},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    assert overhead.main([str(tmp_path / "study.yaml"), "--cores", "1"]) == 0
+    shown = re.findall(r"([\d.]+) s(?: |$)", capsys.readouterr().out, re.MULTILINE)
+    total, work, rest, other = map(float, shown)
+    assert total == pytest.approx(work + rest + other, abs=0.2)
+    assert 0.0 <= work < rest < other
 
 
 def _forget() -> None:
