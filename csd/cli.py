@@ -358,16 +358,17 @@ def mcmc(arguments: argparse.Namespace) -> None:
     for path in (arguments.output, arguments.benchmark):
         if path is not None:
             require_writable(path)
-    prepared = time.perf_counter()
+    laps = Laps()
+    laps("set-up")
     content = ensemble(model, settings)
-    done = time.perf_counter()
+    laps("sampling")
     made_by = provenance(
         _command_line(arguments), request(model, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
     )
     write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
     print("\n".join(summary_lines(content)))
     if arguments.benchmark is not None:
-        _write_benchmark(arguments.benchmark, started, {"sampling_s": done - prepared}, prepared)
+        _write_benchmark(arguments.benchmark, started, laps.work("sampling"), laps.wall["set-up"])
 
 
 def _model(arguments: argparse.Namespace) -> Any:
