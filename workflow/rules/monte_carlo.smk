@@ -61,12 +61,14 @@ rule timing:
         SUMMARY / "timing.nc",
     log:
         LOGS / "timing.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
         mem_mb=summary_memory_mb,
-        runtime=lambda wildcards, attempt: 20 * 2 ** (attempt - 1),
+        runtime=summary_runtime_minutes,
     params:
         code=fingerprint("timing"),
     shell:
