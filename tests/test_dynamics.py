@@ -27,7 +27,7 @@ SWEEP: dict[str, Any] = {
     "dimension": 2,
     "sizes": [4, 6, 8],
     "samplers": ["heat_bath", "langevin"],
-    "sweeps": 60_000,
+    "sweeps": 150_000,
     "every": 5,
     "chains": 2,
 }
@@ -129,7 +129,7 @@ def test_figures_of_monte_carlo_need_it() -> None:
 
 
 def test_bounds_grow_with_what_is_asked() -> None:
-    small, large = rows(sizes=4)[0], rows(sizes=64, sweeps=100_000)[0]
+    small, large = rows(sizes=4)[0], rows(sizes=64, sweeps=400_000)[0]
     assert large.seconds() > small.seconds() > 1.0
     assert large.runtime_minutes(2) == 2 * large.runtime_minutes()
     assert large.memory_mb() > small.memory_mb() >= 1000
@@ -224,8 +224,8 @@ def test_a_size_too_short_has_no_fit(results: Path) -> None:
 
 def test_files_that_do_not_belong_are_refused(results: Path) -> None:
     with pytest.raises(InputError, match="another configuration made it"):
-        aggregate(rows(sweeps=2000), results / "monte_carlo")
-    assert aggregate(rows(sweeps=2000), results / "monte_carlo", mixed=True).sizes["run"] == 6
+        aggregate(rows(sweeps=3000), results / "monte_carlo")
+    assert aggregate(rows(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
     with pytest.raises(InputError, match="there is no such file"):
         aggregate(rows(sizes=[4, 10]), results / "monte_carlo")
     with pytest.raises(InputError, match="the study has no simulations"):
@@ -237,7 +237,7 @@ def test_verify_and_status_know_the_files(results: Path) -> None:
     assert verify_files(parse(good), results) == (3, [])
     states = {job.name: job.state for job in jobs(parse(good), results)}
     assert states["monte_carlo/d2_L4_mL1_n1_heat_bath.langevin_s1"] == "done"
-    good["monte_carlo"]["line"]["sweeps"] = 2000
+    good["monte_carlo"]["line"]["sweeps"] = 3000
     reasons = {fault.reason for fault in verify_files(parse(good), results)[1]}
     assert reasons == {"another configuration made it"}
     good["monte_carlo"]["line"]["seeds"] = [2]

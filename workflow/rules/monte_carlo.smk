@@ -65,7 +65,7 @@ rule timing:
     threads: 1
     resources:
         mem_mb=summary_memory_mb,
-        runtime=lambda wildcards, attempt: 20 * 2 ** (attempt - 1),
+        runtime=summary_runtime_minutes,
     params:
         code=fingerprint("timing"),
     shell:
