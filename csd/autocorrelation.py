@@ -5,6 +5,10 @@
 in units of measurements, with the window W of U. Wolff (Comput. Phys. Commun. 156, 143, 2004), by `pyerrors`. τ = ½ is
 white noise; the other usual convention is 1 + 2 Σ ρ = 2τ. Deviations are from each chain's own mean, so chains that
 disagree show only in R-hat.
+
+The error of τ that comes with the method takes the series for a Gaussian process. A square, such as m² of a Gaussian
+field, is none, and its τ scatters more; so the error of a mean's τ is at least that of a jackknife over blocks many
+windows long, where there are enough of them.
 """
 
 import warnings
@@ -27,6 +31,10 @@ LARGEST_R_HAT = 1.1
 """Largest R-hat for an error bar."""
 WINDOW = 2.0
 """S of the automatic window: the assumed ratio of the exponential to the integrated time."""
+BLOCK = 20
+"""Windows that a block of the jackknife is long: what reaches from one into the next does not count."""
+FEWEST_BLOCKS = 12
+"""Blocks of all chains that a jackknife needs."""
 BATCH = 5
 """Measurements averaged before the thermalisation cut is looked for."""
 
@@ -76,11 +84,31 @@ def estimate(*series: Array | Sequence[Array], of: Callable[..., Any] | None = N
         warnings.simplefilter("ignore", RuntimeWarning)
         result.gamma_method(S=WINDOW)
     tau, tau_error = float(result.e_tauint["chains"]), float(result.e_dtauint["chains"])
+    if of is None:
+        tau_error = max(tau_error, _block_error(tables[0], int(result.e_windowsize["chains"])))
     mixing = max(r_hat(table) for table in tables)
     remark = _remark(length, tau, mixing)
     error = nan if remark else float(result.dvalue)
     error_of_error = nan if remark else float(result.ddvalue)
     return Estimate(float(result.value), error, error_of_error, tau, tau_error, mixing, chains * length, remark)
+
+
+def _block_error(table: Array, window: int) -> float:
+    """Standard error of τ = ½ + Σ ρ(t) up to a fixed window, leaving out a block at a time; 0 for too few blocks."""
+    chains, length = table.shape
+    size = BLOCK * max(window, 1)
+    each = (length - window) // size
+    blocks = chains * each
+    if blocks < FEWEST_BLOCKS:
+        return 0.0
+    deviation = table - table.mean(axis=1, keepdims=True)
+    own = deviation[:, : each * size]
+    gamma = np.array(
+        [(own * deviation[:, lag : lag + each * size]).reshape(blocks, size).sum(axis=1) for lag in range(window + 1)]
+    )
+    left = gamma.sum(axis=1, keepdims=True) - gamma
+    times = (left[1:] / left[0]).sum(axis=0)
+    return sqrt((blocks - 1) * float(times.var()))
 
 
 def _remark(length: int, tau: float, mixing: float) -> str:

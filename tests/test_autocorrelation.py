@@ -38,6 +38,19 @@ def test_error_bars_cover() -> None:
     assert 0.57 < held < 0.79
 
 
+def test_error_of_the_time_of_a_square() -> None:
+    """x² of an AR(1) series has ρ = a^{2t}, and is no Gaussian process: the Γ method's own error of τ is too small.
+
+    120 runs: the scatter of τ is known to 6.5 %, so the ratio is outside [0.8, 1.25] three times in 1000.
+    """
+    coefficient = 0.9
+    runs = [estimate(_autoregressive(coefficient, 2, 20_000, "square", run) ** 2) for run in range(120)]
+    times = np.array([run.tau for run in runs])
+    exact = 0.5 * (1.0 + coefficient**2) / (1.0 - coefficient**2)
+    assert times.mean() == pytest.approx(exact, rel=0.03)
+    assert 0.8 < np.mean([run.tau_error for run in runs]) / times.std(ddof=1) < 1.25
+
+
 def test_function_of_means() -> None:
     """Of ln-normal y = e^x: ⟨y²⟩/⟨y⟩² = e; error of x̄² at x̄ = 3 is 6 that of x̄."""
     rows = 3.0 + _autoregressive(0.5, 2, 20_000, "function")
