@@ -7,7 +7,7 @@ mcmc` command.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from math import ceil, pi
+from math import pi
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt
@@ -23,16 +23,12 @@ from csd.simulation import Settings, gaussian_model
 # What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
 START_UP_S = 2.0
 """Mostly imports of Numba and pyerrors."""
-UPDATE_S, SITE_S, MEASUREMENT_S = 6e-6, 50e-9, 25e-6
+UPDATE_S, SITE_S, MEASUREMENT_S = 1e-6, 40e-9, 25e-6
 """A sweep, each site and component in it, and a measurement."""
 LEAPFROG_S, LEAPFROG_SITE_S, TRANSFORM_S, TRANSFORM_SITE_S = 4e-6, 6e-9, 45e-6, 20e-9
 """A step of HMC and each site and component in it, without and with Fourier transforms."""
 STEP_SCALE = 0.75
 """Tuned step of HMC times N^{1/4} and the stiffest frequency of Fourier acceleration, 1."""
-FACTOR = 6.0
-"""Head-room of a cluster job's time limit: slower machines, loops to be compiled."""
-LONGEST = 24 * 60
-"""Minutes: the time limit of many partitions."""
 
 
 class MonteCarlo(Part):
@@ -157,17 +153,6 @@ class Simulation:
         sweeps = settings.chains * (settings.sweeps + settings.warming)
         measured = settings.chains * settings.sweeps / settings.every * MEASUREMENT_S * len(settings.samplers)
         return START_UP_S + measured + sweeps * sum(_sweep_seconds(name, model) for name in settings.samplers)
-
-    def runtime_minutes(self, attempt: int = 1) -> int:
-        """Time limit of a cluster job; doubled at each attempt."""
-        return min(LONGEST, ceil(1.0 + FACTOR * self.seconds() / 60.0) * 2 ** (attempt - 1))
-
-    def memory_mb(self, attempt: int = 1) -> int:
-        """Memory of a cluster job; doubled at each attempt."""
-        settings = self.settings
-        series = len(settings.samplers) * settings.chains * settings.sweeps / settings.every * 8.0
-        fields = settings.fields * self.components * self.size**self.dimension
-        return round(1000.0 + 1e-6 * 8.0 * 4.0 * (series + fields)) * 2 ** (attempt - 1)
 
 
 def _sweep_seconds(name: str, model: Model) -> float:

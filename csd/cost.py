@@ -655,10 +655,12 @@ class Limits:
 
     Args:
         runs: the run table.
+        simulations: those of Monte Carlo.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], simulations: Sequence[Simulation] = ()) -> None:
         self._runs = {run.identifier: run for run in runs}
+        self._simulations = {row.identifier: row for row in simulations}
         self._known: dict[tuple[str, bool], Estimate] = {}
 
     @cached_property
@@ -682,6 +684,10 @@ class Limits:
     def generation(self, sampling: Sampling) -> Estimate:
         """The job that makes a generation file."""
         return self._find(sampling.run.identifier, sampling.identifier, generates=True)
+
+    def simulation(self, identifier: str) -> Estimate:
+        """The job of a simulation."""
+        return estimate_simulations([self._simulations[identifier]], REFERENCE)[0]
 
 
 def cluster_jobs(estimates: Sequence[Estimate], runs: Sequence[Run]) -> list[float]:

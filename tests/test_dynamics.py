@@ -13,6 +13,7 @@ from scipy.stats import kstest
 from csd.campaign import MonteCarlo, Simulation, simulations
 from csd.cli import _model, _parser, main
 from csd.config import expand, parse
+from csd.cost import Limits
 from csd.dynamics import aggregate, exponents_table, times
 from csd.errors import InputError
 from csd.inventory import jobs, verify_files
@@ -131,8 +132,10 @@ def test_figures_of_monte_carlo_need_it() -> None:
 def test_bounds_grow_with_what_is_asked() -> None:
     small, large = rows(sizes=4)[0], rows(sizes=64, sweeps=400_000)[0]
     assert large.seconds() > small.seconds() > 1.0
-    assert large.runtime_minutes(2) == 2 * large.runtime_minutes()
-    assert large.memory_mb() > small.memory_mb() >= 1000
+    limits = Limits([], [small, large])
+    of_small, of_large = (limits.simulation(row.identifier) for row in (small, large))
+    assert of_large.time_limit(2) == 2 * of_large.time_limit()
+    assert of_large.memory_limit() > of_small.memory_limit() >= 400
 
 
 def test_weighted_fits_find_the_exponent_and_its_error() -> None:

@@ -5,17 +5,17 @@ rule mcmc:
     log:
         LOGS / "mcmc" / "{simulation}.log",
     group:
-        "generate"
+        lambda wildcards: LIMITS.simulation(wildcards.simulation).group
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: SIMULATIONS[wildcards.simulation].memory_mb(
-            attempt
-        ),
-        runtime=lambda wildcards, attempt: SIMULATIONS[
+        mem_mb=lambda wildcards, attempt: LIMITS.simulation(
             wildcards.simulation
-        ].runtime_minutes(attempt),
+        ).memory_limit(attempt),
+        runtime=lambda wildcards, attempt: LIMITS.simulation(
+            wildcards.simulation
+        ).time_limit(attempt),
     params:
         flags=lambda wildcards: shlex.join(
             SIMULATIONS[wildcards.simulation].arguments()
