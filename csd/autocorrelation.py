@@ -121,14 +121,18 @@ def _remark(length: int, tau: float, mixing: float) -> str:
     return ""
 
 
-def _observables(tables: Sequence[Array]) -> list[Any]:
+def gamma_method() -> Any:
+    """The library of the Γ method, which takes a second to load."""
     with warnings.catch_warnings():
         # pyerrors 2.17 imports scipy.odr, which SciPy 1.17 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
         import pyerrors
+    return pyerrors
 
+
+def _observables(tables: Sequence[Array]) -> list[Any]:
     names = [f"chains|{chain:06d}" for chain in range(len(tables[0]))]
-    return [pyerrors.Obs(list(table), names) for table in tables]
+    return [gamma_method().Obs(list(table), names) for table in tables]
 
 
 def _table(series: Array | Sequence[Array]) -> Array:

@@ -347,6 +347,7 @@ def mcmc(arguments: argparse.Namespace) -> None:
     _log(shlex.join(_command_line(arguments)))
     from dataclasses import fields
 
+    from csd.autocorrelation import gamma_method
     from csd.ensemble import ensemble, summary_lines
     from csd.simulation import Settings, request
     from csd.source import fingerprint
@@ -358,6 +359,7 @@ def mcmc(arguments: argparse.Namespace) -> None:
     for path in (arguments.output, arguments.benchmark):
         if path is not None:
             require_writable(path)
+    gamma_method()
     laps = Laps()
     laps("set-up")
     content = ensemble(model, settings)
