@@ -30,7 +30,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "aggregate": ("summary", "store"),
     "aggregate_mcmc": ("dynamics", "store"),
-    "timing": (*CORE, "generation", *SAMPLING, "dynamics", "timing", "store"),
+    "timing": (*CORE, "ziggurat", "generation", *SAMPLING, "dynamics", "timing", "store"),
     "fit": ("summary", "dynamics", "scaling", "store"),
     "claims": ("claims", "store"),
     "figure": ("figures/__init__", "figures/style", "store"),
