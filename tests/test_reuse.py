@@ -65,7 +65,9 @@ rule longest:
 def run(*command: str, cwd: Path, path: Path | None = None, **environment: str) -> str:
     """What a command says; it has to end well. `path` comes first on PATH."""
     first = path or Path(sys.executable).parent
-    env = {**os.environ, "PATH": f"{first}{os.pathsep}{os.environ['PATH']}", **environment}
+    path = f"{first}{os.pathsep}{os.environ['PATH']}"
+    # No checkout that the tests may have been told to import from.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PATH": path, **environment}
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

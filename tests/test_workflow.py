@@ -22,6 +22,8 @@ pytestmark = pytest.mark.workflow
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_STUDY = yaml.safe_load((ROOT / "config" / "test.yaml").read_text())
+WHOLE = ("--", "all", "reported", "paper")
+"""What `make study` asks for."""
 
 
 def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path | None = None) -> str:
@@ -46,15 +48,15 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
     return done.stdout + done.stderr
 
 
-def would_run(folder: Path, config: dict[str, Any], *options: str, package: Path | None = None) -> dict[str, int]:
-    """Rules that a dry run names, with their numbers of jobs; 'all' left out."""
-    output = snakemake(folder, config, "--dry-run", *options, package=package)
+def would_run(folder: Path, config: dict[str, Any], *targets: str, package: Path | None = None) -> dict[str, int]:
+    """Rules that a dry run names, with their numbers of jobs, for the whole study by default; 'all' left out."""
+    output = snakemake(folder, config, "--dry-run", *(targets or WHOLE), package=package)
     table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
     if table is None:
         assert "Nothing to be done" in output
         return {}
     rows = [line.split() for line in table[1].splitlines() if line.strip()]
-    return {rule: int(count) for rule, count in rows if rule != "all"}
+    return {rule: int(count) for rule, count in rows if rule not in ("all", "reported")}
 
 
 def changed(**sweeps: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "workflow").mkdir()
     shutil.copytree(ROOT / "workflow", folder / "workflow" / "workflow")
     shutil.copytree(ROOT / "config", folder / "workflow" / "config")
-    snakemake(folder, TEST_STUDY)
+    snakemake(folder, TEST_STUDY, *WHOLE)
     return folder
 
 
@@ -111,25 +113,26 @@ def test_everything_is_there(finished: Path) -> None:
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
-    assert "Nothing to be done" in snakemake(finished, TEST_STUDY)
+    assert "Nothing to be done" in snakemake(finished, TEST_STUDY, *WHOLE)
 
 
 # The table of docs/reruns.md, row by row.
 
 AFTER = {
-    "study": ("aggregate", "aggregate_generation", "aggregate_mcmc", "timing"),
+    "study": ("aggregate", "aggregate_generation", "aggregate_mcmc", "timing", "pages"),
     "train": ("aggregate",),
     "generate": ("aggregate_generation",),
     "mcmc": ("aggregate_mcmc",),
-    "aggregate": ("fit", "claims", "figure"),
-    "aggregate_generation": ("timing", "fit", "figure"),
+    "aggregate": ("fit", "claims", "figure", "pages", "paper", "explore"),
+    "aggregate_generation": ("timing", "fit", "figure", "paper", "explore"),
     "aggregate_mcmc": ("timing", "fit", "figure"),
     "timing": ("figure",),
-    "fit": ("claims", "figure"),
+    "fit": ("claims", "figure", "paper"),
+    "claims": ("pages", "paper"),
     "integrators": ("figure",),
 }
 """What takes the files of a rule; `generate` follows training where it generates."""
-RULES = {*AFTER, "claims", "figure"}
+RULES = {*AFTER, "figure", "pages", "paper", "explore"}
 STEPS = {"aggregate": ("aggregate", "aggregate_generation")}
 """Rules that use the code of a step, where they are not of its name."""
 
@@ -371,7 +374,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
     for row, runs in table().items():
         for module in modules(row):
             path = tmp_path / "csd" / module
-            file = next(iter(path.glob("*.py"))) if path.is_dir() else path.with_suffix(".py")
+            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
             if row.startswith("one of"):
                 file = tmp_path / "csd" / "figures" / "collapse.py"
             text = file.read_text()
@@ -388,7 +391,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
                 for kept in (tmp_path / "csd").rglob("*.meaning.json"):
                     kept.unlink()
             if row.startswith("one of"):
-                assert {name for name in before if before[name] != after[name]} == {"collapse"}
+                assert {name for name in before if before[name] != after[name]} == {"collapse", "paper"}
             assert rerun(before, after) == said(runs), f"{row}: {module}"
             walked.add(row)
     _forget()

@@ -45,7 +45,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             axes.set_yscale("log")
             looks.size_axis(axes, list(here["size"].unique()))
             exponent = len(str(int(count))) - 1
-            axes.set_title(f"d = {dimension}, n = " + ("1" if count == 1 else f"$10^{exponent}$"))
+            axes.set_title(f"d = {dimension}, " + ("one field" if count == 1 else f"$10^{exponent}$ fields"))
             axes.set_xlabel("size L")
         panels[0].set_ylabel(UNITS[unit])
     methods = dict(zip(table["method"], table["kind"], strict=True))
