@@ -335,18 +335,22 @@ def test_profiles_share_jobs_as_the_estimate_has_it(kind: str) -> None:
 def test_limits_hold_what_was_measured() -> None:
     """Processor times (s) and peak memories (MB) of long jobs of config.yaml, on a core of an EPYC processor."""
     grid = {"steps": 64, "samples": 256}
-    levels = {"noise_levels": [0.01, 0.1, 0.5, 1.0], "batch": 1024}
+    levels = {"noise_levels": [0.01, 0.1, 0.5, 1.0], "batch": 1024, "seeds": list(range(1, 9)), "seeds_per_job": 8}
     local_two = [{"name": "local_two_layer", "range": "3xi"}]
-    tied = levels | {"seeds": [1, 2], "learning_rate": 0.125}
+    tied = levels | {"seeds": [1, 2, 3, 4], "learning_rate": 0.125}
+    deep = [{"name": "deep_linear", "depth": 6}]
+    follows = [{"name": "local_one_layer", "range": "3xi"}]
     for seconds, peak, changes in (
-        (26, 62, {"sizes": [64], "training": levels}),
-        (15, 125, {"sizes": [32], "generation": grid, "training": levels | {"seeds": [1, 2]}}),
-        (20, 60, {"dimension": 1, "sizes": [256], "training": levels}),
-        (37, 119, {"dimension": 1, "sizes": [128], "generation": grid, "training": levels}),
-        (9, 100, {"sizes": [256], "architectures": [{"name": "local_one_layer", "range": 2}], "training": levels}),
-        (3, 209, {"architectures": [{"name": "local_one_layer", "range": "3xi"}], "generation": grid, "sizes": [32]}),
-        (3, 60, {"dimension": 1, "sizes": [256], "architectures": [{"name": "deep_linear", "depth": 6}]}),
-        (2, 115, {"sizes": [24], "architectures": local_two, "generation": grid, "training": tied}),
+        (19, 187, {"sizes": [64], "training": levels}),
+        (26, 505, {"sizes": [32], "generation": grid, "training": levels}),
+        (17, 188, {"dimension": 1, "sizes": [256], "training": levels}),
+        (31, 314, {"dimension": 1, "sizes": [128], "generation": grid, "training": levels}),
+        (10, 263, {"sizes": [256], "architectures": [{"name": "local_one_layer", "range": 2}], "training": levels}),
+        (5, 492, {"architectures": follows, "generation": grid, "sizes": [32], "training": levels}),
+        (3, 187, {"dimension": 1, "sizes": [256], "architectures": deep, "training": levels}),
+        (3, 192, {"sizes": [24], "architectures": local_two, "generation": grid, "training": tied}),
+        (113, 189, {"dimension": 1, "sizes": [512], "training": levels | {"max_steps": 3_000_000}}),
+        (45, 209, {"dimension": 3, "sizes": [32], "training": levels}),
     ):
         limits = limits_of(**changes)
         assert 5 * seconds < 60 * limits.time_limit()

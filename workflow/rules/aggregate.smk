@@ -1,11 +1,14 @@
+# Where jobs are submitted: it takes a third of a second.
+localrules:
+    study,
+
+
 # The study as it was run, with all defaults filled in.
 rule study:
     output:
         SUMMARY / "study.json",
     log:
         LOGS / "study.log",
-    group:
-        "summary"
     conda:
         "../envs/csd.yaml"
     resources:
@@ -19,6 +22,7 @@ rule study:
         "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
 
 
+# In no group: Snakemake goes through all inputs of a group's members each time that one of them is made.
 rule aggregate:
     input:
         study=SUMMARY / "study.json",
@@ -31,8 +35,6 @@ rule aggregate:
         SUMMARY / "training.nc",
     log:
         LOGS / "aggregate.log",
-    group:
-        "summary"
     conda:
         "../envs/csd.yaml"
     resources:

@@ -42,8 +42,6 @@ rule aggregate_generation:
         SUMMARY / "generation.nc",
     log:
         LOGS / "aggregate_generation.log",
-    group:
-        "summary"
     conda:
         "../envs/csd.yaml"
     resources:

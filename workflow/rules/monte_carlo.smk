@@ -34,8 +34,6 @@ rule aggregate_mcmc:
         SUMMARY / "monte_carlo.nc",
     log:
         LOGS / "aggregate_mcmc.log",
-    group:
-        "summary"
     conda:
         "../envs/csd.yaml"
     resources:
