@@ -6,6 +6,9 @@ in nothing but the time.
 """
 
 import ctypes
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import blake2b
 from typing import Any
@@ -125,11 +128,22 @@ class _Process:
 _PROCESS = _Process()
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait until the end: a Ctrl-C in the midst of loading Numba would be lost."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 @cache
 def _loops() -> Any:
     """`csd.ziggurat`; None where it does not draw what the NumPy at hand draws, or cannot be kept once compiled."""
     try:
-        from csd import ziggurat
+        with _undisturbed():
+            from csd import ziggurat
     # Numba's tables are not where they were, or nowhere can be written what is compiled: every job would compile anew.
     except (ImportError, RuntimeError, OSError):
         return None
