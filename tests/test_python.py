@@ -316,8 +316,16 @@ def _interrupted(output: str) -> str:
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[1]
+    try:
+        process.send_signal(signal.SIGINT)
+        try:
+            said = process.communicate(timeout=15)[1]
+        except subprocess.TimeoutExpired:
+            # Modules in C may swallow one while they are imported, as on a machine that is busy; one presses again.
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=15)[1]
+    finally:
+        process.kill()
     assert process.returncode in (-signal.SIGINT, 1)
     return said
 
