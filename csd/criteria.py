@@ -1,0 +1,75 @@
+"""What counts as right for a sample: five criteria, the same in files, summaries, figures, claims and `csd integrators`.
+
+With ρ = V/C, the generated over the exact variance of a mode, and sums over all N momenta (docs/physics.md, section 6):
+
+    name                     deviation                                             limit    what it sees
+    kl_per_site              (1/N) Σ_k ½ [ρ − 1 − ln ρ], less the exact score's    0.01     hard modes
+    total_kl                 Σ_k ½ [ρ − 1 − ln ρ], nats                            0.1      all modes
+    susceptibility           |χ/χ_exact − 1|                                       0.05     the zero mode
+    correlation_length       |ξ/ξ_exact − 1|, second moment                        0.05     the two softest shells
+    effective_sample_size    −ln(ESS/M) = ½ Σ_k [2 ln ρ − ln(2ρ − 1)]              ln 2     all modes
+
+ESS/M = (E w)²/E w² is that of samples weighted with w = p_exact/p_generated, in closed form for Gaussian fields: for
+each real degree of freedom E w² = ρ/√(2ρ − 1), which is infinite where ρ ≤ ½. A criterion is met where its deviation is
+at most its limit.
+"""
+
+import numpy as np
+
+from csd import observables
+from csd.lattice import Array, Lattice, Modes
+
+LIMITS: dict[str, float] = {
+    "kl_per_site": 0.01,
+    "total_kl": 0.1,
+    "susceptibility": 0.05,
+    "correlation_length": 0.05,
+    "effective_sample_size": float(np.log(2.0)),
+}
+"""The largest deviation at which each criterion is met; the order is that of the dimension `criterion`."""
+CRITERIA = tuple(LIMITS)
+
+
+def log_effective_sample_size(modes: Modes, generated: Array, exact: Array) -> Array:
+    """ln(ESS/M) = −½ Σ_k [2 ln ρ − ln(2ρ − 1)], ρ = V/C, over all N momenta; −∞ if any ρ ≤ ½; (…, modes) → (…).
+
+    Args:
+        modes: the momenta.
+        generated: V(k), variance of the generated modes.
+        exact: C(k), of the target.
+    """
+    ratio = np.asarray(generated / exact)
+    possible = ratio > 0.5
+    safe = np.where(possible, ratio, 1.0)
+    terms = np.where(possible, 2.0 * np.log(safe) - np.log(2.0 * safe - 1.0), np.inf)
+    return -0.5 * (modes.multiplicity * terms).sum(axis=-1)
+
+
+def deviations(lattice: Lattice, modes: Modes, generated: Array, exact: Array, reference_kl: float = 0.0) -> Array:
+    """How far generated modes are from right by each criterion, in the order of `CRITERIA`; (…, modes) → (criteria, …).
+
+    Args:
+        lattice: where the fields live.
+        modes: the momenta.
+        generated: V(k), variance of the generated modes; infinite deviations where one is not positive and finite.
+        exact: C(k), of the noised target at the lowest level, shape (modes,).
+        reference_kl: KL per site that the exact score leaves on the same grid.
+    """
+    broken = ~(np.isfinite(generated) & (generated > 0.0)).all(axis=-1)
+    sound = np.where(broken[..., None], exact, generated)
+    kl = observables.kl_per_site(modes, sound, exact)
+    right = observables.susceptibility(modes, exact), observables.correlation_length(lattice, modes, exact)
+    found = observables.susceptibility(modes, sound), observables.correlation_length(lattice, modes, sound)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        soft, length = (np.abs(own / true - 1.0) for own, true in zip(found, right, strict=True))
+    table = np.stack(
+        [
+            kl - reference_kl,
+            lattice.sites * kl,
+            soft,
+            # No correlation length at all is infinitely far from one.
+            np.where(np.isnan(length), np.inf, length),
+            -log_effective_sample_size(modes, sound, exact),
+        ]
+    )
+    return np.where(broken, np.inf, table)
