@@ -44,7 +44,7 @@ from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewn
 from csd.store import Content, Variable, content_of, labelled
 from csd.stream import stream
 from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
-from csd.training import LengthBins, data_identity, prepare, with_population
+from csd.training import Goal, LengthBins, data_identity, prepare, with_population
 from csd.training import Settings as TrainingSettings
 
 if TYPE_CHECKING:
@@ -262,6 +262,56 @@ def predicted_deviations(
 ) -> Array:
     """`predicted_variances` as deviations by each criterion, shape (criteria, steps)."""
     return sampler.deviations_of(*predicted_variances(sampler, architecture, settings, steps))
+
+
+MARGIN = 0.5
+"""A criterion is waited for in training if the best network comes within this share of its limit."""
+
+
+def goal_of(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, modes: Modes) -> Goal:
+    """What ends training until samples are right: every criterion that can be met is met, by exact recursion.
+
+    Those are the criteria that the exact score meets on this grid, and that the best network of the architecture meets
+    with room to spare: what is met at the very end alone would never be.
+
+    Args:
+        noised: the target at the levels that are trained, which are the sampler's grid.
+        architecture: the network.
+        settings: with the integrator and the start that will generate.
+        modes: of the kernels.
+
+    Raises:
+        InputError: if there is no such criterion, or the levels are no grid.
+    """
+    down = np.argsort(noised.levels)[::-1]
+    if len(down) < 2:
+        raise InputError("until is samples, but there is one noise level; a sampler needs a grid of at least two")
+    grid = NoisedTarget(noised.target, noised.schedule, np.array(noised.levels)[down].tolist())
+    sampler = Sampler(grid, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    limits = np.array(list(LIMITS.values()))
+    met = sampler.exact_deviations <= limits
+    if architecture.is_family:
+        best = best_kernels(architecture, grid)
+        met &= sampler.deviations(noised.lattice.shells, best) <= MARGIN * limits
+    if not met.any():
+        raise InputError(
+            f"until is samples, but with these {len(down)} noise levels {architecture.label} can meet no criterion;"
+            " give more levels, or take until score_error"
+        )
+
+    def right(kernels: Any) -> NDArray[np.bool_]:
+        found = np.asarray(kernels)[:, down].swapaxes(0, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((sampler.deviations(modes, found)[met] <= limits[met, None]).all(axis=0))
+
+    return right
+
+
+def best_kernels(architecture: Architecture, noised: NoisedTarget) -> Array:
+    """The best kernel of an architecture at each level, on *shells*; shape (levels, modes)."""
+    lattice = noised.lattice
+    pairs = zip(noised.score_lengths(), noised.spectra_at(lattice.shells), strict=True)
+    return np.stack([architecture.build(lattice, float(xi)).best_kernel(spectrum) for xi, spectrum in pairs])
 
 
 def evaluate(training: "xr.Dataset", settings: Settings) -> "xr.Dataset":
@@ -499,9 +549,7 @@ def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Vari
     if trained.architecture is None:
         return {}
     noised, small = trained.noised, trained.noised.lattice
-    pairs = zip(noised.score_lengths(), noised.spectra_at(small.shells), strict=True)
-    best = np.stack([trained.architecture.build(small, float(xi)).best_kernel(spectrum) for xi, spectrum in pairs])
-    best = transfer(best, small, small.shells, sampler.noised.lattice)
+    best = transfer(best_kernels(trained.architecture, noised), small, small.shells, sampler.noised.lattice)
     variables = _reference(sampler, "best", "with the best network of this architecture", best)
     if sampler.noised.lattice == small:
         modes, variance = predicted_variances(sampler, trained.architecture, trained.settings, kept.steps)

@@ -41,6 +41,8 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Setti
         "learning_rate_given": settings.learning_rate or 0.0,
         "tolerance": settings.tolerance,
         "max_steps": settings.max_steps,
+        "until": settings.until,
+        **({"integrator": settings.integrator, "start": settings.start} if settings.until == "samples" else {}),
         **({"data_digest": noised.target.digest} if hasattr(noised.target, "digest") else {}),
         "note_learning_rate_given": "0 means the architecture's own",
         "note_batch": "0 means full-batch steps",

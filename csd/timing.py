@@ -127,6 +127,10 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
     return methods
 
 
+RIGHT = "effective_sample_size"
+"""The criterion by which a network's samples count as right."""
+
+
 def of_networks(runs: Sequence[Run], summary: xr.Dataset) -> list[Method]:
     """The cost of fields by each network that was trained on the critical line with fresh fields.
 
@@ -137,7 +141,7 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset) -> list[Method]:
     known: dict[tuple[str, str, int], Any] = {}
     table = summary[["sweep", "architecture", "size", "trained_size"]].to_dataframe()
     for place, row in table[table["size"] == table["trained_size"]].iterrows():
-        steps = summary["generation_training_time"].isel(run=int(str(place))).values
+        steps = summary["generation_training_time"].isel(run=int(str(place))).sel(criterion=RIGHT).values
         known.setdefault((row["sweep"], row["architecture"], int(row["size"])), steps[np.isfinite(steps)])
     methods = []
     for run in runs:
