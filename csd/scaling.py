@@ -289,7 +289,7 @@ def systematic_error(sizes: Array, mean: Array) -> Array:
     return np.abs(whole - rest)[..., 0]
 
 
-def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, ...]:
+def fit(sizes: Sequence[int], times: Sequence[Array]) -> dict[str, Fit]:
     """Fit all laws to training times of several seeds at several sizes.
 
     Args:
@@ -298,7 +298,7 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, ...]:
             n-th of each is taken for the same seed.
 
     Returns:
-        The power law, the log law, the power law of τ / ln L and the nested law.
+        By name: the power law, the log law, the power law of τ / ln L and the nested law.
 
     Raises:
         InputError: for fewer than three sizes, or a time that is not positive and finite.
@@ -313,27 +313,32 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, ...]:
     used = tuple(int(size) for size in length)
     mean = np.array([sample.mean() for sample in samples])
     spread = seed_errors(length, samples, stream("bootstrap", used))
-    power, log, power_log = fit_power_law(length, mean), fit_log_law(length, mean)
     smallest = len(length) * RESIDUAL_NOISE**2
+    power, log = fit_power_law(length, mean), fit_log_law(length, mean)
     evidence = evidence_error = float("nan")
     if len(length) >= SIZES_FOR_EVIDENCE:
         evidence = len(length) * float(np.log((power[3] + smallest) / (log[3] + smallest)))
         evidence_error = float(spread.evidence)
     local = tuple(float(z) for z in local_exponents(length, mean))
-    about = {"evidence": evidence, "evidence_error": evidence_error, "sizes": used, "local_exponents": local}
+    about: dict[str, Any] = {
+        "evidence": evidence,
+        "evidence_error": evidence_error,
+        "sizes": used,
+        "local_exponents": local,
+    }
 
     def law(name: str, fitted: tuple[float, float, float, float], bootstrap_error: float) -> Fit:
         intercept, slope, residual_error, _ = fitted
         error = max(bootstrap_error, residual_error)
         return Fit(name, slope, error, bootstrap_error, residual_error, intercept, **about)
 
-    power_log = fit_power_law(length, mean / np.log(length))
-    return (
+    laws = (
         law("power", power, float(spread.power)),
         law("log", log, float(spread.log)),
-        law("power_log", power_log, float(spread.power_log)),
+        law("power_log", fit_power_law(length, mean / np.log(length)), float(spread.power_log)),
         _nested(length, mean, float(spread.nested), about),
     )
+    return {law.law: law for law in laws}
 
 
 def _nested(sizes: Array, mean: Array, bootstrap_error: float, about: dict[str, Any]) -> Fit:

@@ -372,7 +372,7 @@ def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[
             "local_exponents": _joined(f"{z:.4f}" for z in law.local_exponents),
             "note": "",
         }
-        for law in laws
+        for law in laws.values()
     ]
 
 
