@@ -86,10 +86,10 @@ def aggregate(runs: Sequence[Run], folder: Path, *, mixed: bool = False) -> xr.D
             for name, dims in PADDED.items():
                 if name in dataset:
                     arrays[name][(row, *_places(dataset, dims, axes))] = dataset[name].values
-        # Residuals are for one picture; one file's seeds are enough for their mean.
+        # Residuals are for one picture; one file's seeds are enough for their mean, as long as all of them train.
         first: xr.Dataset = group[0][1]
         filled = first.sizes["inverse_length"]
-        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=True).values)
+        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=False).values)
         residual[(row, *_places(first, ("noise_level", "step"), axes), slice(filled))] = mean
         inverse_length[row, :filled] = first["inverse_length"].values
 
