@@ -22,7 +22,7 @@ from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
 from csd.objectives import OBJECTIVES
 from csd.plugins import resolve
-from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, listed
+from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, counted, listed
 from csd.training import Settings
 
 TRAINING_FIGURES = (
@@ -138,7 +138,11 @@ class Training(Part):
         Field("auto", description="cuda: a GPU, which jobs on a cluster ask for; auto: one where autograd finds it"),
     ]
     path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
-    seeds: Annotated[list[Seed], Field([1, 2, 3, 4], min_length=1, description="random seeds")]
+    seeds: Annotated[
+        list[Seed],
+        BeforeValidator(counted, json_schema_input_type=Count | list[Seed]),
+        Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
+    ]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
 
 
