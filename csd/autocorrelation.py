@@ -34,7 +34,7 @@ from csd.lattice import Array
 
 CONVENTION = "tau = 1/2 + sum of rho(t), in measurements"
 """Of τ, for attributes of files."""
-LENGTH = 50.0
+LENGTH = 100.0
 """Fewest measurements of each chain for an error bar, in units of τ."""
 LARGEST_R_HAT = 1.1
 """Largest R-hat for an error bar."""
@@ -44,6 +44,8 @@ BLOCK = 20
 """Windows that a block of the jackknife is long: what reaches from one into the next does not count."""
 FEWEST_BLOCKS = 12
 """Blocks of all chains that a jackknife needs."""
+FEWEST = 5
+"""Measurements of each chain for a τ."""
 BATCH = 5
 """Measurements averaged before the thermalisation cut is looked for."""
 
@@ -86,7 +88,7 @@ def estimate(
         slowest: the slowest series of the same chains, of the same shape, whose tail is attached; None: no tail.
 
     Raises:
-        InputError: if chains differ in length, are shorter than 4 measurements, or hold constants or what is no number.
+        InputError: if chains differ in length, are shorter than `FEWEST` measurements, or hold constants or what is no number.
     """
     tables = [_table(each) for each in series]
     slow = None if slowest is None else _table(slowest)
@@ -210,8 +212,8 @@ def _table(series: Array | Sequence[Array]) -> Array:
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise InputError(f"the chains have {lengths[0]} to {lengths[-1]} measurements; they must have equally many")
-    if lengths[0] < 4:
-        raise InputError(f"the chains have {lengths[0]} measurements; an autocorrelation time needs at least 4")
+    if lengths[0] < FEWEST:
+        raise InputError(f"the chains have {lengths[0]} measurements; an autocorrelation time needs at least {FEWEST}")
     table = np.stack(rows)
     if not np.isfinite(table).all():
         raise InputError("a series holds numbers that are not finite")
