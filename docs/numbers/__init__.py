@@ -118,8 +118,9 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
         outputs: the numbers of a script, by its name.
 
     Raises:
-        InputError: if a number is in none of them.
+        InputError: if a number is in none of them, or a line begins with one.
     """
+    list(marks(page))
 
     def replaced(found: re.Match[str]) -> str:
         mark = _mark(found)
