@@ -71,13 +71,13 @@ def test_the_limit_of_the_correlation_length_by_theta_functions() -> None:
 
 
 def test_the_gap_equation_tends_to_the_limit() -> None:
-    """ξ/L comes to it as 1/L; two neighbouring sizes extrapolate to it within 2e-4, for a strong and a weak coupling."""
-    sizes = (32, 64)
+    """Corrections go as 1/L and 1/L²; three sizes without them give the limit, at a strong and at a weak coupling."""
+    sizes = (16, 32, 64)
     for u in (1000.0, 10.0):
         fields = [GaussianField.from_couplings(Lattice(3, size), -u * WATSON, u) for size in sizes]
         ratio = [field.correlation_length / field.lattice.size for field in fields]
-        assert abs(2.0 * ratio[1] - ratio[0] - critical_ratio()) < 2e-4
-        assert abs(ratio[1] - critical_ratio()) > 5e-4
+        assert (8.0 * ratio[2] - 6.0 * ratio[1] + ratio[0]) / 3.0 == pytest.approx(critical_ratio(), abs=1e-4)
+        assert abs(ratio[2] - critical_ratio()) > 5e-4
     # Corrections are small from L = 4 on where u is strong.
     strong = GaussianField.from_couplings(Lattice(3, 4), -1000.0 * WATSON, 1000.0)
     assert strong.correlation_length / 4 == pytest.approx(critical_ratio(), rel=0.01)
