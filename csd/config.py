@@ -30,6 +30,7 @@ TRAINING_FIGURES = (
     "learning_curves",
     "training_time",
     "collapse",
+    "finite_size",
     "residuals",
     "depth_law",
     "kernels",
@@ -301,6 +302,7 @@ class Study(Part):
             return figure in INTEGRATOR_FIGURES
         special = {
             "collapse": sweep.mass is not None,
+            "finite_size": sweep.couplings is not None and not names.isdisjoint(("one_layer", "two_layer")),
             "depth_law": "deep_linear" in names,
             "kernels": "local_one_layer" in names,
             "overfitting": data_sets,
