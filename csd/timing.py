@@ -9,16 +9,17 @@ linear score, one noise level in a training step. τ is that of the slowest seri
 counted as independent.
 
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
-after reweighting; S is the first recorded step of training at which the effective sample size of the weights is at
-least half (`csd.criteria`) and χ is within 2 %, and M/ESS fields are made for each one that counts. The integrator
-takes as few of the trained noise levels as that allows, and only these are trained. A network of which a single seed
-never comes there has no cost, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
+after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
+half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
+one that counts. The integrator takes as few of the trained noise levels as that allows, and only these are trained. A
+network of which a single seed never comes there has no cost, and a remark says so: a mean over the seeds that did would
+be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
-levels are separate networks; the study draws a set for each level, which would cost that many times more. The fields
-are charged four ways: free; by direct sampling; by the cheapest accelerated chain; by the cheapest local one (each
-chosen by its field updates for S × B fields). So a network on the fields of a chain cannot beat the chain before it has
-made more fields than it has seen. A run on the population loss has seen infinitely many: it has no cost.
+levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
+The fields are charged four ways: free; by direct sampling; by the cheapest accelerated chain; by the cheapest local one
+(each chosen by its field updates for S × B fields). So a network taught by a chain cannot cost less than the chain
+before it has made more fields than it has seen. A run on the population loss has seen infinitely many: it has no cost.
 
 *What is not counted*: that a linear score lets the steps of the integrator be multiplied together; each counts, as it
 would for any other network. Seconds are processor time of one core, all measured in one process (docs/montecarlo.md).
@@ -124,7 +125,7 @@ class Method:
         data, data_kind: who made the fields that a network learned from, and its kind; 'free' for both if nobody is
             charged, '' for what learns nothing.
         seen: S × B, fields seen in training.
-        steps: S, training steps, mean over seeds.
+        steps: S, training steps.
         evaluations: of the score for a field made.
         per_field: M/ESS, fields made for one that counts, mean over seeds.
         remark: why there is no cost.
@@ -243,19 +244,21 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
 
 @dataclass(frozen=True)
 class Matched:
-    """When every seed of a network is as accurate as the comparison asks, on the grid where a field costs least.
+    """When the seeds of a network are as accurate as the comparison asks, on the grid where a field costs least.
 
     Attributes:
         grid: noise levels, from the highest down.
         evaluations: of the score a field.
-        steps: S, shape (seeds,).
-        per_field: M/ESS at that step, shape (seeds,).
+        steps: S.
+        per_field: M/ESS after S steps, shape (seeds,).
+        steps_error: standard error of S.
     """
 
     grid: Array
     evaluations: int
-    steps: Array
+    steps: float
     per_field: Array
+    steps_error: float = 0.0
 
 
 def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> Matched | str:
@@ -274,9 +277,11 @@ def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> Matched
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
     integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
     best = matched(files, integrator, first.generation.start)
-    return (
-        best or f"not all of the {len(seeds)} seeds had ESS/M of a half and the susceptibility within 2 % at one step"
-    )
+    if best is None:
+        return f"at no recorded step had all {len(seeds)} seeds an ESS/M of a half and the susceptibility within 2 %"
+    # How the seeds scatter is that of the times between recorded steps.
+    mean, error = _mean(reached)
+    return replace(best, steps_error=best.steps * error / mean)
 
 
 def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
@@ -313,10 +318,10 @@ def _since(training: Content, step: float) -> Content:
 
 
 def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Matched | None:
-    """The first recorded step at which each seed has ESS/M of a half and χ within 2 %, by exact recursion of kernels.
+    """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
 
     Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which a seed is never right, and of those before it the one with the fewest evaluations for a field
+    until one on which the seeds are never right, and of those before it the one with the fewest evaluations for a field
     that counts is taken.
 
     Args:
@@ -325,41 +330,47 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
         start: 'noise' or 'exact'.
 
     Returns:
-        None if a seed is never right even on the full grid.
+        None if the seeds are never right, even on the full grid.
     """
     levels = np.sort(files[0]["noise_level"].values)[::-1]
+    common = files[0]["kernel_step"].values
+    for file in files[1:]:
+        common = np.intersect1d(common, file["kernel_step"].values)
     trained = [load_trained(file, levels.tolist()) for file in files]
     kept = [kept_kernels(file, levels.tolist(), None) for file in files]
+    shown = [np.isin(one.steps, common) for one in kept]
     best: Matched | None = None
     count = len(levels) - 1
     while count >= 1:
         places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
-        pairs = [_first_right(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
-        steps, per_field = (np.concatenate(part) for part in zip(*pairs, strict=True))
-        if not np.isfinite(steps).all():
+        pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
+        weight, off = (
+            np.concatenate([one[:, own] for one, own in zip(part, shown, strict=True)])
+            for part in zip(*pairs, strict=True)
+        )
+        good = (weight >= np.exp(-LIMITS[CRITERION])).all(axis=0)
+        good &= np.sqrt((off**2).mean(axis=0)) <= SUSCEPTIBILITY
+        if not good.any():
             break
+        first = int(good.argmax())
         asked = evaluations(integrator, trained[0].noised.schedule, levels[places])
-        if best is None or asked * per_field.mean() < best.evaluations * best.per_field.mean():
-            best = Matched(levels[places], asked, steps, per_field)
+        found = Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first])
+        if best is None or asked * found.per_field.mean() < best.evaluations * best.per_field.mean():
+            best = found
         count = min(count - 1, round(count * THINNER))
     return best
 
 
-def _first_right(
-    trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str
-) -> tuple[Array, Array]:
-    """(step, M/ESS there) of the first step at which each seed is right on some of the trained levels; NaN if none."""
+def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
+    """(ESS/M, χ over the exact one less 1) on some of the trained levels, shape (seeds, steps); 0 and ∞ if ended."""
     whole = trained.noised
     noised = NoisedTarget(whole.target, whole.schedule, np.array(whole.levels)[places].tolist())
     exact = noised.spectra_at(trained.modes)[-1]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         generated = Sampler(noised, integrator, start).variance(trained.modes, kept.kernels[places])
         weight = np.exp(log_effective_sample_size(trained.modes, generated, exact))
-        off = np.abs(susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0)
-    right = (weight >= np.exp(-LIMITS[CRITERION])) & (off <= SUSCEPTIBILITY) & ~kept.ended
-    first, seeds = right.argmax(axis=1), np.arange(len(right))
-    reached = right.any(axis=1)
-    return np.where(reached, kept.steps[first], np.nan), np.where(reached, 1.0 / weight[seeds, first], np.nan)
+        off = susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0
+    return np.where(kept.ended, 0.0, weight), np.where(kept.ended, np.inf, off)
 
 
 def evaluations(integrator: Integrator, schedule: Schedule, grid: Array) -> int:
@@ -406,9 +417,8 @@ def _network(run: Run, found: Matched) -> Method:
         sample_modes(moves, modes, start, generator)
         return asked
 
-    steps, steps_error = _mean(found.steps)
     weight, weight_error = _mean(found.per_field)
-    training = Price(steps * levels, 0.0, steps_error * levels, 0.0)
+    training = Price(found.steps * levels, 0.0, found.steps_error * levels, 0.0)
     fields = Price(0.0, asked * weight, 0.0, asked * weight_error)
     seconds = training.measured(*seconds_of(step)) + fields.measured(*seconds_of(sampled))
     return Method(
@@ -420,8 +430,8 @@ def _network(run: Run, found: Matched) -> Method:
         seconds,
         FREE,
         FREE,
-        steps * run.training.batch,
-        steps,
+        found.steps * run.training.batch,
+        found.steps,
         asked,
         weight,
     )
@@ -429,7 +439,7 @@ def _network(run: Run, found: Matched) -> Method:
 
 def _charged(free: Method, batch: int, found: Matched, makers: Sequence[Method]) -> list[Method]:
     """The same network with its training data free, and made by the cheapest method of each kind on its lattice."""
-    seen, seen_error = free.seen, batch * _mean(found.steps)[1]
+    seen, seen_error = free.seen, batch * found.steps_error
     methods = [free]
     for kind in KINDS[:3]:
         maker = cheapest(makers, kind, free.dimension, free.size, seen)
@@ -511,7 +521,7 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
     for name, about, units in (
         ("dimension", "lattice dimension", "1"),
         ("size", "lattice size", "lattice spacings"),
-        ("steps", "training steps, mean over seeds; 0 for what learns nothing", "1"),
+        ("steps", "training steps S; 0 for what learns nothing", "1"),
         ("seen", "fields seen in training", "1"),
         ("evaluations", "evaluations of the score for a field made", "1"),
         ("per_field", "fields made for one that counts, M/ESS, mean over seeds", "1"),

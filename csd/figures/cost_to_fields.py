@@ -87,7 +87,8 @@ def who_wins(table: pd.DataFrame) -> str:
     found = {kind: best(table[table["kind"] == kind]) for kind in SAMPLERS}
     chains = [rows.iloc[0] for rows in found.values() if len(rows)]
     order = sorted(chains, key=lambda row: float(row["cost"]))
-    words = f"d = {order[0]['dimension']}, L = {order[0]['size']}, cheapest first: {', '.join(_name(row['method']) for row in order)}."
+    ranked = ", ".join(_name(row["method"]) for row in order)
+    words = f"d = {order[0]['dimension']}, L = {order[0]['size']}, cheapest first: {ranked}."
     told = []
     for network in NETWORKS:
         rows = table[table["method"] == network]
