@@ -661,13 +661,17 @@ def timing(arguments: argparse.Namespace) -> None:
     from csd.campaign import simulations
     from csd.config import expand, load, parse
     from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
-    from csd.timing import cost_of_fields, of_networks, of_samplers
+    from csd.timing import compared, cost_of_fields
 
     require_writable(arguments.output)
     own = parse(load(arguments.study))
-    methods = of_samplers(simulations(own.monte_carlo), read(arguments.monte_carlo, ENSEMBLE_SUMMARY))
-    runs = [run for run in expand(own) if run.generation is not None]
-    methods += of_networks(runs, read(arguments.generation, GENERATION_SUMMARY))
+    methods = compared(
+        simulations(own.monte_carlo),
+        read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
+        [run for run in expand(own) if run.generation is not None],
+        read(arguments.generation, GENERATION_SUMMARY),
+        arguments.training or arguments.generation.parent.parent / "training",
+    )
     made_by = provenance(_command_line(arguments), own.model_dump())
     write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
 
@@ -872,6 +876,9 @@ def _parser() -> Parser:
     own["timing"].add_argument("--study", type=Path, required=True)
     own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
     own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
+    own["timing"].add_argument(
+        "--training", type=Path, help="folder of the training files; beside the folder of that summary if not given"
+    )
     for name in ("aggregate", "aggregate-generation", "aggregate-mcmc"):
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
