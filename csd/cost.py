@@ -545,7 +545,7 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
     fields, pairs = float(seeds * asked.samples), _pairs(lattice)
     normals = fields * levels * pairs
     drawn = step(normals, fields * levels) if asked.integrator in ODES else _drawing(step, normals, fields * levels)
-    looked = fields + compared(lattice, asked.samples)
+    looked = fields + seeds * compared(lattice, asked.samples)
     drawn += pace.field(looked * pairs, looked)
     written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
     held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared(lattice, asked.samples) * lattice.sites

@@ -38,6 +38,7 @@ from csd.observables import kl_per_site
 from csd.quality import Sampler, crossing_step, evaluate
 from csd.quality import Settings as GenerationSettings
 from csd.record import training_dataset
+from csd.samples import two_sample_test
 from csd.store import provenance
 from csd.stream import stream
 from csd.theory import one_layer_kernel
@@ -198,6 +199,32 @@ def test_generation_needs_as_many_steps_as_training_predicts(two_layers: xr.Data
     np.testing.assert_allclose(generated["total_kl"], 64.0 * generated["kl_per_site"])
     assert (generated["criterion_remark"] == "").all()
     assert ((generated["effective_sample_size"] >= 0.0) & (generated["effective_sample_size"] <= 1.0)).sum() > 40
+
+
+def test_samples_without_a_correlation_length_have_none() -> None:
+    """After no training step at all all modes are alike, so S(0) < S(k₁) in half of the samples: NaN, and not 0 ± 0."""
+    training = _trained(Architecture("one_layer"), 6, loss="population", seeds=tuple(range(12)), max_steps=2)
+    generated = evaluate(training, GenerationSettings(samples=40, step=0))
+    length, error = (generated[f"sampled_correlation_length{end}"].values for end in ("", "_error"))
+    none = np.isnan(length)
+    assert 1 <= none.sum() <= 11  # false alarm 1 in 2000 if it is half
+    assert np.isnan(error[none]).all()
+    assert (length[~none] > 0.0).all()
+
+
+def test_seeds_are_tested_against_fields_of_their_own(two_layers: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spied(fields: Array, others: Array, *purpose: object) -> tuple[float, float]:
+        seen.append(others)
+        return two_sample_test(fields, others, *purpose)
+
+    monkeypatch.setattr("csd.quality.two_sample_test", spied)
+    evaluate(two_layers, GenerationSettings(samples=8))
+    first, second = seen
+    assert first.shape == second.shape == (8, 64)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
+    assert not (first == second).any()
 
 
 def test_what_the_exact_score_misses_has_no_training_time(two_layers: xr.Dataset) -> None:
