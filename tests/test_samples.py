@@ -78,10 +78,10 @@ def test_jackknife_where_the_statistic_does_not_exist() -> None:
         with np.errstate(invalid="ignore"):
             return np.sqrt(mean)
 
-    sums = np.array([1.0, 1.0, 1.0, -2.0])
+    sums = np.array([1.0, 1.0, 1.0, -2.5])
     assert np.isnan(jackknife(root, np.ones(4), -sums - 1.0)).all()
     value, error, bias = jackknife(root, np.ones(4), sums)
-    assert value == 0.5
+    assert value == np.sqrt(0.125)
     assert np.isnan([error, bias]).all()
 
 
