@@ -369,8 +369,8 @@ function drawGeneration(panels, run) {
   const place = nearest(steps.slice(0, count), wanted.step), step = steps[place];
   const spectrum = all.slice(place * wavenumber.length, (place + 1) * wavenumber.length);
   const length = Array.from(wavenumber, (k) => Math.sqrt(k * k + run.mass ** 2));
-  const right = run.times.map((one) => `${one.criterion} right `
-    + (one.remark ? `never: ${one.remark}` : `after ${known(one.time, one.timeError)} training steps, theory ${digits(one.predictedTime, 5)}`));
+  const right = run.times.map((one) => one.remark || `${one.criterion} right after `
+    + `${known(one.time, one.timeError)} training steps, theory ${digits(one.predictedTime, 5)}`);
   say([`${run.seeds} seeds`, ...right, `KL per site after ${step} steps: ${digits(mean[place])}`]);
   const marks = [{ x: Math.max(1, step), label: `step ${step}` }];
   if (run.exactScore !== null) marks.push({ y: run.exactScore + 0.01, label: "0.01 above the exact score" });
