@@ -104,7 +104,7 @@ def numbers(
 
 def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
     """The noise level of the figures, and the kind of data that most runs on the critical line have."""
-    data: dict[str, str] = {}
+    data = {"IntegratorSteps": "vp-geometric"}
     for kind, summary in summaries.items():
         prefix = "Generation" if kind == "generation" else ""
         table = summary[["data", "mass_label", "data_set"]].to_dataframe()
@@ -127,15 +127,17 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
     """Exponents of power laws, slopes of log laws, and what decides between the two."""
     if "exponent" not in scaling:
         return
-    rows = scaling[scaling["law"].isin(["power", "log"])]
-    twice = rows.duplicated(["quantity", "architecture", "dimension", "mass", "data", "noise_level", "law"], keep=False)
+    rows = with_criterion(scaling[scaling["law"].isin(["power", "log"])])
+    alike = ["quantity", "criterion", "architecture", "dimension", "mass", "data", "noise_level", "law"]
+    twice = rows.duplicated(alike, keep=False)
     for (_, row), again in zip(rows.iterrows(), twice, strict=True):
         prefix = QUANTITIES.get(row["quantity"], spelled(row["quantity"]))
         where = spelled(row["architecture"]) + DIMENSIONS[row["dimension"]]
-        where += usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
+        where += spelled(row["criterion"]) + usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
         where += f"Sweep{spelled(row['study'])}" if again else ""
         at = "" if np.isnan(row["noise_level"]) else f", t = {row['noise_level']:g}"
-        about = f"{row['quantity'].replace('_', ' ')}, {row['architecture']}, d = {row['dimension']}{at}"
+        right = f" by {row['criterion'].replace('_', ' ')}" if row["criterion"] else ""
+        about = f"{row['quantity'].replace('_', ' ')}{right}, {row['architecture']}, d = {row['dimension']}{at}"
         about += f", {row['mass']}, {row['data']}, L = {row['sizes']}" + (f", sweep {row['study']}" if again else "")
         if row["law"] == "power":
             yield Number(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
@@ -143,6 +145,11 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
                 yield Number(f"csd{prefix}Evidence{where}", row["evidence"], 0.0, f"ΔAICc for the log law of {about}")
         else:
             yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
+
+
+def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
+    """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
+    return scaling.assign(criterion=scaling["criterion"].fillna("") if "criterion" in scaling else "")
 
 
 def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
