@@ -447,7 +447,9 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "criterion": test.criterion,
                 "architecture": test.architecture,
                 "reference": test.reference,
+                "because": test.because,
                 "accepted": [None if bound is None else _finite(bound) for bound in test.accepted],
+                "bounds": _bounds(test),
             }
             tests += [
                 about
@@ -471,6 +473,7 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "measured": shown["measured"],
                 "error": shown["error"],
                 "accepted": shown["accepted"],
+                "bounds": shown["bounds"],
                 "verdict": verdict.verdict,
                 "tests": tests,
             }
