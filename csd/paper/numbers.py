@@ -176,13 +176,13 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
         for level, right in product(levels, criteria):
             at = own.sel(criterion=right) if prefix else own.sel(noise_level=level)
             suffix = spelled(right) + usual.suffix(prefix, mass, data, level)
-            shown = f" by {right.replace('_', ' ')}" if prefix else f", t = {level:g}"
+            by, shown = (f" by {right.replace('_', ' ')}", "") if prefix else ("", f", t = {level:g}")
             for kind in ("", "predicted_"):
                 values = at[f"{kind}{quantity}"].values
                 mean, error = over_seeds(values, ran(at) if np.ndim(values) else True)
                 if np.isfinite(mean):
                     name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
-                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')} in steps of {words}{shown}"
+                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')}{by} in steps of {words}{shown}"
                     # A prediction is a number of its own, not a sample.
                     yield Number(name, mean, 0.0 if kind else error, meaning)
 
