@@ -261,9 +261,9 @@ def compare(
 def scaling_table(dataset: xr.Dataset) -> pd.DataFrame:
     """Power laws n ∝ L^z of the steps needed on the geometric grid of VP, in the columns of `csd fit`.
 
-    Steps are exact, so there is no statistical error from seeds: `residual_error`, the standard error from the scatter
-    about a pure power, is the only one, and `systematic_error` is by how much z changes when the smallest size is left
-    out (NaN for fewer than four sizes).
+    Steps are exact, so seeds and sampling leave no error. What is not known is how far the sizes are from the law:
+    `residual_error` is the standard error from the scatter about a pure power, `systematic_error` by how much z changes
+    when the smallest size is left out (NaN for three sizes), and `error` both in quadrature.
 
     Args:
         dataset: of `compare`.
@@ -307,7 +307,7 @@ def _power(sizes: Array, steps: Array) -> dict[str, Any]:
     return {
         "law": "power",
         "exponent": exponent,
-        "error": residual_error,
+        "error": float(np.hypot(residual_error, without - exponent)),
         "systematic_error": abs(without - exponent),
         "bootstrap_error": 0.0,
         "residual_error": residual_error,

@@ -169,9 +169,13 @@ def _of_trajectories(
     bonds, zero, first = _waves(model)
     square = np.ones_like(bonds) if update.accelerated else 2.0 * model.quadratic - bonds
     # n is uniform from ½ to 3/2 of the length over the step, then rounded, and at least 1.
-    low, high = (0.0, 1.0) if isinstance(update, Langevin) else (
-        0.5 * update.trajectory / step,
-        1.5 * update.trajectory / step,
+    low, high = (
+        (0.0, 1.0)
+        if isinstance(update, Langevin)
+        else (
+            0.5 * update.trajectory / step,
+            1.5 * update.trajectory / step,
+        )
     )
     counts = np.arange(max(1, round(low)), max(1, round(high)) + 1)
     edges = np.clip(np.append(counts - 0.5, counts[-1] + 0.5), low, high)

@@ -47,7 +47,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "timing",
         "store",
     ),
-    "fit": ("summary", "dynamics", "scaling", "store"),
+    "fit": ("summary", "dynamics", "discretisation", "scaling", "store"),
     "claims": ("claims", "store"),
     "figure": ("figures/__init__", "figures/style", "store"),
     "paper": ("paper", "figures", "summary", "store"),

@@ -220,7 +220,8 @@ def test_errors_of_the_law_say_what_they_are(compared: xr.Dataset) -> None:
     slopes = [np.polyfit(np.log(steps["size"].values[i:]), np.log(steps.values[i:]), 1)[0] for i in (0, 1)]
     assert row["exponent"] == pytest.approx(slopes[0])
     assert row["systematic_error"] == pytest.approx(abs(slopes[1] - slopes[0]))
-    assert np.isnan(table.loc[(3, "heun", "total_kl"), "systematic_error"])
+    assert row["error"] == pytest.approx(np.hypot(row["residual_error"], row["systematic_error"]))
+    assert np.isnan(table.loc[(3, "heun", "total_kl"), "error"])
     finite = np.isfinite(compared["steps_needed"])
     gap = (compared["steps_needed"] - compared["crossing_steps"]).where(finite)
     assert float(gap.min()) >= 0.0
@@ -309,10 +310,66 @@ def test_command_takes_several_dimensions(tmp_path: Path, capsys: pytest.Capture
 
     file = tmp_path / "steps.nc"
     words = ["integrators", "--dimension", "1", "3", "--size", "4", "6", "--size", "4", "--output", str(file)]
-    assert main(words) == 0
+    main(words)
     assert "d = 3, VP, geometric in t" in capsys.readouterr().out
     dataset = xr.open_dataset(file)
     assert dataset["dimension"].values.tolist() == [1, 3]
     assert np.isnan(dataset["steps_needed"].sel(dimension=3, size=6)).all()
-    assert main([*words[:3], "2", "3", *words[4:]]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main([*words[:3], "2", "3", *words[4:]])
+    assert ended.value.code == 2
     assert "--dimension is [1, 2, 3] and --size is given 2 times" in capsys.readouterr().err
+
+
+NAMES = {"Euler–Maruyama": "euler_maruyama", "predictor–corrector": "predictor_corrector", "Heun": "heun"}
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The cells of the Markdown tables of a text, header first, without the line of dashes."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        elif found[-1]:
+            found.append([])
+    return [[table[0], *table[2:]] for table in found if table]
+
+
+def test_numbers_of_the_documentation() -> None:
+    """Section 6: every count for VP's geometric grid, shares, exponents; other grids up to L = 32."""
+    text = (Path(__file__).parents[1] / "docs" / "physics.md").read_text(encoding="utf-8")
+    text = text[text.index("**Integrator steps.**") : text.index("## 7.")]
+    steps, shares, grids = tables(text)
+    sizes = {1: [8, 16, 32, 64, 128, 256, 512], 2: [8, 16, 32, 64, 128], 3: [4, 8, 16, 32]}
+    found = compare(sizes, integrators=list(NAMES.values()), schedules=["vp"], grids=["geometric"])
+    criteria = dict(zip(["KL", "N", "χ", "ξ", "ESS"], CRITERIA, strict=True))
+    assert len(steps) == 1 + 3 * (3 + 3 + 3 + 1 + 1)
+    for right, dimension, name, *counts in steps[1:]:
+        for size, count in zip([4, *sizes[1]], counts, strict=True):
+            one = found["steps_needed"].sel(criterion=criteria[right.split()[0]], integrator=NAMES[name], size=size)
+            values = one.values.ravel() if dimension == "any" else one.sel(dimension=int(dimension)).values.ravel()
+            values = values[~np.isnan(values)]
+            assert {f"{value:.0f}" for value in values} == ({count} if count else set())
+    for dimension, name, *parts in shares[1:]:
+        for size, part in zip(sizes[1], parts, strict=True):
+            value = float(found["soft_share"].sel(dimension=int(dimension), integrator=NAMES[name], size=size).item())
+            assert part == ("" if np.isnan(value) else f"{value:.{len(part) - 2}f}")
+    table = scaling_table(found).set_index(["dimension", "architecture", "criterion"])
+    for name in ("euler_maruyama", "heun"):
+        for dimension in (2, 3):
+            row = table.loc[(dimension, name, "effective_sample_size")]
+            assert f"{row['exponent']:.3f}({1e3 * row['error']:.0f})" in text
+    local = {name: table.loc[(1, name, "effective_sample_size"), "local_exponents"].split() for name in NAMES.values()}
+    ends = [f"{float(local['euler_maruyama'][place]):.2f}" for place in (0, -1)]
+    ends += [f"{function(map(float, local['heun'])):.2f}" for function in (min, max)]
+    assert "exponents are {} … {} for Euler–Maruyama and {} … {} for Heun".format(*ends) in " ".join(text.split())
+    schedules = {"VP": VP, "VE": VE}
+    kinds = {"geometric in t": "geometric", "uniform in t": "uniform", "uniform in ln(α²/σ²)": "log_snr"}
+    for where, name, *counts in grids[1:]:
+        schedule, kind = schedules[where.split(", ")[0]], kinds[where.split(", ")[1]]
+        for size, count in zip([8, 16, 32], counts, strict=False):
+            target, t_max = GaussianField.on_critical_line(Lattice(2, size)), highest_level(schedule, size)
+            integrator = {"Euler–Maruyama": EulerMaruyama(), "Heun": Heun()}[name]
+            for number, right in ((int(count) - 1, False), (int(count), True)):
+                levels = grid(kind, schedule, 1e-3, t_max, number)
+                assert (exact_score_deviations(target, schedule, integrator, levels)[0] <= 0.01) == right
