@@ -39,7 +39,7 @@ from csd.updates.hamiltonian import HybridMonteCarlo, Langevin
 
 QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
 """Observables with a quadratic form; beside them `magnetisation_component` is linear."""
-COLLECTIVE = ("magnetisation_squared", "softest_mode", "magnetisation_component")
+LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component")
 """Those that Metropolis has times of: a square of one site is not moved as the linear sweep would have it."""
 
 
@@ -63,7 +63,7 @@ def exact_times(
         options: of the sampler.
 
     Returns:
-        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `COLLECTIVE`.
+        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`.
     """
     if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
         return {}
@@ -80,7 +80,7 @@ def exact_times(
     elif sampler == "metropolis":
         damped = [_damping(step * sqrt(2.0 * model.quadratic), model.components) for step in steps]
         chains = [_of_matrices(model, sweep, every, kappa) for kappa in damped]
-        chains = [{name: chain[name] for name in COLLECTIVE} for chain in chains]
+        chains = [{name: chain[name] for name in LINEARISED} for chain in chains]
     else:
         chains = [_of_matrices(model, sweep, every)]
     return {name: float(np.mean([chain[name] for chain in chains])) for name in chains[0]}
@@ -169,9 +169,13 @@ def _of_trajectories(
     bonds, zero, first = _waves(model)
     square = np.ones_like(bonds) if update.accelerated else 2.0 * model.quadratic - bonds
     # n is uniform from ½ to 3/2 of the length over the step, then rounded, and at least 1.
-    low, high = (0.0, 1.0) if isinstance(update, Langevin) else (
-        0.5 * update.trajectory / step,
-        1.5 * update.trajectory / step,
+    low, high = (
+        (0.0, 1.0)
+        if isinstance(update, Langevin)
+        else (
+            0.5 * update.trajectory / step,
+            1.5 * update.trajectory / step,
+        )
     )
     counts = np.arange(max(1, round(low)), max(1, round(high)) + 1)
     edges = np.clip(np.append(counts - 0.5, counts[-1] + 0.5), low, high)

@@ -137,7 +137,7 @@ def test_a_sampler_finds_the_same_alone_and_among_others(tmp_path: Path) -> None
 
 def test_the_same_command_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 200 --fields 5")]
+    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 600 --fields 5")]
     contents = []
     for _ in range(2):
         main([*words, "--output", "same.nc"])
