@@ -9,6 +9,7 @@ from scipy.signal import lfilter
 from csd.autocorrelation import Estimate, estimate, r_hat, thermalisation_cut
 from csd.errors import InputError
 from csd.stream import stream
+from docs.numbers import slow_tail
 
 
 def _autoregressive(coefficient: float, chains: int, length: int, *purpose: object) -> np.ndarray:
@@ -51,34 +52,13 @@ def test_error_of_the_time_of_a_square() -> None:
     assert 0.8 < np.mean([run.tau_error for run in runs]) / times.std(ddof=1) < 1.25
 
 
-def _heat_bath_by_modes(runs: int, chains: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Energy per site and m² of a heat bath on the Gaussian field, d = 2, L = 8, m = 1/L, shape (runs, chains, length).
-
-    Waves of amplitude k on even and odd sites follow e ← c o + noise, o ← c e + noise, c = 2 Σ cos k_μ / (2d + m²).
-    """
-    size = 8
-    angles = 2.0 * np.pi * np.arange(size) / size
-    precision = 4.0 + 1.0 / size**2
-    c = np.sort(2.0 * (np.cos(angles)[:, None] + np.cos(angles)).ravel() / precision)[::-1][: size**2 // 2]
-    generator = stream("modes")
-    odd = generator.standard_normal((runs * chains, len(c))) / np.sqrt(precision * (1.0 - c**2))
-    energies, moments = np.empty((2, length, runs * chains))
-    for step in range(length):
-        noise = generator.standard_normal((2, *odd.shape)) / np.sqrt(precision)
-        even = c * odd + noise[0]
-        odd = c * even + noise[1]
-        energies[step] = 0.5 * precision * (even**2 + odd**2 - 2.0 * c * even * odd).sum(axis=1) / size**2
-        moments[step] = (even[:, 0] + odd[:, 0]) ** 2 / (2.0 * size**2)
-    return energies.T.reshape(runs, chains, length), moments.T.reshape(runs, chains, length)
-
-
 def test_slow_tail_of_the_energy() -> None:
     """τ of H is 1.67, more than half of it through m² (τ = 64.4), which is 1/64 of its variance; the window sees 0.8.
 
     200 runs: of normal pulls the rms scatters by 0.05, so it is outside [0.85, 1.15] 3 times in 1000.
     """
-    energies, moments = _heat_bath_by_modes(200, 2, 4000)
-    runs = [estimate(energy, slowest=moment) for energy, moment in zip(energies, moments, strict=True)]
+    energies, means = slow_tail.chains()
+    runs = [estimate(energy, slowest=mean**2) for energy, mean in zip(energies, means, strict=True)]
     pulls = np.array([(run.value - 0.5) / run.error for run in runs])
     assert 0.85 < np.sqrt(np.mean(pulls**2)) < 1.15
     times = np.array([run.tau for run in runs])
