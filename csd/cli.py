@@ -711,10 +711,10 @@ def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    """`csd fit`: scaling laws of all training times in a summary."""
+    """`csd fit`: scaling laws of all training times in a summary, and of what else is given."""
     import pandas as pd
 
-    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, read, write_text
     from csd.summary import generation_scaling_table, scaling_table
 
     table = scaling_table(read(arguments.summary, SUMMARY))
@@ -724,6 +724,10 @@ def fit(arguments: argparse.Namespace) -> None:
         from csd.dynamics import exponents_table
 
         table = pd.concat([table, exponents_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
+    if arguments.integrators is not None:
+        from csd.discretisation import scaling_table as integrators_table
+
+        table = pd.concat([table, integrators_table(read(arguments.integrators, INTEGRATORS))])
     write_text(table.to_csv(index=False), arguments.output)
 
 
@@ -893,6 +897,7 @@ def _parser() -> Parser:
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
     own["fit"].add_argument("--monte-carlo", type=Path, help="summary of Monte Carlo, if the study has any")
+    own["fit"].add_argument("--integrators", type=Path, help="comparison of integrators")
     for name in ("claims", "figure", "paper"):
         own[name].add_argument("--scaling", type=Path, required=True)
     own["claims"].add_argument("--claims", type=Path, required=True)

@@ -52,6 +52,7 @@ rule fit:
         summary=SUMMARY / "training.nc",
         generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
         monte_carlo=[SUMMARY / "monte_carlo.nc"] if SIMULATIONS else [],
+        integrators=SUMMARY / "integrators.nc",
     output:
         SUMMARY / "scaling.csv",
     log:
@@ -72,7 +73,8 @@ rule fit:
         ),
         code=fingerprint("fit"),
     shell:
-        "csd fit --summary {input.summary:q} {params.generation} {params.monte_carlo} --output {output:q} 2> {log:q}"
+        "csd fit --summary {input.summary:q} {params.generation} {params.monte_carlo}"
+        " --integrators {input.integrators:q} --output {output:q} 2> {log:q}"
 
 
 rule claims:
