@@ -16,9 +16,11 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
 Times are means over seeds, interpolated between steps.
 
 A value *holds* if it lies in its range with two standard errors, *fails* if it lies outside with two, and is
-*undecided* otherwise. The error of z is statistical and systematic in quadrature. Growth over less than a factor of
-8 in size is undecided whatever the numbers, and so is z without a systematic error, that is from three sizes. A group
-with a size at which not every seed came to the tolerance is *incomplete*: the mean of the others would be too small.
+*undecided* otherwise. The error of z is statistical and systematic in quadrature. Evidence holds from 10 and fails from
+−10, with one standard error; it is no measurement, and what it weighs is judged by z with two. Growth over less than a
+factor of 8 in size is undecided whatever the numbers, and so is z without a systematic error, that is from three sizes.
+A group with a size at which not every seed came to the tolerance is *incomplete*: the mean of the others would be too
+small.
 
 A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
 has no value; undecided if a value is; and it holds only if all hold. Without any data it is *not tested*. A claim that
@@ -26,7 +28,7 @@ requires others is at best what they are.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -181,7 +183,8 @@ class Outcome:
                 return UNDECIDED
             return HOLDS if abs(self.measured) < PULLS * self.error else FAILS
         low, high = self.criterion.accepted
-        lower, upper = self.measured - 2.0 * self.error, self.measured + 2.0 * self.error
+        margin = self.error if measure == "evidence" else 2.0 * self.error
+        lower, upper = self.measured - margin, self.measured + margin
         if (low is None or lower >= low) and (high is None or upper <= high):
             return HOLDS
         if measure == "evidence":
@@ -277,7 +280,7 @@ def _from_fits(test: Criterion, scaling: pd.DataFrame) -> Iterator[Outcome]:
     """What fits of measured times say."""
     if "law" not in scaling or "quantity" not in scaling:
         return
-    table = scaling.assign(criterion=scaling["criterion"].fillna("") if "criterion" in scaling else "")
+    table = scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
     chosen = table[
         table["law"].isin([FITTED[test.measure], "none"])
         & (table["quantity"] == test.quantity)
@@ -294,9 +297,9 @@ def _from_fits(test: Criterion, scaling: pd.DataFrame) -> Iterator[Outcome]:
         where = int(row["dimension"]), float(row["noise_level"]), str(row["data"])
         sizes = [int(size) for size in str(row["sizes"]).split()]
         if row["law"] == "none":
-            # Other sweeps have fewer sizes for another purpose; a law of three or more was meant to be one.
-            if len(sizes) >= 3:
-                yield Outcome(test, *where, np.nan, np.nan, str(row["note"]), missing=True)
+            # A single size was never meant to be a law.
+            if len(sizes) > 1:
+                yield Outcome(test, *where, np.nan, np.nan, str(row["note"]), missing=len(sizes) > 2)
             continue
         value, error = _value_of_fit(test.measure, row)
         note = ""
@@ -351,20 +354,28 @@ def _from_times(test: Criterion, summary: xr.Dataset) -> Iterator[Outcome]:
 
 
 def _agreement(where: tuple[Criterion, int, float, str], runs: list[xr.Dataset]) -> Outcome:
-    """The largest |τ/τ_predicted − 1| of runs of several sizes, with the largest standard error of any of them.
+    """Agreement with theory of the runs of several sizes."""
+    for run in runs:
+        if not np.isfinite(_times(run)).all():
+            return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
+    return Outcome(*where, *agreement([(_times(run), _times(run, "predicted_crossing_time")) for run in runs]))
 
-    The largest of several deviations is not smaller than each, and its error should not be either.
+
+def agreement(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, float]:
+    """(largest |τ/τ_predicted − 1| of means over seeds, largest standard error of any of them).
+
+    The largest of several deviations is no more certain than the least certain of them.
+
+    Args:
+        pairs: times and predicted times of the seeds of each size.
     """
     deviations, errors = [], []
-    for run in runs:
-        times, predicted = _times(run), _times(run, "predicted_crossing_time")
-        if not np.isfinite(times).all():
-            return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
-        ratio = times.mean() / predicted.mean()
+    for times, predicted in pairs:
+        ratio = float(times.mean() / predicted.mean())
         deviations.append(abs(ratio - 1.0))
         # A seed's start moves both its time and its prediction.
-        errors.append(_standard_error(times - ratio * predicted) / predicted.mean())
-    return Outcome(*where, float(np.max(deviations)), float(np.max(errors)))
+        errors.append(_standard_error(times - ratio * predicted) / float(predicted.mean()))
+    return max(deviations), max(errors)
 
 
 def _ratio(where: tuple[Criterion, int, float, str], pair: list[xr.Dataset]) -> Outcome:
@@ -436,7 +447,9 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "criterion": test.criterion,
                 "architecture": test.architecture,
                 "reference": test.reference,
+                "because": test.because,
                 "accepted": [None if bound is None else _finite(bound) for bound in test.accepted],
+                "bounds": _bounds(test),
             }
             tests += [
                 about
@@ -460,6 +473,7 @@ def as_json(verdicts: list[Verdict]) -> str:
                 "measured": shown["measured"],
                 "error": shown["error"],
                 "accepted": shown["accepted"],
+                "bounds": shown["bounds"],
                 "verdict": verdict.verdict,
                 "tests": tests,
             }

@@ -14,7 +14,8 @@ def rounded(value: float, error: float) -> tuple[str, str]:
     leading = int(np.floor(np.log10(error)))
     decimals = (1 if error / 10.0**leading < 2.0 else 0) - leading
     shown = max(decimals, 0)
-    return f"{round(value, decimals):.{shown}f}", f"{round(error, decimals):.{shown}f}"
+    # No −0.
+    return f"{round(value, decimals) + 0.0:.{shown}f}", f"{round(error, decimals):.{shown}f}"
 
 
 def parentheses(value: float, error: float) -> str:

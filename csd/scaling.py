@@ -28,7 +28,7 @@ from csd.errors import InputError
 from csd.lattice import Array
 from csd.stream import stream
 
-RESAMPLES = 1000
+RESAMPLES = 500
 SIZES_FOR_EVIDENCE = 5
 RESIDUAL_NOISE = 1e-4
 """Relative precision below which residuals count as equal; a law that fits better than this is not better for it."""

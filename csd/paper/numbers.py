@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -124,10 +125,10 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[Number]:
 
 
 def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
-    """Exponents of power laws, slopes of log laws, and what decides between the two."""
+    """Exponents of power laws, slopes of log laws, z of the nested law, and the evidence between the first two."""
     if "exponent" not in scaling:
         return
-    rows = with_criterion(scaling[scaling["law"].isin(["power", "log"])])
+    rows = with_criterion(scaling[scaling["law"].isin(["power", "log", "boxcox"])])
     alike = ["quantity", "criterion", "architecture", "dimension", "mass", "data", "noise_level", "law"]
     twice = rows.duplicated(alike, keep=False)
     for (_, row), again in zip(rows.iterrows(), twice, strict=True):
@@ -142,20 +143,25 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
         if row["law"] == "power":
             yield Number(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
             if np.isfinite(row["evidence"]):
-                yield Number(f"csd{prefix}Evidence{where}", row["evidence"], 0.0, f"ΔAICc for the log law of {about}")
+                error = float(row.get("evidence_error", np.nan))
+                yield Number(f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}")
+        elif row["law"] == "boxcox":
+            error = float(np.hypot(row["error"], row["systematic_error"]))
+            yield Number(f"csd{prefix}Nested{where}", row["exponent"], error, f"z of the nested law of {about}")
         else:
             yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
 
 
 def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
     """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
-    return scaling.assign(criterion=scaling["criterion"].fillna("") if "criterion" in scaling else "")
+    return scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
 
 
 def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
     """Training times at every size, measured and predicted, and parameters."""
     quantity = "generation_training_time" if prefix else "training_time"
     levels = [np.nan] if prefix else summary["noise_level"].values
+    criteria = [str(name) for name in summary["criterion"].values] if prefix else [""]
     for run in range(summary.sizes["run"]):
         own = summary.isel(run=run)
         if prefix and int(own["size"]) != int(own["trained_size"]):
@@ -167,15 +173,16 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
         if not prefix:
             name = f"csdParameters{where}{usual.suffix(prefix, mass, data, np.nan)}"
             yield Number(name, float(own["parameters"]), 0.0, f"parameters of {words}")
-        for level in levels:
-            at = own if prefix else own.sel(noise_level=level)
-            suffix, shown = usual.suffix(prefix, mass, data, level), "" if prefix else f", t = {level:g}"
+        for level, right in product(levels, criteria):
+            at = own.sel(criterion=right) if prefix else own.sel(noise_level=level)
+            suffix = spelled(right) + usual.suffix(prefix, mass, data, level)
+            by, shown = (f" by {right.replace('_', ' ')}", "") if prefix else ("", f", t = {level:g}")
             for kind in ("", "predicted_"):
                 values = at[f"{kind}{quantity}"].values
                 mean, error = over_seeds(values, ran(at) if np.ndim(values) else True)
                 if np.isfinite(mean):
                     name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
-                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')} in steps of {words}{shown}"
+                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')}{by} in steps of {words}{shown}"
                     # A prediction is a number of its own, not a sample.
                     yield Number(name, mean, 0.0 if kind else error, meaning)
 

@@ -39,28 +39,33 @@ LAWS = [
     "exponent",
     "error",
     "evidence",
+    "evidence_error",
+    "z",
+    "z_error",
+    "z_systematic_error",
 ]
 LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
 
 
 def exponents_table(scaling: pd.DataFrame) -> pd.DataFrame:
-    """Power laws on the critical line, measured beside predicted, with slope and evidence of the log law: `LAWS`.
+    """Power laws on the critical line, measured beside predicted, with the nested law's z and the log law: `LAWS`.
 
     The prediction for integrator steps is that of the law N^{1/(2p)}.
     """
     if "exponent" not in scaling:
         return pd.DataFrame(columns=LAWS)
     own = with_criterion(scaling[scaling["mass"] == USUAL_MASS])
-    power, log = own[own["law"] == "power"], own[own["law"] == "log"]
+    power, log, nested = (own[own["law"] == law] for law in ("power", "log", "boxcox"))
     is_theory = power["quantity"].str.startswith("predicted").astype(bool)
     predicted = power[is_theory].assign(quantity=power["quantity"].str.removeprefix("predicted_"))
     of_run = ["quantity", "criterion", "architecture", "dimension", "noise_level", "data", "study"]
-    table = power[~is_theory][[*of_run, "sizes", "exponent", "error", "evidence"]]
+    table = power[~is_theory].reindex(columns=[*of_run, "sizes", "exponent", "error", "evidence", "evidence_error"])
     for other, names in (
         (predicted, {"exponent": "predicted_exponent"}),
         (log, {"exponent": "log_slope", "error": "log_slope_error"}),
+        (nested, {"exponent": "z", "error": "z_error", "systematic_error": "z_systematic_error"}),
     ):
-        table = table.merge(other[[*of_run, *names]].rename(columns=names), how="left", on=of_run)
+        table = table.merge(other.reindex(columns=[*of_run, *names]).rename(columns=names), how="left", on=of_run)
     if "reference" in power:
         by_law = power[power["quantity"] == "integrator_steps"].set_index(of_run)["reference"]
         found = by_law.reindex(pd.MultiIndex.from_frame(table[of_run])).to_numpy()
@@ -114,8 +119,8 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
     rows = []
     for claim in claims:
         own = table[table["claim"] == claim["id"]]
-        for (measure, quantity, architecture), values in own.groupby(
-            ["measure", "quantity", "architecture"], sort=False
+        for (measure, quantity, right, architecture), values in own.groupby(
+            ["measure", "quantity", "criterion", "architecture"], sort=False
         ):
             known = values.dropna(subset=["measured"])
             low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
@@ -125,7 +130,9 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
             rows.append(
                 {
                     "claim": claim["id"],
-                    "measure": measure.replace("_", " ") + ABOUT.get(quantity, f", {quantity.replace('_', ' ')}"),
+                    "measure": measure.replace("_", " ")
+                    + ABOUT.get(quantity, f", {quantity.replace('_', ' ')}")
+                    + (f" by {right.replace('_', ' ')}" if right else ""),
                     "architecture": architecture,
                     "values": len(known),
                     "measured": " … ".join(dict.fromkeys(shown)) or "–",
@@ -136,10 +143,14 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
     return pd.DataFrame(rows)
 
 
+VERDICTS = ("fails", "incomplete", "not tested", "undecided", "holds")
+"""From the worst to the best."""
+
+
 def _together(verdicts: pd.Series) -> str:
     """The verdict of several values: the worst of them."""
     there = set(verdicts)
-    return next(verdict for verdict in ("fails", "not tested", "holds") if verdict in there)
+    return next(verdict for verdict in VERDICTS if verdict in there)
 
 
 def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -157,13 +168,14 @@ def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
             "L": [f"{sizes.split()[0]} … {sizes.split()[-1]}" for sizes in chosen["sizes"]],
             "exponent": _pairs(chosen["exponent"], chosen["error"]),
             "theory": [f"{value:.3f}" if np.isfinite(value) else "–" for value in chosen["predicted_exponent"]],
+            "z": _pairs(chosen["z"], np.hypot(chosen["z_error"], chosen["z_systematic_error"])),
             "slope in ln L": [
                 parentheses(slope, error) if exponent < 0.5 and np.isfinite(slope) else "–"
                 for slope, error, exponent in zip(
                     chosen["log_slope"], chosen["log_slope_error"], chosen["exponent"], strict=True
                 )
             ],
-            "ΔAICc": [f"{value:.1f}" if np.isfinite(value) else "–" for value in chosen["evidence"]],
+            "ΔAICc": _pairs(chosen["evidence"], chosen["evidence_error"]),
         }
     )
 
