@@ -187,6 +187,7 @@ def test_a_page_is_written_from_a_study(study: Path) -> None:
         ("training parameters L32", 32, None),
         ("training lowest_score_error L8", 0.02, 0.01),
         ("training last_score_error L16", 0.01, None),
+        ("training step_of_lowest_score_error L16", 30.0, None),
         ("generation generation_training_time L8 total_kl,susceptibility", [10.0, 20.0], [1.0, 2.0]),
         # Two jackknife errors of 3 make more than the scatter of 9 and 11.
         ("generation sampled_susceptibility L8 criterion=total_kl", 10.0, 3.0 / math.sqrt(2.0)),
@@ -223,6 +224,19 @@ def test_a_key_finds_its_number(study: Path, key: str, value: Any, error: Any) -
 def test_a_wrong_key_is_told(study: Path, key: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         Results(study).find(key)
+
+
+def test_a_column_has_a_head_of_its_own(study: Path) -> None:
+    key = "training steps_a_parameter:training_time/parameters,parameters L8,16 rows=size"
+    page = f"<!-- study-table: {key} as .3f -->\n<!-- / -->\n"
+    text = written(page, collect(study, {"page.md": page}), output)
+    assert "\n| L | steps a parameter | parameters |\n| --- | --- | --- |\n| 8 | 1.375 | 8.000 |\n" in text
+
+
+def test_a_script_has_tables() -> None:
+    page = "<!-- output-table: a.table as .1f -->\n<!-- / -->\n"
+    text = written(page, {}, lambda script: {"table": [["d", "steps"], ["1", 2.25], ["2", None]]})
+    assert "as .1f -->\n\n| d | steps |\n| --- | --- |\n| 1 | 2.2 |\n| 2 |  |\n\n<!-- / -->\n" in text
 
 
 def test_a_listing_shows_columns(study: Path) -> None:

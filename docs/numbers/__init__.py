@@ -17,7 +17,8 @@ In a page a number stands between two comments, which no reader sees:
 
 Tables of files have one row for each run and each value of the dimensions that a file has coordinates for (noise_level,
 criterion, …). Seeds are averaged: `X` is the mean over all of them, NaN if one has no value, `X_error` its error.
-Of what goes along training steps, `last_X` and `lowest_X` are the last and the lowest value of each seed.
+Of what goes along training steps, `last_X` and `lowest_X` are the last and the lowest value of each seed, and
+`step_of_lowest_X` is where the latter is.
 
 A whole table is written where it begins with a comment on a line of its own, with the columns that name its rows, and
 either the one that its columns are for or, without `columns`, the columns that it shows; rows are in the order of the
@@ -27,7 +28,10 @@ study, and of the values of a word:
     <!-- study-table: tests measured,accepted,verdict id=C1 rows=measure,architecture,dimension,noise_level -->
     <!-- / -->
 
-*output* names a number that a script in this folder printed: `docs/numbers/SCRIPT.py`, output in `SCRIPT.txt`.
+`HEAD:COLUMN` gives a column a head of its own, in which underscores are blanks.
+
+*output* names a number that a script in this folder printed: `docs/numbers/SCRIPT.py`, output in `SCRIPT.txt`;
+*output-table* a list of rows, the first of which is the head, between comments as those of *study-table*.
 
 After `as` comes a format of Python's, or `()`: with the error in parentheses, which is what numbers with an error have
 if nothing else is said; others have four digits.
@@ -69,7 +73,7 @@ SHOWN = {"dimension": "d", "size": "L", "noise_level": "t"}
 ERRORS = {"exponent": "error", "z": "error", "measured": "error"}
 """Columns whose error is not called after them."""
 
-_MARK = re.compile(r"(<!--\s*(study|study-table|output):\s*(.+?)\s*-->)(.*?)(<!--\s*/\s*-->)", re.DOTALL)
+_MARK = re.compile(r"(<!--\s*(study|study-table|output|output-table):\s*(.+?)\s*-->)(.*?)(<!--\s*/\s*-->)", re.DOTALL)
 _FENCE = re.compile(r"^(```+).*?^\1`*\s*$", re.DOTALL | re.MULTILINE)
 
 
@@ -78,7 +82,7 @@ class Mark:
     """One number of a page.
 
     Attributes:
-        kind: 'study', 'study-table' or 'output'.
+        kind: 'study', 'study-table', 'output' or 'output-table'.
         key: what it names, without its format.
         form: the format, '' for the usual one.
         text: what stands there.
@@ -98,7 +102,7 @@ def marks(page: str) -> Iterator[Mark]:
     """
     for found in _MARK.finditer(_FENCE.sub("", page)):
         start = found.string.rfind("\n", 0, found.start()) + 1
-        if found[2] != "study-table" and not found.string[start : found.start()].strip():
+        if not found[2].endswith("table") and not found.string[start : found.start()].strip():
             raise InputError(f"{found[1]}: a line begins with this comment; break the line elsewhere")
         yield _mark(found)
 
@@ -132,6 +136,10 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
         values = outputs(script)
         if name not in values:
             raise InputError(f"docs/numbers/{script}.txt has no {name!r}{nearest(name, list(values))}")
+        if mark.kind == "output-table":
+            head, *rows = values[name]
+            cells = [{"names": [], "cells": [[value, None] for value in row]} for row in rows]
+            return f"{found[1]}\n{_as_table({'head': head, 'rows': cells}, mark.form)}\n{found[5]}"
         return f"{found[1]}{_as_text({'value': values[name], 'error': None}, mark.form)}{found[5]}"
 
     parts, end = [], 0
@@ -174,11 +182,10 @@ def _one(value: Any, error: float | None, form: str) -> str:
 def _as_table(known: Mapping[str, Any], form: str) -> str:
     """A Markdown table with blank lines around it."""
     lines = [known["head"], ["---"] * len(known["head"])]
-    names = len(known["head"]) - len(known["rows"][0]["cells"])
     for row in known["rows"]:
         cells = [_one(value, error, form) for value, error in row["cells"]]
         lines.append([*(_one(name, None, "") for name in row["names"]), *cells])
-    assert all(len(line) == names + len(known["rows"][0]["cells"]) for line in lines)
+    assert all(len(line) == len(known["head"]) for line in lines)
     return (
         "\n" + "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
     )
@@ -268,7 +275,9 @@ class Results:
             title = SHOWN.get(options["columns"], options["columns"])
             head += [f"{title} = {_plain(across[0])}", *(str(_plain(one)) for one in across[1:])]
         else:
-            head += [SHOWN.get(one, one.replace("_", " ")) for one in shown]
+            titles = [title or one for title, _, one in (one.rpartition(":") for one in shown)]
+            head += [SHOWN.get(title, title.replace("_", " ")) for title in titles]
+            shown = [one.rpartition(":")[2] for one in shown]
         rows = []
         for names, group in table.groupby(by, sort=False, dropna=False):
             own = [group[group[options["columns"]] == one] for one in across] or [group] * len(shown)
@@ -309,6 +318,8 @@ def flat(dataset: xr.Dataset) -> pd.DataFrame:
         elif numbers and "step" in dims:
             for label, one in (("last", _last(variable)), ("lowest", variable.min("step", skipna=True))):
                 columns[f"{label}_{name}"], columns[f"{label}_{name}_error"] = _averaged(one, ran, None)
+            place = f"step_of_lowest_{name}"
+            columns[place], columns[f"{place}_error"] = _averaged(_where_lowest(variable), ran, None)
         elif numbers and not (name.endswith("_error") and name[: -len("_error")] in dataset):
             columns[name], columns[f"{name}_error"] = _averaged(variable, ran, dataset.get(f"{name}_error", None))
     return xr.Dataset(columns).to_dataframe().reset_index().drop(columns=["run"], errors="ignore")
@@ -320,6 +331,12 @@ def _last(series: xr.DataArray) -> xr.DataArray:
     there = np.isfinite(values.values)
     place = len(there) - 1 - np.argmax(there[::-1], axis=0)
     return values.isel(step=0, drop=True).copy(data=np.take_along_axis(values.values, place[None], axis=0)[0])
+
+
+def _where_lowest(series: xr.DataArray) -> xr.DataArray:
+    """The step at which a series is lowest; NaN where there is none."""
+    known = series.notnull().any("step")
+    return series.fillna(np.inf).idxmin("step").where(known)
 
 
 def _ran(dataset: xr.Dataset) -> xr.DataArray | None:
