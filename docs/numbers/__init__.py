@@ -7,7 +7,7 @@ In a page a number stands between two comments, which no reader sees:
     <!-- study: claims verdict id=C1 -->holds<!-- / -->
     <!-- output: finite_size.limit as .4f -->1.2345<!-- / -->
 
-*study* names a table of the study's summary, a column, and words that choose one row:
+*study* names a table of the study's summary, a column, and words that choose one row, or rows that have the same there:
 
     table    scaling, claims, tests (of the claims), training, generation, integrators, monte_carlo, timing
     column   a column, or an expression of columns without spaces (sampled_susceptibility/exact_susceptibility);
@@ -231,17 +231,14 @@ class Results:
         """Value and error of what a mark names; lists of both where words hold several values.
 
         Raises:
-            InputError: if it is not one row for each, or the row has no value.
+            InputError: if rows with several values are meant, or none, or one without a value.
         """
         name, column, *words = key.split()
         table = self.table(name)
         several = any("," in word for word in words)
         found = []
         for choice in product(*(_several(word) for word in words)):
-            rows = chosen(table, choice)
-            if len(rows) != 1:
-                raise InputError(f"{key}: {_how_many(rows, choice)}")
-            value, error = _cell(rows, column, key)
+            value, error = _cell(chosen(table, choice), column, f"{key}: {' '.join(choice)}")
             if value is None:
                 raise InputError(f"{key}: the study has no value there")
             found.append((value, error))
@@ -281,11 +278,9 @@ class Results:
         rows = []
         for names, group in table.groupby(by, sort=False, dropna=False):
             own = [group[group[options["columns"]] == one] for one in across] or [group] * len(shown)
-            if any(len(cell) > 1 for cell in own):
-                crowd = next(cell for cell in own if len(cell) > 1)
-                raise InputError(f"{key}: {_how_many(crowd, [f'{a} {b}' for a, b in zip(by, names, strict=True)])}")
+            place = ", ".join(f"{one} {name}" for one, name in zip(by, names, strict=True))
             cells = [
-                [None, None] if cell.empty else list(_cell(cell, one, key))
+                [None, None] if cell.empty else list(_cell(cell, one, f"{key}: {place}"))
                 for cell, one in zip(own, shown * len(own) if across else shown, strict=False)
             ]
             rows.append({"names": [_plain(one) for one in names], "cells": cells})
@@ -448,41 +443,38 @@ def _require(table: pd.DataFrame, column: str, key: str) -> None:
         raise InputError(f"{key}: there is no column {column!r}{nearest(column, list(map(str, table)))}")
 
 
-def _how_many(rows: pd.DataFrame, words: Any) -> str:
-    """Why rows are not one row."""
-    said = " ".join(words)
+def _cell(rows: pd.DataFrame, column: str, key: str) -> tuple[Any, float | None]:
+    """(value, error) of a column, or of an expression of columns, which has to be the same in all rows."""
     if rows.empty:
-        return f"no row of the study has all of {said!r}"
-    differing = [
-        f"{name} ({', '.join(map(str, values[:4]))}{', …' if len(values) > 4 else ''})"
-        for name in rows
-        if len(values := rows[name].astype(str).unique()) > 1 and not pd.api.types.is_float_dtype(rows[name])
-    ]
-    return f"{len(rows)} rows have {said!r}; say more, they differ in {'; '.join(differing) or 'numbers only'}"
+        raise InputError(f"{key}: the study has no such row")
+    expression, _, spread = column.partition("±")
+    if not spread and f"{expression}_error" in rows:
+        spread = f"{expression}_error"
+    elif not spread and expression in ERRORS and ERRORS[expression] in rows:
+        spread = ERRORS[expression]
+    values = [_plain(value) for value in _values(rows, expression, key)]
+    errors = [_plain(value) for value in _values(rows, spread, key)] if spread else [None] * len(rows)
+    if len(set(zip(values, errors, strict=True))) > 1:
+        differing = [
+            f"{name} ({', '.join(map(str, found[:4]))}{', …' if len(found) > 4 else ''})"
+            for name in rows
+            if len(found := rows[name].astype(str).unique()) > 1 and not pd.api.types.is_float_dtype(rows[name])
+        ]
+        told = "; ".join(differing) or "numbers only"
+        raise InputError(f"{key}: {len(rows)} rows are meant; say more, they differ in {told}")
+    return values[0], errors[0] if isinstance(errors[0], float) and errors[0] > 0.0 else None
 
 
-def _cell(row: pd.DataFrame, column: str, key: str) -> tuple[Any, float | None]:
-    """(value, error) of a column, or of an expression of columns, in a table of one row."""
-    column, _, spread = column.partition("±")
-    value = _value(row, column, key)
-    if not spread and f"{column}_error" in row:
-        spread = f"{column}_error"
-    elif not spread and column in ERRORS and ERRORS[column] in row:
-        spread = ERRORS[column]
-    error = _value(row, spread, key) if spread else None
-    return value, error if isinstance(error, float) and error > 0.0 else None
-
-
-def _value(row: pd.DataFrame, expression: str, key: str) -> Any:
-    """A column's value, or that of an expression; None for NaN."""
-    if expression in row:
-        return _plain(row[expression].iloc[0])
+def _values(rows: pd.DataFrame, expression: str, key: str) -> Any:
+    """A column, or what an expression of columns makes."""
+    if expression in rows:
+        return rows[expression]
     try:
-        return _plain(row.eval(expression).iloc[0])
+        return rows.eval(expression)
     except Exception as error:
         names = re.findall(r"[^\W\d]\w*", expression)
-        missing = next((name for name in names if name not in row), expression)
-        raise InputError(f"{key}: there is no column {missing!r}{nearest(missing, list(map(str, row)))}") from error
+        missing = next((name for name in names if name not in rows), expression)
+        raise InputError(f"{key}: there is no column {missing!r}{nearest(missing, list(map(str, rows)))}") from error
 
 
 def _plain(value: Any) -> Any:
