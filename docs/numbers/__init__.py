@@ -93,6 +93,11 @@ class Mark:
     form: str
     text: str
 
+    @property
+    def of_study(self) -> bool:
+        """Whether a study has it, and not a script."""
+        return self.kind.startswith("study")
+
 
 def marks(page: str) -> Iterator[Mark]:
     """The marked numbers of a page, outside of its blocks of code.
@@ -113,12 +118,12 @@ def _mark(found: re.Match[str]) -> Mark:
     return Mark(found[2], key, form, found[4])
 
 
-def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mapping[str, Any]]) -> str:
+def written(page: str, study: Mapping[str, Any] | None, outputs: Callable[[str], Mapping[str, Any]]) -> str:
     """A page whose marked numbers are those of a study and of scripts.
 
     Args:
         page: its text.
-        study: what `collect` returns.
+        study: what `collect` returns; None leaves its numbers as they are.
         outputs: the numbers of a script, by its name.
 
     Raises:
@@ -128,6 +133,8 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
 
     def replaced(found: re.Match[str]) -> str:
         mark = _mark(found)
+        if mark.of_study and study is None:
+            return found[0]
         if mark.kind == "study-table":
             return f"{found[1]}\n{_as_table(_known(study, mark), mark.form)}\n{found[5]}"
         if mark.kind == "study":
@@ -149,8 +156,9 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
     return "".join([*parts, _MARK.sub(replaced, page[end:])])
 
 
-def _known(study: Mapping[str, Any], mark: Mark) -> Any:
+def _known(study: Mapping[str, Any] | None, mark: Mark) -> Any:
     """What a study says to a mark."""
+    assert study is not None
     if mark.key not in study["numbers"]:
         raise InputError(f"docs/numbers/study.json has no {mark.key!r}; run python -m docs.numbers collect results")
     return study["numbers"][mark.key]
@@ -233,7 +241,7 @@ class Results:
         Raises:
             InputError: if rows with several values are meant, or none, or one without a value.
         """
-        name, column, *words = key.split()
+        name, column, words = _parts(key)
         table = self.table(name)
         several = any("," in word for word in words)
         found = []
@@ -251,7 +259,7 @@ class Results:
         Raises:
             InputError: if two rows of the study would go into one cell, or none is left.
         """
-        name, column, *words = key.split()
+        name, column, words = _parts(key)
         options = dict(word.split("=", 1) for word in words if word.startswith(("rows=", "columns=")))
         if "rows" not in options:
             raise InputError(f"{key}: rows=COLUMN,… says what names a row of the table")
@@ -362,6 +370,14 @@ def _averaged(
     # Coordinates of the seeds' array, without the seed.
     like = turned.isel(seed=0, drop=True)
     return like.copy(data=mean), like.copy(data=error)
+
+
+def _parts(key: str) -> tuple[str, str, list[str]]:
+    """Table, column and words of a key."""
+    name, *rest = key.split()
+    if not rest:
+        raise InputError(f"{key}: a table and a column are needed")
+    return name, rest[0], rest[1:]
 
 
 def _claims(path: Path) -> dict[str, pd.DataFrame]:
@@ -504,7 +520,7 @@ def collect(folder: Path, pages: Mapping[str, str]) -> dict[str, Any]:
     numbers = {}
     for page, text in pages.items():
         for mark in marks(text):
-            if mark.kind != "output" and mark.key not in numbers:
+            if mark.of_study and mark.key not in numbers:
                 try:
                     found = results.find(mark.key) if mark.kind == "study" else results.find_table(mark.key)
                 except InputError as error:
