@@ -2,15 +2,20 @@
 
     energy H/N    magnetisation |m|, m = (1/N) Σ_r φ    m² , m⁴    φ² = (1/N) Σ_r φ(r)²    first_mode (1/n) S(k₁)
 
+and m itself, each component with its sign. Without a source every update commutes with global rotations (reflections at
+n = 1), so these observables, which do not change under them, never see how slowly m turns: the slowest series, whose
+tail the errors of all have, is the slowest of these; with a source it may be a component of m.
+
 Each chain has a stream of its own and tunes itself alone, so its numbers do not depend on how many chains run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from csd.autocorrelation import Estimate, estimate, thermalisation_cut
+from csd.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
 from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model
@@ -20,6 +25,8 @@ from csd.stream import stream
 from csd.updates import Update, make_update
 
 Measure = Callable[[Array], float]
+COLLECTIVE = ("energy", "magnetisation", "m2", "first_mode")
+"""Series that may be the slowest."""
 
 
 class Chain:
@@ -71,6 +78,7 @@ class Chains:
         every: sweeps from one measurement to the next.
         thermalisation: sweeps before the first measurement.
         series: of each observable, shape (chains, measurements), from the first measurement after tuning.
+        components: of m, shape (chains, n, measurements).
         cut: how many of them to leave out, as the chains still remember their start.
         chains: where they stand, to go on from.
         accepted: mean acceptance of each step of the sweep, shape (chains, steps).
@@ -82,6 +90,7 @@ class Chains:
     every: int
     thermalisation: int
     series: dict[str, Array]
+    components: Array
     cut: int
     chains: tuple[Chain, ...]
     accepted: Array
@@ -92,9 +101,25 @@ class Chains:
         """Where the chains stand, shape (chains, n, *lattice.shape)."""
         return np.stack([chain.field for chain in self.chains])
 
+    @cached_property
+    def slowest(self) -> Array | None:
+        """Of the series that `estimate` takes the mean of, that of the largest τ; None if all are constants.
+
+        Series of one symmetry: m counts only beside a source.
+        """
+        kept = [self.series[name][:, self.cut :] for name in COLLECTIVE]
+        if self.model.source != 0.0:
+            kept += list(np.swapaxes(self.components, 0, 1)[:, :, self.cut :])
+        moving = [rows for rows in kept if rows.shape[1] >= FEWEST and not constant(rows).any()]
+        return max(moving, key=time_of) if moving else None
+
     def estimate(self, *names: str, of: Callable[..., object] | None = None) -> Estimate:
         """The mean of an observable, or a function of the means of several; see `csd.autocorrelation.estimate`."""
-        return estimate(*(self.series[name][:, self.cut :] for name in names), of=of)
+        return estimate(*(self.series[name][:, self.cut :] for name in names), of=of, slowest=self.slowest)
+
+    def component(self) -> Estimate:
+        """A component of m; without a source all n are the same, and taken as further chains."""
+        return estimate(self.components[:, :, self.cut :].reshape(-1, self.components.shape[2] - self.cut))
 
     def binder(self) -> Estimate:
         """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²)."""
@@ -113,6 +138,9 @@ class Chains:
     def decorrelated(self, spacing: int, count: int) -> Array:
         """Fields `spacing` sweeps apart, going on from where the chains stand, as many from each, in turns.
 
+        Without a source each has been rotated as a whole by a random element of O(n), which leaves e^{−H} as it is: a
+        chain in one of several ordered phases gives fields of all, and what is odd in φ has forgotten the last field.
+
         Args:
             spacing: sweeps, 2τ or more.
             count: of all fields; the first chains give one more where it does not divide.
@@ -125,7 +153,19 @@ class Chains:
             for place in range(first, count, len(self.chains)):
                 chain.advance(spacing)
                 kept[place] = chain.field
+                if self.model.source == 0.0:
+                    rotation = random_rotation(self.model.components, chain.generator)
+                    kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
+
+
+def random_rotation(components: int, generator: np.random.Generator) -> Array:
+    """An element of O(n), uniform in Haar's measure, shape (n, n); a sign at n = 1.
+
+    Q of normal numbers' QR with a positive diagonal of R (Mezzadri, Notices AMS 54, 592, 2007).
+    """
+    vectors, triangle = np.linalg.qr(generator.standard_normal((components, components)))
+    return vectors * np.sign(np.diag(triangle))
 
 
 def run_chains(
@@ -168,6 +208,7 @@ def run_chains(
     extra = dict(measures or {})
     names = ["energy", "magnetisation", "m2", "m4", "phi2", "first_mode", *extra]
     series = {name: np.empty((chains, measurements)) for name in names}
+    components = np.empty((chains, model.components, measurements))
     accepted, updates = np.zeros((chains, len(sweep))), np.empty(chains)
     walkers = tuple(Chain(model, sweep, stream("chain", *purpose, number)) for number in range(chains))
     for number, chain in enumerate(walkers):
@@ -175,7 +216,7 @@ def run_chains(
         before = chain.done
         for measurement in range(measurements):
             accepted[number] += chain.advance(every)
-            measured = _measure(model, chain.field)
+            measured, components[number, :, measurement] = _measure(model, chain.field)
             measured |= {name: function(chain.field) for name, function in extra.items()}
             for name, found in measured.items():
                 series[name][number, measurement] = found
@@ -184,7 +225,16 @@ def run_chains(
         updates[number] = (chain.done - before) / (measurements * every)
     cut = thermalisation_cut(series["energy"], series["m2"])
     return Chains(
-        model, tuple(sweep), every, thermalisation, series, cut, walkers, accepted / (measurements * every), updates
+        model,
+        tuple(sweep),
+        every,
+        thermalisation,
+        series,
+        components,
+        cut,
+        walkers,
+        accepted / (measurements * every),
+        updates,
     )
 
 
@@ -202,7 +252,8 @@ def check_ergodic(model: Model, sweep: Sequence[Step]) -> None:
         )
 
 
-def _measure(model: Model, values: Array) -> dict[str, float]:
+def _measure(model: Model, values: Array) -> tuple[dict[str, float], Array]:
+    """(observables, m) of a field of shape (n, *lattice.shape)."""
     lattice, components = model.lattice, model.components
     flat = values.reshape(components, -1)
     sums = np.empty(3 + components)
@@ -218,4 +269,4 @@ def _measure(model: Model, values: Array) -> dict[str, float]:
         "m4": second**2,
         "phi2": float(sums[1]) / lattice.sites,
         "first_mode": float(amplitudes @ amplitudes) / (lattice.dimension * components * lattice.sites),
-    }
+    }, mean

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from xarray import DataArray
+
     from csd.campaign import Simulation
     from csd.config import Run
     from csd.networks import Architecture
@@ -77,13 +79,13 @@ def _range(text: str) -> int | str:
 
 
 def _kernel_steps(words: list[str]) -> str | tuple[int, ...]:
-    """'last', 'recorded', or steps."""
-    if words in (["last"], ["recorded"]):
+    """'last', 'recorded', 'sparse', or steps."""
+    if words in (["last"], ["recorded"], ["sparse"]):
         return words[0]
     try:
         return tuple(int(word) for word in words)
     except ValueError:
-        raise InputError(f"--kernel-steps is {' '.join(words)!r}; give last, recorded, or integers") from None
+        raise InputError(f"--kernel-steps is {' '.join(words)!r}; give last, recorded, sparse, or integers") from None
 
 
 def _add_target(parser: Parser) -> None:
@@ -125,8 +127,11 @@ def _add_training(parser: Parser) -> None:
     add("--max-steps", type=int, metavar="N", help="last step (1000000)")
     add("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
     add("--path", metavar="NAME", help="spectral (fast) or fields (any network) (spectral)")
-    kernels = "keep kernels: last, recorded, or these steps (last)"
+    kernels = "keep kernels: last, recorded, sparse, or these steps (last)"
     add("--kernel-steps", nargs="+", metavar="N", help=kernels)
+    add("--until", metavar="NAME", help="train until score_error, or until samples are right (score_error)")
+    add("--integrator", metavar="NAME", help="that samples are made by, with --until samples (heun)")
+    add("--start", metavar="NAME", help="where they start, likewise: noise or exact (noise)")
     devices = "cpu; cuda, on power spectra too; auto: cuda for autograd where there is one (auto)"
     add("--device", metavar="NAME", help=devices)
 
@@ -318,25 +323,33 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def _print_generation(content: "Content") -> None:
-    """The numbers of a generation file, a row a seed."""
-    print(f"exact score: KL per site {float(content['exact_score_kl_per_site'].values):.3g}")
+    """The numbers of a generation file, a row a criterion and seed."""
+    criteria = content["criterion"].values
+    print("exact score:")
+    for name in criteria:
+        print(f"  {name:<22}{float(content[f'exact_score_{name}'].values):.4g}")
+    remarks = {name: why for name, why in zip(criteria, content["criterion_remark"].values, strict=True) if why}
+    for name, why in remarks.items():
+        print(f"no training time by {name}: {why}")
     last = content["step"].values == content.attrs["sampled_step"]
     for row, seed in enumerate(content["seed"].values):
 
         def at(name: str, row: int = row) -> float:
             return float(content[name].values[row])
 
-        right = at("generation_training_time")
-        known = f"samples are right after {right:.1f} steps of training"
-        shown = known if right == right else "the steps kept do not tell when samples become right (--kernel-steps)"
-        divergence = float(content["kl_per_site"].values[row, last][0])
-        print(f"seed {seed}: {shown}; KL per site of those drawn {divergence:.3g}")
+        print(f"seed {seed}: samples are right from a step of training on, by")
+        for name, right in zip(criteria, content["generation_training_time"].values[row], strict=True):
+            known = f"{right:.1f}" if right == right else "the steps kept do not tell (--kernel-steps, --until samples)"
+            if name not in remarks:
+                print(f"  {name:<22}{known}")
+        print(f"seed {seed}: fields drawn after {content.attrs['sampled_step']} steps")
+        print(f"  {'kl_per_site':<22}{float(content['kl_per_site'].values[row, last][0]):.3g}, of their kernels")
         for name in ("susceptibility", "correlation_length", "energy", "variance", "excess_kurtosis"):
             value, error = at(f"sampled_{name}"), at(f"sampled_{name}_error")
             exact = float(content[f"exact_{name}"].values) if f"exact_{name}" in content else 0.0
-            print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
+            print(f"  {name:<22}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
         distance, p_value = at("two_sample_distance"), at("two_sample_p_value")
-        print(f"  {'two-sample test':<20}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
+        print(f"  {'two-sample test':<22}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
 
 def mcmc(arguments: argparse.Namespace) -> None:
@@ -648,37 +661,53 @@ def timing(arguments: argparse.Namespace) -> None:
     from csd.campaign import simulations
     from csd.config import expand, load, parse
     from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
-    from csd.timing import cost_of_fields, of_networks, of_samplers
+    from csd.timing import compared, cost_of_fields
 
     require_writable(arguments.output)
     own = parse(load(arguments.study))
-    methods = of_samplers(simulations(own.monte_carlo), read(arguments.monte_carlo, ENSEMBLE_SUMMARY))
-    runs = [run for run in expand(own) if run.generation is not None]
-    methods += of_networks(runs, read(arguments.generation, GENERATION_SUMMARY))
+    methods = compared(
+        simulations(own.monte_carlo),
+        read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
+        [run for run in expand(own) if run.generation is not None],
+        read(arguments.generation, GENERATION_SUMMARY),
+        arguments.training or arguments.generation.parent.parent / "training",
+    )
     made_by = provenance(_command_line(arguments), own.model_dump())
     write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
 
 
 def integrators(arguments: argparse.Namespace) -> None:
-    """`csd integrators`: steps that each integrator, schedule and grid needs with the exact score, against size."""
+    """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
     from csd.discretisation import compare
-    from csd.field import GaussianField
-    from csd.lattice import Lattice
     from csd.store import INTEGRATORS, provenance, require_writable, write
 
     require_writable(arguments.output)
-    dataset = compare(
-        lambda size: GaussianField.on_critical_line(Lattice(arguments.dimension, size), arguments.mass_times_length),
-        arguments.size,
-        arguments.tolerance,
-        arguments.t_min,
-    )
-    asked = {
-        name: getattr(arguments, name) for name in ("dimension", "size", "mass_times_length", "tolerance", "t_min")
-    }
+    dimensions, sizes = arguments.dimension, arguments.size
+    if len(dimensions) == 1:
+        sizes = [[size for group in sizes for size in group]]
+    elif len(sizes) == 1:
+        sizes = sizes * len(dimensions)
+    if len(set(dimensions)) < len(dimensions) or len(sizes) != len(dimensions):
+        raise InputError(
+            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give each dimension once, and --size"
+            " once for all of them or once for each"
+        )
+    asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+    dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+    asked |= {"dimension": dimensions, "size": sizes}
     write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, INTEGRATORS)
-    table = dataset["steps_needed"].stack(sampler=("schedule", "grid", "integrator")).transpose("sampler", "size")
-    print(table.to_pandas().to_string(na_rep="more", float_format="%.0f"))
+    for dimension, own in zip(dimensions, sizes, strict=True):
+        steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
+        print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
+        _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
+        print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
+        _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
+
+
+def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
+    """A table of steps against size."""
+    table = steps.stack(row=rows).transpose("row", "size").to_pandas()
+    print(table.to_string(float_format=lambda n: f"{n:.0f}" if n < float("inf") else "more"), end="\n\n")
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -768,7 +797,7 @@ COMMANDS = {
     "aggregate-generation": "put all generation files of a study in one",
     "aggregate-mcmc": "put all Monte Carlo files of a study in one",
     "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
-    "integrators": "steps that each integrator needs with the exact score, against size",
+    "integrators": "steps that each integrator needs with the exact score, by criterion, against size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
@@ -823,8 +852,18 @@ def _parser() -> Parser:
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
-    own["integrators"].add_argument("--dimension", type=int, required=True, metavar="D")
-    own["integrators"].add_argument("--size", type=int, nargs="+", action="extend", required=True, metavar="L")
+    own["integrators"].add_argument(
+        "--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several"
+    )
+    own["integrators"].add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        action="append",
+        required=True,
+        metavar="L",
+        help="sizes of all dimensions; or give the flag once for each dimension, in their order",
+    )
     own["integrators"].add_argument(
         "--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)"
     )
@@ -837,6 +876,9 @@ def _parser() -> Parser:
     own["timing"].add_argument("--study", type=Path, required=True)
     own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
     own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
+    own["timing"].add_argument(
+        "--training", type=Path, help="folder of the training files; beside the folder of that summary if not given"
+    )
     for name in ("aggregate", "aggregate-generation", "aggregate-mcmc"):
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"

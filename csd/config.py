@@ -11,18 +11,18 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError, model_validator
 
 from csd.campaign import MonteCarlo
 from csd.errors import InputError, nearest, unknown
 from csd.field import TARGETS, GaussianField, gaussian_field
-from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
+from csd.generation import INTEGRATOR, INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
 from csd.objectives import OBJECTIVES
 from csd.plugins import resolve
-from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, listed
+from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, counted, listed
 from csd.training import Settings
 
 TRAINING_FIGURES = (
@@ -128,6 +128,10 @@ class Training(Part):
         Number,
         Field(0.01, ge=0.0, description="relative score error above the floor that ends training"),
     ]
+    until: Annotated[
+        Literal["score_error", "samples"],
+        Field("score_error", description="what ends training: the tolerance, or samples that are right"),
+    ]
     max_steps: Annotated[Count, Field(1_000_000, description="steps after which training ends in any case")]
     learning_rate: Annotated[Positive | None, Field(None, description="the architecture's default if absent")]
     device: Annotated[
@@ -135,7 +139,11 @@ class Training(Part):
         Field("auto", description="cuda: a GPU, which jobs on a cluster ask for; auto: one where autograd finds it"),
     ]
     path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
-    seeds: Annotated[list[Seed], Field([1, 2, 3, 4], min_length=1, description="random seeds")]
+    seeds: Annotated[
+        list[Seed],
+        BeforeValidator(counted, json_schema_input_type=Count | list[Seed]),
+        Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
+    ]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
 
 
@@ -144,9 +152,15 @@ class Generation(Part):
 
     steps: Annotated[Count, Field(STEPS, description="steps of the sampler; one more noise level is trained")]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
-    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 100 L²) if absent")]
-    integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
-    start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
+    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
+    integrator: Annotated[str, Field(INTEGRATOR, description="how a step is made, or package.module:Class")]
+    start: Annotated[
+        Literal["noise", "exact"], Field("noise", description="distribution of the fields at the highest level")
+    ]
+    kernel_steps: Annotated[
+        Literal["recorded", "sparse"],
+        Field("recorded", description="kernels kept: every step to 48, then 12 a decade; sparse: 12 a decade"),
+    ]
     samples: Annotated[StrictInt, Field(256, ge=2, description="fields drawn for each seed")]
     transfer: Annotated[
         Several[Factor] | None,
@@ -199,18 +213,44 @@ class FigureStyle(Part):
     font_size: Annotated[Positive, Field(8.0, description="points")]
 
 
+def _size_lists(value: Any) -> Any:
+    """A list of sizes as one such list for all dimensions."""
+    return [value] if isinstance(value, list) and not any(isinstance(one, list) for one in value) else value
+
+
 class IntegratorSteps(Part):
     """How many steps integrators need with the exact score: no training, one job."""
 
-    dimension: Annotated[Literal[1, 2, 3], Field(2, description="lattice dimension")]
-    sizes: Annotated[list[Size], Field([8, 16, 32, 64, 128], min_length=1, description="lattice sizes L")]
+    dimension: Annotated[
+        Several[Literal[1, 2, 3]],
+        BeforeValidator(listed, json_schema_input_type=Literal[1, 2, 3] | Several[Literal[1, 2, 3]]),
+        Field([2], description="lattice dimension, or several"),
+    ]
+    sizes: Annotated[
+        list[Annotated[list[Size], Field(min_length=1)]],
+        BeforeValidator(_size_lists, json_schema_input_type=list[Size] | list[list[Size]]),
+        Field(
+            [[8, 16, 32, 64, 128]], min_length=1, description="lattice sizes L; or a list of them for each dimension"
+        ),
+    ]
     mass_times_length: Annotated[Positive, Field(1.0, description="c of the critical line m = c / L")]
     tolerance: Annotated[Positive, Field(0.01, description="KL divergence per site to reach")]
     t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
 
+    @model_validator(mode="after")
+    def _matched(self) -> "IntegratorSteps":
+        """One list of sizes for all dimensions, or one for each."""
+        if len(self.sizes) not in (1, len(self.dimension)):
+            raise ValueError(
+                f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
+            )
+        return self
+
     def arguments(self) -> list[str]:
         """The flags of `csd integrators`, without --output."""
-        words = ["--dimension", str(self.dimension), "--size", *map(str, self.sizes)]
+        words = ["--dimension", *map(str, self.dimension)]
+        for sizes in self.sizes:
+            words += ["--size", *map(str, sizes)]
         words += ["--mass-times-length", repr(self.mass_times_length)]
         return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
 
@@ -398,8 +438,19 @@ class Run:
             learning_rate=self.training.learning_rate,
             path=self.training.path,
             device=self.training.device,
-            kernel_steps="last" if self.generation is None else "recorded",
+            **self._of_generation,
         )
+
+    @property
+    def _of_generation(self) -> dict[str, Any]:
+        """Settings of training that hang on what will be generated."""
+        asked = self.generation
+        if asked is None:
+            return {}
+        kept = {"kernel_steps": asked.kernel_steps}
+        if self.training.until == "score_error":
+            return kept
+        return kept | {"until": self.training.until, "integrator": asked.integrator, "start": asked.start}
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` that make this row, without --output."""
@@ -426,7 +477,7 @@ class Run:
             ("--learning-rate", training.learning_rate),
             ("--path", training.path),
             ("--device", None if training.device == "auto" else training.device),
-            ("--kernel-steps", None if self.generation is None else "recorded"),
+            *((f"--{name.replace('_', '-')}", value) for name, value in self._of_generation.items()),
             ("--seed", self.seeds),
         ]
         words: list[str] = []
@@ -684,6 +735,8 @@ def _check(run: Run) -> None:
         if isinstance(run.range, int):
             lattice.check_range(run.range)
         assert run.settings
+        if run.generation is None and run.training.until != "score_error":
+            raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
         if run.generation is not None:
             if run.training.schedule != "vp":
                 raise InputError(f"generation needs schedule vp; it is {run.training.schedule!r}")

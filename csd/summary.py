@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.config import Run, Sampling
+from csd.criteria import CRITERIA
 from csd.errors import InputError
 from csd.record import request
 from csd.scaling import fit
@@ -86,10 +87,10 @@ def aggregate(runs: Sequence[Run], folder: Path, *, mixed: bool = False) -> xr.D
             for name, dims in PADDED.items():
                 if name in dataset:
                     arrays[name][(row, *_places(dataset, dims, axes))] = dataset[name].values
-        # Residuals are for one picture; one file's seeds are enough for their mean.
+        # Residuals are for one picture; one file's seeds are enough for their mean, as long as all of them train.
         first: xr.Dataset = group[0][1]
         filled = first.sizes["inverse_length"]
-        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=True).values)
+        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=False).values)
         residual[(row, *_places(first, ("noise_level", "step"), axes), slice(filled))] = mean
         inverse_length[row, :filled] = first["inverse_length"].values
 
@@ -114,7 +115,7 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
         mixed: take files that different versions of the code made.
 
     Returns:
-        Dimensions run, seed, step, and the places bin, level and shown, whose values differ from run to run.
+        Dimensions run, seed, step, criterion, and the places bin, level and shown, whose values differ from run to run.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its row asks for.
@@ -131,7 +132,7 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
         raise InputError("no sweep of the study generates; give one the key generation")
     if not mixed:
         _check_source(everything)
-    axes = {name: _union(everything, name) for name in ("seed", "step", *NUMBERED.values())}
+    axes = {name: _union(everything, name) for name in ("seed", "step", "criterion", *NUMBERED.values())}
     sizes = {name: len(values) for name, values in axes.items()}
     variables = {}
     for name, dims in GENERATED.items():
@@ -144,13 +145,17 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
                     places = _places(dataset, dims, axes) if dims else ()
                     array[(row, *places)] = dataset[name].transpose(*dims).values
         variables[name] = Variable(("run", *dims), array, _attributes(everything, name))
+    remarks = [[str(remark) for remark in group[0][1]["criterion_remark"].values] for group in members.values()]
+    variables["criterion_remark"] = Variable(
+        ("run", "criterion"), np.array(remarks, dtype=object), _attributes(everything, "criterion_remark")
+    )
     variables |= _identity([[group[0]] for group in members.values()], ("parameters", "tolerance"))
     variables["size"] = labelled(["run"], [size for _, size in members], "lattice size", "lattice spacings")
     trained = [group[0][0].size for group in members.values()]
     variables["trained_size"] = labelled(["run"], trained, "lattice size in training", "lattice spacings")
-    return xr.Dataset(
-        variables, {name: Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
-    )
+    coordinates = {name: Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
+    coordinates["criterion"] = labelled(["criterion"], np.array(CRITERIA, dtype=object), "what counts as right")
+    return xr.Dataset(variables, coordinates)
 
 
 def _numbered(dataset: xr.Dataset) -> xr.Dataset:
@@ -160,28 +165,22 @@ def _numbered(dataset: xr.Dataset) -> xr.Dataset:
     for name, place in NUMBERED.items():
         bare = bare.assign({name: Variable((place,), kept[name].values, kept[name].attrs)})
         bare = bare.assign_coords({place: np.arange(bare.sizes[place])})
-    return bare
+    # All files have the same criteria, in an order that is not the alphabet's.
+    return bare.assign_coords(criterion=np.arange(len(CRITERIA)))
 
 
 NUMBERED = {"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"}
 """Coordinates of a generation file that differ from run to run, and the dimension of the summary they lie along."""
 
 GENERATED = {
-    "kl_per_site": ("seed", "step"),
-    "susceptibility": ("seed", "step"),
-    "correlation_length": ("seed", "step"),
-    "generation_training_time": ("seed",),
-    "predicted_kl_per_site": ("step",),
-    "predicted_generation_training_time": (),
-    "exact_score_kl_per_site": (),
-    "exact_score_susceptibility": (),
-    "exact_score_correlation_length": (),
+    **dict.fromkeys(CRITERIA, ("seed", "step")),
+    "generation_training_time": ("seed", "criterion"),
+    **dict.fromkeys((f"predicted_{name}" for name in CRITERIA), ("step",)),
+    "predicted_generation_training_time": ("criterion",),
+    **dict.fromkeys((f"{prefix}_{name}" for prefix in ("exact_score", "best") for name in CRITERIA), ()),
     "exact_score_soft_ratio": ("level",),
     "exact_susceptibility": (),
     "exact_correlation_length": (),
-    "best_kl_per_site": (),
-    "best_susceptibility": (),
-    "best_correlation_length": (),
     "best_soft_ratio": ("level",),
     "data_set_kl_per_site": ("seed", "step"),
     "memory_kl_per_site": ("seed",),
@@ -286,15 +285,17 @@ def read_scaling(path: Path) -> pd.DataFrame:
 
 
 def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Power law and log law of τ(L), measured and predicted, for everything that was run at several sizes.
+    """All laws of τ(L), measured and predicted, for everything that was run at several sizes.
 
     Args:
         summary: of `aggregate`.
 
     Returns:
-        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, law, exponent,
-        error, bootstrap_error, residual_error, intercept, evidence (ΔAICc, positive for the log law), sizes,
-        local_exponents, note (why there is no fit).
+        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
+        samples; empty here), law (of `csd.scaling.Fit`, or 'none'), exponent, z (of the nested law only), error,
+        systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for the log law),
+        evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note (why there is no
+        fit).
     """
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
     table = summary[[*keys, "size"]].to_dataframe()
@@ -306,31 +307,46 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
             for quantity, fitted in FITTED.items():
                 times = chosen[fitted].sel(noise_level=level).values
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-                about |= {"noise_level": level, "quantity": quantity}
+                about |= {"noise_level": level, "quantity": quantity, "criterion": ""}
                 rows += _laws(about, chosen["size"].values, times, ran)
     return pd.DataFrame(rows)
 
 
+SHORTEST = 1.0
+"""Generation training times below one step count as one: of 0 steps there is no logarithm."""
+
+
 def generation_scaling_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Power law and log law of the generation training time, in the columns of `scaling_table`; no noise level."""
+    """Laws of the generation training time by each criterion, in the columns of `scaling_table`; no noise level.
+
+    Where the exact score misses a criterion at any size there is one row without a law, whose note says why.
+    """
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
     table = summary[[*keys, "size", "trained_size"]].to_dataframe()
     table = table[table["size"] == table["trained_size"]]
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())
-        for quantity in ("generation_training_time", "predicted_generation_training_time"):
-            about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-            about |= {"noise_level": np.nan, "quantity": quantity}
-            times = chosen[quantity].values
-            times = times if times.ndim == 2 else times[:, None]
-            ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
-            rows += _laws(about, chosen["size"].values, times, ran if times.shape == ran.shape else np.isfinite(times))
+        sizes = chosen["size"].values
+        ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
+        for criterion in CRITERIA:
+            at = chosen.sel(criterion=criterion)
+            missed = {int(L): str(why) for L, why in zip(sizes, at["criterion_remark"].values, strict=True) if why}
+            for quantity in ("generation_training_time", "predicted_generation_training_time"):
+                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+                about |= {"noise_level": np.nan, "quantity": quantity, "criterion": criterion}
+                if missed:
+                    size, why = next(iter(missed.items()))
+                    rows.append(about | {"law": "none", "sizes": _joined(sizes), "note": f"at size {size}: {why}"})
+                    continue
+                times = np.maximum(at[quantity].values, SHORTEST)
+                times = times if times.ndim == 2 else times[:, None]
+                rows += _laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
     return pd.DataFrame(rows)
 
 
 def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
-    """The rows of one group: both laws, or one row that says why there is none.
+    """The rows of one group: all laws, or one row that says why there is none.
 
     Args:
         about: what the group is.
@@ -338,22 +354,17 @@ def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[
         times: shape (sizes, seeds); NaN where a seed was not run, or never came to the tolerance.
         ran: whether a seed was run, same shape.
     """
-    samples = [row[np.isfinite(row)] for row in times]
-    some = [
-        int(size)
-        for size, row, there in zip(sizes, times, ran, strict=True)
-        if 0 < np.isfinite(row[there]).sum() < there.sum()
-    ]
-    if some:
-        # The mean of those that arrived would be too small.
-        note = f"some seeds never came to the tolerance at size {some[0]}, so there is no mean to fit"
-        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
-    present = [bool(len(sample)) for sample in samples]
-    if not any(present):
+    short = [int(size) for size, row, there in zip(sizes, times, ran, strict=True) if not np.isfinite(row[there]).all()]
+    if not np.any(ran):
         return []
-    used = [int(size) for size, there in zip(sizes, present, strict=True) if there]
+    if short:
+        # The mean of those that arrived would be too small, and a law without this size one of other sizes.
+        note = f"at size {short[0]} not all seeds came to the tolerance, so there is no mean to fit"
+        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
+    present = ran.any(axis=1)
+    used = [int(size) for size in sizes[present]]
     try:
-        laws = fit(used, [sample for sample in samples if len(sample)])
+        laws = fit(used, [row[there] for row, there in zip(times[present], ran[present], strict=True)])
     except InputError as error:
         return [about | {"law": "none", "sizes": _joined(used), "note": str(error)}]
     return [
@@ -361,16 +372,21 @@ def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[
         | {
             "law": law.law,
             "exponent": law.exponent,
+            "z": law.exponent if law.law == "boxcox" else np.nan,
             "error": law.error,
+            "systematic_error": law.systematic_error,
             "bootstrap_error": law.bootstrap_error,
             "residual_error": law.residual_error,
             "intercept": law.intercept,
+            "slope": law.slope,
             "evidence": law.evidence,
+            "evidence_error": law.evidence_error,
+            "reference": np.nan,
             "sizes": _joined(law.sizes),
             "local_exponents": _joined(f"{z:.4f}" for z in law.local_exponents),
             "note": "",
         }
-        for law in laws
+        for law in laws.values()
     ]
 
 
