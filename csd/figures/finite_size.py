@@ -86,11 +86,7 @@ def _times(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFra
     own = own.sort_values("size")
     label = own["mass_label"].iloc[0]
     chosen = level.isel(run=own.index.to_numpy())
-    times = chosen["crossing_time"].values
-    mean, error = looks.mean_and_error(times)
-    # A mean of those seeds that arrived would be too small.
-    ran = np.isfinite(chosen["score_error"].isel(step=0).values)
-    mean[(ran & ~np.isfinite(times)).any(axis=1)] = np.nan
+    mean, error = looks.mean_and_error(chosen["crossing_time"].values, ran=looks.ran(chosen))
     predicted, _ = looks.mean_and_error(chosen["predicted_crossing_time"].values)
     axes.plot(own["size"], predicted, color=_shade(label), zorder=1)
     law = _law(scaling, own.iloc[0], noise_level)

@@ -57,7 +57,8 @@ import xarray as xr
 
 from csd.config import load, parse
 from csd.errors import InputError, nearest
-from csd.paper.numbers import over_seeds, parentheses
+from csd.paper.numbers import over_seeds
+from csd.rounding import parentheses
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
