@@ -11,9 +11,9 @@ counted as independent.
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
 after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
 half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
-one that counts. The integrator takes as few of the trained noise levels as that allows, and only these are trained. A
-network of which a single seed never comes there has no cost, and a remark says so: a mean over the seeds that did would
-be that of the lucky ones.
+one that counts. The integrator may leave out noise levels, which are not trained then; taken is the grid with which 10⁴
+fields cost least. A network of which a single seed never comes there has no cost, and a remark says so: a mean over the
+seeds that did would be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
 levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
@@ -58,6 +58,8 @@ from csd.training import prepare
 
 FIELDS = (1, 10**2, 10**4, 10**6, 10**8)
 """n, how many independent fields are made."""
+TYPICAL = 10**4
+"""n for which the grid of an integrator is chosen."""
 FORGET, APART = 20.0, 2.0
 """Autocorrelation times to forget the start, and that weigh as much as one independent field."""
 CRITERION = "effective_sample_size"
@@ -238,13 +240,19 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
             about = first.label, "diffusion", first.dimension, first.size
             methods.append(Method(*about, UNKNOWN, UNKNOWN, FREE, FREE, remark=found))
             continue
-        methods += _charged(_network(first, found), first.training.batch, found, makers)
+        bills = [
+            bill for grid, free in zip(found, _free(first, found), strict=True) for bill in _bills(free, grid, makers)
+        ]
+        # Each way to pay for data has its own best grid: fewer levels make cheaper fields and take more training.
+        for kind in dict.fromkeys(bill.data_kind for bill in bills):
+            paid = [bill for bill in bills if bill.data_kind == kind]
+            methods.append(min(paid, key=lambda bill: float(bill.updates.of(TYPICAL)[0])))
     return methods
 
 
 @dataclass(frozen=True)
 class Matched:
-    """When the seeds of a network are as accurate as the comparison asks, on the grid where a field costs least.
+    """When the seeds of a network are as accurate as the comparison asks, on one grid.
 
     Attributes:
         grid: noise levels, from the highest down.
@@ -252,6 +260,7 @@ class Matched:
         steps: S.
         per_field: M/ESS after S steps, shape (seeds,).
         steps_error: standard error of S.
+        batch: B.
     """
 
     grid: Array
@@ -259,9 +268,10 @@ class Matched:
     steps: float
     per_field: Array
     steps_error: float = 0.0
+    batch: int = 0
 
 
-def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> Matched | str:
+def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
     """`matched` of a network's files, or why it has no cost."""
     first = members[0]
     assert first.generation is not None
@@ -276,12 +286,12 @@ def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> Matched
         return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
     integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
-    best = matched(files, integrator, first.generation.start)
-    if best is None:
+    grids = matched(files, integrator, first.generation.start)
+    if not grids:
         return f"at no recorded step had all {len(seeds)} seeds an ESS/M of a half and the susceptibility within 2 %"
     # How the seeds scatter is that of the times between recorded steps.
     mean, error = _mean(reached)
-    return replace(best, steps_error=best.steps * error / mean)
+    return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]
 
 
 def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
@@ -317,12 +327,11 @@ def _since(training: Content, step: float) -> Content:
     return replace(training, variables=newer(training.variables), coordinates=newer(training.coordinates))
 
 
-def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Matched | None:
+def matched(files: Sequence[Content], integrator: Integrator, start: str) -> list[Matched]:
     """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
 
     Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which the seeds are never right, and of those before it the one with the fewest evaluations for a field
-    that counts is taken.
+    until one on which the seeds are never right.
 
     Args:
         files: training files of one network, with kernels along the way.
@@ -330,7 +339,7 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
         start: 'noise' or 'exact'.
 
     Returns:
-        None if the seeds are never right, even on the full grid.
+        One for each grid, the full one first; empty if the seeds are never right, even there.
     """
     levels = np.sort(files[0]["noise_level"].values)[::-1]
     common = files[0]["kernel_step"].values
@@ -339,7 +348,7 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
     trained = [load_trained(file, levels.tolist()) for file in files]
     kept = [kept_kernels(file, levels.tolist(), None) for file in files]
     shown = [np.isin(one.steps, common) for one in kept]
-    best: Matched | None = None
+    grids: list[Matched] = []
     count = len(levels) - 1
     while count >= 1:
         places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
@@ -354,11 +363,9 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
             break
         first = int(good.argmax())
         asked = evaluations(integrator, trained[0].noised.schedule, levels[places])
-        found = Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first])
-        if best is None or asked * found.per_field.mean() < best.evaluations * best.per_field.mean():
-            best = found
+        grids.append(Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first]))
         count = min(count - 1, round(count * THINNER))
-    return best
+    return grids
 
 
 def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
@@ -396,16 +403,15 @@ def evaluations(integrator: Integrator, schedule: Schedule, grid: Array) -> int:
     return asked
 
 
-def _network(run: Run, found: Matched) -> Method:
-    """What a network costs whose data are free."""
-    whole, architecture, settings = run.problem()
-    noised = NoisedTarget(whole.target, whole.schedule, found.grid.tolist())
-    levels, asked = len(found.grid), found.evaluations
+def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
+    """What a network costs on each grid, its data free; seconds of an update are measured on the full one."""
+    noised, architecture, settings = run.problem()
+    noised = NoisedTarget(noised.target, noised.schedule, grids[0].grid.tolist())
     prepared = prepare(noised, architecture, replace(settings, seeds=settings.seeds[:1]))
 
     def step() -> float:
         prepared.descent.advance(*prepared.source.draw())
-        return levels
+        return len(noised.levels)
 
     assert run.generation is not None
     modes = noised.lattice.pairs
@@ -415,42 +421,46 @@ def _network(run: Run, found: Matched) -> Method:
 
     def sampled() -> float:
         sample_modes(moves, modes, start, generator)
-        return asked
+        return grids[0].evaluations
 
-    weight, weight_error = _mean(found.per_field)
-    training = Price(found.steps * levels, 0.0, found.steps_error * levels, 0.0)
-    fields = Price(0.0, asked * weight, 0.0, asked * weight_error)
-    seconds = training.measured(*seconds_of(step)) + fields.measured(*seconds_of(sampled))
-    return Method(
-        run.label,
-        "diffusion",
-        run.dimension,
-        run.size,
-        training + fields,
-        seconds,
-        FREE,
-        FREE,
-        found.steps * run.training.batch,
-        found.steps,
-        asked,
-        weight,
-    )
+    of_step, of_field = seconds_of(step), seconds_of(sampled)
+    methods = []
+    for own in grids:
+        levels, (weight, error) = len(own.grid), _mean(own.per_field)
+        training = Price(own.steps * levels, 0.0, own.steps_error * levels)
+        fields = Price(0.0, own.evaluations * weight, 0.0, own.evaluations * error)
+        methods.append(
+            Method(
+                run.label,
+                "diffusion",
+                run.dimension,
+                run.size,
+                training + fields,
+                training.measured(*of_step) + fields.measured(*of_field),
+                FREE,
+                FREE,
+                own.steps * own.batch,
+                own.steps,
+                own.evaluations,
+                weight,
+            )
+        )
+    return methods
 
 
-def _charged(free: Method, batch: int, found: Matched, makers: Sequence[Method]) -> list[Method]:
-    """The same network with its training data free, and made by the cheapest method of each kind on its lattice."""
-    seen, seen_error = free.seen, batch * found.steps_error
+def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
+    """A network with its training data free, and made by the cheapest method of each kind on its lattice."""
     methods = [free]
     for kind in KINDS[:3]:
-        maker = cheapest(makers, kind, free.dimension, free.size, seen)
+        maker = cheapest(makers, kind, free.dimension, free.size, free.seen)
         if maker is None:
             continue
-        bills = {}
+        paid = {}
         for unit in ("updates", "seconds"):
             rate: Price = getattr(maker, unit)
-            cost, error = rate.of(seen)
-            bills[unit] = getattr(free, unit) + Price(cost, 0.0, error + rate.each * seen_error, 0.0)
-        methods.append(replace(free, **bills, data=maker.name, data_kind=kind))
+            cost, error = rate.of(free.seen)
+            paid[unit] = getattr(free, unit) + Price(cost, 0.0, error + rate.each * own.batch * own.steps_error)
+        methods.append(replace(free, **paid, data=maker.name, data_kind=kind))
     return methods
 
 

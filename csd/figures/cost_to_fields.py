@@ -16,8 +16,8 @@ from csd.figures import style as looks
 
 COUNT = 10_000
 """Fields of the upper panels, and those for which the best sampler of a kind is chosen."""
-COUNTS = np.geomspace(1.0, 1e8, 161)
-"""Fields of the lower panels."""
+MANY = 1e8
+"""Fields that the lower panels go to, or as far beyond what networks have seen as shows that they pay."""
 NETWORKS = ("one_layer", "two_layer")
 SAMPLERS = ("local", "accelerated", "direct")
 CHARGES: dict[str, Any] = {"local": "-", "accelerated": (0, (5, 1.5)), "free": (0, (1, 1.5))}
@@ -40,13 +40,14 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         "Monte Carlo beside generation on the critical line of one dimension",
     )
     figure, grid = plt.subplots(2, len(shown), figsize=(looks.PAGE, 5.4), sharey="row", squeeze=False)
+    many = max(MANY, 10.0 ** np.ceil(np.log10(10.0 * max(1.0, table["seen"].max()))))
     said = []
     for column, dimension in zip(grid.T, sorted(shown), strict=True):
         here = table[table["dimension"] == dimension]
         size = largest(here)
         _against_size(column[0], summary, here)
         column[0].set_title(f"d = {dimension}, $10^{len(str(COUNT)) - 1}$ fields")
-        _against_count(column[1], here[here["size"] == size])
+        _against_count(column[1], here[here["size"] == size], many)
         column[1].set_title(f"d = {dimension}, L = {size}")
         said.append(who_wins(here[here["size"] == size]))
     grid[0][0].set_ylabel("cost (field updates)")
@@ -92,7 +93,7 @@ def who_wins(table: pd.DataFrame) -> str:
     told = []
     for network in NETWORKS:
         rows = table[table["method"] == network]
-        taught = rows[rows["data_kind"] == "local"]
+        taught = best(rows[rows["data_kind"] == "local"])
         if len(taught) and len(found["local"]):
             first = pays_from(taught.iloc[0], found["local"].iloc[0])
             told.append(f"{_name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields on'}")
@@ -141,8 +142,9 @@ def _against_size(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     _label(axes, ends)
 
 
-def _against_count(axes: Axes, table: pd.DataFrame) -> None:
+def _against_count(axes: Axes, table: pd.DataFrame, many: float) -> None:
     """One size: start / n + each. A tick where a network has made as many fields as it has seen."""
+    counts = np.geomspace(1.0, many, 200)
     ends: dict[str, tuple[float, str]] = {}
     for name, kind, dashes, own in _series(table):
         row = own.iloc[0]
@@ -150,13 +152,13 @@ def _against_count(axes: Axes, table: pd.DataFrame) -> None:
         def cost(count: Any, row: pd.Series = row) -> Any:
             return row["start"] / count + row["each"]
 
-        axes.plot(COUNTS, cost(COUNTS), ls=dashes, lw=_width(name), color=_colour(name))
+        axes.plot(counts, cost(counts), ls=dashes, lw=_width(name), color=_colour(name))
         if kind == "local":
             axes.plot(row["seen"], cost(row["seen"]), "|", ms=7, mew=1.0, color=_colour(name))
-        _end(ends, name, kind, float(cost(COUNTS[-1])), [row["method"]])
+        _end(ends, name, kind, float(cost(counts[-1])), [row["method"]])
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(COUNTS[0], COUNTS[-1])
+    axes.set_xlim(counts[0], counts[-1])
     axes.set_xlabel("fields made")
     _label(axes, ends)
 
