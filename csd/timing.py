@@ -11,9 +11,9 @@ counted as independent.
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
 after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
 half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
-one that counts. The integrator may leave out noise levels, which are not trained then; taken is the grid with which 10⁴
-fields cost least. A network of which a single seed never comes there has no cost, and a remark says so: a mean over the
-seeds that did would be that of the lucky ones.
+one that counts. The integrator may leave out noise levels, which are not trained then: with fewer a field is
+cheaper and training longer, so a network has a cost for each grid that is best for some n. A network of which a single
+seed never comes there has none, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
 levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
@@ -58,8 +58,6 @@ from csd.training import prepare
 
 FIELDS = (1, 10**2, 10**4, 10**6, 10**8)
 """n, how many independent fields are made."""
-TYPICAL = 10**4
-"""n for which the grid of an integrator is chosen."""
 FORGET, APART = 20.0, 2.0
 """Autocorrelation times to forget the start, and that weigh as much as one independent field."""
 CRITERION = "effective_sample_size"
@@ -112,6 +110,7 @@ class Price:
         return self.start, self.each, self.start_error, self.each_error
 
 
+NO_MAKER = "no such sampler was run on this lattice, or its chains are too short for tau"
 UNKNOWN = Price(np.nan, np.nan, np.nan, np.nan)
 
 
@@ -240,13 +239,9 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
             about = first.label, "diffusion", first.dimension, first.size
             methods.append(Method(*about, UNKNOWN, UNKNOWN, FREE, FREE, remark=found))
             continue
-        bills = [
-            bill for grid, free in zip(found, _free(first, found), strict=True) for bill in _bills(free, grid, makers)
-        ]
-        # Each way to pay for data has its own best grid: fewer levels make cheaper fields and take more training.
-        for kind in dict.fromkeys(bill.data_kind for bill in bills):
-            paid = [bill for bill in bills if bill.data_kind == kind]
-            methods.append(min(paid, key=lambda bill: float(bill.updates.of(TYPICAL)[0])))
+        bills = [_bills(*own, makers) for own in zip(_free(first, found), found, strict=True)]
+        for paid in zip(*bills, strict=True):
+            methods += undominated(paid)
     return methods
 
 
@@ -448,12 +443,23 @@ def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
     return methods
 
 
+def undominated(methods: Sequence[Method]) -> list[Method]:
+    """Those methods of which no other is cheaper both before the first field and for each; one if none has a cost."""
+    known = [one for one in methods if np.isfinite(one.updates.each)]
+    kept: list[Method] = []
+    for one in sorted(known, key=lambda one: (one.updates.start, one.updates.each)):
+        if not kept or one.updates.each < kept[-1].updates.each:
+            kept.append(one)
+    return kept or list(methods[:1])
+
+
 def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
     """A network with its training data free, and made by the cheapest method of each kind on its lattice."""
     methods = [free]
     for kind in KINDS[:3]:
         maker = cheapest(makers, kind, free.dimension, free.size, free.seen)
         if maker is None:
+            methods.append(replace(free, updates=UNKNOWN, seconds=UNKNOWN, data_kind=kind, data="", remark=NO_MAKER))
             continue
         paid = {}
         for unit in ("updates", "seconds"):
@@ -506,7 +512,7 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
         methods: of `compared`.
 
     Returns:
-        Dimensions run (a method on a lattice, and a way to charge its training data) and fields: `updates`, `seconds`
+        Dimensions run (a method on a lattice; of networks, a way to charge training data and a grid) and fields: `updates`, `seconds`
         and their errors; `start_…` and `each_…`, of which they are made.
 
     Raises:

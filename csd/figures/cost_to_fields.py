@@ -16,8 +16,8 @@ from csd.figures import style as looks
 
 COUNT = 10_000
 """Fields of the upper panels, and those for which the best sampler of a kind is chosen."""
-MANY = 1e8
-"""Fields that the lower panels go to, or as far beyond what networks have seen as shows that they pay."""
+MANY = 1e10
+"""Fields that the lower panels go to."""
 NETWORKS = ("one_layer", "two_layer")
 SAMPLERS = ("local", "accelerated", "direct")
 CHARGES: dict[str, Any] = {"local": "-", "accelerated": (0, (5, 1.5)), "free": (0, (1, 1.5))}
@@ -40,14 +40,13 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         "Monte Carlo beside generation on the critical line of one dimension",
     )
     figure, grid = plt.subplots(2, len(shown), figsize=(looks.PAGE, 5.4), sharey="row", squeeze=False)
-    many = max(MANY, 10.0 ** np.ceil(np.log10(10.0 * max(1.0, table["seen"].max()))))
     said = []
     for column, dimension in zip(grid.T, sorted(shown), strict=True):
         here = table[table["dimension"] == dimension]
         size = largest(here)
         _against_size(column[0], summary, here)
         column[0].set_title(f"d = {dimension}, $10^{len(str(COUNT)) - 1}$ fields")
-        _against_count(column[1], here[here["size"] == size], many)
+        _against_count(column[1], here[here["size"] == size])
         column[1].set_title(f"d = {dimension}, L = {size}")
         said.append(who_wins(here[here["size"] == size]))
     grid[0][0].set_ylabel("cost (field updates)")
@@ -73,10 +72,11 @@ def best(rows: pd.DataFrame, count: float = COUNT) -> pd.DataFrame:
     return known.loc[known.groupby("size")["cost"].idxmin()].sort_values("size")
 
 
-def pays_from(network: pd.Series, sampler: pd.Series) -> float:
-    """n from which on a network's fields cost less than a sampler's; infinite if never."""
+def pays_from(network: pd.DataFrame, sampler: pd.Series) -> float:
+    """n from which on a network's fields cost less than a sampler's, with the best of its rows; infinite if never."""
     saved = sampler["each"] - network["each"]
-    return max(0.0, (network["start"] - sampler["start"]) / saved) if saved > 0.0 else float("inf")
+    crossing = np.where(saved > 0.0, (network["start"] - sampler["start"]) / saved.where(saved > 0.0), np.inf)
+    return max(0.0, float(crossing.min()))
 
 
 def who_wins(table: pd.DataFrame) -> str:
@@ -93,9 +93,9 @@ def who_wins(table: pd.DataFrame) -> str:
     told = []
     for network in NETWORKS:
         rows = table[table["method"] == network]
-        taught = best(rows[rows["data_kind"] == "local"])
+        taught = rows[(rows["data_kind"] == "local") & np.isfinite(rows["each"])]
         if len(taught) and len(found["local"]):
-            first = pays_from(taught.iloc[0], found["local"].iloc[0])
+            first = pays_from(taught, found["local"].iloc[0])
             told.append(f"{_name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields on'}")
         elif len(rows) and rows["each"].isna().all():
             told.append(f"{_name(network)} is never as accurate")
@@ -116,20 +116,22 @@ def _power(value: float) -> str:
 
 
 def _series(table: pd.DataFrame) -> list[tuple[str, str, Any, pd.DataFrame]]:
-    """(network or kind of sampler, who made the data, dashes, best rows) of every line; samplers last, so on top."""
+    """(network or kind of sampler, who made the data, dashes, rows) of every line; samplers last, so on top."""
+    table = table[np.isfinite(table["each"])]
     networks = [
-        (network, kind, dashes, best(table[(table["method"] == network) & (table["data_kind"] == kind)]))
+        (network, kind, dashes, table[(table["method"] == network) & (table["data_kind"] == kind)])
         for network in NETWORKS
         for kind, dashes in CHARGES.items()
     ]
-    samplers = [(kind, "", "-", best(table[table["kind"] == kind])) for kind in SAMPLERS]
+    samplers = [(kind, "", "-", table[table["kind"] == kind]) for kind in SAMPLERS]
     return [one for one in [*networks, *samplers] if len(one[3])]
 
 
 def _against_size(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     """Points with errors, and lines to guide the eye."""
     ends: dict[str, tuple[float, str]] = {}
-    for name, kind, dashes, own in _series(table):
+    for name, kind, dashes, rows in _series(table):
+        own = best(rows)
         error = summary["updates_error"].sel(fields=COUNT).values[own.index.to_numpy()]
         relative = error / own["cost"]
         # The same factor up and down, so that no bar leaves a logarithmic axis.
@@ -142,23 +144,22 @@ def _against_size(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     _label(axes, ends)
 
 
-def _against_count(axes: Axes, table: pd.DataFrame, many: float) -> None:
-    """One size: start / n + each. A tick where a network has made as many fields as it has seen."""
-    counts = np.geomspace(1.0, many, 200)
+def _against_count(axes: Axes, table: pd.DataFrame) -> None:
+    """One size: start / n + each, of the best row for each n. A tick where a network has made what it has seen."""
+    counts = np.geomspace(1.0, MANY, 200)
     ends: dict[str, tuple[float, str]] = {}
-    for name, kind, dashes, own in _series(table):
-        row = own.iloc[0]
-
-        def cost(count: Any, row: pd.Series = row) -> Any:
-            return row["start"] / count + row["each"]
-
-        axes.plot(counts, cost(counts), ls=dashes, lw=_width(name), color=_colour(name))
-        if kind == "local":
-            axes.plot(row["seen"], cost(row["seen"]), "|", ms=7, mew=1.0, color=_colour(name))
-        _end(ends, name, kind, float(cost(counts[-1])), [row["method"]])
+    for name, kind, dashes, rows in _series(table):
+        # Samplers are compared by one of their kind, that of the upper panel.
+        own = rows if kind else best(rows)
+        cost = (own["start"].to_numpy()[:, None] / counts + own["each"].to_numpy()[:, None]).min(axis=0)
+        axes.plot(counts, cost, ls=dashes, lw=_width(name), color=_colour(name))
+        seen = own["seen"].min()
+        if kind == "local" and seen < MANY:
+            axes.plot(seen, np.interp(seen, counts, cost), "|", ms=7, mew=1.0, color=_colour(name))
+        _end(ends, name, kind, float(cost[-1]), own["method"].unique())
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(counts[0], counts[-1])
+    axes.set_xlim(1.0, MANY)
     axes.set_xlabel("fields made")
     _label(axes, ends)
 
