@@ -61,9 +61,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 
 
 def largest(table: pd.DataFrame) -> int:
-    """The largest size at which most of the methods have a cost."""
-    lines = table[np.isfinite(table["each"])].groupby("size").size()
-    return int(lines[lines == lines.max()].index.max())
+    """The largest size at which most of the lines have a cost."""
+    lines = {size: len(_series(rows)) for size, rows in table.groupby("size")}
+    return int(max(lines, key=lambda size: (lines[size], size)))
 
 
 def best(rows: pd.DataFrame, count: float = COUNT) -> pd.DataFrame:
