@@ -77,13 +77,13 @@ def _range(text: str) -> int | str:
 
 
 def _kernel_steps(words: list[str]) -> str | tuple[int, ...]:
-    """'last', 'recorded', or steps."""
-    if words in (["last"], ["recorded"]):
+    """'last', 'recorded', 'sparse', or steps."""
+    if words in (["last"], ["recorded"], ["sparse"]):
         return words[0]
     try:
         return tuple(int(word) for word in words)
     except ValueError:
-        raise InputError(f"--kernel-steps is {' '.join(words)!r}; give last, recorded, or integers") from None
+        raise InputError(f"--kernel-steps is {' '.join(words)!r}; give last, recorded, sparse, or integers") from None
 
 
 def _add_target(parser: Parser) -> None:
@@ -125,8 +125,11 @@ def _add_training(parser: Parser) -> None:
     add("--max-steps", type=int, metavar="N", help="last step (1000000)")
     add("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
     add("--path", metavar="NAME", help="spectral (fast) or fields (any network) (spectral)")
-    kernels = "keep kernels: last, recorded, or these steps (last)"
+    kernels = "keep kernels: last, recorded, sparse, or these steps (last)"
     add("--kernel-steps", nargs="+", metavar="N", help=kernels)
+    add("--until", metavar="NAME", help="train until score_error, or until samples are right (score_error)")
+    add("--integrator", metavar="NAME", help="that samples are made by, with --until samples (heun)")
+    add("--start", metavar="NAME", help="where they start, likewise: noise or exact (noise)")
     devices = "cpu; cuda, on power spectra too; auto: cuda for autograd where there is one (auto)"
     add("--device", metavar="NAME", help=devices)
 
@@ -318,25 +321,33 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def _print_generation(content: "Content") -> None:
-    """The numbers of a generation file, a row a seed."""
-    print(f"exact score: KL per site {float(content['exact_score_kl_per_site'].values):.3g}")
+    """The numbers of a generation file, a row a criterion and seed."""
+    criteria = content["criterion"].values
+    print("exact score:")
+    for name in criteria:
+        print(f"  {name:<22}{float(content[f'exact_score_{name}'].values):.4g}")
+    remarks = {name: why for name, why in zip(criteria, content["criterion_remark"].values, strict=True) if why}
+    for name, why in remarks.items():
+        print(f"no training time by {name}: {why}")
     last = content["step"].values == content.attrs["sampled_step"]
     for row, seed in enumerate(content["seed"].values):
 
         def at(name: str, row: int = row) -> float:
             return float(content[name].values[row])
 
-        right = at("generation_training_time")
-        known = f"samples are right after {right:.1f} steps of training"
-        shown = known if right == right else "the steps kept do not tell when samples become right (--kernel-steps)"
-        divergence = float(content["kl_per_site"].values[row, last][0])
-        print(f"seed {seed}: {shown}; KL per site of those drawn {divergence:.3g}")
+        print(f"seed {seed}: samples are right from a step of training on, by")
+        for name, right in zip(criteria, content["generation_training_time"].values[row], strict=True):
+            known = f"{right:.1f}" if right == right else "the steps kept do not tell (--kernel-steps, --until samples)"
+            if name not in remarks:
+                print(f"  {name:<22}{known}")
+        print(f"seed {seed}: fields drawn after {content.attrs['sampled_step']} steps")
+        print(f"  {'kl_per_site':<22}{float(content['kl_per_site'].values[row, last][0]):.3g}, of their kernels")
         for name in ("susceptibility", "correlation_length", "energy", "variance", "excess_kurtosis"):
             value, error = at(f"sampled_{name}"), at(f"sampled_{name}_error")
             exact = float(content[f"exact_{name}"].values) if f"exact_{name}" in content else 0.0
-            print(f"  {name:<20}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
+            print(f"  {name:<22}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
         distance, p_value = at("two_sample_distance"), at("two_sample_p_value")
-        print(f"  {'two-sample test':<20}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
+        print(f"  {'two-sample test':<22}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
 
 def mcmc(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationErr
 from csd.campaign import MonteCarlo
 from csd.errors import InputError, nearest, unknown
 from csd.field import TARGETS, GaussianField, gaussian_field
-from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
+from csd.generation import INTEGRATOR, INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
@@ -127,6 +127,10 @@ class Training(Part):
         Number,
         Field(0.01, ge=0.0, description="relative score error above the floor that ends training"),
     ]
+    until: Annotated[
+        Literal["score_error", "samples"],
+        Field("score_error", description="what ends training: the tolerance, or samples that are right"),
+    ]
     max_steps: Annotated[Count, Field(1_000_000, description="steps after which training ends in any case")]
     learning_rate: Annotated[Positive | None, Field(None, description="the architecture's default if absent")]
     device: Annotated[
@@ -143,9 +147,15 @@ class Generation(Part):
 
     steps: Annotated[Count, Field(STEPS, description="steps of the sampler; one more noise level is trained")]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
-    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 100 L²) if absent")]
-    integrator: Annotated[str, Field("frozen_kernel", description="how a step is made, or package.module:Class")]
-    start: Annotated[Literal["noise", "exact"], Field("noise", description="law of the fields at the highest level")]
+    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
+    integrator: Annotated[str, Field(INTEGRATOR, description="how a step is made, or package.module:Class")]
+    start: Annotated[
+        Literal["noise", "exact"], Field("noise", description="distribution of the fields at the highest level")
+    ]
+    kernel_steps: Annotated[
+        Literal["recorded", "sparse"],
+        Field("recorded", description="kernels kept: every step to 48, then 12 a decade; sparse: 12 a decade"),
+    ]
     samples: Annotated[StrictInt, Field(256, ge=2, description="fields drawn for each seed")]
     transfer: Annotated[
         Several[Factor] | None,
@@ -396,8 +406,19 @@ class Run:
             learning_rate=self.training.learning_rate,
             path=self.training.path,
             device=self.training.device,
-            kernel_steps="last" if self.generation is None else "recorded",
+            **self._of_generation,
         )
+
+    @property
+    def _of_generation(self) -> dict[str, Any]:
+        """Settings of training that hang on what will be generated."""
+        asked = self.generation
+        if asked is None:
+            return {}
+        kept = {"kernel_steps": asked.kernel_steps}
+        if self.training.until == "score_error":
+            return kept
+        return kept | {"until": self.training.until, "integrator": asked.integrator, "start": asked.start}
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` that make this row, without --output."""
@@ -424,7 +445,7 @@ class Run:
             ("--learning-rate", training.learning_rate),
             ("--path", training.path),
             ("--device", None if training.device == "auto" else training.device),
-            ("--kernel-steps", None if self.generation is None else "recorded"),
+            *((f"--{name.replace('_', '-')}", value) for name, value in self._of_generation.items()),
             ("--seed", self.seeds),
         ]
         words: list[str] = []
@@ -682,6 +703,8 @@ def _check(run: Run) -> None:
         if isinstance(run.range, int):
             lattice.check_range(run.range)
         assert run.settings
+        if run.generation is None and run.training.until != "score_error":
+            raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
         if run.generation is not None:
             if run.training.schedule != "vp":
                 raise InputError(f"generation needs schedule vp; it is {run.training.schedule!r}")

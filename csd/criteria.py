@@ -1,4 +1,4 @@
-"""What counts as right for a sample: five criteria, the same in files, summaries, figures, claims and `csd integrators`.
+"""What counts as right for a sample: five criteria, the same in files, summaries, claims and `csd integrators`.
 
 With ρ = V/C, the generated over the exact variance of a mode, and sums over all N momenta (docs/physics.md, section 6):
 
@@ -55,7 +55,7 @@ def deviations(lattice: Lattice, modes: Modes, generated: Array, exact: Array, r
         exact: C(k), of the noised target at the lowest level, shape (modes,).
         reference_kl: KL per site that the exact score leaves on the same grid.
     """
-    broken = ~(np.isfinite(generated) & (generated > 0.0)).all(axis=-1)
+    broken = np.asarray(~(np.isfinite(generated) & (generated > 0.0)).all(axis=-1))
     sound = np.where(broken[..., None], exact, generated)
     kl = observables.kl_per_site(modes, sound, exact)
     right = observables.susceptibility(modes, exact), observables.correlation_length(lattice, modes, exact)

@@ -14,6 +14,7 @@ import numpy as np
 
 from csd.errors import InputError, nearest
 from csd.field import TARGETS, Target, gaussian_field
+from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import ARCHITECTURES, Architecture
 from csd.noise import SCHEDULES, NoisedTarget, Schedule
@@ -24,7 +25,7 @@ from csd.source import fingerprint_with_plugins
 from csd.store import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
 from csd.theory import expected_steps
 from csd.theory import predict as theory_of
-from csd.training import Settings, descend, prepare, with_population
+from csd.training import Goal, Run, Settings, descend, prepare, with_population
 from csd.watch import EVERY, JobWatch, ProgressWatch
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class Problem(Field, total=False):
     path: str
     device: str
     kernel_steps: str | Sequence[int]
+    until: str
+    integrator: str | type
+    start: str
 
 
 REQUIRED = ("dimension", "size")
@@ -210,6 +214,9 @@ def problem(
     if "loss" in settings:
         settings["loss"] = name_of("loss", settings["loss"], OBJECTIVES)
         resolve("loss", settings["loss"], OBJECTIVES)
+    if "integrator" in settings:
+        settings["integrator"] = name_of("integrator", settings["integrator"], INTEGRATORS)
+        resolve("integrator", settings["integrator"], INTEGRATORS)
     schedule = name_of("schedule", given.get("schedule", DEFAULTS["schedule"]), SCHEDULES)
     if "noise_levels" in given:
         levels = [_float("noise level", level) for level in _several(given["noise_levels"])]
@@ -221,9 +228,7 @@ def problem(
 
 
 def sampler_levels(size: int) -> list[float]:
-    """The grid of 64 steps that a sampler of VP noise needs, from ½ ln(1 + 100 L²) down to 0.001."""
-    from csd.generation import LOWEST_LEVEL, STEPS, geometric_grid, longest_level
-
+    """The grid of 64 steps that a sampler of VP noise needs, from ½ ln(1 + 10⁴ L²) down to 0.001."""
     return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), STEPS)]
 
 
@@ -265,7 +270,11 @@ def train(
         learning_rate: η; the architecture's own if None.
         path: 'spectral' (fast) or 'fields' (any network).
         device: 'cpu'; 'cuda', on power spectra too; 'auto': cuda for autograd where there is one.
-        kernel_steps: at which steps kernels are kept: 'last', 'recorded', or these.
+        kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', or these.
+        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what a sampler
+            with `integrator` and `start` makes of the kernels is right by every criterion that can be met.
+        integrator: of that sampler: a key of `csd.generation.INTEGRATORS`, 'package.module:Class', or a class.
+        start: of that sampler: 'noise', or 'exact' for the exact distribution at t_max.
         output: a file to write as well; its checkpoint lies beside it until it is written.
         checkpoint: where an unfinished run is kept instead.
         checkpoint_every: seconds between checkpoints.
@@ -336,9 +345,11 @@ def trained(
         require_writable(checkpoint)
     lap("start")
     run = prepare(noised, architecture, settings)
+    goal = _goal(noised, architecture, settings, run)
     lap("ready")
     asked = request(noised, architecture, settings)
-    names = (architecture.name, asked["target"], asked["schedule"], settings.loss)
+    names = [architecture.name, asked["target"], asked["schedule"], settings.loss]
+    names += [settings.integrator] if goal is not None else []
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
 
     def expected() -> float:
@@ -350,7 +361,7 @@ def trained(
         identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps} {settings.device}"
         watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
     with watch:
-        record = descend(noised, run, settings, watch)
+        record = descend(noised, run, settings, watch, goal)
     lap("training")
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
     followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
@@ -361,6 +372,23 @@ def trained(
         write(content, output, TRAINING)
     watch.ended()
     return content
+
+
+def _goal(noised: NoisedTarget, architecture: Architecture, settings: Settings, run: Run) -> Goal | None:
+    """What ends training until samples are right; None where the score error does.
+
+    Raises:
+        InputError: if nothing can tell whether they are.
+    """
+    if settings.until != "samples":
+        return None
+    if hasattr(noised.target, "digest"):
+        raise InputError("until is samples, but the distribution of these fields has no closed form to compare with")
+    if run.descent.kernel() is None:
+        raise InputError("until is samples, but the network has no kernel; take until score_error")
+    from csd.quality import goal_of
+
+    return goal_of(noised, architecture, settings, run.modes)
 
 
 @_spelt_out

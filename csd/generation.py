@@ -205,6 +205,10 @@ INTEGRATORS: dict[str, str] = {
 }
 
 
+INTEGRATOR = "heun"
+"""Integrator where none is given."""
+STARTS = ("noise", "exact")
+"""Distributions of the fields at the highest level: white noise, or the noised target's own."""
 STEPS = 64
 """Steps of a sampler where no number is given."""
 LOWEST_LEVEL = 1e-3
@@ -217,8 +221,17 @@ def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:
 
 
 def longest_level(size: int) -> float:
-    """t_max = ½ ln(1 + 100 L²): VP noise that leaves 1/100 of the softest critical mode's variance L²."""
-    return 0.5 * float(np.log1p(100.0 * size**2))
+    """t_max = ½ ln(1 + 10⁴ L²): VP noise that leaves 10⁻⁴ of the softest critical mode's variance L².
+
+    A start from white noise makes that mode's variance too small by as much at t_max, and by less at t_min.
+    """
+    return 0.5 * float(np.log1p(1e4 * size**2))
+
+
+def check_start(start: str) -> None:
+    """Refuse what is no start."""
+    if start not in STARTS:
+        raise InputError(f"start is {start!r}; it must be noise or exact")
 
 
 def check_grid(grid: Sequence[float]) -> Array:

@@ -1,28 +1,35 @@
 """What a training file generates: exact spectra at every kept step, sampled fields at one, quality of both.
 
 The noise levels of the file, from the highest down, are the sampler's grid, and the kernel trained at a level steps
-from it. Quality is the KL divergence per site from the noised target at the lowest level, and observables of the
-spectrum. The generation training time is the number of training steps after which KL per site is within 0.01 of the
-value that the exact score gives on the same grid (docs/physics.md, section 6).
+from it. What is generated is judged against the noised target at the lowest level, by the five criteria of
+`csd.criteria`. The generation training time of a criterion is the training step from which on it is met for good. Where
+the exact score itself misses a criterion on the same grid there is none, and a remark names the steps that the sampler
+would need (docs/physics.md, section 6).
 
 A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel is taken in real
 space, out to half the trained size, and laid on the larger lattice. The target there has the same mass.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csd import observables
+from csd import criteria, observables
+from csd.criteria import CRITERIA, LIMITS
 from csd.errors import InputError
 from csd.generation import (
+    INTEGRATOR,
     INTEGRATORS,
     Integrator,
     check_grid,
+    check_start,
     generated_variance,
+    geometric_grid,
     linear_steps,
     sample_modes,
     variance_history,
@@ -37,15 +44,16 @@ from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewn
 from csd.store import Content, Variable, content_of, labelled
 from csd.stream import stream
 from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
-from csd.training import LengthBins, data_identity, prepare, with_population
+from csd.training import Goal, LengthBins, data_identity, prepare, with_population
 from csd.training import Settings as TrainingSettings
 
 if TYPE_CHECKING:
     import xarray as xr
 
-MARGIN = 0.01
-"""KL per site above the exact score's that counts as right."""
-STARTS = ("noise", "exact")
+MOST_STEPS = 4096
+"""Grids with more steps than this are not looked at where the exact score misses a criterion."""
+LADDER = 1.1
+"""Ratio of neighbouring numbers of steps there."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Settings:
         InputError: for a value outside these.
     """
 
-    integrator: str = "frozen_kernel"
+    integrator: str = INTEGRATOR
     start: str = "noise"
     samples: int = 256
     step: int | None = None
@@ -76,8 +84,7 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 2:
             raise InputError(f"samples is {self.samples!r}; it must be an integer of at least 2")
-        if self.start not in STARTS:
-            raise InputError(f"start is {self.start!r}; it must be noise or exact")
+        check_start(self.start)
         for level in (self.t_min, self.t_max):
             if level is not None:
                 check_level(level)
@@ -142,52 +149,103 @@ class Sampler:
         """V(k) that kernels of shape (levels, …, modes) generate; shape (…, modes)."""
         return np.broadcast_to(generated_variance(self.start_variance(modes), self.steps(kernels)), kernels.shape[1:])
 
-    def divergence(self, modes: Modes, kernels: Any) -> Array:
-        """KL per site of what kernels of shape (levels, …, modes) generate; shape (…)."""
-        return observables.kl_per_site(modes, self.variance(modes, kernels), self.noised.spectra_at(modes)[-1])
+    def deviations(self, modes: Modes, kernels: Any) -> Array:
+        """How far what kernels of shape (levels, …, modes) generate is from right by each criterion: (criteria, …)."""
+        return self.deviations_of(modes, self.variance(modes, kernels))
 
-    def exact_divergence(self) -> float:
-        """KL per site that the exact score leaves on this grid: discretisation and start."""
+    def deviations_of(self, modes: Modes, variance: Array) -> Array:
+        """The same for generated variances of shape (…, modes)."""
+        exact = self.noised.spectra_at(modes)[-1]
+        return criteria.deviations(self.noised.lattice, modes, variance, exact, self.exact_divergence)
+
+    @cached_property
+    def exact_variance(self) -> Array:
+        """V(k) on *shells* that the exact score generates on this grid: discretisation and start are at fault alone."""
         modes = self.noised.lattice.shells
-        return float(self.divergence(modes, 1.0 / self.noised.spectra_at(modes)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.variance(modes, 1.0 / self.noised.spectra_at(modes))
+
+    @cached_property
+    def exact_divergence(self) -> float:
+        """KL per site that the exact score leaves on this grid; 0 where it is not stable on it."""
+        modes, variance = self.noised.lattice.shells, self.exact_variance
+        if not (np.isfinite(variance) & (variance > 0.0)).all():
+            return 0.0
+        return float(observables.kl_per_site(modes, variance, self.noised.spectra_at(modes)[-1]))
+
+    @cached_property
+    def exact_deviations(self) -> Array:
+        """How far from right the exact score is on this grid, shape (criteria,)."""
+        return self.deviations_of(self.noised.lattice.shells, self.exact_variance)
+
+    def steps_needed(self, criterion: str) -> int | None:
+        """Steps from which on the exact score meets a criterion, on geometric grids with the same ends.
+
+        A coarse grid can meet one by chance that finer ones miss. So numbers of steps are gone through downwards, from
+        `MOST_STEPS` by factors of `LADDER`, and the first miss is located by halving.
+
+        Returns:
+            None if it is missed with `MOST_STEPS`.
+        """
+        place, limit = CRITERIA.index(criterion), LIMITS[criterion]
+
+        def met(steps: int) -> bool:
+            grid = geometric_grid(float(self.grid[-1]), float(self.grid[0]), steps)
+            finer = NoisedTarget(self.noised.target, self.noised.schedule, grid.tolist())
+            return bool(Sampler(finer, self.integrator, self.start).exact_deviations[place] <= limit)
+
+        rungs = {round(LADDER**power) for power in range(int(np.log(MOST_STEPS) / np.log(LADDER)) + 1)} | {MOST_STEPS}
+        above = MOST_STEPS + 1
+        for steps in sorted(rungs, reverse=True):
+            if not met(steps):
+                return None if steps == MOST_STEPS else bisect_left(range(above), True, lo=steps + 1, key=met)
+            above = steps
+        return 1
 
 
-def crossing_step(steps: Sequence[int] | Array, divergence: Array, threshold: float) -> float:
-    """Training step at which KL falls to a threshold for good, between recorded steps by ln KL against ln step.
+def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) -> float:
+    """Training step from which on a deviation is at most a limit; between recorded steps by ln deviation and ln step.
+
+    Where the step before is 0, or a deviation has no logarithm, it is the recorded step itself.
 
     Args:
         steps: recorded steps, rising.
-        divergence: KL per site at each of them.
-        threshold: what is right.
+        deviation: at each of them.
+        limit: what is right.
 
     Returns:
-        NaN if the last one is above the threshold, or none is, unless that is so from step 0 on.
+        NaN if the last one is above the limit, or none is, unless that is so from step 0 on.
     """
-    above = np.flatnonzero(divergence > threshold)
+    above = np.flatnonzero(~(deviation <= limit))
     if not len(above):
         return 0.0 if steps[0] == 0 else float("nan")
     last = int(above[-1])
     if last + 1 == len(steps):
         return float("nan")
-    x = np.log(np.maximum(np.array([steps[last], steps[last + 1]], dtype=float), 0.5))
-    y = np.log(divergence[[last, last + 1]])
-    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(threshold)) / (y[0] - y[1])))
+    before, after = deviation[last], deviation[last + 1]
+    if steps[last] == 0 or not (np.isfinite(before) and after > 0.0):
+        return float(steps[last + 1])
+    x, y = np.log(np.array(steps[last : last + 2], dtype=float)), np.log([before, after])
+    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(limit)) / (y[0] - y[1])))
 
 
-def predicted_divergence(
+def predicted_variances(
     sampler: Sampler, architecture: Architecture, settings: TrainingSettings, steps: Array
-) -> Array:
-    """KL per site after training on the population loss, by the exact map and recursion; shape of `steps`.
+) -> tuple[Modes, Array]:
+    """What is generated after training on the population loss, by the exact map and recursion.
 
     Args:
         sampler: on the levels that are trained.
         architecture: the network, one of ours.
         settings: of training; learning rate and first seed matter.
         steps: training steps, rising.
+
+    Returns:
+        The modes, and V(k) there, shape (steps, modes).
     """
     exact = replace(with_population(settings), seeds=settings.seeds[:1])
     run = prepare(sampler.noised, architecture, exact)
-    values = np.empty(len(steps))
+    values = np.empty((len(steps), len(run.modes)))
     step = 0
     for place, wanted in enumerate(steps):
         if run.leaps:
@@ -195,8 +253,65 @@ def predicted_divergence(
         while step < wanted and not run.leaps:
             run.descent.advance(*run.source.draw())
             step += 1
-        values[place] = sampler.divergence(run.modes, run.descent.kernel()[0])
-    return values
+        values[place] = sampler.variance(run.modes, run.descent.kernel()[0])
+    return run.modes, values
+
+
+def predicted_deviations(
+    sampler: Sampler, architecture: Architecture, settings: TrainingSettings, steps: Array
+) -> Array:
+    """`predicted_variances` as deviations by each criterion, shape (criteria, steps)."""
+    return sampler.deviations_of(*predicted_variances(sampler, architecture, settings, steps))
+
+
+MARGIN = 0.5
+"""A criterion is waited for in training if the best network comes within this share of its limit."""
+
+
+def goal_of(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, modes: Modes) -> Goal:
+    """What ends training until samples are right: every criterion that can be met is met, by exact recursion.
+
+    Those are the criteria that the exact score meets on this grid, and that the best network of the architecture meets
+    with room to spare: what is met at the very end alone would never be.
+
+    Args:
+        noised: the target at the levels that are trained, which are the sampler's grid.
+        architecture: the network.
+        settings: with the integrator and the start that will generate.
+        modes: of the kernels.
+
+    Raises:
+        InputError: if there is no such criterion, or the levels are no grid.
+    """
+    down = np.argsort(noised.levels)[::-1]
+    if len(down) < 2:
+        raise InputError("until is samples, but there is one noise level; a sampler needs a grid of at least two")
+    grid = NoisedTarget(noised.target, noised.schedule, np.array(noised.levels)[down].tolist())
+    sampler = Sampler(grid, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    limits = np.array(list(LIMITS.values()))
+    met = sampler.exact_deviations <= limits
+    if architecture.is_family:
+        best = best_kernels(architecture, grid)
+        met &= sampler.deviations(noised.lattice.shells, best) <= MARGIN * limits
+    if not met.any():
+        raise InputError(
+            f"until is samples, but with these {len(down)} noise levels {architecture.label} can meet no criterion;"
+            " give more levels, or take until score_error"
+        )
+
+    def right(kernels: Any) -> NDArray[np.bool_]:
+        found = np.asarray(kernels)[:, down].swapaxes(0, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((sampler.deviations(modes, found)[met] <= limits[met, None]).all(axis=0))
+
+    return right
+
+
+def best_kernels(architecture: Architecture, noised: NoisedTarget) -> Array:
+    """The best kernel of an architecture at each level, on *shells*; shape (levels, modes)."""
+    lattice = noised.lattice
+    pairs = zip(noised.score_lengths(), noised.spectra_at(lattice.shells), strict=True)
+    return np.stack([architecture.build(lattice, float(xi)).best_kernel(spectrum) for xi, spectrum in pairs])
 
 
 def evaluate(training: "xr.Dataset", settings: Settings) -> "xr.Dataset":
@@ -212,9 +327,9 @@ def generated(training: Content, settings: Settings) -> Content:
         settings: how.
 
     Returns:
-        kl_per_site(seed, step) and observables of the exact spectrum of what is generated, at every kept training step;
-        generation_training_time(seed); at some steps the spectrum at every noise level on the way; power_spectrum(seed,
-        wavenumber), sampled observables and a two-sample test at one step.
+        The quantities of the five criteria (seed, step) and observables of the exact spectrum of what is generated, at
+        every kept training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise
+        level on the way; power_spectrum(seed, wavenumber), sampled observables and a two-sample test at one step.
 
     Raises:
         InputError: if the file does not allow it: say which steps were kept, which levels are there.
@@ -238,6 +353,7 @@ def generated(training: Content, settings: Settings) -> Content:
         **_reference(
             sampler, "exact_score", "with the exact score on this grid", 1.0 / noised.spectra_at(larger.shells)
         ),
+        **_remarks(sampler),
         **_exact(sampler),
         **_predicted(trained, sampler, kept),
         **_memorised(trained, sampler, kept),
@@ -248,6 +364,7 @@ def generated(training: Content, settings: Settings) -> Content:
         {
             "seed": training["seed"],
             "step": labelled(["step"], kept.steps, "training step", "steps"),
+            "criterion": labelled(["criterion"], np.array(CRITERIA, dtype=object), "what counts as right"),
             "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
             "noise_level": labelled(["noise_level"], sampler.grid, "noise level t"),
             "wavenumber": labelled(["wavenumber"], bins.wavenumbers, "wavenumber", "inverse lattice spacings"),
@@ -279,6 +396,12 @@ OBSERVABLES = {
     "variance": "1",
 }
 """Observables of a spectrum, and their units."""
+DIVERGENCES = {
+    "kl_per_site": ("KL divergence per site", "1"),
+    "total_kl": ("KL divergence of whole fields", "nats"),
+    "effective_sample_size": ("effective sample size ESS/M of an importance-weighted sample", "1"),
+}
+"""What else criteria are about: long name and units."""
 
 
 def _observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
@@ -291,36 +414,86 @@ def _observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, A
     }
 
 
+def _divergences(modes: Modes, variance: Array, exact: Array) -> dict[str, Array]:
+    """KL and ESS/M of generated variances; infinite and 0 where one of them is not positive and finite."""
+    broken = np.asarray(~(np.isfinite(variance) & (variance > 0.0)).all(axis=-1))
+    sound = np.where(broken[..., None], exact, variance)
+    per_site = np.where(broken, np.inf, observables.kl_per_site(modes, sound, exact))
+    size = np.exp(criteria.log_effective_sample_size(modes, sound, exact))
+    return {
+        "kl_per_site": per_site,
+        "total_kl": per_site * modes.multiplicity.sum(),
+        "effective_sample_size": np.where(broken, 0.0, size),
+    }
+
+
+def _judged(
+    prefix: str, words: str, dims: Sequence[str], sampler: Sampler, modes: Modes, variance: Array
+) -> dict[str, Variable]:
+    """KL, ESS and observables of generated variances of shape (*dims, modes), as variables."""
+    noised = sampler.noised
+    found = _divergences(modes, variance, noised.spectra_at(modes)[-1])
+    variables = {
+        f"{prefix}{name}": labelled(dims, values, f"{DIVERGENCES[name][0]} {words}", DIVERGENCES[name][1])
+        for name, values in found.items()
+    }
+    for name, values in _observables(noised.lattice, modes, variance).items():
+        variables[f"{prefix}{name}"] = labelled(dims, values, f"{_words(name)} {words}", OBSERVABLES[name])
+    return variables
+
+
+def _times(sampler: Sampler, steps: Array, deviations: Array) -> list[float]:
+    """Generation training time by each criterion, for deviations of shape (criteria, steps).
+
+    NaN where the exact score itself misses a criterion: what meets it then does so by chance.
+    """
+    return [
+        crossing_step(steps, own, limit) if exact <= limit else float("nan")
+        for own, exact, limit in zip(deviations, sampler.exact_deviations, LIMITS.values(), strict=True)
+    ]
+
+
+def _remarks(sampler: Sampler) -> dict[str, Variable]:
+    """Why there is no generation training time by a criterion; empty where the exact score meets it."""
+    remarks = []
+    for name, off in zip(CRITERIA, sampler.exact_deviations, strict=True):
+        remarks.append("")
+        if not off <= LIMITS[name]:
+            needed = sampler.steps_needed(name)
+            enough = f"{MOST_STEPS} are not enough either" if needed is None else f"it needs {needed}"
+            remarks[-1] = (
+                f"with {len(sampler.grid) - 1} steps the exact score itself misses {name};"
+                f" on geometric grids with the same ends {enough}"
+            )
+    return {
+        "criterion_remark": labelled(
+            ["criterion"], np.array(remarks, dtype=object), "why there is no generation training time"
+        )
+    }
+
+
 def _words(name: str) -> str:
     """A variable's name as words."""
     return name.replace("_", " ")
 
 
 def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
-    """KL, observables and spectra of what the kept kernels generate, exactly; NaN where a seed had ended."""
-
-    def shown(values: Array) -> Array:
-        gone = kept.ended if values.ndim == 2 else kept.ended[..., None]
-        return np.where(gone, np.nan, values)
-
+    """Criteria, observables and spectra of what the kept kernels generate, exactly; NaN where a seed had ended."""
     variance = sampler.variance(modes, kept.kernels)
-    divergence = shown(observables.kl_per_site(modes, variance, sampler.noised.spectra_at(modes)[-1]))
-    right = sampler.exact_divergence() + MARGIN
-    rows = zip(divergence, kept.ended, strict=True)
-    times = [crossing_step(kept.steps[~gone], row[~gone], right) for row, gone in rows]
+    deviations = sampler.deviations_of(modes, variance)
+    times = [_times(sampler, kept.steps[~gone], deviations[:, row, ~gone]) for row, gone in enumerate(kept.ended)]
     dims = ["seed", "step"]
-    variables = {
-        "kl_per_site": labelled(dims, divergence, "KL divergence per site of what is generated"),
-        "generation_training_time": labelled(
-            ["seed"], times, f"training time until KL per site is within {MARGIN} of the exact score's", "steps"
-        ),
+    variables = _judged("", "of what is generated", dims, sampler, modes, variance) | {
         "generated_spectrum": labelled(
-            [*dims, "wavenumber"], shown(bins.mean(variance)), "exact spectrum of what is generated"
+            [*dims, "wavenumber"], bins.mean(variance), "exact spectrum of what is generated"
         ),
     }
-    for name, values in _observables(sampler.noised.lattice, modes, variance).items():
-        words = f"{_words(name)} of what is generated"
-        variables[name] = labelled(dims, shown(values), words, OBSERVABLES[name])
+    for name, found in variables.items():
+        gone = kept.ended.reshape(*kept.ended.shape, *[1] * (len(found.dims) - 2))
+        variables[name] = found._replace(values=np.where(gone, np.nan, found.values))
+    variables["generation_training_time"] = labelled(
+        ["seed", "criterion"], times, "training step from which on samples are right", "steps"
+    )
     return variables
 
 
@@ -345,21 +518,15 @@ def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) ->
 
 
 def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dict[str, Variable]:
-    """KL and observables of what kernels on *shells*, shape (levels, modes), generate on this grid."""
-    lattice = sampler.noised.lattice
-    modes = lattice.shells
+    """Criteria and observables of what kernels on *shells*, shape (levels, modes), generate on this grid."""
+    modes = sampler.noised.lattice.shells
     ways = sampler.variances(modes, kernels)
-    divergence = observables.kl_per_site(modes, ways[-1], sampler.noised.spectra_at(modes)[-1])
     soft = ways[:, 0] / sampler.noised.spectra_at(modes)[:, 0]
-    variables = {
-        f"{prefix}_kl_per_site": labelled([], divergence, f"KL divergence per site {words}"),
+    return _judged(f"{prefix}_", words, [], sampler, modes, ways[-1]) | {
         f"{prefix}_soft_ratio": labelled(
             ["noise_level"], soft, f"generated over exact variance of the zero mode at each noise level, {words}"
         ),
     }
-    for name, value in _observables(lattice, modes, ways[-1]).items():
-        variables[f"{prefix}_{name}"] = labelled([], value, f"{_words(name)} {words}", OBSERVABLES[name])
-    return variables
 
 
 def _exact(sampler: Sampler) -> dict[str, Variable]:
@@ -377,23 +544,21 @@ def _exact(sampler: Sampler) -> dict[str, Variable]:
 def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Variable]:
     """What theory says of this architecture: its best network, and its training on the population loss, step by step.
 
-    The latter only on the trained lattice; NaN elsewhere.
+    The latter only on the trained lattice.
     """
     if trained.architecture is None:
         return {}
     noised, small = trained.noised, trained.noised.lattice
-    pairs = zip(noised.score_lengths(), noised.spectra_at(small.shells), strict=True)
-    best = np.stack([trained.architecture.build(small, float(xi)).best_kernel(spectrum) for xi, spectrum in pairs])
-    best = transfer(best, small, small.shells, sampler.noised.lattice)
-    divergence, time = np.full(len(kept.steps), np.nan), np.nan
+    best = transfer(best_kernels(trained.architecture, noised), small, small.shells, sampler.noised.lattice)
+    variables = _reference(sampler, "best", "with the best network of this architecture", best)
     if sampler.noised.lattice == small:
-        divergence = predicted_divergence(sampler, trained.architecture, trained.settings, kept.steps)
-        time = crossing_step(kept.steps, divergence, sampler.exact_divergence() + MARGIN)
-    return {
-        **_reference(sampler, "best", "with the best network of this architecture", best),
-        "predicted_kl_per_site": labelled(["step"], divergence, "KL divergence per site, predicted"),
-        "predicted_generation_training_time": labelled([], time, "generation training time, predicted", "steps"),
-    }
+        modes, variance = predicted_variances(sampler, trained.architecture, trained.settings, kept.steps)
+        times = _times(sampler, kept.steps, sampler.deviations_of(modes, variance))
+        variables |= _judged("predicted_", "of what is generated, predicted", ["step"], sampler, modes, variance)
+        variables["predicted_generation_training_time"] = labelled(
+            ["criterion"], times, "training step from which on samples are right, predicted", "steps"
+        )
+    return variables
 
 
 def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Variable]:

@@ -15,6 +15,8 @@ from csd.training import Settings, TrainingRecord
 if TYPE_CHECKING:
     import xarray as xr
 
+KERNEL_BITS = 13
+"""Bits of the mantissa of kernels kept on the way: a relative error of 6e-5, at half the size when compressed."""
 CROSSING = "training time, interpolated between steps"
 CURVE = ("seed", "noise_level", "step")
 
@@ -41,11 +43,22 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Setti
         "learning_rate_given": settings.learning_rate or 0.0,
         "tolerance": settings.tolerance,
         "max_steps": settings.max_steps,
+        "until": settings.until,
+        **({"integrator": settings.integrator, "start": settings.start} if settings.until == "samples" else {}),
         **({"data_digest": noised.target.digest} if hasattr(noised.target, "digest") else {}),
         "note_learning_rate_given": "0 means the architecture's own",
         "note_batch": "0 means full-batch steps",
         "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",
     }
+
+
+def shortened(values: Any) -> Any:
+    """float32 or complex64 numbers rounded to `KERNEL_BITS` bits of the mantissa; same shape and type."""
+    values = np.ascontiguousarray(values)
+    dropped = 23 - KERNEL_BITS
+    bits = values.view(np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    return rounded.view(np.float32).view(values.dtype)
 
 
 def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, Variable]:
@@ -176,7 +189,7 @@ def training_content(
             "trained kernel along the axes",
         )
         if record.recorded_kernels is not None:
-            dims, kept = ["seed", "noise_level", "kernel_step", "mode"], record.recorded_kernels
+            dims, kept = ["seed", "noise_level", "kernel_step", "mode"], shortened(record.recorded_kernels)
             variables["recorded_kernel"] = labelled(dims, kept.real, "kernel in Fourier space at the steps kept")
             if np.iscomplexobj(kept):
                 variables["recorded_kernel_imaginary"] = labelled(dims, kept.imag, "its imaginary part")

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.config import Run, Sampling
+from csd.criteria import CRITERIA
 from csd.errors import InputError
 from csd.record import request
 from csd.scaling import fit
@@ -114,7 +115,7 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
         mixed: take files that different versions of the code made.
 
     Returns:
-        Dimensions run, seed, step, and the places bin, level and shown, whose values differ from run to run.
+        Dimensions run, seed, step, criterion, and the places bin, level and shown, whose values differ from run to run.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its row asks for.
@@ -131,7 +132,7 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
         raise InputError("no sweep of the study generates; give one the key generation")
     if not mixed:
         _check_source(everything)
-    axes = {name: _union(everything, name) for name in ("seed", "step", *NUMBERED.values())}
+    axes = {name: _union(everything, name) for name in ("seed", "step", "criterion", *NUMBERED.values())}
     sizes = {name: len(values) for name, values in axes.items()}
     variables = {}
     for name, dims in GENERATED.items():
@@ -144,13 +145,17 @@ def aggregate_generation(files: Sequence[Sampling], folder: Path, *, mixed: bool
                     places = _places(dataset, dims, axes) if dims else ()
                     array[(row, *places)] = dataset[name].transpose(*dims).values
         variables[name] = Variable(("run", *dims), array, _attributes(everything, name))
+    remarks = [[str(remark) for remark in group[0][1]["criterion_remark"].values] for group in members.values()]
+    variables["criterion_remark"] = Variable(
+        ("run", "criterion"), np.array(remarks, dtype=object), _attributes(everything, "criterion_remark")
+    )
     variables |= _identity([[group[0]] for group in members.values()], ("parameters", "tolerance"))
     variables["size"] = labelled(["run"], [size for _, size in members], "lattice size", "lattice spacings")
     trained = [group[0][0].size for group in members.values()]
     variables["trained_size"] = labelled(["run"], trained, "lattice size in training", "lattice spacings")
-    return xr.Dataset(
-        variables, {name: Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
-    )
+    coordinates = {name: Variable((name,), axes[name], everything[0][name].attrs) for name in ("seed", "step")}
+    coordinates["criterion"] = labelled(["criterion"], np.array(CRITERIA, dtype=object), "what counts as right")
+    return xr.Dataset(variables, coordinates)
 
 
 def _numbered(dataset: xr.Dataset) -> xr.Dataset:
@@ -160,28 +165,22 @@ def _numbered(dataset: xr.Dataset) -> xr.Dataset:
     for name, place in NUMBERED.items():
         bare = bare.assign({name: Variable((place,), kept[name].values, kept[name].attrs)})
         bare = bare.assign_coords({place: np.arange(bare.sizes[place])})
-    return bare
+    # All files have the same criteria, in an order that is not the alphabet's.
+    return bare.assign_coords(criterion=np.arange(len(CRITERIA)))
 
 
 NUMBERED = {"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"}
 """Coordinates of a generation file that differ from run to run, and the dimension of the summary they lie along."""
 
 GENERATED = {
-    "kl_per_site": ("seed", "step"),
-    "susceptibility": ("seed", "step"),
-    "correlation_length": ("seed", "step"),
-    "generation_training_time": ("seed",),
-    "predicted_kl_per_site": ("step",),
-    "predicted_generation_training_time": (),
-    "exact_score_kl_per_site": (),
-    "exact_score_susceptibility": (),
-    "exact_score_correlation_length": (),
+    **dict.fromkeys(CRITERIA, ("seed", "step")),
+    "generation_training_time": ("seed", "criterion"),
+    **dict.fromkeys((f"predicted_{name}" for name in CRITERIA), ("step",)),
+    "predicted_generation_training_time": ("criterion",),
+    **dict.fromkeys((f"{prefix}_{name}" for prefix in ("exact_score", "best") for name in CRITERIA), ()),
     "exact_score_soft_ratio": ("level",),
     "exact_susceptibility": (),
     "exact_correlation_length": (),
-    "best_kl_per_site": (),
-    "best_susceptibility": (),
-    "best_correlation_length": (),
     "best_soft_ratio": ("level",),
     "data_set_kl_per_site": ("seed", "step"),
     "memory_kl_per_site": ("seed",),
@@ -311,21 +310,36 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+SHORTEST = 1.0
+"""Generation training times below one step count as one: of 0 steps there is no logarithm."""
+
+
 def generation_scaling_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Power law and log law of the generation training time, in the columns of `scaling_table`; no noise level."""
+    """Laws of the generation training time by each criterion, in the columns of `scaling_table`; no noise level.
+
+    Where the exact score misses a criterion at any size there is one row without a law, whose note says why.
+    """
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
     table = summary[[*keys, "size", "trained_size"]].to_dataframe()
     table = table[table["size"] == table["trained_size"]]
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())
-        for quantity in ("generation_training_time", "predicted_generation_training_time"):
-            about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-            about |= {"noise_level": np.nan, "quantity": quantity}
-            times = chosen[quantity].values
-            times = times if times.ndim == 2 else times[:, None]
-            ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
-            rows += _laws(about, chosen["size"].values, times, ran if times.shape == ran.shape else np.isfinite(times))
+        sizes = chosen["size"].values
+        ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
+        for criterion in CRITERIA:
+            at = chosen.sel(criterion=criterion)
+            missed = {int(L): str(why) for L, why in zip(sizes, at["criterion_remark"].values, strict=True) if why}
+            for quantity in ("generation_training_time", "predicted_generation_training_time"):
+                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+                about |= {"noise_level": np.nan, "quantity": quantity, "criterion": criterion}
+                if missed:
+                    size, why = next(iter(missed.items()))
+                    rows.append(about | {"law": "none", "sizes": _joined(sizes), "note": f"at size {size}: {why}"})
+                    continue
+                times = np.maximum(at[quantity].values, SHORTEST)
+                times = times if times.ndim == 2 else times[:, None]
+                rows += _laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
     return pd.DataFrame(rows)
 
 

@@ -2,7 +2,8 @@
 
 A run trains one architecture on one target at several noise levels, for several seeds. It records the relative score
 error ε on a fixed grid of steps, and the training time τ, the first step with ε ≤ ε_R + ε₀. A seed's training ends when
-all its levels have been at the tolerance, whatever the other seeds do.
+all its levels have been at the tolerance, whatever the other seeds do; or, with `until` samples, when a goal that looks
+at all its kernels has been met for a while: what a sampler makes of them is right.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.errors import InputError, TrainingDiverged
+from csd.generation import INTEGRATOR, check_start
 from csd.lattice import Array, ComplexArray, Modes, require_memory
 from csd.minibatch import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.networks import ARCHITECTURES, Architecture
@@ -32,8 +34,13 @@ RECORDS_PER_DECADE = 12
 """Recorded steps a decade, beyond."""
 BINS = 32
 """Most bins of inverse length that residuals are averaged over."""
+HELD = 1.25
+"""Training until samples are right ends at a recorded step j if they were at all recorded steps from j / 1.25 on."""
 BLOW_UP = 1e3
 """Training whose error exceeds this multiple of the larger of 1 and the error at the start has diverged."""
+
+Goal = Callable[[Any], NDArray[np.bool_]]
+"""Whether samples are right for each seed, from kernels at the levels trained: (seeds, levels, modes) → (seeds,)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,12 @@ class Settings:
         learning_rate: η at every level; None for the architecture's default.
         path: 'spectral' or 'fields'.
         device: 'cuda' for a GPU, 'cpu', or 'auto': a GPU, where there is one, for networks trained by autograd only.
-        kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), or these.
+        kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), 'sparse' (those
+            of it that are 12 a decade from the start on), or these.
+        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what a sampler
+            makes of the kernels is right, whatever the tolerance.
+        integrator: of that sampler, a key of `csd.generation.INTEGRATORS` or a dotted path.
+        start: of that sampler, 'noise' or 'exact'.
 
     Raises:
         InputError: for a value outside these.
@@ -66,6 +78,9 @@ class Settings:
     path: str = "spectral"
     device: str = "auto"
     kernel_steps: str | tuple[int, ...] = "last"
+    until: str = "score_error"
+    integrator: str = INTEGRATOR
+    start: str = "noise"
 
     def __post_init__(self) -> None:
         for name, value in (("batch", self.batch), ("data_set", self.data_set), ("max_steps", self.max_steps)):
@@ -87,8 +102,11 @@ class Settings:
         if self.path not in ("spectral", "fields"):
             raise InputError(f"path is {self.path!r}; it must be spectral or fields")
         wrong = [step for step in self.kernel_steps if isinstance(step, bool) or not isinstance(step, int) or step < 0]
-        if self.kernel_steps not in ("last", "recorded") and wrong:
-            raise InputError(f"kernel_steps holds {wrong[0]!r}; give last, recorded, or non-negative integers")
+        if self.kernel_steps not in ("last", "recorded", "sparse") and wrong:
+            raise InputError(f"kernel_steps holds {wrong[0]!r}; give last, recorded, sparse, or non-negative integers")
+        if self.until not in ("score_error", "samples"):
+            raise InputError(f"until is {self.until!r}; it must be score_error or samples")
+        check_start(self.start)
         if self.path == "spectral" and self.data_set is not None and self.loss != "population":
             raise InputError(
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
@@ -144,6 +162,13 @@ def record_steps(last: int) -> NDArray[np.int64]:
     exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
     sparse = np.rint(10.0**exponents)
     grid = np.concatenate([np.arange(DENSE_RECORDS + 1), sparse[sparse > DENSE_RECORDS]]).astype(np.int64)
+    return grid[grid <= last]
+
+
+def sparse_steps(last: int) -> NDArray[np.int64]:
+    """Those of `record_steps` that are 12 a decade from the first step on, and step 0."""
+    exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
+    grid = np.unique([0, *np.rint(10.0**exponents)]).astype(np.int64)
     return grid[grid <= last]
 
 
@@ -412,6 +437,10 @@ def train(noised: NoisedTarget, architecture: Architecture, settings: Settings) 
     return descend(noised, prepare(noised, architecture, settings), settings)
 
 
+CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since")
+"""Arrays of a `Recorder` that change from step to step."""
+
+
 class Recorder:
     """What a run has shown so far: errors, times, residuals and kernels of the seeds that are still trained.
 
@@ -419,15 +448,20 @@ class Recorder:
         noised: the target at its noise levels.
         run: made by `prepare`.
         settings: how it is trained.
+        goal: what ends training until samples are right.
+
+    Raises:
+        InputError: if there is no such goal, but it is asked for.
     """
 
-    def __init__(self, noised: NoisedTarget, run: Run, settings: Settings) -> None:
+    def __init__(self, noised: NoisedTarget, run: Run, settings: Settings, goal: Goal | None = None) -> None:
         self.noised, self.run, self.settings = noised, run, settings
+        self._goal = goal if settings.until == "samples" else None
+        if settings.until == "samples" and goal is None:
+            raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
         seeds, levels = len(run.seeds), len(noised.levels)
         self.grid = record_steps(settings.max_steps)
-        self._wanted: set[int] = (
-            set(self.grid.tolist()) if settings.kernel_steps == "recorded" else _given(settings.kernel_steps)
-        )
+        self._wanted: set[int] = _wanted(settings)
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
@@ -443,6 +477,8 @@ class Recorder:
         self._before: Array = np.empty((seeds, levels))
         self._missing = np.ones((seeds, levels), dtype=bool)
         self._none = np.zeros(seeds, dtype=bool)
+        # The recorded step since which a seed's samples have been right.
+        self._right_since = np.full(seeds, np.inf)
         self._limit = np.inf
         self._next = 0
 
@@ -465,7 +501,8 @@ class Recorder:
             self._reach(step, error, reached)
             self._missing &= ~reached
         self._before = error
-        if step == self._next:
+        recorded = step == self._next
+        if recorded:
             self._record(error, descent)
         if step in self._wanted:
             self.kernel_steps.append(step)
@@ -475,7 +512,12 @@ class Recorder:
             self.recorded_kernels.append(self._spread(kernel, np.float32))
         if step == self.settings.max_steps:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
-        if news and self.settings.tolerance > 0.0:
+        if self._goal is not None:
+            if recorded:
+                right = self._goal(descent.kernel())
+                self._right_since = np.where(right, np.minimum(self._right_since, step), np.inf)
+                return self._end(step, np.logical_and(right, step >= HELD * self._right_since), descent)
+        elif news and self.settings.tolerance > 0.0:
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none
 
@@ -532,6 +574,7 @@ class Recorder:
             self.last[self.alive[row]] = step
             self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
         self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
+        self._right_since = self._right_since[~done]
         self._none = np.zeros(len(self.alive), dtype=bool)
         return done
 
@@ -570,7 +613,7 @@ class Recorder:
 
     def snapshot(self, step: int) -> dict[str, Any]:
         """Arrays that `resume` goes on from, after a step was observed and the seeds that ended have left."""
-        kept = {name: getattr(self, name) for name in ("alive", "time", "crossing", "last", "_before", "_missing")} | {
+        kept = {name: getattr(self, name) for name in CARRIED} | {
             "step": np.array(step),
             "limit": np.array(self._limit),
             "kernel_steps": np.array(self.kernel_steps),
@@ -583,7 +626,7 @@ class Recorder:
 
     def resume(self, snapshot: dict[str, Any]) -> int:
         """Go on from a snapshot; the step it was made after."""
-        for name in ("alive", "time", "crossing", "last", "_before", "_missing"):
+        for name in CARRIED:
             setattr(self, name, snapshot[name])
         self._limit = float(snapshot["limit"])
         self.kernel_steps = snapshot["kernel_steps"].tolist()
@@ -613,12 +656,19 @@ class Watch(Protocol):
         """Keep a snapshot; may stop the run by raising."""
 
 
-def _given(steps: str | tuple[int, ...]) -> set[int]:
-    """The steps given as `kernel_steps`; none for 'last'."""
-    return set() if isinstance(steps, str) else set(steps)
+def _wanted(settings: Settings) -> set[int]:
+    """The steps at which kernels are kept, the last one apart."""
+    grids = {"recorded": record_steps, "sparse": sparse_steps}
+    if settings.kernel_steps == "last":
+        return set()
+    if isinstance(settings.kernel_steps, str):
+        return set(grids[settings.kernel_steps](settings.max_steps).tolist())
+    return set(settings.kernel_steps)
 
 
-def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None = None) -> TrainingRecord:
+def descend(
+    noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None = None, goal: Goal | None = None
+) -> TrainingRecord:
     """Step a prepared run until every seed is done, recording on the way.
 
     Args:
@@ -626,11 +676,12 @@ def descend(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | N
         run: made by `prepare`.
         settings: how it is trained.
         watch: looks on.
+        goal: what ends training until samples are right.
     """
     if run.on_device:
-        return _descend_in_blocks(noised, run, settings, watch)
+        return _descend_in_blocks(noised, run, settings, watch, goal)
     descent: Descent = run.descent
-    recorder = Recorder(noised, run, settings)
+    recorder = Recorder(noised, run, settings, goal)
     kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)
     for step in _leaps(run, recorder, after) if run.leaps else _steps(run, after):
@@ -711,7 +762,9 @@ def _leaps(run: Run, recorder: "Recorder", after: int | None) -> Iterator[int]:
         yield step
 
 
-def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None) -> TrainingRecord:
+def _descend_in_blocks(
+    noised: NoisedTarget, run: Run, settings: Settings, watch: Watch | None, goal: Goal | None
+) -> TrainingRecord:
     """`descend` on a device: errors are read a block of steps at a time.
 
     Where something happens within a block (a level comes to the tolerance, an error blows up), the block is stepped
@@ -720,7 +773,7 @@ def _descend_in_blocks(noised: NoisedTarget, run: Run, settings: Settings, watch
     from csd.networks.device import host
 
     descent, source = run.descent, run.source
-    recorder = Recorder(noised, run, settings)
+    recorder = Recorder(noised, run, settings, goal)
     looks = sorted(recorder.looks())
     ahead: list[tuple[Any, ...]] = []
     kept = None if watch is None else watch.found()
@@ -783,5 +836,5 @@ def _diverged(seed: int, level: int, step: int, noised: NoisedTarget, run: Run, 
 
 
 def with_population(settings: Settings) -> Settings:
-    """The same training on the exact population loss, on spectra."""
-    return replace(settings, loss="population", data_set=None, path="spectral")
+    """The same training on the exact population loss, on spectra, to the tolerance."""
+    return replace(settings, loss="population", data_set=None, path="spectral", until="score_error")

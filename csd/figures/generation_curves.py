@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
+from csd.criteria import LIMITS
 from csd.figures import style as looks
-from csd.quality import MARGIN
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
@@ -47,7 +47,7 @@ def _panel(axes: Axes, summary: xr.Dataset, own: pd.DataFrame) -> None:
         curve = at["step"].values, at["kl_per_site"].values, at["predicted_kl_per_site"].values
         looks.plot_curve(axes, *curve, shade, looks.marker(architecture), f"L = {row['size']}")
     floor = float(summary["exact_score_kl_per_site"].isel(run=own.index.to_numpy()).max())
-    axes.axhline(floor + MARGIN, color="0.6", lw=0.6, zorder=0)
+    axes.axhline(floor + LIMITS["kl_per_site"], color="0.6", lw=0.6, zorder=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(left=0.8)
