@@ -101,7 +101,7 @@ def test_thermalisation_cut() -> None:
         (np.full((2, 100), 3.0), "measured 3 every time"),
         (np.stack([np.arange(100.0), np.full(100, 0.1)]), "every time"),
         ([np.arange(10.0), np.arange(11.0)], "10 to 11 measurements"),
-        (np.arange(3.0)[None], "at least 4"),
+        (np.arange(3.0)[None], "at least 5"),
         (np.arange(10.0), "shape (chains, measurements)"),
         ([], "at least one chain"),
         (np.array([[1.0, 2.0, np.nan, 3.0, 4.0]]), "not finite"),

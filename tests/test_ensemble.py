@@ -137,7 +137,7 @@ def test_a_sampler_finds_the_same_alone_and_among_others(tmp_path: Path) -> None
 
 def test_the_same_command_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 200 --fields 5")]
+    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 600 --fields 5")]
     contents = []
     for _ in range(2):
         main([*words, "--output", "same.nc"])
@@ -198,7 +198,7 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
         ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be a finite number above 0"),
         ("--r0 -1 --u 2", "--beta 0.4 --dimension 4", "dimension is 4"),
         ("--sweeps 50", "--sweeps 0", "sweeps is 0; it must be an integer of at least 1"),
-        ("--sweeps 50", "--sweeps 50 --every 20", "needs at least 4 measurements"),
+        ("--sweeps 50", "--sweeps 50 --every 20", "needs at least 5 measurements"),
         ("--sweeps 50", "--sweeps 50 --chains 0", "chains is 0"),
         ("--sweeps 50", "--sweeps 50 --seed -1", "seed is -1"),
         ("heat_bath", "heatbath", "unknown sampler 'heatbath'; did you mean 'heat_bath'?"),
