@@ -5,15 +5,15 @@
     diffusion model    cost(n) = S × levels + data(S × B) + n × evaluations of the score a field × M/ESS
 
 A field update visits all N sites once: a sweep of a local update, a step of leapfrog, a transform, one evaluation of a
-linear score, one noise level in a training step. τ is that of the slowest series, so that every mode of the fields is
-counted as independent.
+linear score, one noise level in a training step. τ is that of the slowest series, m itself included, so that every mode
+of the fields counts as independent.
 
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
 after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
 half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
-one that counts. The integrator may leave out noise levels, which are not trained then: with fewer a field is
-cheaper and training longer, so a network has a cost for each grid that is best for some n. A network of which a single
-seed never comes there has none, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
+one that counts. The integrator may leave out noise levels, which are not trained then: with fewer a field is cheaper
+and training longer, so a network has a cost for each grid that is best for some n. A network of which a single seed
+never comes there has none, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
 levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
@@ -50,6 +50,7 @@ from csd.observables import susceptibility
 from csd.plugins import resolve
 from csd.quality import Sampler
 from csd.samplers import sweep_of
+from csd.simulation import COMPONENT, SERIES
 from csd.store import TRAINING, Content, Variable, labelled, read_content
 from csd.stream import stream
 from csd.summary import training_file
@@ -110,7 +111,7 @@ class Price:
         return self.start, self.each, self.start_error, self.each_error
 
 
-NO_MAKER = "no such sampler was run on this lattice, or its chains are too short for tau"
+NO_MAKER = "no such sampler was run on this lattice, or its chains are too short for the tau of m"
 UNKNOWN = Price(np.nan, np.nan, np.nan, np.nan)
 
 
@@ -189,19 +190,22 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         rows: the study's simulations.
         summary: of `csd.dynamics.aggregate`.
     """
-    tau, error = times(summary, "autocorrelation_updates")
-    models = {(row.sweep, row.dimension, row.size, row.components): row.model for row in rows}
+    every = _with_slowest(summary)
+    tau, error = times(every, "autocorrelation_updates", "every_tau")
+    about = {(row.sweep, row.dimension, row.size, row.components): row for row in rows}
     methods = []
     for place in np.flatnonzero(summary["target_label"].values == "mL1"):
         one = summary.isel(run=int(place))
         sampler, dimension, size = str(one["sampler"].values), int(one["dimension"]), int(one["size"])
-        model = models[str(one["sweep"].values), dimension, size, int(one["components"])]
+        key = str(one["sweep"].values), dimension, size, int(one["components"])
+        model = about[key].model
         if model.components > 1:
             continue
         kind = "local" if sampler in LOCAL else "accelerated"
         # Every seed counts: a mean over the chains that were long enough would be too small.
-        if not np.isfinite(one["slowest_tau_error"].values).all():
-            remark = "the chains are too short for tau, or measured too seldom"
+        seeds = [row.settings.seed for row in rows if (row.sweep, row.dimension, row.size, row.components) == key]
+        if not np.isfinite(every["every_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
+            remark = "the chains are too short for the tau of m, or measured too seldom"
             methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
             continue
         chain = Chain(model, sweep_of(sampler, model), stream("timing", sampler, dimension, size))
@@ -216,6 +220,21 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         updates = Price(FORGET * own, APART * own, FORGET * its, APART * its)
         methods.append(Method(sampler, kind, dimension, size, updates, updates.measured(*seconds_of(sweep))))
     return methods
+
+
+def _with_slowest(summary: xr.Dataset) -> xr.Dataset:
+    """The summary with `every_tau(run, seed)` and its error, the largest τ of all series and of m itself.
+
+    Without a source m is the slowest of all, but squares and moduli do not see its sign.
+    """
+    chosen = summary.sel(observable=[*SERIES, COMPONENT])
+    tau, error = chosen["tau"].values, chosen["tau_error"].values
+    # A series without τ may be the slowest.
+    place = np.where(np.isnan(tau), np.inf, tau).argmax(axis=-1)[..., None]
+    found = {"every_tau": tau, "every_tau_error": error}
+    return summary.assign(
+        {name: (("run", "seed"), np.take_along_axis(all_of, place, -1)[..., 0]) for name, all_of in found.items()}
+    )
 
 
 def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: Sequence[Method]) -> list[Method]:
@@ -512,8 +531,8 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
         methods: of `compared`.
 
     Returns:
-        Dimensions run (a method on a lattice; of networks, a way to charge training data and a grid) and fields: `updates`, `seconds`
-        and their errors; `start_…` and `each_…`, of which they are made.
+        Dimensions run (a method on a lattice; of networks, a way to charge training data and a grid) and fields:
+        `updates`, `seconds` and their errors; `start_…` and `each_…`, of which they are made.
 
     Raises:
         InputError: if there is nothing to compare.
