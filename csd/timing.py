@@ -572,6 +572,10 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
         for part, what in (("start", "before the first field"), ("each", "of each field")):
             values = [getattr(price, part) for price in prices]
             variables[f"{part}_{unit}"] = labelled(["run"], values, f"cost {what}", units)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name, part, what in (("start", "start", "before the first field"), ("field", "each", "of each field")):
+            ratio = variables[f"{part}_seconds"].values / variables[f"{part}_updates"].values
+            variables[f"seconds_of_{name}"] = labelled(["run"], ratio, f"a field update {what}", "s")
     return xr.Dataset(
         variables,
         {"fields": labelled(["fields"], np.array(FIELDS), "independent fields n")},

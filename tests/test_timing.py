@@ -276,7 +276,7 @@ def test_dominated_grids_are_dropped() -> None:
 
 
 def scatter(shared: bool, seeds: Sequence[int], batch: int = 4096) -> Any:
-    """χ over the exact one less 1 of two layers at steps 40, 50, … 100, with one set of fields for all levels, or one each.
+    """χ over the exact one less 1 of two layers at steps 40, 50, … 100, with one set of fields for all levels or not.
 
     |αx + σz|² of B fields, by mode: the power of x, and given it that of the sum.
     """
