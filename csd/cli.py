@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from xarray import DataArray
+
     from csd.campaign import Simulation
     from csd.config import Run
     from csd.networks import Architecture
@@ -675,25 +677,37 @@ def timing(arguments: argparse.Namespace) -> None:
 
 
 def integrators(arguments: argparse.Namespace) -> None:
-    """`csd integrators`: steps that each integrator, schedule and grid needs with the exact score, against size."""
+    """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
     from csd.discretisation import compare
-    from csd.field import GaussianField
-    from csd.lattice import Lattice
     from csd.store import INTEGRATORS, provenance, require_writable, write
 
     require_writable(arguments.output)
-    dataset = compare(
-        lambda size: GaussianField.on_critical_line(Lattice(arguments.dimension, size), arguments.mass_times_length),
-        arguments.size,
-        arguments.tolerance,
-        arguments.t_min,
-    )
-    asked = {
-        name: getattr(arguments, name) for name in ("dimension", "size", "mass_times_length", "tolerance", "t_min")
-    }
+    dimensions, sizes = arguments.dimension, arguments.size
+    if len(dimensions) == 1:
+        sizes = [[size for group in sizes for size in group]]
+    elif len(sizes) == 1:
+        sizes = sizes * len(dimensions)
+    if len(set(dimensions)) < len(dimensions) or len(sizes) != len(dimensions):
+        raise InputError(
+            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give each dimension once, and --size"
+            " once for all of them or once for each"
+        )
+    asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+    dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+    asked |= {"dimension": dimensions, "size": sizes}
     write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, INTEGRATORS)
-    table = dataset["steps_needed"].stack(sampler=("schedule", "grid", "integrator")).transpose("sampler", "size")
-    print(table.to_pandas().to_string(na_rep="more", float_format="%.0f"))
+    for dimension, own in zip(dimensions, sizes, strict=True):
+        steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
+        print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
+        _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
+        print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
+        _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
+
+
+def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
+    """A table of steps against size."""
+    table = steps.stack(row=rows).transpose("row", "size").to_pandas()
+    print(table.to_string(float_format=lambda n: f"{n:.0f}" if n < float("inf") else "more"), end="\n\n")
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -783,7 +797,7 @@ COMMANDS = {
     "aggregate-generation": "put all generation files of a study in one",
     "aggregate-mcmc": "put all Monte Carlo files of a study in one",
     "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
-    "integrators": "steps that each integrator needs with the exact score, against size",
+    "integrators": "steps that each integrator needs with the exact score, by criterion, against size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
@@ -838,8 +852,18 @@ def _parser() -> Parser:
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
-    own["integrators"].add_argument("--dimension", type=int, required=True, metavar="D")
-    own["integrators"].add_argument("--size", type=int, nargs="+", action="extend", required=True, metavar="L")
+    own["integrators"].add_argument(
+        "--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several"
+    )
+    own["integrators"].add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        action="append",
+        required=True,
+        metavar="L",
+        help="sizes of all dimensions; or give the flag once for each dimension, in their order",
+    )
     own["integrators"].add_argument(
         "--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)"
     )

@@ -487,6 +487,7 @@ def test_figures_of_generation_need_generation() -> None:
     ("figure", "keys"),
     [
         ("collapse", {"mass": [0.1]}),
+        ("finite_size", {"couplings": {"r0": -0.25, "u": 1.0}}),
         ("depth_law", {"architectures": {"name": "deep_linear", "depth": 3}}),
         ("kernels", {"architectures": {"name": "local_one_layer", "range": 1}}),
         ("overfitting", {"training": {"loss": "population", "data_sets": [4]}}),

@@ -28,8 +28,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     for label in labels:
         own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
-        mean, error = looks.mean_and_error(chosen["training_time"].values)
-        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
+        mean, error = looks.mean_and_error(chosen["training_time"].values, ran=looks.ran(chosen))
+        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
         colour, mark = looks.colour(label), looks.marker(label)
         left.plot(own["size"], predicted, color=colour)
         left.errorbar(own["size"], mean, error, fmt=mark, color=colour, mew=0, label=looks.name(label))

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.errors import InputError
+from csd.rounding import parentheses, rounded
 
 SPELLED = dict(
     zip(
@@ -71,27 +72,6 @@ def spelled(text: str) -> str:
     """A name or a number in letters only, as TeX wants its macros: 'deep_linear-p3' is DeepLinearPThree."""
     words = re.sub(r"\d+(\.\d+)*", lambda found: f" {''.join(SPELLED[digit] for digit in found[0])} ", text)
     return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", words))
-
-
-def rounded(value: float, error: float) -> tuple[str, str]:
-    """Value and error to the digits that the error allows: one of its own, two where it begins with 1.
-
-    Returns:
-        Decimals of the same length; the error is empty where there is none, and the value then has four digits.
-    """
-    if not error > 0.0 or not np.isfinite(error):
-        return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e7 else f"{value:.4g}", ""
-    leading = int(np.floor(np.log10(error)))
-    decimals = (1 if error / 10.0**leading < 2.0 else 0) - leading
-    shown = max(decimals, 0)
-    return f"{round(value, decimals):.{shown}f}", f"{round(error, decimals):.{shown}f}"
-
-
-def parentheses(value: float, error: float) -> str:
-    """A value with its error in units of the last digit: 1.9994(4); 16000(12000) where that is not a decimal."""
-    shown, spread = rounded(value, error)
-    digits = spread.replace(".", "").lstrip("0")
-    return f"{shown}({digits})" if digits else shown
 
 
 def numbers(

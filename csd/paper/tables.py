@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.paper.numbers import USUAL_MASS, over_seeds, parentheses, ran
+from csd.paper.numbers import USUAL_MASS, over_seeds, ran
+from csd.rounding import parentheses
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

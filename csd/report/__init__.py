@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from csd.errors import InputError
-from csd.paper.numbers import parentheses
+from csd.rounding import parentheses
 from csd.store import write_text
 
 HERE = Path(__file__).parent
