@@ -43,6 +43,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     said = []
     for column, dimension in zip(grid.T, sorted(shown), strict=True):
         here = table[table["dimension"] == dimension]
+        learned = here.loc[here["kind"] == "diffusion", "size"]
+        here = here[here["size"].between(learned.min(), learned.max())]
         size = largest(here)
         _against_size(column[0], summary, here)
         column[0].set_title(f"d = {dimension}, $10^{len(str(COUNT)) - 1}$ fields")
