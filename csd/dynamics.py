@@ -152,8 +152,13 @@ def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tupl
     return _mean_of_seeds(factor * summary[name].values, factor * summary[f"{name}_error"].values)
 
 
-def _exact_times(summary: xr.Dataset, quantity: str) -> Any:
-    """The exact τ of the soft modes of each run, with the weights that its measured times have; NaN where unknown."""
+def known_times(summary: xr.Dataset, quantity: str) -> Any:
+    """The exact τ of the soft modes of each run, with the weights that its measured times have; NaN where unknown.
+
+    Args:
+        summary: of `aggregate`.
+        quantity: a key of `QUANTITIES`.
+    """
     factor = summary[QUANTITIES[quantity]].values
     return _mean_of_seeds(
         factor * summary["exact_collective_tau"].values, factor * summary["collective_tau_error"].values
@@ -188,7 +193,7 @@ def exponents_table(summary: xr.Dataset) -> pd.DataFrame:
         chosen = summary.isel(run=members.index.to_numpy())
         for quantity in QUANTITIES:
             tau, error = times(chosen, quantity, "collective_tau")
-            law = _law(members["size"].to_numpy(), tau, error, _exact_times(chosen, quantity))
+            law = _law(members["size"].to_numpy(), tau, error, known_times(chosen, quantity))
             rows.append(about | {"quantity": quantity, "criterion": ""} | law)
     return pd.DataFrame(rows)
 

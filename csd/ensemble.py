@@ -331,5 +331,5 @@ def summary_lines(content: Content) -> list[str]:
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"
             seldom = f"tau at most {tau:.3g} sweeps, measured too seldom"
             time = remark or (f"tau {tau:.4g} ± {tau_error:.2g} sweeps" if tau_error == tau_error else seldom)
-            lines.append(f"  {name:<22}{shown}{known}; {time}")
+            lines.append(f"  {name:<25}{shown}{known}; {time}")
     return lines

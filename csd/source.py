@@ -16,7 +16,7 @@ SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelat
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "ziggurat", "theory", "record", "store"),
     "generate": (*CORE, "ziggurat", "generation", "observables", "samples", "trained", "quality", "store"),
-    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "ensemble", "store"),
+    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "exact_sweeps", "ensemble", "store"),
     "integrators": (
         "errors",
         "lattice",
