@@ -13,9 +13,10 @@ PACKAGE = Path(__file__).resolve().parent
 
 CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
 SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelation", "chains")
+RIGHT = ("generation", "observables", "criteria", "goal")
 STEPS: dict[str, tuple[str, ...]] = {
-    "train": (*CORE, "ziggurat", "theory", "record", "store"),
-    "generate": (*CORE, "ziggurat", "generation", "observables", "samples", "trained", "quality", "store"),
+    "train": (*CORE, "ziggurat", "theory", "record", *RIGHT, "store"),
+    "generate": (*CORE, "ziggurat", *RIGHT, "samples", "trained", "quality", "store"),
     "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "ensemble", "store"),
     "integrators": (
         "errors",
@@ -25,6 +26,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "plugins",
         "generation",
         "observables",
+        "criteria",
         "discretisation",
         "store",
     ),

@@ -11,9 +11,10 @@ from csd.config import expand, load, parse
 from csd.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
 from csd.field import GaussianField
 from csd.generation import EulerMaruyama, Heun, geometric_grid, longest_level
+from csd.goal import Sampler
 from csd.lattice import Lattice
 from csd.noise import NoisedTarget, VariancePreserving
-from csd.quality import Sampler, crossing_step
+from csd.quality import crossing_step
 from csd.stream import stream
 from csd.theory import one_layer_kernel
 
