@@ -1,10 +1,19 @@
 """Errors of means over Markov chains by the Γ method, and whether the chains are long enough to say so.
 
-    Γ(t) = ⟨δx(s) δx(s+t)⟩,   ρ = Γ/Γ(0),   τ = ½ + Σ_{t=1}^{W} ρ(t),   error² = 2τ Γ(0) / measurements
+    Γ(t) = ⟨δx(s) δx(s+t)⟩,   ρ = Γ/Γ(0),   τ = ½ + Σ_{t=1}^{W} ρ(t) + tail,   error² = 2τ Γ(0) / measurements
 
 in units of measurements, with the window W of U. Wolff (Comput. Phys. Commun. 156, 143, 2004), by `pyerrors`. τ = ½ is
-white noise; the other usual convention is 1 + 2 Σ ρ = 2τ. Deviations are from each chain's own mean, so chains that
-disagree show only in R-hat.
+white noise; the other usual convention is 1 + 2 Σ ρ = 2τ. Deviations are from the mean of all chains.
+
+The window of an observable that is mostly fast closes before its slow part, however slow that is: the energy of N sites
+has 1/N of its variance in the zero mode, and half of its τ or more. So the tail of the slowest series s of the same
+chains is attached (Schaefer, Sommer, Virotta, Nucl. Phys. B 845, 93, 2011),
+
+    tail = ρ₁(W) (τ_s − ½),   ρ₁(W) = Γ_xs(l) Γ_sx(l) / (Γ_s(l) Γ(0)) e^{−(W−l)/τ_s},   l = min(W, τ_s/2)
+
+Where those authors take ρ(W) itself, which is noise by then, this takes the part of it that goes through s: were all
+that is left after l sweeps one mode e^{−t/τ_s}, Γ_xs(l) would hold its amplitudes in x and s, and ρ₁ = ρ. An error of
+the correlation enters squared, so x that do not feel s hardly get a tail (docs/montecarlo.md).
 
 The error of τ that comes with the method takes the series for a Gaussian process. A square, such as m² of a Gaussian
 field, is none, and its τ scatters more; so the error of a mean's τ is at least that of a jackknife over blocks many
@@ -14,7 +23,7 @@ windows long, where there are enough of them.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import exp, hypot, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -25,7 +34,7 @@ from csd.lattice import Array
 
 CONVENTION = "tau = 1/2 + sum of rho(t), in measurements"
 """Of τ, for attributes of files."""
-LENGTH = 50.0
+LENGTH = 100.0
 """Fewest measurements of each chain for an error bar, in units of τ."""
 LARGEST_R_HAT = 1.1
 """Largest R-hat for an error bar."""
@@ -35,6 +44,8 @@ BLOCK = 20
 """Windows that a block of the jackknife is long: what reaches from one into the next does not count."""
 FEWEST_BLOCKS = 12
 """Blocks of all chains that a jackknife needs."""
+FEWEST = 5
+"""Measurements of each chain for a τ."""
 BATCH = 5
 """Measurements averaged before the thermalisation cut is looked for."""
 
@@ -64,33 +75,85 @@ class Estimate:
     remark: str = ""
 
 
-def estimate(*series: Array | Sequence[Array], of: Callable[..., Any] | None = None) -> Estimate:
+def estimate(
+    *series: Array | Sequence[Array],
+    of: Callable[..., Any] | None = None,
+    slowest: Array | Sequence[Array] | None = None,
+) -> Estimate:
     """The mean of a series, or a function of the means of several, with its error.
 
     Args:
         series: measurements, shape (chains, measurements), all of one shape.
         of: function of one mean for each series, by arithmetic alone; None: the mean itself.
+        slowest: the slowest series of the same chains, of the same shape, whose tail is attached; None: no tail.
 
     Raises:
-        InputError: if chains differ in length, are shorter than 4 measurements, or hold constants or what is no number.
+        InputError: if chains differ in length, are shorter than `FEWEST` measurements, or hold constants or what is no
+            number.
     """
     tables = [_table(each) for each in series]
-    if len({table.shape for table in tables}) != 1:
+    slow = None if slowest is None else _table(slowest)
+    if len({table.shape for table in [*tables, *([] if slow is None else [slow])]}) != 1:
         raise InputError(f"the series have the shapes {[table.shape for table in tables]}; they must be the same")
     chains, length = tables[0].shape
-    observables = _observables(tables)
+    observables = [_observable(table) for table in tables]
     result = observables[0] if of is None else of(*observables)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        result.gamma_method(S=WINDOW)
-    tau, tau_error = float(result.e_tauint["chains"]), float(result.e_dtauint["chains"])
+    tau, tau_error, window = _window(result)
     if of is None:
-        tau_error = max(tau_error, _block_error(tables[0], int(result.e_windowsize["chains"])))
+        tau_error = max(tau_error, _block_error(tables[0], window))
+    error, error_of_error = float(result.dvalue), float(result.ddvalue)
+    if slow is not None:
+        # To first order the result is the mean of these deviations.
+        deviation = np.stack([result.deltas[name] for name in result.names])
+        tail, tail_error = _tail(deviation, slow, window)
+        error *= sqrt(1.0 + tail / tau)
+        tau, tau_error = tau + tail, hypot(tau_error, tail_error)
     mixing = max(r_hat(table) for table in tables)
     remark = _remark(length, tau, mixing)
-    error = nan if remark else float(result.dvalue)
-    error_of_error = nan if remark else float(result.ddvalue)
+    if remark:
+        error = error_of_error = nan
     return Estimate(float(result.value), error, error_of_error, tau, tau_error, mixing, chains * length, remark)
+
+
+def time_of(series: Array | Sequence[Array]) -> float:
+    """τ = ½ + Σ ρ(t) of the mean of a series of shape (chains, measurements), without a tail; measurements."""
+    return _window(_observable(_table(series)))[0]
+
+
+def _window(observable: Any) -> tuple[float, float, int]:
+    """(τ, its error, W) of an observable of `_observable`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        observable.gamma_method(S=WINDOW)
+    return (
+        float(observable.e_tauint["chains"]),
+        float(observable.e_dtauint["chains"]),
+        int(observable.e_windowsize["chains"]),
+    )
+
+
+def _tail(deviation: Array, slow: Array, window: int) -> tuple[float, float]:
+    """What the slowest series says of Σ_{t>W} ρ(t), with its error.
+
+    Args:
+        deviation: of the observable, shape (chains, measurements).
+        slow: the slowest series, same shape.
+        window: W.
+    """
+    time, time_error, own = _window(_observable(slow))
+    time_error = max(time_error, _block_error(slow, own))
+    lag = min(window, round(0.5 * time))
+    ahead = slow - slow.mean()
+    behind, early = ahead[:, : ahead.shape[1] - lag], deviation[:, : ahead.shape[1] - lag]
+    kept = float((behind * ahead[:, lag:]).mean())
+    forward, backward = early * ahead[:, lag:], behind * deviation[:, lag:]
+    there, back = float(forward.mean()), float(backward.mean())
+    if kept <= 0.0 or there * back <= 0.0:
+        return 0.0, 0.0
+    tail = there * back / (kept * float((deviation**2).mean())) * exp(-(window - lag) / time) * (time - 0.5)
+    product = _observable(forward + backward)
+    _window(product)
+    return tail, tail * hypot(time_error / time, 2.0 * float(product.dvalue) / abs(there + back))
 
 
 def _block_error(table: Array, window: int) -> float:
@@ -112,13 +175,13 @@ def _block_error(table: Array, window: int) -> float:
 
 
 def _remark(length: int, tau: float, mixing: float) -> str:
+    said = []
     if length < LENGTH * tau:
-        return (
-            f"too short: {length} measurements a chain for tau = {tau:.3g}; an error bar needs {int(LENGTH * tau) + 1}"
-        )
+        need = int(LENGTH * tau) + 1
+        said.append(f"too short: {length} measurements a chain for tau = {tau:.3g}; an error bar needs {need}")
     if mixing > LARGEST_R_HAT:
-        return f"chains disagree: R-hat is {mixing:.3g}, above {LARGEST_R_HAT}; run them longer"
-    return ""
+        said.append(f"chains disagree: R-hat is {mixing:.3g}, above {LARGEST_R_HAT}; run them longer")
+    return "; ".join(said)
 
 
 def gamma_method() -> Any:
@@ -130,9 +193,17 @@ def gamma_method() -> Any:
     return pyerrors
 
 
-def _observables(tables: Sequence[Array]) -> list[Any]:
-    names = [f"chains|{chain:06d}" for chain in range(len(tables[0]))]
-    return [gamma_method().Obs(list(table), names) for table in tables]
+def _observable(table: Array) -> Any:
+    """One series for the library, with deviations from the mean of all chains.
+
+    Deviations from each chain's own mean would make Γ smaller by some 2τ Γ(0)/(measurements of a chain).
+    """
+    names = [f"chains|{chain:06d}" for chain in range(len(table))]
+    mean = float(table.mean())
+    observable = gamma_method().Obs(list(table - mean), names, means=[mean] * len(table))
+    # Given means, the library leaves the value to the caller.
+    observable._value = mean
+    return observable
 
 
 def _table(series: Array | Sequence[Array]) -> Array:
@@ -142,8 +213,8 @@ def _table(series: Array | Sequence[Array]) -> Array:
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise InputError(f"the chains have {lengths[0]} to {lengths[-1]} measurements; they must have equally many")
-    if lengths[0] < 4:
-        raise InputError(f"the chains have {lengths[0]} measurements; an autocorrelation time needs at least 4")
+    if lengths[0] < FEWEST:
+        raise InputError(f"the chains have {lengths[0]} measurements; an autocorrelation time needs at least {FEWEST}")
     table = np.stack(rows)
     if not np.isfinite(table).all():
         raise InputError("a series holds numbers that are not finite")

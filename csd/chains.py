@@ -2,24 +2,31 @@
 
     energy H/N    magnetisation |m|, m = (1/N) Σ_r φ    m² , m⁴    φ² = (1/N) Σ_r φ(r)²    first_mode (1/n) S(k₁)
 
+and m itself, each component with its sign. Without a source every update commutes with global rotations (reflections at
+n = 1), so these observables, which do not change under them, never see how slowly m turns: the slowest series, whose
+tail the errors of all have, is the slowest of these; with a source it may be a component of m.
+
 Each chain has a stream of its own and tunes itself alone, so its numbers do not depend on how many chains run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from csd.autocorrelation import Estimate, estimate, thermalisation_cut
+from csd.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
 from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model
 from csd.samplers import Step
-from csd.sites import first_waves, neighbours, site_sums
+from csd.sites import Indices, compiled, first_waves, neighbours, site_sums
 from csd.stream import stream
 from csd.updates import Update, make_update
 
 Measure = Callable[[Array], float]
+CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
+"""Series that may be the slowest."""
 
 
 class Chain:
@@ -71,6 +78,7 @@ class Chains:
         every: sweeps from one measurement to the next.
         thermalisation: sweeps before the first measurement.
         series: of each observable, shape (chains, measurements), from the first measurement after tuning.
+        components: of m, shape (chains, n, measurements).
         cut: how many of them to leave out, as the chains still remember their start.
         chains: where they stand, to go on from.
         accepted: mean acceptance of each step of the sweep, shape (chains, steps).
@@ -82,6 +90,7 @@ class Chains:
     every: int
     thermalisation: int
     series: dict[str, Array]
+    components: Array
     cut: int
     chains: tuple[Chain, ...]
     accepted: Array
@@ -92,9 +101,25 @@ class Chains:
         """Where the chains stand, shape (chains, n, *lattice.shape)."""
         return np.stack([chain.field for chain in self.chains])
 
+    @cached_property
+    def slowest(self) -> Array | None:
+        """Of the series that `estimate` takes the mean of, that of the largest τ; None if all are constants.
+
+        Series of one symmetry: m counts only beside a source.
+        """
+        kept = [self.series[name][:, self.cut :] for name in CANDIDATES]
+        if self.model.source != 0.0:
+            kept += list(np.swapaxes(self.components, 0, 1)[:, :, self.cut :])
+        moving = [rows for rows in kept if rows.shape[1] >= FEWEST and not constant(rows).any()]
+        return max(moving, key=time_of) if moving else None
+
     def estimate(self, *names: str, of: Callable[..., object] | None = None) -> Estimate:
         """The mean of an observable, or a function of the means of several; see `csd.autocorrelation.estimate`."""
-        return estimate(*(self.series[name][:, self.cut :] for name in names), of=of)
+        return estimate(*(self.series[name][:, self.cut :] for name in names), of=of, slowest=self.slowest)
+
+    def component(self) -> Estimate:
+        """A component of m; without a source all n are the same, and taken as further chains."""
+        return estimate(self.components[:, :, self.cut :].reshape(-1, self.components.shape[2] - self.cut))
 
     def binder(self) -> Estimate:
         """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²)."""
@@ -113,6 +138,9 @@ class Chains:
     def decorrelated(self, spacing: int, count: int) -> Array:
         """Fields `spacing` sweeps apart, going on from where the chains stand, as many from each, in turns.
 
+        Without a source each has been rotated as a whole by a random element of O(n), which leaves e^{−H} as it is: a
+        chain in one of several ordered phases gives fields of all, and what is odd in φ has forgotten the last field.
+
         Args:
             spacing: sweeps, 2τ or more.
             count: of all fields; the first chains give one more where it does not divide.
@@ -125,7 +153,19 @@ class Chains:
             for place in range(first, count, len(self.chains)):
                 chain.advance(spacing)
                 kept[place] = chain.field
+                if self.model.source == 0.0:
+                    rotation = random_rotation(self.model.components, chain.generator)
+                    kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
+
+
+def random_rotation(components: int, generator: np.random.Generator) -> Array:
+    """An element of O(n), uniform in Haar's measure, shape (n, n); a sign at n = 1.
+
+    Q of normal numbers' QR with a positive diagonal of R (Mezzadri, Notices AMS 54, 592, 2007).
+    """
+    vectors, triangle = np.linalg.qr(generator.standard_normal((components, components)))
+    return vectors * np.sign(np.diag(triangle))
 
 
 def run_chains(
@@ -166,25 +206,35 @@ def run_chains(
             raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
     check_ergodic(model, sweep)
     extra = dict(measures or {})
-    names = ["energy", "magnetisation", "m2", "m4", "phi2", "first_mode", *extra]
-    series = {name: np.empty((chains, measurements)) for name in names}
+    others = {name: np.empty((chains, measurements)) for name in extra}
+    sums = np.empty((chains, measurements, 4 + model.components))
+    places, waves = neighbours(model.lattice), first_waves(model.lattice)
     accepted, updates = np.zeros((chains, len(sweep))), np.empty(chains)
     walkers = tuple(Chain(model, sweep, stream("chain", *purpose, number)) for number in range(chains))
     for number, chain in enumerate(walkers):
         chain.thermalise(thermalisation)
-        before = chain.done
+        before, flat = chain.done, chain.field.reshape(model.components, -1)
         for measurement in range(measurements):
             accepted[number] += chain.advance(every)
-            measured = _measure(model, chain.field)
-            measured |= {name: function(chain.field) for name, function in extra.items()}
-            for name, found in measured.items():
-                series[name][number, measurement] = found
+            _measure(flat, places, waves, sums[number, measurement])
+            for name, function in extra.items():
+                others[name][number, measurement] = function(chain.field)
             if look is not None:
                 look(number, measurement, chain.field)
         updates[number] = (chain.done - before) / (measurements * every)
+    series, components = _series(model, sums)
     cut = thermalisation_cut(series["energy"], series["m2"])
     return Chains(
-        model, tuple(sweep), every, thermalisation, series, cut, walkers, accepted / (measurements * every), updates
+        model,
+        tuple(sweep),
+        every,
+        thermalisation,
+        series | others,
+        components,
+        cut,
+        walkers,
+        accepted / (measurements * every),
+        updates,
     )
 
 
@@ -202,20 +252,32 @@ def check_ergodic(model: Model, sweep: Sequence[Step]) -> None:
         )
 
 
-def _measure(model: Model, values: Array) -> dict[str, float]:
+@compiled
+def _measure(field: Array, places: Indices, waves: Array, sums: Array) -> None:
+    """`site_sums` of a field of shape (n, sites), and last the sum of squares of its amplitudes in the first waves."""
+    components = field.shape[0]
+    site_sums(field, places, sums[: 3 + components])
+    total = 0.0
+    for a in range(components):
+        for wave in range(waves.shape[1]):
+            amplitude = 0.0
+            for site in range(field.shape[1]):
+                amplitude += field[a, site] * waves[site, wave]
+            total += amplitude * amplitude
+    sums[3 + components] = total
+
+
+def _series(model: Model, sums: Array) -> tuple[dict[str, Array], Array]:
+    """(observables, m) from the sums of `_measure`, shape (chains, measurements, 4 + n)."""
     lattice, components = model.lattice, model.components
-    flat = values.reshape(components, -1)
-    sums = np.empty(3 + components)
-    site_sums(flat, neighbours(lattice), sums)
-    mean = sums[3:] / lattice.sites
-    second = float(mean @ mean)
-    # (1/n) Σ_a S_a(k₁), averaged over the axes.
-    amplitudes = (flat @ first_waves(lattice)).ravel()
+    mean = np.moveaxis(sums[..., 3:-1], -1, 1) / lattice.sites
+    second = (mean**2).sum(axis=1)
     return {
-        "energy": float(model.energy_of_sums(sums)) / lattice.sites,
-        "magnetisation": second**0.5,
+        "energy": model.energy_of_sums(sums) / lattice.sites,
+        "magnetisation": np.sqrt(second),
         "m2": second,
         "m4": second**2,
-        "phi2": float(sums[1]) / lattice.sites,
-        "first_mode": float(amplitudes @ amplitudes) / (lattice.dimension * components * lattice.sites),
-    }
+        "phi2": sums[..., 1] / lattice.sites,
+        # (1/n) Σ_a S_a(k₁), averaged over the axes.
+        "first_mode": sums[..., -1] / (lattice.dimension * components * lattice.sites),
+    }, mean

@@ -2,24 +2,34 @@
 
 A claim is a list of tests. A test picks groups of runs and a measure, and gives the range that its value must lie in:
 
-    exponent          z of the power law fitted to τ(L)
-    evidence          ΔAICc in favour of the log law
+    log               z of the nested law fitted to τ(L), within ±0.1
+    power             the same z, in a range about another power
+    constant          slope of ln τ in ln L, within ±0.1
+    power_log         exponent of τ / ln L
+    exponent          exponent of the power law
+    exact_exponent    exponent of the power law less an exact one of the same sizes
+    evidence          ΔAICc in favour of the log law, which counts from 10
     time_ratio        τ over that of a reference architecture, at the largest size that both have
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-Times are means over seeds. Where some seeds of a run never came to the tolerance there is none: that of the others
-would be too small.
+Times are means over seeds, interpolated between steps.
 
-A value holds if it lies in its range with its error bar, fails if it lies outside with its error bar, and is undecided
-otherwise. A claim *fails* if a value fails. It *holds* if none does and every test has one that holds in each dimension
-and at each noise level that it lists, and is *incomplete* if every test has one that holds, but not in all of these. It
-is *not tested* otherwise: a test without data, or with none that decides it, leaves it open.
+A value *holds* if it lies in its range with two standard errors, *fails* if it lies outside with two, and is
+*undecided* otherwise. The error of z is statistical and systematic in quadrature. Evidence holds from 10 and fails from
+−10, with one standard error; it is no measurement, and what it weighs is judged by z with two. Growth over less than a
+factor of 8 in size is undecided whatever the numbers, and so is z without a systematic error, that is from three sizes.
+A group with a size at which not every seed came to the tolerance is *incomplete*: the mean of the others would be too
+small.
+
+A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
+has no value; undecided if a value is; and it holds only if all hold. Without any data it is *not tested*. A claim that
+requires others is at best what they are.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,9 +39,39 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from csd.config import load
+from csd.criteria import CRITERIA
 from csd.errors import InputError
+from csd.rounding import plus_minus
+from csd.scaling import student
 
-HOLDS, FAILS, INCOMPLETE, NOT_TESTED = "holds", "fails", "incomplete", "not tested"
+HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
+
+SPAN = 8.0
+"""Largest over smallest size that growth is judged from."""
+COUNTS = 10.0
+"""ΔAICc that counts as evidence, for or against."""
+PULLS = 3.0
+"""Errors within which an exponent agrees with an exact one."""
+PRECISE = 0.1
+"""Error of an exponent that is compared with an exact one, at most."""
+
+FITTED = {
+    "log": "boxcox",
+    "power": "boxcox",
+    "constant": "power",
+    "power_log": "power_log",
+    "exponent": "power",
+    "exact_exponent": "power",
+    "evidence": "power",
+}
+"""Measures of fitted laws, and the law whose row of the table has the value."""
+ACCEPTED: dict[str, list[float | None]] = {
+    "log": [-0.1, 0.1],
+    "constant": [-0.1, 0.1],
+    "evidence": [COUNTS, None],
+    "exact_exponent": [-PULLS * PRECISE, PULLS * PRECISE],
+}
+"""Ranges of measures that go without saying."""
 
 
 class Criterion(BaseModel):
@@ -39,41 +79,87 @@ class Criterion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    measure: Literal["exponent", "evidence", "time_ratio", "parameter_ratio", "agreement"]
+    measure: Literal[
+        "log",
+        "power",
+        "constant",
+        "power_log",
+        "exponent",
+        "exact_exponent",
+        "evidence",
+        "time_ratio",
+        "parameter_ratio",
+        "agreement",
+    ]
     architecture: str
     reference: str | None = None
     dimensions: list[int]
     noise_levels: list[float] | None = None
-    quantity: Literal[
-        "training_time", "generation_training_time", "autocorrelation_time", "autocorrelation_updates"
-    ] = "training_time"
+    because: str | None = None
+    quantity: str = "training_time"
+    criterion: str = ""
     mass: str = "mL1"
     data: str | None = None
-    accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)]
+    accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)] = [None, None]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_range(cls, content: Any) -> Any:
+        """The range that a measure has if none is given."""
+        if isinstance(content, dict) and "accepted" not in content and content.get("measure") in ACCEPTED:
+            return content | {"accepted": ACCEPTED[content["measure"]]}
+        return content
 
     @model_validator(mode="after")
     def _complete(self) -> "Criterion":
-        """A range needs a bound, a ratio something to compare with."""
+        """A range needs a bound, a ratio something to compare with, a choice of noise levels a reason."""
         if self.accepted == [None, None]:
             raise ValueError("accepted is [null, null]; at least one bound is needed")
         if self.measure.endswith("ratio") and self.reference is None:
             raise ValueError(f"measure {self.measure} needs a reference architecture")
+        if self.criterion and self.criterion not in CRITERIA:
+            raise ValueError(f"criterion is {self.criterion!r}; it must be one of {', '.join(CRITERIA)}")
+        if self.quantity == "generation_training_time" and not self.criterion:
+            raise ValueError(f"quantity {self.quantity} needs a criterion, one of {', '.join(CRITERIA)}")
+        if (self.noise_levels is None) != (self.because is None):
+            raise ValueError("noise_levels and because belong together: all levels are tested, or some for a reason")
         return self
 
 
 class Claim(BaseModel):
-    """A statement and the tests that it stands or falls with."""
+    """A statement and the tests that it stands or falls with.
+
+    Attributes:
+        id: its name.
+        statement: what is claimed.
+        tests: all of them must hold.
+        about: 'training', which runs with the population loss decide nothing about, or 'theory'.
+        requires: ids of claims without which this one makes no sense.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     statement: str
     tests: Annotated[list[Criterion], Field(min_length=1)]
+    about: Literal["training", "theory"] = "training"
+    requires: list[str] = []
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One value of one test."""
+    """One value of one test.
+
+    Attributes:
+        criterion: the test.
+        dimension: d.
+        noise_level: t; NaN where there is none.
+        data: loss and data.
+        measured: value; NaN where there is none.
+        error: one standard error; NaN where it is not known.
+        note: why the value cannot decide; empty where it can.
+        missing: whether there is no value because a size has no mean.
+    """
 
     criterion: Criterion
     dimension: int
@@ -81,50 +167,66 @@ class Outcome:
     data: str
     measured: float
     error: float
+    note: str = ""
+    missing: bool = False
 
     @property
     def verdict(self) -> str:
         """Of this value alone."""
+        if self.missing:
+            return INCOMPLETE
+        if self.note:
+            return UNDECIDED
+        measure = self.criterion.measure
+        if measure == "exact_exponent":
+            if not self.error <= PRECISE:
+                return UNDECIDED
+            return HOLDS if abs(self.measured) < PULLS * self.error else FAILS
         low, high = self.criterion.accepted
-        lower, upper = self.measured - self.error, self.measured + self.error
+        margin = self.error if measure == "evidence" else 2.0 * self.error
+        lower, upper = self.measured - margin, self.measured + margin
         if (low is None or lower >= low) and (high is None or upper <= high):
             return HOLDS
+        if measure == "evidence":
+            # Less than what counts is evidence for nothing.
+            return FAILS if upper <= -COUNTS else UNDECIDED
         if (low is not None and upper < low) or (high is not None and lower > high):
             return FAILS
-        return NOT_TESTED
+        return UNDECIDED
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, the values of its tests, and what they amount to."""
+    """A claim, the values of its tests, and what they amount to.
+
+    Attributes:
+        claim: what is claimed.
+        outcomes: values of each test.
+        required: verdicts of the claims that it requires.
+    """
 
     claim: Claim
     outcomes: tuple[tuple[Outcome, ...], ...]
+    required: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
-        """'holds', 'fails', 'incomplete' or 'not tested'."""
-        each = [[outcome.verdict for outcome in of_test] for of_test in self.outcomes]
-        if any(verdict == FAILS for of_test in each for verdict in of_test):
-            return FAILS
-        if any(HOLDS not in of_test for of_test in each):
+        """'holds', 'fails', 'undecided', 'incomplete' or 'not tested'."""
+        found = [outcome.verdict for of_test in self.outcomes for outcome in of_test]
+        if not found:
             return NOT_TESTED
-        complete = all(
-            _places(test) <= {place for outcome in of_test if outcome.verdict == HOLDS for place in _place(outcome)}
-            for test, of_test in zip(self.claim.tests, self.outcomes, strict=True)
-        )
-        return HOLDS if complete else INCOMPLETE
+        found += [INCOMPLETE if verdict == NOT_TESTED else verdict for verdict in self.required]
+        if not all(map(_complete, self.claim.tests, self.outcomes)):
+            found.append(INCOMPLETE)
+        return next(verdict for verdict in (FAILS, INCOMPLETE, UNDECIDED, HOLDS) if verdict in found)
 
 
-def _places(test: Criterion) -> set[tuple[int, float | None]]:
-    """The dimensions and noise levels that a test lists; None for any level."""
-    levels: list[float | None] = [None] if test.noise_levels is None else [*test.noise_levels]
-    return set(product(test.dimensions, levels))
-
-
-def _place(outcome: Outcome) -> set[tuple[int, float | None]]:
-    """Where a value is from, at its level and at any."""
-    return {(outcome.dimension, outcome.noise_level), (outcome.dimension, None)}
+def _complete(test: Criterion, outcomes: tuple[Outcome, ...]) -> bool:
+    """Whether every dimension and noise level that a test lists has a value."""
+    places = {(outcome.dimension, outcome.noise_level) for outcome in outcomes}
+    if test.noise_levels is None:
+        return {dimension for dimension, _ in places} >= set(test.dimensions)
+    return places >= {(dimension, level) for dimension in test.dimensions for level in test.noise_levels}
 
 
 def load_claims(path: Path) -> list[Claim]:
@@ -149,60 +251,156 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
     """Verdicts of all claims.
 
     Args:
-        claims: what is claimed.
+        claims: what is claimed; a claim comes after those that it requires.
         scaling: of `csd.summary.scaling_table`.
         summary: of `csd.summary.aggregate`.
+
+    Raises:
+        InputError: for a required claim that does not come before.
     """
-    return [Verdict(claim, tuple(tuple(_outcomes(test, scaling, summary)) for test in claim.tests)) for claim in claims]
+    verdicts: dict[str, Verdict] = {}
+    for claim in claims:
+        if absent := [name for name in claim.requires if name not in verdicts]:
+            raise InputError(f"claim {claim.id} requires {absent[0]}, which does not come before it")
+        outcomes = tuple(tuple(_outcomes(test, claim.about, scaling, summary)) for test in claim.tests)
+        verdicts[claim.id] = Verdict(claim, outcomes, tuple(verdicts[name].verdict for name in claim.requires))
+    return list(verdicts.values())
 
 
-def _outcomes(test: Criterion, scaling: pd.DataFrame, summary: xr.Dataset) -> list[Outcome]:
+def _outcomes(test: Criterion, about: str, scaling: pd.DataFrame, summary: xr.Dataset) -> Iterator[Outcome]:
     """The values of a test, one for each dimension, noise level and kind of data that the study has."""
-    if test.measure in ("exponent", "evidence"):
-        return _from_fits(test, scaling)
-    return _from_times(test, summary)
+    values = _from_fits(test, scaling) if test.measure in FITTED else _from_times(test, summary)
+    for outcome in values:
+        # The population loss is theory's own; it says nothing of training.
+        if about == "theory" or not outcome.data.startswith("population"):
+            yield outcome
 
 
-def _from_fits(test: Criterion, scaling: pd.DataFrame) -> list[Outcome]:
-    """Exponents, or evidence for the log law, of measured training times."""
-    if "exponent" not in scaling:
-        return []
-    chosen = scaling[
-        (scaling["law"] == "power")
-        & (scaling["quantity"] == test.quantity)
-        & (scaling["architecture"] == test.architecture)
-        & (scaling["mass"] == test.mass)
-        & scaling["dimension"].isin(test.dimensions)
+def _from_fits(test: Criterion, scaling: pd.DataFrame) -> Iterator[Outcome]:
+    """What fits of measured times say."""
+    if "law" not in scaling or "quantity" not in scaling:
+        return
+    table = scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
+    chosen = table[
+        table["law"].isin([FITTED[test.measure], "none"])
+        & (table["quantity"] == test.quantity)
+        & (table["criterion"] == test.criterion)
+        & (table["architecture"] == test.architecture)
+        & (table["mass"] == test.mass)
+        & table["dimension"].isin(test.dimensions)
     ]
     if test.noise_levels is not None:
         chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
     if test.data is not None:
         chosen = chosen[chosen["data"] == test.data]
-    return [
-        Outcome(
-            test,
-            int(row["dimension"]),
-            float(row["noise_level"]),
-            str(row["data"]),
-            float(row[test.measure]),
-            float(row["error"]) if test.measure == "exponent" else 0.0,
-        )
-        for _, row in chosen.iterrows()
-    ]
+    for _, row in chosen.iterrows():
+        where = int(row["dimension"]), float(row["noise_level"]), str(row["data"])
+        sizes = [int(size) for size in str(row["sizes"]).split()]
+        if row["law"] == "none":
+            # A single size was never meant to be a law.
+            if len(sizes) > 1:
+                yield Outcome(test, *where, np.nan, np.nan, str(row["note"]), missing=len(sizes) > 2)
+            continue
+        value, error = _value_of_fit(test.measure, row)
+        note = ""
+        if test.measure != "exact_exponent" and max(sizes) < SPAN * min(sizes):
+            note = f"sizes {min(sizes)} to {max(sizes)} span less than a factor of {SPAN:g}"
+        elif not np.isfinite(value):
+            note = "too few sizes" if test.measure == "evidence" else "no value"
+        elif not np.isfinite(error):
+            note = "three sizes give no systematic error" if len(sizes) == 3 else "its error is not known"
+        yield Outcome(test, *where, value, error, note)
 
 
-def _from_times(test: Criterion, summary: xr.Dataset) -> list[Outcome]:
+def _value_of_fit(measure: str, row: pd.Series) -> tuple[float, float]:
+    """(value, error) of a measure from the row of its law."""
+
+    def column(name: str) -> float:
+        return float(row[name]) if name in row else float("nan")
+
+    if measure == "evidence":
+        return column("evidence"), column("evidence_error")
+    if measure == "exact_exponent":
+        return column("exponent") - column("reference"), column("error")
+    if FITTED[measure] == "boxcox":
+        return column("exponent"), float(np.hypot(column("error"), column("systematic_error")))
+    return column("exponent"), column("error")
+
+
+def _from_times(test: Criterion, summary: xr.Dataset) -> Iterator[Outcome]:
     """Ratios of training times or parameters, and agreement with the prediction."""
-    outcomes = []
+    if "architecture" not in summary:
+        return
     own = _runs(summary, test, test.architecture)
+    reference = _runs(summary, test, test.reference)
     for (dimension, data), rows in own.groupby(["dimension", "data"], sort=False):
-        for level in test.noise_levels or []:
+        others = reference[(reference["dimension"] == dimension) & (reference["data"] == data)]
+        for level in summary["noise_level"].values if test.noise_levels is None else test.noise_levels:
             if level not in summary["noise_level"].values:
                 continue
-            value = _value(test, summary.sel(noise_level=level), rows, _runs(summary, test, test.reference), data)
-            if value is not None:
-                outcomes.append(Outcome(test, int(dimension), level, str(data), *value))
-    return outcomes
+            at = summary.sel(noise_level=level)
+            where = test, int(dimension), float(level), str(data)
+            if test.measure == "agreement":
+                runs = [at.isel(run=int(run)) for run in rows.index if len(_times(at.isel(run=int(run))))]
+                if runs:
+                    yield _agreement(where, runs)
+                continue
+            shared = set(rows["size"]) & set(others["size"])
+            if not shared:
+                continue
+            pair = [at.isel(run=int(table.index[table["size"] == max(shared)][0])) for table in (rows, others)]
+            if all(len(_times(run)) for run in pair):
+                yield _ratio(where, pair)
+
+
+def _agreement(where: tuple[Criterion, int, float, str], runs: list[xr.Dataset]) -> Outcome:
+    """Agreement with theory of the runs of several sizes."""
+    for run in runs:
+        if not np.isfinite(_times(run)).all():
+            return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
+    return Outcome(*where, *agreement([(_times(run), _times(run, "predicted_crossing_time")) for run in runs]))
+
+
+def agreement(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, float]:
+    """(largest |τ/τ_predicted − 1| of means over seeds, largest standard error of any of them).
+
+    The largest of several deviations is no more certain than the least certain of them.
+
+    Args:
+        pairs: times and predicted times of the seeds of each size.
+    """
+    deviations, errors = [], []
+    for times, predicted in pairs:
+        ratio = float(times.mean() / predicted.mean())
+        deviations.append(abs(ratio - 1.0))
+        # A seed's start moves both its time and its prediction.
+        errors.append(_standard_error(times - ratio * predicted) / float(predicted.mean()))
+    return max(deviations), max(errors)
+
+
+def _ratio(where: tuple[Criterion, int, float, str], pair: list[xr.Dataset]) -> Outcome:
+    """Parameters or times of one run over those of another."""
+    if where[0].measure == "parameter_ratio":
+        return Outcome(*where, float(pair[0]["level_parameters"]) / float(pair[1]["level_parameters"]), 0.0)
+    times = [_times(run) for run in pair]
+    for run, sample in zip(pair, times, strict=True):
+        if not np.isfinite(sample).all():
+            return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
+    quotient = float(times[0].mean() / times[1].mean())
+    relative = np.hypot(*(_standard_error(sample) / sample.mean() for sample in times))
+    return Outcome(*where, quotient, quotient * float(relative))
+
+
+def _standard_error(sample: Any) -> float:
+    """Of the mean over seeds, widened by Student's quantile; 0 for a single seed, which has none."""
+    if sample.size < 2:
+        return 0.0
+    return student(sample.size) * float(sample.std(ddof=1) / np.sqrt(sample.size))
+
+
+def _late(run: xr.Dataset) -> str:
+    """Why there is no mean."""
+    return f"at size {int(run['size'])} not all seeds came to the tolerance"
 
 
 def _runs(summary: xr.Dataset, test: Criterion, architecture: str | None) -> pd.DataFrame:
@@ -216,45 +414,16 @@ def _runs(summary: xr.Dataset, test: Criterion, architecture: str | None) -> pd.
     return chosen if test.data is None else chosen[chosen["data"] == test.data]
 
 
-def _value(
-    test: Criterion, summary: xr.Dataset, rows: pd.DataFrame, reference: pd.DataFrame, data: str
-) -> tuple[float, float] | None:
-    """(value, error) of a measure at one noise level; None without data."""
-    if test.measure == "agreement":
-        deviations = []
-        for run in rows.index:
-            own = summary.isel(run=int(run))
-            times, ran = _times(own)
-            # As with fits, a size that no seed came to the tolerance at is left out.
-            if np.isfinite(times).any():
-                predicted = own["predicted_training_time"].values[ran].mean()
-                deviations.append(abs(float(times.mean() / predicted) - 1.0))
-        values = np.array(deviations)
-        return (float(values.max()), 0.0) if values.size and np.isfinite(values).all() else None
-    reference = reference[(reference["dimension"] == rows["dimension"].iloc[0]) & (reference["data"] == data)]
-    shared = set(rows["size"]) & set(reference["size"])
-    if not shared:
-        return None
-    largest = max(shared)
-    pair = [summary.isel(run=int(table.index[table["size"] == largest][0])) for table in (rows, reference)]
-    if test.measure == "parameter_ratio":
-        return float(pair[0]["level_parameters"]) / float(pair[1]["level_parameters"]), 0.0
-    times = [_times(of)[0] for of in pair]
-    if not all(sample.size and np.isfinite(sample).all() for sample in times):
-        return None
-    quotient = float(times[0].mean() / times[1].mean())
-    relative = sum(float(sample.std(ddof=1) / sample.mean()) ** 2 / sample.size for sample in times if sample.size > 1)
-    return quotient, quotient * float(np.sqrt(relative))
-
-
-def _times(run: xr.Dataset) -> tuple[Any, Any]:
-    """(training times of the seeds of a run, NaN where one never came to the tolerance; which seeds were run)."""
+def _times(run: xr.Dataset, name: str = "crossing_time") -> Any:
+    """Times of those seeds of a run, at one noise level, that were run; NaN where one never came to the tolerance."""
     ran = np.isfinite(run["score_error"].sel(step=0).values)
-    return np.asarray(run["training_time"].values, dtype=float)[ran], ran
+    return np.asarray(run[name].values, dtype=float)[ran]
 
 
 def _bounds(test: Criterion) -> str:
     """The accepted range in words."""
+    if test.measure == "exact_exponent":
+        return f"within {PULLS:g} errors of at most {PRECISE:g}"
     low, high = test.accepted
     if low is None:
         return f"at most {high:g}"
@@ -275,9 +444,12 @@ def as_json(verdicts: list[Verdict]) -> str:
             about: dict[str, Any] = {
                 "measure": test.measure,
                 "quantity": test.quantity,
+                "criterion": test.criterion,
                 "architecture": test.architecture,
                 "reference": test.reference,
+                "because": test.because,
                 "accepted": [None if bound is None else _finite(bound) for bound in test.accepted],
+                "bounds": _bounds(test),
             }
             tests += [
                 about
@@ -288,17 +460,20 @@ def as_json(verdicts: list[Verdict]) -> str:
                     "measured": _finite(outcome.measured),
                     "error": _finite(outcome.error),
                     "verdict": outcome.verdict,
+                    "note": outcome.note,
                 }
                 for outcome in outcomes
-            ] or [about | {"measured": None, "error": None, "verdict": NOT_TESTED}]
+            ] or [about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}]
         shown = next((test for test in tests if test["verdict"] == verdict.verdict), tests[0])
         content.append(
             {
                 "id": verdict.claim.id,
                 "statement": verdict.claim.statement,
+                "requires": verdict.claim.requires,
                 "measured": shown["measured"],
                 "error": shown["error"],
                 "accepted": shown["accepted"],
+                "bounds": shown["bounds"],
                 "verdict": verdict.verdict,
                 "tests": tests,
             }
@@ -314,15 +489,20 @@ def as_markdown(verdicts: list[Verdict]) -> str:
     ]
     for verdict in verdicts:
         statement = verdict.claim.statement.replace("|", "\\|")
+        if verdict.claim.requires:
+            statement += f" Requires {', '.join(verdict.claim.requires)}."
         lines.append(f"| **{verdict.claim.id}** | {statement} | | | | | | **{verdict.verdict}** |")
         for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
             of = "" if test.quantity == "training_time" else f" of {test.quantity.replace('_', ' ')}"
-            name = f"{test.measure}{of} of {test.architecture}" + (f" over {test.reference}" if test.reference else "")
+            of += f" ({test.criterion.replace('_', ' ')})" if test.criterion else ""
+            name = f"{test.measure.replace('_', ' ')}{of} of {test.architecture}"
+            name += f" over {test.reference}" if test.reference else ""
             if not outcomes:
                 lines.append(f"| | {name} | | | | | {_bounds(test)} | {NOT_TESTED} |")
             for o in outcomes:
-                value = f"{o.measured:.4g}" + (f" ± {o.error:.2g}" if o.error else "")
+                value = plus_minus(o.measured, o.error) if np.isfinite(o.measured) else ""
                 level = f"{o.noise_level:g}" if np.isfinite(o.noise_level) else ""
                 where = f"{o.dimension} | {level} | {o.data}"
-                lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict} |")
+                why = f": {o.note}" if o.note else ""
+                lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict}{why} |")
     return "\n".join(lines) + "\n"

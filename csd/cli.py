@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
+    from xarray import DataArray
+
     from csd.campaign import Simulation
     from csd.config import Run
     from csd.networks import Architecture
@@ -659,44 +661,60 @@ def timing(arguments: argparse.Namespace) -> None:
     from csd.campaign import simulations
     from csd.config import expand, load, parse
     from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
-    from csd.timing import cost_of_fields, of_networks, of_samplers
+    from csd.timing import compared, cost_of_fields
 
     require_writable(arguments.output)
     own = parse(load(arguments.study))
-    methods = of_samplers(simulations(own.monte_carlo), read(arguments.monte_carlo, ENSEMBLE_SUMMARY))
-    runs = [run for run in expand(own) if run.generation is not None]
-    methods += of_networks(runs, read(arguments.generation, GENERATION_SUMMARY))
+    methods = compared(
+        simulations(own.monte_carlo),
+        read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
+        [run for run in expand(own) if run.generation is not None],
+        read(arguments.generation, GENERATION_SUMMARY),
+        arguments.training or arguments.generation.parent.parent / "training",
+    )
     made_by = provenance(_command_line(arguments), own.model_dump())
     write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
 
 
 def integrators(arguments: argparse.Namespace) -> None:
-    """`csd integrators`: steps that each integrator, schedule and grid needs with the exact score, against size."""
+    """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
     from csd.discretisation import compare
-    from csd.field import GaussianField
-    from csd.lattice import Lattice
     from csd.store import INTEGRATORS, provenance, require_writable, write
 
     require_writable(arguments.output)
-    dataset = compare(
-        lambda size: GaussianField.on_critical_line(Lattice(arguments.dimension, size), arguments.mass_times_length),
-        arguments.size,
-        arguments.tolerance,
-        arguments.t_min,
-    )
-    asked = {
-        name: getattr(arguments, name) for name in ("dimension", "size", "mass_times_length", "tolerance", "t_min")
-    }
+    dimensions, sizes = arguments.dimension, arguments.size
+    if len(dimensions) == 1:
+        sizes = [[size for group in sizes for size in group]]
+    elif len(sizes) == 1:
+        sizes = sizes * len(dimensions)
+    if len(set(dimensions)) < len(dimensions) or len(sizes) != len(dimensions):
+        raise InputError(
+            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give each dimension once, and --size"
+            " once for all of them or once for each"
+        )
+    asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+    dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+    asked |= {"dimension": dimensions, "size": sizes}
     write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, INTEGRATORS)
-    table = dataset["steps_needed"].stack(sampler=("schedule", "grid", "integrator")).transpose("sampler", "size")
-    print(table.to_pandas().to_string(na_rep="more", float_format="%.0f"))
+    for dimension, own in zip(dimensions, sizes, strict=True):
+        steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
+        print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
+        _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
+        print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
+        _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
+
+
+def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
+    """A table of steps against size."""
+    table = steps.stack(row=rows).transpose("row", "size").to_pandas()
+    print(table.to_string(float_format=lambda n: f"{n:.0f}" if n < float("inf") else "more"), end="\n\n")
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    """`csd fit`: scaling laws of all training times in a summary."""
+    """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
     import pandas as pd
 
-    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, read, write_text
     from csd.summary import generation_scaling_table, scaling_table
 
     table = scaling_table(read(arguments.summary, SUMMARY))
@@ -706,6 +724,10 @@ def fit(arguments: argparse.Namespace) -> None:
         from csd.dynamics import exponents_table
 
         table = pd.concat([table, exponents_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
+    if arguments.integrators is not None:
+        from csd.discretisation import scaling_table as integrators_table
+
+        table = pd.concat([table, integrators_table(read(arguments.integrators, INTEGRATORS))])
     write_text(table.to_csv(index=False), arguments.output)
 
 
@@ -779,7 +801,7 @@ COMMANDS = {
     "aggregate-generation": "put all generation files of a study in one",
     "aggregate-mcmc": "put all Monte Carlo files of a study in one",
     "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
-    "integrators": "steps that each integrator needs with the exact score, against size",
+    "integrators": "steps that each integrator needs with the exact score, by criterion, against size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
     "figure": "draw one figure of a study",
@@ -834,8 +856,18 @@ def _parser() -> Parser:
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("--study", type=Path, required=True)
     own["aggregate"].add_argument("--training", type=Path, required=True, help="folder of the training files")
-    own["integrators"].add_argument("--dimension", type=int, required=True, metavar="D")
-    own["integrators"].add_argument("--size", type=int, nargs="+", action="extend", required=True, metavar="L")
+    own["integrators"].add_argument(
+        "--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several"
+    )
+    own["integrators"].add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        action="append",
+        required=True,
+        metavar="L",
+        help="sizes of all dimensions; or give the flag once for each dimension, in their order",
+    )
     own["integrators"].add_argument(
         "--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)"
     )
@@ -848,6 +880,9 @@ def _parser() -> Parser:
     own["timing"].add_argument("--study", type=Path, required=True)
     own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
     own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
+    own["timing"].add_argument(
+        "--training", type=Path, help="folder of the training files; beside the folder of that summary if not given"
+    )
     for name in ("aggregate", "aggregate-generation", "aggregate-mcmc"):
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
@@ -862,6 +897,7 @@ def _parser() -> Parser:
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
     own["fit"].add_argument("--monte-carlo", type=Path, help="summary of Monte Carlo, if the study has any")
+    own["fit"].add_argument("--integrators", type=Path, help="comparison of integrators, if the study has one")
     for name in ("claims", "figure", "paper"):
         own[name].add_argument("--scaling", type=Path, required=True)
     own["claims"].add_argument("--claims", type=Path, required=True)

@@ -11,7 +11,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError, model_validator
 
 from csd.campaign import MonteCarlo
 from csd.errors import InputError, nearest, unknown
@@ -22,7 +22,7 @@ from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
 from csd.objectives import OBJECTIVES
 from csd.plugins import resolve
-from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, listed
+from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, counted, listed
 from csd.training import Settings
 
 TRAINING_FIGURES = (
@@ -30,6 +30,7 @@ TRAINING_FIGURES = (
     "learning_curves",
     "training_time",
     "collapse",
+    "finite_size",
     "residuals",
     "depth_law",
     "kernels",
@@ -138,7 +139,11 @@ class Training(Part):
         Field("auto", description="cuda: a GPU, which jobs on a cluster ask for; auto: one where autograd finds it"),
     ]
     path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
-    seeds: Annotated[list[Seed], Field([1, 2, 3, 4], min_length=1, description="random seeds")]
+    seeds: Annotated[
+        list[Seed],
+        BeforeValidator(counted, json_schema_input_type=Count | list[Seed]),
+        Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
+    ]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
 
 
@@ -208,18 +213,44 @@ class FigureStyle(Part):
     font_size: Annotated[Positive, Field(8.0, description="points")]
 
 
+def _size_lists(value: Any) -> Any:
+    """A list of sizes as one such list for all dimensions."""
+    return [value] if isinstance(value, list) and not any(isinstance(one, list) for one in value) else value
+
+
 class IntegratorSteps(Part):
     """How many steps integrators need with the exact score: no training, one job."""
 
-    dimension: Annotated[Literal[1, 2, 3], Field(2, description="lattice dimension")]
-    sizes: Annotated[list[Size], Field([8, 16, 32, 64, 128], min_length=1, description="lattice sizes L")]
+    dimension: Annotated[
+        Several[Literal[1, 2, 3]],
+        BeforeValidator(listed, json_schema_input_type=Literal[1, 2, 3] | Several[Literal[1, 2, 3]]),
+        Field([2], description="lattice dimension, or several"),
+    ]
+    sizes: Annotated[
+        list[Annotated[list[Size], Field(min_length=1)]],
+        BeforeValidator(_size_lists, json_schema_input_type=list[Size] | list[list[Size]]),
+        Field(
+            [[8, 16, 32, 64, 128]], min_length=1, description="lattice sizes L; or a list of them for each dimension"
+        ),
+    ]
     mass_times_length: Annotated[Positive, Field(1.0, description="c of the critical line m = c / L")]
     tolerance: Annotated[Positive, Field(0.01, description="KL divergence per site to reach")]
     t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
 
+    @model_validator(mode="after")
+    def _matched(self) -> "IntegratorSteps":
+        """One list of sizes for all dimensions, or one for each."""
+        if len(self.sizes) not in (1, len(self.dimension)):
+            raise ValueError(
+                f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
+            )
+        return self
+
     def arguments(self) -> list[str]:
         """The flags of `csd integrators`, without --output."""
-        words = ["--dimension", str(self.dimension), "--size", *map(str, self.sizes)]
+        words = ["--dimension", *map(str, self.dimension)]
+        for sizes in self.sizes:
+            words += ["--size", *map(str, sizes)]
         words += ["--mass-times-length", repr(self.mass_times_length)]
         return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
 
@@ -271,6 +302,7 @@ class Study(Part):
             return figure in INTEGRATOR_FIGURES
         special = {
             "collapse": sweep.mass is not None,
+            "finite_size": sweep.couplings is not None and not names.isdisjoint(("one_layer", "two_layer")),
             "depth_law": "deep_linear" in names,
             "kernels": "local_one_layer" in names,
             "overfitting": data_sets,

@@ -674,7 +674,8 @@ def estimate_simulations(rows: Sequence[Simulation], calibration: Calibration) -
     written = [
         8e-6
         * (
-            len(row.settings.samplers) * row.settings.chains * row.settings.sweeps / row.settings.every * len(SERIES)
+            len(row.settings.samplers)
+            * (row.settings.chains * row.settings.sweeps / row.settings.every * (len(SERIES) + row.components))
             + row.settings.fields * row.components * row.size**row.dimension
         )
         for row in rows

@@ -1,37 +1,54 @@
-"""Integrator steps: how many a sampler needs with the exact score (docs/physics.md, section 6).
+"""Integrator steps: how many reverse diffusion needs with the exact score (docs/physics.md, section 6).
 
-For a linear score the generated spectrum is known exactly for every integrator and grid, so the number of steps after
-which KL per site is at most a tolerance is a root, found without sampling. The start is the exact law at t_max, so that
-only the steps are at fault.
+For a linear score the generated variances are known exactly for every integrator and grid, so the number of steps from
+which on samples are right by each criterion of `csd.criteria` is found without sampling. The start is the exact
+distribution at t_max, so that only the steps are at fault.
+
+**Law.** An integrator of order p leaves each mode a relative error ρ − 1 ∝ n^{−p} in its variance, and as −ln ESS ≈
+½ Σ_k (ρ − 1)² and N·KL ≈ ¼ Σ_k (ρ − 1)² are sums over N modes, a fixed value of either needs n ∝ N^{1/(2p)} steps:
+L^{d/2} for p = 1, L^{d/4} for p = 2. That holds where the sum belongs to the many hard modes, in d = 2 and 3; in d = 1
+the softest decide (`soft_share`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from csd import observables
+from csd.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
 from csd.errors import InputError
-from csd.field import Target
-from csd.generation import (
-    INTEGRATORS,
-    Integrator,
-    generated_variance,
-    geometric_grid,
-    linear_steps,
-    log_snr_grid,
-    longest_level,
-    uniform_grid,
-)
-from csd.lattice import Array
-from csd.noise import SCHEDULES, NoisedTarget, Schedule
+from csd.field import GaussianField, Target
+from csd.generation import BLOCK, INTEGRATORS, Integrator, geometric_grid, log_snr_grid, uniform_grid
+from csd.lattice import Array, Lattice
+from csd.noise import SCHEDULES, Schedule, noised_spectrum
 from csd.plugins import resolve
+from csd.scaling import fit_power_law, local_exponents
 from csd.store import labelled
 
-MOST_STEPS = 2**10
-"""Samplers that need more than this are left as NaN."""
-COMPARED = ("euler_maruyama", "exponential", "frozen_kernel", "euler", "heun")
+MOST_STEPS = 2**12
+"""The largest number of steps that is tried."""
+EACH_UP_TO = 32
+"""Numbers of steps that are tried one by one; beyond, every half octave, and then within one."""
+MARGIN = 4
+"""A criterion has to hold at all numbers tried up to so many times the last at which it fails, or to MOST_STEPS."""
+ORDERS = {
+    "euler_maruyama": 1,
+    "exponential": 1,
+    "frozen_kernel": 1,
+    "predictor_corrector": 1,
+    "euler": 1,
+    "heun": 2,
+}
+"""p of the integrators compared: the error of a mode's variance falls as n^{−p}."""
+COMPARED = tuple(ORDERS)
 GRIDS = ("uniform", "geometric", "log_snr")
+SIGNAL_LEFT = 0.01
+"""α² L² / σ² at t_max: what is left of the softest critical mode's signal, over the noise."""
+FOLLOWS_LAW = ("total_kl", "effective_sample_size")
+"""Criteria that sum over all modes, whose steps grow as N^{1/(2p)}."""
 
 
 def grid(kind: str, schedule: Schedule, t_min: float, t_max: float, steps: int) -> Array:
@@ -41,86 +58,289 @@ def grid(kind: str, schedule: Schedule, t_min: float, t_max: float, steps: int) 
     return (uniform_grid if kind == "uniform" else geometric_grid)(t_min, t_max, steps)
 
 
-def highest_level(schedule: str, size: int) -> float:
-    """t_max at which the softest critical mode's signal is 1/100 of the noise: ½ ln(1 + 100 L²) (VP), 100 L² (VE)."""
-    return longest_level(size) if schedule == "vp" else 100.0 * size**2
+def highest_level(schedule: Schedule, size: int) -> float:
+    """t_max at which α² L² / σ² = 1/100, for any schedule: ½ ln(1 + 100 L²) for VP, 100 L² for VE.
 
-
-def exact_score_divergence(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> float:
-    """KL per site that the exact score leaves on a grid, from the exact law at t_max; infinite if it is unstable."""
-    modes = target.lattice.shells
-    spectra = NoisedTarget(target, schedule, levels.tolist()).spectra_at(modes)
-    with np.errstate(over="ignore", invalid="ignore"):
-        variance = generated_variance(spectra[0], linear_steps(integrator, schedule, levels, 1.0 / spectra))
-    if not (np.isfinite(variance).all() and (variance > 0.0).all()):
-        return float("inf")
-    return float(observables.kl_per_site(modes, variance, spectra[-1]))
-
-
-def steps_needed(divergence: Callable[[int], float], tolerance: float) -> float:
-    """Smallest number of steps with a divergence of at most `tolerance`, by doubling and halving; NaN beyond 2^10.
-
-    Args:
-        divergence: of a number of steps; falls, once small.
-        tolerance: above 0.
+    Raises:
+        InputError: if no noise level between 10⁻³⁰⁰ and 10³⁰⁰ is that high.
     """
-    high = 1
-    while divergence(high) > tolerance:
-        high *= 2
-        if high > MOST_STEPS:
-            return float("nan")
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if divergence(middle) <= tolerance else (middle, high)
-    return float(high)
+    from scipy.optimize import brentq
+
+    def excess(logarithm: float) -> float:
+        level = np.exp(logarithm)
+        with np.errstate(under="ignore", divide="ignore"):
+            signal, noise = float(schedule.signal(level)), float(schedule.variance(level))
+            return float(2.0 * np.log(signal) - np.log(noise) + 2.0 * np.log(size) - np.log(SIGNAL_LEFT))
+
+    # Bracketed in octaves from t = 1: far beyond, a signal may be 0 in floating point.
+    low = high = 0.0
+    while low > -690.0 and excess(low) < 0.0:
+        low -= np.log(2.0)
+    while high < 690.0 and excess(high) > 0.0:
+        high += np.log(2.0)
+    if not (excess(low) >= 0.0 >= excess(high)):
+        raise InputError(
+            f"schedule {type(schedule).__name__} has no noise level at which the signal of size {size} is 1/100 of the"
+            " noise"
+        )
+    if excess(high) == -np.inf:
+        raise InputError(f"the signal of schedule {type(schedule).__name__} ends before it is 1/100 of the noise")
+    return float(np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))) if low < high else float(np.exp(low))
 
 
-def compare(make: Callable[[int], Target], sizes: Sequence[int], tolerance: float, t_min: float) -> xr.Dataset:
-    """Steps needed by every integrator, schedule and grid, against size.
+def exact_score_variance(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> Array:
+    """V(k) at the *shells* that the exact score leaves on a grid, from the exact distribution at t_max.
+
+    Infinite where the integrator is unstable.
+    """
+    propagator = target.propagator(target.lattice.shells.laplacian)
+    variance = noised_spectrum(schedule, float(levels[0]), propagator)
+    at_once = max(1, BLOCK // len(propagator))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(levels) - 1, at_once):
+            block = levels[start : start + at_once + 1, None]
+            kernels = 1.0 / noised_spectrum(schedule, block, propagator)
+            gains, added = integrator.linear(schedule, block[:-1], block[1:], kernels[:-1], kernels[1:])
+            for squared, more in zip(gains * gains, np.broadcast_to(added, gains.shape), strict=True):
+                variance *= squared
+                variance += more
+        # What has grown beyond all measure would overflow in the criteria.
+        return np.where(variance < 1e200, variance, np.inf)
+
+
+def exact_score_deviations(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> Array:
+    """How far from right the exact score's samples are by each criterion on a grid, shape (criteria,).
+
+    The KL per site is all of it, not what exceeds that of the exact score.
+    """
+    lattice, modes = target.lattice, target.lattice.shells
+    variance = exact_score_variance(target, schedule, integrator, levels)
+    exact = noised_spectrum(schedule, float(levels[-1]), target.propagator(modes.laplacian))
+    return deviations(lattice, modes, variance, exact)
+
+
+def soft_share(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> float:
+    """Share of the 2d + 1 softest modes (k = 0 and 2π/L along an axis) in −ln(ESS/M) with the exact score."""
+    modes = target.lattice.shells
+    exact = noised_spectrum(schedule, float(levels[-1]), target.propagator(modes.laplacian))
+    ratio = exact_score_variance(target, schedule, integrator, levels) / exact
+    soft = modes.numbers.sum(axis=1) <= 1
+    one = np.ones_like(ratio)
+    parts = log_effective_sample_size(modes, np.stack([np.where(soft, ratio, one), ratio]), one)
+    return float(parts[0] / parts[1])
+
+
+def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Array, Array]:
+    """The first number of steps from which on each criterion holds, and the same as a real number.
+
+    Every number up to 32 is tried, then every half octave up to four times the last number at which a criterion fails,
+    or to 2^12; the place between the last that fails and the next that was tried is then closed in on. So a criterion
+    may hold for a while and fail again, as χ does where its error changes sign.
 
     Args:
-        make: the target of a size.
-        sizes: L.
-        tolerance: KL per site, above 0.
-        t_min: lowest noise level.
+        deviation: of a number of steps, by criterion; shape (criteria,).
+        limits: the largest deviations that are right, above 0; shape (criteria,).
 
     Returns:
-        steps_needed(integrator, schedule, grid, size); NaN where more than 2^10 are needed.
+        (needed, crossing), each of shape (criteria,): whole numbers, infinite where more than 2^12 are needed; and the
+        real n at which ln deviation, a straight line in ln n between the last number that fails and the next, is at the
+        limit (the whole number itself if that is 1, or if the deviation before it is infinite).
+    """
+    octaves = np.arange(1, 2.0 * np.log2(MOST_STEPS / EACH_UP_TO) + 0.5) / 2.0
+    ladder = [*range(1, EACH_UP_TO + 1), *np.rint(EACH_UP_TO * 2.0**octaves).astype(int).tolist()]
+    tried: dict[int, Array] = {}
+
+    def fails(number: int) -> Any:
+        if number not in tried:
+            tried[number] = deviation(number)
+        return tried[number] > limits
+
+    def between(low: int, high: int, place: int) -> float:
+        """Where the deviation is at its limit, on a straight line in the logarithms."""
+        if low == 0 or not np.isfinite(tried[low][place]):
+            return float(high)
+        above, below = (np.log(max(tried[number][place] / limits[place], 1e-300)) for number in (low, high))
+        return float(low * (high / low) ** (above / (above - below)))
+
+    failed = np.zeros(len(limits), dtype=int)
+    for number in ladder:
+        failed[fails(number)] = number
+        if number >= EACH_UP_TO and (MARGIN * failed <= number).all():
+            break
+    needed, crossing = np.full((2, len(limits)), np.inf)
+    for place, low in enumerate(failed.tolist()):
+        if low == ladder[-1]:
+            continue
+        high = next(number for number in ladder if number > low)
+        for attempt in count():
+            if high - low == 1:
+                break
+            # Deviations are nearly powers of n; halving now and then bounds the number of attempts where they are not.
+            guess = (low + high) // 2 if attempt % 3 == 2 else int(np.ceil(between(low, high, place)))
+            middle = min(max(guess, low + 1), high - 1)
+            low, high = (middle, high) if fails(middle)[place] else (low, middle)
+        needed[place], crossing[place] = high, between(low, high, place)
+    return needed, crossing
+
+
+def compare(
+    sizes: Mapping[int, Sequence[int]],
+    *,
+    mass_times_length: float = 1.0,
+    tolerance: float = LIMITS["kl_per_site"],
+    t_min: float = 1e-3,
+    integrators: Sequence[str] = COMPARED,
+    schedules: Sequence[str] = tuple(SCHEDULES),
+    grids: Sequence[str] = GRIDS,
+) -> xr.Dataset:
+    """Steps needed by every integrator, schedule and grid for every criterion, against size.
+
+    Args:
+        sizes: L by dimension, of Gaussian fields on the critical line.
+        mass_times_length: c of m = c / L, above 0.
+        tolerance: KL per site, above 0; the other criteria have the limits of `csd.criteria`.
+        t_min: lowest noise level.
+        integrators: names or dotted paths.
+        schedules: the same.
+        grids: of `GRIDS`.
+
+    Returns:
+        steps_needed and crossing_steps (dimension, criterion, integrator, schedule, grid, size): infinite where more
+        than 2^12 are needed, NaN where a size was not asked for in a dimension. soft_share (dimension, integrator,
+        schedule, grid, size): of the softest modes in −ln(ESS/M) at the number of steps that it needs.
 
     Raises:
         InputError: if there is no size, one is given twice, or the tolerance is not above 0.
     """
-    if not sizes or len(set(sizes)) < len(sizes):
-        raise InputError(f"sizes are {list(sizes)}; give at least one, each once")
+    if not sizes:
+        raise InputError("no dimension is given; at least one is needed")
+    for own in sizes.values():
+        if not own or len(set(own)) < len(own):
+            raise InputError(f"sizes are {list(own)}; give at least one, each once")
     if not (np.isfinite(tolerance) and tolerance > 0.0):
         raise InputError(f"tolerance is {tolerance!r}; it must be a finite number above 0")
-    needed = np.full((len(COMPARED), len(SCHEDULES), len(GRIDS), len(sizes)), np.nan)
-    for place in np.ndindex(*needed.shape):
-        name, schedule_name, kind = COMPARED[place[0]], list(SCHEDULES)[place[1]], GRIDS[place[2]]
-        integrator = resolve("integrator", name, INTEGRATORS)()
-        schedule = resolve("schedule", schedule_name, SCHEDULES)()
-        target, t_max = make(sizes[place[3]]), highest_level(schedule_name, sizes[place[3]])
-
-        def divergence(
-            steps: int,
-            target: Target = target,
-            schedule: Schedule = schedule,
-            integrator: Integrator = integrator,
-            kind: str = kind,
-            t_max: float = t_max,
-        ) -> float:
-            return exact_score_divergence(target, schedule, integrator, grid(kind, schedule, t_min, t_max, steps))
-
-        needed[place] = steps_needed(divergence, tolerance)
+    limits = np.array([*(LIMITS | {"kl_per_site": tolerance}).values()])
+    dimensions, all_sizes = sorted(sizes), sorted({size for own in sizes.values() for size in own})
+    shape = (len(dimensions), len(CRITERIA), len(integrators), len(schedules), len(grids), len(all_sizes))
+    needed, crossing = np.full((2, *shape), np.nan)
+    share = np.full((shape[0], *shape[2:]), np.nan)
+    ess = CRITERIA.index("effective_sample_size")
+    for i, j, k, m, n in np.ndindex(share.shape):
+        dimension, size, kind = dimensions[i], all_sizes[n], grids[m]
+        if size not in sizes[dimension]:
+            continue
+        target = GaussianField.on_critical_line(Lattice(dimension, size), mass_times_length)
+        one = _Sampler(
+            target,
+            resolve("schedule", schedules[k], SCHEDULES)(),
+            resolve("integrator", integrators[j], INTEGRATORS)(),
+            kind,
+            t_min,
+        )
+        needed[i, :, j, k, m, n], crossing[i, :, j, k, m, n] = steps_needed(one.deviations, limits)
+        if np.isfinite(needed[i, ess, j, k, m, n]):
+            share[i, j, k, m, n] = one.soft_share(int(needed[i, ess, j, k, m, n]))
     dims = ["integrator", "schedule", "grid", "size"]
+    every = ["dimension", "criterion", *dims]
     return xr.Dataset(
-        {"steps_needed": labelled(dims, needed, "integrator steps until KL per site is at the tolerance", "steps")},
         {
-            "integrator": labelled(["integrator"], np.array(COMPARED, dtype=object), "integrator"),
-            "schedule": labelled(["schedule"], np.array(list(SCHEDULES), dtype=object), "noising schedule"),
-            "grid": labelled(["grid"], np.array(GRIDS, dtype=object), "spacing of noise levels"),
-            "size": labelled(["size"], np.array(sizes, dtype=np.int64), "lattice size", "lattice spacings"),
+            "steps_needed": labelled(every, needed, "integrator steps from which on the criterion holds", "steps"),
+            "crossing_steps": labelled(every, crossing, "the same, interpolated between whole numbers", "steps"),
+            "soft_share": labelled(
+                ["dimension", *dims], share, "share of the 2d + 1 softest modes in -ln(ESS/M) at its steps needed", "1"
+            ),
         },
-        {"tolerance": tolerance, "t_min": t_min, "dimension": make(sizes[0]).lattice.dimension},
+        {
+            "dimension": labelled(["dimension"], np.array(dimensions, dtype=np.int64), "lattice dimension", "1"),
+            "criterion": labelled(["criterion"], np.array(CRITERIA, dtype=object), "what is right"),
+            "integrator": labelled(["integrator"], np.array(integrators, dtype=object), "integrator"),
+            "schedule": labelled(["schedule"], np.array(schedules, dtype=object), "noising schedule"),
+            "grid": labelled(["grid"], np.array(grids, dtype=object), "spacing of noise levels"),
+            "size": labelled(["size"], np.array(all_sizes, dtype=np.int64), "lattice size", "lattice spacings"),
+        },
+        {
+            "tolerance": tolerance,
+            "t_min": t_min,
+            "mass_times_length": mass_times_length,
+            "mass_label": f"mL{mass_times_length:.12g}",
+        },
     )
+
+
+def scaling_table(dataset: xr.Dataset) -> pd.DataFrame:
+    """Power laws n ∝ L^z of the steps needed on the geometric grid of VP, in the columns of `csd fit`.
+
+    Steps are exact, so seeds and sampling leave no error. What is not known is how far the sizes are from the law:
+    `residual_error` is the standard error from the scatter about a pure power, `systematic_error` by how much z changes
+    when the smallest size is left out (NaN for three sizes), and `error` both in quadrature.
+
+    Args:
+        dataset: of `compare`.
+
+    Returns:
+        A row for each dimension, integrator and criterion, with quantity `integrator_steps` and the integrator as
+        architecture. `reference` is d/(2p) where the law holds: total KL and effective sample size, d = 2 and 3.
+    """
+    rows: list[dict[str, Any]] = []
+    chosen = dataset["crossing_steps"].sel(schedule="vp", grid="geometric")
+    for dimension in dataset["dimension"].values.tolist():
+        for name in dataset["integrator"].values.tolist():
+            for criterion in dataset["criterion"].values.tolist():
+                steps = chosen.sel(dimension=dimension, integrator=name, criterion=criterion).dropna("size")
+                lawful = dimension > 1 and criterion in FOLLOWS_LAW
+                about = {
+                    "study": "integrator_steps",
+                    "architecture": name,
+                    "dimension": dimension,
+                    "mass": dataset.attrs["mass_label"],
+                    "data": "vp-geometric",
+                    "noise_level": np.nan,
+                    "quantity": "integrator_steps",
+                    "criterion": criterion,
+                    "reference": dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan,
+                    "sizes": " ".join(map(str, steps["size"].values)),
+                }
+                rows.append(about | _power(steps["size"].values.astype(float), steps.values))
+    return pd.DataFrame(rows)
+
+
+def _power(sizes: Array, steps: Array) -> dict[str, Any]:
+    """The law of one group, or why there is none."""
+    if len(sizes) < 3:
+        return {"law": "none", "note": f"a scaling law needs at least three sizes; there are {len(sizes)}"}
+    if not np.isfinite(steps).all():
+        largest = int(sizes[~np.isfinite(steps)][0])
+        return {"law": "none", "note": f"more than {MOST_STEPS} steps are needed at size {largest}"}
+    intercept, exponent, residual_error, _ = fit_power_law(sizes, steps)
+    without = fit_power_law(sizes[1:], steps[1:])[1] if len(sizes) > 3 else np.nan
+    return {
+        "law": "power",
+        "exponent": exponent,
+        "error": float(np.hypot(residual_error, without - exponent)),
+        "systematic_error": abs(without - exponent),
+        "bootstrap_error": 0.0,
+        "residual_error": residual_error,
+        "intercept": intercept,
+        "evidence": np.nan,
+        "local_exponents": " ".join(f"{z:.4f}" for z in local_exponents(sizes, steps)),
+        "note": "",
+    }
+
+
+class _Sampler:
+    """The exact score of a target with one schedule, integrator and kind of grid, by number of steps."""
+
+    def __init__(self, target: Target, schedule: Schedule, integrator: Integrator, kind: str, t_min: float) -> None:
+        self.target, self.schedule, self.integrator, self.kind, self.t_min = target, schedule, integrator, kind, t_min
+        self.t_max = highest_level(schedule, target.lattice.size)
+
+    def _levels(self, steps: int) -> Array:
+        return grid(self.kind, self.schedule, self.t_min, self.t_max, steps)
+
+    def deviations(self, steps: int) -> Array:
+        """By criterion, shape (criteria,)."""
+        return exact_score_deviations(self.target, self.schedule, self.integrator, self._levels(steps))
+
+    def soft_share(self, steps: int) -> float:
+        """Of the softest modes in −ln(ESS/M)."""
+        return soft_share(self.target, self.schedule, self.integrator, self._levels(steps))

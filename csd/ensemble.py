@@ -13,22 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant, estimate, r_hat
+from csd.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant, r_hat
 from csd.chains import Chains, run_chains
 from csd.errors import InputError
+from csd.exact_sweeps import exact_times
 from csd.lattice import Array, Lattice, require_memory
 from csd.model import Model
 from csd.samplers import sweep_of
-from csd.simulation import SERIES, Settings, exact_values, model_attributes
+from csd.simulation import COMPONENT, SERIES, Settings, exact_values, model_attributes
 from csd.store import Content, Variable, labelled
 from csd.updates.hamiltonian import HybridMonteCarlo
 
 CONVENTION = "tau = 1/2 + sum of rho(t) over t >= 1, in sweeps"
 """Of τ in files."""
-OBSERVABLES = (*SERIES, "susceptibility", "variance", "binder")
-"""What has a mean, an error and a τ: the series, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, U = 1 − ⟨m⁴⟩/(3⟨m²⟩²)."""
+OBSERVABLES = (*SERIES, COMPONENT, "susceptibility", "variance", "binder")
+"""What has a mean, an error and a τ: the series, a component of m, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, U = 1 − ⟨m⁴⟩/(3⟨m²⟩²).
+"""
 SLOW = tuple(SERIES)
-"""Observables that must have forgotten each other from one kept field to the next."""
+"""Observables that must have forgotten the last kept field, and have a τ that is known."""
 RESOLVED = 1.0
 """Least τ, in measurements of several sweeps, that is more than an upper bound."""
 BLOCKS = 8
@@ -72,6 +74,8 @@ def _observed(found: Chains, name: str) -> Estimate:
     """One observable, without an error and with a remark where it has none."""
     series = SERIES[name][0] if name in SERIES else {"variance": "phi2"}.get(name, "m2")
     rows = found.series[series][:, found.cut :]
+    if name == COMPONENT:
+        rows = found.components.reshape(-1, found.components.shape[2])[:, found.cut :]
     if constant(rows).any():
         nan = float("nan")
         return Estimate(float(rows.mean()), nan, nan, nan, nan, nan, rows.size, "constant: never changes on some chain")
@@ -79,21 +83,25 @@ def _observed(found: Chains, name: str) -> Estimate:
         return found.susceptibility()
     if name == "binder":
         return found.binder()
-    return estimate(rows)
+    return found.component() if name == COMPONENT else found.estimate(series)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one sampler has found."""
+    """What one sampler has found, and the exact autocorrelation times where there are any."""
 
     chains: Chains
     estimates: dict[str, Estimate]
     time_per_sweep: float
     steps: Array
+    exact: dict[str, float]
 
     @property
     def spacing(self) -> int:
-        """Sweeps between independent fields: twice the largest τ and its error.
+        """Sweeps between independent fields: twice the largest τ and its error, of all series and of m.
+
+        Without a source fields are rotated, so that of m counts only where it is known: where the chains are in
+        several ordered phases, or too short to see m turn, nothing that is even hangs on it.
 
         Raises:
             InputError: if the chains have not forgotten their start, or are too short to tell.
@@ -107,7 +115,8 @@ class Found:
         for name in SLOW:
             if self.estimates[name].remark and not self.estimates[name].remark.startswith("constant"):
                 raise InputError(f"fields cannot be kept: {name} is {self.estimates[name].remark}")
-        slowest = max(one.tau + one.tau_error for one in (self.estimates[name] for name in SLOW) if not one.remark)
+        known = [one for one in (self.estimates[name] for name in (*SLOW, COMPONENT)) if not one.remark]
+        slowest = max(one.tau + one.tau_error for one in known)
         return ceil(2.0 * slowest * found.every)
 
 
@@ -140,7 +149,15 @@ def sample(model: Model, name: str, settings: Settings, look: Any = None) -> Fou
     own = [chain.updates[0] for chain in found.chains]
     times = [update.time if isinstance(update, HybridMonteCarlo) else None for update in own]
     time = float(found.updates.mean()) if None in times else float(np.mean([t for t in times if t is not None]))
-    return Found(found, estimates, time, steps)
+    exact = exact_times(
+        model,
+        name,
+        every=settings.every,
+        steps=steps[:, 0].tolist(),
+        accepted=found.accepted[:, 0].tolist(),
+        **settings.options,
+    )
+    return Found(found, estimates, time, steps, exact)
 
 
 def _step(update: Any) -> float:
@@ -166,7 +183,7 @@ def ensemble(model: Model, settings: Settings) -> Content:
     """
     sweeps = [sweep_of(name, model, **settings.options) for name in settings.samplers]
     measurements = settings.sweeps // settings.every
-    numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2)
+    numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2 + model.components)
     require_memory(numbers + settings.fields * model.components * model.lattice.sites, "keeping all measurements")
     spectrum = SpectrumBlocks(model.lattice, settings.chains, measurements) if settings.fields else None
     found = {name: sample(model, name, settings, spectrum) for name in settings.samplers}
@@ -196,6 +213,11 @@ def ensemble(model: Model, settings: Settings) -> Content:
         )
         for name, (key, about) in SERIES.items()
     } | {
+        COMPONENT: labelled(
+            ["sampler", "chain", "component", "measurement"],
+            np.stack([one.chains.components for one in found.values()]),
+            "m = (1/N) sum of phi, each component with its sign",
+        ),
         "mean": labelled(own, all_of("value"), "mean over all chains after the cut"),
         "error": labelled(own, all_of("error"), "its standard error, NaN where the chains are too short"),
         "error_of_error": labelled(own, all_of("error_of_error"), "standard error of the error"),
@@ -204,6 +226,12 @@ def ensemble(model: Model, settings: Settings) -> Content:
         ),
         "tau": labelled(own, settings.every * all_of("tau"), "integrated autocorrelation time", "sweeps"),
         "tau_error": labelled(own, settings.every * tau_error, "its standard error", "sweeps"),
+        "exact_tau": labelled(
+            own,
+            [[one.exact.get(name, np.nan) for name in OBSERVABLES] for one in found.values()],
+            "tau from the matrix of a sweep, where known (Gaussian field; with acceptance a mean)",
+            "sweeps",
+        ),
         "r_hat": labelled(own, all_of("r_hat"), "split R-hat over chains"),
         "remark": labelled(own, all_of("remark").astype(object), "why there is no error, if there is none"),
         "acceptance": labelled(
@@ -227,6 +255,7 @@ def ensemble(model: Model, settings: Settings) -> Content:
         "thermalisation_sweeps": settings.warming,
         "autocorrelation_convention": CONVENTION,
         "autocorrelation_window": f"automatic, S = {WINDOW:g} (Wolff, Comput. Phys. Commun. 156, 143, 2004), pyerrors",
+        "note_tail": "that of the slowest series attached (Schaefer, Sommer, Virotta, Nucl. Phys. B 845, 93, 2011)",
         "note_error": f"NaN for fewer than {LENGTH:g} tau measurements a chain, or R-hat above {LARGEST_R_HAT:g}",
         "note_tau_error": "the larger of the Gamma method's and a jackknife's over blocks; NaN as well where tau is"
         " less than the sweeps between measurements, and an upper bound",
@@ -278,7 +307,8 @@ def _fields(
     }, {
         "fields_spacing": spacing,
         "fields_r_hat": max(r_hat(one.chains.series[SERIES[name][0]][:, one.chains.cut :]) for name in SLOW),
-        "note_fields_spacing": "sweeps, twice the largest tau and its error",
+        "note_fields_spacing": "sweeps, twice the largest tau and its error, of all series and of m where it is known",
+        "note_fields_rotation": "each field by a random element of O(n)" if model.source == 0.0 else "none",
     }
 
 
@@ -301,5 +331,5 @@ def summary_lines(content: Content) -> list[str]:
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"
             seldom = f"tau at most {tau:.3g} sweeps, measured too seldom"
             time = remark or (f"tau {tau:.4g} ± {tau_error:.2g} sweeps" if tau_error == tau_error else seldom)
-            lines.append(f"  {name:<22}{shown}{known}; {time}")
+            lines.append(f"  {name:<25}{shown}{known}; {time}")
     return lines

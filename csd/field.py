@@ -19,6 +19,9 @@ from csd.stream import draw_normal
 
 SMALLEST_MASS = 1e-100
 LARGEST_COUPLING = 1e100
+WATSON = 0.252731009858663
+"""I(0) of the infinite lattice in d = 3, ∫ d³k/(2π)³ 1/k̂² (Watson, Q. J. Math. 10, 266 (1939)): criticality is at
+r₀ = −u I(0)."""
 
 
 class Target(Protocol):
@@ -142,6 +145,25 @@ def gaussian_field(
             raise InputError("r0 and u belong together; give both")
         return GaussianField.from_couplings(lattice, r0, u)
     return GaussianField.on_critical_line(lattice, 1.0 if mass_times_length is None else mass_times_length)
+
+
+def critical_ratio() -> float:
+    """ξ/L at the infinite lattice's critical point in d = 3, for L → ∞ and any u > 0: 1/x with Σ_n e^{−x|n|}/|n| = x.
+
+    The sum is over n ∈ Z³ without 0, the images of a site. It is L → ∞ of the gap equation at r₀ = −u I(0): with
+    m = x/L, I(m²) is that of the infinite lattice, I(0) − m/4π, and e^{−mL|n|}/(4πL|n|) for each image, so that
+    I(m²) − I(0) = m²/u, of order 1/L², leaves the two to cancel.
+
+    Returns:
+        The ratio, without unit.
+    """
+    from scipy.optimize import brentq
+
+    # Images beyond 24 lattice sides weigh less than 1e-16.
+    squares = np.arange(-24, 25) ** 2
+    distance = np.sqrt(np.add.outer(np.add.outer(squares, squares), squares)).ravel()
+    distance = distance[distance > 0.0]
+    return float(1.0 / brentq(lambda x: (np.exp(-x * distance) / distance).sum() - x, 0.5, 5.0, xtol=1e-14))
 
 
 TARGETS: dict[str, str] = {"gaussian": "csd.field:GaussianField"}

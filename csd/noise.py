@@ -18,7 +18,10 @@ from csd.lattice import Array, Lattice, Modes
 
 
 class Schedule(Protocol):
-    """How much signal and noise a field holds at noise level t > 0; each function takes numbers and arrays."""
+    """How much signal and noise a field holds at noise level t > 0.
+
+    Each function takes numbers and arrays, and may give one number where it is the same at all levels.
+    """
 
     def signal(self, level: Any) -> Any:
         """α(t)."""
@@ -26,10 +29,10 @@ class Schedule(Protocol):
     def variance(self, level: Any) -> Any:
         """σ²(t)."""
 
-    def damping(self, level: float) -> float:
+    def damping(self, level: Any) -> Any:
         """a(t) = −d ln α / dt of the noising process dx = −a x dt + √D dW."""
 
-    def diffusion(self, level: float) -> float:
+    def diffusion(self, level: Any) -> Any:
         """D(t) = dσ²/dt + 2 a σ² of the noising process."""
 
 
@@ -86,7 +89,7 @@ def check_level(level: float) -> float:
     return level
 
 
-def noised_spectrum(schedule: Schedule, level: float, propagator: Array) -> Array:
+def noised_spectrum(schedule: Schedule, level: Any, propagator: Array) -> Array:
     """C_t(k) = α² G(k) + σ², same shape as `propagator`."""
     return schedule.signal(level) ** 2 * propagator + schedule.variance(level)
 

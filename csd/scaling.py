@@ -1,16 +1,26 @@
-"""Scaling laws: exponents, the log law, and which of the two describes training times (docs/scaling.md).
+"""Scaling laws: exponents, the log law, and the law that holds both and measures which it is (docs/scaling.md).
 
-    power law   ln τ = ln A + z ln L
-    log law     ln τ = ln(a + b ln L)
+    power law    ln τ = ln A + z ln L
+    log law      ln τ = ln(a + b ln L)
+    nested law   τ = a + b (L^z − 1) / z
 
-Both have two parameters and are fitted by least squares to ln τ, so that with the same n and k = 3 (two parameters and
-the variance) AICc = n ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1) compares them: ΔAICc = AICc(power) − AICc(log) =
-n ln(RSS_power / RSS_log), positive where the log law is the better one. AICc exists for n > k + 1 only, so there is no
-evidence from fewer than five sizes.
+The nested law (Box and Cox, 1964) is the log law at z = 0 and a power with a constant beside it elsewhere, so that its
+z, with a statistical and a systematic error, says how fast τ grows. It is fitted to relative residuals: for a given z
+the best a and b are a linear least squares, so that only z is searched for. It says nothing of a constant, whose b = 0
+leaves z free, nor of L^z ln L, which is none of its laws: for these there are the power law of τ and of τ / ln L.
+
+Power law and log law have two parameters each and are fitted by least squares to ln τ, so that with the same n and
+k = 3 (two parameters and the variance) AICc = n ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1) compares them: ΔAICc =
+AICc(power) − AICc(log) = n ln(RSS_power / RSS_log), positive where the log law is the better one. AICc exists for
+n > k + 1 only, so there is no evidence from fewer than five sizes.
+
+Statistical errors are those of resampled seeds. A seed is resampled at all sizes together, since a seed's start, and
+with it much of what is special about its times, may be the same at all of them; where it is not this is right as well.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +28,14 @@ from csd.errors import InputError
 from csd.lattice import Array
 from csd.stream import stream
 
-RESAMPLES = 1000
+RESAMPLES = 500
 SIZES_FOR_EVIDENCE = 5
 RESIDUAL_NOISE = 1e-4
 """Relative precision below which residuals count as equal; a law that fits better than this is not better for it."""
+NESTED_EXPONENTS = np.linspace(-4.0, 7.0, 111)
+"""z of the nested law is searched for here, and then refined."""
+NEWTON_STEPS = 6
+"""That refine it."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +43,19 @@ class Fit:
     """One law fitted to training times.
 
     Attributes:
-        law: 'power' or 'log'.
-        exponent: z of the power law; for the log law b, steps per e-fold of L.
-        error: the larger of the bootstrap's and the residuals' standard error.
-        bootstrap_error: standard error from resampling the seeds of every size, or from the errors of the times; 0
-            where seeds agree.
-        residual_error: standard error from the scatter about the law.
+        law: 'power', 'log', 'power_log' (τ = A L^z ln L) or 'boxcox' (the nested law).
+        exponent: z; for the log law b, steps per e-fold of L.
+        error: one standard error, statistical: the bootstrap's or the residuals', whichever is larger; for the nested
+            law the bootstrap's, and the residuals' where there is none. NaN if neither is known.
+        bootstrap_error: standard error from resampling the seeds, or from the errors of the times; 0 where seeds agree.
+        residual_error: standard error from the scatter about the law; NaN where the law goes through all points.
         intercept: ln A, or a in steps.
         evidence: ΔAICc in favour of the log law, positive if it fits better; NaN for fewer than five sizes.
         sizes: used.
         local_exponents: ln(τ₂/τ₁) / ln(L₂/L₁) of neighbouring sizes.
+        systematic_error: of the nested law, |change of z| when the smallest size is left out; NaN for three sizes.
+        evidence_error: standard error of the evidence, from resampling the seeds.
+        slope: b of the nested law, in steps.
     """
 
     law: str
@@ -50,12 +67,19 @@ class Fit:
     evidence: float
     sizes: tuple[int, ...]
     local_exponents: tuple[float, ...]
+    systematic_error: float = float("nan")
+    evidence_error: float = float("nan")
+    slope: float = float("nan")
 
     def __call__(self, size: Array) -> Array:
         """τ(L) of the law, in steps."""
         logarithm = np.log(size)
         if self.law == "power":
             return np.exp(self.intercept + self.exponent * logarithm)
+        if self.law == "power_log":
+            return np.exp(self.intercept + self.exponent * logarithm) * logarithm
+        if self.law == "boxcox":
+            return self.intercept + self.slope * box_cox(logarithm, np.array(self.exponent))
         return self.intercept + self.exponent * logarithm
 
 
@@ -97,21 +121,188 @@ def fit_log_law(sizes: Array, times: Array) -> tuple[float, float, float, float]
     return float(result.x[0]), float(result.x[1]), error, squares
 
 
-def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, Fit]:
-    """Fit both laws to training times of several seeds at several sizes.
+def box_cox(logarithm: Array, exponent: Array) -> Array:
+    """(L^z − 1) / z of ln L, the logarithm itself at z = 0; shapes are broadcast."""
+    product = exponent * logarithm
+    small = np.abs(product) < 1e-6
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(small, logarithm * (1.0 + 0.5 * product), np.expm1(product) / exponent)
+
+
+def _box_cox_slope(logarithm: Array, exponent: Array) -> Array:
+    """The derivative of `box_cox` in z."""
+    product = exponent * logarithm
+    small = np.abs(product) < 1e-4
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = (np.exp(product) * logarithm - np.expm1(product) / exponent) / exponent
+    return np.where(small, logarithm**2 * (0.5 + product / 3.0), far)
+
+
+def fit_nested_law(sizes: Array, times: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+    """(a, b, z, residuals) of τ = a + b (L^z − 1)/z with the smallest Σ_L [w (τ − law)]².
+
+    For every z of a grid a and b are projected out; from the best of them Gauss and Newton's steps in z follow, at most
+    a cell of the grid each.
 
     Args:
-        sizes: L, at least three different ones.
-        times: τ of the seeds at each size, in steps; all positive and finite.
+        sizes: L, shape (sizes,), at least three different ones.
+        times: τ, shape (…, sets, sizes); each set is fitted by itself.
+        weights: w, shape (…, sizes), the same for all sets; 1/τ for relative residuals.
 
     Returns:
-        The power law and the log law.
+        a, b, z, shape (…, sets); weighted residuals w (τ − law), shape (…, sets, sizes).
+    """
+    # About the middle of the sizes powers stay near 1.
+    middle = float(np.log(sizes).mean())
+    logarithm = np.log(sizes) - middle
+    weight = weights[..., None, :]
+    constant = weight / np.linalg.norm(weight, axis=-1, keepdims=True)
+
+    def beyond_constant(vector: Array) -> Array:
+        return vector - (vector * constant).sum(-1, keepdims=True) * constant
+
+    observed = beyond_constant(weight * times)
+    columns = beyond_constant(weight * box_cox(logarithm, NESTED_EXPONENTS[:, None]))
+    columns = columns / np.linalg.norm(columns, axis=-1, keepdims=True)
+    explained = (observed @ np.swapaxes(columns, -1, -2)) ** 2
+    exponent = NESTED_EXPONENTS[explained.argmax(-1)]
+    cell = NESTED_EXPONENTS[1] - NESTED_EXPONENTS[0]
+    for _ in range(NEWTON_STEPS + 1):
+        growth = beyond_constant(weight * box_cox(logarithm, exponent[..., None]))
+        squares = (growth**2).sum(-1)
+        slope = (observed * growth).sum(-1) / squares
+        residual = observed - slope[..., None] * growth
+        tangent = slope[..., None] * beyond_constant(weight * _box_cox_slope(logarithm, exponent[..., None]))
+        tangent = tangent - ((tangent * growth).sum(-1) / squares)[..., None] * growth
+        curvature = (tangent**2).sum(-1)
+        fitted = exponent
+        # Where nothing grows no z is better than another.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.nan_to_num((residual * tangent).sum(-1) / curvature, posinf=0.0, neginf=0.0)
+        exponent = np.clip(exponent + np.clip(step, -cell, cell), NESTED_EXPONENTS[0], NESTED_EXPONENTS[-1])
+    centred = (weight**2 * (times - slope[..., None] * box_cox(logarithm, fitted[..., None]))).sum(-1)
+    offset = centred / (weight**2).sum(-1)
+    origin = offset + slope * box_cox(np.array(-middle), fitted)
+    return origin, slope * np.exp(-fitted * middle), fitted, residual
+
+
+def student(seeds: int) -> float:
+    """One standard error of a mean of `seeds` numbers in units of the estimated one: Student's quantile at 0.8413.
+
+    It grows from 1 as the error itself is less and less well known: 1.08 for 8 seeds, 1.20 for 4, 1.84 for 2.
+    """
+    from scipy.stats import norm, t
+
+    return float(t.ppf(norm.cdf(1.0), seeds - 1))
+
+
+def resampled_means(samples: Sequence[Array], resamples: int, generator: np.random.Generator) -> Array:
+    """Means over resampled seeds, shape (…, resamples, sizes); the same seeds at all sizes where these have as many.
+
+    Args:
+        samples: one a size, shape (…, seeds).
+        resamples: sets of seeds, drawn with replacement.
+        generator: that draws them.
+    """
+    counts = [sample.shape[-1] for sample in samples]
+    shares = [generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n for n in counts[:1]]
+    together = len(set(counts)) == 1
+    for n in counts[1:]:
+        shares.append(shares[0] if together else generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n)
+    return np.stack([sample @ share.T for sample, share in zip(samples, shares, strict=True)], axis=-1)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard errors from resampled seeds, for many data sets at once; shape (…,) each, 0 where seeds agree.
+
+    Attributes:
+        power: of z of the power law.
+        log: of b of the log law.
+        power_log: of z of the power law of τ / ln L.
+        nested: of z of the nested law.
+        evidence: of ΔAICc.
+    """
+
+    power: Array
+    log: Array
+    power_log: Array
+    nested: Array
+    evidence: Array
+
+
+def seed_errors(
+    sizes: Array, samples: Sequence[Array], generator: np.random.Generator, resamples: int = RESAMPLES
+) -> Spread:
+    """Errors of all laws by the bootstrap over seeds.
+
+    The deviation of the resampled values is widened by sqrt(n/(n − 1)), as the bootstrap of n seeds underestimates the
+    variance by (n − 1)/n, and by `student`. Log laws of resamples have relative residuals, which are those of ln τ to
+    first order.
+
+    Args:
+        sizes: L, shape (sizes,).
+        samples: τ of the seeds at each size, shape (…, seeds).
+        generator: that resamples them.
+        resamples: how often.
+    """
+    seeds = min(sample.shape[-1] for sample in samples)
+    mean = np.stack([sample.mean(-1) for sample in samples], axis=-1)
+    if seeds < 2:
+        none = np.zeros(mean.shape[:-1])
+        return Spread(none, none, none, none, none)
+    means = resampled_means(samples, resamples, generator)
+    widening = np.sqrt(seeds / (seeds - 1.0)) * student(seeds)
+    logarithm = np.log(sizes)
+    design = np.stack([np.ones_like(logarithm), logarithm], axis=1)
+    straight = np.linalg.pinv(design)
+
+    def power(values: Array) -> tuple[Array, Array]:
+        parameters = values @ straight.T
+        return parameters[..., 1], ((values - parameters @ design.T) ** 2).sum(-1)
+
+    exponent, power_squares = power(np.log(means))
+    weight = 1.0 / mean[..., None, :]
+    weighted = np.swapaxes(np.linalg.pinv(weight[..., 0, :, None] * design), -1, -2)
+    parameters = (weight * means) @ weighted
+    log_squares = ((weight * (means - parameters @ design.T)) ** 2).sum(-1)
+    nested = fit_nested_law(sizes, means, 1.0 / mean)[2]
+    smallest = len(sizes) * RESIDUAL_NOISE**2
+    evidence = len(sizes) * np.log((power_squares + smallest) / (log_squares + smallest))
+    values = (exponent, parameters[..., 1], power(np.log(means / logarithm))[0], nested, evidence)
+    # Rounding errors of seeds that agree are no scatter.
+    agree = (np.stack([np.ptp(sample, axis=-1) for sample in samples], axis=-1) == 0.0).all(-1)
+    return Spread(*(np.where(agree, 0.0, widening * value.std(-1)) for value in values))
+
+
+def systematic_error(sizes: Array, mean: Array) -> Array:
+    """|Change of the nested law's z| when the smallest size is left out, shape (…,); NaN for three sizes.
+
+    Args:
+        sizes: L in ascending order, shape (sizes,).
+        mean: τ, shape (…, sizes).
+    """
+    if len(sizes) < 4:
+        return np.full(mean.shape[:-1], np.nan)
+    whole = fit_nested_law(sizes, mean[..., None, :], 1.0 / mean)[2]
+    rest = fit_nested_law(sizes[1:], mean[..., None, 1:], 1.0 / mean[..., 1:])[2]
+    return np.abs(whole - rest)[..., 0]
+
+
+def fit(sizes: Sequence[int], times: Sequence[Array]) -> dict[str, Fit]:
+    """Fit all laws to training times of several seeds at several sizes.
+
+    Args:
+        sizes: L, at least three different ones, each once.
+        times: τ of the seeds at each size, in steps; all positive and finite. Where all sizes have as many seeds, the
+            n-th of each is taken for the same seed.
+
+    Returns:
+        By name: the power law, the log law, the power law of τ / ln L and the nested law.
 
     Raises:
         InputError: for fewer than three sizes, or a time that is not positive and finite.
     """
-    from scipy.stats import bootstrap
-
     order = np.argsort(sizes)
     length = np.array(sizes, dtype=float)[order]
     samples = [np.asarray(times[i], dtype=float) for i in order]
@@ -121,42 +312,61 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> tuple[Fit, Fit]:
         raise InputError("a training time is missing or not positive; a scaling law needs all of them")
     used = tuple(int(size) for size in length)
     mean = np.array([sample.mean() for sample in samples])
-    power, log = fit_power_law(length, mean), fit_log_law(length, mean)
-    power_error = log_error = 0.0
-    seeds = min(sample.size for sample in samples)
-    if seeds > 1 and any(np.ptp(sample) > 0.0 for sample in samples):
-        # The bootstrap of n seeds underestimates the variance by (n − 1)/n.
-        correction = np.sqrt(seeds / (seeds - 1.0))
-        design = np.stack([np.ones_like(length), np.log(length)], axis=1)
-
-        def slopes(*resampled: Array, axis: int = -1) -> Array:
-            means = np.stack([sample.mean(axis=axis) for sample in resampled])
-            power_slope = np.linalg.lstsq(design, np.log(means).reshape(len(length), -1), rcond=None)[0][1]
-            weighted = np.linalg.pinv(design / mean[:, None]) @ (means.reshape(len(length), -1) / mean[:, None])
-            return np.stack([power_slope, weighted[1]]).reshape(2, *means.shape[1:])
-
-        result = bootstrap(
-            samples,
-            slopes,
-            n_resamples=RESAMPLES,
-            vectorized=True,
-            axis=-1,
-            method="percentile",
-            rng=stream("bootstrap", used),
-        )
-        power_error, log_error = (float(error) * correction for error in result.standard_error)
+    spread = seed_errors(length, samples, stream("bootstrap", used))
     smallest = len(length) * RESIDUAL_NOISE**2
-    evidence = len(length) * float(np.log((power[3] + smallest) / (log[3] + smallest)))
-    if len(length) < SIZES_FOR_EVIDENCE:
-        evidence = float("nan")
+    power, log = fit_power_law(length, mean), fit_log_law(length, mean)
+    evidence = evidence_error = float("nan")
+    if len(length) >= SIZES_FOR_EVIDENCE:
+        evidence = len(length) * float(np.log((power[3] + smallest) / (log[3] + smallest)))
+        evidence_error = float(spread.evidence)
     local = tuple(float(z) for z in local_exponents(length, mean))
+    about: dict[str, Any] = {
+        "evidence": evidence,
+        "evidence_error": evidence_error,
+        "sizes": used,
+        "local_exponents": local,
+    }
 
     def law(name: str, fitted: tuple[float, float, float, float], bootstrap_error: float) -> Fit:
         intercept, slope, residual_error, _ = fitted
         error = max(bootstrap_error, residual_error)
-        return Fit(name, slope, error, bootstrap_error, residual_error, intercept, evidence, used, local)
+        return Fit(name, slope, error, bootstrap_error, residual_error, intercept, **about)
 
-    return law("power", power, power_error), law("log", log, log_error)
+    laws = (
+        law("power", power, float(spread.power)),
+        law("log", log, float(spread.log)),
+        law("power_log", fit_power_law(length, mean / np.log(length)), float(spread.power_log)),
+        _nested(length, mean, float(spread.nested), about),
+    )
+    return {law.law: law for law in laws}
+
+
+def _nested(sizes: Array, mean: Array, bootstrap_error: float, about: dict[str, Any]) -> Fit:
+    """The nested law of mean times, with the error of its z from seeds or, without any, from residuals."""
+    intercept, slope, exponent, residual = fit_nested_law(sizes, mean[None], 1.0 / mean)
+    freedom = len(sizes) - 3
+    residual_error = float("nan")
+    if freedom:
+        weight = 1.0 / mean
+        raised = box_cox(np.log(sizes), exponent)
+        columns = weight * np.stack([np.ones_like(sizes), raised, slope * _box_cox_slope(np.log(sizes), exponent)])
+        # In units of each column's own size, as its powers may be far from 1.
+        norm = np.linalg.norm(columns, axis=1)
+        norm = np.where(norm > 0.0, norm, 1.0)
+        covariance = np.linalg.pinv((columns / norm[:, None]) @ (columns / norm[:, None]).T, hermitian=True)
+        variance = float((residual**2).sum()) / freedom
+        residual_error = student(freedom + 1) * float(np.sqrt(max(covariance[2, 2], 0.0) * variance)) / float(norm[2])
+    return Fit(
+        "boxcox",
+        float(exponent[0]),
+        bootstrap_error if bootstrap_error > 0.0 else residual_error,
+        bootstrap_error,
+        residual_error,
+        float(intercept[0]),
+        systematic_error=float(systematic_error(sizes, mean)),
+        slope=float(slope[0]),
+        **about,
+    )
 
 
 def fit_weighted(sizes: Sequence[int], times: Array, errors: Array) -> Fit:

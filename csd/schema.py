@@ -40,3 +40,8 @@ class Couplings(Part):
 
     r0: Annotated[Number, Field(description="bare mass squared")]
     u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]
+
+
+def counted(value: Any) -> Any:
+    """A number n of seeds as the seeds 1 … n."""
+    return list(range(1, value + 1)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value

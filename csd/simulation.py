@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from csd.autocorrelation import FEWEST
 from csd.errors import InputError
 from csd.field import GaussianField
 from csd.model import Model, PhiFour, SpinModel
@@ -20,7 +21,11 @@ SERIES = {
     "magnetisation_squared": ("m2", "squared magnetisation m^2"),
     "softest_mode": ("first_mode", "power S(k) at the smallest k > 0, mean over axes and components"),
 }
-"""Time series of a file: their names in `csd.chains`, and what they are."""
+"""Time series of a file: their names in `csd.chains`, and what they are. Beside them stands m itself."""
+COLLECTIVE = ("magnetisation", "magnetisation_squared", "softest_mode")
+"""Series of the soft modes, which slow down; the energy is a sum over all modes, and over their number."""
+COMPONENT = "magnetisation_component"
+"""m = (1/N) Σ φ, each component with its sign."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,10 @@ class Settings:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
-        if self.sweeps // self.every < 4:
+        if self.sweeps // self.every < FEWEST:
             raise InputError(
                 f"sweeps is {self.sweeps} with a measurement every {self.every}; an autocorrelation time needs at"
-                " least 4 measurements of each chain"
+                f" least {FEWEST} measurements of each chain"
             )
         for name in ("fields", "step", "trajectory"):
             if getattr(self, name) and len(self.samplers) > 1:

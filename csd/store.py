@@ -48,7 +48,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture"),
-    INTEGRATORS: ("steps_needed",),
+    INTEGRATORS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
     ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler"),
     TIMING: ("seconds",),

@@ -87,10 +87,10 @@ def aggregate(runs: Sequence[Run], folder: Path, *, mixed: bool = False) -> xr.D
             for name, dims in PADDED.items():
                 if name in dataset:
                     arrays[name][(row, *_places(dataset, dims, axes))] = dataset[name].values
-        # Residuals are for one picture; one file's seeds are enough for their mean.
+        # Residuals are for one picture; one file's seeds are enough for their mean, as long as all of them train.
         first: xr.Dataset = group[0][1]
         filled = first.sizes["inverse_length"]
-        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=True).values)
+        mean = np.sqrt((first["mode_residual"] ** 2).mean("seed", skipna=False).values)
         residual[(row, *_places(first, ("noise_level", "step"), axes), slice(filled))] = mean
         inverse_length[row, :filled] = first["inverse_length"].values
 
@@ -285,15 +285,17 @@ def read_scaling(path: Path) -> pd.DataFrame:
 
 
 def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Power law and log law of τ(L), measured and predicted, for everything that was run at several sizes.
+    """All laws of τ(L), measured and predicted, for everything that was run at several sizes.
 
     Args:
         summary: of `aggregate`.
 
     Returns:
-        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, law, exponent,
-        error, bootstrap_error, residual_error, intercept, evidence (ΔAICc, positive for the log law), sizes,
-        local_exponents, note (why there is no fit).
+        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
+        samples; empty here), law (of `csd.scaling.Fit`, or 'none'), exponent, z (of the nested law only), error,
+        systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for the log law),
+        evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note (why there is no
+        fit).
     """
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
     table = summary[[*keys, "size"]].to_dataframe()
@@ -305,7 +307,7 @@ def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
             for quantity, fitted in FITTED.items():
                 times = chosen[fitted].sel(noise_level=level).values
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-                about |= {"noise_level": level, "quantity": quantity}
+                about |= {"noise_level": level, "quantity": quantity, "criterion": ""}
                 rows += _laws(about, chosen["size"].values, times, ran)
     return pd.DataFrame(rows)
 
@@ -344,7 +346,7 @@ def generation_scaling_table(summary: xr.Dataset) -> pd.DataFrame:
 
 
 def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
-    """The rows of one group: both laws, or one row that says why there is none.
+    """The rows of one group: all laws, or one row that says why there is none.
 
     Args:
         about: what the group is.
@@ -352,22 +354,17 @@ def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[
         times: shape (sizes, seeds); NaN where a seed was not run, or never came to the tolerance.
         ran: whether a seed was run, same shape.
     """
-    samples = [row[np.isfinite(row)] for row in times]
-    some = [
-        int(size)
-        for size, row, there in zip(sizes, times, ran, strict=True)
-        if 0 < np.isfinite(row[there]).sum() < there.sum()
-    ]
-    if some:
-        # The mean of those that arrived would be too small.
-        note = f"some seeds never came to the tolerance at size {some[0]}, so there is no mean to fit"
-        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
-    present = [bool(len(sample)) for sample in samples]
-    if not any(present):
+    short = [int(size) for size, row, there in zip(sizes, times, ran, strict=True) if not np.isfinite(row[there]).all()]
+    if not np.any(ran):
         return []
-    used = [int(size) for size, there in zip(sizes, present, strict=True) if there]
+    if short:
+        # The mean of those that arrived would be too small, and a law without this size one of other sizes.
+        note = f"at size {short[0]} not all seeds came to the tolerance, so there is no mean to fit"
+        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
+    present = ran.any(axis=1)
+    used = [int(size) for size in sizes[present]]
     try:
-        laws = fit(used, [sample for sample in samples if len(sample)])
+        laws = fit(used, [row[there] for row, there in zip(times[present], ran[present], strict=True)])
     except InputError as error:
         return [about | {"law": "none", "sizes": _joined(used), "note": str(error)}]
     return [
@@ -375,16 +372,21 @@ def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[
         | {
             "law": law.law,
             "exponent": law.exponent,
+            "z": law.exponent if law.law == "boxcox" else np.nan,
             "error": law.error,
+            "systematic_error": law.systematic_error,
             "bootstrap_error": law.bootstrap_error,
             "residual_error": law.residual_error,
             "intercept": law.intercept,
+            "slope": law.slope,
             "evidence": law.evidence,
+            "evidence_error": law.evidence_error,
+            "reference": np.nan,
             "sizes": _joined(law.sizes),
             "local_exponents": _joined(f"{z:.4f}" for z in law.local_exponents),
             "note": "",
         }
-        for law in laws
+        for law in laws.values()
     ]
 
 

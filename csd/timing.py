@@ -1,15 +1,35 @@
-"""What independent fields cost, in field updates and in seconds, by Monte Carlo and by a diffusion model.
+"""What n independent fields cost at the same accuracy: direct sampling, Markov chains and diffusion models.
 
-    Monte Carlo        cost(n) = (20 τ + 2 τ n) field updates: Sokal's 20 τ to forget the start, then 2 τ a field
-    diffusion model    cost(n) = training until samples are right + n × the steps of the sampler
+    direct sampling    cost(n) = n field updates: white noise and one transform a field, for Gaussian fields alone
+    Markov chain       cost(n) = 20 τ + 2 τ n: to forget the start, then a run that weighs as much as n such fields
+    diffusion model    cost(n) = S × levels + data(S × B) + n × evaluations of the score a field × M/ESS
 
-A field update visits all N sites once. A training step counts one for each noise level, a step of the sampler one:
-each passes over N modes. Seconds are processor time of one core, all measured in one process (docs/montecarlo.md).
+A field update visits all N sites once: a sweep of a local update, a step of leapfrog, a transform, one evaluation of a
+linear score, one noise level in a training step. τ is that of the slowest series, m itself included, so that every mode
+of the fields counts as independent.
+
+*The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
+after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
+half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
+one that counts. The integrator may leave out noise levels, which are not trained then: with fewer a field is cheaper
+and training longer, so a network has a cost for each grid that is best for some n. A network of which a single seed
+never comes there has none, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
+
+*What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
+levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
+The fields are charged four ways: free; by direct sampling; by the cheapest accelerated chain; by the cheapest local one
+(each chosen by its field updates for S × B fields). So a network taught by a chain cannot cost less than the chain
+before it has made more fields than it has seen. A run on the population loss has seen infinitely many: it has no cost.
+
+*What is not counted*: that a linear score lets the steps of the integrator be multiplied together; each counts, as it
+would for any other network. Seconds are processor time of one core, all measured in one process (docs/montecarlo.md).
 This is the only file of a study that holds times: every other one is the same, byte for byte, when it is made again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -19,52 +39,117 @@ import xarray as xr
 from csd.campaign import Simulation
 from csd.chains import Chain
 from csd.config import Run
+from csd.criteria import LIMITS, log_effective_sample_size
 from csd.dynamics import times
 from csd.errors import InputError
-from csd.generation import FrozenKernel, linear_steps, sample_modes
+from csd.field import GaussianField
+from csd.generation import INTEGRATORS, FrozenKernel, Integrator, sample_modes
+from csd.goal import Sampler
+from csd.lattice import Array, Lattice
+from csd.noise import NoisedTarget, Schedule
+from csd.observables import susceptibility
+from csd.plugins import resolve
 from csd.samplers import sweep_of
-from csd.store import labelled
+from csd.simulation import COMPONENT, SERIES
+from csd.store import TRAINING, Content, Variable, labelled, read_content
 from csd.stream import stream
+from csd.summary import training_file
+from csd.trained import Kept, Trained, kept_kernels, load_trained
 from csd.training import prepare
 
-FIELDS = (1, 10**2, 10**4, 10**6)
+FIELDS = (1, 10**2, 10**4, 10**6, 10**8)
 """n, how many independent fields are made."""
 FORGET, APART = 20.0, 2.0
-"""Autocorrelation times to forget the start, and from one field to the next."""
-REPEATS = 5
+"""Autocorrelation times to forget the start, and that weigh as much as one independent field."""
+CRITERION = "effective_sample_size"
+SUSCEPTIBILITY = 0.02
+"""How far χ may be from the exact one, relative."""
+LOCAL = ("metropolis", "heat_bath", "langevin")
+"""Samplers that move by single sites or short steps, z = 2; the others are accelerated."""
+THINNER = 0.8
+"""Ratio of the numbers of steps of neighbouring grids that are tried."""
+KINDS = ("direct", "accelerated", "local", "diffusion")
+FREE = "free"
+REPEATS = 9
 SHORTEST = 0.01
 """Seconds that one of the repeats takes at least; shorter work is repeated within it."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """What n fields cost, on one lattice.
+class Price:
+    """start + each × n, in field updates or in seconds, with standard errors.
 
     Attributes:
-        name: of the sampler or architecture.
-        kind: 'Monte Carlo' or 'diffusion'.
+        start, each: before the first field, and for each.
+        start_error, each_error: their errors; they go together, so those of a sum add up.
+    """
+
+    start: float
+    each: float
+    start_error: float = 0.0
+    each_error: float = 0.0
+
+    def of(self, count: Array | float) -> tuple[Any, Any]:
+        """(cost, error) of `count` fields."""
+        return self.start + self.each * count, self.start_error + self.each_error * count
+
+    def __add__(self, other: "Price") -> "Price":
+        pairs = zip(self._numbers, other._numbers, strict=True)
+        return Price(*(own + another for own, another in pairs))
+
+    def measured(self, seconds: float, spread: float) -> "Price":
+        """In seconds, of `seconds` an update with a relative error `spread`."""
+        return Price(
+            self.start * seconds,
+            self.each * seconds,
+            float(np.hypot(self.start_error, spread * self.start)) * seconds,
+            float(np.hypot(self.each_error, spread * self.each)) * seconds,
+        )
+
+    @property
+    def _numbers(self) -> tuple[float, float, float, float]:
+        return self.start, self.each, self.start_error, self.each_error
+
+
+NO_MAKER = "no such sampler was run on this lattice, or its chains are too short for the tau of m"
+UNKNOWN = Price(np.nan, np.nan, np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make fields on one lattice.
+
+    Attributes:
+        name: 'direct', a sampler, or an architecture.
+        kind: one of `KINDS`.
         dimension, size: of the lattice.
-        start, each: field updates before the first field, and for each.
-        start_error, each_error: their standard errors.
-        start_s, each_s: seconds of one of these field updates, medians.
-        spread: relative half-width of the quartiles of the seconds.
+        updates, seconds: what fields cost.
+        data, data_kind: who made the fields that a network learned from, and its kind; 'free' for both if nobody is
+            charged, '' for what learns nothing.
+        seen: S × B, fields seen in training.
+        steps: S, training steps.
+        evaluations: of the score for a field made.
+        per_field: M/ESS, fields made for one that counts, mean over seeds.
+        remark: why there is no cost.
     """
 
     name: str
     kind: str
     dimension: int
     size: int
-    start: float
-    each: float
-    start_error: float
-    each_error: float
-    start_s: float
-    each_s: float
-    spread: float
+    updates: Price
+    seconds: Price
+    data: str = ""
+    data_kind: str = ""
+    seen: float = 0.0
+    steps: float = 0.0
+    evaluations: int = 0
+    per_field: float = 1.0
+    remark: str = ""
 
 
 def seconds_of(work: Callable[[], float]) -> tuple[float, float]:
-    """Processor seconds of a unit of work: median, and half the distance of the quartiles over it.
+    """Processor seconds of a unit of work, median of `REPEATS`, and their relative error, ½ ln of the quartiles' ratio.
 
     Args:
         work: does some, and returns how many units.
@@ -78,9 +163,24 @@ def seconds_of(work: Callable[[], float]) -> tuple[float, float]:
         started, done = process_time(), 0.0
         for _ in range(calls):
             done += work()
-        measured.append((process_time() - started) / done)
+        measured.append(max(process_time() - started, 1e-9) / done)
     low, median, high = np.quantile(measured, (0.25, 0.5, 0.75))
-    return float(median), float(0.5 * (high - low) / median)
+    return float(median), float(0.5 * np.log(high / low))
+
+
+def of_direct(lattices: Iterable[tuple[int, int]]) -> list[Method]:
+    """The cost of Gaussian fields on the critical line m = 1/L by one transform each.
+
+    Args:
+        lattices: (dimension, size) of each.
+    """
+    methods = []
+    for dimension, size in lattices:
+        target, generator = GaussianField.on_critical_line(Lattice(dimension, size)), stream("timing", dimension, size)
+        per_field = seconds_of(lambda target=target, generator=generator: len(target.sample(generator, 10)))  # type: ignore[misc]
+        one = Price(0.0, 1.0)
+        methods.append(Method("direct", "direct", dimension, size, one, one.measured(*per_field)))
+    return methods
 
 
 def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]:
@@ -90,14 +190,23 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         rows: the study's simulations.
         summary: of `csd.dynamics.aggregate`.
     """
-    tau, error = times(summary, "autocorrelation_updates")
-    models = {(row.sweep, row.dimension, row.size, row.components): row.model for row in rows}
+    every = _with_slowest(summary)
+    tau, error = times(every, "autocorrelation_updates", "every_tau")
+    about = {(row.sweep, row.dimension, row.size, row.components): row for row in rows}
     methods = []
-    for place in np.flatnonzero((summary["target_label"] == "mL1").values & np.isfinite(error)):
+    for place in np.flatnonzero(summary["target_label"].values == "mL1"):
         one = summary.isel(run=int(place))
         sampler, dimension, size = str(one["sampler"].values), int(one["dimension"]), int(one["size"])
-        model = models[str(one["sweep"].values), dimension, size, int(one["components"])]
+        key = str(one["sweep"].values), dimension, size, int(one["components"])
+        model = about[key].model
         if model.components > 1:
+            continue
+        kind = "local" if sampler in LOCAL else "accelerated"
+        # Every seed counts: a mean over the chains that were long enough would be too small.
+        seeds = [row.settings.seed for row in rows if (row.sweep, row.dimension, row.size, row.components) == key]
+        if not np.isfinite(every["every_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
+            remark = "the chains are too short for the tau of m, or measured too seldom"
+            methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
             continue
         chain = Chain(model, sweep_of(sampler, model), stream("timing", sampler, dimension, size))
         chain.thermalise(50)
@@ -107,94 +216,323 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
             chain.advance(5)
             return chain.done - before
 
-        per_update, spread = seconds_of(sweep)
-        apart = APART * float(tau[place])
-        methods.append(
-            Method(
-                sampler,
-                "Monte Carlo",
-                dimension,
-                size,
-                FORGET * float(tau[place]),
-                apart,
-                FORGET * float(error[place]),
-                APART * float(error[place]),
-                per_update,
-                per_update,
-                spread,
-            )
-        )
+        own, its = float(tau[place]), float(error[place])
+        updates = Price(FORGET * own, APART * own, FORGET * its, APART * its)
+        methods.append(Method(sampler, kind, dimension, size, updates, updates.measured(*seconds_of(sweep))))
     return methods
 
 
-RIGHT = "effective_sample_size"
-"""The criterion by which a network's samples count as right."""
+def _with_slowest(summary: xr.Dataset) -> xr.Dataset:
+    """The summary with `every_tau(run, seed)` and its error, the largest τ of all series and of m itself.
+
+    Without a source m is the slowest of all, but squares and moduli do not see its sign.
+    """
+    chosen = summary.sel(observable=[*SERIES, COMPONENT])
+    tau, error = chosen["tau"].values, chosen["tau_error"].values
+    # A series without τ may be the slowest.
+    place = np.where(np.isnan(tau), np.inf, tau).argmax(axis=-1)[..., None]
+    found = {"every_tau": tau, "every_tau_error": error}
+    return summary.assign(
+        {name: (("run", "seed"), np.take_along_axis(all_of, place, -1)[..., 0]) for name, all_of in found.items()}
+    )
 
 
-def of_networks(runs: Sequence[Run], summary: xr.Dataset) -> list[Method]:
-    """The cost of fields by each network that was trained on the critical line with fresh fields.
+def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: Sequence[Method]) -> list[Method]:
+    """The cost of fields by each network trained on fresh minibatches on the critical line, its data charged four ways.
 
     Args:
         runs: the study's rows that generate.
         summary: of `csd.summary.aggregate_generation`.
+        folder: of the training files.
+        makers: what may have made the training data, of `of_direct` and `of_samplers`.
     """
-    known: dict[tuple[str, str, int], Any] = {}
-    table = summary[["sweep", "architecture", "size", "trained_size"]].to_dataframe()
-    for place, row in table[table["size"] == table["trained_size"]].iterrows():
-        steps = summary["generation_training_time"].isel(run=int(str(place))).sel(criterion=RIGHT).values
-        known.setdefault((row["sweep"], row["architecture"], int(row["size"])), steps[np.isfinite(steps)])
-    methods = []
+    grouped: dict[tuple[str, str, int, str], list[Run]] = {}
     for run in runs:
-        steps = known.pop((run.sweep, run.label, run.size), np.empty(0))
-        if run.mass_label != "mL1" or run.data_set is not None or not len(steps) or run.plugins:
+        if run.mass_label == "mL1" and run.data_set is None and not run.plugins:
+            grouped.setdefault((run.sweep, run.label, run.size, run.data_label), []).append(run)
+    methods = []
+    for members in grouped.values():
+        first = members[0]
+        found = _found(members, summary, folder)
+        if isinstance(found, str):
+            about = first.label, "diffusion", first.dimension, first.size
+            methods.append(Method(*about, UNKNOWN, UNKNOWN, FREE, FREE, remark=found))
             continue
-        noised, architecture, settings = run.problem()
-        levels = len(noised.levels)
-        prepared = prepare(noised, architecture, replace(settings, seeds=settings.seeds[:1]))
+        bills = [_bills(*own, makers) for own in zip(_free(first, found), found, strict=True)]
+        for paid in zip(*bills, strict=True):
+            methods += undominated(paid)
+    return methods
 
-        def step(prepared: Any = prepared, levels: int = levels) -> float:
-            prepared.descent.advance(*prepared.source.draw())
-            prepared.descent.error()
-            return levels
 
-        modes = noised.lattice.pairs
-        down = np.argsort(noised.levels)[::-1]
-        kernels = 1.0 / noised.spectra_at(modes)[down]
-        moves = linear_steps(FrozenKernel(), noised.schedule, np.array(noised.levels)[down], kernels)
-        generator = stream("timing", run.label, run.size)
+@dataclass(frozen=True)
+class Matched:
+    """When the seeds of a network are as accurate as the comparison asks, on one grid.
 
-        def field(moves: Any = moves, modes: Any = modes, generator: Any = generator) -> float:
-            sample_modes(moves, modes, 1.0, generator)
-            return len(moves)
+    Attributes:
+        grid: noise levels, from the highest down.
+        evaluations: of the score a field.
+        steps: S.
+        per_field: M/ESS after S steps, shape (seeds,).
+        steps_error: standard error of S.
+        batch: B.
+    """
 
-        (trained, first), (drawn, second) = seconds_of(step), seconds_of(field)
-        error = float(steps.std(ddof=1) / np.sqrt(len(steps))) if len(steps) > 1 else 0.0
+    grid: Array
+    evaluations: int
+    steps: float
+    per_field: Array
+    steps_error: float = 0.0
+    batch: int = 0
+
+
+def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
+    """`matched` of a network's files, or why it has no cost."""
+    first = members[0]
+    assert first.generation is not None
+    if first.training.loss == "population":
+        return "the population loss has seen infinitely many fields"
+    own = _run_of(summary, first)
+    seeds = sorted(seed for run in members for seed in run.seeds)
+    reached = own["generation_training_time"].sel(criterion=CRITERION, seed=seeds).values
+    never = [seed for seed, time in zip(seeds, reached, strict=True) if not np.isfinite(time)]
+    if never:
+        told = str(own["criterion_remark"].sel(criterion=CRITERION).values)
+        return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
+    files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
+    integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
+    grids = matched(files, integrator, first.generation.start)
+    if not grids:
+        return f"at no recorded step had all {len(seeds)} seeds an ESS/M of a half and the susceptibility within 2 %"
+    # How the seeds scatter is that of the times between recorded steps.
+    mean, error = _mean(reached)
+    return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]
+
+
+def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
+    return f"seed{'s' * (len(some) > 1)} {', '.join(map(str, some))} of {len(seeds)}"
+
+
+def _run_of(summary: xr.Dataset, run: Run) -> xr.Dataset:
+    """The run's place in the summary, on the lattice that it was trained on."""
+    wanted = {"sweep": run.sweep, "architecture": run.label, "data": run.data_label, "mass_label": run.mass_label}
+    here = (summary["size"].values == run.size) & (summary["trained_size"].values == run.size)
+    for name, value in wanted.items():
+        here &= summary[name].values == value
+    places = np.flatnonzero(here)
+    if not len(places):
+        raise InputError(
+            f"the summary of generation lacks {run.identifier}; make it again with csd aggregate-generation"
+        )
+    return summary.isel(run=int(places[0]))
+
+
+def _since(training: Content, step: float) -> Content:
+    """A training file with only those of its recorded kernels that are no older than a step."""
+    kept = training["kernel_step"].values >= np.floor(step)
+
+    def newer(variables: dict[str, Variable]) -> dict[str, Variable]:
+        return {
+            name: found._replace(values=found.values.compress(kept, axis=found.dims.index("kernel_step")))
+            if "kernel_step" in found.dims
+            else found
+            for name, found in variables.items()
+        }
+
+    return replace(training, variables=newer(training.variables), coordinates=newer(training.coordinates))
+
+
+def matched(files: Sequence[Content], integrator: Integrator, start: str) -> list[Matched]:
+    """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
+
+    Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
+    until one on which the seeds are never right.
+
+    Args:
+        files: training files of one network, with kernels along the way.
+        integrator: how a step is made.
+        start: 'noise' or 'exact'.
+
+    Returns:
+        One for each grid, the full one first; empty if the seeds are never right, even there.
+    """
+    levels = np.sort(files[0]["noise_level"].values)[::-1]
+    common = files[0]["kernel_step"].values
+    for file in files[1:]:
+        common = np.intersect1d(common, file["kernel_step"].values)
+    trained = [load_trained(file, levels.tolist()) for file in files]
+    kept = [kept_kernels(file, levels.tolist(), None) for file in files]
+    shown = [np.isin(one.steps, common) for one in kept]
+    grids: list[Matched] = []
+    count = len(levels) - 1
+    while count >= 1:
+        places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
+        pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
+        weight, off = (
+            np.concatenate([one[:, own] for one, own in zip(part, shown, strict=True)])
+            for part in zip(*pairs, strict=True)
+        )
+        good = (weight >= np.exp(-LIMITS[CRITERION])).all(axis=0)
+        good &= np.sqrt((off**2).mean(axis=0)) <= SUSCEPTIBILITY
+        if not good.any():
+            break
+        first = int(good.argmax())
+        asked = evaluations(integrator, trained[0].noised.schedule, levels[places])
+        grids.append(Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first]))
+        count = min(count - 1, round(count * THINNER))
+    return grids
+
+
+def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
+    """(ESS/M, χ over the exact one less 1) on some of the trained levels, shape (seeds, steps); 0 and ∞ if ended."""
+    whole = trained.noised
+    noised = NoisedTarget(whole.target, whole.schedule, np.array(whole.levels)[places].tolist())
+    exact = noised.spectra_at(trained.modes)[-1]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        generated = Sampler(noised, integrator, start).variance(trained.modes, kept.kernels[places])
+        weight = np.exp(log_effective_sample_size(trained.modes, generated, exact))
+        off = susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0
+    return np.where(kept.ended, 0.0, weight), np.where(kept.ended, np.inf, off)
+
+
+def evaluations(integrator: Integrator, schedule: Schedule, grid: Array) -> int:
+    """How often an integrator asks for the score on its way down a grid: counted on a single number.
+
+    Args:
+        integrator: how a step is made.
+        schedule: α(t) and σ²(t).
+        grid: noise levels from t_max down.
+    """
+    if isinstance(integrator, FrozenKernel):
+        return len(grid) - 1
+    asked = 0
+
+    def score(fields: Array, t: float) -> Array:
+        nonlocal asked
+        asked += 1
+        return -fields
+
+    state = np.zeros(1)
+    for t, lower in pairwise(grid):
+        state = integrator.step(score, schedule, state, float(t), float(lower), lambda: np.zeros(1))
+    return asked
+
+
+def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
+    """What a network costs on each grid, its data free; seconds of an update are measured on the full one."""
+    noised, architecture, settings = run.problem()
+    noised = NoisedTarget(noised.target, noised.schedule, grids[0].grid.tolist())
+    prepared = prepare(noised, architecture, replace(settings, seeds=settings.seeds[:1]))
+
+    def step() -> float:
+        prepared.descent.advance(*prepared.source.draw())
+        return len(noised.levels)
+
+    assert run.generation is not None
+    modes = noised.lattice.pairs
+    sampler = Sampler(noised, resolve("integrator", run.generation.integrator, INTEGRATORS)(), run.generation.start)
+    moves = sampler.steps(1.0 / noised.spectra_at(modes))
+    start, generator = sampler.start_variance(modes), stream("timing", run.label, run.size)
+
+    def sampled() -> float:
+        sample_modes(moves, modes, start, generator)
+        return grids[0].evaluations
+
+    of_step, of_field = seconds_of(step), seconds_of(sampled)
+    methods = []
+    for own in grids:
+        levels, (weight, error) = len(own.grid), _mean(own.per_field)
+        training = Price(own.steps * levels, 0.0, own.steps_error * levels)
+        fields = Price(0.0, own.evaluations * weight, 0.0, own.evaluations * error)
         methods.append(
             Method(
                 run.label,
                 "diffusion",
                 run.dimension,
                 run.size,
-                float(steps.mean()) * levels,
-                float(levels - 1),
-                error * levels,
-                0.0,
-                trained,
-                drawn,
-                max(first, second),
+                training + fields,
+                training.measured(*of_step) + fields.measured(*of_field),
+                FREE,
+                FREE,
+                own.steps * own.batch,
+                own.steps,
+                own.evaluations,
+                weight,
             )
         )
     return methods
 
 
-def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
-    """What n = 1, 10², 10⁴, 10⁶ fields cost by each method.
+def undominated(methods: Sequence[Method]) -> list[Method]:
+    """Those methods of which no other is cheaper both before the first field and for each; one if none has a cost."""
+    known = [one for one in methods if np.isfinite(one.updates.each)]
+    kept: list[Method] = []
+    for one in sorted(known, key=lambda one: (one.updates.start, one.updates.each)):
+        if not kept or one.updates.each < kept[-1].updates.each:
+            kept.append(one)
+    return kept or list(methods[:1])
+
+
+def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
+    """A network with its training data free, and made by the cheapest method of each kind on its lattice."""
+    methods = [free]
+    for kind in KINDS[:3]:
+        maker = cheapest(makers, kind, free.dimension, free.size, free.seen)
+        if maker is None:
+            methods.append(replace(free, updates=UNKNOWN, seconds=UNKNOWN, data_kind=kind, data="", remark=NO_MAKER))
+            continue
+        paid = {}
+        for unit in ("updates", "seconds"):
+            rate: Price = getattr(maker, unit)
+            cost, error = rate.of(free.seen)
+            paid[unit] = getattr(free, unit) + Price(cost, 0.0, error + rate.each * own.batch * own.steps_error)
+        methods.append(replace(free, **paid, data=maker.name, data_kind=kind))
+    return methods
+
+
+def cheapest(methods: Sequence[Method], kind: str, dimension: int, size: int, count: float) -> Method | None:
+    """Whichever of a kind makes `count` fields of a lattice with the fewest field updates; None if none can."""
+    able = [
+        one
+        for one in methods
+        if (one.kind, one.dimension, one.size) == (kind, dimension, size) and np.isfinite(one.updates.each)
+    ]
+    return min(able, key=lambda one: float(one.updates.of(count)[0]), default=None)
+
+
+def _mean(values: Array) -> tuple[float, float]:
+    """Mean over seeds and its standard error, 0 for a single seed."""
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    return float(values.mean()), error
+
+
+def compared(
+    rows: Sequence[Simulation], monte_carlo: xr.Dataset, runs: Sequence[Run], generation: xr.Dataset, training: Path
+) -> list[Method]:
+    """Every method of a study, each measured once: direct sampling, then chains, then networks.
 
     Args:
-        methods: of `of_samplers` and `of_networks`.
+        rows: the study's simulations.
+        monte_carlo: summary of `csd.dynamics.aggregate`.
+        runs: the study's rows that generate.
+        generation: summary of `csd.summary.aggregate_generation`.
+        training: folder of the training files.
+    """
+    chains = of_samplers(rows, monte_carlo)
+    lattices = {(one.dimension, one.size) for one in chains}
+    lattices |= {(run.dimension, run.size) for run in runs if run.mass_label == "mL1" and run.data_set is None}
+    makers = of_direct(sorted(lattices)) + chains
+    return makers + of_networks(runs, generation, training, makers)
+
+
+def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
+    """What n = 1, 10², 10⁴, 10⁶, 10⁸ fields cost by each method.
+
+    Args:
+        methods: of `compared`.
 
     Returns:
-        Dimensions run (a method on a lattice) and fields: `updates`, `seconds` and their errors.
+        Dimensions run (a method on a lattice; of networks, a way to charge training data and a grid) and fields:
+        `updates`, `seconds` and their errors; `start_…` and `each_…`, of which they are made.
 
     Raises:
         InputError: if there is nothing to compare.
@@ -204,34 +542,47 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
             "no sampler was run on the Gaussian field with m = 1/L, and no network generates there; add monte_carlo and"
             " a sweep with generation"
         )
-    n = np.array(FIELDS, dtype=float)
-    column = {name: np.array([getattr(one, name) for one in methods])[:, None] for name in NUMBERS}
-    updates = column["start"] + column["each"] * n
-    updates_error = column["start_error"] + column["each_error"] * n
-    seconds = column["start"] * column["start_s"] + column["each"] * column["each_s"] * n
-    seconds_error = column["start_error"] * column["start_s"] + column["each_error"] * column["each_s"] * n
-    both = ["run", "fields"]
-    variables = {
-        "method": labelled(["run"], np.array([one.name for one in methods], dtype=object), "sampler or architecture"),
-        "kind": labelled(["run"], np.array([one.kind for one in methods], dtype=object), "Monte Carlo or diffusion"),
-        "dimension": labelled(["run"], [one.dimension for one in methods], "lattice dimension"),
-        "size": labelled(["run"], [one.size for one in methods], "lattice size", "lattice spacings"),
-        "updates": labelled(both, updates, "cost of n independent fields", "field updates"),
-        "updates_error": labelled(both, updates_error, "its standard error", "field updates"),
-        "seconds": labelled(both, seconds, "cost of n independent fields, processor time of one core", "s"),
-        "seconds_error": labelled(both, np.hypot(seconds_error, column["spread"] * seconds), "its error", "s"),
-        "seconds_of_start": labelled(["run"], column["start_s"][:, 0], "a field update before the first field", "s"),
-        "seconds_of_field": labelled(["run"], column["each_s"][:, 0], "a field update of each field", "s"),
+    texts = {
+        "method": "direct, sampler or architecture",
+        "kind": "direct, accelerated or local sampler, or diffusion",
+        "data": "what made the training data, free if nobody is charged",
+        "data_kind": "its kind",
+        "remark": "why there is no cost",
     }
+    variables = {}
+    for name, about in texts.items():
+        values = [getattr(one, "name" if name == "method" else name) for one in methods]
+        variables[name] = labelled(["run"], np.array(values, dtype=object), about)
+    for name, about, units in (
+        ("dimension", "lattice dimension", "1"),
+        ("size", "lattice size", "lattice spacings"),
+        ("steps", "training steps S; 0 for what learns nothing", "1"),
+        ("seen", "fields seen in training", "1"),
+        ("evaluations", "evaluations of the score for a field made", "1"),
+        ("per_field", "fields made for one that counts, M/ESS, mean over seeds", "1"),
+    ):
+        variables[name] = labelled(["run"], [getattr(one, name) for one in methods], about, units)
+    for unit, units in (("updates", "field updates"), ("seconds", "s")):
+        prices: list[Price] = [getattr(one, unit) for one in methods]
+        pairs = [price.of(np.array(FIELDS, dtype=float)) for price in prices]
+        about = "cost of n independent fields" + (", processor time of one core" if unit == "seconds" else "")
+        variables[unit] = labelled(["run", "fields"], np.array([cost for cost, _ in pairs]), about, units)
+        errors = np.array([error for _, error in pairs])
+        variables[f"{unit}_error"] = labelled(["run", "fields"], errors, "its standard error", units)
+        for part, what in (("start", "before the first field"), ("each", "of each field")):
+            values = [getattr(price, part) for price in prices]
+            variables[f"{part}_{unit}"] = labelled(["run"], values, f"cost {what}", units)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name, part, what in (("start", "start", "before the first field"), ("field", "each", "of each field")):
+            ratio = variables[f"{part}_seconds"].values / variables[f"{part}_updates"].values
+            variables[f"seconds_of_{name}"] = labelled(["run"], ratio, f"a field update {what}", "s")
     return xr.Dataset(
         variables,
         {"fields": labelled(["fields"], np.array(FIELDS), "independent fields n")},
         {
-            "note_cost": "Monte Carlo: (20 tau + 2 tau n) field updates; diffusion: noise levels x training steps + n x"
-            " steps of the sampler",
+            "note_cost": "direct: n; Markov chains: 20 tau + 2 tau n field updates; diffusion: noise levels x training"
+            " steps + data + n x evaluations of the score x M/ESS",
+            "accuracy": "ESS/M of at least a half, and the susceptibility within 2 %",
             "repeats": REPEATS,
         },
     )
-
-
-NUMBERS = ("start", "each", "start_error", "each_error", "start_s", "each_s", "spread")

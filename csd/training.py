@@ -265,9 +265,13 @@ def data_identity(noised: NoisedTarget) -> str:
 
 
 def start_stream(noised: NoisedTarget, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
-    """The stream of a network's random start: the same whatever the loss, so that theory can follow a seed."""
-    lattice = noised.lattice
-    return stream("start", lattice.dimension, lattice.size, noised.target.mass, architecture.label, seed, level)
+    """The stream of a network's random start: one a seed and noise level.
+
+    It is the same whatever the loss, so that theory can follow a seed, and whatever the size and the mass, so that a
+    seed of a local network starts from the same filters on every lattice, but for the amplitude that the lattice sets:
+    what the start does to the training time then drops out of its growth with size.
+    """
+    return stream("start", noised.lattice.dimension, architecture.label, seed, level)
 
 
 def prepare(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> Run:

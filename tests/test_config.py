@@ -266,6 +266,14 @@ def test_the_table_is_the_product_of_all_choices() -> None:
     }
 
 
+def test_a_number_of_seeds_counts_from_one() -> None:
+    for content in (trained(seeds=3), sweep(training={"seeds": 3})):
+        assert {run.seeds for run in expand(parse(content))} == {(1, 2, 3)}
+    for wrong in (0, -1, True, 2.0):
+        with pytest.raises(InputError, match="seeds"):
+            parse(trained(seeds=wrong))
+
+
 def test_a_sweep_overrides_the_training_of_the_study_and_only_that() -> None:
     content = study(
         training={"batch": 7, "tolerance": 0.5, "seeds": [9]},
@@ -487,6 +495,7 @@ def test_figures_of_generation_need_generation() -> None:
     ("figure", "keys"),
     [
         ("collapse", {"mass": [0.1]}),
+        ("finite_size", {"couplings": {"r0": -0.25, "u": 1.0}}),
         ("depth_law", {"architectures": {"name": "deep_linear", "depth": 3}}),
         ("kernels", {"architectures": {"name": "local_one_layer", "range": 1}}),
         ("overfitting", {"training": {"loss": "population", "data_sets": [4]}}),

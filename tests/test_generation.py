@@ -7,7 +7,6 @@ from scipy.special import digamma
 from scipy.stats import chi2
 
 from csd.criteria import CRITERIA
-from csd.discretisation import compare, steps_needed
 from csd.errors import GenerationFailed, InputError
 from csd.field import GaussianField
 from csd.generation import (
@@ -56,7 +55,15 @@ def _kernels(schedule: Schedule, grid: Array, spectrum: Array) -> Array:
 
 @pytest.mark.parametrize(
     ("integrator", "order"),
-    [(EulerMaruyama(), 1), (Exponential(), 1), (FrozenKernel(), 1), (Euler(), 1), (Heun(), 2)],
+    [
+        (EulerMaruyama(), 1),
+        (Exponential(), 1),
+        (FrozenKernel(), 1),
+        (PredictorCorrector(), 1),
+        (PredictorCorrector(3, 0.2), 1),
+        (Euler(), 1),
+        (Heun(), 2),
+    ],
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("schedule", [VP, VE], ids=["VP", "VE"])
@@ -436,27 +443,6 @@ def test_a_data_set_is_memorised_in_the_end() -> None:
     assert float(last["memory_kl_per_site"].mean()) == pytest.approx(expected, rel=4 * np.sqrt(2) / np.sqrt(4 * 34))
     # In between the samples come nearer to the true law than they are in the end.
     assert (generated["kl_per_site"].min("step") <= last["kl_per_site"]).all()
-
-
-def test_steps_needed_is_the_smallest_number() -> None:
-    assert steps_needed(lambda n: 1.0 / n, 0.1) == 10
-    assert steps_needed(lambda n: 1.0 / n**2, 1.0) == 1
-    assert np.isnan(steps_needed(lambda n: 1.0, 0.5))
-
-
-def test_a_geometric_grid_needs_as_many_steps_at_every_size() -> None:
-    """VP with the exact score: Θ(1) integrator steps on a geometric grid, more with size on a uniform one."""
-    needed = compare(lambda size: GaussianField.on_critical_line(Lattice(2, size)), [8, 32], 0.01, 1e-3)["steps_needed"]
-    for name in ("euler_maruyama", "frozen_kernel", "euler", "heun"):
-        small, large = needed.sel(integrator=name, schedule="vp", grid="geometric").values
-        assert abs(large - small) <= 1
-        small, large = needed.sel(integrator=name, schedule="vp", grid="uniform").values
-        assert large > 1.2 * small
-    # Heun is of second order: it never needs more steps than Euler.
-    both = needed.sel(integrator=["heun", "euler"]).dropna("grid").values
-    assert (both[0] <= both[1]).all()
-    with pytest.raises(InputError, match="tolerance is 0"):
-        compare(lambda size: GaussianField(Lattice(1, size), 1.0), [8], 0.0, 1e-3)
 
 
 def test_sums_of_blocks_are_sums() -> None:

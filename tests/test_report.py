@@ -429,8 +429,10 @@ def about(meaning: str) -> dict[str, Any]:
     """What the comment above a macro says."""
     kind, rest = re.fullmatch(r"(.*?)(?: in steps)? of (.*)", meaning).groups()  # type: ignore[union-attr]
     words = rest.split(", ")
-    facts: dict[str, Any] = {"kind": kind}
+    facts: dict[str, Any] = {"kind": kind.partition(" by ")[0], "criterion": kind.partition(" by ")[2]}
     for word in words:
+        if " by " in word:
+            word, _, facts["criterion"] = word.partition(" by ")
         if match := re.fullmatch(r"(d|t|L) = (.*)", word):
             facts[match[1]] = match[2]
         elif re.match(r"m[L\d]", word):
@@ -454,7 +456,9 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
         "training_time": xr.load_dataset(finished / "summary" / "training.nc"),
         "generation_training_time": xr.load_dataset(finished / "summary" / "generation.nc"),
     }
-    seen = dict.fromkeys(["exponent", "slope", "evidence", "time", "predicted", "parameters", "claim", "verdict"], 0)
+    seen = dict.fromkeys(
+        ["exponent", "slope", "z", "evidence", "time", "predicted", "parameters", "claim", "verdict"], 0
+    )
     for name, (content, meaning) in found.items():
         if name.endswith("Verdict"):
             assert content == claims[next(i for i in claims if name == f"csdClaim{spelled(i)}Verdict")]["verdict"]
@@ -471,9 +475,10 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
         else:
             facts = about(meaning)
             if "quantity" in facts:
-                law = "log" if facts["kind"].startswith("slope") else "power"
+                law = {"slope": "log", "z": "boxcox"}.get(facts["kind"].split()[0], "power")
                 rows = scaling[
                     (scaling["law"] == law)
+                    & (scaling["criterion"].astype(object).fillna("") == facts["criterion"].replace(" ", "_"))
                     & (scaling["quantity"] == facts["quantity"])
                     & (scaling["architecture"] == facts["architecture"])
                     & (scaling["dimension"] == int(facts["d"]))
@@ -486,7 +491,10 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
                 evidence = facts["kind"].startswith("ΔAICc")
                 seen["evidence" if evidence else facts["kind"].split()[0]] += 1
                 exact = row["evidence"] if evidence else row["exponent"]
-                exact_error = 0.0 if evidence else row["error"]
+                exact_error = row["evidence_error"] if evidence else row["error"]
+                if law == "boxcox":
+                    # Three sizes have no systematic error, and so none at all.
+                    exact_error = np.nan_to_num(np.hypot(row["error"], row["systematic_error"]))
             else:
                 quantity = facts["kind"].replace(" ", "_")
                 summary = summaries.get(quantity.removeprefix("predicted_"), summaries["training_time"])
@@ -497,6 +505,8 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
                 at = summary.isel(run=run)
                 if "t" in facts:
                     at = at.sel(noise_level=float(facts["t"]))
+                if facts["criterion"]:
+                    at = at.sel(criterion=facts["criterion"].replace(" ", "_"))
                 if quantity == "parameters":
                     exact = int(at["parameters"])
                     seen["parameters"] += 1
@@ -519,14 +529,15 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
             assert error == 0.0
             assert value == pytest.approx(exact, rel=5e-4)
     power = scaling[scaling["law"] == "power"]
-    assert seen["exponent"] == seen["slope"] == len(power) > 10
+    assert seen["exponent"] == seen["slope"] == seen["z"] == len(power) > 10
     assert seen["evidence"] == power["evidence"].notna().sum()
     assert seen["claim"] == sum(claim["measured"] is not None for claim in claims.values())
     assert seen["verdict"] == len(claims)
     training, generation = summaries.values()
     assert seen["parameters"] == training.sizes["run"]
-    assert seen["time"] == training["training_time"].notnull().all("seed").sum() + generation.sizes["run"]
-    assert seen["predicted"] == training["training_time"].notnull().all("seed").sum() + generation.sizes["run"]
+    trained = training["training_time"].notnull().all("seed").sum()
+    assert seen["time"] == trained + generation["generation_training_time"].notnull().all("seed").sum()
+    assert seen["predicted"] == trained + generation["predicted_generation_training_time"].notnull().sum()
     # Names say what they are, and leave out the noise level of the figures.
     row = power[(power["architecture"] == "one_layer") & (power["dimension"] == 2) & (power["noise_level"] == 0.1)]
     (row,) = row[row["quantity"] == "training_time"].to_dict("records")

@@ -1,4 +1,4 @@
-"""Collapse of τ / L² against L / ξ: off criticality the training time saturates at ξ²."""
+"""Training time at fixed masses: τ / L² is a function of L / ξ, as τ = s*(α²ξ² + σ²) whatever L."""
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,17 @@ MARKS = ("o", "s", "D", "^", "v", "P", "X")
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: one layer at fixed masses and on the critical line. Line: the closed form."""
+    """Points: one layer at fixed masses and on the critical line. Lines: the closed form, and (ξ/L)²."""
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level, architecture=ARCHITECTURE, data_set=0)
     fixed = table[table["mass_label"].str.match(r"m\d")]
     looks.require(fixed, "collapse", "one_layer at fixed masses")
-    table = table[table["dimension"] == fixed["dimension"].iloc[0]]
-    figure, axes = plt.subplots(figsize=(looks.COLUMN, 2.7))
+    # Where there are several dimensions, that with the most masses.
+    dimension = fixed.groupby("dimension")["mass_label"].nunique().idxmax()
+    table = table[
+        (table["dimension"] == dimension) & (table["mass_label"].str.match(r"m\d") | table["mass_label"].eq("mL1"))
+    ]
+    figure, axes = plt.subplots(figsize=(looks.COLUMN, 2.9))
     sizes = sorted(table["size"].unique())
     level = level.isel(run=table.index.to_numpy())
     ratio = table["size"].to_numpy() * table["mass"].to_numpy()
@@ -29,6 +33,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     predicted, _ = looks.mean_and_error(level["predicted_training_time"].values)
     order = np.argsort(ratio)
     axes.plot(ratio[order], (predicted / area)[order], color="0.2", zorder=1, label="theory")
+    middle = order[len(order) // 2]
+    square = (predicted / area)[middle] * (ratio[middle] / ratio[order]) ** 2
+    axes.plot(ratio[order], square, color="0.5", lw=0.9, ls=looks.DASHED, zorder=1, label="∝ (ξ / L)²")
     for shade, mark, size in zip(looks.shades(ARCHITECTURE, len(sizes)), MARKS * len(sizes), sizes, strict=False):
         own = (table["size"] == size).to_numpy()
         axes.errorbar(
@@ -45,6 +52,6 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     axes.set_yscale("log")
     axes.set_xlabel("L / ξ")
     axes.set_ylabel("τ / L² (steps per lattice spacing²)")
-    axes.set_title(f"one layer, d = {table['dimension'].iloc[0]}, t = {style.noise_level:g}")
+    axes.set_title(f"one layer, d = {dimension}, t = {style.noise_level:g}: nothing saturates at L = ξ")
     axes.legend(loc="lower left", handlelength=1.4)
     return figure

@@ -1,4 +1,4 @@
-"""The depth law: training time against size for p layers, and the exponent z = 2 |1 − 2/p|."""
+"""The depth law: training time against size for p layers, and z = 2 |1 − 2/p|."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ SHALLOW = {"one_layer": 1, "two_layer": 2}
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Left: points with predictions as lines. Right: fitted exponents over the law."""
+    """Left: points with predictions as lines. Right: z of nested laws over the depth law; 0 is a logarithm."""
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level, mass_label="mL1", data_set=0)
     deep = looks.require(table[table["depth"] > 0], "depth_law", "deep_linear on the critical line")
@@ -28,8 +28,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     for label in labels:
         own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
-        mean, error = looks.mean_and_error(chosen["training_time"].values)
-        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
+        mean, error = looks.mean_and_error(chosen["training_time"].values, ran=looks.ran(chosen))
+        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
         colour, mark = looks.colour(label), looks.marker(label)
         left.plot(own["size"], predicted, color=colour)
         left.errorbar(own["size"], mean, error, fmt=mark, color=colour, mew=0, label=looks.name(label))
@@ -39,11 +39,12 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             & (scaling["mass"] == "mL1")
             & (scaling["noise_level"] == style.noise_level)
             & (scaling["quantity"] == "training_time")
-            & (scaling["law"] == "power")
+            & (scaling["law"] == "boxcox")
         ]
         depth = SHALLOW.get(label) or int(own["depth"].iloc[0])
         for _, fit in fits.iterrows():
-            right.errorbar(depth, fit["exponent"], fit["error"], fmt=mark, color=colour, mew=0, capsize=2)
+            error = np.nan_to_num(np.hypot(fit["error"], fit["systematic_error"]))
+            right.errorbar(depth, fit["exponent"], error, fmt=mark, color=colour, mew=0, capsize=2)
     left.set_yscale("log")
     looks.size_axis(left, list(table["size"]))
     left.set_ylabel("training time τ (steps)")
@@ -55,7 +56,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         "log L", (2.0, 0.0), (2.35, 0.05), color="0.3", ha="left", va="center", fontsize=0.85 * style.font_size
     )
     right.set_xlabel("depth p (layers)")
-    right.set_ylabel("exponent z of τ ∝ Lᶻ")
+    right.set_ylabel("z of τ = a + b (Lᶻ − 1)/z")
     right.set_ylim(-0.1, 2.2)
     right.legend(loc="upper right")
     return figure

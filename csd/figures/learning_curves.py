@@ -13,7 +13,7 @@ DIMENSION = 2
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: mean over seeds with standard errors. Lines: the closed form, or the exact map."""
+    """Points: mean over seeds with standard errors, while all train. Lines: the closed form, or the exact map."""
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level, mass_label="mL1", data_set=0)
     dimension = DIMENSION if (table["dimension"] == DIMENSION).any() else table["dimension"].min()

@@ -27,8 +27,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             continue
         own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
-        mean, error = looks.mean_and_error(chosen["training_time"].values)
-        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
+        mean, error = looks.mean_and_error(chosen["training_time"].values, ran=looks.ran(chosen))
+        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
         parameters, colour = chosen["level_parameters"].values, looks.colour(label)
         axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
         for index in range(len(own)):

@@ -19,6 +19,8 @@ from matplotlib.ticker import FuncFormatter
 
 from csd.config import FigureStyle
 from csd.errors import InputError
+from csd.rounding import parentheses
+from csd.scaling import box_cox
 
 matplotlib.use("agg")
 
@@ -30,6 +32,8 @@ PAGE = 7.0
 INK = "0.15"
 """Grey of axes and words."""
 DASHED = (0, (3, 2))
+LOGARITHM = 0.1
+"""|z| of the nested law up to which a fit is drawn as a logarithm."""
 OVER_LINES: dict[str, Any] = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
 """For a legend that a reference line runs behind."""
 
@@ -207,13 +211,31 @@ def at_level(summary: xr.Dataset, level: float) -> xr.Dataset:
     return summary.sel(noise_level=level)
 
 
-def mean_and_error(values: Any, axis: int = -1) -> tuple[Any, Any]:
-    """Mean over seeds and its standard error, ignoring seeds that are NaN; error 0 for a single seed."""
-    values = np.asarray(values, dtype=float)
-    count = np.isfinite(values).sum(axis=axis)
+def ran(summary: xr.Dataset) -> Any:
+    """Whether each seed of each run was run, for a summary of training at one noise level; shape (runs, seeds)."""
+    return np.isfinite(summary["score_error"].sel(step=0).transpose("run", "seed").values)
+
+
+def mean_and_error(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, Any]:
+    """Mean over seeds and its standard error; NaN where a seed that was run has no value, as that of others is biased.
+
+    Args:
+        values: numbers, one axis of which is that of seeds.
+        axis: that one.
+        ran: whether each seed was run, in the shape of the values or to be broadcast to it; by default those seeds were
+            that have a value anywhere.
+
+    Returns:
+        Both without the axis of seeds; the error of a single seed is 0.
+    """
+    values = np.moveaxis(np.asarray(values, dtype=float), axis, -1)
+    if ran is None:
+        ran = np.isfinite(values).any(axis=tuple(range(values.ndim - 1)))
+    ran = np.broadcast_to(ran, values.shape)
+    count = ran.sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.nansum(values, axis=axis) / count
-        squares = np.nansum((values - np.expand_dims(mean, axis)) ** 2, axis=axis)
+        mean = values.sum(axis=-1, where=ran) / count
+        squares = ((values - mean[..., None]) ** 2).sum(axis=-1, where=ran)
         error = np.sqrt(squares / np.maximum(count - 1, 1) / count)
     return mean, error
 
@@ -223,6 +245,26 @@ def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
     points = np.flatnonzero(shown & (steps > 0))
     apart = np.round(per_decade * np.log10(steps[points]))
     return points[np.unique(apart, return_index=True)[1]]
+
+
+def of_samples(runs: xr.Dataset, name: str) -> tuple[Any, Any]:
+    """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
+
+    Args:
+        runs: of a summary of generation.
+        name: of the observable.
+
+    Returns:
+        Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
+    """
+    values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
+    # χ has a value for each seed that was sampled.
+    sampled = np.isfinite(runs["sampled_susceptibility"].values)
+    count = np.maximum(sampled.sum(axis=-1), 1)
+    mean = values.sum(axis=-1, where=sampled) / count
+    squares = ((values - mean[:, None]) ** 2).sum(axis=-1, where=sampled)
+    scatter = np.sqrt(squares / np.maximum(count - 1, 1) / count)
+    return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / count)
 
 
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
@@ -246,16 +288,24 @@ class DrawnLaw:
 def law(rows: pd.DataFrame, sizes: Any) -> DrawnLaw | None:
     """The law to draw over `sizes`, of the rows of a scaling table that belong to one series; None without a fit.
 
-    The log law is drawn where growth is slow and nothing speaks against it.
+    The log law is drawn where the nested law's z is 0 within 0.1 at two errors, as a claim of a logarithm would hold;
+    the nested law with its z where that has an error; and the power law where there is nothing else.
     """
-    by_law = rows[rows["law"].isin(["power", "log"])].set_index("law")
-    if by_law.empty:
-        return None
-    power, log = by_law.loc["power"], by_law.loc["log"]
+    by_law = {str(row["law"]): row for _, row in rows.iterrows()}
     fine = np.geomspace(min(sizes), max(sizes), 100)
-    if power["exponent"] < 0.5 and not power["evidence"] < 0.0:
-        times = log["intercept"] + log["exponent"] * np.log(fine)
-        return DrawnLaw(fine, times, f"{with_error(log['exponent'], log['error'])} ln L")
+    nested = by_law.get("boxcox")
+    if nested is not None:
+        error = float(np.hypot(nested["error"], nested["systematic_error"]))
+        if "log" in by_law and abs(nested["exponent"]) + 2.0 * error <= LOGARITHM:
+            log = by_law["log"]
+            times = log["intercept"] + log["exponent"] * np.log(fine)
+            return DrawnLaw(fine, times, f"{with_error(log['exponent'], log['error'])} ln L")
+        if np.isfinite(error):
+            times = nested["intercept"] + nested["slope"] * box_cox(np.log(fine), np.array(nested["exponent"]))
+            return DrawnLaw(fine, times, f"z = {with_error(nested['exponent'], error)}")
+    power = by_law.get("power")
+    if power is None:
+        return None
     exponent = with_error(power["exponent"], power["error"])
     return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
 
@@ -298,7 +348,4 @@ def kinds(*, fit: bool = False) -> list[Line2D]:
 
 def with_error(value: float, error: float) -> str:
     """A value with its error in parentheses, in units of the last digit: 1.998(4)."""
-    if not error > 0.0 or not np.isfinite(error):
-        return f"{value:.3f}"
-    digits = int(np.clip(1 - np.floor(np.log10(error)) - (error / 10 ** np.floor(np.log10(error)) >= 2), 0, 4))
-    return f"{value:.{digits}f}({max(1, round(error * 10**digits))})"
+    return parentheses(value, error)

@@ -13,7 +13,7 @@ SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: mean over seeds with standard errors. Solid: fitted law. Dashed: predicted for the population loss."""
+    """Points: mean over seeds with standard errors. None where a seed never arrived. Solid: fit. Dashed: theory."""
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level, mass_label="mL1", data_set=0)
     table = looks.require(table, "training_time", "runs on the critical line")
@@ -42,8 +42,8 @@ def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFr
     """One architecture in one dimension: points, prediction, fit."""
     architecture, sizes = own["architecture"].iloc[0], own["size"].to_numpy()
     chosen = level.isel(run=own.index.to_numpy())
-    mean, error = looks.mean_and_error(chosen["training_time"].values)
-    predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values)
+    mean, error = looks.mean_and_error(chosen["training_time"].values, ran=looks.ran(chosen))
+    predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
     laws = scaling[
         (scaling["study"] == own["sweep"].iloc[0])
         & (scaling["architecture"] == architecture)

@@ -90,7 +90,7 @@ def write_paper(
     for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
     written(tabular(typeset_claims(claims, judged), "lllrrrl"), "tables/claims.tex")
-    written(tabular(typeset_exponents(laws, level), "llrrrrrr"), "tables/exponents.tex")
+    written(tabular(typeset_exponents(laws, level), "llrrrrrrr"), "tables/exponents.tex")
     wide = typeset_times(times, level)
     written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2)), "tables/training_times.tex")
     for name in shown:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.errors import InputError
+from csd.rounding import parentheses, rounded
 
 SPELLED = dict(
     zip(
@@ -73,27 +75,6 @@ def spelled(text: str) -> str:
     return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", words))
 
 
-def rounded(value: float, error: float) -> tuple[str, str]:
-    """Value and error to the digits that the error allows: one of its own, two where it begins with 1.
-
-    Returns:
-        Decimals of the same length; the error is empty where there is none, and the value then has four digits.
-    """
-    if not error > 0.0 or not np.isfinite(error):
-        return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e7 else f"{value:.4g}", ""
-    leading = int(np.floor(np.log10(error)))
-    decimals = (1 if error / 10.0**leading < 2.0 else 0) - leading
-    shown = max(decimals, 0)
-    return f"{round(value, decimals):.{shown}f}", f"{round(error, decimals):.{shown}f}"
-
-
-def parentheses(value: float, error: float) -> str:
-    """A value with its error in units of the last digit: 1.9994(4); 16000(12000) where that is not a decimal."""
-    shown, spread = rounded(value, error)
-    digits = spread.replace(".", "").lstrip("0")
-    return f"{shown}({digits})" if digits else shown
-
-
 def numbers(
     claims: Sequence[Mapping[str, Any]], scaling: pd.DataFrame, summaries: Mapping[str, xr.Dataset], usual: Usual
 ) -> list[Number]:
@@ -124,7 +105,7 @@ def numbers(
 
 def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
     """The noise level of the figures, and the kind of data that most runs on the critical line have."""
-    data: dict[str, str] = {}
+    data = {"IntegratorSteps": "vp-geometric"}
     for kind, summary in summaries.items():
         prefix = "Generation" if kind == "generation" else ""
         table = summary[["data", "mass_label", "data_set"]].to_dataframe()
@@ -144,31 +125,43 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[Number]:
 
 
 def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
-    """Exponents of power laws, slopes of log laws, and what decides between the two."""
+    """Exponents of power laws, slopes of log laws, z of the nested law, and the evidence between the first two."""
     if "exponent" not in scaling:
         return
-    rows = scaling[scaling["law"].isin(["power", "log"])]
-    twice = rows.duplicated(["quantity", "architecture", "dimension", "mass", "data", "noise_level", "law"], keep=False)
+    rows = with_criterion(scaling[scaling["law"].isin(["power", "log", "boxcox"])])
+    alike = ["quantity", "criterion", "architecture", "dimension", "mass", "data", "noise_level", "law"]
+    twice = rows.duplicated(alike, keep=False)
     for (_, row), again in zip(rows.iterrows(), twice, strict=True):
         prefix = QUANTITIES.get(row["quantity"], spelled(row["quantity"]))
         where = spelled(row["architecture"]) + DIMENSIONS[row["dimension"]]
-        where += usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
+        where += spelled(row["criterion"]) + usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
         where += f"Sweep{spelled(row['study'])}" if again else ""
         at = "" if np.isnan(row["noise_level"]) else f", t = {row['noise_level']:g}"
-        about = f"{row['quantity'].replace('_', ' ')}, {row['architecture']}, d = {row['dimension']}{at}"
+        right = f" by {row['criterion'].replace('_', ' ')}" if row["criterion"] else ""
+        about = f"{row['quantity'].replace('_', ' ')}{right}, {row['architecture']}, d = {row['dimension']}{at}"
         about += f", {row['mass']}, {row['data']}, L = {row['sizes']}" + (f", sweep {row['study']}" if again else "")
         if row["law"] == "power":
             yield Number(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
             if np.isfinite(row["evidence"]):
-                yield Number(f"csd{prefix}Evidence{where}", row["evidence"], 0.0, f"ΔAICc for the log law of {about}")
+                error = float(row.get("evidence_error", np.nan))
+                yield Number(f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}")
+        elif row["law"] == "boxcox":
+            error = float(np.hypot(row["error"], row["systematic_error"]))
+            yield Number(f"csd{prefix}Nested{where}", row["exponent"], error, f"z of the nested law of {about}")
         else:
             yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
+
+
+def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
+    """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
+    return scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
 
 
 def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
     """Training times at every size, measured and predicted, and parameters."""
     quantity = "generation_training_time" if prefix else "training_time"
     levels = [np.nan] if prefix else summary["noise_level"].values
+    criteria = [str(name) for name in summary["criterion"].values] if prefix else [""]
     for run in range(summary.sizes["run"]):
         own = summary.isel(run=run)
         if prefix and int(own["size"]) != int(own["trained_size"]):
@@ -180,15 +173,16 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
         if not prefix:
             name = f"csdParameters{where}{usual.suffix(prefix, mass, data, np.nan)}"
             yield Number(name, float(own["parameters"]), 0.0, f"parameters of {words}")
-        for level in levels:
-            at = own if prefix else own.sel(noise_level=level)
-            suffix, shown = usual.suffix(prefix, mass, data, level), "" if prefix else f", t = {level:g}"
+        for level, right in product(levels, criteria):
+            at = own.sel(criterion=right) if prefix else own.sel(noise_level=level)
+            suffix = spelled(right) + usual.suffix(prefix, mass, data, level)
+            by, shown = (f" by {right.replace('_', ' ')}", "") if prefix else ("", f", t = {level:g}")
             for kind in ("", "predicted_"):
                 values = at[f"{kind}{quantity}"].values
                 mean, error = over_seeds(values, ran(at) if np.ndim(values) else True)
                 if np.isfinite(mean):
                     name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
-                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')} in steps of {words}{shown}"
+                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')}{by} in steps of {words}{shown}"
                     # A prediction is a number of its own, not a sample.
                     yield Number(name, mean, 0.0 if kind else error, meaning)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.paper.numbers import USUAL_MASS, over_seeds, parentheses, ran
+from csd.paper.numbers import USUAL_MASS, over_seeds, ran, with_criterion
+from csd.rounding import parentheses
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -22,29 +23,55 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
-KINDS = {"training_time": "training", "generation_training_time": "generation"}
+KINDS = {"training_time": "training", "generation_training_time": "generation", "integrator_steps": "integrator steps"}
 """Quantities of a table of laws, in a word."""
+ABOUT = {"training_time": "", "generation_training_time": ", samples"}
+"""What a claim's measure is of, where it is not in the quantity's own words."""
 
-LAWS = ["quantity", "architecture", "dimension", "noise_level", "data", "sizes", "exponent", "error", "evidence"]
+LAWS = [
+    "quantity",
+    "criterion",
+    "architecture",
+    "dimension",
+    "noise_level",
+    "data",
+    "sizes",
+    "exponent",
+    "error",
+    "evidence",
+    "evidence_error",
+    "z",
+    "z_error",
+    "z_systematic_error",
+]
 LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
 
 
 def exponents_table(scaling: pd.DataFrame) -> pd.DataFrame:
-    """Power laws on the critical line, measured beside predicted, with slope and evidence of the log law: `LAWS`."""
+    """Power laws on the critical line, measured beside predicted, with the nested law's z and the log law: `LAWS`.
+
+    The prediction for integrator steps is that of the law N^{1/(2p)}.
+    """
     if "exponent" not in scaling:
         return pd.DataFrame(columns=LAWS)
-    own = scaling[scaling["mass"] == USUAL_MASS]
-    power, log = own[own["law"] == "power"], own[own["law"] == "log"]
+    own = with_criterion(scaling[scaling["mass"] == USUAL_MASS])
+    power, log, nested = (own[own["law"] == law] for law in ("power", "log", "boxcox"))
     is_theory = power["quantity"].str.startswith("predicted").astype(bool)
     predicted = power[is_theory].assign(quantity=power["quantity"].str.removeprefix("predicted_"))
-    of_run = ["quantity", "architecture", "dimension", "noise_level", "data", "study"]
-    table = power[~is_theory][[*of_run, "sizes", "exponent", "error", "evidence"]]
+    of_run = ["quantity", "criterion", "architecture", "dimension", "noise_level", "data", "study"]
+    table = power[~is_theory].reindex(columns=[*of_run, "sizes", "exponent", "error", "evidence", "evidence_error"])
     for other, names in (
         (predicted, {"exponent": "predicted_exponent"}),
         (log, {"exponent": "log_slope", "error": "log_slope_error"}),
+        (nested, {"exponent": "z", "error": "z_error", "systematic_error": "z_systematic_error"}),
     ):
-        table = table.merge(other[[*of_run, *names]].rename(columns=names), how="left", on=of_run)
-    return _sorted(table[LAWS], ["quantity", "dimension", "noise_level"], ascending=[False, True, True])
+        table = table.merge(other.reindex(columns=[*of_run, *names]).rename(columns=names), how="left", on=of_run)
+    if "reference" in power:
+        by_law = power[power["quantity"] == "integrator_steps"].set_index(of_run)["reference"]
+        found = by_law.reindex(pd.MultiIndex.from_frame(table[of_run])).to_numpy()
+        table["predicted_exponent"] = table["predicted_exponent"].fillna(pd.Series(found, index=table.index))
+    keys = ["quantity", "criterion", "dimension", "noise_level"]
+    return _sorted(table[LAWS], keys, ascending=[False, True, True, True])
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool]) -> pd.DataFrame:
@@ -92,8 +119,8 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
     rows = []
     for claim in claims:
         own = table[table["claim"] == claim["id"]]
-        for (measure, quantity, architecture), values in own.groupby(
-            ["measure", "quantity", "architecture"], sort=False
+        for (measure, quantity, right, architecture), values in own.groupby(
+            ["measure", "quantity", "criterion", "architecture"], sort=False
         ):
             known = values.dropna(subset=["measured"])
             low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
@@ -103,7 +130,9 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
             rows.append(
                 {
                     "claim": claim["id"],
-                    "measure": f"{measure.replace('_', ' ')}{', samples' * (quantity != 'training_time')}",
+                    "measure": measure.replace("_", " ")
+                    + ABOUT.get(quantity, f", {quantity.replace('_', ' ')}")
+                    + (f" by {right.replace('_', ' ')}" if right else ""),
                     "architecture": architecture,
                     "values": len(known),
                     "measured": " … ".join(dict.fromkeys(shown)) or "–",
@@ -114,30 +143,39 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
     return pd.DataFrame(rows)
 
 
+VERDICTS = ("fails", "incomplete", "not tested", "undecided", "holds")
+"""From the worst to the best."""
+
+
 def _together(verdicts: pd.Series) -> str:
     """The verdict of several values: the worst of them."""
     there = set(verdicts)
-    return next(verdict for verdict in ("fails", "not tested", "holds") if verdict in there)
+    return next(verdict for verdict in VERDICTS if verdict in there)
 
 
 def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """`exponents_table` in words, at one noise level and for generation."""
+    """`exponents_table` in words: at one noise level, for generation, and for integrator steps where a law is known."""
     chosen = table[(table["noise_level"] == level) | table["noise_level"].isna()]
+    chosen = chosen[(chosen["quantity"] != "integrator_steps") | chosen["predicted_exponent"].notna()]
     return pd.DataFrame(
         {
-            "time": [KINDS.get(quantity, quantity.replace("_", " ")) for quantity in chosen["quantity"]],
+            "time": [
+                KINDS.get(quantity, quantity.replace("_", " ")) + (f", {right.replace('_', ' ')}" if right else "")
+                for quantity, right in zip(chosen["quantity"], chosen["criterion"], strict=True)
+            ],
             "architecture": chosen["architecture"],
             "d": chosen["dimension"],
             "L": [f"{sizes.split()[0]} … {sizes.split()[-1]}" for sizes in chosen["sizes"]],
             "exponent": _pairs(chosen["exponent"], chosen["error"]),
             "theory": [f"{value:.3f}" if np.isfinite(value) else "–" for value in chosen["predicted_exponent"]],
+            "z": _pairs(chosen["z"], np.hypot(chosen["z_error"], chosen["z_systematic_error"])),
             "slope in ln L": [
-                parentheses(slope, error) if exponent < 0.5 else "–"
+                parentheses(slope, error) if exponent < 0.5 and np.isfinite(slope) else "–"
                 for slope, error, exponent in zip(
                     chosen["log_slope"], chosen["log_slope_error"], chosen["exponent"], strict=True
                 )
             ],
-            "ΔAICc": [f"{value:.1f}" if np.isfinite(value) else "–" for value in chosen["evidence"]],
+            "ΔAICc": _pairs(chosen["evidence"], chosen["evidence_error"]),
         }
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from csd.errors import InputError
-from csd.paper.numbers import parentheses
+from csd.rounding import parentheses
 from csd.store import write_text
 
 HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ def _rendered(name: str, **content: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"number": _number, "bounds": _bounds}
+    environment.globals |= {"number": _number}
     return environment.get_template(f"{name}.html").render(**content) + "\n"
 
 
@@ -77,19 +77,15 @@ def _shown(claim: Mapping[str, Any]) -> dict[str, Any]:
         name = test["measure"].replace("_", " ")
         if test["quantity"] != "training_time":
             name += f" of {test['quantity'].replace('_', ' ')}"
+        if test["criterion"]:
+            name += f" by {test['criterion'].replace('_', ' ')}"
         over = f" over {test['reference']}" if test["reference"] else ""
         # One without data says nothing of where.
         nowhere = {"dimension": None, "noise_level": None, "data": None}
         tests.append({**nowhere, **test, "name": f"{name}, {test['architecture']}{over}"})
-    return {**claim, "tests": tests}
-
-
-def _bounds(accepted: Sequence[float | None]) -> str:
-    """An accepted range in words."""
-    low, high = accepted
-    if low is None:
-        return f"at most {high:g}"
-    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+    # Why not every noise level is tested, once for all tests that say the same.
+    reasons = dict.fromkeys(test["because"] for test in claim["tests"] if test["because"])
+    return {**claim, "tests": tests, "reasons": [f"Some noise levels only: {reason}." for reason in reasons]}
 
 
 def _number(value: float | None, error: float | None) -> str:

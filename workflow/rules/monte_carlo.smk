@@ -65,7 +65,8 @@ rule timing:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
+        training=beside("training"),
         code=fingerprint("timing"),
     shell:
         "csd timing --study {input.study:q} --monte-carlo {input.monte_carlo:q} --generation {input.generation:q}"
-        " --output {output:q} 2> {log:q}"
+        " --training {params.training:q} --output {output:q} 2> {log:q}"

@@ -1,0 +1,197 @@
+"""Autocorrelation times of samplers on the Gaussian field, from the matrix of a sweep.
+
+A sweep that takes φ to Aφ + noise, A drawn afresh each time, takes the mean of a quadratic observable φᵀMφ given the
+last field to φᵀ T(M) φ + constant, T(M) = E[Aᵀ M A]. So with the covariance C and the sweeps w between measurements
+
+    τ = w (½ + Σ_{t≥1} ρ(wt)) = w (tr[(1 − T^w)⁻¹(M) C M C] / tr[M C M C] − ½),
+
+and that of a linear one, m, follows from E[A] alone. On a lattice of even size an update of one colour of the
+checkerboard after the other mixes the waves k and k + π only: with φ_e, φ_o the waves of amplitude k on even and odd
+sites, C⁻¹ = D (1, −c; −c, 1), D = 2d + m², c = (2/D) Σ_μ cos k_μ, and
+
+    heat bath         φ_e ← c φ_o + noise,          then the same of φ_o
+    overrelaxation    φ_e ← 2c φ_o − φ_e,           then the same of φ_o
+    metropolis        φ_e ← (1 − κ) φ_e + κ c φ_o,  then the same of φ_o
+
+exact but for Metropolis, which is not linear: (1 − κ) is how much one of its steps ε leaves, on average, of φ(r)'s
+deviation from its mean given the neighbours, κ = ½ E[δ₁² 2Φ(−|δ|/2)] with δ normal of width ε √D in n components (a
+step δ of normal numbers is accepted with 2Φ(−|δ|/2) in equilibrium). What this leaves out decays fast.
+
+Trajectories of n leapfrog steps ε turn a mode of frequency ω by nθ, cos θ = 1 − ½ ε² ω², so A = cos nθ, or 1 where the
+end is rejected. They are taken as accepted with one probability a, the mean, whatever the field:
+
+    hmc, fourier_hmc    T = a E[cos² nθ] + 1 − a,   n = round(length / ε) as drawn,   ω² = k̂² + m² or 1
+    langevin            the same with n = 1
+
+which is exact as a → 1. Wolff's clusters are not linear, and have no times here.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+
+from csd.lattice import Array
+from csd.model import Model, PhiFour
+from csd.samplers import Step, sweep_of
+from csd.updates import make_update
+from csd.updates.hamiltonian import HybridMonteCarlo, Langevin
+
+QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
+"""Observables with a quadratic form; beside them `magnetisation_component` is linear."""
+LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component")
+"""Those that Metropolis has times of: a square of one site is not moved as the linear sweep would have it."""
+
+
+def exact_times(
+    model: Model,
+    sampler: str,
+    *,
+    every: int = 1,
+    steps: Sequence[float] = (),
+    accepted: Sequence[float] = (),
+    **options: float,
+) -> dict[str, float]:
+    """τ = ½ + Σ ρ of observables under a sampler, in sweeps; empty where the sampler or the target has no exact ones.
+
+    Args:
+        model: the target.
+        sampler: a name of `csd.samplers.SAMPLERS`.
+        every: w, sweeps between measurements.
+        steps: tuned step of each chain, of samplers that have one; τ is the mean over chains.
+        accepted: mean acceptance of each chain, of trajectories and MALA.
+        options: of the sampler.
+
+    Returns:
+        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`.
+    """
+    if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
+        return {}
+    sweep = sweep_of(sampler, model, **options)
+    if any(step.update == "wolff" for step in sweep):
+        return {}
+    update = make_update(sweep[0].update, model, **sweep[0].options)
+    if isinstance(update, HybridMonteCarlo):
+        chains = [
+            _of_trajectories(model, update, step, rate, every) for step, rate in zip(steps, accepted, strict=True)
+        ]
+    elif model.lattice.size % 2:
+        return {}
+    elif sampler == "metropolis":
+        damped = [_damping(step * sqrt(2.0 * model.quadratic), model.components) for step in steps]
+        chains = [_of_matrices(model, sweep, every, kappa) for kappa in damped]
+        chains = [{name: chain[name] for name in LINEARISED} for chain in chains]
+    else:
+        chains = [_of_matrices(model, sweep, every)]
+    return {name: float(np.mean([chain[name] for chain in chains])) for name in chains[0]}
+
+
+def _waves(model: PhiFour) -> tuple[Array, Array, Array]:
+    """All momenta: (Σ_μ 2 cos k_μ, where k = 0, where |k| is the smallest above 0 along the first axis)."""
+    angles = 2.0 * np.pi / model.lattice.size * np.indices(model.lattice.shape).reshape(model.lattice.dimension, -1)
+    numbers = np.indices(model.lattice.shape).reshape(model.lattice.dimension, -1)
+    zero = (numbers == 0).all(axis=0)
+    first = (numbers[0] == 1) & (numbers[1:] == 0).all(axis=0)
+    return 2.0 * np.cos(angles).sum(axis=0), zero, first
+
+
+def _of_matrices(model: PhiFour, sweep: Sequence[Step], every: int, damping: float = 1.0) -> dict[str, float]:
+    """τ under a sweep of updates on a checkerboard, from 2 × 2 matrices of (φ_e, φ_o) at each k.
+
+    Each pair (k, k + π) is there twice, with the same times.
+    """
+    bonds, zero, first = _waves(model)
+    precision = 2.0 * model.quadratic
+    c = bonds / precision
+    moved, unmoved = np.zeros_like(c), np.ones_like(c)
+
+    def matrix(kept: float, taken: float) -> Array:
+        even = np.stack([np.stack([kept * unmoved, taken * c], -1), np.stack([moved, unmoved], -1)], -2)
+        odd = np.stack([np.stack([unmoved, moved], -1), np.stack([taken * c, kept * unmoved], -1)], -2)
+        return odd @ even
+
+    of = {
+        "metropolis": matrix(1.0 - damping, damping),
+        "heat_bath": matrix(0.0, 1.0),
+        "overrelaxation": matrix(-1.0, 2.0),
+    }
+    linear, squared = np.eye(2) * np.ones((len(c), 1, 1)), np.eye(4) * np.ones((len(c), 1, 1))
+    for step in sweep:
+        counts = range((step.times + 1) // 2, 3 * step.times // 2 + 1) if step.varied else [step.times]
+        powers = [np.linalg.matrix_power(of[step.update], count) for count in counts]
+        linear = np.mean(powers, axis=0) @ linear
+        squared = np.mean([_double(power) for power in powers], axis=0) @ squared
+    covariance = np.stack([np.stack([unmoved, c], -1), np.stack([c, unmoved], -1)], -2) / (
+        precision * (1.0 - c**2)[:, None, None]
+    )
+    uniform = np.ones((len(c), 2, 2))
+    energy = precision * np.stack([np.stack([unmoved, -c], -1), np.stack([-c, unmoved], -1)], -2)
+
+    def time(form: Array, where: Array) -> float:
+        form, around, transfer = form[where], covariance[where], squared[where]
+        weight = (around @ form @ around).reshape(len(form), 4)
+        flat = form.reshape(len(form), 4)
+        # `squared` takes C(t) to C(t+1), so forms take its transpose.
+        power = np.linalg.matrix_power(np.swapaxes(transfer, -1, -2), every)
+        total = np.linalg.solve(np.eye(4) - power, flat[..., None])[..., 0]
+        return every * (float((total * weight).sum() / (flat * weight).sum()) - 0.5)
+
+    state = covariance[zero][0] @ np.ones(2)
+    total = np.linalg.solve(np.eye(2) - np.linalg.matrix_power(linear[zero][0], every), state)
+    return {
+        "energy": time(energy, np.ones_like(zero)),
+        "magnetisation_squared": time(uniform, zero),
+        "softest_mode": time(uniform, first),
+        "magnetisation_component": every * (float(total.sum() / state.sum()) - 0.5),
+    }
+
+
+def _double(matrices: Array) -> Array:
+    """A ⊗ A, shape (…, 2, 2) → (…, 4, 4)."""
+    return np.einsum("...ij,...kl->...ikjl", matrices, matrices).reshape(*matrices.shape[:-2], 4, 4)
+
+
+def _damping(width: float, components: int) -> float:
+    """κ of Metropolis: ½ E[δ₁² 2Φ(−|δ|/2)], δ normal of this width in n components; by quadrature over |δ|."""
+    from scipy.integrate import quad
+    from scipy.stats import chi, norm
+
+    def integrand(radius: float) -> float:
+        return float(radius**2 * norm.sf(0.5 * width * radius) * chi.pdf(radius, components))
+
+    return width**2 / components * float(quad(integrand, 0.0, np.inf)[0])
+
+
+def _of_trajectories(
+    model: PhiFour, update: HybridMonteCarlo, step: float, rate: float, every: int
+) -> dict[str, float]:
+    """τ under trajectories that are accepted with one probability, of modes that do not mix."""
+    bonds, zero, first = _waves(model)
+    square = np.ones_like(bonds) if update.accelerated else 2.0 * model.quadratic - bonds
+    # n is uniform from ½ to 3/2 of the length over the step, then rounded, and at least 1.
+    low, high = (
+        (0.0, 1.0)
+        if isinstance(update, Langevin)
+        else (
+            0.5 * update.trajectory / step,
+            1.5 * update.trajectory / step,
+        )
+    )
+    counts = np.arange(max(1, round(low)), max(1, round(high)) + 1)
+    edges = np.clip(np.append(counts - 0.5, counts[-1] + 0.5), low, high)
+    edges[0] = low
+    chances = np.diff(edges) / (high - low)
+    angle = np.arccos(np.clip(1.0 - 0.5 * step**2 * square, -1.0, 1.0))
+    turned = np.cos(counts[:, None] * angle)
+    linear = (rate * chances @ turned + 1.0 - rate) ** every
+    squared = (rate * chances @ turned**2 + 1.0 - rate) ** every
+
+    def time(kept: Array) -> float:
+        return every * float(np.mean(0.5 + kept / (1.0 - kept)))
+
+    return {
+        "energy": time(squared),
+        "magnetisation_squared": time(squared[zero]),
+        "softest_mode": time(squared[first]),
+        "magnetisation_component": time(linear[zero]),
+    }

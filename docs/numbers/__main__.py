@@ -1,0 +1,44 @@
+"""`python -m docs.numbers collect|run|write`: numbers of the pages (docs/numbers/__init__.py)."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from csd.errors import InputError
+from csd.store import write_text
+from docs.numbers import FOLDER, PAGES, ROOT, STUDY, collect, computed, output, printed, written
+
+
+def main() -> None:
+    """Parse the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m docs.numbers", description="numbers of README and docs")
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_study = commands.add_parser("collect", help="take what the pages name out of a finished study")
+    of_study.add_argument("folder", type=Path, help="that the study was written to: results")
+    of_script = commands.add_parser("run", help="run a script of docs/numbers and store its output")
+    of_script.add_argument("script", nargs="+", help="its name, without .py")
+    commands.add_parser("write", help="write all pages anew")
+    arguments = parser.parse_args()
+    texts = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+    if arguments.command == "collect":
+        found = collect(arguments.folder, texts)
+        write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", STUDY)
+        print(f"{STUDY.relative_to(ROOT)}: {len(found['numbers'])} numbers and tables")
+    elif arguments.command == "run":
+        for script in arguments.script:
+            write_text(printed(computed(script)), FOLDER / f"{script}.txt")
+    else:
+        study = json.loads(STUDY.read_text(encoding="utf-8")) if STUDY.is_file() else None
+        for name, text in texts.items():
+            new = written(text, study, output)
+            if new != text:
+                write_text(new, ROOT / name)
+                print(f"{name}: written")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,171 @@
+"""Where the lattice cuts ξ off: the critical point of the infinite lattice on finite ones, in d = 3."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from scipy.special import ellipkm1, gamma
+
+from csd.config import Run, expand, load, parse
+from csd.errors import InputError
+from csd.field import WATSON, GaussianField, critical_ratio
+from csd.figures import collapse, finite_size
+from csd.lattice import Lattice
+from csd.record import request, training_dataset
+from csd.store import TRAINING, provenance, write
+from csd.summary import aggregate, scaling_table, training_file
+from csd.theory import predict
+from csd.training import train
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_watson_integral_by_quadrature_and_in_closed_form() -> None:
+    """∫ d³k/(2π)³ 1/k̂², two of its integrals done by the complete elliptic integral; and Watson's own."""
+
+    def plane(b: float) -> float:
+        """∫ d²k/(2π)² 1/(b + k̂²) = 2 K(m) / (π (b + 4)), m = (4 / (b + 4))²."""
+        share = b / (b + 4.0)
+        return float(2.0 / np.pi * ellipkm1(share * (2.0 - share)) / (b + 4.0))
+
+    # k = π s⁴ takes away the logarithm at 0.
+    value, error = quad(
+        lambda s: plane(4.0 * np.sin(0.5 * np.pi * s**4) ** 2) * 4.0 * s**3, 0.0, 1.0, epsabs=1e-13, epsrel=1e-13
+    )
+    assert error < 1e-12
+    assert value == pytest.approx(WATSON, abs=1e-12)
+    closed = np.sqrt(6.0) / (192.0 * np.pi**3) * np.prod(gamma(np.array([1.0, 5.0, 7.0, 11.0]) / 24.0))
+    assert closed == pytest.approx(WATSON, abs=1e-14)
+
+
+def _by_theta_functions() -> float:
+    """x = mL at criticality, L → ∞: ∫ ds [e^{−x²s} ϑ(s)³ − (4πs)^{−3/2}] = 0, ϑ(s) = Σ_n e^{−4π²n²s}."""
+    modes = np.arange(-40, 41) ** 2
+
+    def theta(s: float) -> float:
+        if s > 0.08:
+            return float(np.exp(-4.0 * np.pi**2 * modes * s).sum())
+        # Jacobi's identity: the same sum converges fast in the images.
+        return float(np.exp(-modes / (4.0 * s)).sum() / np.sqrt(4.0 * np.pi * s))
+
+    def condition(x: float) -> float:
+        def bracket(s: float) -> float:
+            return float(np.exp(-(x**2) * s) * theta(s) ** 3 - (4.0 * np.pi * s) ** -1.5)
+
+        # s = v² takes away the root at 0; beyond s = 1 the second term has a closed form.
+        near, _ = quad(lambda v: 2.0 * v * bracket(v**2), 0.0, 1.0, points=[0.08**0.5], epsabs=1e-12)
+        far, _ = quad(lambda s: np.exp(-(x**2) * s) * theta(s) ** 3, 1.0, 1.0 + 40.0 / x**2, epsabs=1e-12)
+        return float(near + far - 2.0 * (4.0 * np.pi) ** -1.5)
+
+    return float(brentq(condition, 1.0, 3.0, xtol=1e-12))
+
+
+def test_the_limit_of_the_correlation_length_by_theta_functions() -> None:
+    assert critical_ratio() == pytest.approx(1.0 / _by_theta_functions(), abs=1e-9)
+
+
+def test_the_gap_equation_tends_to_the_limit() -> None:
+    """Corrections go as 1/L and 1/L²; three sizes without them give the limit, at a strong and at a weak coupling."""
+    sizes = (16, 32, 64)
+    for u in (1000.0, 10.0):
+        fields = [GaussianField.from_couplings(Lattice(3, size), -u * WATSON, u) for size in sizes]
+        ratio = [field.correlation_length / field.lattice.size for field in fields]
+        assert (8.0 * ratio[2] - 6.0 * ratio[1] + ratio[0]) / 3.0 == pytest.approx(critical_ratio(), abs=1e-4)
+        assert abs(ratio[2] - critical_ratio()) > 5e-4
+    # Corrections are small from L = 4 on where u is strong.
+    strong = GaussianField.from_couplings(Lattice(3, 4), -1000.0 * WATSON, 1000.0)
+    assert strong.correlation_length / 4 == pytest.approx(critical_ratio(), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "test.yaml", "large.yaml"])
+def test_studies_have_the_critical_couplings(name: str) -> None:
+    study = parse(load(ROOT / "config" / name))
+    (pair,) = study.sweeps["critical-3d"].couplings or []
+    assert pair.r0 == pytest.approx(-pair.u * WATSON, rel=1e-14)
+    assert "finite_size" in study.drawn
+
+
+STUDY: dict[str, Any] = {
+    "study": "cut off",
+    "training": {"noise_levels": [0.1], "seeds": [1, 2], "batch": 4096},
+    "sweeps": {
+        "critical": {
+            "dimension": 3,
+            "sizes": [4, 6, 8],
+            "couplings": {"r0": -1000.0 * WATSON, "u": 1000.0},
+            "architectures": ["one_layer", "two_layer"],
+        },
+        "line": {"dimension": 3, "sizes": [4, 6, 8], "architectures": ["one_layer", "two_layer"]},
+        "fixed": {"dimension": 3, "sizes": [4, 6, 8], "mass": [0.5, 0.8], "architectures": ["one_layer", "two_layer"]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    folder = tmp_path_factory.mktemp("training")
+    runs: list[Run] = expand(parse(STUDY))
+    for run in runs:
+        problem = run.problem()
+        dataset = training_dataset(*problem, train(*problem), predict(*problem))
+        write(dataset.assign_attrs(provenance(["test"], request(*problem))), training_file(run, folder), TRAINING)
+    return aggregate(runs, folder)
+
+
+def _draw(module: Any, summary: xr.Dataset) -> Figure:
+    figure: Figure = module.draw(summary, scaling_table(summary), parse(STUDY).figure_style)
+    return figure
+
+
+def _drawn(figure: Figure, panel: int) -> list[tuple[str, list[float]]]:
+    """Legend label and y values of every line of a panel that has a label."""
+    lines = figure.axes[panel].get_lines()
+    return [(str(line.get_label()), np.asarray(line.get_ydata(), dtype=float).tolist()) for line in lines]
+
+
+def test_the_figure_shows_the_cut_off(summary: xr.Dataset) -> None:
+    figure = _draw(finite_size, summary)
+    lengths, one, two = (_drawn(figure, panel) for panel in range(3))
+    by_label = dict(lengths)
+    sizes = np.array([4.0, 6.0, 8.0])
+    assert by_label["critical couplings"] == pytest.approx([0.516279, 0.517665, 0.517419], abs=1e-6)
+    assert by_label["m = 1/L"] == pytest.approx([1.0, 1.0, 1.0])
+    assert by_label["m = 0.5"] == pytest.approx(2.0 / sizes)
+    assert any(values == pytest.approx([critical_ratio()] * 2) for _, values in lengths)
+    # Theory of the three masses, in the order drawn: L² with 0.26 of the line's prefactor, L², a constant.
+    for drawn, growth in ((one, 4.0), (two, 1.2)):
+        theory = [values for label, values in drawn if len(values) == 3 and label.startswith("_child")][:2]
+        assert len(theory) == 2
+        assert theory[0][2] / theory[0][0] == pytest.approx(growth, rel=0.04)
+    text = figure.axes[1].get_legend().get_texts()
+    assert any(label.get_text().startswith("$L^{1.9") for label in text)
+    assert any(label.get_text().startswith(("$L^{0.00", "$L^{-0.00")) for label in text)
+
+
+def test_the_collapse_is_a_power_that_does_not_saturate(summary: xr.Dataset) -> None:
+    """What the caption says: on a log-log scale τ/L² falls as (L/ξ)⁻² from below L = ξ to above it."""
+    figure = _draw(collapse, summary)
+    theory = next(line for line in figure.axes[0].get_lines() if line.get_label() == "theory")
+    ratio, scaled = np.asarray(theory.get_xdata(), dtype=float), np.asarray(theory.get_ydata(), dtype=float)
+    assert ratio.min() < 1.01 < 6.0 < ratio.max()
+    slope = np.polyfit(np.log(ratio), np.log(scaled), 1)[0]
+    assert slope == pytest.approx(-2.0, abs=0.1)
+
+
+def test_times_at_a_fixed_mass_do_not_know_the_size(summary: xr.Dataset) -> None:
+    table = summary[["mass_label", "architecture", "size"]].to_dataframe()
+    for _, own in table[table["mass_label"] == "m0.5"].groupby("architecture"):
+        exact = summary["predicted_crossing_time"].isel(run=own.index.to_numpy(), seed=0, noise_level=0).values
+        assert exact == pytest.approx(np.full(3, exact[0]), rel=2e-3)
+
+
+def test_a_study_without_couplings_is_told(summary: xr.Dataset) -> None:
+    line = summary.isel(run=np.flatnonzero(summary["mass_label"].values == "mL1"))
+    with pytest.raises(InputError, match=r"finite_size.*couplings"):
+        finite_size.draw(line, pd.DataFrame(), parse(STUDY).figure_style)

@@ -1,0 +1,71 @@
+"""What figures show of times and laws: no mean over survivors, and no law that the numbers do not bear."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from csd.figures import style
+from csd.lattice import Array
+from csd.rounding import parentheses, plus_minus
+from csd.summary import _laws
+
+SIZES = np.array([8, 16, 32, 64, 128, 256])
+
+
+def test_a_run_with_a_late_seed_has_no_mean() -> None:
+    """Seeds 1 and 2 ran at both sizes, seed 3 was never run; seed 2 never came to the tolerance at the second."""
+    times = np.array([[10.0, 14.0, np.nan], [20.0, np.nan, np.nan]])
+    ran = np.array([[True, True, False]] * 2)
+    mean, error = style.mean_and_error(times, ran=ran)
+    assert (mean[0], error[0]) == (12.0, 2.0)
+    assert np.isnan([mean[1], error[1]]).all()
+    # What is not said is taken from the values: a seed that has none anywhere was not run.
+    np.testing.assert_array_equal(style.mean_and_error(times), (mean, error))
+
+
+def test_a_curve_is_shown_while_all_seeds_train() -> None:
+    curves = np.array([[1.0, 0.5, 0.2], [1.0, 0.7, np.nan], [np.nan] * 3])
+    mean, _ = style.mean_and_error(curves, axis=0)
+    np.testing.assert_allclose(mean[:2], [1.0, 0.6])
+    assert np.isnan(mean[2])
+    assert np.isnan(style.mean_and_error(curves[2:], axis=0)[0]).all()
+
+
+def rows(times: Array, scatter: float = 0.0, sizes: Array = SIZES) -> pd.DataFrame:
+    """The fitted laws of eight seeds that scatter so much, as `csd fit` writes them."""
+    noise = np.exp(scatter * np.random.default_rng(2).standard_normal((len(sizes), 8)))
+    return pd.DataFrame(_laws({}, sizes, times[:, None] * noise, np.ones((len(sizes), 8), dtype=bool)))
+
+
+@pytest.mark.parametrize(
+    ("times", "scatter", "label"),
+    [
+        (10.0 + 4.48 * np.log(SIZES), 1e-3, r"4\.4[78]\d*\(\d+\) ln L"),
+        (3.0 * SIZES**2.0, 1e-3, r"z = (2\.0\d*|1\.99\d*)\(\d+\)"),
+        # Growth as slow as this is no logarithm, and scatter as large as this does not tell.
+        (12.0 * SIZES**0.15, 1e-3, r"z = 0\.1[45]\d*\(\d+\)"),
+        (10.0 + 4.48 * np.log(SIZES), 0.1, r"z = .*"),
+    ],
+    ids=["log", "square", "slow power", "scatter"],
+)
+def test_a_logarithm_is_drawn_where_it_would_be_claimed(times: Array, scatter: float, label: str) -> None:
+    drawn = style.law(rows(times, scatter), SIZES)
+    assert drawn is not None
+    assert pd.Series([drawn.label]).str.fullmatch(label).item(), drawn.label
+    np.testing.assert_allclose(drawn.times[[0, -1]], times[[0, -1]], rtol=3.0 * scatter + 1e-3)
+
+
+def test_no_logarithm_is_drawn_where_nothing_speaks_for_it() -> None:
+    """Three sizes have neither evidence nor a systematic error."""
+    three = SIZES[:3]
+    drawn = style.law(rows(10.0 + 4.48 * np.log(three), 1e-3, three), three)
+    assert drawn is not None
+    assert drawn.label.startswith("$L^{0.")
+    assert style.law(pd.DataFrame({"law": ["none"]}), three) is None
+
+
+def test_values_have_the_digits_of_their_errors() -> None:
+    assert plus_minus(1.9995, 0.00023) == "1.9995 ± 0.0002"
+    assert plus_minus(0.0234375, 0.0) == "0.02344"
+    assert style.with_error(1.9995, 0.00023) == parentheses(1.9995, 0.00023) == "1.9995(2)"
+    assert parentheses(-0.001, 3.0) == "0(3)"
