@@ -5,12 +5,12 @@
     samples = csd.generate(run)
     samples.power_spectrum.plot()
 
-From the ground up: `errors`, `plugins`, `ziggurat`, `stream`, `lattice`, `field`, `sites`, `model`, `samplers`,
-`simulation`, `updates`, `autocorrelation`, `chains`, `noise`, `objectives`, `networks`, `minibatch`, `training`,
-`theory`, `generation`, `observables`, `criteria`, `samples`, `scaling`, `store`, `watch`, `record`, `ensemble`,
-`measured`, `discretisation`, `trained`, `quality`, `schema`, `campaign`, `config`, `cost`, `cluster`, `summary`,
-`dynamics`, `timing`, `claims`, `figures`, `paper`, `report`, `explore`, `source`, `inventory`, `experiment`,
-`sampling`, `completion`, `cli`. Each imports only from those before it.
+From the ground up: `errors`, `rounding`, `plugins`, `ziggurat`, `stream`, `lattice`, `field`, `sites`, `model`,
+`samplers`, `autocorrelation`, `simulation`, `updates`, `exact_sweeps`, `chains`, `noise`, `generation`, `observables`,
+`criteria`, `objectives`, `networks`, `minibatch`, `training`, `goal`, `theory`, `samples`, `scaling`, `store`, `watch`,
+`record`, `ensemble`, `measured`, `discretisation`, `trained`, `quality`, `schema`, `campaign`, `config`, `cost`,
+`cluster`, `summary`, `dynamics`, `timing`, `claims`, `figures`, `paper`, `report`, `explore`, `source`, `inventory`,
+`experiment`, `sampling`, `completion`, `cli`. Each imports only from those before it.
 """
 
 from importlib import import_module

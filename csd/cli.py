@@ -827,7 +827,7 @@ def _parser() -> Parser:
         "file", type=Path, metavar="FILE.nc", help="a training file with two noise levels or more"
     )
     own["generate"].add_argument("--samples", type=int, metavar="M", help="fields to draw a seed (256)")
-    own["generate"].add_argument("--integrator", metavar="NAME", help="how a step is made (frozen_kernel)")
+    own["generate"].add_argument("--integrator", metavar="NAME", help="how a step is made (heun)")
     own["generate"].add_argument("--start", metavar="NAME", help="noise, or exact: the exact law at t_max (noise)")
     own["generate"].add_argument("--step", type=int, metavar="N", help="training step to sample at (the last one)")
     own["generate"].add_argument("--t-min", type=float, metavar="T", help="lowest noise level (the file's lowest)")

@@ -571,7 +571,7 @@ def _steps(run: Run) -> float:
 
 def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> float:
     """Steps of full layers until samples are right on the population loss; NaN for other networks."""
-    from csd.quality import goal_of
+    from csd.goal import goal_of
 
     exact = replace(with_population(settings), seeds=settings.seeds[:1])
     if not architecture.is_family or not isinstance((run := prepare(noised, architecture, exact)).descent, ModeDescent):

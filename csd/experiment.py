@@ -386,7 +386,7 @@ def _goal(noised: NoisedTarget, architecture: Architecture, settings: Settings, 
         raise InputError("until is samples, but the distribution of these fields has no closed form to compare with")
     if run.descent.kernel() is None:
         raise InputError("until is samples, but the network has no kernel; take until score_error")
-    from csd.quality import goal_of
+    from csd.goal import goal_of
 
     return goal_of(noised, architecture, settings, run.modes)
 

@@ -13,9 +13,10 @@ PACKAGE = Path(__file__).resolve().parent
 
 CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
 SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelation", "chains")
+RIGHT = ("generation", "observables", "criteria", "goal")
 STEPS: dict[str, tuple[str, ...]] = {
-    "train": (*CORE, "ziggurat", "theory", "record", "store"),
-    "generate": (*CORE, "ziggurat", "generation", "observables", "criteria", "samples", "trained", "quality", "store"),
+    "train": (*CORE, "ziggurat", "theory", "record", *RIGHT, "store"),
+    "generate": (*CORE, "ziggurat", *RIGHT, "samples", "trained", "quality", "store"),
     "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "exact_sweeps", "ensemble", "store"),
     "integrators": (
         "errors",
@@ -34,11 +35,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "timing": (
         *CORE,
         "ziggurat",
-        "generation",
-        "observables",
-        "criteria",
+        *RIGHT,
         "trained",
-        "quality",
         *SAMPLING,
         "summary",
         "dynamics",

@@ -44,11 +44,11 @@ from csd.dynamics import times
 from csd.errors import InputError
 from csd.field import GaussianField
 from csd.generation import INTEGRATORS, FrozenKernel, Integrator, sample_modes
+from csd.goal import Sampler
 from csd.lattice import Array, Lattice
 from csd.noise import NoisedTarget, Schedule
 from csd.observables import susceptibility
 from csd.plugins import resolve
-from csd.quality import Sampler
 from csd.samplers import sweep_of
 from csd.simulation import COMPONENT, SERIES
 from csd.store import TRAINING, Content, Variable, labelled, read_content

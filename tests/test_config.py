@@ -530,10 +530,24 @@ def test_ends_of_the_sampler_s_grid() -> None:
         expand(parse(sweep(generation={"t_min": 3.0, "t_max": 2.0})))
 
 
+def test_training_until_samples_are_right_knows_what_will_generate() -> None:
+    """The flags of training name the integrator and the start of the sweep's generation; nothing else does."""
+    asked = {"generation": {"integrator": "euler", "start": "exact", "kernel_steps": "sparse"}}
+    (run,) = expand(parse(sweep(sizes=[8], **asked, training={"seeds": [1], "until": "samples"})))
+    assert " ".join(run.arguments()).endswith(
+        "--kernel-steps sparse --until samples --integrator euler --start exact --seed 1"
+    )
+    assert (run.settings.until, run.settings.integrator, run.settings.start) == ("samples", "euler", "exact")
+    (usual,) = expand(parse(sweep(sizes=[8], **asked, training={"seeds": [1]})))
+    assert usual.arguments()[-4:] == ["--kernel-steps", "sparse", "--seed", "1"]
+    assert usual.settings.until == "score_error"
+
+
 def test_what_training_would_refuse_is_refused_before() -> None:
     for keys, match in (
         ({"data_sets": [4]}, "loss is 'implicit' with a data set"),
         ({"loss": "population", "path": "fields"}, "loss is 'population' with path fields"),
+        ({"until": "samples"}, "until is samples, but nothing is generated"),
     ):
         with pytest.raises(InputError, match=f"sweeps.a: {match}"):
             expand(parse(sweep(training=keys)))

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import csd
 from csd.config import expand, load, parse
 from csd.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
+from csd.errors import InputError
 from csd.field import GaussianField
 from csd.generation import EulerMaruyama, Heun, geometric_grid, longest_level
+from csd.goal import Sampler
 from csd.lattice import Lattice
+from csd.networks.module import ScoreNetwork
 from csd.noise import NoisedTarget, VariancePreserving
-from csd.quality import Sampler, crossing_step
+from csd.quality import crossing_step
 from csd.stream import stream
 from csd.theory import one_layer_kernel
 
@@ -164,6 +169,47 @@ def test_a_criterion_that_the_exact_score_misses_names_the_steps_it_needs() -> N
     assert len(turns) == 3  # it holds, fails, and holds for good: 7–12, 13–20, from 21 on
     # With the signal of a tenth of the softest mode left at t_max, white noise is no start for any number of steps.
     assert sampler(20, 0.5 * float(np.log1p(0.1 * 64)), "noise").steps_needed("susceptibility") is None
+
+
+def test_training_until_samples_are_right_says_what_it_needs() -> None:
+    grid = geometric_grid(1e-3, longest_level(8), 12).tolist()
+    for asked, match in (
+        ({"noise_levels": 0.5}, "there is one noise level; a sampler needs a grid of at least two"),
+        ({"noise_levels": grid, "integrator": "huen"}, "did you mean 'heun'"),
+        ({"noise_levels": grid, "start": "cold"}, "start is 'cold'; it must be noise or exact"),
+        ({"noise_levels": grid, "until": "sample"}, "until is 'sample'; it must be score_error or samples"),
+    ):
+        with pytest.raises(InputError, match=match):
+            csd.train("one_layer", dimension=1, size=8, **{"until": "samples", **asked})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="with these 13 noise levels local_one_layer-R1 can meet no criterion"):
+        csd.train("local_one_layer", range=1, dimension=1, size=32, noise_levels=grid, until="samples")
+    with pytest.raises(InputError, match="until is samples, but the network has no kernel; take until score_error"):
+        csd.train(Crooked, dimension=1, size=8, path="fields", noise_levels=grid, until="samples", batch=4)
+
+
+class Crooked(ScoreNetwork):
+    """A network that is not linear, so it has no kernel."""
+
+    def __init__(self, lattice: Lattice, spectrum: object, generator: np.random.Generator) -> None:
+        super().__init__(lattice)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        return self.weight * torch.tanh(fields)
+
+
+def test_training_ends_when_samples_are_right() -> None:
+    """By all criteria that the exact score meets, at the last step; the score error has nothing to say."""
+    asked = {"dimension": 1, "size": 8, "batch": 2**18, "seeds": [1, 2], "kernel_steps": "recorded"}
+    grid = geometric_grid(1e-3, longest_level(8), 32).tolist()
+    run = csd.train("two_layer", until="samples", noise_levels=grid, tolerance=0.5, **asked)  # type: ignore[arg-type]
+    assert (run["last_step"] > 1.2 * run["training_time"].max("noise_level")).all()
+    assert (run.attrs["until"], run.attrs["integrator"], run.attrs["start"]) == ("samples", "heun", "noise")
+    samples = csd.generate(run, samples=2)
+    times = samples["generation_training_time"]
+    assert (times.max("criterion") < run["last_step"]).all()
+    assert (times.max("criterion") > run["last_step"] / 1.5).all()
+    np.testing.assert_allclose(times, np.broadcast_to(samples["predicted_generation_training_time"], (2, 5)), atol=0.6)
 
 
 def test_where_the_logarithm_of_a_deviation_does_not_exist_the_recorded_step_counts() -> None:

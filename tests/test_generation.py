@@ -30,12 +30,13 @@ from csd.generation import (
     sample_modes,
     uniform_grid,
 )
+from csd.goal import Sampler
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
 from csd.observables import kl_per_site
-from csd.quality import Sampler, crossing_step, evaluate
 from csd.quality import Settings as GenerationSettings
+from csd.quality import crossing_step, evaluate
 from csd.record import training_dataset
 from csd.samples import two_sample_test
 from csd.store import provenance

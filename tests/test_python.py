@@ -71,14 +71,14 @@ def test_a_command_still_loads_no_more_than_it_needs() -> None:
 
 
 def test_three_lines_give_what_the_commands_write(tmp_path: Path) -> None:
-    run = csd.train("two_layer", dimension=2, size=8)
+    run = csd.train("two_layer", dimension=2, size=8, batch=4096)
     samples = csd.generate(run)
     assert list(tmp_path.iterdir()) == []
-    cli.main(shlex.split("train --architecture two_layer --dimension 2 --size 8 --output run.nc"))
+    cli.main(shlex.split("train --architecture two_layer --dimension 2 --size 8 --batch 4096 --output run.nc"))
     cli.main(shlex.split("generate run.nc --output samples.nc"))
     assert_same(run, csd.read("run.nc"))
     assert_same(samples, csd.read(Path("samples.nc")))
-    assert run.attrs["command"] == "csd.train('two_layer', dimension=2, size=8)"
+    assert run.attrs["command"] == "csd.train('two_layer', dimension=2, size=8, batch=4096)"
     assert samples.attrs["command"] == "csd.generate(run)"
     # The grid that noise levels are by default covers what a sampler needs, so samples are right (KL per site).
     assert run["noise_level"].values.tolist() == sampler_levels(8)

@@ -23,12 +23,12 @@ from csd.errors import InputError
 from csd.field import GaussianField
 from csd.figures import cost_to_fields
 from csd.generation import Heun, geometric_grid, longest_level
+from csd.goal import Sampler
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
 from csd.observables import susceptibility
 from csd.plugins import resolve
-from csd.quality import Sampler
 from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, Content, content_of, read, write
 from csd.stream import stream
 from csd.summary import aggregate_generation

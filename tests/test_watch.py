@@ -13,10 +13,10 @@ import torch
 from csd.errors import InputError, Interrupted
 from csd.field import GaussianField
 from csd.generation import geometric_grid, longest_level
+from csd.goal import goal_of
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
-from csd.quality import goal_of
 from csd.theory import expected_steps
 from csd.training import Settings, TrainingRecord, descend, move, prepare, train
 from csd.watch import JobWatch
