@@ -28,6 +28,14 @@ LIMITS: dict[str, float] = {
 }
 """The largest deviation at which each criterion is met; the order is that of the dimension `criterion`."""
 CRITERIA = tuple(LIMITS)
+WORDS = {
+    "kl_per_site": "KL per site",
+    "total_kl": "total KL",
+    "susceptibility": "χ",
+    "correlation_length": "ξ",
+    "effective_sample_size": "ESS",
+}
+"""How figures call them."""
 
 
 def log_effective_sample_size(modes: Modes, generated: Array, exact: Array) -> Array:
