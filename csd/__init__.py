@@ -9,8 +9,8 @@ From the ground up: `errors`, `plugins`, `ziggurat`, `stream`, `lattice`, `field
 `simulation`, `updates`, `autocorrelation`, `chains`, `noise`, `objectives`, `networks`, `minibatch`, `training`,
 `theory`, `generation`, `observables`, `criteria`, `samples`, `scaling`, `store`, `watch`, `record`, `ensemble`,
 `measured`, `discretisation`, `trained`, `quality`, `schema`, `campaign`, `config`, `cost`, `cluster`, `summary`,
-`dynamics`, `timing`, `rounding`, `claims`, `figures`, `paper`, `report`, `explore`, `source`, `inventory`, `experiment`,
-`sampling`, `completion`, `cli`. Each imports only from those before it.
+`dynamics`, `timing`, `rounding`, `claims`, `figures`, `paper`, `report`, `explore`, `source`, `inventory`,
+`experiment`, `sampling`, `completion`, `cli`. Each imports only from those before it.
 """
 
 from importlib import import_module
