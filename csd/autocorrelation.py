@@ -88,7 +88,8 @@ def estimate(
         slowest: the slowest series of the same chains, of the same shape, whose tail is attached; None: no tail.
 
     Raises:
-        InputError: if chains differ in length, are shorter than `FEWEST` measurements, or hold constants or what is no number.
+        InputError: if chains differ in length, are shorter than `FEWEST` measurements, or hold constants or what is no
+            number.
     """
     tables = [_table(each) for each in series]
     slow = None if slowest is None else _table(slowest)

@@ -23,8 +23,8 @@ from csd.simulation import Settings, gaussian_model
 # What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
 START_UP_S = 2.0
 """Mostly imports of Numba and pyerrors."""
-UPDATE_S, SITE_S, MEASUREMENT_S = 1e-6, 40e-9, 25e-6
-"""A sweep, each site and component in it, and a measurement."""
+UPDATE_S, SITE_S, MEASUREMENT_S = 1e-6, 40e-9, 15e-6
+"""A sweep, each site and component in it, and a measurement with the call of the sweeps before it."""
 LEAPFROG_S, LEAPFROG_SITE_S, TRANSFORM_S, TRANSFORM_SITE_S = 4e-6, 6e-9, 45e-6, 20e-9
 """A step of HMC and each site and component in it, without and with Fourier transforms."""
 STEP_SCALE = 0.75

@@ -20,12 +20,12 @@ from csd.errors import InputError
 from csd.lattice import Array
 from csd.model import Model
 from csd.samplers import Step
-from csd.sites import first_waves, neighbours, site_sums
+from csd.sites import Indices, compiled, first_waves, neighbours, site_sums
 from csd.stream import stream
 from csd.updates import Update, make_update
 
 Measure = Callable[[Array], float]
-COLLECTIVE = ("energy", "magnetisation", "m2", "first_mode")
+CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
 """Series that may be the slowest."""
 
 
@@ -107,7 +107,7 @@ class Chains:
 
         Series of one symmetry: m counts only beside a source.
         """
-        kept = [self.series[name][:, self.cut :] for name in COLLECTIVE]
+        kept = [self.series[name][:, self.cut :] for name in CANDIDATES]
         if self.model.source != 0.0:
             kept += list(np.swapaxes(self.components, 0, 1)[:, :, self.cut :])
         moving = [rows for rows in kept if rows.shape[1] >= FEWEST and not constant(rows).any()]
@@ -206,30 +206,30 @@ def run_chains(
             raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
     check_ergodic(model, sweep)
     extra = dict(measures or {})
-    names = ["energy", "magnetisation", "m2", "m4", "phi2", "first_mode", *extra]
-    series = {name: np.empty((chains, measurements)) for name in names}
-    components = np.empty((chains, model.components, measurements))
+    others = {name: np.empty((chains, measurements)) for name in extra}
+    sums = np.empty((chains, measurements, 4 + model.components))
+    places, waves = neighbours(model.lattice), first_waves(model.lattice)
     accepted, updates = np.zeros((chains, len(sweep))), np.empty(chains)
     walkers = tuple(Chain(model, sweep, stream("chain", *purpose, number)) for number in range(chains))
     for number, chain in enumerate(walkers):
         chain.thermalise(thermalisation)
-        before = chain.done
+        before, flat = chain.done, chain.field.reshape(model.components, -1)
         for measurement in range(measurements):
             accepted[number] += chain.advance(every)
-            measured, components[number, :, measurement] = _measure(model, chain.field)
-            measured |= {name: function(chain.field) for name, function in extra.items()}
-            for name, found in measured.items():
-                series[name][number, measurement] = found
+            _measure(flat, places, waves, sums[number, measurement])
+            for name, function in extra.items():
+                others[name][number, measurement] = function(chain.field)
             if look is not None:
                 look(number, measurement, chain.field)
         updates[number] = (chain.done - before) / (measurements * every)
+    series, components = _series(model, sums)
     cut = thermalisation_cut(series["energy"], series["m2"])
     return Chains(
         model,
         tuple(sweep),
         every,
         thermalisation,
-        series,
+        series | others,
         components,
         cut,
         walkers,
@@ -252,21 +252,32 @@ def check_ergodic(model: Model, sweep: Sequence[Step]) -> None:
         )
 
 
-def _measure(model: Model, values: Array) -> tuple[dict[str, float], Array]:
-    """(observables, m) of a field of shape (n, *lattice.shape)."""
+@compiled
+def _measure(field: Array, places: Indices, waves: Array, sums: Array) -> None:
+    """`site_sums` of a field of shape (n, sites), and last the sum of squares of its amplitudes in the first waves."""
+    components = field.shape[0]
+    site_sums(field, places, sums[: 3 + components])
+    total = 0.0
+    for a in range(components):
+        for wave in range(waves.shape[1]):
+            amplitude = 0.0
+            for site in range(field.shape[1]):
+                amplitude += field[a, site] * waves[site, wave]
+            total += amplitude * amplitude
+    sums[3 + components] = total
+
+
+def _series(model: Model, sums: Array) -> tuple[dict[str, Array], Array]:
+    """(observables, m) from the sums of `_measure`, shape (chains, measurements, 4 + n)."""
     lattice, components = model.lattice, model.components
-    flat = values.reshape(components, -1)
-    sums = np.empty(3 + components)
-    site_sums(flat, neighbours(lattice), sums)
-    mean = sums[3:] / lattice.sites
-    second = float(mean @ mean)
-    # (1/n) Σ_a S_a(k₁), averaged over the axes.
-    amplitudes = (flat @ first_waves(lattice)).ravel()
+    mean = np.moveaxis(sums[..., 3:-1], -1, 1) / lattice.sites
+    second = (mean**2).sum(axis=1)
     return {
-        "energy": float(model.energy_of_sums(sums)) / lattice.sites,
-        "magnetisation": second**0.5,
+        "energy": model.energy_of_sums(sums) / lattice.sites,
+        "magnetisation": np.sqrt(second),
         "m2": second,
         "m4": second**2,
-        "phi2": float(sums[1]) / lattice.sites,
-        "first_mode": float(amplitudes @ amplitudes) / (lattice.dimension * components * lattice.sites),
+        "phi2": sums[..., 1] / lattice.sites,
+        # (1/n) Σ_a S_a(k₁), averaged over the axes.
+        "first_mode": sums[..., -1] / (lattice.dimension * components * lattice.sites),
     }, mean

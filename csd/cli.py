@@ -714,7 +714,7 @@ def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
     import pandas as pd
 
-    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, read, write_text
     from csd.summary import generation_scaling_table, scaling_table
 
     table = scaling_table(read(arguments.summary, SUMMARY))
@@ -726,7 +726,6 @@ def fit(arguments: argparse.Namespace) -> None:
         table = pd.concat([table, exponents_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
     if arguments.integrators is not None:
         from csd.discretisation import scaling_table as integrators_table
-        from csd.store import INTEGRATORS
 
         table = pd.concat([table, integrators_table(read(arguments.integrators, INTEGRATORS))])
     write_text(table.to_csv(index=False), arguments.output)

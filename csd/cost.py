@@ -34,7 +34,7 @@ from csd.generation import FrozenKernel, generated_variance, linear_steps, sampl
 from csd.lattice import Lattice
 from csd.minibatch import BLOCK, STEPS, FreshSpectra
 from csd.networks import Architecture
-from csd.networks.full import DeepLinear
+from csd.networks.full import DeepLinear, ModeDescent
 from csd.networks.local import KNOWN_PAIR, SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.objectives import Implicit
@@ -42,7 +42,17 @@ from csd.samples import compared, draw_samples
 from csd.simulation import SERIES
 from csd.stream import WORTH_LOADING, stream
 from csd.theory import expected_steps
-from csd.training import BINS, LengthBins, Settings, descend, prepare, record_steps
+from csd.training import (
+    BINS,
+    RIGHT_FOR,
+    LengthBins,
+    Settings,
+    descend,
+    prepare,
+    record_steps,
+    sparse_steps,
+    with_population,
+)
 
 HEAD_ROOM = 6.0
 """Time limit over the time expected with the speed of `REFERENCE`: 3 for slower machines, 2 for the estimate."""
@@ -76,7 +86,7 @@ OTHER_JOBS = 10.0
 """A figure or a summary in units of a job that does nothing: mostly imports of Matplotlib, pandas and SciPy."""
 SUMMED_FILE = 0.1
 """What a file adds to the summary of it, in the same units."""
-COMPRESSED = 0.5
+COMPRESSED = 0.35
 """What compression leaves of kernels that are kept on the way."""
 SAMPLING_MB = 200.0
 """What Numba and pyerrors hold."""
@@ -465,14 +475,22 @@ def _work(run: Run, pace: Calibration) -> Work:
     )
 
 
-def _kept_steps(steps: float) -> int:
+def _recorded(steps: float) -> int:
     """Recorded steps of a training."""
     return len(record_steps(max(int(steps), 1)))
 
 
+def _kept(run: Run, steps: float) -> int:
+    """Steps of a training at which kernels are kept; none where nothing is generated."""
+    if run.generation is None:
+        return 0
+    grid = sparse_steps if run.generation.kernel_steps == "sparse" else record_steps
+    return len(grid(max(int(steps), 1)))
+
+
 def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate:
     """What a training job takes."""
-    records = _kept_steps(steps)
+    records = _recorded(steps)
     numbers = float(work.networks * work.modes)
     taken = records + BISECTIONS * len(run.noise_levels) if work.leaps else steps
     block = int(np.clip(BLOCK // work.modes, 1, STEPS)) if work.fresh else 1
@@ -486,7 +504,9 @@ def _training(run: Run, work: Work, steps: float, pace: Calibration) -> Estimate
         seconds += steps * work.ahead + records * pace.record(work.networks * work.shells, work.networks)
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
-    kept = records * numbers if run.generation is not None else 0.0
+    kept = _kept(run, steps) * numbers
+    if run.training.until == "samples":
+        seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
     wide = 1.5 if work.complex else 1.0
@@ -513,7 +533,7 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
     assert asked is not None
     lattice = Lattice(run.dimension, sampling.size)
     modes = _shells(lattice) if work.modes == work.shells else _pairs(lattice)
-    levels, seeds, records = len(run.noise_levels), len(run.seeds), _kept_steps(steps)
+    levels, seeds, records = len(run.noise_levels), len(run.seeds), _kept(run, steps)
     kernels = float(levels * seeds * records * modes)
     recursion = pace.recursion(kernels, levels)
     predicted = 0.0
@@ -525,7 +545,7 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
     fields, pairs = float(seeds * asked.samples), _pairs(lattice)
     normals = fields * levels * pairs
     drawn = step(normals, fields * levels) if asked.integrator in ODES else _drawing(step, normals, fields * levels)
-    looked = fields + compared(lattice, asked.samples)
+    looked = fields + seeds * compared(lattice, asked.samples)
     drawn += pace.field(looked * pairs, looked)
     written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
     held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared(lattice, asked.samples) * lattice.sites
@@ -538,11 +558,36 @@ def _generation(sampling: Sampling, work: Work, steps: float, pace: Calibration)
 def _steps(run: Run) -> float:
     """Steps of a run, by closed forms at some of its levels; all that are allowed where nothing is known."""
     noised, architecture, settings = _stand_in(run).problem()
+    if settings.until == "samples" and ":" not in settings.integrator:
+        steps = _until_right(noised, architecture, settings)
+        if steps == steps:
+            return steps
     if len(noised.levels) > LEVELS:
         chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
         noised = NoisedTarget(noised.target, noised.schedule, [noised.levels[place] for place in chosen])
     steps = expected_steps(noised, architecture, settings)
     return steps if steps == steps else float(settings.max_steps)
+
+
+def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> float:
+    """Steps of full layers until samples are right on the population loss; NaN for other networks."""
+    from csd.quality import goal_of
+
+    exact = replace(with_population(settings), seeds=settings.seeds[:1])
+    if not architecture.is_family or not isinstance((run := prepare(noised, architecture, exact)).descent, ModeDescent):
+        return float("nan")
+    goal = goal_of(noised, architecture, settings, run.modes)
+    spectrum, target = run.source.draw()
+    since, before = np.inf, 0
+    for step in record_steps(settings.max_steps).tolist():
+        if run.leaps:
+            run.descent.leap(spectrum, target, step)
+        for _ in range(0 if run.leaps else step - before):
+            run.descent.advance(spectrum, target)
+        since, before = min(since, step) if goal(run.descent.kernel())[0] else np.inf, step
+        if step >= RIGHT_FOR * since:
+            break
+    return float(before)
 
 
 def _alike(run: Run) -> tuple[Any, ...]:
@@ -629,7 +674,8 @@ def estimate_simulations(rows: Sequence[Simulation], calibration: Calibration) -
     written = [
         8e-6
         * (
-            len(row.settings.samplers) * row.settings.chains * row.settings.sweeps / row.settings.every * len(SERIES)
+            len(row.settings.samplers)
+            * (row.settings.chains * row.settings.sweeps / row.settings.every * (len(SERIES) + row.components))
             + row.settings.fields * row.components * row.size**row.dimension
         )
         for row in rows

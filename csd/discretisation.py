@@ -11,6 +11,7 @@ the softest decide (`soft_share`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from csd.store import labelled
 MOST_STEPS = 2**12
 """The largest number of steps that is tried."""
 EACH_UP_TO = 32
-"""Numbers of steps that are tried one by one; beyond, every half octave and bisection between two of them."""
+"""Numbers of steps that are tried one by one; beyond, every half octave, and then within one."""
 MARGIN = 4
 """A criterion has to hold at all numbers tried up to so many times the last at which it fails, or to MOST_STEPS."""
 ORDERS = {
@@ -133,8 +134,8 @@ def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Arra
     """The first number of steps from which on each criterion holds, and the same as a real number.
 
     Every number up to 32 is tried, then every half octave up to four times the last number at which a criterion fails,
-    or to 2^12; between the last that fails and the next that was tried it is bisected. So a criterion may hold for a
-    while and fail again, as χ does where its error changes sign.
+    or to 2^12; the place between the last that fails and the next that was tried is then closed in on. So a criterion
+    may hold for a while and fail again, as χ does where its error changes sign.
 
     Args:
         deviation: of a number of steps, by criterion; shape (criteria,).
@@ -154,6 +155,13 @@ def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Arra
             tried[number] = deviation(number)
         return tried[number] > limits
 
+    def between(low: int, high: int, place: int) -> float:
+        """Where the deviation is at its limit, on a straight line in the logarithms."""
+        if low == 0 or not np.isfinite(tried[low][place]):
+            return float(high)
+        above, below = (np.log(max(tried[number][place] / limits[place], 1e-300)) for number in (low, high))
+        return float(low * (high / low) ** (above / (above - below)))
+
     failed = np.zeros(len(limits), dtype=int)
     for number in ladder:
         failed[fails(number)] = number
@@ -164,13 +172,14 @@ def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Arra
         if low == ladder[-1]:
             continue
         high = next(number for number in ladder if number > low)
-        while high - low > 1:
-            middle = (low + high) // 2
+        for attempt in count():
+            if high - low == 1:
+                break
+            # Deviations are nearly powers of n; halving now and then bounds the number of attempts where they are not.
+            guess = (low + high) // 2 if attempt % 3 == 2 else int(np.ceil(between(low, high, place)))
+            middle = min(max(guess, low + 1), high - 1)
             low, high = (middle, high) if fails(middle)[place] else (low, middle)
-        needed[place] = crossing[place] = high
-        if low > 0 and np.isfinite(tried[low][place]):
-            above, below = (np.log(max(tried[number][place] / limits[place], 1e-300)) for number in (low, high))
-            crossing[place] = low * (high / low) ** (above / (above - below))
+        needed[place], crossing[place] = high, between(low, high, place)
     return needed, crossing
 
 

@@ -1,9 +1,11 @@
 """A study's Monte Carlo files in one Dataset, and the dynamic exponents of its samplers.
 
-    τ ∝ L^z,  τ the largest of the autocorrelation times of energy, |m|, m² and S(k₁)
+    τ ∝ L^z,  τ the largest of the autocorrelation times of the soft modes, |m|, m² and S(k₁)
 
 in two units: field updates (visits of all sites), which is what it costs; and the sampler's dynamic time, in which
-theory has its exponents (`csd.ensemble`). One `run` is a sampler on one target; its seeds may come from several files.
+theory has its exponents (`csd.ensemble`). On small lattices they are not those of L → ∞, so on the Gaussian field they
+stand beside the exponent of the exact times (`csd.exact_sweeps`) of the same sizes, fitted with the same weights. One
+`run` is a sampler on one target; its seeds may come from several files.
 """
 
 from collections.abc import Sequence
@@ -17,10 +19,10 @@ import xarray as xr
 from csd.campaign import Simulation
 from csd.errors import InputError
 from csd.scaling import Fit, fit_weighted
-from csd.simulation import SERIES, request
+from csd.simulation import COLLECTIVE, SERIES, request
 from csd.store import ENSEMBLE, Variable, digest, labelled, read
 
-PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "r_hat")
+PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "exact_tau", "r_hat")
 QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
 """What exponents are fitted to, and what a sweep counts as in each."""
 
@@ -93,9 +95,18 @@ def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) 
         ("cut", "sweeps after thermalisation that were left out", "sweeps"),
     ):
         variables[name] = labelled(["run", "seed"], single[name], about, units)
-    slowest, error = _slowest(tables["tau"], tables["tau_error"], list(observables))
-    variables["slowest_tau"] = labelled(["run", "seed"], slowest, "largest tau of the series", "sweeps")
-    variables["slowest_tau_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
+    for name, chosen, about in (
+        ("slowest_tau", tuple(SERIES), "largest tau of the series"),
+        ("collective_tau", COLLECTIVE, "largest tau of the soft modes |m|, m^2 and S(k)"),
+    ):
+        places = [list(observables).index(one) for one in chosen]
+        slowest, error = _slowest(tables["tau"][..., places], tables["tau_error"][..., places])
+        variables[name] = labelled(["run", "seed"], slowest, about, "sweeps")
+        variables[f"{name}_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
+    exact_tau = np.fmax.reduce(tables["exact_tau"][..., places], axis=-1)
+    variables["exact_collective_tau"] = labelled(
+        ["run", "seed"], exact_tau, "the same from the matrix of a sweep, where known", "sweeps"
+    )
     coordinates = {
         "seed": labelled(["seed"], seeds, "random seed"),
         "observable": Variable(("observable",), observables, dict(some["observable"].attrs)),
@@ -104,12 +115,10 @@ def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) 
     return xr.Dataset(variables | _identity(members), coordinates, convention)
 
 
-def _slowest(tau: Any, error: Any, observables: list[str]) -> tuple[Any, Any]:
-    """Largest τ of the series and its error, over the last axis; NaN where that series has no error."""
-    chosen = [observables.index(name) for name in SERIES]
-    times, errors = tau[..., chosen], error[..., chosen]
-    slowest = np.argmax(np.where(np.isnan(times), -1.0, times), axis=-1)[..., None]
-    return np.take_along_axis(times, slowest, -1)[..., 0], np.take_along_axis(errors, slowest, -1)[..., 0]
+def _slowest(tau: Any, error: Any) -> tuple[Any, Any]:
+    """Largest τ and its error, over the last axis; NaN where that one has no error."""
+    slowest = np.argmax(np.where(np.isnan(tau), -1.0, tau), axis=-1)[..., None]
+    return np.take_along_axis(tau, slowest, -1)[..., 0], np.take_along_axis(error, slowest, -1)[..., 0]
 
 
 def _identity(members: dict[tuple[str, str, str], list[tuple[Simulation, xr.Dataset]]]) -> dict[str, Variable]:
@@ -131,26 +140,45 @@ def _identity(members: dict[tuple[str, str, str], list[tuple[Simulation, xr.Data
     } | {name: labelled(["run"], values, about, units) for name, (about, units, values) in numbers.items()}
 
 
-def times(summary: xr.Dataset, quantity: str) -> tuple[Any, Any]:
+def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tuple[Any, Any]:
     """(τ, its standard error) of each run in the unit of a quantity, weighted mean over seeds; shape (runs,) each.
+
+    Args:
+        summary: of `aggregate`.
+        quantity: a key of `QUANTITIES`.
+        name: 'slowest_tau', of all series, or 'collective_tau', of the soft modes.
+    """
+    factor = summary[QUANTITIES[quantity]].values
+    return _mean_of_seeds(factor * summary[name].values, factor * summary[f"{name}_error"].values)
+
+
+def known_times(summary: xr.Dataset, quantity: str) -> Any:
+    """The exact τ of the soft modes of each run, with the weights that its measured times have; NaN where unknown.
 
     Args:
         summary: of `aggregate`.
         quantity: a key of `QUANTITIES`.
     """
     factor = summary[QUANTITIES[quantity]].values
-    tau, error = factor * summary["slowest_tau"].values, factor * summary["slowest_tau_error"].values
+    return _mean_of_seeds(
+        factor * summary["exact_collective_tau"].values, factor * summary["collective_tau_error"].values
+    )[0]
+
+
+def _mean_of_seeds(tau: Any, error: Any) -> tuple[Any, Any]:
+    """(Σ τ/δτ² / Σ 1/δτ², its error) over the last axis; NaN where no seed has an error."""
     weight = np.where(np.isfinite(error), 1.0 / error**2, 0.0)
     total = weight.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(total > 0.0, np.nansum(weight * np.nan_to_num(tau), axis=1) / total, np.nan)
+        mean = np.where(total > 0.0, np.where(weight > 0.0, weight * tau, 0.0).sum(axis=1) / total, np.nan)
         return mean, np.where(total > 0.0, 1.0 / np.sqrt(total), np.nan)
 
 
 def exponents_table(summary: xr.Dataset) -> pd.DataFrame:
     """Dynamic exponents of every sampler at several sizes, in the columns of `csd.summary.scaling_table`.
 
-    `architecture` is the sampler, `mass` how the target was given, `data` its kind and components.
+    `architecture` is the sampler, `mass` how the target was given, `data` its kind and components, `reference` the
+    exponent of the exact times of the same sizes, where there are such.
 
     Args:
         summary: of `aggregate`.
@@ -164,12 +192,13 @@ def exponents_table(summary: xr.Dataset) -> pd.DataFrame:
         about |= {"data": f"{target}-n{components}", "noise_level": np.nan}
         chosen = summary.isel(run=members.index.to_numpy())
         for quantity in QUANTITIES:
-            tau, error = times(chosen, quantity)
-            rows.append(about | {"quantity": quantity} | _law(members["size"].to_numpy(), tau, error))
+            tau, error = times(chosen, quantity, "collective_tau")
+            law = _law(members["size"].to_numpy(), tau, error, known_times(chosen, quantity))
+            rows.append(about | {"quantity": quantity, "criterion": ""} | law)
     return pd.DataFrame(rows)
 
 
-def _law(sizes: Any, tau: Any, error: Any) -> dict[str, Any]:
+def _law(sizes: Any, tau: Any, error: Any, exact: Any) -> dict[str, Any]:
     """The columns of a power law, or why there is none."""
     known = np.isfinite(error)
     if not known.all():
@@ -180,14 +209,19 @@ def _law(sizes: Any, tau: Any, error: Any) -> dict[str, Any]:
         law: Fit = fit_weighted(sizes, tau, error)
     except InputError as problem:
         return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": str(problem)}
+    reference = fit_weighted(sizes, exact, exact * error / tau).exponent if np.isfinite(exact).all() else np.nan
     return {
         "law": law.law,
         "exponent": law.exponent,
+        "z": np.nan,
         "error": law.error,
+        "systematic_error": np.nan,
         "bootstrap_error": law.bootstrap_error,
         "residual_error": law.residual_error,
         "intercept": law.intercept,
         "evidence": law.evidence,
+        "evidence_error": np.nan,
+        "reference": reference,
         "sizes": " ".join(map(str, law.sizes)),
         "local_exponents": " ".join(f"{z:.4f}" for z in law.local_exponents),
         "note": "",

@@ -27,7 +27,8 @@ from csd.updates.hamiltonian import HybridMonteCarlo
 CONVENTION = "tau = 1/2 + sum of rho(t) over t >= 1, in sweeps"
 """Of τ in files."""
 OBSERVABLES = (*SERIES, COMPONENT, "susceptibility", "variance", "binder")
-"""What has a mean, an error and a τ: the series, a component of m, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, U = 1 − ⟨m⁴⟩/(3⟨m²⟩²)."""
+"""What has a mean, an error and a τ: the series, a component of m, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, U = 1 − ⟨m⁴⟩/(3⟨m²⟩²).
+"""
 SLOW = tuple(SERIES)
 """Observables that must have forgotten the last kept field, and have a τ that is known."""
 RESOLVED = 1.0
@@ -149,7 +150,12 @@ def sample(model: Model, name: str, settings: Settings, look: Any = None) -> Fou
     times = [update.time if isinstance(update, HybridMonteCarlo) else None for update in own]
     time = float(found.updates.mean()) if None in times else float(np.mean([t for t in times if t is not None]))
     exact = exact_times(
-        model, name, every=settings.every, steps=steps[:, 0], accepted=found.accepted[:, 0], **settings.options
+        model,
+        name,
+        every=settings.every,
+        steps=steps[:, 0].tolist(),
+        accepted=found.accepted[:, 0].tolist(),
+        **settings.options,
     )
     return Found(found, estimates, time, steps, exact)
 
@@ -325,5 +331,5 @@ def summary_lines(content: Content) -> list[str]:
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"
             seldom = f"tau at most {tau:.3g} sweeps, measured too seldom"
             time = remark or (f"tau {tau:.4g} ± {tau_error:.2g} sweeps" if tau_error == tau_error else seldom)
-            lines.append(f"  {name:<22}{shown}{known}; {time}")
+            lines.append(f"  {name:<25}{shown}{known}; {time}")
     return lines

@@ -39,7 +39,7 @@ from csd.updates.hamiltonian import HybridMonteCarlo, Langevin
 
 QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
 """Observables with a quadratic form; beside them `magnetisation_component` is linear."""
-COLLECTIVE = ("magnetisation_squared", "softest_mode", "magnetisation_component")
+LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component")
 """Those that Metropolis has times of: a square of one site is not moved as the linear sweep would have it."""
 
 
@@ -63,7 +63,7 @@ def exact_times(
         options: of the sampler.
 
     Returns:
-        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `COLLECTIVE`.
+        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`.
     """
     if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
         return {}
@@ -80,7 +80,7 @@ def exact_times(
     elif sampler == "metropolis":
         damped = [_damping(step * sqrt(2.0 * model.quadratic), model.components) for step in steps]
         chains = [_of_matrices(model, sweep, every, kappa) for kappa in damped]
-        chains = [{name: chain[name] for name in COLLECTIVE} for chain in chains]
+        chains = [{name: chain[name] for name in LINEARISED} for chain in chains]
     else:
         chains = [_of_matrices(model, sweep, every)]
     return {name: float(np.mean([chain[name] for chain in chains])) for name in chains[0]}

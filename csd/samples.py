@@ -118,6 +118,9 @@ def excess_kurtosis(second: Array, fourth: Array) -> Array:
 def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> tuple[Array, Array, Array]:
     """A function of means, its error and its bias, by leaving out one block at a time.
 
+    A statistic that does not exist (NaN) for all the samples has no error. One that exists, but not without some of the
+    blocks, is so near to where it ceases to exist that its error is not known: it is NaN too, and so is the bias.
+
     Args:
         statistic: of one mean for each of `sums`; may return an array.
         counts: samples in each block, shape (blocks,).

@@ -22,6 +22,8 @@ SERIES = {
     "softest_mode": ("first_mode", "power S(k) at the smallest k > 0, mean over axes and components"),
 }
 """Time series of a file: their names in `csd.chains`, and what they are. Beside them stands m itself."""
+COLLECTIVE = ("magnetisation", "magnetisation_squared", "softest_mode")
+"""Series of the soft modes, which slow down; the energy is a sum over all modes, and over their number."""
 COMPONENT = "magnetisation_component"
 """m = (1/N) Σ φ, each component with its sign."""
 

@@ -15,8 +15,8 @@ CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins"
 SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelation", "chains")
 STEPS: dict[str, tuple[str, ...]] = {
     "train": (*CORE, "ziggurat", "theory", "record", "store"),
-    "generate": (*CORE, "ziggurat", "generation", "observables", "samples", "trained", "quality", "store"),
-    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "ensemble", "store"),
+    "generate": (*CORE, "ziggurat", "generation", "observables", "criteria", "samples", "trained", "quality", "store"),
+    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "exact_sweeps", "ensemble", "store"),
     "integrators": (
         "errors",
         "lattice",
@@ -26,8 +26,6 @@ STEPS: dict[str, tuple[str, ...]] = {
         "generation",
         "observables",
         "criteria",
-        "stream",
-        "scaling",
         "discretisation",
         "store",
     ),

@@ -5,15 +5,15 @@
     diffusion model    cost(n) = S × levels + data(S × B) + n × evaluations of the score a field × M/ESS
 
 A field update visits all N sites once: a sweep of a local update, a step of leapfrog, a transform, one evaluation of a
-linear score, one noise level in a training step. τ is that of the slowest series, so that every mode of the fields is
-counted as independent.
+linear score, one noise level in a training step. τ is that of the slowest series, m itself included, so that every mode
+of the fields counts as independent.
 
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
 after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
 half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
-one that counts. The integrator takes as few of the trained noise levels as that allows, and only these are trained. A
-network of which a single seed never comes there has no cost, and a remark says so: a mean over the seeds that did would
-be that of the lucky ones.
+one that counts. The integrator may leave out noise levels, which are not trained then: with fewer a field is cheaper
+and training longer, so a network has a cost for each grid that is best for some n. A network of which a single seed
+never comes there has none, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
 levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
@@ -50,6 +50,7 @@ from csd.observables import susceptibility
 from csd.plugins import resolve
 from csd.quality import Sampler
 from csd.samplers import sweep_of
+from csd.simulation import COMPONENT, SERIES
 from csd.store import TRAINING, Content, Variable, labelled, read_content
 from csd.stream import stream
 from csd.summary import training_file
@@ -110,6 +111,7 @@ class Price:
         return self.start, self.each, self.start_error, self.each_error
 
 
+NO_MAKER = "no such sampler was run on this lattice, or its chains are too short for the tau of m"
 UNKNOWN = Price(np.nan, np.nan, np.nan, np.nan)
 
 
@@ -188,19 +190,22 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         rows: the study's simulations.
         summary: of `csd.dynamics.aggregate`.
     """
-    tau, error = times(summary, "autocorrelation_updates")
-    models = {(row.sweep, row.dimension, row.size, row.components): row.model for row in rows}
+    every = _with_slowest(summary)
+    tau, error = times(every, "autocorrelation_updates", "every_tau")
+    about = {(row.sweep, row.dimension, row.size, row.components): row for row in rows}
     methods = []
     for place in np.flatnonzero(summary["target_label"].values == "mL1"):
         one = summary.isel(run=int(place))
         sampler, dimension, size = str(one["sampler"].values), int(one["dimension"]), int(one["size"])
-        model = models[str(one["sweep"].values), dimension, size, int(one["components"])]
+        key = str(one["sweep"].values), dimension, size, int(one["components"])
+        model = about[key].model
         if model.components > 1:
             continue
         kind = "local" if sampler in LOCAL else "accelerated"
         # Every seed counts: a mean over the chains that were long enough would be too small.
-        if not np.isfinite(one["slowest_tau_error"].values).all():
-            remark = "the chains are too short for tau, or measured too seldom"
+        seeds = [row.settings.seed for row in rows if (row.sweep, row.dimension, row.size, row.components) == key]
+        if not np.isfinite(every["every_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
+            remark = "the chains are too short for the tau of m, or measured too seldom"
             methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
             continue
         chain = Chain(model, sweep_of(sampler, model), stream("timing", sampler, dimension, size))
@@ -215,6 +220,21 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         updates = Price(FORGET * own, APART * own, FORGET * its, APART * its)
         methods.append(Method(sampler, kind, dimension, size, updates, updates.measured(*seconds_of(sweep))))
     return methods
+
+
+def _with_slowest(summary: xr.Dataset) -> xr.Dataset:
+    """The summary with `every_tau(run, seed)` and its error, the largest τ of all series and of m itself.
+
+    Without a source m is the slowest of all, but squares and moduli do not see its sign.
+    """
+    chosen = summary.sel(observable=[*SERIES, COMPONENT])
+    tau, error = chosen["tau"].values, chosen["tau_error"].values
+    # A series without τ may be the slowest.
+    place = np.where(np.isnan(tau), np.inf, tau).argmax(axis=-1)[..., None]
+    found = {"every_tau": tau, "every_tau_error": error}
+    return summary.assign(
+        {name: (("run", "seed"), np.take_along_axis(all_of, place, -1)[..., 0]) for name, all_of in found.items()}
+    )
 
 
 def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: Sequence[Method]) -> list[Method]:
@@ -238,13 +258,15 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
             about = first.label, "diffusion", first.dimension, first.size
             methods.append(Method(*about, UNKNOWN, UNKNOWN, FREE, FREE, remark=found))
             continue
-        methods += _charged(_network(first, found), first.training.batch, found, makers)
+        bills = [_bills(*own, makers) for own in zip(_free(first, found), found, strict=True)]
+        for paid in zip(*bills, strict=True):
+            methods += undominated(paid)
     return methods
 
 
 @dataclass(frozen=True)
 class Matched:
-    """When the seeds of a network are as accurate as the comparison asks, on the grid where a field costs least.
+    """When the seeds of a network are as accurate as the comparison asks, on one grid.
 
     Attributes:
         grid: noise levels, from the highest down.
@@ -252,6 +274,7 @@ class Matched:
         steps: S.
         per_field: M/ESS after S steps, shape (seeds,).
         steps_error: standard error of S.
+        batch: B.
     """
 
     grid: Array
@@ -259,9 +282,10 @@ class Matched:
     steps: float
     per_field: Array
     steps_error: float = 0.0
+    batch: int = 0
 
 
-def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> Matched | str:
+def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
     """`matched` of a network's files, or why it has no cost."""
     first = members[0]
     assert first.generation is not None
@@ -276,12 +300,12 @@ def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> Matched
         return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
     integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
-    best = matched(files, integrator, first.generation.start)
-    if best is None:
+    grids = matched(files, integrator, first.generation.start)
+    if not grids:
         return f"at no recorded step had all {len(seeds)} seeds an ESS/M of a half and the susceptibility within 2 %"
     # How the seeds scatter is that of the times between recorded steps.
     mean, error = _mean(reached)
-    return replace(best, steps_error=best.steps * error / mean)
+    return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]
 
 
 def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
@@ -317,12 +341,11 @@ def _since(training: Content, step: float) -> Content:
     return replace(training, variables=newer(training.variables), coordinates=newer(training.coordinates))
 
 
-def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Matched | None:
+def matched(files: Sequence[Content], integrator: Integrator, start: str) -> list[Matched]:
     """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
 
     Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which the seeds are never right, and of those before it the one with the fewest evaluations for a field
-    that counts is taken.
+    until one on which the seeds are never right.
 
     Args:
         files: training files of one network, with kernels along the way.
@@ -330,7 +353,7 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
         start: 'noise' or 'exact'.
 
     Returns:
-        None if the seeds are never right, even on the full grid.
+        One for each grid, the full one first; empty if the seeds are never right, even there.
     """
     levels = np.sort(files[0]["noise_level"].values)[::-1]
     common = files[0]["kernel_step"].values
@@ -339,7 +362,7 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
     trained = [load_trained(file, levels.tolist()) for file in files]
     kept = [kept_kernels(file, levels.tolist(), None) for file in files]
     shown = [np.isin(one.steps, common) for one in kept]
-    best: Matched | None = None
+    grids: list[Matched] = []
     count = len(levels) - 1
     while count >= 1:
         places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
@@ -354,11 +377,9 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> Mat
             break
         first = int(good.argmax())
         asked = evaluations(integrator, trained[0].noised.schedule, levels[places])
-        found = Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first])
-        if best is None or asked * found.per_field.mean() < best.evaluations * best.per_field.mean():
-            best = found
+        grids.append(Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first]))
         count = min(count - 1, round(count * THINNER))
-    return best
+    return grids
 
 
 def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
@@ -396,16 +417,15 @@ def evaluations(integrator: Integrator, schedule: Schedule, grid: Array) -> int:
     return asked
 
 
-def _network(run: Run, found: Matched) -> Method:
-    """What a network costs whose data are free."""
-    whole, architecture, settings = run.problem()
-    noised = NoisedTarget(whole.target, whole.schedule, found.grid.tolist())
-    levels, asked = len(found.grid), found.evaluations
+def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
+    """What a network costs on each grid, its data free; seconds of an update are measured on the full one."""
+    noised, architecture, settings = run.problem()
+    noised = NoisedTarget(noised.target, noised.schedule, grids[0].grid.tolist())
     prepared = prepare(noised, architecture, replace(settings, seeds=settings.seeds[:1]))
 
     def step() -> float:
         prepared.descent.advance(*prepared.source.draw())
-        return levels
+        return len(noised.levels)
 
     assert run.generation is not None
     modes = noised.lattice.pairs
@@ -415,42 +435,57 @@ def _network(run: Run, found: Matched) -> Method:
 
     def sampled() -> float:
         sample_modes(moves, modes, start, generator)
-        return asked
+        return grids[0].evaluations
 
-    weight, weight_error = _mean(found.per_field)
-    training = Price(found.steps * levels, 0.0, found.steps_error * levels, 0.0)
-    fields = Price(0.0, asked * weight, 0.0, asked * weight_error)
-    seconds = training.measured(*seconds_of(step)) + fields.measured(*seconds_of(sampled))
-    return Method(
-        run.label,
-        "diffusion",
-        run.dimension,
-        run.size,
-        training + fields,
-        seconds,
-        FREE,
-        FREE,
-        found.steps * run.training.batch,
-        found.steps,
-        asked,
-        weight,
-    )
+    of_step, of_field = seconds_of(step), seconds_of(sampled)
+    methods = []
+    for own in grids:
+        levels, (weight, error) = len(own.grid), _mean(own.per_field)
+        training = Price(own.steps * levels, 0.0, own.steps_error * levels)
+        fields = Price(0.0, own.evaluations * weight, 0.0, own.evaluations * error)
+        methods.append(
+            Method(
+                run.label,
+                "diffusion",
+                run.dimension,
+                run.size,
+                training + fields,
+                training.measured(*of_step) + fields.measured(*of_field),
+                FREE,
+                FREE,
+                own.steps * own.batch,
+                own.steps,
+                own.evaluations,
+                weight,
+            )
+        )
+    return methods
 
 
-def _charged(free: Method, batch: int, found: Matched, makers: Sequence[Method]) -> list[Method]:
-    """The same network with its training data free, and made by the cheapest method of each kind on its lattice."""
-    seen, seen_error = free.seen, batch * found.steps_error
+def undominated(methods: Sequence[Method]) -> list[Method]:
+    """Those methods of which no other is cheaper both before the first field and for each; one if none has a cost."""
+    known = [one for one in methods if np.isfinite(one.updates.each)]
+    kept: list[Method] = []
+    for one in sorted(known, key=lambda one: (one.updates.start, one.updates.each)):
+        if not kept or one.updates.each < kept[-1].updates.each:
+            kept.append(one)
+    return kept or list(methods[:1])
+
+
+def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
+    """A network with its training data free, and made by the cheapest method of each kind on its lattice."""
     methods = [free]
     for kind in KINDS[:3]:
-        maker = cheapest(makers, kind, free.dimension, free.size, seen)
+        maker = cheapest(makers, kind, free.dimension, free.size, free.seen)
         if maker is None:
+            methods.append(replace(free, updates=UNKNOWN, seconds=UNKNOWN, data_kind=kind, data="", remark=NO_MAKER))
             continue
-        bills = {}
+        paid = {}
         for unit in ("updates", "seconds"):
             rate: Price = getattr(maker, unit)
-            cost, error = rate.of(seen)
-            bills[unit] = getattr(free, unit) + Price(cost, 0.0, error + rate.each * seen_error, 0.0)
-        methods.append(replace(free, **bills, data=maker.name, data_kind=kind))
+            cost, error = rate.of(free.seen)
+            paid[unit] = getattr(free, unit) + Price(cost, 0.0, error + rate.each * own.batch * own.steps_error)
+        methods.append(replace(free, **paid, data=maker.name, data_kind=kind))
     return methods
 
 
@@ -496,8 +531,8 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
         methods: of `compared`.
 
     Returns:
-        Dimensions run (a method on a lattice, and a way to charge its training data) and fields: `updates`, `seconds`
-        and their errors; `start_…` and `each_…`, of which they are made.
+        Dimensions run (a method on a lattice; of networks, a way to charge training data and a grid) and fields:
+        `updates`, `seconds` and their errors; `start_…` and `each_…`, of which they are made.
 
     Raises:
         InputError: if there is nothing to compare.
@@ -537,6 +572,10 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
         for part, what in (("start", "before the first field"), ("each", "of each field")):
             values = [getattr(price, part) for price in prices]
             variables[f"{part}_{unit}"] = labelled(["run"], values, f"cost {what}", units)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name, part, what in (("start", "start", "before the first field"), ("field", "each", "of each field")):
+            ratio = variables[f"{part}_seconds"].values / variables[f"{part}_updates"].values
+            variables[f"seconds_of_{name}"] = labelled(["run"], ratio, f"a field update {what}", "s")
     return xr.Dataset(
         variables,
         {"fields": labelled(["fields"], np.array(FIELDS), "independent fields n")},

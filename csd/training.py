@@ -34,8 +34,8 @@ RECORDS_PER_DECADE = 12
 """Recorded steps a decade, beyond."""
 BINS = 32
 """Most bins of inverse length that residuals are averaged over."""
-HELD = 1.25
-"""Training until samples are right ends at a recorded step j if they were at all recorded steps from j / 1.25 on."""
+RIGHT_FOR = 1.2
+"""Training until samples are right ends at a recorded step j if they were at all recorded steps from j / 1.2 on."""
 BLOW_UP = 1e3
 """Training whose error exceeds this multiple of the larger of 1 and the error at the start has diverged."""
 
@@ -520,7 +520,7 @@ class Recorder:
             if recorded:
                 right = self._goal(descent.kernel())
                 self._right_since = np.where(right, np.minimum(self._right_since, step), np.inf)
-                return self._end(step, np.logical_and(right, step >= HELD * self._right_since), descent)
+                return self._end(step, np.logical_and(right, step >= RIGHT_FOR * self._right_since), descent)
         elif news and self.settings.tolerance > 0.0:
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none

@@ -9,6 +9,7 @@ from scipy.signal import lfilter
 from csd.autocorrelation import Estimate, estimate, r_hat, thermalisation_cut
 from csd.errors import InputError
 from csd.stream import stream
+from docs.numbers import slow_tail
 
 
 def _autoregressive(coefficient: float, chains: int, length: int, *purpose: object) -> np.ndarray:
@@ -49,6 +50,30 @@ def test_error_of_the_time_of_a_square() -> None:
     exact = 0.5 * (1.0 + coefficient**2) / (1.0 - coefficient**2)
     assert times.mean() == pytest.approx(exact, rel=0.03)
     assert 0.8 < np.mean([run.tau_error for run in runs]) / times.std(ddof=1) < 1.25
+
+
+def test_slow_tail_of_the_energy() -> None:
+    """τ of H is 1.67, more than half of it through m² (τ = 64.4), which is 1/64 of its variance; the window sees 0.8.
+
+    200 runs: of normal pulls the rms scatters by 0.05, so it is outside [0.85, 1.15] 3 times in 1000.
+    """
+    energies, means = slow_tail.chains()
+    runs = [estimate(energy, slowest=mean**2) for energy, mean in zip(energies, means, strict=True)]
+    pulls = np.array([(run.value - 0.5) / run.error for run in runs])
+    assert 0.85 < np.sqrt(np.mean(pulls**2)) < 1.15
+    times = np.array([run.tau for run in runs])
+    assert times.mean() == pytest.approx(1.67, abs=4.0 * times.std() / np.sqrt(200) + 0.03)
+    assert 0.7 < np.mean([run.tau_error for run in runs]) / times.std(ddof=1) < 1.4
+    without = [estimate(energy).tau for energy in energies[:20]]
+    assert np.mean(without) < 0.85
+
+
+def test_what_does_not_feel_the_slowest_series_gets_no_tail() -> None:
+    white, slow = _autoregressive(0.0, 4, 20_000, "feels nothing"), _autoregressive(0.98, 4, 20_000, "slow") ** 2
+    assert estimate(white, slowest=slow).tau == pytest.approx(0.5, abs=0.03)
+    own = estimate(slow, slowest=slow)
+    exact = 0.5 * (1.0 + 0.98**2) / (1.0 - 0.98**2)
+    assert abs(own.tau - exact) < 4.0 * own.tau_error
 
 
 def test_function_of_means() -> None:

@@ -31,6 +31,7 @@ from csd.claims import (
 from csd.claims import load_claims as load
 from csd.config import Run, expand, parse
 from csd.config import load as load_study
+from csd.discretisation import COMPARED
 from csd.errors import InputError
 from csd.field import GaussianField
 from csd.lattice import Lattice
@@ -787,6 +788,14 @@ def test_every_claim_is_about_runs_that_our_study_has() -> None:
                 rows = [row for row in sampled if (row.dimension, row.target_label) == (dimension, test.mass)]
                 sizes = {row.size for row in rows if test.architecture in row.settings.samplers}
                 assert len(sizes) >= 3, (claim_.id, test.architecture, dimension)
+            continue
+        if test.quantity == "integrator_steps":
+            asked = parse(load_study(ROOT / "config" / "config.yaml")).integrator_steps
+            assert test.architecture in COMPARED
+            for dimension in test.dimensions:
+                sizes = set(asked.sizes[asked.dimension.index(dimension)])
+                assert len(sizes) >= 4, (claim_.id, dimension)
+                assert max(sizes) >= SPAN * min(sizes), (claim_.id, dimension)
             continue
         generated = test.quantity == "generation_training_time"
         for dimension in test.dimensions:

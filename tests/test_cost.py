@@ -14,6 +14,7 @@ import csd.cost
 from csd.cli import main
 from csd.config import Run, expand, load, parse, samplings
 from csd.cost import Calibration, Job, Pace, Stopwatch, by_autograd, calibrate, estimate, other_jobs, steps_of
+from csd.experiment import trained
 from csd.lattice import Lattice
 from csd.theory import expected_steps
 from csd.training import descend, prepare, train
@@ -57,6 +58,16 @@ def test_a_grid_of_levels_is_known_by_a_few_of_them() -> None:
     for run in runs_of(SMALL | {"generation": {"steps": 24}}):
         (steps,) = steps_of([run])
         assert train(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.25), run.identifier
+
+
+def test_steps_until_samples_are_right_are_known() -> None:
+    """To the recorded step at which training ends."""
+    for run in runs_of(
+        SMALL | {"architectures": ["one_layer", "two_layer"], "generation": {"steps": 32}}, until="samples", batch=10**6
+    ):
+        (steps,) = steps_of([run])
+        content = trained(*run.problem(), "csd train")
+        assert content["last_step"].values.max() == pytest.approx(steps, rel=0.25), run.identifier
 
 
 def test_between_masses_steps_are_interpolated() -> None:

@@ -228,6 +228,21 @@ def test_errors_of_the_law_say_what_they_are(compared: xr.Dataset) -> None:
     assert float(gap.max()) <= 1.0
 
 
+def test_a_paper_tells_criteria_apart_and_has_the_law_beside_the_fit(compared: xr.Dataset) -> None:
+    """One macro a law and no two of one name; the table's prediction is d/(2p), where there is one."""
+    from csd.paper.numbers import numbers, usual_data
+    from csd.paper.tables import exponents_table, typeset_exponents
+
+    scaling = scaling_table(compared)
+    found = {number.name: number.value for number in numbers([], scaling, {}, usual_data({}, 0.1))}
+    assert len(found) == len(scaling) == 2 * len(COMPARED) * len(CRITERIA)
+    row = scaling.set_index(["dimension", "architecture", "criterion"]).loc[(2, "heun", "effective_sample_size")]
+    assert found["csdIntegratorStepsExponentHeunTwoDEffectiveSampleSize"] == row["exponent"]
+    typeset = typeset_exponents(exponents_table(scaling), 0.1)
+    assert len(typeset) == 2 * len(COMPARED) * 2
+    assert set(typeset[typeset["architecture"] == "heun"]["theory"]) == {"0.500", "0.750"}
+
+
 def test_softest_modes_decide_in_one_dimension_only() -> None:
     """Their share in −ln(ESS/M) at its steps needed, against the sum over all N momenta done by itself."""
     for dimension, size, low, high in ((1, 128, 0.5, 1.0), (2, 64, 0.0, 0.1), (3, 16, 0.0, 0.01)):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from csd.chains import Step, random_rotation, run_chains
 from csd.cli import main
 from csd.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
 from csd.field import GaussianField
@@ -137,7 +138,7 @@ def test_a_sampler_finds_the_same_alone_and_among_others(tmp_path: Path) -> None
 
 def test_the_same_command_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 200 --fields 5")]
+    words = ["mcmc", *shlex.split("--dimension 2 --size 4 --r0 -1 --u 2 --sampler hmc --sweeps 600 --fields 5")]
     contents = []
     for _ in range(2):
         main([*words, "--output", "same.nc"])
@@ -253,6 +254,52 @@ def test_fields_are_decorrelated_and_follow_the_long_run(kept: Path) -> None:
     # Each of four chains gives every fourth field.
     ahead, behind = moment[4:] - mean, moment[:-4] - mean
     assert abs((ahead * behind).mean() / moment.var()) < 4.0 / np.sqrt(len(ahead))
+
+
+def test_kept_fields_have_forgotten_the_slowest_series(tmp_path: Path) -> None:
+    """m, whose τ is twice that of m²: 500 fields of each of 4 chains, both uncorrelated with the last (4 σ).
+
+    m by the rotations; m², which they do not change, by the spacing: ρ = e^{−4}, where 2τ of m² would leave e^{−2}.
+    """
+    words = "--dimension 2 --size 4 --mass-times-length 1 --sampler heat_bath --sweeps 6000 --fields 2000 --seed 5"
+    file = run(words, tmp_path)
+    tau = file["tau"].isel(sampler=0)
+    component = float(tau.sel(observable="magnetisation_component"))
+    assert component > 1.5 * float(tau.sel(observable="magnetisation_squared"))
+    assert file.attrs["fields_spacing"] >= 2.0 * component
+    means = file["fields"].values.mean(axis=(1, 2, 3))
+    for values, left in ((means, 0.0), (means**2, np.exp(-4.0))):
+        ahead, behind = values[4:] - values.mean(), values[:-4] - values.mean()
+        assert abs((ahead * behind).mean() / values.var() - left) < 4.0 / np.sqrt(len(ahead))
+
+
+def test_kept_fields_of_an_ordered_phase_have_all_directions() -> None:
+    """β = 0.5, L = 16: no chain turns over, but signs of its fields do: 100 of them, binomial, 4 σ."""
+    settings = Settings(("heat_bath",), 4000, 4, chains=2, seed=1, fields=200)
+    found = sample(SpinModel(Lattice(2, 16), 1, 0.5), "heat_bath", settings)
+    assert np.abs(np.sign(found.chains.components).mean(axis=2)).min() > 0.9
+    signs = np.sign(found.chains.decorrelated(found.spacing, 200).mean(axis=(1, 2, 3)))
+    for first in (0, 1):
+        assert abs(signs[first::2].mean()) < 4.0 / np.sqrt(100)
+
+
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_rotations_are_uniform_and_keep_the_energy(components: int) -> None:
+    """R Rᵀ = 1, ⟨R⟩ = 0 and ⟨R_ij²⟩ = 1/n (4 σ), H stays; beside a source fields stay as they are."""
+    generator = stream("rotations", components)
+    drawn = np.array([random_rotation(components, generator) for _ in range(2000)])
+    np.testing.assert_allclose(drawn @ np.swapaxes(drawn, 1, 2), np.eye(components) * np.ones((2000, 1, 1)), atol=1e-12)
+    assert np.abs(drawn.mean(axis=0)).max() < 4.0 / np.sqrt(2000 * components)
+    assert np.abs((drawn**2).mean(axis=0) - 1.0 / components).max() < 4.0 / np.sqrt(2000 * components)
+    assert np.linalg.det(drawn).min() == pytest.approx(-1.0)
+    assert np.linalg.det(drawn).max() == pytest.approx(1.0)
+    model = PhiFour(Lattice(2, 4), components, -1.0, 2.0)
+    field = model.start(generator)
+    turned = np.tensordot(drawn[0], field, axes=1)
+    assert float(model.energy(turned)) == pytest.approx(float(model.energy(field)), rel=1e-12)
+    held = PhiFour(Lattice(2, 4), components, 1.0, 2.0, source=3.0)
+    kept = run_chains(held, [Step("heat_bath")], "held", components, chains=1, measurements=10, thermalisation=50)
+    assert (kept.decorrelated(2, 40)[:, 0].mean(axis=(1, 2)) > 0.0).all()
 
 
 def test_the_spectrum_of_a_long_run_is_exact_for_a_gaussian_field(tmp_path: Path) -> None:

@@ -43,9 +43,10 @@ def _stored() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_page_says_what_is_stored(name: str) -> None:
-    of_study = any(mark.kind != "output" for mark in marks(TEXTS[name]))
-    study = _stored() if of_study else {"numbers": {}}
+    study = json.loads(STUDY.read_text(encoding="utf-8")) if STUDY.is_file() else None
     assert written(TEXTS[name], study, output) == TEXTS[name], "run python -m docs.numbers write"
+    if any(mark.of_study for mark in marks(TEXTS[name])):
+        _stored()
 
 
 def test_the_stored_study_is_the_last_one() -> None:
@@ -63,7 +64,7 @@ def test_the_stored_study_is_the_last_one() -> None:
 
 
 def test_nothing_is_stored_that_no_page_names() -> None:
-    named = {mark.key for text in TEXTS.values() for mark in marks(text) if mark.kind != "output"}
+    named = {mark.key for text in TEXTS.values() for mark in marks(text) if mark.of_study}
     assert set(_stored()["numbers"]) == named
 
 
@@ -187,9 +188,10 @@ def test_a_page_is_written_from_a_study(study: Path) -> None:
         ("training parameters L32", 32, None),
         ("training lowest_score_error L8", 0.02, 0.01),
         ("training last_score_error L16", 0.01, None),
+        ("training step_of_lowest_score_error L16", 30.0, None),
         ("generation generation_training_time L8 total_kl,susceptibility", [10.0, 20.0], [1.0, 2.0]),
         # Two jackknife errors of 3 make more than the scatter of 9 and 11.
-        ("generation sampled_susceptibility L8 criterion=total_kl", 10.0, 3.0 / math.sqrt(2.0)),
+        ("generation sampled_susceptibility L8", 10.0, 3.0 / math.sqrt(2.0)),
         (
             "generation sampled_susceptibility/exact_susceptibility±sampled_susceptibility_error/exact_susceptibility"
             " L16 total_kl",
@@ -211,10 +213,11 @@ def test_a_key_finds_its_number(study: Path, key: str, value: Any, error: Any) -
     ("key", "said"),
     [
         ("trainign training_time L8", "did you mean 'training'"),
+        ("training", "a table and a column are needed"),
         ("training trainingtime L8", "did you mean 'training_time'"),
         ("training training_time two_layers L8", "'two_layers' is in no row"),
-        ("training training_time L64", "no row of the study has all of 'L64'"),
-        ("training training_time one_layer", r"3 rows have 'one_layer'; say more, they differ in size \(8, 16, 32\)"),
+        ("training training_time L64", "L64: the study has no such row"),
+        ("training training_time one_layer", r"3 rows are meant; say more, they differ in size \(8, 16, 32\)"),
         ("training training_time L32", "the study has no value there"),
         ("training training_time size=eight", "a number is needed"),
         ("training training_time shape=8", "there is no column 'shape'"),
@@ -223,6 +226,19 @@ def test_a_key_finds_its_number(study: Path, key: str, value: Any, error: Any) -
 def test_a_wrong_key_is_told(study: Path, key: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         Results(study).find(key)
+
+
+def test_a_column_has_a_head_of_its_own(study: Path) -> None:
+    key = "training steps_a_parameter:training_time/parameters,parameters L8,16 rows=size"
+    page = f"<!-- study-table: {key} as .3f -->\n<!-- / -->\n"
+    text = written(page, collect(study, {"page.md": page}), output)
+    assert "\n| L | steps a parameter | parameters |\n| --- | --- | --- |\n| 8 | 1.375 | 8.000 |\n" in text
+
+
+def test_a_script_has_tables() -> None:
+    page = "<!-- output-table: a.table as .1f -->\n<!-- / -->\n"
+    text = written(page, {}, lambda script: {"table": [["d", "steps"], ["1", 2.25], ["2", None]]})
+    assert "as .1f -->\n\n| d | steps |\n| --- | --- |\n| 1 | 2.2 |\n| 2 |  |\n\n<!-- / -->\n" in text
 
 
 def test_a_listing_shows_columns(study: Path) -> None:

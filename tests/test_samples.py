@@ -71,6 +71,20 @@ def test_jackknife_is_the_textbook_error_for_a_mean_and_removes_the_bias_of_a_sq
     assert blocks[1] == pytest.approx(sample.reshape(100, 4).mean(axis=1).std(ddof=1) / 10)
 
 
+def test_jackknife_where_the_statistic_does_not_exist() -> None:
+    """Nowhere: no value, no error. Without some of the blocks: a value whose error is not known."""
+
+    def root(mean: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(mean)
+
+    sums = np.array([1.0, 1.0, 1.0, -2.5])
+    assert np.isnan(jackknife(root, np.ones(4), -sums - 1.0)).all()
+    value, error, bias = jackknife(root, np.ones(4), sums)
+    assert value == np.sqrt(0.125)
+    assert np.isnan([error, bias]).all()
+
+
 def test_energy_distance_is_scipys_in_one_dimension() -> None:
     """SciPy's one is the square root of the same distance, with i = j counted among the pairs of a sample."""
     generator = stream("test energy distance")

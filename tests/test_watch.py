@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from csd.errors import Interrupted
+from csd.errors import InputError, Interrupted
 from csd.field import GaussianField
+from csd.generation import geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
+from csd.quality import goal_of
 from csd.theory import expected_steps
 from csd.training import Settings, TrainingRecord, descend, move, prepare, train
 from csd.watch import JobWatch
@@ -112,6 +114,41 @@ def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, 
     for name, value in vars(whole).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
+
+
+@pytest.mark.parametrize("device", [None, *DEVICES])
+def test_training_until_samples_are_right_goes_on_as_if_nothing_had_been(device: str | None, tmp_path: Path) -> None:
+    """It ends at a recorded step, the first at which the goal was met for long enough, whatever stopped it before."""
+    architecture, lattice = Architecture("two_layer"), Lattice(1, 8)
+    grid = geometric_grid(1e-3, longest_level(8), 16).tolist()
+    noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), grid)
+    settings = Settings(batch=2**16, seeds=(1, 2, 3), kernel_steps="sparse", until="samples", max_steps=500)
+    with pytest.raises(InputError, match="which needs a goal"):
+        train(noised, architecture, settings)
+
+    def trained(watch: JobWatch | None) -> TrainingRecord:
+        run = prepare(noised, architecture, settings)
+        goal = goal_of(noised, architecture, settings, run.modes)
+        return descend(noised, run if device is None else move(run, device), settings, watch, goal)
+
+    whole = trained(None)
+    end = int(whole.last_step.max())
+    assert end < 60
+    assert np.isnan(whole.score_error).sum() == 16 * (end - whole.last_step).sum() + (end - whole.last_step).sum()
+    for stop in (3, end - 5, end - 2):
+        with pytest.raises(Interrupted, match="stopped by SIGTERM after step"):
+            trained(Once(tmp_path / "c.npz", stop))
+    resumed = trained(Once(tmp_path / "c.npz", 0))
+    for name, value in vars(whole).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
+    # Another seed's last kernels meet every criterion, those of five steps before do not.
+    goal = goal_of(noised, architecture, settings, whole.modes)
+    assert whole.kernel is not None
+    assert goal(whole.kernel).all()
+    assert whole.recorded_kernels is not None
+    assert list(whole.kernel_steps[:12]) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15]
+    assert not goal(whole.recorded_kernels[:, :, 11]).any()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])

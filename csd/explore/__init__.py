@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from csd.criteria import CRITERIA, WORDS
 from csd.figures import style as looks
 
 HERE = Path(__file__).parent
@@ -150,27 +151,37 @@ def _generation(summary: xr.Dataset) -> dict[str, Any]:
         run = summary.isel(run=place)
         divergence = run["kl_per_site"].values
         ran = np.isfinite(divergence[:, 0])
+        # Of the steps of all runs those that this one kept.
+        kept = np.isfinite(divergence).any(axis=0)
         bins = np.isfinite(run["wavenumber"].values)
-        predicted = run["predicted_kl_per_site"].values
-        count = max(_length(divergence), _length(predicted[None]))
-        own = _length(divergence)
-        spectrum, _ = looks.mean_and_error(run["generated_spectrum"].values[ran][:, :own, bins], axis=0)
-        times = run["generation_training_time"].values[ran]
+        spectrum, _ = looks.mean_and_error(run["generated_spectrum"].values[ran][:, kept][:, :, bins], axis=0)
         runs.append(
             {
                 **_identity(run),
                 "trainedSize": int(run["trained_size"]),
                 "seeds": int(ran.sum()),
-                "time": _number(times.mean()) if times.size else None,
-                "timeError": _number(looks.mean_and_error(times)[1]) if times.size else None,
-                "predictedTime": _number(run["predicted_generation_training_time"]),
+                "steps": [int(step) for step in summary["step"].values[kept]],
+                "times": [_time(run, ran, name) for name in CRITERIA],
                 "exactScore": _number(run["exact_score_kl_per_site"]),
-                "divergence": _mean(divergence[ran, :count]),
-                "predicted": packed(predicted[:count]),
+                "divergence": _mean(divergence[ran][:, kept]),
+                "predicted": packed(run["predicted_kl_per_site"].values[kept]),
                 "wavenumber": packed(run["wavenumber"].values[bins]),
                 "exactSpectrum": packed(run["exact_spectrum"].values[bins]),
                 "spectrum": packed(spectrum),
                 "sampled": _mean(run["power_spectrum"].values[ran][:, bins]),
             }
         )
-    return {"steps": [int(step) for step in summary["step"].values], "runs": runs}
+    return {"runs": runs}
+
+
+def _time(run: xr.Dataset, ran: Any, criterion: str) -> dict[str, Any]:
+    """When samples are right by a criterion, and why that is not known."""
+    at = run.sel(criterion=criterion)
+    times = at["generation_training_time"].values[ran]
+    return {
+        "criterion": WORDS[criterion],
+        "time": _number(times.mean()) if times.size else None,
+        "timeError": _number(looks.mean_and_error(times)[1]) if times.size else None,
+        "predictedTime": _number(at["predicted_generation_training_time"]),
+        "remark": str(at["criterion_remark"].values),
+    }

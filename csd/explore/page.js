@@ -359,7 +359,8 @@ function drawTraining(panels, run, steps) {
   ]);
 }
 
-function drawGeneration(panels, run, steps) {
+function drawGeneration(panels, run) {
+  const steps = run.steps;
   const mean = unpacked(run.divergence.mean), error = unpacked(run.divergence.error), predicted = unpacked(run.predicted);
   const chosen = thinned(steps, Array.from(mean));
   const take = (values) => chosen.map((i) => values[i]);
@@ -368,8 +369,9 @@ function drawGeneration(panels, run, steps) {
   const place = nearest(steps.slice(0, count), wanted.step), step = steps[place];
   const spectrum = all.slice(place * wavenumber.length, (place + 1) * wavenumber.length);
   const length = Array.from(wavenumber, (k) => Math.sqrt(k * k + run.mass ** 2));
-  say([`${run.seeds} seeds`, `samples are right after ${known(run.time, run.timeError)} training steps, theory `
-    + digits(run.predictedTime, 5), `KL per site after ${step} steps: ${digits(mean[place])}`]);
+  const right = run.times.map((one) => one.remark || `${one.criterion} right after `
+    + `${known(one.time, one.timeError)} training steps, theory ${digits(one.predictedTime, 5)}`);
+  say([`${run.seeds} seeds`, ...right, `KL per site after ${step} steps: ${digits(mean[place])}`]);
   const marks = [{ x: Math.max(1, step), label: `step ${step}` }];
   if (run.exactScore !== null) marks.push({ y: run.exactScore + 0.01, label: "0.01 above the exact score" });
   chart(panels, {
@@ -494,7 +496,7 @@ function draw(focus) {
     if (!levels.includes(wanted.level)) wanted.level = levels[nearest(levels, wanted.level)];
     selector(form, "level", "noise level t", levels.map((t) => [t, String(t)]), wanted.level, (t) => { wanted.level = t; });
     slider(form, run.levels.find((one) => one.level === wanted.level).residualSteps, redraw);
-  } else slider(form, steps.slice(0, unpacked(run.spectrum).length / unpacked(run.wavenumber).length), redraw);
+  } else slider(form, run.steps, redraw);
   redraw();
   if (focus) document.getElementById(focus)?.focus();
 }

@@ -16,8 +16,8 @@ from csd.figures import style as looks
 
 COUNT = 10_000
 """Fields of the upper panels, and those for which the best sampler of a kind is chosen."""
-COUNTS = np.geomspace(1.0, 1e8, 161)
-"""Fields of the lower panels."""
+MANY = 1e10
+"""Fields that the lower panels go to."""
 NETWORKS = ("one_layer", "two_layer")
 SAMPLERS = ("local", "accelerated", "direct")
 CHARGES: dict[str, Any] = {"local": "-", "accelerated": (0, (5, 1.5)), "free": (0, (1, 1.5))}
@@ -43,6 +43,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     said = []
     for column, dimension in zip(grid.T, sorted(shown), strict=True):
         here = table[table["dimension"] == dimension]
+        learned = here.loc[here["kind"] == "diffusion", "size"]
+        here = here[here["size"].between(learned.min(), learned.max())]
         size = largest(here)
         _against_size(column[0], summary, here)
         column[0].set_title(f"d = {dimension}, $10^{len(str(COUNT)) - 1}$ fields")
@@ -61,9 +63,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 
 
 def largest(table: pd.DataFrame) -> int:
-    """The largest size at which most of the methods have a cost."""
-    lines = table[np.isfinite(table["each"])].groupby("size").size()
-    return int(lines[lines == lines.max()].index.max())
+    """The largest size at which most of the lines have a cost."""
+    lines = {size: len(_series(rows)) for size, rows in table.groupby("size")}
+    return int(max(lines, key=lambda size: (lines[size], size)))
 
 
 def best(rows: pd.DataFrame, count: float = COUNT) -> pd.DataFrame:
@@ -72,10 +74,11 @@ def best(rows: pd.DataFrame, count: float = COUNT) -> pd.DataFrame:
     return known.loc[known.groupby("size")["cost"].idxmin()].sort_values("size")
 
 
-def pays_from(network: pd.Series, sampler: pd.Series) -> float:
-    """n from which on a network's fields cost less than a sampler's; infinite if never."""
+def pays_from(network: pd.DataFrame, sampler: pd.Series) -> float:
+    """n from which on a network's fields cost less than a sampler's, with the best of its rows; infinite if never."""
     saved = sampler["each"] - network["each"]
-    return max(0.0, (network["start"] - sampler["start"]) / saved) if saved > 0.0 else float("inf")
+    crossing = np.where(saved > 0.0, (network["start"] - sampler["start"]) / saved.where(saved > 0.0), np.inf)
+    return max(0.0, float(crossing.min()))
 
 
 def who_wins(table: pd.DataFrame) -> str:
@@ -92,9 +95,9 @@ def who_wins(table: pd.DataFrame) -> str:
     told = []
     for network in NETWORKS:
         rows = table[table["method"] == network]
-        taught = rows[rows["data_kind"] == "local"]
+        taught = rows[(rows["data_kind"] == "local") & np.isfinite(rows["each"])]
         if len(taught) and len(found["local"]):
-            first = pays_from(taught.iloc[0], found["local"].iloc[0])
+            first = pays_from(taught, found["local"].iloc[0])
             told.append(f"{_name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields on'}")
         elif len(rows) and rows["each"].isna().all():
             told.append(f"{_name(network)} is never as accurate")
@@ -115,20 +118,22 @@ def _power(value: float) -> str:
 
 
 def _series(table: pd.DataFrame) -> list[tuple[str, str, Any, pd.DataFrame]]:
-    """(network or kind of sampler, who made the data, dashes, best rows) of every line; samplers last, so on top."""
+    """(network or kind of sampler, who made the data, dashes, rows) of every line; samplers last, so on top."""
+    table = table[np.isfinite(table["each"])]
     networks = [
-        (network, kind, dashes, best(table[(table["method"] == network) & (table["data_kind"] == kind)]))
+        (network, kind, dashes, table[(table["method"] == network) & (table["data_kind"] == kind)])
         for network in NETWORKS
         for kind, dashes in CHARGES.items()
     ]
-    samplers = [(kind, "", "-", best(table[table["kind"] == kind])) for kind in SAMPLERS]
+    samplers = [(kind, "", "-", table[table["kind"] == kind]) for kind in SAMPLERS]
     return [one for one in [*networks, *samplers] if len(one[3])]
 
 
 def _against_size(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     """Points with errors, and lines to guide the eye."""
     ends: dict[str, tuple[float, str]] = {}
-    for name, kind, dashes, own in _series(table):
+    for name, kind, dashes, rows in _series(table):
+        own = best(rows)
         error = summary["updates_error"].sel(fields=COUNT).values[own.index.to_numpy()]
         relative = error / own["cost"]
         # The same factor up and down, so that no bar leaves a logarithmic axis.
@@ -142,21 +147,21 @@ def _against_size(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
 
 
 def _against_count(axes: Axes, table: pd.DataFrame) -> None:
-    """One size: start / n + each. A tick where a network has made as many fields as it has seen."""
+    """One size: start / n + each, of the best row for each n. A tick where a network has made what it has seen."""
+    counts = np.geomspace(1.0, MANY, 200)
     ends: dict[str, tuple[float, str]] = {}
-    for name, kind, dashes, own in _series(table):
-        row = own.iloc[0]
-
-        def cost(count: Any, row: pd.Series = row) -> Any:
-            return row["start"] / count + row["each"]
-
-        axes.plot(COUNTS, cost(COUNTS), ls=dashes, lw=_width(name), color=_colour(name))
-        if kind == "local":
-            axes.plot(row["seen"], cost(row["seen"]), "|", ms=7, mew=1.0, color=_colour(name))
-        _end(ends, name, kind, float(cost(COUNTS[-1])), [row["method"]])
+    for name, kind, dashes, rows in _series(table):
+        # Samplers are compared by one of their kind, that of the upper panel.
+        own = rows if kind else best(rows)
+        cost = (own["start"].to_numpy()[:, None] / counts + own["each"].to_numpy()[:, None]).min(axis=0)
+        axes.plot(counts, cost, ls=dashes, lw=_width(name), color=_colour(name))
+        seen = own["seen"].min()
+        if kind == "local" and seen < MANY:
+            axes.plot(seen, np.interp(seen, counts, cost), "|", ms=7, mew=1.0, color=_colour(name))
+        _end(ends, name, kind, float(cost[-1]), own["method"].unique())
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(COUNTS[0], COUNTS[-1])
+    axes.set_xlim(1.0, MANY)
     axes.set_xlabel("fields made")
     _label(axes, ends)
 

@@ -68,8 +68,9 @@ def _lengths(axes: Axes, series: Sequence[pd.DataFrame], dimension: int, label: 
     if dimension == 3 and np.isclose(bare, -quartic * WATSON, rtol=1e-9):
         limit = critical_ratio()
         axes.axhline(limit, color="0.4", lw=0.8, ls=looks.DASHED, zorder=0)
-        place = {"xycoords": ("axes fraction", "data"), "xytext": (-3, 4), "textcoords": "offset points"}
-        axes.annotate(f"limit {limit:.4f}", (1.0, limit), ha="right", va="bottom", color="0.3", **place)
+        axes.text(
+            0.98, 1.02 * limit, f"limit {limit:.4f}", transform=axes.get_yaxis_transform(), ha="right", va="bottom"
+        )
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:g}")
     looks.size_axis(axes, sorted(set(series[0]["size"])))
@@ -85,11 +86,7 @@ def _times(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFra
     own = own.sort_values("size")
     label = own["mass_label"].iloc[0]
     chosen = level.isel(run=own.index.to_numpy())
-    times = chosen["crossing_time"].values
-    mean, error = looks.mean_and_error(times)
-    # A mean of those seeds that arrived would be too small.
-    ran = np.isfinite(chosen["score_error"].isel(step=0).values)
-    mean[(ran & ~np.isfinite(times)).any(axis=1)] = np.nan
+    mean, error = looks.mean_and_error(chosen["crossing_time"].values, ran=looks.ran(chosen))
     predicted, _ = looks.mean_and_error(chosen["predicted_crossing_time"].values)
     axes.plot(own["size"], predicted, color=_shade(label), zorder=1)
     law = _law(scaling, own.iloc[0], noise_level)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from csd.config import FigureStyle
 from csd.field import GaussianField
 from csd.figures import style as looks
-from csd.generation import FrozenKernel, geometric_grid, linear_steps, longest_level, sample_modes
+from csd.generation import LOWEST_LEVEL, Heun, geometric_grid, linear_steps, longest_level, sample_modes
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
@@ -17,7 +17,8 @@ from csd.stream import stream
 from csd.training import Settings, prepare
 
 SIZE = 64
-LEVELS = 64
+LEVELS = 176
+"""Steps of Heun's method: with the exact score χ is within 1 % at this size."""
 STEPS = (10, 100, 1000, 10_000)
 SHOWN = ("one_layer", "two_layer")
 
@@ -26,7 +27,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """The same noise in every panel, one colour scale; kernels from the population loss, m = 1/L, d = 2."""
     lattice = Lattice(2, SIZE)
     target = GaussianField.on_critical_line(lattice)
-    noised = NoisedTarget(target, VariancePreserving(), geometric_grid(1e-3, longest_level(SIZE), LEVELS).tolist())
+    grid = geometric_grid(LOWEST_LEVEL, longest_level(SIZE), LEVELS)
+    noised = NoisedTarget(target, VariancePreserving(), grid.tolist())
     scale = 2.5 * target.variance**0.5
     figure, panels = plt.subplots(2, len(STEPS) + 1, figsize=(looks.PAGE, 3.1))
     exact = _field(noised, 1.0 / noised.spectra_at(lattice.shells))
@@ -49,7 +51,9 @@ def _kernels(noised: NoisedTarget, architecture: str) -> list[Array]:
     run = prepare(noised, Architecture(architecture), Settings(loss="population"))
     kernels, step = [], 0
     for wanted in STEPS:
-        while step < wanted:
+        if run.leaps:
+            run.descent.leap(*run.source.draw(), wanted)
+        while step < wanted and not run.leaps:
             run.descent.advance(*run.source.draw())
             step += 1
         kernels.append(np.array(run.descent.kernel()[0]))
@@ -57,9 +61,9 @@ def _kernels(noised: NoisedTarget, architecture: str) -> list[Array]:
 
 
 def _field(noised: NoisedTarget, kernels: Array) -> Array:
-    """One field by the reverse SDE, always from the same noise."""
+    """One field by the probability flow, always from the same noise."""
     lattice = noised.lattice
     at_pairs = lattice.gather(lattice.spread(kernels, lattice.shells), lattice.pairs)
-    steps = linear_steps(FrozenKernel(), noised.schedule, np.array(noised.levels), at_pairs)
+    steps = linear_steps(Heun(), noised.schedule, np.array(noised.levels), at_pairs)
     modes = sample_modes(steps, lattice.pairs, 1.0, stream("figure of generated fields"))
     return lattice.inverse(lattice.spread(modes, lattice.pairs) * np.sqrt(lattice.sites))

@@ -1,55 +1,69 @@
-"""KL divergence per site of what is generated, against training step."""
+"""How far from right what is generated is by each criterion, against training step, at the largest size."""
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from csd.config import FigureStyle
-from csd.criteria import LIMITS
+from csd.criteria import CRITERIA, LIMITS, WORDS
 from csd.figures import style as looks
+from csd.figures.generation_time import COLOURS, MARKERS, SHOWN, panels
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: trained, mean over seeds. Lines: exact map and recursion. Grey: what counts as right."""
+    """Points: trained, mean over seeds. Lines: exact map and recursion. Below the grey line samples are right."""
     table = looks.require(
-        looks.grown(looks.generated(summary)),
+        looks.grown(looks.generated(summary, architecture=list(SHOWN))),
         "generation_curves",
-        "generation on the critical line at three sizes or more",
+        "generation with one or two layers on the critical line at three sizes or more",
     )
-    dimensions = sorted(table["dimension"].unique())
-    architectures = list(dict.fromkeys(table.sort_index()["architecture"]))
-    shape = len(dimensions), len(architectures)
-    size = (looks.PAGE * max(2, shape[1]) / max(3, shape[1]), 0.6 + 2.0 * shape[0])
-    figure, panels = plt.subplots(*shape, figsize=size, sharex="col", sharey=True, squeeze=False)
-    for row, dimension in zip(panels, dimensions, strict=True):
-        for axes, architecture in zip(row, architectures, strict=True):
-            own = table[(table["architecture"] == architecture) & (table["dimension"] == dimension)]
-            if own.empty:
-                axes.axis("off")
-            else:
-                _panel(axes, summary, own)
-        row[0].set_ylabel(f"KL divergence per site, d = {dimension}")
-    for axes, architecture in zip(panels[0], architectures, strict=True):
-        axes.set_title(looks.name(architecture))
-    for axes in panels[-1]:
+    figure, grid = panels(table)
+    for (dimension, architecture), axes in grid.items():
+        own = table[(table["dimension"] == dimension) & (table["architecture"] == architecture)]
+        if own.empty:
+            axes.axis("off")
+            continue
+        _panel(axes, summary.isel(run=int(own.index[-1])))
+        axes.set_title(f"{looks.name(architecture)}, d = {dimension}, L = {own['size'].iloc[-1]}")
         axes.set_xlabel("training step (steps)")
-    figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
+    figure.supylabel("deviation / tolerance", fontsize=style.font_size)
+    marks = [
+        Line2D([], [], color=COLOURS[name], lw=1.1, marker=MARKERS[name], ms=3, label=WORDS[name]) for name in CRITERIA
+    ]
+    figure.legend(handles=[*marks, *looks.kinds()], loc="outside upper center", ncols=7, columnspacing=1.0)
     return figure
 
 
-def _panel(axes: Axes, summary: xr.Dataset, own: pd.DataFrame) -> None:
-    """One architecture in one dimension, a shade a size."""
-    architecture = own["architecture"].iloc[0]
-    for shade, (run, row) in zip(looks.shades(architecture, len(own)), own.iterrows(), strict=True):
-        at = summary.isel(run=run)
-        curve = at["step"].values, at["kl_per_site"].values, at["predicted_kl_per_site"].values
-        looks.plot_curve(axes, *curve, shade, looks.marker(architecture), f"L = {row['size']}")
-    floor = float(summary["exact_score_kl_per_site"].isel(run=own.index.to_numpy()).max())
-    axes.axhline(floor + LIMITS["kl_per_site"], color="0.6", lw=0.6, zorder=0)
+def _panel(axes: Axes, run: xr.Dataset) -> None:
+    """One architecture at one size."""
+    steps = run["step"].values
+    for name in CRITERIA:
+        measured, predicted = (_deviation(run, name, prefix) / LIMITS[name] for prefix in ("", "predicted_"))
+        looks.plot_curve(axes, steps, measured, predicted, COLOURS[name], MARKERS[name], WORDS[name])
+    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(1e-2, 1e5)
     axes.set_xlim(left=0.8)
-    axes.set_ylim(bottom=1e-5)
-    axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3, **looks.OVER_LINES)
+
+
+def _deviation(run: xr.Dataset, name: str, prefix: str) -> Any:
+    """The deviation of `csd.criteria` from the quantity that a generation file holds; NaN where it is infinite."""
+    values = run[f"{prefix}{name}"].values
+    if name in ("susceptibility", "correlation_length"):
+        # Where there is no correlation length it is as good as 0.
+        there = np.isfinite(run[f"{prefix}kl_per_site"].values)
+        found = np.where(there & np.isnan(values), 0.0, values)
+        return np.abs(found / float(run[f"exact_{name}"]) - 1.0)
+    if name == "kl_per_site":
+        return values - float(run["exact_score_kl_per_site"])
+    if name == "effective_sample_size":
+        with np.errstate(divide="ignore"):
+            deviation = -np.log(values)
+        return np.where(np.isfinite(deviation), deviation, np.nan)
+    return values

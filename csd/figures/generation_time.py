@@ -1,5 +1,8 @@
-"""Training steps until samples are right, against size: does the slowing down reach generation?"""
+"""Training steps until samples are right by each criterion, against size: where does the slowing down reach?"""
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
@@ -7,43 +10,84 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
+from csd.criteria import CRITERIA, WORDS
 from csd.figures import style as looks
+
+SHOWN = ("one_layer", "two_layer")
+COLOURS = dict(zip(CRITERIA, ("#0072B2", "#E69F00", "#000000", "#009E73", "#D55E00"), strict=True))
+MARKERS = dict(zip(CRITERIA, "oDsv^", strict=True))
+SUMS = ("total_kl", "effective_sample_size")
+"""Criteria that sum over all modes: their times grow as L² ln L with one layer."""
+SOFT = ("susceptibility", "correlation_length")
+"""Criteria of the softest modes: no law is drawn where nothing grows."""
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: mean over seeds with standard errors. Solid: fitted law. Dashed: exact map and recursion."""
     table = looks.require(
-        looks.grown(looks.generated(summary)),
+        looks.grown(looks.generated(summary, architecture=list(SHOWN))),
         "generation_time",
-        "generation on the critical line at three sizes or more",
+        "generation with one or two layers on the critical line at three sizes or more",
     )
-    dimensions = sorted(table["dimension"].unique())
-    figure, panels = plt.subplots(
-        1, len(dimensions), figsize=(looks.PAGE * max(2, len(dimensions)) / 3, 3.1), sharey=True, squeeze=False
-    )
-    for axes, dimension in zip(panels[0], dimensions, strict=True):
-        here = table[table["dimension"] == dimension]
-        for architecture in dict.fromkeys(here["architecture"]):
-            _series(axes, summary, scaling, here[here["architecture"] == architecture])
+    figure, grid = panels(table)
+    for (dimension, architecture), axes in grid.items():
+        own = table[(table["dimension"] == dimension) & (table["architecture"] == architecture)]
+        if own.empty:
+            axes.axis("off")
+            continue
+        for criterion in CRITERIA:
+            _series(axes, summary, scaling, own, criterion)
         axes.set_yscale("log")
-        looks.size_axis(axes, list(here["size"]))
-        axes.set_title(f"d = {dimension}")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), handlelength=1.2, labelspacing=0.3)
-    panels[0][0].set_ylabel("training until samples are right (steps)")
+        if architecture == "two_layer":
+            axes.set_ylim(8.0, 50.0)
+            axes.set_yticks([10, 20, 30, 40], labels=["10", "20", "30", "40"])
+            axes.minorticks_off()
+        looks.size_axis(axes, list(own["size"]))
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, labelspacing=0.3)
+        axes.set_title(f"{looks.name(architecture)}, d = {dimension}")
+    figure.supylabel("training until samples are right (steps)", fontsize=style.font_size)
     figure.legend(handles=looks.kinds(fit=True), loc="outside lower center", ncols=3)
     return figure
 
 
-def _series(axes: Axes, summary: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame) -> None:
-    """One architecture in one dimension."""
-    architecture, sizes = own["architecture"].iloc[0], own["size"].to_numpy()
-    chosen = summary.isel(run=own.index.to_numpy())
-    mean, error = looks.mean_and_error(chosen["generation_training_time"].values)
+def panels(table: pd.DataFrame) -> tuple[Figure, dict[tuple[int, str], Any]]:
+    """A figure with a panel for each dimension (down) and architecture (across) of a table."""
+    dimensions = sorted(table["dimension"].unique())
+    names = [name for name in SHOWN if name in set(table["architecture"])]
+    size = (looks.PAGE * max(len(names), 1.2) / 2, 0.5 + 2.1 * len(dimensions))
+    figure, axes = plt.subplots(len(dimensions), len(names), figsize=size, squeeze=False)
+    places = [(dimension, name) for dimension in dimensions for name in names]
+    return figure, dict(zip(places, axes.ravel(), strict=True))
+
+
+def _series(axes: Axes, summary: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame, criterion: str) -> None:
+    """One criterion of one architecture in one dimension."""
+    first = own.iloc[0]
+    chosen = summary.isel(run=own.index.to_numpy()).sel(criterion=criterion)
+    sizes, shade, label = own["size"].to_numpy(), COLOURS[criterion], WORDS[criterion]
     laws = scaling[
-        (scaling["study"] == own["sweep"].iloc[0])
-        & (scaling["architecture"] == architecture)
-        & (scaling["data"] == own["data"].iloc[0])
+        (scaling["study"] == first["sweep"])
+        & (scaling["architecture"] == first["architecture"])
+        & (scaling["dimension"] == first["dimension"])
+        & (scaling["data"] == first["data"])
         & (scaling["quantity"] == "generation_training_time")
+        & (scaling["criterion"] == criterion)
     ]
-    predicted = chosen["predicted_generation_training_time"].values
-    looks.plot_times(axes, architecture, sizes, mean, error, predicted, laws)
+    drawn = None if criterion in SOFT else _law(laws, sizes, criterion)
+    if drawn is not None:
+        axes.plot(drawn.sizes, drawn.times, color=shade, zorder=2)
+        label += f": {drawn.label}"
+    axes.plot(sizes, chosen["predicted_generation_training_time"].values, color=shade, ls=looks.DASHED, zorder=1)
+    mean, error = looks.mean_and_error(chosen["generation_training_time"].values)
+    axes.errorbar(sizes, mean, error, fmt=MARKERS[criterion], color=shade, mew=0, label=label, zorder=3)
+
+
+def _law(laws: pd.DataFrame, sizes: Any, criterion: str) -> looks.DrawnLaw | None:
+    """The law to draw: that of the style, but L^z ln L for sums over modes that grow as a power."""
+    rows = laws[laws["law"] == "power_log"]
+    if criterion in SUMS and not rows.empty and rows["exponent"].iloc[0] > 1.0:
+        law = rows.iloc[0]
+        fine = np.geomspace(min(sizes), max(sizes), 100)
+        times = np.exp(law["intercept"]) * fine ** law["exponent"] * np.log(fine)
+        return looks.DrawnLaw(fine, times, f"$L^{{{looks.with_error(law['exponent'], law['error'])}}}$ ln L")
+    return looks.law(laws, sizes)

@@ -18,7 +18,7 @@ QUANTITIES = (("susceptibility", "χ"), ("correlation_length", "ξ"))
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Lines: best network of each range. Points: trained and sampled, with jackknife errors."""
+    """Lines: best network of each range. Points: trained and sampled, where the samples of every seed have a value."""
     table = looks.generated(summary)
     table = table[[looks.family(label) == SHOWN for label in table["architecture"]]]
     table = looks.require(table, "local_range", f"generation with {SHOWN} on the critical line")
@@ -67,10 +67,7 @@ def _bias(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, name: str, symbo
     best = chosen[f"best_{name}"].values / exact
     for group in (fixed, ~fixed):
         axes.plot(places[group], best[group], color=shade)
-    mean, scatter = looks.mean_and_error(chosen[f"sampled_{name}"].values)
-    own = chosen[f"sampled_{name}_error"].values
-    seeds = np.isfinite(own).sum(axis=1)
-    error = np.maximum(scatter, np.sqrt(np.nansum(own**2, axis=1)) / seeds)
+    mean, error = looks.of_samples(chosen, name)
     axes.errorbar(places, mean / exact, error / exact, fmt=looks.marker(SHOWN), color=shade, mew=0, elinewidth=0.8)
     axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
     axes.set_xticks(places, [_words(reach) for reach in table["reach"]])

@@ -1,4 +1,4 @@
-"""Samples learned from a fixed data set: when to stop, and when the data set comes out instead of its law."""
+"""Samples learned from a fixed data set: when to stop, and when the data set itself comes out."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from csd.figures import style as looks
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: mean over seeds. Lines: M = ∞ by exact map and recursion; expected divergence of a data set's own law."""
+    """Points: mean over seeds. Lines: M = ∞ by exact map and recursion; divergence of a data set's own distribution."""
     table = looks.runs(summary)
     table = looks.require(table[table["data_set"] > 0], "memorisation", "generation with data sets")
     table = table[table["size"] == table["size"].max()]
@@ -28,14 +28,14 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         own = table[table["architecture"] == architecture].sort_values("data_set")
         _against_fields(divergences, steps, summary, own, architecture)
     fields = np.geomspace(table["data_set"].min(), table["data_set"].max(), 50)
-    own_law = _expected(fields, int(table["dimension"].iloc[0]), int(table["size"].iloc[0]))
-    divergences.plot(fields, own_law, color="0.2", zorder=1, label="law of the data set")
+    own_distribution = _expected(fields, int(table["dimension"].iloc[0]), int(table["size"].iloc[0]))
+    divergences.plot(fields, own_distribution, color="0.2", zorder=1, label="distribution of the data set")
     for axes in (divergences, steps):
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("fields M of the data set")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2, labelspacing=0.3)
-    divergences.set_ylabel("KL per site from the true law")
+    divergences.set_ylabel("KL per site from the true distribution")
     steps.set_ylabel("training step (steps)")
     return figure
 
@@ -49,7 +49,7 @@ def _expected(fields: np.ndarray, dimension: int, size: int) -> np.ndarray:
 
 
 def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
-    """KL per site from the true law against training step, one series a data set."""
+    """KL per site from the true distribution against training step, one series a data set."""
     for shade, (run, row) in zip(looks.shades(architecture, len(own)), own.iterrows(), strict=True):
         at = summary.isel(run=run)
         steps = at["step"].values
@@ -74,7 +74,7 @@ def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: st
     axes.set_yscale("log")
     axes.set_xlabel("training step (steps)")
     axes.set_title(f"{looks.name(architecture)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
-    axes.set_ylabel("KL per site from the true law")
+    axes.set_ylabel("KL per site from the true distribution")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, labelspacing=0.3)
 
 
@@ -89,17 +89,16 @@ def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd
     ran = np.isfinite(true).any(axis=2)
     filled = np.where(np.isfinite(true), true, np.inf)
     best, best_step = filled.min(axis=2), chosen["step"].values[filled.argmin(axis=2)]
-    last = np.array(
-        [
-            [row[np.isfinite(row)][-1] if row_ran else np.nan for row, row_ran in zip(*pair, strict=True)]
-            for pair in zip(true, ran, strict=True)
-        ]
-    )
-    # Early on both are large and alike, and chance decides which is smaller.
-    further = ~(memory < 0.5 * true) & np.isfinite(true)
-    first = further.shape[2] - np.argmax(further[:, :, ::-1], axis=2)
-    stays = ran & (first < np.isfinite(true).sum(axis=2))
-    onset = np.where(stays, chosen["step"].values[np.minimum(first, further.shape[2] - 1)], np.nan)
+    # Runs keep kernels at steps of their own, so in between there are places without a value.
+    last, onset = np.full((2, *ran.shape), np.nan)
+    for row in zip(*np.nonzero(ran), strict=True):
+        there = np.flatnonzero(np.isfinite(true[row]))
+        last[row] = true[row][there[-1]]
+        # Early on both are large and alike, and chance decides which is smaller: what counts is from when on.
+        near = memory[row][there] < 0.5 * true[row][there]
+        after = np.flatnonzero(~near)[-1] + 1 if not near.all() else 0
+        if after < len(there):
+            onset[row] = chosen["step"].values[there[after]]
     mark, shade, words = looks.marker(architecture), looks.colour(architecture), looks.name(architecture)
     for axes, values, face, label in (
         (divergences, np.where(ran, best, np.nan), "none", f"{words}, best step"),

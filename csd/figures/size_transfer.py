@@ -1,4 +1,4 @@
-"""Size transfer: local networks trained at L generate at 2L and 4L; what is right, and what is not."""
+"""Size transfer: local networks trained at L generate at 2L and 4L; spectra, χ and ξ beside those of the same mass."""
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,12 @@ from csd.config import FigureStyle
 from csd.figures import style as looks
 
 SHOWN = 2
+QUANTITIES = (("susceptibility", "χ", 2), ("correlation_length", "ξ", 1))
+"""Observables, their symbols, and the power of L that they grow with on the critical line."""
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Left: spectra over those of the same mass. Right: χ beside that of the same mass and of the critical line."""
+    """Top: spectra over those of the same mass. Bottom: χ and ξ over those of the same mass, against size."""
     table = looks.runs(summary)
     table = table.assign(trained=summary["trained_size"].values[table.index.to_numpy()])
     moved = set(table[table["size"] > table["trained"]]["architecture"])
@@ -23,14 +25,14 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     table = table[table["dimension"] == table["dimension"].max()]
     table = table[table["trained"] == table["trained"].max()]
     labels = sorted(set(table["architecture"]))[:SHOWN]
-    figure, panels = plt.subplots(1, SHOWN + 1, figsize=(looks.PAGE, 2.9), squeeze=False)
+    figure, panels = plt.subplots(2, SHOWN, figsize=(looks.PAGE, 5.2), squeeze=False)
     for axes, label in zip(panels[0], labels, strict=False):
         _spectra(axes, summary, table[table["architecture"] == label], label)
-    for axes in panels[0][len(labels) : SHOWN]:
+    for axes in panels[0][len(labels) :]:
         axes.axis("off")
     panels[0][0].set_ylabel("generated / exact S(k), same mass")
-    panels[0][0].legend(handlelength=1.0, labelspacing=0.25, loc="lower right")
-    _susceptibility(panels[0][SHOWN], summary, table[table["architecture"].isin(labels)], labels)
+    for axes, (name, symbol, power) in zip(panels[1], QUANTITIES, strict=True):
+        _observable(axes, summary, table[table["architecture"].isin(labels)], labels, name, symbol, power)
     kinds = [
         Line2D([], [], color="0.3", lw=1.1, label="trained kernels, exact recursion"),
         Line2D([], [], color="0.3", lw=0, marker="o", ms=3, label="sampled fields"),
@@ -71,36 +73,39 @@ def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, label: str) -> 
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("sqrt(k² + m²) (inverse lattice spacings)")
+    axes.legend(handlelength=1.0, labelspacing=0.25, loc="lower right")
     axes.set_title(f"{looks.name(label)}\ntrained at {own['trained'].iloc[0]}, d = {own['dimension'].iloc[0]}")
 
 
-def _susceptibility(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, labels: list[str]) -> None:
-    """χ of what is generated, against size."""
-    for label in labels:
-        own = table[table["architecture"] == label]
+def _observable(
+    axes: Axes, summary: xr.Dataset, table: pd.DataFrame, labels: list[str], name: str, symbol: str, power: int
+) -> None:
+    """χ or ξ of what is generated, over the exact one of the same mass, against size."""
+    for rank, label in enumerate(labels):
+        own = table[table["architecture"] == label].sort_values("size")
         chosen = summary.isel(run=own.index.to_numpy())
-        mean, scatter = looks.mean_and_error(chosen["sampled_susceptibility"].values)
-        error = np.sqrt(np.nansum(chosen["sampled_susceptibility_error"].values ** 2, axis=1))
-        error = np.maximum(scatter, error / np.isfinite(chosen["sampled_susceptibility"].values).sum(axis=1))
-        places = own["size"].to_numpy() * (1.0 + 0.03 * labels.index(label))
+        exact = chosen[f"exact_{name}"].values
+        each = [chosen.isel(run=place) for place in range(chosen.sizes["run"])]
+        recursion = [looks.mean_and_error(run[name].values[:, _last(run)])[0] for run in each]
+        shade = looks.colour(label) if rank == 0 else looks.OTHER_COLOURS[0]
+        axes.plot(own["size"], np.array(recursion) / exact, color=shade)
+        mean, error = looks.of_samples(chosen, name)
         axes.errorbar(
-            places,
-            mean,
-            error,
-            fmt="oD"[labels.index(label)],
-            color=looks.colour(label),
-            mfc="none" if labels.index(label) else None,
+            own["size"],
+            mean / exact,
+            error / exact,
+            fmt="oD"[rank],
+            color=shade,
+            mew=0,
             label=looks.name(label),
             elinewidth=0.8,
         )
     trained, mass = table["trained"].iloc[0], table["mass"].iloc[0]
     sizes = np.geomspace(trained, table["size"].max(), 20)
-    same = summary["exact_susceptibility"].values[table.index[0]]
-    axes.plot(sizes, np.full_like(sizes, same), color="0.2", lw=0.9, label="exact, same mass")
-    line = same * (sizes / trained) ** 2
+    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
+    line = (sizes / trained) ** power
     axes.plot(sizes, line, color="0.2", lw=0.9, ls=looks.DASHED, label=f"exact, m = {mass * trained:g} / L")
     axes.set_yscale("log")
-    looks.size_axis(axes, list(table["size"]))
-    axes.set_ylim(top=100.0 * same)
-    axes.set_ylabel("susceptibility χ")
-    axes.legend(handlelength=1.2, labelspacing=0.25, loc="upper left")
+    looks.size_axis(axes, sorted(set(table["size"])))
+    axes.set_ylabel(f"{symbol} / exact {symbol} of the same mass")
+    axes.legend(loc="upper left", handlelength=1.2, labelspacing=0.3)

@@ -247,6 +247,26 @@ def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
     return points[np.unique(apart, return_index=True)[1]]
 
 
+def of_samples(runs: xr.Dataset, name: str) -> tuple[Any, Any]:
+    """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
+
+    Args:
+        runs: of a summary of generation.
+        name: of the observable.
+
+    Returns:
+        Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
+    """
+    values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
+    # χ has a value for each seed that was sampled.
+    sampled = np.isfinite(runs["sampled_susceptibility"].values)
+    count = np.maximum(sampled.sum(axis=-1), 1)
+    mean = values.sum(axis=-1, where=sampled) / count
+    squares = ((values - mean[:, None]) ** 2).sum(axis=-1, where=sampled)
+    scatter = np.sqrt(squares / np.maximum(count - 1, 1) / count)
+    return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / count)
+
+
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     """A logarithmic axis of lattice sizes, with the sizes themselves as ticks."""
     axes.set_xscale("log", base=2)

@@ -7,7 +7,7 @@ In a page a number stands between two comments, which no reader sees:
     <!-- study: claims verdict id=C1 -->holds<!-- / -->
     <!-- output: finite_size.limit as .4f -->1.2345<!-- / -->
 
-*study* names a table of the study's summary, a column, and words that choose one row:
+*study* names a table of the study's summary, a column, and words that choose one row, or rows that have the same there:
 
     table    scaling, claims, tests (of the claims), training, generation, integrators, monte_carlo, timing
     column   a column, or an expression of columns without spaces (sampled_susceptibility/exact_susceptibility);
@@ -17,7 +17,8 @@ In a page a number stands between two comments, which no reader sees:
 
 Tables of files have one row for each run and each value of the dimensions that a file has coordinates for (noise_level,
 criterion, …). Seeds are averaged: `X` is the mean over all of them, NaN if one has no value, `X_error` its error.
-Of what goes along training steps, `last_X` and `lowest_X` are the last and the lowest value of each seed.
+Of what goes along training steps, `last_X` and `lowest_X` are the last and the lowest value of each seed, and
+`step_of_lowest_X` is where the latter is.
 
 A whole table is written where it begins with a comment on a line of its own, with the columns that name its rows, and
 either the one that its columns are for or, without `columns`, the columns that it shows; rows are in the order of the
@@ -27,7 +28,10 @@ study, and of the values of a word:
     <!-- study-table: tests measured,accepted,verdict id=C1 rows=measure,architecture,dimension,noise_level -->
     <!-- / -->
 
-*output* names a number that a script in this folder printed: `docs/numbers/SCRIPT.py`, output in `SCRIPT.txt`.
+`HEAD:COLUMN` gives a column a head of its own, in which underscores are blanks.
+
+*output* names a number that a script in this folder printed: `docs/numbers/SCRIPT.py`, output in `SCRIPT.txt`;
+*output-table* a list of rows, the first of which is the head, between comments as those of *study-table*.
 
 After `as` comes a format of Python's, or `()`: with the error in parentheses, which is what numbers with an error have
 if nothing else is said; others have four digits.
@@ -53,7 +57,8 @@ import xarray as xr
 
 from csd.config import load, parse
 from csd.errors import InputError, nearest
-from csd.paper.numbers import over_seeds, parentheses
+from csd.paper.numbers import over_seeds
+from csd.rounding import parentheses
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
@@ -69,7 +74,7 @@ SHOWN = {"dimension": "d", "size": "L", "noise_level": "t"}
 ERRORS = {"exponent": "error", "z": "error", "measured": "error"}
 """Columns whose error is not called after them."""
 
-_MARK = re.compile(r"(<!--\s*(study|study-table|output):\s*(.+?)\s*-->)(.*?)(<!--\s*/\s*-->)", re.DOTALL)
+_MARK = re.compile(r"(<!--\s*(study|study-table|output|output-table):\s*(.+?)\s*-->)(.*?)(<!--\s*/\s*-->)", re.DOTALL)
 _FENCE = re.compile(r"^(```+).*?^\1`*\s*$", re.DOTALL | re.MULTILINE)
 
 
@@ -78,7 +83,7 @@ class Mark:
     """One number of a page.
 
     Attributes:
-        kind: 'study', 'study-table' or 'output'.
+        kind: 'study', 'study-table', 'output' or 'output-table'.
         key: what it names, without its format.
         form: the format, '' for the usual one.
         text: what stands there.
@@ -89,6 +94,11 @@ class Mark:
     form: str
     text: str
 
+    @property
+    def of_study(self) -> bool:
+        """Whether a study has it, and not a script."""
+        return self.kind.startswith("study")
+
 
 def marks(page: str) -> Iterator[Mark]:
     """The marked numbers of a page, outside of its blocks of code.
@@ -98,7 +108,7 @@ def marks(page: str) -> Iterator[Mark]:
     """
     for found in _MARK.finditer(_FENCE.sub("", page)):
         start = found.string.rfind("\n", 0, found.start()) + 1
-        if found[2] != "study-table" and not found.string[start : found.start()].strip():
+        if not found[2].endswith("table") and not found.string[start : found.start()].strip():
             raise InputError(f"{found[1]}: a line begins with this comment; break the line elsewhere")
         yield _mark(found)
 
@@ -109,12 +119,12 @@ def _mark(found: re.Match[str]) -> Mark:
     return Mark(found[2], key, form, found[4])
 
 
-def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mapping[str, Any]]) -> str:
+def written(page: str, study: Mapping[str, Any] | None, outputs: Callable[[str], Mapping[str, Any]]) -> str:
     """A page whose marked numbers are those of a study and of scripts.
 
     Args:
         page: its text.
-        study: what `collect` returns.
+        study: what `collect` returns; None leaves its numbers as they are.
         outputs: the numbers of a script, by its name.
 
     Raises:
@@ -124,6 +134,8 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
 
     def replaced(found: re.Match[str]) -> str:
         mark = _mark(found)
+        if mark.of_study and study is None:
+            return found[0]
         if mark.kind == "study-table":
             return f"{found[1]}\n{_as_table(_known(study, mark), mark.form)}\n{found[5]}"
         if mark.kind == "study":
@@ -132,6 +144,10 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
         values = outputs(script)
         if name not in values:
             raise InputError(f"docs/numbers/{script}.txt has no {name!r}{nearest(name, list(values))}")
+        if mark.kind == "output-table":
+            head, *rows = values[name]
+            cells = [{"names": [], "cells": [[value, None] for value in row]} for row in rows]
+            return f"{found[1]}\n{_as_table({'head': head, 'rows': cells}, mark.form)}\n{found[5]}"
         return f"{found[1]}{_as_text({'value': values[name], 'error': None}, mark.form)}{found[5]}"
 
     parts, end = [], 0
@@ -141,8 +157,9 @@ def written(page: str, study: Mapping[str, Any], outputs: Callable[[str], Mappin
     return "".join([*parts, _MARK.sub(replaced, page[end:])])
 
 
-def _known(study: Mapping[str, Any], mark: Mark) -> Any:
+def _known(study: Mapping[str, Any] | None, mark: Mark) -> Any:
     """What a study says to a mark."""
+    assert study is not None
     if mark.key not in study["numbers"]:
         raise InputError(f"docs/numbers/study.json has no {mark.key!r}; run python -m docs.numbers collect results")
     return study["numbers"][mark.key]
@@ -174,11 +191,10 @@ def _one(value: Any, error: float | None, form: str) -> str:
 def _as_table(known: Mapping[str, Any], form: str) -> str:
     """A Markdown table with blank lines around it."""
     lines = [known["head"], ["---"] * len(known["head"])]
-    names = len(known["head"]) - len(known["rows"][0]["cells"])
     for row in known["rows"]:
         cells = [_one(value, error, form) for value, error in row["cells"]]
         lines.append([*(_one(name, None, "") for name in row["names"]), *cells])
-    assert all(len(line) == names + len(known["rows"][0]["cells"]) for line in lines)
+    assert all(len(line) == len(known["head"]) for line in lines)
     return (
         "\n" + "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
     )
@@ -224,17 +240,14 @@ class Results:
         """Value and error of what a mark names; lists of both where words hold several values.
 
         Raises:
-            InputError: if it is not one row for each, or the row has no value.
+            InputError: if rows with several values are meant, or none, or one without a value.
         """
-        name, column, *words = key.split()
+        name, column, words = _parts(key)
         table = self.table(name)
         several = any("," in word for word in words)
         found = []
         for choice in product(*(_several(word) for word in words)):
-            rows = chosen(table, choice)
-            if len(rows) != 1:
-                raise InputError(f"{key}: {_how_many(rows, choice)}")
-            value, error = _cell(rows, column, key)
+            value, error = _cell(chosen(table, choice), column, f"{key}: {' '.join(choice)}")
             if value is None:
                 raise InputError(f"{key}: the study has no value there")
             found.append((value, error))
@@ -247,7 +260,7 @@ class Results:
         Raises:
             InputError: if two rows of the study would go into one cell, or none is left.
         """
-        name, column, *words = key.split()
+        name, column, words = _parts(key)
         options = dict(word.split("=", 1) for word in words if word.startswith(("rows=", "columns=")))
         if "rows" not in options:
             raise InputError(f"{key}: rows=COLUMN,… says what names a row of the table")
@@ -268,15 +281,15 @@ class Results:
             title = SHOWN.get(options["columns"], options["columns"])
             head += [f"{title} = {_plain(across[0])}", *(str(_plain(one)) for one in across[1:])]
         else:
-            head += [SHOWN.get(one, one.replace("_", " ")) for one in shown]
+            titles = [title or one for title, _, one in (one.rpartition(":") for one in shown)]
+            head += [SHOWN.get(title, title.replace("_", " ")) for title in titles]
+            shown = [one.rpartition(":")[2] for one in shown]
         rows = []
         for names, group in table.groupby(by, sort=False, dropna=False):
             own = [group[group[options["columns"]] == one] for one in across] or [group] * len(shown)
-            if any(len(cell) > 1 for cell in own):
-                crowd = next(cell for cell in own if len(cell) > 1)
-                raise InputError(f"{key}: {_how_many(crowd, [f'{a} {b}' for a, b in zip(by, names, strict=True)])}")
+            place = ", ".join(f"{one} {name}" for one, name in zip(by, names, strict=True))
             cells = [
-                [None, None] if cell.empty else list(_cell(cell, one, key))
+                [None, None] if cell.empty else list(_cell(cell, one, f"{key}: {place}"))
                 for cell, one in zip(own, shown * len(own) if across else shown, strict=False)
             ]
             rows.append({"names": [_plain(one) for one in names], "cells": cells})
@@ -309,6 +322,8 @@ def flat(dataset: xr.Dataset) -> pd.DataFrame:
         elif numbers and "step" in dims:
             for label, one in (("last", _last(variable)), ("lowest", variable.min("step", skipna=True))):
                 columns[f"{label}_{name}"], columns[f"{label}_{name}_error"] = _averaged(one, ran, None)
+            place = f"step_of_lowest_{name}"
+            columns[place], columns[f"{place}_error"] = _averaged(_where_lowest(variable), ran, None)
         elif numbers and not (name.endswith("_error") and name[: -len("_error")] in dataset):
             columns[name], columns[f"{name}_error"] = _averaged(variable, ran, dataset.get(f"{name}_error", None))
     return xr.Dataset(columns).to_dataframe().reset_index().drop(columns=["run"], errors="ignore")
@@ -320,6 +335,12 @@ def _last(series: xr.DataArray) -> xr.DataArray:
     there = np.isfinite(values.values)
     place = len(there) - 1 - np.argmax(there[::-1], axis=0)
     return values.isel(step=0, drop=True).copy(data=np.take_along_axis(values.values, place[None], axis=0)[0])
+
+
+def _where_lowest(series: xr.DataArray) -> xr.DataArray:
+    """The step at which a series is lowest; NaN where there is none."""
+    known = series.notnull().any("step")
+    return series.fillna(np.inf).idxmin("step").where(known)
 
 
 def _ran(dataset: xr.Dataset) -> xr.DataArray | None:
@@ -350,6 +371,14 @@ def _averaged(
     # Coordinates of the seeds' array, without the seed.
     like = turned.isel(seed=0, drop=True)
     return like.copy(data=mean), like.copy(data=error)
+
+
+def _parts(key: str) -> tuple[str, str, list[str]]:
+    """Table, column and words of a key."""
+    name, *rest = key.split()
+    if not rest:
+        raise InputError(f"{key}: a table and a column are needed")
+    return name, rest[0], rest[1:]
 
 
 def _claims(path: Path) -> dict[str, pd.DataFrame]:
@@ -431,41 +460,38 @@ def _require(table: pd.DataFrame, column: str, key: str) -> None:
         raise InputError(f"{key}: there is no column {column!r}{nearest(column, list(map(str, table)))}")
 
 
-def _how_many(rows: pd.DataFrame, words: Any) -> str:
-    """Why rows are not one row."""
-    said = " ".join(words)
+def _cell(rows: pd.DataFrame, column: str, key: str) -> tuple[Any, float | None]:
+    """(value, error) of a column, or of an expression of columns, which has to be the same in all rows."""
     if rows.empty:
-        return f"no row of the study has all of {said!r}"
-    differing = [
-        f"{name} ({', '.join(map(str, values[:4]))}{', …' if len(values) > 4 else ''})"
-        for name in rows
-        if len(values := rows[name].astype(str).unique()) > 1 and not pd.api.types.is_float_dtype(rows[name])
-    ]
-    return f"{len(rows)} rows have {said!r}; say more, they differ in {'; '.join(differing) or 'numbers only'}"
+        raise InputError(f"{key}: the study has no such row")
+    expression, _, spread = column.partition("±")
+    if not spread and f"{expression}_error" in rows:
+        spread = f"{expression}_error"
+    elif not spread and expression in ERRORS and ERRORS[expression] in rows:
+        spread = ERRORS[expression]
+    values = [_plain(value) for value in _values(rows, expression, key)]
+    errors = [_plain(value) for value in _values(rows, spread, key)] if spread else [None] * len(rows)
+    if len(set(zip(values, errors, strict=True))) > 1:
+        differing = [
+            f"{name} ({', '.join(map(str, found[:4]))}{', …' if len(found) > 4 else ''})"
+            for name in rows
+            if len(found := rows[name].astype(str).unique()) > 1 and not pd.api.types.is_float_dtype(rows[name])
+        ]
+        told = "; ".join(differing) or "numbers only"
+        raise InputError(f"{key}: {len(rows)} rows are meant; say more, they differ in {told}")
+    return values[0], errors[0] if isinstance(errors[0], float) and errors[0] > 0.0 else None
 
 
-def _cell(row: pd.DataFrame, column: str, key: str) -> tuple[Any, float | None]:
-    """(value, error) of a column, or of an expression of columns, in a table of one row."""
-    column, _, spread = column.partition("±")
-    value = _value(row, column, key)
-    if not spread and f"{column}_error" in row:
-        spread = f"{column}_error"
-    elif not spread and column in ERRORS and ERRORS[column] in row:
-        spread = ERRORS[column]
-    error = _value(row, spread, key) if spread else None
-    return value, error if isinstance(error, float) and error > 0.0 else None
-
-
-def _value(row: pd.DataFrame, expression: str, key: str) -> Any:
-    """A column's value, or that of an expression; None for NaN."""
-    if expression in row:
-        return _plain(row[expression].iloc[0])
+def _values(rows: pd.DataFrame, expression: str, key: str) -> Any:
+    """A column, or what an expression of columns makes."""
+    if expression in rows:
+        return rows[expression]
     try:
-        return _plain(row.eval(expression).iloc[0])
+        return rows.eval(expression)
     except Exception as error:
         names = re.findall(r"[^\W\d]\w*", expression)
-        missing = next((name for name in names if name not in row), expression)
-        raise InputError(f"{key}: there is no column {missing!r}{nearest(missing, list(map(str, row)))}") from error
+        missing = next((name for name in names if name not in rows), expression)
+        raise InputError(f"{key}: there is no column {missing!r}{nearest(missing, list(map(str, rows)))}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -495,7 +521,7 @@ def collect(folder: Path, pages: Mapping[str, str]) -> dict[str, Any]:
     numbers = {}
     for page, text in pages.items():
         for mark in marks(text):
-            if mark.kind != "output" and mark.key not in numbers:
+            if mark.of_study and mark.key not in numbers:
                 try:
                     found = results.find(mark.key) if mark.kind == "study" else results.find_table(mark.key)
                 except InputError as error:

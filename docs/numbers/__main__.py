@@ -29,7 +29,7 @@ def main() -> None:
         for script in arguments.script:
             write_text(printed(computed(script)), FOLDER / f"{script}.txt")
     else:
-        study = json.loads(STUDY.read_text(encoding="utf-8")) if STUDY.is_file() else {"numbers": {}}
+        study = json.loads(STUDY.read_text(encoding="utf-8")) if STUDY.is_file() else None
         for name, text in texts.items():
             new = written(text, study, output)
             if new != text:

@@ -18,7 +18,9 @@ def steps(field: GaussianField, architecture: str) -> float:
     """Training time on the population loss, interpolated between steps."""
     target = NoisedTarget(field, VariancePreserving(), [LEVEL])
     settings = Settings(loss="population", max_steps=10**7)
-    return float(predict(target, Architecture(architecture), settings).crossing_time[0, 0])
+    prediction = predict(target, Architecture(architecture), settings)
+    assert prediction is not None
+    return float(prediction.crossing_time[0, 0])
 
 
 def numbers() -> dict[str, Any]:

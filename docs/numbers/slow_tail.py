@@ -1,0 +1,62 @@
+"""Error bars of the energy with and without its slow tail: 200 runs of a heat bath made of independent modes."""
+
+from typing import Any
+
+import numpy as np
+
+from csd.autocorrelation import estimate, gamma_method, time_of
+from csd.exact_sweeps import exact_times
+from csd.field import GaussianField
+from csd.lattice import Array, Lattice
+from csd.simulation import gaussian_model
+from csd.stream import stream
+
+LATTICE = Lattice(2, 8)
+RUNS, CHAINS, LENGTH = 200, 2, 4000
+
+
+def chains() -> tuple[Array, Array]:
+    """Energy per site and m on the line m = 1/L, shape (runs, chains, sweeps) each.
+
+    Waves of amplitude k on even and odd sites follow e ← c o + noise, o ← c e + noise, c = 2 Σ cos k_μ / (2d + m²).
+    """
+    sites, size = LATTICE.sites, LATTICE.size
+    precision = 4.0 + 1.0 / size**2
+    wave = 2.0 * np.cos(2.0 * np.pi * np.arange(size) / size)
+    # The waves k and k + π are one pair, with c and −c.
+    c = np.sort((wave[:, None] + wave).ravel() / precision)[::-1][: sites // 2]
+    generator = stream("slow_tail")
+    odd = generator.standard_normal((RUNS * CHAINS, len(c))) / np.sqrt(precision * (1.0 - c**2))
+    energy, mean = np.empty((2, LENGTH, RUNS * CHAINS))
+    for sweep in range(LENGTH):
+        noise = generator.standard_normal((2, *odd.shape)) / np.sqrt(precision)
+        even = c * odd + noise[0]
+        odd = c * even + noise[1]
+        energy[sweep] = 0.5 * precision * (even**2 + odd**2 - 2.0 * c * even * odd).sum(axis=1) / sites
+        mean[sweep] = (even[:, 0] + odd[:, 0]) / np.sqrt(2.0 * sites)
+    return energy.T.reshape(RUNS, CHAINS, LENGTH), mean.T.reshape(RUNS, CHAINS, LENGTH)
+
+
+def attached(table: Array, time: float) -> tuple[float, float, float]:
+    """(mean, error, τ) with the tail τ_exp ρ(W) of Schaefer, Sommer and Virotta, from where ρ is within its error."""
+    observable = gamma_method().Obs(list(table), [f"chains|{chain}" for chain in range(CHAINS)])
+    observable.gamma_method(tau_exp=time, N_sigma=1)
+    return observable.value, observable.dvalue, observable.e_tauint["chains"]
+
+
+def numbers() -> dict[str, Any]:
+    """Of each way, rms of the pulls of the energy, mean τ and its scatter; and the exact τ."""
+    ways: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ("window", "even", "odd", "here")}
+    for energy, mean in zip(*chains(), strict=True):
+        alone, here = estimate(energy), estimate(energy, slowest=mean**2)
+        ways["window"].append((alone.value, alone.error, alone.tau))
+        ways["here"].append((here.value, here.error, here.tau))
+        ways["even"].append(attached(energy, time_of(mean**2)))
+        ways["odd"].append(attached(energy, time_of(mean)))
+    found: dict[str, Any] = {}
+    for way, rows in ways.items():
+        value, error, tau = np.array(rows).T
+        found[f"{way}_rms"] = float(np.sqrt(np.mean(((value - 0.5) / error) ** 2)))
+        found[f"{way}_tau"], found[f"{way}_scatter"] = float(tau.mean()), float(tau.std())
+    model = gaussian_model(GaussianField.on_critical_line(LATTICE), 1)
+    return found | {"exact": exact_times(model, "heat_bath")["energy"]}
