@@ -44,10 +44,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "fit": ("summary", "dynamics", "discretisation", "scaling", "store"),
-    "claims": ("claims", "store"),
-    "figure": ("figures/__init__", "figures/style", "store"),
-    "paper": ("paper", "figures", "summary", "store"),
-    "pages": ("report", "paper/numbers", "store"),
+    "claims": ("claims", "rounding", "scaling", "store"),
+    "figure": ("figures/__init__", "figures/style", "rounding", "scaling", "store"),
+    "paper": ("paper", "figures", "rounding", "scaling", "summary", "store"),
+    "pages": ("report", "paper/numbers", "rounding", "store"),
     "explore": ("explore", "figures/style", "store"),
 }
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""

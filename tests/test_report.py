@@ -457,7 +457,7 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
         "generation_training_time": xr.load_dataset(finished / "summary" / "generation.nc"),
     }
     seen = dict.fromkeys(
-        ["exponent", "slope", "z", "evidence", "time", "predicted", "parameters", "claim", "verdict"], 0
+        ["exponent", "slope", "nested", "evidence", "time", "predicted", "parameters", "claim", "verdict"], 0
     )
     for name, (content, meaning) in found.items():
         if name.endswith("Verdict"):
@@ -475,7 +475,7 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
         else:
             facts = about(meaning)
             if "quantity" in facts:
-                law = {"slope": "log", "z": "boxcox"}.get(facts["kind"].split()[0], "power")
+                law = {"slope": "log", "nested": "boxcox"}.get(facts["kind"].split()[0], "power")
                 rows = scaling[
                     (scaling["law"] == law)
                     & (scaling["criterion"].astype(object).fillna("") == facts["criterion"].replace(" ", "_"))
@@ -529,7 +529,7 @@ def test_every_macro_is_a_number_of_the_summaries(finished: Path) -> None:
             assert error == 0.0
             assert value == pytest.approx(exact, rel=5e-4)
     power = scaling[scaling["law"] == "power"]
-    assert seen["exponent"] == seen["slope"] == seen["z"] == len(power) > 10
+    assert seen["exponent"] == seen["slope"] == seen["nested"] == len(power) > 10
     assert seen["evidence"] == power["evidence"].notna().sum()
     assert seen["claim"] == sum(claim["measured"] is not None for claim in claims.values())
     assert seen["verdict"] == len(claims)

@@ -147,7 +147,7 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
                 yield Number(f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}")
         elif row["law"] == "boxcox":
             error = float(np.hypot(row["error"], row["systematic_error"]))
-            yield Number(f"csd{prefix}Nested{where}", row["exponent"], error, f"z of the nested law of {about}")
+            yield Number(f"csd{prefix}Nested{where}", row["exponent"], error, f"nested z of {about}")
         else:
             yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from csd.criteria import WORDS
 from csd.paper.numbers import USUAL_MASS, over_seeds, ran, with_criterion
 from csd.rounding import parentheses
 
@@ -132,7 +133,7 @@ def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> 
                     "claim": claim["id"],
                     "measure": measure.replace("_", " ")
                     + ABOUT.get(quantity, f", {quantity.replace('_', ' ')}")
-                    + (f" by {right.replace('_', ' ')}" if right else ""),
+                    + (f" by {WORDS[right]}" if right else ""),
                     "architecture": architecture,
                     "values": len(known),
                     "measured": " … ".join(dict.fromkeys(shown)) or "–",
@@ -160,7 +161,7 @@ def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "time": [
-                KINDS.get(quantity, quantity.replace("_", " ")) + (f", {right.replace('_', ' ')}" if right else "")
+                KINDS.get(quantity, quantity.replace("_", " ")) + (f", {WORDS[right]}" if right else "")
                 for quantity, right in zip(chosen["quantity"], chosen["criterion"], strict=True)
             ],
             "architecture": chosen["architecture"],
@@ -223,6 +224,8 @@ def _latex(cell: Any) -> str:
         text = text.replace(character, f"\\{character}")
     for character, command in (
         (r" ξ\$\_t\$", r"\,$\xi_t$"),
+        ("ξ", r"$\xi$"),
+        ("χ", r"$\chi$"),
         ("Δ", r"$\Delta$"),
         ("≤", r"$\leq$"),
         ("≥", r"$\geq$"),
