@@ -206,8 +206,8 @@ def test_ising_energy_at_criticality(name: str, size: int) -> None:
 SEGMENTS, GAP = 200, 5
 
 
-def _pulls(model: Model, name: str, every: int, length: int, exact: dict[str, float]) -> None:
-    """Pulls (mean − exact)/error of energy and χ in 200 runs of two chains, rms in [0.85, 1.15].
+def _pulls(model: Model, name: str, every: int, length: int, chains: int, exact: dict[str, float]) -> None:
+    """Pulls (mean − exact)/error of energy and χ in 200 runs, rms in [0.85, 1.15].
 
     The runs are parts of one long run, a few measurements apart. Of normal pulls the rms scatters by 0.05, so a fresh
     seed is outside 3 times in 1000, for each number. Runs without an error bar are left out, at most a tenth.
@@ -217,7 +217,7 @@ def _pulls(model: Model, name: str, every: int, length: int, exact: dict[str, fl
         sweep_of(name, model),
         "pulls",
         name,
-        chains=2,
+        chains=chains,
         measurements=SEGMENTS * (length + GAP),
         thermalisation=300,
         every=every,
@@ -236,21 +236,21 @@ def _pulls(model: Model, name: str, every: int, length: int, exact: dict[str, fl
 
 
 @pytest.mark.parametrize(
-    ("name", "every", "length"),
+    ("name", "every", "length", "chains"),
     [
-        ("metropolis", 40, 400),
-        ("heat_bath", 8, 400),
-        ("overrelaxation", 1, 250),
-        ("langevin", 60, 400),
-        ("hmc", 1, 400),
-        ("fourier_hmc", 1, 200),
+        ("metropolis", 40, 400, 2),
+        ("heat_bath", 8, 400, 2),
+        ("overrelaxation", 1, 250, 2),
+        ("langevin", 60, 400, 4),
+        ("hmc", 1, 400, 2),
+        ("fourier_hmc", 1, 200, 2),
     ],
 )
-def test_error_bars_of_every_sampler_on_the_gaussian_field(name: str, every: int, length: int) -> None:
+def test_error_bars_of_every_sampler_on_the_gaussian_field(name: str, every: int, length: int, chains: int) -> None:
     """H/N and χ at d = 2, L = 4, m = 1/L, for HMC 2/L."""
     field = GaussianField.on_critical_line(Lattice(2, 4), 2.0 if name == "hmc" else 1.0)
     exact = {"energy": 0.5, "susceptibility": field.susceptibility}
-    _pulls(gaussian_model(field, 1), name, every, length, exact)
+    _pulls(gaussian_model(field, 1), name, every, length, chains, exact)
 
 
 @pytest.mark.parametrize(("name", "every", "length"), [("metropolis", 3, 300), ("wolff", 1, 200)])
@@ -265,7 +265,7 @@ def test_error_bars_of_ising_spins(name: str, every: int, length: int) -> None:
         "energy": float(weights @ energies / weights.sum()) / 16.0,
         "susceptibility": 16.0 * float(weights @ moment / weights.sum()),
     }
-    _pulls(model, name, every, length, exact)
+    _pulls(model, name, every, length, 2, exact)
 
 
 def _states(fields: np.ndarray) -> np.ndarray:
