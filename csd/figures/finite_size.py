@@ -72,6 +72,9 @@ def _lengths(axes: Axes, series: Sequence[pd.DataFrame], dimension: int, label: 
             0.98, 1.02 * limit, f"limit {limit:.4f}", transform=axes.get_yaxis_transform(), ha="right", va="bottom"
         )
     axes.set_yscale("log", base=2)
+    # Not so narrow that the eye takes corrections for growth.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.35), max(high, 1.15))
     axes.yaxis.set_major_formatter("{x:g}")
     looks.size_axis(axes, sorted(set(series[0]["size"])))
     axes.set_ylabel("ξ / L")
@@ -109,6 +112,8 @@ def _law(scaling: pd.DataFrame, run: pd.Series, noise_level: float) -> str | Non
         return None
     row = rows.iloc[0]
     error = np.hypot(row["error"], row["systematic_error"]) if nested else row["error"]
+    if not np.isfinite(error):
+        return None
     exponent = looks.with_error(float(row["exponent"]), float(error))
     return f"nested law, z = {exponent}" if nested else f"$L^{{{exponent}}}$"
 
