@@ -148,6 +148,14 @@ def test_the_figure_shows_the_cut_off(summary: xr.Dataset) -> None:
     assert any(label.get_text().startswith(("$L^{0.00", "$L^{-0.00")) for label in text)
 
 
+def test_a_law_without_an_error_is_not_named(summary: xr.Dataset) -> None:
+    """Three sizes have no systematic error; nor is there a warning of an empty legend."""
+    alone = summary.isel(run=np.flatnonzero(np.char.startswith(summary["mass_label"].values.astype(str), "r")))
+    figure = _draw(finite_size, alone)
+    assert figure.axes[1].get_legend() is not None
+    assert figure.axes[2].get_legend() is None
+
+
 def test_the_collapse_is_a_power_that_does_not_saturate(summary: xr.Dataset) -> None:
     """What the caption says: on a log-log scale τ/L² falls as (L/ξ)⁻² from below L = ξ to above it."""
     figure = _draw(collapse, summary)

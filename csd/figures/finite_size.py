@@ -51,7 +51,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_yscale("log" if architecture == "one_layer" else "linear")
         looks.size_axis(axes, sorted(sizes))
         axes.set_title(f"{looks.name(architecture)}, t = {style.noise_level:g}")
-        axes.legend(loc="best", handlelength=1.2, labelspacing=0.3)
+        # Three sizes leave z without an error, and no law to name.
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best", handlelength=1.2, labelspacing=0.3)
     panels[1].set_ylabel("training time τ (steps)")
     figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
     return figure
@@ -72,6 +74,9 @@ def _lengths(axes: Axes, series: Sequence[pd.DataFrame], dimension: int, label: 
             0.98, 1.02 * limit, f"limit {limit:.4f}", transform=axes.get_yaxis_transform(), ha="right", va="bottom"
         )
     axes.set_yscale("log", base=2)
+    # Not so narrow that the eye takes corrections for growth.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.35), max(high, 1.15))
     axes.yaxis.set_major_formatter("{x:g}")
     looks.size_axis(axes, sorted(set(series[0]["size"])))
     axes.set_ylabel("ξ / L")
@@ -109,6 +114,8 @@ def _law(scaling: pd.DataFrame, run: pd.Series, noise_level: float) -> str | Non
         return None
     row = rows.iloc[0]
     error = np.hypot(row["error"], row["systematic_error"]) if nested else row["error"]
+    if not np.isfinite(error):
+        return None
     exponent = looks.with_error(float(row["exponent"]), float(error))
     return f"nested law, z = {exponent}" if nested else f"$L^{{{exponent}}}$"
 
