@@ -27,8 +27,8 @@ SWEEP: dict[str, Any] = {
     "dimension": 2,
     "sizes": [4, 6, 8],
     "samplers": ["heat_bath", "langevin"],
-    "sweeps": 150_000,
-    "every": 5,
+    "sweeps": 240_000,
+    "every": 8,
     "chains": 2,
 }
 GENERATED = {
