@@ -19,7 +19,7 @@ import xarray as xr
 from csd.campaign import Simulation
 from csd.errors import InputError
 from csd.scaling import Fit, fit_weighted
-from csd.simulation import COLLECTIVE, SERIES, request
+from csd.simulation import COLLECTIVE, COMPONENT, SERIES, request
 from csd.store import ENSEMBLE, Variable, digest, labelled, read
 
 PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "exact_tau", "r_hat")
@@ -96,7 +96,7 @@ def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) 
     ):
         variables[name] = labelled(["run", "seed"], single[name], about, units)
     for name, chosen, about in (
-        ("slowest_tau", tuple(SERIES), "largest tau of the series"),
+        ("slowest_tau", (*SERIES, COMPONENT), "largest tau of the series, m itself among them"),
         ("collective_tau", COLLECTIVE, "largest tau of the soft modes |m|, m^2 and S(k)"),
     ):
         places = [list(observables).index(one) for one in chosen]
@@ -146,7 +146,8 @@ def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tupl
     Args:
         summary: of `aggregate`.
         quantity: a key of `QUANTITIES`.
-        name: 'slowest_tau', of all series, or 'collective_tau', of the soft modes.
+        name: 'slowest_tau', of all series and m itself, by which fields are spaced, or 'collective_tau', of the soft
+            modes.
     """
     factor = summary[QUANTITIES[quantity]].values
     return _mean_of_seeds(factor * summary[name].values, factor * summary[f"{name}_error"].values)
