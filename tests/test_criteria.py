@@ -222,12 +222,13 @@ def test_where_the_logarithm_of_a_deviation_does_not_exist_the_recorded_step_cou
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "large.yaml", "test.yaml"])
-def test_samplers_of_claims_come_within_a_fifth_of_each_tolerance(study: str) -> None:
-    """Every row that trains until samples are right: with the exact score, by every criterion but the relative one."""
+def test_samplers_come_within_a_fifth_of_each_tolerance(study: str) -> None:
+    """With the exact score, by every criterion but the relative one: every row of the default study, and those of the
+    others that train until samples are right."""
     checked: set[tuple[int, int, int]] = set()
     for run in expand(parse(load(ROOT / "config" / study))):
         asked = run.generation
-        if asked is None or run.training.until != "samples":
+        if asked is None or (study != "config.yaml" and run.training.until != "samples"):
             continue
         key = run.dimension, run.size, asked.steps
         if key not in checked:
