@@ -53,9 +53,10 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_title(f"{looks.name(architecture)}, t = {style.noise_level:g}")
         # Three sizes leave z without an error, and no law to name.
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="best", handlelength=1.2, labelspacing=0.3)
+            # Above the panel, where no point lies.
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), handlelength=1.2, labelspacing=0.3)
     panels[1].set_ylabel("training time τ (steps)")
-    figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
+    figure.legend(handles=looks.kinds(), loc="outside lower center", ncols=2)
     return figure
 
 
