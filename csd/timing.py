@@ -39,7 +39,7 @@ import xarray as xr
 from csd.campaign import Simulation
 from csd.chains import Chain
 from csd.config import Run
-from csd.criteria import LIMITS, log_effective_sample_size
+from csd.criteria import CRITERIA, LIMITS, log_effective_sample_size
 from csd.dynamics import times
 from csd.errors import InputError
 from csd.field import GaussianField
@@ -345,7 +345,8 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
     """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
 
     Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which the seeds are never right.
+    until one on which the seeds are never right. Those on which the exact score misses either are left out: a network
+    that has both there has them by luck.
 
     Args:
         files: training files of one network, with kernels along the way.
@@ -366,6 +367,10 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
     count = len(levels) - 1
     while count >= 1:
         places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
+        count = min(count - 1, round(count * THINNER))
+        exact = dict(zip(CRITERIA, Sampler(_on(trained[0], places), integrator, start).exact_deviations, strict=True))
+        if exact[CRITERION] > LIMITS[CRITERION] or exact["susceptibility"] > SUSCEPTIBILITY:
+            continue
         pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
         weight, off = (
             np.concatenate([one[:, own] for one, own in zip(part, shown, strict=True)])
@@ -378,14 +383,18 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
         first = int(good.argmax())
         asked = evaluations(integrator, trained[0].noised.schedule, levels[places])
         grids.append(Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first]))
-        count = min(count - 1, round(count * THINNER))
     return grids
+
+
+def _on(trained: Trained, places: Array) -> NoisedTarget:
+    """The target on some of the trained levels."""
+    whole = trained.noised
+    return NoisedTarget(whole.target, whole.schedule, np.array(whole.levels)[places].tolist())
 
 
 def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
     """(ESS/M, χ over the exact one less 1) on some of the trained levels, shape (seeds, steps); 0 and ∞ if ended."""
-    whole = trained.noised
-    noised = NoisedTarget(whole.target, whole.schedule, np.array(whole.levels)[places].tolist())
+    noised = _on(trained, places)
     exact = noised.spectra_at(trained.modes)[-1]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         generated = Sampler(noised, integrator, start).variance(trained.modes, kept.kernels[places])
