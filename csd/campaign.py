@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import pi
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictInt
 
@@ -17,7 +17,7 @@ from csd.field import GaussianField
 from csd.lattice import Lattice
 from csd.model import Model, PhiFour, SpinModel
 from csd.samplers import sweep_of
-from csd.schema import Count, Couplings, Part, Positive, Seed, Several, Size, listed
+from csd.schema import Count, Couplings, Dimension, Part, Positive, Seed, Several, Size, listed
 from csd.simulation import Settings, gaussian_model
 
 # What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
@@ -34,7 +34,7 @@ STEP_SCALE = 0.75
 class MonteCarlo(Part):
     """Simulations over sizes, targets and seeds in one dimension."""
 
-    dimension: Annotated[Literal[1, 2, 3], Field(description="lattice dimension")]
+    dimension: Annotated[Dimension, Field(description="lattice dimension")]
     sizes: Annotated[
         Several[Size],
         BeforeValidator(listed, json_schema_input_type=Size | Several[Size]),

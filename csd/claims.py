@@ -22,13 +22,16 @@ factor of 8 in size is undecided whatever the numbers, and so is z without a sys
 A group with a size at which not every seed came to the tolerance is *incomplete*: the mean of the others would be too
 small.
 
+Times of a single seed of a random training have no error, and decide nothing; those of the population loss are exact.
+
 A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
-has no value; undecided if a value is; and it holds only if all hold. Without any data it is *not tested*. A claim that
-requires others is at best what they are.
+has no value ('no data'); undecided if a value is; and it holds only if all hold. Without any data it is *not tested*. A
+claim that requires others is at best what they are.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,13 +39,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from csd.config import load
+from csd.config import load, validated
 from csd.criteria import CRITERIA
-from csd.errors import InputError
+from csd.errors import InputError, nearest
 from csd.rounding import plus_minus
 from csd.scaling import student
+from csd.schema import Dimension, Part, Positive, Several, number
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
 
@@ -74,10 +78,14 @@ ACCEPTED: dict[str, list[float | None]] = {
 """Ranges of measures that go without saying."""
 
 
-class Criterion(BaseModel):
-    """One number, or one a group, that must lie in a range."""
+WITH_CRITERION = ("generation_training_time", "integrator_steps")
+"""Quantities that are times by one criterion of samples."""
+Bound = Annotated[float, BeforeValidator(number)]
+Name = Annotated[str, Field(min_length=1)]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Criterion(Part):
+    """One number, or one a group, that must lie in a range."""
 
     measure: Literal[
         "log",
@@ -91,16 +99,22 @@ class Criterion(BaseModel):
         "parameter_ratio",
         "agreement",
     ]
-    architecture: str
-    reference: str | None = None
-    dimensions: list[int]
-    noise_levels: list[float] | None = None
-    because: str | None = None
-    quantity: str = "training_time"
+    architecture: Name
+    reference: Name | None = None
+    dimensions: Several[Dimension]
+    noise_levels: Several[Positive] | None = None
+    because: Name | None = None
+    quantity: Literal[
+        "training_time",
+        "generation_training_time",
+        "autocorrelation_time",
+        "autocorrelation_updates",
+        "integrator_steps",
+    ] = "training_time"
     criterion: str = ""
     mass: str = "mL1"
     data: str | None = None
-    accepted: Annotated[list[float | None], Field(min_length=2, max_length=2)] = [None, None]
+    accepted: Annotated[list[Bound | None], Field([None, None], min_length=2, max_length=2)]
 
     @model_validator(mode="before")
     @classmethod
@@ -113,20 +127,32 @@ class Criterion(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> "Criterion":
         """A range needs a bound, a ratio something to compare with, a choice of noise levels a reason."""
-        if self.accepted == [None, None]:
+        low, high = self.accepted
+        if low is None and high is None:
             raise ValueError("accepted is [null, null]; at least one bound is needed")
-        if self.measure.endswith("ratio") and self.reference is None:
-            raise ValueError(f"measure {self.measure} needs a reference architecture")
+        # Neither is true of NaN.
+        if not (-np.inf if low is None else low) <= (np.inf if high is None else high):
+            raise ValueError(f"accepted is {self.accepted}; it must be [lowest, highest], with null for no bound")
+        if self.measure.endswith("ratio") != (self.reference is not None):
+            needs = "needs a" if self.reference is None else "takes no"
+            raise ValueError(f"measure {self.measure} {needs} reference architecture")
+        if self.measure not in FITTED and self.quantity != "training_time":
+            raise ValueError(f"measure {self.measure} is of training_time; quantity is {self.quantity}")
         if self.criterion and self.criterion not in CRITERIA:
-            raise ValueError(f"criterion is {self.criterion!r}; it must be one of {', '.join(CRITERIA)}")
-        if self.quantity == "generation_training_time" and not self.criterion:
-            raise ValueError(f"quantity {self.quantity} needs a criterion, one of {', '.join(CRITERIA)}")
+            near = nearest(self.criterion, CRITERIA)
+            raise ValueError(f"criterion is {self.criterion!r}{near} (known: {', '.join(CRITERIA)})")
+        if (self.quantity in WITH_CRITERION) != bool(self.criterion):
+            needs = "has none" if self.criterion else f"needs one of {', '.join(CRITERIA)}"
+            raise ValueError(f"criterion is {self.criterion!r}; quantity {self.quantity} {needs}")
+        for name, several in (("dimension", self.dimensions), ("noise level", self.noise_levels or [])):
+            if len(set(several)) < len(several):
+                raise ValueError(f"a {name} is given twice in {several}; each must be given once")
         if (self.noise_levels is None) != (self.because is None):
             raise ValueError("noise_levels and because belong together: all levels are tested, or some for a reason")
         return self
 
 
-class Claim(BaseModel):
+class Claim(Part):
     """A statement and the tests that it stands or falls with.
 
     Attributes:
@@ -137,13 +163,11 @@ class Claim(BaseModel):
         requires: ids of claims without which this one makes no sense.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    statement: str
-    tests: Annotated[list[Criterion], Field(min_length=1)]
+    id: Name
+    statement: Name
+    tests: Several[Criterion]
     about: Literal["training", "theory"] = "training"
-    requires: list[str] = []
+    requires: Annotated[list[str], Field([])]
 
 
 @dataclass(frozen=True)
@@ -201,7 +225,7 @@ class Verdict:
 
     Attributes:
         claim: what is claimed.
-        outcomes: values of each test.
+        outcomes: values of each test that the study has.
         required: verdicts of the claims that it requires.
     """
 
@@ -212,21 +236,32 @@ class Verdict:
     @property
     def verdict(self) -> str:
         """'holds', 'fails', 'undecided', 'incomplete' or 'not tested'."""
-        found = [outcome.verdict for of_test in self.outcomes for outcome in of_test]
+        found = [outcome.verdict for of_test in self.rows for outcome in of_test]
         if not found:
             return NOT_TESTED
         found += [INCOMPLETE if verdict == NOT_TESTED else verdict for verdict in self.required]
-        if not all(map(_complete, self.claim.tests, self.outcomes)):
-            found.append(INCOMPLETE)
         return next(verdict for verdict in (FAILS, INCOMPLETE, UNDECIDED, HOLDS) if verdict in found)
 
+    @property
+    def rows(self) -> tuple[tuple[Outcome, ...], ...]:
+        """Values of each test, and an outcome without one for what it lists and the study has not.
 
-def _complete(test: Criterion, outcomes: tuple[Outcome, ...]) -> bool:
-    """Whether every dimension and noise level that a test lists has a value."""
+        Nothing where there is no value of any test.
+        """
+        if not any(self.outcomes):
+            return self.outcomes
+        return tuple(own + tuple(_absent(test, own)) for test, own in zip(self.claim.tests, self.outcomes, strict=True))
+
+
+def _absent(test: Criterion, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]:
+    """An outcome for every dimension and noise level that a test lists and that has no value."""
     places = {(outcome.dimension, outcome.noise_level) for outcome in outcomes}
-    if test.noise_levels is None:
-        return {dimension for dimension, _ in places} >= set(test.dimensions)
-    return places >= {(dimension, level) for dimension in test.dimensions for level in test.noise_levels}
+    for dimension in test.dimensions:
+        # Without a list of levels any will do.
+        anywhere = test.noise_levels is None and any(of == dimension for of, _ in places)
+        for level in [np.nan] if test.noise_levels is None else test.noise_levels:
+            if not anywhere and (dimension, level) not in places:
+                yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True)
 
 
 def load_claims(path: Path) -> list[Claim]:
@@ -235,16 +270,51 @@ def load_claims(path: Path) -> list[Claim]:
     Raises:
         InputError: if it cannot be read or is malformed.
     """
-    content = load(path)
-    if not isinstance(content.get("claims"), list):
-        raise InputError(f"{path}: the key 'claims' is missing; it must hold a list of claims")
-    try:
-        claims = [Claim.model_validate(item) for item in content["claims"]]
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: claims.{key} is {first['input']!r}: {first['msg']}") from error
+    return parse_claims(load(path, "a claims file is a mapping with the key claims"), str(path))
+
+
+def parse_claims(content: Mapping[str, Any], file: str) -> list[Claim]:
+    """The claims of a file.
+
+    Args:
+        content: as YAML has it.
+        file: its name, for errors.
+
+    Raises:
+        InputError: one sentence for the first thing that is wrong, with the claim's id and the number of the test.
+    """
+    if not isinstance(items := content.get("claims"), list):
+        raise InputError(f"{file}: a claims file is a mapping with the key claims, which holds a list of claims")
+    claims = [_claim(item, file, number) for number, item in enumerate(items, 1)]
+    for place, claim in enumerate(claims):
+        before = [other.id for other in claims[:place]]
+        if claim.id in before:
+            raise InputError(f"{file}: claim {claim.id} is there twice; every claim needs an id of its own")
+        _check_required(claim, before, f"{file}: ")
     return claims
+
+
+def _claim(item: Any, file: str, number: int) -> Claim:
+    """One claim of a file, whose tests are checked one by one."""
+    name = f"claim number {number}"
+    if isinstance(item, dict) and isinstance(item.get("id"), str):
+        name = f"claim {item['id']}"
+    place = f"{file}: {name}"
+    if not isinstance(item, dict):
+        raise InputError(f"{place} is {item!r}; it must be a mapping with id, statement and tests")
+    tests = item.get("tests")
+    if isinstance(tests, list):
+        for count, test in enumerate(tests, 1):
+            if not isinstance(test, dict):
+                raise InputError(f"{place}, test {count} is {test!r}; it must be a mapping of keys to values")
+            validated(Criterion, test, f"{place}, test {count}: ")
+    return validated(Claim, item, f"{place}: ")
+
+
+def _check_required(claim: Claim, before: Collection[str], prefix: str = "") -> None:
+    """Refuse a claim that requires one which does not come before it."""
+    if absent := [name for name in claim.requires if name not in before]:
+        raise InputError(f"{prefix}claim {claim.id} requires {absent[0]}, which does not come before it")
 
 
 def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
@@ -260,8 +330,7 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
     """
     verdicts: dict[str, Verdict] = {}
     for claim in claims:
-        if absent := [name for name in claim.requires if name not in verdicts]:
-            raise InputError(f"claim {claim.id} requires {absent[0]}, which does not come before it")
+        _check_required(claim, verdicts)
         outcomes = tuple(tuple(_outcomes(test, claim.about, scaling, summary)) for test in claim.tests)
         verdicts[claim.id] = Verdict(claim, outcomes, tuple(verdicts[name].verdict for name in claim.requires))
     return list(verdicts.values())
@@ -358,24 +427,38 @@ def _agreement(where: tuple[Criterion, int, float, str], runs: list[xr.Dataset])
     for run in runs:
         if not np.isfinite(_times(run)).all():
             return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
-    return Outcome(*where, *agreement([(_times(run), _times(run, "predicted_crossing_time")) for run in runs]))
+    pairs = [(_times(run), _times(run, "predicted_crossing_time")) for run in runs]
+    return _timed(where, *agreement(pairs, exact=_exact(where[3])))
 
 
-def agreement(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, float]:
+def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[float, float]:
     """(largest |τ/τ_predicted − 1| of means over seeds, largest standard error of any of them).
 
-    The largest of several deviations is no more certain than the least certain of them.
+    The largest of several deviations is no more certain than the least certain of them. The error is NaN if a size has
+    a single seed, unless times are exact.
 
     Args:
         pairs: times and predicted times of the seeds of each size.
+        exact: whether training is not random.
     """
     deviations, errors = [], []
     for times, predicted in pairs:
         ratio = float(times.mean() / predicted.mean())
         deviations.append(abs(ratio - 1.0))
         # A seed's start moves both its time and its prediction.
-        errors.append(_standard_error(times - ratio * predicted) / float(predicted.mean()))
-    return max(deviations), max(errors)
+        errors.append(_standard_error(times - ratio * predicted, exact) / float(predicted.mean()))
+    return max(deviations), float(np.max(errors))
+
+
+def _exact(data: str) -> bool:
+    """Whether training has neither minibatches nor a data set, so that a time is exact: the population loss itself."""
+    loss, *others = data.split("-")
+    return loss == "population" and not any(re.fullmatch(r"[BM]\d+", other) for other in others)
+
+
+def _timed(where: tuple[Criterion, int, float, str], value: float, error: float) -> Outcome:
+    """A value of times, which decides nothing where its error is not known."""
+    return Outcome(*where, value, error, "" if np.isfinite(error) else "a single seed gives no error")
 
 
 def _ratio(where: tuple[Criterion, int, float, str], pair: list[xr.Dataset]) -> Outcome:
@@ -387,14 +470,14 @@ def _ratio(where: tuple[Criterion, int, float, str], pair: list[xr.Dataset]) -> 
         if not np.isfinite(sample).all():
             return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
     quotient = float(times[0].mean() / times[1].mean())
-    relative = np.hypot(*(_standard_error(sample) / sample.mean() for sample in times))
-    return Outcome(*where, quotient, quotient * float(relative))
+    relative = np.hypot(*(_standard_error(sample, _exact(where[3])) / sample.mean() for sample in times))
+    return _timed(where, quotient, quotient * float(relative))
 
 
-def _standard_error(sample: Any) -> float:
-    """Of the mean over seeds, widened by Student's quantile; 0 for a single seed, which has none."""
+def _standard_error(sample: Any, exact: bool) -> float:
+    """Of the mean over seeds, widened by Student's quantile; of a single seed 0 if it is exact, else NaN."""
     if sample.size < 2:
-        return 0.0
+        return 0.0 if exact else float("nan")
     return student(sample.size) * float(sample.std(ddof=1) / np.sqrt(sample.size))
 
 
@@ -440,7 +523,7 @@ def as_json(verdicts: list[Verdict]) -> str:
     content = []
     for verdict in verdicts:
         tests = []
-        for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
+        for test, outcomes in zip(verdict.claim.tests, verdict.rows, strict=True):
             about: dict[str, Any] = {
                 "measure": test.measure,
                 "quantity": test.quantity,
@@ -492,7 +575,7 @@ def as_markdown(verdicts: list[Verdict]) -> str:
         if verdict.claim.requires:
             statement += f" Requires {', '.join(verdict.claim.requires)}."
         lines.append(f"| **{verdict.claim.id}** | {statement} | | | | | | **{verdict.verdict}** |")
-        for test, outcomes in zip(verdict.claim.tests, verdict.outcomes, strict=True):
+        for test, outcomes in zip(verdict.claim.tests, verdict.rows, strict=True):
             of = "" if test.quantity == "training_time" else f" of {test.quantity.replace('_', ' ')}"
             of += f" ({test.criterion.replace('_', ' ')})" if test.criterion else ""
             name = f"{test.measure.replace('_', ' ')}{of} of {test.architecture}"

@@ -495,7 +495,8 @@ def show(arguments: argparse.Namespace) -> None:
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
     from csd.campaign import simulations
-    from csd.config import expand, load, parse
+    from csd.claims import load_claims
+    from csd.config import claims_file, expand, load, parse
     from csd.plugins import resolve
 
     try:
@@ -504,6 +505,7 @@ def validate(arguments: argparse.Namespace) -> None:
         rows = simulations(study.monte_carlo)
         for path in {path for run in runs for path in run.plugins}:
             resolve("plug-in", path, {})
+        load_claims(claims_file(study, Path(__file__).parents[1]))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
@@ -683,14 +685,16 @@ def integrators(arguments: argparse.Namespace) -> None:
 
     require_writable(arguments.output)
     dimensions, sizes = arguments.dimension, arguments.size
+    if len(set(dimensions)) < len(dimensions):
+        raise InputError(f"--dimension is {dimensions}; give each dimension once")
     if len(dimensions) == 1:
         sizes = [[size for group in sizes for size in group]]
     elif len(sizes) == 1:
         sizes = sizes * len(dimensions)
-    if len(set(dimensions)) < len(dimensions) or len(sizes) != len(dimensions):
+    if len(sizes) != len(dimensions):
         raise InputError(
-            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give each dimension once, and --size"
-            " once for all of them or once for each"
+            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give --size once for all dimensions"
+            " or once for each"
         )
     asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
     dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)

@@ -22,7 +22,21 @@ from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
 from csd.objectives import OBJECTIVES
 from csd.plugins import resolve
-from csd.schema import Count, Couplings, Item, Number, Part, Positive, Seed, Several, Size, counted, listed
+from csd.schema import (
+    Count,
+    Couplings,
+    Dimension,
+    Item,
+    Number,
+    Part,
+    Positive,
+    Seed,
+    SeedCount,
+    Several,
+    Size,
+    counted,
+    listed,
+)
 from csd.training import Settings
 
 TRAINING_FIGURES = (
@@ -141,7 +155,7 @@ class Training(Part):
     path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
     seeds: Annotated[
         list[Seed],
-        BeforeValidator(counted, json_schema_input_type=Count | list[Seed]),
+        BeforeValidator(counted, json_schema_input_type=SeedCount | list[Seed]),
         Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
     ]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
@@ -172,7 +186,7 @@ class Generation(Part):
 class Sweep(Part):
     """Runs over sizes, masses, architectures and data sets in one dimension."""
 
-    dimension: Annotated[Literal[1, 2, 3], Field(description="lattice dimension")]
+    dimension: Annotated[Dimension, Field(description="lattice dimension")]
     sizes: Annotated[
         Several[Size],
         BeforeValidator(listed, json_schema_input_type=Size | Several[Size]),
@@ -222,8 +236,8 @@ class IntegratorSteps(Part):
     """How many steps integrators need with the exact score: no training, one job."""
 
     dimension: Annotated[
-        Several[Literal[1, 2, 3]],
-        BeforeValidator(listed, json_schema_input_type=Literal[1, 2, 3] | Several[Literal[1, 2, 3]]),
+        Several[Dimension],
+        BeforeValidator(listed, json_schema_input_type=Dimension | Several[Dimension]),
         Field([2], description="lattice dimension, or several"),
     ]
     sizes: Annotated[
@@ -239,10 +253,20 @@ class IntegratorSteps(Part):
 
     @model_validator(mode="after")
     def _matched(self) -> "IntegratorSteps":
-        """One list of sizes for all dimensions, or one for each."""
+        """One list of sizes for all dimensions, or one for each; nothing twice, and room between the noise levels."""
+        if len(set(self.dimension)) < len(self.dimension):
+            raise ValueError(f"a dimension is given twice in {self.dimension}; each must be given once")
+        for sizes in self.sizes:
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(f"a size is given twice in {sizes}; each must be given once")
         if len(self.sizes) not in (1, len(self.dimension)):
             raise ValueError(
                 f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
+            )
+        smallest = min(min(sizes) for sizes in self.sizes)
+        if self.t_min >= (t_max := longest_level(smallest)):
+            raise ValueError(
+                f"t_min is {self.t_min!r}; it must be below the highest level of size {smallest}, {t_max:.3g}"
             )
         return self
 
@@ -529,8 +553,12 @@ def samplings(runs: Sequence[Run]) -> list[Sampling]:
     ]
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The YAML file of a study, as it stands.
+def load(path: Path, what: str = "a study is a mapping of keys to values") -> dict[str, Any]:
+    """The YAML file of a study, or of claims, as it stands.
+
+    Args:
+        path: of the file.
+        what: it must be, for the error.
 
     Raises:
         InputError: if it cannot be read, or is no mapping.
@@ -546,7 +574,7 @@ def load(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: this is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a study is a mapping of keys to values")
+        raise InputError(f"{path}: {what}")
     return content
 
 
@@ -575,12 +603,12 @@ def parse(content: Mapping[str, Any]) -> Study:
     Raises:
         InputError: one sentence for the first thing that is wrong, with its key.
     """
-    study = _validated(Study, content, "")
+    study = validated(Study, content, "")
     for name, sweep in study.sweeps.items():
         given = [key for key in ("mass", "mass_times_length", "couplings") if getattr(sweep, key) is not None]
         if len(given) > 1:
             raise InputError(f"sweeps.{name}: {' and '.join(given)} are both given; give the mass in one way")
-        _validated(Training, sweep.training, f"sweeps.{name}.training.")
+        validated(Training, sweep.training, f"sweeps.{name}.training.")
     needing = [figure for figure in study.drawn if figure in GENERATION_FIGURES]
     if needing and all(sweep.generation is None for sweep in study.sweeps.values()):
         raise InputError(f"figures: {needing[0]!r} needs a sweep with generation; add one, or take it out of the list")
@@ -595,11 +623,20 @@ def parse_style(content: Mapping[str, Any]) -> FigureStyle:
     Raises:
         InputError: one sentence for the first thing that is wrong, with its key.
     """
-    return _validated(FigureStyle, content, "figure_style.")
+    return validated(FigureStyle, content, "figure_style.")
 
 
-def _validated(model: type[M], content: Any, prefix: str) -> M:
-    """`content` as a model; its first error as an InputError whose key is complete."""
+def validated(model: type[M], content: Any, prefix: str) -> M:
+    """`content` as a model.
+
+    Args:
+        model: what it must be.
+        content: as YAML has it.
+        prefix: what comes before its keys in an error.
+
+    Raises:
+        InputError: one sentence for the first thing that is wrong, with its key.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -619,7 +656,12 @@ def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
         return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
     if error["type"] == "missing":
         return f"{key}: this key is missing"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        # Of several keys together: the sentence says which.
+        return f"{key.rstrip('.: ')}: {error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "value_error":
+        message = str(error["ctx"]["error"])
     if error["type"] == "literal_error":
         allowed = [str(name) for name in _words(error["ctx"]["expected"])]
         message += nearest(str(error["input"]), allowed)
@@ -669,7 +711,7 @@ def _rows(study: Study) -> Iterator[Run]:
     """Rows in the order of the configuration."""
     for name, sweep in study.sweeps.items():
         overridden = study.training.model_dump() | sweep.training
-        training = _validated(Training, overridden, f"sweeps.{name}.training.")
+        training = validated(Training, overridden, f"sweeps.{name}.training.")
         seeds = training.seeds
         if len(set(seeds)) < len(seeds):
             raise InputError(f"sweeps.{name}: a seed is given twice in {seeds}; each must be given once")

@@ -1,6 +1,6 @@
 """Kinds of values that the parts of a configuration share."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
@@ -26,6 +26,11 @@ Positive = Annotated[Number, Field(gt=0.0)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Seed = Annotated[StrictInt, Field(ge=0)]
 Size = Annotated[StrictInt, Field(ge=2)]
+Dimension = Annotated[Literal[1, 2, 3], BeforeValidator(number, json_schema_input_type=Literal[1, 2, 3])]
+
+MOST_SEEDS = 10_000
+"""Seeds that a number may stand for; each is a network to train."""
+SeedCount = Annotated[StrictInt, Field(ge=1, le=MOST_SEEDS)]
 
 
 class Part(BaseModel):
@@ -44,4 +49,8 @@ class Couplings(Part):
 
 def counted(value: Any) -> Any:
     """A number n of seeds as the seeds 1 … n."""
-    return list(range(1, value + 1)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
+        return list(range(1, value + 1))
+    raise ValueError(f"a list of seeds, or how many: an integer from 1 to {MOST_SEEDS}")

@@ -4,6 +4,8 @@ One `run` of the summary is an architecture on one lattice at one mass with one 
 several files. Curves are padded with NaN to the longest.
 """
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -276,12 +278,30 @@ def read_scaling(path: Path) -> pd.DataFrame:
     """The table that `csd fit` wrote.
 
     Raises:
-        InputError: if it is missing or no such table.
+        InputError: if it is missing, no such table, or a damaged one.
     """
     try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
+        text = path.read_text(encoding="utf-8")
+        head, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+        table = pd.read_csv(io.StringIO(text))
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table of scaling laws ({error}); make it with csd fit") from error
+    needed = [*EVERY_ROW, *(EVERY_LAW if "law" in table and (table["law"] != "none").any() else ())]
+    if missing := [name for name in needed if name not in head]:
+        raise InputError(f"{path}: not a table of scaling laws (no column {missing[0]!r}); make it with csd fit")
+    # pandas would fill up what a row lacks; a last line without its end may be cut in its last word.
+    if any(len(row) != len(head) for row in rows) or not text.endswith("\n"):
+        raise InputError(f"{path}: this table of scaling laws is cut off in a row; make it again with csd fit")
+    return table
+
+
+EVERY_ROW = (
+    *("study", "architecture", "dimension", "mass", "data", "noise_level", "quantity", "criterion", "law"),
+    *("sizes", "note"),
+)
+"""Columns that every table of laws has."""
+EVERY_LAW = ("exponent", "error")
+"""Those that it has where there is a law."""
 
 
 def scaling_table(summary: xr.Dataset) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 
 from csd.campaign import simulations
 from csd.claims import (
@@ -389,12 +390,12 @@ RATIO = criterion(measure="time_ratio", architecture="two_layer", reference="one
 
 def test_the_ratio_of_times_is_at_the_largest_size_of_both() -> None:
     summary = summary_of(
-        {"size": 8, "times": [100.0]},
-        {"size": 16, "times": [400.0]},
-        {"size": 64, "times": [6400.0]},
-        {"architecture": "two_layer", "size": 16, "times": [20.0]},
-        {"architecture": "two_layer", "size": 8, "times": [19.0]},
-        {"architecture": "two_layer", "size": 32, "times": [30.0]},
+        {"size": 8, "times": [100.0] * 2},
+        {"size": 16, "times": [400.0] * 2},
+        {"size": 64, "times": [6400.0] * 2},
+        {"architecture": "two_layer", "size": 16, "times": [20.0] * 2},
+        {"architecture": "two_layer", "size": 8, "times": [19.0] * 2},
+        {"architecture": "two_layer", "size": 32, "times": [30.0] * 2},
     )
     assert measured(RATIO, summary) == [(0.05, 0.0)]
     assert verdict_of([RATIO], pd.DataFrame(), summary) == HOLDS
@@ -450,18 +451,41 @@ def test_agreement_is_the_worst_over_sizes_of_the_mean_over_seeds() -> None:
     test = criterion(measure="agreement", accepted=[None, 0.05])
     good = {"size": 8, "times": [100.0, 100.0], "predicted": 100.0}
     assert measured(test, summary_of(good)) == [(0.0, 0.0)]
-    assert measured(test, summary_of(good, {"size": 16, "times": [380.0], "predicted": 400.0})) == [
+    assert measured(test, summary_of(good, {"size": 16, "times": [380.0] * 2, "predicted": 400.0})) == [
         (pytest.approx(0.05), 0.0)
     ]
     scattered = {"size": 8, "times": [90.0, 110.0], "predicted": 100.0}
     assert measured(test, summary_of(scattered)) == [(0.0, pytest.approx(0.1 * student(2)))]
     assert verdict_of([test], pd.DataFrame(), summary_of(scattered)) == UNDECIDED
-    assert verdict_of([test], pd.DataFrame(), summary_of(good, {"size": 16, "times": [500.0], "predicted": 400.0})) == (
-        FAILS
-    )
+    assert verdict_of(
+        [test], pd.DataFrame(), summary_of(good, {"size": 16, "times": [500.0] * 2, "predicted": 400.0})
+    ) == (FAILS)
     for never in ([np.nan, np.nan], [400.0, np.nan]):
         late = {"size": 16, "times": never, "predicted": 400.0}
         assert verdict_of([test], pd.DataFrame(), summary_of(good, late)) == INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [("implicit-B64", UNDECIDED), ("population-M32", UNDECIDED), ("population", HOLDS), ("population-grid96", HOLDS)],
+)
+def test_a_single_seed_decides_only_where_training_is_not_random(data: str, expected: str) -> None:
+    """Its time has no error, which is not an error of 0; the population loss itself has no noise."""
+    agrees = criterion(measure="agreement", accepted=[None, 0.05])
+    for seeds, verdict in ((1, expected), (2, HOLDS)):
+        rows: list[dict[str, Any]] = [
+            {"size": 8, "times": [100.0] * seeds, "predicted": 100.0, "data": data},
+            {"architecture": "two_layer", "size": 8, "times": [5.0] * seeds, "data": data},
+        ]
+        for test in (RATIO, agrees):
+            (found,) = judge([claim(test, about="theory")], pd.DataFrame(), summary_of(*rows))
+            assert found.verdict == verdict
+            assert [outcome.note for outcome in found.outcomes[0]] == [
+                "a single seed gives no error" if verdict == UNDECIDED else ""
+            ]
+    # One size with a single seed leaves the worst of all sizes without an error.
+    more = [{"size": size, "times": [100.0] * n, "predicted": 100.0, "data": data} for size, n in ((16, 1), (32, 2))]
+    assert judge([claim(agrees, about="theory")], pd.DataFrame(), summary_of(*more))[0].verdict == expected
 
 
 def test_a_seeds_start_is_in_its_prediction_too() -> None:
@@ -483,6 +507,30 @@ def test_a_claim_that_lacks_some_of_what_it_lists_is_incomplete() -> None:
     anywhere = criterion(dimensions=[1, 2], noise_levels=None)
     assert verdict_of([anywhere], fits({"dimension": 2, "noise_level": 7.0})) == INCOMPLETE
     assert verdict_of([anywhere], fits({}, {"dimension": 2, "noise_level": 7.0})) == HOLDS
+
+
+def test_what_is_missing_has_a_row() -> None:
+    """In the table and in JSON: the dimension, or the noise level, and that there is no data."""
+    test = criterion(dimensions=[1, 2], noise_levels=None)
+    judged = judge([claim(test)], fits({}), NO_SUMMARY)
+    assert [(cells(line)[2], cells(line)[-1]) for line in as_markdown(judged).splitlines()[3:]] == [
+        ("1", "holds"),
+        ("2", "incomplete: no data"),
+    ]
+    (item,) = strict(as_json(judged))
+    assert [(row["dimension"], row["verdict"], row["note"]) for row in item["tests"]] == [
+        (1, HOLDS, ""),
+        (2, INCOMPLETE, "no data"),
+    ]
+    assert (item["verdict"], item["measured"], item["tests"][1]["measured"]) == (INCOMPLETE, None, None)
+    levels = judge([claim(criterion(noise_levels=[0.1, 0.5]))], fits({}), NO_SUMMARY)
+    assert [(row["noise_level"], row["verdict"]) for row in strict(as_json(levels))[0]["tests"]] == [
+        (0.1, HOLDS),
+        (0.5, INCOMPLETE),
+    ]
+    # A claim that has no data at all is not tested, in one row.
+    (nothing,) = strict(as_json(judge([claim(test)], pd.DataFrame(), NO_SUMMARY)))
+    assert [row["verdict"] for row in nothing["tests"]] == [NOT_TESTED]
 
 
 # Real trainings: what holds, and what fails when the physics is wrong.
@@ -689,10 +737,10 @@ def test_verdicts_as_json(folder: Path, sizes: list[int]) -> None:
         assert {"id", "statement", "measured", "error", "accepted", "verdict"} <= set(item)
         assert item["statement"] == verdict.claim.statement
         assert item["verdict"] == verdict.verdict
-        assert len(item["tests"]) == sum(max(1, len(outcomes)) for outcomes in verdict.outcomes)
+        assert len(item["tests"]) == sum(max(1, len(rows)) for rows in verdict.rows)
         for test in item["tests"]:
             assert {"measure", "architecture", "measured", "error", "accepted", "verdict"} <= set(test)
-            assert (test["measured"] is None) <= (test["verdict"] == NOT_TESTED)
+            assert (test["measured"] is None) <= (test["verdict"] == NOT_TESTED or test["note"] == "no data")
         if item["verdict"] == FAILS:
             low, high = item["accepted"]
             assert (low is not None and item["measured"] < low) or (high is not None and item["measured"] > high)
@@ -737,7 +785,7 @@ def test_verdicts_as_markdown(folder: Path) -> None:
         needs = f" Requires {', '.join(verdict.claim.requires)}." if verdict.claim.requires else ""
         assert row[1].replace("\\|", "|") == verdict.claim.statement + needs
         assert row[-1] == f"**{verdict.verdict}**"
-    assert len(rows) == sum(1 + sum(max(1, len(o)) for o in verdict.outcomes) for verdict in judged)
+    assert len(rows) == sum(1 + sum(max(1, len(o)) for o in verdict.rows) for verdict in judged)
     theory = judge(THEORY, scaling_table(summary), summary)
     rows = [cells(line) for line in as_markdown(theory).splitlines()]
     first = next(row for row in rows if row[1] == "power of one_layer")
@@ -754,15 +802,60 @@ def test_a_value_has_the_digits_of_its_error() -> None:
 
 # The file of claims.
 
+LOG_TEST = "{measure: log, architecture: two_layer, dimensions: [1]}"
+
+
+def one_test(keys: str = "") -> str:
+    """A file of one claim X whose one test is of the log law, but for these keys."""
+    test = yaml.safe_load(LOG_TEST) | yaml.safe_load(f"{{{keys}}}")
+    return f"claims:\n  - {{id: X, statement: s, tests: [{yaml.safe_dump(test, default_flow_style=True).strip()}]}}"
+
+
+def test_a_test_that_is_changed_in_nothing_is_valid(tmp_path: Path) -> None:
+    """So that what the next ones refuse is what they change."""
+    path = tmp_path / "claims.yaml"
+    path.write_text(one_test())
+    assert [of.id for of in load(path)] == ["X"]
+
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("clams: []", "the key 'claims' is missing"),
-        ("- claims", "mapping"),
+        ("", "a claims file is a mapping with the key claims"),
+        ("clams: []", "a claims file is a mapping with the key claims"),
+        ("- {id: X, statement: s, tests: []}", "a claims file is a mapping with the key claims"),
         ("claims: [{id: X, statement: s, tests: []}]", r"claims.*tests is \[\]"),
-        ("claims: [{id: X, statement: s, tests: [{measure: exponnt}]}]", r"tests\.0\.measure is 'exponnt'"),
-        ("claims: [{id: X, statement: s, verdict: holds, tests: []}]", "verdict|tests"),
+        (one_test("measure: exponnt"), r"claim X, test 1: measure is 'exponnt': .* did you mean 'exponent'\?"),
+        ("claims: [{id: X, statement: s, verdict: holds, tests: []}]", "claim X: verdict: unknown key"),
+        ("claims: [{id: X, statment: s, tests: []}]", "claim X: statment: unknown key; did you mean 'statement'"),
+        ("claims: [{statement: s, tests: []}]", "claim number 1: id: this key is missing"),
+        ("claims: [{id: X, statement: s, tests: [log]}]", "claim X, test 1 is 'log'; it must be a mapping"),
+        (one_test("architectur: a"), "claim X, test 1: architectur: unknown key; did you mean 'architecture'"),
+        (f"{one_test()}\n  - {{id: X, statement: t, tests: [{LOG_TEST}]}}", "claim X is there twice"),
+        (one_test()[:-1] + ", requires: [Y]}", "claim X requires Y, which does not come before it"),
+        (one_test("accepted: [2, 1]"), r"claim X, test 1: accepted is \[2.0, 1.0\]; it must be \[lowest, highest\]"),
+        (one_test("accepted: [.nan, 1]"), r"claim X, test 1: accepted is \[nan, 1.0\]"),
+        (one_test("accepted: [null, .nan]"), "claim X, test 1: accepted is "),
+        (one_test("accepted: [null, null]"), "claim X, test 1: accepted is "),
+        (one_test("quantity: foo"), "claim X, test 1: quantity is 'foo'"),
+        (one_test("quantity: training_tim"), "did you mean 'training_time'"),
+        (one_test("criterion: total_kl"), "claim X, test 1: criterion is 'total_kl'; quantity training_time has none"),
+        (
+            one_test("quantity: autocorrelation_time, criterion: total_kl"),
+            "criterion is 'total_kl'; quantity autocorrelation_time has none",
+        ),
+        (one_test("quantity: integrator_steps"), "quantity integrator_steps needs one of kl_per_site"),
+        (one_test("quantity: integrator_steps, criterion: total_k"), "did you mean 'total_kl'"),
+        (one_test("dimensions: []"), r"claim X, test 1: dimensions is \[\]"),
+        (one_test("dimensions: [4]"), r"claim X, test 1: dimensions\.0 is 4: input should be 1, 2 or 3"),
+        (one_test("dimensions: [true]"), r"claim X, test 1: dimensions\.0 is True"),
+        (one_test("dimensions: [1, 1]"), r"a dimension is given twice in \[1, 1\]"),
+        (one_test("reference: one_layer"), "claim X, test 1: measure log takes no reference architecture"),
+        (one_test("measure: time_ratio, accepted: [0, 1]"), "measure time_ratio needs a reference architecture"),
+        (
+            one_test("measure: agreement, accepted: [0, 1], quantity: autocorrelation_time"),
+            "measure agreement is of training_time; quantity is autocorrelation_time",
+        ),
         ("claims:", "claims"),
         ("claims: [X]", "claims"),
         ("claims: {C1: {statement: s}}", "claims"),

@@ -622,5 +622,21 @@ def test_validate_counts_what_it_would_run(csd: Runner, tmp_path: Path) -> None:
     assert everything_in(tmp_path).keys() == {"study.yaml"}
 
 
+def test_validate_reads_the_claims_that_the_workflow_will(csd: Runner, tmp_path: Path) -> None:
+    study = "study: s\nclaims: mine.yaml\nsweeps: {line: {dimension: 1, sizes: [8], architectures: [one_layer]}}\n"
+    (tmp_path / "study.yaml").write_text(study)
+    ran = csd("validate --no-cost study.yaml")
+    assert ran.status == 2
+    assert "study.yaml: claims: there is no file 'mine.yaml'" in ran.err
+    for text, status, said in (
+        ("claims: [{id: X, statement: s, tests: []}]\n", 2, "mine.yaml: claim X: tests is []"),
+        ("claims: []\n", 0, ""),
+    ):
+        (tmp_path / "mine.yaml").write_text(text)
+        ran = csd("validate --no-cost study.yaml")
+        assert ran.status == status
+        assert said in ran.err
+
+
 def test_schema_prints_json(csd: Runner) -> None:
     assert json.loads(csd("schema").out)["title"] == "Study"

@@ -116,6 +116,28 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "u missing": (sweep(couplings={"r0": 1.0}), "sweeps.a.couplings.0.u", "missing"),
     # Values.
     "dimension 4": (sweep(dimension=4), "sweeps.a.dimension is 4", "1, 2 or 3"),
+    "dimension yes": (sweep(dimension=True), "sweeps.a.dimension is True", "number"),
+    "integrators, dimension yes": (
+        study(integrator_steps={"dimension": True}),
+        "integrator_steps.dimension.0 is True",
+        "number",
+    ),
+    "integrators, dimension twice": (
+        study(integrator_steps={"dimension": [1, 1]}),
+        "integrator_steps: a dimension is given twice in [1, 1]",
+        "once",
+    ),
+    "integrators, size twice": (
+        study(integrator_steps={"dimension": [1, 2], "sizes": [[8], [8, 16, 8]]}),
+        "integrator_steps: a size is given twice in [8, 16, 8]",
+        "once",
+    ),
+    "integrators, no room": (
+        study(integrator_steps={"sizes": [8, 16], "t_min": 7.0}),
+        "integrator_steps: t_min is 7.0",
+        "below the highest level of size 8, 6.68",
+    ),
+    "generation, no room": (sweep(generation={"t_min": 2.0, "t_max": 1.0}), "sweeps.a: t_min is 2.0", "below t_max"),
     "size 1": (sweep(sizes=[8, 1]), "sweeps.a.sizes.1 is 1", "greater than or equal to 2"),
     "size a fraction": (sweep(sizes=[8.5]), "sweeps.a.sizes.0 is 8.5", "integer"),
     "mass 0": (sweep(mass=0), "sweeps.a.mass.0 is 0", "greater than 0"),
@@ -269,8 +291,10 @@ def test_the_table_is_the_product_of_all_choices() -> None:
 def test_a_number_of_seeds_counts_from_one() -> None:
     for content in (trained(seeds=3), sweep(training={"seeds": 3})):
         assert {run.seeds for run in expand(parse(content))} == {(1, 2, 3)}
-    for wrong in (0, -1, True, 2.0):
-        with pytest.raises(InputError, match="seeds"):
+    assert len(parse(trained(seeds=10_000)).training.seeds) == 10_000
+    said = "a list of seeds, or how many: an integer from 1 to 10000"
+    for wrong in (0, -1, True, 3.0, "3", None, 10_001, 1_000_000_000):
+        with pytest.raises(InputError, match=rf"^training\.seeds is {wrong!r}: {said}$"):
             parse(trained(seeds=wrong))
 
 

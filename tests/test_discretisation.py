@@ -334,6 +334,9 @@ def test_command_takes_several_dimensions(tmp_path: Path, capsys: pytest.Capture
         main([*words[:3], "2", "3", *words[4:]])
     assert ended.value.code == 2
     assert "--dimension is [1, 2, 3] and --size is given 2 times" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["integrators", "--dimension", "1", "1", "--size", "8", "--output", str(file)])
+    assert "--dimension is [1, 1]; give each dimension once\n" in capsys.readouterr().err
 
 
 NAMES = {"Euler–Maruyama": "euler_maruyama", "predictor–corrector": "predictor_corrector", "Heun": "heun"}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import xarray as xr
 
 from csd.config import parse
 from csd.errors import InputError
+from csd.source import fingerprint
 from csd.store import GENERATION_SUMMARY, SUMMARY, write
+from csd.summary import EVERY_ROW
 from docs.numbers import (
     FOLDER,
     PAGES,
@@ -36,22 +39,17 @@ SCRIPTS = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
 def _stored() -> dict[str, Any]:
-    if not STUDY.is_file():
-        pytest.skip("docs/numbers/study.json is not there yet; python -m docs.numbers collect results makes it")
     return dict(json.loads(STUDY.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_page_says_what_is_stored(name: str) -> None:
-    study = json.loads(STUDY.read_text(encoding="utf-8")) if STUDY.is_file() else None
-    assert written(TEXTS[name], study, output) == TEXTS[name], "run python -m docs.numbers write"
-    if any(mark.of_study for mark in marks(TEXTS[name])):
-        _stored()
+    assert written(TEXTS[name], _stored(), output) == TEXTS[name], "run python -m docs.numbers write"
 
 
 def test_the_stored_study_is_the_last_one() -> None:
     if not made_by(ROOT / "results", CONFIG):
-        pytest.skip("results/ does not hold the study of config/config.yaml as it is now; make study makes it")
+        pytest.skip("results/ has no study of config/config.yaml and the code as they are now; make study makes it")
     now = collect(ROOT / "results", TEXTS)["numbers"]
     stored = _stored()["numbers"]
     # What took how long is the machine's.
@@ -144,7 +142,9 @@ def study(tmp_path: Path) -> Path:
         },
         {"architecture": "one_layer", "dimension": 1, "noise_level": 0.1, "law": "boxcox", "z": 0.0123, "error": 0.004},
     ]
-    pd.DataFrame(laws).to_csv(tmp_path / "summary" / "scaling.csv", index=False)
+    table = pd.DataFrame(laws)
+    table = table.reindex(columns=[*dict.fromkeys([*EVERY_ROW, *table])])
+    table.to_csv(tmp_path / "summary" / "scaling.csv", index=False)
     test = {"measure": "power", "accepted": [1.9, 2.1], "measured": 1.9995, "error": 2e-4, "verdict": "holds"}
     claims = [{"id": "C1", "statement": "as L²", "accepted": [None, 1], "verdict": "undecided", "tests": [test]}]
     (tmp_path / "summary" / "claims.json").write_text(json.dumps(claims))
@@ -273,6 +273,37 @@ def test_an_unknown_name_of_a_script_and_a_format_are_errors() -> None:
         written("x <!-- output: a.exponent as .3q --><!-- / -->", {}, outputs)
 
 
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("x <!-- study: -->1<!-- / -->", "<!-- study: -->: this mark names nothing"),
+        (
+            "x <!-- study: -->1<!-- / --> and <!-- output: a.b -->2<!-- / -->",
+            "<!-- study: -->: this mark names nothing",
+        ),
+        ("x <!-- study -->1<!-- / -->", "<!-- study -->: this mark names nothing"),
+        ("x <!-- stdy: a b -->1<!-- / -->", "<!-- stdy: a b -->: there is no mark 'stdy'; did you mean 'study'"),
+        ("x <!-- stdy: a b -->1", "there is no mark 'stdy'"),
+        ("x <!-- output-tabel: a.b -->\n<!-- / -->", "did you mean 'output-table'"),
+        ("x <!-- study: a b -->1", "<!-- study: a b -->: this mark is not closed"),
+        ("x <!-- study: a b -->1 <!-- output: a.b -->2<!-- / -->", "<!-- study: a b -->: this mark is not closed"),
+        ("x <!-- nothing b -->1<!-- / -->", "closes no mark"),
+        ("x <!-- output: a.b -->1\n2<!-- / -->", "<!-- output: a.b -->: its number stands on several lines"),
+    ],
+)
+def test_a_mark_that_is_not_whole_is_refused(study: Path, page: str, said: str) -> None:
+    """When pages are written, and when what they name is collected, which says the page."""
+    with pytest.raises(InputError, match=re.escape(said)):
+        written(page, {"numbers": {}}, lambda script: {"b": 1})
+    with pytest.raises(InputError, match=rf"^page\.md: .*{re.escape(said)}"):
+        collect(study, {"page.md": page})
+
+
+def test_other_comments_are_left_alone() -> None:
+    page = "<!-- not run: a minute -->\n<!-- first: make study -->\n<!-- made by: output -->\n<!-- the end -->\n"
+    assert written(page, {"numbers": {}}, output) == page
+
+
 def test_a_mark_at_the_start_of_a_line_is_refused() -> None:
     """CommonMark takes the whole line for HTML then, and breaks the paragraph."""
     with pytest.raises(InputError, match="break the line elsewhere"):
@@ -332,3 +363,8 @@ def test_a_finished_study_is_told_from_others(tmp_path: Path) -> None:
     assert made_by(tmp_path, config)
     config.write_text(json.dumps(record | {"training": {"batch": 32}}))
     assert not made_by(tmp_path, config)
+    config.write_text(json.dumps(record))
+    (tmp_path / "training").mkdir()
+    for source, expected in ((fingerprint("train"), True), ("0" * 16, False)):
+        xr.Dataset(attrs={"source_hash": source}).to_netcdf(tmp_path / "training" / "run.nc")
+        assert made_by(tmp_path, config) == expected

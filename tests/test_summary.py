@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -17,7 +18,16 @@ from csd.quality import Settings as GenerationSettings
 from csd.quality import evaluate
 from csd.record import request, training_dataset
 from csd.store import GENERATION, TRAINING, provenance, write
-from csd.summary import aggregate, aggregate_generation, generation_scaling_table, scaling_table, training_file
+from csd.summary import (
+    EVERY_LAW,
+    EVERY_ROW,
+    aggregate,
+    aggregate_generation,
+    generation_scaling_table,
+    read_scaling,
+    scaling_table,
+    training_file,
+)
 from csd.theory import predict
 from csd.training import Settings as TrainingSettings
 from csd.training import train
@@ -43,6 +53,33 @@ def trained(folder: Path, seeds: list[int]) -> xr.Dataset:
         made_by = provenance(["test"], request(noised, architecture, settings))
         write(dataset.assign_attrs(made_by), training_file(run, folder), TRAINING)
     return aggregate(runs, folder)
+
+
+def test_a_damaged_table_of_laws_is_one_sentence(tmp_path: Path) -> None:
+    """Cut in a row, at its end or at the end of a column; with columns that are missing; or no table at all."""
+    law = dict.fromkeys([*EVERY_ROW, *EVERY_LAW], "1") | {"law": "power", "note": "a, b"}
+    table = pd.DataFrame([law, law])
+    whole = table.to_csv(index=False)
+    path = tmp_path / "scaling.csv"
+    path.write_text(whole)
+    assert len(read_scaling(path)) == 2
+    without = table.assign(law="none").drop(columns=[*EVERY_LAW])
+    path.write_text(without.to_csv(index=False))
+    assert len(read_scaling(path)) == 2
+    damaged = [
+        whole[:-1],
+        whole[:-3],
+        whole[: whole.rindex(",")] + "\n",
+        whole[: whole.index("\n") - 3],
+        "",
+        "\n",
+    ]
+    damaged += [table.iloc[:, :8].to_csv(index=False)]
+    damaged += [table.drop(columns=name).to_csv(index=False) for name in ("law", "sizes", "exponent", "error")]
+    for text in damaged:
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"scaling\.csv: (not a|this) table of scaling laws .*with csd fit$"):
+            read_scaling(path)
 
 
 def test_the_summary_holds_what_the_files_hold(tmp_path: Path) -> None:

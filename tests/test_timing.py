@@ -31,7 +31,7 @@ from csd.observables import susceptibility
 from csd.plugins import resolve
 from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, Content, content_of, read, write
 from csd.stream import stream
-from csd.summary import aggregate_generation
+from csd.summary import EVERY_ROW, aggregate_generation
 from csd.timing import (
     FIELDS,
     UNKNOWN,
@@ -344,7 +344,7 @@ def test_costs_of_a_study(results: Path) -> None:
 
 
 def test_the_figure_is_drawn_from_the_file(results: Path, tmp_path: Path) -> None:
-    (tmp_path / "scaling.csv").write_text("study,architecture\n")
+    (tmp_path / "scaling.csv").write_text(",".join(EVERY_ROW) + "\n")
     words = ["--summary", str(results / "summary" / "timing.nc"), "--scaling", str(tmp_path / "scaling.csv")]
     main(["figure", "cost_to_fields", *words, "--output", str(tmp_path / "figure")])
     assert (tmp_path / "figure.png").stat().st_size > 10_000

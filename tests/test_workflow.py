@@ -113,6 +113,15 @@ def test_everything_is_there(finished: Path) -> None:
         assert abs(ratio[ratio == ratio] - 1).max() < 0.15
 
 
+def test_integrators_are_there_for_claims_without_their_figure(tmp_path: Path) -> None:
+    for name in ("workflow", "config"):
+        (tmp_path / "workflow").mkdir(exist_ok=True)
+        (tmp_path / "workflow" / name).symlink_to(ROOT / name)
+    planned = would_run(tmp_path, {**TEST_STUDY, "figures": []}, "all")
+    assert "figure" not in planned
+    assert planned["integrators"] == planned["fit"] == 1
+
+
 def test_a_second_run_does_nothing(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, TEST_STUDY, *WHOLE)
 
@@ -276,8 +285,17 @@ CHANGES = [
         id="simulations",
     ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
-    pytest.param("a figure less in the list", {**TEST_STUDY, "figures": ["collapse"]}, 0, 0, id="fewer figures"),
-    pytest.param("`integrator_steps`", {**TEST_STUDY, "integrator_steps": {"sizes": [8, 12]}}, 0, 0, id="integrators"),
+    pytest.param(
+        "a figure less in the list, or none", {**TEST_STUDY, "figures": ["collapse"]}, 0, 0, id="fewer figures"
+    ),
+    pytest.param("a figure less in the list, or none", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"),
+    pytest.param(
+        "`integrator_steps`, whether drawn or not",
+        {**TEST_STUDY, "integrator_steps": {"sizes": [8, 12]}},
+        0,
+        0,
+        id="integrators",
+    ),
     pytest.param("`output`", {**TEST_STUDY, "output": "elsewhere"}, None, None, id="output"),
 ]
 

@@ -170,13 +170,12 @@ class Session:
 
 
 def _check(content: Any) -> None:
-    """Check a part of a study, or claims, by the models that check whole ones."""
-    from csd.claims import Claim
+    """Check a part of a study, or a file of claims, as whole ones are."""
+    from csd.claims import parse_claims
     from csd.config import parse
 
-    if isinstance(content, list):
-        for claim in content:
-            Claim.model_validate(claim)
+    if isinstance(content.get("claims"), list):
+        parse_claims(content, "claims")
     else:
         parse({"study": "example", **content})
 

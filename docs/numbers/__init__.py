@@ -33,6 +33,9 @@ study, and of the values of a word:
 *output* names a number that a script in this folder printed: `docs/numbers/SCRIPT.py`, output in `SCRIPT.txt`;
 *output-table* a list of rows, the first of which is the head, between comments as those of *study-table*.
 
+A mark is whole: it names something, is closed, and a number's text is of one line; comments that look like marks and
+are none are errors.
+
 After `as` comes a format of Python's, or `()`: with the error in parentheses, which is what numbers with an error have
 if nothing else is said; others have four digits.
 
@@ -45,6 +48,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from itertools import product
@@ -59,6 +63,7 @@ from csd.config import load, parse
 from csd.errors import InputError, nearest
 from csd.paper.numbers import over_seeds
 from csd.rounding import parentheses
+from csd.source import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
@@ -74,7 +79,11 @@ SHOWN = {"dimension": "d", "size": "L", "noise_level": "t"}
 ERRORS = {"exponent": "error", "z": "error", "measured": "error"}
 """Columns whose error is not called after them."""
 
+KINDS = ("study", "study-table", "output", "output-table")
+"""What a mark may name a number of."""
+
 _MARK = re.compile(r"(<!--\s*(study|study-table|output|output-table):\s*(.+?)\s*-->)(.*?)(<!--\s*/\s*-->)", re.DOTALL)
+_COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _FENCE = re.compile(r"^(```+).*?^\1`*\s*$", re.DOTALL | re.MULTILINE)
 
 
@@ -104,13 +113,44 @@ def marks(page: str) -> Iterator[Mark]:
     """The marked numbers of a page, outside of its blocks of code.
 
     Raises:
-        InputError: if a number in a line begins it, where Markdown would take the whole line for HTML.
+        InputError: if a mark is not whole, or a number in a line begins it, where Markdown would take the whole line
+            for HTML.
     """
-    for found in _MARK.finditer(_FENCE.sub("", page)):
+    text = _FENCE.sub("", page)
+    _check_comments(text)
+    for found in _MARK.finditer(text):
         start = found.string.rfind("\n", 0, found.start()) + 1
         if not found[2].endswith("table") and not found.string[start : found.start()].strip():
             raise InputError(f"{found[1]}: a line begins with this comment; break the line elsewhere")
         yield _mark(found)
+
+
+def _check_comments(text: str) -> None:
+    """Refuse comments that were meant for marks and are none: misspelt, without a key, or not closed."""
+    begun: re.Match[str] | None = None
+    for comment in _COMMENT.finditer(text):
+        kind, colon, key = (part.strip() for part in comment[1].partition(":"))
+        if kind in KINDS:
+            if begun is not None:
+                raise InputError(f"{begun[0]}: this mark is not closed by <!-- / --> before the next one begins")
+            if not colon or not key:
+                raise InputError(f"{comment[0]}: this mark names nothing; it is <!-- {kind}: what it names -->")
+            begun = comment
+        elif comment[1] == "/":
+            if begun is None:
+                raise InputError(f"{_line(text, comment)}: this <!-- / --> closes no mark (known: {', '.join(KINDS)})")
+            if not begun[1].startswith(("study-table", "output-table")) and "\n" in text[begun.end() : comment.start()]:
+                raise InputError(f"{begun[0]}: its number stands on several lines; a mark may hold text of one line")
+            begun = None
+        elif colon and get_close_matches(kind, KINDS, n=1, cutoff=0.7):
+            raise InputError(f"{comment[0]}: there is no mark {kind!r}{nearest(kind, KINDS)}")
+    if begun is not None:
+        raise InputError(f"{begun[0]}: this mark is not closed by <!-- / -->")
+
+
+def _line(text: str, comment: re.Match[str]) -> str:
+    """The line that a comment stands in."""
+    return text[text.rfind("\n", 0, comment.start()) + 1 : comment.end()].strip()
 
 
 def _mark(found: re.Match[str]) -> Mark:
@@ -128,7 +168,7 @@ def written(page: str, study: Mapping[str, Any] | None, outputs: Callable[[str],
         outputs: the numbers of a script, by its name.
 
     Raises:
-        InputError: if a number is in none of them, or a line begins with one.
+        InputError: if a number is in none of them, a line begins with one, or a mark is not whole.
     """
     list(marks(page))
 
@@ -520,26 +560,42 @@ def collect(folder: Path, pages: Mapping[str, str]) -> dict[str, Any]:
     results = Results(folder)
     numbers = {}
     for page, text in pages.items():
-        for mark in marks(text):
-            if mark.of_study and mark.key not in numbers:
-                try:
+        try:
+            for mark in marks(text):
+                if mark.of_study and mark.key not in numbers:
                     found = results.find(mark.key) if mark.kind == "study" else results.find_table(mark.key)
-                except InputError as error:
-                    raise InputError(f"{page}: {error}") from error
-                numbers[mark.key] = found
+                    numbers[mark.key] = found
+        except InputError as error:
+            raise InputError(f"{page}: {error}") from error
     about = json.loads((folder / "summary" / "study.json").read_text(encoding="utf-8"))
     return {"study": about["study"], "numbers": dict(sorted(numbers.items()))}
 
 
 def made_by(folder: Path, config: Path) -> bool:
-    """Whether a folder holds the finished study of a configuration, as that is now."""
+    """Whether a folder holds the finished study of a configuration, as that and the code are now."""
     record, last = folder / "summary" / "study.json", folder / "summary" / "claims.json"
     if not record.is_file() or not last.is_file():
         return False
     made = json.loads(record.read_text(encoding="utf-8"))
     # The record leaves out what changes no file of the summary, so defaults stand there.
     asked = json.loads(parse(load(config)).model_dump_json(exclude={*LEFT_OUT}))
-    return bool({name: value for name, value in made.items() if name not in LEFT_OUT} == asked)
+    if {name: value for name, value in made.items() if name not in LEFT_OUT} != asked:
+        return False
+    return all(_by_this_code(folder / kind, step) for kind, step in STEPS.items())
+
+
+STEPS = {"training": "train", "generation": "generate", "monte_carlo": "mcmc"}
+"""Folders of a study, and the steps of the workflow that make their files."""
+
+
+def _by_this_code(folder: Path, step: str) -> bool:
+    """Whether the code as it is now made the files of a folder; a summary takes those of one version only."""
+    first = min(folder.glob("*.nc"), default=None)
+    if first is None:
+        return True
+    with xr.open_dataset(first) as dataset:
+        # Modules from outside come after the first 16 digits.
+        return str(dataset.attrs.get("source_hash"))[:16] == fingerprint(step)
 
 
 LEFT_OUT = ("claims", "figures", "figure_style", "integrator_steps")

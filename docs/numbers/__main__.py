@@ -31,7 +31,10 @@ def main() -> None:
     else:
         study = json.loads(STUDY.read_text(encoding="utf-8")) if STUDY.is_file() else None
         for name, text in texts.items():
-            new = written(text, study, output)
+            try:
+                new = written(text, study, output)
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from error
             if new != text:
                 write_text(new, ROOT / name)
                 print(f"{name}: written")

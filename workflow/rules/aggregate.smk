@@ -52,9 +52,8 @@ rule fit:
         summary=SUMMARY / "training.nc",
         generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
         monte_carlo=[SUMMARY / "monte_carlo.nc"] if SIMULATIONS else [],
-        integrators=(
-            [SUMMARY / "integrators.nc"] if "integrator_steps" in STUDY.drawn else []
-        ),
+        # Drawn or not: claims may be about them.
+        integrators=SUMMARY / "integrators.nc",
     output:
         SUMMARY / "scaling.csv",
     log:
@@ -73,15 +72,10 @@ rule fit:
         monte_carlo=lambda wildcards, input: (
             shlex.join(["--monte-carlo", *input.monte_carlo]) if SIMULATIONS else ""
         ),
-        integrators=lambda wildcards, input: (
-            shlex.join(["--integrators", *input.integrators])
-            if input.integrators
-            else ""
-        ),
         code=fingerprint("fit"),
     shell:
-        "csd fit --summary {input.summary:q} {params.generation} {params.monte_carlo} {params.integrators}"
-        " --output {output:q} 2> {log:q}"
+        "csd fit --summary {input.summary:q} {params.generation} {params.monte_carlo}"
+        " --integrators {input.integrators:q} --output {output:q} 2> {log:q}"
 
 
 rule claims:
