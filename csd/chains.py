@@ -12,6 +12,7 @@ Each chain has a stream of its own and tunes itself alone, so its numbers do not
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -117,18 +118,30 @@ class Chains:
         """The mean of an observable, or a function of the means of several; see `csd.autocorrelation.estimate`."""
         return estimate(*(self.series[name][:, self.cut :] for name in names), of=of, slowest=self.slowest)
 
+    @property
+    def one_component(self) -> Array:
+        """Series of a component of m after the cut, shape (rows, measurements).
+
+        Without a source all n are the same, and taken as further chains; with one it is that along the source, m₁.
+        """
+        own = self.components if self.model.source == 0.0 else self.components[:, :1]
+        return own[:, :, self.cut :].reshape(-1, own.shape[2] - self.cut)
+
     def component(self) -> Estimate:
-        """A component of m; without a source all n are the same, and taken as further chains."""
-        return estimate(self.components[:, :, self.cut :].reshape(-1, self.components.shape[2] - self.cut))
+        """A component of m: any without a source, m₁ with one."""
+        return estimate(self.one_component, slowest=None if self.model.source == 0.0 else self.slowest)
 
     def binder(self) -> Estimate:
         """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²)."""
-        return self.estimate("m2", "m4", of=lambda second, fourth: 1.0 - fourth / (3.0 * second * second))
+        return self.estimate("m2", "m4", of=binder_of)
 
     def susceptibility(self) -> Estimate:
         """χ = N ⟨m²⟩ / n."""
-        scale = self.model.lattice.sites / self.model.components
-        return self.estimate("m2", of=lambda second: scale * second)
+        return self.estimate("m2", of=self.susceptibility_of)
+
+    def susceptibility_of(self, second: Any) -> Any:
+        """χ = N ⟨m²⟩ / n of a mean ⟨m²⟩."""
+        return self.model.lattice.sites / self.model.components * second
 
     def connected_susceptibility(self) -> Estimate:
         """N (⟨m²⟩ − ⟨|m|⟩²)."""
@@ -157,6 +170,11 @@ class Chains:
                     rotation = random_rotation(self.model.components, chain.generator)
                     kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
+
+
+def binder_of(second: Any, fourth: Any) -> Any:
+    """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²) of the two means."""
+    return 1.0 - fourth / (3.0 * second * second)
 
 
 def random_rotation(components: int, generator: np.random.Generator) -> Array:

@@ -223,10 +223,22 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def _report_times(content: "Content") -> None:
-    """Training times of each noise level, one line each."""
+    """Training times of each noise level, one line each, and where and why the training of each seed ended."""
     for level, times in zip(content["noise_level"].values, content["training_time"].values.T, strict=True):
-        shown = " ".join("never" if time != time else f"{time:.0f}" for time in times)
-        _log(f"noise level {level:g}: training time {shown} steps")
+        shown = ", ".join("not reached" if time != time else f"{time:.0f} steps" for time in times)
+        _log(f"noise level {level:g}: training time {shown}")
+    about = content.attrs
+    for row, seed in enumerate(content["seed"].values):
+        last = int(content["last_step"].values[row])
+        reached = not (content["training_time"].values[row] != content["training_time"].values[row]).any()
+        if about["until"] == "samples":
+            waited = f"samples had been right by {about['waited_for']}"
+            why = waited if last < about["max_steps"] else f"max_steps, before {waited} for long enough"
+        elif reached and about["tolerance"] > 0.0:
+            why = "tolerance reached"
+        else:
+            why = "max_steps" if about["tolerance"] == 0.0 else "max_steps, before the tolerance was reached"
+        _log(f"seed {seed}: training ended at step {last}: {why}")
 
 
 def _write_benchmark(path: Path, started: float, work: dict[str, float], prepared: float, steps: Any = None) -> None:
@@ -331,7 +343,11 @@ def _print_generation(content: "Content") -> None:
     remarks = {name: why for name, why in zip(criteria, content["criterion_remark"].values, strict=True) if why}
     for name, why in remarks.items():
         print(f"no training time by {name}: {why}")
-    last = content["step"].values == content.attrs["sampled_step"]
+    steps = content["step"].values
+    advice = [] if steps[0] == 0 else ["--kernel-steps sparse"]
+    advice += [] if content.attrs["until"] == "samples" else ["--until samples"]
+    untold = f"the steps kept do not tell (train with {' and '.join(advice)})" if advice else "not reached"
+    last = steps == content.attrs["sampled_step"]
     for row, seed in enumerate(content["seed"].values):
 
         def at(name: str, row: int = row) -> float:
@@ -339,15 +355,17 @@ def _print_generation(content: "Content") -> None:
 
         print(f"seed {seed}: samples are right from a step of training on, by")
         for name, right in zip(criteria, content["generation_training_time"].values[row], strict=True):
-            known = f"{right:.1f}" if right == right else "the steps kept do not tell (--kernel-steps, --until samples)"
             if name not in remarks:
-                print(f"  {name:<22}{known}")
+                print(f"  {name:<22}{f'{right:.1f}' if right == right else untold}")
         print(f"seed {seed}: fields drawn after {content.attrs['sampled_step']} steps")
         print(f"  {'kl_per_site':<22}{float(content['kl_per_site'].values[row, last][0]):.3g}, of their kernels")
         for name in ("susceptibility", "correlation_length", "energy", "variance", "excess_kurtosis"):
             value, error = at(f"sampled_{name}"), at(f"sampled_{name}_error")
             exact = float(content[f"exact_{name}"].values) if f"exact_{name}" in content else 0.0
-            print(f"  {name:<22}{value:.5g} ± {error:.2g}, exact {exact:.5g}")
+            shown = f"{value:.5g} ± {error:.2g}" if error == error else f"{value:.5g}, no error: too few samples"
+            if name == "correlation_length" and value != value:
+                shown = "no correlation length: S(0) < S(k1) in these samples"
+            print(f"  {name:<22}{shown}, exact {exact:.5g}")
         distance, p_value = at("two_sample_distance"), at("two_sample_p_value")
         print(f"  {'two-sample test':<22}energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
 
@@ -452,7 +470,7 @@ def _print_table(content: "Content") -> None:
     print(f"{'noise level':>12} {'rate':>12} {'parameters':>11} {'floor':>11}  training time (steps)")
     columns = [content[name].values for name in ("noise_level", "learning_rate", "level_parameters", "floor")]
     for level, rate, parameters, floor, of_seeds in zip(*columns, content["training_time"].values.T, strict=True):
-        times = " ".join("never" if time != time else f"{time:.0f}" for time in of_seeds)
+        times = "  ".join("not reached" if time != time else f"{time:.0f}" for time in of_seeds)
         print(f"{level:12g} {rate:12.6g} {parameters:11d} {floor:11.3g}  {times}")
 
 

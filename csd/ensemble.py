@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant, r_hat
-from csd.chains import Chains, run_chains
+from csd.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant
+from csd.chains import Chains, binder_of, run_chains
 from csd.errors import InputError
 from csd.exact_sweeps import exact_times
 from csd.lattice import Array, Lattice, require_memory
@@ -31,6 +31,8 @@ OBSERVABLES = (*SERIES, COMPONENT, "susceptibility", "variance", "binder")
 """
 SLOW = tuple(SERIES)
 """Observables that must have forgotten the last kept field, and have a τ that is known."""
+CONSTANT = "constant"
+"""First word of the remark on an observable that never changes on some chain."""
 RESOLVED = 1.0
 """Least τ, in measurements of several sweeps, that is more than an upper bound."""
 BLOCKS = 8
@@ -73,12 +75,16 @@ def shell_spectrum(lattice: Lattice, fields: Array) -> Array:
 def _observed(found: Chains, name: str) -> Estimate:
     """One observable, without an error and with a remark where it has none."""
     series = SERIES[name][0] if name in SERIES else {"variance": "phi2"}.get(name, "m2")
-    rows = found.series[series][:, found.cut :]
-    if name == COMPONENT:
-        rows = found.components.reshape(-1, found.components.shape[2])[:, found.cut :]
+    rows = found.one_component if name == COMPONENT else found.series[series][:, found.cut :]
     if constant(rows).any():
-        nan = float("nan")
-        return Estimate(float(rows.mean()), nan, nan, nan, nan, nan, rows.size, "constant: never changes on some chain")
+        nan, value = float("nan"), rows.mean()
+        if name == "susceptibility":
+            value = found.susceptibility_of(value)
+        if name == "binder":
+            # NaN where m = 0 throughout.
+            with np.errstate(invalid="ignore"):
+                value = binder_of(value, found.series["m4"][:, found.cut :].mean())
+        return Estimate(float(value), nan, nan, nan, nan, nan, rows.size, f"{CONSTANT}: never changes on some chain")
     if name == "susceptibility":
         return found.susceptibility()
     if name == "binder":
@@ -97,6 +103,11 @@ class Found:
     exact: dict[str, float]
 
     @property
+    def known(self) -> list[Estimate]:
+        """Those of the slow series, and of m, whose τ is known."""
+        return [one for one in (self.estimates[name] for name in (*SLOW, COMPONENT)) if not one.remark]
+
+    @property
     def spacing(self) -> int:
         """Sweeps between independent fields: twice the largest τ and its error, of all series and of m.
 
@@ -104,20 +115,29 @@ class Found:
         several ordered phases, or too short to see m turn, nothing that is even hangs on it.
 
         Raises:
-            InputError: if the chains have not forgotten their start, or are too short to tell.
+            InputError: if the chains have not forgotten their start, are too short to tell, or do not move.
         """
         found = self.chains
+        if all(self.estimates[name].remark.startswith(CONSTANT) for name in (*SLOW, COMPONENT)):
+            raise InputError(
+                "fields cannot be kept: nothing moved, on some chain at least; take another sampler or step, or more"
+                " sweeps"
+            )
         if 2 * found.cut >= found.series["energy"].shape[1] - 10:
             raise InputError(
                 "fields cannot be kept: the chains have not forgotten their start within half their sweeps; take more"
                 " sweeps or thermalisation"
             )
         for name in SLOW:
-            if self.estimates[name].remark and not self.estimates[name].remark.startswith("constant"):
-                raise InputError(f"fields cannot be kept: {name} is {self.estimates[name].remark}")
-        known = [one for one in (self.estimates[name] for name in (*SLOW, COMPONENT)) if not one.remark]
-        slowest = max(one.tau + one.tau_error for one in known)
-        return ceil(2.0 * slowest * found.every)
+            remark = self.estimates[name].remark
+            # One constant for all chains is in equilibrium: that of spins in their ground state, which turn as a whole.
+            if remark.startswith(CONSTANT) and constant(found.series[SERIES[name][0]][:, found.cut :].reshape(1, -1)):
+                continue
+            if remark:
+                raise InputError(f"fields cannot be kept: {name} is {remark}")
+        if not self.known:
+            raise InputError(f"fields cannot be kept: {COMPONENT} is {self.estimates[COMPONENT].remark}")
+        return ceil(2.0 * max(one.tau + one.tau_error for one in self.known) * found.every)
 
 
 def sample(model: Model, name: str, settings: Settings, look: Any = None) -> Found:
@@ -306,7 +326,7 @@ def _fields(
         "power_spectrum_error": labelled(["mode"], error, "its standard error, from the scatter of blocks"),
     }, {
         "fields_spacing": spacing,
-        "fields_r_hat": max(r_hat(one.chains.series[SERIES[name][0]][:, one.chains.cut :]) for name in SLOW),
+        "fields_r_hat": max(estimate.r_hat for estimate in one.known),
         "note_fields_spacing": "sweeps, twice the largest tau and its error, of all series and of m where it is known",
         "note_fields_rotation": "each field by a random element of O(n)" if model.source == 0.0 else "none",
     }

@@ -23,7 +23,8 @@ end is rejected. They are taken as accepted with one probability a, the mean, wh
     hmc, fourier_hmc    T = a E[cos² nθ] + 1 − a,   n = round(length / ε) as drawn,   ω² = k̂² + m² or 1
     langevin            the same with n = 1
 
-which is exact as a → 1. Wolff's clusters are not linear, and have no times here.
+which is exact as a → 1. Wolff's clusters are not linear, and have no times here. Nor has what decays by less than 1e-9
+a sweep, as at masses of 1e-5 and less: rounding decides it.
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ from csd.updates.hamiltonian import HybridMonteCarlo, Langevin
 
 QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
 """Observables with a quadratic form; beside them `magnetisation_component` is linear."""
+LEAST_DECAY = 1e-9
+"""Least singular value of 1 − T, and least ω², from which a time is computed: it is good to 1e-6 or so there."""
 LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component")
 """Those that Metropolis has times of: a square of one site is not moved as the linear sweep would have it."""
 
@@ -63,7 +66,7 @@ def exact_times(
         options: of the sampler.
 
     Returns:
-        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`.
+        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`; NaN for what hardly decays.
     """
     if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
         return {}
@@ -121,29 +124,42 @@ def _of_matrices(model: PhiFour, sweep: Sequence[Step], every: int, damping: flo
         powers = [np.linalg.matrix_power(of[step.update], count) for count in counts]
         linear = np.mean(powers, axis=0) @ linear
         squared = np.mean([_double(power) for power in powers], axis=0) @ squared
-    covariance = np.stack([np.stack([unmoved, c], -1), np.stack([c, unmoved], -1)], -2) / (
-        precision * (1.0 - c**2)[:, None, None]
-    )
+    # Infinite where a mass is lost to rounding; such modes have no time.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        covariance = np.stack([np.stack([unmoved, c], -1), np.stack([c, unmoved], -1)], -2) / (
+            precision * (1.0 - c**2)[:, None, None]
+        )
     uniform = np.ones((len(c), 2, 2))
     energy = precision * np.stack([np.stack([unmoved, -c], -1), np.stack([-c, unmoved], -1)], -2)
 
     def time(form: Array, where: Array) -> float:
         form, around, transfer = form[where], covariance[where], squared[where]
+        # `squared` takes C(t) to C(t+1), so forms take its transpose.
+        left = np.eye(4) - np.linalg.matrix_power(np.swapaxes(transfer, -1, -2), every)
+        if not _decays(left):
+            return float("nan")
         weight = (around @ form @ around).reshape(len(form), 4)
         flat = form.reshape(len(form), 4)
-        # `squared` takes C(t) to C(t+1), so forms take its transpose.
-        power = np.linalg.matrix_power(np.swapaxes(transfer, -1, -2), every)
-        total = np.linalg.solve(np.eye(4) - power, flat[..., None])[..., 0]
+        total = np.linalg.solve(left, flat[..., None])[..., 0]
         return every * (float((total * weight).sum() / (flat * weight).sum()) - 0.5)
 
-    state = covariance[zero][0] @ np.ones(2)
-    total = np.linalg.solve(np.eye(2) - np.linalg.matrix_power(linear[zero][0], every), state)
+    def component() -> float:
+        left, state = np.eye(2) - np.linalg.matrix_power(linear[zero][0], every), covariance[zero][0] @ np.ones(2)
+        if not _decays(left):
+            return float("nan")
+        return every * (float(np.linalg.solve(left, state).sum() / state.sum()) - 0.5)
+
     return {
         "energy": time(energy, np.ones_like(zero)),
         "magnetisation_squared": time(uniform, zero),
         "softest_mode": time(uniform, first),
-        "magnetisation_component": every * (float(total.sum() / state.sum()) - 0.5),
+        "magnetisation_component": component(),
     }
+
+
+def _decays(left: Array) -> bool:
+    """Whether all of 1 − T, shape (…, n, n), are far enough from singular for a time to be more than rounding."""
+    return bool(np.linalg.svd(left, compute_uv=False).min() >= LEAST_DECAY)
 
 
 def _double(matrices: Array) -> Array:
@@ -159,7 +175,9 @@ def _damping(width: float, components: int) -> float:
     def integrand(radius: float) -> float:
         return float(radius**2 * norm.sf(0.5 * width * radius) * chi.pdf(radius, components))
 
-    return width**2 / components * float(quad(integrand, 0.0, np.inf)[0])
+    # Beyond these |δ| / width it is less than 1e-300; without an end, quadrature would miss the peak of wide steps.
+    end = min(sqrt(components) + 40.0, 80.0 / width) if width > 0.0 else 0.0
+    return width / components * (width * float(quad(integrand, 0.0, end)[0]))
 
 
 def _of_trajectories(
@@ -181,17 +199,19 @@ def _of_trajectories(
     edges = np.clip(np.append(counts - 0.5, counts[-1] + 0.5), low, high)
     edges[0] = low
     chances = np.diff(edges) / (high - low)
-    angle = np.arccos(np.clip(1.0 - 0.5 * step**2 * square, -1.0, 1.0))
+    angle = 2.0 * np.arcsin(np.clip(0.5 * step * np.sqrt(np.maximum(square, 0.0)), 0.0, 1.0))
     turned = np.cos(counts[:, None] * angle)
     linear = (rate * chances @ turned + 1.0 - rate) ** every
     squared = (rate * chances @ turned**2 + 1.0 - rate) ** every
 
-    def time(kept: Array) -> float:
-        return every * float(np.mean(0.5 + kept / (1.0 - kept)))
+    def time(kept: Array, where: Array) -> float:
+        if min((1.0 - kept[where]).min(), square[where].min()) < LEAST_DECAY:
+            return float("nan")
+        return every * float(np.mean(0.5 + kept[where] / (1.0 - kept[where])))
 
     return {
-        "energy": time(squared),
-        "magnetisation_squared": time(squared[zero]),
-        "softest_mode": time(squared[first]),
-        "magnetisation_component": time(linear[zero]),
+        "energy": time(squared, np.ones_like(zero)),
+        "magnetisation_squared": time(squared, zero),
+        "softest_mode": time(squared, first),
+        "magnetisation_component": time(linear, zero),
     }

@@ -25,12 +25,13 @@ from csd.source import fingerprint_with_plugins
 from csd.store import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
 from csd.theory import expected_steps
 from csd.theory import predict as theory_of
-from csd.training import Goal, Run, Settings, descend, prepare, with_population
+from csd.training import Run, Settings, descend, prepare, with_population
 from csd.watch import EVERY, JobWatch, ProgressWatch
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from csd.goal import SamplesRight
     from csd.networks.module import ScoreNetwork
 
 
@@ -207,6 +208,12 @@ def problem(
         **{name: given[name] for name in OPTIONS if name in given},
     )
     settings = {item.name: given[item.name] for item in fields(Settings) if item.name in given}
+    idle = [name for name in ("integrator", "start") if name in given]
+    if idle and given.get("until", DEFAULTS["until"]) == DEFAULTS["until"]:
+        raise InputError(
+            f"{idle[0]} is given, but training until {DEFAULTS['until']} generates nothing; leave it out, or take until"
+            " samples"
+        )
     if "seeds" in settings:
         settings["seeds"] = tuple(_several(settings["seeds"]))
     if not isinstance(settings.get("kernel_steps", ""), str):
@@ -273,8 +280,9 @@ def train(
         kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', or these.
         until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what a sampler
             with `integrator` and `start` makes of the kernels is right by every criterion that can be met.
-        integrator: of that sampler: a key of `csd.generation.INTEGRATORS`, 'package.module:Class', or a class.
-        start: of that sampler: 'noise', or 'exact' for the exact distribution at t_max.
+        integrator: of that sampler, with `until` samples alone: a key of `csd.generation.INTEGRATORS`,
+            'package.module:Class', or a class.
+        start: of that sampler, likewise: 'noise', or 'exact' for the exact distribution at t_max.
         output: a file to write as well; its checkpoint lies beside it until it is written.
         checkpoint: where an unfinished run is kept instead.
         checkpoint_every: seconds between checkpoints.
@@ -367,6 +375,8 @@ def trained(
     followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
     prediction = theory_of(noised, architecture, replace(settings, max_steps=followed), run)
     content = training_content(noised, architecture, settings, record, prediction)
+    if goal is not None:
+        content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
     content = stamped(content.assign_attrs(made_by), TRAINING)
     if output is not None:
         write(content, output, TRAINING)
@@ -374,7 +384,7 @@ def trained(
     return content
 
 
-def _goal(noised: NoisedTarget, architecture: Architecture, settings: Settings, run: Run) -> Goal | None:
+def _goal(noised: NoisedTarget, architecture: Architecture, settings: Settings, run: Run) -> "SamplesRight | None":
     """What ends training until samples are right; None where the score error does.
 
     Raises:

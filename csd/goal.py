@@ -29,7 +29,6 @@ from csd.lattice import Array, Modes
 from csd.networks import Architecture
 from csd.noise import NoisedTarget
 from csd.plugins import resolve
-from csd.training import Goal
 from csd.training import Settings as TrainingSettings
 
 MOST_STEPS = 4096
@@ -129,7 +128,36 @@ class Sampler:
         return 1
 
 
-def goal_of(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, modes: Modes) -> Goal:
+@dataclass(frozen=True)
+class SamplesRight:
+    """Whether samples are right for each seed, from kernels at the levels trained: a `csd.training.Goal`.
+
+    Attributes:
+        sampler: that makes them, its levels from the highest down.
+        modes: of the kernels.
+        down: places of the sampler's levels among those trained.
+        met: which criteria are waited for, shape (criteria,).
+    """
+
+    sampler: Sampler
+    modes: Modes
+    down: NDArray[np.intp]
+    met: NDArray[np.bool_]
+
+    @property
+    def criteria(self) -> list[str]:
+        """Names of those waited for."""
+        return [name for name, met in zip(CRITERIA, self.met, strict=True) if met]
+
+    def __call__(self, kernels: Any) -> NDArray[np.bool_]:
+        """By all of them; (seeds, levels, modes) → (seeds,)."""
+        found = np.asarray(kernels)[:, self.down].swapaxes(0, 1)
+        limits = np.array(list(LIMITS.values()))[self.met, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((self.sampler.deviations(self.modes, found)[self.met] <= limits).all(axis=0))
+
+
+def goal_of(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, modes: Modes) -> SamplesRight:
     """What ends training until samples are right: every criterion that can be met is met, by exact recursion.
 
     Those are the criteria that the exact score meets on this grid, and that the best network of the architecture meets
@@ -159,13 +187,7 @@ def goal_of(noised: NoisedTarget, architecture: Architecture, settings: Training
             f"until is samples, but with these {len(down)} noise levels {architecture.label} can meet no criterion;"
             " give more levels, or take until score_error"
         )
-
-    def right(kernels: Any) -> NDArray[np.bool_]:
-        found = np.asarray(kernels)[:, down].swapaxes(0, 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray((sampler.deviations(modes, found)[met] <= limits[met, None]).all(axis=0))
-
-    return right
+    return SamplesRight(sampler, modes, down, met)
 
 
 def best_kernels(architecture: Architecture, noised: NoisedTarget) -> Array:

@@ -203,7 +203,7 @@ class SpinModel:
         source: s, uniform, along the first component.
 
     Raises:
-        InputError: if n < 1 or no integer, β is not a finite number above 0, or the source not finite.
+        InputError: if n < 1 or no integer, β is not above 0 and at most 1e100, or the source too large.
     """
 
     lattice: Lattice
@@ -214,7 +214,7 @@ class SpinModel:
     def __post_init__(self) -> None:
         _check(self.components, self.source)
         if not 0.0 < self.coupling <= LARGEST_COUPLING:
-            raise InputError(f"coupling is {self.coupling!r}; it must be a finite number above 0")
+            raise InputError(f"coupling is {self.coupling!r}; it must be above 0 and at most {LARGEST_COUPLING:g}")
 
     @classmethod
     def limit_of(cls, model: PhiFour) -> "SpinModel":

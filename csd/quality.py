@@ -33,7 +33,7 @@ from csd.networks import Architecture
 from csd.noise import NoisedTarget, check_level
 from csd.plugins import resolve
 from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewness, two_sample_test
-from csd.store import Content, Variable, content_of, labelled
+from csd.store import Content, Variable, content_of, digest, labelled
 from csd.stream import stream
 from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
 from csd.training import LengthBins, data_identity, prepare, with_population
@@ -234,8 +234,22 @@ def generated(training: Content, settings: Settings) -> Content:
     )
 
 
-CARRIED = ("architecture", "label", "dimension", "mass", "schedule", "target", "loss", "batch", "data_set")
+CARRIED = ("architecture", "label", "dimension", "mass", "schedule", "target", "loss", "batch", "data_set", "until")
 """Attributes of the training file that a generation file keeps."""
+IDENTITY = {
+    "target": str,
+    "dimension": int,
+    "size": int,
+    "mass": float,
+    "schedule": str,
+    "label": str,
+    "loss": str,
+    "batch": int,
+    "data_set": int,
+    "path": str,
+    "learning_rate_given": float,
+}
+"""Attributes of the training file that say what was trained, whatever the seeds, and what they are in Python."""
 
 OBSERVABLES = {
     "susceptibility": "1",
@@ -436,7 +450,7 @@ def _sampled(sampler: Sampler, modes: Modes, training: Content, kernels: Any, co
     if modes.isotropic:
         kernels = lattice.gather(lattice.spread(kernels, modes), pairs)
     bins = LengthBins(pairs, sampler.noised.target.mass, lattice.dimension)
-    run = training.attrs.get("configuration_hash", "")
+    run = _identity(training)
     start = sampler.start_variance(pairs)
     drawn = [
         draw_samples(lattice, sampler.steps(kernels[:, row]), start, bins, count, run, lattice.size, int(seed))
@@ -472,6 +486,12 @@ def _sampled(sampler: Sampler, modes: Modes, training: Content, kernels: Any, co
         variables[f"sampled_{name}"] = labelled(of_seed, values, f"{_words(name)} of sampled fields", units)
         variables[f"sampled_{name}_error"] = labelled(of_seed, errors, "its standard error, by the jackknife", units)
     return variables
+
+
+def _identity(training: Content) -> str:
+    """What the random streams of samples hang on, besides the seed: not which seeds share a file, nor when they end."""
+    about: dict[str, Any] = {name: kind(training.attrs[name]) for name, kind in IDENTITY.items()}
+    return digest(about | {"noise_levels": training["noise_level"].values.tolist()})
 
 
 def _exact_fields(sampler: Sampler, count: int, run: str, seed: int) -> Array:

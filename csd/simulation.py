@@ -108,6 +108,8 @@ def model_attributes(model: Model) -> dict[str, Any]:
         "size": model.lattice.size,
         "components": int(model.components),
     }
+    if model.source != 0.0:
+        about["source"] = float(model.source)
     if isinstance(model, PhiFour):
         gaussian = model.u == 0.0
         about |= {"target": "gaussian" if gaussian else "phi4", "r0": float(model.r0), "u": float(model.u)}
@@ -131,11 +133,11 @@ def request(model: Model, settings: Settings) -> dict[str, Any]:
 
 
 def exact_values(model: Model) -> dict[str, float]:
-    """Exact values of observables, where there are closed forms: those of n Gaussian fields of mass m.
+    """Exact values of observables, where there are closed forms: n Gaussian fields of mass m, without a source.
 
     H/N = n/2,   ⟨m²⟩ = nχ/N,   ⟨|m|⟩ = sqrt(2χ/N) Γ((n+1)/2)/Γ(n/2),   U = 1 − (n+2)/(3n),   χ, S(k₁), ⟨φ²⟩ = n I(m²).
     """
-    if not (isinstance(model, PhiFour) and model.u == 0.0):
+    if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
         return {}
     lattice, components = model.lattice, model.components
     field = GaussianField(lattice, sqrt(model.r0))

@@ -544,12 +544,62 @@ def test_show_prints_what_is_in_a_file(csd: Runner, tmp_path: Path) -> None:
         for level in (0.1, 0.5):
             at = dataset.sel(noise_level=level)
             shown = next(row for row in rows if row[0] == f"{level:g}")
-            times = ["never" if np.isnan(time) else f"{time:.0f}" for time in at["training_time"].values]
-            assert shown == [f"{level:g}", f"{float(at['learning_rate']):.6g}", "8", "0", *times]
+            times = "  ".join("not reached" if np.isnan(time) else f"{time:.0f}" for time in at["training_time"].values)
+            assert shown == [f"{level:g}", f"{float(at['learning_rate']):.6g}", "8", "0", *times.split()]
         assert np.isnan(dataset["training_time"].sel(noise_level=0.1)).all()
         assert np.isfinite(dataset["training_time"].sel(noise_level=0.5)).all()
     csd(f"{THEORY} --output theory.nc")
     assert "a theory file of csd" in csd("show theory.nc").out
+
+
+def test_training_says_where_and_why_it_ended(csd: Runner) -> None:
+    assert csd(GOOD).err.splitlines()[-2:] == [
+        "noise level 0.5: training time 69 steps",
+        "seed 0: training ended at step 69: tolerance reached",
+    ]
+    assert csd(f"{GOOD} --max-steps 9 --seed 1 2").err.splitlines()[-3:] == [
+        "noise level 0.5: training time not reached, not reached",
+        *(f"seed {n}: training ended at step 9: max_steps, before the tolerance was reached" for n in (1, 2)),
+    ]
+    assert csd(f"{GOOD} --max-steps 99 --tolerance 0").err.splitlines()[-1].endswith("ended at step 99: max_steps")
+    until = "train --architecture two_layer --dimension 1 --size 8 --loss population --until samples --output out.nc"
+    names = "kl_per_site, total_kl, susceptibility, correlation_length, effective_sample_size"
+    ended = csd(until).err.splitlines()[-1]
+    assert ended.startswith("seed 0: training ended at step ")
+    assert ended.endswith(f": samples had been right by {names}")
+    cut = csd(f"{until} --max-steps 5").err.splitlines()[-1]
+    assert cut.endswith(f"at step 5: max_steps, before samples had been right by {names} for long enough")
+
+
+def test_generation_says_what_would_tell_and_what_is_not_known(csd: Runner) -> None:
+    """Advice is never what was given; two samples have no error of ξ, and soft modes that are too small no ξ."""
+    train = "train --architecture one_layer --dimension 1 --size 8 --loss population --max-steps 9 --output out.nc"
+    generate = "generate out.nc --samples 2 --output made.nc"
+    for given, said in (
+        ("", "the steps kept do not tell (train with --kernel-steps sparse and --until samples)"),
+        ("--kernel-steps sparse", "the steps kept do not tell (train with --until samples)"),
+        ("--until samples", "the steps kept do not tell (train with --kernel-steps sparse)"),
+        ("--until samples --kernel-steps recorded", "not reached"),
+    ):
+        csd(f"{train} {given}")
+        lines = [line.strip() for line in csd(generate).out.splitlines()]
+        assert [line.removeprefix("total_kl").strip() for line in lines if line.startswith("total_kl")][1:] == [said]
+    csd(f"{train} --seed 1 2 3 4 5 6 7 8")
+    lines = [line.strip() for line in csd(generate).out.splitlines() if line.startswith("  correlation_length")]
+    with xr.open_dataset("made.nc") as made:
+        length, error = (made[f"sampled_correlation_length{end}"].values for end in ("", "_error"))
+    pairs = list(zip(length, error, strict=True))
+    assert any(np.isnan(length) for length, _ in pairs)
+    assert any(np.isfinite(length) and np.isnan(error) for length, error in pairs)
+    shown = [line.split("correlation_length")[1].strip() for line in lines if ", exact" in line]
+    for (length, error), line in zip(pairs, shown, strict=True):
+        if np.isnan(length):
+            assert line.startswith("no correlation length: S(0) < S(k1) in these samples, exact")
+        elif np.isnan(error):
+            assert line.startswith(f"{length:.5g}, no error: too few samples, exact")
+        else:
+            assert line.startswith(f"{length:.5g} ± {error:.2g}, exact")
+    assert "nan" not in csd("show made.nc").out
 
 
 def test_a_process_of_its_own_gives_the_same_bytes_and_says_where_its_time_went(csd: Runner, tmp_path: Path) -> None:

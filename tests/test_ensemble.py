@@ -1,6 +1,7 @@
 """Monte Carlo files: what is in them, against the exact Gaussian field and its exact dynamics, and what is refused."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import xarray as xr
 from csd.chains import Step, random_rotation, run_chains
 from csd.cli import main
 from csd.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
+from csd.errors import InputError
 from csd.field import GaussianField
 from csd.lattice import Array, Lattice
 from csd.measured import MeasuredField, load_fields
@@ -196,7 +198,8 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
         ("--u 2", "--u 2 --components 1.5", "invalid int value: '1.5'"),
         ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u given; give one of"),
         ("--r0 -1 --u 2", "", "no target given; give one of"),
-        ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be a finite number above 0"),
+        ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be above 0 and at most 1e+100"),
+        ("--r0 -1 --u 2", "--beta 1e300", "coupling is 1e+300; it must be above 0 and at most 1e+100"),
         ("--r0 -1 --u 2", "--beta 0.4 --dimension 4", "dimension is 4"),
         ("--sweeps 50", "--sweeps 0", "sweeps is 0; it must be an integer of at least 1"),
         ("--sweeps 50", "--sweeps 50 --every 20", "needs at least 5 measurements"),
@@ -392,6 +395,45 @@ def test_fields_of_chains_out_of_equilibrium_are_not_kept(tmp_path: Path, capsys
     words = "mcmc --dimension 2 --size 12 --mass-times-length 1 --sampler heat_bath --sweeps 100 --fields 5 --output"
     assert "fields cannot be kept" in refused([*words.split(), str(tmp_path / "none.nc")], capsys)
     assert not list(tmp_path.iterdir())
+
+
+def test_fields_of_chains_that_do_not_move_are_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Quenched Ising spins that single flips leave as they are; clusters turn them over, and their fields are kept."""
+    cold = "--dimension 2 --size 6 --beta 100 --sweeps 500 --fields 10 --sampler"
+    words = ["mcmc", *cold.split(), "metropolis", "--output", str(tmp_path / "none.nc")]
+    assert "fields cannot be kept: nothing moved, on some chain at least; take" in refused(words, capsys)
+    assert not list(tmp_path.iterdir())
+    file = run(f"{cold} wolff", tmp_path)
+    assert set(file["fields"].mean(["x", "y"]).values.ravel()) == {-1.0, 1.0}
+    assert file.attrs["fields_r_hat"] < 1.1
+    # One chain in another state, of which it never leaves.
+    found = sample(SpinModel(Lattice(2, 6), 1, 100.0), "wolff", Settings(("wolff",), 500))
+    assert found.spacing == 2
+    energy = found.chains.series["energy"] + np.array([[1.0], [0.0], [0.0], [0.0]])
+    stuck = replace(found, chains=replace(found.chains, series=found.chains.series | {"energy": energy}))
+    with pytest.raises(InputError, match="fields cannot be kept: energy is constant: never changes on some chain"):
+        stuck.spacing  # noqa: B018
+
+
+def test_what_never_changes_has_its_derived_means(tmp_path: Path) -> None:
+    """The ground state: |m| = 1, χ = N/n and U = 2/3."""
+    words = "--dimension 2 --size 6 --beta 100 --sampler wolff --sweeps 500 --chains 1"
+    mean = run(words, tmp_path).isel(sampler=0)["mean"]
+    for name, exact in {"energy": -200.0, "magnetisation": 1.0, "susceptibility": 36.0, "binder": 2.0 / 3.0}.items():
+        assert float(mean.sel(observable=name)) == pytest.approx(exact, rel=1e-12)
+
+
+def test_beside_a_source_its_own_component_is_observed() -> None:
+    """⟨m₁⟩ = s/m² of two Gaussian components (4 σ), where the mean of both is half of that."""
+    model = PhiFour(Lattice(2, 4), 2, 1.0, 0.0, source=0.5)
+    content = ensemble(model, Settings(("heat_bath",), 4000, chains=2, seed=1))
+    place = OBSERVABLES.index("magnetisation_component")
+    mean, error = (float(content[name].values[0, place]) for name in ("mean", "error"))
+    assert abs(mean - 0.5) < 4.0 * error
+    assert error < 0.01
+    assert content.attrs["source"] == 0.5
+    # The exact values are those without a source.
+    assert np.isnan(content["exact"].values).all()
 
 
 def test_ising_spins_have_a_model_of_their_own() -> None:

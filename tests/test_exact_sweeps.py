@@ -158,3 +158,28 @@ def test_what_has_no_exact_times() -> None:
     assert exact_times(_model(2, 4), "wolff") == {}
     assert exact_times(_model(1, 5), "heat_bath") == {}
     assert exact_times(_model(1, 5), "hmc", steps=[0.3], accepted=[1.0])["magnetisation_squared"] > 0.5
+
+
+def test_what_hardly_decays_has_no_exact_time() -> None:
+    """m of a heat bath has τ = (2d + m²)/(2m²), up to where rounding decides; S(k₁) at L = 4 is new at each sweep."""
+
+    def times(mass: float, sampler: str, **more: list[float]) -> dict[str, float]:
+        return exact_times(gaussian_model(GaussianField(Lattice(1, 4), mass), 1), sampler, **more)  # type: ignore[arg-type]
+
+    assert times(1e-4, "heat_bath")["magnetisation_component"] == pytest.approx(1e8, rel=1e-6)
+    for mass in (1e-8, 1e-100):
+        for sampler, more in (
+            ("heat_bath", {}),
+            ("overrelaxation", {}),
+            ("hmc", {"steps": [0.5], "accepted": [0.9]}),
+            ("langevin", {"steps": [0.5], "accepted": [0.9]}),
+        ):
+            found = times(mass, sampler, **more)
+            assert np.isnan([found[name] for name in found if name != "softest_mode"]).all()
+            assert 0.0 <= found["softest_mode"] < 20.0
+        assert times(mass, "heat_bath")["softest_mode"] == pytest.approx(0.5)
+    for step in (1e-300, 1e300):
+        assert np.isnan(list(times(0.25, "metropolis", steps=[step]).values())).all()
+    # Steps far too wide are accepted where they are small: κ → 16/(3πw).
+    for width in (1e4, 1e6):
+        assert _damping(width, 1) == pytest.approx(16.0 / (3.0 * pi * width), rel=1e-6)

@@ -234,6 +234,20 @@ def test_seeds_are_tested_against_fields_of_their_own(two_layers: xr.Dataset, mo
     assert not (first == second).any()
 
 
+def test_samples_of_a_seed_do_not_hang_on_the_seeds_beside_it() -> None:
+    """Sampled numbers, reference fields and permutations of seed 3, alone and among others, in other files."""
+
+    def sampled(*seeds: int, batch: int = 64) -> xr.Dataset:
+        run = _trained(Architecture("one_layer"), 4, seeds=seeds, max_steps=20, tolerance=0.0, batch=batch)
+        made = evaluate(run.assign_attrs(configuration_hash=str(seeds)), GenerationSettings(samples=16, step=20))
+        return made.sel(seed=3)[[name for name in made if "sample" in str(name) or "power" in str(name)]]
+
+    alone = sampled(3)
+    assert {"two_sample_p_value", "sampled_energy", "power_spectrum"} < set(alone)
+    xr.testing.assert_identical(sampled(1, 2, 3), alone)
+    assert float(sampled(3, batch=65)["sampled_energy"]) != float(alone["sampled_energy"])
+
+
 def test_what_the_exact_score_misses_has_no_training_time(two_layers: xr.Dataset) -> None:
     generated = evaluate(two_layers, GenerationSettings("euler_maruyama", samples=2)).sel(criterion="susceptibility")
     assert abs(generated["exact_score_susceptibility"] / generated["exact_susceptibility"] - 1.0) > 0.05

@@ -267,6 +267,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "tolerance a word": ({"tolerance": "1 %"}, ["tolerance is '1 %'", "number"]),
     "batch a float": ({"batch": 6.5}, ["batch is 6.5", "integer"]),
     "kernel step a float": ({"kernel_steps": [1.5]}, ["kernel_steps holds 1.5"]),
+    "idle integrator": ({"integrator": "heun"}, ["integrator is given", "until score_error", "leave it out"]),
+    "idle start": ({"start": "exact", "until": "score_error"}, ["start is given", "until samples"]),
     "unknown loss": ({"loss": "implict"}, ["'implict'", "did you mean 'implicit'?"]),
     "target a number": ({"target": 3, "dimension": None, "size": None}, ["target is 3"]),
     "target and size": ({"target": GaussianField(Lattice(1, 8), 0.3)}, ["leave out dimension"]),
