@@ -523,7 +523,7 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
         return {step for step in steps if before[step] != after[step]}
 
     assert edit("training.py", "BLOW_UP = 1e3", "BLOW_UP = 1e4") == {"train"}
-    assert edit("scaling.py", "RESAMPLES = 1000", "RESAMPLES = 2000") == {"fit"}
+    assert edit("scaling.py", "RESAMPLES = 500", "RESAMPLES = 2000") == {"fit"}
     assert edit("figures/collapse.py", '"L / ξ"', '"size / ξ"') == {"figure"}
     assert edit("figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training.py", '"""Training: gradient', '"""Training by gradient') == set()
