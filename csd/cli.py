@@ -345,7 +345,7 @@ def _print_generation(content: "Content") -> None:
         print(f"no training time by {name}: {why}")
     steps = content["step"].values
     advice = [] if steps[0] == 0 else ["--kernel-steps sparse"]
-    advice += [] if content.attrs["until"] == "samples" else ["--until samples"]
+    advice += [] if content.attrs.get("until") == "samples" else ["--until samples"]
     untold = f"the steps kept do not tell (train with {' and '.join(advice)})" if advice else "not reached"
     last = steps == content.attrs["sampled_step"]
     for row, seed in enumerate(content["seed"].values):

@@ -26,7 +26,8 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 KINDS = {"training_time": "training", "generation_training_time": "generation", "integrator_steps": "integrator steps"}
 """Quantities of a table of laws, in a word."""
-ABOUT = {"training_time": "", "generation_training_time": ", samples"}
+ABOUT = {"training_time": "", "generation_training_time": ", samples", "integrator_steps": ", steps"}
+ABOUT |= {"autocorrelation_time": ", τ", "autocorrelation_updates": ", τ in updates"}
 """What a claim's measure is of, where it is not in the quantity's own words."""
 
 LAWS = [
@@ -226,6 +227,7 @@ def _latex(cell: Any) -> str:
         (r" ξ\$\_t\$", r"\,$\xi_t$"),
         ("ξ", r"$\xi$"),
         ("χ", r"$\chi$"),
+        ("τ", r"$\tau$"),
         ("Δ", r"$\Delta$"),
         ("≤", r"$\leq$"),
         ("≥", r"$\geq$"),
