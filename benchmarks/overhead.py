@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", default="all", help="for Snakemake (all)")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        done, seconds = _run(given.config.resolve(), given.cores, Path(folder))
+        done, seconds = run_study(given.config.resolve(), given.cores, Path(folder))
         if done.returncode == 0:
             output = Path(folder) / yaml.safe_load(given.config.read_text()).get("output", "results")
             _print(seconds, [json.loads(file.read_text()) for file in sorted(output.glob("benchmarks/**/*.json"))])
@@ -35,8 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return done.returncode
 
 
-def _run(config: Path, cores: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
-    """(what Snakemake said, core seconds of it and of its jobs)."""
+def run_study(config: Path, cores: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run a study, without its report and paper.
+
+    Args:
+        config: its file.
+        cores: for Snakemake.
+        folder: to run it in.
+
+    Returns:
+        What Snakemake said; core seconds of it and of its jobs.
+    """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", cores]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -74,6 +74,8 @@ def test_nothing_is_stored_that_no_page_names() -> None:
     ],
 )
 def test_a_script_prints_what_is_stored(script: str) -> None:
+    if "TIMED = True" in (FOLDER / f"{script}.py").read_text():
+        pytest.skip("it measures times, which are others on each machine and take a study")
     assert _alike(computed(script), output(script)), f"run python -m docs.numbers run {script}"
 
 

@@ -1,0 +1,51 @@
+"""What the default study costs. It is run for that, a quarter of an hour in a folder of its own, on a quiet machine.
+
+Core time is user and system time of Snakemake and of all that it starts; the work is what the records of the jobs count
+as such (`work_cpu_s`, docs/results.md). Times are those of one machine, so that a rerun gives others.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks.overhead import run_study
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMED = True
+
+
+def numbers() -> dict[str, Any]:
+    """Times in seconds, `wall_minutes` in minutes, files in megabytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = perf_counter()
+        done, seconds = run_study(ROOT / "config" / "config.yaml", "all", Path(folder))
+        done.check_returncode()
+        return measured(Path(folder) / "results", seconds, perf_counter() - started)
+
+
+def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
+    """The numbers of a study that was run.
+
+    Args:
+        results: its folder.
+        seconds: of core time.
+        wall: seconds from its start to its end.
+    """
+    folders = {"training": ".", "generation": "generation", "monte_carlo": "monte_carlo"}
+    records = {
+        name: [json.loads(file.read_text()) for file in sorted((results / "benchmarks" / folder).glob("*.json"))]
+        for name, folder in folders.items()
+    }
+    work = {name: sum(record["work_cpu_s"] for record in own) for name, own in records.items()}
+    return {
+        "wall_minutes": round(wall / 60.0, 1),
+        "core_seconds": round(seconds),
+        "work": round(sum(work.values())),
+        "work_share": round(sum(work.values()) / seconds, 2),
+        **{f"{name}_work": round(value) for name, value in work.items()},
+        **{f"{name}_jobs": len(own) for name, own in records.items()},
+        "figures": len(list((results / "figures").glob("*.png"))),
+        "megabytes": round(sum(file.stat().st_size for file in results.rglob("*") if file.is_file()) / 1e6),
+    }
