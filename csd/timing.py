@@ -345,8 +345,8 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
     """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
 
     Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which the seeds are never right. Those on which the exact score misses either are left out: a network
-    that has both there has them by luck.
+    until one on which the exact score misses either, or the seeds are never right. Coarser ones may have both again, as
+    the integrator's error changes its sign, but by luck.
 
     Args:
         files: training files of one network, with kernels along the way.
@@ -370,7 +370,7 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
         count = min(count - 1, round(count * THINNER))
         exact = dict(zip(CRITERIA, Sampler(_on(trained[0], places), integrator, start).exact_deviations, strict=True))
         if exact[CRITERION] > LIMITS[CRITERION] or exact["susceptibility"] > SUSCEPTIBILITY:
-            continue
+            break
         pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
         weight, off = (
             np.concatenate([one[:, own] for one, own in zip(part, shown, strict=True)])
