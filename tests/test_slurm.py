@@ -166,14 +166,15 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
         said = finish(started["good"], status=0)
         # The whole study, group by group: two attempts each of the two runs that went wrong.
         assert said.count("Trying to restart job") == 2
-        assert said.count("has been submitted with SLURM jobid") == 8
+        assert said.count("has been submitted with SLURM jobid") == 9
         assert "RuntimeError: the first attempt fails" in said
         (log,) = folders["good"].glob(".snakemake/slurm_logs/rule_train/*Hungry*/*.log")
         assert re.search(r"(?i)oom|out of memory|memory limit", log.read_text())
         memories = [memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said]
-        # The attempts of the two; the two aggregates and the group of summaries ask for 2000 MB at once.
+        # The attempts of the two; the comparison of integrators, the two aggregates and the group of summaries ask for
+        # 2000 MB at once.
         limit = Limits(expand(parse(content))).training(misbehaving_run(content)).memory_limit
-        assert memories.count("2000M") == 3
+        assert memories.count("2000M") == 4
         assert memories.count(f"{limit(1)}M") == memories.count(f"{limit(2)}M") == 2
         assert_complete(folders["good"], content)
         for name in ("group", "bad"):
