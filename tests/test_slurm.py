@@ -276,8 +276,8 @@ def test_accounts_are_charged_and_demanded(accounting: None, tmp_path: Path) -> 
         text=True,
         capture_output=True,
     ).stdout.split()
-    # Of each: the group of training with generation, two aggregates, and the group of summaries.
-    assert charged == ["csd|paid|COMPLETED"] * 8
+    # Of each: training with generation, the comparison of integrators, two aggregates, the group of summaries.
+    assert charged == ["csd|paid|COMPLETED"] * 10
     for kind in EAGER:
         folder = tmp_path / f"{kind}-without"
         study(folder, line=LINE)
