@@ -202,7 +202,7 @@ def run_chains(
     Args:
         model: the target.
         sweep: the steps of one sweep, in order.
-        purpose: what the chains' streams hang on.
+        purpose: what names the chains' random streams, besides their numbers.
         chains: how many.
         measurements: of each chain.
         thermalisation: sweeps before them, in which steps are tuned.

@@ -19,8 +19,8 @@ A value *holds* if it lies in its range with two standard errors, *fails* if it 
 *undecided* otherwise. The error of z is statistical and systematic in quadrature. Evidence holds from 10 and fails from
 −10, with one standard error; it is no measurement, and what it weighs is judged by z with two. Growth over less than a
 factor of 8 in size is undecided whatever the numbers, and so is z without a systematic error, that is from three sizes.
-A group with a size at which not every seed came to the tolerance is *incomplete*: the mean of the others would be too
-small.
+A group is *incomplete* if at some size one seed or more did not reach the tolerance, as the mean over the others would
+be too small.
 
 Times of a single seed of a random training have no error, and decide nothing; those of the population loss are exact.
 
@@ -483,7 +483,7 @@ def _standard_error(sample: Any, exact: bool) -> float:
 
 def _late(run: xr.Dataset) -> str:
     """Why there is no mean."""
-    return f"at size {int(run['size'])} not all seeds came to the tolerance"
+    return f"at size {int(run['size'])} some seeds did not reach the tolerance"
 
 
 def _runs(summary: xr.Dataset, test: Criterion, architecture: str | None) -> pd.DataFrame:
@@ -498,7 +498,7 @@ def _runs(summary: xr.Dataset, test: Criterion, architecture: str | None) -> pd.
 
 
 def _times(run: xr.Dataset, name: str = "crossing_time") -> Any:
-    """Times of those seeds of a run, at one noise level, that were run; NaN where one never came to the tolerance."""
+    """Times of a run at one noise level, one for each seed that was trained; NaN if it did not reach the tolerance."""
     ran = np.isfinite(run["score_error"].sel(step=0).values)
     return np.asarray(run[name].values, dtype=float)[ran]
 

@@ -187,7 +187,10 @@ class Laps:
         self.wall[part], self.processor[part] = time.perf_counter(), time.process_time()
 
     def work(self, part: str) -> dict[str, float]:
-        """Time between set-up and a part's end, and of the processor in it, networks and data made ready included."""
+        """Seconds of a part for a job's record: its wall time, and `work_cpu_s`, its processor time.
+
+        Both are from the end of set-up to the end of the part; making networks and data ready counts as processor time.
+        """
         wall, processor = (clock[part] - clock["set-up"] for clock in (self.wall, self.processor))
         ready = self.processor.get("ready", 0.0) - self.processor.get("start", 0.0)
         return {f"{part}_s": wall, "work_cpu_s": processor + ready}
@@ -565,7 +568,7 @@ def _print_cost(runs: "Sequence[Run]", rows: "Sequence[Simulation]", figures: in
     print(f"  on a cluster  {len(shared)} jobs, half of which last {_duration(median(shared))} or more")
     unknown = sum(":" in run.name for run in runs)
     if unknown:
-        print(f"  {unknown} runs are of networks from outside, and counted as one layer trained by autograd")
+        print(f"  {unknown} runs train user-defined networks, whose cost is taken for that of one layer by autograd")
 
 
 def _duration(seconds: float) -> str:

@@ -467,7 +467,7 @@ class Run:
 
     @property
     def _of_generation(self) -> dict[str, Any]:
-        """Settings of training that hang on what will be generated."""
+        """Settings of training that follow from the sweep's `generation`."""
         asked = self.generation
         if asked is None:
             return {}

@@ -79,7 +79,7 @@ LEVELS = 9
 MASSES = 8
 """Most masses whose steps are computed, out of a sweep's list."""
 BISECTIONS = 20
-"""Steps that a closed form is evaluated at to find where a level comes to the tolerance."""
+"""How often the bisection for a training time evaluates a closed form, for each noise level."""
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
 OTHER_JOBS = 10.0
@@ -87,7 +87,7 @@ OTHER_JOBS = 10.0
 SUMMED_FILE = 0.1
 """What a file adds to the summary of it, in the same units."""
 COMPRESSED = 0.35
-"""What compression leaves of kernels that are kept on the way."""
+"""What compression leaves of kernels that are kept during training."""
 SAMPLING_MB = 200.0
 """What Numba and pyerrors hold."""
 HELD = 4.0
@@ -178,7 +178,7 @@ class Estimate:
         seconds: on one core.
         memory_mb: at most.
         disk_mb: of its file.
-        known: whether the time is; that of networks from outside and of GPUs is not.
+        known: whether the time is; that of user-defined networks and of GPUs is not.
     """
 
     identifier: str
@@ -390,7 +390,7 @@ def _patch_time(network: LocalNetwork, *, fresh: bool) -> float:
 
 @dataclass(frozen=True)
 class Work:
-    """Arrays and calls of a run, as far as its time and room hang on them; S seeds, T levels.
+    """Arrays and calls of a run, as far as its time and room depend on them; S seeds, T levels.
 
     Attributes:
         networks: S T.
@@ -602,7 +602,7 @@ def _kind(run: Run) -> tuple[Any, ...]:
 
 
 def _stand_in(run: Run) -> Run:
-    """The run without what is from outside: one layer, the Gaussian target, VP noise, the implicit loss.
+    """The run without what is user-defined: one layer, the Gaussian target, VP noise, the implicit loss.
 
     A plug-in is not imported to see what it costs.
     """
@@ -692,7 +692,7 @@ def other_jobs(estimates: Sequence[Estimate], figures: int, calibration: Calibra
 
 
 def by_autograd(run: Run) -> bool:
-    """Whether a run is trained by autograd, as networks from outside are."""
+    """Whether a run is trained by autograd, as user-defined networks are."""
     return run.training.path == "fields" or ":" in run.name
 
 

@@ -112,7 +112,7 @@ class Found:
         """Sweeps between independent fields: twice the largest τ and its error, of all series and of m.
 
         Without a source fields are rotated, so that of m counts only where it is known: where the chains are in
-        several ordered phases, or too short to see m turn, nothing that is even hangs on it.
+        several ordered phases, or too short to see m turn, nothing that is even depends on it.
 
         Raises:
             InputError: if the chains have not forgotten their start, are too short to tell, or do not move.

@@ -67,7 +67,7 @@ class Sampler:
         return linear_steps(self.integrator, self.noised.schedule, self.grid, kernels)
 
     def variances(self, modes: Modes, kernels: Any) -> Array:
-        """V(k) at every level on the way, for kernels of shape (levels, …, modes); same shape."""
+        """V(k) at every level along the reverse trajectory, for kernels of shape (levels, …, modes); same shape."""
         return variance_history(np.broadcast_to(self.start_variance(modes), kernels.shape[1:]), self.steps(kernels))
 
     def variance(self, modes: Modes, kernels: Any) -> Array:

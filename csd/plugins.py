@@ -1,4 +1,4 @@
-"""Named things: a registry's name, the dotted path `package.module:Class` of something from outside, or its class."""
+"""Named things: a registry's name, the dotted path `package.module:Class` of something user-defined, or its class."""
 
 import sys
 from importlib import import_module

@@ -226,7 +226,7 @@ def generated(training: Content, settings: Settings) -> Content:
             "t_min": float(sampler.grid[-1]),
             "sampler_steps": len(sampler.grid) - 1,
             "note_start": "noise: independent normal numbers of variance signal^2 + sigma^2 at t_max; exact: the"
-            " noised target's own law at t_max",
+            " noised target's own distribution at t_max",
             **{name: training.attrs[name] for name in CARRIED},
             "size": larger.size,
             "trained_size": lattice.size,
@@ -370,13 +370,14 @@ def _shown(kept: Kept) -> NDArray[np.intp]:
 
 
 def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
-    """Generated over exact spectrum at every noise level on the way, for kernels of some training steps."""
+    """Generated over exact spectrum at each level along the reverse trajectory, for kernels of some training steps."""
     places = _shown(kept)
     exact = sampler.noised.spectra_at(modes)[:, None, None]
     ratio = bins.mean(sampler.variances(modes, kept.kernels[:, :, places]) / exact)
     ratio = np.where(kept.ended[:, places, None, None], np.nan, np.moveaxis(ratio, 0, 2))
     dims = ["seed", "shown_step", "noise_level", "wavenumber"]
-    return {"ratio_on_the_way": labelled(dims, ratio, "generated over exact spectrum at each noise level on the way")}
+    words = "generated over exact spectrum at each noise level along the reverse trajectory"
+    return {"ratio_on_the_way": labelled(dims, ratio, words)}
 
 
 def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dict[str, Variable]:
@@ -489,7 +490,7 @@ def _sampled(sampler: Sampler, modes: Modes, training: Content, kernels: Any, co
 
 
 def _identity(training: Content) -> str:
-    """What the random streams of samples hang on, besides the seed: not which seeds share a file, nor when they end."""
+    """What names the random streams of samples, besides the seed: not which seeds share a file, nor when they end."""
     about: dict[str, Any] = {name: kind(training.attrs[name]) for name, kind in IDENTITY.items()}
     return digest(about | {"noise_levels": training["noise_level"].values.tolist()})
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 KERNEL_BITS = 10
-"""Bits of the mantissa of kernels kept on the way: a relative error of at most 5e-4, far below a minibatch's noise.
+"""Bits of the mantissa of kernels kept during training: a relative error of 5e-4 or less, far below minibatch noise.
 
 Errors of different levels are independent, so χ of samples is off by 1e-3 at most, and files have half the size.
 """

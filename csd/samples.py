@@ -67,7 +67,7 @@ def draw_samples(
         start: variance at the highest noise level.
         bins: of wavenumbers.
         count: fields, at least 2.
-        purpose: what the streams hang on; each field has its own.
+        purpose: what names the random streams; each field has one of its own.
 
     Raises:
         GenerationFailed: if a mode is not finite.
@@ -148,7 +148,7 @@ def two_sample_test(fields: Array, others: Array, *purpose: object) -> tuple[flo
     Args:
         fields: shape (samples, sites).
         others: shape (other samples, sites).
-        purpose: what the stream of the permutations hangs on.
+        purpose: what names the random stream of the permutations.
 
     Returns:
         (distance, p-value); the p-value is uniform if both follow one law, by permutations of the pooled fields.

@@ -1,4 +1,4 @@
-"""Fingerprints of the code that a step uses, so that an edit reruns what hangs on it and nothing else."""
+"""Fingerprints of the code that a step uses, so that an edit reruns what depends on it and nothing else."""
 
 import ast
 import json
@@ -77,7 +77,7 @@ def _members(package: Path) -> list[Path]:
 
 
 def plugin_fingerprint(*paths: str) -> str:
-    """Hash of the source of modules from outside, named 'package.module:Class'; empty without any.
+    """Hash of the source of user-defined modules, named 'package.module:Class'; empty without any.
 
     A module is looked for in the working directory and on the path, without importing it; one not found adds nothing.
     """
@@ -94,7 +94,7 @@ def plugin_fingerprint(*paths: str) -> str:
 
 
 def fingerprint_with_plugins(step: str, *names: str) -> str:
-    """Hash of the source that a step uses, followed by that of modules from outside among `names`."""
+    """Hash of the source that a step uses, followed by that of user-defined modules among `names`."""
     outside = [name for name in names if ":" in name and not name.startswith("csd.")]
     return f"{fingerprint(step)}{plugin_fingerprint(*outside)}"
 

@@ -219,7 +219,7 @@ def _check(path: Path, dataset: xr.Dataset, asked: dict[str, Any]) -> None:
 
 
 def _check_source(files: Sequence[xr.Dataset]) -> None:
-    """Refuse files that different versions of the code made; modules from outside come after the first 16 digits."""
+    """Refuse files that different versions of the code made; user-defined modules come after the first 16 digits."""
     versions = {str(file.attrs.get("source_hash"))[:16]: file.attrs.get("command") for file in files}
     if len(versions) > 1:
         first, second = list(versions.values())[:2]
@@ -371,15 +371,15 @@ def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[
     Args:
         about: what the group is.
         sizes: L, shape (sizes,).
-        times: shape (sizes, seeds); NaN where a seed was not run, or never came to the tolerance.
+        times: shape (sizes, seeds); NaN where a seed was not run, or never reached the tolerance.
         ran: whether a seed was run, same shape.
     """
     short = [int(size) for size, row, there in zip(sizes, times, ran, strict=True) if not np.isfinite(row[there]).all()]
     if not np.any(ran):
         return []
     if short:
-        # The mean of those that arrived would be too small, and a law without this size one of other sizes.
-        note = f"at size {short[0]} not all seeds came to the tolerance, so there is no mean to fit"
+        # The mean of those that reached it would be too small, and a law without this size one of other sizes.
+        note = f"at size {short[0]} some seeds did not reach the tolerance, so there is no mean to fit"
         return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
     present = ran.any(axis=1)
     used = [int(size) for size in sizes[present]]

@@ -193,7 +193,7 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
         settings: how.
 
     Returns:
-        NaN for networks from outside and for rates beyond stability; `max_steps` if nothing else ends training.
+        NaN for user-defined networks and for rates beyond stability; `max_steps` if nothing else ends training.
     """
     if settings.tolerance == 0.0 or settings.data_set is not None:
         return float(settings.max_steps)

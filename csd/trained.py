@@ -24,7 +24,7 @@ class Trained:
     Attributes:
         noised: the target at the levels wanted, on the trained lattice.
         modes: of the kernels.
-        architecture: what was trained; None for networks from outside.
+        architecture: what was trained; None for user-defined networks.
         settings: how.
         target: name of the target's class.
     """
@@ -86,7 +86,7 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
 
 @dataclass
 class Kept:
-    """Kernels of a training file: those kept on the way, or each seed's last one, under the latest step.
+    """Kernels of a training file: those kept during training, or each seed's last one, under the latest step.
 
     Attributes:
         steps: training steps, shape (K,).

@@ -249,7 +249,7 @@ class Run:
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> str:
-    """What the random streams of a run hang on, besides seed and noise level."""
+    """What names the random streams of a run, besides seed and noise level."""
     target, lattice = noised.target, noised.lattice
     return (
         f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
@@ -259,7 +259,7 @@ def identity(noised: NoisedTarget, architecture: Architecture, settings: Setting
 
 
 def data_identity(noised: NoisedTarget) -> str:
-    """What the random stream of a data set hangs on, besides its seed and size: every architecture learns the same."""
+    """What names the random stream of a data set, besides its seed and size: every architecture learns the same."""
     target, lattice = noised.target, noised.lattice
     return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
 
@@ -526,7 +526,7 @@ class Recorder:
         return self._none
 
     def excess(self) -> float:
-        """Largest of ε / threshold, as last observed, over the seeds and levels that have not come to the tolerance."""
+        """Largest of ε / threshold, as last observed, over the seeds and levels that have not reached the tolerance."""
         ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
         return float(ratio.max())
 
@@ -542,7 +542,7 @@ class Recorder:
         return int(found[0]) if len(found) else len(errors)
 
     def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
-        """Note the training times of seeds and levels that have come to the tolerance."""
+        """Note the training times of seeds and levels that have reached the tolerance."""
         for row, column in zip(*np.nonzero(reached), strict=True):
             place = self.alive[row], column
             self.time[place] = step
@@ -771,7 +771,7 @@ def _descend_in_blocks(
 ) -> TrainingRecord:
     """`descend` on a device: errors are read a block of steps at a time.
 
-    Where something happens within a block (a level comes to the tolerance, an error blows up), the block is stepped
+    Where something happens within a block (a level reaches the tolerance, an error blows up), the block is stepped
     again up to there, from a copy of its start, and on the same data.
     """
     from csd.networks.device import host

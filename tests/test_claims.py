@@ -310,7 +310,7 @@ def test_the_error_of_z_is_statistical_and_systematic() -> None:
 
 
 def test_a_size_without_all_its_seeds_is_incomplete() -> None:
-    none = {"law": "none", "exponent": np.nan, "error": np.nan, "note": "at size 64 not all seeds came"}
+    none = {"law": "none", "exponent": np.nan, "error": np.nan, "note": "at size 64 some seeds did not"}
     for measure in MEASURES:
         assert growing(measure, **none) == INCOMPLETE
         # Two sizes were too few in any case; one was never meant to be a law.
@@ -358,7 +358,7 @@ def summary_of(*runs: dict[str, Any]) -> xr.Dataset:
         "data": [run.get("data", "implicit-B1024") for run in runs],
     }
     times = np.full((len(runs), seeds, 1), np.nan)
-    # NaN for seeds that were not run; NaN among the times is one that never came to the tolerance.
+    # NaN for seeds that were not run; NaN among the times is one that never reached the tolerance.
     ran = np.full((len(runs), seeds), np.nan)
     for row, run in enumerate(runs):
         times[row, : len(run["times"]), 0] = run["times"]

@@ -21,7 +21,7 @@ from csd.training import descend, prepare, train
 
 NO_TIME = Pace(0.0, 0.0)
 MEASURED = Calibration(Job(0.0, 0.0), *[NO_TIME] * 8)
-"""A machine that takes no time, for what does not hang on it."""
+"""A machine that takes no time, for what does not depend on it."""
 
 
 def runs_of(sweep: dict[str, Any], **training: Any) -> list[Run]:

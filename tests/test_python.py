@@ -229,7 +229,7 @@ def test_classes_of_a_notebook_can_be_trained_and_generated_from(tmp_path: Path)
 
 
 class Tilted(GaussianField):
-    """A field whose spectrum hangs on more than lattice and mass."""
+    """A field whose spectrum depends on more than lattice and mass."""
 
     tilt = 0.0
 

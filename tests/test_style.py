@@ -13,7 +13,7 @@ SIZES = np.array([8, 16, 32, 64, 128, 256])
 
 
 def test_a_run_with_a_late_seed_has_no_mean() -> None:
-    """Seeds 1 and 2 ran at both sizes, seed 3 was never run; seed 2 never came to the tolerance at the second."""
+    """Seeds 1 and 2 ran at both sizes, seed 3 was never run; seed 2 never reached the tolerance at the second."""
     times = np.array([[10.0, 14.0, np.nan], [20.0, np.nan, np.nan]])
     ran = np.array([[True, True, False]] * 2)
     mean, error = style.mean_and_error(times, ran=ran)

@@ -95,14 +95,14 @@ def test_the_summary_holds_what_the_files_hold(tmp_path: Path) -> None:
 
 
 def test_a_mean_over_the_seeds_that_arrived_is_not_fitted(tmp_path: Path) -> None:
-    """A seed that was trained and never came to the tolerance leaves no law, and a note."""
+    """A seed that was trained and never reached the tolerance leaves no law, and a note."""
     summary = trained(tmp_path, [1, 2])
     assert set(scaling_table(summary)["law"]) == {"power", "log", "power_log", "boxcox"}
     summary["crossing_time"].loc[{"seed": 2}] = float("nan")
     table = scaling_table(summary)
     measured = table[table["quantity"] == "training_time"]
     assert set(measured["law"]) == {"none"}
-    assert measured["note"].str.contains("at size 8 not all seeds came to the tolerance").all()
+    assert measured["note"].str.contains("at size 8 some seeds did not reach the tolerance").all()
 
 
 def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:

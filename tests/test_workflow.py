@@ -155,7 +155,7 @@ def table() -> dict[str, str]:
 
 
 def and_on(rules: set[str]) -> set[str]:
-    """The rules, and those that hang on them."""
+    """The rules, and those that depend on them."""
     while more := {after for rule in rules for after in AFTER.get(rule, ())} - rules:
         rules = rules | more
     return rules
@@ -378,7 +378,7 @@ def modules(row: str) -> list[str]:
 def test_an_edited_module_changes_the_hashes_that_the_table_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every row on the package: each file it names is edited; what hangs on the hashes that differ would run."""
+    """Every row on the package: each file it names is edited; what depends on the hashes that differ would run."""
     import csd.source
 
     shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
@@ -390,7 +390,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
         return own | {name: fingerprint("figure", f"figures/{name}") for name in FIGURES}
 
     def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
-        """Rules whose code has changed, and what hangs on them."""
+        """Rules whose code has changed, and what depends on them."""
         steps = {step for step in before if before[step] != after[step]}
         rules = {"figure" if step in FIGURES else step for step in steps}
         rules = {rule for step in rules for rule in STEPS.get(step, (step,))}

@@ -304,7 +304,7 @@ function again(frame) {
   button.addEventListener("click", () => { wanted.seed += 1; draw(); document.getElementById("again").focus(); });
 }
 
-// Targets and schedules from outside may have other spectra than 1/(k̂² + m²); their names have a dot.
+// User-defined targets and schedules may have other spectra than 1/(k̂² + m²); their names have a dot.
 const ownTarget = (run) => !run.data.split("-").some((part) => !part.startsWith("lr") && /\.[A-Za-z]/.test(part));
 
 // ---- the two views ------------------------------------------------------------------------------------------------

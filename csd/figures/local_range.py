@@ -1,4 +1,4 @@
-"""What a finite range costs the samples: bias of χ and ξ against range, and where soft modes are lost on the way."""
+"""What a finite range costs the samples: χ and ξ against range, and the noise levels where soft modes are lost."""
 
 import re
 
@@ -82,7 +82,7 @@ def _words(reach: str) -> str:
 
 
 def _on_the_way(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
-    """Variance of the zero mode over the exact one, at every noise level on the way; best networks."""
+    """Variance of the zero mode over the exact one, at every level along the reverse trajectory; best networks."""
     fixed = table[~table["follows"]]
     shades = looks.shades(SHOWN, len(fixed))
     for shade, (run, row) in zip(shades, fixed.iterrows(), strict=True):

@@ -81,7 +81,7 @@ def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: st
 def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
     """KL at the best step and at the end; the best step, and that of memorisation.
 
-    From the latter on, samples are twice as near to the data set's own law as to the true one.
+    From the latter on, samples are twice as near to the data set's own distribution as to the true one.
     """
     fields = own["data_set"].to_numpy()
     chosen = summary.isel(run=own.index.to_numpy())

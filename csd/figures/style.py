@@ -120,7 +120,7 @@ def apply(style: FigureStyle) -> None:
 
 
 def family(label: str) -> str:
-    """The architecture of a label, without range and channels: what colour and marker hang on."""
+    """The architecture of a label, without range and channels: what colour and marker depend on."""
     return re.sub(r"-(R|c)[^-]*", "", label)
 
 

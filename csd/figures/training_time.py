@@ -13,7 +13,7 @@ SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
-    """Points: means over seeds, with errors, where all of them arrived. Solid: fitted law. Dashed: theory."""
+    """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory."""
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level, mass_label="mL1", data_set=0)
     table = looks.require(table, "training_time", "runs on the critical line")

@@ -1,7 +1,7 @@
 """Score networks: the registry of architectures, and how one is built for a lattice and a noise level.
 
 `build("two_layer", lattice, spectrum)` gives the family that trains fast; `module("two_layer", …)` the same network as
-a `torch.nn.Module`. A new family is a class in a file of its own and a line in `ARCHITECTURES`; one from outside is
+a `torch.nn.Module`. A new family is a class in a file of its own and a line in `ARCHITECTURES`; a user-defined one is
 named `package.module:Class` (see `csd.networks.module`).
 """
 

@@ -1,6 +1,6 @@
 """Score networks as `torch.nn.Module`s: called on fields, trained by autograd.
 
-Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. A network from outside is a subclass of
+Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. A user-defined network is a subclass of
 `LinearScore` (give it a `kernel`) or of `ScoreNetwork` (give it a `forward`), named in the study by its dotted path; it
 is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
 """

@@ -188,15 +188,15 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
 
 
 def over_seeds(values: Any, ran: Any = True) -> tuple[float, float]:
-    """Mean over seeds and its standard error; (NaN, 0) where none ran, or one that ran never arrived.
+    """Mean over seeds and its standard error; (NaN, 0) where none ran, or one that ran never reached the tolerance.
 
     Args:
-        values: one number a seed, or one alone; NaN where it never arrived.
+        values: one number a seed, or one alone; NaN where the tolerance was never reached.
         ran: whether a seed was run, same shape.
     """
     there = np.atleast_1d(np.asarray(values, dtype=float))
     there = there[np.broadcast_to(ran, there.shape)]
-    # The mean of those that arrived would be too small.
+    # The mean of those that reached it would be too small.
     if not there.size or not np.isfinite(there).all():
         return float("nan"), 0.0
     return float(there.mean()), float(there.std(ddof=1) / np.sqrt(there.size)) if there.size > 1 else 0.0

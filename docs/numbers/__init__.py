@@ -594,7 +594,7 @@ def _by_this_code(folder: Path, step: str) -> bool:
     if first is None:
         return True
     with xr.open_dataset(first) as dataset:
-        # Modules from outside come after the first 16 digits.
+        # User-defined modules come after the first 16 digits.
         return str(dataset.attrs.get("source_hash"))[:16] == fingerprint(step)
 
 
