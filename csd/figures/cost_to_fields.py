@@ -23,7 +23,11 @@ SAMPLERS = ("local", "accelerated", "direct")
 CHARGES: dict[str, Any] = {"local": "-", "accelerated": (0, (5, 1.5)), "free": (0, (1, 1.5))}
 """How lines of networks are drawn, by who made the training data."""
 WORDS = {"local": "by the best local sampler", "accelerated": "by the best accelerated one", "free": "free"}
-COLOURS = {"local": "#8C6D31", "accelerated": "#7B5EA7", "direct": "#000000"}
+COLOURS = {
+    "local": looks.colour("heat_bath"),
+    "accelerated": looks.colour("fourier_hmc"),
+    "direct": looks.colour("exact"),
+}
 APART = 0.08
 """Smallest distance of two labels beside a panel, in heights of it."""
 

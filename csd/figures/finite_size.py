@@ -131,7 +131,7 @@ def _mark(label: str) -> str:
 
 
 def _shade(label: str) -> str:
-    return {COUPLINGS: "#D55E00", LINE: "#0072B2", FIXED: "0.45"}[_kind(label)]
+    return dict(zip((COUPLINGS, LINE, FIXED), (*looks.NO_ARCHITECTURE[:2], "0.45"), strict=True))[_kind(label)]
 
 
 def _words(label: str) -> str:

@@ -12,24 +12,16 @@ from matplotlib.lines import Line2D
 from csd.config import FigureStyle
 from csd.criteria import CRITERIA, LIMITS, WORDS
 from csd.figures import style as looks
-from csd.figures.generation_time import COLOURS, MARKERS, SHOWN, panels
+from csd.figures.generation_time import COLOURS, MARKERS, panels
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: trained, mean over seeds. Lines: exact map and recursion. Below the grey line samples are right."""
-    table = looks.require(
-        looks.grown(looks.generated(summary, architecture=list(SHOWN))),
-        "generation_curves",
-        "generation with one or two layers on the critical line at three sizes or more",
-    )
-    figure, grid = panels(table)
-    for (dimension, architecture), axes in grid.items():
-        own = table[(table["dimension"] == dimension) & (table["architecture"] == architecture)]
-        if own.empty:
-            axes.axis("off")
-            continue
+    figure, series = panels(summary, "generation_curves")
+    for axes, own in series:
+        largest = own.iloc[-1]
         _panel(axes, summary.isel(run=int(own.index[-1])))
-        axes.set_title(f"{looks.name(architecture)}, d = {dimension}, L = {own['size'].iloc[-1]}")
+        axes.set_title(f"{looks.name(largest['architecture'])}, d = {largest['dimension']}, L = {largest['size']}")
         axes.set_xlabel("training step (steps)")
     figure.supylabel("deviation / tolerance", fontsize=style.font_size)
     marks = [

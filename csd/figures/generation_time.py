@@ -14,7 +14,7 @@ from csd.criteria import CRITERIA, WORDS
 from csd.figures import style as looks
 
 SHOWN = ("one_layer", "two_layer")
-COLOURS = dict(zip(CRITERIA, ("#0072B2", "#E69F00", "#000000", "#009E73", "#D55E00"), strict=True))
+COLOURS = dict(zip(CRITERIA, looks.NO_ARCHITECTURE, strict=True))
 MARKERS = dict(zip(CRITERIA, "oDsv^", strict=True))
 SUMS = ("total_kl", "effective_sample_size")
 """Criteria that sum over all modes: their times grow as L² ln L with one layer."""
@@ -24,17 +24,9 @@ SOFT = ("susceptibility", "correlation_length")
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: mean over seeds with standard errors. Solid: fitted law. Dashed: exact map and recursion."""
-    table = looks.require(
-        looks.grown(looks.generated(summary, architecture=list(SHOWN))),
-        "generation_time",
-        "generation with one or two layers on the critical line at three sizes or more",
-    )
-    figure, grid = panels(table)
-    for (dimension, architecture), axes in grid.items():
-        own = table[(table["dimension"] == dimension) & (table["architecture"] == architecture)]
-        if own.empty:
-            axes.axis("off")
-            continue
+    figure, series = panels(summary, "generation_time")
+    for axes, own in series:
+        dimension, architecture = own["dimension"].iloc[0], own["architecture"].iloc[0]
         for criterion in CRITERIA:
             _series(axes, summary, scaling, own, criterion)
         axes.set_yscale("log")
@@ -50,14 +42,34 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     return figure
 
 
-def panels(table: pd.DataFrame) -> tuple[Figure, dict[tuple[int, str], Any]]:
-    """A figure with a panel for each dimension (down) and architecture (across) of a table."""
+def panels(summary: xr.Dataset, name: str) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """A figure with a panel for each dimension (down) and architecture (across), and the runs of each, sorted by size.
+
+    Args:
+        summary: of `csd.summary.aggregate_generation`.
+        name: of the figure.
+
+    Raises:
+        InputError: if one or two layers were not sampled at three sizes or more.
+    """
+    table = looks.require(
+        looks.grown(looks.generated(summary, architecture=list(SHOWN))),
+        name,
+        "generation with one or two layers on the critical line at three sizes or more",
+    )
     dimensions = sorted(table["dimension"].unique())
     names = [name for name in SHOWN if name in set(table["architecture"])]
     size = (looks.PAGE * max(len(names), 1.2) / 2, 0.5 + 2.1 * len(dimensions))
     figure, axes = plt.subplots(len(dimensions), len(names), figsize=size, squeeze=False)
-    places = [(dimension, name) for dimension in dimensions for name in names]
-    return figure, dict(zip(places, axes.ravel(), strict=True))
+    series = []
+    for row, dimension in zip(axes, dimensions, strict=True):
+        for panel, architecture in zip(row, names, strict=True):
+            own = table[(table["dimension"] == dimension) & (table["architecture"] == architecture)]
+            if own.empty:
+                panel.axis("off")
+            else:
+                series.append((panel, own))
+    return figure, series
 
 
 def _series(axes: Axes, summary: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame, criterion: str) -> None:

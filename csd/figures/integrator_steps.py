@@ -14,7 +14,8 @@ from csd.discretisation import FOLLOWS_LAW, MOST_STEPS, ORDERS
 from csd.figures import style as looks
 
 SHOWN = {"euler_maruyama": ("o", "Euler–Maruyama"), "heun": ("s", "Heun")}
-COLOURS = {1: "#0072B2", 2: "#D55E00", 3: "#009E73"}
+COLOURS = dict(zip((1, 2, 3), looks.NO_ARCHITECTURE, strict=False))
+"""Of dimensions."""
 TITLES = {
     "kl_per_site": "KL per site ≤ {:g}",
     "total_kl": "N · KL ≤ {:g} nat",

@@ -81,13 +81,13 @@ def _observable(
     axes: Axes, summary: xr.Dataset, table: pd.DataFrame, labels: list[str], name: str, symbol: str, power: int
 ) -> None:
     """χ or ξ of what is generated, over the exact one of the same mass, against size."""
-    for rank, label in enumerate(labels):
+    # One architecture, so one colour: ranges differ in marker and shade.
+    for rank, (label, shade) in enumerate(zip(labels, looks.shades(labels[0], len(labels)), strict=True)):
         own = table[table["architecture"] == label].sort_values("size")
         chosen = summary.isel(run=own.index.to_numpy())
         exact = chosen[f"exact_{name}"].values
         each = [chosen.isel(run=place) for place in range(chosen.sizes["run"])]
         recursion = [looks.mean_and_error(run[name].values[:, _last(run)])[0] for run in each]
-        shade = looks.colour(label) if rank == 0 else looks.OTHER_COLOURS[0]
         axes.plot(own["size"], np.array(recursion) / exact, color=shade)
         mean, error = looks.of_samples(chosen, name)
         axes.errorbar(

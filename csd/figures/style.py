@@ -47,7 +47,7 @@ COLOURS = {
     "deep_linear-p4": "#E69F00",
     "deep_linear-p6": "#7B5EA7",
     "metropolis": "#999999",
-    "heat_bath": "#000000",
+    "heat_bath": "#882255",
     "overrelaxation": "#CC79A7",
     "langevin": "#8C6D31",
     "hmc": "#E69F00",
@@ -71,6 +71,8 @@ MARKERS = {
     "fourier_hmc": "^",
     "wolff": "X",
 }
+NO_ARCHITECTURE = ("#332288", "#882255", "#117733", "#999933", "#AA4499")
+"""Of what is no architecture: criteria, dimensions, masses. From Paul Tol's muted scheme, for the colour-blind too."""
 OTHER_COLOURS = ("#8C6D31", "#555555", "#B07AA1", "#4E79A7")
 OTHER_MARKERS = ("<", ">", "p", "h")
 
