@@ -50,7 +50,6 @@ from csd.noise import NoisedTarget, Schedule
 from csd.observables import susceptibility
 from csd.plugins import resolve
 from csd.samplers import sweep_of
-from csd.simulation import COMPONENT, SERIES
 from csd.store import TRAINING, Content, Variable, labelled, read_content
 from csd.stream import stream
 from csd.summary import training_file
@@ -190,8 +189,7 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         rows: the study's simulations.
         summary: of `csd.dynamics.aggregate`.
     """
-    every = _with_slowest(summary)
-    tau, error = times(every, "autocorrelation_updates", "every_tau")
+    tau, error = times(summary, "autocorrelation_updates")
     about = {(row.sweep, row.dimension, row.size, row.components): row for row in rows}
     methods = []
     for place in np.flatnonzero(summary["target_label"].values == "mL1"):
@@ -204,7 +202,7 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         kind = "local" if sampler in LOCAL else "accelerated"
         # Every seed counts: a mean over the chains that were long enough would be too small.
         seeds = [row.settings.seed for row in rows if (row.sweep, row.dimension, row.size, row.components) == key]
-        if not np.isfinite(every["every_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
+        if not np.isfinite(summary["slowest_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
             remark = "the chains are too short for the tau of m, or measured too seldom"
             methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
             continue
@@ -220,21 +218,6 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
         updates = Price(FORGET * own, APART * own, FORGET * its, APART * its)
         methods.append(Method(sampler, kind, dimension, size, updates, updates.measured(*seconds_of(sweep))))
     return methods
-
-
-def _with_slowest(summary: xr.Dataset) -> xr.Dataset:
-    """The summary with `every_tau(run, seed)` and its error, the largest τ of all series and of m itself.
-
-    Without a source m is the slowest of all, but squares and moduli do not see its sign.
-    """
-    chosen = summary.sel(observable=[*SERIES, COMPONENT])
-    tau, error = chosen["tau"].values, chosen["tau_error"].values
-    # A series without τ may be the slowest.
-    place = np.where(np.isnan(tau), np.inf, tau).argmax(axis=-1)[..., None]
-    found = {"every_tau": tau, "every_tau_error": error}
-    return summary.assign(
-        {name: (("run", "seed"), np.take_along_axis(all_of, place, -1)[..., 0]) for name, all_of in found.items()}
-    )
 
 
 def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: Sequence[Method]) -> list[Method]:
