@@ -758,9 +758,10 @@ def fit(arguments: argparse.Namespace) -> None:
 
 def claims(arguments: argparse.Namespace) -> None:
     """`csd claims`: test the claims on a summary and its fits."""
-    from csd.claims import as_json, as_markdown, judge, load_claims
+    from csd.claims import load_claims
     from csd.store import SUMMARY, read, write_text
     from csd.summary import read_scaling
+    from csd.verdicts import as_json, as_markdown, judge
 
     scaling = read_scaling(arguments.scaling)
     verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))

@@ -44,7 +44,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "store",
     ),
     "fit": ("summary", "dynamics", "discretisation", "scaling", "store"),
-    "claims": ("claims", "rounding", "scaling", "store"),
+    "claims": ("claims", "verdicts", "rounding", "scaling", "store"),
     "figure": ("figures/__init__", "figures/style", "rounding", "scaling", "store"),
     "paper": ("paper", "figures", "rounding", "scaling", "summary", "store"),
     "pages": ("report", "paper/numbers", "rounding", "store"),

@@ -13,22 +13,7 @@ import xarray as xr
 import yaml
 
 from csd.campaign import simulations
-from csd.claims import (
-    FAILS,
-    HOLDS,
-    INCOMPLETE,
-    NOT_TESTED,
-    SPAN,
-    UNDECIDED,
-    Claim,
-    Criterion,
-    Outcome,
-    Verdict,
-    agreement,
-    as_json,
-    as_markdown,
-    judge,
-)
+from csd.claims import Claim, ClaimTest
 from csd.claims import load_claims as load
 from csd.config import Run, expand, parse
 from csd.config import load as load_study
@@ -44,22 +29,36 @@ from csd.store import TRAINING, provenance, write
 from csd.summary import _laws, aggregate, scaling_table, training_file
 from csd.theory import predict
 from csd.training import Settings, train
+from csd.verdicts import (
+    FAILS,
+    HOLDS,
+    INCOMPLETE,
+    NOT_TESTED,
+    SPAN,
+    UNDECIDED,
+    Outcome,
+    Verdict,
+    agreement,
+    as_json,
+    as_markdown,
+    judge,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = load(ROOT / "config" / "claims.yaml")
 NO_SUMMARY = xr.Dataset()
 
 
-def criterion(**keys: Any) -> Criterion:
+def criterion(**keys: Any) -> ClaimTest:
     """A test of the exponent of `one_layer` between 1.9 and 2.1 in one dimension at t = 0.1, but for these keys."""
     about = {"measure": "exponent", "architecture": "one_layer", "dimensions": [1], "noise_levels": [0.1]}
     about |= {"accepted": [1.9, 2.1]} | keys
-    return Criterion.model_validate(
+    return ClaimTest.model_validate(
         about | {"because": None if about["noise_levels"] is None else "a test asks for it"}
     )
 
 
-def claim(*tests: Criterion, name: str = "X", **keys: Any) -> Claim:
+def claim(*tests: ClaimTest, name: str = "X", **keys: Any) -> Claim:
     """A claim of these tests."""
     return Claim(id=name, statement="Whatever it says.", tests=list(tests), **keys)
 
@@ -88,7 +87,7 @@ def fits(*rows: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([about | row for row in rows])
 
 
-def verdict_of(tests: Sequence[Criterion], scaling: pd.DataFrame, summary: xr.Dataset = NO_SUMMARY) -> str:
+def verdict_of(tests: Sequence[ClaimTest], scaling: pd.DataFrame, summary: xr.Dataset = NO_SUMMARY) -> str:
     """The verdict of one claim."""
     return judge([claim(*tests)], scaling, summary)[0].verdict
 
@@ -128,7 +127,7 @@ def test_a_value_is_judged_with_two_errors(
 
 def outcome(measure: str, measured: float, error: float) -> str:
     """The verdict of a value of a measure that has its range by itself."""
-    test = Criterion(measure=measure, architecture="two_layer", dimensions=[1])  # type: ignore[arg-type]
+    test = ClaimTest(measure=measure, architecture="two_layer", dimensions=[1])  # type: ignore[arg-type]
     return Outcome(test, 1, 0.1, "implicit-B64", measured, error).verdict
 
 
@@ -333,8 +332,8 @@ def test_a_criterion_picks_its_rows() -> None:
 def test_noise_levels_are_chosen_for_a_reason() -> None:
     about = {"measure": "log", "architecture": "two_layer", "dimensions": [1]}
     with pytest.raises(ValueError, match="noise_levels and because belong together"):
-        Criterion.model_validate(about | {"noise_levels": [0.1]})
-    assert Criterion.model_validate(about | {"noise_levels": [0.1], "because": "of this"}).noise_levels == [0.1]
+        ClaimTest.model_validate(about | {"noise_levels": [0.1]})
+    assert ClaimTest.model_validate(about | {"noise_levels": [0.1], "because": "of this"}).noise_levels == [0.1]
 
 
 def test_a_study_without_any_fit_tests_nothing() -> None:
@@ -379,7 +378,7 @@ def summary_of(*runs: dict[str, Any]) -> xr.Dataset:
     )
 
 
-def measured(test: Criterion, summary: xr.Dataset) -> list[tuple[float, float]]:
+def measured(test: ClaimTest, summary: xr.Dataset) -> list[tuple[float, float]]:
     """Values and errors of a test."""
     (outcomes,) = judge([claim(test)], pd.DataFrame(), summary)[0].outcomes
     return [(outcome.measured, outcome.error) for outcome in outcomes]
@@ -579,7 +578,7 @@ def verdicts(summary: xr.Dataset) -> dict[str, str]:
 THEORY = [of.model_copy(update={"about": "theory"}) for of in OURS]
 
 
-def _in_one_dimension(test: Criterion) -> Criterion:
+def _in_one_dimension(test: ClaimTest) -> ClaimTest:
     return test.model_copy(update={"dimensions": [1]})
 
 
@@ -656,10 +655,10 @@ def test_whole_studies_do_not_fail_by_chance() -> None:
     Of 100 right studies at most 5 may fail; were the rate 0.15, this would be seen in 99 of 100 choices of the stream.
     """
     generator, sizes = np.random.default_rng(8), np.array([8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
-    power = Criterion(measure="power", architecture="one_layer", dimensions=[1, 2, 3], accepted=[1.9, 2.1])
-    agree = Criterion(measure="agreement", architecture="one_layer", dimensions=[1, 2, 3], accepted=[None, 0.05])
-    logarithmic = Criterion(measure="log", architecture="one_layer", dimensions=[1, 2, 3])
-    evidence = Criterion(measure="evidence", architecture="one_layer", dimensions=[1, 2, 3])
+    power = ClaimTest(measure="power", architecture="one_layer", dimensions=[1, 2, 3], accepted=[1.9, 2.1])
+    agree = ClaimTest(measure="agreement", architecture="one_layer", dimensions=[1, 2, 3], accepted=[None, 0.05])
+    logarithmic = ClaimTest(measure="log", architecture="one_layer", dimensions=[1, 2, 3])
+    evidence = ClaimTest(measure="evidence", architecture="one_layer", dimensions=[1, 2, 3])
     for exact, tests in (
         (3.0 * sizes**2, (power, agree)),
         (10.0 + 4.48 * np.log(sizes), (logarithmic, evidence)),

@@ -171,7 +171,7 @@ def test_fields_of_chains_cost_twice_the_slowest_time(results: Path) -> None:
 def test_a_chain_too_short_for_the_time_of_m_has_no_cost(results: Path) -> None:
     summary = summary_of(results, "monte_carlo", ENSEMBLE_SUMMARY).copy(deep=True)
     place = int(np.flatnonzero((summary["sampler"] == "heat_bath") & (summary["size"] == 6))[0])
-    # So it is where the slowest series has no error bar (tests/test_ensemble.py).
+    # As `csd.dynamics.aggregate` has it where the slowest series has no error bar.
     summary["slowest_tau_error"][place] = np.nan
     without = [one for one in of_samplers(rows(), summary) if one.remark]
     assert [(one.name, one.size) for one in without] == [("heat_bath", 6)]
