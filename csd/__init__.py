@@ -9,8 +9,8 @@ From the ground up: `errors`, `rounding`, `plugins`, `ziggurat`, `stream`, `latt
 `samplers`, `autocorrelation`, `simulation`, `updates`, `exact_sweeps`, `chains`, `noise`, `generation`, `observables`,
 `criteria`, `objectives`, `networks`, `minibatch`, `training`, `goal`, `theory`, `samples`, `scaling`, `store`, `watch`,
 `record`, `ensemble`, `measured`, `discretisation`, `trained`, `quality`, `schema`, `campaign`, `config`, `cost`,
-`cluster`, `summary`, `dynamics`, `timing`, `claims`, `verdicts`, `figures`, `paper`, `report`, `explore`, `source`,
-`inventory`, `experiment`, `sampling`, `completion`, `cli`. Each imports only from those before it.
+`cluster`, `summary`, `dynamics`, `accuracy`, `timing`, `claims`, `verdicts`, `figures`, `paper`, `report`, `explore`,
+`source`, `inventory`, `experiment`, `sampling`, `completion`, `cli`. Each imports only from those before it.
 """
 
 from importlib import import_module

@@ -196,6 +196,30 @@ def student(seeds: int) -> float:
     return float(t.ppf(norm.cdf(1.0), seeds - 1))
 
 
+def mean_over_seeds(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, Any]:
+    """Mean over seeds and its standard error; NaN where a seed that was run has no value, as that of others is biased.
+
+    Args:
+        values: numbers, one axis of which is that of seeds.
+        axis: that one.
+        ran: whether each seed was run, in the shape of the values or to be broadcast to it; by default those seeds were
+            that have a value anywhere.
+
+    Returns:
+        Both without the axis of seeds; the error of a single seed is 0.
+    """
+    values = np.moveaxis(np.asarray(values, dtype=float), axis, -1)
+    if ran is None:
+        ran = np.isfinite(values).any(axis=tuple(range(values.ndim - 1)))
+    ran = np.broadcast_to(ran, values.shape)
+    count = ran.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = values.sum(axis=-1, where=ran) / count
+        squares = ((values - mean[..., None]) ** 2).sum(axis=-1, where=ran)
+        error = np.sqrt(squares / np.maximum(count - 1, 1) / count)
+    return mean, error
+
+
 def resampled_means(samples: Sequence[Array], resamples: int, generator: np.random.Generator) -> Array:
     """Means over resampled seeds, shape (…, resamples, sizes); the same seeds at all sizes where these have as many.
 

@@ -40,6 +40,8 @@ STEPS: dict[str, tuple[str, ...]] = {
         *SAMPLING,
         "summary",
         "dynamics",
+        "scaling",
+        "accuracy",
         "timing",
         "store",
     ),
@@ -47,8 +49,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "claims": ("claims", "verdicts", "rounding", "scaling", "store"),
     "figure": ("figures/__init__", "figures/style", "rounding", "scaling", "store"),
     "paper": ("paper", "figures", "rounding", "scaling", "summary", "store"),
-    "pages": ("report", "paper/numbers", "rounding", "store"),
-    "explore": ("explore", "figures/style", "store"),
+    "pages": ("report", "paper/numbers", "rounding", "scaling", "store"),
+    "explore": ("explore", "figures/style", "scaling", "store"),
 }
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
 

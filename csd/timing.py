@@ -9,11 +9,10 @@ linear score, one noise level in a training step. τ is that of the slowest seri
 of the fields counts as independent.
 
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
-after reweighting; S is the first recorded step of training at which every seed has an effective sample size of at least
-half its fields (`csd.criteria`) and χ is within 2 % (root mean square over seeds), and M/ESS fields are made for each
-one that counts. The integrator may leave out noise levels, which are not trained then: with fewer a field is cheaper
-and training longer, so a network has a cost for each grid that is best for some n. A network of which a single seed
-never comes there has none, and a remark says so: a mean over the seeds that did would be that of the lucky ones.
+after reweighting, and are made after S steps of training, on the grids that `csd.accuracy` finds: M/ESS for each one
+that counts. Levels that the integrator leaves out are not trained then: with fewer a field is cheaper and training
+longer, so a network has a cost for each grid that is best for some n. A network with a seed that is never accurate has
+none, and a remark says so: a mean over the other seeds would be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
 levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
@@ -28,7 +27,6 @@ This is the only file of a study that holds times: every other one is the same, 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -36,37 +34,30 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from csd.accuracy import Matched, of_network
 from csd.campaign import Simulation
 from csd.chains import Chain
 from csd.config import Run
-from csd.criteria import CRITERIA, LIMITS, log_effective_sample_size
 from csd.dynamics import times
 from csd.errors import InputError
 from csd.field import GaussianField
-from csd.generation import INTEGRATORS, FrozenKernel, Integrator, sample_modes
+from csd.generation import INTEGRATORS, sample_modes
 from csd.goal import Sampler
 from csd.lattice import Array, Lattice
-from csd.noise import NoisedTarget, Schedule
-from csd.observables import susceptibility
+from csd.noise import NoisedTarget
 from csd.plugins import resolve
 from csd.samplers import sweep_of
-from csd.store import TRAINING, Content, Variable, labelled, read_content
+from csd.scaling import mean_over_seeds
+from csd.store import labelled
 from csd.stream import stream
-from csd.summary import training_file
-from csd.trained import Kept, Trained, kept_kernels, load_trained
 from csd.training import prepare
 
 FIELDS = (1, 10**2, 10**4, 10**6, 10**8)
 """n, how many independent fields are made."""
 FORGET, APART = 20.0, 2.0
 """Autocorrelation times to forget the start, and that weigh as much as one independent field."""
-CRITERION = "effective_sample_size"
-SUSCEPTIBILITY = 0.02
-"""How far χ may be from the exact one, relative."""
 LOCAL = ("metropolis", "heat_bath", "langevin")
 """Samplers that move by single sites or short steps, z = 2; the others are accelerated."""
-THINNER = 0.8
-"""Ratio of the numbers of steps of neighbouring grids that are tried."""
 KINDS = ("direct", "accelerated", "local", "diffusion")
 FREE = "free"
 REPEATS = 9
@@ -236,7 +227,7 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
     methods = []
     for members in grouped.values():
         first = members[0]
-        found = _found(members, summary, folder)
+        found = of_network(members, summary, folder)
         if isinstance(found, str):
             about = first.label, "diffusion", first.dimension, first.size
             methods.append(Method(*about, UNKNOWN, UNKNOWN, FREE, FREE, remark=found))
@@ -245,168 +236,6 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
         for paid in zip(*bills, strict=True):
             methods += undominated(paid)
     return methods
-
-
-@dataclass(frozen=True)
-class Matched:
-    """When the seeds of a network are as accurate as the comparison asks, on one grid.
-
-    Attributes:
-        grid: noise levels, from the highest down.
-        evaluations: of the score a field.
-        steps: S.
-        per_field: M/ESS after S steps, shape (seeds,).
-        steps_error: standard error of S.
-        batch: B.
-    """
-
-    grid: Array
-    evaluations: int
-    steps: float
-    per_field: Array
-    steps_error: float = 0.0
-    batch: int = 0
-
-
-def _found(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
-    """`matched` of a network's files, or why it has no cost."""
-    first = members[0]
-    assert first.generation is not None
-    if first.training.loss == "population":
-        return "the population loss has seen infinitely many fields"
-    own = _run_of(summary, first)
-    seeds = sorted(seed for run in members for seed in run.seeds)
-    reached = own["generation_training_time"].sel(criterion=CRITERION, seed=seeds).values
-    never = [seed for seed, time in zip(seeds, reached, strict=True) if not np.isfinite(time)]
-    if never:
-        told = str(own["criterion_remark"].sel(criterion=CRITERION).values)
-        return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
-    files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
-    integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
-    grids = matched(files, integrator, first.generation.start)
-    if not grids:
-        return f"at no recorded step had all {len(seeds)} seeds an ESS/M of a half and the susceptibility within 2 %"
-    # How the seeds scatter is that of the times between recorded steps.
-    mean, error = _mean(reached)
-    return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]
-
-
-def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
-    return f"seed{'s' * (len(some) > 1)} {', '.join(map(str, some))} of {len(seeds)}"
-
-
-def _run_of(summary: xr.Dataset, run: Run) -> xr.Dataset:
-    """The run's place in the summary, on the lattice that it was trained on."""
-    wanted = {"sweep": run.sweep, "architecture": run.label, "data": run.data_label, "mass_label": run.mass_label}
-    here = (summary["size"].values == run.size) & (summary["trained_size"].values == run.size)
-    for name, value in wanted.items():
-        here &= summary[name].values == value
-    places = np.flatnonzero(here)
-    if not len(places):
-        raise InputError(
-            f"the summary of generation lacks {run.identifier}; make it again with csd aggregate-generation"
-        )
-    return summary.isel(run=int(places[0]))
-
-
-def _since(training: Content, step: float) -> Content:
-    """A training file with only those of its recorded kernels that are no older than a step."""
-    kept = training["kernel_step"].values >= np.floor(step)
-
-    def newer(variables: dict[str, Variable]) -> dict[str, Variable]:
-        return {
-            name: found._replace(values=found.values.compress(kept, axis=found.dims.index("kernel_step")))
-            if "kernel_step" in found.dims
-            else found
-            for name, found in variables.items()
-        }
-
-    return replace(training, variables=newer(training.variables), coordinates=newer(training.coordinates))
-
-
-def matched(files: Sequence[Content], integrator: Integrator, start: str) -> list[Matched]:
-    """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
-
-    Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which the exact score misses either, or the seeds are never right. Coarser ones may have both again, as
-    the integrator's error changes its sign, but by luck.
-
-    Args:
-        files: training files of one network, with kernels along the way.
-        integrator: how a step is made.
-        start: 'noise' or 'exact'.
-
-    Returns:
-        One for each grid, the full one first; empty if the seeds are never right, even there.
-    """
-    levels = np.sort(files[0]["noise_level"].values)[::-1]
-    common = files[0]["kernel_step"].values
-    for file in files[1:]:
-        common = np.intersect1d(common, file["kernel_step"].values)
-    trained = [load_trained(file, levels.tolist()) for file in files]
-    kept = [kept_kernels(file, levels.tolist(), None) for file in files]
-    shown = [np.isin(one.steps, common) for one in kept]
-    grids: list[Matched] = []
-    count = len(levels) - 1
-    while count >= 1:
-        places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
-        count = min(count - 1, round(count * THINNER))
-        exact = dict(zip(CRITERIA, Sampler(_on(trained[0], places), integrator, start).exact_deviations, strict=True))
-        if exact[CRITERION] > LIMITS[CRITERION] or exact["susceptibility"] > SUSCEPTIBILITY:
-            break
-        pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
-        weight, off = (
-            np.concatenate([one[:, own] for one, own in zip(part, shown, strict=True)])
-            for part in zip(*pairs, strict=True)
-        )
-        good = (weight >= np.exp(-LIMITS[CRITERION])).all(axis=0)
-        good &= np.sqrt((off**2).mean(axis=0)) <= SUSCEPTIBILITY
-        if not good.any():
-            break
-        first = int(good.argmax())
-        asked = evaluations(integrator, trained[0].noised.schedule, levels[places])
-        grids.append(Matched(levels[places], asked, float(common[first]), 1.0 / weight[:, first]))
-    return grids
-
-
-def _on(trained: Trained, places: Array) -> NoisedTarget:
-    """The target on some of the trained levels."""
-    whole = trained.noised
-    return NoisedTarget(whole.target, whole.schedule, np.array(whole.levels)[places].tolist())
-
-
-def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
-    """(ESS/M, χ over the exact one less 1) on some of the trained levels, shape (seeds, steps); 0 and ∞ if ended."""
-    noised = _on(trained, places)
-    exact = noised.spectra_at(trained.modes)[-1]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        generated = Sampler(noised, integrator, start).variance(trained.modes, kept.kernels[places])
-        weight = np.exp(log_effective_sample_size(trained.modes, generated, exact))
-        off = susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0
-    return np.where(kept.ended, 0.0, weight), np.where(kept.ended, np.inf, off)
-
-
-def evaluations(integrator: Integrator, schedule: Schedule, grid: Array) -> int:
-    """How often an integrator asks for the score on its way down a grid: counted on a single number.
-
-    Args:
-        integrator: how a step is made.
-        schedule: α(t) and σ²(t).
-        grid: noise levels from t_max down.
-    """
-    if isinstance(integrator, FrozenKernel):
-        return len(grid) - 1
-    asked = 0
-
-    def score(fields: Array, t: float) -> Array:
-        nonlocal asked
-        asked += 1
-        return -fields
-
-    state = np.zeros(1)
-    for t, lower in pairwise(grid):
-        state = integrator.step(score, schedule, state, float(t), float(lower), lambda: np.zeros(1))
-    return asked
 
 
 def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
@@ -432,7 +261,7 @@ def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
     of_step, of_field = seconds_of(step), seconds_of(sampled)
     methods = []
     for own in grids:
-        levels, (weight, error) = len(own.grid), _mean(own.per_field)
+        levels, (weight, error) = len(own.grid), mean_over_seeds(own.per_field)
         training = Price(own.steps * levels, 0.0, own.steps_error * levels)
         fields = Price(0.0, own.evaluations * weight, 0.0, own.evaluations * error)
         methods.append(
@@ -489,12 +318,6 @@ def cheapest(methods: Sequence[Method], kind: str, dimension: int, size: int, co
         if (one.kind, one.dimension, one.size) == (kind, dimension, size) and np.isfinite(one.updates.each)
     ]
     return min(able, key=lambda one: float(one.updates.of(count)[0]), default=None)
-
-
-def _mean(values: Array) -> tuple[float, float]:
-    """Mean over seeds and its standard error, 0 for a single seed."""
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-    return float(values.mean()), error
 
 
 def compared(

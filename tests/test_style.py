@@ -7,6 +7,7 @@ import pytest
 from csd.figures import style
 from csd.lattice import Array
 from csd.rounding import parentheses, plus_minus
+from csd.scaling import mean_over_seeds
 from csd.summary import _laws
 
 SIZES = np.array([8, 16, 32, 64, 128, 256])
@@ -16,19 +17,19 @@ def test_a_run_with_a_late_seed_has_no_mean() -> None:
     """Seeds 1 and 2 ran at both sizes, seed 3 was never run; seed 2 never reached the tolerance at the second."""
     times = np.array([[10.0, 14.0, np.nan], [20.0, np.nan, np.nan]])
     ran = np.array([[True, True, False]] * 2)
-    mean, error = style.mean_and_error(times, ran=ran)
+    mean, error = mean_over_seeds(times, ran=ran)
     assert (mean[0], error[0]) == (12.0, 2.0)
     assert np.isnan([mean[1], error[1]]).all()
     # What is not said is taken from the values: a seed that has none anywhere was not run.
-    np.testing.assert_array_equal(style.mean_and_error(times), (mean, error))
+    np.testing.assert_array_equal(mean_over_seeds(times), (mean, error))
 
 
 def test_a_curve_is_shown_while_all_seeds_train() -> None:
     curves = np.array([[1.0, 0.5, 0.2], [1.0, 0.7, np.nan], [np.nan] * 3])
-    mean, _ = style.mean_and_error(curves, axis=0)
+    mean, _ = mean_over_seeds(curves, axis=0)
     np.testing.assert_allclose(mean[:2], [1.0, 0.6])
     assert np.isnan(mean[2])
-    assert np.isnan(style.mean_and_error(curves[2:], axis=0)[0]).all()
+    assert np.isnan(mean_over_seeds(curves[2:], axis=0)[0]).all()
 
 
 def rows(times: Array, scatter: float = 0.0, sizes: Array = SIZES) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import xarray as xr
 
 import csd.timing
 from csd import train
+from csd.accuracy import Matched, evaluations, matched
 from csd.campaign import Simulation, simulations
 from csd.cli import main
 from csd.config import FigureStyle, Run, expand, parse, samplings
@@ -35,13 +36,10 @@ from csd.summary import EVERY_ROW, aggregate_generation
 from csd.timing import (
     FIELDS,
     UNKNOWN,
-    Matched,
     Method,
     Price,
     _bills,
     cost_of_fields,
-    evaluations,
-    matched,
     of_direct,
     of_networks,
     of_samplers,

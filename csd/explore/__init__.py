@@ -16,6 +16,7 @@ import xarray as xr
 
 from csd.criteria import CRITERIA, WORDS
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 HERE = Path(__file__).parent
 DIGITS = 12
@@ -86,7 +87,7 @@ def _length(values: Any) -> int:
 
 def _mean(values: Any) -> dict[str, str]:
     """Mean and standard error over seeds, the first axis, without warnings where no seed has a value."""
-    mean, error = looks.mean_and_error(values, axis=0)
+    mean, error = mean_over_seeds(values, axis=0)
     return {"mean": packed(mean), "error": packed(error)}
 
 
@@ -107,7 +108,7 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
             if not ran.any():
                 continue
             predicted = at["predicted_score_error"].values
-            predicted, _ = looks.mean_and_error(predicted[ran], axis=0)
+            predicted, _ = mean_over_seeds(predicted[ran], axis=0)
             count = max(_length(score), _length(predicted[None]))
             residual_steps = np.unique([*some[some < _length(score)], _length(score) - 1])
             times = at["training_time"].values[ran]
@@ -121,7 +122,7 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
                     "floor": _number(at["floor"]),
                     "rate": _number(at["learning_rate"]),
                     "time": _number(times.mean()),
-                    "timeError": _number(looks.mean_and_error(times)[1]),
+                    "timeError": _number(mean_over_seeds(times)[1]),
                     "predictedTime": _number(expected.mean()),
                     "seeds": int(ran.sum()),
                     "score": _mean(score[ran, :count]),
@@ -154,7 +155,7 @@ def _generation(summary: xr.Dataset) -> dict[str, Any]:
         # Of the steps of all runs those that this one kept.
         kept = np.isfinite(divergence).any(axis=0)
         bins = np.isfinite(run["wavenumber"].values)
-        spectrum, _ = looks.mean_and_error(run["generated_spectrum"].values[ran][:, kept][:, :, bins], axis=0)
+        spectrum, _ = mean_over_seeds(run["generated_spectrum"].values[ran][:, kept][:, :, bins], axis=0)
         runs.append(
             {
                 **_identity(run),
@@ -181,7 +182,7 @@ def _time(run: xr.Dataset, ran: Any, criterion: str) -> dict[str, Any]:
     return {
         "criterion": WORDS[criterion],
         "time": _number(times.mean()) if times.size else None,
-        "timeError": _number(looks.mean_and_error(times)[1]) if times.size else None,
+        "timeError": _number(mean_over_seeds(times)[1]) if times.size else None,
         "predictedTime": _number(at["predicted_generation_training_time"]),
         "remark": str(at["criterion_remark"].values),
     }

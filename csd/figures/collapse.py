@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 ARCHITECTURE = "one_layer"
 MARKS = ("o", "s", "D", "^", "v", "P", "X")
@@ -29,8 +30,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     level = level.isel(run=table.index.to_numpy())
     ratio = table["size"].to_numpy() * table["mass"].to_numpy()
     area = table["size"].to_numpy() ** 2
-    mean, error = looks.mean_and_error(level["training_time"].values)
-    predicted, _ = looks.mean_and_error(level["predicted_training_time"].values)
+    mean, error = mean_over_seeds(level["training_time"].values)
+    predicted, _ = mean_over_seeds(level["predicted_training_time"].values)
     order = np.argsort(ratio)
     axes.plot(ratio[order], (predicted / area)[order], color="0.2", zorder=1, label="theory")
     middle = order[len(order) // 2]

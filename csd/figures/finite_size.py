@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from csd.config import FigureStyle
 from csd.field import WATSON, critical_ratio
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 ARCHITECTURES = ("one_layer", "two_layer")
 COUPLINGS, LINE, FIXED = r"r.*u", r"mL1$", r"m\d"
@@ -92,8 +93,8 @@ def _times(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFra
     own = own.sort_values("size")
     label = own["mass_label"].iloc[0]
     chosen = level.isel(run=own.index.to_numpy())
-    mean, error = looks.mean_and_error(chosen["crossing_time"].values, ran=looks.ran(chosen))
-    predicted, _ = looks.mean_and_error(chosen["predicted_crossing_time"].values)
+    mean, error = mean_over_seeds(chosen["crossing_time"].values, ran=looks.ran(chosen))
+    predicted, _ = mean_over_seeds(chosen["predicted_crossing_time"].values)
     axes.plot(own["size"], predicted, color=_shade(label), zorder=1)
     law = _law(scaling, own.iloc[0], noise_level)
     axes.errorbar(own["size"], mean, error, fmt=_mark(label), color=_shade(label), mew=0, label=law)

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
 CURVES = 5
@@ -45,7 +46,7 @@ def _spectra(axes: Axes, run: xr.Dataset, architecture: str) -> None:
     # The zero mode has its place at the mass.
     length = np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
     exact = run["exact_spectrum"].values[bins]
-    generated, _ = looks.mean_and_error(run["generated_spectrum"].values, axis=0)
+    generated, _ = mean_over_seeds(run["generated_spectrum"].values, axis=0)
     steps = run["step"].values
     there = np.flatnonzero(np.isfinite(generated[:, 0]) & (steps > 0))
     last = steps[there[-1]]
@@ -53,7 +54,7 @@ def _spectra(axes: Axes, run: xr.Dataset, architecture: str) -> None:
     chosen = sorted({int(there[np.argmin(np.abs(np.log(steps[there] / step)))]) for step in wanted})
     for shade, place in zip(looks.shades(architecture, len(chosen)), chosen, strict=True):
         axes.plot(length, generated[place, bins] / exact, color=shade, label=f"{steps[place]}")
-    spectrum, _ = looks.mean_and_error(run["power_spectrum"].values, axis=0)
+    spectrum, _ = mean_over_seeds(run["power_spectrum"].values, axis=0)
     seeds = np.isfinite(run["power_spectrum"].values).sum(axis=0)
     with np.errstate(invalid="ignore"):
         error = np.sqrt(np.nansum(run["power_spectrum_error"].values ** 2, axis=0)) / seeds

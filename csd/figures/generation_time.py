@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from csd.config import FigureStyle
 from csd.criteria import CRITERIA, WORDS
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
 COLOURS = dict(zip(CRITERIA, looks.NO_ARCHITECTURE, strict=True))
@@ -90,7 +91,7 @@ def _series(axes: Axes, summary: xr.Dataset, scaling: pd.DataFrame, own: pd.Data
         axes.plot(drawn.sizes, drawn.times, color=shade, zorder=2)
         label += f": {drawn.label}"
     axes.plot(sizes, chosen["predicted_generation_training_time"].values, color=shade, ls=looks.DASHED, zorder=1)
-    mean, error = looks.mean_and_error(chosen["generation_training_time"].values)
+    mean, error = mean_over_seeds(chosen["generation_training_time"].values)
     axes.errorbar(sizes, mean, error, fmt=MARKERS[criterion], color=shade, mew=0, label=label, zorder=3)
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
@@ -51,7 +52,7 @@ def _profile(axes: Axes, run: xr.Dataset, tone: tuple[float, ...], label: str, m
     """Exact and trained kernel of one noise level."""
     distance = run["distance"].values
     exact = np.abs(run["exact_kernel_profile"].values)
-    trained, error = looks.mean_and_error(run["kernel_profile"].values, axis=0)
+    trained, error = mean_over_seeds(run["kernel_profile"].values, axis=0)
     axes.plot(distance, exact / exact[0], color=tone, label=label)
     axes.errorbar(distance, np.abs(trained) / trained[0], error / trained[0], fmt=mark, ms=3, color=tone, mew=0)
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer", "local_two_layer")
 DIMENSION = 2
@@ -25,7 +26,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         shades = looks.shades(architecture, len(own))
         for shade, (run, row) in zip(shades, own.iterrows(), strict=True):
             at = level.isel(run=run)
-            predicted, _ = looks.mean_and_error(at["predicted_score_error"].values, axis=0)
+            predicted, _ = mean_over_seeds(at["predicted_score_error"].values, axis=0)
             curve = at["step"].values, at["score_error"].values, predicted
             looks.plot_curve(axes, *curve, shade, looks.marker(architecture), f"L = {row['size']}")
         axes.set_xscale("log")

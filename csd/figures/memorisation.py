@@ -10,6 +10,7 @@ from scipy.special import digamma
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
@@ -53,7 +54,7 @@ def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: st
     for shade, (run, row) in zip(looks.shades(architecture, len(own)), own.iterrows(), strict=True):
         at = summary.isel(run=run)
         steps = at["step"].values
-        mean, error = looks.mean_and_error(at["kl_per_site"].values, axis=0)
+        mean, error = mean_over_seeds(at["kl_per_site"].values, axis=0)
         points = looks.thinned(steps, np.isfinite(mean), 4.0)
         axes.errorbar(
             steps[points],
@@ -106,5 +107,5 @@ def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd
         (steps, np.where(ran, best_step, np.nan), "none", f"{words}, best step"),
         (steps, onset, shade, f"{words}, memorised"),
     ):
-        mean, error = looks.mean_and_error(values)
+        mean, error = mean_over_seeds(values)
         axes.errorbar(fields, mean, error, fmt=mark, color=shade, mfc=face, ms=3.5, elinewidth=0.8, label=label)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
 COLUMNS = 4
@@ -61,7 +62,7 @@ def _heat(axes: Axes, run: xr.Dataset, place: int) -> Any:
     bins = np.isfinite(run["wavenumber"].values)
     length = np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
     with np.errstate(divide="ignore"):
-        ratio, _ = looks.mean_and_error(np.log(run["ratio_on_the_way"].values[:, place]), axis=0)
+        ratio, _ = mean_over_seeds(np.log(run["ratio_on_the_way"].values[:, place]), axis=0)
     image = axes.pcolormesh(
         levels[there],
         length,

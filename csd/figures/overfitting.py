@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
@@ -30,7 +31,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         ):
             chosen = level.isel(run=run)
             steps = chosen["step"].values
-            mean, error = looks.mean_and_error(chosen["score_error"].values, axis=0)
+            mean, error = mean_over_seeds(chosen["score_error"].values, axis=0)
             points = looks.thinned(steps, np.isfinite(mean))
             axes.errorbar(
                 steps[points],
@@ -44,7 +45,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
                 label=f"M = {row['data_set']}",
             )
         last = level.isel(run=int(own.index[-1]))
-        predicted, _ = looks.mean_and_error(last["predicted_score_error"].values, axis=0)
+        predicted, _ = mean_over_seeds(last["predicted_score_error"].values, axis=0)
         line = np.isfinite(predicted) & (last["step"].values > 0)
         axes.plot(last["step"].values[line], predicted[line], color="0.2", zorder=1, label="theory, M = ∞")
         axes.set_xscale("log")

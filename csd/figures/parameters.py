@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 DIMENSION = 2
@@ -27,8 +28,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             continue
         own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
-        mean, error = looks.mean_and_error(chosen["training_time"].values, ran=looks.ran(chosen))
-        predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
+        mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.ran(chosen))
+        predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
         parameters, colour = chosen["level_parameters"].values, looks.colour(label)
         axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
         for index in range(len(own)):

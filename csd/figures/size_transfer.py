@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = 2
 QUANTITIES = (("susceptibility", "χ", 2), ("correlation_length", "ξ", 1))
@@ -55,9 +56,9 @@ def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, label: str) -> 
         bins = np.isfinite(at["wavenumber"].values)
         length = np.sqrt(at["wavenumber"].values[bins] ** 2 + float(at["mass"]) ** 2)
         exact = at["exact_spectrum"].values[bins]
-        generated, _ = looks.mean_and_error(at["generated_spectrum"].values[:, _last(at)], axis=0)
+        generated, _ = mean_over_seeds(at["generated_spectrum"].values[:, _last(at)], axis=0)
         axes.plot(length, generated[bins] / exact, color=shade)
-        spectrum, scatter = looks.mean_and_error(at["power_spectrum"].values, axis=0)
+        spectrum, scatter = mean_over_seeds(at["power_spectrum"].values, axis=0)
         axes.errorbar(
             length,
             spectrum[bins] / exact,
@@ -87,7 +88,7 @@ def _observable(
         chosen = summary.isel(run=own.index.to_numpy())
         exact = chosen[f"exact_{name}"].values
         each = [chosen.isel(run=place) for place in range(chosen.sizes["run"])]
-        recursion = [looks.mean_and_error(run[name].values[:, _last(run)])[0] for run in each]
+        recursion = [mean_over_seeds(run[name].values[:, _last(run)])[0] for run in each]
         axes.plot(own["size"], np.array(recursion) / exact, color=shade)
         mean, error = looks.of_samples(chosen, name)
         axes.errorbar(

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from csd.config import FigureStyle
 from csd.errors import InputError
 from csd.rounding import parentheses
-from csd.scaling import box_cox
+from csd.scaling import box_cox, mean_over_seeds
 
 matplotlib.use("agg")
 
@@ -218,30 +218,6 @@ def ran(summary: xr.Dataset) -> Any:
     return np.isfinite(summary["score_error"].sel(step=0).transpose("run", "seed").values)
 
 
-def mean_and_error(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, Any]:
-    """Mean over seeds and its standard error; NaN where a seed that was run has no value, as that of others is biased.
-
-    Args:
-        values: numbers, one axis of which is that of seeds.
-        axis: that one.
-        ran: whether each seed was run, in the shape of the values or to be broadcast to it; by default those seeds were
-            that have a value anywhere.
-
-    Returns:
-        Both without the axis of seeds; the error of a single seed is 0.
-    """
-    values = np.moveaxis(np.asarray(values, dtype=float), axis, -1)
-    if ran is None:
-        ran = np.isfinite(values).any(axis=tuple(range(values.ndim - 1)))
-    ran = np.broadcast_to(ran, values.shape)
-    count = ran.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = values.sum(axis=-1, where=ran) / count
-        squares = ((values - mean[..., None]) ** 2).sum(axis=-1, where=ran)
-        error = np.sqrt(squares / np.maximum(count - 1, 1) / count)
-    return mean, error
-
-
 def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
     """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0."""
     points = np.flatnonzero(shown & (steps > 0))
@@ -332,7 +308,7 @@ def plot_curve(axes: Axes, steps: Any, measured: Any, predicted: Any, shade: Any
     """
     line = np.isfinite(predicted) & (steps > 0)
     axes.plot(steps[line], predicted[line], color=shade, zorder=2)
-    mean, error = mean_and_error(measured, axis=0)
+    mean, error = mean_over_seeds(measured, axis=0)
     points = thinned(steps, np.isfinite(mean))
     axes.errorbar(
         steps[points], mean[points], error[points], fmt=mark, ms=2.8, color=shade, mew=0, elinewidth=0.7, label=label

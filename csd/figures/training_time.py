@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
+from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 
@@ -42,8 +43,8 @@ def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFr
     """One architecture in one dimension: points, prediction, fit."""
     architecture, sizes = own["architecture"].iloc[0], own["size"].to_numpy()
     chosen = level.isel(run=own.index.to_numpy())
-    mean, error = looks.mean_and_error(chosen["training_time"].values, ran=looks.ran(chosen))
-    predicted, _ = looks.mean_and_error(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
+    mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.ran(chosen))
+    predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
     laws = scaling[
         (scaling["study"] == own["sweep"].iloc[0])
         & (scaling["architecture"] == architecture)

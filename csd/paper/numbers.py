@@ -12,6 +12,7 @@ import xarray as xr
 
 from csd.errors import InputError
 from csd.rounding import parentheses, rounded
+from csd.scaling import mean_over_seeds
 
 SPELLED = dict(
     zip(
@@ -179,27 +180,12 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
             by, shown = (f" by {right.replace('_', ' ')}", "") if prefix else ("", f", t = {level:g}")
             for kind in ("", "predicted_"):
                 values = at[f"{kind}{quantity}"].values
-                mean, error = over_seeds(values, ran(at) if np.ndim(values) else True)
+                mean, error = mean_over_seeds(np.atleast_1d(values), ran=ran(at) if np.ndim(values) else True)
                 if np.isfinite(mean):
                     name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
                     meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')}{by} in steps of {words}{shown}"
                     # A prediction is a number of its own, not a sample.
                     yield Number(name, mean, 0.0 if kind else error, meaning)
-
-
-def over_seeds(values: Any, ran: Any = True) -> tuple[float, float]:
-    """Mean over seeds and its standard error; (NaN, 0) where none ran, or one that ran never reached the tolerance.
-
-    Args:
-        values: one number a seed, or one alone; NaN where the tolerance was never reached.
-        ran: whether a seed was run, same shape.
-    """
-    there = np.atleast_1d(np.asarray(values, dtype=float))
-    there = there[np.broadcast_to(ran, there.shape)]
-    # The mean of those that reached it would be too small.
-    if not there.size or not np.isfinite(there).all():
-        return float("nan"), 0.0
-    return float(there.mean()), float(there.std(ddof=1) / np.sqrt(there.size)) if there.size > 1 else 0.0
 
 
 def ran(own: xr.Dataset) -> Any:

@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from csd.criteria import WORDS
-from csd.paper.numbers import USUAL_MASS, over_seeds, ran, with_criterion
+from csd.paper.numbers import USUAL_MASS, ran, with_criterion
 from csd.rounding import parentheses
+from csd.scaling import mean_over_seeds
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -99,7 +100,7 @@ def times_table(summary: xr.Dataset) -> pd.DataFrame:
             continue
         for level in summary["noise_level"].values:
             at = own.sel(noise_level=level)
-            mean, error = over_seeds(at["training_time"].values, ran(at))
+            mean, error = mean_over_seeds(at["training_time"].values, ran=ran(at))
             rows.append(
                 {
                     "architecture": str(own["architecture"].values),
@@ -109,7 +110,7 @@ def times_table(summary: xr.Dataset) -> pd.DataFrame:
                     "size": int(own["size"]),
                     "training_time": mean,
                     "error": error,
-                    "predicted_training_time": over_seeds(at["predicted_training_time"].values, ran(at))[0],
+                    "predicted_training_time": mean_over_seeds(at["predicted_training_time"].values, ran=ran(at))[0],
                     "parameters": int(own["parameters"]),
                 }
             )

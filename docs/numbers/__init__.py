@@ -61,8 +61,8 @@ import xarray as xr
 
 from csd.config import load, parse
 from csd.errors import InputError, nearest
-from csd.paper.numbers import over_seeds
 from csd.rounding import parentheses
+from csd.scaling import mean_over_seeds
 from csd.source import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -403,7 +403,7 @@ def _averaged(
     there = np.broadcast_to(ran.broadcast_like(turned).transpose(*dims, "seed").values, turned.shape)
     mean, error = np.empty(turned.shape[:-1]), np.empty(turned.shape[:-1])
     for place in np.ndindex(*mean.shape):
-        mean[place], error[place] = over_seeds(turned.values[place], there[place])
+        mean[place], error[place] = mean_over_seeds(turned.values[place], ran=there[place])
     if own is not None:
         each = np.where(there, own.transpose(*dims, "seed").values, 0.0)
         count = np.maximum(there.sum(axis=-1), 1)
