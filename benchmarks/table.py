@@ -324,13 +324,13 @@ def _loops(dataset: xr.Dataset) -> str:
 
 def _growth(dataset: xr.Dataset) -> str:
     """Exponents."""
-    from csd.figures.style import with_error
+    from csd.rounding import parentheses
 
     rows = [
         [
             str(name),
             *(
-                with_error(float(value), float(error))
+                parentheses(float(value), float(error))
                 for value, error in zip(
                     dataset["growth_exponent"].sel(step_of=name).values,
                     dataset["growth_exponent_error"].sel(step_of=name).values,
@@ -342,7 +342,7 @@ def _growth(dataset: xr.Dataset) -> str:
         for name in dataset["step_of"].values
     ]
     for place, name in enumerate(("peak memory of a job, above L = 4", "training file on disk")):
-        law = with_error(*(float(dataset[key][place]) for key in ("file_exponent", "file_exponent_error")))
+        law = parentheses(*(float(dataset[key][place]) for key in ("file_exponent", "file_exponent_error")))
         cells = [law if dimension == 2 else "" for dimension in dataset["dimension"].values]
         rows.append([name, *cells, "1"])
     largest = dataset.isel(file_case=-1)

@@ -78,7 +78,8 @@ def of_network(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> lis
     integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
     grids = matched(files, integrator, first.generation.start)
     if not grids:
-        return f"at no recorded step had all {len(seeds)} seeds an ESS/M of a half and the susceptibility within 2 %"
+        asked = f"an ESS/M of a half and the susceptibility within {SUSCEPTIBILITY:.0%}"
+        return f"at no recorded step had all {len(seeds)} seeds {asked}"
     # How the seeds scatter is that of the times between recorded steps.
     mean, error = mean_over_seeds(reached)
     return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]

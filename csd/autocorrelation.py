@@ -106,7 +106,10 @@ def estimate(
         # To first order the result is the mean of these deviations.
         deviation = np.stack([result.deltas[name] for name in result.names])
         tail, tail_error = _tail(deviation, slow, window)
-        error *= sqrt(1.0 + tail / tau)
+        # error² is proportional to τ.
+        wider = sqrt(1.0 + tail / tau)
+        error_of_error = wider * hypot(error_of_error, 0.5 * error * tail_error / (tau + tail))
+        error *= wider
         tau, tau_error = tau + tail, hypot(tau_error, tail_error)
     mixing = max(r_hat(table) for table in tables)
     remark = _remark(length, tau, mixing)

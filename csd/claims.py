@@ -96,6 +96,8 @@ class ClaimTest(Part):
     @classmethod
     def _usual_range(cls, content: Any) -> Any:
         """The range that a measure has if none is given."""
+        if isinstance(content, dict) and content.get("measure") == "exact_exponent" and "accepted" in content:
+            raise ValueError("measure exact_exponent takes no accepted range: its error decides")
         if isinstance(content, dict) and "accepted" not in content and content.get("measure") in ACCEPTED:
             return content | {"accepted": ACCEPTED[content["measure"]]}
         return content

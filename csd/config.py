@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationErr
 from csd.campaign import MonteCarlo
 from csd.errors import InputError, nearest, unknown
 from csd.field import TARGETS, GaussianField, gaussian_field
-from csd.generation import INTEGRATOR, INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
+from csd.generation import INTEGRATOR, INTEGRATORS, LOWEST_LEVEL, SIGNAL_LEFT, STEPS, geometric_grid, longest_level
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.noise import SCHEDULES, NoisedTarget
@@ -264,7 +264,7 @@ class IntegratorSteps(Part):
                 f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
             )
         smallest = min(min(sizes) for sizes in self.sizes)
-        if self.t_min >= (t_max := longest_level(smallest)):
+        if self.t_min >= (t_max := longest_level(smallest, SIGNAL_LEFT)):
             raise ValueError(
                 f"t_min is {self.t_min!r}; it must be below the highest level of size {smallest}, {t_max:.3g}"
             )

@@ -47,6 +47,7 @@ from csd.training import (
     RIGHT_FOR,
     LengthBins,
     Settings,
+    at_steps,
     descend,
     prepare,
     record_steps,
@@ -577,17 +578,12 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Set
     if not architecture.is_family or not isinstance((run := prepare(noised, architecture, exact)).descent, ModeDescent):
         return float("nan")
     goal = goal_of(noised, architecture, settings, run.modes)
-    spectrum, target = run.source.draw()
-    since, before = np.inf, 0
-    for step in record_steps(settings.max_steps).tolist():
-        if run.leaps:
-            run.descent.leap(spectrum, target, step)
-        for _ in range(0 if run.leaps else step - before):
-            run.descent.advance(spectrum, target)
-        since, before = min(since, step) if goal(run.descent.kernel())[0] else np.inf, step
+    since, step = np.inf, 0
+    for step in at_steps(run, record_steps(settings.max_steps).tolist()):
+        since = min(since, step) if goal(run.descent.kernel())[0] else np.inf
         if step >= RIGHT_FOR * since:
             break
-    return float(before)
+    return float(step)
 
 
 def _alike(run: Run) -> tuple[Any, ...]:

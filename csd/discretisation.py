@@ -21,7 +21,7 @@ import xarray as xr
 from csd.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
 from csd.errors import InputError
 from csd.field import GaussianField, Target
-from csd.generation import BLOCK, INTEGRATORS, Integrator, geometric_grid, log_snr_grid, uniform_grid
+from csd.generation import BLOCK, INTEGRATORS, SIGNAL_LEFT, Integrator, geometric_grid, log_snr_grid, uniform_grid
 from csd.lattice import Array, Lattice
 from csd.noise import SCHEDULES, Schedule, noised_spectrum
 from csd.plugins import resolve
@@ -45,8 +45,6 @@ ORDERS = {
 """p of the integrators compared: the error of a mode's variance falls as n^{−p}."""
 COMPARED = tuple(ORDERS)
 GRIDS = ("uniform", "geometric", "log_snr")
-SIGNAL_LEFT = 0.01
-"""α² L² / σ² at t_max: what is left of the softest critical mode's signal, over the noise."""
 FOLLOWS_LAW = ("total_kl", "effective_sample_size")
 """Criteria that sum over all modes, whose steps grow as N^{1/(2p)}."""
 

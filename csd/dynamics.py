@@ -103,7 +103,8 @@ def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) 
         slowest, error = _slowest(tables["tau"][..., places], tables["tau_error"][..., places])
         variables[name] = labelled(["run", "seed"], slowest, about, "sweeps")
         variables[f"{name}_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
-    exact_tau = np.fmax.reduce(tables["exact_tau"][..., places], axis=-1)
+    soft = [list(observables).index(one) for one in COLLECTIVE]
+    exact_tau = np.fmax.reduce(tables["exact_tau"][..., soft], axis=-1)
     variables["exact_collective_tau"] = labelled(
         ["run", "seed"], exact_tau, "the same from the matrix of a sweep, where known", "sweeps"
     )

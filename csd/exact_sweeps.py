@@ -91,8 +91,8 @@ def exact_times(
 
 def _waves(model: PhiFour) -> tuple[Array, Array, Array]:
     """All momenta: (Σ_μ 2 cos k_μ, where k = 0, where |k| is the smallest above 0 along the first axis)."""
-    angles = 2.0 * np.pi / model.lattice.size * np.indices(model.lattice.shape).reshape(model.lattice.dimension, -1)
     numbers = np.indices(model.lattice.shape).reshape(model.lattice.dimension, -1)
+    angles = 2.0 * np.pi / model.lattice.size * numbers
     zero = (numbers == 0).all(axis=0)
     first = (numbers[0] == 1) & (numbers[1:] == 0).all(axis=0)
     return 2.0 * np.cos(angles).sum(axis=0), zero, first

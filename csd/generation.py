@@ -220,6 +220,8 @@ STEPS = 64
 """Steps of a sampler where no number is given."""
 LOWEST_LEVEL = 1e-3
 """t_min where none is given."""
+SIGNAL_LEFT = 0.01
+"""α² L² / σ² at t_max where integrators are compared: what is left of the softest critical mode, over the noise."""
 
 
 def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:
@@ -227,12 +229,16 @@ def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:
     return combine((schedule.damping(t), fields), (0.5 * schedule.diffusion(t), score(fields, t)))
 
 
-def longest_level(size: int) -> float:
-    """t_max = ½ ln(1 + 10⁴ L²): VP noise that leaves 10⁻⁴ of the softest critical mode's variance L².
+def longest_level(size: int, left: float = 1e-4) -> float:
+    """t_max = ½ ln(1 + L²/left): VP noise that leaves the softest critical mode, of variance L², a signal of `left`.
 
-    A start from white noise makes that mode's variance too small by as much at t_max, and by less at t_min.
+    A start from white noise makes that mode's variance too small by the share `left` at t_max, and by less at t_min.
+
+    Args:
+        size: L.
+        left: α² L² / σ² at t_max.
     """
-    return 0.5 * float(np.log1p(1e4 * size**2))
+    return 0.5 * float(np.log1p(size**2 / left))
 
 
 def check_start(start: str) -> None:

@@ -36,7 +36,7 @@ from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewn
 from csd.store import Content, Variable, content_of, digest, labelled
 from csd.stream import stream
 from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
-from csd.training import LengthBins, data_identity, prepare, with_population
+from csd.training import LengthBins, at_steps, data_identity, prepare, with_population
 from csd.training import Settings as TrainingSettings
 
 if TYPE_CHECKING:
@@ -143,16 +143,8 @@ def predicted_variances(
     """
     exact = replace(with_population(settings), seeds=settings.seeds[:1])
     run = prepare(sampler.noised, architecture, exact)
-    values = np.empty((len(steps), len(run.modes)))
-    step = 0
-    for place, wanted in enumerate(steps):
-        if run.leaps:
-            run.descent.leap(*run.source.draw(), int(wanted))
-        while step < wanted and not run.leaps:
-            run.descent.advance(*run.source.draw())
-            step += 1
-        values[place] = sampler.variance(run.modes, run.descent.kernel()[0])
-    return run.modes, values
+    reached = at_steps(run, np.asarray(steps).tolist())
+    return run.modes, np.stack([sampler.variance(run.modes, run.descent.kernel()[0]) for _ in reached])
 
 
 def predicted_deviations(

@@ -18,7 +18,7 @@ Statistical errors are those of resampled seeds. A seed is resampled at all size
 with it much of what is special about its times, may be the same at all of them; where it is not this is right as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +194,15 @@ def student(seeds: int) -> float:
     from scipy.stats import norm, t
 
     return float(t.ppf(norm.cdf(1.0), seeds - 1))
+
+
+def total_error(row: Mapping[str, Any]) -> float:
+    """Standard error of the nested law's z: statistical and systematic in quadrature; NaN where either is not known.
+
+    Args:
+        row: of the table of laws, with `error` and `systematic_error`.
+    """
+    return float(np.hypot(row.get("error", np.nan), row.get("systematic_error", np.nan)))
 
 
 def mean_over_seeds(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, Any]:

@@ -304,6 +304,11 @@ EVERY_LAW = ("exponent", "error")
 """Those that it has where there is a law."""
 
 
+def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
+    """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
+    return scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
+
+
 def scaling_table(summary: xr.Dataset) -> pd.DataFrame:
     """All laws of τ(L), measured and predicted, for everything that was run at several sizes.
 

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from csd.accuracy import Matched, of_network
+from csd.accuracy import SUSCEPTIBILITY, Matched, of_network
 from csd.campaign import Simulation
 from csd.chains import Chain
 from csd.config import Run
@@ -397,7 +397,7 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
         {
             "note_cost": "direct: n; Markov chains: 20 tau + 2 tau n field updates; diffusion: noise levels x training"
             " steps + data + n x evaluations of the score x M/ESS",
-            "accuracy": "ESS/M of at least a half, and the susceptibility within 2 %",
+            "accuracy": f"ESS/M of at least a half, and the susceptibility within {SUSCEPTIBILITY:.0%}",
             "repeats": REPEATS,
         },
     )

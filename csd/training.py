@@ -7,7 +7,7 @@ at all its kernels has been met for a while: what a sampler makes of them is rig
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
@@ -702,6 +702,23 @@ def descend(
 
 
 PARTS = ("recorder", "descent", "source")
+
+
+def at_steps(run: Run, steps: Iterable[int]) -> Iterator[int]:
+    """Bring a descent on full-batch data to some steps in turn, by closed form where there is one; each of them.
+
+    Args:
+        run: made by `prepare`, not stepped yet.
+        steps: training steps, rising.
+    """
+    before = 0
+    for step in steps:
+        if run.leaps:
+            run.descent.leap(*run.source.draw(), step)
+        for _ in range(0 if run.leaps else step - before):
+            run.descent.advance(*run.source.draw())
+        before = step
+        yield step
 
 
 def _snapshot(step: int, run: Run, recorder: Recorder) -> dict[str, Any]:

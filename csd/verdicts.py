@@ -26,7 +26,8 @@ import xarray as xr
 
 from csd.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
 from csd.rounding import plus_minus
-from csd.scaling import student
+from csd.scaling import student, total_error
+from csd.summary import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
 
@@ -160,7 +161,7 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame) -> Iterator[Outcome]:
     """What fits of measured times say."""
     if "law" not in scaling or "quantity" not in scaling:
         return
-    table = scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
+    table = with_criterion(scaling)
     chosen = table[
         table["law"].isin([FITTED[test.measure], "none"])
         & (table["quantity"] == test.quantity)
@@ -203,7 +204,7 @@ def _value_of_fit(measure: str, row: pd.Series) -> tuple[float, float]:
     if measure == "exact_exponent":
         return column("exponent") - column("reference"), column("error")
     if FITTED[measure] == "boxcox":
-        return column("exponent"), float(np.hypot(column("error"), column("systematic_error")))
+        return column("exponent"), total_error(row)
     return column("exponent"), column("error")
 
 

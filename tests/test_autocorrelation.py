@@ -68,6 +68,20 @@ def test_slow_tail_of_the_energy() -> None:
     assert np.mean(without) < 0.85
 
 
+def test_error_of_the_error_holds_the_tail() -> None:
+    """White noise with a twentieth of a slow series, whose tail is most of the error: 60 errors scatter as they say.
+
+    The deviation of 60 numbers is known to 9 %, so that a right one lies outside of 0.7 to 1.4 in 1 of 1,000.
+    """
+    found = []
+    for run in range(60):
+        slow = _autoregressive(np.exp(-1.0 / 40.0), 4, 5500, "tail", run)
+        white = stream("white beside the tail", run).standard_normal(slow.shape)
+        found.append(estimate(np.sqrt(0.05) * slow + np.sqrt(0.95) * white, slowest=slow))
+    scatter = np.std([one.error for one in found])
+    assert np.mean([one.error_of_error for one in found]) == pytest.approx(scatter, rel=0.3)
+
+
 def test_what_does_not_feel_the_slowest_series_gets_no_tail() -> None:
     white, slow = _autoregressive(0.0, 4, 20_000, "feels nothing"), _autoregressive(0.98, 4, 20_000, "slow") ** 2
     assert estimate(white, slowest=slow).tau == pytest.approx(0.5, abs=0.03)

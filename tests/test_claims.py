@@ -850,6 +850,7 @@ def test_a_test_that_is_changed_in_nothing_is_valid(tmp_path: Path) -> None:
         (one_test("dimensions: [true]"), r"claim X, test 1: dimensions\.0 is True"),
         (one_test("dimensions: [1, 1]"), r"a dimension is given twice in \[1, 1\]"),
         (one_test("reference: one_layer"), "claim X, test 1: measure log takes no reference architecture"),
+        (one_test("measure: exact_exponent, accepted: [0, 1]"), "measure exact_exponent takes no accepted range"),
         (one_test("measure: time_ratio, accepted: [0, 1]"), "measure time_ratio needs a reference architecture"),
         (
             one_test("measure: agreement, accepted: [0, 1], quantity: autocorrelation_time"),

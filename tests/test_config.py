@@ -133,9 +133,9 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "once",
     ),
     "integrators, no room": (
-        study(integrator_steps={"sizes": [8, 16], "t_min": 7.0}),
-        "integrator_steps: t_min is 7.0",
-        "below the highest level of size 8, 6.68",
+        study(integrator_steps={"sizes": [8, 16], "t_min": 5.0}),
+        "integrator_steps: t_min is 5.0",
+        "below the highest level of size 8, 4.38",
     ),
     "generation, no room": (sweep(generation={"t_min": 2.0, "t_max": 1.0}), "sweeps.a: t_min is 2.0", "below t_max"),
     "size 1": (sweep(sizes=[8, 1]), "sweeps.a.sizes.1 is 1", "greater than or equal to 2"),

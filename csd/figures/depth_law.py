@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from csd.config import FigureStyle
 from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.scaling import mean_over_seeds, total_error
 from csd.theory import depth_exponent
 
 SHALLOW = {"one_layer": 1, "two_layer": 2}
@@ -44,8 +44,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         ]
         depth = SHALLOW.get(label) or int(own["depth"].iloc[0])
         for _, fit in fits.iterrows():
-            error = np.nan_to_num(np.hypot(fit["error"], fit["systematic_error"]))
-            right.errorbar(depth, fit["exponent"], error, fmt=mark, color=colour, mew=0, capsize=2)
+            # Three sizes leave z without an error, and so without a bar.
+            right.errorbar(depth, fit["exponent"], total_error(fit), fmt=mark, color=colour, mew=0, capsize=2)
     left.set_yscale("log")
     looks.size_axis(left, list(table["size"]))
     left.set_ylabel("training time τ (steps)")

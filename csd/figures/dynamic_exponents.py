@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from csd.config import FigureStyle
 from csd.dynamics import known_times, times
 from csd.figures import style as looks
+from csd.rounding import parentheses
 
 SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
 QUANTITY = "autocorrelation_updates"
@@ -64,7 +65,7 @@ def _series(axes: Axes, sampler: str, own: pd.DataFrame, scaling: pd.DataFrame) 
         axes.plot(sizes, own["exact"], color=shade, lw=0.9, zorder=2)
     if not mine.empty:
         law: Any = mine.iloc[0]
-        label += f", z = {looks.with_error(law['exponent'], law['error'])}"
+        label += f", z = {parentheses(law['exponent'], law['error'])}"
         if exact:
             label += f" (exact {law['reference']:.2f})"
         else:

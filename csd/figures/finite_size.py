@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from csd.config import FigureStyle
 from csd.field import WATSON, critical_ratio
 from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.rounding import parentheses
+from csd.scaling import mean_over_seeds, total_error
 
 ARCHITECTURES = ("one_layer", "two_layer")
 COUPLINGS, LINE, FIXED = r"r.*u", r"mL1$", r"m\d"
@@ -115,10 +116,10 @@ def _law(scaling: pd.DataFrame, run: pd.Series, noise_level: float) -> str | Non
     if rows.empty:
         return None
     row = rows.iloc[0]
-    error = np.hypot(row["error"], row["systematic_error"]) if nested else row["error"]
+    error = total_error(row) if nested else row["error"]
     if not np.isfinite(error):
         return None
-    exponent = looks.with_error(float(row["exponent"]), float(error))
+    exponent = parentheses(float(row["exponent"]), float(error))
     return f"nested law, z = {exponent}" if nested else f"$L^{{{exponent}}}$"
 
 

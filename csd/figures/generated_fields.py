@@ -14,7 +14,7 @@ from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.noise import NoisedTarget, VariancePreserving
 from csd.stream import stream
-from csd.training import Settings, prepare
+from csd.training import Settings, at_steps, prepare
 
 SIZE = 64
 LEVELS = 176
@@ -49,15 +49,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 def _kernels(noised: NoisedTarget, architecture: str) -> list[Array]:
     """Kernels on *shells* after each of the steps of population training."""
     run = prepare(noised, Architecture(architecture), Settings(loss="population"))
-    kernels, step = [], 0
-    for wanted in STEPS:
-        if run.leaps:
-            run.descent.leap(*run.source.draw(), wanted)
-        while step < wanted and not run.leaps:
-            run.descent.advance(*run.source.draw())
-            step += 1
-        kernels.append(np.array(run.descent.kernel()[0]))
-    return kernels
+    return [np.array(run.descent.kernel()[0]) for _ in at_steps(run, STEPS)]
 
 
 def _field(noised: NoisedTarget, kernels: Array) -> Array:

@@ -40,7 +40,9 @@ def _panel(axes: Axes, run: xr.Dataset) -> None:
     axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(1e-2, 1e5)
+    # What is far from right, or far better than asked for, has no need to be seen.
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 1e-2), min(high, 1e5))
     axes.set_xlim(left=0.8)
 
 

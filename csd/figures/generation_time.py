@@ -8,10 +8,12 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from csd.config import FigureStyle
 from csd.criteria import CRITERIA, WORDS
 from csd.figures import style as looks
+from csd.rounding import parentheses
 from csd.scaling import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
@@ -31,10 +33,12 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         for criterion in CRITERIA:
             _series(axes, summary, scaling, own, criterion)
         axes.set_yscale("log")
-        if architecture == "two_layer":
-            axes.set_ylim(8.0, 50.0)
-            axes.set_yticks([10, 20, 30, 40], labels=["10", "20", "30", "40"])
-            axes.minorticks_off()
+        low, high = axes.get_ylim()
+        if high < 20.0 * low:
+            # Within a decade or so, where powers of ten alone would be one tick or none.
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
         looks.size_axis(axes, list(own["size"]))
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, labelspacing=0.3)
         axes.set_title(f"{looks.name(architecture)}, d = {dimension}")
@@ -102,5 +106,5 @@ def _law(laws: pd.DataFrame, sizes: Any, criterion: str) -> looks.DrawnLaw | Non
         law = rows.iloc[0]
         fine = np.geomspace(min(sizes), max(sizes), 100)
         times = np.exp(law["intercept"]) * fine ** law["exponent"] * np.log(fine)
-        return looks.DrawnLaw(fine, times, f"$L^{{{looks.with_error(law['exponent'], law['error'])}}}$ ln L")
+        return looks.DrawnLaw(fine, times, f"$L^{{{parentheses(law['exponent'], law['error'])}}}$ ln L")
     return looks.law(laws, sizes)

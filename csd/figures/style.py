@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from csd.config import FigureStyle
 from csd.errors import InputError
 from csd.rounding import parentheses
-from csd.scaling import box_cox, mean_over_seeds
+from csd.scaling import box_cox, mean_over_seeds, total_error
 
 matplotlib.use("agg")
 
@@ -238,11 +238,9 @@ def of_samples(runs: xr.Dataset, name: str) -> tuple[Any, Any]:
     values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
     # χ has a value for each seed that was sampled.
     sampled = np.isfinite(runs["sampled_susceptibility"].values)
-    count = np.maximum(sampled.sum(axis=-1), 1)
-    mean = values.sum(axis=-1, where=sampled) / count
-    squares = ((values - mean[:, None]) ** 2).sum(axis=-1, where=sampled)
-    scatter = np.sqrt(squares / np.maximum(count - 1, 1) / count)
-    return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / count)
+    mean, scatter = mean_over_seeds(values, ran=sampled)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1))
 
 
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
@@ -273,18 +271,18 @@ def law(rows: pd.DataFrame, sizes: Any) -> DrawnLaw | None:
     fine = np.geomspace(min(sizes), max(sizes), 100)
     nested = by_law.get("boxcox")
     if nested is not None:
-        error = float(np.hypot(nested["error"], nested["systematic_error"]))
+        error = total_error(nested)
         if "log" in by_law and abs(nested["exponent"]) + 2.0 * error <= LOGARITHM:
             log = by_law["log"]
             times = log["intercept"] + log["exponent"] * np.log(fine)
-            return DrawnLaw(fine, times, f"{with_error(log['exponent'], log['error'])} ln L")
+            return DrawnLaw(fine, times, f"{parentheses(log['exponent'], log['error'])} ln L")
         if np.isfinite(error):
             times = nested["intercept"] + nested["slope"] * box_cox(np.log(fine), np.array(nested["exponent"]))
-            return DrawnLaw(fine, times, f"z = {with_error(nested['exponent'], error)}")
+            return DrawnLaw(fine, times, f"z = {parentheses(nested['exponent'], error)}")
     power = by_law.get("power")
     if power is None:
         return None
-    exponent = with_error(power["exponent"], power["error"])
+    exponent = parentheses(power["exponent"], power["error"])
     return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
 
 
@@ -322,8 +320,3 @@ def kinds(*, fit: bool = False) -> list[Line2D]:
         return [Line2D([], [], color="0.3", lw=1.1, label="theory"), trained]
     solid = Line2D([], [], color="0.3", lw=1.1, label="fit")
     return [solid, Line2D([], [], color="0.3", lw=1.1, ls=DASHED, label="theory, population loss"), trained]
-
-
-def with_error(value: float, error: float) -> str:
-    """A value with its error in parentheses, in units of the last digit: 1.998(4)."""
-    return parentheses(value, error)

@@ -12,7 +12,8 @@ import xarray as xr
 
 from csd.errors import InputError
 from csd.rounding import parentheses, rounded
-from csd.scaling import mean_over_seeds
+from csd.scaling import mean_over_seeds, total_error
+from csd.summary import with_criterion
 
 SPELLED = dict(
     zip(
@@ -147,15 +148,9 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
                 error = float(row.get("evidence_error", np.nan))
                 yield Number(f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}")
         elif row["law"] == "boxcox":
-            error = float(np.hypot(row["error"], row["systematic_error"]))
-            yield Number(f"csd{prefix}Nested{where}", row["exponent"], error, f"nested z of {about}")
+            yield Number(f"csd{prefix}Nested{where}", row["exponent"], total_error(row), f"nested z of {about}")
         else:
             yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
-
-
-def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
-    """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
-    return scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
 
 
 def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:

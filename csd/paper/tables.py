@@ -9,9 +9,10 @@ import pandas as pd
 import xarray as xr
 
 from csd.criteria import WORDS
-from csd.paper.numbers import USUAL_MASS, ran, with_criterion
+from csd.paper.numbers import USUAL_MASS, ran
 from csd.rounding import parentheses
 from csd.scaling import mean_over_seeds
+from csd.summary import with_criterion
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
