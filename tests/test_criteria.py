@@ -151,7 +151,7 @@ def test_soft_modes_are_right_early_whatever_the_size() -> None:
 
 
 def test_a_criterion_that_the_exact_score_misses_names_the_steps_it_needs() -> None:
-    """The first number from which on it holds: with fewer it can hold by chance, as Euler–Maruyama's χ does at 7–12."""
+    """The first number from which on it holds: with fewer it can by chance, as Euler–Maruyama's ESS does at 7–12."""
     target = GaussianField.on_critical_line(Lattice(1, 8))
 
     def sampler(steps: int, high: float, start: str) -> Sampler:

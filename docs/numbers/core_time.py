@@ -1,4 +1,4 @@
-"""What the default study costs. It is run for that, a quarter of an hour in a folder of its own, on a quiet machine.
+"""What the default study costs. It is run for that, some ten minutes in a folder of its own, on a quiet machine.
 
 Core time is user and system time of Snakemake and of all that it starts; the work is what the records of the jobs count
 as such (`work_cpu_s`, docs/results.md). Times are those of one machine, so that a rerun gives others.
@@ -11,6 +11,8 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.overhead import run_study
+from csd.config import expand, load, parse
+from csd.cost import REFERENCE, Estimate, estimate
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = True
@@ -38,6 +40,10 @@ def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
         name: [json.loads(file.read_text()) for file in sorted((results / "benchmarks" / folder).glob("*.json"))]
         for name, folder in folders.items()
     }
+    jobs = _beside_expected(results)
+    longest = sorted(jobs, key=lambda job: job[0]["cpu_s"], reverse=True)[:8]
+    memory = [record["peak_memory_mb"] for record, _ in jobs]
+    shares = [record["peak_memory_mb"] / expected.memory_mb for record, expected in jobs]
     work = {name: sum(record["work_cpu_s"] for record in own) for name, own in records.items()}
     return {
         "wall_minutes": round(wall / 60.0, 1),
@@ -46,6 +52,20 @@ def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
         "work_share": round(sum(work.values()) / seconds, 2),
         **{f"{name}_work": round(value) for name, value in work.items()},
         **{f"{name}_jobs": len(own) for name, own in records.items()},
+        "longest_jobs": [round(record["cpu_s"]) for record, _ in longest],
+        "longest_expected": [round(expected.seconds) for _, expected in longest],
+        "memory_mb": [round(min(memory)), round(max(memory))],
+        "memory_over_expected": [round(min(shares), 1), round(max(shares), 1)],
         "figures": len(list((results / "figures").glob("*.png"))),
         "megabytes": round(sum(file.stat().st_size for file in results.rglob("*") if file.is_file()) / 1e6),
     }
+
+
+def _beside_expected(results: Path) -> list[tuple[dict[str, float], Estimate]]:
+    """The record of each job of training and generation, and what `csd.cost` expects of it on its reference machine."""
+    runs = expand(parse(load(ROOT / "config" / "config.yaml")))
+    folders = {False: results / "benchmarks", True: results / "benchmarks" / "generation"}
+    return [
+        (json.loads((folders[one.generates] / f"{one.identifier}.json").read_text()), one)
+        for one in estimate(runs, REFERENCE)
+    ]
