@@ -11,7 +11,7 @@ import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from csd.errors import InputError  # noqa: E402
+from csd.core.errors import InputError  # noqa: E402
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def _run(given: argparse.Namespace, words: list[str]) -> None:
     from benchmarks.plan import QUICK, Plan
     from benchmarks.record import KIND, load, stamp
     from benchmarks.table import put_into, table
-    from csd.store import require_writable, write, write_text
+    from csd.core.files import require_writable, write, write_text
 
     if given.table is not None:
         dataset = load(given.table)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from csd.lattice import Array, ComplexArray, Lattice
-from csd.noise import NoisedTarget
+from csd.targets.noising import NoisedTarget
 
 Batch = tuple[Any, Any]
 """(x_t, z) of one noise level, each of shape (batch, *lattice.shape)."""

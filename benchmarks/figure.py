@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from benchmarks.clock import quartiles
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.store import atomic_path
+from csd.core.files import atomic_path
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
 
 BASELINES = {
     "conv": ("(a) PyTorch, nn.Conv", "#D55E00", "s"),

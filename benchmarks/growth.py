@@ -9,10 +9,10 @@ from benchmarks import ours
 from benchmarks.clock import strings
 from benchmarks.plan import Plan
 from benchmarks.processes import train_flags, trained
+from csd.core.files import labelled
 from csd.lattice import Array
-from csd.scaling import fit_power_law
-from csd.store import labelled
-from csd.training import Settings
+from csd.study.scaling import fit_power_law
+from csd.training.options import TrainingSettings
 
 GROWTH = ("population step", "implicit step", "generation step, modes", "generation step, transforms")
 
@@ -25,8 +25,8 @@ def measure_growth(plan: Plan) -> xr.Dataset:
         noised = ours.critical(dimension, size)
         sampler = ours.sampler_problem(dimension, size, 2)
         works = (
-            ours.bare_step(noised, ours.TWO, Settings(loss="population"))[1],
-            ours.bare_step(noised, ours.TWO, Settings(loss="implicit", batch=1024))[1],
+            ours.bare_step(noised, ours.TWO, TrainingSettings(loss="population"))[1],
+            ours.bare_step(noised, ours.TWO, TrainingSettings(loss="implicit", batch=1024))[1],
             ours.mode_sampler(sampler, transformed=False),
             ours.score_step(sampler),
         )

@@ -12,8 +12,8 @@ import xarray as xr
 from benchmarks.clock import quartiles, strings
 from benchmarks.plan import Plan
 from benchmarks.processes import commands, train_flags, trained
-from csd.errors import InputError
-from csd.store import TRAINING, labelled, read
+from csd.core.errors import InputError
+from csd.core.files import TRAINING, labelled, read
 
 
 def measure_threads(plan: Plan) -> xr.Dataset:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.clock import Effort, Timed
+from csd.core.random import draw_gamma, draw_normal, stream
 from csd.lattice import Array, Lattice
-from csd.stream import draw_gamma, draw_normal, stream
 
 IN_CACHE, BEYOND_CACHE = 2**14, 2**25
 """Numbers in the arrays that are copied: 128 KB and 256 MB."""

@@ -16,11 +16,11 @@ from benchmarks import ours
 from benchmarks.clock import Timed, quartiles, strings
 from benchmarks.limits import limit_timers, transform_flops, transform_pair
 from benchmarks.plan import BATCH, Plan
+from csd.core.files import labelled
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget
-from csd.store import labelled
-from csd.training import Settings
+from csd.targets.noising import NoisedTarget
+from csd.training.options import TrainingSettings
 
 RESOURCES = ("copy", "random numbers", "transforms")
 PROFILED = 6
@@ -57,7 +57,7 @@ def training_loop(
     name: str, noised: NoisedTarget, architecture: Architecture, loss: str, bandwidth: str = "copy_memory"
 ) -> Loop:
     """A training step with its score error. Real kernels: w read and written, C read, 24 bytes a mode; complex: 40."""
-    run, work = ours.bare_step(noised, architecture, Settings(loss=loss, batch=BATCH))
+    run, work = ours.bare_step(noised, architecture, TrainingSettings(loss=loss, batch=BATCH))
     modes = float(len(run.modes) * len(noised.levels))
     drawn = modes if loss != "population" else 0.0
     if architecture.name.startswith("local"):
@@ -152,7 +152,7 @@ def _profiles(plan: Plan) -> tuple[Any, Any]:
     shares = np.zeros((len(PROFILES), PROFILED))
     for row, kind in enumerate(PROFILES):
         local, loss = kind.startswith("local"), kind.split()[-1]
-        settings = Settings(loss=loss, batch=1024, tolerance=0.0, max_steps=400)
+        settings = TrainingSettings(loss=loss, batch=1024, tolerance=0.0, max_steps=400)
         # One layer on the population loss has a closed form, and nothing to profile.
         architecture = ours.LOCAL if local else ours.TWO if loss == "population" else ours.ONE
         entries = ours.profile(ours.critical(2, size, 16), architecture, settings)[:PROFILED]
@@ -165,7 +165,7 @@ def measure_overhead(plan: Plan) -> xr.Dataset:
     """overhead_seconds of a step on five modes, where nothing else counts: two layers, d = 1, L = 8, one level."""
     noised = ours.critical(1, 8)
     timed = {
-        loss: ours.training_step(noised, ours.TWO, Settings(loss=loss, batch=1024), plan.effort)
+        loss: ours.training_step(noised, ours.TWO, TrainingSettings(loss=loss, batch=1024), plan.effort)
         for loss in ("population", "implicit")
     }
     seconds = plan.effort.race(timed)

@@ -12,13 +12,18 @@ import numpy as np
 
 import csd
 from benchmarks.clock import Effort, Timed
-from csd.field import GaussianField
-from csd.generation import EulerMaruyama, geometric_grid, linear_steps, longest_level, sample_modes, start_variance
+from csd.core.random import draw_normal, stream
+from csd.diffusion.grids import geometric_grid, longest_level
+from csd.diffusion.integrators import EulerMaruyama
+from csd.diffusion.sampling import linear_steps, sample_modes, start_variance
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.stream import draw_normal, stream
-from csd.training import DENSE_RECORDS, Run, Settings, descend, prepare
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.loop import descend
+from csd.training.options import TrainingSettings
+from csd.training.preparation import Prepared, prepare
+from csd.training.record import DENSE_RECORDS
 
 ONE = Architecture("one_layer")
 TWO = Architecture("two_layer")
@@ -70,7 +75,9 @@ class Watched:
         return getattr(self._source, name)
 
 
-def training_step(noised: NoisedTarget, architecture: Architecture, settings: Settings, effort: Effort) -> Timed:
+def training_step(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, effort: Effort
+) -> Timed:
     """Seconds a training step once the first, all of which are recorded, are over, recording and all.
 
     Args:
@@ -94,7 +101,9 @@ def training_step(noised: NoisedTarget, architecture: Architecture, settings: Se
     return lambda: timed(max(steps, 1))
 
 
-def bare_step(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> tuple[Run, Callable[[], None]]:
+def bare_step(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings
+) -> tuple[Prepared, Callable[[], None]]:
     """A prepared run, and one step of it with its score error, without recording."""
     run = prepare(noised, architecture, settings)
 
@@ -143,7 +152,7 @@ def score_step(noised: NoisedTarget) -> Callable[[], Array]:
     return lambda: integrator.step(score, noised.schedule, fields, levels[0], levels[1], noise)
 
 
-def profile(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> list[tuple[str, float]]:
+def profile(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> list[tuple[str, float]]:
     """(function, share of the time spent in it alone) of a training, most first; functions of csd and what they call.
 
     NumPy's arithmetic is no function to the profiler: it counts for the function that it stands in.

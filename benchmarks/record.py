@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import xarray as xr
 
-from csd.errors import InputError
-from csd.store import provenance
+from csd.core.errors import InputError
+from csd.core.files import provenance
 
 KIND = "benchmarks"
 

@@ -5,14 +5,16 @@ import xarray as xr
 
 from benchmarks.clock import quartiles, strings
 from benchmarks.plan import Plan
-from csd.chains import Chain
-from csd.field import GaussianField
+from csd.core.files import labelled
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.model import Model, PhiFour, SpinModel
-from csd.samplers import Step
-from csd.simulation import gaussian_model
-from csd.store import labelled
-from csd.stream import stream
+from csd.mcmc.chains import Chain
+from csd.mcmc.samplers import Step
+from csd.mcmc.simulation import gaussian_model
+from csd.targets.base import Model
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 LOCAL = ("metropolis", "heat_bath", "overrelaxation")
 WARMING = 30

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from benchmarks.clock import quartiles
-from csd.errors import InputError
-from csd.store import write_text
+from csd.core.errors import InputError
+from csd.core.files import write_text
 
 BEGIN = "<!-- made by: python -m benchmarks --table results/benchmarks/benchmarks.nc --document docs/performance.md -->"
 END = "<!-- end of what is made -->"
@@ -324,7 +324,7 @@ def _loops(dataset: xr.Dataset) -> str:
 
 def _growth(dataset: xr.Dataset) -> str:
     """Exponents."""
-    from csd.rounding import parentheses
+    from csd.core.rounding import parentheses
 
     rows = [
         [

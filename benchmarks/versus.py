@@ -15,13 +15,14 @@ from benchmarks.baselines import BASELINES, euler_maruyama, load_kernels
 from benchmarks.clock import Effort, Timed, elapsed, quartiles, strings
 from benchmarks.limits import transform_pair
 from benchmarks.plan import BATCH, Case, Plan
-from csd.generation import EulerMaruyama
-from csd.goal import Sampler
+from csd.core.files import labelled
+from csd.diffusion.integrators import EulerMaruyama
+from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Array
 from csd.networks.linear import relative_error
-from csd.noise import NoisedTarget
-from csd.store import labelled
-from csd.training import Settings, train
+from csd.targets.noising import NoisedTarget
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
 
 CODES = ("csd", "conv", "fft", "numpy")
 """csd, and the baselines (a), (b), (c)."""
@@ -58,7 +59,7 @@ def _baseline_step(
 def _csd_step(case: Case, loss: str, effort: Effort) -> Timed:
     """Seconds a step of csd."""
     noised = ours.critical(case.dimension, case.size, case.levels)
-    return ours.training_step(noised, ours.ONE, Settings(loss=loss, batch=case.batch), effort)
+    return ours.training_step(noised, ours.ONE, TrainingSettings(loss=loss, batch=case.batch), effort)
 
 
 def training_race(case: Case, effort: Effort) -> tuple[dict[str, Array], dict[str, float]]:
@@ -128,10 +129,10 @@ def measure_same_error(plan: Plan) -> xr.Dataset:
     """
     noised, batch, last = ours.critical(2, 8), BATCH, 400
     spectrum, weight = noised.spectra_at(noised.lattice.pairs), noised.lattice.pairs.multiplicity
-    own = Settings(loss="denoising", batch=batch, tolerance=0.0, max_steps=last)
-    record = train(noised, ours.ONE, own)
+    own = TrainingSettings(loss="denoising", batch=batch, tolerance=0.0, max_steps=last)
+    record = train_network(noised, ours.ONE, own)
     errors, times = [float(record.score_error[0, 0, -1])], [float(record.training_time[0, 0])]
-    record = train(noised, ours.ONE, replace(own, tolerance=0.01))
+    record = train_network(noised, ours.ONE, replace(own, tolerance=0.01))
     times[0] = float(record.training_time[0, 0])
     for code in CODES[1:]:
         baseline = BASELINES[code](noised, batch, ours.rates(noised))
@@ -226,9 +227,9 @@ def measure_end_to_end(plan: Plan) -> xr.Dataset:
     for place, (dimension, size) in enumerate(plan.trained):
         case = Case(dimension, size)
         noised = ours.critical(dimension, size)
-        settings = Settings(loss="denoising", batch=case.batch)
-        steps[place] = float(train(noised, ours.ONE, settings).last_step[0])
-        timed: dict[str, Timed] = {"csd": partial(elapsed, partial(train, noised, ours.ONE, settings))}
+        settings = TrainingSettings(loss="denoising", batch=case.batch)
+        steps[place] = float(train_network(noised, ours.ONE, settings).last_step[0])
+        timed: dict[str, Timed] = {"csd": partial(elapsed, partial(train_network, noised, ours.ONE, settings))}
         factors = {"csd": 1.0} | _step_timers(case, noised, plan.effort, steps[place], timed)
         found = plan.effort.race(timed)
         network[place] = [found.get(code, np.full(rounds, np.nan)) * factors.get(code, 1.0) for code in CODES]
@@ -278,16 +279,16 @@ def _step_timers(
 def _right_samples(plan: Plan, count: int, dimension: int, size: int) -> tuple[Array, float, float]:
     """Seconds to right samples of every code, shape (codes, repeats); KL per site above the exact score's; steps."""
     noised = ours.sampler_problem(dimension, size, plan.sampler_steps)
-    settings = Settings(loss="denoising", batch=BATCH)
-    sampler = Sampler(noised, EulerMaruyama())
-    record = train(noised, ours.ONE, settings)
+    settings = TrainingSettings(loss="denoising", batch=BATCH)
+    sampler = ReverseDiffusion(noised, EulerMaruyama())
+    record = train_network(noised, ours.ONE, settings)
     assert record.kernel is not None
     steps = float(record.last_step[0])
     # The first criterion: KL per site above what the exact score leaves.
     excess = float(sampler.deviations(record.modes, record.kernel[0])[0])
 
     def whole() -> None:
-        trained = train(noised, ours.ONE, settings)
+        trained = train_network(noised, ours.ONE, settings)
         assert trained.kernel is not None
         draw = ours.mode_sampler(noised, trained.kernel[0])
         for _ in range(count):
@@ -317,7 +318,7 @@ def measure_gpu(plan: Plan) -> xr.Dataset:
 def on_device(case: Case, effort: Effort, device: str) -> xr.Dataset:
     """Training steps on a device, over csd's spectral step on one core."""
     noised = ours.critical(case.dimension, case.size, case.levels)
-    fields = Settings(loss="denoising", batch=case.batch, path="fields", device=device)
+    fields = TrainingSettings(loss="denoising", batch=case.batch, path="fields", device=device)
     spectral = replace(fields, path="spectral")
     timed = {
         "csd on one core": ours.training_step(noised, ours.ONE, replace(spectral, device="cpu"), effort),

@@ -5,33 +5,35 @@
     samples = csd.generate(run)
     samples.power_spectrum.plot()
 
-From the ground up: `errors`, `rounding`, `plugins`, `ziggurat`, `stream`, `lattice`, `field`, `sites`, `model`,
-`samplers`, `autocorrelation`, `simulation`, `updates`, `exact_sweeps`, `chains`, `noise`, `generation`, `observables`,
-`criteria`, `objectives`, `networks`, `minibatch`, `training`, `goal`, `theory`, `samples`, `scaling`, `store`, `watch`,
-`record`, `ensemble`, `measured`, `discretisation`, `trained`, `quality`, `schema`, `campaign`, `config`, `cost`,
-`cluster`, `summary`, `dynamics`, `accuracy`, `timing`, `claims`, `verdicts`, `figures`, `paper`, `report`, `explore`,
-`source`, `inventory`, `experiment`, `sampling`, `completion`, `cli`. Each imports only from those before it.
+Packages, from the ground up: `core`, `lattice`, `targets`, `networks`, `training` and `mcmc` (side by side),
+`diffusion`, `study`, `report`, `api`, `cli`. Each imports only from those before it, and says in its docstring what is
+in it and what may not be.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from csd.core.aliases import install
+
 if TYPE_CHECKING:
-    from csd.errors import GenerationFailed, InputError, TrainingDiverged
-    from csd.experiment import predict, target, train
-    from csd.sampling import generate
-    from csd.store import read
+    from csd.api.generation import generate
+    from csd.api.targets import target
+    from csd.api.training import predict, train
+    from csd.core.errors import GenerationFailed, InputError, TrainingDiverged
+    from csd.core.files import read
+
+install()
 
 # Nothing is imported before it is used: a command of the shell starts in a fifth of a second.
 _PLACES = {
-    "train": "experiment",
-    "predict": "experiment",
-    "target": "experiment",
-    "generate": "sampling",
-    "read": "store",
-    "InputError": "errors",
-    "TrainingDiverged": "errors",
-    "GenerationFailed": "errors",
+    "train": "api.training",
+    "predict": "api.training",
+    "target": "api.targets",
+    "generate": "api.generation",
+    "read": "core.files",
+    "InputError": "core.errors",
+    "TrainingDiverged": "core.errors",
+    "GenerationFailed": "core.errors",
 }
 
 __all__ = ["GenerationFailed", "InputError", "TrainingDiverged", "generate", "predict", "read", "target", "train"]

@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import suppress
 
-from csd.cli import main
+from csd.cli.commands import main
 
 
 def run() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import settings
 
-from csd.field import GaussianField
 from csd.lattice import Lattice
-from csd.noise import NoisedTarget, VariancePreserving
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("fixed")

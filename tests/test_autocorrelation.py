@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from csd.autocorrelation import Estimate, estimate, r_hat, thermalisation_cut
-from csd.errors import InputError
-from csd.stream import stream
+from csd.core.errors import InputError
+from csd.core.random import stream
+from csd.mcmc.autocorrelation import Estimate, estimate, r_hat, thermalisation_cut
 from docs.numbers import slow_tail
 
 

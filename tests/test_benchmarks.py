@@ -23,12 +23,14 @@ from benchmarks.processes import command, commands
 from benchmarks.record import load
 from benchmarks.table import BEGIN, END
 from benchmarks.versus import CODES, CONV_WORK, _conv_case, on_device
-from csd.cli import main as csd
-from csd.generation import EulerMaruyama, generate
+from csd.cli.commands import main as csd
+from csd.diffusion.integrators import EulerMaruyama
+from csd.diffusion.sampling import sample_fields
 from csd.lattice import Array
 from csd.networks.linear import relative_error
-from csd.noise import NoisedTarget
-from csd.training import Settings, prepare
+from csd.targets.noising import NoisedTarget
+from csd.training.options import TrainingSettings
+from csd.training.preparation import prepare
 from tests.conftest import Problem
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +62,7 @@ def test_a_baseline_takes_the_step_of_csd(code: str, dimension: int, size: int, 
     """Five denoising steps on the same (x_t, z), with csd's from Ŝ and T of these fields: the same kernel to 1e-10."""
     noised = critical(dimension, size, (0.05, 0.1, 1.0))
     baseline = BASELINES[code](noised, 7, rates(noised))
-    descent = prepare(noised, ONE, Settings(loss="denoising")).descent
+    descent = prepare(noised, ONE, TrainingSettings(loss="denoising")).descent
     for _ in range(5):
         batches = baseline.draw()
         baseline.step(batches)
@@ -120,7 +122,7 @@ def test_a_baseline_samples_as_csd_does(code: str, dimension: int, size: int) ->
     def score(fields: Array, t: float) -> Array:
         return lattice.inverse(-kernels[level[t]] * lattice.transform(fields))
 
-    ours = generate(score, noised.schedule, np.array(noised.levels), EulerMaruyama(), drawn[0], lambda: next(own))
+    ours = sample_fields(score, noised.schedule, np.array(noised.levels), EulerMaruyama(), drawn[0], lambda: next(own))
     like = np.asarray if code == "numpy" else torch.as_tensor
     made = euler_maruyama(baseline, noised, like(drawn[0]), lambda: like(next(theirs)))
     np.testing.assert_allclose(np.asarray(made), ours, rtol=0.0, atol=1e-9)

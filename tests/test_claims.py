@@ -12,37 +12,31 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.campaign import simulations
-from csd.claims import Claim, ClaimTest
-from csd.claims import load_claims as load
-from csd.config import Run, expand, parse
-from csd.config import load as load_study
-from csd.discretisation import COMPARED
-from csd.errors import InputError
-from csd.field import GaussianField
+from csd.core.errors import InputError
+from csd.core.files import TRAINING, provenance, write
+from csd.diffusion.discretisation import COMPARED
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.record import request, training_dataset
-from csd.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, student, systematic_error
-from csd.store import TRAINING, provenance, write
-from csd.summary import _laws, aggregate, scaling_table, training_file
-from csd.theory import predict
-from csd.training import Settings, train
-from csd.verdicts import (
-    FAILS,
-    HOLDS,
-    INCOMPLETE,
-    NOT_TESTED,
-    SPAN,
-    UNDECIDED,
-    Outcome,
-    Verdict,
-    agreement,
-    as_json,
-    as_markdown,
-    judge,
-)
+from csd.study.claims import Claim, ClaimTest
+from csd.study.claims import load_claims as load
+from csd.study.config.jobs import TrainingJob, training_jobs
+from csd.study.config.monte_carlo import monte_carlo_jobs
+from csd.study.config.reading import load as load_study
+from csd.study.config.reading import parse
+from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, systematic_error
+from csd.study.seeds import student
+from csd.study.scaling import seed_errors
+from csd.study.summaries.files import training_file
+from csd.study.summaries.laws import _laws, training_table
+from csd.study.summaries.training import aggregate_training
+from csd.study.verdict_files import as_json, as_markdown
+from csd.study.verdicts import FAILS, HOLDS, INCOMPLETE, NOT_TESTED, SPAN, UNDECIDED, Outcome, Verdict, agreement, judge
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.content import training_dataset, training_request
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
+from csd.training.reference import reference_curve
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = load(ROOT / "config" / "claims.yaml")
@@ -546,21 +540,23 @@ STUDY = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The training files of one and two layers on the critical line, on the exact loss."""
     made = tmp_path_factory.mktemp("training")
-    for run in expand(parse(STUDY)):
+    for run in training_jobs(parse(STUDY)):
         field = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
         noised = NoisedTarget(field, VariancePreserving(), run.noise_levels)
-        architecture, settings = Architecture(run.name), Settings(loss="population", seeds=run.seeds)
-        record = train(noised, architecture, settings)
-        dataset = training_dataset(noised, architecture, settings, record, predict(noised, architecture, settings))
-        made_by = provenance(["test"], request(noised, architecture, settings))
+        architecture, settings = Architecture(run.name), TrainingSettings(loss="population", seeds=run.seeds)
+        record = train_network(noised, architecture, settings)
+        dataset = training_dataset(
+            noised, architecture, settings, record, reference_curve(noised, architecture, settings)
+        )
+        made_by = provenance(["test"], training_request(noised, architecture, settings))
         write(dataset.assign_attrs(made_by), training_file(run, made), TRAINING)
     return made
 
 
 def summary_at(folder: Path, sizes: Sequence[int]) -> xr.Dataset:
     """The summary of some of the sizes."""
-    runs: list[Run] = [run for run in expand(parse(STUDY)) if run.size in sizes]
-    return aggregate(runs, folder)
+    runs: list[TrainingJob] = [run for run in training_jobs(parse(STUDY)) if run.size in sizes]
+    return aggregate_training(runs, folder)
 
 
 def relabelled(summary: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
@@ -572,7 +568,7 @@ def relabelled(summary: xr.Dataset, names: dict[str, str]) -> xr.Dataset:
 def verdicts(summary: xr.Dataset) -> dict[str, str]:
     """Verdicts of our claims, in the one dimension that the runs here have, taken for claims about theory."""
     claims = [of.model_copy(update={"tests": [_in_one_dimension(test) for test in of.tests]}) for of in THEORY]
-    return {verdict.claim.id: verdict.verdict for verdict in judge(claims, scaling_table(summary), summary)}
+    return {verdict.claim.id: verdict.verdict for verdict in judge(claims, training_table(summary), summary)}
 
 
 THEORY = [of.model_copy(update={"about": "theory"}) for of in OURS]
@@ -594,7 +590,7 @@ def test_the_claims_hold_where_the_physics_is_right(folder: Path) -> None:
     # With the claims as they stand, two dimensions are missing, and the population loss does not count.
     summary = summary_at(folder, SIZES)
     for claims, expected in ((THEORY, INCOMPLETE), (OURS, NOT_TESTED)):
-        whole = {verdict.claim.id: verdict.verdict for verdict in judge(claims, scaling_table(summary), summary)}
+        whole = {verdict.claim.id: verdict.verdict for verdict in judge(claims, training_table(summary), summary)}
         assert whole["C1"] == whole["C3"] == expected
 
 
@@ -607,7 +603,7 @@ def test_few_sizes_and_close_ones_decide_nothing(folder: Path, sizes: list[int])
 def test_swapped_labels_fail_both_claims(folder: Path) -> None:
     """C1 sees logarithmic times and C3 sees L²: if either still held, it would test its own expectation."""
     swapped = relabelled(summary_at(folder, SIZES), {"one_layer": "two_layer", "two_layer": "one_layer"})
-    judged = {verdict.claim.id: verdict for verdict in judge(THEORY, scaling_table(swapped), swapped)}
+    judged = {verdict.claim.id: verdict for verdict in judge(THEORY, training_table(swapped), swapped)}
     assert (judged["C1"].verdict, judged["C3"].verdict) == (FAILS, FAILS)
     for name, low, high in (("C1", -0.2, 0.2), ("C3", 1.9, 2.1)):
         exponents = judged[name].outcomes[0]
@@ -705,13 +701,13 @@ def test_a_claim_about_agreement_fails_if_theory_is_wrong(folder: Path) -> None:
 
 def test_verdicts_survive_the_files_in_between(folder: Path, tmp_path: Path) -> None:
     """The workflow hands over fits as CSV and the summary as NetCDF."""
-    from csd.store import SUMMARY, read
+    from csd.core.files import SUMMARY, read
 
     summary = summary_at(folder, [4, 8, 16, 32, 64])
-    scaling_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
+    training_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
     write(summary, tmp_path / "summary.nc", SUMMARY)
     again = judge(OURS, pd.read_csv(tmp_path / "scaling.csv"), read(tmp_path / "summary.nc", SUMMARY))
-    assert as_json(again) == as_json(judge(OURS, scaling_table(summary), summary))
+    assert as_json(again) == as_json(judge(OURS, training_table(summary), summary))
 
 
 # What is written.
@@ -729,7 +725,7 @@ def strict(text: str) -> Any:
 @pytest.mark.parametrize("sizes", [[8, 16], [8, 16, 32], [4, 8, 16, 32, 64]], ids=["two", "three", "five"])
 def test_verdicts_as_json(folder: Path, sizes: list[int]) -> None:
     summary = summary_at(folder, sizes)
-    judged = judge(OURS, scaling_table(summary), summary)
+    judged = judge(OURS, training_table(summary), summary)
     content = strict(as_json(judged))
     assert [item["id"] for item in content] == [claim.id for claim in OURS]
     for item, verdict in zip(content, judged, strict=True):
@@ -773,7 +769,7 @@ def cells(line: str) -> list[str]:
 
 def test_verdicts_as_markdown(folder: Path) -> None:
     summary = summary_at(folder, [8, 16, 32])
-    judged = judge(OURS, scaling_table(summary), summary)
+    judged = judge(OURS, training_table(summary), summary)
     header, rule, *rows = [cells(line) for line in as_markdown(judged).splitlines()]
     assert header[0] == "claim"
     assert set(rule) == {"---"}
@@ -785,7 +781,7 @@ def test_verdicts_as_markdown(folder: Path) -> None:
         assert row[1].replace("\\|", "|") == verdict.claim.statement + needs
         assert row[-1] == f"**{verdict.verdict}**"
     assert len(rows) == sum(1 + sum(max(1, len(o)) for o in verdict.rows) for verdict in judged)
-    theory = judge(THEORY, scaling_table(summary), summary)
+    theory = judge(THEORY, training_table(summary), summary)
     rows = [cells(line) for line in as_markdown(theory).splitlines()]
     first = next(row for row in rows if row[1] == "power of one_layer")
     assert first[2:5] == ["1", "0.01", "population"]
@@ -872,9 +868,9 @@ def test_a_malformed_file_of_claims_is_one_sentence(text: str, words: str, tmp_p
 
 def test_every_claim_is_about_runs_that_our_study_has() -> None:
     """A misspelt architecture or noise level would leave a claim untested for ever, and nobody would know."""
-    runs = expand(parse(load_study(ROOT / "config" / "config.yaml")))
+    runs = training_jobs(parse(load_study(ROOT / "config" / "config.yaml")))
     assert len({claim.id for claim in OURS}) == len(OURS) >= 4
-    sampled = simulations(parse(load_study(ROOT / "config" / "config.yaml")).monte_carlo)
+    sampled = monte_carlo_jobs(parse(load_study(ROOT / "config" / "config.yaml")).monte_carlo)
     for claim_, test in ((own, test) for own in OURS for test in own.tests):
         if test.quantity.startswith("autocorrelation"):
             for dimension in test.dimensions:

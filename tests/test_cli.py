@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from csd import cli
+from csd.cli import commands as cli
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --output out.nc"
@@ -235,7 +235,7 @@ def test_an_output_that_cannot_be_written_is_found_before_training(
 ) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
-    monkeypatch.setattr("csd.experiment.descend", lambda *_: pytest.fail("hours of work, for nothing"))
+    monkeypatch.setattr("csd.api.training.descend", lambda *_: pytest.fail("hours of work, for nothing"))
     ran = csd(f"{GOOD} {flags}")
     assert ran.status == 2
     assert "cannot be written" in ran.err
@@ -296,7 +296,7 @@ def test_a_training_that_is_broken_off_leaves_no_file(
     def stop(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr("csd.experiment.descend", stop)
+    monkeypatch.setattr("csd.api.training.descend", stop)
     ran = csd(GOOD)
     assert ran.status == status
     assert words in ran.err
@@ -385,7 +385,7 @@ def test_text_and_foreign_files_are_refused(command: str, csd: Runner, tmp_path:
 
 def test_a_file_that_lacks_what_show_prints_is_refused(good_file: bytes, csd: Runner, tmp_path: Path) -> None:
     """One of ours, but of a version that wrote less: a sentence with the variable, not a traceback."""
-    from csd.store import TRAINING, read, write
+    from csd.core.files import TRAINING, read, write
 
     (tmp_path / "good.nc").write_bytes(good_file)
     write(read(tmp_path / "good.nc").drop_vars("floor"), tmp_path / "less.nc", TRAINING)

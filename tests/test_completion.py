@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csd import cli
+from csd.cli import commands as cli
 from csd.networks import ARCHITECTURES
 
 ASK = """

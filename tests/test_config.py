@@ -13,9 +13,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csd import cli
-from csd.config import FIGURES, Run, expand, json_schema, load, parse, parse_style, samplings
-from csd.errors import InputError
+from csd.cli import commands as cli
+from csd.core.errors import InputError
+from csd.study.config.figures import FIGURES
+from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
+from csd.study.config.reading import json_schema, load, parse, parse_style
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
@@ -43,9 +45,9 @@ def network(**keys: Any) -> dict[str, Any]:
     return sweep(architectures=[keys])
 
 
-def runs_of(content: dict[str, Any]) -> list[Run]:
+def runs_of(content: dict[str, Any]) -> list[TrainingJob]:
     """The run table of a study."""
-    return expand(parse(content))
+    return training_jobs(parse(content))
 
 
 def mistake(content: dict[str, Any]) -> str:
@@ -253,7 +255,7 @@ def test_yaml_numbers_in_all_spellings() -> None:
     assert parsed.training.noise_levels == [0.001, 0.01, 0.5, 1.0]
     assert (parsed.training.tolerance, parsed.training.learning_rate) == (1e-4, 0.05)
     assert parsed.figure_style.noise_level == 0.01
-    runs = expand(parsed)
+    runs = training_jobs(parsed)
     assert [run.mass for run in runs] == [0.001, 2.0, None]
     assert runs[2].couplings == (-0.001, 10.0)
 
@@ -290,7 +292,7 @@ def test_the_table_is_the_product_of_all_choices() -> None:
 
 def test_a_number_of_seeds_counts_from_one() -> None:
     for content in (trained(seeds=3), sweep(training={"seeds": 3})):
-        assert {run.seeds for run in expand(parse(content))} == {(1, 2, 3)}
+        assert {run.seeds for run in training_jobs(parse(content))} == {(1, 2, 3)}
     assert len(parse(trained(seeds=10_000)).training.seeds) == 10_000
     said = "a list of seeds, or how many: an integer from 1 to 10000"
     for wrong in (0, -1, True, 3.0, "3", None, 10_001, 1_000_000_000):
@@ -315,13 +317,13 @@ def test_couplings_fix_the_mass_by_the_gap_equation() -> None:
     assert problem(run)[0].target.mass == pytest.approx(1.0, rel=1e-12)
 
 
-def problem(run: Run) -> Any:
+def problem(run: TrainingJob) -> Any:
     """What `csd train` makes of a run's arguments."""
     arguments = cli._parser().parse_args(["train", *run.arguments(), "--output", "out.nc"])
     return cli._problem(arguments)
 
 
-def assert_round_trip(run: Run) -> None:
+def assert_round_trip(run: TrainingJob) -> None:
     """A run's arguments, parsed back, are the problem that the run stands for."""
     noised, architecture, settings = problem(run)
     lattice, training = noised.lattice, run.training
@@ -331,7 +333,7 @@ def assert_round_trip(run: Run) -> None:
     elif run.mass_times_length is not None:
         assert noised.target.mass == run.mass_times_length / run.size
     else:
-        from csd.field import GaussianField
+        from csd.targets.gaussian import GaussianField
 
         assert noised.target.mass == GaussianField.from_couplings(lattice, *run.couplings or (1.0, 0.0)).mass
     assert type(noised.schedule).__name__ == {"vp": "VariancePreserving", "ve": "VarianceExploding"}[training.schedule]
@@ -350,7 +352,7 @@ def assert_round_trip(run: Run) -> None:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
 def test_our_studies_are_valid_and_every_run_survives_the_command_line(path: Path) -> None:
     parsed = parse(load(path))
-    runs = expand(parsed)
+    runs = training_jobs(parsed)
     identifiers = [run.identifier for run in runs]
     assert len(set(identifiers)) == len(identifiers) > 0
     assert all(re.fullmatch(r"d[123]_L\d+_[A-Za-z0-9_.+-]+", identifier) for identifier in identifiers)
@@ -485,7 +487,7 @@ def test_the_study_written_out_is_the_study() -> None:
         parsed = parse(load(path))
         again = parse(json.loads(parsed.model_dump_json()))
         assert again == parsed
-        assert [run.identifier for run in expand(again)] == [run.identifier for run in expand(parsed)]
+        assert [run.identifier for run in training_jobs(again)] == [run.identifier for run in training_jobs(parsed)]
 
 
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.json"
@@ -534,8 +536,8 @@ def test_figures_are_drawn_by_default_where_a_sweep_has_something_for_them(figur
 
 
 def test_a_network_may_generate_on_larger_lattices() -> None:
-    runs = expand(parse(sweep(sizes=[8, 16], generation={"transfer": [2, 4]}, training={"seeds": [1]})))
-    files = samplings(runs)
+    runs = training_jobs(parse(sweep(sizes=[8, 16], generation={"transfer": [2, 4]}, training={"seeds": [1]})))
+    files = generation_jobs(runs)
     assert [file.size for file in files] == [8, 16, 32, 16, 32, 64]
     assert files[2].identifier == f"{runs[0].identifier}_to32"
     assert files[2].arguments()[-2:] == ["--size", "32"]
@@ -546,23 +548,23 @@ def test_a_network_may_generate_on_larger_lattices() -> None:
 
 
 def test_ends_of_the_sampler_s_grid() -> None:
-    (run,) = expand(
+    (run,) = training_jobs(
         parse(sweep(sizes=[8], generation={"t_min": 0.01, "t_max": 2.0, "steps": 4}, training={"seeds": [1]}))
     )
     assert (run.noise_levels[0], run.noise_levels[-1]) == (pytest.approx(2.0), pytest.approx(0.01))
     with pytest.raises(InputError, match="t_min must be below t_max"):
-        expand(parse(sweep(generation={"t_min": 3.0, "t_max": 2.0})))
+        training_jobs(parse(sweep(generation={"t_min": 3.0, "t_max": 2.0})))
 
 
 def test_training_until_samples_are_right_knows_what_will_generate() -> None:
     """The flags of training name the integrator and the start of the sweep's generation; nothing else does."""
     asked = {"generation": {"integrator": "euler", "start": "exact", "kernel_steps": "sparse"}}
-    (run,) = expand(parse(sweep(sizes=[8], **asked, training={"seeds": [1], "until": "samples"})))
+    (run,) = training_jobs(parse(sweep(sizes=[8], **asked, training={"seeds": [1], "until": "samples"})))
     assert " ".join(run.arguments()).endswith(
         "--kernel-steps sparse --until samples --integrator euler --start exact --seed 1"
     )
     assert (run.settings.until, run.settings.integrator, run.settings.start) == ("samples", "euler", "exact")
-    (usual,) = expand(parse(sweep(sizes=[8], **asked, training={"seeds": [1]})))
+    (usual,) = training_jobs(parse(sweep(sizes=[8], **asked, training={"seeds": [1]})))
     assert usual.arguments()[-4:] == ["--kernel-steps", "sparse", "--seed", "1"]
     assert usual.settings.until == "score_error"
 
@@ -574,4 +576,4 @@ def test_what_training_would_refuse_is_refused_before() -> None:
         ({"until": "samples"}, "until is samples, but nothing is generated"),
     ):
         with pytest.raises(InputError, match=f"sweeps.a: {match}"):
-            expand(parse(sweep(training=keys)))
+            training_jobs(parse(sweep(training=keys)))

@@ -10,27 +10,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-import csd.cost
-from csd.cli import main
-from csd.config import Run, expand, load, parse, samplings
-from csd.cost import Calibration, Job, Pace, Stopwatch, by_autograd, calibrate, estimate, other_jobs, steps_of
-from csd.experiment import trained
+import csd.study.cost.estimate
+from csd.api.training import trained
+from csd.cli.commands import main
 from csd.lattice import Lattice
-from csd.theory import expected_steps
-from csd.training import descend, prepare, train
+from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
+from csd.study.config.reading import load, parse
+from csd.study.cost.calibration import Stopwatch, calibrate
+from csd.study.cost.estimate import expected_costs, other_jobs, steps_of
+from csd.study.cost.pace import Calibration, JobPace, Pace
+from csd.study.cost.work import by_autograd
+from csd.training.loop import descend, train_network
+from csd.training.preparation import prepare
+from csd.training.reference import expected_steps
 
 NO_TIME = Pace(0.0, 0.0)
-MEASURED = Calibration(Job(0.0, 0.0), *[NO_TIME] * 8)
+MEASURED = Calibration(JobPace(0.0, 0.0), *[NO_TIME] * 8)
 """A machine that takes no time, for what does not depend on it."""
 
 
-def runs_of(sweep: dict[str, Any], **training: Any) -> list[Run]:
+def runs_of(sweep: dict[str, Any], **training: Any) -> list[TrainingJob]:
     """The run table of one sweep."""
     keys = {"noise_levels": [0.1, 0.5], "batch": 1024, "seeds": [1, 2]} | training
-    return expand(parse({"study": "s", "training": keys, "sweeps": {"own": sweep}}))
+    return training_jobs(parse({"study": "s", "training": keys, "sweeps": {"own": sweep}}))
 
 
-def run_job(run: Run, folder: Path) -> tuple[dict[str, float], int]:
+def run_job(run: TrainingJob, folder: Path) -> tuple[dict[str, float], int]:
     """(record, bytes of the file) of a run's training as a process of its own."""
     file, record = folder / f"{run.identifier}.nc", folder / "record.json"
     words = ["train", *run.arguments(), "--output", str(file), "--benchmark", str(record)]
@@ -50,14 +55,14 @@ LOCAL = {"dimension": 2, "sizes": [16], "architectures": [{"name": "local_one_la
 def test_steps_are_those_that_training_takes(sweep: dict[str, Any]) -> None:
     runs = runs_of(sweep)
     for run, steps in zip(runs, steps_of(runs), strict=True):
-        assert train(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.1), run.identifier
+        assert train_network(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.1), run.identifier
 
 
 def test_a_grid_of_levels_is_known_by_a_few_of_them() -> None:
     """The few, and the last of all 25 levels that a training comes to."""
     for run in runs_of(SMALL | {"generation": {"steps": 24}}):
         (steps,) = steps_of([run])
-        assert train(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.25), run.identifier
+        assert train_network(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.25), run.identifier
 
 
 def test_steps_until_samples_are_right_are_known() -> None:
@@ -82,27 +87,27 @@ def test_ten_thousand_runs_need_the_steps_of_a_few(monkeypatch: pytest.MonkeyPat
     runs = runs_of(LOCAL | {"sizes": [8], "architectures": ["one_layer", *LOCAL["architectures"]], "mass": masses})
     assert len(runs) == 10_000
     asked = []
-    monkeypatch.setattr(csd.cost, "expected_steps", lambda *problem: asked.append(problem) or 10.0)
-    estimates = estimate(runs, MEASURED)
+    monkeypatch.setattr(csd.study.cost.estimate, "expected_steps", lambda *problem: asked.append(problem) or 10.0)
+    estimates = expected_costs(runs, MEASURED)
     assert [job.identifier for job in estimates] == [run.identifier for run in runs]
-    assert len(asked) <= 4 * csd.cost.MASSES
+    assert len(asked) <= 4 * csd.study.cost.estimate.MASSES
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_modes_are_counted_without_making_them(dimension: int) -> None:
     for size in (2, 3, 8, 9):
         lattice = Lattice(dimension, size)
-        assert csd.cost._pairs(lattice) == len(lattice.pairs)
-        assert csd.cost._shells(lattice) == len(lattice.shells)
+        assert csd.study.cost.work.pairs_of(lattice) == len(lattice.pairs)
+        assert csd.study.cost.work.shells_of(lattice) == len(lattice.shells)
 
 
 def test_memory_and_disk_are_those_of_a_job(tmp_path: Path) -> None:
     """Of full and local networks, with kernels kept and without; the process itself is measured by a job of nothing."""
     wide = runs_of({"dimension": 3, "sizes": [32], "architectures": ["two_layer"]}, seeds=[1, 2, 3, 4])
     kept = runs_of({"dimension": 2, "sizes": [24], "architectures": ["one_layer"], "generation": {"steps": 16}})
-    machine = Calibration(csd.cost._job("--loss", "population"), *[NO_TIME] * 8)
+    machine = Calibration(csd.study.cost.calibration._job("--loss", "population"), *[NO_TIME] * 8)
     for run in (*wide, *kept):
-        (job,) = [job for job in estimate([run], machine) if not job.generates]
+        (job,) = [job for job in expected_costs([run], machine) if not job.generates]
         record, size = run_job(run, tmp_path)
         assert job.memory_mb == pytest.approx(record["peak_memory_mb"], rel=0.3), run.identifier
         # How far kernels that are kept compress depends on how they grow.
@@ -112,7 +117,7 @@ def test_memory_and_disk_are_those_of_a_job(tmp_path: Path) -> None:
 def test_the_time_of_a_job_is_about_right(tmp_path: Path) -> None:
     """Processor time, by a factor of four, as others may use the machine."""
     (run,) = runs_of({"dimension": 2, "sizes": [32], "architectures": ["one_layer"]})
-    (job,) = estimate([run], calibrate())
+    (job,) = expected_costs([run], calibrate())
     before = os.times()
     run_job(run, tmp_path)
     after = os.times()
@@ -122,19 +127,19 @@ def test_the_time_of_a_job_is_about_right(tmp_path: Path) -> None:
 
 def test_time_grows_with_what_is_asked() -> None:
     """Twice the samples, twice the time of sampling; other seeds in jobs of their own, twice the jobs."""
-    machine = Calibration(Job(0.0, 0.0), *[NO_TIME] * 5, Pace(1.0, 1.0), NO_TIME, NO_TIME)
+    machine = Calibration(JobPace(0.0, 0.0), *[NO_TIME] * 5, Pace(1.0, 1.0), NO_TIME, NO_TIME)
     sweep = SMALL | {"generation": {"steps": 24, "samples": 100, "integrator": "exponential"}}
-    once = estimate(runs_of(sweep), machine)
-    twice = estimate(
+    once = expected_costs(runs_of(sweep), machine)
+    twice = expected_costs(
         runs_of(sweep | {"generation": {"steps": 24, "samples": 200, "integrator": "exponential"}}), machine
     )
     assert [job.seconds for job in twice] == pytest.approx([2.0 * job.seconds for job in once])
     assert sum(job.seconds for job in once) > 0.0
     runs = runs_of(sweep, seeds=[1, 2, 3, 4], seeds_per_job=2)
-    more = estimate(runs, machine)
-    assert len(more) == len(runs) + len(samplings(runs)) == 2 * len(once)
+    more = expected_costs(runs, machine)
+    assert len(more) == len(runs) + len(generation_jobs(runs)) == 2 * len(once)
     assert sum(job.seconds for job in more) == pytest.approx(2.0 * sum(job.seconds for job in once))
-    slow = Calibration(Job(1.0, 0.0), *[NO_TIME] * 8)
+    slow = Calibration(JobPace(1.0, 0.0), *[NO_TIME] * 8)
     assert other_jobs(more, 3, slow) > other_jobs(once, 3, slow) > other_jobs(once, 2, slow)
 
 
@@ -144,8 +149,8 @@ def test_raw_fields_are_by_autograd_and_more_work() -> None:
         for path in ("spectral", "fields")
     )
     assert [by_autograd(run) for run in (*spectral, *fields)] == [False, True]
-    machine = Calibration(Job(0.1, 50.0), *[NO_TIME] * 8, Pace(0.0, 1e-9), Job(2.0, 300.0))
-    (fast,), (slow,) = estimate(spectral, machine), estimate(fields, machine)
+    machine = Calibration(JobPace(0.1, 50.0), *[NO_TIME] * 8, Pace(0.0, 1e-9), JobPace(2.0, 300.0))
+    (fast,), (slow,) = expected_costs(spectral, machine), expected_costs(fields, machine)
     # 2 seeds × 2 levels × 1024 fields × 16 sites a step.
     assert slow.seconds == pytest.approx(2.0 + slow.steps * 2 * 2 * 1024 * 16 * 1e-9)
     assert fast.memory_mb < 300.0 < slow.memory_mb
@@ -153,13 +158,13 @@ def test_raw_fields_are_by_autograd_and_more_work() -> None:
 
 def test_jobs_of_a_large_study_on_a_cluster_last_minutes() -> None:
     """Half of them longer than two minutes; together they take what all take."""
-    runs = expand(parse(load(Path(__file__).resolve().parent.parent / "config" / "large.yaml")))
-    estimates = estimate(runs, csd.cost.REFERENCE)
-    jobs = csd.cost.cluster_jobs(estimates, runs)
+    runs = training_jobs(parse(load(Path(__file__).resolve().parent.parent / "config" / "large.yaml")))
+    estimates = expected_costs(runs, csd.study.cost.pace.REFERENCE)
+    jobs = csd.study.cost.limits.cluster_jobs(estimates, runs)
     assert sum(jobs) == pytest.approx(sum(job.seconds for job in estimates))
     assert 120.0 < float(np.median(jobs)) < 3600.0
     # Each is estimated with its own kind as it is with all.
-    limits = csd.cost.Limits(runs)
+    limits = csd.study.cost.limits.Limits(runs)
     for job in estimates[:: len(estimates) // 7]:
         run = next(run for run in runs if job.identifier.startswith(run.identifier))
         if not job.generates:
@@ -168,7 +173,7 @@ def test_jobs_of_a_large_study_on_a_cluster_last_minutes() -> None:
 
 def test_the_time_of_a_gpu_is_not_known() -> None:
     sweep = {"dimension": 1, "sizes": [16], "architectures": ["two_layer"]}
-    (here,), (there,) = (estimate(runs_of(sweep, device=device), MEASURED) for device in ("cpu", "cuda"))
+    (here,), (there,) = (expected_costs(runs_of(sweep, device=device), MEASURED) for device in ("cpu", "cuda"))
     assert (here.group, there.group) == ("short", None)
 
 

@@ -9,18 +9,20 @@ import pytest
 import torch
 
 import csd
-from csd.config import expand, load, parse
-from csd.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
-from csd.errors import InputError
-from csd.field import GaussianField
-from csd.generation import EulerMaruyama, Heun, geometric_grid, longest_level
-from csd.goal import Sampler
+from csd.core.errors import InputError
+from csd.core.random import stream
+from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
+from csd.diffusion.grids import geometric_grid, longest_level
+from csd.diffusion.integrators import EulerMaruyama, Heun
+from csd.diffusion.measures import crossing_step
+from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Lattice
 from csd.networks.module import ScoreNetwork
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.quality import crossing_step
-from csd.stream import stream
-from csd.theory import one_layer_kernel
+from csd.study.config.jobs import training_jobs
+from csd.study.config.reading import load, parse
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.reference import one_layer_kernel
 
 ROOT = Path(__file__).parent.parent
 LIMIT = np.array(list(LIMITS.values()))
@@ -77,14 +79,16 @@ def test_deviations_are_zero_for_the_exact_spectrum_and_of_one_mode_by_hand() ->
     assert flat["correlation_length"] == 1.0  # S(0) = S(k₁): no length at all
 
 
-def _sampler(dimension: int, size: int, steps: int = 160, *, signal: float = 100.0, start: str = "exact") -> Sampler:
+def _sampler(
+    dimension: int, size: int, steps: int = 160, *, signal: float = 100.0, start: str = "exact"
+) -> ReverseDiffusion:
     """Heun on a geometric grid from ½ ln(1 + signal L²), m = 1/L."""
     target = GaussianField.on_critical_line(Lattice(dimension, size))
     grid = geometric_grid(1e-3, 0.5 * float(np.log1p(signal * size**2)), steps)
-    return Sampler(NoisedTarget(target, VariancePreserving(), grid.tolist()), Heun(), start)
+    return ReverseDiffusion(NoisedTarget(target, VariancePreserving(), grid.tolist()), Heun(), start)
 
 
-def _one_layer(sampler: Sampler, rate: float = 1.0) -> Callable[[int, str], bool]:
+def _one_layer(sampler: ReverseDiffusion, rate: float = 1.0) -> Callable[[int, str], bool]:
     """Whether samples are right by a criterion after so many exact steps at rate/C_max."""
     shells = sampler.noised.lattice.shells
     spectra = sampler.noised.spectra_at(shells)
@@ -123,7 +127,7 @@ def test_training_steps_until_the_effective_sample_size_is_a_half(dimension: int
         assert _two_layer_steps(_sampler(dimension, size), "effective_sample_size") == expected, size
 
 
-def _two_layer_steps(sampler: Sampler, criterion: str) -> int:
+def _two_layer_steps(sampler: ReverseDiffusion, criterion: str) -> int:
     """Exact steps of two layers at rate ¼ from K₀ = 0.1/C_max, from which on samples are right."""
     shells, place = sampler.noised.lattice.shells, CRITERIA.index(criterion)
     spectra = sampler.noised.spectra_at(shells)
@@ -154,9 +158,9 @@ def test_a_criterion_that_the_exact_score_misses_names_the_steps_it_needs() -> N
     """The first number from which on it holds: with fewer it can by chance, as Euler–Maruyama's ESS does at 7–12."""
     target = GaussianField.on_critical_line(Lattice(1, 8))
 
-    def sampler(steps: int, high: float, start: str) -> Sampler:
+    def sampler(steps: int, high: float, start: str) -> ReverseDiffusion:
         grid = geometric_grid(1e-3, high, steps)
-        return Sampler(NoisedTarget(target, VariancePreserving(), grid.tolist()), EulerMaruyama(), start)
+        return ReverseDiffusion(NoisedTarget(target, VariancePreserving(), grid.tolist()), EulerMaruyama(), start)
 
     def met(steps: int, high: float, start: str) -> bool:
         place = CRITERIA.index("effective_sample_size")
@@ -226,7 +230,7 @@ def test_samplers_come_within_a_fifth_of_each_tolerance(study: str) -> None:
     """With the exact score, by every criterion but the relative one: every row of the default study, and those of the
     others that train until samples are right."""
     checked: set[tuple[int, int, int]] = set()
-    for run in expand(parse(load(ROOT / "config" / study))):
+    for run in training_jobs(parse(load(ROOT / "config" / study))):
         asked = run.generation
         if asked is None or (study != "config.yaml" and run.training.until != "samples"):
             continue

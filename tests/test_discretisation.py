@@ -8,25 +8,26 @@ import pytest
 import xarray as xr
 from scipy.integrate import quad
 
-from csd.criteria import CRITERIA, LIMITS
-from csd.discretisation import (
+from csd.core.errors import InputError
+from csd.diffusion.criteria import CRITERIA, LIMITS
+from csd.diffusion.discretisation import (
     COMPARED,
-    MOST_STEPS,
     ORDERS,
     compare,
     exact_score_deviations,
     exact_score_variance,
     grid,
     highest_level,
-    scaling_table,
     soft_share,
     steps_needed,
 )
-from csd.errors import InputError
-from csd.field import GaussianField
-from csd.generation import EulerMaruyama, Heun, Integrator, PredictorCorrector, linear_steps
+from csd.diffusion.grids import MOST_STEPS
+from csd.diffusion.integrators import EulerMaruyama, Heun, Integrator, PredictorCorrector
+from csd.diffusion.sampling import linear_steps
 from csd.lattice import Array, Lattice
-from csd.noise import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
+from csd.study.summaries.integrators import integrator_table
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
 
 VP, VE = VariancePreserving(), VarianceExploding()
 LIMIT = np.array(list(LIMITS.values()))
@@ -131,8 +132,9 @@ def test_the_search_is_the_plain_one() -> None:
 
 def test_blocks_of_steps_are_steps() -> None:
     """The recursion by blocks is the plain one, step by step, for every integrator compared and both schedules."""
-    from csd.generation import INTEGRATORS, generated_variance
-    from csd.plugins import resolve
+    from csd.core.plugins import resolve
+    from csd.diffusion.integrators import INTEGRATORS
+    from csd.diffusion.sampling import generated_variance
 
     target = GaussianField.on_critical_line(Lattice(2, 32))
     modes = target.lattice.shells
@@ -198,7 +200,7 @@ def compared() -> xr.Dataset:
 
 def test_the_law_of_a_fixed_sample_size(compared: xr.Dataset) -> None:
     """N^{1/(2p)}: between neighbouring sizes from L = 8 on, for every integrator compared, in d = 3 to 0.1."""
-    table = scaling_table(compared).set_index(["dimension", "architecture", "criterion"])
+    table = integrator_table(compared).set_index(["dimension", "architecture", "criterion"])
     for name, order in ORDERS.items():
         for criterion in ("total_kl", "effective_sample_size"):
             row = table.loc[(3, name, criterion)]
@@ -212,7 +214,7 @@ def test_the_law_of_a_fixed_sample_size(compared: xr.Dataset) -> None:
 
 def test_errors_of_the_law_say_what_they_are(compared: xr.Dataset) -> None:
     """Systematic: change without the smallest size; NaN for three. Interpolated steps lie at most one below."""
-    table = scaling_table(compared).set_index(["dimension", "architecture", "criterion"])
+    table = integrator_table(compared).set_index(["dimension", "architecture", "criterion"])
     row = table.loc[(2, "euler_maruyama", "effective_sample_size")]
     steps = compared["crossing_steps"].sel(
         dimension=2, integrator="euler_maruyama", schedule="vp", grid="geometric", criterion="effective_sample_size"
@@ -230,15 +232,15 @@ def test_errors_of_the_law_say_what_they_are(compared: xr.Dataset) -> None:
 
 def test_a_paper_tells_criteria_apart_and_has_the_law_beside_the_fit(compared: xr.Dataset) -> None:
     """One macro a law and no two of one name; the table's prediction is d/(2p), where there is one."""
-    from csd.paper.numbers import numbers, usual_data
-    from csd.paper.tables import exponents_table, typeset_exponents
+    from csd.report.paper.numbers import numbers, usual_data
+    from csd.report.paper.tables import table_of_exponents, typeset_exponents
 
-    scaling = scaling_table(compared)
+    scaling = integrator_table(compared)
     found = {number.name: number.value for number in numbers([], scaling, {}, usual_data({}, 0.1))}
     assert len(found) == len(scaling) == 2 * len(COMPARED) * len(CRITERIA)
     row = scaling.set_index(["dimension", "architecture", "criterion"]).loc[(2, "heun", "effective_sample_size")]
     assert found["csdIntegratorStepsExponentHeunTwoDEffectiveSampleSize"] == row["exponent"]
-    typeset = typeset_exponents(exponents_table(scaling), 0.1)
+    typeset = typeset_exponents(table_of_exponents(scaling), 0.1)
     assert len(typeset) == 2 * len(COMPARED) * 2
     assert set(typeset[typeset["architecture"] == "heun"]["theory"]) == {"0.500", "0.750"}
 
@@ -288,7 +290,7 @@ def test_sizes_that_were_not_asked_for_are_empty_and_too_many_steps_infinite(com
 
 
 def test_no_law_where_steps_are_missing_says_why() -> None:
-    table = scaling_table(compare({1: [4, 8]}, schedules=["vp"], grids=["geometric"]))
+    table = integrator_table(compare({1: [4, 8]}, schedules=["vp"], grids=["geometric"]))
     assert set(table["law"]) == {"none"}
     assert "at least three sizes" in table["note"][0]
 
@@ -321,7 +323,7 @@ def test_error_of_the_softest_mode_is_that_of_its_steps() -> None:
 
 
 def test_command_takes_several_dimensions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from csd.cli import main
+    from csd.cli.commands import main
 
     file = tmp_path / "steps.nc"
     words = ["integrators", "--dimension", "1", "3", "--size", "4", "6", "--size", "4", "--output", str(file)]
@@ -372,7 +374,7 @@ def test_numbers_of_the_documentation() -> None:
         for size, part in zip(sizes[1], parts, strict=True):
             value = float(found["soft_share"].sel(dimension=int(dimension), integrator=NAMES[name], size=size).item())
             assert part == ("" if np.isnan(value) else f"{value:.{len(part) - 2}f}")
-    table = scaling_table(found).set_index(["dimension", "architecture", "criterion"])
+    table = integrator_table(found).set_index(["dimension", "architecture", "criterion"])
     for name in ("euler_maruyama", "heun"):
         for dimension in (2, 3):
             row = table.loc[(dimension, name, "effective_sample_size")]

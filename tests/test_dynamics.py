@@ -10,18 +10,18 @@ import pytest
 from scipy.optimize import curve_fit
 from scipy.stats import kstest
 
-from csd.campaign import MonteCarlo, Simulation, simulations
-from csd.cli import _model, _parser, main
-from csd.config import parse
-from csd.cost import Limits
-from csd.dynamics import aggregate, exponents_table, times
-from csd.errors import InputError
-from csd.inventory import jobs, verify_files
-from csd.scaling import fit_weighted
-from csd.simulation import request
-from csd.store import ENSEMBLE_SUMMARY, write
-from csd.stream import stream
-from csd.summary import read_scaling
+from csd.cli.commands import _model, _parser, main
+from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE_SUMMARY, write
+from csd.core.random import stream
+from csd.mcmc.simulation import monte_carlo_request
+from csd.study.config.monte_carlo import MonteCarlo, MonteCarloJob, monte_carlo_jobs
+from csd.study.config.reading import parse
+from csd.study.cost.limits import Limits
+from csd.study.scaling import fit_weighted
+from csd.study.status import jobs, verify_files
+from csd.study.summaries.dynamics import aggregate_monte_carlo, dynamic_table, times
+from csd.study.summaries.laws import read_scaling
 
 SWEEP: dict[str, Any] = {
     "dimension": 2,
@@ -53,8 +53,8 @@ def study(**keys: Any) -> dict[str, Any]:
     return content
 
 
-def rows(**keys: Any) -> list[Simulation]:
-    return simulations(parse(study(**keys)).monte_carlo)
+def rows(**keys: Any) -> list[MonteCarloJob]:
+    return monte_carlo_jobs(parse(study(**keys)).monte_carlo)
 
 
 def test_names_say_what_is_sampled() -> None:
@@ -81,13 +81,13 @@ def test_names_say_what_is_sampled() -> None:
 )
 def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
     """What `csd mcmc` makes of them has the row's own hash, which `csd verify` compares."""
-    from csd.simulation import Settings
+    from csd.mcmc.simulation import MonteCarloSettings
 
     for row in rows(**keys):
         given = _parser().parse_args(["mcmc", *row.arguments(), "--output", "x.nc"])
         names = ("sweeps", "every", "thermalisation", "chains", "seed", "fields", "step", "trajectory")
-        settings = Settings(tuple(given.sampler), *(getattr(given, name) for name in names))
-        assert request(_model(given), settings) == request(row.model, row.settings)
+        settings = MonteCarloSettings(tuple(given.sampler), *(getattr(given, name) for name in names))
+        assert monte_carlo_request(_model(given), settings) == monte_carlo_request(row.model, row.settings)
 
 
 @pytest.mark.parametrize(
@@ -182,12 +182,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_exponents_of_a_study(results: Path) -> None:
     """Exponents within 3 errors of those of the exact times, and these near 2; MALA's in its own time."""
-    summary = aggregate(rows(), results / "monte_carlo")
+    summary = aggregate_monte_carlo(rows(), results / "monte_carlo")
     assert dict(summary.sizes) == {"run": 6, "seed": 1, "observable": 8}
     assert set(summary["sampler"].values) == {"heat_bath", "langevin"}
     tau, error = times(summary, "autocorrelation_updates")
     assert (error < 0.5 * tau).all()
-    table = exponents_table(summary).set_index(["architecture", "quantity"])
+    table = dynamic_table(summary).set_index(["architecture", "quantity"])
     assert set(table["law"]) == {"power"}
     heat = table.loc[("heat_bath", "autocorrelation_updates")]
     assert heat["sizes"] == "4 6 8"
@@ -218,9 +218,9 @@ def test_weights_of_several_seeds() -> None:
 
 
 def test_a_size_too_short_has_no_fit(results: Path) -> None:
-    summary = aggregate(rows(), results / "monte_carlo")
+    summary = aggregate_monte_carlo(rows(), results / "monte_carlo")
     summary["collective_tau_error"][1] = np.nan
-    table = exponents_table(summary)
+    table = dynamic_table(summary)
     without = table[table["law"] == "none"]
     assert len(without) == 2
     assert without["note"].str.contains("too short for tau, or measured too seldom").all()
@@ -228,12 +228,12 @@ def test_a_size_too_short_has_no_fit(results: Path) -> None:
 
 def test_files_that_do_not_belong_are_refused(results: Path) -> None:
     with pytest.raises(InputError, match="another configuration made it"):
-        aggregate(rows(sweeps=3000), results / "monte_carlo")
-    assert aggregate(rows(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
+        aggregate_monte_carlo(rows(sweeps=3000), results / "monte_carlo")
+    assert aggregate_monte_carlo(rows(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
     with pytest.raises(InputError, match="there is no such file"):
-        aggregate(rows(sizes=[4, 10]), results / "monte_carlo")
+        aggregate_monte_carlo(rows(sizes=[4, 10]), results / "monte_carlo")
     with pytest.raises(InputError, match="the study has no simulations"):
-        aggregate([], results)
+        aggregate_monte_carlo([], results)
 
 
 def test_verify_and_status_know_the_files(results: Path) -> None:
@@ -250,9 +250,9 @@ def test_verify_and_status_know_the_files(results: Path) -> None:
 
 
 def test_exponents_are_written_and_drawn(results: Path, tmp_path: Path) -> None:
-    summary = aggregate(rows(), results / "monte_carlo")
+    summary = aggregate_monte_carlo(rows(), results / "monte_carlo")
     write(summary, tmp_path / "monte_carlo.nc", ENSEMBLE_SUMMARY)
-    exponents_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
+    dynamic_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
     assert len(read_scaling(tmp_path / "scaling.csv")) == 4
     words = ["--summary", str(tmp_path / "monte_carlo.nc"), "--scaling", str(tmp_path / "scaling.csv")]
     main(["figure", "dynamic_exponents", *words, "--output", str(tmp_path / "figure")])

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from csd.chains import Step, random_rotation, run_chains
-from csd.cli import main
-from csd.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
-from csd.errors import InputError
-from csd.field import GaussianField
+from csd.cli.commands import main
+from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE, read
+from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.measured import MeasuredField, load_fields
-from csd.model import PhiFour, SpinModel
-from csd.samplers import SAMPLERS, sweep_of
-from csd.simulation import Settings, exact_values, gaussian_model
-from csd.sites import checkerboard, neighbours
-from csd.store import ENSEMBLE, read
-from csd.stream import stream
+from csd.lattice.sites import checkerboard, neighbours
+from csd.mcmc.chains import Step, random_rotation, run_chains
+from csd.mcmc.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
+from csd.mcmc.fields import load_fields
+from csd.mcmc.samplers import SAMPLERS, sweep_of
+from csd.mcmc.simulation import MonteCarloSettings, exact_values, gaussian_model
+from csd.targets.dataset import MeasuredField
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 ALL = tuple(SAMPLERS)
 GAUSSIAN = gaussian_model(GaussianField(Lattice(2, 6), 0.6), 1)
@@ -91,7 +93,7 @@ def test_heat_bath_has_its_exact_autocorrelation_time() -> None:
         state = matrix @ state
         decay.append(ones @ state)
     exact = 0.5 + float(((np.array(decay) / (ones @ np.linalg.solve(precision, ones))) ** 2).sum())
-    found = sample(model, "heat_bath", Settings(("heat_bath",), 100_000, 2, chains=2, seed=3))
+    found = sample(model, "heat_bath", MonteCarloSettings(("heat_bath",), 100_000, 2, chains=2, seed=3))
     tau = found.estimates["magnetisation_squared"]
     assert exact > 10.0
     assert abs(2.0 * tau.tau - exact) < 4.0 * 2.0 * tau.tau_error
@@ -100,7 +102,7 @@ def test_heat_bath_has_its_exact_autocorrelation_time() -> None:
 
 def test_trajectories_turn_modes_as_theory_has_it() -> None:
     """Tiny leapfrog steps: m² is kept with ⟨cos² θ⟩, θ uniform in [π/4, 3π/4], so τ = ½ + r/(1 − r), r = ½ − 1/π."""
-    settings = Settings(("fourier_hmc",), 4000, chains=2, step=0.1)
+    settings = MonteCarloSettings(("fourier_hmc",), 4000, chains=2, step=0.1)
     found = sample(gaussian_model(GaussianField(Lattice(1, 8), 0.5), 1), "fourier_hmc", settings)
     kept = 0.5 - 1.0 / np.pi
     tau = found.estimates["magnetisation_squared"]
@@ -161,7 +163,7 @@ def test_a_run_too_short_says_so_and_has_no_error(tmp_path: Path, capsys: pytest
 def test_a_start_far_from_equilibrium_is_cut_and_recorded() -> None:
     """No thermalisation, and steps so short that the start is seen."""
     model = gaussian_model(GaussianField(Lattice(2, 8), 0.2), 1)
-    settings = Settings(("metropolis",), 4000, thermalisation=0, step=0.4)
+    settings = MonteCarloSettings(("metropolis",), 4000, thermalisation=0, step=0.4)
     content = ensemble(model, settings)
     cut = int(content["thermalisation_cut"].values[0])
     assert 0 < cut < 2000
@@ -278,7 +280,7 @@ def test_kept_fields_have_forgotten_the_slowest_series(tmp_path: Path) -> None:
 
 def test_kept_fields_of_an_ordered_phase_have_all_directions() -> None:
     """β = 0.5, L = 16: no chain turns over, but signs of its fields do: 100 of them, binomial, 4 σ."""
-    settings = Settings(("heat_bath",), 4000, 4, chains=2, seed=1, fields=200)
+    settings = MonteCarloSettings(("heat_bath",), 4000, 4, chains=2, seed=1, fields=200)
     found = sample(SpinModel(Lattice(2, 16), 1, 0.5), "heat_bath", settings)
     assert np.abs(np.sign(found.chains.components).mean(axis=2)).min() > 0.9
     signs = np.sign(found.chains.decorrelated(found.spacing, 200).mean(axis=(1, 2, 3)))
@@ -407,7 +409,7 @@ def test_fields_of_chains_that_do_not_move_are_not_kept(tmp_path: Path, capsys: 
     assert set(file["fields"].mean(["x", "y"]).values.ravel()) == {-1.0, 1.0}
     assert file.attrs["fields_r_hat"] < 1.1
     # One chain in another state, of which it never leaves.
-    found = sample(SpinModel(Lattice(2, 6), 1, 100.0), "wolff", Settings(("wolff",), 500))
+    found = sample(SpinModel(Lattice(2, 6), 1, 100.0), "wolff", MonteCarloSettings(("wolff",), 500))
     assert found.spacing == 2
     energy = found.chains.series["energy"] + np.array([[1.0], [0.0], [0.0], [0.0]])
     stuck = replace(found, chains=replace(found.chains, series=found.chains.series | {"energy": energy}))
@@ -426,7 +428,7 @@ def test_what_never_changes_has_its_derived_means(tmp_path: Path) -> None:
 def test_beside_a_source_its_own_component_is_observed() -> None:
     """⟨m₁⟩ = s/m² of two Gaussian components (4 σ), where the mean of both is half of that."""
     model = PhiFour(Lattice(2, 4), 2, 1.0, 0.0, source=0.5)
-    content = ensemble(model, Settings(("heat_bath",), 4000, chains=2, seed=1))
+    content = ensemble(model, MonteCarloSettings(("heat_bath",), 4000, chains=2, seed=1))
     place = OBSERVABLES.index("magnetisation_component")
     mean, error = (float(content[name].values[0, place]) for name in ("mean", "error"))
     assert abs(mean - 0.5) < 4.0 * error

@@ -5,16 +5,17 @@ from math import atan, pi
 import numpy as np
 import pytest
 
-from csd.ensemble import sample
-from csd.exact_sweeps import _damping, exact_times
-from csd.field import GaussianField
+from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.model import PhiFour, SpinModel
-from csd.samplers import sweep_of
-from csd.simulation import Settings, gaussian_model
-from csd.sites import checkerboard, neighbours
-from csd.stream import stream
-from csd.updates import make_update
+from csd.lattice.sites import checkerboard, neighbours
+from csd.mcmc.ensemble import sample
+from csd.mcmc.exact_sweeps import _damping, exact_times
+from csd.mcmc.samplers import sweep_of
+from csd.mcmc.simulation import MonteCarloSettings, gaussian_model
+from csd.mcmc.updates import make_update
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 
 def _model(dimension: int, size: int) -> PhiFour:
@@ -141,7 +142,7 @@ def test_damping_of_metropolis(components: int) -> None:
 def test_long_chains_have_these_times(name: str, every: int, slack: float) -> None:
     """m², S(k₁), m and, where the sweep is linear, H within 4 errors, and `slack` where the times are approximate."""
     model = _model(1, 4)
-    found = sample(model, name, Settings((name,), 6000 * every, every, chains=4, seed=5))
+    found = sample(model, name, MonteCarloSettings((name,), 6000 * every, every, chains=4, seed=5))
     assert set(found.exact) >= {"magnetisation_squared", "softest_mode", "magnetisation_component"}
     for key, exact in found.exact.items():
         if key == "energy" and name in ("langevin", "hmc"):

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from csd.errors import InputError
-from csd.field import GaussianField, solve_gap_equation, tadpole
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.stream import stream
+from csd.targets.gaussian import GaussianField, solve_gap_equation, tadpole
 
 WATSON = 0.252731009858663003
 """I(0) of the infinite cubic lattice (Watson 1939)."""

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 from matplotlib.axes import Axes
 
-from csd.config import FigureStyle
-from csd.figures import local_range, size_transfer
-from csd.figures import style as looks
+from csd.report.figures import local_range, size_transfer
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
 
 STYLE = FigureStyle.model_validate({})
 

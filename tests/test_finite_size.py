@@ -12,16 +12,19 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ellipkm1, gamma
 
-from csd.config import Run, expand, load, parse
-from csd.errors import InputError
-from csd.field import WATSON, GaussianField, critical_ratio
-from csd.figures import collapse, finite_size
+from csd.core.errors import InputError
+from csd.core.files import TRAINING, provenance, write
 from csd.lattice import Lattice
-from csd.record import request, training_dataset
-from csd.store import TRAINING, provenance, write
-from csd.summary import aggregate, scaling_table, training_file
-from csd.theory import predict
-from csd.training import train
+from csd.report.figures import collapse, finite_size
+from csd.study.config.jobs import TrainingJob, training_jobs
+from csd.study.config.reading import load, parse
+from csd.study.summaries.files import training_file
+from csd.study.summaries.laws import training_table
+from csd.study.summaries.training import aggregate_training
+from csd.targets.gaussian import WATSON, GaussianField, critical_ratio
+from csd.training.content import training_dataset, training_request
+from csd.training.loop import train_network
+from csd.training.reference import reference_curve
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -110,16 +113,18 @@ STUDY: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     folder = tmp_path_factory.mktemp("training")
-    runs: list[Run] = expand(parse(STUDY))
+    runs: list[TrainingJob] = training_jobs(parse(STUDY))
     for run in runs:
         problem = run.problem()
-        dataset = training_dataset(*problem, train(*problem), predict(*problem))
-        write(dataset.assign_attrs(provenance(["test"], request(*problem))), training_file(run, folder), TRAINING)
-    return aggregate(runs, folder)
+        dataset = training_dataset(*problem, train_network(*problem), reference_curve(*problem))
+        write(
+            dataset.assign_attrs(provenance(["test"], training_request(*problem))), training_file(run, folder), TRAINING
+        )
+    return aggregate_training(runs, folder)
 
 
 def _draw(module: Any, summary: xr.Dataset) -> Figure:
-    figure: Figure = module.draw(summary, scaling_table(summary), parse(STUDY).figure_style)
+    figure: Figure = module.draw(summary, training_table(summary), parse(STUDY).figure_style)
     return figure
 
 

@@ -6,10 +6,12 @@ import xarray as xr
 from scipy.special import digamma
 from scipy.stats import chi2
 
-from csd.criteria import CRITERIA
-from csd.errors import GenerationFailed, InputError
-from csd.field import GaussianField
-from csd.generation import (
+from csd.core.errors import GenerationFailed, InputError
+from csd.core.files import provenance
+from csd.core.random import stream
+from csd.diffusion.criteria import CRITERIA
+from csd.diffusion.grids import geometric_grid, log_snr_grid, longest_level, uniform_grid
+from csd.diffusion.integrators import (
     BLOCK,
     INTEGRATORS,
     Euler,
@@ -20,30 +22,28 @@ from csd.generation import (
     Integrator,
     PredictorCorrector,
     combine,
-    generate,
-    generate_adaptively,
-    generated_variance,
-    geometric_grid,
-    linear_steps,
-    log_snr_grid,
-    longest_level,
-    sample_modes,
-    uniform_grid,
 )
-from csd.goal import Sampler
+from csd.diffusion.measures import crossing_step
+from csd.diffusion.quality import GenerationSettings, evaluate
+from csd.diffusion.reverse import ReverseDiffusion
+from csd.diffusion.samples import two_sample_test
+from csd.diffusion.sampling import (
+    generated_variance,
+    linear_steps,
+    sample_fields,
+    sample_fields_adaptively,
+    sample_modes,
+)
+from csd.diffusion.trained import transfer
 from csd.lattice import Array, Lattice
+from csd.lattice.observables import kl_per_site
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
-from csd.observables import kl_per_site
-from csd.quality import Settings as GenerationSettings
-from csd.quality import crossing_step, evaluate
-from csd.record import training_dataset
-from csd.samples import two_sample_test
-from csd.store import provenance
-from csd.stream import stream
-from csd.theory import one_layer_kernel
-from csd.trained import transfer
-from csd.training import Settings, train
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
+from csd.training.content import training_dataset
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
+from csd.training.reference import one_layer_kernel
 
 VP, VE = VariancePreserving(), VarianceExploding()
 
@@ -93,7 +93,7 @@ def test_corrector_relaxes_to_its_own_fixed_point() -> None:
 @pytest.mark.parametrize("name", [name for name in INTEGRATORS if name != "frozen_kernel"])
 @pytest.mark.parametrize("schedule", [VP, VE], ids=["VP", "VE"])
 def test_steps_on_fields_and_on_modes_are_the_same_map(name: str, schedule: Schedule) -> None:
-    """A step of `generate` on real fields is x̂ ← g x̂ with the noise off, and adds variance v with it on."""
+    """A step of `sample_fields` on real fields is x̂ ← g x̂ with the noise off, and adds variance v with it on."""
     integrator = {"predictor_corrector": PredictorCorrector(2, 0.3)}.get(name) or {
         "euler_maruyama": EulerMaruyama(),
         "exponential": Exponential(),
@@ -109,10 +109,10 @@ def test_steps_on_fields_and_on_modes_are_the_same_map(name: str, schedule: Sche
 
     gain, added = integrator.linear(schedule, 0.9, 0.7, *kernels)
     start = stream("test map").standard_normal((1, 6, 6))
-    silent = generate(score, schedule, grid, integrator, start, lambda: np.zeros_like(start))
+    silent = sample_fields(score, schedule, grid, integrator, start, lambda: np.zeros_like(start))
     np.testing.assert_allclose(lattice.transform(silent), gain * lattice.transform(start), atol=1e-12)
     generator = stream("test map noise", name)
-    noisy = generate(
+    noisy = sample_fields(
         score, schedule, grid, integrator, np.zeros((20_000, 6, 6)), lambda: generator.standard_normal((20_000, 6, 6))
     )
     spectrum = lattice.power_spectrum(noisy).mean(axis=0)
@@ -132,10 +132,10 @@ def test_generation_training_times_of_the_population(dimension: int) -> None:
         lattice = Lattice(dimension, size)
         target = GaussianField.on_critical_line(lattice)
         grid = geometric_grid(1e-3, 0.5 * float(np.log1p(100.0 * size**2)), 200)
-        sampler = Sampler(NoisedTarget(target, VP, grid.tolist()), FrozenKernel())
+        sampler = ReverseDiffusion(NoisedTarget(target, VP, grid.tolist()), FrozenKernel())
         spectra = sampler.noised.spectra_at(lattice.shells)
 
-        def of_one_layer(step: int, sampler: Sampler = sampler, spectra: Array = spectra) -> float:
+        def of_one_layer(step: int, sampler: ReverseDiffusion = sampler, spectra: Array = spectra) -> float:
             kernels = np.stack([one_layer_kernel(c, 1.0 / c.max(), step) for c in spectra])
             return float(sampler.deviations(sampler.noised.lattice.shells, kernels)[0])
 
@@ -157,8 +157,8 @@ def _trained(architecture: Architecture, size: int, **settings: object) -> xr.Da
     """A small training file on a sampler's grid, in memory."""
     target = GaussianField.on_critical_line(Lattice(2, size))
     noised = NoisedTarget(target, VP, geometric_grid(1e-3, longest_level(size), 40).tolist())
-    given = Settings(**{"batch": 4096, "seeds": (1, 2), "kernel_steps": "recorded", **settings})  # type: ignore[arg-type]
-    record = train(noised, architecture, given)
+    given = TrainingSettings(**{"batch": 4096, "seeds": (1, 2), "kernel_steps": "recorded", **settings})  # type: ignore[arg-type]
+    record = train_network(noised, architecture, given)
     return training_dataset(noised, architecture, given, record, None).assign_attrs(
         provenance(["test"], {"size": size})
     )
@@ -227,7 +227,7 @@ def test_seeds_are_tested_against_fields_of_their_own(two_layers: xr.Dataset, mo
         seen.append(others)
         return two_sample_test(fields, others, *purpose)
 
-    monkeypatch.setattr("csd.quality.two_sample_test", spied)
+    monkeypatch.setattr("csd.diffusion.quality.two_sample_test", spied)
     evaluate(two_layers, GenerationSettings(samples=8))
     first, second = seen
     assert first.shape == second.shape == (8, 64)
@@ -287,8 +287,8 @@ def test_reverse_flow_then_forward_returns_the_start() -> None:
         return lattice.inverse(-lattice.transform(fields) / spectrum)
 
     start = stream("test flow").standard_normal((3, 16))
-    down = generate_adaptively(score, VP, 1e-3, 2.0, start, tolerance=1e-9)
-    np.testing.assert_allclose(generate_adaptively(score, VP, 2.0, 1e-3, down, tolerance=1e-9), start, atol=1e-5)
+    down = sample_fields_adaptively(score, VP, 1e-3, 2.0, start, tolerance=1e-9)
+    np.testing.assert_allclose(sample_fields_adaptively(score, VP, 2.0, 1e-3, down, tolerance=1e-9), start, atol=1e-5)
     # The exact flow of a Gaussian scales each mode by sqrt(C_t' / C_t).
     ends = [VP.signal(t) ** 2 * propagator + VP.variance(t) for t in (1e-3, 2.0)]
     exact = lattice.transform(start) * np.sqrt(ends[0] / ends[1])
@@ -334,17 +334,17 @@ def test_crossing() -> None:
 def test_misbehaving_scores_stop_at_once() -> None:
     grid, start = geometric_grid(0.1, 1.0, 4), np.ones((2, 4))
     with pytest.raises(GenerationFailed, match=r"noise level 1 the score has shape \(2,\)"):
-        generate(lambda x, t: x[:, 0], VP, grid, Euler(), start, lambda: start)
+        sample_fields(lambda x, t: x[:, 0], VP, grid, Euler(), start, lambda: start)
     seen: list[float] = []
 
     def late(fields: Array, t: float) -> Array:
         return np.where(np.arange(4) == 2, np.nan, -fields) if t < 0.4 else -fields
 
     with pytest.raises(GenerationFailed, match=r"noise level 0\.316\d* .* \(0, 2\)"):
-        generate(late, VP, grid, Euler(), start, lambda: start, lambda t, _: seen.append(t))
+        sample_fields(late, VP, grid, Euler(), start, lambda: start, lambda t, _: seen.append(t))
     assert len(seen) == 3
     with pytest.raises(InputError, match="frozen_kernel needs a linear score"):
-        generate(lambda x, t: -x, VP, grid, FrozenKernel(), start, lambda: start)
+        sample_fields(lambda x, t: -x, VP, grid, FrozenKernel(), start, lambda: start)
 
 
 def test_bad_requests(two_layers: xr.Dataset) -> None:
@@ -476,6 +476,8 @@ def test_scores_that_are_not_finite_are_found_and_large_ones_pass() -> None:
 
     for value in (np.nan, np.inf, -np.inf):
         with pytest.raises(GenerationFailed, match=r"at noise level 1 .* = \(1, 3\)"):
-            generate(score(value), VariancePreserving(), grid, Euler(), fields, lambda: fields)
-    huge = generate(lambda x, t: np.full_like(x, 1e308), VariancePreserving(), grid, Euler(), fields, lambda: fields)
+            sample_fields(score(value), VariancePreserving(), grid, Euler(), fields, lambda: fields)
+    huge = sample_fields(
+        lambda x, t: np.full_like(x, 1e308), VariancePreserving(), grid, Euler(), fields, lambda: fields
+    )
     assert np.isfinite(huge).all()

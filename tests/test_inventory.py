@@ -8,11 +8,13 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.cli import main
-from csd.config import Study, expand, parse, samplings
-from csd.errors import InputError
-from csd.inventory import Fault, jobs, status_lines, study_of, verify_files
-from csd.summary import aggregate
+from csd.cli.commands import main
+from csd.core.errors import InputError
+from csd.study.config.jobs import generation_jobs, training_jobs
+from csd.study.config.reading import parse
+from csd.study.config.study import Study
+from csd.study.status import Fault, jobs, status_lines, study_of, verify_files
+from csd.study.summaries.training import aggregate_training
 
 CONTENT = {
     "study": "small",
@@ -35,9 +37,9 @@ STUDY = parse(CONTENT)
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of the study, made by the commands that the workflow runs."""
     folder = tmp_path_factory.mktemp("results")
-    for run in expand(STUDY):
+    for run in training_jobs(STUDY):
         main(["train", *run.arguments(), "--output", str(folder / "training" / f"{run.identifier}.nc")])
-    for sampling in samplings(expand(STUDY)):
+    for sampling in generation_jobs(training_jobs(STUDY)):
         training = folder / "training" / f"{sampling.run.identifier}.nc"
         output = folder / "generation" / f"{sampling.identifier}.nc"
         main(["generate", str(training), *sampling.arguments(), "--output", str(output)])
@@ -95,7 +97,7 @@ def test_a_file_that_other_code_made(results: Path, part: str) -> None:
 
 
 def test_a_generation_file_of_a_training_file_that_was_made_again(results: Path) -> None:
-    (run,) = (run for run in expand(STUDY) if run.generation is not None)
+    (run,) = (run for run in training_jobs(STUDY) if run.generation is not None)
     path = results / "generation" / f"{run.identifier}.nc"
     with xr.open_dataset(path) as file:
         dataset = file.load()
@@ -113,7 +115,7 @@ def test_files_of_another_configuration(results: Path) -> None:
     assert {fault.reason for fault in faults} == {"another configuration made it"}
     assert len(faults) == 5
     with pytest.raises(InputError, match=r"tolerance is 0\.01, the study asks for 0\.02"):
-        aggregate([run for run in expand(changed) if run.generation is None], results / "training")
+        aggregate_training([run for run in training_jobs(changed) if run.generation is None], results / "training")
     sweeps = yaml.safe_load(yaml.safe_dump(CONTENT["sweeps"]))
     sweeps["generated"]["generation"]["samples"] = 5
     assert len(verify_files(parse({**CONTENT, "sweeps": sweeps}), results)[1]) == 2
@@ -137,20 +139,20 @@ def test_files_of_no_run(results: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_files_of_different_versions_are_not_aggregated_without_a_flag(results: Path) -> None:
-    runs = [run for run in expand(STUDY) if run.generation is None]
+    runs = [run for run in training_jobs(STUDY) if run.generation is None]
     path = first(results)
     with xr.open_dataset(path) as file:
         dataset = file.load()
     dataset.attrs["source_hash"] = "0" * 16
     dataset.to_netcdf(path)
     with pytest.raises(InputError, match=r"different versions of the code made the files of .* take them .* --mixed"):
-        aggregate(runs, results / "training")
-    assert aggregate(runs, results / "training", mixed=True).sizes["run"] == 2
+        aggregate_training(runs, results / "training")
+    assert aggregate_training(runs, results / "training", mixed=True).sizes["run"] == 2
 
 
 def test_how_far_a_study_is(results: Path) -> None:
     """One job of each kind: done, running, stopped, failed, left."""
-    runs = expand(STUDY)
+    runs = training_jobs(STUDY)
     names = [run.identifier for run in runs]
     for name in names:
         (results / "training" / f"{name}.nc").unlink()

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csd.errors import InputError
-from csd.lattice import Lattice, axis_profile, require_memory
+from csd.core.errors import InputError
+from csd.core.memory import require_memory
+from csd.lattice import Lattice
+from csd.lattice.lattice import axis_profile
 from csd.networks.linear import place_filters
 
 SIZES = {1: st.integers(2, 40), 2: st.integers(2, 12), 3: st.integers(2, 6)}

@@ -5,11 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from csd.errors import InputError
-from csd.field import GaussianField
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.model import PhiFour, SpinModel
-from csd.stream import stream
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 LATTICES = [Lattice(1, 5), Lattice(2, 2), Lattice(2, 4), Lattice(3, 3)]
 

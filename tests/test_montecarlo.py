@@ -14,17 +14,19 @@ import pytest
 from scipy.special import ive, logsumexp
 from scipy.stats import chi2, kstest
 
-from csd.autocorrelation import Estimate
-from csd.chains import Chains, Step, run_chains
-from csd.errors import InputError
-from csd.field import GaussianField
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.model import Model, PhiFour, SpinModel
-from csd.samplers import sweep_of
-from csd.simulation import gaussian_model
-from csd.stream import stream
-from csd.updates import UPDATES, make_update
-from csd.updates.local import _cosine
+from csd.mcmc.autocorrelation import Estimate
+from csd.mcmc.chains import Chains, Step, run_chains
+from csd.mcmc.samplers import sweep_of
+from csd.mcmc.simulation import gaussian_model
+from csd.mcmc.updates import UPDATES, make_update
+from csd.mcmc.updates.local import _cosine
+from csd.targets.base import Model
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 FIELD_SWEEPS = {
     "metropolis": [Step("metropolis")],

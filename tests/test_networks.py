@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.networks.autograd import AutogradDescent
-from csd.networks.full import BLOCK, blocks
 from csd.networks.linear import LinearNetwork
 from csd.networks.local import LocalNetwork, Patch
 from csd.networks.module import ConvolutionalScore, ScoreNetwork
-from csd.objectives import Denoising, Implicit, Objective
-from csd.stream import stream
+from csd.training.descent.autograd import AutogradDescent
+from csd.training.descent.families import descent_of
+from csd.training.descent.modes import BLOCK, blocks
+from csd.training.losses import Denoising, Implicit, Objective
 from tests.conftest import Problem
 
 ARCHITECTURES = [
@@ -70,7 +71,7 @@ def test_both_paths_take_the_same_step(
     target = 1.0
     if objective.complex_target:
         target = (x.conj() * z).mean(axis=0)[None, None] / (lattice.sites * sigma)
-    by_spectra = network.descent(
+    by_spectra = descent_of(
         [network],
         modes,
         noised.spectra_at(modes),
@@ -78,6 +79,7 @@ def test_both_paths_take_the_same_step(
         [[filters]],
         complex_kernel=objective.complex_target,
     )
+    assert by_spectra is not None
     before = by_spectra.kernel().copy()
     by_spectra.advance(spectrum, target)
     after = by_fields.kernel()

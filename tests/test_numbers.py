@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from csd.config import parse
-from csd.errors import InputError
-from csd.source import fingerprint
-from csd.store import GENERATION_SUMMARY, SUMMARY, write
-from csd.summary import EVERY_ROW
+from csd.core.errors import InputError
+from csd.core.files import GENERATION_SUMMARY, SUMMARY, write
+from csd.core.source import fingerprint
+from csd.study.config.reading import parse
+from csd.study.summaries.laws import EVERY_ROW
 from docs.numbers import (
     FOLDER,
     PAGES,

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.noise import VarianceExploding, VariancePreserving, score_length
-from csd.objectives import Denoising, Implicit
-from csd.stream import stream
+from csd.targets.noising import VarianceExploding, VariancePreserving, score_length
+from csd.training.losses import Denoising, Implicit
 from tests.conftest import Problem
 
 STEPS, BATCH = 3000, 5

@@ -17,21 +17,22 @@ import pytest
 import xarray as xr
 
 import csd
-from csd import cli
-from csd.config import Generation, Training
-from csd.errors import InputError
-from csd.experiment import DEFAULTS, Problem, sampler_levels
-from csd.field import GaussianField
-from csd.generation import Heun
+from csd.api.keywords import DEFAULTS, Problem
+from csd.api.training import sampler_levels
+from csd.cli import commands as cli
+from csd.core.errors import InputError
+from csd.core.plugins import resolve
+from csd.diffusion.integrators import Heun
+from csd.diffusion.quality import GenerationSettings
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.full import TwoLayer
-from csd.noise import VariancePreserving
-from csd.objectives import OBJECTIVES
-from csd.plugins import resolve
-from csd.quality import Settings as GenerationSettings
-from csd.training import Settings
-from csd.watch import EVERY, ProgressWatch
+from csd.study.config.study import Generation, Training
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import VariancePreserving
+from csd.training.checkpoint import EVERY, ProgressWatch
+from csd.training.losses import OBJECTIVES
+from csd.training.options import TrainingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL: dict[str, Any] = {"dimension": 1, "size": 8, "noise_levels": [0.5, 0.1]}
@@ -63,7 +64,7 @@ def test_import_is_cheap() -> None:
 
 def test_a_command_still_loads_no_more_than_it_needs() -> None:
     code = (
-        "import sys; from csd.cli import main; main(sys.argv[1:]);"
+        "import sys; from csd.cli.commands import main; main(sys.argv[1:]);"
         "print([n for n in ('xarray', 'torch', 'numba', 'pandas', 'scipy', 'pydantic') if n in sys.modules])"
     )
     flags = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --output out.nc"
@@ -88,7 +89,8 @@ def test_three_lines_give_what_the_commands_write(tmp_path: Path) -> None:
 def test_every_flag_does_what_its_keyword_does() -> None:
     flags = (
         "train --architecture local_two_layer --range 2xi --channels 2 --dimension 1 --size 16 --r0 -0.2 --u 1"
-        " --target csd.field:GaussianField --schedule ve --noise-level 0.5 0.1 --loss denoising --batch 256 --seed 3 1"
+        " --target csd.targets.gaussian:GaussianField"
+        " --schedule ve --noise-level 0.5 0.1 --loss denoising --batch 256 --seed 3 1"
         " --tolerance 0.05 --max-steps 5000 --learning-rate 0.1 --kernel-steps 1 5 --device cpu --output out.nc"
     )
     cli.main(shlex.split(flags))
@@ -131,7 +133,7 @@ def test_what_is_asked_for_is_written_as_well(tmp_path: Path) -> None:
 
 def test_defaults_are_one_thing() -> None:
     """Of functions, of the settings behind them, of studies, and as the help of the commands names them."""
-    for model, settings in ((Training, Settings), (Generation, GenerationSettings)):
+    for model, settings in ((Training, TrainingSettings), (Generation, GenerationSettings)):
         shared = set(model.model_fields) & set(settings.__dataclass_fields__) - {"seeds", "t_min", "t_max"}
         assert {name: model.model_fields[name].default for name in shared} == {
             name: getattr(settings, name) for name in shared
@@ -139,7 +141,7 @@ def test_defaults_are_one_thing() -> None:
         assert len(shared) > 2
     for function in (csd.train, csd.predict):
         shown = inspect.signature(function).parameters
-        own = {field: getattr(Settings, field) for field in Settings.__dataclass_fields__}
+        own = {field: getattr(TrainingSettings, field) for field in TrainingSettings.__dataclass_fields__}
         assert {name: shown[name].default for name in own} == own
         assert list(shown)[1:3] == ["dimension", "size"]
         assert set(Problem.__annotations__) < set(shown)
@@ -339,10 +341,10 @@ def test_ctrl_c_is_a_keyboard_interrupt(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_a_run_whose_file_is_wanted(tmp_path: Path) -> None:
     said = _interrupted(", output='run.nc'")
-    assert "csd.errors.Interrupted: stopped by SIGINT after step" in said
+    assert "csd.core.errors.Interrupted: stopped by SIGINT after step" in said
     assert "the same command goes on from there" in said
     assert [path.name for path in tmp_path.iterdir()] == ["run.nc.checkpoint.npz"]
-    assert issubclass(csd.errors.Interrupted, KeyboardInterrupt)
+    assert issubclass(csd.core.errors.Interrupted, KeyboardInterrupt)
 
 
 def test_threads_may_train() -> None:

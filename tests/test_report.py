@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 
-import csd.source
-from csd.cli import main
-from csd.config import FIGURES
-from csd.paper.numbers import Usual, numbers, parentheses, rounded, spelled
+import csd.core.source
+from csd.cli.commands import main
+from csd.report.paper.numbers import Usual, numbers, parentheses, rounded, spelled
+from csd.study.config.figures import FIGURES
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILE = ROOT / "workflow" / "profiles" / "default"
@@ -372,13 +372,13 @@ def test_nothing_is_made_twice_and_a_style_redraws(finished: Path) -> None:
 
 def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(csd.source, "PACKAGE", tmp_path / "csd")
+    monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
     steps = ("train", "figure", "pages", "explore", "paper")
 
     def prints() -> dict[str, str]:
-        csd.source._meaning.cache_clear()
-        csd.source.fingerprint.cache_clear()
-        return {step: csd.source.fingerprint(step) for step in steps}
+        csd.core.source._meaning.cache_clear()
+        csd.core.source.fingerprint.cache_clear()
+        return {step: csd.core.source.fingerprint(step) for step in steps}
 
     for file, expected in (
         ("explore/page.js", {"explore"}),
@@ -392,7 +392,7 @@ def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         path.write_text(path.read_text() + ("x = 1\n" if path.suffix == ".py" else " "))
         after = prints()
         assert {step for step in steps if before[step] != after[step]} == expected, file
-    csd.source.fingerprint.cache_clear()
+    csd.core.source.fingerprint.cache_clear()
 
 
 # ---- the paper ------------------------------------------------------------------------------------------------------

@@ -15,8 +15,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.config import DEFAULT_CLAIMS, claims_file, expand, parse
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.study.config.jobs import training_jobs
+from csd.study.config.reading import claims_file, parse
+from csd.study.config.study import DEFAULT_CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY: dict[str, Any] = {
@@ -89,7 +91,7 @@ def test_another_workflow_runs_ours_to_the_end(tmp_path: Path) -> None:
     """With its own configuration, prefix, a rule of its own on our results, and one of ours changed."""
     theirs(tmp_path, str(ROOT / "workflow" / "Snakefile"))
     snakemake(tmp_path)
-    runs = [row.identifier for row in expand(parse(STUDY))]
+    runs = [row.identifier for row in training_jobs(parse(STUDY))]
     for name in runs:
         assert (tmp_path / "deep" / "out" / "training" / f"{name}.nc").is_file()
         assert (tmp_path / "deep" / "out" / "benchmarks" / f"{name}.json").is_file()
@@ -192,7 +194,7 @@ def test_the_wheel_works_from_another_folder(installed: Path, tmp_path: Path) ->
     run(csd, *shlex.split("train --architecture two_layer --dimension 1 --size 8 --output run.nc"), **here)
     run(csd, *shlex.split("generate run.nc --samples 8 --output samples.nc"), **here)
     code = (
-        "import csd, pathlib, sys; from csd.config import claims_file, load, parse;"
+        "import csd, pathlib, sys; from csd.study.config.study import claims_file, load, parse;"
         "assert pathlib.Path(csd.__file__).is_relative_to(sys.prefix), csd.__file__;"
         "print(claims_file(parse(load(pathlib.Path('study.yaml'))), pathlib.Path('nowhere')));"
         "print(csd.generate('run.nc', samples=8).sizes['seed'])"

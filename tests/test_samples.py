@@ -5,21 +5,21 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import energy_distance, kstest, permutation_test
 
-from csd.field import GaussianField
-from csd.lattice import Array, Lattice
-from csd.observables import energy, variance
-from csd.samples import (
+from csd.core.random import stream
+from csd.diffusion.samples import (
     BLOCKS,
     Samples,
-    compared,
+    compared_fields,
     draw_samples,
     excess_kurtosis,
     jackknife,
     skewness,
     two_sample_test,
 )
-from csd.stream import stream
-from csd.training import LengthBins
+from csd.lattice import Array, Lattice
+from csd.lattice.bins import LengthBins
+from csd.lattice.observables import energy, variance
+from csd.targets.gaussian import GaussianField
 
 LATTICE = Lattice(2, 12)
 FIELD = GaussianField(LATTICE, 0.5)
@@ -129,9 +129,9 @@ def test_two_sample_test_is_uniform_for_one_law_and_sees_a_soft_mode() -> None:
 
 
 def test_the_two_sample_test_stays_small() -> None:
-    assert compared(Lattice(1, 8), 10_000) == 200
-    assert compared(Lattice(3, 64), 10_000) == 32
-    assert compared(Lattice(1, 8), 3) == 3
+    assert compared_fields(Lattice(1, 8), 10_000) == 200
+    assert compared_fields(Lattice(3, 64), 10_000) == 32
+    assert compared_fields(Lattice(1, 8), 3) == 3
 
 
 def test_a_field_does_not_depend_on_how_many_are_drawn() -> None:

@@ -8,20 +8,20 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array
-from csd.scaling import (
+from csd.study.scaling import (
     box_cox,
     fit,
     fit_log_law,
     fit_nested_law,
     fit_power_law,
     local_exponents,
-    seed_errors,
-    student,
     systematic_error,
 )
-from csd.summary import scaling_table
+from csd.study.seeds import student
+from csd.study.scaling import seed_errors
+from csd.study.summaries.laws import training_table
 
 SIZES = [8, 16, 32, 64, 128, 256]
 Law = Callable[[Array], Array]
@@ -451,7 +451,7 @@ def summary_of(**laws: Law) -> xr.Dataset:
 
 def test_the_table_of_a_study_has_a_law_for_everything_at_several_sizes() -> None:
     summary = summary_of(one_layer=power(3.0, 2.0), two_layer=logarithm(5.0, 20.0))
-    table = scaling_table(summary)
+    table = training_table(summary)
     # Architectures × noise levels × (measured, predicted) × laws.
     assert set(table["law"]) == LAWS
     assert len(table) == 2 * 2 * 2 * 4
@@ -473,7 +473,7 @@ def test_the_table_of_a_study_has_a_law_for_everything_at_several_sizes() -> Non
 
 def test_the_table_says_why_there_is_no_law() -> None:
     summary = summary_of(one_layer=power(3.0, 2.0)).isel(run=[0, 1])
-    table = scaling_table(summary)
+    table = training_table(summary)
     assert set(table["law"]) == {"none"}
     assert all("at least three sizes" in note for note in table["note"])
 
@@ -482,7 +482,7 @@ def test_a_size_that_no_seed_finished_leaves_no_law() -> None:
     """A law of the other sizes would be one of other sizes."""
     summary = summary_of(one_layer=power(3.0, 2.0))
     summary["crossing_time"].values[-1] = np.nan
-    measured = scaling_table(summary).query("quantity == 'training_time'")
+    measured = training_table(summary).query("quantity == 'training_time'")
     assert list(measured["law"]) == ["none"] * 2
     assert all("256" in note for note in measured["note"])
     assert set(measured["sizes"]) == {"8 16 32 64 128 256"}
@@ -492,12 +492,12 @@ def test_a_size_that_some_seeds_finished_has_no_mean() -> None:
     """The mean of those that did would be too small, and the law with it; a seed that was not run is another matter."""
     summary = summary_of(one_layer=power(3.0, 2.0))
     summary["crossing_time"].values[-1, 0, 0] = np.nan
-    table = scaling_table(summary)
+    table = training_table(summary)
     measured = table[(table["quantity"] == "training_time") & (table["noise_level"] == 0.1)]
     assert list(measured["law"]) == ["none"]
     assert "256" in measured["note"].item()
     assert set(table[table["noise_level"] == 0.5]["law"]) == LAWS
     summary["score_error"].values[-1, 0, 0] = np.nan
-    table = scaling_table(summary)
+    table = training_table(summary)
     assert set(table["law"]) == LAWS
     np.testing.assert_allclose(table[table["law"] == "power"]["exponent"], 2.0)

@@ -16,8 +16,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.config import expand, parse
-from csd.cost import GROUPS, LONGEST, Estimate, Limits
+from csd.study.config.jobs import training_jobs
+from csd.study.config.reading import parse
+from csd.study.cost.expected import GROUPS, LONGEST, ExpectedCost
+from csd.study.cost.limits import Limits
 from tests.slurm.cluster import ClusterError, clean, cluster, missing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +146,7 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
     )
     group = study(folders["group"], line=diverging, fine=fine)
     # Of the four, all but the one.
-    others = {run.identifier for run in expand(parse(group)) if run.sweep == "fine" or run.name == "one_layer"}
+    others = {run.identifier for run in training_jobs(parse(group)) if run.sweep == "fine" or run.name == "one_layer"}
     once = ["--retries", "0", "--", "aggregate"]
     options = {
         "good": [],
@@ -173,7 +175,7 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
         memories = [memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said]
         # The attempts of the two; the comparison of integrators, the two aggregates and the group of summaries ask for
         # 2000 MB at once.
-        limit = Limits(expand(parse(content))).training(misbehaving_run(content)).memory_limit
+        limit = Limits(training_jobs(parse(content))).training(misbehaving_run(content)).memory_limit
         assert memories.count("2000M") == 4
         assert memories.count(f"{limit(1)}M") == memories.count(f"{limit(2)}M") == 2
         assert_complete(folders["good"], content)
@@ -190,7 +192,7 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
 
 def misbehaving_run(content: dict[str, Any]) -> str:
     """The name of a run of a network from outside."""
-    return next(run.identifier for run in expand(parse(content)) if ":" in run.name)
+    return next(run.identifier for run in training_jobs(parse(content)) if ":" in run.name)
 
 
 def made(folder: Path) -> set[str]:
@@ -210,7 +212,7 @@ def assert_reported(said: str) -> None:
 
 def assert_gone_on(folder: Path, content: dict[str, Any], said: str) -> None:
     """The first attempt was stopped by its time limit, and the second made what one attempt makes, byte by byte."""
-    (run,) = expand(parse(content))
+    (run,) = training_jobs(parse(content))
     assert "SLURM status is: 'TIMEOUT'" in said
     reported = re.search(r"log: .*?(\S*/rule_train/\S*Slow\S*\.log) \(check log file", said)
     assert reported is not None
@@ -239,14 +241,14 @@ def assert_complete(folder: Path, content: dict[str, Any]) -> None:
     """Every file of the study is there, and what was trained on the cluster is what is trained without one."""
     for name in ("figures/learning_curves.pdf", "summary/claims.md", "summary/scaling.csv"):
         assert (folder / "out" / name).is_file()
-    for run in expand(parse(content)):
+    for run in training_jobs(parse(content)):
         assert (folder / "out" / "training" / f"{run.identifier}.nc").is_file()
         record = json.loads((folder / "out" / "benchmarks" / f"{run.identifier}.json").read_text())
         limits = Limits([run]).training(run.identifier)
         assert record["wall_s"] / 60 < limits.time_limit() / 3
         if "Hungry" not in run.name:
             assert record["peak_memory_mb"] < limits.memory_limit() / 2
-    run = expand(parse(content))[0]
+    run = training_jobs(parse(content))[0]
     again = folder / "again.nc"
     subprocess.run(
         [sys.executable, "-m", "csd", "train", *run.arguments(), "--output", str(again)],
@@ -302,10 +304,10 @@ def test_a_machine_without_slurm_is_one_sentence(kind: str, tmp_path: Path) -> N
     assert "SLURM's sbatch, squeue, scancel, scontrol, sinfo cannot be found: start this on a login node" in said
 
 
-def limits_of(**changes: Any) -> Estimate:
+def limits_of(**changes: Any) -> ExpectedCost:
     """What the training job of a study of one run may take."""
     sweep = {"dimension": 2, "sizes": [16], "architectures": ["one_layer"]} | changes
-    (run,) = expand(parse({"study": "rows", "sweeps": {"all": sweep}}))
+    (run,) = training_jobs(parse({"study": "rows", "sweeps": {"all": sweep}}))
     return Limits([run]).training(run.identifier)
 
 

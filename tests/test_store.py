@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import csd.store
-from csd.errors import InputError
-from csd.store import (
+import csd.core.files
+from csd.core.errors import InputError
+from csd.core.files import (
     REQUIRED,
     SCHEMA,
     THEORY,
@@ -83,7 +83,7 @@ def test_an_exception_in_the_middle_of_a_first_write_leaves_nothing(tmp_path: Pa
 def test_a_write_that_breaks_in_the_library(path: Path, raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a NetCDF file is on the disk when the library fails."""
     old = path.read_bytes()
-    complete = csd.store._fill
+    complete = csd.core.files._fill
 
     def fail(file: netCDF4.Dataset, content: Content) -> None:
         complete(file, content)
@@ -91,7 +91,7 @@ def test_a_write_that_breaks_in_the_library(path: Path, raised: Exception, monke
         assert Path(file.filepath()).stat().st_size > 1000
         raise raised
 
-    monkeypatch.setattr(csd.store, "_fill", fail)
+    monkeypatch.setattr(csd.core.files, "_fill", fail)
     expected = InputError if isinstance(raised, OSError) else Broken
     with pytest.raises(expected) as caught:
         write(dataset(20), path, TRAINING)

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csd import stream as streams
-from csd import ziggurat
-from csd.field import GaussianField
+from csd.core import _ziggurat as ziggurat
+from csd.core import random as streams
+from csd.core.random import draw_complex_normal, draw_gamma, draw_normal, load_loops, position, stream
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.stream import draw_complex_normal, draw_gamma, draw_normal, load_loops, position, stream
-from csd.training import Settings, train
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
 
 NUMBERS = 2**18
 
@@ -81,8 +82,8 @@ def test_other_generators_are_numpys(generator: np.random.Generator, compiled: N
 def _trained(loss: str) -> dict[str, np.ndarray]:
     """All numbers of a training in d = 2, whose blocks are several pieces long."""
     noised = NoisedTarget(GaussianField.on_critical_line(Lattice(2, 24)), VariancePreserving(), [0.05, 0.4])
-    settings = Settings(loss=loss, batch=64, seeds=(1, 2), tolerance=0.0, max_steps=400)
-    record = train(noised, Architecture("one_layer"), settings)
+    settings = TrainingSettings(loss=loss, batch=64, seeds=(1, 2), tolerance=0.0, max_steps=400)
+    record = train_network(noised, Architecture("one_layer"), settings)
     return {name: value for name, value in vars(record).items() if isinstance(value, np.ndarray)}
 
 
@@ -121,15 +122,16 @@ def test_numpy_goes_on_where_nothing_compiled_can_be_kept(monkeypatch: pytest.Mo
         raise RuntimeError("cannot cache function 'fill_normal': no locator available for file")
 
     monkeypatch.setattr(numba, "njit", refuse)
-    monkeypatch.delitem(sys.modules, "csd.ziggurat")
-    monkeypatch.delattr("csd.ziggurat")
+    monkeypatch.delitem(sys.modules, "csd.core._ziggurat")
+    monkeypatch.delattr("csd.core._ziggurat")
     assert streams._loops.__wrapped__() is None
 
 
 TRAIN = ["train", "--architecture", "one_layer", "--dimension", "2", "--size", "64", "--noise-level", "0.1", "0.3"]
 TRAIN += ["--batch", "64", "--tolerance", "0", "--output", "run.nc", "--max-steps"]
 PROGRAM = (
-    "import sys; from csd.cli import main; status = main(sys.argv[1:]); print('numba' in sys.modules); sys.exit(status)"
+    "import sys; from csd.cli.commands import main; "
+    "status = main(sys.argv[1:]); print('numba' in sys.modules); sys.exit(status)"
 )
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csd.figures import style
+from csd.core.rounding import parentheses, plus_minus
 from csd.lattice import Array
-from csd.rounding import parentheses, plus_minus
-from csd.scaling import mean_over_seeds
-from csd.summary import _laws
+from csd.report.figures import style
+from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.laws import _laws
 
 SIZES = np.array([8, 16, 32, 64, 128, 256])
 

@@ -8,29 +8,23 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from csd.config import Run, expand, parse, samplings
-from csd.errors import InputError
-from csd.field import GaussianField
+from csd.core.errors import InputError
+from csd.core.files import GENERATION, TRAINING, provenance, write
+from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.quality import Settings as GenerationSettings
-from csd.quality import evaluate
-from csd.record import request, training_dataset
-from csd.store import GENERATION, TRAINING, provenance, write
-from csd.summary import (
-    EVERY_LAW,
-    EVERY_ROW,
-    aggregate,
-    aggregate_generation,
-    generation_scaling_table,
-    read_scaling,
-    scaling_table,
-    training_file,
-)
-from csd.theory import predict
-from csd.training import Settings as TrainingSettings
-from csd.training import train
+from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
+from csd.study.config.reading import parse
+from csd.study.summaries.files import training_file
+from csd.study.summaries.generation import aggregate_generation
+from csd.study.summaries.laws import EVERY_LAW, EVERY_ROW, generation_table, read_scaling, training_table
+from csd.study.summaries.training import aggregate_training
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.content import training_dataset, training_request
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
+from csd.training.reference import reference_curve
 
 STUDY: dict[str, Any] = {
     "study": "verdicts",
@@ -41,18 +35,18 @@ STUDY: dict[str, Any] = {
 
 def trained(folder: Path, seeds: list[int]) -> xr.Dataset:
     """The summary of the study."""
-    runs: list[Run] = expand(parse({**STUDY, "training": {**STUDY["training"], "seeds": seeds}}))
+    runs: list[TrainingJob] = training_jobs(parse({**STUDY, "training": {**STUDY["training"], "seeds": seeds}}))
     for run in runs:
         settings = TrainingSettings(loss="population", seeds=run.seeds)
         target = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
         noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
         architecture = Architecture(run.name)
-        record = train(noised, architecture, settings)
-        prediction = predict(noised, architecture, settings)
+        record = train_network(noised, architecture, settings)
+        prediction = reference_curve(noised, architecture, settings)
         dataset = training_dataset(noised, architecture, settings, record, prediction)
-        made_by = provenance(["test"], request(noised, architecture, settings))
+        made_by = provenance(["test"], training_request(noised, architecture, settings))
         write(dataset.assign_attrs(made_by), training_file(run, folder), TRAINING)
-    return aggregate(runs, folder)
+    return aggregate_training(runs, folder)
 
 
 def test_a_damaged_table_of_laws_is_one_sentence(tmp_path: Path) -> None:
@@ -97,20 +91,20 @@ def test_the_summary_holds_what_the_files_hold(tmp_path: Path) -> None:
 def test_a_mean_over_the_seeds_that_arrived_is_not_fitted(tmp_path: Path) -> None:
     """A seed that was trained and never reached the tolerance leaves no law, and a note."""
     summary = trained(tmp_path, [1, 2])
-    assert set(scaling_table(summary)["law"]) == {"power", "log", "power_log", "boxcox"}
+    assert set(training_table(summary)["law"]) == {"power", "log", "power_log", "boxcox"}
     summary["crossing_time"].loc[{"seed": 2}] = float("nan")
-    table = scaling_table(summary)
+    table = training_table(summary)
     measured = table[table["quantity"] == "training_time"]
     assert set(measured["law"]) == {"none"}
     assert measured["note"].str.contains("at size 8 some seeds did not reach the tolerance").all()
 
 
 def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:
-    runs = expand(parse(STUDY))
+    runs = training_jobs(parse(STUDY))
     trained(tmp_path, [1])
     training_file(runs[0], tmp_path).write_bytes(training_file(runs[2], tmp_path).read_bytes())
     with pytest.raises(InputError, match=r"size is \d+, the study asks for 8"):
-        aggregate(runs, tmp_path)
+        aggregate_training(runs, tmp_path)
 
 
 def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> None:
@@ -121,8 +115,8 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
         "architectures": ["two_layer"],
         "generation": {"steps": 12, "samples": 20, "transfer": [2]},
     }
-    runs = expand(parse({**STUDY, "sweeps": {"line": about}}))
-    files = samplings(runs)
+    runs = training_jobs(parse({**STUDY, "sweeps": {"line": about}}))
+    files = generation_jobs(runs)
     for file in files:
         run = file.run
         assert run.generation is not None
@@ -130,7 +124,7 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
         noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
         settings = TrainingSettings(loss="population", seeds=run.seeds, kernel_steps="recorded")
         architecture = Architecture(run.name)
-        training = training_dataset(noised, architecture, settings, train(noised, architecture, settings), None)
+        training = training_dataset(noised, architecture, settings, train_network(noised, architecture, settings), None)
         generated = evaluate(training, GenerationSettings(samples=20, size=file.size))
         write(generated, tmp_path / f"{file.identifier}.nc", GENERATION)
     summary = aggregate_generation(files, tmp_path)
@@ -147,7 +141,7 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
             np.testing.assert_allclose(
                 at["ratio_on_the_way"].values[:, :shown, :, :bins], one["ratio_on_the_way"], rtol=1e-6
             )
-    table = generation_scaling_table(summary)
+    table = generation_table(summary)
     assert set(table["sizes"]) == {"6 8 10"}
     # A file for another size in the place of one is found out.
     (tmp_path / f"{files[0].identifier}.nc").write_bytes((tmp_path / f"{files[1].identifier}.nc").read_bytes())

@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from csd.field import GaussianField
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VarianceExploding
-from csd.theory import depth_exponent, one_layer_kernel, predict, two_layer_flow
-from csd.training import Settings, TrainingRecord, descend, prepare, train
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VarianceExploding
+from csd.training.loop import descend, train_network
+from csd.training.options import TrainingSettings
+from csd.training.preparation import prepare
+from csd.training.record import TrainingRecord
+from csd.training.reference import depth_exponent, one_layer_kernel, reference_curve, two_layer_flow
 from tests.conftest import Problem
 
-POPULATION = Settings(loss="population")
+POPULATION = TrainingSettings(loss="population")
 
 
-def stepped(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> TrainingRecord:
+def stepped(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> TrainingRecord:
     """Train by every single step, where a closed form could leap."""
     record = descend(noised, replace(prepare(noised, architecture, settings), leaps=False), settings)
     assert record.stepping == "every step"
@@ -41,7 +44,7 @@ DEEP = {
 @pytest.mark.parametrize("dimension", [1, 2])
 def test_closed_form_times_of_one_layer(dimension: int, critical: Problem) -> None:
     for size, steps in ONE_LAYER[dimension].items():
-        prediction = predict(critical(dimension, size), Architecture("one_layer"), POPULATION)
+        prediction = reference_curve(critical(dimension, size), Architecture("one_layer"), POPULATION)
         assert prediction is not None and prediction.method == "closed form"
         assert prediction.training_time[0, 0] == steps
 
@@ -58,14 +61,14 @@ def test_trained_times_of_one_and_two_layers(dimension: int, critical: Problem) 
 @pytest.mark.parametrize("depth", [3, 4, 6])
 def test_trained_times_of_deep_networks(depth: int, critical: Problem) -> None:
     for size, steps in DEEP[depth].items():
-        record = train(critical(1, size), Architecture("deep_linear", depth=depth), POPULATION)
+        record = train_network(critical(1, size), Architecture("deep_linear", depth=depth), POPULATION)
         assert record.training_time[0, 0] == steps
 
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_deep_linear_of_depth_one_and_two_are_the_named_networks(depth: int, critical: Problem) -> None:
-    named = train(critical(2, 8), Architecture(["one_layer", "two_layer"][depth - 1]), POPULATION)
-    deep = train(critical(2, 8), Architecture("deep_linear", depth=depth), POPULATION)
+    named = train_network(critical(2, 8), Architecture(["one_layer", "two_layer"][depth - 1]), POPULATION)
+    deep = train_network(critical(2, 8), Architecture("deep_linear", depth=depth), POPULATION)
     np.testing.assert_array_equal(named.score_error, deep.score_error)
 
 
@@ -74,8 +77,8 @@ def test_deep_linear_of_depth_one_and_two_are_the_named_networks(depth: int, cri
 )
 def test_learning_curves_follow_the_closed_form_step_by_step(architecture: Architecture, critical: Problem) -> None:
     noised = critical(2, 12, (0.05, 0.3, 1.0))
-    settings = Settings(loss="population", tolerance=0.0, max_steps=400)
-    record, prediction = stepped(noised, architecture, settings), predict(noised, architecture, settings)
+    settings = TrainingSettings(loss="population", tolerance=0.0, max_steps=400)
+    record, prediction = stepped(noised, architecture, settings), reference_curve(noised, architecture, settings)
     assert prediction is not None
     np.testing.assert_array_equal(record.steps, prediction.steps)
     np.testing.assert_allclose(record.score_error, prediction.score_error, rtol=1e-10, atol=1e-13)
@@ -86,7 +89,7 @@ def test_kernel_follows_the_closed_form_step_by_step(critical: Problem) -> None:
     spectrum = noised.spectra_at(noised.lattice.shells)[0]
     rate = 1.0 / spectrum.max()
     for steps in (1, 2, 7, 40, 300):
-        settings = Settings(loss="population", tolerance=0.0, max_steps=steps)
+        settings = TrainingSettings(loss="population", tolerance=0.0, max_steps=steps)
         kernel = stepped(noised, Architecture("one_layer"), settings).kernel
         assert kernel is not None
         np.testing.assert_allclose(kernel[0, 0], one_layer_kernel(spectrum, rate, steps), rtol=1e-10)
@@ -97,12 +100,12 @@ def test_leaps_lead_where_steps_do(kernel_steps: str | tuple[int, ...], critical
     """All that is recorded, to 1e-12; times to the step. One level is never at the tolerance, one at the start."""
     noised = critical(2, 8, (0.05, 0.5, 3.0))
     for tolerance, last in ((0.01, 10_000), (0.01, 333), (0.9999, 100), (0.0, 500), (1.0, 10)):
-        settings = Settings(
+        settings = TrainingSettings(
             loss="population", tolerance=tolerance, max_steps=last, kernel_steps=kernel_steps, seeds=(0, 4)
         )
         slow, fast = (
             stepped(noised, Architecture("one_layer"), settings),
-            train(noised, Architecture("one_layer"), settings),
+            train_network(noised, Architecture("one_layer"), settings),
         )
         assert fast.stepping == "exact jump"
         # At tolerance 0 a time is where an error happens to round to 0.
@@ -122,8 +125,8 @@ def test_two_layers_follow_the_flow_at_small_rates(critical: Problem) -> None:
     spectrum = noised.spectra_at(noised.lattice.shells)[0]
     errors = []
     for steps in (1000, 2000, 4000):
-        settings = Settings(loss="population", tolerance=0.0, max_steps=steps, learning_rate=4.0 / steps)
-        kernel = train(noised, Architecture("two_layer"), settings).kernel
+        settings = TrainingSettings(loss="population", tolerance=0.0, max_steps=steps, learning_rate=4.0 / steps)
+        kernel = train_network(noised, Architecture("two_layer"), settings).kernel
         assert kernel is not None
         errors.append(
             np.abs(kernel[0, 0] * spectrum - two_layer_flow(spectrum, 0.1 / spectrum.max(), 4.0) * spectrum).max()
@@ -168,8 +171,8 @@ def test_convolutions_narrower_than_the_data_follow_the_literature() -> None:
     """
     lattice, sigma2, reach, steps, time = Lattice(2, 8), 0.4, 1, 4000, 1.5
     noised = NoisedTarget(GaussianField(lattice, 0.3), VarianceExploding(), (sigma2,))
-    settings = Settings(loss="population", tolerance=0.0, max_steps=steps, learning_rate=time / steps)
-    record = train(noised, Architecture("local_one_layer", range=reach), settings)
+    settings = TrainingSettings(loss="population", tolerance=0.0, max_steps=steps, learning_rate=time / steps)
+    record = train_network(noised, Architecture("local_one_layer", range=reach), settings)
     assert record.kernel is not None
     offsets = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     covariance = np.fft.ifft2(1.0 / (4 * np.add.outer(*[np.sin(np.pi * np.arange(8) / 8) ** 2] * 2) + 0.09)).real

@@ -12,41 +12,43 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import csd.timing
+import csd.study.summaries.cost_of_fields
 from csd import train
-from csd.accuracy import Matched, evaluations, matched
-from csd.campaign import Simulation, simulations
-from csd.cli import main
-from csd.config import FigureStyle, Run, expand, parse, samplings
-from csd.criteria import CRITERIA, log_effective_sample_size
-from csd.dynamics import aggregate
-from csd.errors import InputError
-from csd.field import GaussianField
-from csd.figures import cost_to_fields
-from csd.generation import Heun, geometric_grid, longest_level
-from csd.goal import Sampler
+from csd.cli.commands import main
+from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, Content, content_of, read, write
+from csd.core.plugins import resolve
+from csd.core.random import stream
+from csd.diffusion.criteria import CRITERIA, log_effective_sample_size
+from csd.diffusion.grids import geometric_grid, longest_level
+from csd.diffusion.integrators import Heun
+from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Lattice
+from csd.lattice.observables import susceptibility
 from csd.networks import Architecture
-from csd.noise import SCHEDULES, NoisedTarget
-from csd.observables import susceptibility
-from csd.plugins import resolve
-from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, Content, content_of, read, write
-from csd.stream import stream
-from csd.summary import EVERY_ROW, aggregate_generation
-from csd.timing import (
+from csd.report.figures import cost_to_fields
+from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
+from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
+from csd.study.config.reading import parse
+from csd.study.config.study import FigureStyle
+from csd.study.summaries.accuracy import Matched, evaluations, matched
+from csd.study.summaries.cost_of_fields import (
     FIELDS,
-    UNKNOWN,
-    Method,
-    Price,
     _bills,
     cost_of_fields,
     of_direct,
     of_networks,
     of_samplers,
     seconds_of,
-    undominated,
 )
-from csd.training import Settings, prepare
+from csd.study.summaries.dynamics import aggregate_monte_carlo
+from csd.study.summaries.generation import aggregate_generation
+from csd.study.summaries.laws import EVERY_ROW
+from csd.study.summaries.prices import UNKNOWN, Method, Price, undominated
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.training.options import TrainingSettings
+from csd.training.preparation import prepare
 
 STUDY: dict[str, Any] = {
     "study": "test",
@@ -82,8 +84,8 @@ def study(**training: Any) -> dict[str, Any]:
     return content
 
 
-def rows() -> list[Simulation]:
-    return simulations(parse(STUDY).monte_carlo)
+def rows() -> list[MonteCarloJob]:
+    return monte_carlo_jobs(parse(STUDY).monte_carlo)
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +95,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = parse(STUDY)
     for row in rows():
         main(["mcmc", *row.arguments(), "--output", str(folder / "monte_carlo" / f"{row.identifier}.nc")])
-    for run in expand(own):
+    for run in training_jobs(own):
         file = folder / "training" / f"{run.identifier}.nc"
         main(["train", *run.arguments(), "--output", str(file)])
         main(["generate", str(file), "--samples", "4", "--output", str(folder / "generation" / file.name)])
     (folder / "summary").mkdir()
-    write(aggregate(rows(), folder / "monte_carlo"), folder / "summary" / "monte_carlo.nc", ENSEMBLE_SUMMARY)
-    generation = aggregate_generation(samplings(expand(own)), folder / "generation")
+    write(
+        aggregate_monte_carlo(rows(), folder / "monte_carlo"), folder / "summary" / "monte_carlo.nc", ENSEMBLE_SUMMARY
+    )
+    generation = aggregate_generation(generation_jobs(training_jobs(own)), folder / "generation")
     write(generation, folder / "summary" / "generation.nc", GENERATION_SUMMARY)
     (folder / "summary" / "study.json").write_text(own.model_dump_json())
     summary = folder / "summary"
@@ -127,7 +131,7 @@ def test_seconds_are_a_median_with_an_error_that_is_a_factor(monkeypatch: pytest
     """Repeats of 1, 2, …, 9 seconds: median 5, quartiles 3 and 7; a single slow one changes neither."""
     taken = [*np.arange(1.0, 9.0), 1e6]
     ticks = iter([0.0, 1.0, *(tick for time in taken for tick in (0.0, time))])
-    monkeypatch.setattr(csd.timing, "process_time", lambda: next(ticks))
+    monkeypatch.setattr(csd.study.summaries.cost_of_fields, "process_time", lambda: next(ticks))
     median, spread = seconds_of(lambda: 1.0)
     assert median == 5.0
     assert spread == pytest.approx(0.5 * np.log(7.0 / 3.0))
@@ -138,14 +142,14 @@ def test_seconds_are_a_median_with_an_error_that_is_a_factor(monkeypatch: pytest
     [("frozen_kernel", 1), ("euler_maruyama", 1), ("exponential", 1), ("euler", 1), ("heun", 2)],
 )
 def test_evaluations_are_those_of_the_formulas(name: str, each: int) -> None:
-    from csd.generation import INTEGRATORS
+    from csd.diffusion.integrators import INTEGRATORS
 
     grid = geometric_grid(1e-3, 3.0, 7)
     assert evaluations(resolve("integrator", name, INTEGRATORS)(), VP, grid) == 7 * each
 
 
 def test_every_correction_counts() -> None:
-    from csd.generation import PredictorCorrector
+    from csd.diffusion.integrators import PredictorCorrector
 
     assert evaluations(PredictorCorrector(corrections=3), VP, geometric_grid(1e-3, 3.0, 5)) == 5 * 4
 
@@ -169,7 +173,7 @@ def test_fields_of_chains_cost_twice_the_slowest_time(results: Path) -> None:
 def test_a_chain_too_short_for_the_time_of_m_has_no_cost(results: Path) -> None:
     summary = summary_of(results, "monte_carlo", ENSEMBLE_SUMMARY).copy(deep=True)
     place = int(np.flatnonzero((summary["sampler"] == "heat_bath") & (summary["size"] == 6))[0])
-    # As `csd.dynamics.aggregate` has it where the slowest series has no error bar.
+    # As `csd.study.summaries.dynamics.aggregate_monte_carlo` has it where the slowest series has no error bar.
     summary["slowest_tau_error"][place] = np.nan
     without = [one for one in of_samplers(rows(), summary) if one.remark]
     assert [(one.name, one.size) for one in without] == [("heat_bath", 6)]
@@ -210,7 +214,7 @@ def test_one_seed_that_is_never_right_leaves_no_cost() -> None:
 
 
 def networks(results: Path, generation: xr.Dataset, **training: Any) -> list[Method]:
-    runs: list[Run] = expand(parse(study(**training)))
+    runs: list[TrainingJob] = training_jobs(parse(study(**training)))
     if training:
         # The files are those of the study as it stands; only what is asked differs.
         generation = generation.assign(data=("run", [run.data_label for run in runs]))
@@ -282,8 +286,8 @@ def scatter(shared: bool, seeds: Sequence[int], batch: int = 4096) -> Any:
     noised = NoisedTarget(field, VP, geometric_grid(1e-3, longest_level(16), 64).tolist())
     found = []
     for seed in seeds:
-        run = prepare(noised, Architecture("two_layer"), Settings(batch=batch, seeds=(seed,)))
-        sampler, modes = Sampler(noised, Heun(), "noise"), run.modes
+        run = prepare(noised, Architecture("two_layer"), TrainingSettings(batch=batch, seeds=(seed,)))
+        sampler, modes = ReverseDiffusion(noised, Heun(), "noise"), run.modes
         exact = noised.spectra_at(modes)[-1]
         generator = stream("shared", shared, seed)
         degrees = batch * np.where(np.arange(len(modes)) < len(modes) - modes.self_conjugate, 2, 1)

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from csd.cli import main
-from csd.errors import InputError, TrainingDiverged
+from csd.cli.commands import main
+from csd.core.errors import InputError, TrainingDiverged
+from csd.core.files import read
 from csd.networks import Architecture
 from csd.networks.linear import relative_error
-from csd.noise import NoisedTarget
-from csd.store import read
-from csd.training import Settings, TrainingRecord, descend, move, prepare, record_steps, train
+from csd.targets.noising import NoisedTarget
+from csd.training.loop import descend, train_network
+from csd.training.options import TrainingSettings
+from csd.training.preparation import move, prepare
+from csd.training.record import TrainingRecord, record_steps
 from tests.conftest import Problem
 
 TWO = Architecture("two_layer")
@@ -24,7 +27,7 @@ LOCAL = Architecture("local_two_layer", range=1)
 def test_minibatches_of_one_layer_take_the_population_times(critical: Problem) -> None:
     """Both losses, B = 16 … 1024: within 2 % of the closed form at L = 16 (seen: 0.4 % at most over 200 seeds)."""
     for loss, batch in itertools.product(("implicit", "denoising"), (16, 64, 1024)):
-        record = train(critical(1, 16), ONE, Settings(loss=loss, batch=batch, seeds=(0, 1, 2)))
+        record = train_network(critical(1, 16), ONE, TrainingSettings(loss=loss, batch=batch, seeds=(0, 1, 2)))
         assert np.abs(record.training_time / 1077 - 1).max() < 0.02, (loss, batch)
 
 
@@ -35,19 +38,19 @@ def test_minibatches_of_two_layers_stay_logarithmic(critical: Problem) -> None:
     """
     for size, steps in ((16, 23), (32, 26), (64, 29)):
         for loss, batch in (("implicit", 64), ("denoising", 4 * size**2)):
-            record = train(critical(1, size), TWO, Settings(loss=loss, batch=batch, seeds=(0, 1, 2, 3)))
+            record = train_network(critical(1, size), TWO, TrainingSettings(loss=loss, batch=batch, seeds=(0, 1, 2, 3)))
             assert np.abs(record.training_time - steps).max() <= 8
 
 
 def test_denoising_with_small_batches_diverges_for_two_layers(critical: Problem) -> None:
     """The target noise of a soft mode is of relative size sqrt(C/(σ²B)): B = 64 is too few at L = 32."""
     with pytest.raises(TrainingDiverged, match=r"step \d+ at noise level 0\.1.*batch of at least 256"):
-        train(critical(1, 32), TWO, Settings(loss="denoising", batch=64))
+        train_network(critical(1, 32), TWO, TrainingSettings(loss="denoising", batch=64))
 
 
 def test_small_batches_never_settle(critical: Problem) -> None:
     """Two layers at B = 4: the error's noise stays far above 1 %."""
-    record = train(critical(2, 8), TWO, Settings(loss="implicit", batch=4, max_steps=300))
+    record = train_network(critical(2, 8), TWO, TrainingSettings(loss="implicit", batch=4, max_steps=300))
     assert np.isnan(record.training_time).all()
     assert record.last_step[0] == 300
 
@@ -55,10 +58,10 @@ def test_small_batches_never_settle(critical: Problem) -> None:
 def test_local_two_layers_train_in_tens_of_steps(critical: Problem) -> None:
     """Known for one start each: 38 steps at L = 32 and 43 at L = 64 (d = 2, R = 2, 27 parameters); starts vary."""
     for size in (32, 64):
-        record = train(
+        record = train_network(
             critical(2, size),
             Architecture("local_two_layer", range=2),
-            Settings(loss="population", seeds=tuple(range(8))),
+            TrainingSettings(loss="population", seeds=tuple(range(8))),
         )
         assert record.parameters[0] == 27
         assert 30 < np.median(record.training_time) < 60
@@ -75,7 +78,7 @@ def test_a_seed_alone_or_in_a_batch_is_the_same_bit_for_bit(
     noised = critical(2, 6, (0.1, 0.5))
 
     def run(*seeds: int) -> dict[int, tuple[np.ndarray, ...]]:
-        record = train(noised, architecture, Settings(loss=loss, batch=256, seeds=seeds, max_steps=300))
+        record = train_network(noised, architecture, TrainingSettings(loss=loss, batch=256, seeds=seeds, max_steps=300))
         assert record.kernel is not None
         return {
             seed: (record.score_error[i][:, : record.last_step[i] + 1], record.training_time[i], record.kernel[i])
@@ -91,9 +94,9 @@ def test_a_seed_alone_or_in_a_batch_is_the_same_bit_for_bit(
 
 
 def test_a_noise_level_does_not_depend_on_the_others(critical: Problem) -> None:
-    settings = Settings(batch=64, tolerance=0.0, max_steps=50)
-    both = train(critical(1, 12, (0.1, 0.5)), TWO, settings)
-    one = train(critical(1, 12, (0.5,)), TWO, settings)
+    settings = TrainingSettings(batch=64, tolerance=0.0, max_steps=50)
+    both = train_network(critical(1, 12, (0.1, 0.5)), TWO, settings)
+    one = train_network(critical(1, 12, (0.5,)), TWO, settings)
     np.testing.assert_array_equal(both.score_error[:, 1], one.score_error[:, 0])
 
 
@@ -103,16 +106,16 @@ def test_levels_of_several_ranges_train_as_they_do_alone(name: str, loss: str, c
     """Ranges that follow the score length, out of order, wide ones by transforms; two seeds that end apart."""
     levels = (0.1, 2.0, 0.5, 0.05, 3.0)
     architecture = Architecture(name, range="3xi")
-    settings = Settings(loss=loss, batch=4096, seeds=(0, 1), max_steps=60, learning_rate=0.02)
-    together = train(critical(2, 16, levels), architecture, settings)
+    settings = TrainingSettings(loss=loss, batch=4096, seeds=(0, 1), max_steps=60, learning_rate=0.02)
+    together = train_network(critical(2, 16, levels), architecture, settings)
     assert sorted(together.ranges) == [1, 2, 4, 7, 7]
     for place, level in enumerate(levels):
-        alone = train(critical(2, 16, (level,)), architecture, settings)
+        alone = train_network(critical(2, 16, (level,)), architecture, settings)
         shared = min(together.score_error.shape[-1], alone.score_error.shape[-1])
         np.testing.assert_array_equal(together.score_error[:, place, :shared], alone.score_error[:, 0, :shared])
 
 
-def _on(device: str, noised: NoisedTarget, architecture: Architecture, settings: Settings) -> TrainingRecord:
+def _on(device: str, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> TrainingRecord:
     """Train through the tensors of a device."""
     return descend(noised, move(prepare(noised, architecture, settings), device), settings)
 
@@ -142,9 +145,11 @@ def test_tensors_on_a_device_train_as_arrays_do(
 ) -> None:
     """The same random numbers, so the same curves to 1e-9 and the same times, with seeds and levels that end apart."""
     noised = critical(2, 8, (0.1, 1.5))
-    settings = Settings(loss=loss, batch=1024, seeds=(2, 0, 5), max_steps=700, kernel_steps=(3, 60), learning_rate=0.02)
+    settings = TrainingSettings(
+        loss=loss, batch=1024, seeds=(2, 0, 5), max_steps=700, kernel_steps=(3, 60), learning_rate=0.02
+    )
     settings = replace(settings, tolerance=0.05 if loss == "denoising" else 0.01)
-    expected = train(noised, architecture, settings)
+    expected = train_network(noised, architecture, settings)
     record = _on(device, noised, architecture, settings)
     np.testing.assert_array_equal(record.steps, expected.steps)
     np.testing.assert_array_equal(record.training_time, expected.training_time)
@@ -161,7 +166,7 @@ def test_tensors_on_a_device_train_as_arrays_do(
 @pytest.mark.parametrize("architecture", [TWO, LOCAL], ids=lambda a: a.label)
 def test_a_step_on_a_gpu_waits_for_nothing(architecture: Architecture, critical: Problem) -> None:
     """PyTorch raises if a step or an error makes the host wait."""
-    run = move(prepare(critical(2, 16), architecture, Settings(loss="denoising", batch=1024)), "cuda")
+    run = move(prepare(critical(2, 16), architecture, TrainingSettings(loss="denoising", batch=1024)), "cuda")
     data = run.source.draw()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -177,11 +182,11 @@ def test_divergence_on_a_device_is_found_at_the_same_step(device: str, critical:
     """Also within a block of steps, and from a data set."""
     noised = critical(1, 32)
     for settings in (
-        Settings(loss="denoising", batch=64),
-        Settings(loss="population", data_set=100, learning_rate=2.5, seeds=(0, 1)),
+        TrainingSettings(loss="denoising", batch=64),
+        TrainingSettings(loss="population", data_set=100, learning_rate=2.5, seeds=(0, 1)),
     ):
         messages = []
-        for run in (lambda *a: _on(device, *a), train):
+        for run in (lambda *a: _on(device, *a), train_network):
             with pytest.raises(TrainingDiverged) as raised:
                 run(noised, TWO, settings)
             messages.append(str(raised.value))
@@ -192,15 +197,15 @@ def test_cuda_is_refused_where_there_is_none(critical: Problem) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(InputError, match="PyTorch finds no GPU here"):
-        train(critical(1, 8), TWO, Settings(device="cuda"))
+        train_network(critical(1, 8), TWO, TrainingSettings(device="cuda"))
 
 
 def test_local_kernels_from_random_starts_are_kept_whole(critical: Problem) -> None:
     """They lack the lattice's symmetry, so their momenta are pairs: the error by the kernel is the error trained on."""
     for reach in (1, 7):
         noised = critical(2, 16)
-        settings = Settings(loss="population", tolerance=0.0, max_steps=20)
-        record = train(noised, Architecture("local_two_layer", range=reach), settings)
+        settings = TrainingSettings(loss="population", tolerance=0.0, max_steps=20)
+        record = train_network(noised, Architecture("local_two_layer", range=reach), settings)
         assert record.kernel is not None
         error = relative_error(record.kernel, noised.spectra_at(record.modes), record.modes.multiplicity)
         np.testing.assert_allclose(error, record.score_error[..., -1], rtol=1e-10)
@@ -211,9 +216,9 @@ def test_raw_fields_train_like_power_spectra(critical: Problem) -> None:
     for architecture, loss in ((TWO, "implicit"), (LOCAL, "implicit"), (TWO, "denoising")):
         times = []
         for path in ("fields", "spectral"):
-            settings = Settings(loss=loss, batch=128, seeds=tuple(range(24)), path=path, max_steps=200)
+            settings = TrainingSettings(loss=loss, batch=128, seeds=tuple(range(24)), path=path, max_steps=200)
             # Interpolated times tell more than whole steps.
-            times.append(train(critical(1, 8), architecture, settings).crossing_time[:, 0])
+            times.append(train_network(critical(1, 8), architecture, settings).crossing_time[:, 0])
         difference = times[0].mean() - times[1].mean()
         error = np.sqrt(sum(t.var(ddof=1) / t.size for t in times)) + 1e-3
         assert abs(difference) < 4 * error, (architecture.label, loss, difference, error)
@@ -224,8 +229,10 @@ def test_overfitting_is_visible(critical: Problem) -> None:
     noised = critical(1, 32)
     ends = []
     for fields in (16, 64, 256):
-        settings = Settings(loss="population", data_set=fields, seeds=(0, 1, 2, 3), tolerance=0.0, max_steps=20_000)
-        error = train(noised, ONE, settings).score_error.mean(axis=(0, 1))
+        settings = TrainingSettings(
+            loss="population", data_set=fields, seeds=(0, 1, 2, 3), tolerance=0.0, max_steps=20_000
+        )
+        error = train_network(noised, ONE, settings).score_error.mean(axis=(0, 1))
         ends.append(error[-1])
         if fields == 16:
             assert error.min() < 0.9 * error[-1], "it turns up again"
@@ -236,8 +243,8 @@ def test_overfitting_is_visible(critical: Problem) -> None:
 
 def test_data_sets_of_raw_fields(critical: Problem) -> None:
     """Minibatches of a data set as large as the target's own: training reaches the data set's error, not below."""
-    settings = Settings(loss="denoising", batch=64, data_set=8, path="fields", tolerance=0.0, max_steps=400)
-    error = train(critical(1, 8, (0.5,)), ONE, settings).score_error[0, 0]
+    settings = TrainingSettings(loss="denoising", batch=64, data_set=8, path="fields", tolerance=0.0, max_steps=400)
+    error = train_network(critical(1, 8, (0.5,)), ONE, settings).score_error[0, 0]
     assert error[-1] < 0.5 * error[0]
     assert error[-1] > 1e-3
 
@@ -246,26 +253,26 @@ def test_learning_rates_beyond_stability_are_named(critical: Problem) -> None:
     noised = critical(1, 16)
     largest = noised.spectra_at(noised.lattice.shells).max()
     with pytest.raises(TrainingDiverged, match=f"must be below {2 / largest:.4g}"):
-        train(noised, ONE, Settings(loss="population", learning_rate=2.1 / largest))
-    record = train(noised, ONE, Settings(loss="population", learning_rate=1.9 / largest))
+        train_network(noised, ONE, TrainingSettings(loss="population", learning_rate=2.1 / largest))
+    record = train_network(noised, ONE, TrainingSettings(loss="population", learning_rate=1.9 / largest))
     assert np.isfinite(record.training_time).all()
     with pytest.raises(TrainingDiverged, match=r"diverged at step \d+ .* must be below 1"):
-        train(noised, TWO, Settings(loss="population", learning_rate=2.5))
+        train_network(noised, TWO, TrainingSettings(loss="population", learning_rate=2.5))
     # Between 1 and 2 the logistic map stays bounded, but never settles.
     with pytest.raises(TrainingDiverged, match=r"did not settle in 500 steps .* must be below 1"):
-        train(noised, TWO, Settings(loss="population", learning_rate=1.6, max_steps=500))
+        train_network(noised, TWO, TrainingSettings(loss="population", learning_rate=1.6, max_steps=500))
 
 
 def test_the_exact_network_needs_no_step(critical: Problem) -> None:
     for loss in ("population", "implicit", "denoising"):
-        record = train(critical(2, 6), Architecture("exact"), Settings(loss=loss))
+        record = train_network(critical(2, 6), Architecture("exact"), TrainingSettings(loss=loss))
         assert record.training_time[0, 0] == 0
         assert record.score_error.max() < 1e-25
 
 
 def test_the_crossing_lies_before_the_step_that_is_below(critical: Problem) -> None:
     """τ is the first recorded step at or below ε₀ (all steps to 48 are), the interpolated one at most a step less."""
-    record = train(critical(2, 8, (0.1, 0.5)), TWO, Settings(batch=256, seeds=(1, 2)))
+    record = train_network(critical(2, 8, (0.1, 0.5)), TWO, TrainingSettings(batch=256, seeds=(1, 2)))
     first = record.steps[(record.score_error <= 0.01).argmax(axis=-1)]
     np.testing.assert_array_equal(first, record.training_time)
     assert ((record.crossing_time <= first) & (record.crossing_time > first - 1)).all()
@@ -316,7 +323,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_linear_network_from_outside_trains_on_spectra(plugin: str, critical: Problem) -> None:
-    record = train(critical(2, 8), Architecture(f"{plugin}:Squared"), Settings(loss="population"))
+    record = train_network(critical(2, 8), Architecture(f"{plugin}:Squared"), TrainingSettings(loss="population"))
     assert record.training_time[0, 0] == 20, "the steps of two_layer"
     assert record.parameters[0] == 64
 
@@ -326,20 +333,20 @@ def test_a_nonlinear_network_from_outside_trains_on_fields(plugin: str, critical
     architecture = Architecture(f"{plugin}:Pointwise")
     noised = critical(1, 8, (2.0,))
     for loss in ("denoising", "implicit"):
-        settings = Settings(loss=loss, batch=64, path="fields", learning_rate=0.05, tolerance=0.0, max_steps=60)
-        error = train(noised, architecture, settings).score_error[0, 0]
+        settings = TrainingSettings(loss=loss, batch=64, path="fields", learning_rate=0.05, tolerance=0.0, max_steps=60)
+        error = train_network(noised, architecture, settings).score_error[0, 0]
         assert error[0] == pytest.approx(1.0)
         assert error[-1] < 0.5
     with pytest.raises(InputError, match="path must be fields"):
-        train(noised, architecture, Settings(loss="implicit"))
+        train_network(noised, architecture, TrainingSettings(loss="implicit"))
 
 
 def test_targets_schedules_and_losses_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dotted path to a class that behaves like a built-in one trains like it, bit for bit where streams agree."""
     (tmp_path / "plugin_physics.py").write_text(
-        "from csd.field import GaussianField\n"
-        "from csd.noise import VariancePreserving\n"
-        "from csd.objectives import Population\n"
+        "from csd.targets.gaussian import GaussianField\n"
+        "from csd.targets.noising import VariancePreserving\n"
+        "from csd.training.losses import Population\n"
         "class Stiffer(GaussianField):\n"
         "    def propagator(self, laplacian):\n"
         "        return 1.0 / (laplacian + laplacian**2 + self.mass**2)\n"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from csd.config import expand, parse
-from csd.inventory import jobs, verify_files
+from csd.study.config.jobs import training_jobs
+from csd.study.config.reading import parse
+from csd.study.status import jobs, verify_files
 from tests.test_workflow import ROOT, snakemake
 
 TRAIN = ["train", "--architecture", "one_layer", "--dimension", "2", "--noise-level", "0.1", "--loss", "population"]
@@ -73,5 +74,5 @@ def test_one_failing_run_of_a_hundred(tmp_path: Path) -> None:
     assert (states.count("done"), states.count("failed")) == (99, 1)
     (failed,) = (job for job in jobs(parse(study), tmp_path / "out") if job.state == "failed")
     assert "with learning rate 5; it must be below 1" in failed.about
-    assert len(expand(parse(study))) == 100
+    assert len(training_jobs(parse(study))) == 100
     assert verify_files(parse(study), tmp_path / "out") == (99, [])

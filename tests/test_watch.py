@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from csd.errors import InputError, Interrupted
-from csd.field import GaussianField
-from csd.generation import geometric_grid, longest_level
-from csd.goal import goal_of
+from csd.core.errors import InputError, Interrupted
+from csd.diffusion.grids import geometric_grid, longest_level
+from csd.diffusion.reverse import goal_of
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.theory import expected_steps
-from csd.training import Settings, TrainingRecord, descend, move, prepare, train
-from csd.watch import JobWatch
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.checkpoint import JobWatch
+from csd.training.loop import descend, train_network
+from csd.training.options import TrainingSettings
+from csd.training.preparation import move, prepare
+from csd.training.record import TrainingRecord
+from csd.training.reference import expected_steps
 
 
 class Often(JobWatch):
@@ -57,8 +60,8 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
     """Stopped at step 3, at 17, and when the first seed has left: every number as in one go."""
     architecture, keys = CASES[case]
     noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 12)), VariancePreserving(), [0.05, 0.4])
-    settings = Settings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
-    whole = train(noised, architecture, settings)
+    settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
+    whole = train_network(noised, architecture, settings)
     stops = sorted({3, 17, *(int(step) for step in whole.last_step if step < whole.last_step.max())})
     for stop in [stop for stop in stops if stop < whole.last_step.max()]:
         with pytest.raises(Interrupted, match=f"stopped by SIGTERM after step {stop}, kept in"):
@@ -96,7 +99,7 @@ def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, 
     """Stopped again and again, within blocks and after the first seed has left: every number as in one go."""
     architecture, keys = CASES[case]
     noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 12)), VariancePreserving(), [0.05, 0.4])
-    settings = Settings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
+    settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
 
     def trained(watch: JobWatch | None) -> TrainingRecord:
         return descend(noised, move(prepare(noised, architecture, settings), device), settings, watch)
@@ -122,9 +125,9 @@ def test_training_until_samples_are_right_goes_on_as_if_nothing_had_been(device:
     architecture, lattice = Architecture("two_layer"), Lattice(1, 8)
     grid = geometric_grid(1e-3, longest_level(8), 16).tolist()
     noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), grid)
-    settings = Settings(batch=2**16, seeds=(1, 2, 3), kernel_steps="sparse", until="samples", max_steps=500)
+    settings = TrainingSettings(batch=2**16, seeds=(1, 2, 3), kernel_steps="sparse", until="samples", max_steps=500)
     with pytest.raises(InputError, match="which needs a goal"):
-        train(noised, architecture, settings)
+        train_network(noised, architecture, settings)
 
     def trained(watch: JobWatch | None) -> TrainingRecord:
         run = prepare(noised, architecture, settings)
@@ -239,7 +242,7 @@ def test_a_signal_keeps_the_run_and_ends_it(number: signal.Signals, tmp_path: Pa
 def test_expected_steps_are_those_of_training(architecture: Architecture) -> None:
     """From closed forms, or one logistic map for 48 values of C; tied local filters start at random (factor 2)."""
     noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 24)), VariancePreserving(), [0.05, 0.4])
-    settings = Settings(loss="population")
-    taken = float(train(noised, architecture, settings).last_step.max())
+    settings = TrainingSettings(loss="population")
+    taken = float(train_network(noised, architecture, settings).last_step.max())
     factor = 2.0 if architecture.name == "local_two_layer" else 1.2
     assert taken / factor < expected_steps(noised, architecture, settings) < taken * factor

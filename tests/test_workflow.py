@@ -14,9 +14,11 @@ import xarray as xr
 import yaml
 
 from benchmarks import overhead
-from csd.campaign import simulations
-from csd.config import FIGURES, expand, parse, samplings
-from csd.source import fingerprint, plugin_fingerprint
+from csd.core.source import fingerprint, plugin_fingerprint
+from csd.study.config.figures import FIGURES
+from csd.study.config.jobs import generation_jobs, training_jobs
+from csd.study.config.monte_carlo import monte_carlo_jobs
+from csd.study.config.reading import parse
 
 pytestmark = pytest.mark.workflow
 
@@ -80,7 +82,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_is_there(finished: Path) -> None:
     results = finished / TEST_STUDY["output"]
-    runs = expand(parse(TEST_STUDY))
+    runs = training_jobs(parse(TEST_STUDY))
     for run in runs:
         assert (results / "training" / f"{run.identifier}.nc").is_file()
         record = json.loads((results / "benchmarks" / f"{run.identifier}.json").read_text())
@@ -90,15 +92,15 @@ def test_everything_is_there(finished: Path) -> None:
     for figure in FIGURES:
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    for sampling in samplings(runs):
+    for sampling in generation_jobs(runs):
         record = json.loads((results / "benchmarks" / "generation" / f"{sampling.identifier}.json").read_text())
         assert 0.0 < record["generation_s"] < record["wall_s"]
-    for row in simulations(parse(TEST_STUDY).monte_carlo):
+    for row in monte_carlo_jobs(parse(TEST_STUDY).monte_carlo):
         assert (results / "monte_carlo" / f"{row.identifier}.nc").is_file()
         record = json.loads((results / "benchmarks" / "monte_carlo" / f"{row.identifier}.json").read_text())
         assert 0.0 < record["sampling_s"] < record["wall_s"]
     made = {path.stem for path in (results / "generation").iterdir()}
-    assert made == {sampling.identifier for sampling in samplings(runs)}
+    assert made == {sampling.identifier for sampling in generation_jobs(runs)}
     assert any(name.endswith("_to24") for name in made)
     claims = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
     # There is no third dimension in this study, nor depth 6.
@@ -350,7 +352,7 @@ def test_an_edited_module_reruns_in_the_workflow_what_its_hash_says(finished: Pa
     shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
     file = tmp_path / "csd" / "quality.py"
     file.write_text(file.read_text() + "\nEDITED = 1\n")
-    row = "`csd/samples.py`, `csd/trained.py`, `csd/quality.py`"
+    row = "`csd/diffusion/samples.py`, `csd/diffusion/trained.py`, `csd/diffusion/quality.py`"
     assert set(would_run(finished, TEST_STUDY, package=tmp_path)) & RULES == said(table()[row])
 
 
@@ -379,15 +381,15 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row on the package: each file it names is edited; what depends on the hashes that differ would run."""
-    import csd.source
+    import csd.core.source
 
     shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(csd.source, "PACKAGE", tmp_path / "csd")
+    monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
 
     def prints() -> dict[str, str]:
         _forget()
-        own = {step: fingerprint(step) for step in csd.source.STEPS}
-        return own | {name: fingerprint("figure", f"figures/{name}") for name in FIGURES}
+        own = {step: fingerprint(step) for step in csd.core.source.SOURCES}
+        return own | {name: fingerprint("figure", f"report/figures/{name}") for name in FIGURES}
 
     def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
         """Rules whose code has changed, and what depends on them."""
@@ -409,8 +411,8 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
             file.write_text(text)
             if row.startswith("how"):
                 with monkeypatch.context() as patched:
-                    tree = csd.source._tree
-                    patched.setattr(csd.source, "_tree", lambda of, tree=tree: f"other {tree(of)}")
+                    tree = csd.core.source._tree
+                    patched.setattr(csd.core.source, "_tree", lambda of, tree=tree: f"other {tree(of)}")
                     for kept in (tmp_path / "csd").rglob("*.meaning.json"):
                         kept.unlink()
                     after = prints()
@@ -495,17 +497,17 @@ def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.Captu
 
 def _forget() -> None:
     """Forget the sources that were read."""
-    import csd.source
+    import csd.core.source
 
-    csd.source._meaning.cache_clear()
-    csd.source.fingerprint.cache_clear()
+    csd.core.source._meaning.cache_clear()
+    csd.core.source.fingerprint.cache_clear()
 
 
 def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import csd.source
+    import csd.core.source
 
     shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(csd.source, "PACKAGE", tmp_path / "csd")
+    monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
     steps = {"train": (), "fit": (), "claims": (), "figure": ("figures/collapse",)}
 
     def prints() -> dict[str, str]:

@@ -5,14 +5,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csd.errors import InputError
-from csd.experiment import RUN, called, path_of, plain
-from csd.generation import INTEGRATORS
-from csd.plugins import name_of
-from csd.quality import Settings, generated
-from csd.source import fingerprint_with_plugins
-from csd.store import GENERATION, TRAINING, Content, content_of, provenance, read_content, require_writable, stamped
-from csd.store import write as write_content
+from csd.api.keywords import plain
+from csd.api.training import RUN, called, path_of
+from csd.core.errors import InputError
+from csd.core.files import (
+    GENERATION,
+    TRAINING,
+    Content,
+    content_of,
+    provenance,
+    read_content,
+    require_writable,
+    stamped,
+)
+from csd.core.files import write as write_content
+from csd.core.plugins import name_of
+from csd.core.source import fingerprint_with_plugins
+from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.quality import GenerationSettings, generated
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,20 +31,20 @@ if TYPE_CHECKING:
 def generate(
     training: "xr.Dataset | str | Path",
     *,
-    integrator: str | type = Settings.integrator,
-    start: str = Settings.start,
-    samples: int = Settings.samples,
-    step: int | None = Settings.step,
-    t_min: float | None = Settings.t_min,
-    t_max: float | None = Settings.t_max,
-    size: int | None = Settings.size,
+    integrator: str | type = GenerationSettings.integrator,
+    start: str = GenerationSettings.start,
+    samples: int = GenerationSettings.samples,
+    step: int | None = GenerationSettings.step,
+    t_min: float | None = GenerationSettings.t_min,
+    t_max: float | None = GenerationSettings.t_max,
+    size: int | None = GenerationSettings.size,
     output: str | Path | None = None,
 ) -> "xr.Dataset":
     """Sample from a training run, beside what it generates exactly; its noise levels are the sampler's grid.
 
     Args:
         training: what `train` returned, or a training file; with two noise levels or more.
-        integrator: a key of `csd.generation.INTEGRATORS`, 'package.module:Class', or a class.
+        integrator: a key of `csd.diffusion.integrators.INTEGRATORS`, 'package.module:Class', or a class.
         start: 'noise', or 'exact' for the exact law at t_max.
         samples: fields to draw for each seed, at least 2.
         step: training step to sample at; the last that was kept if None.
@@ -55,8 +65,8 @@ def generate(
     asked = {"integrator": name_of("integrator", integrator, INTEGRATORS)} | {
         name: plain(value) for name, value in asked.items()
     }
-    settings = Settings(**asked)  # type: ignore[arg-type]
-    changed = {name: value for name, value in asked.items() if value != getattr(Settings, name)}
+    settings = GenerationSettings(**asked)  # type: ignore[arg-type]
+    changed = {name: value for name, value in asked.items() if value != getattr(GenerationSettings, name)}
     told = str(training) if isinstance(training, str | Path) else RUN
     call = called("generate", told, changed | {"output": None if output is None else str(output)})
     return sampled(training, settings, call, path_of(output)).dataset()
@@ -64,7 +74,7 @@ def generate(
 
 def sampled(
     training: "xr.Dataset | str | Path",
-    settings: Settings,
+    settings: GenerationSettings,
     command: str,
     output: Path | None = None,
     *,

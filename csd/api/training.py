@@ -4,210 +4,49 @@ The command line makes the same calls with its flags, so that both have the same
 is written unless an output is named. What has a name (architecture, target, schedule, loss) may be given as a class.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-
-from csd.errors import InputError, nearest
-from csd.field import TARGETS, Target, gaussian_field
-from csd.generation import INTEGRATORS, LOWEST_LEVEL, STEPS, geometric_grid, longest_level
-from csd.lattice import Lattice
+from csd.api.keywords import DEFAULTS, NETWORK_KEYWORDS, Field, Problem, as_float, as_list, checked, plain, spelt_out
+from csd.api.targets import target_of
+from csd.core.errors import InputError
+from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
+from csd.core.plugins import name_of, resolve
+from csd.core.source import fingerprint_with_plugins
+from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
+from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES, Architecture
-from csd.noise import SCHEDULES, NoisedTarget, Schedule
-from csd.objectives import OBJECTIVES
-from csd.plugins import name_of, resolve
-from csd.record import attributes, prediction_content, request, training_content
-from csd.source import fingerprint_with_plugins
-from csd.store import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
-from csd.theory import expected_steps
-from csd.theory import predict as theory_of
-from csd.training import Run, Settings, descend, prepare, with_population
-from csd.watch import EVERY, JobWatch, ProgressWatch
+from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.training.checkpoint import EVERY, JobWatch, ProgressWatch
+from csd.training.content import attributes, prediction_content, training_content, training_request
+from csd.training.loop import descend
+from csd.training.losses import OBJECTIVES
+from csd.training.options import TrainingSettings, with_population
+from csd.training.preparation import Prepared, prepare
+from csd.training.reference import expected_steps, reference_curve
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from csd.goal import SamplesRight
+    from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
-
-
-class Field(TypedDict, total=False):
-    """Keywords that say what is learned: a lattice, a mass in one way, a target."""
-
-    dimension: int
-    size: int
-    mass: float | None
-    mass_times_length: float | None
-    r0: float | None
-    u: float | None
-    target: str | type[Target] | Target
-
-
-class Problem(Field, total=False):
-    """Keywords that say what is learned and how; see `train`."""
-
-    depth: int | None
-    range: int | str | None
-    channels: int | None
-    schedule: str | type[Schedule]
-    noise_levels: float | Sequence[float] | None
-    loss: str | type
-    batch: int
-    data_set: int | None
-    seeds: int | Sequence[int]
-    tolerance: float
-    max_steps: int
-    learning_rate: float | None
-    path: str
-    device: str
-    kernel_steps: str | Sequence[int]
-    until: str
-    integrator: str | type
-    start: str
-
-
-REQUIRED = ("dimension", "size")
-NUMBERS = ("mass", "mass_times_length", "r0", "u", "tolerance", "learning_rate")
-OPTIONS = tuple(field.name for field in fields(Architecture) if field.name != "name")
-DEFAULTS: dict[str, Any] = {field.name: field.default for field in (*fields(Architecture), *fields(Settings))} | {
-    "target": "gaussian",
-    "schedule": "vp",
-}
-"""Defaults of the keywords; of those that are not here, None."""
 RUN = "run"
 """What a training run in memory is called, in the calls that files keep."""
-
-Call = TypeVar("Call", bound=Callable[..., Any])
-
-
-def _spelt_out(function: Call) -> Call:
-    """The same function; help and completion show the keywords of its `**asked`, with their defaults."""
-    signature = inspect.signature(function)
-    *own, asked = signature.parameters.values()
-    (together,) = asked.annotation.__args__
-    keywords = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if name in REQUIRED else DEFAULTS.get(name),
-            annotation=annotation,
-        )
-        for name, annotation in together.__annotations__.items()
-    ]
-    positional = [parameter for parameter in own if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
-    rest = [parameter for parameter in own if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    function.__signature__ = signature.replace(parameters=[*positional, *keywords, *rest])  # type: ignore[attr-defined]
-    return function
-
-
-def plain(value: Any) -> Any:
-    """An argument without NumPy: its arrays as lists, its numbers as Python's own."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def _float(name: str, value: Any) -> float:
-    """A number as a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{name} is {value!r}; it must be a number")
-    return float(value)
-
-
-def _several(value: Any) -> list[Any]:
-    """One value or several, as a list."""
-    value = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-    return [plain(item) for item in value]
-
-
-def _checked(call: str, keywords: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Keywords as plain values, without those that are None.
-
-    Raises:
-        TypeError: if one is unknown or missing, as Python says it.
-    """
-    strange = [name for name in given if name not in keywords.__annotations__]
-    if strange:
-        raise TypeError(
-            f"{call}() got an unexpected keyword argument {strange[0]!r}"
-            f"{nearest(strange[0], keywords.__annotations__)} (known: {', '.join(keywords.__annotations__)})"
-        )
-    found = {name: plain(value) for name, value in given.items() if value is not None}
-    return found | {name: _float(name, found[name]) for name in NUMBERS if name in found}
-
-
-@_spelt_out
-def target(**asked: Unpack[Field]) -> Target:
-    """The field to learn, with its exact values: mass, susceptibility, correlation length, variance, energy.
-
-    Args:
-        dimension: of the lattice: 1, 2 or 3.
-        size: L, at least 2.
-        mass: m itself, inverse lattice spacings.
-        mass_times_length: c of the critical line m = c / L; 1 if no mass is given in any way.
-        r0: bare mass squared of the O(n) model, with `u`.
-        u: its quartic coupling, with `r0`.
-        target: 'gaussian', 'package.module:Class', or a class that is built from (lattice, mass).
-
-    Raises:
-        InputError: for what cannot be used, in a sentence.
-    """
-    return _target(_checked("target", Field, dict(asked)))
-
-
-def _target(given: dict[str, Any]) -> Target:
-    """`target` of checked keywords."""
-    wanted = given.get("target", DEFAULTS["target"])
-    if not isinstance(wanted, str | type):
-        return _as_it_is(wanted, [name for name in Field.__annotations__ if name in given and name != "target"])
-    missing = [name for name in REQUIRED if name not in given]
-    if missing:
-        raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
-    masses = {name: given[name] for name in ("mass", "mass_times_length", "r0", "u") if name in given}
-    gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
-    made: Target = resolve("target", name_of("target", wanted, TARGETS), TARGETS)(gaussian.lattice, gaussian.mass)
-    return made
-
-
-def _as_it_is(given: Any, besides: list[str]) -> Target:
-    """A target that was given as an object, if a file can say what it is: by its class, lattice and mass."""
-    if besides:
-        raise InputError(f"target is given as an object, which has its own lattice and mass; leave out {besides[0]}")
-    if hasattr(given, "digest"):
-        # Fields of Monte Carlo: files say which, by their digest.
-        measured: Target = given
-        return measured
-    name_of("target", type(given), TARGETS)
-    try:
-        laplacian = given.lattice.shells.laplacian
-        again = type(given)(given.lattice, given.mass).propagator(laplacian)
-        same = np.array_equal(again, given.propagator(laplacian))
-    except (AttributeError, TypeError) as error:
-        raise InputError(
-            f"target is {given!r}; it must be a name, a class, or an object such as csd.target() gives ({error})"
-        ) from error
-    if not same:
-        raise InputError(
-            f"target is {given!r}, which is more than its class, lattice and mass; files keep these alone: make the"
-            " rest part of a class"
-        )
-    found: Target = given
-    return found
 
 
 def problem(
     architecture: "str | type[ScoreNetwork]", **asked: Unpack[Problem]
-) -> tuple[NoisedTarget, Architecture, Settings]:
+) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """What is trained on what, and how; see `train` for the arguments."""
-    given = _checked("train", Problem, dict(asked))
-    field = _target({name: value for name, value in given.items() if name in Field.__annotations__})
+    given = checked("train", Problem, dict(asked))
+    field = target_of({name: value for name, value in given.items() if name in Field.__annotations__})
     network = Architecture(
         name_of("architecture", architecture, ARCHITECTURES),
-        **{name: given[name] for name in OPTIONS if name in given},
+        **{name: given[name] for name in NETWORK_KEYWORDS if name in given},
     )
-    settings = {item.name: given[item.name] for item in fields(Settings) if item.name in given}
+    settings = {item.name: given[item.name] for item in fields(TrainingSettings) if item.name in given}
     idle = [name for name in ("integrator", "start") if name in given]
     if idle and given.get("until", DEFAULTS["until"]) == DEFAULTS["until"]:
         raise InputError(
@@ -215,9 +54,9 @@ def problem(
             " samples"
         )
     if "seeds" in settings:
-        settings["seeds"] = tuple(_several(settings["seeds"]))
+        settings["seeds"] = tuple(as_list(settings["seeds"]))
     if not isinstance(settings.get("kernel_steps", ""), str):
-        settings["kernel_steps"] = tuple(_several(settings["kernel_steps"]))
+        settings["kernel_steps"] = tuple(as_list(settings["kernel_steps"]))
     if "loss" in settings:
         settings["loss"] = name_of("loss", settings["loss"], OBJECTIVES)
         resolve("loss", settings["loss"], OBJECTIVES)
@@ -226,20 +65,24 @@ def problem(
         resolve("integrator", settings["integrator"], INTEGRATORS)
     schedule = name_of("schedule", given.get("schedule", DEFAULTS["schedule"]), SCHEDULES)
     if "noise_levels" in given:
-        levels = [_float("noise level", level) for level in _several(given["noise_levels"])]
+        levels = [as_float("noise level", level) for level in as_list(given["noise_levels"])]
     elif schedule == DEFAULTS["schedule"]:
         levels = sampler_levels(field.lattice.size)
     else:
         raise InputError(f"noise levels are not given; the sampler's grid, their default, is for vp, not {schedule!r}")
-    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels), network, Settings(**settings)
+    return (
+        NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels),
+        network,
+        TrainingSettings(**settings),
+    )
 
 
 def sampler_levels(size: int) -> list[float]:
     """The grid of 64 steps that a sampler of VP noise needs, from ½ ln(1 + 10⁴ L²) down to 0.001."""
-    return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), STEPS)]
+    return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS)]
 
 
-@_spelt_out
+@spelt_out
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
@@ -280,7 +123,7 @@ def train(
         kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', or these.
         until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what a sampler
             with `integrator` and `start` makes of the kernels is right by every criterion that can be met.
-        integrator: of that sampler, with `until` samples alone: a key of `csd.generation.INTEGRATORS`,
+        integrator: of that sampler, with `until` samples alone: a key of `csd.diffusion.integrators.INTEGRATORS`,
             'package.module:Class', or a class.
         start: of that sampler, likewise: 'noise', or 'exact' for the exact distribution at t_max.
         output: a file to write as well; its checkpoint lies beside it until it is written.
@@ -322,7 +165,7 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
 def trained(
     noised: NoisedTarget,
     architecture: Architecture,
-    settings: Settings,
+    settings: TrainingSettings,
     command: str,
     output: Path | None = None,
     checkpoint: Path | None = None,
@@ -355,7 +198,7 @@ def trained(
     run = prepare(noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
-    asked = request(noised, architecture, settings)
+    asked = training_request(noised, architecture, settings)
     names = [architecture.name, asked["target"], asked["schedule"], settings.loss]
     names += [settings.integrator] if goal is not None else []
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
@@ -373,7 +216,7 @@ def trained(
     lap("training")
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
     followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
-    prediction = theory_of(noised, architecture, replace(settings, max_steps=followed), run)
+    prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
     content = training_content(noised, architecture, settings, record, prediction)
     if goal is not None:
         content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
@@ -384,7 +227,9 @@ def trained(
     return content
 
 
-def _goal(noised: NoisedTarget, architecture: Architecture, settings: Settings, run: Run) -> "SamplesRight | None":
+def _goal(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared
+) -> "SamplesRight | None":
     """What ends training until samples are right; None where the score error does.
 
     Raises:
@@ -396,12 +241,12 @@ def _goal(noised: NoisedTarget, architecture: Architecture, settings: Settings, 
         raise InputError("until is samples, but the distribution of these fields has no closed form to compare with")
     if run.descent.kernel() is None:
         raise InputError("until is samples, but the network has no kernel; take until score_error")
-    from csd.goal import goal_of
+    from csd.diffusion.reverse import goal_of
 
     return goal_of(noised, architecture, settings, run.modes)
 
 
-@_spelt_out
+@spelt_out
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Unpack[Problem]
 ) -> "xr.Dataset":
@@ -423,7 +268,11 @@ def predict(
 
 
 def predicted(
-    noised: NoisedTarget, architecture: Architecture, settings: Settings, command: str, output: Path | None = None
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    command: str,
+    output: Path | None = None,
 ) -> Content:
     """A prediction as the content of a file, which is written if it is named.
 
@@ -434,7 +283,7 @@ def predicted(
         command: that makes it again.
         output: file to write.
     """
-    prediction = theory_of(noised, architecture, settings)
+    prediction = reference_curve(noised, architecture, settings)
     if prediction is None:
         raise InputError(f"there is no theory for architecture {architecture.name!r}, only for the built-in ones")
     run = prepare(noised, architecture, with_population(settings))

@@ -18,17 +18,17 @@ from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
 
-from csd.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
+from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, nearest  # noqa: E402
 
 if TYPE_CHECKING:
     from xarray import DataArray
 
-    from csd.campaign import Simulation
-    from csd.config import Run
+    from csd.core.files import Content
     from csd.networks import Architecture
-    from csd.noise import NoisedTarget
-    from csd.store import Content
-    from csd.training import Settings
+    from csd.study.config.jobs import TrainingJob
+    from csd.study.config.monte_carlo import MonteCarloJob
+    from csd.targets.noising import NoisedTarget
+    from csd.training.options import TrainingSettings
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -110,7 +110,7 @@ def _add_data(parser: Parser) -> None:
 
 
 def _add_training(parser: Parser) -> None:
-    """Flags that say how it is learned; defaults are those of `csd.experiment`, and only named here."""
+    """Flags that say how it is learned; defaults are those of `csd.api.training`, and only named here."""
     add = parser.add_argument
     add("--architecture", required=True, metavar="NAME", help="a network, or package.module:Class")
     add("--depth", type=int, metavar="P", help="layers, for deep_linear")
@@ -136,9 +136,10 @@ def _add_training(parser: Parser) -> None:
     add("--device", metavar="NAME", help=devices)
 
 
-def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, Settings]":
+def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, TrainingSettings]":
     """What is trained on what, and how, from the flags of `train` and `theory`."""
-    from csd.experiment import Problem, problem
+    from csd.api.keywords import Problem
+    from csd.api.training import problem
 
     asked = {name: value for name, value in vars(arguments).items() if name in Problem.__annotations__}
     if asked["kernel_steps"] is not None:
@@ -160,7 +161,7 @@ def _measured(arguments: argparse.Namespace) -> Any:
         return None
     if named:
         raise InputError(f"{named[0]} is given with --data, whose file says what the target is; give one of them")
-    from csd.measured import load_fields
+    from csd.mcmc.fields import load_fields
 
     return load_fields(arguments.data)
 
@@ -203,8 +204,8 @@ def train(arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     command = shlex.join(_command_line(arguments))
     _log(command)
-    from csd.experiment import trained
-    from csd.store import require_writable
+    from csd.api.training import trained
+    from csd.core.files import require_writable
 
     problem = _problem(arguments)
     if arguments.benchmark is not None:
@@ -254,7 +255,7 @@ def _write_benchmark(path: Path, started: float, work: dict[str, float], prepare
         prepared: when that began.
         steps: of training, one number a seed.
     """
-    from csd.store import write_text
+    from csd.core.files import write_text
 
     done = time.perf_counter()
     before = max(0.0, _process_age() - (done - started))
@@ -302,7 +303,7 @@ def theory(arguments: argparse.Namespace) -> None:
     """`csd theory`: what training should give, without training, in the same variables."""
     import shlex
 
-    from csd.experiment import predicted
+    from csd.api.training import predicted
 
     _print_table(predicted(*_problem(arguments), shlex.join(_command_line(arguments)), arguments.output))
 
@@ -316,12 +317,12 @@ def generate(arguments: argparse.Namespace) -> None:
     _log(command)
     from dataclasses import fields
 
-    from csd.quality import Settings
-    from csd.sampling import sampled
-    from csd.store import require_writable
+    from csd.api.generation import sampled
+    from csd.core.files import require_writable
+    from csd.diffusion.quality import GenerationSettings
 
-    asked = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
-    settings = Settings(**{name: value for name, value in asked.items() if value is not None})
+    asked = {field.name: getattr(arguments, field.name) for field in fields(GenerationSettings)}
+    settings = GenerationSettings(**{name: value for name, value in asked.items() if value is not None})
     if arguments.benchmark is not None:
         require_writable(arguments.benchmark)
     laps = Laps()
@@ -381,14 +382,14 @@ def mcmc(arguments: argparse.Namespace) -> None:
     _log(shlex.join(_command_line(arguments)))
     from dataclasses import fields
 
-    from csd.autocorrelation import gamma_method
-    from csd.ensemble import ensemble, summary_lines
-    from csd.simulation import Settings, request
-    from csd.source import fingerprint
-    from csd.store import ENSEMBLE, SAMPLING_PACKAGES, provenance, require_writable, write
+    from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, provenance, require_writable, write
+    from csd.core.source import fingerprint
+    from csd.mcmc.autocorrelation import gamma_method
+    from csd.mcmc.ensemble import ensemble, summary_lines
+    from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request
 
-    given = {field.name: getattr(arguments, field.name, None) for field in fields(Settings)}
-    settings = Settings(**given | {"samplers": tuple(arguments.sampler)})
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(MonteCarloSettings)}
+    settings = MonteCarloSettings(**given | {"samplers": tuple(arguments.sampler)})
     model = _model(arguments)
     for path in (arguments.output, arguments.benchmark):
         if path is not None:
@@ -399,7 +400,7 @@ def mcmc(arguments: argparse.Namespace) -> None:
     content = ensemble(model, settings)
     laps("sampling")
     made_by = provenance(
-        _command_line(arguments), request(model, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
+        _command_line(arguments), monte_carlo_request(model, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
     )
     write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
     print("\n".join(summary_lines(content)))
@@ -409,10 +410,11 @@ def mcmc(arguments: argparse.Namespace) -> None:
 
 def _model(arguments: argparse.Namespace) -> Any:
     """The target of `csd mcmc`, at finite n."""
-    from csd.field import GaussianField
     from csd.lattice import Lattice
-    from csd.model import PhiFour, SpinModel
-    from csd.simulation import gaussian_model
+    from csd.mcmc.simulation import gaussian_model
+    from csd.targets.gaussian import GaussianField
+    from csd.targets.phi4 import PhiFour
+    from csd.targets.spins import SpinModel
 
     lattice, components = Lattice(arguments.dimension, arguments.size), arguments.components
     pairs = {
@@ -479,7 +481,8 @@ def _print_table(content: "Content") -> None:
 
 def field(arguments: argparse.Namespace) -> None:
     """`csd field`: the target's exact values."""
-    from csd.experiment import Field, target
+    from csd.api.keywords import Field
+    from csd.api.targets import target
 
     own: Any = target(**{name: value for name, value in vars(arguments).items() if name in Field.__annotations__})
     for name, value, units in (
@@ -494,7 +497,7 @@ def field(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """`csd show`: summarise any of our files."""
-    from csd.store import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
+    from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
@@ -505,7 +508,7 @@ def show(arguments: argparse.Namespace) -> None:
     if content.attrs["csd_file"] == GENERATION:
         _print_generation(content)
     elif content.attrs["csd_file"] == ENSEMBLE:
-        from csd.ensemble import summary_lines
+        from csd.mcmc.ensemble import summary_lines
 
         print("\n".join(summary_lines(content)))
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
@@ -515,18 +518,19 @@ def show(arguments: argparse.Namespace) -> None:
 
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
-    from csd.campaign import simulations
-    from csd.claims import load_claims
-    from csd.config import claims_file, expand, load, parse
-    from csd.plugins import resolve
+    from csd.core.plugins import resolve
+    from csd.study.claims import load_claims
+    from csd.study.config.jobs import training_jobs
+    from csd.study.config.monte_carlo import monte_carlo_jobs
+    from csd.study.config.reading import claims_file, load, parse
 
     try:
         study = parse(load(arguments.config))
-        runs = expand(study)
-        rows = simulations(study.monte_carlo)
+        runs = training_jobs(study)
+        rows = monte_carlo_jobs(study.monte_carlo)
         for path in {path for run in runs for path in run.plugins}:
             resolve("plug-in", path, {})
-        load_claims(claims_file(study, Path(__file__).parents[1]))
+        load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
@@ -543,15 +547,18 @@ def validate(arguments: argparse.Namespace) -> None:
         _print_cost(runs, rows, len(study.drawn))
 
 
-def _print_cost(runs: "Sequence[Run]", rows: "Sequence[Simulation]", figures: int) -> None:
+def _print_cost(runs: "Sequence[TrainingJob]", rows: "Sequence[MonteCarloJob]", figures: int) -> None:
     """Jobs, time, memory and disk of a study, before it starts."""
     from statistics import median
 
-    from csd.cost import by_autograd, calibrate, cluster_jobs, estimate, estimate_simulations, other_jobs
+    from csd.study.cost.calibration import calibrate
+    from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs, other_jobs
+    from csd.study.cost.limits import cluster_jobs
+    from csd.study.cost.work import by_autograd
 
     pace = calibrate(fields=any(by_autograd(run) for run in runs))
-    trained = estimate(runs, pace)
-    jobs = trained + estimate_simulations(rows, pace)
+    trained = expected_costs(runs, pace)
+    jobs = trained + expected_monte_carlo_costs(rows, pace)
     largest = max(jobs, key=lambda job: job.memory_mb)
     longest = max(jobs, key=lambda job: job.seconds)
     core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
@@ -588,7 +595,7 @@ def _json(flag: str, text: str) -> Any:
 
 def verify(arguments: argparse.Namespace) -> None:
     """`csd verify`: which files of a study are damaged, stale or foreign, and what mends each."""
-    from csd.inventory import study_of, verify_files
+    from csd.study.status import study_of, verify_files
 
     checked, faults = verify_files(study_of(arguments.folder, arguments.config), arguments.folder)
     for fault in faults:
@@ -601,8 +608,8 @@ def verify(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """`csd status`: how far a study is."""
-    from csd.config import expand
-    from csd.inventory import jobs, status_lines, study_of
+    from csd.study.config.jobs import training_jobs
+    from csd.study.status import jobs, status_lines, study_of
 
     study = study_of(arguments.folder, arguments.config)
     found = list(jobs(study, arguments.folder))
@@ -610,13 +617,15 @@ def status(arguments: argparse.Namespace) -> None:
         print(line)
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
-        from csd.campaign import simulations
-        from csd.cost import by_autograd, calibrate, estimate, estimate_simulations
+        from csd.study.config.monte_carlo import monte_carlo_jobs
+        from csd.study.cost.calibration import calibrate
+        from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs
+        from csd.study.cost.work import by_autograd
 
-        runs = expand(study)
+        runs = training_jobs(study)
         pace = calibrate(fields=any(by_autograd(run) for run in runs))
-        expected = estimate(runs, pace)
-        sampled = estimate_simulations(simulations(study.monte_carlo), pace)
+        expected = expected_costs(runs, pace)
+        sampled = expected_monte_carlo_costs(monte_carlo_jobs(study.monte_carlo), pace)
         named = {f"{'generation' if job.generates else 'training'}/{job.identifier}": job.seconds for job in expected}
         named |= {f"monte_carlo/{job.identifier}": job.seconds for job in sampled}
         seconds = sum(named[name] for name in left)
@@ -625,73 +634,76 @@ def status(arguments: argparse.Namespace) -> None:
 
 def schema(arguments: argparse.Namespace) -> None:
     """`csd schema`: the JSON Schema of a study's configuration."""
-    from csd.config import json_schema
+    from csd.study.config.reading import json_schema
 
     print(json.dumps(json_schema(), indent=2))
 
 
 def study(arguments: argparse.Namespace) -> None:
     """`csd study`: write a study, given as JSON, with all defaults filled in."""
-    from csd.config import parse
-    from csd.store import write_text
+    from csd.core.files import write_text
+    from csd.study.config.reading import parse
 
     write_text(parse(_json("--json", arguments.json)).model_dump_json(indent=2) + "\n", arguments.output)
 
 
 def aggregate(arguments: argparse.Namespace) -> None:
     """`csd aggregate`: all training files of a study in one."""
-    from csd.config import expand, load, parse
-    from csd.source import fingerprint
-    from csd.store import SUMMARY, provenance, write
-    from csd.summary import aggregate as aggregated
+    from csd.core.files import SUMMARY, provenance, write
+    from csd.core.source import fingerprint
+    from csd.study.config.jobs import training_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.training import aggregate_training
 
     own = parse(load(arguments.study))
-    runs = [run for run in expand(own) if run.generation is None]
-    dataset = aggregated(runs, arguments.training, mixed=arguments.mixed)
+    runs = [run for run in training_jobs(own) if run.generation is None]
+    dataset = aggregate_training(runs, arguments.training, mixed=arguments.mixed)
     made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate"))
     write(dataset.assign_attrs(made_by), arguments.output, SUMMARY)
 
 
 def aggregate_generation(arguments: argparse.Namespace) -> None:
     """`csd aggregate-generation`: all generation files of a study in one."""
-    from csd.config import expand, load, parse, samplings
-    from csd.source import fingerprint
-    from csd.store import GENERATION_SUMMARY, provenance, write
-    from csd.summary import aggregate_generation as aggregated
+    from csd.core.files import GENERATION_SUMMARY, provenance, write
+    from csd.core.source import fingerprint
+    from csd.study.config.jobs import generation_jobs, training_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.generation import aggregate_generation as gathered
 
     own = parse(load(arguments.study))
-    dataset = aggregated(samplings(expand(own)), arguments.generation, mixed=arguments.mixed)
+    dataset = gathered(generation_jobs(training_jobs(own)), arguments.generation, mixed=arguments.mixed)
     made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate"))
     write(dataset.assign_attrs(made_by), arguments.output, GENERATION_SUMMARY)
 
 
 def aggregate_mcmc(arguments: argparse.Namespace) -> None:
     """`csd aggregate-mcmc`: all Monte Carlo files of a study in one."""
-    from csd.campaign import simulations
-    from csd.config import load, parse
-    from csd.dynamics import aggregate as aggregated
-    from csd.source import fingerprint
-    from csd.store import ENSEMBLE_SUMMARY, provenance, write
+    from csd.core.files import ENSEMBLE_SUMMARY, provenance, write
+    from csd.core.source import fingerprint
+    from csd.study.config.monte_carlo import monte_carlo_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.dynamics import aggregate_monte_carlo
 
     own = parse(load(arguments.study))
-    dataset = aggregated(simulations(own.monte_carlo), arguments.monte_carlo, mixed=arguments.mixed)
+    dataset = aggregate_monte_carlo(monte_carlo_jobs(own.monte_carlo), arguments.monte_carlo, mixed=arguments.mixed)
     made_by = provenance(_command_line(arguments), own.model_dump(), fingerprint("aggregate_mcmc"))
     write(dataset.assign_attrs(made_by), arguments.output, ENSEMBLE_SUMMARY)
 
 
 def timing(arguments: argparse.Namespace) -> None:
     """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
-    from csd.campaign import simulations
-    from csd.config import expand, load, parse
-    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
-    from csd.timing import compared, cost_of_fields
+    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
+    from csd.study.config.jobs import training_jobs
+    from csd.study.config.monte_carlo import monte_carlo_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.cost_of_fields import compared, cost_of_fields
 
     require_writable(arguments.output)
     own = parse(load(arguments.study))
     methods = compared(
-        simulations(own.monte_carlo),
+        monte_carlo_jobs(own.monte_carlo),
         read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
-        [run for run in expand(own) if run.generation is not None],
+        [run for run in training_jobs(own) if run.generation is not None],
         read(arguments.generation, GENERATION_SUMMARY),
         arguments.training or arguments.generation.parent.parent / "training",
     )
@@ -701,8 +713,8 @@ def timing(arguments: argparse.Namespace) -> None:
 
 def integrators(arguments: argparse.Namespace) -> None:
     """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
-    from csd.discretisation import compare
-    from csd.store import INTEGRATORS, provenance, require_writable, write
+    from csd.core.files import INTEGRATOR_STEPS, provenance, require_writable, write
+    from csd.diffusion.discretisation import compare
 
     require_writable(arguments.output)
     dimensions, sizes = arguments.dimension, arguments.size
@@ -720,7 +732,7 @@ def integrators(arguments: argparse.Namespace) -> None:
     asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
     dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
     asked |= {"dimension": dimensions, "size": sizes}
-    write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, INTEGRATORS)
+    write(dataset.assign_attrs(provenance(_command_line(arguments), asked)), arguments.output, INTEGRATOR_STEPS)
     for dimension, own in zip(dimensions, sizes, strict=True):
         steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
         print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
@@ -739,29 +751,30 @@ def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
     import pandas as pd
 
-    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, read, write_text
-    from csd.summary import generation_scaling_table, scaling_table
+    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATOR_STEPS, SUMMARY, read, write_text
+    from csd.study.summaries.laws import generation_table, training_table
 
-    table = scaling_table(read(arguments.summary, SUMMARY))
+    table = training_table(read(arguments.summary, SUMMARY))
     if arguments.generation is not None:
-        table = pd.concat([table, generation_scaling_table(read(arguments.generation, GENERATION_SUMMARY))])
+        table = pd.concat([table, generation_table(read(arguments.generation, GENERATION_SUMMARY))])
     if arguments.monte_carlo is not None:
-        from csd.dynamics import exponents_table
+        from csd.study.summaries.dynamics import dynamic_table
 
-        table = pd.concat([table, exponents_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
+        table = pd.concat([table, dynamic_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
     if arguments.integrators is not None:
-        from csd.discretisation import scaling_table as integrators_table
+        from csd.study.summaries.integrators import integrator_table
 
-        table = pd.concat([table, integrators_table(read(arguments.integrators, INTEGRATORS))])
+        table = pd.concat([table, integrator_table(read(arguments.integrators, INTEGRATOR_STEPS))])
     write_text(table.to_csv(index=False), arguments.output)
 
 
 def claims(arguments: argparse.Namespace) -> None:
     """`csd claims`: test the claims on a summary and its fits."""
-    from csd.claims import load_claims
-    from csd.store import SUMMARY, read, write_text
-    from csd.summary import read_scaling
-    from csd.verdicts import as_json, as_markdown, judge
+    from csd.core.files import SUMMARY, read, write_text
+    from csd.study.claims import load_claims
+    from csd.study.summaries.laws import read_scaling
+    from csd.study.verdict_files import as_json, as_markdown
+    from csd.study.verdicts import judge
 
     scaling = read_scaling(arguments.scaling)
     verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))
@@ -772,8 +785,9 @@ def claims(arguments: argparse.Namespace) -> None:
 
 def figure(arguments: argparse.Namespace) -> None:
     """`csd figure`: draw one figure of a study as PDF and PNG."""
-    from csd.config import FigureStyle, parse_style
-    from csd.figures import draw
+    from csd.report.figures import draw
+    from csd.study.config.reading import parse_style
+    from csd.study.config.study import FigureStyle
 
     style: FigureStyle = parse_style(_json("--style", arguments.style))
     draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
@@ -781,9 +795,9 @@ def figure(arguments: argparse.Namespace) -> None:
 
 def paper(arguments: argparse.Namespace) -> None:
     """`csd paper`: the numbers, tables and figures of a study for a paper in LaTeX."""
-    from csd.config import parse_style
-    from csd.paper import write_paper
-    from csd.store import provenance
+    from csd.core.files import provenance
+    from csd.report.paper import write_paper
+    from csd.study.config.reading import parse_style
 
     style = parse_style(_json("--style", arguments.style))
     made_by = provenance(_command_line(arguments), {"style": style.model_dump(), "figures": arguments.figure})
@@ -794,8 +808,8 @@ def paper(arguments: argparse.Namespace) -> None:
 
 def explore(arguments: argparse.Namespace) -> None:
     """`csd explore`: one page in which a study can be looked at."""
-    from csd.explore import page
-    from csd.store import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.report.explore import page
 
     generation = None if arguments.generation is None else read(arguments.generation, GENERATION_SUMMARY)
     write_text(page(read(arguments.summary, SUMMARY), generation, arguments.title), arguments.output)
@@ -803,8 +817,8 @@ def explore(arguments: argparse.Namespace) -> None:
 
 def pages(arguments: argparse.Namespace) -> None:
     """`csd pages`: claims, configuration, software and run times of a study, as pages of its report."""
-    from csd.report import write_pages
-    from csd.store import SUMMARY, provenance, read
+    from csd.core.files import SUMMARY, provenance, read
+    from csd.report.pages import write_pages
 
     made_by = provenance(_command_line(arguments), {})
     summary = read(arguments.summary, SUMMARY)
@@ -969,7 +983,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"a command is needed (known: {', '.join(COMMANDS)})")
     try:
         if arguments.print_completion is not None:
-            from csd.completion import completion_script
+            from csd.cli.completion import completion_script
 
             arguments.command = "--print-completion"
             print(completion_script(parser, arguments.print_completion), end="")

@@ -2,13 +2,13 @@
 
 import argparse
 
-from csd.config import FIGURES
-from csd.errors import unknown
-from csd.field import TARGETS
-from csd.generation import INTEGRATORS
+from csd.core.errors import unknown
+from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES
-from csd.noise import SCHEDULES
-from csd.objectives import OBJECTIVES
+from csd.study.config.figures import FIGURES
+from csd.targets.gaussian import TARGETS
+from csd.targets.noising import SCHEDULES
+from csd.training.losses import OBJECTIVES
 
 SHELLS = ("bash", "zsh")
 NAMES: dict[str, tuple[str, ...]] = {

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import netCDF4
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +38,7 @@ THEORY = "theory"
 SUMMARY = "training summary"
 GENERATION = "generation"
 GENERATION_SUMMARY = "generation summary"
-INTEGRATORS = "integrators"
+INTEGRATOR_STEPS = "integrators"
 ENSEMBLE = "Monte Carlo"
 ENSEMBLE_SUMMARY = "Monte Carlo summary"
 TIMING = "timing"
@@ -48,7 +48,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture"),
-    INTEGRATORS: ("steps_needed", "crossing_steps", "dimension"),
+    INTEGRATOR_STEPS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
     ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler"),
     TIMING: ("seconds",),
@@ -118,7 +118,7 @@ def content_of(dataset: "xr.Dataset") -> Content:
 
 def commit() -> str:
     """Commit of the code that runs, with -dirty if it was changed since; 'unknown' outside its repository."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return "unknown"
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]

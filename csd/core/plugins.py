@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from csd.errors import InputError, unknown
+from csd.core.errors import InputError, unknown
 
 _GIVEN: dict[str, type] = {}
 """Classes that were given as such, by dotted path: one of a notebook, or of a function, can be found in no module."""

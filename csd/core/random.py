@@ -1,8 +1,8 @@
 """Random streams: one generator for each purpose, so that a seed's numbers depend on nothing but what they are for.
 
-Numbers are NumPy's. A process that draws many of them has them drawn by compiled loops (`csd.ziggurat`) from some point
-on, which give the same numbers, bit for bit, and leave the stream in the same place; which of the two draws can be seen
-in nothing but the time.
+Numbers are NumPy's. A process that draws many of them has them drawn by compiled loops (`csd.core._ziggurat`) from some
+point on, which give the same numbers, bit for bit, and leave the stream in the same place; which of the two draws can
+be seen in nothing but the time.
 """
 
 import ctypes
@@ -140,10 +140,10 @@ def _undisturbed() -> Iterator[None]:
 
 @cache
 def _loops() -> Any:
-    """`csd.ziggurat`; None where it does not draw what the NumPy at hand draws, or cannot be kept once compiled."""
+    """The compiled loops; None where they do not draw what the NumPy at hand draws, or cannot be kept once compiled."""
     try:
         with _undisturbed():
-            from csd import ziggurat
+            from csd.core import _ziggurat as ziggurat
     # Numba's tables are not where they were, or nowhere can be written what is compiled: every job would compile anew.
     except (ImportError, RuntimeError, OSError):
         return None

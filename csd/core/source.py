@@ -9,48 +9,110 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
-CORE = ("errors", "lattice", "stream", "field", "noise", "objectives", "plugins", "networks", "minibatch", "training")
-SAMPLING = ("sites", "model", "samplers", "simulation", "updates", "autocorrelation", "chains")
-RIGHT = ("generation", "observables", "criteria", "goal")
-STEPS: dict[str, tuple[str, ...]] = {
-    "train": (*CORE, "ziggurat", "theory", "record", *RIGHT, "store"),
-    "generate": (*CORE, "ziggurat", *RIGHT, "samples", "trained", "quality", "store"),
-    "mcmc": ("errors", "lattice", "stream", "field", *SAMPLING, "exact_sweeps", "ensemble", "store"),
-    "integrators": (
-        "errors",
-        "lattice",
-        "field",
-        "noise",
-        "plugins",
-        "generation",
-        "observables",
-        "criteria",
-        "discretisation",
-        "store",
+LATTICE = ("core/errors", "core/memory", "core/files", "lattice/lattice", "targets/base", "targets/gaussian")
+TRAINING = (
+    *LATTICE,
+    "core/plugins",
+    "core/random",
+    "core/_ziggurat",
+    "lattice/bins",
+    "targets/noising",
+    "networks",
+    "training/options",
+    "training/losses",
+    "training/batches",
+    "training/preparation",
+    "training/record",
+    "training/recorder",
+    "training/loop",
+    "training/descent",
+)
+REVERSE = (
+    "diffusion/grids",
+    "diffusion/integrators",
+    "diffusion/sampling",
+    "lattice/observables",
+    "diffusion/criteria",
+)
+MONTE_CARLO = (
+    *LATTICE,
+    "core/random",
+    "lattice/sites",
+    "targets/phi4",
+    "targets/spins",
+    "mcmc/samplers",
+    "mcmc/simulation",
+    "mcmc/updates",
+    "mcmc/autocorrelation",
+    "mcmc/chains",
+)
+SOURCES: dict[str, tuple[str, ...]] = {
+    "train": (*TRAINING, "training/reference", "training/content", *REVERSE, "diffusion/reverse"),
+    "generate": (
+        *TRAINING,
+        *REVERSE,
+        "diffusion/reverse",
+        "diffusion/samples",
+        "diffusion/trained",
+        "diffusion/measures",
+        "diffusion/quality",
     ),
-    "aggregate": ("summary", "store"),
-    "aggregate_mcmc": ("dynamics", "store"),
+    "mcmc": (*MONTE_CARLO, "mcmc/exact_sweeps", "mcmc/ensemble"),
+    "integrators": (*LATTICE, "targets/noising", "core/plugins", *REVERSE, "diffusion/discretisation"),
+    "aggregate": ("study/summaries/files", "study/summaries/training", "study/summaries/generation", "core/files"),
+    "aggregate_mcmc": ("study/summaries/dynamics", "core/files"),
     "timing": (
-        *CORE,
-        "ziggurat",
-        *RIGHT,
-        "trained",
-        *SAMPLING,
-        "summary",
-        "dynamics",
-        "scaling",
-        "accuracy",
-        "timing",
-        "store",
+        *TRAINING,
+        *REVERSE,
+        "diffusion/reverse",
+        "diffusion/trained",
+        *MONTE_CARLO,
+        "study/summaries/files",
+        "study/summaries/dynamics",
+        "study/scaling",
+        "study/seeds",
+        "study/summaries/accuracy",
+        "study/summaries/cost_of_fields",
+        "study/summaries/prices",
     ),
-    "fit": ("summary", "dynamics", "discretisation", "scaling", "store"),
-    "claims": ("claims", "verdicts", "rounding", "scaling", "store"),
-    "figure": ("figures/__init__", "figures/style", "rounding", "scaling", "store"),
-    "paper": ("paper", "figures", "rounding", "scaling", "summary", "store"),
-    "pages": ("report", "paper/numbers", "rounding", "scaling", "store"),
-    "explore": ("explore", "figures/style", "scaling", "store"),
+    "fit": (
+        "study/summaries/laws",
+        "study/summaries/dynamics",
+        "study/summaries/integrators",
+        "study/scaling",
+        "study/seeds",
+        "core/files",
+    ),
+    "claims": (
+        "study/claims",
+        "study/verdicts",
+        "study/verdict_files",
+        "core/rounding",
+        "study/scaling",
+        "study/seeds",
+        "core/files",
+    ),
+    "figure": (
+        "report/figures/__init__",
+        "report/figures/style",
+        "core/rounding",
+        "study/scaling",
+        "study/seeds",
+        "core/files",
+    ),
+    "paper": (
+        "report/paper",
+        "report/figures",
+        "core/rounding",
+        "study/scaling",
+        "study/seeds",
+        "study/summaries/laws",
+        "core/files",
+    ),
+    "pages": ("report/pages", "report/paper/numbers", "core/rounding", "study/scaling", "study/seeds", "core/files"),
+    "explore": ("report/explore", "report/figures/style", "study/scaling", "study/seeds", "core/files"),
 }
 """Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
 
@@ -60,11 +122,11 @@ def fingerprint(step: str, *more: str) -> str:
     """Hash of the source of a step's modules, blind to comments, docstrings and layout.
 
     Args:
-        step: a key of `STEPS`.
-        more: further modules, such as 'figures/collapse'.
+        step: a key of `SOURCES`.
+        more: further modules, such as 'report/figures/collapse'.
     """
     digest = blake2b(digest_size=8)
-    for module in (*STEPS[step], *more):
+    for module in (*SOURCES[step], *more):
         place = PACKAGE / module
         files = _members(place) if place.is_dir() else [place.with_suffix(".py")]
         for file in files:

@@ -16,8 +16,7 @@ at most its limit.
 
 import numpy as np
 
-from csd import observables
-from csd.lattice import Array, Lattice, Modes
+from csd.lattice import Array, Lattice, Modes, observables
 
 LIMITS: dict[str, float] = {
     "kl_per_site": 0.01,

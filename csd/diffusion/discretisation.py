@@ -1,8 +1,8 @@
 """Integrator steps: how many reverse diffusion needs with the exact score (docs/physics.md, section 6).
 
 For a linear score the generated variances are known exactly for every integrator and grid, so the number of steps from
-which on samples are right by each criterion of `csd.criteria` is found without sampling. The start is the exact
-distribution at t_max, so that only the steps are at fault.
+which on samples are right by each criterion of `csd.diffusion.criteria` is found without sampling. The start is the
+exact distribution at t_max, so that only the steps are at fault.
 
 **Law.** An integrator of order p leaves each mode a relative error ρ − 1 ∝ n^{−p} in its variance, and as −ln ESS ≈
 ½ Σ_k (ρ − 1)² and N·KL ≈ ¼ Σ_k (ρ − 1)² are sums over N modes, a fixed value of either needs n ∝ N^{1/(2p)} steps:
@@ -15,21 +15,19 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from csd.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
-from csd.errors import InputError
-from csd.field import GaussianField, Target
-from csd.generation import BLOCK, INTEGRATORS, SIGNAL_LEFT, Integrator, geometric_grid, log_snr_grid, uniform_grid
+from csd.core.errors import InputError
+from csd.core.files import labelled
+from csd.core.plugins import resolve
+from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
+from csd.diffusion.grids import MOST_STEPS, SIGNAL_LEFT, geometric_grid, log_snr_grid, uniform_grid
+from csd.diffusion.integrators import BLOCK, INTEGRATORS, Integrator
 from csd.lattice import Array, Lattice
-from csd.noise import SCHEDULES, Schedule, noised_spectrum
-from csd.plugins import resolve
-from csd.scaling import fit_power_law, local_exponents
-from csd.store import labelled
+from csd.targets.base import Target
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import SCHEDULES, Schedule, noised_spectrum
 
-MOST_STEPS = 2**12
-"""The largest number of steps that is tried."""
 EACH_UP_TO = 32
 """Numbers of steps that are tried one by one; beyond, every half octave, and then within one."""
 MARGIN = 4
@@ -196,7 +194,7 @@ def compare(
     Args:
         sizes: L by dimension, of Gaussian fields on the critical line.
         mass_times_length: c of m = c / L, above 0.
-        tolerance: KL per site, above 0; the other criteria have the limits of `csd.criteria`.
+        tolerance: KL per site, above 0; the other criteria have the limits of `csd.diffusion.criteria`.
         t_min: lowest noise level.
         integrators: names or dotted paths.
         schedules: the same.
@@ -263,66 +261,6 @@ def compare(
             "mass_label": f"mL{mass_times_length:.12g}",
         },
     )
-
-
-def scaling_table(dataset: xr.Dataset) -> pd.DataFrame:
-    """Power laws n ∝ L^z of the steps needed on the geometric grid of VP, in the columns of `csd fit`.
-
-    Steps are exact, so seeds and sampling leave no error. What is not known is how far the sizes are from the law:
-    `residual_error` is the standard error from the scatter about a pure power, `systematic_error` by how much z changes
-    when the smallest size is left out (NaN for three sizes), and `error` both in quadrature.
-
-    Args:
-        dataset: of `compare`.
-
-    Returns:
-        A row for each dimension, integrator and criterion, with quantity `integrator_steps` and the integrator as
-        architecture. `reference` is d/(2p) where the law holds: total KL and effective sample size, d = 2 and 3.
-    """
-    rows: list[dict[str, Any]] = []
-    chosen = dataset["crossing_steps"].sel(schedule="vp", grid="geometric")
-    for dimension in dataset["dimension"].values.tolist():
-        for name in dataset["integrator"].values.tolist():
-            for criterion in dataset["criterion"].values.tolist():
-                steps = chosen.sel(dimension=dimension, integrator=name, criterion=criterion).dropna("size")
-                lawful = dimension > 1 and criterion in FOLLOWS_LAW
-                about = {
-                    "study": "integrator_steps",
-                    "architecture": name,
-                    "dimension": dimension,
-                    "mass": dataset.attrs["mass_label"],
-                    "data": "vp-geometric",
-                    "noise_level": np.nan,
-                    "quantity": "integrator_steps",
-                    "criterion": criterion,
-                    "reference": dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan,
-                    "sizes": " ".join(map(str, steps["size"].values)),
-                }
-                rows.append(about | _power(steps["size"].values.astype(float), steps.values))
-    return pd.DataFrame(rows)
-
-
-def _power(sizes: Array, steps: Array) -> dict[str, Any]:
-    """The law of one group, or why there is none."""
-    if len(sizes) < 3:
-        return {"law": "none", "note": f"a scaling law needs at least three sizes; there are {len(sizes)}"}
-    if not np.isfinite(steps).all():
-        largest = int(sizes[~np.isfinite(steps)][0])
-        return {"law": "none", "note": f"more than {MOST_STEPS} steps are needed at size {largest}"}
-    intercept, exponent, residual_error, _ = fit_power_law(sizes, steps)
-    without = fit_power_law(sizes[1:], steps[1:])[1] if len(sizes) > 3 else np.nan
-    return {
-        "law": "power",
-        "exponent": exponent,
-        "error": float(np.hypot(residual_error, without - exponent)),
-        "systematic_error": abs(without - exponent),
-        "bootstrap_error": 0.0,
-        "residual_error": residual_error,
-        "intercept": intercept,
-        "evidence": np.nan,
-        "local_exponents": " ".join(f"{z:.4f}" for z in local_exponents(sizes, steps)),
-        "note": "",
-    }
 
 
 class _Sampler:

@@ -22,17 +22,15 @@ Start, at t_max: independent normal numbers of variance α² + σ² (1 for VP, t
 differs from the law of the noised data by α² (G − 1) in each mode), or by choice the exact law N(0, C_{t_max}).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
-from csd.errors import GenerationFailed, InputError
-from csd.lattice import Array, ComplexArray, Modes
-from csd.noise import Schedule, check_level
-from csd.stream import draw_normal
+from csd.core.errors import InputError
+from csd.lattice import Array
+from csd.targets.noising import Schedule
 
 Score = Callable[[Array, float], Array]
 """s(x, t) for fields x of shape (batch, *lattice), at noise level t; same shape."""
@@ -203,261 +201,15 @@ class PredictorCorrector:
 
 
 INTEGRATORS: dict[str, str] = {
-    "euler_maruyama": "csd.generation:EulerMaruyama",
-    "exponential": "csd.generation:Exponential",
-    "frozen_kernel": "csd.generation:FrozenKernel",
-    "euler": "csd.generation:Euler",
-    "heun": "csd.generation:Heun",
-    "predictor_corrector": "csd.generation:PredictorCorrector",
+    "euler_maruyama": "csd.diffusion.integrators:EulerMaruyama",
+    "exponential": "csd.diffusion.integrators:Exponential",
+    "frozen_kernel": "csd.diffusion.integrators:FrozenKernel",
+    "euler": "csd.diffusion.integrators:Euler",
+    "heun": "csd.diffusion.integrators:Heun",
+    "predictor_corrector": "csd.diffusion.integrators:PredictorCorrector",
 }
-
-
-INTEGRATOR = "heun"
-"""Integrator where none is given."""
-STARTS = ("noise", "exact")
-"""Distributions of the fields at the highest level: white noise, or the noised target's own."""
-STEPS = 64
-"""Steps of a sampler where no number is given."""
-LOWEST_LEVEL = 1e-3
-"""t_min where none is given."""
-SIGNAL_LEFT = 0.01
-"""α² L² / σ² at t_max where integrators are compared: what is left of the softest critical mode, over the noise."""
 
 
 def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:
     """Velocity of the probability flow in reverse time, a x + ½ D s(x, t)."""
     return combine((schedule.damping(t), fields), (0.5 * schedule.diffusion(t), score(fields, t)))
-
-
-def longest_level(size: int, left: float = 1e-4) -> float:
-    """t_max = ½ ln(1 + L²/left): VP noise that leaves the softest critical mode, of variance L², a signal of `left`.
-
-    A start from white noise makes that mode's variance too small by the share `left` at t_max, and by less at t_min.
-
-    Args:
-        size: L.
-        left: α² L² / σ² at t_max.
-    """
-    return 0.5 * float(np.log1p(size**2 / left))
-
-
-def check_start(start: str) -> None:
-    """Refuse what is no start."""
-    if start not in STARTS:
-        raise InputError(f"start is {start!r}; it must be noise or exact")
-
-
-def check_grid(grid: Sequence[float]) -> Array:
-    """A grid of noise levels from t_max down to t_min, as an array.
-
-    Raises:
-        InputError: unless it has at least two levels, all positive and finite, each below the one before.
-    """
-    levels = np.array([check_level(level) for level in grid])
-    if len(levels) < 2 or not (np.diff(levels) < 0.0).all():
-        raise InputError("a grid of noise levels must fall from t_max to t_min, and have at least two of them")
-    return levels
-
-
-def _check_ends(t_min: float, t_max: float, steps: int) -> None:
-    """Refuse a grid without room or steps."""
-    if check_level(t_min) >= check_level(t_max):
-        raise InputError(f"t_min is {t_min!r}, t_max is {t_max!r}; t_min must be below t_max")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise InputError(f"steps is {steps!r}; it must be an integer of at least 1")
-
-
-def geometric_grid(t_min: float, t_max: float, steps: int) -> Array:
-    """Levels in geometric progression from t_max down to t_min, shape (steps + 1,)."""
-    _check_ends(t_min, t_max, steps)
-    return np.geomspace(t_max, t_min, steps + 1)
-
-
-def uniform_grid(t_min: float, t_max: float, steps: int) -> Array:
-    """Levels equally spaced from t_max down to t_min, shape (steps + 1,)."""
-    _check_ends(t_min, t_max, steps)
-    return np.linspace(t_max, t_min, steps + 1)
-
-
-def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> Array:
-    """Levels at which ln(α²/σ²) is equally spaced, from t_max down to t_min, shape (steps + 1,)."""
-    from scipy.optimize.elementwise import find_root
-
-    _check_ends(t_min, t_max, steps)
-
-    def log_ratio(logarithm: Array) -> Array:
-        level = np.exp(logarithm)
-        return np.asarray(2.0 * np.log(schedule.signal(level)) - np.log(schedule.variance(level)))
-
-    # In ln t the ratio falls without turning flat at either end.
-    low, high = np.log(t_min), np.log(t_max)
-    wanted = np.linspace(log_ratio(high), log_ratio(low), steps + 1)[1:-1]
-    if not len(wanted):
-        return np.array([t_max, t_min])
-    ends = np.full_like(wanted, low), np.full_like(wanted, high)
-    found = find_root(lambda x, ratio: log_ratio(x) - ratio, ends, args=(wanted,))  # type: ignore[arg-type, misc]
-    return np.array([t_max, *np.exp(found.x), t_min])
-
-
-def linear_steps(
-    integrator: Integrator, schedule: Schedule, grid: Array, kernels: Array
-) -> list[tuple[Array, Array | float]]:
-    """(g, v) of every step for a linear score.
-
-    Args:
-        integrator: how a step is made.
-        schedule: α(t) and σ²(t).
-        grid: noise levels from t_max down, shape (levels,).
-        kernels: K at each of them, shape (levels, …, modes).
-    """
-    ends = zip(grid[:-1], grid[1:], kernels[:-1], kernels[1:], strict=True)
-    return [integrator.linear(schedule, float(t), float(lower), k, below) for t, lower, k, below in ends]
-
-
-def generated_variance(start: Array | float, steps: Sequence[tuple[Array, Array | float]]) -> Array:
-    """V(k) at the lowest level, by V ← g² V + v from the start's variance.
-
-    Args:
-        start: V at t_max, a number or of the shape of a kernel.
-        steps: of `linear_steps`.
-    """
-    variance: Array | float = start
-    for gain, added in steps:
-        variance = np.abs(gain) ** 2 * variance + added
-    return np.asarray(variance)
-
-
-def variance_history(start: Array, steps: Sequence[tuple[Array, Array | float]]) -> Array:
-    """V(k) at every level of the grid, by V ← g² V + v, shape (levels, *start.shape).
-
-    Args:
-        start: V at t_max.
-        steps: of `linear_steps`.
-    """
-    history = [start]
-    for gain, added in steps:
-        history.append(np.abs(gain) ** 2 * history[-1] + added)
-    return np.stack(history)
-
-
-def start_variance(schedule: Schedule, t_max: float) -> float:
-    """α² + σ² at t_max: 1 for VP, 1 + t_max for VE."""
-    return schedule.signal(t_max) ** 2 + schedule.variance(t_max)
-
-
-def generate(
-    score: Score,
-    schedule: Schedule,
-    grid: Array,
-    integrator: Integrator,
-    start: Array,
-    noise: Noise,
-    callback: Callable[[float, Array], None] | None = None,
-) -> Array:
-    """Fields at the lowest level of a grid, from fields at its highest, with any score.
-
-    Args:
-        score: s(x, t).
-        schedule: α(t) and σ²(t).
-        grid: noise levels from t_max down, shape (levels,).
-        integrator: how a step is made.
-        start: fields at t_max, shape (batch, *lattice).
-        noise: new standard normal numbers of the shape of the fields, at every call.
-        callback: called with (t, fields) at every level, the start's included.
-
-    Returns:
-        Same shape as `start`.
-
-    Raises:
-        GenerationFailed: as soon as a score has the wrong shape or a field is not finite.
-    """
-    levels = check_grid(list(grid))
-
-    def checked(fields: Array, t: float) -> Array:
-        value = score(fields, t)
-        if value.shape != fields.shape:
-            raise GenerationFailed(
-                f"at noise level {t:g} the score has shape {value.shape}; the fields have shape {fields.shape}"
-            )
-        # A finite sum says in one pass that all are; only one that is not has to be looked into.
-        with np.errstate(over="ignore", invalid="ignore"):
-            fine = np.isfinite(value.sum())
-        if not fine and not np.isfinite(value).all():
-            site = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
-            raise GenerationFailed(f"at noise level {t:g} the score is not finite at (sample, site…) = {site}")
-        return value
-
-    fields = start
-    if callback is not None:
-        callback(float(levels[0]), fields)
-    for t, lower in pairwise(levels):
-        fields = integrator.step(checked, schedule, fields, float(t), float(lower), noise)
-        if callback is not None:
-            callback(float(lower), fields)
-    return fields
-
-
-def generate_adaptively(
-    score: Score, schedule: Schedule, t_min: float, t_max: float, start: Array, *, tolerance: float = 1e-6
-) -> Array:
-    """Probability-flow ODE by an adaptive Runge–Kutta method of order 5(4) (SciPy's RK45), for scores at any t.
-
-    Args:
-        score: s(x, t), defined for all t between t_min and t_max.
-        schedule: α(t) and σ²(t).
-        t_min: where to stop; above t_max, the flow runs forwards, towards noise.
-        t_max: where the start belongs.
-        start: fields, shape (batch, *lattice).
-        tolerance: relative and absolute tolerance of a step.
-
-    Raises:
-        GenerationFailed: if the method cannot go on.
-    """
-    from scipy.integrate import solve_ivp
-
-    def velocity(t: float, flat: Array) -> Array:
-        return -flow(score, schedule, flat.reshape(start.shape), t).ravel()
-
-    solution = solve_ivp(velocity, (t_max, t_min), start.ravel(), rtol=tolerance, atol=tolerance)
-    if not solution.success or not np.isfinite(solution.y[:, -1]).all():
-        raise GenerationFailed(f"the adaptive flow stopped at noise level {solution.t[-1]:g}: {solution.message}")
-    return np.asarray(solution.y[:, -1]).reshape(start.shape)
-
-
-def sample_modes(
-    steps: Sequence[tuple[Array, Array | float]], modes: Modes, start: Array | float, generator: np.random.Generator
-) -> ComplexArray:
-    """One field in Fourier space by the steps of a linear score, without a transform.
-
-    Args:
-        steps: of `linear_steps`, at the lattice's *pairs*.
-        modes: the *pairs*.
-        start: variance at t_max.
-        generator: the sample's own.
-
-    Returns:
-        x̂/√N at the modes, shape (modes,); real where k = −k.
-
-    Raises:
-        GenerationFailed: as soon as a mode is not finite.
-    """
-    free = len(modes) - modes.self_conjugate
-
-    def normal() -> ComplexArray:
-        """Unit normal numbers: complex ones, but real where k = −k."""
-        drawn = np.empty(len(modes), dtype=complex)
-        drawn[:free] = (draw_normal(generator, (free, 2)) * np.sqrt(0.5)).view(complex)[:, 0]
-        drawn[free:] = draw_normal(generator, (modes.self_conjugate,))
-        return drawn
-
-    state = normal() * np.sqrt(start)
-    for number, (gain, added) in enumerate(steps):
-        state *= gain
-        if np.any(added):
-            state += np.sqrt(added) * normal()
-        if not np.isfinite(state).all():
-            mode = int(np.flatnonzero(~np.isfinite(state))[0])
-            raise GenerationFailed(
-                f"step {number} of the sampler is not finite at mode n = {modes.numbers[mode].tolist()}"
-            )
-    return state

@@ -2,53 +2,57 @@
 
 The noise levels of the file, from the highest down, are the sampler's grid, and the kernel trained at a level steps
 from it. What is generated is judged against the noised target at the lowest level, by the five criteria of
-`csd.criteria`. The generation training time of a criterion is the training step from which on it is met for good. Where
-the exact score itself misses a criterion on the same grid there is none, and a remark names the steps that the sampler
-would need (docs/physics.md, section 6).
+`csd.diffusion.criteria`. The generation training time of a criterion is the training step from which on it is met for
+good. Where the exact score itself misses a criterion on the same grid there is none, and a remark names the steps that
+the sampler would need (docs/physics.md, section 6).
 
 A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel is taken in real
 space, out to half the trained size, and laid on the larger lattice. The target there has the same mass.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csd import criteria, observables
-from csd.criteria import CRITERIA, LIMITS
-from csd.errors import InputError
-from csd.generation import (
-    INTEGRATOR,
-    INTEGRATORS,
-    check_start,
-    sample_modes,
+from csd.core.errors import InputError
+from csd.core.files import Content, Variable, content_of, digest, labelled
+from csd.core.memory import require_memory
+from csd.core.plugins import resolve
+from csd.core.random import stream
+from csd.diffusion.criteria import CRITERIA
+from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.measures import (
+    SPECTRAL_OBSERVABLES,
+    judged,
+    observables_of,
+    predicted_variances,
+    remarks_on,
+    times_until_right,
+    words_of,
 )
-from csd.goal import MOST_STEPS, Sampler, best_kernels
-from csd.lattice import Array, Lattice, Modes, require_memory
-from csd.minibatch import empirical_spectra
-from csd.networks import Architecture
-from csd.noise import NoisedTarget, check_level
-from csd.plugins import resolve
-from csd.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewness, two_sample_test
-from csd.store import Content, Variable, content_of, digest, labelled
-from csd.stream import stream
-from csd.trained import Kept, Trained, kept_kernels, load_trained, transfer
-from csd.training import LengthBins, at_steps, data_identity, prepare, with_population
-from csd.training import Settings as TrainingSettings
+from csd.diffusion.reverse import ReverseDiffusion, best_kernels
+from csd.diffusion.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewness, two_sample_test
+from csd.diffusion.sampling import sample_modes
+from csd.diffusion.trained import Kept, Trained, kept_kernels, load_trained, transfer
+from csd.lattice import Array, Lattice, Modes, observables
+from csd.lattice.bins import LengthBins
+from csd.targets.noising import NoisedTarget, check_level, check_start
+from csd.training.batches import empirical_spectra
+from csd.training.options import INTEGRATOR
+from csd.training.preparation import data_identity
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 @dataclass(frozen=True)
-class Settings:
+class GenerationSettings:
     """How a training file is generated from.
 
     Args:
-        integrator: a key of `csd.generation.INTEGRATORS`, or a dotted path.
+        integrator: a key of `csd.diffusion.integrators.INTEGRATORS`, or a dotted path.
         start: 'noise' or 'exact'.
         samples: fields to draw for each seed, at least 2.
         step: training step to draw them at; the last kept one that all seeds have reached if None.
@@ -101,65 +105,12 @@ class Settings:
         return chosen
 
 
-def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) -> float:
-    """Training step from which on a deviation is at most a limit; between recorded steps by ln deviation and ln step.
-
-    Where the step before is 0, or a deviation has no logarithm, it is the recorded step itself.
-
-    Args:
-        steps: recorded steps, rising.
-        deviation: at each of them.
-        limit: what is right.
-
-    Returns:
-        NaN if the last one is above the limit, or none is, unless that is so from step 0 on.
-    """
-    above = np.flatnonzero(~(deviation <= limit))
-    if not len(above):
-        return 0.0 if steps[0] == 0 else float("nan")
-    last = int(above[-1])
-    if last + 1 == len(steps):
-        return float("nan")
-    before, after = deviation[last], deviation[last + 1]
-    if steps[last] == 0 or not (np.isfinite(before) and after > 0.0):
-        return float(steps[last + 1])
-    x, y = np.log(np.array(steps[last : last + 2], dtype=float)), np.log([before, after])
-    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(limit)) / (y[0] - y[1])))
-
-
-def predicted_variances(
-    sampler: Sampler, architecture: Architecture, settings: TrainingSettings, steps: Array
-) -> tuple[Modes, Array]:
-    """What is generated after training on the population loss, by the exact map and recursion.
-
-    Args:
-        sampler: on the levels that are trained.
-        architecture: the network, one of ours.
-        settings: of training; learning rate and first seed matter.
-        steps: training steps, rising.
-
-    Returns:
-        The modes, and V(k) there, shape (steps, modes).
-    """
-    exact = replace(with_population(settings), seeds=settings.seeds[:1])
-    run = prepare(sampler.noised, architecture, exact)
-    reached = at_steps(run, np.asarray(steps).tolist())
-    return run.modes, np.stack([sampler.variance(run.modes, run.descent.kernel()[0]) for _ in reached])
-
-
-def predicted_deviations(
-    sampler: Sampler, architecture: Architecture, settings: TrainingSettings, steps: Array
-) -> Array:
-    """`predicted_variances` as deviations by each criterion, shape (criteria, steps)."""
-    return sampler.deviations_of(*predicted_variances(sampler, architecture, settings, steps))
-
-
-def evaluate(training: "xr.Dataset", settings: Settings) -> "xr.Dataset":
+def evaluate(training: "xr.Dataset", settings: GenerationSettings) -> "xr.Dataset":
     """`generated` of a training file and as one that xarray has read."""
     return generated(content_of(training), settings).dataset()
 
 
-def generated(training: Content, settings: Settings) -> Content:
+def generated(training: Content, settings: GenerationSettings) -> Content:
     """What a training file generates.
 
     Args:
@@ -185,7 +136,7 @@ def generated(training: Content, settings: Settings) -> Content:
     kept = replace(kept, kernels=transfer(kept.kernels, lattice, trained.modes, larger))
     modes = larger.shells if trained.modes.isotropic else larger.pairs
     noised = trained.noised_on(larger)
-    sampler = Sampler(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    sampler = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
     bins = LengthBins(modes, noised.target.mass, larger.dimension)
     variables = {
         **_generated(sampler, modes, kept, bins),
@@ -193,7 +144,7 @@ def generated(training: Content, settings: Settings) -> Content:
         **_reference(
             sampler, "exact_score", "with the exact score on this grid", 1.0 / noised.spectra_at(larger.shells)
         ),
-        **_remarks(sampler),
+        **remarks_on(sampler),
         **_exact(sampler),
         **_predicted(trained, sampler, kept),
         **_memorised(trained, sampler, kept),
@@ -243,101 +194,16 @@ IDENTITY = {
 }
 """Attributes of the training file that say what was trained, whatever the seeds, and what they are in Python."""
 
-OBSERVABLES = {
-    "susceptibility": "1",
-    "correlation_length": "lattice spacings",
-    "energy": "1",
-    "variance": "1",
-}
-"""Observables of a spectrum, and their units."""
-DIVERGENCES = {
-    "kl_per_site": ("KL divergence per site", "1"),
-    "total_kl": ("KL divergence of whole fields", "nats"),
-    "effective_sample_size": ("effective sample size ESS/M of an importance-weighted sample", "1"),
-}
-"""What else criteria are about: long name and units."""
 
-
-def _observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
-    """Each observable of a spectrum."""
-    return {
-        "susceptibility": observables.susceptibility(modes, spectrum),
-        "correlation_length": observables.correlation_length(lattice, modes, spectrum),
-        "energy": observables.energy(modes, spectrum),
-        "variance": observables.variance(modes, spectrum),
-    }
-
-
-def _divergences(modes: Modes, variance: Array, exact: Array) -> dict[str, Array]:
-    """KL and ESS/M of generated variances; infinite and 0 where one of them is not positive and finite."""
-    broken = np.asarray(~(np.isfinite(variance) & (variance > 0.0)).all(axis=-1))
-    sound = np.where(broken[..., None], exact, variance)
-    per_site = np.where(broken, np.inf, observables.kl_per_site(modes, sound, exact))
-    size = np.exp(criteria.log_effective_sample_size(modes, sound, exact))
-    return {
-        "kl_per_site": per_site,
-        "total_kl": per_site * modes.multiplicity.sum(),
-        "effective_sample_size": np.where(broken, 0.0, size),
-    }
-
-
-def _judged(
-    prefix: str, words: str, dims: Sequence[str], sampler: Sampler, modes: Modes, variance: Array
-) -> dict[str, Variable]:
-    """KL, ESS and observables of generated variances of shape (*dims, modes), as variables."""
-    noised = sampler.noised
-    found = _divergences(modes, variance, noised.spectra_at(modes)[-1])
-    variables = {
-        f"{prefix}{name}": labelled(dims, values, f"{DIVERGENCES[name][0]} {words}", DIVERGENCES[name][1])
-        for name, values in found.items()
-    }
-    for name, values in _observables(noised.lattice, modes, variance).items():
-        variables[f"{prefix}{name}"] = labelled(dims, values, f"{_words(name)} {words}", OBSERVABLES[name])
-    return variables
-
-
-def _times(sampler: Sampler, steps: Array, deviations: Array) -> list[float]:
-    """Generation training time by each criterion, for deviations of shape (criteria, steps).
-
-    NaN where the exact score itself misses a criterion: what meets it then does so by chance.
-    """
-    return [
-        crossing_step(steps, own, limit) if exact <= limit else float("nan")
-        for own, exact, limit in zip(deviations, sampler.exact_deviations, LIMITS.values(), strict=True)
-    ]
-
-
-def _remarks(sampler: Sampler) -> dict[str, Variable]:
-    """Why there is no generation training time by a criterion; empty where the exact score meets it."""
-    remarks = []
-    for name, off in zip(CRITERIA, sampler.exact_deviations, strict=True):
-        remarks.append("")
-        if not off <= LIMITS[name]:
-            needed = sampler.steps_needed(name)
-            enough = f"{MOST_STEPS} are not enough either" if needed is None else f"it needs {needed}"
-            remarks[-1] = (
-                f"with {len(sampler.grid) - 1} steps the exact score itself misses {name};"
-                f" on geometric grids with the same ends {enough}"
-            )
-    return {
-        "criterion_remark": labelled(
-            ["criterion"], np.array(remarks, dtype=object), "why there is no generation training time"
-        )
-    }
-
-
-def _words(name: str) -> str:
-    """A variable's name as words."""
-    return name.replace("_", " ")
-
-
-def _generated(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
+def _generated(sampler: ReverseDiffusion, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
     """Criteria, observables and spectra of what the kept kernels generate, exactly; NaN where a seed had ended."""
     variance = sampler.variance(modes, kept.kernels)
     deviations = sampler.deviations_of(modes, variance)
-    times = [_times(sampler, kept.steps[~gone], deviations[:, row, ~gone]) for row, gone in enumerate(kept.ended)]
+    times = [
+        times_until_right(sampler, kept.steps[~gone], deviations[:, row, ~gone]) for row, gone in enumerate(kept.ended)
+    ]
     dims = ["seed", "step"]
-    variables = _judged("", "of what is generated", dims, sampler, modes, variance) | {
+    variables = judged("", "of what is generated", dims, sampler, modes, variance) | {
         "generated_spectrum": labelled(
             [*dims, "wavenumber"], bins.mean(variance), "exact spectrum of what is generated"
         ),
@@ -361,7 +227,7 @@ def _shown(kept: Kept) -> NDArray[np.intp]:
     return np.unique([*nearest, kept.chosen])
 
 
-def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
+def _on_the_way(sampler: ReverseDiffusion, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
     """Generated over exact spectrum at each level along the reverse trajectory, for kernels of some training steps."""
     places = _shown(kept)
     exact = sampler.noised.spectra_at(modes)[:, None, None]
@@ -372,31 +238,31 @@ def _on_the_way(sampler: Sampler, modes: Modes, kept: Kept, bins: LengthBins) ->
     return {"ratio_on_the_way": labelled(dims, ratio, words)}
 
 
-def _reference(sampler: Sampler, prefix: str, words: str, kernels: Array) -> dict[str, Variable]:
+def _reference(sampler: ReverseDiffusion, prefix: str, words: str, kernels: Array) -> dict[str, Variable]:
     """Criteria and observables of what kernels on *shells*, shape (levels, modes), generate on this grid."""
     modes = sampler.noised.lattice.shells
     ways = sampler.variances(modes, kernels)
     soft = ways[:, 0] / sampler.noised.spectra_at(modes)[:, 0]
-    return _judged(f"{prefix}_", words, [], sampler, modes, ways[-1]) | {
+    return judged(f"{prefix}_", words, [], sampler, modes, ways[-1]) | {
         f"{prefix}_soft_ratio": labelled(
             ["noise_level"], soft, f"generated over exact variance of the zero mode at each noise level, {words}"
         ),
     }
 
 
-def _exact(sampler: Sampler) -> dict[str, Variable]:
+def _exact(sampler: ReverseDiffusion) -> dict[str, Variable]:
     """The target's own values at the lowest level."""
     lattice = sampler.noised.lattice
     modes = lattice.shells
     spectrum = sampler.noised.spectra_at(modes)[-1]
     bins = LengthBins(modes, sampler.noised.target.mass, lattice.dimension)
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
-    for name, value in _observables(lattice, modes, spectrum).items():
-        variables[f"exact_{name}"] = labelled([], value, f"exact {_words(name)}", OBSERVABLES[name])
+    for name, value in observables_of(lattice, modes, spectrum).items():
+        variables[f"exact_{name}"] = labelled([], value, f"exact {words_of(name)}", SPECTRAL_OBSERVABLES[name])
     return variables
 
 
-def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Variable]:
+def _predicted(trained: Trained, sampler: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
     """What theory says of this architecture: its best network, and its training on the population loss, step by step.
 
     The latter only on the trained lattice.
@@ -408,15 +274,15 @@ def _predicted(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Vari
     variables = _reference(sampler, "best", "with the best network of this architecture", best)
     if sampler.noised.lattice == small:
         modes, variance = predicted_variances(sampler, trained.architecture, trained.settings, kept.steps)
-        times = _times(sampler, kept.steps, sampler.deviations_of(modes, variance))
-        variables |= _judged("predicted_", "of what is generated, predicted", ["step"], sampler, modes, variance)
+        times = times_until_right(sampler, kept.steps, sampler.deviations_of(modes, variance))
+        variables |= judged("predicted_", "of what is generated, predicted", ["step"], sampler, modes, variance)
         variables["predicted_generation_training_time"] = labelled(
             ["criterion"], times, "training step from which on samples are right, predicted", "steps"
         )
     return variables
 
 
-def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Variable]:
+def _memorised(trained: Trained, sampler: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
     """KL per site of what is generated from the law of the data set itself; nothing without a data set."""
     noised, fields = trained.noised, trained.settings.data_set
     if fields is None or trained.settings.path == "fields" or sampler.noised.lattice != noised.lattice:
@@ -436,7 +302,9 @@ def _memorised(trained: Trained, sampler: Sampler, kept: Kept) -> dict[str, Vari
     }
 
 
-def _sampled(sampler: Sampler, modes: Modes, training: Content, kernels: Any, count: int) -> dict[str, Variable]:
+def _sampled(
+    sampler: ReverseDiffusion, modes: Modes, training: Content, kernels: Any, count: int
+) -> dict[str, Variable]:
     """Sampled spectra and observables of every seed, with errors; kernels of shape (levels, seeds, modes)."""
     lattice = sampler.noised.lattice
     pairs = lattice.pairs
@@ -469,14 +337,14 @@ def _sampled(sampler: Sampler, modes: Modes, training: Content, kernels: Any, co
     weight = bins.momenta / lattice.sites
     per_bin = bins.mean(sampler.noised.spectra_at(pairs)[-1])
     for name, units in {
-        **OBSERVABLES,
+        **SPECTRAL_OBSERVABLES,
         "mean": "1",
         "skewness": "1",
         "excess_kurtosis": "1",
         "kl_per_site": "1",
     }.items():
         values, errors = zip(*(_estimate(name, samples, lattice, weight, per_bin) for samples in drawn), strict=True)
-        variables[f"sampled_{name}"] = labelled(of_seed, values, f"{_words(name)} of sampled fields", units)
+        variables[f"sampled_{name}"] = labelled(of_seed, values, f"{words_of(name)} of sampled fields", units)
         variables[f"sampled_{name}_error"] = labelled(of_seed, errors, "its standard error, by the jackknife", units)
     return variables
 
@@ -487,7 +355,7 @@ def _identity(training: Content) -> str:
     return digest(about | {"noise_levels": training["noise_level"].values.tolist()})
 
 
-def _exact_fields(sampler: Sampler, count: int, run: str, seed: int) -> Array:
+def _exact_fields(sampler: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
     """Exact fields at the lowest level, other ones for each seed; shape (count, sites)."""
     lattice = sampler.noised.lattice
     modes = lattice.pairs

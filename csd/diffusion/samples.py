@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csd import observables
-from csd.generation import sample_modes
-from csd.lattice import Array, Lattice
-from csd.stream import stream
-from csd.training import LengthBins
+from csd.core.random import stream
+from csd.diffusion.sampling import sample_modes
+from csd.lattice import Array, Lattice, observables
+from csd.lattice.bins import LengthBins
 
 BLOCKS = 256
 """Most blocks of the jackknife."""
@@ -63,7 +62,7 @@ def draw_samples(
 
     Args:
         lattice: where they live.
-        steps: of `csd.generation.linear_steps`, at the lattice's *pairs*.
+        steps: of `csd.diffusion.sampling.linear_steps`, at the lattice's *pairs*.
         start: variance at the highest noise level.
         bins: of wavenumbers.
         count: fields, at least 2.
@@ -78,7 +77,7 @@ def draw_samples(
     names = ("zero_mode", "first_mode", "energy", "first_moment", "second_moment", "third_moment", "fourth_moment")
     sums = {name: np.zeros(blocks) for name in names} | {"spectrum": np.zeros((blocks, len(bins.middles)))}
     counts = np.zeros(blocks)
-    kept = np.empty((compared(lattice, count), lattice.sites))
+    kept = np.empty((compared_fields(lattice, count), lattice.sites))
     for sample in range(count):
         drawn = sample_modes(steps, modes, start, stream("sample", *purpose, sample))
         spectrum = drawn.real**2 + drawn.imag**2
@@ -99,7 +98,7 @@ def draw_samples(
     return Samples(counts, sums, kept)
 
 
-def compared(lattice: Lattice, count: int) -> int:
+def compared_fields(lattice: Lattice, count: int) -> int:
     """How many of `count` fields the two-sample test looks at."""
     return max(2, min(count, COMPARED, COMPARED_NUMBERS // lattice.sites))
 

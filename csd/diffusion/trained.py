@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.errors import InputError
-from csd.field import Target
+from csd.core.errors import InputError
+from csd.core.files import Content
+from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
-from csd.noise import NoisedTarget
-from csd.plugins import resolve
-from csd.store import Content
-from csd.training import Settings
+from csd.targets.base import Target
+from csd.targets.noising import NoisedTarget
+from csd.training.options import TrainingSettings
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Trained:
     noised: NoisedTarget
     modes: Modes
     architecture: Architecture | None
-    settings: Settings
+    settings: TrainingSettings
     target: str
 
     def noised_on(self, lattice: Lattice) -> NoisedTarget:
@@ -71,9 +71,9 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
             (int(reach) if reach.isdigit() else reach) if reach else None,
             int(about["channels"]) or None,
         )
-    settings = Settings(
+    settings = TrainingSettings(
         loss=about["loss"],
-        batch=int(about["batch"]) or Settings.batch,
+        batch=int(about["batch"]) or TrainingSettings.batch,
         data_set=int(about["data_set"]) or None,
         seeds=tuple(int(seed) for seed in training["seed"].values),
         learning_rate=float(about["learning_rate_given"]) or None,

@@ -20,7 +20,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.memory import require_memory
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -223,33 +224,6 @@ class Lattice:
                 f"range is {reach!r}; on a lattice of size {self.size} it must be an integer from 0 to {largest}"
                 " (below L / 2)"
             )
-
-
-ALWAYS_THERE = 5e7
-"""Bytes that nobody needs to ask for: about what the interpreter takes itself."""
-
-
-def require_memory(floats: float, what: str) -> None:
-    """Refuse, before it starts, work that needs more memory than is available now.
-
-    Args:
-        floats: float64 numbers that must be held at the same time.
-        what: what needs them, for the message.
-
-    Raises:
-        InputError: naming the gigabytes needed and available.
-    """
-    needed = 8.0 * floats
-    if needed < ALWAYS_THERE:
-        return
-    import psutil
-
-    available = float(psutil.virtual_memory().available)
-    if needed > available:
-        raise InputError(
-            f"{what} needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are available;"
-            " take a smaller size, batch or number of noise levels"
-        )
 
 
 def axis_profile(lattice: Lattice, modes: Modes, values: Array) -> Array:

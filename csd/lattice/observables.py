@@ -8,7 +8,7 @@ needs a mean over fields; its error comes from the jackknife.
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array, Lattice, Modes
 
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array
 
 CONVENTION = "tau = 1/2 + sum of rho(t), in measurements"

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Array
-from csd.model import Model
-from csd.samplers import Step
-from csd.sites import Indices, compiled, first_waves, neighbours, site_sums
-from csd.stream import stream
-from csd.updates import Update, make_update
+from csd.lattice.sites import Indices, compiled, first_waves, neighbours, site_sums
+from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
+from csd.mcmc.samplers import Step
+from csd.mcmc.updates import Update, make_update
+from csd.targets.base import Model
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
@@ -115,7 +115,7 @@ class Chains:
         return max(moving, key=time_of) if moving else None
 
     def estimate(self, *names: str, of: Callable[..., object] | None = None) -> Estimate:
-        """The mean of an observable, or a function of the means of several; see `csd.autocorrelation.estimate`."""
+        """The mean of an observable, or a function of the means of several; see `csd.mcmc.autocorrelation.estimate`."""
         return estimate(*(self.series[name][:, self.cut :] for name in names), of=of, slowest=self.slowest)
 
     @property

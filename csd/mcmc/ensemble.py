@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant
-from csd.chains import Chains, binder_of, run_chains
-from csd.errors import InputError
-from csd.exact_sweeps import exact_times
-from csd.lattice import Array, Lattice, require_memory
-from csd.model import Model
-from csd.samplers import sweep_of
-from csd.simulation import COMPONENT, SERIES, Settings, exact_values, model_attributes
-from csd.store import Content, Variable, labelled
-from csd.updates.hamiltonian import HybridMonteCarlo
+from csd.core.errors import InputError
+from csd.core.files import Content, Variable, labelled
+from csd.core.memory import require_memory
+from csd.lattice import Array, Lattice
+from csd.mcmc.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant
+from csd.mcmc.chains import Chains, binder_of, run_chains
+from csd.mcmc.exact_sweeps import exact_times
+from csd.mcmc.samplers import sweep_of
+from csd.mcmc.simulation import COMPONENT, SERIES, MonteCarloSettings, exact_values, model_attributes
+from csd.mcmc.updates.hamiltonian import HybridMonteCarlo
+from csd.targets.base import Model
 
 CONVENTION = "tau = 1/2 + sum of rho(t) over t >= 1, in sweeps"
 """Of τ in files."""
@@ -140,7 +141,7 @@ class Found:
         return ceil(2.0 * max(one.tau + one.tau_error for one in self.known) * found.every)
 
 
-def sample(model: Model, name: str, settings: Settings, look: Any = None) -> Found:
+def sample(model: Model, name: str, settings: MonteCarloSettings, look: Any = None) -> Found:
     """Run one sampler.
 
     Args:
@@ -187,7 +188,7 @@ def _step(update: Any) -> float:
     return float(update.step.value) if hasattr(update, "step") else float("nan")
 
 
-def ensemble(model: Model, settings: Settings) -> Content:
+def ensemble(model: Model, settings: MonteCarloSettings) -> Content:
     """Run all samplers of the settings, as the content of a file.
 
     Args:
@@ -311,7 +312,7 @@ CUT = "measurements of the first sweeps that are left out"
 
 
 def _fields(
-    one: Found, model: Model, settings: Settings, spectrum: SpectrumBlocks
+    one: Found, model: Model, settings: MonteCarloSettings, spectrum: SpectrumBlocks
 ) -> tuple[dict[str, Variable], dict[str, Any]]:
     """Decorrelated fields with the long run's power spectrum, and what is said of them."""
     spacing = one.spacing

@@ -33,10 +33,11 @@ from math import sqrt
 import numpy as np
 
 from csd.lattice import Array
-from csd.model import Model, PhiFour
-from csd.samplers import Step, sweep_of
-from csd.updates import make_update
-from csd.updates.hamiltonian import HybridMonteCarlo, Langevin
+from csd.mcmc.samplers import Step, sweep_of
+from csd.mcmc.updates import make_update
+from csd.mcmc.updates.hamiltonian import HybridMonteCarlo, Langevin
+from csd.targets.base import Model
+from csd.targets.phi4 import PhiFour
 
 QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
 """Observables with a quadratic form; beside them `magnetisation_component` is linear."""
@@ -59,7 +60,7 @@ def exact_times(
 
     Args:
         model: the target.
-        sampler: a name of `csd.samplers.SAMPLERS`.
+        sampler: a name of `csd.mcmc.samplers.SAMPLERS`.
         every: w, sweeps between measurements.
         steps: tuned step of each chain, of samplers that have one; τ is the mean over chains.
         accepted: mean acceptance of each chain, of trajectories and MALA.

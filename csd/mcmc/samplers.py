@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from csd.errors import InputError, unknown
-from csd.model import Model, PhiFour, SpinModel
+from csd.core.errors import InputError, unknown
+from csd.targets.base import Model
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Step:
     """Part of a sweep: an update, some times over.
 
     Attributes:
-        update: a name of `csd.updates.UPDATES`.
+        update: a name of `csd.mcmc.updates.UPDATES`.
         times: how often a sweep applies it.
         options: of the update.
         varied: whether the number is drawn anew for each sweep, uniform from times/2 to 3 times/2.
@@ -77,13 +79,13 @@ def sweep_of(name: str, model: Model, **options: float) -> tuple[Step, ...]:
         if name == "overrelaxation" and model.components == 1:
             raise InputError("sampler 'overrelaxation' turns spins, and Ising spins have no direction to turn to")
     if name == "overrelaxation":
-        return Step("heat_bath"), Step("overrelaxation", round(correlation_length(model)), varied=True)
+        return Step("heat_bath"), Step("overrelaxation", round(hartree_length(model)), varied=True)
     if name == "wolff" and isinstance(model, PhiFour):
         return Step("heat_bath"), Step("wolff")
     return (Step(name, options=options),)
 
 
-def correlation_length(model: Model) -> float:
+def hartree_length(model: Model) -> float:
     """ξ of the Hartree approximation for φ⁴ (exact for a Gaussian field), at most L; L for spins; at least 1."""
     size = float(model.lattice.size)
     return max(1.0, min(size, 1.0 / model.hartree_mass)) if isinstance(model, PhiFour) else size

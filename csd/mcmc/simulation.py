@@ -1,6 +1,6 @@
 """A Monte Carlo simulation: the target, how it is sampled, and what is known of it exactly.
 
-Nothing here needs compiled loops, so that a study can be checked without them; `csd.ensemble` runs it.
+Nothing here needs compiled loops, so that a study can be checked without them; `csd.mcmc.ensemble` runs it.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import FEWEST
-from csd.errors import InputError
-from csd.field import GaussianField
-from csd.model import Model, PhiFour, SpinModel
-from csd.samplers import SAMPLERS
+from csd.core.errors import InputError
+from csd.mcmc.autocorrelation import FEWEST
+from csd.mcmc.samplers import SAMPLERS
+from csd.targets.base import Model
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 SERIES = {
     "energy": ("energy", "energy per site H/N"),
@@ -21,7 +23,7 @@ SERIES = {
     "magnetisation_squared": ("m2", "squared magnetisation m^2"),
     "softest_mode": ("first_mode", "power S(k) at the smallest k > 0, mean over axes and components"),
 }
-"""Time series of a file: their names in `csd.chains`, and what they are. Beside them stands m itself."""
+"""Time series of a file: their names in `csd.mcmc.chains`, and what they are. Beside them stands m itself."""
 COLLECTIVE = ("magnetisation", "magnetisation_squared", "softest_mode")
 """Series of the soft modes, which slow down; the energy is a sum over all modes, and over their number."""
 COMPONENT = "magnetisation_component"
@@ -29,11 +31,11 @@ COMPONENT = "magnetisation_component"
 
 
 @dataclass(frozen=True)
-class Settings:
+class MonteCarloSettings:
     """How an ensemble is made.
 
     Args:
-        samplers: names of `csd.samplers.SAMPLERS`, each once.
+        samplers: names of `csd.mcmc.samplers.SAMPLERS`, each once.
         sweeps: of each chain after thermalisation.
         every: sweeps from one measurement to the next.
         thermalisation: sweeps before, in which updates are tuned; None: a tenth of `sweeps`, at least 100.
@@ -118,7 +120,7 @@ def model_attributes(model: Model) -> dict[str, Any]:
     return about | {"target": "spins", "beta": float(model.coupling)}
 
 
-def request(model: Model, settings: Settings) -> dict[str, Any]:
+def monte_carlo_request(model: Model, settings: MonteCarloSettings) -> dict[str, Any]:
     """All that determines a file, besides the code: its hash is the file's configuration_hash."""
     return model_attributes(model) | {
         "samplers": list(settings.samplers),

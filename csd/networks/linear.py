@@ -8,43 +8,20 @@ step.
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.errors import InputError
-from csd.lattice import Array, ComplexArray, Lattice, Modes
+from csd.core.errors import InputError
+from csd.lattice import Array, Lattice
 
 START_KERNEL = 0.1
 """c₀ of the start K₀ = c₀ / C_max of networks with two layers or more (docs/physics.md, section 5)."""
 
 COMPOSED_RATE = 0.25
 """Learning rate η of two-layer networks; stable below 1 whatever the spectrum."""
-
-
-class Descent(Protocol):
-    """Gradient descent of one network for several seeds and noise levels at once; (seeds, levels, …) throughout."""
-
-    def advance(self, spectrum: Array, target: Any) -> None:
-        """One step on (S, T) of `csd.objectives`, of shape (seeds, levels, modes) or what broadcasts to it."""
-
-    def error(self) -> Array:
-        """Relative score error ε = Σ_k C |K − K*|² / Σ_k C K*², shape (seeds, levels)."""
-
-    def kernel(self) -> Array | ComplexArray:
-        """K(k) at the modes, shape (seeds, levels, modes)."""
-
-    def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Go on with the chosen seeds only."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Arrays that `resume` goes on from: what the steps change."""
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from a snapshot of a descent of the same seeds."""
 
 
 class LinearNetwork(ABC):
@@ -96,29 +73,6 @@ class LinearNetwork(ABC):
     def best_kernel(self, spectrum: Array) -> Array:
         """K of lowest score error that the network can reach, for a spectrum C on *shells*, there; 1 / C."""
         return 1.0 / spectrum
-
-    @classmethod
-    @abstractmethod
-    def descent(
-        cls,
-        networks: Sequence["LinearNetwork"],
-        modes: Modes,
-        spectra: Array,
-        rates: Array,
-        starts: Sequence[Sequence[Array]],
-        *,
-        complex_kernel: bool,
-    ) -> Descent:
-        """Descent of this family.
-
-        Args:
-            networks: one a noise level.
-            modes: the momenta that the spectra are given at.
-            spectra: C of the target, shape (levels, modes).
-            rates: η, shape (levels,).
-            starts: filters, for each seed and level.
-            complex_kernel: whether the objective's target T is complex.
-        """
 
 
 def namespace(array: Any) -> ModuleType:

@@ -13,27 +13,17 @@ spectrum, the loss is ½ κᵀPκ − κ(0), so everything happens on the patch:
 The best kernel solves P κ* = δ; its error is the floor ε_R, and ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*).
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.errors import InputError
-from csd.lattice import Array, ComplexArray, Lattice, Modes, require_memory
-from csd.networks.linear import (
-    COMPOSED_RATE,
-    START_KERNEL,
-    Descent,
-    LinearNetwork,
-    place_filters,
-    relative_error,
-    transform,
-)
+from csd.core.errors import InputError
+from csd.core.memory import require_memory
+from csd.lattice import Array, Lattice
+from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
-KNOWN_PAIR = 0.15
-"""Nanoseconds a pair of sites of a product with a matrix at hand, measured; only ratios of these times matter."""
 SITE_PAIR = 2.0
 """Nanoseconds a pair of sites to gather a matrix and multiply with it."""
 
@@ -178,34 +168,6 @@ class LocalNetwork(LinearNetwork):
         """The step's direction in the filters, from P̂κ − b on the patch, shape (…, sites of the box)."""
         return residual
 
-    @classmethod
-    def descent(
-        cls,
-        networks: Sequence[LinearNetwork],
-        modes: Modes,
-        spectra: Array,
-        rates: Array,
-        starts: Sequence[Sequence[Array]],
-        *,
-        complex_kernel: bool,
-    ) -> Descent:
-        """Descent on the patch; levels of one range go together."""
-        local = [network for network in networks if isinstance(network, LocalNetwork)]
-        reaches = np.array([network.patch.reach for network in local])
-        groups = [np.flatnonzero(reaches == reach) for reach in np.unique(reaches)]
-        descents = [
-            PatchDescent(
-                local[int(levels[0])],
-                modes,
-                spectra[levels],
-                rates[levels],
-                np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts]),
-                complex_kernel=complex_kernel,
-            )
-            for levels in groups
-        ]
-        return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
-
 
 class LocalOneLayer(LocalNetwork):
     """A kernel of (2R + 1)^d numbers; start 0, learning rate 1 / (largest eigenvalue of the patch covariance)."""
@@ -313,158 +275,3 @@ class LocalTwoLayer(LocalNetwork):
         wide = transform(lattice, place_filters(lattice, filters, self.offsets))
         sites = np.ravel_multi_index(tuple(self.offsets.T), lattice.shape)
         return lattice.take(lattice.inverse(weight * wide), sites)
-
-
-class PatchDescent:
-    """Descent of local filters of one range for several seeds and levels.
-
-    Args:
-        network: the family.
-        modes: the momenta that spectra are given at.
-        spectra: C, shape (levels, modes).
-        rates: η, shape (levels,).
-        filters: shape (seeds, levels, *network.filter_shape).
-        complex_kernel: whether a step can make κ(r) and κ(−r) differ, where they did not before.
-    """
-
-    def __init__(
-        self,
-        network: LocalNetwork,
-        modes: Modes,
-        spectra: Array,
-        rates: Array,
-        filters: Array,
-        *,
-        complex_kernel: bool,
-    ) -> None:
-        self.network = network
-        self.patch = network.patch
-        self.lattice = network.lattice
-        self.modes = modes
-        self.filters = filters
-        self.rates = rates.reshape(-1, *[1] * len(network.filter_shape))
-        halves = self.lattice.spread(spectra, modes)
-        # A product with a patch covariance that is at hand, or with one made for it, against two transforms.
-        pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
-        self._covariance = None if KNOWN_PAIR * pairs > 2.0 * transforms else self.patch.covariance(halves)
-        self._makes_covariances = SITE_PAIR * pairs < transforms
-        self.spectra = spectra
-        self._best = np.stack([self.patch.solve(half) for half in halves])
-        self._floor = np.array([self.patch.floor(half) for half in halves])
-        self._norm = (modes.multiplicity / spectra).sum(axis=-1) / self.lattice.sites
-        self._seen: tuple[Any, Any] = (None, None)
-        uneven = complex_kernel or bool((filters != filters[..., ::-1]).any())
-        self._complex = network.uses == 1 and uneven
-        self._compose()
-
-    def _compose(self) -> None:
-        """κ of the filters, for the next error and the next step."""
-        self._kernel = self.network.compose(self.filters)
-        self._transformed: Any = None
-
-    def advance(self, spectrum: Array, target: Any) -> None:
-        """One step on (S, T)."""
-        covariance = self._patch_covariance(spectrum) if np.ndim(target) == 0 else None
-        if covariance is None:
-            # Both parts go through one transform.
-            residual = self._on_patch(spectrum * self.kernel() - target)
-        else:
-            residual = (covariance @ self._kernel[..., None])[..., 0]
-            residual[..., self.patch.centre] -= target
-        self.filters = self.filters - self.rates * self.network.pull_back(self.filters, residual)
-        self._compose()
-
-    def _on_patch(self, values: Any) -> Array:
-        """(1/N) Σ_k f(k) e^{ik·r} on the patch, of f at the modes."""
-        return self.patch.take(self.lattice.inverse(self.lattice.spread(values, self.modes)))
-
-    def _patch_covariance(self, spectrum: Array) -> Array | None:
-        """P of the target's own spectrum, shape (levels, modes), or P̂ of a step's; None where transforms are faster."""
-        if spectrum.ndim == 2:
-            return self._covariance
-        if not self._makes_covariances:
-            return None
-        # A data set gives the same array at every step.
-        if spectrum is not self._seen[0]:
-            self._seen = spectrum, self.patch.covariance(self.lattice.spread(spectrum, self.modes))
-        covariance: Array = self._seen[1]
-        return covariance
-
-    def error(self) -> Array:
-        """ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*)."""
-        if self._covariance is None:
-            return relative_error(self.kernel(), self.spectra, self.modes.multiplicity)
-        deviation = self._kernel - self._best
-        excess = (deviation * (self._covariance @ deviation[..., None])[..., 0]).sum(axis=-1)
-        error: Array = self._floor + excess / self._norm
-        return error
-
-    def kernel(self) -> Array | ComplexArray:
-        """K at the modes."""
-        if self._transformed is None:
-            placed = place_filters(self.lattice, self._kernel, self.patch.offsets)
-            kernel = self.lattice.gather(transform(self.lattice, placed), self.modes)
-            self._transformed = kernel if self._complex else kernel.real
-        kept: Array | ComplexArray = self._transformed
-        return kept
-
-    def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
-        self.filters = self.filters[seeds]
-        self._compose()
-
-    def snapshot(self) -> dict[str, Any]:
-        """The filters."""
-        return {"filters": self.filters}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from these filters."""
-        self.filters = snapshot["filters"]
-        self._compose()
-
-
-class GroupedDescent:
-    """Several descents as one, each of some of the levels.
-
-    Args:
-        descents: one a group.
-        groups: the levels of each group.
-    """
-
-    def __init__(self, descents: Sequence[PatchDescent], groups: Sequence[NDArray[np.intp]]) -> None:
-        self.descents = descents
-        self.groups = groups
-        self._back = np.argsort(np.concatenate(groups))
-        self._seen: tuple[Any, list[Array]] = (None, [])
-
-    def advance(self, spectrum: Array, target: Any) -> None:
-        """One step on (S, T)."""
-        # What is the same array at every step is sliced once, so that descents know it again.
-        if spectrum is not self._seen[0]:
-            self._seen = spectrum, [spectrum[..., levels, :] for levels in self.groups]
-        for descent, levels, own in zip(self.descents, self.groups, self._seen[1], strict=True):
-            descent.advance(own, target if np.ndim(target) == 0 else target[..., levels, :])
-
-    def error(self) -> Array:
-        """ε of each seed and level."""
-        error: Array = np.concatenate([descent.error() for descent in self.descents], axis=1)[:, self._back]
-        return error
-
-    def kernel(self) -> Array | ComplexArray:
-        """K at the modes."""
-        kernel: Array = np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
-        return kernel
-
-    def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
-        for descent in self.descents:
-            descent.keep(seeds)
-
-    def snapshot(self) -> dict[str, Any]:
-        """The filters of every group."""
-        return {f"filters{i}": descent.filters for i, descent in enumerate(self.descents)}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from these filters."""
-        for i, descent in enumerate(self.descents):
-            descent.resume({"filters": snapshot[f"filters{i}"]})

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csd.errors import InputError, unknown
+from csd.core.errors import InputError, unknown
+from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
-from csd.plugins import resolve
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork

@@ -13,7 +13,7 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-Times are means over seeds, interpolated between steps. `csd.verdicts` judges them.
+Times are means over seeds, interpolated between steps. `csd.study.verdicts` judges them.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,10 +23,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from csd.config import load, validated
-from csd.criteria import CRITERIA
-from csd.errors import InputError, nearest
-from csd.schema import Dimension, Part, Positive, Several, number
+from csd.core.errors import InputError, nearest
+from csd.diffusion.criteria import CRITERIA
+from csd.study.config.reading import load, validated
+from csd.study.config.schema import Dimension, Part, Positive, Several, number
 
 COUNTS = 10.0
 """ΔAICc that counts as evidence, for or against."""

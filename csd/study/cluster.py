@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
 PATIENCE = 60.0

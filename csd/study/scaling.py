@@ -18,15 +18,16 @@ Statistical errors are those of resampled seeds. A seed is resampled at all size
 with it much of what is special about its times, may be the same at all of them; where it is not this is right as well.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Array
-from csd.stream import stream
+from csd.study.seeds import resampled_means, student
 
 RESAMPLES = 500
 SIZES_FOR_EVIDENCE = 5
@@ -186,128 +187,6 @@ def fit_nested_law(sizes: Array, times: Array, weights: Array) -> tuple[Array, A
     return origin, slope * np.exp(-fitted * middle), fitted, residual
 
 
-def student(seeds: int) -> float:
-    """One standard error of a mean of `seeds` numbers in units of the estimated one: Student's quantile at 0.8413.
-
-    It grows from 1 as the error itself is less and less well known: 1.08 for 8 seeds, 1.20 for 4, 1.84 for 2.
-    """
-    from scipy.stats import norm, t
-
-    return float(t.ppf(norm.cdf(1.0), seeds - 1))
-
-
-def total_error(row: Mapping[str, Any]) -> float:
-    """Standard error of the nested law's z: statistical and systematic in quadrature; NaN where either is not known.
-
-    Args:
-        row: of the table of laws, with `error` and `systematic_error`.
-    """
-    return float(np.hypot(row.get("error", np.nan), row.get("systematic_error", np.nan)))
-
-
-def mean_over_seeds(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, Any]:
-    """Mean over seeds and its standard error; NaN where a seed that was run has no value, as that of others is biased.
-
-    Args:
-        values: numbers, one axis of which is that of seeds.
-        axis: that one.
-        ran: whether each seed was run, in the shape of the values or to be broadcast to it; by default those seeds were
-            that have a value anywhere.
-
-    Returns:
-        Both without the axis of seeds; the error of a single seed is 0.
-    """
-    values = np.moveaxis(np.asarray(values, dtype=float), axis, -1)
-    if ran is None:
-        ran = np.isfinite(values).any(axis=tuple(range(values.ndim - 1)))
-    ran = np.broadcast_to(ran, values.shape)
-    count = ran.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = values.sum(axis=-1, where=ran) / count
-        squares = ((values - mean[..., None]) ** 2).sum(axis=-1, where=ran)
-        error = np.sqrt(squares / np.maximum(count - 1, 1) / count)
-    return mean, error
-
-
-def resampled_means(samples: Sequence[Array], resamples: int, generator: np.random.Generator) -> Array:
-    """Means over resampled seeds, shape (…, resamples, sizes); the same seeds at all sizes where these have as many.
-
-    Args:
-        samples: one a size, shape (…, seeds).
-        resamples: sets of seeds, drawn with replacement.
-        generator: that draws them.
-    """
-    counts = [sample.shape[-1] for sample in samples]
-    shares = [generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n for n in counts[:1]]
-    together = len(set(counts)) == 1
-    for n in counts[1:]:
-        shares.append(shares[0] if together else generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n)
-    return np.stack([sample @ share.T for sample, share in zip(samples, shares, strict=True)], axis=-1)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Standard errors from resampled seeds, for many data sets at once; shape (…,) each, 0 where seeds agree.
-
-    Attributes:
-        power: of z of the power law.
-        log: of b of the log law.
-        power_log: of z of the power law of τ / ln L.
-        nested: of z of the nested law.
-        evidence: of ΔAICc.
-    """
-
-    power: Array
-    log: Array
-    power_log: Array
-    nested: Array
-    evidence: Array
-
-
-def seed_errors(
-    sizes: Array, samples: Sequence[Array], generator: np.random.Generator, resamples: int = RESAMPLES
-) -> Spread:
-    """Errors of all laws by the bootstrap over seeds.
-
-    The deviation of the resampled values is widened by sqrt(n/(n − 1)), as the bootstrap of n seeds underestimates the
-    variance by (n − 1)/n, and by `student`. Log laws of resamples have relative residuals, which are those of ln τ to
-    first order.
-
-    Args:
-        sizes: L, shape (sizes,).
-        samples: τ of the seeds at each size, shape (…, seeds).
-        generator: that resamples them.
-        resamples: how often.
-    """
-    seeds = min(sample.shape[-1] for sample in samples)
-    mean = np.stack([sample.mean(-1) for sample in samples], axis=-1)
-    if seeds < 2:
-        none = np.zeros(mean.shape[:-1])
-        return Spread(none, none, none, none, none)
-    means = resampled_means(samples, resamples, generator)
-    widening = np.sqrt(seeds / (seeds - 1.0)) * student(seeds)
-    logarithm = np.log(sizes)
-    design = np.stack([np.ones_like(logarithm), logarithm], axis=1)
-    straight = np.linalg.pinv(design)
-
-    def power(values: Array) -> tuple[Array, Array]:
-        parameters = values @ straight.T
-        return parameters[..., 1], ((values - parameters @ design.T) ** 2).sum(-1)
-
-    exponent, power_squares = power(np.log(means))
-    weight = 1.0 / mean[..., None, :]
-    weighted = np.swapaxes(np.linalg.pinv(weight[..., 0, :, None] * design), -1, -2)
-    parameters = (weight * means) @ weighted
-    log_squares = ((weight * (means - parameters @ design.T)) ** 2).sum(-1)
-    nested = fit_nested_law(sizes, means, 1.0 / mean)[2]
-    smallest = len(sizes) * RESIDUAL_NOISE**2
-    evidence = len(sizes) * np.log((power_squares + smallest) / (log_squares + smallest))
-    values = (exponent, parameters[..., 1], power(np.log(means / logarithm))[0], nested, evidence)
-    # Rounding errors of seeds that agree are no scatter.
-    agree = (np.stack([np.ptp(sample, axis=-1) for sample in samples], axis=-1) == 0.0).all(-1)
-    return Spread(*(np.where(agree, 0.0, widening * value.std(-1)) for value in values))
-
-
 def systematic_error(sizes: Array, mean: Array) -> Array:
     """|Change of the nested law's z| when the smallest size is left out, shape (…,); NaN for three sizes.
 
@@ -434,3 +313,66 @@ def fit_weighted(sizes: Sequence[int], times: Array, errors: Array) -> Fit:
     local = tuple(float(z) for z in local_exponents(length, tau))
     used = tuple(int(size) for size in length)
     return Fit("power", exponent, max(statistical, scatter), statistical, scatter, intercept, float("nan"), used, local)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard errors from resampled seeds, for many data sets at once; shape (…,) each, 0 where seeds agree.
+
+    Attributes:
+        power: of z of the power law.
+        log: of b of the log law.
+        power_log: of z of the power law of τ / ln L.
+        nested: of z of the nested law.
+        evidence: of ΔAICc.
+    """
+
+    power: Array
+    log: Array
+    power_log: Array
+    nested: Array
+    evidence: Array
+
+
+def seed_errors(
+    sizes: Array, samples: Sequence[Array], generator: np.random.Generator, resamples: int = RESAMPLES
+) -> Spread:
+    """Errors of all laws by the bootstrap over seeds.
+
+    The deviation of the resampled values is widened by sqrt(n/(n − 1)), as the bootstrap of n seeds underestimates the
+    variance by (n − 1)/n, and by `student`. Log laws of resamples have relative residuals, which are those of ln τ to
+    first order.
+
+    Args:
+        sizes: L, shape (sizes,).
+        samples: τ of the seeds at each size, shape (…, seeds).
+        generator: that resamples them.
+        resamples: how often.
+    """
+    seeds = min(sample.shape[-1] for sample in samples)
+    mean = np.stack([sample.mean(-1) for sample in samples], axis=-1)
+    if seeds < 2:
+        none = np.zeros(mean.shape[:-1])
+        return Spread(none, none, none, none, none)
+    means = resampled_means(samples, resamples, generator)
+    widening = np.sqrt(seeds / (seeds - 1.0)) * student(seeds)
+    logarithm = np.log(sizes)
+    design = np.stack([np.ones_like(logarithm), logarithm], axis=1)
+    straight = np.linalg.pinv(design)
+
+    def power(values: Array) -> tuple[Array, Array]:
+        parameters = values @ straight.T
+        return parameters[..., 1], ((values - parameters @ design.T) ** 2).sum(-1)
+
+    exponent, power_squares = power(np.log(means))
+    weight = 1.0 / mean[..., None, :]
+    weighted = np.swapaxes(np.linalg.pinv(weight[..., 0, :, None] * design), -1, -2)
+    parameters = (weight * means) @ weighted
+    log_squares = ((weight * (means - parameters @ design.T)) ** 2).sum(-1)
+    nested = fit_nested_law(sizes, means, 1.0 / mean)[2]
+    smallest = len(sizes) * RESIDUAL_NOISE**2
+    evidence = len(sizes) * np.log((power_squares + smallest) / (log_squares + smallest))
+    values = (exponent, parameters[..., 1], power(np.log(means / logarithm))[0], nested, evidence)
+    # Rounding errors of seeds that agree are no scatter.
+    agree = (np.stack([np.ptp(sample, axis=-1) for sample in samples], axis=-1) == 0.0).all(-1)
+    return Spread(*(np.where(agree, 0.0, widening * value.std(-1)) for value in values))

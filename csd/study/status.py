@@ -12,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from csd.campaign import Simulation, simulations
-from csd.config import Run, Sampling, Study, expand, load, parse, samplings
-from csd.errors import InputError
-from csd.quality import Settings as GenerationSettings
-from csd.record import request
-from csd.simulation import request as simulation_request
-from csd.source import fingerprint, fingerprint_with_plugins
-from csd.store import ENSEMBLE, GENERATION, TRAINING, digest, read
+from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE, GENERATION, TRAINING, digest, read
+from csd.core.source import fingerprint, fingerprint_with_plugins
+from csd.diffusion.quality import GenerationSettings
+from csd.mcmc.simulation import monte_carlo_request
+from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs, training_jobs
+from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
+from csd.study.config.reading import load, parse
+from csd.study.config.study import Study
+from csd.training.content import training_request
 
 ALIVE = 60.0
 """Seconds after which a job that has told nothing counts as dead; one tells every ten seconds."""
@@ -70,8 +72,8 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
     Returns:
         (files of the study that are there, those at fault and those that are none of it).
     """
-    runs = expand(study)
-    files = samplings(runs)
+    runs = training_jobs(study)
+    files = generation_jobs(runs)
     faults, checked, hashes = [], 0, {}
     for run in runs:
         path = folder / "training" / f"{run.identifier}.nc"
@@ -85,7 +87,7 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             checked += 1
             fault = _generation_fault(sampling, path, hashes.get(sampling.run.identifier))
             faults += [fault] if fault else []
-    rows = simulations(study.monte_carlo)
+    rows = monte_carlo_jobs(study.monte_carlo)
     for row in rows:
         path = folder / "monte_carlo" / f"{row.identifier}.nc"
         if path.is_file():
@@ -117,7 +119,7 @@ def _remake(path: Path) -> str:
     return f"{profile} --force {shlex.quote(str(path))}, then run the study again"
 
 
-def _training_fault(run: Run, path: Path) -> tuple[Fault | None, str | None]:
+def _training_fault(run: TrainingJob, path: Path) -> tuple[Fault | None, str | None]:
     """(what is wrong with a training file, the hash of the code that made it)."""
     try:
         made_by = read(path, TRAINING).attrs
@@ -127,12 +129,12 @@ def _training_fault(run: Run, path: Path) -> tuple[Fault | None, str | None]:
     names = (run.name, run.target, run.training.schedule, run.training.loss)
     if source != fingerprint_with_plugins("train", *names):
         return Fault(path, "stale", "other code made it", _remake(path)), source
-    if made_by["configuration_hash"] != digest(request(*run.problem())):
+    if made_by["configuration_hash"] != digest(training_request(*run.problem())):
         return Fault(path, "stale", "another configuration made it", _remake(path)), source
     return None, source
 
 
-def _generation_fault(sampling: Sampling, path: Path, training: str | None) -> Fault | None:
+def _generation_fault(sampling: GenerationJob, path: Path, training: str | None) -> Fault | None:
     """What is wrong with a generation file; `training` is the hash of the code that made its training file."""
     try:
         made_by = read(path, GENERATION).attrs
@@ -142,13 +144,13 @@ def _generation_fault(sampling: Sampling, path: Path, training: str | None) -> F
         return Fault(path, "stale", "other code made it", _remake(path))
     if training is not None and made_by["training_source_hash"] != training:
         return Fault(path, "stale", "its training file was made again by other code", _remake(path))
-    asked = {"training": digest(request(*sampling.run.problem())), **asdict(_generation_settings(sampling))}
+    asked = {"training": digest(training_request(*sampling.run.problem())), **asdict(_generation_settings(sampling))}
     if made_by["configuration_hash"] != digest(asked):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 
 
-def _simulation_fault(row: Simulation, path: Path) -> Fault | None:
+def _simulation_fault(row: MonteCarloJob, path: Path) -> Fault | None:
     """What is wrong with a Monte Carlo file."""
     try:
         made_by = read(path, ENSEMBLE).attrs
@@ -156,12 +158,12 @@ def _simulation_fault(row: Simulation, path: Path) -> Fault | None:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
     if made_by["source_hash"] != fingerprint("mcmc"):
         return Fault(path, "stale", "other code made it", _remake(path))
-    if made_by["configuration_hash"] != digest(simulation_request(row.model, row.settings)):
+    if made_by["configuration_hash"] != digest(monte_carlo_request(row.model, row.settings)):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 
 
-def _generation_settings(sampling: Sampling) -> GenerationSettings:
+def _generation_settings(sampling: GenerationJob) -> GenerationSettings:
     """The settings that `csd generate` has from a sampling's flags."""
     asked = sampling.run.generation
     assert asked is not None
@@ -170,7 +172,7 @@ def _generation_settings(sampling: Sampling) -> GenerationSettings:
 
 
 @dataclass(frozen=True)
-class Job:
+class JobStatus:
     """How far one training, generation or Monte Carlo job is.
 
     Attributes:
@@ -189,34 +191,34 @@ ENDS = ("noise level ", "  two-sample test", "  binder")
 STATES = ("done", "running", "failed", "stopped", "left")
 
 
-def jobs(study: Study, folder: Path) -> Iterator[Job]:
+def jobs(study: Study, folder: Path) -> Iterator[JobStatus]:
     """All training, generation and Monte Carlo jobs of a study."""
-    runs = expand(study)
+    runs = training_jobs(study)
     for run in runs:
         yield _job(run.identifier, folder, "training", "train")
-    for sampling in samplings(runs):
+    for sampling in generation_jobs(runs):
         yield _job(sampling.identifier, folder, "generation", "generate")
-    for row in simulations(study.monte_carlo):
+    for row in monte_carlo_jobs(study.monte_carlo):
         yield _job(row.identifier, folder, "monte_carlo", "mcmc")
 
 
-def _job(name: str, folder: Path, part: str, log: str) -> Job:
+def _job(name: str, folder: Path, part: str, log: str) -> JobStatus:
     """One job, from its file, its log and what it tells of its progress."""
     shown = f"{part}/{name}"
     if (folder / part / f"{name}.nc").is_file():
-        return Job(shown, "done")
+        return JobStatus(shown, "done")
     progress = _progress(folder / "checkpoints" / f"{name}.json") if part == "training" else None
     if progress is not None and time.time() - progress["updated"] < ALIVE:
-        return Job(shown, "running", _far(progress))
+        return JobStatus(shown, "running", _far(progress))
     lines = _lines(folder / "logs" / log / f"{name}.log")
     if not lines:
-        return Job(shown, "left")
+        return JobStatus(shown, "left")
     if lines[-1].startswith(ENDS):
-        return Job(shown, "left", "its file was made and is gone")
+        return JobStatus(shown, "left", "its file was made and is gone")
     if lines[-1].startswith((f"csd {log}: stopped by", f"csd {log} --", "going on after")) or progress is not None:
         kept = (folder / "checkpoints" / f"{name}.npz").is_file()
-        return Job(shown, "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept")
-    return Job(shown, "failed", lines[-1])
+        return JobStatus(shown, "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept")
+    return JobStatus(shown, "failed", lines[-1])
 
 
 def _progress(path: Path) -> dict[str, float] | None:
@@ -243,7 +245,7 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def status_lines(study: Study, found: Sequence[Job]) -> Iterator[str]:
+def status_lines(study: Study, found: Sequence[JobStatus]) -> Iterator[str]:
     """How far a study is, in words: counts, then each job that is running, stopped or failed.
 
     Args:

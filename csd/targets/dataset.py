@@ -10,15 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from math import pi, sin, sqrt
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import LARGEST_R_HAT
-from csd.errors import InputError
 from csd.lattice import Array, Lattice, Modes
-from csd.store import ENSEMBLE, read_content
 
 FLATTEST = 1e-2
 """Least S(0)/S(k₁) − 1 that counts as a correlation length."""
@@ -73,26 +68,3 @@ class MeasuredField:
         chosen = self.data[generator.integers(len(self.data), size=count)]
         signs = generator.choice([-1.0, 1.0], size=count)
         return chosen * signs.reshape(-1, *(1,) * self.lattice.dimension)
-
-
-def load_fields(path: Path) -> MeasuredField:
-    """The fields of a Monte Carlo file, if they are fit to learn from.
-
-    Args:
-        path: of `csd mcmc --fields M`.
-
-    Raises:
-        InputError: if the file is none or holds no fields, or its chains had not come to equilibrium.
-    """
-    content = read_content(path, ENSEMBLE)
-    if "fields" not in content:
-        raise InputError(f"{path}: there are no fields in it; make it with csd mcmc --fields M")
-    about: dict[str, Any] = content.attrs
-    mixing = float(about["fields_r_hat"])
-    if mixing > LARGEST_R_HAT:
-        raise InputError(f"{path}: the chains disagree (R-hat is {mixing:.3g}, above {LARGEST_R_HAT}); run them longer")
-    lattice = Lattice(int(about["dimension"]), int(about["size"]))
-    fields = np.asarray(content["fields"].values, dtype=float)
-    if not np.isfinite(fields).all():
-        raise InputError(f"{path}: a field holds numbers that are not finite; make the file again")
-    return MeasuredField(lattice, fields.reshape(-1, *lattice.shape), np.asarray(content["power_spectrum"].values))

@@ -9,40 +9,18 @@ The O(n) model H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n)
 
 from dataclasses import dataclass
 from math import isfinite, sqrt
-from typing import Protocol
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice, Modes
-from csd.stream import draw_normal
 
 SMALLEST_MASS = 1e-100
 LARGEST_COUPLING = 1e100
 WATSON = 0.252731009858663
 """I(0) of the infinite lattice in d = 3, ∫ d³k/(2π)³ 1/k̂² (Watson, Q. J. Math. 10, 266 (1939)): criticality is at
 r₀ = −u I(0)."""
-
-
-class Target(Protocol):
-    """A distribution of real fields that is invariant under translations and the lattice's rotations.
-
-    Built from (lattice, mass); a class of this form can be named in the study by its dotted path.
-    """
-
-    @property
-    def lattice(self) -> Lattice:
-        """Where the fields live."""
-
-    @property
-    def mass(self) -> float:
-        """Inverse correlation length."""
-
-    def propagator(self, laplacian: Array) -> Array:
-        """⟨S(k)⟩ at the given values of k̂²."""
-
-    def sample(self, generator: np.random.Generator, count: int) -> Array:
-        """`count` independent fields, shape (count, *lattice.shape)."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +144,7 @@ def critical_ratio() -> float:
     return float(1.0 / brentq(lambda x: (np.exp(-x * distance) / distance).sum() - x, 0.5, 5.0, xtol=1e-14))
 
 
-TARGETS: dict[str, str] = {"gaussian": "csd.field:GaussianField"}
+TARGETS: dict[str, str] = {"gaussian": "csd.targets.gaussian:GaussianField"}
 
 
 def tadpole(modes: Modes, mass_squared: float) -> float:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from csd.errors import InputError
-from csd.field import Target
+from csd.core.errors import InputError
 from csd.lattice import Array, Lattice, Modes
+from csd.targets.base import Target
 
 
 class Schedule(Protocol):
@@ -77,8 +77,8 @@ class VarianceExploding:
 
 
 SCHEDULES: dict[str, str] = {
-    "vp": "csd.noise:VariancePreserving",
-    "ve": "csd.noise:VarianceExploding",
+    "vp": "csd.targets.noising:VariancePreserving",
+    "ve": "csd.targets.noising:VarianceExploding",
 }
 
 
@@ -146,3 +146,13 @@ class NoisedTarget:
     def score_lengths(self) -> Array:
         """ξ_t of each level, shape (levels,), lattice spacings."""
         return np.array([score_length(self.schedule, level, self.target.mass) for level in self.levels])
+
+
+STARTS = ("noise", "exact")
+"""Distributions of the fields at the highest level: white noise, or the noised target's own."""
+
+
+def check_start(start: str) -> None:
+    """Refuse what is no start."""
+    if start not in STARTS:
+        raise InputError(f"start is {start!r}; it must be noise or exact")

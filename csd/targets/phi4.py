@@ -4,58 +4,32 @@
     H = −β Σ_r Σ_μ S(r)·S(r+μ) − s Σ_r S₁(r),                                       |S(r)| = 1
 
 (docs/physics.md, section 2; docs/montecarlo.md). As u → ∞ at r₀ = −βu/n, φ → √β S. As n → ∞ the components become
-independent `csd.field.GaussianField`s: φ⁴ those of the gap equation for (r₀, u), and √β S those with I(m²) = β/n, the
-spherical model. Fields of `chains` Markov chains have the shape (chains, n, *lattice.shape).
+independent `csd.targets.gaussian.GaussianField`s: φ⁴ those of the gap equation for (r₀, u), and √β S those with I(m²) =
+β/n, the spherical model. Fields of `chains` Markov chains have the shape (chains, n, *lattice.shape).
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, sqrt
-from typing import Protocol
 
 import numpy as np
 
-from csd.errors import InputError
-from csd.field import LARGEST_COUPLING, solve_gap_equation
+from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
+from csd.targets.gaussian import LARGEST_COUPLING, solve_gap_equation
 
 
-class Model(Protocol):
-    """A Boltzmann weight e^{−H} of n-component fields."""
-
-    @property
-    def lattice(self) -> Lattice:
-        """Where the fields live."""
-
-    @property
-    def components(self) -> int:
-        """n."""
-
-    @property
-    def source(self) -> float:
-        """s, which breaks the symmetry under rotations unless it is 0."""
-
-    @property
-    def coupling(self) -> float:
-        """β of the term −β Σ φ(r)·φ(r+μ)."""
-
-    def energy_of_sums(self, sums: Array) -> Array:
-        """H from the sums of `csd.sites.site_sums`, shape (…, 3 + n) → (…)."""
-
-    def start(self, generator: np.random.Generator) -> Array:
-        """A disordered field, shape (n, *lattice.shape)."""
-
-
-def _check(components: int, source: float) -> None:
+def check_components(components: int, source: float) -> None:
+    """Refuse a number of components, or a source, that no target has."""
     if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
         raise InputError(f"components is {components!r}; the number n of components must be an integer of at least 1")
     if not abs(source) <= LARGEST_COUPLING:
         raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
 
 
-def _sums(lattice: Lattice, components: int, fields: Array) -> Array:
+def sums_of(lattice: Lattice, components: int, fields: Array) -> Array:
     """`site_sums` of fields of shape (…, n, *lattice.shape): shape (…, 3 + n)."""
-    from csd.sites import neighbours, site_sums
+    from csd.lattice.sites import neighbours, site_sums
 
     if fields.shape[-lattice.dimension - 1 :] != (components, *lattice.shape):
         raise InputError(f"fields have the shape {fields.shape}; it must end in {(components, *lattice.shape)}")
@@ -89,7 +63,7 @@ class PhiFour:
     source: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.components, self.source)
+        check_components(self.components, self.source)
         if not (abs(self.r0) <= LARGEST_COUPLING and abs(self.u) <= LARGEST_COUPLING):
             raise InputError(f"the couplings are r0 = {self.r0!r}, u = {self.u!r}; both must be finite, at most 1e100")
         if self.u < 0.0:
@@ -170,7 +144,7 @@ class PhiFour:
 
     def energy(self, fields: Array) -> Array:
         """H, shape (…, n, *lattice.shape) → (…)."""
-        return self.energy_of_sums(_sums(self.lattice, self.components, fields))
+        return self.energy_of_sums(sums_of(self.lattice, self.components, fields))
 
     def energy_of_sums(self, sums: Array) -> Array:
         """H = A Σφ² + g Σ(φ²)² − Σφ·φ′ − s Σφ₁, shape (…, 3 + n) → (…)."""
@@ -178,7 +152,7 @@ class PhiFour:
 
     def force(self, fields: Array) -> Array:
         """−∂H/∂φ = Δφ − (r₀ + (u/n) φ²) φ + s e₁, same shape as `fields`."""
-        from csd.sites import neighbours, phi_four_force
+        from csd.lattice.sites import neighbours, phi_four_force
 
         flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, self.components, self.lattice.sites)
         force = np.empty_like(flat)
@@ -190,49 +164,3 @@ class PhiFour:
         """Independent normal numbers of the Hartree variance's order, shape (n, *lattice.shape)."""
         scale = 1.0 / sqrt(2.0 * self.lattice.dimension + self.hartree_mass**2)
         return scale * generator.standard_normal((self.components, *self.lattice.shape))
-
-
-@dataclass(frozen=True)
-class SpinModel:
-    """Unit spins, H = −β Σ_r Σ_μ S(r)·S(r+μ) − s Σ_r S₁(r): Ising, XY, Heisenberg, … for n = 1, 2, 3, …
-
-    Args:
-        lattice: where the spins live.
-        components: n ≥ 1.
-        coupling: β > 0.
-        source: s, uniform, along the first component.
-
-    Raises:
-        InputError: if n < 1 or no integer, β is not above 0 and at most 1e100, or the source too large.
-    """
-
-    lattice: Lattice
-    components: int
-    coupling: float
-    source: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check(self.components, self.source)
-        if not 0.0 < self.coupling <= LARGEST_COUPLING:
-            raise InputError(f"coupling is {self.coupling!r}; it must be above 0 and at most {LARGEST_COUPLING:g}")
-
-    @classmethod
-    def limit_of(cls, model: PhiFour) -> "SpinModel":
-        """The spins S = φ/√β, β = −n r₀/u, that φ⁴ becomes as u → ∞ at fixed r₀/u."""
-        if not (model.u > 0.0 and model.r0 < 0.0):
-            raise InputError(f"only r0 < 0 and u > 0 lead to spins as u grows, not r0 = {model.r0!r}, u = {model.u!r}")
-        coupling = -model.components * model.r0 / model.u
-        return cls(model.lattice, model.components, coupling, model.source * sqrt(coupling))
-
-    def energy(self, fields: Array) -> Array:
-        """H, shape (…, n, *lattice.shape) → (…)."""
-        return self.energy_of_sums(_sums(self.lattice, self.components, fields))
-
-    def energy_of_sums(self, sums: Array) -> Array:
-        """H = −β Σ S·S′ − s Σ S₁, shape (…, 3 + n) → (…)."""
-        return -self.coupling * sums[..., 0] - self.source * sums[..., 3]
-
-    def start(self, generator: np.random.Generator) -> Array:
-        """Independent isotropic spins, shape (n, *lattice.shape)."""
-        spins = generator.standard_normal((self.components, *self.lattice.shape))
-        return spins / np.sqrt((spins**2).sum(axis=0))

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
-from csd.noise import NoisedTarget
-from csd.objectives import Objective, draw_power_ratios
-from csd.stream import draw_normal, move_to, position, stream
+from csd.targets.noising import NoisedTarget
+from csd.training.losses import Objective, draw_power_ratios
 
-STEPS = 256
+MOST_DRAWN = 256
 """Most steps drawn at a time."""
 BLOCK = 2**15
 """Numbers drawn at a time for each seed and level: enough to hide the call, few enough for the cache."""
@@ -52,7 +52,7 @@ class Expectation:
         spectra: S, shape (levels, modes), or (seeds, levels, modes) where seeds differ.
     """
 
-    steps = STEPS
+    steps = MOST_DRAWN
 
     def __init__(self, spectra: Array) -> None:
         self.spectra: Any = spectra
@@ -105,7 +105,7 @@ class FreshSpectra:
         self.spectra = noised.spectra_at(modes)
         self.variances = noised.variances
         self.streams = [[stream("minibatch", identity, seed, level) for level in noised.levels] for seed in seeds]
-        self.steps = int(np.clip(BLOCK // len(modes), 1, STEPS))
+        self.steps = int(np.clip(BLOCK // len(modes), 1, MOST_DRAWN))
         self._next = self.steps
         # Where the streams stood before the block at hand; None before the first.
         self._before: Any = None
@@ -180,7 +180,7 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     Args:
         noised: the target at its noise levels, all of which see the same data set.
         modes: the lattice's *pairs*.
-        fields: M; a target that is known by its fields alone (`csd.measured`) gives their own spectrum.
+        fields: M; a target that is known by its fields alone (`csd.targets.dataset`) gives their own spectrum.
         identity: of the data, not of what learns them.
         seeds: one data set each.
 

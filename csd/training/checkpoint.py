@@ -20,8 +20,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from csd.errors import InputError, Interrupted
-from csd.store import atomic_path, write_text
+from csd.core.errors import InputError, Interrupted
+from csd.core.files import atomic_path, write_text
 
 EVERY = 60.0
 """Seconds of work between checkpoints."""

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csd.lattice import axis_profile
+from csd.core.files import Content, Variable, labelled
+from csd.core.plugins import dotted_path
+from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
-from csd.noise import NoisedTarget
-from csd.plugins import dotted_path
-from csd.store import Content, Variable, labelled
-from csd.theory import Prediction
-from csd.training import Settings, TrainingRecord
+from csd.targets.noising import NoisedTarget
+from csd.training.options import TrainingSettings
+from csd.training.record import TrainingRecord
+from csd.training.reference import Prediction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +25,7 @@ CROSSING = "training time, interpolated between steps"
 CURVE = ("seed", "noise_level", "step")
 
 
-def attributes(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> dict[str, Any]:
+def attributes(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
     """What was trained on what, and how, as NetCDF attributes; 0 stands for 'does not apply'."""
     lattice, target = noised.lattice, noised.target
     full_batch = settings.path == "spectral" and (settings.loss == "population" or settings.data_set is not None)
@@ -64,7 +65,7 @@ def shortened(values: Any) -> Any:
     return rounded.view(np.float32).view(values.dtype)
 
 
-def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[str, Variable]:
+def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Variable]:
     """The coordinates that every file shares."""
     return {
         "seed": labelled(["seed"], np.array(settings.seeds, dtype=np.int64), "random seed"),
@@ -76,7 +77,7 @@ def _coordinates(noised: NoisedTarget, settings: Settings, steps: Any) -> dict[s
     }
 
 
-def request(noised: NoisedTarget, architecture: Architecture, settings: Settings) -> dict[str, Any]:
+def training_request(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
     """All that determines a training file, besides the code: its hash is the file's configuration_hash."""
     return attributes(noised, architecture, settings) | {
         "noise_levels": list(noised.levels),
@@ -85,7 +86,7 @@ def request(noised: NoisedTarget, architecture: Architecture, settings: Settings
 
 
 def prediction_content(
-    noised: NoisedTarget, architecture: Architecture, settings: Settings, prediction: Prediction, record: Any
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, prediction: Prediction, record: Any
 ) -> Content:
     """What theory predicts, in the variables of a training file.
 
@@ -122,7 +123,7 @@ def _per_level(record: Any) -> dict[str, Variable]:
 def training_dataset(
     noised: NoisedTarget,
     architecture: Architecture,
-    settings: Settings,
+    settings: TrainingSettings,
     record: TrainingRecord,
     prediction: Prediction | None,
 ) -> "xr.Dataset":
@@ -133,7 +134,7 @@ def training_dataset(
 def training_content(
     noised: NoisedTarget,
     architecture: Architecture,
-    settings: Settings,
+    settings: TrainingSettings,
     record: TrainingRecord,
     prediction: Prediction | None,
 ) -> Content:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.random import draw_complex_normal, draw_gamma, draw_normal
 from csd.lattice import Array, ComplexArray, Modes
-from csd.stream import draw_complex_normal, draw_gamma, draw_normal
 
 if TYPE_CHECKING:
     import torch
@@ -194,9 +194,9 @@ class Denoising:
 
 
 OBJECTIVES: dict[str, str] = {
-    "population": "csd.objectives:Population",
-    "implicit": "csd.objectives:Implicit",
-    "denoising": "csd.objectives:Denoising",
+    "population": "csd.training.losses:Population",
+    "implicit": "csd.training.losses:Implicit",
+    "denoising": "csd.training.losses:Denoising",
 }
 
 

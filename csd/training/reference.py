@@ -24,8 +24,8 @@ from csd.networks.local import LocalOneLayer
 if TYPE_CHECKING:
     from csd.networks import Architecture
     from csd.networks.linear import LinearNetwork
-    from csd.noise import NoisedTarget
-    from csd.training import Settings
+    from csd.targets.noising import NoisedTarget
+    from csd.training.options import TrainingSettings
 
 
 def one_layer_kernel(spectrum: Array, rate: float, step: int) -> Array:
@@ -91,7 +91,7 @@ def first_step(error: Callable[[float], float], threshold: float, last: int) -> 
 
 @dataclass
 class Prediction:
-    """ε and τ as theory has them, in the form of `csd.training.TrainingRecord`.
+    """ε and τ as theory has them, in the form of `csd.training.record.TrainingRecord`.
 
     Attributes:
         steps: recorded steps, shape (R,).
@@ -116,8 +116,8 @@ class Known(Protocol):
     floors: Array
 
 
-def predict(
-    noised: "NoisedTarget", architecture: "Architecture", settings: "Settings", known: Known | None = None
+def reference_curve(
+    noised: "NoisedTarget", architecture: "Architecture", settings: "TrainingSettings", known: Known | None = None
 ) -> Prediction | None:
     """The exact learning curve of the population loss; None for an architecture that is known only as a module.
 
@@ -130,7 +130,9 @@ def predict(
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
     """
-    from csd.training import crossing_time, prepare, record_steps, with_population
+    from csd.training.options import with_population
+    from csd.training.preparation import prepare
+    from csd.training.record import crossing_time, record_steps
 
     if not architecture.is_family:
         return None
@@ -170,9 +172,10 @@ def predict(
     return Prediction(grid, seeded(curves), seeded(times), seeded(crossings), "closed form")
 
 
-def _descended(noised: "NoisedTarget", architecture: "Architecture", exact: "Settings") -> Prediction:
+def _descended(noised: "NoisedTarget", architecture: "Architecture", exact: "TrainingSettings") -> Prediction:
     """The prediction by stepping."""
-    from csd.training import descend, prepare
+    from csd.training.loop import descend
+    from csd.training.preparation import prepare
 
     record = descend(noised, prepare(noised, architecture, exact), exact)
     return Prediction(
@@ -184,7 +187,7 @@ CURVE_POINTS = 48
 """Spectral values that stand for all modes where expected steps are estimated."""
 
 
-def expected_steps(noised: "NoisedTarget", architecture: "Architecture", settings: "Settings") -> float:
+def expected_steps(noised: "NoisedTarget", architecture: "Architecture", settings: "TrainingSettings") -> float:
     """Steps that training will about take: the closed form of the slowest level, or that of its modes' logistic map.
 
     Args:
@@ -217,7 +220,7 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
     return slowest
 
 
-def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: "Settings") -> float:
+def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: "TrainingSettings") -> float:
     """Steps of w ← w − η w^{p−1} (C wᵖ − 1) to the tolerance, for values of C that stand for all modes."""
     if depth == 1:
         return first_step(

@@ -171,8 +171,8 @@ class Session:
 
 def _check(content: Any) -> None:
     """Check a part of a study, or a file of claims, as whole ones are."""
-    from csd.claims import parse_claims
-    from csd.config import parse
+    from csd.study.claims import parse_claims
+    from csd.study.config.reading import parse
 
     if isinstance(content.get("claims"), list):
         parse_claims(content, "claims")

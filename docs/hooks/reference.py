@@ -73,13 +73,21 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _modules() -> Iterator[str]:
-    """All public modules from the ground up, as the docstring of the package lists them."""
+    """All public modules, packages from the ground up, as the docstring of csd lists them."""
     import csd
 
     for name in re.findall(r"`(\w+)`", csd.__doc__ or ""):
-        yield f"csd.{name}"
-        for path in sorted((ROOT / "csd" / name).glob("[!_]*.py")):
-            yield f"csd.{name}.{path.stem}"
+        yield from _within(ROOT / "csd" / name)
+
+
+def _within(package: Path) -> Iterator[str]:
+    """A package, its modules, and the packages in it."""
+    yield ".".join(package.relative_to(ROOT).parts)
+    for path in sorted(package.iterdir()):
+        if (path / "__init__.py").is_file():
+            yield from _within(path)
+        elif path.suffix == ".py" and not path.name.startswith("_"):
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def _page(module: str) -> str:
@@ -105,9 +113,9 @@ def _index() -> str:
             " from the ground up: each imports only from those above it. Docstrings start with the formula and name the"
             " section of [the physics](../physics.md) that it comes from.",
             "",
-            "From Python, `import csd` is enough for [`csd.train`][csd.experiment.train],"
-            " [`csd.generate`][csd.sampling.generate], [`csd.predict`][csd.experiment.predict],"
-            " [`csd.target`][csd.experiment.target] and [`csd.read`][csd.store.read].",
+            "From Python, `import csd` is enough for [`csd.train`][csd.api.training.train],"
+            " [`csd.generate`][csd.api.generation.generate], [`csd.predict`][csd.api.training.predict],"
+            " [`csd.target`][csd.api.targets.target] and [`csd.read`][csd.core.files.read].",
             "",
             "| module | |",
             "|---|---|",
@@ -122,7 +130,7 @@ def _commands() -> str:
     import os
 
     os.environ["COLUMNS"] = "84"
-    from csd.cli import COMMANDS, _parser
+    from csd.cli.commands import COMMANDS, _parser
 
     parser = _parser()
     (choices,) = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
@@ -135,7 +143,7 @@ def _commands() -> str:
 
 def _configuration() -> str:
     """Every key of a study, from the models that check it."""
-    from csd.config import Study
+    from csd.study.config.study import Study
 
     parts = [
         "# Keys of a study",

@@ -59,11 +59,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.config import load, parse
-from csd.errors import InputError, nearest
-from csd.rounding import parentheses
-from csd.scaling import mean_over_seeds
-from csd.source import fingerprint
+from csd.core.errors import InputError, nearest
+from csd.core.rounding import parentheses
+from csd.core.source import fingerprint
+from csd.study.config.reading import load, parse
+from csd.study.seeds import mean_over_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
@@ -260,13 +260,13 @@ class Results:
         if name not in self._tables:
             path = self.folder / "summary"
             if name == "scaling":
-                from csd.summary import read_scaling
+                from csd.study.summaries.laws import read_scaling
 
                 self._tables[name] = read_scaling(path / "scaling.csv")
             elif name in ("claims", "tests"):
                 self._tables[name] = _claims(path / "claims.json")[name]
             elif name in FILES:
-                from csd.store import read
+                from csd.core.files import read
 
                 self._tables[name] = flat(read(path / f"{name}.nc"))
             else:
@@ -340,7 +340,7 @@ def flat(dataset: xr.Dataset) -> pd.DataFrame:
     """A file of a summary as a table: one row for each run and each value of its other coordinates.
 
     Args:
-        dataset: as `csd.store.read` returns it.
+        dataset: as `csd.core.files.read` returns it.
 
     Returns:
         Columns: what names a run, the coordinates, and every number; means over seeds where there are seeds, with

@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from csd.errors import InputError
-from csd.store import write_text
+from csd.core.errors import InputError
+from csd.core.files import write_text
 from docs.numbers import FOLDER, PAGES, ROOT, STUDY, collect, computed, output, printed, written
 
 

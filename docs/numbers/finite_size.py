@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from csd.field import WATSON, GaussianField, critical_ratio
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.theory import predict
-from csd.training import Settings
+from csd.targets.gaussian import WATSON, GaussianField, critical_ratio
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.options import TrainingSettings
+from csd.training.reference import reference_curve
 
 SIZES = [4, 8, 16, 32]
 QUARTIC = 1000.0
@@ -17,8 +17,8 @@ LEVEL = 0.1
 def steps(field: GaussianField, architecture: str) -> float:
     """Training time on the population loss, interpolated between steps."""
     target = NoisedTarget(field, VariancePreserving(), [LEVEL])
-    settings = Settings(loss="population", max_steps=10**7)
-    prediction = predict(target, Architecture(architecture), settings)
+    settings = TrainingSettings(loss="population", max_steps=10**7)
+    prediction = reference_curve(target, Architecture(architecture), settings)
     assert prediction is not None
     return float(prediction.crossing_time[0, 0])
 

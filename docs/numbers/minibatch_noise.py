@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from csd.field import GaussianField
-from csd.generation import Heun, geometric_grid, longest_level
-from csd.goal import Sampler
+from csd.diffusion.grids import geometric_grid, longest_level
+from csd.diffusion.integrators import Heun
+from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Lattice
+from csd.lattice.observables import correlation_length, susceptibility
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.observables import correlation_length, susceptibility
-from csd.training import Settings, train
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
 
 SIZE, STEPS = 16, 55
 FROM = {"one_layer": 100, "two_layer": 60}
@@ -28,10 +30,10 @@ def scatter(architecture: str, batch: int) -> tuple[float, float]:
     grid = geometric_grid(1e-3, longest_level(SIZE), STEPS)
     noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), grid.tolist())
     kept = tuple(range(FROM[architecture], FROM[architecture] + 100, 5))
-    settings = Settings(batch=batch, seeds=(1, 2, 3, 4), tolerance=0.0, max_steps=kept[-1], kernel_steps=kept)
-    record = train(noised, Architecture(architecture), settings)
+    settings = TrainingSettings(batch=batch, seeds=(1, 2, 3, 4), tolerance=0.0, max_steps=kept[-1], kernel_steps=kept)
+    record = train_network(noised, Architecture(architecture), settings)
     assert record.recorded_kernels is not None
-    sampler, modes = Sampler(noised, Heun()), record.modes
+    sampler, modes = ReverseDiffusion(noised, Heun()), record.modes
     variance = sampler.variance(modes, np.moveaxis(record.recorded_kernels.astype(float), 1, 0))
     exact = noised.spectra_at(modes)[-1]
     ratios = (

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from csd.autocorrelation import estimate, gamma_method, time_of
-from csd.exact_sweeps import exact_times
-from csd.field import GaussianField
+from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.simulation import gaussian_model
-from csd.stream import stream
+from csd.mcmc.autocorrelation import estimate, gamma_method, time_of
+from csd.mcmc.exact_sweeps import exact_times
+from csd.mcmc.simulation import gaussian_model
+from csd.targets.gaussian import GaussianField
 
 LATTICE = Lattice(2, 8)
 RUNS, CHAINS, LENGTH = 200, 2, 4000

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from csd.errors import TrainingDiverged
-from csd.field import GaussianField
+from csd.core.errors import TrainingDiverged
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.training import Settings, train
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
 
 SLOW = True
 
@@ -22,7 +23,7 @@ def diverging(target: NoisedTarget, architecture: Architecture, seeds: int, **se
     found = 0
     for seed in range(1, seeds + 1):
         try:
-            train(target, architecture, Settings(seeds=(seed,), **settings))
+            train_network(target, architecture, TrainingSettings(seeds=(seed,), **settings))
         except TrainingDiverged:
             found += 1
     return found
@@ -31,8 +32,8 @@ def diverging(target: NoisedTarget, architecture: Architecture, seeds: int, **se
 def steps(dimension: int, size: int, reach: int, channels: int | None) -> list[int | None]:
     """Steps of eight starts to the floor of a range and 1 % more; None where 20,000 are not enough."""
     architecture = Architecture("local_two_layer", range=reach, channels=channels)
-    settings = Settings(loss="population", seeds=tuple(range(1, 9)), max_steps=20_000)
-    times = train(noised(dimension, size, 0.1), architecture, settings).training_time[:, 0]
+    settings = TrainingSettings(loss="population", seeds=tuple(range(1, 9)), max_steps=20_000)
+    times = train_network(noised(dimension, size, 0.1), architecture, settings).training_time[:, 0]
     return [int(time) if time == time else None for time in times]
 
 

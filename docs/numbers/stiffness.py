@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.field import GaussianField
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.stream import stream
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
 
 Filters = NDArray[Any]
 """w_c(a) of each start, shape (starts, channels, width)."""

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from csd.field import GaussianField
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.local import Patch
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.theory import predict
-from csd.training import Settings
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.options import TrainingSettings
+from csd.training.reference import reference_curve
 
 SIZES = (8, 16, 32, 64, 128, 256)
 LARGEST = {1: 256, 2: 256, 3: 32}
@@ -25,7 +25,9 @@ def noised(dimension: int, size: int, level: float = 0.1) -> NoisedTarget:
 
 def steps(dimension: int, size: int, architecture: Architecture) -> float:
     """Training time in whole steps."""
-    prediction = predict(noised(dimension, size), architecture, Settings(loss="population", max_steps=10**7))
+    prediction = reference_curve(
+        noised(dimension, size), architecture, TrainingSettings(loss="population", max_steps=10**7)
+    )
     assert prediction is not None
     return float(prediction.training_time[0, 0])
 

@@ -6,7 +6,7 @@ def captioned(figure):
         "monte_carlo": "Monte Carlo",
         "timing": "Monte Carlo",
     }
-    kind = study_config.summary_of(figure)
+    kind = summary_of(figure)
     return report(
         FIGURES / f"{figure}.png",
         caption=f"../report/figures/{figure}.rst",

@@ -1,5 +1,5 @@
 # What only clusters look at; see workflow/profiles/slurm.
-from csd.cluster import require_slurm
+from csd.study.cluster import require_slurm
 
 
 def summary_memory_mb(wildcards, attempt):

@@ -1,7 +1,6 @@
 rule figure:
     input:
-        summary=lambda wildcards: SUMMARY
-        / f"{study_config.summary_of(wildcards.figure)}.nc",
+        summary=lambda wildcards: SUMMARY / f"{summary_of(wildcards.figure)}.nc",
         scaling=SUMMARY / "scaling.csv",
     output:
         FIGURES / "{figure}.pdf",
@@ -17,7 +16,9 @@ rule figure:
         runtime=summary_runtime_minutes,
     params:
         stem=beside("figures", "{wildcards.figure}"),
-        code=lambda wildcards: fingerprint("figure", f"figures/{wildcards.figure}"),
+        code=lambda wildcards: fingerprint(
+            "figure", f"report/figures/{wildcards.figure}"
+        ),
         style=STUDY.figure_style.model_dump_json(),
     shell:
         "csd figure {wildcards.figure} --summary {input.summary:q} --scaling {input.scaling:q}"

@@ -4,12 +4,12 @@ from typing import Protocol
 
 import numpy as np
 
-from csd.errors import InputError, unknown
+from csd.core.errors import InputError, unknown
 from csd.lattice import Array
-from csd.model import Model
-from csd.updates.cluster import Wolff
-from csd.updates.hamiltonian import FourierHybridMonteCarlo, HybridMonteCarlo, Langevin
-from csd.updates.local import HeatBath, Metropolis, Overrelaxation
+from csd.mcmc.updates.cluster import Wolff
+from csd.mcmc.updates.hamiltonian import FourierHybridMonteCarlo, HybridMonteCarlo, Langevin
+from csd.mcmc.updates.local import HeatBath, Metropolis, Overrelaxation
+from csd.targets.base import Model
 
 
 class Update(Protocol):

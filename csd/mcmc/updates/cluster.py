@@ -8,10 +8,11 @@ Tamayo, ibid. 1087, for φ⁴, where β = 1). |φ(r)| never changes, so φ⁴ ne
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array
-from csd.model import Model, SpinModel
-from csd.sites import Indices, compiled, neighbours
+from csd.lattice.sites import Indices, compiled, neighbours
+from csd.targets.base import Model
+from csd.targets.spins import SpinModel
 
 
 class Wolff:

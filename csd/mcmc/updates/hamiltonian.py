@@ -9,24 +9,25 @@ step are exact, and bad ones slow.
     langevin      one step of `hmc`: MALA, φ → φ + ½ ε² force + ε noise
 
 Trajectories last τ times a uniform number from [½, 3/2], so that no mode's period fits them. By default τ is a quarter
-period of the softest mode, π/(2m) or π/2, with m the Hartree mass of `csd.model`, at least 1/L.
+period of the softest mode, π/(2m) or π/2, with m the Hartree mass of `csd.targets.phi4`, at least 1/L.
 """
 
 from math import inf, isfinite, pi, sqrt
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array
-from csd.model import Model, PhiFour
-from csd.sites import Indices, compiled, neighbours, phi_four_force, site_sums
-from csd.updates.tuning import Tuned
+from csd.lattice.sites import Indices, compiled, neighbours, phi_four_force, site_sums
+from csd.mcmc.updates.tuning import Tuned
+from csd.targets.base import Model
+from csd.targets.phi4 import PhiFour
 
 LARGEST_ERROR = 1000.0
 """Energy error above which leapfrog has left its region of stability; e^{−1000} is no acceptance."""
 PATIENCE = 3
 """Trajectories in a row that may err so much; a field far out in the quartic term's grip can do it once."""
-MOST_STEPS = 10_000
+MOST_LEAPFROGS = 10_000
 """Leapfrog steps of one trajectory."""
 
 
@@ -107,7 +108,7 @@ class HybridMonteCarlo:
 
     def _steps(self, generator: np.random.Generator) -> int:
         length = self.trajectory * generator.uniform(0.5, 1.5)
-        return int(min(max(round(length / self.step.value), 1), MOST_STEPS))
+        return int(min(max(round(length / self.step.value), 1), MOST_LEAPFROGS))
 
     def _momenta(self, generator: np.random.Generator) -> Array:
         white = generator.standard_normal((self.model.components, self.lattice.sites))
@@ -147,7 +148,7 @@ class HybridMonteCarlo:
         step = self.step.value
         while step > self.step.value * 2.0**-40:
             step *= 0.5
-            steps = min(max(round(self.trajectory / step), 1), MOST_STEPS)
+            steps = min(max(round(self.trajectory / step), 1), MOST_LEAPFROGS)
             if abs(self._leapfrog(field, momenta, step, steps)[1]) < 1.0:
                 break
         return step

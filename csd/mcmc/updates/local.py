@@ -14,11 +14,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array
-from csd.model import Model, PhiFour, SpinModel
-from csd.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
-from csd.updates.tuning import Tuned
+from csd.lattice.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
+from csd.mcmc.updates.tuning import Tuned
+from csd.targets.base import Model
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 Loop = Callable[..., int]
 """(field, places, order, generator, sweeps, *couplings) → how many sites took a new value; couplings are (A, g, s) of a

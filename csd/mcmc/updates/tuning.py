@@ -2,7 +2,7 @@
 
 from math import exp, isfinite
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 
 
 class Tuned:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from csd.criteria import CRITERIA, WORDS
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.diffusion.criteria import CRITERIA, WORDS
+from csd.report.figures import style as looks
+from csd.study.seeds import mean_over_seeds
 
 HERE = Path(__file__).parent
 DIGITS = 12

@@ -6,8 +6,9 @@ A figure module has `draw(summary, scaling, style) -> Figure`; its name in the s
 from importlib import import_module
 from pathlib import Path
 
-from csd.config import FIGURES, FigureStyle, summary_of
-from csd.errors import unknown
+from csd.core.errors import unknown
+from csd.study.config.figures import FIGURES, summary_of
+from csd.study.config.study import FigureStyle
 
 PAPER = Path(__file__).with_name("paper.mplstyle")
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
@@ -35,17 +36,25 @@ def draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
-    from csd.figures import style as looks
-    from csd.store import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATORS, SUMMARY, TIMING, atomic_path, read
-    from csd.summary import read_scaling
+    from csd.core.files import (
+        ENSEMBLE_SUMMARY,
+        GENERATION_SUMMARY,
+        INTEGRATOR_STEPS,
+        SUMMARY,
+        TIMING,
+        atomic_path,
+        read,
+    )
+    from csd.report.figures import style as looks
+    from csd.study.summaries.laws import read_scaling
 
     looks.apply(style)
     if paper:
         sheets.use(PAPER)
-    kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATORS}
+    kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATOR_STEPS}
     kinds |= {"monte_carlo": ENSEMBLE_SUMMARY, "timing": TIMING}
     summary = read(summary_file, kinds[summary_of(name)])
-    figure = import_module(f"csd.figures.{name}").draw(summary, read_scaling(scaling_file), style)
+    figure = import_module(f"csd.report.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.
     made = {
         "Creator": f"csd {summary.attrs.get('csd_version')} ({summary.attrs.get('csd_commit')})",

@@ -6,9 +6,9 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 ARCHITECTURE = "one_layer"
 MARKS = ("o", "s", "D", "^", "v", "P", "X")

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
 
 COUNT = 10_000
 """Fields of the upper panels, and those for which the best sampler of a kind is chosen."""

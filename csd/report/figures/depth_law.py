@@ -6,10 +6,10 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds, total_error
-from csd.theory import depth_exponent
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds, total_error
+from csd.training.reference import depth_exponent
 
 SHALLOW = {"one_layer": 1, "two_layer": 2}
 
@@ -29,8 +29,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     for label in labels:
         own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
-        mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.ran(chosen))
-        predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
+        mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.seeds_run(chosen))
+        predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.seeds_run(chosen))
         colour, mark = looks.colour(label), looks.marker(label)
         left.plot(own["size"], predicted, color=colour)
         left.errorbar(own["size"], mean, error, fmt=mark, color=colour, mew=0, label=looks.name(label))

@@ -9,10 +9,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.dynamics import known_times, times
-from csd.figures import style as looks
-from csd.rounding import parentheses
+from csd.core.rounding import parentheses
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.summaries.dynamics import known_times, times
 
 SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
 QUANTITY = "autocorrelation_updates"

@@ -5,11 +5,11 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.field import GaussianField
-from csd.figures import style as looks
+from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.stream import stream
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.targets.gaussian import GaussianField
 
 SIZE = 128
 LENGTHS = (2.0, 16.0, 128.0)

@@ -10,11 +10,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.field import WATSON, critical_ratio
-from csd.figures import style as looks
-from csd.rounding import parentheses
-from csd.scaling import mean_over_seeds, total_error
+from csd.core.rounding import parentheses
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds, total_error
+from csd.targets.gaussian import WATSON, critical_ratio
 
 ARCHITECTURES = ("one_layer", "two_layer")
 COUPLINGS, LINE, FIXED = r"r.*u", r"mL1$", r"m\d"
@@ -94,7 +94,7 @@ def _times(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFra
     own = own.sort_values("size")
     label = own["mass_label"].iloc[0]
     chosen = level.isel(run=own.index.to_numpy())
-    mean, error = mean_over_seeds(chosen["crossing_time"].values, ran=looks.ran(chosen))
+    mean, error = mean_over_seeds(chosen["crossing_time"].values, ran=looks.seeds_run(chosen))
     predicted, _ = mean_over_seeds(chosen["predicted_crossing_time"].values)
     axes.plot(own["size"], predicted, color=_shade(label), zorder=1)
     law = _law(scaling, own.iloc[0], noise_level)

@@ -6,20 +6,24 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.field import GaussianField
-from csd.figures import style as looks
-from csd.generation import LOWEST_LEVEL, Heun, geometric_grid, linear_steps, longest_level, sample_modes
+from csd.core.random import stream
+from csd.diffusion.grids import LOWEST_LEVEL, geometric_grid, longest_level
+from csd.diffusion.integrators import Heun
+from csd.diffusion.sampling import linear_steps, sample_modes
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
-from csd.noise import NoisedTarget, VariancePreserving
-from csd.stream import stream
-from csd.training import Settings, at_steps, prepare
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.loop import at_steps
+from csd.training.options import TrainingSettings
+from csd.training.preparation import prepare
 
 SIZE = 64
 LEVELS = 176
 """Steps of Heun's method: with the exact score χ is within 1 % at this size."""
-STEPS = (10, 100, 1000, 10_000)
+SHOWN_STEPS = (10, 100, 1000, 10_000)
 SHOWN = ("one_layer", "two_layer")
 
 
@@ -30,11 +34,11 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     grid = geometric_grid(LOWEST_LEVEL, longest_level(SIZE), LEVELS)
     noised = NoisedTarget(target, VariancePreserving(), grid.tolist())
     scale = 2.5 * target.variance**0.5
-    figure, panels = plt.subplots(2, len(STEPS) + 1, figsize=(looks.PAGE, 3.1))
+    figure, panels = plt.subplots(2, len(SHOWN_STEPS) + 1, figsize=(looks.PAGE, 3.1))
     exact = _field(noised, 1.0 / noised.spectra_at(lattice.shells))
     for row, architecture in zip(panels, SHOWN, strict=True):
         pictures = [*(_field(noised, kernels) for kernels in _kernels(noised, architecture)), exact]
-        titles = [*(f"{step:,} steps" for step in STEPS), "exact score"]
+        titles = [*(f"{step:,} steps" for step in SHOWN_STEPS), "exact score"]
         for axes, picture, title in zip(row, pictures, titles, strict=True):
             axes.imshow(picture, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
             axes.set_xticks([])
@@ -48,8 +52,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 
 def _kernels(noised: NoisedTarget, architecture: str) -> list[Array]:
     """Kernels on *shells* after each of the steps of population training."""
-    run = prepare(noised, Architecture(architecture), Settings(loss="population"))
-    return [np.array(run.descent.kernel()[0]) for _ in at_steps(run, STEPS)]
+    run = prepare(noised, Architecture(architecture), TrainingSettings(loss="population"))
+    return [np.array(run.descent.kernel()[0]) for _ in at_steps(run, SHOWN_STEPS)]
 
 
 def _field(noised: NoisedTarget, kernels: Array) -> Array:

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
 CURVES = 5
@@ -20,7 +20,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Lines: exact recursion of the trained kernels, mean over seeds. Points: sampled fields at the last step."""
     figure, panels = plt.subplots(1, 2, figsize=(looks.PAGE, 2.8), sharey=True)
     for axes, architecture in zip(panels, SHOWN, strict=True):
-        table = looks.generated(summary, architecture=architecture)
+        table = looks.generation_runs(summary, architecture=architecture)
         table = looks.require(table, "generated_spectra", f"generation with {architecture} on the critical line")
         table = table[table["dimension"] == table["dimension"].max()]
         row = table.iloc[-1]

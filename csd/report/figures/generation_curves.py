@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.criteria import CRITERIA, LIMITS, WORDS
-from csd.figures import style as looks
-from csd.figures.generation_time import COLOURS, MARKERS, panels
+from csd.diffusion.criteria import CRITERIA, LIMITS, WORDS
+from csd.report.figures import style as looks
+from csd.report.figures.generation_time import COLOURS, MARKERS, panels
+from csd.study.config.study import FigureStyle
 
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
@@ -47,7 +47,7 @@ def _panel(axes: Axes, run: xr.Dataset) -> None:
 
 
 def _deviation(run: xr.Dataset, name: str, prefix: str) -> Any:
-    """The deviation of `csd.criteria` from the quantity that a generation file holds; NaN where it is infinite."""
+    """The deviation of `csd.diffusion.criteria` from the quantity of a generation file; NaN where it is infinite."""
     values = run[f"{prefix}{name}"].values
     if name in ("susceptibility", "correlation_length"):
         # Where there is no correlation length it is as good as 0.

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from csd.config import FigureStyle
-from csd.criteria import CRITERIA, WORDS
-from csd.figures import style as looks
-from csd.rounding import parentheses
-from csd.scaling import mean_over_seeds
+from csd.core.rounding import parentheses
+from csd.diffusion.criteria import CRITERIA, WORDS
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
 COLOURS = dict(zip(CRITERIA, looks.NO_ARCHITECTURE, strict=True))
@@ -51,14 +51,14 @@ def panels(summary: xr.Dataset, name: str) -> tuple[Figure, list[tuple[Axes, pd.
     """A figure with a panel for each dimension (down) and architecture (across), and the runs of each, sorted by size.
 
     Args:
-        summary: of `csd.summary.aggregate_generation`.
+        summary: of `csd.study.summaries.generation.aggregate_generation`.
         name: of the figure.
 
     Raises:
         InputError: if one or two layers were not sampled at three sizes or more.
     """
     table = looks.require(
-        looks.grown(looks.generated(summary, architecture=list(SHOWN))),
+        looks.grown(looks.generation_runs(summary, architecture=list(SHOWN))),
         name,
         "generation with one or two layers on the critical line at three sizes or more",
     )

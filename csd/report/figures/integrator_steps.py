@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.criteria import LIMITS
-from csd.discretisation import FOLLOWS_LAW, MOST_STEPS, ORDERS
-from csd.figures import style as looks
+from csd.diffusion.criteria import LIMITS
+from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
+from csd.diffusion.grids import MOST_STEPS
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
 
 SHOWN = {"euler_maruyama": ("o", "Euler–Maruyama"), "heun": ("s", "Heun")}
 COLOURS = dict(zip((1, 2, 3), looks.NO_ARCHITECTURE, strict=False))

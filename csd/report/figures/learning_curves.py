@@ -5,9 +5,9 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer", "local_two_layer")
 DIMENSION = 2

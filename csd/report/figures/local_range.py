@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
 
 SHOWN = "local_one_layer"
 QUANTITIES = (("susceptibility", "χ"), ("correlation_length", "ξ"))
@@ -19,7 +19,7 @@ QUANTITIES = (("susceptibility", "χ"), ("correlation_length", "ξ"))
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Lines: best network of each range. Points: trained and sampled, where the samples of every seed have a value."""
-    table = looks.generated(summary)
+    table = looks.generation_runs(summary)
     table = table[[looks.family(label) == SHOWN for label in table["architecture"]]]
     table = looks.require(table, "local_range", f"generation with {SHOWN} on the critical line")
     # One sweep, so that all have the same grid and integrator.

@@ -9,9 +9,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer")
 COLUMNS = 4
@@ -24,7 +24,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     figure, panels = plt.subplots(len(SHOWN), COLUMNS, figsize=(looks.PAGE, 3.6), sharex=True, sharey=True)
     image: Any = None
     for row, architecture in zip(panels, SHOWN, strict=True):
-        table = looks.generated(summary, architecture=architecture)
+        table = looks.generation_runs(summary, architecture=architecture)
         table = looks.require(table, "on_the_way", f"generation with {architecture} on the critical line")
         table = table[table["dimension"] == table["dimension"].min()]
         run = summary.isel(run=int(table.index[-1]))

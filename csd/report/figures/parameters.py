@@ -5,9 +5,9 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 DIMENSION = 2
@@ -28,8 +28,8 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
             continue
         own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
-        mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.ran(chosen))
-        predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
+        mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.seeds_run(chosen))
+        predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.seeds_run(chosen))
         parameters, colour = chosen["level_parameters"].values, looks.colour(label)
         axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
         for index in range(len(own)):

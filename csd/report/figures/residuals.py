@@ -10,9 +10,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
 from csd.networks.linear import START_KERNEL
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
 
 SHOWN = ("one_layer", "two_layer")
 CONTOUR = 0.1
@@ -59,7 +59,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 
 
 def _front(axes: Axes, architecture: str, run: xr.Dataset, length: np.ndarray) -> None:
-    """The step at which theory has |C K − 1| = 0.1: the closed forms of `csd.theory`, solved for the step."""
+    """The step at which theory has |C K − 1| = 0.1: closed forms (`csd.training.reference`) solved for the step."""
     spectrum = float(run["signal"]) ** 2 / length**2 + float(run["noise_variance"])
     rate, largest = float(run["learning_rate"]), spectrum.max()
     if architecture == "one_layer":

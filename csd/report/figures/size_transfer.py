@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = 2
 QUANTITIES = (("susceptibility", "χ", 2), ("correlation_length", "ξ", 1))

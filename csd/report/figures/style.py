@@ -17,10 +17,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from csd.config import FigureStyle
-from csd.errors import InputError
-from csd.rounding import parentheses
-from csd.scaling import box_cox, mean_over_seeds, total_error
+from csd.core.errors import InputError
+from csd.core.rounding import parentheses
+from csd.study.config.study import FigureStyle
+from csd.study.scaling import box_cox
+from csd.study.seeds import mean_over_seeds, total_error
 
 matplotlib.use("agg")
 
@@ -176,7 +177,7 @@ def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
     return table.sort_values("size")
 
 
-def generated(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
+def generation_runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
     """Runs of a summary of generation on the critical line, on the lattice they were trained on, with fresh fields."""
     table = runs(summary, mass_label="mL1", data_set=0, **wanted)
     return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
@@ -213,7 +214,7 @@ def at_level(summary: xr.Dataset, level: float) -> xr.Dataset:
     return summary.sel(noise_level=level)
 
 
-def ran(summary: xr.Dataset) -> Any:
+def seeds_run(summary: xr.Dataset) -> Any:
     """Whether each seed of each run was run, for a summary of training at one noise level; shape (runs, seeds)."""
     return np.isfinite(summary["score_error"].sel(step=0).transpose("run", "seed").values)
 

@@ -6,9 +6,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from csd.config import FigureStyle
-from csd.figures import style as looks
-from csd.scaling import mean_over_seeds
+from csd.report.figures import style as looks
+from csd.study.config.study import FigureStyle
+from csd.study.seeds import mean_over_seeds
 
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 
@@ -43,8 +43,8 @@ def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFr
     """One architecture in one dimension: points, prediction, fit."""
     architecture, sizes = own["architecture"].iloc[0], own["size"].to_numpy()
     chosen = level.isel(run=own.index.to_numpy())
-    mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.ran(chosen))
-    predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.ran(chosen))
+    mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.seeds_run(chosen))
+    predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.seeds_run(chosen))
     laws = scaling[
         (scaling["study"] == own["sweep"].iloc[0])
         & (scaling["architecture"] == architecture)

@@ -11,9 +11,9 @@ from typing import Any
 
 import xarray as xr
 
-from csd.errors import InputError
-from csd.rounding import parentheses
-from csd.store import write_text
+from csd.core.errors import InputError
+from csd.core.files import write_text
+from csd.core.rounding import parentheses
 
 HERE = Path(__file__).parent
 PAGES = ("claims", "study", "run_times")
@@ -31,7 +31,7 @@ def write_pages(
         summary: of training.
         benchmarks: folder of the records of single jobs.
         output: folder to write to.
-        made_by: of `csd.store.provenance`.
+        made_by: of `csd.core.files.provenance`.
 
     Raises:
         InputError: if a file cannot be read.

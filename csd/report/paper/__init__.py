@@ -9,20 +9,21 @@ from pathlib import Path
 
 import xarray as xr
 
-from csd.config import FigureStyle, summary_of
-from csd.errors import InputError
-from csd.figures import draw
-from csd.paper.numbers import macros, numbers, usual_data
-from csd.paper.tables import (
+from csd.core.errors import InputError
+from csd.core.files import write_text
+from csd.report.figures import draw
+from csd.report.paper.numbers import macros, numbers, usual_data
+from csd.report.paper.tables import (
     claims_table,
-    exponents_table,
+    table_of_exponents,
     tabular,
     times_table,
     typeset_claims,
     typeset_exponents,
     typeset_times,
 )
-from csd.store import write_text
+from csd.study.config.figures import summary_of
+from csd.study.config.study import FigureStyle
 
 SOURCE = Path(__file__).with_name("paper.tex")
 """The paper itself."""
@@ -32,7 +33,7 @@ def stamp(made_by: Mapping[str, str], summary: xr.Dataset, mark: str) -> str:
     """Comment lines that say what made a file.
 
     Args:
-        made_by: of `csd.store.provenance`.
+        made_by: of `csd.core.files.provenance`.
         summary: of training, whose study and code are named too.
         mark: that begins a comment.
     """
@@ -62,15 +63,15 @@ def write_paper(
         output: folder to write to.
         shown: figures to draw; the paper leaves out what is not there.
         style: of figures; the paper's own fonts come on top.
-        made_by: of `csd.store.provenance`.
+        made_by: of `csd.core.files.provenance`.
 
     Raises:
         InputError: if a file is missing or damaged, or a figure's summary was not given.
     """
     import json
 
-    from csd.store import GENERATION_SUMMARY, SUMMARY, read
-    from csd.summary import read_scaling
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+    from csd.study.summaries.laws import read_scaling
 
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
     known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
@@ -86,7 +87,7 @@ def write_paper(
         write_text(stamp(made_by, known["training"], mark) + text, output / name)
 
     written(macros(numbers(claims, scaling, known, usual), claims), "numbers.tex")
-    judged, laws, times = claims_table(claims), exponents_table(scaling), times_table(known["training"])
+    judged, laws, times = claims_table(claims), table_of_exponents(scaling), times_table(known["training"])
     for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
     written(tabular(typeset_claims(claims, judged), "lllrrrl"), "tables/claims.tex")

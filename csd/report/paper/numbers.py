@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.errors import InputError
-from csd.rounding import parentheses, rounded
-from csd.scaling import mean_over_seeds, total_error
-from csd.summary import with_criterion
+from csd.core.errors import InputError
+from csd.core.rounding import parentheses, rounded
+from csd.study.seeds import mean_over_seeds, total_error
+from csd.study.summaries.laws import with_criterion
 
 SPELLED = dict(
     zip(
@@ -36,7 +36,7 @@ USUAL_MASS = "mL1"
 
 
 @dataclass(frozen=True)
-class Number:
+class QuotedNumber:
     """A number that a paper may quote.
 
     Attributes:
@@ -79,7 +79,7 @@ def spelled(text: str) -> str:
 
 def numbers(
     claims: Sequence[Mapping[str, Any]], scaling: pd.DataFrame, summaries: Mapping[str, xr.Dataset], usual: Usual
-) -> list[Number]:
+) -> list[QuotedNumber]:
     """All numbers of a study: claims, exponents and slopes, times at every size, parameters.
 
     Args:
@@ -117,16 +117,16 @@ def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
     return Usual(level, data)
 
 
-def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[Number]:
+def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[QuotedNumber]:
     """The number that stands beside each verdict."""
     for claim in claims:
         if claim["measured"] is not None:
-            yield Number(
+            yield QuotedNumber(
                 f"csdClaim{spelled(claim['id'])}", claim["measured"], claim["error"] or 0.0, f"claim {claim['id']}"
             )
 
 
-def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
+def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[QuotedNumber]:
     """Exponents of power laws, slopes of log laws, z of the nested law, and the evidence between the first two."""
     if "exponent" not in scaling:
         return
@@ -143,17 +143,21 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[Number]:
         about = f"{row['quantity'].replace('_', ' ')}{right}, {row['architecture']}, d = {row['dimension']}{at}"
         about += f", {row['mass']}, {row['data']}, L = {row['sizes']}" + (f", sweep {row['study']}" if again else "")
         if row["law"] == "power":
-            yield Number(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
+            yield QuotedNumber(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
             if np.isfinite(row["evidence"]):
                 error = float(row.get("evidence_error", np.nan))
-                yield Number(f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}")
+                yield QuotedNumber(
+                    f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}"
+                )
         elif row["law"] == "boxcox":
-            yield Number(f"csd{prefix}Nested{where}", row["exponent"], total_error(row), f"nested z of {about}")
+            yield QuotedNumber(f"csd{prefix}Nested{where}", row["exponent"], total_error(row), f"nested z of {about}")
         else:
-            yield Number(f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}")
+            yield QuotedNumber(
+                f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}"
+            )
 
 
-def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
+def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[QuotedNumber]:
     """Training times at every size, measured and predicted, and parameters."""
     quantity = "generation_training_time" if prefix else "training_time"
     levels = [np.nan] if prefix else summary["noise_level"].values
@@ -168,7 +172,7 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
         words = f"{architecture}, d = {dimension}, L = {size}, {mass}, {data}"
         if not prefix:
             name = f"csdParameters{where}{usual.suffix(prefix, mass, data, np.nan)}"
-            yield Number(name, float(own["parameters"]), 0.0, f"parameters of {words}")
+            yield QuotedNumber(name, float(own["parameters"]), 0.0, f"parameters of {words}")
         for level, right in product(levels, criteria):
             at = own.sel(criterion=right) if prefix else own.sel(noise_level=level)
             suffix = spelled(right) + usual.suffix(prefix, mass, data, level)
@@ -180,7 +184,7 @@ def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[Number]:
                     name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
                     meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')}{by} in steps of {words}{shown}"
                     # A prediction is a number of its own, not a sample.
-                    yield Number(name, mean, 0.0 if kind else error, meaning)
+                    yield QuotedNumber(name, mean, 0.0 if kind else error, meaning)
 
 
 def ran(own: xr.Dataset) -> Any:
@@ -188,7 +192,7 @@ def ran(own: xr.Dataset) -> Any:
     return np.isfinite(own["kl_per_site" if "kl_per_site" in own else "score_error"].isel(step=0).values)
 
 
-def macros(found: Iterable[Number], claims: Sequence[Mapping[str, Any]]) -> str:
+def macros(found: Iterable[QuotedNumber], claims: Sequence[Mapping[str, Any]]) -> str:
     """The file of macros: for each number itself, and its value and error where it has an error; a claim's verdict."""
     lines = []
     for number in found:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.criteria import WORDS
-from csd.paper.numbers import USUAL_MASS, ran
-from csd.rounding import parentheses
-from csd.scaling import mean_over_seeds
-from csd.summary import with_criterion
+from csd.core.rounding import parentheses
+from csd.diffusion.criteria import WORDS
+from csd.report.paper.numbers import USUAL_MASS, ran
+from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.laws import with_criterion
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -51,7 +51,7 @@ LAWS = [
 LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
 
 
-def exponents_table(scaling: pd.DataFrame) -> pd.DataFrame:
+def table_of_exponents(scaling: pd.DataFrame) -> pd.DataFrame:
     """Power laws on the critical line, measured beside predicted, with the nested law's z and the log law: `LAWS`.
 
     The prediction for integrator steps is that of the law N^{1/(2p)}.
@@ -80,7 +80,7 @@ def exponents_table(scaling: pd.DataFrame) -> pd.DataFrame:
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool]) -> pd.DataFrame:
     """A table in the order of its keys, then of architectures as figures have them."""
-    from csd.figures import style as looks
+    from csd.report.figures import style as looks
 
     order = {label: place for place, label in enumerate(looks.COLOURS)}
     place = [order.get(looks.family(label), len(order)) for label in table["architecture"]]
@@ -158,7 +158,7 @@ def _together(verdicts: pd.Series) -> str:
 
 
 def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """`exponents_table` in words: at one noise level, for generation, and for integrator steps where a law is known."""
+    """`table_of_exponents` in words: at one noise level, for generation, for integrator steps where a law is known."""
     chosen = table[(table["noise_level"] == level) | table["noise_level"].isna()]
     chosen = chosen[(chosen["quantity"] != "integrator_steps") | chosen["predicted_exponent"].notna()]
     return pd.DataFrame(
@@ -210,7 +210,7 @@ def tabular(table: pd.DataFrame, columns: str) -> str:
         table: its cells as they are to be read.
         columns: 'lrc…', one a column.
     """
-    from csd.figures import style as looks
+    from csd.report.figures import style as looks
 
     words = table.copy()
     if "architecture" in words:

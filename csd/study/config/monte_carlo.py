@@ -12,13 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictInt
 
-from csd.errors import InputError
-from csd.field import GaussianField
+from csd.core.errors import InputError
 from csd.lattice import Lattice
-from csd.model import Model, PhiFour, SpinModel
-from csd.samplers import sweep_of
-from csd.schema import Count, Couplings, Dimension, Part, Positive, Seed, Several, Size, listed
-from csd.simulation import Settings, gaussian_model
+from csd.mcmc.samplers import sweep_of
+from csd.mcmc.simulation import MonteCarloSettings, gaussian_model
+from csd.study.config.schema import Count, Couplings, Dimension, Part, Positive, Seed, Several, Size, listed
+from csd.targets.base import Model
+from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 # What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
 START_UP_S = 2.0
@@ -83,7 +85,7 @@ class MonteCarlo(Part):
 
 
 @dataclass(frozen=True)
-class Simulation:
+class MonteCarloJob:
     """One row: a target, its samplers, a seed.
 
     Attributes:
@@ -101,7 +103,7 @@ class Simulation:
     components: int
     parameter: str
     value: float | tuple[float, float]
-    settings: Settings
+    settings: MonteCarloSettings
 
     @property
     def model(self) -> Model:
@@ -168,13 +170,13 @@ def _sweep_seconds(name: str, model: Model) -> float:
     return local * sum(step.times for step in sweep_of(name, model))
 
 
-def simulations(sweeps: Mapping[str, MonteCarlo]) -> list[Simulation]:
+def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
     """The rows, each checked as far as it can be without sampling.
 
     Raises:
         InputError: for a row that cannot be sampled, or two rows that are the same.
     """
-    seen: dict[str, Simulation] = {}
+    seen: dict[str, MonteCarloJob] = {}
     rows = []
     for row in _rows(sweeps):
         other = seen.setdefault(row.identifier, row)
@@ -187,13 +189,13 @@ def simulations(sweeps: Mapping[str, MonteCarlo]) -> list[Simulation]:
     return rows
 
 
-def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[Simulation]:
+def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
     """Rows in the order of the configuration."""
     for name, sweep in sweeps.items():
         try:
             parameter, values = _targets(sweep)
             for size, components, value, seed in product(sweep.sizes, sweep.components, values, sweep.seeds):
-                settings = Settings(
+                settings = MonteCarloSettings(
                     tuple(sweep.samplers),
                     sweep.sweeps,
                     sweep.every,
@@ -202,7 +204,7 @@ def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[Simulation]:
                     seed,
                     sweep.fields,
                 )
-                row = Simulation(name, sweep.dimension, size, components, parameter, value, settings)
+                row = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
                 for sampler in sweep.samplers:
                     sweep_of(sampler, row.model)
                 yield row

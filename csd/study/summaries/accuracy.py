@@ -1,8 +1,9 @@
 """Accuracy at which networks are compared: after how many steps of training, and on which grids, samples have it.
 
 Fields have the right distribution once they are reweighted. S is the first recorded step of training at which every
-seed has an effective sample size of at least half its fields (`csd.criteria`) and χ is within 2 % (root mean square
-over seeds), by exact recursion of the kernels along the reverse trajectory. The integrator may leave out noise levels.
+seed has an effective sample size of at least half its fields (`csd.diffusion.criteria`) and χ is within 2 % (root mean
+square over seeds), by exact recursion of the kernels along the reverse trajectory. The integrator may leave out noise
+levels.
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,19 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from csd.config import Run
-from csd.criteria import CRITERIA, LIMITS, log_effective_sample_size
-from csd.errors import InputError
-from csd.generation import INTEGRATORS, FrozenKernel, Integrator
-from csd.goal import Sampler
+from csd.core.errors import InputError
+from csd.core.files import TRAINING, Content, Variable, read_content
+from csd.core.plugins import resolve
+from csd.diffusion.criteria import CRITERIA, LIMITS, log_effective_sample_size
+from csd.diffusion.integrators import INTEGRATORS, FrozenKernel, Integrator
+from csd.diffusion.reverse import ReverseDiffusion
+from csd.diffusion.trained import Kept, Trained, kept_kernels, load_trained
 from csd.lattice import Array
-from csd.noise import NoisedTarget, Schedule
-from csd.observables import susceptibility
-from csd.plugins import resolve
-from csd.scaling import mean_over_seeds
-from csd.store import TRAINING, Content, Variable, read_content
-from csd.summary import training_file
-from csd.trained import Kept, Trained, kept_kernels, load_trained
+from csd.lattice.observables import susceptibility
+from csd.study.config.jobs import TrainingJob
+from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.files import training_file
+from csd.targets.noising import NoisedTarget, Schedule
 
 CRITERION = "effective_sample_size"
 SUSCEPTIBILITY = 0.02
@@ -55,12 +56,12 @@ class Matched:
     batch: int = 0
 
 
-def of_network(members: Sequence[Run], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
+def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
     """`matched` of a network's files, or why it is never accurate enough.
 
     Args:
         members: the rows of the study that train it, each with some of its seeds.
-        summary: of `csd.summary.aggregate_generation`.
+        summary: of `csd.study.summaries.generation.aggregate_generation`.
         folder: of the training files.
     """
     first = members[0]
@@ -89,7 +90,7 @@ def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
     return f"seed{'s' * (len(some) > 1)} {', '.join(map(str, some))} of {len(seeds)}"
 
 
-def _run_of(summary: xr.Dataset, run: Run) -> xr.Dataset:
+def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
     """The run's place in the summary, on the lattice that it was trained on."""
     wanted = {"sweep": run.sweep, "architecture": run.label, "data": run.data_label, "mass_label": run.mass_label}
     here = (summary["size"].values == run.size) & (summary["trained_size"].values == run.size)
@@ -145,7 +146,9 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
     while count >= 1:
         places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
         count = min(count - 1, round(count * THINNER))
-        exact = dict(zip(CRITERIA, Sampler(_on(trained[0], places), integrator, start).exact_deviations, strict=True))
+        exact = dict(
+            zip(CRITERIA, ReverseDiffusion(_on(trained[0], places), integrator, start).exact_deviations, strict=True)
+        )
         if exact[CRITERION] > LIMITS[CRITERION] or exact["susceptibility"] > SUSCEPTIBILITY:
             break
         pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
@@ -174,7 +177,7 @@ def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrato
     noised = _on(trained, places)
     exact = noised.spectra_at(trained.modes)[-1]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        generated = Sampler(noised, integrator, start).variance(trained.modes, kept.kernels[places])
+        generated = ReverseDiffusion(noised, integrator, start).variance(trained.modes, kept.kernels[places])
         weight = np.exp(log_effective_sample_size(trained.modes, generated, exact))
         off = susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0
     return np.where(kept.ended, 0.0, weight), np.where(kept.ended, np.inf, off)

@@ -9,10 +9,10 @@ linear score, one noise level in a training step. τ is that of the slowest seri
 of the fields counts as independent.
 
 *The same accuracy.* Fields of direct sampling and of a chain have the right distribution. Those of a network have it
-after reweighting, and are made after S steps of training, on the grids that `csd.accuracy` finds: M/ESS for each one
-that counts. Levels that the integrator leaves out are not trained then: with fewer a field is cheaper and training
-longer, so a network has a cost for each grid that is best for some n. A network with a seed that is never accurate has
-none, and a remark says so: a mean over the other seeds would be that of the lucky ones.
+after reweighting, and are made after S steps of training, on the grids that `csd.study.summaries.accuracy` finds: M/ESS
+for each one that counts. Levels that the integrator leaves out are not trained then: with fewer a field is cheaper and
+training longer, so a network has a cost for each grid that is best for some n. A network with a seed that is never
+accurate has none, and a remark says so: a mean over the other seeds would be that of the lucky ones.
 
 *What training has seen.* Each step takes B fresh fields. One set serves all noise levels, with other noise at each, as
 levels are separate networks: χ then scatters as it does with a set for each level, as the study draws them (a test).
@@ -26,31 +26,32 @@ This is the only file of a study that holds times: every other one is the same, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from csd.accuracy import SUSCEPTIBILITY, Matched, of_network
-from csd.campaign import Simulation
-from csd.chains import Chain
-from csd.config import Run
-from csd.dynamics import times
-from csd.errors import InputError
-from csd.field import GaussianField
-from csd.generation import INTEGRATORS, sample_modes
-from csd.goal import Sampler
-from csd.lattice import Array, Lattice
-from csd.noise import NoisedTarget
-from csd.plugins import resolve
-from csd.samplers import sweep_of
-from csd.scaling import mean_over_seeds
-from csd.store import labelled
-from csd.stream import stream
-from csd.training import prepare
+from csd.core.errors import InputError
+from csd.core.files import labelled
+from csd.core.plugins import resolve
+from csd.core.random import stream
+from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.reverse import ReverseDiffusion
+from csd.diffusion.sampling import sample_modes
+from csd.lattice import Lattice
+from csd.mcmc.chains import Chain
+from csd.mcmc.samplers import sweep_of
+from csd.study.config.jobs import TrainingJob
+from csd.study.config.monte_carlo import MonteCarloJob
+from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.accuracy import SUSCEPTIBILITY, Matched, of_network
+from csd.study.summaries.dynamics import times
+from csd.study.summaries.prices import FREE, KINDS, NO_MAKER, UNKNOWN, Method, Price, cheapest, undominated
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget
+from csd.training.preparation import prepare
 
 FIELDS = (1, 10**2, 10**4, 10**6, 10**8)
 """n, how many independent fields are made."""
@@ -58,84 +59,9 @@ FORGET, APART = 20.0, 2.0
 """Autocorrelation times to forget the start, and that weigh as much as one independent field."""
 LOCAL = ("metropolis", "heat_bath", "langevin")
 """Samplers that move by single sites or short steps, z = 2; the others are accelerated."""
-KINDS = ("direct", "accelerated", "local", "diffusion")
-FREE = "free"
 REPEATS = 9
 SHORTEST = 0.01
 """Seconds that one of the repeats takes at least; shorter work is repeated within it."""
-
-
-@dataclass(frozen=True)
-class Price:
-    """start + each × n, in field updates or in seconds, with standard errors.
-
-    Attributes:
-        start, each: before the first field, and for each.
-        start_error, each_error: their errors; they go together, so those of a sum add up.
-    """
-
-    start: float
-    each: float
-    start_error: float = 0.0
-    each_error: float = 0.0
-
-    def of(self, count: Array | float) -> tuple[Any, Any]:
-        """(cost, error) of `count` fields."""
-        return self.start + self.each * count, self.start_error + self.each_error * count
-
-    def __add__(self, other: "Price") -> "Price":
-        pairs = zip(self._numbers, other._numbers, strict=True)
-        return Price(*(own + another for own, another in pairs))
-
-    def measured(self, seconds: float, spread: float) -> "Price":
-        """In seconds, of `seconds` an update with a relative error `spread`."""
-        return Price(
-            self.start * seconds,
-            self.each * seconds,
-            float(np.hypot(self.start_error, spread * self.start)) * seconds,
-            float(np.hypot(self.each_error, spread * self.each)) * seconds,
-        )
-
-    @property
-    def _numbers(self) -> tuple[float, float, float, float]:
-        return self.start, self.each, self.start_error, self.each_error
-
-
-NO_MAKER = "no such sampler was run on this lattice, or its chains are too short for the tau of m"
-UNKNOWN = Price(np.nan, np.nan, np.nan, np.nan)
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to make fields on one lattice.
-
-    Attributes:
-        name: 'direct', a sampler, or an architecture.
-        kind: one of `KINDS`.
-        dimension, size: of the lattice.
-        updates, seconds: what fields cost.
-        data, data_kind: who made the fields that a network learned from, and its kind; 'free' for both if nobody is
-            charged, '' for what learns nothing.
-        seen: S × B, fields seen in training.
-        steps: S, training steps.
-        evaluations: of the score for a field made.
-        per_field: M/ESS, fields made for one that counts, mean over seeds.
-        remark: why there is no cost.
-    """
-
-    name: str
-    kind: str
-    dimension: int
-    size: int
-    updates: Price
-    seconds: Price
-    data: str = ""
-    data_kind: str = ""
-    seen: float = 0.0
-    steps: float = 0.0
-    evaluations: int = 0
-    per_field: float = 1.0
-    remark: str = ""
 
 
 def seconds_of(work: Callable[[], float]) -> tuple[float, float]:
@@ -173,12 +99,12 @@ def of_direct(lattices: Iterable[tuple[int, int]]) -> list[Method]:
     return methods
 
 
-def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]:
+def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Method]:
     """The cost of fields by each sampler of the Gaussian field on the critical line m = 1/L.
 
     Args:
         rows: the study's simulations.
-        summary: of `csd.dynamics.aggregate`.
+        summary: of `csd.study.summaries.dynamics.aggregate_monte_carlo`.
     """
     tau, error = times(summary, "autocorrelation_updates")
     about = {(row.sweep, row.dimension, row.size, row.components): row for row in rows}
@@ -211,16 +137,18 @@ def of_samplers(rows: Sequence[Simulation], summary: xr.Dataset) -> list[Method]
     return methods
 
 
-def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: Sequence[Method]) -> list[Method]:
+def of_networks(
+    runs: Sequence[TrainingJob], summary: xr.Dataset, folder: Path, makers: Sequence[Method]
+) -> list[Method]:
     """The cost of fields by each network trained on fresh minibatches on the critical line, its data charged four ways.
 
     Args:
         runs: the study's rows that generate.
-        summary: of `csd.summary.aggregate_generation`.
+        summary: of `csd.study.summaries.generation.aggregate_generation`.
         folder: of the training files.
         makers: what may have made the training data, of `of_direct` and `of_samplers`.
     """
-    grouped: dict[tuple[str, str, int, str], list[Run]] = {}
+    grouped: dict[tuple[str, str, int, str], list[TrainingJob]] = {}
     for run in runs:
         if run.mass_label == "mL1" and run.data_set is None and not run.plugins:
             grouped.setdefault((run.sweep, run.label, run.size, run.data_label), []).append(run)
@@ -238,7 +166,7 @@ def of_networks(runs: Sequence[Run], summary: xr.Dataset, folder: Path, makers: 
     return methods
 
 
-def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
+def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
     """What a network costs on each grid, its data free; seconds of an update are measured on the full one."""
     noised, architecture, settings = run.problem()
     noised = NoisedTarget(noised.target, noised.schedule, grids[0].grid.tolist())
@@ -250,7 +178,9 @@ def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
 
     assert run.generation is not None
     modes = noised.lattice.pairs
-    sampler = Sampler(noised, resolve("integrator", run.generation.integrator, INTEGRATORS)(), run.generation.start)
+    sampler = ReverseDiffusion(
+        noised, resolve("integrator", run.generation.integrator, INTEGRATORS)(), run.generation.start
+    )
     moves = sampler.steps(1.0 / noised.spectra_at(modes))
     start, generator = sampler.start_variance(modes), stream("timing", run.label, run.size)
 
@@ -283,16 +213,6 @@ def _free(run: Run, grids: Sequence[Matched]) -> list[Method]:
     return methods
 
 
-def undominated(methods: Sequence[Method]) -> list[Method]:
-    """Those methods of which no other is cheaper both before the first field and for each; one if none has a cost."""
-    known = [one for one in methods if np.isfinite(one.updates.each)]
-    kept: list[Method] = []
-    for one in sorted(known, key=lambda one: (one.updates.start, one.updates.each)):
-        if not kept or one.updates.each < kept[-1].updates.each:
-            kept.append(one)
-    return kept or list(methods[:1])
-
-
 def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
     """A network with its training data free, and made by the cheapest method of each kind on its lattice."""
     methods = [free]
@@ -310,26 +230,20 @@ def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]
     return methods
 
 
-def cheapest(methods: Sequence[Method], kind: str, dimension: int, size: int, count: float) -> Method | None:
-    """Whichever of a kind makes `count` fields of a lattice with the fewest field updates; None if none can."""
-    able = [
-        one
-        for one in methods
-        if (one.kind, one.dimension, one.size) == (kind, dimension, size) and np.isfinite(one.updates.each)
-    ]
-    return min(able, key=lambda one: float(one.updates.of(count)[0]), default=None)
-
-
 def compared(
-    rows: Sequence[Simulation], monte_carlo: xr.Dataset, runs: Sequence[Run], generation: xr.Dataset, training: Path
+    rows: Sequence[MonteCarloJob],
+    monte_carlo: xr.Dataset,
+    runs: Sequence[TrainingJob],
+    generation: xr.Dataset,
+    training: Path,
 ) -> list[Method]:
     """Every method of a study, each measured once: direct sampling, then chains, then networks.
 
     Args:
         rows: the study's simulations.
-        monte_carlo: summary of `csd.dynamics.aggregate`.
+        monte_carlo: summary of `csd.study.summaries.dynamics.aggregate_monte_carlo`.
         runs: the study's rows that generate.
-        generation: summary of `csd.summary.aggregate_generation`.
+        generation: summary of `csd.study.summaries.generation.aggregate_generation`.
         training: folder of the training files.
     """
     chains = of_samplers(rows, monte_carlo)

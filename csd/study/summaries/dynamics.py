@@ -3,9 +3,9 @@
     τ ∝ L^z,  τ the largest of the autocorrelation times of the soft modes, |m|, m² and S(k₁)
 
 in two units: field updates (visits of all sites), which is what it costs; and the sampler's dynamic time, in which
-theory has its exponents (`csd.ensemble`). On small lattices they are not those of L → ∞, so on the Gaussian field they
-stand beside the exponent of the exact times (`csd.exact_sweeps`) of the same sizes, fitted with the same weights. One
-`run` is a sampler on one target; its seeds may come from several files.
+theory has its exponents (`csd.mcmc.ensemble`). On small lattices they are not those of L → ∞, so on the Gaussian field
+they stand beside the exponent of the exact times (`csd.mcmc.exact_sweeps`) of the same sizes, fitted with the same
+weights. One `run` is a sampler on one target; its seeds may come from several files.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.campaign import Simulation
-from csd.errors import InputError
-from csd.scaling import Fit, fit_weighted
-from csd.simulation import COLLECTIVE, COMPONENT, SERIES, request
-from csd.store import ENSEMBLE, Variable, digest, labelled, read
+from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE, Variable, digest, labelled, read
+from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES, monte_carlo_request
+from csd.study.config.monte_carlo import MonteCarloJob
+from csd.study.scaling import Fit, fit_weighted
 
 PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "exact_tau", "r_hat")
 QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
 """What exponents are fitted to, and what a sweep counts as in each."""
 
 
-def simulation_file(row: Simulation, folder: Path) -> Path:
+def simulation_file(row: MonteCarloJob, folder: Path) -> Path:
     """Where the workflow keeps a simulation's file."""
     return folder / f"{row.identifier}.nc"
 
 
-def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) -> xr.Dataset:
+def aggregate_monte_carlo(rows: Sequence[MonteCarloJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
     """All Monte Carlo files of a study in one Dataset, without their time series.
 
     Args:
@@ -46,11 +46,11 @@ def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) 
     Raises:
         InputError: if a file is missing, damaged, or not what its row asks for.
     """
-    files: dict[Simulation, xr.Dataset] = {}
+    files: dict[MonteCarloJob, xr.Dataset] = {}
     for row in rows:
         path = simulation_file(row, folder)
         files[row] = read(path, ENSEMBLE)
-        if not mixed and files[row].attrs["configuration_hash"] != digest(request(row.model, row.settings)):
+        if not mixed and files[row].attrs["configuration_hash"] != digest(monte_carlo_request(row.model, row.settings)):
             raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
     if not files:
         raise InputError("the study has no simulations; give it the key monte_carlo")
@@ -61,7 +61,7 @@ def aggregate(rows: Sequence[Simulation], folder: Path, *, mixed: bool = False) 
             f"different versions of the code made the files of {first!r} and {second!r}; run the study again, or take"
             " them together with --mixed"
         )
-    members: dict[tuple[str, str, str], list[tuple[Simulation, xr.Dataset]]] = {}
+    members: dict[tuple[str, str, str], list[tuple[MonteCarloJob, xr.Dataset]]] = {}
     for row, file in files.items():
         for sampler in row.settings.samplers:
             key = row.sweep, row.identifier.rsplit("_s", 1)[0], sampler
@@ -122,7 +122,7 @@ def _slowest(tau: Any, error: Any) -> tuple[Any, Any]:
     return np.take_along_axis(tau, slowest, -1)[..., 0], np.take_along_axis(error, slowest, -1)[..., 0]
 
 
-def _identity(members: dict[tuple[str, str, str], list[tuple[Simulation, xr.Dataset]]]) -> dict[str, Variable]:
+def _identity(members: dict[tuple[str, str, str], list[tuple[MonteCarloJob, xr.Dataset]]]) -> dict[str, Variable]:
     """What each run of the summary is."""
     rows = [group[0][0] for group in members.values()]
     text = {
@@ -145,7 +145,7 @@ def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tupl
     """(τ, its standard error) of each run in the unit of a quantity, weighted mean over seeds; shape (runs,) each.
 
     Args:
-        summary: of `aggregate`.
+        summary: of `aggregate_monte_carlo`.
         quantity: a key of `QUANTITIES`.
         name: 'slowest_tau', of all series and m itself, by which fields are spaced, or 'collective_tau', of the soft
             modes.
@@ -158,7 +158,7 @@ def known_times(summary: xr.Dataset, quantity: str) -> Any:
     """The exact τ of the soft modes of each run, with the weights that its measured times have; NaN where unknown.
 
     Args:
-        summary: of `aggregate`.
+        summary: of `aggregate_monte_carlo`.
         quantity: a key of `QUANTITIES`.
     """
     factor = summary[QUANTITIES[quantity]].values
@@ -176,14 +176,14 @@ def _mean_of_seeds(tau: Any, error: Any) -> tuple[Any, Any]:
         return mean, np.where(total > 0.0, 1.0 / np.sqrt(total), np.nan)
 
 
-def exponents_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Dynamic exponents of every sampler at several sizes, in the columns of `csd.summary.scaling_table`.
+def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Dynamic exponents of every sampler at several sizes, in the columns of `csd.study.summaries.laws.training_table`.
 
     `architecture` is the sampler, `mass` how the target was given, `data` its kind and components, `reference` the
     exponent of the exact times of the same sizes, where there are such.
 
     Args:
-        summary: of `aggregate`.
+        summary: of `aggregate_monte_carlo`.
     """
     keys = ["sweep", "sampler", "dimension", "target_label", "target", "components"]
     table = summary[[*keys, "size"]].to_dataframe()

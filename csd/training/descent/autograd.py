@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csd.errors import InputError
+from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.linear import relative_error
 from csd.networks.module import ScoreNetwork, spectral_loss
-from csd.noise import NoisedTarget
-from csd.objectives import Objective
-from csd.stream import stream
+from csd.targets.noising import NoisedTarget
+from csd.training.losses import Objective
 
 HELD_OUT = 256
 """Fields on which the score error of a network without a kernel is measured."""
@@ -76,7 +76,7 @@ class AutogradDescent:
                 parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
 
     def advance(self, *data: Any) -> None:
-        """One step on (S, T), or on (x_t, z, probe): see `csd.minibatch`."""
+        """One step on (S, T), or on (x_t, z, probe): see `csd.training.batches`."""
         for seed, of_seed in enumerate(self.networks):
             for level, network in enumerate(of_seed):
                 if len(data) == 3:

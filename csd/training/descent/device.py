@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csd.errors import InputError
+from csd.core.errors import InputError
 from csd.lattice import Array, ComplexArray
-from csd.networks.full import ModeDescent
-from csd.networks.linear import Descent, place_filters
-from csd.networks.local import GroupedDescent, PatchDescent
+from csd.networks.linear import place_filters
+from csd.training.descent.families import Descent
+from csd.training.descent.modes import ModeDescent
+from csd.training.descent.patches import GroupedDescent, PatchDescent
 
 
 class DeviceDescent(ABC):
-    """A descent whose filters, data and errors are tensors on one device; see `csd.networks.linear.Descent`."""
+    """A `csd.training.descent.families.Descent` whose filters, data and errors are tensors on one device."""
 
     filters: torch.Tensor
 

@@ -1,7 +1,8 @@
 """Reverse diffusion with given kernels, and what ends a training until its samples are right.
 
-A `Sampler` is a target on a grid of noise levels with an integrator and a start. By exact recursion it tells what
-kernels generate and how far that is from right by each criterion of `csd.criteria`; `goal_of` asks that of a training.
+A `ReverseDiffusion` is a target on a grid of noise levels with an integrator and a start. By exact recursion it tells
+what kernels generate and how far that is from right by each criterion of `csd.diffusion.criteria`; `goal_of` asks that
+of a training.
 """
 
 from bisect import bisect_left
@@ -12,27 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csd import criteria, observables
-from csd.criteria import CRITERIA, LIMITS
-from csd.errors import InputError
-from csd.generation import (
-    INTEGRATORS,
-    Integrator,
-    check_grid,
-    generated_variance,
-    geometric_grid,
-    linear_steps,
-    variance_history,
-)
-from csd.generation import start_variance as noise_variance
-from csd.lattice import Array, Modes
+from csd.core.errors import InputError
+from csd.core.plugins import resolve
+from csd.diffusion import criteria
+from csd.diffusion.criteria import CRITERIA, LIMITS
+from csd.diffusion.grids import MOST_STEPS, check_grid, geometric_grid
+from csd.diffusion.integrators import INTEGRATORS, Integrator
+from csd.diffusion.sampling import generated_variance, linear_steps, variance_history
+from csd.diffusion.sampling import start_variance as noise_variance
+from csd.lattice import Array, Modes, observables
 from csd.networks import Architecture
-from csd.noise import NoisedTarget
-from csd.plugins import resolve
-from csd.training import Settings as TrainingSettings
+from csd.targets.noising import NoisedTarget
+from csd.training.options import TrainingSettings
 
-MOST_STEPS = 4096
-"""Grids with more steps than this are not looked at where the exact score misses a criterion."""
 LADDER = 1.1
 """Ratio of neighbouring numbers of steps there."""
 MARGIN = 0.5
@@ -40,7 +33,7 @@ MARGIN = 0.5
 
 
 @dataclass
-class Sampler:
+class ReverseDiffusion:
     """A target, a grid of noise levels from the highest down, an integrator and a start.
 
     Attributes:
@@ -117,7 +110,7 @@ class Sampler:
         def met(steps: int) -> bool:
             grid = geometric_grid(float(self.grid[-1]), float(self.grid[0]), steps)
             finer = NoisedTarget(self.noised.target, self.noised.schedule, grid.tolist())
-            return bool(Sampler(finer, self.integrator, self.start).exact_deviations[place] <= limit)
+            return bool(ReverseDiffusion(finer, self.integrator, self.start).exact_deviations[place] <= limit)
 
         rungs = {round(LADDER**power) for power in range(int(np.log(MOST_STEPS) / np.log(LADDER)) + 1)} | {MOST_STEPS}
         above = MOST_STEPS + 1
@@ -130,7 +123,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class SamplesRight:
-    """Whether samples are right for each seed, from kernels at the levels trained: a `csd.training.Goal`.
+    """Whether samples are right for each seed, from kernels at the levels trained: a `csd.training.recorder.Goal`.
 
     Attributes:
         sampler: that makes them, its levels from the highest down.
@@ -139,7 +132,7 @@ class SamplesRight:
         met: which criteria are waited for, shape (criteria,).
     """
 
-    sampler: Sampler
+    sampler: ReverseDiffusion
     modes: Modes
     down: NDArray[np.intp]
     met: NDArray[np.bool_]
@@ -176,7 +169,7 @@ def goal_of(noised: NoisedTarget, architecture: Architecture, settings: Training
     if len(down) < 2:
         raise InputError("until is samples, but there is one noise level; a sampler needs a grid of at least two")
     grid = NoisedTarget(noised.target, noised.schedule, np.array(noised.levels)[down].tolist())
-    sampler = Sampler(grid, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    sampler = ReverseDiffusion(grid, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
     limits = np.array(list(LIMITS.values()))
     met = sampler.exact_deviations <= limits
     if architecture.is_family:

@@ -1,0 +1,129 @@
+"""Old names of modules, classes and functions, which files and scripts of version 0.1 hold: one table, one lookup.
+
+`import csd.field`, `from csd.training import Settings` and the dotted path `csd.field:GaussianField` of a result file
+lead to where things are now. Nothing in the package uses them.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MOVED: dict[str, str] = {
+    "accuracy": "study.summaries.accuracy",
+    "autocorrelation": "mcmc.autocorrelation",
+    "campaign": "study.config.monte_carlo",
+    "chains": "mcmc.chains",
+    "claims": "study.claims",
+    "cli": "cli.commands",
+    "cluster": "study.cluster",
+    "completion": "cli.completion",
+    "config": "study.config.study study.config.jobs study.config.reading study.config.figures",
+    "cost": "study.cost.estimate study.cost.calibration study.cost.pace study.cost.limits study.cost.work"
+    " study.cost.expected",
+    "criteria": "diffusion.criteria",
+    "discretisation": "diffusion.discretisation study.summaries.integrators",
+    "dynamics": "study.summaries.dynamics",
+    "ensemble": "mcmc.ensemble",
+    "errors": "core.errors",
+    "exact_sweeps": "mcmc.exact_sweeps",
+    "experiment": "api.training api.keywords api.targets",
+    "explore": "report.explore",
+    "field": "targets.gaussian targets.base",
+    "figures": "report.figures",
+    "generation": "diffusion.integrators diffusion.grids diffusion.sampling targets.noising training.options",
+    "goal": "diffusion.reverse",
+    "inventory": "study.status",
+    "lattice": "lattice.lattice core.memory",
+    "measured": "targets.dataset mcmc.fields",
+    "minibatch": "training.batches",
+    "model": "targets.phi4 targets.spins targets.base",
+    "networks.autograd": "training.descent.autograd",
+    "networks.device": "training.descent.device",
+    "noise": "targets.noising",
+    "objectives": "training.losses",
+    "observables": "lattice.observables",
+    "paper": "report.paper",
+    "plugins": "core.plugins",
+    "quality": "diffusion.quality diffusion.measures",
+    "record": "training.content",
+    "report": "report.pages",
+    "rounding": "core.rounding",
+    "samplers": "mcmc.samplers",
+    "samples": "diffusion.samples",
+    "sampling": "api.generation",
+    "scaling": "study.scaling study.seeds",
+    "schema": "study.config.schema",
+    "simulation": "mcmc.simulation",
+    "sites": "lattice.sites",
+    "source": "core.source",
+    "store": "core.files",
+    "stream": "core.random",
+    "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
+    "theory": "training.reference",
+    "timing": "study.summaries.cost_of_fields study.summaries.prices",
+    "trained": "diffusion.trained",
+    "training": "training.options training.loop training.record training.recorder training.preparation lattice.bins",
+    "updates": "mcmc.updates",
+    "verdicts": "study.verdicts study.verdict_files",
+    "watch": "training.checkpoint",
+    "ziggurat": "core._ziggurat",
+}
+"""Old modules, and where their names are now, looked for in this order."""
+
+RENAMED: dict[tuple[str, str], str] = {
+    ("campaign", "Simulation"): "MonteCarloJob",
+    ("campaign", "simulations"): "monte_carlo_jobs",
+    ("config", "Run"): "TrainingJob",
+    ("config", "Sampling"): "GenerationJob",
+    ("config", "expand"): "training_jobs",
+    ("config", "samplings"): "generation_jobs",
+    ("cost", "Estimate"): "ExpectedCost",
+    ("generation", "STEPS"): "GRID_STEPS",
+    ("generation", "generate"): "sample_fields",
+    ("generation", "generate_adaptively"): "sample_fields_adaptively",
+    ("goal", "Sampler"): "ReverseDiffusion",
+    ("quality", "Settings"): "GenerationSettings",
+    ("simulation", "Settings"): "MonteCarloSettings",
+    ("training", "Run"): "Prepared",
+    ("training", "Settings"): "TrainingSettings",
+}
+"""Names of old modules that are spelt differently now."""
+
+
+def old_names(package: str) -> Callable[[str], Any]:
+    """A `__getattr__` for what an old module of this name held: 'csd.training' → what finds its `Settings`."""
+    old = package.removeprefix("csd.")
+
+    def find(name: str) -> Any:
+        for place in MOVED[old].split():
+            new = f"csd.{place}"
+            if new != package and not name.startswith("__"):
+                found = getattr(import_module(new), RENAMED.get((old, name), name), None)
+                if found is not None:
+                    return found
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find
+
+
+class _Old(MetaPathFinder, Loader):
+    """Makes the old modules that are no package now, when they are imported."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """One that is in the table."""
+        known = name.startswith("csd.") and name.removeprefix("csd.") in MOVED
+        return ModuleSpec(name, self) if known else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give it the lookup."""
+        module.__getattr__ = old_names(module.__name__)  # type: ignore[method-assign]
+
+
+def install() -> None:
+    """Let old modules be imported, after all that there is."""
+    if not any(isinstance(finder, _Old) for finder in sys.meta_path):
+        sys.meta_path.append(_Old())

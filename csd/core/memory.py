@@ -1,0 +1,29 @@
+"""Memory: work that would not fit is refused before it starts."""
+
+from csd.core.errors import InputError
+
+ALWAYS_THERE = 5e7
+"""Bytes that nobody needs to ask for: about what the interpreter takes itself."""
+
+
+def require_memory(floats: float, what: str) -> None:
+    """Refuse, before it starts, work that needs more memory than is available now.
+
+    Args:
+        floats: float64 numbers that must be held at the same time.
+        what: what needs them, for the message.
+
+    Raises:
+        InputError: naming the gigabytes needed and available.
+    """
+    needed = 8.0 * floats
+    if needed < ALWAYS_THERE:
+        return
+    import psutil
+
+    available = float(psutil.virtual_memory().available)
+    if needed > available:
+        raise InputError(
+            f"{what} needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are available;"
+            " take a smaller size, batch or number of noise levels"
+        )

@@ -1,0 +1,82 @@
+"""Grids of noise levels, from t_max down to t_min."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from csd.core.errors import InputError
+from csd.lattice import Array
+from csd.targets.noising import Schedule, check_level
+
+MOST_STEPS = 2**12
+"""Grids with more steps than this are not looked at where the exact score misses a criterion."""
+GRID_STEPS = 64
+"""Steps of a sampler where no number is given."""
+LOWEST_LEVEL = 1e-3
+"""t_min where none is given."""
+SIGNAL_LEFT = 0.01
+"""α² L² / σ² at t_max where integrators are compared: what is left of the softest critical mode, over the noise."""
+
+
+def longest_level(size: int, left: float = 1e-4) -> float:
+    """t_max = ½ ln(1 + L²/left): VP noise that leaves the softest critical mode, of variance L², a signal of `left`.
+
+    A start from white noise makes that mode's variance too small by the share `left` at t_max, and by less at t_min.
+
+    Args:
+        size: L.
+        left: α² L² / σ² at t_max.
+    """
+    return 0.5 * float(np.log1p(size**2 / left))
+
+
+def check_grid(grid: Sequence[float]) -> Array:
+    """A grid of noise levels from t_max down to t_min, as an array.
+
+    Raises:
+        InputError: unless it has at least two levels, all positive and finite, each below the one before.
+    """
+    levels = np.array([check_level(level) for level in grid])
+    if len(levels) < 2 or not (np.diff(levels) < 0.0).all():
+        raise InputError("a grid of noise levels must fall from t_max to t_min, and have at least two of them")
+    return levels
+
+
+def _check_ends(t_min: float, t_max: float, steps: int) -> None:
+    """Refuse a grid without room or steps."""
+    if check_level(t_min) >= check_level(t_max):
+        raise InputError(f"t_min is {t_min!r}, t_max is {t_max!r}; t_min must be below t_max")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise InputError(f"steps is {steps!r}; it must be an integer of at least 1")
+
+
+def geometric_grid(t_min: float, t_max: float, steps: int) -> Array:
+    """Levels in geometric progression from t_max down to t_min, shape (steps + 1,)."""
+    _check_ends(t_min, t_max, steps)
+    return np.geomspace(t_max, t_min, steps + 1)
+
+
+def uniform_grid(t_min: float, t_max: float, steps: int) -> Array:
+    """Levels equally spaced from t_max down to t_min, shape (steps + 1,)."""
+    _check_ends(t_min, t_max, steps)
+    return np.linspace(t_max, t_min, steps + 1)
+
+
+def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> Array:
+    """Levels at which ln(α²/σ²) is equally spaced, from t_max down to t_min, shape (steps + 1,)."""
+    from scipy.optimize.elementwise import find_root
+
+    _check_ends(t_min, t_max, steps)
+
+    def log_ratio(logarithm: Array) -> Array:
+        level = np.exp(logarithm)
+        return np.asarray(2.0 * np.log(schedule.signal(level)) - np.log(schedule.variance(level)))
+
+    # In ln t the ratio falls without turning flat at either end.
+    low, high = np.log(t_min), np.log(t_max)
+    wanted = np.linspace(log_ratio(high), log_ratio(low), steps + 1)[1:-1]
+    if not len(wanted):
+        return np.array([t_max, t_min])
+    ends = np.full_like(wanted, low), np.full_like(wanted, high)
+    found = find_root(lambda x, ratio: log_ratio(x) - ratio, ends, args=(wanted,))  # type: ignore[arg-type, misc]
+    return np.array([t_max, *np.exp(found.x), t_min])

@@ -1,0 +1,162 @@
+"""What kernels generate, by exact recursion: observables, divergences, and the steps until samples are right."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from csd.core.files import Variable, labelled
+from csd.diffusion import criteria
+from csd.diffusion.criteria import CRITERIA, LIMITS
+from csd.diffusion.grids import MOST_STEPS
+from csd.diffusion.reverse import ReverseDiffusion
+from csd.lattice import Array, Lattice, Modes, observables
+from csd.networks import Architecture
+from csd.training.loop import at_steps
+from csd.training.options import TrainingSettings, with_population
+from csd.training.preparation import prepare
+
+if TYPE_CHECKING:
+    pass
+
+
+def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) -> float:
+    """Training step from which on a deviation is at most a limit; between recorded steps by ln deviation and ln step.
+
+    Where the step before is 0, or a deviation has no logarithm, it is the recorded step itself.
+
+    Args:
+        steps: recorded steps, rising.
+        deviation: at each of them.
+        limit: what is right.
+
+    Returns:
+        NaN if the last one is above the limit, or none is, unless that is so from step 0 on.
+    """
+    above = np.flatnonzero(~(deviation <= limit))
+    if not len(above):
+        return 0.0 if steps[0] == 0 else float("nan")
+    last = int(above[-1])
+    if last + 1 == len(steps):
+        return float("nan")
+    before, after = deviation[last], deviation[last + 1]
+    if steps[last] == 0 or not (np.isfinite(before) and after > 0.0):
+        return float(steps[last + 1])
+    x, y = np.log(np.array(steps[last : last + 2], dtype=float)), np.log([before, after])
+    return float(np.exp(x[0] + (x[1] - x[0]) * (y[0] - np.log(limit)) / (y[0] - y[1])))
+
+
+def predicted_variances(
+    sampler: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
+) -> tuple[Modes, Array]:
+    """What is generated after training on the population loss, by the exact map and recursion.
+
+    Args:
+        sampler: on the levels that are trained.
+        architecture: the network, one of ours.
+        settings: of training; learning rate and first seed matter.
+        steps: training steps, rising.
+
+    Returns:
+        The modes, and V(k) there, shape (steps, modes).
+    """
+    exact = replace(with_population(settings), seeds=settings.seeds[:1])
+    run = prepare(sampler.noised, architecture, exact)
+    reached = at_steps(run, np.asarray(steps).tolist())
+    return run.modes, np.stack([sampler.variance(run.modes, run.descent.kernel()[0]) for _ in reached])
+
+
+def predicted_deviations(
+    sampler: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
+) -> Array:
+    """`predicted_variances` as deviations by each criterion, shape (criteria, steps)."""
+    return sampler.deviations_of(*predicted_variances(sampler, architecture, settings, steps))
+
+
+SPECTRAL_OBSERVABLES = {
+    "susceptibility": "1",
+    "correlation_length": "lattice spacings",
+    "energy": "1",
+    "variance": "1",
+}
+"""Observables of a spectrum, and their units."""
+DIVERGENCES = {
+    "kl_per_site": ("KL divergence per site", "1"),
+    "total_kl": ("KL divergence of whole fields", "nats"),
+    "effective_sample_size": ("effective sample size ESS/M of an importance-weighted sample", "1"),
+}
+"""What else criteria are about: long name and units."""
+
+
+def observables_of(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
+    """Each observable of a spectrum."""
+    return {
+        "susceptibility": observables.susceptibility(modes, spectrum),
+        "correlation_length": observables.correlation_length(lattice, modes, spectrum),
+        "energy": observables.energy(modes, spectrum),
+        "variance": observables.variance(modes, spectrum),
+    }
+
+
+def _divergences(modes: Modes, variance: Array, exact: Array) -> dict[str, Array]:
+    """KL and ESS/M of generated variances; infinite and 0 where one of them is not positive and finite."""
+    broken = np.asarray(~(np.isfinite(variance) & (variance > 0.0)).all(axis=-1))
+    sound = np.where(broken[..., None], exact, variance)
+    per_site = np.where(broken, np.inf, observables.kl_per_site(modes, sound, exact))
+    size = np.exp(criteria.log_effective_sample_size(modes, sound, exact))
+    return {
+        "kl_per_site": per_site,
+        "total_kl": per_site * modes.multiplicity.sum(),
+        "effective_sample_size": np.where(broken, 0.0, size),
+    }
+
+
+def judged(
+    prefix: str, words: str, dims: Sequence[str], sampler: ReverseDiffusion, modes: Modes, variance: Array
+) -> dict[str, Variable]:
+    """KL, ESS and observables of generated variances of shape (*dims, modes), as variables."""
+    noised = sampler.noised
+    found = _divergences(modes, variance, noised.spectra_at(modes)[-1])
+    variables = {
+        f"{prefix}{name}": labelled(dims, values, f"{DIVERGENCES[name][0]} {words}", DIVERGENCES[name][1])
+        for name, values in found.items()
+    }
+    for name, values in observables_of(noised.lattice, modes, variance).items():
+        variables[f"{prefix}{name}"] = labelled(dims, values, f"{words_of(name)} {words}", SPECTRAL_OBSERVABLES[name])
+    return variables
+
+
+def times_until_right(sampler: ReverseDiffusion, steps: Array, deviations: Array) -> list[float]:
+    """Generation training time by each criterion, for deviations of shape (criteria, steps).
+
+    NaN where the exact score itself misses a criterion: what meets it then does so by chance.
+    """
+    return [
+        crossing_step(steps, own, limit) if exact <= limit else float("nan")
+        for own, exact, limit in zip(deviations, sampler.exact_deviations, LIMITS.values(), strict=True)
+    ]
+
+
+def remarks_on(sampler: ReverseDiffusion) -> dict[str, Variable]:
+    """Why there is no generation training time by a criterion; empty where the exact score meets it."""
+    remarks = []
+    for name, off in zip(CRITERIA, sampler.exact_deviations, strict=True):
+        remarks.append("")
+        if not off <= LIMITS[name]:
+            needed = sampler.steps_needed(name)
+            enough = f"{MOST_STEPS} are not enough either" if needed is None else f"it needs {needed}"
+            remarks[-1] = (
+                f"with {len(sampler.grid) - 1} steps the exact score itself misses {name};"
+                f" on geometric grids with the same ends {enough}"
+            )
+    return {
+        "criterion_remark": labelled(
+            ["criterion"], np.array(remarks, dtype=object), "why there is no generation training time"
+        )
+    }
+
+
+def words_of(name: str) -> str:
+    """A variable's name as words."""
+    return name.replace("_", " ")

@@ -1,0 +1,177 @@
+"""Reverse diffusion along a grid: variances by exact recursion, fields by steps, modes without a transform."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from csd.core.errors import GenerationFailed
+from csd.core.random import draw_normal
+from csd.diffusion.grids import check_grid
+from csd.diffusion.integrators import Integrator, Noise, Score, flow
+from csd.lattice import Array, ComplexArray, Modes
+from csd.targets.noising import Schedule
+
+
+def linear_steps(
+    integrator: Integrator, schedule: Schedule, grid: Array, kernels: Array
+) -> list[tuple[Array, Array | float]]:
+    """(g, v) of every step for a linear score.
+
+    Args:
+        integrator: how a step is made.
+        schedule: α(t) and σ²(t).
+        grid: noise levels from t_max down, shape (levels,).
+        kernels: K at each of them, shape (levels, …, modes).
+    """
+    ends = zip(grid[:-1], grid[1:], kernels[:-1], kernels[1:], strict=True)
+    return [integrator.linear(schedule, float(t), float(lower), k, below) for t, lower, k, below in ends]
+
+
+def generated_variance(start: Array | float, steps: Sequence[tuple[Array, Array | float]]) -> Array:
+    """V(k) at the lowest level, by V ← g² V + v from the start's variance.
+
+    Args:
+        start: V at t_max, a number or of the shape of a kernel.
+        steps: of `linear_steps`.
+    """
+    variance: Array | float = start
+    for gain, added in steps:
+        variance = np.abs(gain) ** 2 * variance + added
+    return np.asarray(variance)
+
+
+def variance_history(start: Array, steps: Sequence[tuple[Array, Array | float]]) -> Array:
+    """V(k) at every level of the grid, by V ← g² V + v, shape (levels, *start.shape).
+
+    Args:
+        start: V at t_max.
+        steps: of `linear_steps`.
+    """
+    history = [start]
+    for gain, added in steps:
+        history.append(np.abs(gain) ** 2 * history[-1] + added)
+    return np.stack(history)
+
+
+def start_variance(schedule: Schedule, t_max: float) -> float:
+    """α² + σ² at t_max: 1 for VP, 1 + t_max for VE."""
+    return schedule.signal(t_max) ** 2 + schedule.variance(t_max)
+
+
+def sample_fields(
+    score: Score,
+    schedule: Schedule,
+    grid: Array,
+    integrator: Integrator,
+    start: Array,
+    noise: Noise,
+    callback: Callable[[float, Array], None] | None = None,
+) -> Array:
+    """Fields at the lowest level of a grid, from fields at its highest, with any score.
+
+    Args:
+        score: s(x, t).
+        schedule: α(t) and σ²(t).
+        grid: noise levels from t_max down, shape (levels,).
+        integrator: how a step is made.
+        start: fields at t_max, shape (batch, *lattice).
+        noise: new standard normal numbers of the shape of the fields, at every call.
+        callback: called with (t, fields) at every level, the start's included.
+
+    Returns:
+        Same shape as `start`.
+
+    Raises:
+        GenerationFailed: as soon as a score has the wrong shape or a field is not finite.
+    """
+    levels = check_grid(list(grid))
+
+    def checked(fields: Array, t: float) -> Array:
+        value = score(fields, t)
+        if value.shape != fields.shape:
+            raise GenerationFailed(
+                f"at noise level {t:g} the score has shape {value.shape}; the fields have shape {fields.shape}"
+            )
+        # A finite sum says in one pass that all are; only one that is not has to be looked into.
+        with np.errstate(over="ignore", invalid="ignore"):
+            fine = np.isfinite(value.sum())
+        if not fine and not np.isfinite(value).all():
+            site = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+            raise GenerationFailed(f"at noise level {t:g} the score is not finite at (sample, site…) = {site}")
+        return value
+
+    fields = start
+    if callback is not None:
+        callback(float(levels[0]), fields)
+    for t, lower in pairwise(levels):
+        fields = integrator.step(checked, schedule, fields, float(t), float(lower), noise)
+        if callback is not None:
+            callback(float(lower), fields)
+    return fields
+
+
+def sample_fields_adaptively(
+    score: Score, schedule: Schedule, t_min: float, t_max: float, start: Array, *, tolerance: float = 1e-6
+) -> Array:
+    """Probability-flow ODE by an adaptive Runge–Kutta method of order 5(4) (SciPy's RK45), for scores at any t.
+
+    Args:
+        score: s(x, t), defined for all t between t_min and t_max.
+        schedule: α(t) and σ²(t).
+        t_min: where to stop; above t_max, the flow runs forwards, towards noise.
+        t_max: where the start belongs.
+        start: fields, shape (batch, *lattice).
+        tolerance: relative and absolute tolerance of a step.
+
+    Raises:
+        GenerationFailed: if the method cannot go on.
+    """
+    from scipy.integrate import solve_ivp
+
+    def velocity(t: float, flat: Array) -> Array:
+        return -flow(score, schedule, flat.reshape(start.shape), t).ravel()
+
+    solution = solve_ivp(velocity, (t_max, t_min), start.ravel(), rtol=tolerance, atol=tolerance)
+    if not solution.success or not np.isfinite(solution.y[:, -1]).all():
+        raise GenerationFailed(f"the adaptive flow stopped at noise level {solution.t[-1]:g}: {solution.message}")
+    return np.asarray(solution.y[:, -1]).reshape(start.shape)
+
+
+def sample_modes(
+    steps: Sequence[tuple[Array, Array | float]], modes: Modes, start: Array | float, generator: np.random.Generator
+) -> ComplexArray:
+    """One field in Fourier space by the steps of a linear score, without a transform.
+
+    Args:
+        steps: of `linear_steps`, at the lattice's *pairs*.
+        modes: the *pairs*.
+        start: variance at t_max.
+        generator: the sample's own.
+
+    Returns:
+        x̂/√N at the modes, shape (modes,); real where k = −k.
+
+    Raises:
+        GenerationFailed: as soon as a mode is not finite.
+    """
+    free = len(modes) - modes.self_conjugate
+
+    def normal() -> ComplexArray:
+        """Unit normal numbers: complex ones, but real where k = −k."""
+        drawn = np.empty(len(modes), dtype=complex)
+        drawn[:free] = (draw_normal(generator, (free, 2)) * np.sqrt(0.5)).view(complex)[:, 0]
+        drawn[free:] = draw_normal(generator, (modes.self_conjugate,))
+        return drawn
+
+    state = normal() * np.sqrt(start)
+    for number, (gain, added) in enumerate(steps):
+        state *= gain
+        if np.any(added):
+            state += np.sqrt(added) * normal()
+        if not np.isfinite(state).all():
+            mode = int(np.flatnonzero(~np.isfinite(state))[0])
+            raise GenerationFailed(
+                f"step {number} of the sampler is not finite at mode n = {modes.numbers[mode].tolist()}"
+            )
+    return state

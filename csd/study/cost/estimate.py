@@ -1,0 +1,236 @@
+"""What a study costs before it starts: steps from closed forms, times what steps take on this machine.
+
+A run's time is that of a job that does nothing (start-up, a small file), plus
+
+    steps × (numbers drawn + modes or patches stepped) + recorded steps × residuals + the prediction + the file,
+
+each an overhead and a rate times the numbers worked on, measured here in about a second (`calibrate`), in processor
+time, which others on the machine disturb least. What a cluster job may take is the same, with the speed of one machine
+that stands here (`REFERENCE`) and head-room. Generation is the recursion of every kept kernel through all levels,
+plus samples × levels × modes. Memory and disk are the sizes of the arrays that are held and written. Between levels and
+masses that lie close, expected steps are interpolated, so 10,000 runs cost a few.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from csd.core.random import WORTH_LOADING
+from csd.diffusion.samples import compared_fields
+from csd.lattice import Lattice
+from csd.lattice.bins import BINS
+from csd.mcmc.simulation import SERIES
+from csd.networks import Architecture
+from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs
+from csd.study.config.monte_carlo import MonteCarloJob
+from csd.study.cost.expected import ExpectedCost
+from csd.study.cost.pace import LOOPS, Calibration
+from csd.study.cost.work import (
+    HELD,
+    LEVELS,
+    Work,
+    drawing_time,
+    kept_steps,
+    pairs_of,
+    recorded_steps,
+    shells_of,
+    stand_in,
+    work_of,
+)
+from csd.targets.noising import NoisedTarget
+from csd.training.batches import BLOCK, MOST_DRAWN
+from csd.training.descent.modes import ModeDescent
+from csd.training.loop import at_steps
+from csd.training.options import TrainingSettings, with_population
+from csd.training.preparation import prepare
+from csd.training.record import record_steps
+from csd.training.recorder import RIGHT_FOR
+from csd.training.reference import expected_steps
+
+MASSES = 8
+"""Most masses whose steps are computed, out of a sweep's list."""
+BISECTIONS = 20
+"""How often the bisection for a training time evaluates a closed form, for each noise level."""
+ODES = ("euler", "heun")
+"""Integrators that draw no noise."""
+OTHER_JOBS = 10.0
+"""A figure or a summary in units of a job that does nothing: mostly imports of Matplotlib, pandas and SciPy."""
+SUMMED_FILE = 0.1
+"""What a file adds to the summary of it, in the same units."""
+COMPRESSED = 0.35
+"""What compression leaves of kernels that are kept during training."""
+SAMPLING_MB = 200.0
+"""What Numba and pyerrors hold."""
+
+
+def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
+    """What a training job takes."""
+    records = recorded_steps(steps)
+    numbers = float(work.networks * work.modes)
+    taken = records + BISECTIONS * len(run.noise_levels) if work.leaps else steps
+    block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if work.fresh else 1
+    job = pace.fields_job if work.autograd and pace.fields_job is not None else pace.job
+    seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)
+    if work.fresh:
+        # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
+        drawn = numbers * block * np.ceil(max(steps, 1.0) / block)
+        seconds += drawing_time(pace.draw, drawn, taken)
+    if work.iterated:
+        seconds += steps * work.ahead + records * pace.record(work.networks * work.shells, work.networks)
+    else:
+        seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
+    kept = kept_steps(run, steps) * numbers
+    if run.training.until == "samples":
+        seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
+    curves = float(records * work.networks)
+    # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
+    wide = 1.5 if work.complex else 1.0
+    held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
+    if run.training.path == "fields":
+        held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
+    held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
+    written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
+    memory = job.memory_mb + held / 1e6
+    known = ":" not in run.name and run.training.device != "cuda"
+    return ExpectedCost(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
+
+
+def _generation(sampling: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
+    """What a generation job takes."""
+    run, asked = sampling.run, sampling.run.generation
+    assert asked is not None
+    lattice = Lattice(run.dimension, sampling.size)
+    modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
+    levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
+    kernels = float(levels * seeds * records * modes)
+    recursion = pace.recursion(kernels, levels)
+    predicted = 0.0
+    if sampling.size == run.size:
+        # The population loss is followed to the last step that was kept, for one seed.
+        recursion += pace.recursion(kernels / seeds, levels * records)
+        predicted = (records if work.full_layer else steps) * work.ahead / seeds
+    step = pace.flow if asked.integrator in ODES else pace.sample
+    fields, pairs = float(seeds * asked.samples), pairs_of(lattice)
+    normals = fields * levels * pairs
+    drawn = step(normals, fields * levels) if asked.integrator in ODES else drawing_time(step, normals, fields * levels)
+    looked = fields + seeds * compared_fields(lattice, asked.samples)
+    drawn += pace.field(looked * pairs, looked)
+    written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
+    held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared_fields(lattice, asked.samples) * lattice.sites
+    held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
+    seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
+    memory = pace.job.memory_mb + held / 1e6
+    return ExpectedCost(sampling.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
+
+
+def _steps(run: TrainingJob) -> float:
+    """Steps of a run, by closed forms at some of its levels; all that are allowed where nothing is known."""
+    noised, architecture, settings = stand_in(run).problem()
+    if settings.until == "samples" and ":" not in settings.integrator:
+        steps = _until_right(noised, architecture, settings)
+        if steps == steps:
+            return steps
+    if len(noised.levels) > LEVELS:
+        chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
+        noised = NoisedTarget(noised.target, noised.schedule, [noised.levels[place] for place in chosen])
+    steps = expected_steps(noised, architecture, settings)
+    return steps if steps == steps else float(settings.max_steps)
+
+
+def _until_right(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> float:
+    """Steps of full layers until samples are right on the population loss; NaN for other networks."""
+    from csd.diffusion.reverse import goal_of
+
+    exact = replace(with_population(settings), seeds=settings.seeds[:1])
+    if not architecture.is_family or not isinstance((run := prepare(noised, architecture, exact)).descent, ModeDescent):
+        return float("nan")
+    goal = goal_of(noised, architecture, settings, run.modes)
+    since, step = np.inf, 0
+    for step in at_steps(run, record_steps(settings.max_steps).tolist()):
+        since = min(since, step) if goal(run.descent.kernel())[0] else np.inf
+        if step >= RIGHT_FOR * since:
+            break
+    return float(step)
+
+
+def _alike(run: TrainingJob) -> tuple[Any, ...]:
+    """What runs share that differ in their mass and in which seeds they train alone."""
+    network = (run.name, run.depth, run.range, run.channels)
+    return (run.sweep, run.dimension, run.size, *network, run.data_set, len(run.seeds), run.mass is None)
+
+
+def kind_of(run: TrainingJob) -> tuple[Any, ...]:
+    """What runs share whose steps are interpolated between masses."""
+    return (*_alike(run), run.couplings)
+
+
+def steps_of(runs: Sequence[TrainingJob]) -> list[float]:
+    """Expected steps of each run: the same for runs that differ in seeds, interpolated between masses.
+
+    Args:
+        runs: of one study.
+    """
+    groups: dict[tuple[Any, ...], dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, run in enumerate(runs):
+        groups[kind_of(run)][run.mass or run.mass_times_length or 0.0].append(place)
+    steps = np.zeros(len(runs))
+    for members in groups.values():
+        masses = np.array(sorted(members))
+        chosen = masses[np.unique(np.linspace(0, len(masses) - 1, MASSES).astype(int))]
+        known = [_steps(runs[members[mass][0]]) for mass in chosen]
+        known_log = np.log(np.maximum(known, 1.0))
+        for mass, places in members.items():
+            steps[places] = known[0] if len(known) == 1 else np.exp(np.interp(np.log(mass), np.log(chosen), known_log))
+    return steps.tolist()
+
+
+def expected_costs(runs: Sequence[TrainingJob], calibration: Calibration) -> list[ExpectedCost]:
+    """What each job of a study takes: its runs, then its generation files.
+
+    Args:
+        runs: the run table.
+        calibration: of this machine.
+    """
+    works: dict[tuple[Any, ...], Work] = {}
+
+    def work(run: TrainingJob) -> Work:
+        if _alike(run) not in works:
+            works[_alike(run)] = work_of(run, calibration)
+        return works[_alike(run)]
+
+    steps = {run.identifier: of_run for run, of_run in zip(runs, steps_of(runs), strict=True)}
+    return [_training(run, work(run), steps[run.identifier], calibration) for run in runs] + [
+        _generation(file, work(file.run), steps[file.run.identifier], calibration) for file in generation_jobs(runs)
+    ]
+
+
+def expected_monte_carlo_costs(rows: Sequence[MonteCarloJob], calibration: Calibration) -> list[ExpectedCost]:
+    """What each Monte Carlo job of a study takes, by nominal times of its updates.
+
+    Args:
+        rows: the simulations.
+        calibration: of this machine.
+    """
+    written = [
+        8e-6
+        * (
+            len(row.settings.samplers)
+            * (row.settings.chains * row.settings.sweeps / row.settings.every * (len(SERIES) + row.components))
+            + row.settings.fields * row.components * row.size**row.dimension
+        )
+        for row in rows
+    ]
+    return [
+        ExpectedCost(
+            row.identifier, False, 0.0, row.seconds(), calibration.job.memory_mb + SAMPLING_MB + 4.0 * disk, disk
+        )
+        for row, disk in zip(rows, written, strict=True)
+    ]
+
+
+def other_jobs(estimates: Sequence[ExpectedCost], figures: int, calibration: Calibration) -> float:
+    """Seconds of summaries, fits, claims and figures of a study."""
+    return calibration.job.seconds * (OTHER_JOBS * (figures + 4) + SUMMED_FILE * len(estimates))

@@ -1,0 +1,72 @@
+"""Scaling laws of the steps that integrators need, as one table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
+from csd.diffusion.grids import MOST_STEPS
+from csd.lattice import Array
+from csd.study.scaling import fit_power_law, local_exponents
+
+
+def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
+    """Power laws n ∝ L^z of the steps needed on the geometric grid of VP, in the columns of `csd fit`.
+
+    Steps are exact, so seeds and sampling leave no error. What is not known is how far the sizes are from the law:
+    `residual_error` is the standard error from the scatter about a pure power, `systematic_error` by how much z changes
+    when the smallest size is left out (NaN for three sizes), and `error` both in quadrature.
+
+    Args:
+        dataset: of `compare`.
+
+    Returns:
+        A row for each dimension, integrator and criterion, with quantity `integrator_steps` and the integrator as
+        architecture. `reference` is d/(2p) where the law holds: total KL and effective sample size, d = 2 and 3.
+    """
+    rows: list[dict[str, Any]] = []
+    chosen = dataset["crossing_steps"].sel(schedule="vp", grid="geometric")
+    for dimension in dataset["dimension"].values.tolist():
+        for name in dataset["integrator"].values.tolist():
+            for criterion in dataset["criterion"].values.tolist():
+                steps = chosen.sel(dimension=dimension, integrator=name, criterion=criterion).dropna("size")
+                lawful = dimension > 1 and criterion in FOLLOWS_LAW
+                about = {
+                    "study": "integrator_steps",
+                    "architecture": name,
+                    "dimension": dimension,
+                    "mass": dataset.attrs["mass_label"],
+                    "data": "vp-geometric",
+                    "noise_level": np.nan,
+                    "quantity": "integrator_steps",
+                    "criterion": criterion,
+                    "reference": dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan,
+                    "sizes": " ".join(map(str, steps["size"].values)),
+                }
+                rows.append(about | _power(steps["size"].values.astype(float), steps.values))
+    return pd.DataFrame(rows)
+
+
+def _power(sizes: Array, steps: Array) -> dict[str, Any]:
+    """The law of one group, or why there is none."""
+    if len(sizes) < 3:
+        return {"law": "none", "note": f"a scaling law needs at least three sizes; there are {len(sizes)}"}
+    if not np.isfinite(steps).all():
+        largest = int(sizes[~np.isfinite(steps)][0])
+        return {"law": "none", "note": f"more than {MOST_STEPS} steps are needed at size {largest}"}
+    intercept, exponent, residual_error, _ = fit_power_law(sizes, steps)
+    without = fit_power_law(sizes[1:], steps[1:])[1] if len(sizes) > 3 else np.nan
+    return {
+        "law": "power",
+        "exponent": exponent,
+        "error": float(np.hypot(residual_error, without - exponent)),
+        "systematic_error": abs(without - exponent),
+        "bootstrap_error": 0.0,
+        "residual_error": residual_error,
+        "intercept": intercept,
+        "evidence": np.nan,
+        "local_exponents": " ".join(f"{z:.4f}" for z in local_exponents(sizes, steps)),
+        "note": "",
+    }

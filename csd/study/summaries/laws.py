@@ -1,0 +1,163 @@
+"""Scaling laws of the times in summaries, as one table."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.core.errors import InputError
+from csd.diffusion.criteria import CRITERIA
+from csd.study.scaling import fit
+
+FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
+"""What laws are fitted to: training times interpolated between steps, as whole steps are coarse where they are few."""
+
+
+def read_scaling(path: Path) -> pd.DataFrame:
+    """The table that `csd fit` wrote.
+
+    Raises:
+        InputError: if it is missing, no such table, or a damaged one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        head, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+        table = pd.read_csv(io.StringIO(text))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a table of scaling laws ({error}); make it with csd fit") from error
+    needed = [*EVERY_ROW, *(EVERY_LAW if "law" in table and (table["law"] != "none").any() else ())]
+    if missing := [name for name in needed if name not in head]:
+        raise InputError(f"{path}: not a table of scaling laws (no column {missing[0]!r}); make it with csd fit")
+    # pandas would fill up what a row lacks; a last line without its end may be cut in its last word.
+    if any(len(row) != len(head) for row in rows) or not text.endswith("\n"):
+        raise InputError(f"{path}: this table of scaling laws is cut off in a row; make it again with csd fit")
+    return table
+
+
+EVERY_ROW = (
+    *("study", "architecture", "dimension", "mass", "data", "noise_level", "quantity", "criterion", "law"),
+    *("sizes", "note"),
+)
+"""Columns that every table of laws has."""
+EVERY_LAW = ("exponent", "error")
+"""Those that it has where there is a law."""
+
+
+def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
+    """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
+    return scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
+
+
+def training_table(summary: xr.Dataset) -> pd.DataFrame:
+    """All laws of τ(L), measured and predicted, for everything that was run at several sizes.
+
+    Args:
+        summary: of `aggregate`.
+
+    Returns:
+        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
+        samples; empty here), law (of `csd.study.scaling.Fit`, or 'none'), exponent, z (of the nested law only), error,
+        systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for the log law),
+        evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note (why there is no
+        fit).
+    """
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
+    table = summary[[*keys, "size"]].to_dataframe()
+    rows: list[dict[str, Any]] = []
+    for group, members in table.groupby(keys, sort=False):
+        chosen = summary.isel(run=members.index.to_numpy())
+        for level in summary["noise_level"].values:
+            ran = np.isfinite(chosen["score_error"].sel(noise_level=level, step=0).values)
+            for quantity, fitted in FITTED.items():
+                times = chosen[fitted].sel(noise_level=level).values
+                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+                about |= {"noise_level": level, "quantity": quantity, "criterion": ""}
+                rows += _laws(about, chosen["size"].values, times, ran)
+    return pd.DataFrame(rows)
+
+
+SHORTEST = 1.0
+"""Generation training times below one step count as one: of 0 steps there is no logarithm."""
+
+
+def generation_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Laws of the generation training time by each criterion, in the columns of `training_table`; no noise level.
+
+    Where the exact score misses a criterion at any size there is one row without a law, whose note says why.
+    """
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
+    table = summary[[*keys, "size", "trained_size"]].to_dataframe()
+    table = table[table["size"] == table["trained_size"]]
+    rows: list[dict[str, Any]] = []
+    for group, members in table.groupby(keys, sort=False):
+        chosen = summary.isel(run=members.index.to_numpy())
+        sizes = chosen["size"].values
+        ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
+        for criterion in CRITERIA:
+            at = chosen.sel(criterion=criterion)
+            missed = {int(L): str(why) for L, why in zip(sizes, at["criterion_remark"].values, strict=True) if why}
+            for quantity in ("generation_training_time", "predicted_generation_training_time"):
+                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+                about |= {"noise_level": np.nan, "quantity": quantity, "criterion": criterion}
+                if missed:
+                    size, why = next(iter(missed.items()))
+                    rows.append(about | {"law": "none", "sizes": _joined(sizes), "note": f"at size {size}: {why}"})
+                    continue
+                times = np.maximum(at[quantity].values, SHORTEST)
+                times = times if times.ndim == 2 else times[:, None]
+                rows += _laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
+    return pd.DataFrame(rows)
+
+
+def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
+    """The rows of one group: all laws, or one row that says why there is none.
+
+    Args:
+        about: what the group is.
+        sizes: L, shape (sizes,).
+        times: shape (sizes, seeds); NaN where a seed was not run, or never reached the tolerance.
+        ran: whether a seed was run, same shape.
+    """
+    short = [int(size) for size, row, there in zip(sizes, times, ran, strict=True) if not np.isfinite(row[there]).all()]
+    if not np.any(ran):
+        return []
+    if short:
+        # The mean of those that reached it would be too small, and a law without this size one of other sizes.
+        note = f"at size {short[0]} some seeds did not reach the tolerance, so there is no mean to fit"
+        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
+    present = ran.any(axis=1)
+    used = [int(size) for size in sizes[present]]
+    try:
+        laws = fit(used, [row[there] for row, there in zip(times[present], ran[present], strict=True)])
+    except InputError as error:
+        return [about | {"law": "none", "sizes": _joined(used), "note": str(error)}]
+    return [
+        about
+        | {
+            "law": law.law,
+            "exponent": law.exponent,
+            "z": law.exponent if law.law == "boxcox" else np.nan,
+            "error": law.error,
+            "systematic_error": law.systematic_error,
+            "bootstrap_error": law.bootstrap_error,
+            "residual_error": law.residual_error,
+            "intercept": law.intercept,
+            "slope": law.slope,
+            "evidence": law.evidence,
+            "evidence_error": law.evidence_error,
+            "reference": np.nan,
+            "sizes": _joined(law.sizes),
+            "local_exponents": _joined(f"{z:.4f}" for z in law.local_exponents),
+            "note": "",
+        }
+        for law in laws.values()
+    ]
+
+
+def _joined(values: Any) -> str:
+    """Values as one word of a CSV file."""
+    return " ".join(map(str, values))

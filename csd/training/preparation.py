@@ -1,0 +1,226 @@
+"""Preparation: networks at their start, their descent, and where its data come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.core.errors import InputError
+from csd.core.memory import require_memory
+from csd.core.plugins import resolve
+from csd.core.random import stream
+from csd.lattice import Array, Modes
+from csd.networks import ARCHITECTURES, Architecture
+from csd.networks.linear import LinearNetwork
+from csd.networks.local import LocalNetwork
+from csd.targets.noising import NoisedTarget
+from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
+from csd.training.descent.families import descent_of
+from csd.training.descent.modes import ModeDescent
+from csd.training.losses import OBJECTIVES, Objective
+from csd.training.options import TrainingSettings
+
+
+@dataclass
+class Prepared:
+    """A descent and the data that it steps on; made by `prepare`.
+
+    On a device, descent and data are tensors, and errors are read many steps at a time. A run that leaps goes from one
+    recorded step to the next by a closed form.
+    """
+
+    descent: Any
+    source: Source
+    modes: Modes
+    rates: Array
+    stable_rates: Array
+    parameters: NDArray[np.int64]
+    ranges: Array
+    floors: Array
+    seeds: tuple[int, ...] = field(default=())
+    on_device: bool = False
+    leaps: bool = False
+
+
+def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
+    """What names the random streams of a run, besides seed and noise level."""
+    target, lattice = noised.target, noised.lattice
+    return (
+        f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
+        f" {type(noised.schedule).__name__} {architecture.label} {settings.loss} B={settings.batch}"
+        f" M={settings.data_set} {settings.path}"
+    )
+
+
+def data_identity(noised: NoisedTarget) -> str:
+    """What names the random stream of a data set, besides its seed and size: every architecture learns the same."""
+    target, lattice = noised.target, noised.lattice
+    return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
+
+
+def start_stream(noised: NoisedTarget, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
+    """The stream of a network's random start: one a seed and noise level.
+
+    It is the same whatever the loss, so that theory can follow a seed, and whatever the size and the mass, so that a
+    seed of a local network starts from the same filters on every lattice, but for the amplitude that the lattice sets:
+    what the start does to the training time then drops out of its growth with size.
+    """
+    return stream("start", noised.lattice.dimension, architecture.label, seed, level)
+
+
+def prepare(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Prepared:
+    """Build the networks, their descent and their data.
+
+    Raises:
+        InputError: if something does not fit, or would not fit in memory.
+    """
+    objective: Objective = resolve("loss", settings.loss, OBJECTIVES)()
+    lattice = noised.lattice
+    instances = len(settings.seeds) * len(noised.levels)
+    what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
+    isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
+    copies = 8.0 if objective.stochastic or settings.data_set is not None or not isotropic else 0.5
+    if settings.path == "fields":
+        copies += 8.0 * settings.batch + (settings.data_set or 0)
+    require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
+    written_out = architecture.is_family and settings.path == "spectral"
+    run = _prepare_family(noised, architecture, settings, objective) if written_out else None
+    if run is not None:
+        return move(run, "cuda") if settings.device == "cuda" else run
+    return _prepare_modules(noised, architecture, settings, objective)
+
+
+def move(run: Prepared, device: str) -> Prepared:
+    """A run on power spectra that has not stepped yet, on a PyTorch device; its random numbers stay the CPU's.
+
+    Raises:
+        InputError: if there is no such device, or the descent cannot live there.
+    """
+    import torch
+
+    from csd.training.descent.autograd import choose_device
+    from csd.training.descent.device import on_device
+
+    there = choose_device(device)
+    run.source.serve(lambda array: torch.tensor(array, device=there))  # type: ignore[attr-defined]
+    return replace(run, descent=on_device(run.descent, there), on_device=True, leaps=False)
+
+
+def _range(network: Any) -> float:
+    """R of a local network, NaN for any other."""
+    return float(network.patch.reach) if isinstance(network, LocalNetwork) else float("nan")
+
+
+def _rates(networks: Sequence[Any], spectra: Sequence[Array], settings: TrainingSettings) -> Array:
+    """η at each level: the one given, or each network's default."""
+    if settings.learning_rate is not None:
+        return np.full(len(networks), settings.learning_rate)
+    pairs = zip(networks, spectra, strict=True)
+    return np.array([network.learning_rate(spectrum) for network, spectrum in pairs])
+
+
+def _families(noised: NoisedTarget, architecture: Architecture) -> tuple[list[LinearNetwork], list[Array]]:
+    """The family and the spectrum on *shells* of each noise level."""
+    networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
+    return networks, list(noised.spectra_at(noised.lattice.shells))
+
+
+def _prepare_family(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
+) -> Prepared | None:
+    """Descent on power spectra, written out; None for a family that only autograd can step."""
+    lattice = noised.lattice
+    networks, spectra = _families(noised, architecture)
+    rates = _rates(networks, spectra, settings)
+    seeded = objective.stochastic or settings.data_set is not None
+    modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
+    starts = [
+        [
+            network.start(spectrum, start_stream(noised, architecture, seed, level))
+            for network, spectrum, level in zip(networks, spectra, noised.levels, strict=True)
+        ]
+        for seed in settings.seeds
+    ]
+    descent = descent_of(
+        networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=objective.complex_target
+    )
+    if descent is None:
+        return None
+    stable = np.array([net.stable_rate(spectrum) for net, spectrum in zip(networks, spectra, strict=True)])
+    return Prepared(
+        descent,
+        _spectral_source(noised, architecture, settings, objective, modes),
+        modes,
+        rates,
+        stable,
+        np.array([network.parameters for network in networks], dtype=np.int64),
+        np.array([_range(network) for network in networks]),
+        np.array([net.floor(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
+        settings.seeds,
+        # One full layer on the exact loss, where its error is sure to fall at every step.
+        leaps=not seeded and isinstance(descent, ModeDescent) and descent.depth == 1 and bool((rates < stable).all()),
+    )
+
+
+def _spectral_source(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, modes: Modes
+) -> Source:
+    """Data for descent on power spectra."""
+    name = identity(noised, architecture, settings)
+    if settings.data_set is not None:
+        spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
+        return Expectation(spectra)
+    if objective.stochastic:
+        return FreshSpectra(objective, noised, modes, settings.batch, name, settings.seeds)
+    return Expectation(noised.spectra_at(modes))
+
+
+def _prepare_modules(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
+) -> Prepared:
+    """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
+    from csd.networks.module import ConvolutionalScore
+    from csd.training.descent.autograd import AutogradDescent, choose_device
+
+    lattice = noised.lattice
+    shells = noised.spectra_at(lattice.shells)
+    lengths = noised.score_lengths()
+    networks = [
+        [
+            architecture.module(lattice, float(length), spectrum, start_stream(noised, architecture, seed, level))
+            for length, spectrum, level in zip(lengths, shells, noised.levels, strict=True)
+        ]
+        for seed in settings.seeds
+    ]
+    first = networks[0]
+    families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
+    if settings.path == "spectral" and any(network.kernel() is None for network in first):
+        raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
+    if families:
+        rates = _rates(families, list(shells), settings)
+        stable = np.array([net.stable_rate(spectrum) for net, spectrum in zip(families, shells, strict=True)])
+        floors = np.array([net.floor(spectrum) for net, spectrum in zip(families, shells, strict=True)])
+    else:
+        halves: Array = lattice.spread(shells, lattice.shells)
+        rates = _rates(first, list(halves), settings)
+        stable, floors = np.full(len(first), np.nan), np.zeros(len(first))
+    modes = lattice.pairs
+    name = identity(noised, architecture, settings)
+    source: Source = (
+        RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
+        if settings.path == "fields"
+        else _spectral_source(noised, architecture, settings, objective, modes)
+    )
+    return Prepared(
+        AutogradDescent(networks, noised, modes, rates, objective, choose_device(settings.device)),
+        source,
+        modes,
+        rates,
+        stable,
+        np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64),
+        np.array([_range(network) for network in families or first]),
+        floors,
+        settings.seeds,
+    )

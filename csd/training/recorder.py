@@ -1,0 +1,260 @@
+"""Recorder: looks at every step, notes ε and training times, and says which seeds have ended."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.core.errors import InputError, TrainingDiverged
+from csd.lattice import Array
+from csd.lattice.bins import LengthBins
+from csd.targets.noising import NoisedTarget
+from csd.training.descent.families import Descent
+from csd.training.options import TrainingSettings
+from csd.training.preparation import Prepared
+from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps
+
+RIGHT_FOR = 1.2
+"""Training until samples are right ends at a recorded step j if they were at all recorded steps from j / 1.2 on."""
+BLOW_UP = 1e3
+"""Training whose error exceeds this multiple of the larger of 1 and the error at the start has diverged."""
+
+Goal = Callable[[Any], NDArray[np.bool_]]
+"""Whether samples are right for each seed, from kernels at the levels trained: (seeds, levels, modes) → (seeds,)."""
+
+
+CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since")
+"""Arrays of a `Recorder` that change from step to step."""
+
+
+class Recorder:
+    """What a run has shown so far: errors, times, residuals and kernels of the seeds that are still trained.
+
+    Args:
+        noised: the target at its noise levels.
+        run: made by `prepare`.
+        settings: how it is trained.
+        goal: what ends training until samples are right.
+
+    Raises:
+        InputError: if there is no such goal, but it is asked for.
+    """
+
+    def __init__(
+        self, noised: NoisedTarget, run: Prepared, settings: TrainingSettings, goal: Goal | None = None
+    ) -> None:
+        self.noised, self.run, self.settings = noised, run, settings
+        self._goal = goal if settings.until == "samples" else None
+        if settings.until == "samples" and goal is None:
+            raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
+        seeds, levels = len(run.seeds), len(noised.levels)
+        self.grid = record_steps(settings.max_steps)
+        self._wanted: set[int] = _wanted(settings)
+        self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
+        self.spectra = noised.spectra_at(run.modes)
+        self.threshold = settings.tolerance + run.floors
+        self.alive = np.arange(seeds)
+        self.time = np.full((seeds, levels), np.nan)
+        self.crossing = np.full((seeds, levels), np.nan)
+        self.last = np.zeros(seeds, dtype=np.int64)
+        self.errors: list[Array] = []
+        self.residuals: list[NDArray[np.float32]] = []
+        self.kernel_steps: list[int] = []
+        self.recorded_kernels: list[NDArray[np.float32]] = []
+        self.last_kernels: list[Any] = [None] * seeds
+        self._before: Array = np.empty((seeds, levels))
+        self._missing = np.ones((seeds, levels), dtype=bool)
+        self._none = np.zeros(seeds, dtype=bool)
+        # The recorded step since which a seed's samples have been right.
+        self._right_since = np.full(seeds, np.inf)
+        self._limit = np.inf
+        self._next = 0
+
+    def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
+        """Take in a step; True for those of the seeds still trained that end here.
+
+        Raises:
+            TrainingDiverged: if an error is not finite or has blown up.
+        """
+        if step == 0:
+            self._limit = BLOW_UP * max(1.0, float(error.max()))
+        # Of small arrays, counting is far faster than any() or max().
+        if np.count_nonzero(error <= self._limit) < error.size:
+            row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
+            level = int(np.argmax(~(error[row] <= self._limit)))
+            raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
+        reached = self._missing & (error <= self.threshold)
+        news = np.count_nonzero(reached) > 0
+        if news:
+            self._reach(step, error, reached)
+            self._missing &= ~reached
+        self._before = error
+        recorded = step == self._next
+        if recorded:
+            self._record(error, descent)
+        if step in self._wanted:
+            self.kernel_steps.append(step)
+            kernel = descent.kernel()
+            if kernel is None:
+                raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
+            self.recorded_kernels.append(self._spread(kernel, np.float32))
+        if step == self.settings.max_steps:
+            return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
+        if self._goal is not None:
+            if recorded:
+                right = self._goal(descent.kernel())
+                self._right_since = np.where(right, np.minimum(self._right_since, step), np.inf)
+                return self._end(step, np.logical_and(right, step >= RIGHT_FOR * self._right_since), descent)
+        elif news and self.settings.tolerance > 0.0:
+            return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
+        return self._none
+
+    def excess(self) -> float:
+        """Largest of ε / threshold, as last observed, over the seeds and levels that have not reached the tolerance."""
+        ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
+        return float(ratio.max())
+
+    def looks(self) -> set[int]:
+        """The steps at which more than the error is recorded, whatever the error."""
+        last = self.settings.max_steps
+        return {step for step in self._wanted | set(self.grid.tolist()) | {last} if step <= last}
+
+    def quiet(self, errors: Array) -> int:
+        """How many of the coming steps, by their errors of shape (steps, seeds, levels), have nothing to look at."""
+        loud = ~(errors <= self._limit) | (self._missing & (errors <= self.threshold))
+        found = np.flatnonzero(loud.any(axis=(1, 2)))
+        return int(found[0]) if len(found) else len(errors)
+
+    def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
+        """Note the training times of seeds and levels that have reached the tolerance."""
+        for row, column in zip(*np.nonzero(reached), strict=True):
+            place = self.alive[row], column
+            self.time[place] = step
+            self.crossing[place] = step
+            if step > 0:
+                before, after = self._before[row, column], error[row, column]
+                self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
+
+    def _record(self, error: Array, descent: Descent) -> None:
+        """Keep errors and residuals of a recorded step."""
+        self.errors.append(self._spread(error, np.float64))
+        self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
+        kernel = descent.kernel()
+        shape = (len(self.alive), len(self.noised.levels), len(self.bins.middles))
+        residual = np.full(shape, np.nan)
+        if kernel is not None:
+            residual = self.bins.root_mean_square(np.abs(self.spectra * kernel - 1.0))
+        self.residuals.append(self._spread(residual, np.float32))
+
+    def _spread(self, values: Any, kind: Any) -> Any:
+        """Values of the seeds still trained among those of all seeds, NaN for the others."""
+        kind = np.complex64 if np.iscomplexobj(values) else kind
+        everyone = np.full((len(self.run.seeds), *values.shape[1:]), np.nan, dtype=kind)
+        everyone[self.alive] = values
+        return everyone
+
+    def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> NDArray[np.bool_]:
+        """Keep the last kernels of the seeds that end here, and let them go; what was given as done."""
+        if not done.any():
+            return done
+        kernel = descent.kernel()
+        for row in np.flatnonzero(done):
+            self.last[self.alive[row]] = step
+            self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
+        self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
+        self._right_since = self._right_since[~done]
+        self._none = np.zeros(len(self.alive), dtype=bool)
+        return done
+
+    def finish(self) -> TrainingRecord:
+        """The record of all seeds.
+
+        Raises:
+            TrainingDiverged: if a level never settled at a learning rate that is too high for it to.
+        """
+        run, settings = self.run, self.settings
+        for level, stable in enumerate(run.stable_rates):
+            if run.rates[level] >= stable and np.isnan(self.time[:, level]).any() and settings.tolerance > 0.0:
+                raise TrainingDiverged(
+                    f"training did not settle in {settings.max_steps} steps at noise level"
+                    f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
+                    f" it must be below {stable:.4g}"
+                )
+        return TrainingRecord(
+            steps=self.grid[: len(self.errors)],
+            score_error=np.stack(self.errors, axis=-1),
+            training_time=self.time,
+            crossing_time=self.crossing,
+            rates=run.rates,
+            parameters=run.parameters,
+            ranges=run.ranges,
+            floors=run.floors,
+            inverse_lengths=self.bins.middles,
+            residual=np.stack(self.residuals, axis=2),
+            kernel=None if self.last_kernels[0] is None else np.stack(self.last_kernels),
+            kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
+            recorded_kernels=np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None,
+            modes=run.modes,
+            last_step=self.last,
+            stepping="exact jump" if run.leaps else "every step",
+        )
+
+    def snapshot(self, step: int) -> dict[str, Any]:
+        """Arrays that `resume` goes on from, after a step was observed and the seeds that ended have left."""
+        kept = {name: getattr(self, name) for name in CARRIED} | {
+            "step": np.array(step),
+            "limit": np.array(self._limit),
+            "kernel_steps": np.array(self.kernel_steps),
+        }
+        kept["errors"] = np.stack(self.errors)
+        kept["residuals"] = np.stack(self.residuals)
+        if self.recorded_kernels:
+            kept["recorded_kernels"] = np.stack(self.recorded_kernels)
+        return kept | {f"last_kernel{i}": k for i, k in enumerate(self.last_kernels) if k is not None}
+
+    def resume(self, snapshot: dict[str, Any]) -> int:
+        """Go on from a snapshot; the step it was made after."""
+        for name in CARRIED:
+            setattr(self, name, snapshot[name])
+        self._limit = float(snapshot["limit"])
+        self.kernel_steps = snapshot["kernel_steps"].tolist()
+        self.errors, self.residuals = list(snapshot["errors"]), list(snapshot["residuals"])
+        self.recorded_kernels = list(snapshot.get("recorded_kernels", []))
+        self.last_kernels = [snapshot.get(f"last_kernel{i}") for i in range(len(self.last_kernels))]
+        self._none = np.zeros(len(self.alive), dtype=bool)
+        self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
+        return int(snapshot["step"])
+
+
+def _wanted(settings: TrainingSettings) -> set[int]:
+    """The steps at which kernels are kept, the last one apart."""
+    grids = {"recorded": record_steps, "sparse": sparse_steps}
+    if settings.kernel_steps == "last":
+        return set()
+    if isinstance(settings.kernel_steps, str):
+        return set(grids[settings.kernel_steps](settings.max_steps).tolist())
+    return set(settings.kernel_steps)
+
+
+def _diverged(
+    seed: int, level: int, step: int, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
+) -> TrainingDiverged:
+    """The error of a training that blew up, with the rate that it would need."""
+    rate, stable = run.rates[level], run.stable_rates[level]
+    others = "; the other seeds of the job train without it, if it is left out" if len(run.seeds) > 1 else ""
+    where = (
+        f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
+        f" with learning rate {rate:.4g}"
+    )
+    if np.isfinite(stable) and rate >= stable:
+        return TrainingDiverged(f"{where}; it must be below {stable:.4g}")
+    advice = f"take a learning rate of at most {rate / 4:.3g}"
+    if settings.loss != "population":
+        noise = (
+            f"in the end the exact loss is stable below {stable:.4g}: the minibatch's noise or the way there did it; "
+            if stable == stable
+            else ""
+        )
+        return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}{others}")
+    return TrainingDiverged(f"{where}; {advice}{others}")
