@@ -17,10 +17,10 @@ from csd.study.scaling import (
     fit_nested_law,
     fit_power_law,
     local_exponents,
+    seed_errors,
     systematic_error,
 )
 from csd.study.seeds import student
-from csd.study.scaling import seed_errors
 from csd.study.summaries.laws import training_table
 
 SIZES = [8, 16, 32, 64, 128, 256]

@@ -23,9 +23,8 @@ from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import load as load_study
 from csd.study.config.reading import parse
-from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, systematic_error
+from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, systematic_error
 from csd.study.seeds import student
-from csd.study.scaling import seed_errors
 from csd.study.summaries.files import training_file
 from csd.study.summaries.laws import _laws, training_table
 from csd.study.summaries.training import aggregate_training
