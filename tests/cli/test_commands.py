@@ -19,7 +19,7 @@ import xarray as xr
 
 from csd.cli import commands as cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --output out.nc"
 """A run of 69 steps; a later flag wins over an earlier one, except that noise levels and seeds add up."""
 THEORY = GOOD.replace("train", "theory")

@@ -24,7 +24,7 @@ from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.reference import one_layer_kernel
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LIMIT = np.array(list(LIMITS.values()))
 
 

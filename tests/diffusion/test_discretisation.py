@@ -357,7 +357,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def test_numbers_of_the_documentation() -> None:
     """Section 6: every count for VP's geometric grid, shares, exponents; other grids up to L = 32."""
-    text = (Path(__file__).parents[1] / "docs" / "physics.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "physics.md").read_text(encoding="utf-8")
     text = text[text.index("**Integrator steps.**") : text.index("## 7.")]
     steps, shares, grids = tables(text)
     sizes = {1: [8, 16, 32, 64, 128, 256, 512], 2: [8, 16, 32, 64, 128], 3: [4, 8, 16, 32]}

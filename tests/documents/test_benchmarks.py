@@ -33,7 +33,7 @@ from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 from tests.conftest import Problem
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -27,7 +27,7 @@ from csd.cli.commands import main
 from csd.report.paper.numbers import Usual, numbers, parentheses, rounded, spelled
 from csd.study.config.figures import FIGURES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROFILE = ROOT / "workflow" / "profiles" / "default"
 STUDY: dict[str, Any] = {
     "study": "small",

@@ -37,7 +37,7 @@ from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.reference import reference_curve
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OURS = load(ROOT / "config" / "claims.yaml")
 NO_SUMMARY = xr.Dataset()
 

@@ -158,7 +158,7 @@ def test_raw_fields_are_by_autograd_and_more_work() -> None:
 
 def test_jobs_of_a_large_study_on_a_cluster_last_minutes() -> None:
     """Half of them longer than two minutes; together they take what all take."""
-    runs = training_jobs(parse(load(Path(__file__).resolve().parent.parent / "config" / "large.yaml")))
+    runs = training_jobs(parse(load(Path(__file__).resolve().parents[2] / "config" / "large.yaml")))
     estimates = expected_costs(runs, csd.study.cost.pace.REFERENCE)
     jobs = csd.study.cost.limits.cluster_jobs(estimates, runs)
     assert sum(jobs) == pytest.approx(sum(job.seconds for job in estimates))

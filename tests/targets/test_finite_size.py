@@ -26,7 +26,7 @@ from csd.training.content import training_dataset, training_request
 from csd.training.loop import train_network
 from csd.training.reference import reference_curve
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_watson_integral_by_quadrature_and_in_closed_form() -> None:

@@ -20,7 +20,7 @@ from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import claims_file, parse
 from csd.study.config.study import DEFAULT_CLAIMS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STUDY: dict[str, Any] = {
     "study": "theirs",
     "output": "out",

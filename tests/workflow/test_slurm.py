@@ -22,7 +22,7 @@ from csd.study.cost.expected import GROUPS, LONGEST, ExpectedCost
 from csd.study.cost.limits import Limits
 from tests.slurm.cluster import ClusterError, clean, cluster, missing
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / "workflow" / "profiles"
 # Looked at often, since the tests wait for it.
 EAGER = {

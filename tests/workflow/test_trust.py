@@ -12,7 +12,7 @@ import pytest
 from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import parse
 from csd.study.status import jobs, verify_files
-from tests.test_workflow import ROOT, snakemake
+from tests.workflow.test_workflow import ROOT, snakemake
 
 TRAIN = ["train", "--architecture", "one_layer", "--dimension", "2", "--noise-level", "0.1", "--loss", "population"]
 

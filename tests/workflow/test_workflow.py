@@ -22,7 +22,7 @@ from csd.study.config.reading import parse
 
 pytestmark = pytest.mark.workflow
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TEST_STUDY = yaml.safe_load((ROOT / "config" / "test.yaml").read_text())
 WHOLE = ("--", "all", "reported", "paper")
 """What `make study` asks for."""
