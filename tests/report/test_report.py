@@ -381,11 +381,11 @@ def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return {step: csd.core.source.fingerprint(step) for step in steps}
 
     for file, expected in (
-        ("explore/page.js", {"explore"}),
-        ("report/claims.html", {"pages"}),
-        ("figures/paper.mplstyle", {"paper"}),
-        ("paper/paper.tex", {"paper"}),
-        ("paper/numbers.py", {"pages", "paper"}),
+        ("report/explore/page.js", {"explore"}),
+        ("report/pages/claims.html", {"pages"}),
+        ("report/figures/paper.mplstyle", {"paper"}),
+        ("report/paper/paper.tex", {"paper"}),
+        ("report/paper/numbers.py", {"pages", "paper"}),
     ):
         before = prints()
         path = tmp_path / "csd" / file
