@@ -4,7 +4,7 @@ import re
 SHOWN = [
     figure
     for figure in re.findall(
-        r"\\csdfigure(?:wide)?{(\w+)}", (PACKAGE / "paper" / "paper.tex").read_text()
+        r"\\csdfigure(?:wide)?{(\w+)}", (PACKAGE / "report" / "paper" / "paper.tex").read_text()
     )
     if figure in STUDY.drawn
 ]
