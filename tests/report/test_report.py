@@ -376,23 +376,22 @@ def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     steps = ("train", "figure", "pages", "explore", "paper")
 
     def prints() -> dict[str, str]:
-        csd.core.source._meaning.cache_clear()
-        csd.core.source.fingerprint.cache_clear()
+        csd.core.source.forget()
         return {step: csd.core.source.fingerprint(step) for step in steps}
 
     for file, expected in (
         ("report/explore/page.js", {"explore"}),
         ("report/pages/claims.html", {"pages"}),
-        ("report/figures/paper.mplstyle", {"paper"}),
+        ("report/paper/paper.mplstyle", {"paper"}),
         ("report/paper/paper.tex", {"paper"}),
-        ("report/paper/numbers.py", {"pages", "paper"}),
+        ("report/paper/numbers.py", {"paper"}),
     ):
         before = prints()
         path = tmp_path / "csd" / file
         path.write_text(path.read_text() + ("x = 1\n" if path.suffix == ".py" else " "))
         after = prints()
         assert {step for step in steps if before[step] != after[step]} == expected, file
-    csd.core.source.fingerprint.cache_clear()
+    csd.core.source.forget()
 
 
 # ---- the paper ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The study of config/test.yaml through Snakemake, and what each change makes run again."""
 
+import ast
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import xarray as xr
 import yaml
 
 from benchmarks import overhead
-from csd.core.source import fingerprint, plugin_fingerprint
+from csd.core.source import fingerprint, forget, plugin_fingerprint
 from csd.study.config.figures import FIGURES
 from csd.study.config.jobs import generation_jobs, training_jobs
 from csd.study.config.monte_carlo import monte_carlo_jobs
@@ -387,7 +388,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
     monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
 
     def prints() -> dict[str, str]:
-        _forget()
+        forget()
         own = {step: fingerprint(step) for step in csd.core.source.SOURCES}
         return own | {name: fingerprint("figure", f"report/figures/{name}") for name in FIGURES}
 
@@ -412,17 +413,17 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
             if row.startswith("how"):
                 with monkeypatch.context() as patched:
                     tree = csd.core.source._tree
-                    patched.setattr(csd.core.source, "_tree", lambda of, tree=tree: f"other {tree(of)}")
-                    for kept in (tmp_path / "csd").rglob("*.meaning.json"):
+                    patched.setattr(csd.core.source, "_tree", lambda of, tree=tree: ast.Module([tree(of)], []))
+                    for kept in (tmp_path / "csd").rglob("*.source.json"):
                         kept.unlink()
                     after = prints()
-                for kept in (tmp_path / "csd").rglob("*.meaning.json"):
+                for kept in (tmp_path / "csd").rglob("*.source.json"):
                     kept.unlink()
             if row.startswith("one of"):
                 assert {name for name in before if before[name] != after[name]} == {"collapse", "paper"}
             assert rerun(before, after) == said(runs), f"{row}: {module}"
             walked.add(row)
-    _forget()
+    forget()
     dry_runs = {of.values[0] for of in CHANGES} | set(EDITS)
     assert walked | dry_runs | {"a module of your own named by a dotted path"} == set(table())
 
@@ -495,14 +496,6 @@ def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.Captu
     assert 0.0 <= work < rest < other
 
 
-def _forget() -> None:
-    """Forget the sources that were read."""
-    import csd.core.source
-
-    csd.core.source._meaning.cache_clear()
-    csd.core.source.fingerprint.cache_clear()
-
-
 def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import csd.core.source
 
@@ -511,7 +504,7 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
     steps = {"train": (), "fit": (), "claims": (), "figure": ("report/figures/collapse",)}
 
     def prints() -> dict[str, str]:
-        _forget()
+        forget()
         return {step: fingerprint(step, *more) for step, more in steps.items()}
 
     def edit(file: str, old: str, new: str) -> set[str]:
@@ -532,7 +525,7 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
     assert edit("report/figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training/loop.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
-    _forget()
+    forget()
 
 
 def test_modules_from_outside_count_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -541,7 +534,7 @@ def test_modules_from_outside_count_as_well(tmp_path: Path, monkeypatch: pytest.
     prints = []
     for text in ("x = 1", "x = 1  # a comment", "x = 2"):
         (tmp_path / "mine.py").write_text(text)
-        _forget()
+        forget()
         prints.append(plugin_fingerprint("mine:Net"))
     assert prints[0] == prints[1] != prints[2]
     assert plugin_fingerprint() == ""
