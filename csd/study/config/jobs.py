@@ -13,9 +13,7 @@ from csd.diffusion.integrators import INTEGRATORS
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.study.config.reading import validated
-from csd.study.config.schema import (
-    Item,
-)
+from csd.study.config.schema import Item
 from csd.study.config.study import FILE_NAME, Generation, Study, Sweep, Training
 from csd.targets.gaussian import TARGETS, GaussianField, gaussian_field
 from csd.targets.noising import SCHEDULES, NoisedTarget

@@ -7,11 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.lattice import Array, ComplexArray, Modes
-from csd.networks.linear import (
-    place_filters,
-    relative_error,
-    transform,
-)
+from csd.networks.linear import place_filters, relative_error, transform
 from csd.networks.local import SITE_PAIR, LocalNetwork, transform_time
 
 KNOWN_PAIR = 0.15
