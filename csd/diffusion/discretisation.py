@@ -26,6 +26,7 @@ from csd.diffusion.integrators import BLOCK, INTEGRATORS, Integrator
 from csd.lattice import Array, Lattice
 from csd.targets.base import Target
 from csd.targets.gaussian import GaussianField
+from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, Schedule, noised_spectrum
 
 EACH_UP_TO = 32
@@ -258,7 +259,7 @@ def compare(
             "tolerance": tolerance,
             "t_min": t_min,
             "mass_times_length": mass_times_length,
-            "mass_label": f"mL{mass_times_length:.12g}",
+            "mass_label": target_label(mass_times_length=mass_times_length),
         },
     )
 

@@ -27,6 +27,7 @@ from csd.core.errors import InputError, nearest
 from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load, validated
 from csd.study.config.schema import Dimension, Part, Positive, Several, number
+from csd.targets.labels import target_label
 
 COUNTS = 10.0
 """ΔAICc that counts as evidence, for or against."""
@@ -54,6 +55,8 @@ ACCEPTED: dict[str, list[float | None]] = {
 """Ranges of measures that go without saying."""
 
 
+RATIOS = ("time_ratio", "parameter_ratio")
+"""Measures that compare with a reference architecture."""
 WITH_CRITERION = ("generation_training_time", "integrator_steps")
 """Quantities that are times by one criterion of samples."""
 Bound = Annotated[float, BeforeValidator(number)]
@@ -88,7 +91,7 @@ class ClaimTest(Part):
         "integrator_steps",
     ] = "training_time"
     criterion: str = ""
-    mass: str = "mL1"
+    mass: Annotated[str, Field(default_factory=lambda: target_label(mass_times_length=1.0))]
     data: str | None = None
     accepted: Annotated[list[Bound | None], Field([None, None], min_length=2, max_length=2)]
 
@@ -111,7 +114,7 @@ class ClaimTest(Part):
         # Neither is true of NaN.
         if not (-np.inf if low is None else low) <= (np.inf if high is None else high):
             raise ValueError(f"accepted is {self.accepted}; it must be [lowest, highest], with null for no bound")
-        if self.measure.endswith("ratio") != (self.reference is not None):
+        if (self.measure in RATIOS) != (self.reference is not None):
             needs = "needs a" if self.reference is None else "takes no"
             raise ValueError(f"measure {self.measure} {needs} reference architecture")
         if self.measure not in FITTED and self.quantity != "training_time":

@@ -14,7 +14,6 @@ has no value ('no data'); undecided if a value is; and it holds only if all hold
 claim that requires others is at best what they are.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ import xarray as xr
 
 from csd.study.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
 from csd.study.seeds import student, total_error
+from csd.study.summaries.columns import StudyJob, with_losses
 from csd.study.summaries.laws import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
@@ -82,6 +82,10 @@ class Outcome:
         return UNDECIDED
 
 
+Where = tuple[ClaimTest, int, float, str]
+"""The first attributes of an outcome: test, dimension, noise level and data."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A claim, the values of its tests, and what they amount to.
@@ -127,18 +131,22 @@ def _absent(test: ClaimTest, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]
                 yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True)
 
 
-def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
+def judge(
+    claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset, jobs: Sequence[StudyJob] = ()
+) -> list[Verdict]:
     """Verdicts of all claims.
 
     Args:
         claims: what is claimed; a claim comes after those that it requires.
         scaling: of `csd.study.summaries.laws.training_table`.
         summary: of `csd.study.summaries.training.aggregate_training`.
+        jobs: of the study, by which laws of what was generated from the population loss are known.
 
     Raises:
         InputError: for a required claim that does not come before.
     """
     verdicts: dict[str, Verdict] = {}
+    scaling = with_losses(scaling, summary, jobs)
     for claim in claims:
         check_required(claim, verdicts)
         outcomes = tuple(tuple(_outcomes(test, claim.about, scaling, summary)) for test in claim.tests)
@@ -148,15 +156,16 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
 
 def _outcomes(test: ClaimTest, about: str, scaling: pd.DataFrame, summary: xr.Dataset) -> Iterator[Outcome]:
     """The values of a test, one for each dimension, noise level and kind of data that the study has."""
-    values = _from_fits(test, scaling) if test.measure in FITTED else _from_times(test, summary)
-    for outcome in values:
-        # The population loss is theory's own; it says nothing of training.
-        if about == "theory" or not outcome.data.startswith("population"):
-            yield outcome
+    # The population loss is theory's own; it says nothing of training.
+    left_out = None if about == "theory" else "population"
+    if test.measure in FITTED:
+        yield from _from_fits(test, scaling, left_out)
+    else:
+        yield from _from_times(test, summary, left_out)
 
 
-def _from_fits(test: ClaimTest, scaling: pd.DataFrame) -> Iterator[Outcome]:
-    """What fits of measured times say."""
+def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> Iterator[Outcome]:
+    """What fits of measured times say, but for those of networks trained on the loss that is left out."""
     if "law" not in scaling or "quantity" not in scaling:
         return
     table = with_criterion(scaling)
@@ -167,6 +176,7 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame) -> Iterator[Outcome]:
         & (table["architecture"] == test.architecture)
         & (table["mass"] == test.mass)
         & table["dimension"].isin(test.dimensions)
+        & (table["loss"] != left_out)
     ]
     if test.noise_levels is not None:
         chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
@@ -206,12 +216,13 @@ def _value_of_fit(measure: str, row: pd.Series) -> tuple[float, float]:
     return column("exponent"), column("error")
 
 
-def _from_times(test: ClaimTest, summary: xr.Dataset) -> Iterator[Outcome]:
-    """Ratios of training times or parameters, and agreement with the prediction."""
+def _from_times(test: ClaimTest, summary: xr.Dataset, left_out: str | None) -> Iterator[Outcome]:
+    """Ratios of training times or parameters, and agreement with the prediction, but for the loss that is left out."""
     if "architecture" not in summary:
         return
-    own = _runs(summary, test, test.architecture)
-    reference = _runs(summary, test, test.reference)
+    table = summary[["architecture", "dimension", "size", "mass_label", "data", "loss"]].to_dataframe()
+    table = table[table["loss"] != left_out]
+    own, reference = _runs(table, test, test.architecture), _runs(table, test, test.reference)
     for (dimension, data), rows in own.groupby(["dimension", "data"], sort=False):
         others = reference[(reference["dimension"] == dimension) & (reference["data"] == data)]
         for level in summary["noise_level"].values if test.noise_levels is None else test.noise_levels:
@@ -232,13 +243,13 @@ def _from_times(test: ClaimTest, summary: xr.Dataset) -> Iterator[Outcome]:
                 yield _ratio(where, pair)
 
 
-def _agreement(where: tuple[ClaimTest, int, float, str], runs: list[xr.Dataset]) -> Outcome:
+def _agreement(where: Where, runs: list[xr.Dataset]) -> Outcome:
     """Agreement with theory of the runs of several sizes."""
     for run in runs:
         if not np.isfinite(_times(run)).all():
             return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
     pairs = [(_times(run), _times(run, "predicted_crossing_time")) for run in runs]
-    return _timed(where, *agreement(pairs, exact=_exact(where[3])))
+    return _timed(where, *agreement(pairs, exact=all(map(_exact, runs))))
 
 
 def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[float, float]:
@@ -260,18 +271,17 @@ def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[fl
     return max(deviations), float(np.max(errors))
 
 
-def _exact(data: str) -> bool:
+def _exact(run: xr.Dataset) -> bool:
     """Whether training has neither minibatches nor a data set, so that a time is exact: the population loss itself."""
-    loss, *others = data.split("-")
-    return loss == "population" and not any(re.fullmatch(r"[BM]\d+", other) for other in others)
+    return str(run["loss"].values) == "population" and not int(run["data_set"])
 
 
-def _timed(where: tuple[ClaimTest, int, float, str], value: float, error: float) -> Outcome:
+def _timed(where: Where, value: float, error: float) -> Outcome:
     """A value of times, which decides nothing where its error is not known."""
     return Outcome(*where, value, error, "" if np.isfinite(error) else "a single seed gives no error")
 
 
-def _ratio(where: tuple[ClaimTest, int, float, str], pair: list[xr.Dataset]) -> Outcome:
+def _ratio(where: Where, pair: list[xr.Dataset]) -> Outcome:
     """Parameters or times of one run over those of another."""
     if where[0].measure == "parameter_ratio":
         return Outcome(*where, float(pair[0]["level_parameters"]) / float(pair[1]["level_parameters"]), 0.0)
@@ -280,7 +290,9 @@ def _ratio(where: tuple[ClaimTest, int, float, str], pair: list[xr.Dataset]) -> 
         if not np.isfinite(sample).all():
             return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
     quotient = float(times[0].mean() / times[1].mean())
-    relative = np.hypot(*(_standard_error(sample, _exact(where[3])) / sample.mean() for sample in times))
+    relative = np.hypot(
+        *(_standard_error(sample, _exact(run)) / sample.mean() for run, sample in zip(pair, times, strict=True))
+    )
     return _timed(where, quotient, quotient * float(relative))
 
 
@@ -296,9 +308,8 @@ def _late(run: xr.Dataset) -> str:
     return f"at size {int(run['size'])} some seeds did not reach the tolerance"
 
 
-def _runs(summary: xr.Dataset, test: ClaimTest, architecture: str | None) -> pd.DataFrame:
+def _runs(table: pd.DataFrame, test: ClaimTest, architecture: str | None) -> pd.DataFrame:
     """The runs of an architecture that a test is about."""
-    table = summary[["architecture", "dimension", "size", "mass_label", "data"]].to_dataframe()
     chosen = table[
         (table["architecture"] == architecture)
         & (table["mass_label"] == test.mass)

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from matplotlib.axes import Axes
 
+from csd.networks import Architecture
 from csd.report.figures import local_range, size_transfer
 from csd.report.figures import style as looks
 from csd.study.config.study import FigureStyle
@@ -15,16 +16,24 @@ from csd.study.config.study import FigureStyle
 STYLE = FigureStyle.model_validate({})
 
 
-def generation(labels: list[str], sizes: list[int], trained: int, **variables: Any) -> xr.Dataset:
-    """A summary of generation, one run a label and size: sampled χ and ξ of three seeds, the third in no run."""
-    rows = [(label, size) for label in labels for size in sizes]
-    count = len(rows)
-    text = {"sweep": "only", "mass_label": "mL1", "data": "implicit"}
+def generation(ranges: list[int | str], sizes: list[int], trained: int, **variables: Any) -> xr.Dataset:
+    """A summary of generation, one run a range and size: sampled χ and ξ of three seeds, the third in no run."""
+    networks = [Architecture("local_one_layer", range=reach) for reach in ranges for _ in sizes]
+    follows = [isinstance(network.range, str) for network in networks]
+    count = len(networks)
+    text = {"sweep": "only", "mass_label": "its mass", "data": "its data", "loss": "implicit"}
+    text |= {"architecture_name": "local_one_layer"}
     numbers = {"dimension": 1, "mass": 1.0 / trained, "depth": 0, "data_set": 0, "trained_size": trained}
+    numbers |= {"channels": 0, "mass_times_length": 1.0, "r0": np.nan, "u": np.nan}
     content: dict[str, Any] = {name: ("run", np.array([value] * count, dtype=object)) for name, value in text.items()}
     content |= {name: ("run", np.array([value] * count)) for name, value in numbers.items()}
-    content["architecture"] = ("run", np.array([label for label, _ in rows], dtype=object))
-    content["size"] = ("run", np.array([size for _, size in rows]))
+    content["architecture"] = ("run", np.array([f"network {place}" for place in range(count)], dtype=object))
+    fixed = [0 if to_length else network.range for to_length, network in zip(follows, networks, strict=True)]
+    factors = [
+        network.range_factor() if to_length else np.nan for to_length, network in zip(follows, networks, strict=True)
+    ]
+    content |= {"fixed_range": ("run", fixed), "range_factor": ("run", factors)}
+    content["size"] = ("run", np.array(sizes * len(ranges)))
     content |= {
         "sampled_susceptibility": (("run", "seed"), np.tile([90.0, 110.0, np.nan], (count, 1))),
         "sampled_susceptibility_error": (("run", "seed"), np.tile([30.0, 40.0, np.nan], (count, 1))),
@@ -35,7 +44,7 @@ def generation(labels: list[str], sizes: list[int], trained: int, **variables: A
 
 
 def test_observables_of_samples_have_the_larger_error_and_no_mean_of_survivors() -> None:
-    summary = generation(["local_one_layer-R1", "local_one_layer-R2"], [8], 8)
+    summary = generation([1, 2], [8], 8)
     summary["sampled_correlation_length"][1, 0] = np.nan
     mean, error = looks.of_samples(summary, "susceptibility")
     # Scatter of 90 and 110 is 10; jackknife errors of 30 and 40 make 25.
@@ -53,10 +62,9 @@ def _points(axes: Axes) -> list[np.ndarray[Any, Any]]:
 
 
 def test_local_range_leaves_out_ranges_whose_samples_have_no_correlation_length() -> None:
-    labels = [f"local_one_layer-R{reach}" for reach in ("1", "2", "3xi")]
     ones = ("run", np.full(3, 1.0))
     summary = generation(
-        labels,
+        [1, 2, "3xi"],
         [8],
         8,
         exact_score_susceptibility=("run", np.full(3, 200.0)),
@@ -76,8 +84,9 @@ def test_local_range_leaves_out_ranges_whose_samples_have_no_correlation_length(
 
 
 def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> None:
-    labels, sizes = ["local_one_layer-R2", "local_one_layer-R4xi"], [8, 16, 32]
-    count = len(labels) * len(sizes)
+    ranges: list[int | str] = [2, "4xi"]
+    sizes = [8, 16, 32]
+    count = len(ranges) * len(sizes)
     steps = np.stack([np.full((count, 3), np.nan), np.full((count, 3), 50.0)], axis=-1)
     steps[:, 2] = np.nan
     spectrum = np.full((count, 3, 2, 2), 2.0)
@@ -85,7 +94,7 @@ def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> N
     seeds = np.full((count, 3, 2), 2.0)
     seeds[:, 2] = np.nan
     summary = generation(
-        labels,
+        ranges,
         sizes,
         8,
         exact_susceptibility=("run", np.full(count, 100.0)),

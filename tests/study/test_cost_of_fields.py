@@ -178,7 +178,7 @@ def test_a_chain_too_short_for_the_time_of_m_has_no_cost(results: Path) -> None:
     without = [one for one in of_samplers(rows(), summary) if one.remark]
     assert [(one.name, one.size) for one in without] == [("heat_bath", 6)]
     assert np.isnan(without[0].updates.each)
-    summary["target_label"][:] = "m0.1"
+    summary["mass_times_length"][:] = np.nan
     assert of_samplers(rows(), summary) == []
 
 

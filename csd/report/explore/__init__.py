@@ -17,6 +17,7 @@ import xarray as xr
 from csd.diffusion.criteria import CRITERIA, WORDS
 from csd.report.figures import style as looks
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.columns import network_of
 
 HERE = Path(__file__).parent
 DIGITS = 12
@@ -60,15 +61,16 @@ def packed(values: Any) -> str:
 
 def _identity(run: xr.Dataset) -> dict[str, Any]:
     """What a run is, and how it is shown."""
-    label = str(run["architecture"].values)
+    network = network_of(run)
     return {
-        "architecture": label,
-        "name": looks.name(label).replace("ξ$_t$", "ξₜ"),
-        "colour": looks.colour(label),
+        "architecture": str(run["architecture"].values),
+        "name": looks.name(network).replace("ξ$_t$", "ξₜ"),
+        "colour": looks.colour(network),
         "dimension": int(run["dimension"]),
         "size": int(run["size"]),
         "mass": float(run["mass"]),
         "massLabel": str(run["mass_label"].values),
+        "critical": bool(run["mass_times_length"] == 1.0),
         "data": str(run["data"].values),
         "sweep": str(run["sweep"].values),
     }

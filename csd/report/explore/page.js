@@ -451,7 +451,7 @@ function chosenRun(form, runs) {
     const found = new Map(left.map((run) => [of(run), run]));
     let keys = [...found.keys()];
     if (id === "size" || id === "dimension") keys.sort((a, b) => a - b);
-    if (id === "mass") keys.sort((a, b) => (b === "mL1") - (a === "mL1") || found.get(a).mass - found.get(b).mass);
+    if (id === "mass") keys.sort((a, b) => found.get(b).critical - found.get(a).critical || found.get(a).mass - found.get(b).mass);
     if (!found.has(wanted[id]))
       wanted[id] = id === "size" && wanted.size !== undefined
         ? keys.reduce((a, b) => (Math.abs(b - wanted.size) < Math.abs(a - wanted.size) ? b : a))

@@ -46,6 +46,7 @@ def draw(
         read,
     )
     from csd.report.figures import style as looks
+    from csd.study.summaries.columns import read_summary
     from csd.study.summaries.laws import read_scaling
 
     looks.apply(style)
@@ -53,7 +54,8 @@ def draw(
         sheets.use(PAPER)
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATOR_STEPS}
     kinds |= {"monte_carlo": ENSEMBLE_SUMMARY, "timing": TIMING}
-    summary = read(summary_file, kinds[summary_of(name)])
+    kind = kinds[summary_of(name)]
+    summary = (read if kind in (INTEGRATOR_STEPS, TIMING) else read_summary)(summary_file, kind)
     figure = import_module(f"csd.report.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.
     made = {

@@ -17,14 +17,13 @@ MARKS = ("o", "s", "D", "^", "v", "P", "X")
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: one layer at fixed masses and on the critical line. Lines: the closed form, and (ξ/L)²."""
     level = looks.at_level(summary, style.noise_level)
-    table = looks.runs(level, architecture=ARCHITECTURE, data_set=0)
-    fixed = table[table["mass_label"].str.match(r"m\d")]
+    table = looks.runs(level, architecture_name=ARCHITECTURE, data_set=0)
+    given = table["mass_times_length"].isna() & table["r0"].isna()
+    fixed = table[given]
     looks.require(fixed, "collapse", "one_layer at fixed masses")
     # Where there are several dimensions, that with the most masses.
-    dimension = fixed.groupby("dimension")["mass_label"].nunique().idxmax()
-    table = table[
-        (table["dimension"] == dimension) & (table["mass_label"].str.match(r"m\d") | table["mass_label"].eq("mL1"))
-    ]
+    dimension = fixed.groupby("dimension")["mass"].nunique().idxmax()
+    table = table[(table["dimension"] == dimension) & (given | (table["mass_times_length"] == 1.0))]
     figure, axes = plt.subplots(figsize=(looks.COLUMN, 2.9))
     sizes = sorted(table["size"].unique())
     level = level.isel(run=table.index.to_numpy())

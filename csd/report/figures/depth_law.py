@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from csd.networks import Architecture
 from csd.report.figures import style as looks
 from csd.study.config.study import FigureStyle
 from csd.study.seeds import mean_over_seeds, total_error
@@ -17,33 +18,27 @@ SHALLOW = {"one_layer": 1, "two_layer": 2}
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Left: points with predictions as lines. Right: z of nested laws over the depth law; 0 is a logarithm."""
     level = looks.at_level(summary, style.noise_level)
-    table = looks.runs(level, mass_label="mL1", data_set=0)
+    table = looks.runs(level, mass_times_length=1.0, data_set=0)
     deep = looks.require(table[table["depth"] > 0], "depth_law", "deep_linear on the critical line")
     dimension = deep["dimension"].iloc[0]
     table = table[table["dimension"] == dimension]
-    labels = [label for label in SHALLOW if label in set(table["architecture"])]
-    labels += sorted(
-        set(deep["architecture"]), key=lambda label: int(deep.loc[deep["architecture"] == label, "depth"].iloc[0])
-    )
+    networks = [Architecture(name) for name in SHALLOW if name in set(table["architecture_name"])]
+    networks += sorted(set(table.loc[table["depth"] > 0, "network"]), key=looks.order)
     figure, (left, right) = plt.subplots(1, 2, figsize=(looks.PAGE, 2.8))
-    for label in labels:
-        own = table[table["architecture"] == label]
+    for network in networks:
+        own = table[table["network"] == network]
         chosen = level.isel(run=own.index.to_numpy())
         mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.seeds_run(chosen))
         predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.seeds_run(chosen))
-        colour, mark = looks.colour(label), looks.marker(label)
+        colour, mark = looks.colour(network), looks.marker(network)
         left.plot(own["size"], predicted, color=colour)
-        left.errorbar(own["size"], mean, error, fmt=mark, color=colour, mew=0, label=looks.name(label))
-        fits = scaling[
-            (scaling["architecture"] == label)
-            & (scaling["dimension"] == dimension)
-            & (scaling["mass"] == "mL1")
-            & (scaling["noise_level"] == style.noise_level)
-            & (scaling["quantity"] == "training_time")
-            & (scaling["law"] == "boxcox")
+        left.errorbar(own["size"], mean, error, fmt=mark, color=colour, mew=0, label=looks.name(network))
+        depth = SHALLOW.get(network.name) or network.depth
+        fits = [
+            looks.laws_of(scaling, run, "training_time", style.noise_level)
+            for _, run in own.drop_duplicates(["sweep", "data"]).iterrows()
         ]
-        depth = SHALLOW.get(label) or int(own["depth"].iloc[0])
-        for _, fit in fits.iterrows():
+        for _, fit in pd.concat(fits).query("law == 'boxcox'").iterrows():
             # Three sizes leave z without an error, and so without a bar.
             right.errorbar(depth, fit["exponent"], total_error(fit), fmt=mark, color=colour, mew=0, capsize=2)
     left.set_yscale("log")

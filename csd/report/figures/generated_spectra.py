@@ -20,7 +20,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Lines: exact recursion of the trained kernels, mean over seeds. Points: sampled fields at the last step."""
     figure, panels = plt.subplots(1, 2, figsize=(looks.PAGE, 2.8), sharey=True)
     for axes, architecture in zip(panels, SHOWN, strict=True):
-        table = looks.generation_runs(summary, architecture=architecture)
+        table = looks.generation_runs(summary, architecture_name=architecture)
         table = looks.require(table, "generated_spectra", f"generation with {architecture} on the critical line")
         table = table[table["dimension"] == table["dimension"].max()]
         row = table.iloc[-1]

@@ -21,7 +21,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     for axes, own in series:
         largest = own.iloc[-1]
         _panel(axes, summary.isel(run=int(own.index[-1])))
-        axes.set_title(f"{looks.name(largest['architecture'])}, d = {largest['dimension']}, L = {largest['size']}")
+        axes.set_title(f"{looks.name(largest['network'])}, d = {largest['dimension']}, L = {largest['size']}")
         axes.set_xlabel("training step (steps)")
     figure.supylabel("deviation / tolerance", fontsize=style.font_size)
     marks = [

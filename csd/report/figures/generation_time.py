@@ -29,7 +29,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Points: mean over seeds with standard errors. Solid: fitted law. Dashed: exact map and recursion."""
     figure, series = panels(summary, "generation_time")
     for axes, own in series:
-        dimension, architecture = own["dimension"].iloc[0], own["architecture"].iloc[0]
+        dimension, architecture = own["dimension"].iloc[0], own["network"].iloc[0]
         for criterion in CRITERIA:
             _series(axes, summary, scaling, own, criterion)
         axes.set_yscale("log")
@@ -58,18 +58,18 @@ def panels(summary: xr.Dataset, name: str) -> tuple[Figure, list[tuple[Axes, pd.
         InputError: if one or two layers were not sampled at three sizes or more.
     """
     table = looks.require(
-        looks.grown(looks.generation_runs(summary, architecture=list(SHOWN))),
+        looks.grown(looks.generation_runs(summary, architecture_name=list(SHOWN))),
         name,
         "generation with one or two layers on the critical line at three sizes or more",
     )
     dimensions = sorted(table["dimension"].unique())
-    names = [name for name in SHOWN if name in set(table["architecture"])]
+    names = [name for name in SHOWN if name in set(table["architecture_name"])]
     size = (looks.PAGE * max(len(names), 1.2) / 2, 0.5 + 2.1 * len(dimensions))
     figure, axes = plt.subplots(len(dimensions), len(names), figsize=size, squeeze=False)
     series = []
     for row, dimension in zip(axes, dimensions, strict=True):
         for panel, architecture in zip(row, names, strict=True):
-            own = table[(table["dimension"] == dimension) & (table["architecture"] == architecture)]
+            own = table[(table["dimension"] == dimension) & (table["architecture_name"] == architecture)]
             if own.empty:
                 panel.axis("off")
             else:
@@ -79,17 +79,10 @@ def panels(summary: xr.Dataset, name: str) -> tuple[Figure, list[tuple[Axes, pd.
 
 def _series(axes: Axes, summary: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame, criterion: str) -> None:
     """One criterion of one architecture in one dimension."""
-    first = own.iloc[0]
     chosen = summary.isel(run=own.index.to_numpy()).sel(criterion=criterion)
     sizes, shade, label = own["size"].to_numpy(), COLOURS[criterion], WORDS[criterion]
-    laws = scaling[
-        (scaling["study"] == first["sweep"])
-        & (scaling["architecture"] == first["architecture"])
-        & (scaling["dimension"] == first["dimension"])
-        & (scaling["data"] == first["data"])
-        & (scaling["quantity"] == "generation_training_time")
-        & (scaling["criterion"] == criterion)
-    ]
+    laws = looks.laws_of(scaling, own.iloc[0], "generation_training_time")
+    laws = laws[laws["criterion"] == criterion]
     drawn = None if criterion in SOFT else _law(laws, sizes, criterion)
     if drawn is not None:
         axes.plot(drawn.sizes, drawn.times, color=shade, zorder=2)

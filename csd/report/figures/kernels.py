@@ -15,14 +15,13 @@ from csd.study.seeds import mean_over_seeds
 
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Left: exact kernels as lines, trained ones as points. Right: floors against range, with the score length."""
-    table = looks.runs(summary, mass_label="mL1", data_set=0)
-    family = table["architecture"].map(looks.family)
-    local = table[(family == "local_one_layer") & ~table["architecture"].str.contains("xi")]
+    table = looks.runs(summary, mass_times_length=1.0, data_set=0)
+    local = table[(table["architecture_name"] == "local_one_layer") & (table["fixed_range"] > 0)]
     looks.require(local, "kernels", "local_one_layer at several ranges on the critical line")
-    counts = local.groupby(["dimension", "size"])["architecture"].nunique()
+    counts = local.groupby(["dimension", "size"])["fixed_range"].nunique()
     dimension, size = counts.idxmax()
     local = local[(local["dimension"] == dimension) & (local["size"] == size)]
-    full = table[(table["architecture"] == "one_layer") & (table["dimension"] == dimension)]
+    full = table[(table["architecture_name"] == "one_layer") & (table["dimension"] == dimension)]
     figure, (left, right) = plt.subplots(1, 2, figsize=(looks.PAGE, 2.9))
     levels = summary["noise_level"].values
     for index, level in enumerate(levels):

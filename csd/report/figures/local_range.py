@@ -1,7 +1,5 @@
 """What a finite range costs the samples: χ and ξ against range, and the noise levels where soft modes are lost."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -20,18 +18,14 @@ QUANTITIES = (("susceptibility", "χ"), ("correlation_length", "ξ"))
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Lines: best network of each range. Points: trained and sampled, where the samples of every seed have a value."""
     table = looks.generation_runs(summary)
-    table = table[[looks.family(label) == SHOWN for label in table["architecture"]]]
+    table = table[table["architecture_name"] == SHOWN]
     table = looks.require(table, "local_range", f"generation with {SHOWN} on the critical line")
     # One sweep, so that all have the same grid and integrator.
-    counts = table.groupby(["sweep", "size"])["architecture"].transform("nunique")
+    counts = table.groupby(["sweep", "size"])["network"].transform("nunique")
     table = table[counts == counts.max()]
     table = table[(table["size"] == table["size"].max()) & (table["sweep"] == table["sweep"].iloc[-1])]
-    table = table.assign(reach=[_reach(label) for label in table["architecture"]])
     # Ranges that follow the score length come after the fixed ones.
-    table = table.assign(
-        follows=["xi" in reach for reach in table["reach"]], factor=[_factor(r) for r in table["reach"]]
-    )
-    table = table.sort_values(["follows", "factor"])
+    table = table.assign(follows=table["fixed_range"] == 0).sort_values(["follows", "fixed_range", "range_factor"])
     figure, panels = plt.subplots(1, 3, figsize=(looks.PAGE, 2.9), width_ratios=(1, 1, 1.1))
     for axes, (name, symbol) in zip(panels, QUANTITIES, strict=False):
         _bias(axes, summary, table, name, symbol)
@@ -44,17 +38,6 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     ]
     figure.legend(handles=kinds, loc="outside upper center", ncols=2)
     return figure
-
-
-def _reach(label: str) -> str:
-    """The range in a label."""
-    found = re.search(r"-R([^-]+)", label)
-    return found[1] if found else ""
-
-
-def _factor(reach: str) -> float:
-    """Its number."""
-    return float(reach.removesuffix("xi") or 1.0)
 
 
 def _bias(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, name: str, symbol: str) -> None:
@@ -70,15 +53,17 @@ def _bias(axes: Axes, summary: xr.Dataset, table: pd.DataFrame, name: str, symbo
     mean, error = looks.of_samples(chosen, name)
     axes.errorbar(places, mean / exact, error / exact, fmt=looks.marker(SHOWN), color=shade, mew=0, elinewidth=0.8)
     axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
-    axes.set_xticks(places, [_words(reach) for reach in table["reach"]])
+    axes.set_xticks(places, [_words(row) for _, row in table.iterrows()])
     axes.set_xlabel("range R (lattice spacings)")
     axes.set_ylabel(f"{symbol} over that of the exact score")
     axes.set_ylim(bottom=0.0)
 
 
-def _words(reach: str) -> str:
+def _words(row: pd.Series) -> str:
     """A range as a tick."""
-    return reach if "xi" not in reach else f"{reach.removesuffix('xi').removesuffix('.0')}ξₜ".replace("1ξₜ", "ξₜ")
+    if row["fixed_range"]:
+        return str(row["fixed_range"])
+    return "ξₜ" if row["range_factor"] == 1.0 else f"{row['range_factor']:g}ξₜ"
 
 
 def _on_the_way(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
@@ -87,11 +72,11 @@ def _on_the_way(axes: Axes, summary: xr.Dataset, table: pd.DataFrame) -> None:
     shades = looks.shades(SHOWN, len(fixed))
     for shade, (run, row) in zip(shades, fixed.iterrows(), strict=True):
         at = summary.isel(run=run)
-        axes.plot(at["noise_level"], at["best_soft_ratio"], color=shade, label=f"R = {row['reach']}")
-        axes.axvline(0.5 * np.log1p(row["factor"] ** 2), color=shade, lw=0.7, ls=":")
+        axes.plot(at["noise_level"], at["best_soft_ratio"], color=shade, label=f"R = {_words(row)}")
+        axes.axvline(0.5 * np.log1p(row["fixed_range"] ** 2), color=shade, lw=0.7, ls=":")
     for run, row in table[table["follows"]].tail(1).iterrows():
         at = summary.isel(run=run)
-        label = f"R = {_words(row['reach'])}"
+        label = f"R = {_words(row)}"
         axes.plot(at["noise_level"], at["best_soft_ratio"], color=looks.colour(SHOWN), ls="-.", label=label)
     at = summary.isel(run=int(table.index[0]))
     axes.plot(at["noise_level"], at["exact_score_soft_ratio"], color="black", ls=looks.DASHED, label="exact score")

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import digamma
 
+from csd.networks import Architecture
 from csd.report.figures import style as looks
 from csd.study.config.study import FigureStyle
 from csd.study.seeds import mean_over_seeds
@@ -18,16 +19,16 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     table = looks.runs(summary)
     table = looks.require(table[table["data_set"] > 0], "memorisation", "generation with data sets")
     table = table[table["size"] == table["size"].max()]
-    architectures = sorted(set(table["architecture"]))[:2]
+    networks = sorted(set(table["network"]), key=looks.order)[:2]
     figure, panels = plt.subplots(2, 2, figsize=(looks.PAGE, 5.0))
-    for axes, architecture in zip(panels[0], architectures, strict=False):
-        _curves(axes, summary, table[table["architecture"] == architecture].sort_values("data_set"), architecture)
-    for axes in panels[0][len(architectures) :]:
+    for axes, network in zip(panels[0], networks, strict=False):
+        _curves(axes, summary, table[table["network"] == network].sort_values("data_set"), network)
+    for axes in panels[0][len(networks) :]:
         axes.axis("off")
     divergences, steps = panels[1]
-    for architecture in architectures:
-        own = table[table["architecture"] == architecture].sort_values("data_set")
-        _against_fields(divergences, steps, summary, own, architecture)
+    for network in networks:
+        own = table[table["network"] == network].sort_values("data_set")
+        _against_fields(divergences, steps, summary, own, network)
     fields = np.geomspace(table["data_set"].min(), table["data_set"].max(), 50)
     own_distribution = _expected(fields, int(table["dimension"].iloc[0]), int(table["size"].iloc[0]))
     divergences.plot(fields, own_distribution, color="0.2", zorder=1, label="distribution of the data set")
@@ -49,9 +50,9 @@ def _expected(fields: np.ndarray, dimension: int, size: int) -> np.ndarray:
     return 0.5 * ((sites - real) * complex_part + real * real_part) / sites
 
 
-def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
+def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, network: Architecture) -> None:
     """KL per site from the true distribution against training step, one series a data set."""
-    for shade, (run, row) in zip(looks.shades(architecture, len(own)), own.iterrows(), strict=True):
+    for shade, (run, row) in zip(looks.shades(network, len(own)), own.iterrows(), strict=True):
         at = summary.isel(run=run)
         steps = at["step"].values
         mean, error = mean_over_seeds(at["kl_per_site"].values, axis=0)
@@ -60,7 +61,7 @@ def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: st
             steps[points],
             mean[points],
             error[points],
-            fmt=looks.marker(architecture),
+            fmt=looks.marker(network),
             ms=2.8,
             color=shade,
             mew=0,
@@ -74,12 +75,14 @@ def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: st
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("training step (steps)")
-    axes.set_title(f"{looks.name(architecture)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
+    axes.set_title(f"{looks.name(network)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
     axes.set_ylabel("KL per site from the true distribution")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, labelspacing=0.3)
 
 
-def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd.DataFrame, architecture: str) -> None:
+def _against_fields(
+    divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd.DataFrame, network: Architecture
+) -> None:
     """KL at the best step and at the end; the best step, and that of memorisation.
 
     From the latter on, samples are twice as near to the data set's own distribution as to the true one.
@@ -100,7 +103,7 @@ def _against_fields(divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd
         after = np.flatnonzero(~near)[-1] + 1 if not near.all() else 0
         if after < len(there):
             onset[row] = chosen["step"].values[there[after]]
-    mark, shade, words = looks.marker(architecture), looks.colour(architecture), looks.name(architecture)
+    mark, shade, words = looks.marker(network), looks.colour(network), looks.name(network)
     for axes, values, face, label in (
         (divergences, np.where(ran, best, np.nan), "none", f"{words}, best step"),
         (divergences, last, shade, f"{words}, last step"),

@@ -24,7 +24,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     figure, panels = plt.subplots(len(SHOWN), COLUMNS, figsize=(looks.PAGE, 3.6), sharex=True, sharey=True)
     image: Any = None
     for row, architecture in zip(panels, SHOWN, strict=True):
-        table = looks.generation_runs(summary, architecture=architecture)
+        table = looks.generation_runs(summary, architecture_name=architecture)
         table = looks.require(table, "on_the_way", f"generation with {architecture} on the critical line")
         table = table[table["dimension"] == table["dimension"].min()]
         run = summary.isel(run=int(table.index[-1]))

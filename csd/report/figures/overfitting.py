@@ -16,18 +16,18 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     level = looks.at_level(summary, style.noise_level)
     table = looks.runs(level)
     table = looks.require(table[table["data_set"] > 0], "overfitting", "runs with data sets")
-    architectures = sorted(set(table["architecture"]))
+    networks = sorted(set(table["network"]), key=looks.order)
     figure, panels = plt.subplots(
         1,
-        len(architectures),
-        figsize=(looks.PAGE if len(architectures) > 1 else looks.COLUMN, 2.7),
+        len(networks),
+        figsize=(looks.PAGE if len(networks) > 1 else looks.COLUMN, 2.7),
         sharey=True,
         squeeze=False,
     )
-    for axes, architecture in zip(panels[0], architectures, strict=True):
-        own = table[table["architecture"] == architecture].sort_values("data_set")
+    for axes, network in zip(panels[0], networks, strict=True):
+        own = table[table["network"] == network].sort_values("data_set")
         for shade, mark, (run, row) in zip(
-            looks.shades(architecture, len(own)), "os^DvP" * len(own), own.iterrows(), strict=False
+            looks.shades(network, len(own)), "os^DvP" * len(own), own.iterrows(), strict=False
         ):
             chosen = level.isel(run=run)
             steps = chosen["step"].values
@@ -52,7 +52,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
         axes.set_yscale("log")
         axes.set_ylim(1e-4, 2.0)
         axes.set_xlabel("training step (steps)")
-        axes.set_title(f"{looks.name(architecture)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
+        axes.set_title(f"{looks.name(network)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
     panels[0][0].set_ylabel("error against the true score ε")
     panels[0][-1].legend(loc="lower left", handlelength=1.2)
     return figure

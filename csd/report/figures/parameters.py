@@ -16,32 +16,31 @@ DIMENSION = 2
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: mean over seeds; one a size, larger ones larger. Lines: predictions."""
     level = looks.at_level(summary, style.noise_level)
-    table = looks.runs(level, mass_label="mL1", data_set=0)
-    table = table[table["architecture"].map(looks.family).isin(SHOWN)]
+    table = looks.runs(level, mass_times_length=1.0, data_set=0)
+    table = table[table["architecture_name"].isin(SHOWN)]
     table = looks.require(table, "parameters", "runs on the critical line")
     dimension = DIMENSION if (table["dimension"] == DIMENSION).any() else table["dimension"].min()
     table = table[table["dimension"] == dimension]
-    common = table.groupby("architecture")["size"].nunique()
     figure, axes = plt.subplots(figsize=(looks.COLUMN, 3.0))
-    for label in sorted(table["architecture"].unique(), key=lambda name: SHOWN.index(looks.family(name))):
-        if common[label] < 2:
+    for network in sorted(table["network"].unique(), key=lambda network: SHOWN.index(network.name)):
+        own = table[table["network"] == network]
+        if own["size"].nunique() < 2:
             continue
-        own = table[table["architecture"] == label]
         chosen = level.isel(run=own.index.to_numpy())
         mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.seeds_run(chosen))
         predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.seeds_run(chosen))
-        parameters, colour = chosen["level_parameters"].values, looks.colour(label)
+        parameters, colour = chosen["level_parameters"].values, looks.colour(network)
         axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
         for index in range(len(own)):
             axes.errorbar(
                 parameters[index],
                 mean[index],
                 error[index],
-                fmt=looks.marker(label),
+                fmt=looks.marker(network),
                 ms=2.5 + 0.9 * index,
                 color=colour,
                 mew=0,
-                label=looks.name(label) if index == 0 else None,
+                label=looks.name(network) if index == 0 else None,
             )
         ends = {0: f"L = {own['size'].iloc[0]}", len(own) - 1: f"L = {own['size'].iloc[-1]}"}
         if parameters[0] == parameters[-1]:

@@ -23,7 +23,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     level = looks.at_level(summary, style.noise_level)
     figure, panels = plt.subplots(1, 2, figsize=(looks.PAGE, 2.7), sharey=True)
     for axes, architecture in zip(panels, SHOWN, strict=True):
-        table = looks.runs(level, architecture=architecture, mass_label="mL1", data_set=0)
+        table = looks.runs(level, architecture_name=architecture, mass_times_length=1.0, data_set=0)
         table = looks.require(table, "residuals", f"{architecture} on the critical line")
         table = table[table["dimension"] == table["dimension"].min()]
         own = level.isel(run=int(table.index[-1]))

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from csd.networks import Architecture
 from csd.report.figures import style as looks
 from csd.study.config.study import FigureStyle
 from csd.study.seeds import mean_over_seeds
@@ -21,19 +22,19 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     """Top: spectra over those of the same mass. Bottom: χ and ξ over those of the same mass, against size."""
     table = looks.runs(summary)
     table = table.assign(trained=summary["trained_size"].values[table.index.to_numpy()])
-    moved = set(table[table["size"] > table["trained"]]["architecture"])
-    table = looks.require(table[table["architecture"].isin(moved)], "size_transfer", "generation with transfer")
+    moved = set(table[table["size"] > table["trained"]]["network"])
+    table = looks.require(table[table["network"].isin(moved)], "size_transfer", "generation with transfer")
     table = table[table["dimension"] == table["dimension"].max()]
     table = table[table["trained"] == table["trained"].max()]
-    labels = sorted(set(table["architecture"]))[:SHOWN]
+    networks = sorted(set(table["network"]), key=looks.order)[:SHOWN]
     figure, panels = plt.subplots(2, SHOWN, figsize=(looks.PAGE, 5.2), squeeze=False)
-    for axes, label in zip(panels[0], labels, strict=False):
-        _spectra(axes, summary, table[table["architecture"] == label], label)
-    for axes in panels[0][len(labels) :]:
+    for axes, network in zip(panels[0], networks, strict=False):
+        _spectra(axes, summary, table[table["network"] == network], network)
+    for axes in panels[0][len(networks) :]:
         axes.axis("off")
     panels[0][0].set_ylabel("generated / exact S(k), same mass")
     for axes, (name, symbol, power) in zip(panels[1], QUANTITIES, strict=True):
-        _observable(axes, summary, table[table["architecture"].isin(labels)], labels, name, symbol, power)
+        _observable(axes, summary, table[table["network"].isin(networks)], networks, name, symbol, power)
     kinds = [
         Line2D([], [], color="0.3", lw=1.1, label="trained kernels, exact recursion"),
         Line2D([], [], color="0.3", lw=0, marker="o", ms=3, label="sampled fields"),
@@ -49,9 +50,9 @@ def _last(run: xr.Dataset) -> int:
     return int(np.flatnonzero(np.isfinite(spectra[ran]).all(axis=0))[-1])
 
 
-def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, label: str) -> None:
+def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, network: Architecture) -> None:
     """One network at all sizes it generates at."""
-    for shade, (run, row) in zip(looks.shades(label, len(own)), own.iterrows(), strict=True):
+    for shade, (run, row) in zip(looks.shades(network, len(own)), own.iterrows(), strict=True):
         at = summary.isel(run=run)
         bins = np.isfinite(at["wavenumber"].values)
         length = np.sqrt(at["wavenumber"].values[bins] ** 2 + float(at["mass"]) ** 2)
@@ -63,7 +64,7 @@ def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, label: str) -> 
             length,
             spectrum[bins] / exact,
             scatter[bins] / exact,
-            fmt=looks.marker(label),
+            fmt=looks.marker(network),
             ms=2.8,
             color=shade,
             mew=0,
@@ -75,16 +76,22 @@ def _spectra(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, label: str) -> 
     axes.set_yscale("log")
     axes.set_xlabel("sqrt(k² + m²) (inverse lattice spacings)")
     axes.legend(handlelength=1.0, labelspacing=0.25, loc="lower right")
-    axes.set_title(f"{looks.name(label)}\ntrained at {own['trained'].iloc[0]}, d = {own['dimension'].iloc[0]}")
+    axes.set_title(f"{looks.name(network)}\ntrained at {own['trained'].iloc[0]}, d = {own['dimension'].iloc[0]}")
 
 
 def _observable(
-    axes: Axes, summary: xr.Dataset, table: pd.DataFrame, labels: list[str], name: str, symbol: str, power: int
+    axes: Axes,
+    summary: xr.Dataset,
+    table: pd.DataFrame,
+    networks: list[Architecture],
+    name: str,
+    symbol: str,
+    power: int,
 ) -> None:
     """χ or ξ of what is generated, over the exact one of the same mass, against size."""
     # One architecture, so one colour: ranges differ in marker and shade.
-    for rank, (label, shade) in enumerate(zip(labels, looks.shades(labels[0], len(labels)), strict=True)):
-        own = table[table["architecture"] == label].sort_values("size")
+    for rank, (network, shade) in enumerate(zip(networks, looks.shades(networks[0], len(networks)), strict=True)):
+        own = table[table["network"] == network].sort_values("size")
         chosen = summary.isel(run=own.index.to_numpy())
         exact = chosen[f"exact_{name}"].values
         each = [chosen.isel(run=place) for place in range(chosen.sizes["run"])]
@@ -98,7 +105,7 @@ def _observable(
             fmt="oD"[rank],
             color=shade,
             mew=0,
-            label=looks.name(label),
+            label=looks.name(network),
             elinewidth=0.8,
         )
     trained, mass = table["trained"].iloc[0], table["mass"].iloc[0]

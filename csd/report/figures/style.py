@@ -3,7 +3,6 @@
 Colours are those of Okabe and Ito, which colour-blind readers tell apart; markers differ too.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +18,11 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from csd.core.errors import InputError
 from csd.core.rounding import parentheses
+from csd.networks import Architecture
 from csd.study.config.study import FigureStyle
 from csd.study.scaling import box_cox
 from csd.study.seeds import mean_over_seeds, total_error
+from csd.study.summaries.columns import run_table
 
 matplotlib.use("agg")
 
@@ -38,15 +39,17 @@ LOGARITHM = 0.1
 OVER_LINES: dict[str, Any] = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
 """For a legend that a reference line runs behind."""
 
-COLOURS = {
+Family = str | tuple[str, int]
+"""What colour and marker depend on: the name of an architecture, with its depth if it has one, or of a sampler."""
+COLOURS: dict[Family, str] = {
     "exact": "#000000",
     "one_layer": "#0072B2",
     "two_layer": "#D55E00",
     "local_one_layer": "#56B4E9",
     "local_two_layer": "#009E73",
-    "deep_linear-p3": "#CC79A7",
-    "deep_linear-p4": "#E69F00",
-    "deep_linear-p6": "#7B5EA7",
+    ("deep_linear", 3): "#CC79A7",
+    ("deep_linear", 4): "#E69F00",
+    ("deep_linear", 6): "#7B5EA7",
     "metropolis": "#999999",
     "heat_bath": "#882255",
     "overrelaxation": "#CC79A7",
@@ -55,15 +58,15 @@ COLOURS = {
     "fourier_hmc": "#7B5EA7",
     "wolff": "#009E73",
 }
-MARKERS = {
+MARKERS: dict[Family, str] = {
     "exact": "x",
     "one_layer": "o",
     "two_layer": "s",
     "local_one_layer": "v",
     "local_two_layer": "^",
-    "deep_linear-p3": "D",
-    "deep_linear-p4": "P",
-    "deep_linear-p6": "X",
+    ("deep_linear", 3): "D",
+    ("deep_linear", 4): "P",
+    ("deep_linear", 6): "X",
     "metropolis": "v",
     "heat_bath": "o",
     "overrelaxation": "s",
@@ -122,56 +125,61 @@ def apply(style: FigureStyle) -> None:
     )
 
 
-def family(label: str) -> str:
-    """The architecture of a label, without range and channels: what colour and marker depend on."""
-    return re.sub(r"-(R|c)[^-]*", "", label)
+def family(network: Architecture | str) -> Family:
+    """An architecture without range and channels; of a sampler, or of an architecture that has no options, its name."""
+    if isinstance(network, str):
+        return network
+    return network.name if network.depth is None else (network.name, network.depth)
 
 
-def colour(label: str) -> str:
+def _one_of(others: Sequence[str], network: Architecture | str) -> str:
+    """A colour or marker for what has none of its own."""
+    return others[sum(map(ord, network if isinstance(network, str) else network.label)) % len(others)]
+
+
+def colour(network: Architecture | str) -> str:
     """The architecture's colour, the same in every figure."""
-    return COLOURS.get(family(label)) or OTHER_COLOURS[sum(map(ord, label)) % len(OTHER_COLOURS)]
+    return COLOURS.get(family(network)) or _one_of(OTHER_COLOURS, network)
 
 
-def marker(label: str) -> str:
+def marker(network: Architecture | str) -> str:
     """The architecture's marker, the same in every figure."""
-    return MARKERS.get(family(label)) or OTHER_MARKERS[sum(map(ord, label)) % len(OTHER_MARKERS)]
+    return MARKERS.get(family(network)) or _one_of(OTHER_MARKERS, network)
 
 
-def shades(label: str, count: int) -> list[tuple[float, float, float]]:
+def shades(network: Architecture | str, count: int) -> list[tuple[float, float, float]]:
     """`count` shades of an architecture's colour, light to full."""
-    full = np.array(to_rgb(colour(label)))
+    full = np.array(to_rgb(colour(network)))
     weights = np.linspace(0.4, 1.0, count) if count > 1 else np.ones(count)
     return [(float(r), float(g), float(b)) for r, g, b in (1.0 - weights[:, None]) + weights[:, None] * full]
 
 
-def name(label: str) -> str:
-    """An architecture in words."""
+def name(network: Architecture | str) -> str:
+    """An architecture, or a sampler, in words."""
     words = {"one_layer": "one layer", "two_layer": "two layers", "exact": "exact score"}
     words |= {"local_one_layer": "one local layer", "local_two_layer": "two local layers"}
     words |= {"metropolis": "Metropolis", "heat_bath": "heat bath", "langevin": "Langevin (MALA)", "hmc": "HMC"}
     words |= {"fourier_hmc": "HMC, Fourier accelerated", "wolff": "Wolff"}
-    base = family(label)
-    if match := re.fullmatch(r"deep_linear-p(\d+)", base):
-        return f"{match[1]} layers"
-    reach = re.search(r"-R([^-]+)", label)
-    suffix = "" if reach is None else f", R = {reach[1].replace('xi', ' ξ$_t$')}"
-    return words.get(base, base) + suffix
+    if isinstance(network, str):
+        return words.get(network, network)
+    if network.depth is not None:
+        return f"{network.depth} layers"
+    if network.range is None:
+        return words.get(network.name, network.label)
+    reach = f"{network.range_factor():g} ξ$_t$" if isinstance(network.range, str) else network.range
+    return f"{words.get(network.name, network.name)}, R = {reach}"
+
+
+def order(network: Architecture) -> tuple[Any, ...]:
+    """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
+    follows = isinstance(network.range, str)
+    reach = network.range_factor() if follows else network.range or 0
+    return network.name, network.depth or 0, follows, reach, network.channels or 0
 
 
 def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
-    """The runs of a summary whose identity is as wanted; a list stands for any of its values. Sorted by size."""
-    keys = [
-        "sweep",
-        "architecture",
-        "mass_label",
-        "data",
-        "dimension",
-        "size",
-        "mass",
-        "depth",
-        "data_set",
-    ]
-    table = summary[keys].to_dataframe()
+    """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size."""
+    table = run_table(summary)
     for key, value in wanted.items():
         table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
     return table.sort_values("size")
@@ -179,15 +187,31 @@ def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
 
 def generation_runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
     """Runs of a summary of generation on the critical line, on the lattice they were trained on, with fresh fields."""
-    table = runs(summary, mass_label="mL1", data_set=0, **wanted)
+    table = runs(summary, mass_times_length=1.0, data_set=0, **wanted)
     return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
+
+
+def laws_of(scaling: pd.DataFrame, run: Any, quantity: str, noise_level: float | None = None) -> pd.DataFrame:
+    """The rows of a table of laws that are of a run of a summary, and of the others in its series.
+
+    Args:
+        scaling: of `csd fit`.
+        run: a row of `runs`.
+        quantity: that the laws are of.
+        noise_level: at which; None for what has none.
+    """
+    of_run = {"study": "sweep", "architecture": "architecture", "mass": "mass_label", "data": "data"}
+    found = scaling[(scaling["quantity"] == quantity) & (scaling["dimension"] == run["dimension"])]
+    for column, own in of_run.items():
+        found = found[found[column] == run[own]]
+    return found if noise_level is None else found[found["noise_level"] == noise_level]
 
 
 def grown(table: pd.DataFrame) -> pd.DataFrame:
     """Those runs of a table whose sweep has the same network at three sizes or more."""
     if table.empty:
         return table
-    return table[table.groupby(["sweep", "architecture", "data"])["size"].transform("nunique") >= 3]
+    return table[table.groupby(["sweep", "network", "data_set"], sort=False)["size"].transform("nunique") >= 3]
 
 
 def require(table: pd.DataFrame, figure: str, what: str) -> pd.DataFrame:
@@ -288,16 +312,16 @@ def law(rows: pd.DataFrame, sizes: Any) -> DrawnLaw | None:
 
 
 def plot_times(
-    axes: Axes, architecture: str, sizes: Any, mean: Any, error: Any, predicted: Any, laws: pd.DataFrame
+    axes: Axes, network: Architecture, sizes: Any, mean: Any, error: Any, predicted: Any, laws: pd.DataFrame
 ) -> None:
     """One architecture's times against size: points, dashed prediction, solid fit with its exponent in the legend."""
-    shade, label = colour(architecture), name(architecture)
+    shade, label = colour(network), name(network)
     drawn = law(laws, sizes)
     if drawn is not None:
         axes.plot(drawn.sizes, drawn.times, color=shade, zorder=2)
         label += f": {drawn.label}"
     axes.plot(sizes, predicted, color=shade, ls=DASHED, alpha=0.7, zorder=1)
-    axes.errorbar(sizes, mean, error, fmt=marker(architecture), color=shade, mew=0, label=label, zorder=3)
+    axes.errorbar(sizes, mean, error, fmt=marker(network), color=shade, mew=0, label=label, zorder=3)
 
 
 def plot_curve(axes: Axes, steps: Any, measured: Any, predicted: Any, shade: Any, mark: str, label: str) -> None:

@@ -16,20 +16,18 @@ SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
     """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory."""
     level = looks.at_level(summary, style.noise_level)
-    table = looks.runs(level, mass_label="mL1", data_set=0)
+    table = looks.runs(level, mass_times_length=1.0, data_set=0)
     table = looks.require(table, "training_time", "runs on the critical line")
-    table = table[table["architecture"].map(looks.family).isin(SHOWN)]
+    table = table[table["architecture_name"].isin(SHOWN)]
     # Several ranges of one family are the business of the figure on kernels.
-    common = table.groupby(["dimension", "architecture"])["size"].nunique()
-    table = table[[common[key] >= 3 for key in zip(table["dimension"], table["architecture"], strict=True)]]
+    table = table[table.groupby(["dimension", "network"], sort=False)["size"].transform("nunique") >= 3]
     looks.require(table, "training_time", "an architecture on the critical line at three sizes or more")
     dimensions = sorted(table["dimension"].unique())
     figure, panels = plt.subplots(1, len(dimensions), figsize=(looks.PAGE, 3.3), sharey=True, squeeze=False)
     for axes, dimension in zip(panels[0], dimensions, strict=True):
         here = table[table["dimension"] == dimension]
-        for architecture in sorted(here["architecture"].unique(), key=lambda label: SHOWN.index(looks.family(label))):
-            own = here[here["architecture"] == architecture]
-            _series(axes, level, scaling, own, style.noise_level)
+        for network in sorted(here["network"].unique(), key=lambda network: SHOWN.index(network.name)):
+            _series(axes, level, scaling, here[here["network"] == network], style.noise_level)
         axes.set_yscale("log")
         looks.size_axis(axes, list(here["size"]))
         axes.set_title(f"d = {dimension}")
@@ -41,16 +39,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
 
 def _series(axes: Axes, level: xr.Dataset, scaling: pd.DataFrame, own: pd.DataFrame, noise_level: float) -> None:
     """One architecture in one dimension: points, prediction, fit."""
-    architecture, sizes = own["architecture"].iloc[0], own["size"].to_numpy()
     chosen = level.isel(run=own.index.to_numpy())
     mean, error = mean_over_seeds(chosen["training_time"].values, ran=looks.seeds_run(chosen))
     predicted, _ = mean_over_seeds(chosen["predicted_training_time"].values, ran=looks.seeds_run(chosen))
-    laws = scaling[
-        (scaling["study"] == own["sweep"].iloc[0])
-        & (scaling["architecture"] == architecture)
-        & (scaling["mass"] == "mL1")
-        & (scaling["data"] == own["data"].iloc[0])
-        & (scaling["noise_level"] == noise_level)
-        & (scaling["quantity"] == "training_time")
-    ]
-    looks.plot_times(axes, architecture, sizes, mean, error, predicted, laws)
+    first = own.iloc[0]
+    laws = looks.laws_of(scaling, first, "training_time", noise_level)
+    looks.plot_times(axes, first["network"], own["size"].to_numpy(), mean, error, predicted, laws)

@@ -70,30 +70,31 @@ def write_paper(
     """
     import json
 
-    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY
+    from csd.study.summaries.columns import networks_of, read_summary
     from csd.study.summaries.laws import read_scaling
 
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
-    known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
+    known = {kind: read_summary(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
     scaling = read_scaling(scaling_file)
     try:
         claims = json.loads(claims_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{claims_file}: cannot be read ({error}); make it with csd claims") from error
-    level = style.noise_level
+    level, networks = style.noise_level, networks_of(known.values())
     usual = usual_data(known, level)
 
     def written(text: str, name: str, mark: str = "%") -> None:
         write_text(stamp(made_by, known["training"], mark) + text, output / name)
 
     written(macros(numbers(claims, scaling, known, usual), claims), "numbers.tex")
-    judged, laws, times = claims_table(claims), table_of_exponents(scaling), times_table(known["training"])
+    judged, laws, times = claims_table(claims), table_of_exponents(scaling, networks), times_table(known["training"])
     for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
-    written(tabular(typeset_claims(claims, judged), "lllrrrl"), "tables/claims.tex")
-    written(tabular(typeset_exponents(laws, level), "llrrrrrrr"), "tables/exponents.tex")
+    written(tabular(typeset_claims(claims, judged), "lllrrrl", networks), "tables/claims.tex")
+    written(tabular(typeset_exponents(laws, level), "llrrrrrrr", networks), "tables/exponents.tex")
     wide = typeset_times(times, level)
-    written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2)), "tables/training_times.tex")
+    written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2), networks), "tables/training_times.tex")
     for name in shown:
         summary = summaries.get(summary_of(name))
         if summary is None:

@@ -13,7 +13,9 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.rounding import parentheses, rounded
 from csd.study.seeds import mean_over_seeds, total_error
+from csd.study.summaries.integrators import DATA as INTEGRATOR_DATA
 from csd.study.summaries.laws import with_criterion
+from csd.targets.labels import target_label
 
 SPELLED = dict(
     zip(
@@ -30,9 +32,6 @@ QUANTITIES = {
     "predicted_generation_training_time": "PredictedGeneration",
 }
 """Quantities of a table of scaling laws, and how their macros begin."""
-
-USUAL_MASS = "mL1"
-"""The critical line m = 1/L goes without saying."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ class Usual:
 
     def suffix(self, prefix: str, mass: str, data: str, level: float) -> str:
         """What distinguishes a number from the one that its name would suggest."""
-        words = "" if mass == USUAL_MASS else f"Mass{spelled(mass)}"
+        # The critical line m = 1/L goes without saying.
+        words = "" if mass == target_label(mass_times_length=1.0) else f"Mass{spelled(mass)}"
         words += "" if data == self.data.get(prefix) else f"Data{spelled(data)}"
         return words + ("" if not np.isfinite(level) or level == self.level else f"At{spelled(f'{level:g}')}")
 
@@ -107,11 +107,11 @@ def numbers(
 
 def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
     """The noise level of the figures, and the kind of data that most runs on the critical line have."""
-    data = {"IntegratorSteps": "vp-geometric"}
+    data = {"IntegratorSteps": INTEGRATOR_DATA}
     for kind, summary in summaries.items():
         prefix = "Generation" if kind == "generation" else ""
-        table = summary[["data", "mass_label", "data_set"]].to_dataframe()
-        table = table[(table["mass_label"] == USUAL_MASS) & (table["data_set"] == 0)]
+        table = summary[["data", "mass_times_length", "data_set"]].to_dataframe()
+        table = table[(table["mass_times_length"] == 1.0) & (table["data_set"] == 0)]
         if len(table):
             data[prefix] = data[f"Predicted{prefix}"] = str(table["data"].mode()[0])
     return Usual(level, data)

@@ -10,9 +10,12 @@ import xarray as xr
 
 from csd.core.rounding import parentheses
 from csd.diffusion.criteria import WORDS
-from csd.report.paper.numbers import USUAL_MASS, ran
+from csd.networks import Architecture
+from csd.report.paper.numbers import ran
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.columns import networks_of
 from csd.study.summaries.laws import with_criterion
+from csd.targets.labels import target_label
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -28,6 +31,8 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 KINDS = {"training_time": "training", "generation_training_time": "generation", "integrator_steps": "integrator steps"}
 """Quantities of a table of laws, in a word."""
+PREDICTED = {f"predicted_{quantity}": quantity for quantity in KINDS}
+"""What quantities of theory predict."""
 ABOUT = {"training_time": "", "generation_training_time": ", samples", "integrator_steps": ", steps"}
 ABOUT |= {"autocorrelation_time": ", τ", "autocorrelation_updates": ", τ in updates"}
 """What a claim's measure is of, where it is not in the quantity's own words."""
@@ -51,17 +56,21 @@ LAWS = [
 LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
 
 
-def table_of_exponents(scaling: pd.DataFrame) -> pd.DataFrame:
+def table_of_exponents(scaling: pd.DataFrame, networks: Mapping[str, Architecture]) -> pd.DataFrame:
     """Power laws on the critical line, measured beside predicted, with the nested law's z and the log law: `LAWS`.
 
     The prediction for integrator steps is that of the law N^{1/(2p)}.
+
+    Args:
+        scaling: of `csd fit`.
+        networks: of `csd.study.summaries.columns.networks_of`.
     """
     if "exponent" not in scaling:
         return pd.DataFrame(columns=LAWS)
-    own = with_criterion(scaling[scaling["mass"] == USUAL_MASS])
+    own = with_criterion(scaling[scaling["mass"] == target_label(mass_times_length=1.0)])
     power, log, nested = (own[own["law"] == law] for law in ("power", "log", "boxcox"))
-    is_theory = power["quantity"].str.startswith("predicted").astype(bool)
-    predicted = power[is_theory].assign(quantity=power["quantity"].str.removeprefix("predicted_"))
+    is_theory = power["quantity"].isin(PREDICTED)
+    predicted = power[is_theory].assign(quantity=power["quantity"].map(PREDICTED))
     of_run = ["quantity", "criterion", "architecture", "dimension", "noise_level", "data", "study"]
     table = power[~is_theory].reindex(columns=[*of_run, "sizes", "exponent", "error", "evidence", "evidence_error"])
     for other, names in (
@@ -75,15 +84,17 @@ def table_of_exponents(scaling: pd.DataFrame) -> pd.DataFrame:
         found = by_law.reindex(pd.MultiIndex.from_frame(table[of_run])).to_numpy()
         table["predicted_exponent"] = table["predicted_exponent"].fillna(pd.Series(found, index=table.index))
     keys = ["quantity", "criterion", "dimension", "noise_level"]
-    return _sorted(table[LAWS], keys, ascending=[False, True, True, True])
+    return _sorted(table[LAWS], keys, [False, True, True, True], networks)
 
 
-def _sorted(table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool]) -> pd.DataFrame:
+def _sorted(
+    table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool], networks: Mapping[str, Architecture]
+) -> pd.DataFrame:
     """A table in the order of its keys, then of architectures as figures have them."""
     from csd.report.figures import style as looks
 
-    order = {label: place for place, label in enumerate(looks.COLOURS)}
-    place = [order.get(looks.family(label), len(order)) for label in table["architecture"]]
+    order = {family: place for place, family in enumerate(looks.COLOURS)}
+    place = [order.get(looks.family(networks.get(label, label)), len(order)) for label in table["architecture"]]
     by = table.assign(place=place).sort_values([*keys, "place", "architecture"], ascending=[*ascending, True, True])
     return by.drop(columns="place")
 
@@ -97,7 +108,7 @@ def times_table(summary: xr.Dataset) -> pd.DataFrame:
     rows = []
     for run in range(summary.sizes["run"]):
         own = summary.isel(run=run)
-        if str(own["mass_label"].values) != USUAL_MASS or int(own["data_set"]):
+        if float(own["mass_times_length"]) != 1.0 or int(own["data_set"]):
             continue
         for level in summary["noise_level"].values:
             at = own.sel(noise_level=level)
@@ -115,7 +126,9 @@ def times_table(summary: xr.Dataset) -> pd.DataFrame:
                     "parameters": int(own["parameters"]),
                 }
             )
-    return _sorted(pd.DataFrame(rows, columns=TIMES), ["dimension", "noise_level"], ascending=[True, True])
+    return _sorted(
+        pd.DataFrame(rows, columns=TIMES), ["dimension", "noise_level"], [True, True], networks_of([summary])
+    )
 
 
 def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
@@ -203,18 +216,19 @@ def _pairs(values: Iterable[float], errors: Iterable[float]) -> list[str]:
     ]
 
 
-def tabular(table: pd.DataFrame, columns: str) -> str:
+def tabular(table: pd.DataFrame, columns: str, networks: Mapping[str, Architecture]) -> str:
     """A table of words as a LaTeX tabular with the rules of booktabs.
 
     Args:
         table: its cells as they are to be read.
         columns: 'lrc…', one a column.
+        networks: of `csd.study.summaries.columns.networks_of`.
     """
     from csd.report.figures import style as looks
 
     words = table.copy()
     if "architecture" in words:
-        words["architecture"] = [looks.name(label) for label in words["architecture"]]
+        words["architecture"] = [looks.name(networks.get(label, label)) for label in words["architecture"]]
     words = words.map(_latex).rename(columns=_latex)
     styled = words.style.hide(axis="index")
     return str(styled.to_latex(hrules=True, column_format=columns))

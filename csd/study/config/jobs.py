@@ -1,7 +1,7 @@
 """Jobs: what a study expands to, a file each."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any
@@ -16,6 +16,7 @@ from csd.study.config.reading import validated
 from csd.study.config.schema import Item
 from csd.study.config.study import FILE_NAME, Generation, Study, Sweep, Training
 from csd.targets.gaussian import TARGETS, GaussianField, gaussian_field
+from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.training.losses import OBJECTIVES
 from csd.training.options import TrainingSettings
@@ -66,19 +67,17 @@ class TrainingJob:
     @property
     def label(self) -> str:
         """Architecture and options: 'local_two_layer-R2'."""
-        return self._architecture().label
+        return self.architecture.label
 
-    def _architecture(self) -> Architecture:
+    @property
+    def architecture(self) -> Architecture:
+        """The network, before it is built for a lattice."""
         return Architecture(self.name, self.depth, self.range, self.channels)
 
     @property
     def mass_label(self) -> str:
-        """The mass as one canonical string."""
-        if self.couplings is not None:
-            return f"r{self.couplings[0]:.12g}u{self.couplings[1]:.12g}"
-        if self.mass is not None:
-            return f"m{self.mass:.12g}"
-        return f"mL{self.mass_times_length:.12g}"
+        """How the mass was given, as text."""
+        return target_label(mass=self.mass, mass_times_length=self.mass_times_length, couplings=self.couplings)
 
     @property
     def data_label(self) -> str:
@@ -101,6 +100,18 @@ class TrainingJob:
         if self.target != "gaussian":
             parts.append(self.target.replace(":", "."))
         return "-".join(parts)
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """What is trained on what, whatever the sweep and the seeds: what jobs of one run of a summary share."""
+        training, asked = self.training, self.generation
+        return (
+            *(self.dimension, self.size, self.mass, self.mass_times_length, self.couplings, self.target),
+            *(self.name, self.depth, self.range, self.channels, self.data_set),
+            *(training.loss, None if training.loss == "population" else training.batch),
+            *(training.path, training.schedule, training.learning_rate),
+            None if asked is None else (asked.steps, asked.t_max),
+        )
 
     @property
     def plugins(self) -> list[str]:
@@ -130,7 +141,7 @@ class TrainingJob:
         gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
         target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
         schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
-        return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), self.settings
+        return NoisedTarget(target, schedule, self.noise_levels), self.architecture, self.settings
 
     @property
     def settings(self) -> TrainingSettings:
@@ -321,7 +332,7 @@ def _check(run: TrainingJob) -> None:
     """Refuse a row that cannot be trained, with the sweep that holds it."""
     try:
         lattice = Lattice(run.dimension, run.size)
-        run._architecture()
+        assert run.architecture
         if isinstance(run.range, int):
             lattice.check_range(run.range)
         assert run.settings

@@ -4,7 +4,7 @@ A row is one target on one lattice with one seed, sampled by several samplers: o
 mcmc` command.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import pi
@@ -19,6 +19,7 @@ from csd.mcmc.simulation import MonteCarloSettings, gaussian_model
 from csd.study.config.schema import Count, Couplings, Dimension, Part, Positive, Seed, Several, Size, listed
 from csd.targets.base import Model
 from csd.targets.gaussian import GaussianField
+from csd.targets.labels import target_label
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
 
@@ -122,10 +123,13 @@ class MonteCarloJob:
 
     @property
     def target_label(self) -> str:
-        """The target but for its components, as one canonical string: 'mL1', 'm0.1', 'r-1u2', 'b0.44'."""
-        if isinstance(self.value, tuple):
-            return f"r{self.value[0]:.12g}u{self.value[1]:.12g}"
-        return f"{ {'mass': 'm', 'mass_times_length': 'mL', 'beta': 'b'}[self.parameter] }{self.value:.12g}"
+        """The target but for its components, as text."""
+        return target_label(**{self.parameter: self.value})  # type: ignore[arg-type]
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """What is sampled in which sweep of the study, whatever the seed: what jobs of one run of a summary share."""
+        return self.sweep, self.dimension, self.size, self.components, self.parameter, self.value
 
     @property
     def identifier(self) -> str:

@@ -25,6 +25,7 @@ from csd.lattice import Array
 from csd.lattice.observables import susceptibility
 from csd.study.config.jobs import TrainingJob
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.columns import columns_of
 from csd.study.summaries.files import training_file
 from csd.targets.noising import NoisedTarget, Schedule
 
@@ -92,10 +93,14 @@ def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
 
 def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
     """The run's place in the summary, on the lattice that it was trained on."""
-    wanted = {"sweep": run.sweep, "architecture": run.label, "data": run.data_label, "mass_label": run.mass_label}
-    here = (summary["size"].values == run.size) & (summary["trained_size"].values == run.size)
+    wanted = {"sweep": run.sweep, "dimension": run.dimension, "size": run.size, "trained_size": run.size}
+    wanted |= {"depth": run.depth or 0, "data_set": run.data_set or 0, **columns_of(run)}
+    if run.mass is not None:
+        wanted["mass"] = run.mass
+    here = np.ones(summary.sizes["run"], dtype=bool)
     for name, value in wanted.items():
-        here &= summary[name].values == value
+        found = summary[name].values
+        here &= found == value if value == value else np.isnan(found)
     places = np.flatnonzero(here)
     if not len(places):
         raise InputError(

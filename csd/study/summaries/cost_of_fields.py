@@ -25,7 +25,7 @@ would for any other network. Seconds are processor time of one core, all measure
 This is the only file of a study that holds times: every other one is the same, byte for byte, when it is made again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import process_time
@@ -107,9 +107,10 @@ def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Meth
         summary: of `csd.study.summaries.dynamics.aggregate_monte_carlo`.
     """
     tau, error = times(summary, "autocorrelation_updates")
-    about = {(row.sweep, row.dimension, row.size, row.components): row for row in rows}
+    critical = [row for row in rows if row.parameter == "mass_times_length" and row.value == 1.0]
+    about = {(row.sweep, row.dimension, row.size, row.components): row for row in critical}
     methods = []
-    for place in np.flatnonzero(summary["target_label"].values == "mL1"):
+    for place in np.flatnonzero(summary["mass_times_length"].values == 1.0):
         one = summary.isel(run=int(place))
         sampler, dimension, size = str(one["sampler"].values), int(one["dimension"]), int(one["size"])
         key = str(one["sweep"].values), dimension, size, int(one["components"])
@@ -118,7 +119,7 @@ def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Meth
             continue
         kind = "local" if sampler in LOCAL else "accelerated"
         # Every seed counts: a mean over the chains that were long enough would be too small.
-        seeds = [row.settings.seed for row in rows if (row.sweep, row.dimension, row.size, row.components) == key]
+        seeds = [row.settings.seed for row in critical if (row.sweep, row.dimension, row.size, row.components) == key]
         if not np.isfinite(summary["slowest_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
             remark = "the chains are too short for the tau of m, or measured too seldom"
             methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
@@ -148,10 +149,10 @@ def of_networks(
         folder: of the training files.
         makers: what may have made the training data, of `of_direct` and `of_samplers`.
     """
-    grouped: dict[tuple[str, str, int, str], list[TrainingJob]] = {}
+    grouped: dict[Hashable, list[TrainingJob]] = {}
     for run in runs:
-        if run.mass_label == "mL1" and run.data_set is None and not run.plugins:
-            grouped.setdefault((run.sweep, run.label, run.size, run.data_label), []).append(run)
+        if run.mass_times_length == 1.0 and run.data_set is None and not run.plugins:
+            grouped.setdefault((run.sweep, run.key), []).append(run)
     methods = []
     for members in grouped.values():
         first = members[0]
@@ -248,7 +249,7 @@ def compared(
     """
     chains = of_samplers(rows, monte_carlo)
     lattices = {(one.dimension, one.size) for one in chains}
-    lattices |= {(run.dimension, run.size) for run in runs if run.mass_label == "mL1" and run.data_set is None}
+    lattices |= {(run.dimension, run.size) for run in runs if run.mass_times_length == 1.0 and run.data_set is None}
     makers = of_direct(sorted(lattices)) + chains
     return makers + of_networks(runs, generation, training, makers)
 

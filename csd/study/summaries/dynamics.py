@@ -8,7 +8,7 @@ they stand beside the exponent of the exact times (`csd.mcmc.exact_sweeps`) of t
 weights. One `run` is a sampler on one target; its seeds may come from several files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from csd.core.files import ENSEMBLE, Variable, digest, labelled, read
 from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES, monte_carlo_request
 from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.scaling import Fit, fit_weighted
+from csd.study.summaries.columns import SAMPLED, columns_of, typed_columns
 
 PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "exact_tau", "r_hat")
 QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
@@ -61,11 +62,10 @@ def aggregate_monte_carlo(rows: Sequence[MonteCarloJob], folder: Path, *, mixed:
             f"different versions of the code made the files of {first!r} and {second!r}; run the study again, or take"
             " them together with --mixed"
         )
-    members: dict[tuple[str, str, str], list[tuple[MonteCarloJob, xr.Dataset]]] = {}
+    members: dict[tuple[Hashable, str], list[tuple[MonteCarloJob, xr.Dataset]]] = {}
     for row, file in files.items():
         for sampler in row.settings.samplers:
-            key = row.sweep, row.identifier.rsplit("_s", 1)[0], sampler
-            members.setdefault(key, []).append((row, file.sel(sampler=sampler)))
+            members.setdefault((row.key, sampler), []).append((row, file.sel(sampler=sampler)))
     some = next(iter(files.values()))
     seeds, observables = sorted({row.settings.seed for row in rows}), some["observable"].values
     shape = (len(members), len(seeds))
@@ -122,12 +122,12 @@ def _slowest(tau: Any, error: Any) -> tuple[Any, Any]:
     return np.take_along_axis(tau, slowest, -1)[..., 0], np.take_along_axis(error, slowest, -1)[..., 0]
 
 
-def _identity(members: dict[tuple[str, str, str], list[tuple[MonteCarloJob, xr.Dataset]]]) -> dict[str, Variable]:
+def _identity(members: dict[tuple[Hashable, str], list[tuple[MonteCarloJob, xr.Dataset]]]) -> dict[str, Variable]:
     """What each run of the summary is."""
     rows = [group[0][0] for group in members.values()]
     text = {
         "sweep": ("name of the simulation in the study", [row.sweep for row in rows]),
-        "sampler": ("sampler", [sampler for _, _, sampler in members]),
+        "sampler": ("sampler", [sampler for _, sampler in members]),
         "target": ("gaussian, phi4 or spins", [group[0][1].attrs["target"] for group in members.values()]),
         "target_label": ("how the target was given", [row.target_label for row in rows]),
     }
@@ -136,9 +136,12 @@ def _identity(members: dict[tuple[str, str, str], list[tuple[MonteCarloJob, xr.D
         "size": ("lattice size", "lattice spacings", [row.size for row in rows]),
         "components": ("components n", "1", [row.components for row in rows]),
     }
-    return {
-        name: labelled(["run"], np.array(values, dtype=object), about) for name, (about, values) in text.items()
-    } | {name: labelled(["run"], values, about, units) for name, (about, units, values) in numbers.items()}
+    typed = typed_columns([columns_of(row) for row in rows], SAMPLED)
+    return (
+        {name: labelled(["run"], np.array(values, dtype=object), about) for name, (about, values) in text.items()}
+        | {name: labelled(["run"], values, about, units) for name, (about, units, values) in numbers.items()}
+        | typed
+    )
 
 
 def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tuple[Any, Any]:
@@ -191,13 +194,18 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
     for group, members in table.groupby(keys, sort=False):
         sweep, sampler, dimension, label, target, components = group
         about = {"study": sweep, "architecture": sampler, "dimension": dimension, "mass": label}
-        about |= {"data": f"{target}-n{components}", "noise_level": np.nan}
+        about |= {"data": kind_of_model(target, components), "noise_level": np.nan}
         chosen = summary.isel(run=members.index.to_numpy())
         for quantity in QUANTITIES:
             tau, error = times(chosen, quantity, "collective_tau")
             law = _law(members["size"].to_numpy(), tau, error, known_times(chosen, quantity))
             rows.append(about | {"quantity": quantity, "criterion": ""} | law)
     return pd.DataFrame(rows)
+
+
+def kind_of_model(target: str, components: int) -> str:
+    """The data of a table of laws, for Monte Carlo: 'gaussian-n1'."""
+    return f"{target}-n{components}"
 
 
 def _law(sizes: Any, tau: Any, error: Any, exact: Any) -> dict[str, Any]:

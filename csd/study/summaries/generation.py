@@ -1,6 +1,6 @@
 """A study's generation files in one Dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +28,14 @@ def aggregate_generation(files: Sequence[GenerationJob], folder: Path, *, mixed:
     Raises:
         InputError: if a file is missing, damaged, or not what its row asks for.
     """
-    members: dict[tuple[str, int], list[tuple[TrainingJob, xr.Dataset]]] = {}
+    members: dict[tuple[Hashable, int], list[tuple[TrainingJob, xr.Dataset]]] = {}
     for sampling in files:
         path = folder / f"{sampling.identifier}.nc"
         dataset = read(path, GENERATION)
         check_request(
             path, dataset, {**asked_of(sampling.run), "size": sampling.size, "trained_size": sampling.run.size}
         )
-        key = sampling.run.identifier.rsplit("_s", 1)[0], sampling.size
+        key = sampling.run.key, sampling.size
         members.setdefault(key, []).append((sampling.run, _numbered(dataset)))
     everything = [dataset for group in members.values() for _, dataset in group]
     if not everything:

@@ -11,6 +11,10 @@ from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
 from csd.study.scaling import fit_power_law, local_exponents
 
+SCHEDULE, GRID = "vp", "geometric"
+DATA = f"{SCHEDULE}-{GRID}"
+"""What laws are of, in the table's column of data."""
+
 
 def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
     """Power laws n ∝ L^z of the steps needed on the geometric grid of VP, in the columns of `csd fit`.
@@ -27,7 +31,7 @@ def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
         architecture. `reference` is d/(2p) where the law holds: total KL and effective sample size, d = 2 and 3.
     """
     rows: list[dict[str, Any]] = []
-    chosen = dataset["crossing_steps"].sel(schedule="vp", grid="geometric")
+    chosen = dataset["crossing_steps"].sel(schedule=SCHEDULE, grid=GRID)
     for dimension in dataset["dimension"].values.tolist():
         for name in dataset["integrator"].values.tolist():
             for criterion in dataset["criterion"].values.tolist():
@@ -38,7 +42,7 @@ def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
                     "architecture": name,
                     "dimension": dimension,
                     "mass": dataset.attrs["mass_label"],
-                    "data": "vp-geometric",
+                    "data": DATA,
                     "noise_level": np.nan,
                     "quantity": "integrator_steps",
                     "criterion": criterion,

@@ -4,7 +4,7 @@ One `run` of the summary is an architecture on one lattice at one mass with one 
 several files. Curves are padded with NaN to the longest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import xarray as xr
 
 from csd.core.files import TRAINING, Variable, digest, labelled, read
 from csd.study.config.jobs import TrainingJob
+from csd.study.summaries.columns import TRAINED, columns_of, typed_columns
 from csd.study.summaries.files import (
     asked_of,
     attributes_of,
@@ -57,7 +58,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
     Raises:
         InputError: if a file is missing, damaged, or not what its row asks for.
     """
-    groups: dict[tuple[str, str], list[tuple[TrainingJob, xr.Dataset]]] = {}
+    groups: dict[Hashable, list[tuple[TrainingJob, xr.Dataset]]] = {}
     for run in runs:
         path = training_file(run, folder)
         dataset = read(path, TRAINING)
@@ -65,7 +66,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
         check_request(path, dataset, asked_of(run) | asked)
         if not mixed:
             check_request(path, dataset, {"configuration_hash": digest(training_request(*run.problem()))})
-        groups.setdefault((run.sweep, run.identifier.rsplit("_s", 1)[0]), []).append((run, dataset))
+        groups.setdefault((run.sweep, run.key), []).append((run, dataset))
 
     members = list(groups.values())
     everything = [dataset for group in members for _, dataset in group]
@@ -128,6 +129,12 @@ def identity_of(
     }
     for name in absent:
         del numbers[name]
-    return {
-        name: labelled(["run"], np.array(values, dtype=object), long_name) for name, (long_name, values) in text.items()
-    } | {name: labelled(["run"], values, long_name, units) for name, (long_name, units, values) in numbers.items()}
+    typed = typed_columns([columns_of(run) for run in runs], TRAINED)
+    return (
+        {
+            name: labelled(["run"], np.array(values, dtype=object), long_name)
+            for name, (long_name, values) in text.items()
+        }
+        | {name: labelled(["run"], values, long_name, units) for name, (long_name, units, values) in numbers.items()}
+        | typed
+    )

@@ -1,0 +1,26 @@
+"""How a target is shown: in tables, in names of files, and in claims, which choose by what is shown."""
+
+
+def target_label(
+    *,
+    mass: float | None = None,
+    mass_times_length: float | None = None,
+    couplings: tuple[float, float] | None = None,
+    beta: float | None = None,
+) -> str:
+    """How a target was given, but for its components: 'm0.1', 'mL1' (m = 1/L), 'r-1u2', 'b0.44'.
+
+    Args:
+        mass: m; or
+        mass_times_length: c of m = c/L; or
+        couplings: (r₀, u); or
+        beta: β.
+    """
+    if couplings is not None:
+        return f"r{couplings[0]:.12g}u{couplings[1]:.12g}"
+    ((letters, value),) = (
+        (letters, value)
+        for letters, value in (("m", mass), ("mL", mass_times_length), ("b", beta))
+        if value is not None
+    )
+    return f"{letters}{value:.12g}"
