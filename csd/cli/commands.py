@@ -527,7 +527,7 @@ def validate(arguments: argparse.Namespace) -> None:
     try:
         study = parse(load(arguments.config))
         runs = training_jobs(study)
-        rows = monte_carlo_jobs(study.monte_carlo)
+        sampled = monte_carlo_jobs(study.monte_carlo)
         for path in {path for run in runs for path in run.plugins}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))
@@ -540,14 +540,14 @@ def validate(arguments: argparse.Namespace) -> None:
         print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
     for name, of_name in study.monte_carlo.items():
-        own_rows = [row for row in rows if row.sweep == name]
-        chains = len(of_name.samplers) * of_name.chains * len(own_rows)
-        print(f"  {name:<24}{len(own_rows):5d} simulations, {chains:6d} Markov chains")
+        own_jobs = [job for job in sampled if job.sweep == name]
+        chains = len(of_name.samplers) * of_name.chains * len(own_jobs)
+        print(f"  {name:<24}{len(own_jobs):5d} jobs, {chains:6d} Markov chains")
     if not arguments.no_cost:
-        _print_cost(runs, rows, len(study.drawn))
+        _print_cost(runs, sampled, len(study.drawn))
 
 
-def _print_cost(runs: "Sequence[TrainingJob]", rows: "Sequence[MonteCarloJob]", figures: int) -> None:
+def _print_cost(runs: "Sequence[TrainingJob]", chains: "Sequence[MonteCarloJob]", figures: int) -> None:
     """Jobs, time, memory and disk of a study, before it starts."""
     from statistics import median
 
@@ -558,13 +558,13 @@ def _print_cost(runs: "Sequence[TrainingJob]", rows: "Sequence[MonteCarloJob]", 
 
     pace = calibrate(fields=any(by_autograd(run) for run in runs))
     trained = expected_costs(runs, pace)
-    jobs = trained + expected_monte_carlo_costs(rows, pace)
+    jobs = trained + expected_monte_carlo_costs(chains, pace)
     largest = max(jobs, key=lambda job: job.memory_mb)
     longest = max(jobs, key=lambda job: job.seconds)
     core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     print("expected, with the speed of this machine:")
-    sampled = f", {len(rows)} of Monte Carlo" if rows else ""
+    sampled = f", {len(chains)} of Monte Carlo" if chains else ""
     generated = f"{len(trained) - len(runs)} of generation{sampled}"
     print(f"  jobs          {len(runs)} of training, {generated}, and {figures} figures")
     print(f"  core time     {_duration(core)}; {_duration(max(core / cores, longest.seconds))} on its {cores} cores")

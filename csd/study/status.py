@@ -81,23 +81,23 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             checked += 1
             fault, hashes[run.identifier] = _training_fault(run, path)
             faults += [fault] if fault else []
-    for sampling in files:
-        path = folder / "generation" / f"{sampling.identifier}.nc"
+    for job in files:
+        path = folder / "generation" / f"{job.identifier}.nc"
         if path.is_file():
             checked += 1
-            fault = _generation_fault(sampling, path, hashes.get(sampling.run.identifier))
+            fault = _generation_fault(job, path, hashes.get(job.run.identifier))
             faults += [fault] if fault else []
-    rows = monte_carlo_jobs(study.monte_carlo)
-    for row in rows:
-        path = folder / "monte_carlo" / f"{row.identifier}.nc"
+    chains = monte_carlo_jobs(study.monte_carlo)
+    for job in chains:
+        path = folder / "monte_carlo" / f"{job.identifier}.nc"
         if path.is_file():
             checked += 1
-            fault = _simulation_fault(row, path)
+            fault = _monte_carlo_fault(job, path)
             faults += [fault] if fault else []
     own = {
-        "monte_carlo": {f"{row.identifier}.nc" for row in rows},
+        "monte_carlo": {f"{job.identifier}.nc" for job in chains},
         "training": {f"{run.identifier}.nc" for run in runs},
-        "generation": {f"{sampling.identifier}.nc" for sampling in files},
+        "generation": {f"{job.identifier}.nc" for job in files},
         "checkpoints": {f"{run.identifier}.{suffix}" for run in runs for suffix in ("npz", "json")},
     }
     for part, names in own.items():
@@ -108,7 +108,7 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
 
 
 def _foreign(path: Path) -> Fault:
-    """The fault of a file that no row of the study asks for."""
+    """The fault of a file that no job of the study makes."""
     reason = "left of a write that was killed" if path.name.startswith(".") else "no run of this study makes it"
     return Fault(path, "foreign", reason, f"rm {shlex.quote(str(path))}", counted=False)
 
@@ -134,23 +134,23 @@ def _training_fault(run: TrainingJob, path: Path) -> tuple[Fault | None, str | N
     return None, source
 
 
-def _generation_fault(sampling: GenerationJob, path: Path, training: str | None) -> Fault | None:
+def _generation_fault(job: GenerationJob, path: Path, training: str | None) -> Fault | None:
     """What is wrong with a generation file; `training` is the hash of the code that made its training file."""
     try:
         made_by = read(path, GENERATION).attrs
     except InputError as error:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
-    if made_by["source_hash"] != fingerprint_with_plugins("generate", sampling.integrator):
+    if made_by["source_hash"] != fingerprint_with_plugins("generate", job.integrator):
         return Fault(path, "stale", "other code made it", _remake(path))
     if training is not None and made_by["training_source_hash"] != training:
         return Fault(path, "stale", "its training file was made again by other code", _remake(path))
-    asked = {"training": digest(training_request(*sampling.run.problem())), **asdict(_generation_settings(sampling))}
+    asked = {"training": digest(training_request(*job.run.problem())), **asdict(_generation_settings(job))}
     if made_by["configuration_hash"] != digest(asked):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 
 
-def _simulation_fault(row: MonteCarloJob, path: Path) -> Fault | None:
+def _monte_carlo_fault(job: MonteCarloJob, path: Path) -> Fault | None:
     """What is wrong with a Monte Carlo file."""
     try:
         made_by = read(path, ENSEMBLE).attrs
@@ -158,16 +158,16 @@ def _simulation_fault(row: MonteCarloJob, path: Path) -> Fault | None:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
     if made_by["source_hash"] != fingerprint("mcmc"):
         return Fault(path, "stale", "other code made it", _remake(path))
-    if made_by["configuration_hash"] != digest(monte_carlo_request(row.model, row.settings)):
+    if made_by["configuration_hash"] != digest(monte_carlo_request(job.model, job.settings)):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 
 
-def _generation_settings(sampling: GenerationJob) -> GenerationSettings:
-    """The settings that `csd generate` has from a sampling's flags."""
-    asked = sampling.run.generation
+def _generation_settings(job: GenerationJob) -> GenerationSettings:
+    """The settings that `csd generate` has from a job's flags."""
+    asked = job.run.generation
     assert asked is not None
-    larger = None if sampling.size == sampling.run.size else sampling.size
+    larger = None if job.size == job.run.size else job.size
     return GenerationSettings(asked.integrator, asked.start, asked.samples, size=larger)
 
 
@@ -196,10 +196,10 @@ def jobs(study: Study, folder: Path) -> Iterator[JobStatus]:
     runs = training_jobs(study)
     for run in runs:
         yield _job(run.identifier, folder, "training", "train")
-    for sampling in generation_jobs(runs):
-        yield _job(sampling.identifier, folder, "generation", "generate")
-    for row in monte_carlo_jobs(study.monte_carlo):
-        yield _job(row.identifier, folder, "monte_carlo", "mcmc")
+    for job in generation_jobs(runs):
+        yield _job(job.identifier, folder, "generation", "generate")
+    for job in monte_carlo_jobs(study.monte_carlo):
+        yield _job(job.identifier, folder, "monte_carlo", "mcmc")
 
 
 def _job(name: str, folder: Path, part: str, log: str) -> JobStatus:

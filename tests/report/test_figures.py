@@ -1,17 +1,36 @@
 """Figures draw what their captions say, on data whose answer is known."""
 
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from csd.core.files import TRAINING, digest, write
 from csd.networks import Architecture
 from csd.report.figures import local_range, size_transfer
 from csd.report.figures import style as looks
+from csd.study.claims import Claim
+from csd.study.config.jobs import TrainingJob, training_jobs
+from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
+from csd.study.summaries.files import training_file
+from csd.study.summaries.laws import training_table
+from csd.study.summaries.training import aggregate_training
+from csd.study.verdicts import judge
+from csd.targets.labels import target_label
+from csd.training.content import training_dataset, training_request
+from csd.training.loop import train_network
+from csd.training.reference import reference_curve
 
 STYLE = FigureStyle.model_validate({})
 
@@ -116,3 +135,108 @@ def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> N
         ends = np.asarray(critical.get_ydata(), dtype=float)[[0, -1]]
         assert ends == pytest.approx([1.0, 4.0**power])
         assert axes.get_ylabel() in ("χ / exact χ of the same mass", "ξ / exact ξ of the same mass")
+
+
+LABELLED: dict[str, Any] = {
+    "study": "labels",
+    "training": {"noise_levels": [0.1], "loss": "population", "seeds": [1, 2]},
+    "sweeps": {
+        "line": {
+            "dimension": 1,
+            "sizes": [8, 12, 16],
+            "architectures": [
+                *("one_layer", "two_layer"),
+                {"name": "local_one_layer", "range": [1, 2]},
+                {"name": "deep_linear", "depth": 3},
+            ],
+        },
+        # One of them is the mass of the critical line, given otherwise.
+        "masses": {"dimension": 1, "sizes": [8], "mass": [0.125, 0.25, 0.5], "architectures": ["one_layer"]},
+        "data": {
+            "dimension": 1,
+            "sizes": [8],
+            "architectures": ["two_layer"],
+            "training": {"data_sets": [16, 32], "max_steps": 200},
+        },
+        "critical": {
+            "dimension": 3,
+            "sizes": [3, 4, 5],
+            "couplings": {"r0": -0.252731009859, "u": 1.0},
+            "architectures": ["one_layer", "two_layer"],
+        },
+        "fixed": {"dimension": 3, "sizes": [3, 4, 5], "mass": 0.5, "architectures": ["one_layer", "two_layer"]},
+    },
+}
+"""A study with runs for most figures of training."""
+DRAWN = ("training_time", "learning_curves", "parameters", "depth_law", "residuals", "kernels", "overfitting")
+DRAWN += ("collapse", "finite_size")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training files of that study."""
+    folder = tmp_path_factory.mktemp("training")
+    for job in training_jobs(parse(LABELLED)):
+        problem = job.problem()
+        dataset = training_dataset(*problem, train_network(*problem), reference_curve(*problem))
+        made_by = {"configuration_hash": digest(training_request(*problem)), "source_hash": "", "command": "test"}
+        write(dataset.assign_attrs(made_by), training_file(job, folder), TRAINING)
+    return folder
+
+
+def _shown(figure: Figure) -> list[Any]:
+    """All that a figure draws and says."""
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    words = [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
+    return [[(line.get_label(), line.get_color(), np.asarray(line.get_xydata()).tolist()) for line in lines], words]
+
+
+def _results(folder: Path, claims: list[Claim]) -> tuple[list[Any], pd.DataFrame, list[tuple[str, list[Any]]]]:
+    """What figures draw, the laws, and the verdicts with their values."""
+    summary = aggregate_training(training_jobs(parse(LABELLED)), folder)
+    scaling = training_table(summary)
+    figures = [import_module(f"csd.report.figures.{name}").draw(summary, scaling, STYLE) for name in DRAWN]
+    drawn = [_shown(figure) for figure in figures]
+    plt.close("all")
+    judged = [
+        (verdict.verdict, [(one.dimension, one.measured, one.error) for row in verdict.outcomes for one in row])
+        for verdict in judge(claims, scaling, summary)
+    ]
+    return drawn, scaling.drop(columns=["architecture", "mass", "data"]), judged
+
+
+def test_labels_are_only_shown(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With others, laws, verdicts and all that figures draw are the same."""
+
+    def claims(label: Callable[[str], str]) -> list[Claim]:
+        """Of which one leaves out the population loss."""
+        one, two, local = map(label, ("one_layer", "two_layer", "local_one_layer-R2"))
+        about = {"dimensions": [1], "accepted": [None, 9.0]}
+        tests = [
+            about | {"measure": "power", "architecture": one},
+            about | {"measure": "exponent", "architecture": local},
+            about | {"measure": "time_ratio", "architecture": two, "reference": one},
+        ]
+        of = {"statement": "Any.", "tests": tests}
+        return [Claim.model_validate(of | {"id": name, "about": name}) for name in ("theory", "training")]
+
+    jobs = training_jobs(parse(LABELLED))
+    before = _results(trained, claims(str))
+    assert [verdict for verdict, _ in before[2]] == ["undecided", "not tested"]
+    assert all(lines for lines, _ in before[0])
+    names = [job.identifier for job in jobs]
+
+    def turned(text: str) -> str:
+        return f"x{text[::-1]}"
+
+    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "mass_label", "data_label")}
+    for name, label in labels.items():
+        monkeypatch.setattr(TrainingJob, name, property(lambda job, label=label: turned(label(job))))
+    monkeypatch.setattr("csd.study.claims.target_label", lambda **given: turned(target_label(**given)))
+    for name, job in zip(names, jobs, strict=True):
+        assert not training_file(job, trained).exists()
+        copyfile(trained / f"{name}.nc", training_file(job, tmp_path))
+    after = _results(tmp_path, claims(turned))
+    assert str(after[0]) == str(before[0])
+    pd.testing.assert_frame_equal(after[1], before[1])
+    assert str(after[2]) == str(before[2])

@@ -881,8 +881,8 @@ def test_every_claim_is_about_runs_that_our_study_has() -> None:
     for claim_, test in ((own, test) for own in OURS for test in own.tests):
         if test.quantity.startswith("autocorrelation"):
             for dimension in test.dimensions:
-                rows = [row for row in sampled if (row.dimension, row.target_label) == (dimension, test.mass)]
-                sizes = {row.size for row in rows if test.architecture in row.settings.samplers}
+                jobs = [job for job in sampled if (job.dimension, job.target_label) == (dimension, test.mass)]
+                sizes = {job.size for job in jobs if test.architecture in job.settings.samplers}
                 assert len(sizes) >= 3, (claim_.id, test.architecture, dimension)
             continue
         if test.quantity == "integrator_steps":

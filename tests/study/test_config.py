@@ -165,7 +165,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "loss": (trained(loss="implict"), "sweeps.a: unknown loss 'implict'", "did you mean 'implicit'?"),
     "schedule": (trained(schedule="vpp"), "sweeps.a: unknown schedule 'vpp'", "did you mean 'vp'?"),
     "target": (sweep(target="gausian"), "sweeps.a: unknown target 'gausian'", "did you mean 'gaussian'?"),
-    # Rows that cannot be trained.
+    # Jobs that cannot be trained.
     "depth missing": (sweep(architectures=["deep_linear"]), "sweeps.a: architecture 'deep_linear'", "depth"),
     "depth not taken": (network(name="one_layer", depth=3), "sweeps.a: architecture 'one_layer'", "no depth"),
     "range too large for one size": (
@@ -467,7 +467,7 @@ def test_an_identifier_is_always_the_name_of_a_file(network: dict[str, Any]) -> 
 
 
 def test_seeds_far_apart_cost_nothing() -> None:
-    """The name of a row must not be found by listing all numbers between its seeds."""
+    """The name of a job must not be found by listing all numbers between its seeds."""
     (run,) = runs_of(sweep(sizes=[8], training={"seeds": [0, 2**62]}))
     assert run.identifier.endswith(f"_s0.{2**62}")
 

@@ -84,7 +84,7 @@ def study(**training: Any) -> dict[str, Any]:
     return content
 
 
-def rows() -> list[MonteCarloJob]:
+def jobs() -> list[MonteCarloJob]:
     return monte_carlo_jobs(parse(STUDY).monte_carlo)
 
 
@@ -93,15 +93,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of the study and their summaries, made by the commands and calls that the workflow makes."""
     folder = tmp_path_factory.mktemp("results")
     own = parse(STUDY)
-    for row in rows():
-        main(["mcmc", *row.arguments(), "--output", str(folder / "monte_carlo" / f"{row.identifier}.nc")])
+    for job in jobs():
+        main(["mcmc", *job.arguments(), "--output", str(folder / "monte_carlo" / f"{job.identifier}.nc")])
     for run in training_jobs(own):
         file = folder / "training" / f"{run.identifier}.nc"
         main(["train", *run.arguments(), "--output", str(file)])
         main(["generate", str(file), "--samples", "4", "--output", str(folder / "generation" / file.name)])
     (folder / "summary").mkdir()
     write(
-        aggregate_monte_carlo(rows(), folder / "monte_carlo"), folder / "summary" / "monte_carlo.nc", ENSEMBLE_SUMMARY
+        aggregate_monte_carlo(jobs(), folder / "monte_carlo"), folder / "summary" / "monte_carlo.nc", ENSEMBLE_SUMMARY
     )
     generation = aggregate_generation(generation_jobs(training_jobs(own)), folder / "generation")
     write(generation, folder / "summary" / "generation.nc", GENERATION_SUMMARY)
@@ -157,7 +157,7 @@ def test_every_correction_counts() -> None:
 def test_fields_of_chains_cost_twice_the_slowest_time(results: Path) -> None:
     """20 τ + 2 τ n updates. τ of the heat bath is that of m: 1/λ-like, longer than of m² by two (exactly solvable)."""
     summary = summary_of(results, "monte_carlo", ENSEMBLE_SUMMARY)
-    methods = {(one.name, one.size): one for one in of_samplers(rows(), summary)}
+    methods = {(one.name, one.size): one for one in of_samplers(jobs(), summary)}
     assert len(methods) == 6
     for place in range(summary.sizes["run"]):
         one = summary.isel(run=place)
@@ -175,11 +175,11 @@ def test_a_chain_too_short_for_the_time_of_m_has_no_cost(results: Path) -> None:
     place = int(np.flatnonzero((summary["sampler"] == "heat_bath") & (summary["size"] == 6))[0])
     # As `csd.study.summaries.dynamics.aggregate_monte_carlo` has it where the slowest series has no error bar.
     summary["slowest_tau_error"][place] = np.nan
-    without = [one for one in of_samplers(rows(), summary) if one.remark]
+    without = [one for one in of_samplers(jobs(), summary) if one.remark]
     assert [(one.name, one.size) for one in without] == [("heat_bath", 6)]
     assert np.isnan(without[0].updates.each)
     summary["mass_times_length"][:] = np.nan
-    assert of_samplers(rows(), summary) == []
+    assert of_samplers(jobs(), summary) == []
 
 
 def trained(architecture: str, size: int, **options: Any) -> Content:

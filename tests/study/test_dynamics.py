@@ -1,4 +1,4 @@
-"""Monte Carlo in a study: configuration and rows, the summary of its files, dynamic exponents."""
+"""Monte Carlo in a study: configuration and jobs, the summary of its files, dynamic exponents."""
 
 import copy
 import re
@@ -53,20 +53,20 @@ def study(**keys: Any) -> dict[str, Any]:
     return content
 
 
-def rows(**keys: Any) -> list[MonteCarloJob]:
+def own_jobs(**keys: Any) -> list[MonteCarloJob]:
     return monte_carlo_jobs(parse(study(**keys)).monte_carlo)
 
 
 def test_names_say_what_is_sampled() -> None:
     keys = {"mass_times_length": 1.0, "sizes": 4, "seeds": [1, 2]}
-    assert [row.identifier for row in rows(**keys)] == [
+    assert [job.identifier for job in own_jobs(**keys)] == [
         "d2_L4_mL1_n1_heat_bath.langevin_s1",
         "d2_L4_mL1_n1_heat_bath.langevin_s2",
     ]
     spins = {"sizes": 4, "components": [2, 3], "beta": [0.5], "samplers": "wolff"}
-    assert [row.identifier for row in rows(**spins)] == ["d2_L4_b0.5_n2_wolff_s1", "d2_L4_b0.5_n3_wolff_s1"]
+    assert [job.identifier for job in own_jobs(**spins)] == ["d2_L4_b0.5_n2_wolff_s1", "d2_L4_b0.5_n3_wolff_s1"]
     field = {"sizes": 4, "couplings": {"r0": -1, "u": 2}, "samplers": ["hmc"], "fields": 20}
-    assert [row.identifier for row in rows(**field)] == ["d2_L4_r-1u2_n1_hmc_M20_s1"]
+    assert [job.identifier for job in own_jobs(**field)] == ["d2_L4_r-1u2_n1_hmc_M20_s1"]
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_names_say_what_is_sampled() -> None:
     ],
 )
 def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
-    """What `csd mcmc` makes of them has the row's own hash, which `csd verify` compares."""
+    """What `csd mcmc` makes of them has the job's own hash, which `csd verify` compares."""
     from csd.mcmc.simulation import MonteCarloSettings
 
-    for row in rows(**keys):
-        given = _parser().parse_args(["mcmc", *row.arguments(), "--output", "x.nc"])
+    for job in own_jobs(**keys):
+        given = _parser().parse_args(["mcmc", *job.arguments(), "--output", "x.nc"])
         names = ("sweeps", "every", "thermalisation", "chains", "seed", "fields", "step", "trajectory")
         settings = MonteCarloSettings(tuple(given.sampler), *(getattr(given, name) for name in names))
-        assert monte_carlo_request(_model(given), settings) == monte_carlo_request(row.model, row.settings)
+        assert monte_carlo_request(_model(given), settings) == monte_carlo_request(job.model, job.settings)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
 )
 def test_mistakes_are_one_sentence_with_their_key(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=re.escape(said)) as caught:
-        rows(**keys)
+        own_jobs(**keys)
     assert "\n" not in str(caught.value)
 
 
@@ -129,10 +129,10 @@ def test_figures_of_monte_carlo_need_it() -> None:
 
 
 def test_bounds_grow_with_what_is_asked() -> None:
-    small, large = rows(sizes=4)[0], rows(sizes=64, sweeps=400_000)[0]
+    small, large = own_jobs(sizes=4)[0], own_jobs(sizes=64, sweeps=400_000)[0]
     assert large.seconds() > small.seconds() > 1.0
     limits = Limits([], [small, large])
-    of_small, of_large = (limits.simulation(row.identifier) for row in (small, large))
+    of_small, of_large = (limits.monte_carlo(job.identifier) for job in (small, large))
     assert of_large.time_limit(2) == 2 * of_large.time_limit()
     assert of_large.memory_limit() > of_small.memory_limit() >= 400
 
@@ -175,14 +175,14 @@ def test_fits_that_cannot_be_made(sizes: list[int], values: list[float], errors:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of the study, made by the commands that the workflow runs."""
     folder = tmp_path_factory.mktemp("results")
-    for row in rows():
-        main(["mcmc", *row.arguments(), "--output", str(folder / "monte_carlo" / f"{row.identifier}.nc")])
+    for job in own_jobs():
+        main(["mcmc", *job.arguments(), "--output", str(folder / "monte_carlo" / f"{job.identifier}.nc")])
     return folder
 
 
 def test_exponents_of_a_study(results: Path) -> None:
     """Exponents within 3 errors of those of the exact times, and these near 2; MALA's in its own time."""
-    summary = aggregate_monte_carlo(rows(), results / "monte_carlo")
+    summary = aggregate_monte_carlo(own_jobs(), results / "monte_carlo")
     assert dict(summary.sizes) == {"run": 6, "seed": 1, "observable": 8}
     assert set(summary["sampler"].values) == {"heat_bath", "langevin"}
     tau, error = times(summary, "autocorrelation_updates")
@@ -218,7 +218,7 @@ def test_weights_of_several_seeds() -> None:
 
 
 def test_a_size_too_short_has_no_fit(results: Path) -> None:
-    summary = aggregate_monte_carlo(rows(), results / "monte_carlo")
+    summary = aggregate_monte_carlo(own_jobs(), results / "monte_carlo")
     summary["collective_tau_error"][1] = np.nan
     table = dynamic_table(summary)
     without = table[table["law"] == "none"]
@@ -228,11 +228,11 @@ def test_a_size_too_short_has_no_fit(results: Path) -> None:
 
 def test_files_that_do_not_belong_are_refused(results: Path) -> None:
     with pytest.raises(InputError, match="another configuration made it"):
-        aggregate_monte_carlo(rows(sweeps=3000), results / "monte_carlo")
-    assert aggregate_monte_carlo(rows(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
+        aggregate_monte_carlo(own_jobs(sweeps=3000), results / "monte_carlo")
+    assert aggregate_monte_carlo(own_jobs(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
     with pytest.raises(InputError, match="there is no such file"):
-        aggregate_monte_carlo(rows(sizes=[4, 10]), results / "monte_carlo")
-    with pytest.raises(InputError, match="the study has no simulations"):
+        aggregate_monte_carlo(own_jobs(sizes=[4, 10]), results / "monte_carlo")
+    with pytest.raises(InputError, match="the study has no Monte Carlo jobs"):
         aggregate_monte_carlo([], results)
 
 
@@ -250,7 +250,7 @@ def test_verify_and_status_know_the_files(results: Path) -> None:
 
 
 def test_exponents_are_written_and_drawn(results: Path, tmp_path: Path) -> None:
-    summary = aggregate_monte_carlo(rows(), results / "monte_carlo")
+    summary = aggregate_monte_carlo(own_jobs(), results / "monte_carlo")
     write(summary, tmp_path / "monte_carlo.nc", ENSEMBLE_SUMMARY)
     dynamic_table(summary).to_csv(tmp_path / "scaling.csv", index=False)
     assert len(read_scaling(tmp_path / "scaling.csv")) == 4

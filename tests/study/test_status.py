@@ -39,10 +39,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     for run in training_jobs(STUDY):
         main(["train", *run.arguments(), "--output", str(folder / "training" / f"{run.identifier}.nc")])
-    for sampling in generation_jobs(training_jobs(STUDY)):
-        training = folder / "training" / f"{sampling.run.identifier}.nc"
-        output = folder / "generation" / f"{sampling.identifier}.nc"
-        main(["generate", str(training), *sampling.arguments(), "--output", str(output)])
+    for job in generation_jobs(training_jobs(STUDY)):
+        training = folder / "training" / f"{job.run.identifier}.nc"
+        output = folder / "generation" / f"{job.identifier}.nc"
+        main(["generate", str(training), *job.arguments(), "--output", str(output)])
     main(["study", "--json", json.dumps(CONTENT), "--output", str(folder / "summary" / "study.json")])
     return folder
 

@@ -91,7 +91,7 @@ def test_another_workflow_runs_ours_to_the_end(tmp_path: Path) -> None:
     """With its own configuration, prefix, a rule of its own on our results, and one of ours changed."""
     theirs(tmp_path, str(ROOT / "workflow" / "Snakefile"))
     snakemake(tmp_path)
-    runs = [row.identifier for row in training_jobs(parse(STUDY))]
+    runs = [job.identifier for job in training_jobs(parse(STUDY))]
     for name in runs:
         assert (tmp_path / "deep" / "out" / "training" / f"{name}.nc").is_file()
         assert (tmp_path / "deep" / "out" / "benchmarks" / f"{name}.json").is_file()

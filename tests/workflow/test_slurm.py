@@ -307,7 +307,7 @@ def test_a_machine_without_slurm_is_one_sentence(kind: str, tmp_path: Path) -> N
 def limits_of(**changes: Any) -> ExpectedCost:
     """What the training job of a study of one run may take."""
     sweep = {"dimension": 2, "sizes": [16], "architectures": ["one_layer"]} | changes
-    (run,) = training_jobs(parse({"study": "rows", "sweeps": {"all": sweep}}))
+    (run,) = training_jobs(parse({"study": "jobs", "sweeps": {"all": sweep}}))
     return Limits([run]).training(run.identifier)
 
 

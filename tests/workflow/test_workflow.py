@@ -93,15 +93,15 @@ def test_everything_is_there(finished: Path) -> None:
     for figure in FIGURES:
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    for sampling in generation_jobs(runs):
-        record = json.loads((results / "benchmarks" / "generation" / f"{sampling.identifier}.json").read_text())
+    for job in generation_jobs(runs):
+        record = json.loads((results / "benchmarks" / "generation" / f"{job.identifier}.json").read_text())
         assert 0.0 < record["generation_s"] < record["wall_s"]
-    for row in monte_carlo_jobs(parse(TEST_STUDY).monte_carlo):
-        assert (results / "monte_carlo" / f"{row.identifier}.nc").is_file()
-        record = json.loads((results / "benchmarks" / "monte_carlo" / f"{row.identifier}.json").read_text())
+    for job in monte_carlo_jobs(parse(TEST_STUDY).monte_carlo):
+        assert (results / "monte_carlo" / f"{job.identifier}.nc").is_file()
+        record = json.loads((results / "benchmarks" / "monte_carlo" / f"{job.identifier}.json").read_text())
         assert 0.0 < record["sampling_s"] < record["wall_s"]
     made = {path.stem for path in (results / "generation").iterdir()}
-    assert made == {sampling.identifier for sampling in generation_jobs(runs)}
+    assert made == {job.identifier for job in generation_jobs(runs)}
     assert any(name.endswith("_to24") for name in made)
     claims = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
     # There is no third dimension in this study, nor depth 6.
@@ -308,7 +308,7 @@ CHANGES = [
 def test_what_a_changed_study_runs_again(
     finished: Path, row: str, change: dict[str, Any], trained: int | None, generated: int | None
 ) -> None:
-    """The rules are those that the table says; of training and generation, as many jobs as there are new rows."""
+    """The rules are those that the table says; of training and generation, as many as there are new jobs."""
     planned = would_run(finished, change)
     assert set(planned) & RULES == said(table()[row], generates=generated != 0)
     if trained is not None:

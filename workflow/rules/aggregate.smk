@@ -28,8 +28,8 @@ rule aggregate:
         study=SUMMARY / "study.json",
         training=[
             TRAINING / f"{name}.nc"
-            for name, run in RUNS.items()
-            if run.generation is None
+            for name, job in TRAINING_JOBS.items()
+            if job.generation is None
         ],
     output:
         SUMMARY / "training.nc",
@@ -50,8 +50,8 @@ rule aggregate:
 rule fit:
     input:
         summary=SUMMARY / "training.nc",
-        generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
-        monte_carlo=[SUMMARY / "monte_carlo.nc"] if SIMULATIONS else [],
+        generation=[SUMMARY / "generation.nc"] if GENERATION_JOBS else [],
+        monte_carlo=[SUMMARY / "monte_carlo.nc"] if MONTE_CARLO_JOBS else [],
         # Drawn or not: claims may be about them.
         integrators=SUMMARY / "integrators.nc",
     output:
@@ -67,10 +67,10 @@ rule fit:
         runtime=summary_runtime_minutes,
     params:
         generation=lambda wildcards, input: (
-            shlex.join(["--generation", *input.generation]) if SAMPLINGS else ""
+            shlex.join(["--generation", *input.generation]) if GENERATION_JOBS else ""
         ),
         monte_carlo=lambda wildcards, input: (
-            shlex.join(["--monte-carlo", *input.monte_carlo]) if SIMULATIONS else ""
+            shlex.join(["--monte-carlo", *input.monte_carlo]) if MONTE_CARLO_JOBS else ""
         ),
         code=fingerprint("fit"),
     shell:

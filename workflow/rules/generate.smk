@@ -2,7 +2,7 @@
 rule generate:
     input:
         lambda wildcards: TRAINING
-        / f"{SAMPLINGS[wildcards.sampling].run.identifier}.nc",
+        / f"{GENERATION_JOBS[wildcards.sampling].run.identifier}.nc",
     output:
         GENERATION / "{sampling}.nc",
     log:
@@ -10,7 +10,7 @@ rule generate:
     # In the job of its training; where that has one of its own, nobody else's waits for it.
     group:
         lambda wildcards: LIMITS.training(
-            SAMPLINGS[wildcards.sampling].run.identifier
+            GENERATION_JOBS[wildcards.sampling].run.identifier
         ).group
         or "generate"
     conda:
@@ -18,17 +18,17 @@ rule generate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.generation(
-            SAMPLINGS[wildcards.sampling]
+            GENERATION_JOBS[wildcards.sampling]
         ).memory_limit(attempt),
         runtime=lambda wildcards, attempt: LIMITS.generation(
-            SAMPLINGS[wildcards.sampling]
+            GENERATION_JOBS[wildcards.sampling]
         ).time_limit(attempt),
     params:
-        flags=lambda wildcards: shlex.join(SAMPLINGS[wildcards.sampling].arguments()),
+        flags=lambda wildcards: shlex.join(GENERATION_JOBS[wildcards.sampling].arguments()),
         record=beside("benchmarks", "generation", "{wildcards.sampling}.json"),
         code=fingerprint("generate"),
         plugins=lambda wildcards: plugin_fingerprint(
-            *SAMPLINGS[wildcards.sampling].run.plugins
+            *GENERATION_JOBS[wildcards.sampling].run.plugins
         ),
     shell:
         "csd generate {input:q} {params.flags} --output {output:q} --benchmark {params.record:q} > {log:q} 2>&1"
@@ -37,7 +37,7 @@ rule generate:
 rule aggregate_generation:
     input:
         study=SUMMARY / "study.json",
-        generation=[GENERATION / f"{name}.nc" for name in SAMPLINGS],
+        generation=[GENERATION / f"{name}.nc" for name in GENERATION_JOBS],
     output:
         SUMMARY / "generation.nc",
     log:

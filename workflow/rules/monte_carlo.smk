@@ -1,24 +1,24 @@
-# Monte Carlo beside the diffusion model: one job a row, a target with a few samplers and a seed.
+# Monte Carlo beside the diffusion model: a job is a target with a few samplers and a seed.
 rule mcmc:
     output:
         MONTE_CARLO / "{simulation}.nc",
     log:
         LOGS / "mcmc" / "{simulation}.log",
     group:
-        lambda wildcards: LIMITS.simulation(wildcards.simulation).group
+        lambda wildcards: LIMITS.monte_carlo(wildcards.simulation).group
     conda:
         "../envs/csd.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: LIMITS.simulation(
+        mem_mb=lambda wildcards, attempt: LIMITS.monte_carlo(
             wildcards.simulation
         ).memory_limit(attempt),
-        runtime=lambda wildcards, attempt: LIMITS.simulation(
+        runtime=lambda wildcards, attempt: LIMITS.monte_carlo(
             wildcards.simulation
         ).time_limit(attempt),
     params:
         flags=lambda wildcards: shlex.join(
-            SIMULATIONS[wildcards.simulation].arguments()
+            MONTE_CARLO_JOBS[wildcards.simulation].arguments()
         ),
         record=beside("benchmarks", "monte_carlo", "{wildcards.simulation}.json"),
         code=fingerprint("mcmc"),
@@ -29,7 +29,7 @@ rule mcmc:
 rule aggregate_mcmc:
     input:
         study=SUMMARY / "study.json",
-        monte_carlo=[MONTE_CARLO / f"{name}.nc" for name in SIMULATIONS],
+        monte_carlo=[MONTE_CARLO / f"{name}.nc" for name in MONTE_CARLO_JOBS],
     output:
         SUMMARY / "monte_carlo.nc",
     log:

@@ -18,7 +18,7 @@ rule paper:
         others=[
             SUMMARY / f"{kind}.nc"
             for kind in ("generation", "integrators")
-            if (kind == "generation" and SAMPLINGS) or kind in map(summary_of, SHOWN)
+            if (kind == "generation" and GENERATION_JOBS) or kind in map(summary_of, SHOWN)
         ],
     output:
         PAPER / "paper.tex",

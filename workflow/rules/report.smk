@@ -37,7 +37,7 @@ rule pages:
 rule explore:
     input:
         summary=SUMMARY / "training.nc",
-        generation=[SUMMARY / "generation.nc"] if SAMPLINGS else [],
+        generation=[SUMMARY / "generation.nc"] if GENERATION_JOBS else [],
     output:
         OUTPUT / "explore.html",
     log:
@@ -51,7 +51,7 @@ rule explore:
         runtime=summary_runtime_minutes,
     params:
         generation=lambda wildcards, input: (
-            shlex.join(["--generation", *input.generation]) if SAMPLINGS else ""
+            shlex.join(["--generation", *input.generation]) if GENERATION_JOBS else ""
         ),
         title=f"Critical slowing down in diffusion models: {STUDY.study}",
         code=fingerprint("explore"),

@@ -26,7 +26,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     table = summary[keys].to_dataframe()
     tau, error = times(summary, QUANTITY, "collective_tau")
     table = table.assign(tau=tau, error=error, exact=known_times(summary, QUANTITY))[np.isfinite(error)]
-    table = looks.require(table, "dynamic_exponents", "simulations that are long enough")
+    table = looks.require(table, "dynamic_exponents", "Monte Carlo jobs that are long enough")
     panels = list(table.groupby(["target", "dimension", "components", *given], sort=False, dropna=False))
     beside = [panel for panel in panels if panel[0][0] == "gaussian"]
     others = [panel for panel in panels if panel[0][0] != "gaussian"]

@@ -24,7 +24,7 @@ from csd.training.options import TrainingSettings
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One row of the run table.
+    """A network that is trained on one lattice at one mass, for a few seeds.
 
     Attributes:
         sweep: its sweep's name.
@@ -36,7 +36,7 @@ class TrainingJob:
         architecture: name, and options as they appear on the command line.
         training: settings, with one data set or none.
         data_set: M, or None.
-        seeds: that this row trains.
+        seeds: that this job trains.
     """
 
     sweep: str
@@ -115,7 +115,7 @@ class TrainingJob:
 
     @property
     def plugins(self) -> list[str]:
-        """Dotted paths that the row uses."""
+        """Dotted paths that the job uses."""
         names = [self.name, self.target, self.training.schedule, self.training.loss]
         if self.generation is not None:
             names.append(self.generation.integrator)
@@ -123,7 +123,7 @@ class TrainingJob:
 
     @property
     def identifier(self) -> str:
-        """Unique name of the row, and of its file."""
+        """Unique name of its file."""
         first, last = self.seeds[0], self.seeds[-1]
         consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
         seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
@@ -135,7 +135,7 @@ class TrainingJob:
         return name
 
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
-        """What is trained on what, and how: as `csd train` has it from the row's flags."""
+        """What is trained on what, and how: as `csd train` has it from the job's flags."""
         lattice = Lattice(self.dimension, self.size)
         r0, u = self.couplings or (None, None)
         gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
@@ -172,7 +172,7 @@ class TrainingJob:
         return kept | {"until": self.training.until, "integrator": asked.integrator, "start": asked.start}
 
     def arguments(self) -> list[str]:
-        """The flags of `csd train` that make this row, without --output."""
+        """The flags of `csd train` that do this job, without --output."""
         training = self.training
         flags: list[tuple[str, Any]] = [
             ("--architecture", self.name),
@@ -209,7 +209,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class GenerationJob:
-    """One generation file: a run that is generated from, on its own lattice or a larger one.
+    """A generation file: a run that is generated from, on its own lattice or a larger one.
 
     Attributes:
         run: whose training file it starts from.
@@ -239,7 +239,7 @@ class GenerationJob:
 
 
 def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
-    """All generation files of a run table."""
+    """All that is generated from what training jobs train."""
     return [
         GenerationJob(run, factor * run.size)
         for run in runs
@@ -249,12 +249,12 @@ def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
 
 
 def training_jobs(study: Study) -> list[TrainingJob]:
-    """The run table, every row checked as far as it can be without training.
+    """The training jobs of a study, each checked as far as it can be without training.
 
     Raises:
-        InputError: for a row that cannot be trained, or two rows that are the same run.
+        InputError: for a job that cannot be done, or two that have one file.
     """
-    runs = list(_rows(study))
+    runs = list(_expanded(study))
     seen: dict[str, TrainingJob] = {}
     for run in runs:
         other = seen.setdefault(run.identifier, run)
@@ -266,8 +266,8 @@ def training_jobs(study: Study) -> list[TrainingJob]:
     return runs
 
 
-def _rows(study: Study) -> Iterator[TrainingJob]:
-    """Rows in the order of the configuration."""
+def _expanded(study: Study) -> Iterator[TrainingJob]:
+    """Jobs in the order of the configuration."""
     for name, sweep in study.sweeps.items():
         overridden = study.training.model_dump() | sweep.training
         training = validated(Training, overridden, f"sweeps.{name}.training.")
@@ -329,7 +329,7 @@ def _networks(sweep: Sweep) -> list[tuple[str, int | None, int | str | None, int
 
 
 def _check(run: TrainingJob) -> None:
-    """Refuse a row that cannot be trained, with the sweep that holds it."""
+    """Refuse a job that cannot be trained, with the sweep that holds it."""
     try:
         lattice = Lattice(run.dimension, run.size)
         assert run.architecture

@@ -1,7 +1,7 @@
-"""The Monte Carlo part of a study: its configuration, and the simulations that it expands to.
+"""The Monte Carlo part of a study: its configuration, and the Monte Carlo jobs that it expands to.
 
-A row is one target on one lattice with one seed, sampled by several samplers: one job of the workflow and one `csd
-mcmc` command.
+A job is one target on one lattice with one seed, sampled by several samplers: one file of the workflow and one
+`csd mcmc` command.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -35,7 +35,7 @@ STEP_SCALE = 0.75
 
 
 class MonteCarlo(Part):
-    """Simulations over sizes, targets and seeds in one dimension."""
+    """Monte Carlo jobs over sizes, targets and seeds in one dimension."""
 
     dimension: Annotated[Dimension, Field(description="lattice dimension")]
     sizes: Annotated[
@@ -87,7 +87,7 @@ class MonteCarlo(Part):
 
 @dataclass(frozen=True)
 class MonteCarloJob:
-    """One row: a target, its samplers, a seed.
+    """A target, its samplers, a seed.
 
     Attributes:
         sweep: its name in the study.
@@ -133,7 +133,7 @@ class MonteCarloJob:
 
     @property
     def identifier(self) -> str:
-        """Unique name of the row, and of its file."""
+        """Unique name of its file."""
         names = ".".join(self.settings.samplers)
         kept = f"_M{self.settings.fields}" if self.settings.fields else ""
         return (
@@ -175,26 +175,26 @@ def _sweep_seconds(name: str, model: Model) -> float:
 
 
 def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
-    """The rows, each checked as far as it can be without sampling.
+    """The jobs, each checked as far as it can be without sampling.
 
     Raises:
-        InputError: for a row that cannot be sampled, or two rows that are the same.
+        InputError: for a job that cannot be done, or two that have one file.
     """
     seen: dict[str, MonteCarloJob] = {}
-    rows = []
-    for row in _rows(sweeps):
-        other = seen.setdefault(row.identifier, row)
-        if other is not row:
+    jobs = []
+    for job in _expanded(sweeps):
+        other = seen.setdefault(job.identifier, job)
+        if other is not job:
             raise InputError(
-                f"monte_carlo.{row.sweep}: the simulation {row.identifier} is there twice, also in"
-                f" monte_carlo.{other.sweep}; every simulation must stand there once"
+                f"monte_carlo.{job.sweep}: the job {job.identifier} is there twice, also in"
+                f" monte_carlo.{other.sweep}; every job must stand there once"
             )
-        rows.append(row)
-    return rows
+        jobs.append(job)
+    return jobs
 
 
-def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
-    """Rows in the order of the configuration."""
+def _expanded(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
+    """Jobs in the order of the configuration."""
     for name, sweep in sweeps.items():
         try:
             parameter, values = _targets(sweep)
@@ -208,10 +208,10 @@ def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
                     seed,
                     sweep.fields,
                 )
-                row = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
+                job = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
                 for sampler in sweep.samplers:
-                    sweep_of(sampler, row.model)
-                yield row
+                    sweep_of(sampler, job.model)
+                yield job
         except InputError as error:
             raise InputError(f"monte_carlo.{name}: {error}") from error
 

@@ -1,7 +1,7 @@
-"""The study: its configuration, validated, and the run table it expands to.
+"""The study: its configuration, validated; `csd.study.config.jobs` has the jobs that it expands to.
 
-A study is one YAML file. Its sweeps are expanded here and nowhere else, into one `Run` a row: an architecture on one
-lattice at one mass, for a few seeds. A row is one job of the workflow and one `csd train` command.
+A study is one YAML file. Its sweeps are expanded there and nowhere else, into training jobs: an architecture on one
+lattice at one mass, for a few seeds, one `csd train` command each.
 """
 
 from typing import Annotated, Any, Literal

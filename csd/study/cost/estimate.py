@@ -98,17 +98,17 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     return ExpectedCost(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
 
 
-def _generation(sampling: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
+def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """What a generation job takes."""
-    run, asked = sampling.run, sampling.run.generation
+    run, asked = job.run, job.run.generation
     assert asked is not None
-    lattice = Lattice(run.dimension, sampling.size)
+    lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
     kernels = float(levels * seeds * records * modes)
     recursion = pace.recursion(kernels, levels)
     predicted = 0.0
-    if sampling.size == run.size:
+    if job.size == run.size:
         # The population loss is followed to the last step that was kept, for one seed.
         recursion += pace.recursion(kernels / seeds, levels * records)
         predicted = (records if work.full_layer else steps) * work.ahead / seeds
@@ -123,7 +123,7 @@ def _generation(sampling: GenerationJob, work: Work, steps: float, pace: Calibra
     held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
     seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
     memory = pace.job.memory_mb + held / 1e6
-    return ExpectedCost(sampling.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
+    return ExpectedCost(job.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
 
 
 def _steps(run: TrainingJob) -> float:
@@ -191,7 +191,7 @@ def expected_costs(runs: Sequence[TrainingJob], calibration: Calibration) -> lis
     """What each job of a study takes: its runs, then its generation files.
 
     Args:
-        runs: the run table.
+        runs: the training jobs.
         calibration: of this machine.
     """
     works: dict[tuple[Any, ...], Work] = {}
@@ -207,27 +207,27 @@ def expected_costs(runs: Sequence[TrainingJob], calibration: Calibration) -> lis
     ]
 
 
-def expected_monte_carlo_costs(rows: Sequence[MonteCarloJob], calibration: Calibration) -> list[ExpectedCost]:
+def expected_monte_carlo_costs(jobs: Sequence[MonteCarloJob], calibration: Calibration) -> list[ExpectedCost]:
     """What each Monte Carlo job of a study takes, by nominal times of its updates.
 
     Args:
-        rows: the simulations.
+        jobs: those of Monte Carlo.
         calibration: of this machine.
     """
     written = [
         8e-6
         * (
-            len(row.settings.samplers)
-            * (row.settings.chains * row.settings.sweeps / row.settings.every * (len(SERIES) + row.components))
-            + row.settings.fields * row.components * row.size**row.dimension
+            len(job.settings.samplers)
+            * (job.settings.chains * job.settings.sweeps / job.settings.every * (len(SERIES) + job.components))
+            + job.settings.fields * job.components * job.size**job.dimension
         )
-        for row in rows
+        for job in jobs
     ]
     return [
         ExpectedCost(
-            row.identifier, False, 0.0, row.seconds(), calibration.job.memory_mb + SAMPLING_MB + 4.0 * disk, disk
+            job.identifier, False, 0.0, job.seconds(), calibration.job.memory_mb + SAMPLING_MB + 4.0 * disk, disk
         )
-        for row, disk in zip(rows, written, strict=True)
+        for job, disk in zip(jobs, written, strict=True)
     ]
 
 

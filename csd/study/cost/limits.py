@@ -16,13 +16,13 @@ class Limits:
     """What the jobs of a study may take on a cluster, each estimated with those of its kind when it is asked for.
 
     Args:
-        runs: the run table.
-        simulations: those of Monte Carlo.
+        runs: the training jobs.
+        monte_carlo: those of Monte Carlo.
     """
 
-    def __init__(self, runs: Sequence[TrainingJob], simulations: Sequence[MonteCarloJob] = ()) -> None:
+    def __init__(self, runs: Sequence[TrainingJob], monte_carlo: Sequence[MonteCarloJob] = ()) -> None:
         self._runs = {run.identifier: run for run in runs}
-        self._simulations = {row.identifier: row for row in simulations}
+        self._monte_carlo = {job.identifier: job for job in monte_carlo}
         self._known: dict[tuple[str, bool], ExpectedCost] = {}
 
     @cached_property
@@ -43,13 +43,13 @@ class Limits:
         """The training job of a run."""
         return self._find(identifier, identifier, generates=False)
 
-    def generation(self, sampling: GenerationJob) -> ExpectedCost:
+    def generation(self, job: GenerationJob) -> ExpectedCost:
         """The job that makes a generation file."""
-        return self._find(sampling.run.identifier, sampling.identifier, generates=True)
+        return self._find(job.run.identifier, job.identifier, generates=True)
 
-    def simulation(self, identifier: str) -> ExpectedCost:
-        """The job of a simulation."""
-        return expected_monte_carlo_costs([self._simulations[identifier]], REFERENCE)[0]
+    def monte_carlo(self, identifier: str) -> ExpectedCost:
+        """A job of Monte Carlo."""
+        return expected_monte_carlo_costs([self._monte_carlo[identifier]], REFERENCE)[0]
 
 
 def cluster_jobs(estimates: Sequence[ExpectedCost], runs: Sequence[TrainingJob]) -> list[float]:
@@ -57,7 +57,7 @@ def cluster_jobs(estimates: Sequence[ExpectedCost], runs: Sequence[TrainingJob])
 
     Args:
         estimates: of all jobs of a study.
-        runs: its run table.
+        runs: its training jobs.
     """
     own = {job.identifier: job for job in estimates if not job.generates}
     together = {name: job.seconds for name, job in own.items()}

@@ -61,7 +61,7 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
     """`matched` of a network's files, or why it is never accurate enough.
 
     Args:
-        members: the rows of the study that train it, each with some of its seeds.
+        members: the jobs that train it, each with some of its seeds.
         summary: of `csd.study.summaries.generation.aggregate_generation`.
         folder: of the training files.
     """

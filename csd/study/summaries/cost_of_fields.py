@@ -99,16 +99,16 @@ def of_direct(lattices: Iterable[tuple[int, int]]) -> list[Method]:
     return methods
 
 
-def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Method]:
+def of_samplers(jobs: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Method]:
     """The cost of fields by each sampler of the Gaussian field on the critical line m = 1/L.
 
     Args:
-        rows: the study's simulations.
+        jobs: those of Monte Carlo.
         summary: of `csd.study.summaries.dynamics.aggregate_monte_carlo`.
     """
     tau, error = times(summary, "autocorrelation_updates")
-    critical = [row for row in rows if row.parameter == "mass_times_length" and row.value == 1.0]
-    about = {(row.sweep, row.dimension, row.size, row.components): row for row in critical}
+    critical = [job for job in jobs if job.parameter == "mass_times_length" and job.value == 1.0]
+    about = {(job.sweep, job.dimension, job.size, job.components): job for job in critical}
     methods = []
     for place in np.flatnonzero(summary["mass_times_length"].values == 1.0):
         one = summary.isel(run=int(place))
@@ -119,7 +119,7 @@ def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Meth
             continue
         kind = "local" if sampler in LOCAL else "accelerated"
         # Every seed counts: a mean over the chains that were long enough would be too small.
-        seeds = [row.settings.seed for row in critical if (row.sweep, row.dimension, row.size, row.components) == key]
+        seeds = [job.settings.seed for job in critical if (job.sweep, job.dimension, job.size, job.components) == key]
         if not np.isfinite(summary["slowest_tau_error"].isel(run=int(place)).sel(seed=seeds).values).all():
             remark = "the chains are too short for the tau of m, or measured too seldom"
             methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
@@ -144,7 +144,7 @@ def of_networks(
     """The cost of fields by each network trained on fresh minibatches on the critical line, its data charged four ways.
 
     Args:
-        runs: the study's rows that generate.
+        runs: the training jobs that are generated from.
         summary: of `csd.study.summaries.generation.aggregate_generation`.
         folder: of the training files.
         makers: what may have made the training data, of `of_direct` and `of_samplers`.
@@ -232,7 +232,7 @@ def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]
 
 
 def compared(
-    rows: Sequence[MonteCarloJob],
+    jobs: Sequence[MonteCarloJob],
     monte_carlo: xr.Dataset,
     runs: Sequence[TrainingJob],
     generation: xr.Dataset,
@@ -241,13 +241,13 @@ def compared(
     """Every method of a study, each measured once: direct sampling, then chains, then networks.
 
     Args:
-        rows: the study's simulations.
+        jobs: those of Monte Carlo.
         monte_carlo: summary of `csd.study.summaries.dynamics.aggregate_monte_carlo`.
-        runs: the study's rows that generate.
+        runs: the training jobs that are generated from.
         generation: summary of `csd.study.summaries.generation.aggregate_generation`.
         training: folder of the training files.
     """
-    chains = of_samplers(rows, monte_carlo)
+    chains = of_samplers(jobs, monte_carlo)
     lattices = {(one.dimension, one.size) for one in chains}
     lattices |= {(run.dimension, run.size) for run in runs if run.mass_times_length == 1.0 and run.data_set is None}
     makers = of_direct(sorted(lattices)) + chains

@@ -28,16 +28,16 @@ QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates":
 """What exponents are fitted to, and what a sweep counts as in each."""
 
 
-def simulation_file(row: MonteCarloJob, folder: Path) -> Path:
-    """Where the workflow keeps a simulation's file."""
-    return folder / f"{row.identifier}.nc"
+def monte_carlo_file(job: MonteCarloJob, folder: Path) -> Path:
+    """Where the workflow keeps a job's file."""
+    return folder / f"{job.identifier}.nc"
 
 
-def aggregate_monte_carlo(rows: Sequence[MonteCarloJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
+def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
     """All Monte Carlo files of a study in one Dataset, without their time series.
 
     Args:
-        rows: the simulations.
+        jobs: those of Monte Carlo.
         folder: of their files.
         mixed: take files that different versions of the code, or other requests than the study's, made.
 
@@ -45,36 +45,36 @@ def aggregate_monte_carlo(rows: Sequence[MonteCarloJob], folder: Path, *, mixed:
         Dimensions run (a sampler on a target), seed, observable.
 
     Raises:
-        InputError: if a file is missing, damaged, or not what its row asks for.
+        InputError: if a file is missing, damaged, or not what its job asks for.
     """
     files: dict[MonteCarloJob, xr.Dataset] = {}
-    for row in rows:
-        path = simulation_file(row, folder)
-        files[row] = read(path, ENSEMBLE)
-        if not mixed and files[row].attrs["configuration_hash"] != digest(monte_carlo_request(row.model, row.settings)):
+    for job in jobs:
+        path = monte_carlo_file(job, folder)
+        files[job] = read(path, ENSEMBLE)
+        if not mixed and files[job].attrs["configuration_hash"] != digest(monte_carlo_request(job.model, job.settings)):
             raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
     if not files:
-        raise InputError("the study has no simulations; give it the key monte_carlo")
+        raise InputError("the study has no Monte Carlo jobs; give it the key monte_carlo")
     sources = {str(file.attrs["source_hash"]): path for path, file in files.items()}
     if not mixed and len(sources) > 1:
-        first, second = [row.identifier for row in sources.values()][:2]
+        first, second = [job.identifier for job in sources.values()][:2]
         raise InputError(
             f"different versions of the code made the files of {first!r} and {second!r}; run the study again, or take"
             " them together with --mixed"
         )
     members: dict[tuple[Hashable, str], list[tuple[MonteCarloJob, xr.Dataset]]] = {}
-    for row, file in files.items():
-        for sampler in row.settings.samplers:
-            members.setdefault((row.key, sampler), []).append((row, file.sel(sampler=sampler)))
+    for job, file in files.items():
+        for sampler in job.settings.samplers:
+            members.setdefault((job.key, sampler), []).append((job, file.sel(sampler=sampler)))
     some = next(iter(files.values()))
-    seeds, observables = sorted({row.settings.seed for row in rows}), some["observable"].values
+    seeds, observables = sorted({job.settings.seed for job in jobs}), some["observable"].values
     shape = (len(members), len(seeds))
     tables = {name: np.full((*shape, len(observables)), np.nan) for name in PER_OBSERVABLE}
     remarks = np.full((*shape, len(observables)), "", dtype=object)
     single = {name: np.full(shape, np.nan) for name in ("field_updates", "dynamic_time", "acceptance", "cut")}
     for place, group in enumerate(members.values()):
-        for row, file in group:
-            seed = seeds.index(row.settings.seed)
+        for job, file in group:
+            seed = seeds.index(job.settings.seed)
             for name in PER_OBSERVABLE:
                 tables[name][place, seed] = file[name].values
             remarks[place, seed] = file["remark"].values
@@ -124,19 +124,19 @@ def _slowest(tau: Any, error: Any) -> tuple[Any, Any]:
 
 def _identity(members: dict[tuple[Hashable, str], list[tuple[MonteCarloJob, xr.Dataset]]]) -> dict[str, Variable]:
     """What each run of the summary is."""
-    rows = [group[0][0] for group in members.values()]
+    jobs = [group[0][0] for group in members.values()]
     text = {
-        "sweep": ("name of the simulation in the study", [row.sweep for row in rows]),
+        "sweep": ("name of the simulation in the study", [job.sweep for job in jobs]),
         "sampler": ("sampler", [sampler for _, sampler in members]),
         "target": ("gaussian, phi4 or spins", [group[0][1].attrs["target"] for group in members.values()]),
-        "target_label": ("how the target was given", [row.target_label for row in rows]),
+        "target_label": ("how the target was given", [job.target_label for job in jobs]),
     }
     numbers = {
-        "dimension": ("lattice dimension", "1", [row.dimension for row in rows]),
-        "size": ("lattice size", "lattice spacings", [row.size for row in rows]),
-        "components": ("components n", "1", [row.components for row in rows]),
+        "dimension": ("lattice dimension", "1", [job.dimension for job in jobs]),
+        "size": ("lattice size", "lattice spacings", [job.size for job in jobs]),
+        "components": ("components n", "1", [job.components for job in jobs]),
     }
-    typed = typed_columns([columns_of(row) for row in rows], SAMPLED)
+    typed = typed_columns([columns_of(job) for job in jobs], SAMPLED)
     return (
         {name: labelled(["run"], np.array(values, dtype=object), about) for name, (about, values) in text.items()}
         | {name: labelled(["run"], values, about, units) for name, (about, units, values) in numbers.items()}

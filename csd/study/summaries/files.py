@@ -22,7 +22,7 @@ def asked_of(run: TrainingJob) -> dict[str, Any]:
 
 
 def check_request(path: Path, dataset: xr.Dataset, asked: dict[str, Any]) -> None:
-    """Refuse a file that is not what its row asks for."""
+    """Refuse a file that is not what its job asks for."""
     for name, value in asked.items():
         found = sorted(dataset["noise_level"].values.tolist()) if name == "noise levels" else dataset.attrs.get(name)
         if found != value:

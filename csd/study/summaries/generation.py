@@ -15,10 +15,10 @@ from csd.study.summaries.training import identity_of
 
 
 def aggregate_generation(files: Sequence[GenerationJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
-    """All generation files of a run table in one Dataset.
+    """All generation files of a study in one Dataset.
 
     Args:
-        files: what is generated.
+        files: the generation jobs.
         folder: of the generation files.
         mixed: take files that different versions of the code made.
 
@@ -26,17 +26,15 @@ def aggregate_generation(files: Sequence[GenerationJob], folder: Path, *, mixed:
         Dimensions run, seed, step, criterion, and the places bin, level and shown, whose values differ from run to run.
 
     Raises:
-        InputError: if a file is missing, damaged, or not what its row asks for.
+        InputError: if a file is missing, damaged, or not what its job asks for.
     """
     members: dict[tuple[Hashable, int], list[tuple[TrainingJob, xr.Dataset]]] = {}
-    for sampling in files:
-        path = folder / f"{sampling.identifier}.nc"
+    for job in files:
+        path = folder / f"{job.identifier}.nc"
         dataset = read(path, GENERATION)
-        check_request(
-            path, dataset, {**asked_of(sampling.run), "size": sampling.size, "trained_size": sampling.run.size}
-        )
-        key = sampling.run.key, sampling.size
-        members.setdefault(key, []).append((sampling.run, _numbered(dataset)))
+        check_request(path, dataset, {**asked_of(job.run), "size": job.size, "trained_size": job.run.size})
+        key = job.run.key, job.size
+        members.setdefault(key, []).append((job.run, _numbered(dataset)))
     everything = [dataset for group in members.values() for _, dataset in group]
     if not everything:
         raise InputError("no sweep of the study generates; give one the key generation")

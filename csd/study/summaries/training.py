@@ -45,10 +45,10 @@ PADDED = {
 
 
 def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
-    """All training files of a run table in one Dataset.
+    """All training files of a study in one Dataset.
 
     Args:
-        runs: the run table.
+        runs: the training jobs.
         folder: of the training files.
         mixed: take files that different versions of the code, or other requests than the study's, made.
 
@@ -56,7 +56,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
         Dimensions run, seed, noise_level, step, distance, bin.
 
     Raises:
-        InputError: if a file is missing, damaged, or not what its row asks for.
+        InputError: if a file is missing, damaged, or not what its job asks for.
     """
     groups: dict[Hashable, list[tuple[TrainingJob, xr.Dataset]]] = {}
     for run in runs:
