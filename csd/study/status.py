@@ -88,11 +88,11 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             fault = _generation_fault(job, path, hashes.get(job.run.identifier))
             faults += [fault] if fault else []
     chains = monte_carlo_jobs(study.monte_carlo)
-    for job in chains:
-        path = folder / "monte_carlo" / f"{job.identifier}.nc"
+    for sampled in chains:
+        path = folder / "monte_carlo" / f"{sampled.identifier}.nc"
         if path.is_file():
             checked += 1
-            fault = _monte_carlo_fault(job, path)
+            fault = _monte_carlo_fault(sampled, path)
             faults += [fault] if fault else []
     own = {
         "monte_carlo": {f"{job.identifier}.nc" for job in chains},
@@ -198,8 +198,8 @@ def jobs(study: Study, folder: Path) -> Iterator[JobStatus]:
         yield _job(run.identifier, folder, "training", "train")
     for job in generation_jobs(runs):
         yield _job(job.identifier, folder, "generation", "generate")
-    for job in monte_carlo_jobs(study.monte_carlo):
-        yield _job(job.identifier, folder, "monte_carlo", "mcmc")
+    for sampled in monte_carlo_jobs(study.monte_carlo):
+        yield _job(sampled.identifier, folder, "monte_carlo", "mcmc")
 
 
 def _job(name: str, folder: Path, part: str, log: str) -> JobStatus:

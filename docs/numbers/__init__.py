@@ -64,6 +64,7 @@ from csd.core.rounding import parentheses
 from csd.core.source import fingerprint
 from csd.study.config.reading import load, parse
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.columns import TRAINED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
@@ -473,7 +474,8 @@ def chosen(table: pd.DataFrame, words: Any) -> pd.DataFrame:
             _require(table, column, word)
             found = _equal(table[column], value if equals else word[1:])
         else:
-            texts = [own for own in table if not pd.api.types.is_numeric_dtype(table[own])]
+            # Words are of what is shown.
+            texts = [own for own in table if own not in TRAINED and not pd.api.types.is_numeric_dtype(table[own])]
             found = np.logical_or.reduce([(table[own] == word).to_numpy() for own in texts])
             if not found.any():
                 values = sorted({str(one) for own in texts for one in table[own].unique()})

@@ -70,7 +70,9 @@ rule fit:
             shlex.join(["--generation", *input.generation]) if GENERATION_JOBS else ""
         ),
         monte_carlo=lambda wildcards, input: (
-            shlex.join(["--monte-carlo", *input.monte_carlo]) if MONTE_CARLO_JOBS else ""
+            shlex.join(["--monte-carlo", *input.monte_carlo])
+            if MONTE_CARLO_JOBS
+            else ""
         ),
         code=fingerprint("fit"),
     shell:

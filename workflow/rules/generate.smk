@@ -24,7 +24,9 @@ rule generate:
             GENERATION_JOBS[wildcards.sampling]
         ).time_limit(attempt),
     params:
-        flags=lambda wildcards: shlex.join(GENERATION_JOBS[wildcards.sampling].arguments()),
+        flags=lambda wildcards: shlex.join(
+            GENERATION_JOBS[wildcards.sampling].arguments()
+        ),
         record=beside("benchmarks", "generation", "{wildcards.sampling}.json"),
         code=fingerprint("generate"),
         plugins=lambda wildcards: plugin_fingerprint(

@@ -4,7 +4,8 @@ import re
 SHOWN = [
     figure
     for figure in re.findall(
-        r"\\csdfigure(?:wide)?{(\w+)}", (PACKAGE / "report" / "paper" / "paper.tex").read_text()
+        r"\\csdfigure(?:wide)?{(\w+)}",
+        (PACKAGE / "report" / "paper" / "paper.tex").read_text(),
     )
     if figure in STUDY.drawn
 ]
@@ -18,7 +19,8 @@ rule paper:
         others=[
             SUMMARY / f"{kind}.nc"
             for kind in ("generation", "integrators")
-            if (kind == "generation" and GENERATION_JOBS) or kind in map(summary_of, SHOWN)
+            if (kind == "generation" and GENERATION_JOBS)
+            or kind in map(summary_of, SHOWN)
         ],
     output:
         PAPER / "paper.tex",

@@ -18,14 +18,18 @@ rule train:
             attempt
         ),
         # On a cluster: a run that is told to train on a GPU asks for one.
-        gpu=lambda wildcards: int(TRAINING_JOBS[wildcards.run].training.device == "cuda"),
+        gpu=lambda wildcards: int(
+            TRAINING_JOBS[wildcards.run].training.device == "cuda"
+        ),
     params:
         flags=lambda wildcards: shlex.join(TRAINING_JOBS[wildcards.run].arguments()),
         record=beside("benchmarks", "{wildcards.run}.json"),
         # Not an output: Snakemake deletes those before a job is tried again.
         checkpoint=beside("checkpoints", "{wildcards.run}.npz"),
         code=fingerprint("train"),
-        plugins=lambda wildcards: plugin_fingerprint(*TRAINING_JOBS[wildcards.run].plugins),
+        plugins=lambda wildcards: plugin_fingerprint(
+            *TRAINING_JOBS[wildcards.run].plugins
+        ),
     shell:
         "csd train {params.flags} --output {output:q} --benchmark {params.record:q}"
         " --checkpoint {params.checkpoint:q} 2> {log:q}"
