@@ -262,6 +262,12 @@ def test_the_population_loss_decides_nothing_about_training() -> None:
     assert (
         verdict_of([criterion()], fits({}, {"data": "population-M32", "loss": "population", "exponent": 1.0})) == HOLDS
     )
+    # What a table does not say of fields that were generated the study's jobs do.
+    sweep = {"dimension": 1, "sizes": 8, "architectures": ["one_layer"], "generation": {}}
+    jobs = training_jobs(parse({"study": "x", "training": {"loss": "population"}, "sweeps": {"line": sweep}}))
+    table = fits({"data": jobs[0].data_label}).drop(columns="loss")
+    for known, expected in ((), HOLDS), (jobs, NOT_TESTED):
+        assert judge([claim(criterion())], table, NO_SUMMARY, known)[0].verdict == expected
 
 
 MEASURES = ("log", "power", "constant", "power_log", "exponent", "evidence")

@@ -1,5 +1,6 @@
 """From training files to one Dataset, and from that to scaling laws."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import GENERATION, TRAINING, provenance, write
+from csd.core.files import GENERATION, SUMMARY, TRAINING, provenance, write
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
+from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import parse
+from csd.study.summaries.columns import TRAINED, columns_of, network_of, read_summary, run_table
 from csd.study.summaries.files import training_file
 from csd.study.summaries.generation import aggregate_generation
 from csd.study.summaries.laws import EVERY_LAW, EVERY_ROW, generation_table, read_scaling, training_table
@@ -147,3 +150,44 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
     (tmp_path / f"{files[0].identifier}.nc").write_bytes((tmp_path / f"{files[1].identifier}.nc").read_bytes())
     with pytest.raises(InputError, match="size is 12, the study asks for 6"):
         aggregate_generation(files, tmp_path)
+
+
+def test_what_a_summary_of_version_0_1_lacks_is_looked_up_in_its_study(tmp_path: Path) -> None:
+    """Its labels are those that the study's jobs have; without the study the file is refused."""
+    summary = trained(tmp_path, [1])
+    written = tmp_path / "training.nc"
+    attributes = {"command": "csd aggregate --study STUDY"}
+    write(summary.drop_vars(list(TRAINED)).assign_attrs(attributes), written, SUMMARY)
+    for content in (
+        None,
+        {**STUDY, "training": {**STUDY["training"], "batch": 8, "path": "fields", "loss": "implicit"}},
+    ):
+        if content is not None:
+            (tmp_path / "study.json").write_text(json.dumps(content))
+        with pytest.raises(InputError, match="make it again with: csd aggregate --study STUDY"):
+            read_summary(written, SUMMARY)
+    (tmp_path / "study.json").write_text(json.dumps(STUDY))
+    found = read_summary(written, SUMMARY)
+    for name in TRAINED:
+        np.testing.assert_array_equal(found[name].values, summary[name].values)
+    assert set(run_table(found)["network"]) == {Architecture("one_layer"), Architecture("two_layer")}
+
+
+def test_columns_say_what_jobs_are() -> None:
+    networks = [{"name": "local_two_layer", "range": ["3xi", 2], "channels": 1}, {"name": "deep_linear", "depth": 4}]
+    pair = {"r0": -1.0, "u": 2.0}
+    sweeps = {
+        "line": {"dimension": 1, "sizes": 16, "mass_times_length": 2.0, "architectures": networks},
+        "couplings": {"dimension": 1, "sizes": 16, "couplings": pair, "architectures": networks},
+    }
+    chains = {"spins": {"dimension": 2, "sizes": 4, "beta": 0.4, "samplers": "wolff"}}
+    chains["phi4"] = {"dimension": 2, "sizes": 4, "couplings": pair, "samplers": "hmc"}
+    study = parse({"study": "columns", "sweeps": sweeps, "monte_carlo": chains})
+    jobs = training_jobs(study)
+    table = pd.DataFrame([{"depth": job.depth or 0, **columns_of(job)} for job in jobs])
+    assert [network_of(row) for _, row in table.iterrows()] == [job.architecture for job in jobs]
+    assert table["mass_times_length"].fillna(0.0).tolist() == [2.0] * 3 + [0.0] * 3
+    assert table[["r0", "u"]].iloc[-1].tolist() == [-1.0, 2.0]
+    spins, phi4 = (columns_of(job) for job in monte_carlo_jobs(study.monte_carlo))
+    assert (spins["beta"], phi4["r0"], phi4["u"]) == (0.4, -1.0, 2.0)
+    assert np.isnan([spins["r0"], spins["mass"], phi4["beta"], phi4["mass_times_length"]]).all()
