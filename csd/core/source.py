@@ -16,6 +16,7 @@ TRAINING = (
     *LATTICE,
     "core/plugins",
     "core/random",
+    "core/compiled_random",
     "core/_ziggurat",
     "lattice/bins",
     "targets/noising",
@@ -39,6 +40,7 @@ REVERSE = (
 MONTE_CARLO = (
     *LATTICE,
     "core/random",
+    "core/compiled_random",
     "lattice/sites",
     "targets/phi4",
     "targets/spins",

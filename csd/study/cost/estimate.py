@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.random import WORTH_LOADING
+from csd.core.compiled_random import WORTH_LOADING
 from csd.diffusion.samples import compared_fields
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS

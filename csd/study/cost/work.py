@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import comb
 
-from csd.core.random import WORTH_LOADING
+from csd.core.compiled_random import WORTH_LOADING
 from csd.lattice import Lattice
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
