@@ -132,7 +132,7 @@ class ModeDescent:
         np.subtract(block.growth, step, out=step)
         filters *= step
 
-    def leap(self, spectrum: Array, target: Any, step: int) -> None:
+    def closed_form_step(self, spectrum: Array, target: Any, step: int) -> None:
         """Where `step` steps from the start on the same (S, T) lead, for p = 1: w = T/S + (1 − η S)^j (w₀ − T/S)."""
         if self._start is None:
             self._start = self.filters.copy()
