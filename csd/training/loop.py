@@ -182,7 +182,7 @@ def _descend_in_blocks(
     """`descend` on a device: errors are read a block of steps at a time.
 
     Where something happens within a block (a level reaches the tolerance, an error blows up), the block is stepped
-    again up to there, from a copy of its start, and on the same data.
+    again up to there, from the filters of its start, and on the same data.
     """
     from csd.training.descent.device import host
 
@@ -207,14 +207,14 @@ def _descend_in_blocks(
             watch.keep(_snapshot(step, run, recorder))
         length = min(looks[bisect_right(looks, step)] - step, source.steps)
         ahead += [source.draw() for _ in range(length - len(ahead))]
-        start, errors = descent.state(), []
+        start, errors = descent.filters, []
         for data in ahead[:length]:
             descent.advance(*data)
             errors.append(descent.error())
         read = host(errors)
         looked = min(recorder.quiet(read) + 1, length)
         if looked < length:
-            descent.restore(start)
+            descent.filters = start
             for data in ahead[:looked]:
                 descent.advance(*data)
         for passed in read[: looked - 1]:
