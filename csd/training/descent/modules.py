@@ -1,4 +1,4 @@
-"""Descent by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
+"""Descent of modules by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
