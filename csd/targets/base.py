@@ -139,14 +139,6 @@ class HasForce(HasEnergy, Protocol):
     """A field that can move along its force, H of the form of φ⁴."""
 
     @property
-    def quadratic(self) -> float:
-        """A."""
-
-    @property
-    def quartic(self) -> float:
-        """g."""
-
-    @property
     def hartree_mass(self) -> float:
         """m of the self-consistent Gaussian field."""
 

@@ -71,6 +71,8 @@ class PhiFour:
     u: float
     source: float = 0.0
 
+    unit_length = False
+
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
         if not (abs(self.r0) <= LARGEST_COUPLING and abs(self.u) <= LARGEST_COUPLING):
@@ -152,11 +154,6 @@ class PhiFour:
     def coupling(self) -> float:
         """1: the gradient term holds −Σ φ(r)·φ(r+μ)."""
         return 1.0
-
-    @property
-    def unit_length(self) -> bool:
-        """φ(r) has any length."""
-        return False
 
     @property
     def site_couplings(self) -> tuple[float, ...]:

@@ -33,6 +33,9 @@ class SpinModel:
     coupling: float
     source: float = 0.0
 
+    unit_length = True
+    gaussian = None
+
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
         if not 0.0 < self.coupling <= LARGEST_COUPLING:
@@ -56,18 +59,9 @@ class SpinModel:
         return {**site_spec(self), "target": "spins", "beta": float(self.coupling)}
 
     @property
-    def unit_length(self) -> bool:
-        """|S(r)| = 1."""
-        return True
-
-    @property
     def site_couplings(self) -> tuple[float, ...]:
         """(β, s/β)."""
         return self.coupling, self.source / self.coupling
-
-    @property
-    def gaussian(self) -> None:
-        """Spins are no Gaussian field."""
 
     def energy(self, fields: Array) -> Array:
         """H, shape (…, n, *lattice.shape) → (…)."""

@@ -127,10 +127,11 @@ class HybridMonteCarlo:
 
     def _leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
         """(where the field arrives, Δ(H + kinetic)); inf for what is no number."""
-        target, moved, force = self.target, field.copy(), np.empty_like(field)
+        moved, force = field.copy(), np.empty_like(field)
+        quadratic, quartic, source = self.target.site_couplings
 
         def kick(momenta: Array, size: float) -> Array:
-            phi_four_force(moved, self.places, target.quadratic, target.quartic, target.source, force)
+            phi_four_force(moved, self.places, quadratic, quartic, source, force)
             return momenta + size * force
 
         with np.errstate(over="ignore", invalid="ignore"):
@@ -185,15 +186,16 @@ class Langevin(HybridMonteCarlo):
         Raises:
             InputError: if a given step is so large that nothing is accepted time and again, with one that is not.
         """
-        target, own = self.target, self.step
+        quadratic, quartic, source = self.target.site_couplings
+        own = self.step
         chances, self._exploded, error = _langevin(
             field,
             self.places,
             generator,
             times,
-            target.quadratic,
-            target.quartic,
-            target.source,
+            quadratic,
+            quartic,
+            source,
             own.value,
             self._exploded,
         )
