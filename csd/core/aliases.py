@@ -86,6 +86,7 @@ RENAMED: dict[tuple[str, str], str] = {
     ("generation", "generate"): "sample_fields",
     ("generation", "generate_adaptively"): "sample_fields_adaptively",
     ("goal", "Sampler"): "ReverseDiffusion",
+    ("model", "Model"): "HasEnergy",
     ("quality", "Settings"): "GenerationSettings",
     ("simulation", "Settings"): "MonteCarloSettings",
     ("training", "Run"): "Prepared",
