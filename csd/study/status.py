@@ -158,7 +158,7 @@ def _monte_carlo_fault(job: MonteCarloJob, path: Path) -> Fault | None:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
     if made_by["source_hash"] != fingerprint("mcmc"):
         return Fault(path, "stale", "other code made it", _remake(path))
-    if made_by["configuration_hash"] != digest(monte_carlo_request(job.model, job.settings)):
+    if made_by["configuration_hash"] != digest(monte_carlo_request(job.target, job.settings)):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 

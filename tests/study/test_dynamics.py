@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import curve_fit
 from scipy.stats import kstest
 
-from csd.cli.commands import _model, _parser, main
+from csd.cli.commands import _parser, _target_of_chains, main
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE_SUMMARY, write
 from csd.core.random import stream
@@ -87,7 +87,7 @@ def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
         given = _parser().parse_args(["mcmc", *job.arguments(), "--output", "x.nc"])
         names = ("sweeps", "every", "thermalisation", "chains", "seed", "fields", "step", "trajectory")
         settings = MonteCarloSettings(tuple(given.sampler), *(getattr(given, name) for name in names))
-        assert monte_carlo_request(_model(given), settings) == monte_carlo_request(job.model, job.settings)
+        assert monte_carlo_request(_target_of_chains(given), settings) == monte_carlo_request(job.target, job.settings)
 
 
 @pytest.mark.parametrize(

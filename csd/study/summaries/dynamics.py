@@ -51,7 +51,9 @@ def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed:
     for job in jobs:
         path = monte_carlo_file(job, folder)
         files[job] = read(path, ENSEMBLE)
-        if not mixed and files[job].attrs["configuration_hash"] != digest(monte_carlo_request(job.model, job.settings)):
+        if not mixed and files[job].attrs["configuration_hash"] != digest(
+            monte_carlo_request(job.target, job.settings)
+        ):
             raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
     if not files:
         raise InputError("the study has no Monte Carlo jobs; give it the key monte_carlo")
