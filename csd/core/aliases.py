@@ -82,6 +82,7 @@ RENAMED: dict[tuple[str, str], str] = {
     ("config", "expand"): "training_jobs",
     ("config", "samplings"): "generation_jobs",
     ("cost", "Estimate"): "ExpectedCost",
+    ("experiment", "sampler_levels"): "generation_levels",
     ("generation", "STEPS"): "GRID_STEPS",
     ("generation", "generate"): "sample_fields",
     ("generation", "generate_adaptively"): "sample_fields_adaptively",

@@ -60,7 +60,14 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "diffusion/quality",
     ),
     "mcmc": (*MONTE_CARLO, "mcmc/exact_sweeps", "mcmc/ensemble"),
-    "integrators": (*LATTICE, "targets/noising", "core/plugins", *REVERSE, "diffusion/discretisation"),
+    "integrators": (
+        *LATTICE,
+        "targets/noising",
+        "core/plugins",
+        "networks/score",
+        *REVERSE,
+        "diffusion/discretisation",
+    ),
     "aggregate": ("study/summaries/files", "study/summaries/training", "study/summaries/generation", "core/files"),
     "aggregate_mcmc": ("study/summaries/dynamics", "core/files"),
     "timing": (
