@@ -40,7 +40,7 @@ def generate(
     size: int | None = GenerationSettings.size,
     output: str | Path | None = None,
 ) -> "xr.Dataset":
-    """Sample from a training run, beside what it generates exactly; its noise levels are the sampler's grid.
+    """Sample from a training run, beside what it generates exactly; its noise levels are the grid of the diffusion.
 
     Args:
         training: what `train` returned, or a training file; with two noise levels or more.

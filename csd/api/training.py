@@ -68,9 +68,9 @@ def problem(
     if "noise_levels" in given:
         levels = [as_float("noise level", level) for level in as_list(given["noise_levels"])]
     elif schedule == DEFAULTS["schedule"]:
-        levels = sampler_levels(field.lattice.size)
+        levels = generation_levels(field.lattice.size)
     else:
-        raise InputError(f"noise levels are not given; the sampler's grid, their default, is for vp, not {schedule!r}")
+        raise InputError(f"noise levels are not given; the default grid is for vp, not {schedule!r}")
     return (
         NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels),
         network,
@@ -78,8 +78,8 @@ def problem(
     )
 
 
-def sampler_levels(size: int) -> list[float]:
-    """The grid of 64 steps that a sampler of VP noise needs, from ½ ln(1 + 10⁴ L²) down to 0.001."""
+def generation_levels(size: int) -> list[float]:
+    """The grid of 64 steps that reverse diffusion of VP noise needs, from ½ ln(1 + 10⁴ L²) down to 0.001."""
     return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS)]
 
 
@@ -111,7 +111,7 @@ def train(
         range: R of the composed kernel, or 'FACTORxi' for one that follows the score length, for local networks.
         channels: tied channels, for 'local_two_layer'; d + 1 if None.
         schedule: 'vp', 've', 'package.module:Class', or a class.
-        noise_levels: t, one or several; the grid of `sampler_levels` if None, from which `generate` can go on.
+        noise_levels: t, one or several; the grid of `generation_levels` if None, from which `generate` can go on.
         loss: 'population', 'implicit', 'denoising', 'package.module:Class', or a class.
         batch: B, fields in a minibatch.
         data_set: M, fields of a fixed data set; fresh fields if None.
@@ -122,11 +122,11 @@ def train(
         path: 'spectral' (fast) or 'fields' (any network).
         device: 'cpu'; 'cuda', on power spectra too; 'auto': cuda for autograd where there is one.
         kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', or these.
-        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what a sampler
-            with `integrator` and `start` makes of the kernels is right by every criterion that can be met.
-        integrator: of that sampler, with `until` samples alone: a key of `csd.diffusion.integrators.INTEGRATORS`,
+        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what reverse
+            diffusion with `integrator` and `start` makes of it is right by every criterion that can be met.
+        integrator: of that diffusion, with `until` samples alone: a key of `csd.diffusion.integrators.INTEGRATORS`,
             'package.module:Class', or a class.
-        start: of that sampler, likewise: 'noise', or 'exact' for the exact distribution at t_max.
+        start: of that diffusion, likewise: 'noise', or 'exact' for the exact distribution at t_max.
         output: a file to write as well; its checkpoint lies beside it until it is written.
         checkpoint: where an unfinished run is kept instead.
         checkpoint_every: seconds between checkpoints.
@@ -244,7 +244,7 @@ def _goal(
         raise InputError("until is samples, but the network has no kernel; take until score_error")
     from csd.diffusion.reverse import goal_of
 
-    return goal_of(noised, architecture, settings, run.modes)
+    return goal_of(noised, architecture, settings)
 
 
 @spelt_out

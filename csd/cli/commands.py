@@ -118,7 +118,7 @@ def _add_training(parser: Parser) -> None:
     add("--range", type=_range, metavar="R", help="range of the composed kernel, or e.g. 3xi")
     add("--channels", type=int, metavar="C", help="tied channels, for local_two_layer")
     add("--schedule", metavar="NAME", help="vp, ve, or package.module:Class (vp)")
-    levels = "noise levels t (a sampler's grid of 64 steps)"
+    levels = "noise levels t (a grid to generate on, of 64 steps)"
     add("--noise-level", dest="noise_levels", type=float, nargs="+", action="extend", metavar="T", help=levels)
     add("--loss", metavar="NAME", help="population, implicit or denoising (implicit)")
     add("--batch", type=int, metavar="B", help="fields in a minibatch (64)")

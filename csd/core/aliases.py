@@ -83,6 +83,7 @@ RENAMED: dict[tuple[str, str], str] = {
     ("config", "samplings"): "generation_jobs",
     ("cost", "Estimate"): "ExpectedCost",
     ("dynamics", "simulation_file"): "monte_carlo_file",
+    ("experiment", "sampler_levels"): "generation_levels",
     ("generation", "STEPS"): "GRID_STEPS",
     ("generation", "generate"): "sample_fields",
     ("generation", "generate_adaptively"): "sample_fields_adaptively",

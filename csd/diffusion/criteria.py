@@ -52,6 +52,48 @@ def log_effective_sample_size(modes: Modes, generated: Array, exact: Array) -> A
     return -0.5 * (modes.multiplicity * terms).sum(axis=-1)
 
 
+def quantities(lattice: Lattice, modes: Modes, generated: Array, exact: Array) -> dict[str, Array]:
+    """What each criterion looks at, by name: KL per site and in all, χ, ξ, and ln(ESS/M); (…, modes) → (…).
+
+    Args:
+        lattice: where the fields live.
+        modes: the momenta.
+        generated: V(k), variance of the generated modes; KL ∞ and ln(ESS/M) −∞ where one is not positive and finite.
+        exact: C(k), of the noised target at the lowest level, shape (modes,).
+    """
+    broken = np.asarray(~(np.isfinite(generated) & (generated > 0.0)).all(axis=-1))
+    sound = np.where(broken[..., None], exact, generated)
+    kl = np.where(broken, np.inf, observables.kl_per_site(modes, sound, exact))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return {
+            "kl_per_site": kl,
+            "total_kl": lattice.sites * kl,
+            "susceptibility": observables.susceptibility(modes, generated),
+            "correlation_length": observables.correlation_length(lattice, modes, generated),
+            "effective_sample_size": np.where(broken, -np.inf, log_effective_sample_size(modes, sound, exact)),
+        }
+
+
+def deviation(name: str, found: Array, right: Array | float = 0.0) -> Array:
+    """How far one of the `quantities` is from right by its criterion; same shape.
+
+    Args:
+        name: of the criterion.
+        found: the quantity; of the effective sample size ln(ESS/M).
+        right: χ or ξ of the target, or the KL per site that the exact score leaves; not used for the others.
+    """
+    if name == "kl_per_site":
+        return found - right
+    if name == "effective_sample_size":
+        return -found
+    if name == "total_kl":
+        return found
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(found / right - 1.0)
+    # No correlation length at all is infinitely far from one.
+    return np.where(np.isnan(off), np.inf, off)
+
+
 def deviations(lattice: Lattice, modes: Modes, generated: Array, exact: Array, reference_kl: float = 0.0) -> Array:
     """How far generated modes are from right by each criterion, in the order of `CRITERIA`; (…, modes) → (criteria, …).
 
@@ -62,21 +104,11 @@ def deviations(lattice: Lattice, modes: Modes, generated: Array, exact: Array, r
         exact: C(k), of the noised target at the lowest level, shape (modes,).
         reference_kl: KL per site that the exact score leaves on the same grid.
     """
-    broken = np.asarray(~(np.isfinite(generated) & (generated > 0.0)).all(axis=-1))
-    sound = np.where(broken[..., None], exact, generated)
-    kl = observables.kl_per_site(modes, sound, exact)
-    right = observables.susceptibility(modes, exact), observables.correlation_length(lattice, modes, exact)
-    found = observables.susceptibility(modes, sound), observables.correlation_length(lattice, modes, sound)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        soft, length = (np.abs(own / true - 1.0) for own, true in zip(found, right, strict=True))
-    table = np.stack(
-        [
-            kl - reference_kl,
-            lattice.sites * kl,
-            soft,
-            # No correlation length at all is infinitely far from one.
-            np.where(np.isnan(length), np.inf, length),
-            -log_effective_sample_size(modes, sound, exact),
-        ]
-    )
-    return np.where(broken, np.inf, table)
+    found = quantities(lattice, modes, generated, exact)
+    right: dict[str, Array | float] = {
+        "kl_per_site": reference_kl,
+        "susceptibility": observables.susceptibility(modes, exact),
+        "correlation_length": observables.correlation_length(lattice, modes, exact),
+    }
+    table = np.stack([deviation(name, found[name], right.get(name, 0.0)) for name in CRITERIA])
+    return np.where(np.isfinite(found["kl_per_site"]), table, np.inf)

@@ -10,9 +10,7 @@ L^{d/2} for p = 1, L^{d/4} for p = 2. That holds where the sum belongs to the ma
 the softest decide (`soft_share`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -21,18 +19,15 @@ from csd.core.errors import InputError
 from csd.core.files import labelled
 from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
-from csd.diffusion.grids import MOST_STEPS, SIGNAL_LEFT, geometric_grid, log_snr_grid, uniform_grid
+from csd.diffusion.grids import SIGNAL_LEFT, geometric_grid, log_snr_grid, steps_needed, uniform_grid
 from csd.diffusion.integrators import BLOCK, INTEGRATORS, Integrator
 from csd.lattice import Array, Lattice
+from csd.networks.score import ExactScore
 from csd.targets.base import HasSpectrum
 from csd.targets.gaussian import GaussianField
 from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, Schedule, noised_spectrum
 
-EACH_UP_TO = 32
-"""Numbers of steps that are tried one by one; beyond, every half octave, and then within one."""
-MARGIN = 4
-"""A criterion has to hold at all numbers tried up to so many times the last at which it fails, or to MOST_STEPS."""
 ORDERS = {
     "euler_maruyama": 1,
     "exponential": 1,
@@ -90,13 +85,14 @@ def exact_score_variance(target: HasSpectrum, schedule: Schedule, integrator: In
 
     Infinite where the integrator is unstable.
     """
-    propagator = target.propagator(target.lattice.shells.laplacian)
-    variance = noised_spectrum(schedule, float(levels[0]), propagator)
-    at_once = max(1, BLOCK // len(propagator))
+    modes = target.lattice.shells
+    score = ExactScore(target, schedule, modes)
+    variance = noised_spectrum(schedule, float(levels[0]), score.propagator)
+    at_once = max(1, BLOCK // len(modes))
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(levels) - 1, at_once):
             block = levels[start : start + at_once + 1, None]
-            kernels = 1.0 / noised_spectrum(schedule, block, propagator)
+            kernels = score.kernel(block)
             gains, added = integrator.linear(schedule, block[:-1], block[1:], kernels[:-1], kernels[1:])
             for squared, more in zip(gains * gains, np.broadcast_to(added, gains.shape), strict=True):
                 variance *= squared
@@ -125,59 +121,6 @@ def soft_share(target: HasSpectrum, schedule: Schedule, integrator: Integrator, 
     one = np.ones_like(ratio)
     parts = log_effective_sample_size(modes, np.stack([np.where(soft, ratio, one), ratio]), one)
     return float(parts[0] / parts[1])
-
-
-def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Array, Array]:
-    """The first number of steps from which on each criterion holds, and the same as a real number.
-
-    Every number up to 32 is tried, then every half octave up to four times the last number at which a criterion fails,
-    or to 2^12; the place between the last that fails and the next that was tried is then closed in on. So a criterion
-    may hold for a while and fail again, as χ does where its error changes sign.
-
-    Args:
-        deviation: of a number of steps, by criterion; shape (criteria,).
-        limits: the largest deviations that are right, above 0; shape (criteria,).
-
-    Returns:
-        (needed, crossing), each of shape (criteria,): whole numbers, infinite where more than 2^12 are needed; and the
-        real n at which ln deviation, a straight line in ln n between the last number that fails and the next, is at the
-        limit (the whole number itself if that is 1, or if the deviation before it is infinite).
-    """
-    octaves = np.arange(1, 2.0 * np.log2(MOST_STEPS / EACH_UP_TO) + 0.5) / 2.0
-    ladder = [*range(1, EACH_UP_TO + 1), *np.rint(EACH_UP_TO * 2.0**octaves).astype(int).tolist()]
-    tried: dict[int, Array] = {}
-
-    def fails(number: int) -> Any:
-        if number not in tried:
-            tried[number] = deviation(number)
-        return tried[number] > limits
-
-    def between(low: int, high: int, place: int) -> float:
-        """Where the deviation is at its limit, on a straight line in the logarithms."""
-        if low == 0 or not np.isfinite(tried[low][place]):
-            return float(high)
-        above, below = (np.log(max(tried[number][place] / limits[place], 1e-300)) for number in (low, high))
-        return float(low * (high / low) ** (above / (above - below)))
-
-    failed = np.zeros(len(limits), dtype=int)
-    for number in ladder:
-        failed[fails(number)] = number
-        if number >= EACH_UP_TO and (MARGIN * failed <= number).all():
-            break
-    needed, crossing = np.full((2, len(limits)), np.inf)
-    for place, low in enumerate(failed.tolist()):
-        if low == ladder[-1]:
-            continue
-        high = next(number for number in ladder if number > low)
-        for attempt in count():
-            if high - low == 1:
-                break
-            # Deviations are nearly powers of n; halving now and then bounds the number of attempts where they are not.
-            guess = (low + high) // 2 if attempt % 3 == 2 else int(np.ceil(between(low, high, place)))
-            middle = min(max(guess, low + 1), high - 1)
-            low, high = (middle, high) if fails(middle)[place] else (low, middle)
-        needed[place], crossing[place] = high, between(low, high, place)
-    return needed, crossing
 
 
 def compare(
@@ -227,7 +170,7 @@ def compare(
         if size not in sizes[dimension]:
             continue
         target = GaussianField.on_critical_line(Lattice(dimension, size), mass_times_length)
-        one = _Sampler(
+        one = _ExactSteps(
             target,
             resolve("schedule", schedules[k], SCHEDULES)(),
             resolve("integrator", integrators[j], INTEGRATORS)(),
@@ -264,7 +207,7 @@ def compare(
     )
 
 
-class _Sampler:
+class _ExactSteps:
     """The exact score of a target with one schedule, integrator and kind of grid, by number of steps."""
 
     def __init__(

@@ -30,10 +30,9 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.lattice import Array
+from csd.networks.score import Score
 from csd.targets.noising import Schedule
 
-Score = Callable[[Array, float], Array]
-"""s(x, t) for fields x of shape (batch, *lattice), at noise level t; same shape."""
 Noise = Callable[[], Array]
 """Independent standard normal numbers of the shape of the fields, new ones at every call."""
 

@@ -1,8 +1,7 @@
-"""What kernels generate, by exact recursion: observables, divergences, and the steps until samples are right."""
+"""What linear scores generate: observables, divergences, and the training steps until samples are right."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +12,10 @@ from csd.diffusion.grids import MOST_STEPS
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Array, Lattice, Modes, observables
 from csd.networks import Architecture
+from csd.networks.score import KernelScore
 from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import prepare
-
-if TYPE_CHECKING:
-    pass
 
 
 def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) -> float:
@@ -48,12 +45,12 @@ def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) 
 
 
 def predicted_variances(
-    sampler: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
+    reverse: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
 ) -> tuple[Modes, Array]:
     """What is generated after training on the population loss, by the exact map and recursion.
 
     Args:
-        sampler: on the levels that are trained.
+        reverse: on the levels that are trained.
         architecture: the network, one of ours.
         settings: of training; learning rate and first seed matter.
         steps: training steps, rising.
@@ -61,17 +58,20 @@ def predicted_variances(
     Returns:
         The modes, and V(k) there, shape (steps, modes).
     """
-    exact = replace(with_population(settings), seeds=settings.seeds[:1])
-    run = prepare(sampler.noised, architecture, exact)
-    reached = at_steps(run, np.asarray(steps).tolist())
-    return run.modes, np.stack([sampler.variance(run.modes, run.descent.kernel()[0]) for _ in reached])
+    exact, noised = replace(with_population(settings), seeds=settings.seeds[:1]), reverse.noised
+    run = prepare(noised, architecture, exact)
+    variances = [
+        reverse.variance(KernelScore(noised.lattice, run.modes, noised.levels, run.descent.kernel()[0]))
+        for _ in at_steps(run, np.asarray(steps).tolist())
+    ]
+    return run.modes, np.stack(variances)
 
 
 def predicted_deviations(
-    sampler: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
+    reverse: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
 ) -> Array:
     """`predicted_variances` as deviations by each criterion, shape (criteria, steps)."""
-    return sampler.deviations_of(*predicted_variances(sampler, architecture, settings, steps))
+    return reverse.deviations_of(*predicted_variances(reverse, architecture, settings, steps))
 
 
 SPECTRAL_OBSERVABLES = {
@@ -99,55 +99,43 @@ def observables_of(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str,
     }
 
 
-def _divergences(modes: Modes, variance: Array, exact: Array) -> dict[str, Array]:
-    """KL and ESS/M of generated variances; infinite and 0 where one of them is not positive and finite."""
-    broken = np.asarray(~(np.isfinite(variance) & (variance > 0.0)).all(axis=-1))
-    sound = np.where(broken[..., None], exact, variance)
-    per_site = np.where(broken, np.inf, observables.kl_per_site(modes, sound, exact))
-    size = np.exp(criteria.log_effective_sample_size(modes, sound, exact))
-    return {
-        "kl_per_site": per_site,
-        "total_kl": per_site * modes.multiplicity.sum(),
-        "effective_sample_size": np.where(broken, 0.0, size),
-    }
-
-
 def judged(
-    prefix: str, words: str, dims: Sequence[str], sampler: ReverseDiffusion, modes: Modes, variance: Array
+    prefix: str, words: str, dims: Sequence[str], reverse: ReverseDiffusion, modes: Modes, variance: Array
 ) -> dict[str, Variable]:
     """KL, ESS and observables of generated variances of shape (*dims, modes), as variables."""
-    noised = sampler.noised
-    found = _divergences(modes, variance, noised.spectra_at(modes)[-1])
+    noised = reverse.noised
+    found = criteria.quantities(noised.lattice, modes, variance, noised.spectra_at(modes)[-1])
+    found["effective_sample_size"] = np.exp(found["effective_sample_size"])
     variables = {
-        f"{prefix}{name}": labelled(dims, values, f"{DIVERGENCES[name][0]} {words}", DIVERGENCES[name][1])
-        for name, values in found.items()
+        f"{prefix}{name}": labelled(dims, found[name], f"{long} {words}", units)
+        for name, (long, units) in DIVERGENCES.items()
     }
     for name, values in observables_of(noised.lattice, modes, variance).items():
         variables[f"{prefix}{name}"] = labelled(dims, values, f"{words_of(name)} {words}", SPECTRAL_OBSERVABLES[name])
     return variables
 
 
-def times_until_right(sampler: ReverseDiffusion, steps: Array, deviations: Array) -> list[float]:
+def times_until_right(reverse: ReverseDiffusion, steps: Array, deviations: Array) -> list[float]:
     """Generation training time by each criterion, for deviations of shape (criteria, steps).
 
     NaN where the exact score itself misses a criterion: what meets it then does so by chance.
     """
     return [
         crossing_step(steps, own, limit) if exact <= limit else float("nan")
-        for own, exact, limit in zip(deviations, sampler.exact_deviations, LIMITS.values(), strict=True)
+        for own, exact, limit in zip(deviations, reverse.exact_deviations, LIMITS.values(), strict=True)
     ]
 
 
-def remarks_on(sampler: ReverseDiffusion) -> dict[str, Variable]:
+def remarks_on(reverse: ReverseDiffusion) -> dict[str, Variable]:
     """Why there is no generation training time by a criterion; empty where the exact score meets it."""
     remarks = []
-    for name, off in zip(CRITERIA, sampler.exact_deviations, strict=True):
+    for name, off in zip(CRITERIA, reverse.exact_deviations, strict=True):
         remarks.append("")
         if not off <= LIMITS[name]:
-            needed = sampler.steps_needed(name)
+            needed = reverse.steps_needed[name]
             enough = f"{MOST_STEPS} are not enough either" if needed is None else f"it needs {needed}"
             remarks[-1] = (
-                f"with {len(sampler.grid) - 1} steps the exact score itself misses {name};"
+                f"with {len(reverse.grid) - 1} steps the exact score itself misses {name};"
                 f" on geometric grids with the same ends {enough}"
             )
     return {

@@ -1,10 +1,10 @@
 """What a training file generates: exact spectra at every kept step, sampled fields at one, quality of both.
 
-The noise levels of the file, from the highest down, are the sampler's grid, and the kernel trained at a level steps
-from it. What is generated is judged against the noised target at the lowest level, by the five criteria of
+The noise levels of the file, from the highest down, are the grid of the reverse diffusion, and the score trained at a
+level steps from it. What is generated is judged against the noised target at the lowest level, by the five criteria of
 `csd.diffusion.criteria`. The generation training time of a criterion is the training step from which on it is met for
 good. Where the exact score itself misses a criterion on the same grid there is none, and a remark names the steps that
-the sampler would need (docs/physics.md, section 6).
+reverse diffusion would need (docs/physics.md, section 6).
 
 A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel is taken in real
 space, out to half the trained size, and laid on the larger lattice. The target there has the same mass.
@@ -32,12 +32,21 @@ from csd.diffusion.measures import (
     times_until_right,
     words_of,
 )
-from csd.diffusion.reverse import ReverseDiffusion, best_kernels
-from csd.diffusion.samples import Samples, draw_samples, excess_kurtosis, jackknife, skewness, two_sample_test
+from csd.diffusion.reverse import ReverseDiffusion, best_score
+from csd.diffusion.samples import (
+    Samples,
+    excess_kurtosis,
+    jackknife,
+    measured,
+    sample_streams,
+    skewness,
+    two_sample_test,
+)
 from csd.diffusion.sampling import sample_modes
-from csd.diffusion.trained import Kept, Trained, kept_kernels, load_trained, transfer
-from csd.lattice import Array, Lattice, Modes, observables
+from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained, transfer
+from csd.lattice import Array, Lattice, observables
 from csd.lattice.bins import LengthBins
+from csd.networks.score import KernelScore, SpectralScore
 from csd.targets.noising import NoisedTarget, check_level, check_start
 from csd.training.batches import empirical_spectra
 from csd.training.options import INTEGRATOR
@@ -90,7 +99,7 @@ class GenerationSettings:
         """
         falling = np.sort(trained)[::-1]
         if len(falling) < 2:
-            raise InputError("the file holds one noise level; a sampler needs a grid of at least two")
+            raise InputError("the file holds one noise level; reverse diffusion needs a grid of at least two")
         low = falling[-1] if self.t_min is None else self.t_min
         high = falling[0] if self.t_max is None else self.t_max
         covered = f"the file's noise levels go from {falling[-1]:g} to {falling[0]:g}"
@@ -131,24 +140,21 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
     if larger.size < lattice.size:
         raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
-    kept = kept_kernels(training, trained.noised.levels, settings.step)
-    require_memory(6.0 * kept.kernels.size * larger.sites / lattice.sites, f"generation at size {larger.size}")
-    kept = replace(kept, kernels=transfer(kept.kernels, lattice, trained.modes, larger))
-    modes = larger.shells if trained.modes.isotropic else larger.pairs
+    kept = kept_scores(training, trained, settings.step)
+    require_memory(6.0 * kept.score.kernels.size * larger.sites / lattice.sites, f"generation at size {larger.size}")
+    kept = replace(kept, score=transfer(kept.score, larger))
     noised = trained.noised_on(larger)
-    sampler = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
-    bins = LengthBins(modes, noised.target.mass, larger.dimension)
+    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    bins = LengthBins(kept.score.modes, noised.target.mass, larger.dimension)
     variables = {
-        **_generated(sampler, modes, kept, bins),
-        **_on_the_way(sampler, modes, kept, bins),
-        **_reference(
-            sampler, "exact_score", "with the exact score on this grid", 1.0 / noised.spectra_at(larger.shells)
-        ),
-        **remarks_on(sampler),
-        **_exact(sampler),
-        **_predicted(trained, sampler, kept),
-        **_memorised(trained, sampler, kept),
-        **_sampled(sampler, modes, training, kept.kernels[:, :, kept.chosen], settings.samples),
+        **_generated(reverse, kept, bins),
+        **_on_the_way(reverse, kept, bins),
+        **_reference(reverse, "exact_score", "with the exact score on this grid", reverse.exact_score(larger.shells)),
+        **remarks_on(reverse),
+        **_exact(reverse),
+        **_predicted(trained, reverse, kept),
+        **_memorised(trained, reverse, kept),
+        **_sampled(reverse, training, kept.score[:, kept.chosen], settings.samples),
     }
     return Content(
         variables,
@@ -157,7 +163,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
             "step": labelled(["step"], kept.steps, "training step", "steps"),
             "criterion": labelled(["criterion"], np.array(CRITERIA, dtype=object), "what counts as right"),
             "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
-            "noise_level": labelled(["noise_level"], sampler.grid, "noise level t"),
+            "noise_level": labelled(["noise_level"], reverse.grid, "noise level t"),
             "wavenumber": labelled(["wavenumber"], bins.wavenumbers, "wavenumber", "inverse lattice spacings"),
         },
         {
@@ -165,9 +171,9 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
             "start": settings.start,
             "samples": settings.samples,
             "sampled_step": int(kept.steps[kept.chosen]),
-            "t_max": float(sampler.grid[0]),
-            "t_min": float(sampler.grid[-1]),
-            "sampler_steps": len(sampler.grid) - 1,
+            "t_max": float(reverse.grid[0]),
+            "t_min": float(reverse.grid[-1]),
+            "sampler_steps": len(reverse.grid) - 1,
             "note_start": "noise: independent normal numbers of variance signal^2 + sigma^2 at t_max; exact: the"
             " noised target's own distribution at t_max",
             **{name: training.attrs[name] for name in CARRIED},
@@ -195,15 +201,15 @@ IDENTITY = {
 """Attributes of the training file that say what was trained, whatever the seeds, and what they are in Python."""
 
 
-def _generated(sampler: ReverseDiffusion, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
-    """Criteria, observables and spectra of what the kept kernels generate, exactly; NaN where a seed had ended."""
-    variance = sampler.variance(modes, kept.kernels)
-    deviations = sampler.deviations_of(modes, variance)
+def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
+    """Criteria, observables and spectra of what the kept scores generate, exactly; NaN where a seed had ended."""
+    modes, variance = kept.score.modes, reverse.variance(kept.score)
+    deviations = reverse.deviations_of(modes, variance)
     times = [
-        times_until_right(sampler, kept.steps[~gone], deviations[:, row, ~gone]) for row, gone in enumerate(kept.ended)
+        times_until_right(reverse, kept.steps[~gone], deviations[:, row, ~gone]) for row, gone in enumerate(kept.ended)
     ]
     dims = ["seed", "step"]
-    variables = judged("", "of what is generated", dims, sampler, modes, variance) | {
+    variables = judged("", "of what is generated", dims, reverse, modes, variance) | {
         "generated_spectrum": labelled(
             [*dims, "wavenumber"], bins.mean(variance), "exact spectrum of what is generated"
         ),
@@ -227,42 +233,41 @@ def _shown(kept: Kept) -> NDArray[np.intp]:
     return np.unique([*nearest, kept.chosen])
 
 
-def _on_the_way(sampler: ReverseDiffusion, modes: Modes, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
-    """Generated over exact spectrum at each level along the reverse trajectory, for kernels of some training steps."""
+def _on_the_way(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
+    """Generated over exact spectrum at each level along the reverse trajectory, for scores of some training steps."""
     places = _shown(kept)
-    exact = sampler.noised.spectra_at(modes)[:, None, None]
-    ratio = bins.mean(sampler.variances(modes, kept.kernels[:, :, places]) / exact)
+    exact = reverse.noised.spectra_at(kept.score.modes)[:, None, None]
+    ratio = bins.mean(reverse.variances(kept.score[:, places]) / exact)
     ratio = np.where(kept.ended[:, places, None, None], np.nan, np.moveaxis(ratio, 0, 2))
     dims = ["seed", "shown_step", "noise_level", "wavenumber"]
     words = "generated over exact spectrum at each noise level along the reverse trajectory"
     return {"ratio_on_the_way": labelled(dims, ratio, words)}
 
 
-def _reference(sampler: ReverseDiffusion, prefix: str, words: str, kernels: Array) -> dict[str, Variable]:
-    """Criteria and observables of what kernels on *shells*, shape (levels, modes), generate on this grid."""
-    modes = sampler.noised.lattice.shells
-    ways = sampler.variances(modes, kernels)
-    soft = ways[:, 0] / sampler.noised.spectra_at(modes)[:, 0]
-    return judged(f"{prefix}_", words, [], sampler, modes, ways[-1]) | {
+def _reference(reverse: ReverseDiffusion, prefix: str, words: str, score: SpectralScore) -> dict[str, Variable]:
+    """Criteria and observables of what a score with one kernel a level generates on this grid."""
+    modes, ways = score.modes, reverse.variances(score)
+    soft = ways[:, 0] / reverse.noised.spectra_at(modes)[:, 0]
+    return judged(f"{prefix}_", words, [], reverse, modes, ways[-1]) | {
         f"{prefix}_soft_ratio": labelled(
             ["noise_level"], soft, f"generated over exact variance of the zero mode at each noise level, {words}"
         ),
     }
 
 
-def _exact(sampler: ReverseDiffusion) -> dict[str, Variable]:
+def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     """The target's own values at the lowest level."""
-    lattice = sampler.noised.lattice
+    lattice = reverse.noised.lattice
     modes = lattice.shells
-    spectrum = sampler.noised.spectra_at(modes)[-1]
-    bins = LengthBins(modes, sampler.noised.target.mass, lattice.dimension)
+    spectrum = reverse.noised.spectra_at(modes)[-1]
+    bins = LengthBins(modes, reverse.noised.target.mass, lattice.dimension)
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
     for name, value in observables_of(lattice, modes, spectrum).items():
         variables[f"exact_{name}"] = labelled([], value, f"exact {words_of(name)}", SPECTRAL_OBSERVABLES[name])
     return variables
 
 
-def _predicted(trained: Trained, sampler: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
+def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
     """What theory says of this architecture: its best network, and its training on the population loss, step by step.
 
     The latter only on the trained lattice.
@@ -270,26 +275,26 @@ def _predicted(trained: Trained, sampler: ReverseDiffusion, kept: Kept) -> dict[
     if trained.architecture is None:
         return {}
     noised, small = trained.noised, trained.noised.lattice
-    best = transfer(best_kernels(trained.architecture, noised), small, small.shells, sampler.noised.lattice)
-    variables = _reference(sampler, "best", "with the best network of this architecture", best)
-    if sampler.noised.lattice == small:
-        modes, variance = predicted_variances(sampler, trained.architecture, trained.settings, kept.steps)
-        times = times_until_right(sampler, kept.steps, sampler.deviations_of(modes, variance))
-        variables |= judged("predicted_", "of what is generated, predicted", ["step"], sampler, modes, variance)
+    best = transfer(best_score(trained.architecture, noised), reverse.noised.lattice)
+    variables = _reference(reverse, "best", "with the best network of this architecture", best)
+    if reverse.noised.lattice == small:
+        modes, variance = predicted_variances(reverse, trained.architecture, trained.settings, kept.steps)
+        times = times_until_right(reverse, kept.steps, reverse.deviations_of(modes, variance))
+        variables |= judged("predicted_", "of what is generated, predicted", ["step"], reverse, modes, variance)
         variables["predicted_generation_training_time"] = labelled(
             ["criterion"], times, "training step from which on samples are right, predicted", "steps"
         )
     return variables
 
 
-def _memorised(trained: Trained, sampler: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
+def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
     """KL per site of what is generated from the law of the data set itself; nothing without a data set."""
     noised, fields = trained.noised, trained.settings.data_set
-    if fields is None or trained.settings.path == "fields" or sampler.noised.lattice != noised.lattice:
+    if fields is None or trained.settings.path == "fields" or reverse.noised.lattice != noised.lattice:
         return {}
     lowest = NoisedTarget(noised.target, noised.schedule, noised.levels[-1:])
     spectra = empirical_spectra(lowest, trained.modes, fields, data_identity(noised), trained.settings.seeds)
-    variance = sampler.variance(trained.modes, kept.kernels)
+    variance = reverse.variance(kept.score)
     divergence = observables.kl_per_site(trained.modes, variance, spectra)
     own = observables.kl_per_site(trained.modes, spectra[:, 0], lowest.spectra_at(trained.modes)[0])
     return {
@@ -302,25 +307,20 @@ def _memorised(trained: Trained, sampler: ReverseDiffusion, kept: Kept) -> dict[
     }
 
 
-def _sampled(
-    sampler: ReverseDiffusion, modes: Modes, training: Content, kernels: Any, count: int
-) -> dict[str, Variable]:
+def _sampled(reverse: ReverseDiffusion, training: Content, score: KernelScore, count: int) -> dict[str, Variable]:
     """Sampled spectra and observables of every seed, with errors; kernels of shape (levels, seeds, modes)."""
-    lattice = sampler.noised.lattice
+    lattice = reverse.noised.lattice
     pairs = lattice.pairs
-    if modes.isotropic:
-        kernels = lattice.gather(lattice.spread(kernels, modes), pairs)
-    bins = LengthBins(pairs, sampler.noised.target.mass, lattice.dimension)
+    bins = LengthBins(pairs, reverse.noised.target.mass, lattice.dimension)
     run = _identity(training)
-    start = sampler.start_variance(pairs)
-    drawn = [
-        draw_samples(lattice, sampler.steps(kernels[:, row]), start, bins, count, run, lattice.size, int(seed))
-        for row, seed in enumerate(training["seed"].values)
-    ]
+    drawn = []
+    for row, seed in enumerate(training["seed"].values):
+        streams = sample_streams(count, run, lattice.size, int(seed))
+        drawn.append(measured(lattice, reverse.draw(score[row], streams), bins, count))
     # Seeds that shared their reference would not be independent tests.
     tests = [
         two_sample_test(
-            samples.fields, _exact_fields(sampler, len(samples.fields), run, int(seed)), run, lattice.size, int(seed)
+            samples.fields, _exact_fields(reverse, len(samples.fields), run, int(seed)), run, lattice.size, int(seed)
         )
         for samples, seed in zip(drawn, training["seed"].values, strict=True)
     ]
@@ -335,7 +335,7 @@ def _sampled(
         "two_sample_p_value": labelled(of_seed, [p for _, p in tests], "its p-value, by permutations"),
     }
     weight = bins.momenta / lattice.sites
-    per_bin = bins.mean(sampler.noised.spectra_at(pairs)[-1])
+    per_bin = bins.mean(reverse.noised.spectra_at(pairs)[-1])
     for name, units in {
         **SPECTRAL_OBSERVABLES,
         "mean": "1",
@@ -355,11 +355,11 @@ def _identity(training: Content) -> str:
     return digest(about | {"noise_levels": training["noise_level"].values.tolist()})
 
 
-def _exact_fields(sampler: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
+def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
     """Exact fields at the lowest level, other ones for each seed; shape (count, sites)."""
-    lattice = sampler.noised.lattice
+    lattice = reverse.noised.lattice
     modes = lattice.pairs
-    spectrum = sampler.noised.spectra_at(modes)[-1]
+    spectrum = reverse.noised.spectra_at(modes)[-1]
     streams = [stream("exact sample", run, lattice.size, seed, i) for i in range(count)]
     drawn = np.stack([sample_modes([], modes, spectrum, own) for own in streams])
     return lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).reshape(count, lattice.sites)

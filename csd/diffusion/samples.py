@@ -1,4 +1,4 @@
-"""Fields drawn from a linear score network, and what is measured on them, with errors (docs/physics.md, section 6).
+"""Fields drawn with any score, and what is measured on them, with errors (docs/physics.md, section 6).
 
 Fields are drawn one by one and leave sums behind, in at most 256 blocks, so memory does not grow with their number;
 errors come from the jackknife over blocks. Spectra are summed in bins of wavenumber. Beside them stand quantities that
@@ -10,14 +10,14 @@ and a two-sample test of whole fields, by their energy distance 2 E|x − y| −
 J. Stat. Plan. Inference 143, 1249, 2013), which is 0 only if both follow one law.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from csd.core.random import stream
 from csd.diffusion.sampling import sample_modes
-from csd.lattice import Array, Lattice, observables
+from csd.lattice import Array, ComplexArray, Lattice, observables
 from csd.lattice.bins import LengthBins
 
 BLOCKS = 256
@@ -58,7 +58,7 @@ def draw_samples(
     count: int,
     *purpose: object,
 ) -> Samples:
-    """Draw fields by the steps of a linear score.
+    """Draw fields by the steps of a linear score and measure them.
 
     Args:
         lattice: where they live.
@@ -71,6 +71,24 @@ def draw_samples(
     Raises:
         GenerationFailed: if a mode is not finite.
     """
+    drawn = (sample_modes(steps, lattice.pairs, start, own) for own in sample_streams(count, *purpose))
+    return measured(lattice, drawn, bins, count)
+
+
+def sample_streams(count: int, *purpose: object) -> Iterator[np.random.Generator]:
+    """The random stream of each of `count` samples."""
+    return (stream("sample", *purpose, number) for number in range(count))
+
+
+def measured(lattice: Lattice, drawn: Iterable[ComplexArray], bins: LengthBins, count: int) -> Samples:
+    """What fields leave behind, one by one.
+
+    Args:
+        lattice: where they live.
+        drawn: x̂/√N of each at the lattice's *pairs*, of `csd.diffusion.sampling.draw_modes`.
+        bins: of wavenumbers.
+        count: how many there are, at least 2.
+    """
     modes = lattice.pairs
     first_shell = observables.first_shell(lattice, modes)
     blocks = min(count, BLOCKS)
@@ -78,10 +96,9 @@ def draw_samples(
     sums = {name: np.zeros(blocks) for name in names} | {"spectrum": np.zeros((blocks, len(bins.middles)))}
     counts = np.zeros(blocks)
     kept = np.empty((compared_fields(lattice, count), lattice.sites))
-    for sample in range(count):
-        drawn = sample_modes(steps, modes, start, stream("sample", *purpose, sample))
-        spectrum = drawn.real**2 + drawn.imag**2
-        field = lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).ravel()
+    for sample, state in enumerate(drawn):
+        spectrum = state.real**2 + state.imag**2
+        field = lattice.inverse(lattice.spread(state, modes) * np.sqrt(lattice.sites)).ravel()
         if sample < len(kept):
             kept[sample] = field
         block = sample * blocks // count

@@ -1,20 +1,25 @@
 """Reverse diffusion along a grid: variances by exact recursion, fields by steps, modes without a transform."""
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 
 from csd.core.errors import GenerationFailed
 from csd.core.random import draw_normal
 from csd.diffusion.grids import check_grid
-from csd.diffusion.integrators import Integrator, Noise, Score, flow
-from csd.lattice import Array, ComplexArray, Modes
+from csd.diffusion.integrators import Integrator, Noise, flow
+from csd.lattice import Array, ComplexArray, Lattice, Modes
+from csd.networks.score import Score, kernels_of, modes_of
 from csd.targets.noising import Schedule
+
+TOGETHER = 64
+"""Fields that a score without a kernel is asked about at a time."""
 
 
 def linear_steps(
-    integrator: Integrator, schedule: Schedule, grid: Array, kernels: Array
+    integrator: Integrator, schedule: Schedule, grid: Array, kernels: Sequence[Any] | Array
 ) -> list[tuple[Array, Array | float]]:
     """(g, v) of every step for a linear score.
 
@@ -172,6 +177,50 @@ def sample_modes(
         if not np.isfinite(state).all():
             mode = int(np.flatnonzero(~np.isfinite(state))[0])
             raise GenerationFailed(
-                f"step {number} of the sampler is not finite at mode n = {modes.numbers[mode].tolist()}"
+                f"step {number} of reverse diffusion is not finite at mode n = {modes.numbers[mode].tolist()}"
             )
     return state
+
+
+def draw_modes(
+    score: Score,
+    lattice: Lattice,
+    schedule: Schedule,
+    grid: Array,
+    integrator: Integrator,
+    start: Array | float,
+    streams: Iterable[np.random.Generator],
+) -> Iterator[ComplexArray]:
+    """Fields in Fourier space with any score, one by one: mode by mode where it has a kernel, else by steps on fields.
+
+    Args:
+        score: s(x, t), with one kernel at a level if it has any.
+        lattice: where the fields live.
+        schedule: α(t) and σ²(t).
+        grid: noise levels from t_max down, shape (levels,).
+        integrator: how a step is made.
+        start: variance at t_max, a number or at the lattice's *pairs*.
+        streams: a generator for each field, so that a field does not depend on how many are drawn.
+
+    Yields:
+        x̂/√N at the *pairs*, shape (pairs,).
+
+    Raises:
+        GenerationFailed: as soon as a mode, a field or a score is not finite.
+    """
+    pairs, kernels, modes = lattice.pairs, kernels_of(score, grid), modes_of(score, lattice)
+    if kernels is not None:
+        at_pairs = lattice.gather(lattice.spread(np.stack(kernels), modes), pairs) if modes.isotropic else kernels
+        steps = linear_steps(integrator, schedule, grid, at_pairs)
+        yield from (sample_modes(steps, pairs, start, own) for own in streams)
+        return
+    spread = lattice.spread(np.sqrt(np.broadcast_to(start, len(pairs))), pairs)
+    left = iter(streams)
+    while together := list(islice(left, TOGETHER)):
+
+        def noise(together: Sequence[np.random.Generator] = together) -> Array:
+            return np.stack([draw_normal(own, lattice.shape) for own in together])
+
+        first = lattice.inverse(spread * lattice.transform(noise()))
+        fields = sample_fields(score, schedule, grid, integrator, first, noise)
+        yield from lattice.gather(lattice.transform(fields), pairs) / np.sqrt(lattice.sites)

@@ -1,4 +1,4 @@
-"""Trained networks, read back from a training file, and laid on a larger lattice."""
+"""Trained scores, read back from a training file, and laid on a larger lattice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from csd.core.files import Content
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
+from csd.networks.score import KernelScore
 from csd.targets.base import spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
@@ -82,32 +83,33 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
 
 @dataclass
 class Kept:
-    """Kernels of a training file: those kept during training, or each seed's last one, under the latest step.
+    """The scores of a training file: those kept during training, or each seed's last one, under the latest step.
 
     Attributes:
         steps: training steps, shape (K,).
-        kernels: with levels falling, shape (levels, seeds, K, modes); 1 where a seed had ended.
+        score: with kernels of shape (levels, seeds, K, modes), levels falling; 1 where a seed had ended.
         ended: whether a seed's training had ended before a step, shape (seeds, K).
         chosen: place of the step that fields are sampled at.
     """
 
     steps: Array
-    kernels: Any
+    score: KernelScore
     ended: NDArray[np.bool_]
     chosen: int
 
 
-def kept_kernels(training: Content, levels: Sequence[float], step: int | None) -> Kept:
-    """The kernels of a training file.
+def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
+    """The scores of a training file.
 
     Args:
         training: of `csd train`.
-        levels: of the grid, from the highest down.
+        trained: `load_trained` of it, with the levels of the grid, from the highest down.
         step: to sample fields at; the last one that all seeds have reached if None.
 
     Raises:
         InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
     """
+    levels = trained.noised.levels
     last = training["last_step"].values
     if "recorded_kernel" in training:
         kernels = _complex(training, "recorded_kernel", levels, "noise_level", "seed", "kernel_step", "mode")
@@ -127,7 +129,8 @@ def kept_kernels(training: Content, levels: Sequence[float], step: int | None) -
         seed = int(training["seed"].values[row])
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
-    return Kept(steps, np.where(ended[None, :, :, None], 1.0, kernels), ended, chosen)
+    kernels = np.where(ended[None, :, :, None], 1.0, kernels)
+    return Kept(steps, KernelScore(trained.noised.lattice, trained.modes, levels, kernels), ended, chosen)
 
 
 def _complex(training: Content, name: str, levels: Sequence[float], *dims: str) -> Any:
@@ -144,28 +147,27 @@ def _complex(training: Content, name: str, levels: Sequence[float], *dims: str) 
     return part(name) + 1j * part(imaginary) if imaginary in training else part(name)
 
 
-def transfer(kernels: Any, lattice: Lattice, modes: Modes, larger: Lattice) -> Any:
-    """Kernels of one lattice on a larger one: κ(r) for |r_μ| < L/2, 0 beyond.
+def transfer(score: KernelScore, larger: Lattice) -> KernelScore:
+    """A score on a larger lattice: κ(r) for |r_μ| < L/2, 0 beyond.
 
     Args:
-        kernels: K at `modes`, shape (…, modes).
-        lattice: where they were trained, of size L.
-        modes: its *pairs* or *shells*.
+        score: trained on a lattice of size L.
         larger: of at least this size.
 
     Returns:
-        K at the same kind of modes of the larger lattice, shape (…, its modes).
+        The score with its kernels at the same kind of modes of the larger lattice.
     """
+    lattice, modes = score.lattice, score.modes
     if larger == lattice:
-        return kernels
+        return score
     to = larger.shells if modes.isotropic else larger.pairs
     box = lattice.box((lattice.size - 1) // 2)
     here, there = (np.ravel_multi_index(tuple((box % own.size).T), own.shape) for own in (lattice, larger))
-    flat = kernels.reshape(-1, len(modes))
+    flat = score.kernels.reshape(-1, len(modes))
     moved = np.empty((len(flat), len(to)), dtype=flat.dtype)
     for row, kernel in enumerate(flat):
         placed = np.zeros(larger.sites)
         placed[there] = lattice.inverse(lattice.spread(kernel, modes)).ravel()[here]
         transformed = larger.gather(larger.transform(placed.reshape(larger.shape)), to)
         moved[row] = transformed if np.iscomplexobj(flat) else transformed.real
-    return moved.reshape(*kernels.shape[:-1], len(to))
+    return KernelScore(larger, to, score.levels, moved.reshape(*score.kernels.shape[:-1], len(to)))

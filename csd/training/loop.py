@@ -3,7 +3,7 @@
 A run trains one architecture on one target at several noise levels, for several seeds. It records the relative score
 error ε on a fixed grid of steps, and the training time τ, the first step with ε ≤ ε_R + ε₀. A seed's training ends when
 all its levels have been at the tolerance, whatever the other seeds do; or, with `until` samples, when a goal that looks
-at all its kernels has been met for a while: what a sampler makes of them is right.
+at all its kernels has been met for a while: what reverse diffusion makes of them is right.
 """
 
 from bisect import bisect_left, bisect_right

@@ -28,10 +28,10 @@ class TrainingSettings:
         device: 'cuda' for a GPU, 'cpu', or 'auto': a GPU, where there is one, for networks trained by autograd only.
         kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), 'sparse' (those
             of it that are 12 a decade from the start on), or these.
-        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what a sampler
-            makes of the kernels is right, whatever the tolerance.
-        integrator: of that sampler, a key of `csd.diffusion.integrators.INTEGRATORS` or a dotted path.
-        start: of that sampler, 'noise' or 'exact'.
+        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what reverse
+            diffusion makes of the kernels is right, whatever the tolerance.
+        integrator: of that diffusion, a key of `csd.diffusion.integrators.INTEGRATORS` or a dotted path.
+        start: of that diffusion, 'noise' or 'exact'.
 
     Raises:
         InputError: for a value outside these.

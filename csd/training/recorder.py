@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError, TrainingDiverged
 from csd.lattice import Array
 from csd.lattice.bins import LengthBins
+from csd.networks.score import KernelScore, Score
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
@@ -20,8 +21,8 @@ RIGHT_FOR = 1.2
 BLOW_UP = 1e3
 """Training whose error exceeds this multiple of the larger of 1 and the error at the start has diverged."""
 
-Goal = Callable[[Any], NDArray[np.bool_]]
-"""Whether samples are right for each seed, from kernels at the levels trained: (seeds, levels, modes) → (seeds,)."""
+Goal = Callable[[Score], NDArray[np.bool_]]
+"""Whether the samples of a score are right, for each of its seeds: kernels (levels, seeds, modes) → (seeds,)."""
 
 
 CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since")
@@ -103,7 +104,8 @@ class Recorder:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
         if self._goal is not None:
             if recorded:
-                right = self._goal(descent.kernel())
+                kernels = np.asarray(descent.kernel()).swapaxes(0, 1)
+                right = self._goal(KernelScore(self.noised.lattice, self.run.modes, self.noised.levels, kernels))
                 self._right_since = np.where(right, np.minimum(self._right_since, step), np.inf)
                 return self._end(step, np.logical_and(right, step >= RIGHT_FOR * self._right_since), descent)
         elif news and self.settings.tolerance > 0.0:

@@ -14,6 +14,7 @@ from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Lattice
 from csd.lattice.observables import correlation_length, susceptibility
 from csd.networks import Architecture
+from csd.networks.score import KernelScore
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import train_network
@@ -33,8 +34,8 @@ def scatter(architecture: str, batch: int) -> tuple[float, float]:
     settings = TrainingSettings(batch=batch, seeds=(1, 2, 3, 4), tolerance=0.0, max_steps=kept[-1], kernel_steps=kept)
     record = train_network(noised, Architecture(architecture), settings)
     assert record.recorded_kernels is not None
-    sampler, modes = ReverseDiffusion(noised, Heun()), record.modes
-    variance = sampler.variance(modes, np.moveaxis(record.recorded_kernels.astype(float), 1, 0))
+    modes, kernels = record.modes, np.moveaxis(record.recorded_kernels.astype(float), 1, 0)
+    variance = ReverseDiffusion(noised, Heun()).variance(KernelScore(lattice, modes, noised.levels, kernels))
     exact = noised.spectra_at(modes)[-1]
     ratios = (
         susceptibility(modes, variance) / susceptibility(modes, exact),

@@ -18,7 +18,7 @@ import xarray as xr
 
 import csd
 from csd.api.keywords import DEFAULTS, Problem
-from csd.api.training import sampler_levels
+from csd.api.training import generation_levels
 from csd.cli import commands as cli
 from csd.core.errors import InputError
 from csd.core.plugins import resolve
@@ -81,8 +81,8 @@ def test_three_lines_give_what_the_commands_write(tmp_path: Path) -> None:
     assert_same(samples, csd.read(Path("samples.nc")))
     assert run.attrs["command"] == "csd.train('two_layer', dimension=2, size=8, batch=4096)"
     assert samples.attrs["command"] == "csd.generate(run)"
-    # The grid that noise levels are by default covers what a sampler needs, so samples are right (KL per site).
-    assert run["noise_level"].values.tolist() == sampler_levels(8)
+    # The grid that noise levels are by default covers what reverse diffusion needs, so samples are right (KL per site).
+    assert run["noise_level"].values.tolist() == generation_levels(8)
     assert float(samples["kl_per_site"].values[0, -1]) < 0.01
 
 

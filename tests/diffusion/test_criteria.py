@@ -16,8 +16,9 @@ from csd.diffusion.grids import geometric_grid, longest_level
 from csd.diffusion.integrators import EulerMaruyama, Heun
 from csd.diffusion.measures import crossing_step
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.lattice import Lattice
+from csd.lattice import Array, Lattice
 from csd.networks.module import ScoreNetwork
+from csd.networks.score import KernelScore
 from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import load, parse
 from csd.targets.gaussian import GaussianField
@@ -79,7 +80,7 @@ def test_deviations_are_zero_for_the_exact_spectrum_and_of_one_mode_by_hand() ->
     assert flat["correlation_length"] == 1.0  # S(0) = S(k₁): no length at all
 
 
-def _sampler(
+def _reverse(
     dimension: int, size: int, steps: int = 160, *, signal: float = 100.0, start: str = "exact"
 ) -> ReverseDiffusion:
     """Heun on a geometric grid from ½ ln(1 + signal L²), m = 1/L."""
@@ -88,15 +89,21 @@ def _sampler(
     return ReverseDiffusion(NoisedTarget(target, VariancePreserving(), grid.tolist()), Heun(), start)
 
 
-def _one_layer(sampler: ReverseDiffusion, rate: float = 1.0) -> Callable[[int, str], bool]:
+def _score(reverse: ReverseDiffusion, kernels: Array) -> KernelScore:
+    """Of kernels on *shells*, at the levels of the grid."""
+    lattice = reverse.noised.lattice
+    return KernelScore(lattice, lattice.shells, reverse.noised.levels, kernels)
+
+
+def _one_layer(reverse: ReverseDiffusion, rate: float = 1.0) -> Callable[[int, str], bool]:
     """Whether samples are right by a criterion after so many exact steps at rate/C_max."""
-    shells = sampler.noised.lattice.shells
-    spectra = sampler.noised.spectra_at(shells)
+    shells = reverse.noised.lattice.shells
+    spectra = reverse.noised.spectra_at(shells)
 
     def right(step: int, criterion: str) -> bool:
         place = CRITERIA.index(criterion)
         kernels = np.stack([one_layer_kernel(c, rate / c.max(), step) for c in spectra])
-        return bool(sampler.deviations(shells, kernels)[place] <= LIMIT[place])
+        return bool(reverse.deviations(_score(reverse, kernels))[place] <= LIMIT[place])
 
     return right
 
@@ -117,24 +124,24 @@ TWO_LAYER = {1: {8: 16, 16: 20, 32: 24, 64: 28, 128: 32}, 2: {8: 20, 16: 25, 32:
 def test_training_steps_until_the_effective_sample_size_is_a_half(dimension: int) -> None:
     """One layer to a step, two layers to the step; ∝ L² ln L and ∝ ln L."""
     for size, expected in ONE_LAYER[dimension].items():
-        right = _one_layer(_sampler(dimension, size))
+        right = _one_layer(_reverse(dimension, size))
         low, high = 0, 10**6
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if right(middle, "effective_sample_size") else (middle, high)
         assert abs(high - expected) <= 1, size
     for size, expected in TWO_LAYER[dimension].items():
-        assert _two_layer_steps(_sampler(dimension, size), "effective_sample_size") == expected, size
+        assert _two_layer_steps(_reverse(dimension, size), "effective_sample_size") == expected, size
 
 
-def _two_layer_steps(sampler: ReverseDiffusion, criterion: str) -> int:
+def _two_layer_steps(reverse: ReverseDiffusion, criterion: str) -> int:
     """Exact steps of two layers at rate ¼ from K₀ = 0.1/C_max, from which on samples are right."""
-    shells, place = sampler.noised.lattice.shells, CRITERIA.index(criterion)
-    spectra = sampler.noised.spectra_at(shells)
+    shells, place = reverse.noised.lattice.shells, CRITERIA.index(criterion)
+    spectra = reverse.noised.spectra_at(shells)
     filters = np.sqrt(0.1 / spectra.max(axis=1))[:, None] * np.ones_like(spectra)
     wrong = -1
     for step in range(45):
-        if not sampler.deviations(shells, filters**2)[place] <= LIMIT[place]:
+        if not reverse.deviations(_score(reverse, filters**2))[place] <= LIMIT[place]:
             wrong = step
         filters = filters * (1.25 - 0.25 * spectra * filters**2)
     return wrong + 1
@@ -143,13 +150,13 @@ def _two_layer_steps(sampler: ReverseDiffusion, criterion: str) -> int:
 def test_soft_modes_are_right_early_whatever_the_size() -> None:
     """One layer: χ from the first step at 1/C_max, from step 7 and 16 at half and a quarter of it; ξ from 58 to 72."""
     for size in (8, 16, 32):
-        sampler = _sampler(1, size)
+        reverse = _reverse(1, size)
         for rate, expected in ((1.0, 1), (0.5, 7), (0.25, 16)):
-            right = _one_layer(sampler, rate)
+            right = _one_layer(reverse, rate)
             first = _last_wrong(lambda step, right=right: right(step, "susceptibility"), range(25)) + 1  # type: ignore[misc]
             assert abs(first - expected) <= 1, (size, rate)
     for dimension, size in ((1, 8), (1, 32), (1, 128), (2, 8), (2, 16)):
-        right = _one_layer(_sampler(dimension, size))
+        right = _one_layer(_reverse(dimension, size))
         first = _last_wrong(lambda step, right=right: right(step, "correlation_length"), range(50, 90)) + 1  # type: ignore[misc]
         assert 58 <= first <= 72, (dimension, size)
 
@@ -158,27 +165,27 @@ def test_a_criterion_that_the_exact_score_misses_names_the_steps_it_needs() -> N
     """The first number from which on it holds: with fewer it can by chance, as Euler–Maruyama's ESS does at 7–12."""
     target = GaussianField.on_critical_line(Lattice(1, 8))
 
-    def sampler(steps: int, high: float, start: str) -> ReverseDiffusion:
+    def reverse(steps: int, high: float, start: str) -> ReverseDiffusion:
         grid = geometric_grid(1e-3, high, steps)
         return ReverseDiffusion(NoisedTarget(target, VariancePreserving(), grid.tolist()), EulerMaruyama(), start)
 
     def met(steps: int, high: float, start: str) -> bool:
         place = CRITERIA.index("effective_sample_size")
-        return bool(sampler(steps, high, start).exact_deviations[place] <= LIMIT[place])
+        return bool(reverse(steps, high, start).exact_deviations[place] <= LIMIT[place])
 
     high = 0.5 * float(np.log1p(100.0 * 64))
     ladder = [met(steps, high, "exact") for steps in range(3, 60)]
     turns = [3 + place for place, (before, after) in enumerate(pairwise(ladder)) if before != after]
-    assert sampler(15, high, "exact").steps_needed("effective_sample_size") == turns[-1] + 1
+    assert reverse(15, high, "exact").steps_needed["effective_sample_size"] == turns[-1] + 1
     assert len(turns) == 3  # it holds, fails, and holds for good: 7–12, 13–20, from 21 on
     # With the signal of a tenth of the softest mode left at t_max, white noise is no start for any number of steps.
-    assert sampler(20, 0.5 * float(np.log1p(0.1 * 64)), "noise").steps_needed("susceptibility") is None
+    assert reverse(20, 0.5 * float(np.log1p(0.1 * 64)), "noise").steps_needed["susceptibility"] is None
 
 
 def test_training_until_samples_are_right_says_what_it_needs() -> None:
     grid = geometric_grid(1e-3, longest_level(8), 12).tolist()
     for asked, match in (
-        ({"noise_levels": 0.5}, "there is one noise level; a sampler needs a grid of at least two"),
+        ({"noise_levels": 0.5}, "there is one noise level; reverse diffusion needs a grid of at least two"),
         ({"noise_levels": grid, "integrator": "huen"}, "did you mean 'heun'"),
         ({"noise_levels": grid, "start": "cold"}, "start is 'cold'; it must be noise or exact"),
         ({"noise_levels": grid, "until": "sample"}, "until is 'sample'; it must be score_error or samples"),
@@ -226,7 +233,7 @@ def test_where_the_logarithm_of_a_deviation_does_not_exist_the_recorded_step_cou
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "large.yaml", "test.yaml"])
-def test_samplers_come_within_a_fifth_of_each_tolerance(study: str) -> None:
+def test_grids_come_within_a_fifth_of_each_tolerance(study: str) -> None:
     """With the exact score, by every criterion but the relative one: every row of the default study, and those of the
     others that train until samples are right."""
     checked: set[tuple[int, int, int]] = set()
@@ -238,8 +245,8 @@ def test_samplers_come_within_a_fifth_of_each_tolerance(study: str) -> None:
         if key not in checked:
             assert (asked.integrator, asked.start, asked.t_max) == ("heun", "noise", None)
             assert run.noise_levels[0] == longest_level(run.size)
-            sampler = _sampler(run.dimension, run.size, asked.steps, signal=1e4, start="noise")
-            assert (sampler.exact_deviations[1:] <= 0.2 * LIMIT[1:]).all(), key
+            reverse = _reverse(run.dimension, run.size, asked.steps, signal=1e4, start="noise")
+            assert (reverse.exact_deviations[1:] <= 0.2 * LIMIT[1:]).all(), key
         checked.add(key)
     assert {dimension for dimension, _, _ in checked} == {1, 2}
     for dimension in (1, 2):

@@ -19,9 +19,8 @@ from csd.diffusion.discretisation import (
     grid,
     highest_level,
     soft_share,
-    steps_needed,
 )
-from csd.diffusion.grids import MOST_STEPS
+from csd.diffusion.grids import MOST_STEPS, steps_needed
 from csd.diffusion.integrators import EulerMaruyama, Heun, Integrator, PredictorCorrector
 from csd.diffusion.sampling import linear_steps
 from csd.lattice import Array, Lattice

@@ -13,7 +13,6 @@ from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.grids import geometric_grid, log_snr_grid, longest_level, uniform_grid
 from csd.diffusion.integrators import (
     BLOCK,
-    INTEGRATORS,
     Euler,
     EulerMaruyama,
     Exponential,
@@ -38,6 +37,7 @@ from csd.diffusion.trained import transfer
 from csd.lattice import Array, Lattice
 from csd.lattice.observables import kl_per_site
 from csd.networks import Architecture
+from csd.networks.score import KernelScore
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
 from csd.training.content import training_dataset
@@ -90,34 +90,10 @@ def test_corrector_relaxes_to_its_own_fixed_point() -> None:
     np.testing.assert_allclose(variance * kernels[1], 1.0 / (1.0 - 0.5 * epsilon * kernels[1]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in INTEGRATORS if name != "frozen_kernel"])
-@pytest.mark.parametrize("schedule", [VP, VE], ids=["VP", "VE"])
-def test_steps_on_fields_and_on_modes_are_the_same_map(name: str, schedule: Schedule) -> None:
-    """A step of `sample_fields` on real fields is x̂ ← g x̂ with the noise off, and adds variance v with it on."""
-    integrator = {"predictor_corrector": PredictorCorrector(2, 0.3)}.get(name) or {
-        "euler_maruyama": EulerMaruyama(),
-        "exponential": Exponential(),
-        "euler": Euler(),
-        "heun": Heun(),
-    }[name]
-    lattice = Lattice(2, 6)
-    grid = np.array([0.9, 0.7])
-    kernels = _kernels(schedule, grid, 1.0 / (lattice.laplacian + 0.2))
-
-    def score(fields: Array, t: float) -> Array:
-        return lattice.inverse(-kernels[int(np.argmin(np.abs(grid - t)))] * lattice.transform(fields))
-
-    gain, added = integrator.linear(schedule, 0.9, 0.7, *kernels)
-    start = stream("test map").standard_normal((1, 6, 6))
-    silent = sample_fields(score, schedule, grid, integrator, start, lambda: np.zeros_like(start))
-    np.testing.assert_allclose(lattice.transform(silent), gain * lattice.transform(start), atol=1e-12)
-    generator = stream("test map noise", name)
-    noisy = sample_fields(
-        score, schedule, grid, integrator, np.zeros((20_000, 6, 6)), lambda: generator.standard_normal((20_000, 6, 6))
-    )
-    spectrum = lattice.power_spectrum(noisy).mean(axis=0)
-    # 20,000 fields: standard error 0.7 % (1 % where k = -k); 5 standard errors over 24 modes.
-    np.testing.assert_allclose(spectrum, np.broadcast_to(added, spectrum.shape), rtol=0.05, atol=1e-12)
+def _on_shells(reverse: ReverseDiffusion, kernels: Array) -> KernelScore:
+    """The score of kernels on *shells* at the levels of a grid."""
+    lattice = reverse.noised.lattice
+    return KernelScore(lattice, lattice.shells, reverse.noised.levels, kernels)
 
 
 # KL within 0.01 of the exact score's, m = 1/L, 200 geometric steps of the frozen kernel from ½ ln(1 + 100 L²) to 1e-3:
@@ -132,12 +108,12 @@ def test_generation_training_times_of_the_population(dimension: int) -> None:
         lattice = Lattice(dimension, size)
         target = GaussianField.on_critical_line(lattice)
         grid = geometric_grid(1e-3, 0.5 * float(np.log1p(100.0 * size**2)), 200)
-        sampler = ReverseDiffusion(NoisedTarget(target, VP, grid.tolist()), FrozenKernel())
-        spectra = sampler.noised.spectra_at(lattice.shells)
+        reverse = ReverseDiffusion(NoisedTarget(target, VP, grid.tolist()), FrozenKernel())
+        spectra = reverse.noised.spectra_at(lattice.shells)
 
-        def of_one_layer(step: int, sampler: ReverseDiffusion = sampler, spectra: Array = spectra) -> float:
+        def of_one_layer(step: int, reverse: ReverseDiffusion = reverse, spectra: Array = spectra) -> float:
             kernels = np.stack([one_layer_kernel(c, 1.0 / c.max(), step) for c in spectra])
-            return float(sampler.deviations(sampler.noised.lattice.shells, kernels)[0])
+            return float(reverse.deviations(_on_shells(reverse, kernels))[0])
 
         low, high = 1, 10**6
         while low < high:
@@ -147,14 +123,14 @@ def test_generation_training_times_of_the_population(dimension: int) -> None:
 
         filters = np.sqrt(0.1 / spectra.max(axis=1))[:, None] * np.ones_like(spectra)
         steps = 0
-        while float(sampler.deviations(lattice.shells, filters**2)[0]) > 0.01:
+        while float(reverse.deviations(_on_shells(reverse, filters**2))[0]) > 0.01:
             filters = filters + 0.25 * filters * (1.0 - spectra * filters**2)
             steps += 1
         assert steps == TWO_LAYER[dimension][size]
 
 
 def _trained(architecture: Architecture, size: int, **settings: object) -> xr.Dataset:
-    """A small training file on a sampler's grid, in memory."""
+    """A small training file on a grid to generate on, in memory."""
     target = GaussianField.on_critical_line(Lattice(2, size))
     noised = NoisedTarget(target, VP, geometric_grid(1e-3, longest_level(size), 40).tolist())
     given = TrainingSettings(**{"batch": 4096, "seeds": (1, 2), "kernel_steps": "recorded", **settings})  # type: ignore[arg-type]
@@ -430,10 +406,11 @@ def test_a_local_kernel_moves_to_a_larger_lattice_as_it_is(local: dict[int | str
         filters = (symmetric.reshape(7, 7) + symmetric.reshape(7, 7).T).ravel() if kind == "shells" else symmetric
         here, there = getattr(network.lattice, kind), getattr(larger.lattice, kind)
         kernel = network.lattice.gather(network.kernel(filters), here).real
-        moved = transfer(kernel[None], network.lattice, here, larger.lattice)
+        score = KernelScore(network.lattice, here, [0.5], kernel[None])
+        moved = transfer(score, larger.lattice)
         expected = larger.lattice.gather(larger.kernel(filters), there).real
-        np.testing.assert_allclose(moved[0], expected, atol=1e-12)
-        assert transfer(kernel, network.lattice, here, network.lattice) is kernel
+        np.testing.assert_allclose(moved.kernel(0.5), expected, atol=1e-12)
+        assert transfer(score, network.lattice) is score
     generated = evaluate(local[3], GenerationSettings("heun", samples=400, size=32))
     assert (generated.attrs["size"], generated.attrs["trained_size"]) == (32, 16)
     assert float(generated["exact_susceptibility"]) == pytest.approx(16.0**2, rel=0.01)  # of the same mass

@@ -26,6 +26,7 @@ from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Lattice
 from csd.lattice.observables import susceptibility
 from csd.networks import Architecture
+from csd.networks.score import KernelScore
 from csd.report.figures import cost_to_fields
 from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
 from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
@@ -287,7 +288,7 @@ def scatter(shared: bool, seeds: Sequence[int], batch: int = 4096) -> Any:
     found = []
     for seed in seeds:
         run = prepare(noised, Architecture("two_layer"), TrainingSettings(batch=batch, seeds=(seed,)))
-        sampler, modes = ReverseDiffusion(noised, Heun(), "noise"), run.modes
+        reverse, modes = ReverseDiffusion(noised, Heun(), "noise"), run.modes
         exact = noised.spectra_at(modes)[-1]
         generator = stream("shared", shared, seed)
         degrees = batch * np.where(np.arange(len(modes)) < len(modes) - modes.self_conjugate, 2, 1)
@@ -301,7 +302,8 @@ def scatter(shared: bool, seeds: Sequence[int], batch: int = 4096) -> Any:
             both = signal**2 * clean + 2.0 * signal * noise * np.sqrt(clean / degrees) * along
             run.descent.advance((both + noise**2 * (along**2 + across) / degrees)[None], 1.0)
             if step >= 40 and step % 10 == 0:
-                made = sampler.variance(modes, np.moveaxis(np.asarray(run.descent.kernel()), 1, 0))
+                kernels = np.moveaxis(np.asarray(run.descent.kernel()), 1, 0)
+                made = reverse.variance(KernelScore(noised.lattice, modes, noised.levels, kernels))
                 found.append(float((susceptibility(modes, made) / susceptibility(modes, exact) - 1.0)[0]))
                 assert np.exp(log_effective_sample_size(modes, made, exact))[0] > 0.9
     return np.array(found)

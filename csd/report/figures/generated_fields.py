@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from csd.core.random import stream
 from csd.diffusion.grids import LOWEST_LEVEL, geometric_grid, longest_level
 from csd.diffusion.integrators import Heun
-from csd.diffusion.sampling import linear_steps, sample_modes
+from csd.diffusion.sampling import draw_modes
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
+from csd.networks.score import ExactScore, KernelScore, Score
 from csd.report.figures import style as looks
 from csd.study.config.study import FigureStyle
 from csd.targets.gaussian import GaussianField
@@ -35,9 +36,9 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     noised = NoisedTarget(target, VariancePreserving(), grid.tolist())
     scale = 2.5 * target.variance**0.5
     figure, panels = plt.subplots(2, len(SHOWN_STEPS) + 1, figsize=(looks.PAGE, 3.1))
-    exact = _field(noised, 1.0 / noised.spectra_at(lattice.shells))
+    exact = _field(noised, ExactScore(target, noised.schedule, lattice.shells))
     for row, architecture in zip(panels, SHOWN, strict=True):
-        pictures = [*(_field(noised, kernels) for kernels in _kernels(noised, architecture)), exact]
+        pictures = [*(_field(noised, score) for score in _scores(noised, architecture)), exact]
         titles = [*(f"{step:,} steps" for step in SHOWN_STEPS), "exact score"]
         for axes, picture, title in zip(row, pictures, titles, strict=True):
             axes.imshow(picture, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
@@ -50,16 +51,16 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     return figure
 
 
-def _kernels(noised: NoisedTarget, architecture: str) -> list[Array]:
-    """Kernels on *shells* after each of the steps of population training."""
+def _scores(noised: NoisedTarget, architecture: str) -> list[Score]:
+    """The score after each of the steps of population training."""
     run = prepare(noised, Architecture(architecture), TrainingSettings(loss="population"))
-    return [np.array(run.descent.kernel()[0]) for _ in at_steps(run, SHOWN_STEPS)]
+    kernels = [np.array(run.descent.kernel()[0]) for _ in at_steps(run, SHOWN_STEPS)]
+    return [KernelScore(noised.lattice, run.modes, noised.levels, own) for own in kernels]
 
 
-def _field(noised: NoisedTarget, kernels: Array) -> Array:
+def _field(noised: NoisedTarget, score: Score) -> Array:
     """One field by the probability flow, always from the same noise."""
-    lattice = noised.lattice
-    at_pairs = lattice.gather(lattice.spread(kernels, lattice.shells), lattice.pairs)
-    steps = linear_steps(Heun(), noised.schedule, np.array(noised.levels), at_pairs)
-    modes = sample_modes(steps, lattice.pairs, 1.0, stream("figure of generated fields"))
+    lattice, grid = noised.lattice, np.array(noised.levels)
+    streams = [stream("figure of generated fields")]
+    modes = next(draw_modes(score, lattice, noised.schedule, grid, Heun(), 1.0, streams))
     return lattice.inverse(lattice.spread(modes, lattice.pairs) * np.sqrt(lattice.sites))

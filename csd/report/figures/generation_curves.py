@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from csd.diffusion.criteria import CRITERIA, LIMITS, WORDS
+from csd.diffusion.criteria import CRITERIA, LIMITS, WORDS, deviation
 from csd.report.figures import style as looks
 from csd.report.figures.generation_time import COLOURS, MARKERS, panels
 from csd.study.config.study import FigureStyle
@@ -48,16 +48,15 @@ def _panel(axes: Axes, run: xr.Dataset) -> None:
 
 def _deviation(run: xr.Dataset, name: str, prefix: str) -> Any:
     """The deviation of `csd.diffusion.criteria` from the quantity of a generation file; NaN where it is infinite."""
-    values = run[f"{prefix}{name}"].values
+    values, right = run[f"{prefix}{name}"].values, 0.0
     if name in ("susceptibility", "correlation_length"):
         # Where there is no correlation length it is as good as 0.
         there = np.isfinite(run[f"{prefix}kl_per_site"].values)
-        found = np.where(there & np.isnan(values), 0.0, values)
-        return np.abs(found / float(run[f"exact_{name}"]) - 1.0)
-    if name == "kl_per_site":
-        return values - float(run["exact_score_kl_per_site"])
-    if name == "effective_sample_size":
+        values, right = np.where(there & np.isnan(values), 0.0, values), float(run[f"exact_{name}"])
+    elif name == "kl_per_site":
+        right = float(run["exact_score_kl_per_site"])
+    elif name == "effective_sample_size":
         with np.errstate(divide="ignore"):
-            deviation = -np.log(values)
-        return np.where(np.isfinite(deviation), deviation, np.nan)
-    return values
+            values = np.log(values)
+    found = deviation(name, values, right)
+    return np.where(np.isfinite(found), found, np.nan)

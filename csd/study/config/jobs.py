@@ -58,7 +58,7 @@ class TrainingJob:
 
     @property
     def noise_levels(self) -> list[float]:
-        """The levels trained: the study's, or the sampler's grid of this size."""
+        """The levels trained: the study's, or the grid to generate on of this size."""
         if self.generation is None:
             return self.training.noise_levels
         asked = self.generation
@@ -227,7 +227,7 @@ class GenerationJob:
 
     @property
     def integrator(self) -> str:
-        """How a step of the sampler is made."""
+        """How a step of reverse diffusion is made."""
         assert self.run.generation is not None
         return self.run.generation.integrator
 

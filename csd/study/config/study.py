@@ -111,9 +111,9 @@ class Training(Part):
 
 
 class Generation(Part):
-    """How fields are generated from what a sweep trains; its noise levels become the sampler's grid."""
+    """How fields are generated from what a sweep trains; its noise levels become the grid of the reverse diffusion."""
 
-    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the sampler; one more noise level is trained")]
+    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
     integrator: Annotated[str, Field(INTEGRATOR, description="how a step is made, or package.module:Class")]

@@ -24,6 +24,7 @@ from csd.lattice import Lattice
 from csd.lattice.bins import BINS
 from csd.mcmc.simulation import SERIES
 from csd.networks import Architecture
+from csd.networks.score import KernelScore
 from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs
 from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.cost.expected import ExpectedCost
@@ -147,10 +148,11 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Tra
     exact = replace(with_population(settings), seeds=settings.seeds[:1])
     if not architecture.is_family or not isinstance((run := prepare(noised, architecture, exact)).descent, ModeDescent):
         return float("nan")
-    goal = goal_of(noised, architecture, settings, run.modes)
+    goal = goal_of(noised, architecture, settings)
     since, step = np.inf, 0
     for step in at_steps(run, record_steps(settings.max_steps).tolist()):
-        since = min(since, step) if goal(run.descent.kernel())[0] else np.inf
+        score = KernelScore(noised.lattice, run.modes, noised.levels, run.descent.kernel()[0])
+        since = min(since, step) if goal(score) else np.inf
         if step >= RIGHT_FOR * since:
             break
     return float(step)

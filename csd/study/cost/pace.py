@@ -39,7 +39,7 @@ class Calibration:
         modes: a step of two full layers and its error.
         patch: the same of local networks; their numbers are nominal nanoseconds (`csd.networks.local`).
         record: residuals of one seed and level.
-        recursion: all kernels of one level through a step of the sampler.
+        recursion: all kernels of one level through a step of reverse diffusion.
         sample: a step of one sampled field, with noise.
         flow: the same without, for the integrators of the ODE.
         field: all that is done once for a sampled field.

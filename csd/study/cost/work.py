@@ -14,7 +14,7 @@ from csd.training.descent.patches import KNOWN_PAIR
 from csd.training.record import record_steps, sparse_steps
 
 LEVELS = 9
-"""Most noise levels whose steps are computed, out of a sampler's grid."""
+"""Most noise levels whose steps are computed, out of a grid to generate on."""
 HELD = 4.0
 """Arrays of the size of the kept kernels that generation holds at a time."""
 

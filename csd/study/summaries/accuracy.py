@@ -2,7 +2,7 @@
 
 Fields have the right distribution once they are reweighted. S is the first recorded step of training at which every
 seed has an effective sample size of at least half its fields (`csd.diffusion.criteria`) and χ is within 2 % (root mean
-square over seeds), by exact recursion of the kernels along the reverse trajectory. The integrator may leave out noise
+square over seeds), by exact recursion along the reverse trajectory. The integrator may leave out noise
 levels.
 """
 
@@ -20,7 +20,7 @@ from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, log_effective_sample_size
 from csd.diffusion.integrators import INTEGRATORS, FrozenKernel, Integrator
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.diffusion.trained import Kept, Trained, kept_kernels, load_trained
+from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained
 from csd.lattice import Array
 from csd.lattice.observables import susceptibility
 from csd.study.config.jobs import TrainingJob
@@ -144,7 +144,7 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
     for file in files[1:]:
         common = np.intersect1d(common, file["kernel_step"].values)
     trained = [load_trained(file, levels.tolist()) for file in files]
-    kept = [kept_kernels(file, levels.tolist(), None) for file in files]
+    kept = [kept_scores(*own, None) for own in zip(files, trained, strict=True)]
     shown = [np.isin(one.steps, common) for one in kept]
     grids: list[Matched] = []
     count = len(levels) - 1
@@ -182,7 +182,7 @@ def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrato
     noised = _on(trained, places)
     exact = noised.spectra_at(trained.modes)[-1]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        generated = ReverseDiffusion(noised, integrator, start).variance(trained.modes, kept.kernels[places])
+        generated = ReverseDiffusion(noised, integrator, start).variance(kept.score)
         weight = np.exp(log_effective_sample_size(trained.modes, generated, exact))
         off = susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0
     return np.where(kept.ended, 0.0, weight), np.where(kept.ended, np.inf, off)

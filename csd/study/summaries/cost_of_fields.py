@@ -179,11 +179,11 @@ def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
 
     assert run.generation is not None
     modes = noised.lattice.pairs
-    sampler = ReverseDiffusion(
+    reverse = ReverseDiffusion(
         noised, resolve("integrator", run.generation.integrator, INTEGRATORS)(), run.generation.start
     )
-    moves = sampler.steps(1.0 / noised.spectra_at(modes))
-    start, generator = sampler.start_variance(modes), stream("timing", run.label, run.size)
+    moves = reverse.steps(reverse.exact_score(modes))
+    start, generator = reverse.start_variance(modes), stream("timing", run.label, run.size)
 
     def sampled() -> float:
         sample_modes(moves, modes, start, generator)

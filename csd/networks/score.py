@@ -1,0 +1,118 @@
+"""Scores s(x, t): what everything after training takes, whoever made them.
+
+Any callable of (fields, t) is a score. A linear one, s = −K∗x, may say its kernel too, as a method `kernel(t)` that
+gives K at its `modes`, shape (…, modes): what it generates is then known exactly, for many seeds and training steps at
+once, and fields are sampled without a transform.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from csd.core.errors import InputError
+from csd.lattice import Array, Lattice, Modes
+from csd.targets.base import HasSpectrum
+from csd.targets.noising import Schedule, noised_spectrum
+
+
+class Score(Protocol):
+    """s(x, t); one that is linear may have `modes` and `kernel(t)` as well, see `SpectralScore`."""
+
+    def __call__(self, fields: Array, t: float, /) -> Array:
+        """s(x, t) for fields x of shape (batch, *lattice), at noise level t; same shape."""
+
+
+class SpectralScore(ABC):
+    """s(x, t) = −K∗x with a kernel that is known, on one lattice.
+
+    Args:
+        lattice: where the fields live.
+        modes: its *pairs* or *shells*, at which kernels are given.
+    """
+
+    def __init__(self, lattice: Lattice, modes: Modes) -> None:
+        self.lattice, self.modes = lattice, modes
+
+    @abstractmethod
+    def kernel(self, t: Any) -> Any:
+        """K at the modes, real or complex, shape (…, modes); None where the score is not linear after all."""
+
+    def __call__(self, fields: Array, t: float, /) -> Array:
+        """−K∗x, by FFT.
+
+        Raises:
+            InputError: if there are several kernels.
+        """
+        kernel = self.kernel(t)
+        if kernel.ndim > 1:
+            raise InputError(f"the score holds {kernel.shape[:-1]} kernels; choose one, score[seed, step], to call it")
+        return self.lattice.inverse(-self.lattice.spread(kernel, self.modes) * self.lattice.transform(fields))
+
+
+class KernelScore(SpectralScore):
+    """A linear score given by its kernels at noise levels: what a training holds, or the best network of a range.
+
+    Args:
+        lattice: where the fields live.
+        modes: its *pairs* or *shells*.
+        levels: noise levels, in any order.
+        kernels: K at each of them, shape (levels, …, modes).
+    """
+
+    def __init__(self, lattice: Lattice, modes: Modes, levels: Iterable[float], kernels: Any) -> None:
+        super().__init__(lattice, modes)
+        self.kernels = kernels
+        self._place = {float(level): place for place, level in enumerate(levels)}
+
+    @property
+    def levels(self) -> list[float]:
+        """The noise levels, in the order of the kernels."""
+        return list(self._place)
+
+    def kernel(self, t: Any) -> Any:
+        """K at one of the levels, shape (…, modes).
+
+        Raises:
+            InputError: at any other noise level.
+        """
+        place = self._place.get(float(t))
+        if place is None:
+            nearest = min(self._place, key=lambda level: abs(level - t))
+            raise InputError(f"the score has no kernel at noise level {t:g}; the nearest is at {nearest:g}")
+        return self.kernels[place]
+
+    def __getitem__(self, index: Any) -> "KernelScore":
+        """The score of some seeds and steps: score[0], score[:, 3], … as if it were an array of shape (…)."""
+        inner = index if isinstance(index, tuple) else (index,)
+        return KernelScore(self.lattice, self.modes, self._place, self.kernels[(slice(None), *inner)])
+
+
+class ExactScore(SpectralScore):
+    """The exact score of noised Gaussian fields, K = 1 / C_t, at any noise level.
+
+    Args:
+        target: the fields.
+        schedule: α(t) and σ²(t).
+        modes: *pairs* or *shells* of the target's lattice.
+    """
+
+    def __init__(self, target: HasSpectrum, schedule: Schedule, modes: Modes) -> None:
+        super().__init__(target.lattice, modes)
+        self.schedule, self.propagator = schedule, target.propagator(modes.laplacian)
+
+    def kernel(self, t: Any) -> Array:
+        """1 / (α² G + σ²); for an array of levels that broadcasts with the modes, at each of them."""
+        return 1.0 / noised_spectrum(self.schedule, t, self.propagator)
+
+
+def kernels_of(score: Score, levels: Sequence[float] | Array) -> list[Any] | None:
+    """K of a score at each noise level, shape (…, modes) each; None where it is only callable."""
+    kernel = getattr(score, "kernel", None)
+    found = [None] if kernel is None else [kernel(float(t)) for t in levels]
+    return None if any(own is None for own in found) else found
+
+
+def modes_of(score: Score, lattice: Lattice) -> Modes:
+    """Where a score's kernels are; the *pairs* of a lattice for one that is only callable."""
+    modes: Modes = getattr(score, "modes", lattice.pairs)
+    return modes
