@@ -1,6 +1,8 @@
-"""Shared by all tests: problems in a line."""
+"""Fixtures of all tests: problems in a line, `csd` in a line, devices."""
 
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -8,6 +10,7 @@ from hypothesis import settings
 from csd.lattice import Lattice
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
+from tests.helpers import Ran, Runner
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("fixed")
@@ -23,3 +26,34 @@ def critical() -> Problem:
         return NoisedTarget(GaussianField.on_critical_line(Lattice(dimension, size)), VariancePreserving(), levels)
 
     return make
+
+
+@pytest.fixture
+def csd(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Runs `csd` with a line of arguments, in this process and in `tmp_path`."""
+    from csd.cli.commands import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str) -> Ran:
+        capsys.readouterr()
+        status = 0
+        try:
+            main(shlex.split(command))
+        except SystemExit as stopped:
+            status = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        captured = capsys.readouterr()
+        return Ran(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> str | None:
+    """Each device that PyTorch may have here."""
+    if request.param == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("PyTorch finds no GPU here")
+    return request.param

@@ -33,8 +33,8 @@ from csd.targets.noising import VariancePreserving
 from csd.training.checkpoint import EVERY, ProgressWatch
 from csd.training.losses import OBJECTIVES
 from csd.training.options import TrainingSettings
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"dimension": 1, "size": 8, "noise_levels": [0.5, 0.1]}
 HEAVY = ("numpy", "xarray", "torch", "numba", "pandas", "scipy", "netCDF4", "pydantic", "matplotlib")
 

@@ -2,15 +2,11 @@
 
 import json
 import math
-import os
 import resource
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import netCDF4
 import numpy as np
@@ -18,44 +14,11 @@ import pytest
 import xarray as xr
 
 from csd.cli import commands as cli
+from tests.helpers import ROOT, Runner, outside
 
-ROOT = Path(__file__).resolve().parents[2]
 GOOD = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --output out.nc"
 """A run of 69 steps; a later flag wins over an earlier one, except that noise levels and seeds add up."""
 THEORY = GOOD.replace("train", "theory")
-
-
-class Ran(NamedTuple):
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
-
-    def complaints(self, command: str) -> list[str]:
-        """Lines on standard error besides the echoed command line."""
-        return [line for line in self.err.splitlines() if line != shlex.join(["csd", *shlex.split(command)])]
-
-
-Runner = Callable[[str], Ran]
-
-
-@pytest.fixture
-def csd(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
-    """Runs `csd` with a line of arguments, in this process and in `tmp_path`."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(command: str) -> Ran:
-        capsys.readouterr()
-        status = 0
-        try:
-            cli.main(shlex.split(command))
-        except SystemExit as stopped:
-            status = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
-        captured = capsys.readouterr()
-        return Ran(status, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -304,24 +267,9 @@ def test_a_training_that_is_broken_off_leaves_no_file(
     assert everything_in(tmp_path) == {}
 
 
-def outside(command: str, folder: Path, timeout: float = 60.0, memory: int | None = None) -> Ran:
-    """Runs `csd` as a process of its own, if need be with no more than so many bytes of address space."""
-
-    def limit() -> None:
-        if memory is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "csd", *shlex.split(command)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-        preexec_fn=limit,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+def with_memory(memory: int) -> Callable[[], None]:
+    """What leaves a process with so many bytes of address space."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
 @pytest.mark.parametrize(
@@ -339,7 +287,7 @@ def outside(command: str, folder: Path, timeout: float = 60.0, memory: int | Non
 )
 def test_a_lattice_that_does_not_fit_is_refused_before_allocating(command: str, tmp_path: Path) -> None:
     """Within 5 s (a start takes 0.5) and 4 GB of address space, with the gigabytes that it would need."""
-    ran = outside(command, tmp_path, timeout=5.0, memory=4 * 10**9)
+    ran = outside(*shlex.split(command), folder=tmp_path, timeout=5.0, preexec_fn=with_memory(4 * 10**9))
     lines = ran.complaints(command)
     assert ran.status == 2
     assert len(lines) == 1, lines
@@ -609,7 +557,7 @@ def test_a_process_of_its_own_gives_the_same_bytes_and_says_where_its_time_went(
     assert csd(command).status == 0
     assert (tmp_path / "out.nc").read_bytes() == first
     started = time.perf_counter()
-    assert outside(command, tmp_path).status == 0
+    assert outside(*shlex.split(command), folder=tmp_path, timeout=60.0).status == 0
     elapsed = time.perf_counter() - started
     assert (tmp_path / "out.nc").read_bytes() == first
     record = json.loads((tmp_path / "record.json").read_text())

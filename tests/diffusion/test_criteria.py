@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +22,8 @@ from csd.study.config.reading import load, parse
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.reference import one_layer_kernel
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 LIMIT = np.array(list(LIMITS.values()))
 
 

@@ -28,6 +28,7 @@ from csd.lattice import Array, Lattice
 from csd.study.summaries.integrators import integrator_table
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
+from tests.helpers import ROOT
 
 VP, VE = VariancePreserving(), VarianceExploding()
 LIMIT = np.array(list(LIMITS.values()))
@@ -357,7 +358,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def test_numbers_of_the_documentation() -> None:
     """Section 6: every count for VP's geometric grid, shares, exponents; other grids up to L = 32."""
-    text = (Path(__file__).parents[2] / "docs" / "physics.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "physics.md").read_text(encoding="utf-8")
     text = text[text.index("**Integrator steps.**") : text.index("## 7.")]
     steps, shares, grids = tables(text)
     sizes = {1: [8, 16, 32, 64, 128, 256, 512], 2: [8, 16, 32, 64, 128], 3: [4, 8, 16, 32]}

@@ -32,8 +32,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 from tests.conftest import Problem
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
 
 
 @pytest.fixture(scope="module", autouse=True)

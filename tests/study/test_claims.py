@@ -36,8 +36,8 @@ from csd.training.content import training_dataset, training_request
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.reference import reference_curve
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = load(ROOT / "config" / "claims.yaml")
 NO_SUMMARY = xr.Dataset()
 

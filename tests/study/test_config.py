@@ -18,8 +18,8 @@ from csd.core.errors import InputError
 from csd.study.config.figures import FIGURES
 from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
 from csd.study.config.reading import json_schema, load, parse, parse_style
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
 SWEEP: dict[str, Any] = {"dimension": 1, "sizes": [8, 16], "architectures": ["one_layer"]}
 LOCAL = {"name": "local_one_layer", "range": 2}

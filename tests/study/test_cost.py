@@ -23,6 +23,7 @@ from csd.study.cost.work import by_autograd
 from csd.training.loop import descend, train_network
 from csd.training.preparation import prepare
 from csd.training.reference import expected_steps
+from tests.helpers import ROOT
 
 NO_TIME = Pace(0.0, 0.0)
 MEASURED = Calibration(JobPace(0.0, 0.0), *[NO_TIME] * 8)
@@ -158,7 +159,7 @@ def test_raw_fields_are_by_autograd_and_more_work() -> None:
 
 def test_jobs_of_a_large_study_on_a_cluster_last_minutes() -> None:
     """Half of them longer than two minutes; together they take what all take."""
-    runs = training_jobs(parse(load(Path(__file__).resolve().parents[2] / "config" / "large.yaml")))
+    runs = training_jobs(parse(load(ROOT / "config" / "large.yaml")))
     estimates = expected_costs(runs, csd.study.cost.pace.REFERENCE)
     jobs = csd.study.cost.limits.cluster_jobs(estimates, runs)
     assert sum(jobs) == pytest.approx(sum(job.seconds for job in estimates))

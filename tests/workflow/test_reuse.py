@@ -19,8 +19,8 @@ from csd.core.errors import InputError
 from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import claims_file, parse
 from csd.study.config.study import DEFAULT_CLAIMS
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STUDY: dict[str, Any] = {
     "study": "theirs",
     "output": "out",
