@@ -1,16 +1,21 @@
 """Fixtures of all tests: problems in a line, `csd` in a line, devices."""
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-from hypothesis import settings
+# As `csd` does: pools of threads only get in the way of arrays this small.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
-from csd.lattice import Lattice
-from csd.targets.gaussian import GaussianField
-from csd.targets.noising import NoisedTarget, VariancePreserving
-from tests.helpers import Ran, Runner
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from csd.lattice import Lattice  # noqa: E402
+from csd.targets.gaussian import GaussianField  # noqa: E402
+from csd.targets.noising import NoisedTarget, VariancePreserving  # noqa: E402
+from tests.helpers import Ran, Runner  # noqa: E402
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("fixed")

@@ -329,7 +329,7 @@ def test_a_nonlinear_network_from_outside_trains_on_fields(plugin: str, critical
         error = train_network(noised, architecture, settings).score_error[0, 0]
         assert error[0] == pytest.approx(1.0)
         assert error[-1] < 0.5
-    with pytest.raises(InputError, match="path .*fields"):
+    with pytest.raises(InputError, match=r"path .*fields"):
         train_network(noised, architecture, TrainingSettings(loss="implicit"))
 
 

@@ -142,7 +142,7 @@ def test_claims_are_found_where_one_works_then_in_the_checkout(tmp_path: Path, m
         (tmp_path / folder / "config").mkdir(parents=True)
         (tmp_path / folder / DEFAULT_CLAIMS).write_text("")
         assert claims_file(study, tmp_path / "checkout") == tmp_path / folder / DEFAULT_CLAIMS
-    with pytest.raises(InputError, match=r"claims: there is no file 'mine\.yaml' in .* nor in "):
+    with pytest.raises(InputError, match=r"claims: .*'mine\.yaml'"):
         claims_file(study.model_copy(update={"claims": "mine.yaml"}), tmp_path / "checkout")
 
 
