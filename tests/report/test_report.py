@@ -173,6 +173,7 @@ def points(browser: Any, chart: int) -> dict[float, float]:
     return {float(pair[1]): float(pair[2]) for pair in pairs if pair}
 
 
+@pytest.mark.browser
 @pytest.mark.workflow
 def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser: Any) -> None:
     from selenium.webdriver.common.by import By
@@ -227,6 +228,7 @@ def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser:
         assert text in inside(element)
 
 
+@pytest.mark.browser
 @pytest.mark.workflow
 def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> None:
     """Its points are those of the summary; another choice is another curve; nothing is wider than the window."""
@@ -287,6 +289,7 @@ def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> 
         before = drawn(browser)
 
 
+@pytest.mark.browser
 @pytest.mark.workflow
 def test_the_page_draws_fields_of_the_law_it_names(finished: Path, browser: Any) -> None:
     """Against NumPy: the transform at sizes of every kind, and white noise filtered by the root of a spectrum."""
