@@ -246,7 +246,7 @@ def test_minibatch_noise_is_told_from_instability(csd: Runner) -> None:
     command = f"{GOOD} --loss implicit --batch 1 --learning-rate {0.95 * ONE_LAYER_LIMIT!r} --tolerance 0"
     ran = csd(f"{command} --max-steps 100000")
     assert ran.status == 3
-    assert "below" not in ran.err
+    assert "minibatch" in ran.err
     assert re.search(r"batch of at least \d+", ran.err)
 
 

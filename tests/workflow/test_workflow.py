@@ -147,8 +147,8 @@ def renamed(study: dict[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def moved() -> dict[str, Any]:
-    """The test study with the runs of one size in a sweep of their own."""
-    study = changed(line_1d={"sizes": [8, 16]})
+    """The test study with the runs of one size in a sweep of their own, and a size less."""
+    study = changed(line_1d={"sizes": [8]})
     study["sweeps"]["moved"] = {**TEST_STUDY["sweeps"]["line-1d"], "sizes": [32]}
     return study
 
@@ -172,28 +172,22 @@ MORE = "a size, mass, architecture or data set more"
 LESS = "a size less; a sweep's name; the study's name; a run moved to another sweep"
 CHANGES = [
     pytest.param("nothing", TEST_STUDY, 0, 0, id="nothing"),
-    pytest.param(MORE, changed(line_1d={"sizes": [8, 16, 32, 64]}), 3, 0, id="a size"),
-    pytest.param(MORE, changed(collapse={"mass": [0.1, 0.3, 0.6]}), 2, 0, id="a mass"),
+    # Jobs add up, so that each of them shows: 3 of the size, 2 of the mass, 3 of the architecture, 1 of the data set.
     pytest.param(
         MORE,
-        changed(depth={"architectures": [{"name": "deep_linear", "depth": [3, 4, 5]}]}),
-        3,
+        changed(
+            line_1d={"sizes": [8, 16, 32, 64]},
+            collapse={"mass": [0.1, 0.3, 0.6]},
+            depth={"architectures": [{"name": "deep_linear", "depth": [3, 4, 5]}]},
+            data_sets={"training": {**TEST_STUDY["sweeps"]["data-sets"]["training"], "data_sets": [16, 32, 64]}},
+        ),
+        9,
         0,
-        id="an architecture",
-    ),
-    pytest.param(
-        MORE,
-        changed(data_sets={"training": {**TEST_STUDY["sweeps"]["data-sets"]["training"], "data_sets": [16, 32, 64]}}),
-        1,
-        0,
-        id="a data set",
+        id="a size, mass, architecture and data set",
     ),
     pytest.param(MORE, changed(generation_1d={"sizes": [8, 16, 24, 32]}), 2, 2, id="a generated size"),
     *SEEDS,
-    pytest.param(LESS, changed(line_1d={"sizes": [8, 16]}), 0, 0, id="a size less"),
-    pytest.param(LESS, renamed(TEST_STUDY, "line-1d", "other"), 0, 0, id="a sweep's name"),
-    pytest.param(LESS, {**TEST_STUDY, "study": "other"}, 0, 0, id="the study's name"),
-    pytest.param(LESS, moved(), 0, 0, id="moved"),
+    pytest.param(LESS, {**renamed(moved(), "line-1d", "other"), "study": "other"}, 0, 0, id="less, renamed and moved"),
     pytest.param(
         "a setting in `training`", changed(collapse={"training": {"tolerance": 0.02}}), 4, 0, id="the tolerance"
     ),
@@ -254,9 +248,6 @@ CHANGES = [
         id="simulations",
     ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
-    pytest.param(
-        "a figure less in the list, or none", {**TEST_STUDY, "figures": ["collapse"]}, 0, 0, id="fewer figures"
-    ),
     pytest.param("a figure less in the list, or none", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"),
     pytest.param(
         "`integrator_steps`, whether drawn or not",
