@@ -194,7 +194,7 @@ def test_the_wheel_works_from_another_folder(installed: Path, tmp_path: Path) ->
     run(csd, *shlex.split("train --architecture two_layer --dimension 1 --size 8 --output run.nc"), **here)
     run(csd, *shlex.split("generate run.nc --samples 8 --output samples.nc"), **here)
     code = (
-        "import csd, pathlib, sys; from csd.study.config.study import claims_file, load, parse;"
+        "import csd, pathlib, sys; from csd.study.config.reading import claims_file, load, parse;"
         "assert pathlib.Path(csd.__file__).is_relative_to(sys.prefix), csd.__file__;"
         "print(claims_file(parse(load(pathlib.Path('study.yaml'))), pathlib.Path('nowhere')));"
         "print(csd.generate('run.nc', samples=8).sizes['seed'])"
