@@ -17,8 +17,8 @@ from benchmarks.loops import measure_loops, measure_overhead
 from benchmarks.plan import Plan
 from benchmarks.sampling import measure_updates
 from benchmarks.versus import measure_end_to_end, measure_gpu, measure_same_error, measure_sampling, measure_training
+from csd.core.compiled_random import load_loops
 from csd.core.files import labelled
-from csd.core.random import load_loops
 
 
 def measure_loading(plan: Plan) -> xr.Dataset:

@@ -10,8 +10,7 @@ from csd.core.random import stream
 from csd.lattice import Lattice
 from csd.mcmc.chains import Chain
 from csd.mcmc.samplers import Step
-from csd.mcmc.simulation import gaussian_model
-from csd.targets.base import Model
+from csd.targets.base import HasEnergy, is_ising
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
@@ -21,11 +20,11 @@ WARMING = 30
 """Sweeps in which updates are tuned, and loops compiled."""
 
 
-def targets(plan: Plan) -> dict[str, Model]:
+def targets(plan: Plan) -> dict[str, HasEnergy]:
     """A Gaussian field, φ⁴, Ising, XY and Heisenberg spins near their critical points."""
     flat, deep = Lattice(2, plan.sampled[0]), Lattice(3, plan.sampled[1])
     return {
-        f"Gaussian, d = 2, L = {flat.size}": gaussian_model(GaussianField.on_critical_line(flat), 1),
+        f"Gaussian, d = 2, L = {flat.size}": PhiFour.of_gaussian(GaussianField.on_critical_line(flat), 1),
         f"φ⁴, d = 2, L = {flat.size}": PhiFour.from_mass(flat, 1, -0.7, 0.5),
         f"Ising, d = 2, L = {flat.size}": SpinModel(flat, 1, 0.4406868),
         f"XY, d = 3, L = {deep.size}": SpinModel(deep, 2, 0.4541647),
@@ -33,27 +32,27 @@ def targets(plan: Plan) -> dict[str, Model]:
     }
 
 
-def updates_for(model: Model) -> tuple[str, ...]:
+def updates_for(target: HasEnergy) -> tuple[str, ...]:
     """The updates that act on a target."""
-    if isinstance(model, PhiFour):
-        return (*LOCAL, "langevin", "hmc", "fourier_hmc", "wolff")
-    return (*LOCAL[: 2 + (model.components > 1)], "wolff")
+    if target.unit_length:
+        return (*LOCAL[: 3 - is_ising(target)], "wolff")
+    return (*LOCAL, "langevin", "hmc", "fourier_hmc", "wolff")
 
 
 def measure_updates(plan: Plan) -> xr.Dataset:
     """Site updates a second: sites visited, times leapfrog steps for trajectories, or sites in clusters."""
     names, kinds, rates = [], [], []
-    for label, model in targets(plan).items():
+    for label, target in targets(plan).items():
         timed = {}
-        for update in updates_for(model):
+        for update in updates_for(target):
             partner = () if update not in ("overrelaxation", "wolff") else (Step("heat_bath"),)
-            warm = Chain(model, (*partner, Step(update)), stream("benchmark", update))
+            warm = Chain(target, (*partner, Step(update)), stream("benchmark", update))
             warm.thermalise(WARMING)
             # The same field and tuned update, without its partner.
             warm.sweep, warm.updates = warm.sweep[-1:], warm.updates[-1:]
             before = warm.done
             warm.advance(WARMING)
-            each = (warm.done - before) / WARMING * model.lattice.sites
+            each = (warm.done - before) / WARMING * target.lattice.sites
 
             def work(chain: Chain = warm) -> None:
                 chain.advance(5)

@@ -3,18 +3,15 @@
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
 from csd.core.errors import InputError, nearest
 from csd.networks import Architecture
-from csd.targets.base import Target
+from csd.targets.base import HasSpectrum
 from csd.targets.noising import Schedule
 from csd.training.options import TrainingSettings
-
-if TYPE_CHECKING:
-    pass
 
 
 class Field(TypedDict, total=False):
@@ -26,7 +23,7 @@ class Field(TypedDict, total=False):
     mass_times_length: float | None
     r0: float | None
     u: float | None
-    target: str | type[Target] | Target
+    target: str | type[HasSpectrum] | HasSpectrum
 
 
 class Problem(Field, total=False):

@@ -1,6 +1,6 @@
 """Targets as a call from Python."""
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -8,15 +8,12 @@ from csd.api.keywords import DEFAULTS, REQUIRED_KEYWORDS, Field, checked, spelt_
 from csd.core.errors import InputError
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
-from csd.targets.base import Target
-from csd.targets.gaussian import TARGETS, gaussian_field
-
-if TYPE_CHECKING:
-    pass
+from csd.targets.base import BY_MASS, HasFields, HasSpectrum, spec_of, target_from_spec, with_spectrum
+from csd.targets.gaussian import gaussian_field
 
 
 @spelt_out
-def target(**asked: Unpack[Field]) -> Target:
+def target(**asked: Unpack[Field]) -> HasSpectrum:
     """The field to learn, with its exact values: mass, susceptibility, correlation length, variance, energy.
 
     Args:
@@ -34,7 +31,7 @@ def target(**asked: Unpack[Field]) -> Target:
     return target_of(checked("target", Field, dict(asked)))
 
 
-def target_of(given: dict[str, Any]) -> Target:
+def target_of(given: dict[str, Any]) -> HasSpectrum:
     """`target` of checked keywords."""
     wanted = given.get("target", DEFAULTS["target"])
     if not isinstance(wanted, str | type):
@@ -44,31 +41,31 @@ def target_of(given: dict[str, Any]) -> Target:
         raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
     masses = {name: given[name] for name in ("mass", "mass_times_length", "r0", "u") if name in given}
     gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
-    made: Target = resolve("target", name_of("target", wanted, TARGETS), TARGETS)(gaussian.lattice, gaussian.mass)
-    return made
+    name = name_of("target", wanted, BY_MASS)
+    resolve("target", name, BY_MASS)
+    return with_spectrum(target_from_spec(gaussian.spec() | {"target": name}))
 
 
-def _as_it_is(given: Any, besides: list[str]) -> Target:
-    """A target that was given as an object, if a file can say what it is: by its class, lattice and mass."""
+def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
+    """A target that was given as an object, if a file can say what it is."""
     if besides:
         raise InputError(f"target is given as an object, which has its own lattice and mass; leave out {besides[0]}")
-    if hasattr(given, "digest"):
-        # Fields of Monte Carlo: files say which, by their digest.
-        measured: Target = given
-        return measured
-    name_of("target", type(given), TARGETS)
+    found = with_spectrum(given)
+    # Of fields that Monte Carlo has made, files say which, by their digest.
+    if isinstance(found, HasFields):
+        return found
+    # So that its class is found again, wherever it is from.
+    name_of("target", type(found), BY_MASS)
     try:
-        laplacian = given.lattice.shells.laplacian
-        again = type(given)(given.lattice, given.mass).propagator(laplacian)
-        same = np.array_equal(again, given.propagator(laplacian))
-    except (AttributeError, TypeError) as error:
+        again = with_spectrum(target_from_spec(spec_of(found)))
+    except TypeError as error:
         raise InputError(
-            f"target is {given!r}; it must be a name, a class, or an object such as csd.target() gives ({error})"
+            f"target is {given!r}, which its class does not make again of lattice and mass ({error})"
         ) from error
-    if not same:
+    laplacian = found.lattice.shells.laplacian
+    if not np.array_equal(again.propagator(laplacian), found.propagator(laplacian)):
         raise InputError(
             f"target is {given!r}, which is more than its class, lattice and mass; files keep these alone: make the"
-            " rest part of a class"
+            " rest part of a class, or of its spec() and from_spec()"
         )
-    found: Target = given
     return found

@@ -18,6 +18,7 @@ from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES, Architecture
+from csd.targets.base import HasFields
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.training.checkpoint import EVERY, JobWatch, ProgressWatch
 from csd.training.content import attributes, prediction_content, training_content, training_request
@@ -237,7 +238,7 @@ def _goal(
     """
     if settings.until != "samples":
         return None
-    if hasattr(noised.target, "digest"):
+    if isinstance(noised.target, HasFields):
         raise InputError("until is samples, but the distribution of these fields has no closed form to compare with")
     if run.descent.kernel() is None:
         raise InputError("until is samples, but the network has no kernel; take until score_error")

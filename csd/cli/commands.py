@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from csd.networks import Architecture
     from csd.study.config.jobs import TrainingJob
     from csd.study.config.monte_carlo import MonteCarloJob
+    from csd.targets.base import HasEnergy
     from csd.targets.noising import NoisedTarget
     from csd.training.options import TrainingSettings
 
@@ -390,17 +391,17 @@ def mcmc(arguments: argparse.Namespace) -> None:
 
     given = {field.name: getattr(arguments, field.name, None) for field in fields(MonteCarloSettings)}
     settings = MonteCarloSettings(**given | {"samplers": tuple(arguments.sampler)})
-    model = _model(arguments)
+    target = _target_of_chains(arguments)
     for path in (arguments.output, arguments.benchmark):
         if path is not None:
             require_writable(path)
     gamma_method()
     laps = Laps()
     laps("set-up")
-    content = ensemble(model, settings)
+    content = ensemble(target, settings)
     laps("sampling")
     made_by = provenance(
-        _command_line(arguments), monte_carlo_request(model, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
+        _command_line(arguments), monte_carlo_request(target, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
     )
     write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
     print("\n".join(summary_lines(content)))
@@ -408,15 +409,11 @@ def mcmc(arguments: argparse.Namespace) -> None:
         _write_benchmark(arguments.benchmark, started, laps.work("sampling"), laps.wall["set-up"])
 
 
-def _model(arguments: argparse.Namespace) -> Any:
+def _target_of_chains(arguments: argparse.Namespace) -> "HasEnergy":
     """The target of `csd mcmc`, at finite n."""
     from csd.lattice import Lattice
-    from csd.mcmc.simulation import gaussian_model
-    from csd.targets.gaussian import GaussianField
-    from csd.targets.phi4 import PhiFour
-    from csd.targets.spins import SpinModel
+    from csd.mcmc.simulation import target_of_chains
 
-    lattice, components = Lattice(arguments.dimension, arguments.size), arguments.components
     pairs = {
         "--mass": arguments.mass,
         "--mass-times-length": arguments.mass_times_length,
@@ -429,18 +426,14 @@ def _model(arguments: argparse.Namespace) -> Any:
             f"{' and '.join(given) or 'no target'} given; give one of --mass or --mass-times-length (Gaussian),"
             " --r0 and --u (phi^4), or --beta (spins)"
         )
-    if arguments.beta is not None:
-        return SpinModel(lattice, components, arguments.beta)
-    if arguments.mass is not None:
-        return gaussian_model(GaussianField(lattice, arguments.mass), components)
-    if arguments.mass_times_length is not None:
-        return gaussian_model(GaussianField.on_critical_line(lattice, arguments.mass_times_length), components)
-    if arguments.r0 is None or arguments.u is None:
+    if (arguments.r0 is None) != (arguments.u is None):
         raise InputError("--r0 and --u belong together; give both")
-    return PhiFour(lattice, components, arguments.r0, arguments.u)
+    names = ("mass", "mass_times_length", "r0", "u", "beta")
+    ways = {name: getattr(arguments, name) for name in names}
+    return target_of_chains(Lattice(arguments.dimension, arguments.size), arguments.components, **ways)
 
 
-def _add_model(parser: Parser) -> None:
+def _add_target_of_chains(parser: Parser) -> None:
     """Flags that say what `csd mcmc` samples."""
     group = parser.add_argument_group("target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta")
     group.add_argument("--dimension", type=int, required=True, metavar="D", help="lattice dimension: 1, 2 or 3")
@@ -483,8 +476,11 @@ def field(arguments: argparse.Namespace) -> None:
     """`csd field`: the target's exact values."""
     from csd.api.keywords import Field
     from csd.api.targets import target
+    from csd.targets.base import HasExactValues
 
-    own: Any = target(**{name: value for name, value in vars(arguments).items() if name in Field.__annotations__})
+    own = target(**{name: value for name, value in vars(arguments).items() if name in Field.__annotations__})
+    if not isinstance(own, HasExactValues):
+        raise InputError(f"target {arguments.target!r} has no susceptibility, correlation length, variance and energy")
     for name, value, units in (
         ("mass", own.mass, "inverse lattice spacings"),
         ("susceptibility", own.susceptibility, ""),
@@ -879,7 +875,7 @@ def _parser() -> Parser:
     own["train"].add_argument(
         "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="time between checkpoints (60)"
     )
-    _add_model(own["mcmc"])
+    _add_target_of_chains(own["mcmc"])
     _add_sampling(own["mcmc"])
     for name in ("train", "generate", "mcmc"):
         own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")

@@ -6,14 +6,14 @@ from csd.core.errors import unknown
 from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES
 from csd.study.config.figures import FIGURES
-from csd.targets.gaussian import TARGETS
+from csd.targets.base import BY_MASS
 from csd.targets.noising import SCHEDULES
 from csd.training.losses import OBJECTIVES
 
 SHELLS = ("bash", "zsh")
 NAMES: dict[str, tuple[str, ...]] = {
     "architecture": tuple(ARCHITECTURES),
-    "target": tuple(TARGETS),
+    "target": tuple(BY_MASS),
     "schedule": tuple(SCHEDULES),
     "loss": tuple(OBJECTIVES),
     "integrator": tuple(INTEGRATORS),

@@ -3,7 +3,7 @@
 What NumPy's `Generator` does on SFC64, bit for bit and from the same state, but without a call through a pointer for
 every 64 bits: normal numbers by the ziggurat (Marsaglia and Tsang, J. Stat. Software 5, 8, 2000) with NumPy's tables,
 Gamma numbers from the cube of a normal one (Marsaglia and Tsang, ACM Trans. Math. Software 26, 363, 2000). When they
-are used, and that they agree with the NumPy at hand, is the business of `csd.core.random`.
+are used, and that they agree with the NumPy at hand, is the business of `csd.core.compiled_random`.
 """
 
 from collections.abc import Callable

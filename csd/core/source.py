@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -11,133 +12,56 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-LATTICE = ("core/errors", "core/memory", "core/files", "lattice/lattice", "targets/base", "targets/gaussian")
-TRAINING = (
-    *LATTICE,
-    "core/plugins",
-    "core/random",
-    "core/_ziggurat",
-    "lattice/bins",
-    "targets/noising",
-    "networks",
-    "training/options",
-    "training/losses",
-    "training/batches",
-    "training/preparation",
-    "training/record",
-    "training/recorder",
-    "training/loop",
-    "training/descent",
-)
-REVERSE = (
-    "diffusion/grids",
-    "diffusion/integrators",
-    "diffusion/sampling",
-    "lattice/observables",
-    "diffusion/criteria",
-)
-MONTE_CARLO = (
-    *LATTICE,
-    "core/random",
-    "lattice/sites",
-    "targets/phi4",
-    "targets/spins",
-    "mcmc/samplers",
-    "mcmc/simulation",
-    "mcmc/updates",
-    "mcmc/autocorrelation",
-    "mcmc/chains",
-)
+NETWORKS = ("networks", "targets/gaussian")
 SOURCES: dict[str, tuple[str, ...]] = {
-    "train": (*TRAINING, "training/reference", "training/content", *REVERSE, "diffusion/reverse"),
-    "generate": (
-        *TRAINING,
-        *REVERSE,
-        "diffusion/reverse",
-        "diffusion/samples",
-        "diffusion/trained",
-        "diffusion/measures",
-        "diffusion/quality",
-    ),
-    "mcmc": (*MONTE_CARLO, "mcmc/exact_sweeps", "mcmc/ensemble"),
-    "integrators": (*LATTICE, "targets/noising", "core/plugins", *REVERSE, "diffusion/discretisation"),
-    "aggregate": ("study/summaries/files", "study/summaries/training", "study/summaries/generation", "core/files"),
-    "aggregate_mcmc": ("study/summaries/dynamics", "core/files"),
-    "timing": (
-        *TRAINING,
-        *REVERSE,
-        "diffusion/reverse",
-        "diffusion/trained",
-        *MONTE_CARLO,
-        "study/summaries/files",
-        "study/summaries/dynamics",
-        "study/scaling",
-        "study/seeds",
-        "study/summaries/accuracy",
-        "study/summaries/cost_of_fields",
-        "study/summaries/prices",
-    ),
-    "fit": (
-        "study/summaries/laws",
-        "study/summaries/dynamics",
-        "study/summaries/integrators",
-        "study/scaling",
-        "study/seeds",
-        "core/files",
-    ),
-    "claims": (
-        "study/claims",
-        "study/verdicts",
-        "study/verdict_files",
-        "core/rounding",
-        "study/scaling",
-        "study/seeds",
-        "core/files",
-    ),
-    "figure": (
-        "report/figures/__init__",
-        "report/figures/style",
-        "core/rounding",
-        "study/scaling",
-        "study/seeds",
-        "core/files",
-    ),
-    "paper": (
-        "report/paper",
-        "report/figures",
-        "core/rounding",
-        "study/scaling",
-        "study/seeds",
-        "study/summaries/laws",
-        "core/files",
-    ),
-    "pages": ("report/pages", "report/paper/numbers", "core/rounding", "study/scaling", "study/seeds", "core/files"),
-    "explore": ("report/explore", "report/figures/style", "study/scaling", "study/seeds", "core/files"),
+    "train": ("training/reference", "training/content", "diffusion/reverse", *NETWORKS),
+    "generate": ("diffusion/quality", *NETWORKS),
+    "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
+    "integrators": ("diffusion/discretisation", "targets/gaussian"),
+    "aggregate": ("study/summaries/training", "study/summaries/generation"),
+    "aggregate_mcmc": ("study/summaries/dynamics",),
+    "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
+    "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/integrators"),
+    "claims": ("study/verdict_files",),
+    "figure": ("report/figures/__init__", "report/figures/style"),
+    "paper": ("report/paper", "report/figures"),
+    "pages": ("report/pages",),
+    "explore": ("report/explore",),
 }
-"""Modules and packages that each step of the workflow uses, besides the command line and the configuration."""
+"""What each step of the workflow calls: modules, and packages that stand for all modules and templates in them."""
+NO_SOURCE = ("core/aliases", "core/source", "study/config")
+"""What leaves results as they are: what a study asks for is in the parameters of its jobs."""
 
 
 @cache
 def fingerprint(step: str, *more: str) -> str:
-    """Hash of the source of a step's modules, blind to comments, docstrings and layout.
+    """Hash of the source that a step uses, blind to comments, docstrings and layout.
+
+    That is what `SOURCES` names and all that it imports, directly or not, but for what it imports for types alone.
 
     Args:
         step: a key of `SOURCES`.
         more: further modules, such as 'report/figures/collapse'.
     """
+    found: set[Path] = set()
+    left = [file for module in (*SOURCES[step], *more) for file in _files(module)]
+    while left:
+        file = left.pop()
+        if file not in found and file.is_file():
+            found.add(file)
+            imported = _look(file)[1] if file.suffix == ".py" else []
+            left += [PACKAGE / name for name in imported if not name.startswith(NO_SOURCE)]
     digest = blake2b(digest_size=8)
-    for module in (*SOURCES[step], *more):
-        place = PACKAGE / module
-        files = _members(place) if place.is_dir() else [place.with_suffix(".py")]
-        for file in files:
-            # Templates and style files count to the byte.
-            digest.update(_meaning(file).encode() if file.suffix == ".py" else file.read_bytes())
+    for file in sorted(found):
+        # Templates and style files count to the byte.
+        digest.update(_look(file)[0].encode() if file.suffix == ".py" else file.read_bytes())
     return digest.hexdigest()
 
 
-def _members(package: Path) -> list[Path]:
-    """The files of a package, templates among them, hidden ones not."""
-    return sorted(path for path in package.iterdir() if path.is_file() and not path.name.startswith("."))
+def _files(module: str) -> list[Path]:
+    """The file of a module, such as 'lattice/bins', or those of a package, templates among them, hidden ones not."""
+    place = PACKAGE / module
+    return [path for path in place.iterdir() if path.name[0] != "."] if place.is_dir() else [place.with_suffix(".py")]
 
 
 def plugin_fingerprint(*paths: str) -> str:
@@ -153,7 +77,7 @@ def plugin_fingerprint(*paths: str) -> str:
         spec = None if beside.is_file() or "." in module or module == "__main__" else find_spec(module)
         file = beside if beside.is_file() else Path(spec.origin) if spec is not None and spec.origin else None
         if file is not None:
-            digest.update(_meaning(file.resolve()).encode())
+            digest.update(_look(file.resolve())[0].encode())
     return digest.hexdigest() if paths else ""
 
 
@@ -164,32 +88,45 @@ def fingerprint_with_plugins(step: str, *names: str) -> str:
 
 
 @cache
-def _meaning(file: Path) -> str:
-    """Hash of the syntax tree of a file without docstrings, kept beside Python's own bytecode until the file changes.
+def _look(file: Path) -> tuple[str, list[str]]:
+    """(hash of the syntax tree without docstrings, files of csd that it may import), such as 'lattice/bins.py'.
 
-    Every job asks for it, and making the tree takes longer than many a training.
+    Every job asks for it, and making the tree takes longer than many a training: it is kept beside Python's own
+    bytecode until the file changes.
     """
     state = file.stat()
-    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.meaning.json"
+    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.source.json"
     known = [state.st_mtime_ns, state.st_size]
     try:
-        *of, meaning = json.loads(kept.read_text())
+        *of, meaning, imported = json.loads(kept.read_text())
         if of == known:
-            return str(meaning)
+            return str(meaning), list(imported)
     except (OSError, ValueError):
         pass
-    meaning = blake2b(_tree(file).encode(), digest_size=16).hexdigest()
+    tree = _tree(file)
+    meaning, imported = blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest(), sorted(_imported(tree))
     temporary = kept.with_suffix(f".{os.getpid()}")
     try:
         kept.parent.mkdir(exist_ok=True)
-        temporary.write_text(json.dumps([*known, meaning]))
+        temporary.write_text(json.dumps([*known, meaning, imported]))
         temporary.replace(kept)
     except OSError:
         pass
-    return meaning
+    return meaning, imported
 
 
-def _tree(file: Path) -> str:
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """What may be imported of csd when the code runs, at the top or inside functions; a name can be a module's too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("csd."):
+            place = (node.module or "").removeprefix("csd.").replace(".", "/")
+            yield from (f"{place}/__init__.py", f"{place}.py", *(f"{place}/{name.name}.py" for name in node.names))
+        yield from _imported(node)
+
+
+def _tree(file: Path) -> ast.Module:
     """The syntax tree of a file, without docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -206,4 +143,4 @@ def _tree(file: Path) -> str:
                 and isinstance(item.value.value, str)
             )
         ]
-    return ast.dump(tree)
+    return tree

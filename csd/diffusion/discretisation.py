@@ -24,7 +24,7 @@ from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_s
 from csd.diffusion.grids import MOST_STEPS, SIGNAL_LEFT, geometric_grid, log_snr_grid, uniform_grid
 from csd.diffusion.integrators import BLOCK, INTEGRATORS, Integrator
 from csd.lattice import Array, Lattice
-from csd.targets.base import Target
+from csd.targets.base import HasSpectrum
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import SCHEDULES, Schedule, noised_spectrum
 
@@ -84,7 +84,7 @@ def highest_level(schedule: Schedule, size: int) -> float:
     return float(np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))) if low < high else float(np.exp(low))
 
 
-def exact_score_variance(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> Array:
+def exact_score_variance(target: HasSpectrum, schedule: Schedule, integrator: Integrator, levels: Array) -> Array:
     """V(k) at the *shells* that the exact score leaves on a grid, from the exact distribution at t_max.
 
     Infinite where the integrator is unstable.
@@ -104,7 +104,7 @@ def exact_score_variance(target: Target, schedule: Schedule, integrator: Integra
         return np.where(variance < 1e200, variance, np.inf)
 
 
-def exact_score_deviations(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> Array:
+def exact_score_deviations(target: HasSpectrum, schedule: Schedule, integrator: Integrator, levels: Array) -> Array:
     """How far from right the exact score's samples are by each criterion on a grid, shape (criteria,).
 
     The KL per site is all of it, not what exceeds that of the exact score.
@@ -115,7 +115,7 @@ def exact_score_deviations(target: Target, schedule: Schedule, integrator: Integ
     return deviations(lattice, modes, variance, exact)
 
 
-def soft_share(target: Target, schedule: Schedule, integrator: Integrator, levels: Array) -> float:
+def soft_share(target: HasSpectrum, schedule: Schedule, integrator: Integrator, levels: Array) -> float:
     """Share of the 2d + 1 softest modes (k = 0 and 2π/L along an axis) in −ln(ESS/M) with the exact score."""
     modes = target.lattice.shells
     exact = noised_spectrum(schedule, float(levels[-1]), target.propagator(modes.laplacian))
@@ -266,7 +266,9 @@ def compare(
 class _Sampler:
     """The exact score of a target with one schedule, integrator and kind of grid, by number of steps."""
 
-    def __init__(self, target: Target, schedule: Schedule, integrator: Integrator, kind: str, t_min: float) -> None:
+    def __init__(
+        self, target: HasSpectrum, schedule: Schedule, integrator: Integrator, kind: str, t_min: float
+    ) -> None:
         self.target, self.schedule, self.integrator, self.kind, self.t_min = target, schedule, integrator, kind, t_min
         self.t_max = highest_level(schedule, target.lattice.size)
 

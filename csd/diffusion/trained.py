@@ -12,7 +12,7 @@ from csd.core.files import Content
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
-from csd.targets.base import Target
+from csd.targets.base import spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 
@@ -26,19 +26,17 @@ class Trained:
         modes: of the kernels.
         architecture: what was trained; None for user-defined networks.
         settings: how.
-        target: name of the target's class.
     """
 
     noised: NoisedTarget
     modes: Modes
     architecture: Architecture | None
     settings: TrainingSettings
-    target: str
 
     def noised_on(self, lattice: Lattice) -> NoisedTarget:
         """The target of the same mass on another lattice, at the same levels."""
-        target: Target = resolve("target", self.target, {})(lattice, self.noised.target.mass)
-        return NoisedTarget(target, self.noised.schedule, self.noised.levels)
+        spec = spec_of(self.noised.target) | {"dimension": lattice.dimension, "size": lattice.size}
+        return NoisedTarget(with_spectrum(target_from_spec(spec)), self.noised.schedule, self.noised.levels)
 
 
 def load_trained(training: Content, levels: Sequence[float]) -> Trained:
@@ -58,10 +56,8 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
         raise InputError(
             "the file was trained on fields of a Monte Carlo file, whose law has no closed form to compare with"
         )
-    lattice = Lattice(int(about["dimension"]), int(about["size"]))
-    target: Target = resolve("target", about["target"], {})(lattice, float(about["mass"]))
-    schedule = resolve("schedule", about["schedule"], {})()
-    noised = NoisedTarget(target, schedule, levels)
+    target = with_spectrum(target_from_spec(about))
+    noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
     architecture = None
     if ":" not in about["architecture"]:
         reach = about["range"]
@@ -80,8 +76,8 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
         max_steps=int(about["max_steps"]),
         path=about["path"],
     )
-    modes = lattice.shells if about["modes"] == "shells" else lattice.pairs
-    return Trained(noised, modes, architecture, settings, about["target"])
+    modes = target.lattice.shells if about["modes"] == "shells" else target.lattice.pairs
+    return Trained(noised, modes, architecture, settings)
 
 
 @dataclass

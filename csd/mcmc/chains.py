@@ -1,4 +1,4 @@
-"""Markov chains of a model, and what is measured on them.
+"""Markov chains of a target, and what is measured on them.
 
     energy H/N    magnetisation |m|, m = (1/N) Σ_r φ    m² , m⁴    φ² = (1/N) Σ_r φ(r)²    first_mode (1/n) S(k₁)
 
@@ -23,7 +23,7 @@ from csd.lattice.sites import Indices, compiled, first_waves, neighbours, site_s
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
 from csd.mcmc.samplers import Step
 from csd.mcmc.updates import Update, make_update
-from csd.targets.base import Model
+from csd.targets.base import HasEnergy
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
@@ -34,16 +34,16 @@ class Chain:
     """One Markov chain, from a disordered field.
 
     Args:
-        model: the target.
+        target: the target.
         sweep: the steps of one sweep, in order.
         generator: of all its random numbers.
     """
 
-    def __init__(self, model: Model, sweep: Sequence[Step], generator: np.random.Generator) -> None:
-        self.model, self.sweep, self.generator = model, tuple(sweep), generator
-        self.updates = make_updates(model, sweep)
-        self.field = model.start(generator)
-        self._flat = self.field.reshape(model.components, -1)
+    def __init__(self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator) -> None:
+        self.target, self.sweep, self.generator = target, tuple(sweep), generator
+        self.updates = make_updates(target, sweep)
+        self.field = target.start(generator)
+        self._flat = self.field.reshape(target.components, -1)
 
     def thermalise(self, sweeps: int) -> None:
         """Sweep, tuning the updates."""
@@ -74,7 +74,7 @@ class Chains:
     """What chains have left behind.
 
     Attributes:
-        model: the target.
+        target: the target.
         sweep: the steps of a sweep.
         every: sweeps from one measurement to the next.
         thermalisation: sweeps before the first measurement.
@@ -86,7 +86,7 @@ class Chains:
         updates: field updates a sweep, shape (chains,).
     """
 
-    model: Model
+    target: HasEnergy
     sweep: tuple[Step, ...]
     every: int
     thermalisation: int
@@ -109,7 +109,7 @@ class Chains:
         Series of one symmetry: m counts only beside a source.
         """
         kept = [self.series[name][:, self.cut :] for name in CANDIDATES]
-        if self.model.source != 0.0:
+        if self.target.source != 0.0:
             kept += list(np.swapaxes(self.components, 0, 1)[:, :, self.cut :])
         moving = [rows for rows in kept if rows.shape[1] >= FEWEST and not constant(rows).any()]
         return max(moving, key=time_of) if moving else None
@@ -124,12 +124,12 @@ class Chains:
 
         Without a source all n are the same, and taken as further chains; with one it is that along the source, m₁.
         """
-        own = self.components if self.model.source == 0.0 else self.components[:, :1]
+        own = self.components if self.target.source == 0.0 else self.components[:, :1]
         return own[:, :, self.cut :].reshape(-1, own.shape[2] - self.cut)
 
     def component(self) -> Estimate:
         """A component of m: any without a source, m₁ with one."""
-        return estimate(self.one_component, slowest=None if self.model.source == 0.0 else self.slowest)
+        return estimate(self.one_component, slowest=None if self.target.source == 0.0 else self.slowest)
 
     def binder(self) -> Estimate:
         """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²)."""
@@ -141,11 +141,11 @@ class Chains:
 
     def susceptibility_of(self, second: Any) -> Any:
         """χ = N ⟨m²⟩ / n of a mean ⟨m²⟩."""
-        return self.model.lattice.sites / self.model.components * second
+        return self.target.lattice.sites / self.target.components * second
 
     def connected_susceptibility(self) -> Estimate:
         """N (⟨m²⟩ − ⟨|m|⟩²)."""
-        sites = self.model.lattice.sites
+        sites = self.target.lattice.sites
         return self.estimate("m2", "magnetisation", of=lambda second, first: sites * (second - first * first))
 
     def decorrelated(self, spacing: int, count: int) -> Array:
@@ -161,13 +161,13 @@ class Chains:
         Returns:
             Shape (count, n, *lattice.shape).
         """
-        kept = np.empty((count, self.model.components, *self.model.lattice.shape))
+        kept = np.empty((count, self.target.components, *self.target.lattice.shape))
         for first, chain in enumerate(self.chains):
             for place in range(first, count, len(self.chains)):
                 chain.advance(spacing)
                 kept[place] = chain.field
-                if self.model.source == 0.0:
-                    rotation = random_rotation(self.model.components, chain.generator)
+                if self.target.source == 0.0:
+                    rotation = random_rotation(self.target.components, chain.generator)
                     kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
 
@@ -187,7 +187,7 @@ def random_rotation(components: int, generator: np.random.Generator) -> Array:
 
 
 def run_chains(
-    model: Model,
+    target: HasEnergy,
     sweep: Sequence[Step],
     *purpose: object,
     chains: int,
@@ -200,7 +200,7 @@ def run_chains(
     """Run Markov chains from disordered fields.
 
     Args:
-        model: the target.
+        target: the target.
         sweep: the steps of one sweep, in order.
         purpose: what names the chains' random streams, besides their numbers.
         chains: how many.
@@ -211,7 +211,7 @@ def run_chains(
         look: called with (chain, measurement, field) at every measurement.
 
     Raises:
-        InputError: if a count is too low, or the sweep cannot act on the model or does not reach every field.
+        InputError: if a count is too low, or the sweep cannot act on the target or does not reach every field.
     """
     for name, value, least in (
         ("chains", chains, 1),
@@ -222,16 +222,16 @@ def run_chains(
     ):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
-    check_ergodic(model, sweep)
+    check_ergodic(target, sweep)
     extra = dict(measures or {})
     others = {name: np.empty((chains, measurements)) for name in extra}
-    sums = np.empty((chains, measurements, 4 + model.components))
-    places, waves = neighbours(model.lattice), first_waves(model.lattice)
+    sums = np.empty((chains, measurements, 4 + target.components))
+    places, waves = neighbours(target.lattice), first_waves(target.lattice)
     accepted, updates = np.zeros((chains, len(sweep))), np.empty(chains)
-    walkers = tuple(Chain(model, sweep, stream("chain", *purpose, number)) for number in range(chains))
+    walkers = tuple(Chain(target, sweep, stream("chain", *purpose, number)) for number in range(chains))
     for number, chain in enumerate(walkers):
         chain.thermalise(thermalisation)
-        before, flat = chain.done, chain.field.reshape(model.components, -1)
+        before, flat = chain.done, chain.field.reshape(target.components, -1)
         for measurement in range(measurements):
             accepted[number] += chain.advance(every)
             _measure(flat, places, waves, sums[number, measurement])
@@ -240,10 +240,10 @@ def run_chains(
             if look is not None:
                 look(number, measurement, chain.field)
         updates[number] = (chain.done - before) / (measurements * every)
-    series, components = _series(model, sums)
+    series, components = _series(target, sums)
     cut = thermalisation_cut(series["energy"], series["m2"])
     return Chains(
-        model,
+        target,
         tuple(sweep),
         every,
         thermalisation,
@@ -256,14 +256,14 @@ def run_chains(
     )
 
 
-def make_updates(model: Model, sweep: Sequence[Step]) -> list[Update]:
+def make_updates(target: HasEnergy, sweep: Sequence[Step]) -> list[Update]:
     """Fresh updates, one for each step of a sweep."""
-    return [make_update(step.update, model, **step.options) for step in sweep]
+    return [make_update(step.update, target, **step.options) for step in sweep]
 
 
-def check_ergodic(model: Model, sweep: Sequence[Step]) -> None:
-    """Refuse a sweep that cannot act on the model, or does not reach every field, with what to add."""
-    if not any(update.ergodic for update in make_updates(model, sweep)):
+def check_ergodic(target: HasEnergy, sweep: Sequence[Step]) -> None:
+    """Refuse a sweep that cannot act on the target, or does not reach every field, with what to add."""
+    if not any(update.ergodic for update in make_updates(target, sweep)):
         raise InputError(
             f"a sweep of {', '.join(repr(step.update) for step in sweep) or 'nothing'} does not reach every field; add"
             " 'heat_bath', 'metropolis' or 'hmc'"
@@ -285,13 +285,13 @@ def _measure(field: Array, places: Indices, waves: Array, sums: Array) -> None:
     sums[3 + components] = total
 
 
-def _series(model: Model, sums: Array) -> tuple[dict[str, Array], Array]:
+def _series(target: HasEnergy, sums: Array) -> tuple[dict[str, Array], Array]:
     """(observables, m) from the sums of `_measure`, shape (chains, measurements, 4 + n)."""
-    lattice, components = model.lattice, model.components
+    lattice, components = target.lattice, target.components
     mean = np.moveaxis(sums[..., 3:-1], -1, 1) / lattice.sites
     second = (mean**2).sum(axis=1)
     return {
-        "energy": model.energy_of_sums(sums) / lattice.sites,
+        "energy": target.energy_of_sums(sums) / lattice.sites,
         "magnetisation": np.sqrt(second),
         "m2": second,
         "m4": second**2,

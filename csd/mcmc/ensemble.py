@@ -21,9 +21,9 @@ from csd.mcmc.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, co
 from csd.mcmc.chains import Chains, binder_of, run_chains
 from csd.mcmc.exact_sweeps import exact_times
 from csd.mcmc.samplers import sweep_of
-from csd.mcmc.simulation import COMPONENT, SERIES, MonteCarloSettings, exact_values, model_attributes
+from csd.mcmc.simulation import COMPONENT, SERIES, MonteCarloSettings, exact_values
 from csd.mcmc.updates.hamiltonian import HybridMonteCarlo
-from csd.targets.base import Model
+from csd.targets.base import HasEnergy, spec_of
 
 CONVENTION = "tau = 1/2 + sum of rho(t) over t >= 1, in sweeps"
 """Of τ in files."""
@@ -141,21 +141,21 @@ class Found:
         return ceil(2.0 * max(one.tau + one.tau_error for one in self.known) * found.every)
 
 
-def sample(model: Model, name: str, settings: MonteCarloSettings, look: Any = None) -> Found:
+def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any = None) -> Found:
     """Run one sampler.
 
     Args:
-        model: the target.
+        target: the target.
         name: of the sampler.
         settings: how.
         look: called with (chain, measurement, field) at each measurement.
     """
-    sweep = sweep_of(name, model, **settings.options)
+    sweep = sweep_of(name, target, **settings.options)
     found = run_chains(
-        model,
+        target,
         sweep,
         "ensemble",
-        sorted(model_attributes(model).items()),
+        sorted(spec_of(target).items()),
         name,
         sorted(settings.options.items()),
         settings.seed,
@@ -171,7 +171,7 @@ def sample(model: Model, name: str, settings: MonteCarloSettings, look: Any = No
     times = [update.time if isinstance(update, HybridMonteCarlo) else None for update in own]
     time = float(found.updates.mean()) if None in times else float(np.mean([t for t in times if t is not None]))
     exact = exact_times(
-        model,
+        target,
         name,
         every=settings.every,
         steps=steps[:, 0].tolist(),
@@ -188,11 +188,11 @@ def _step(update: Any) -> float:
     return float(update.step.value) if hasattr(update, "step") else float("nan")
 
 
-def ensemble(model: Model, settings: MonteCarloSettings) -> Content:
+def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     """Run all samplers of the settings, as the content of a file.
 
     Args:
-        model: the target.
+        target: the target.
         settings: how.
 
     Returns:
@@ -202,12 +202,12 @@ def ensemble(model: Model, settings: MonteCarloSettings) -> Content:
     Raises:
         InputError: if a sampler cannot act on the target, or fields are to be kept out of equilibrium.
     """
-    sweeps = [sweep_of(name, model, **settings.options) for name in settings.samplers]
+    sweeps = [sweep_of(name, target, **settings.options) for name in settings.samplers]
     measurements = settings.sweeps // settings.every
-    numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2 + model.components)
-    require_memory(numbers + settings.fields * model.components * model.lattice.sites, "keeping all measurements")
-    spectrum = SpectrumBlocks(model.lattice, settings.chains, measurements) if settings.fields else None
-    found = {name: sample(model, name, settings, spectrum) for name in settings.samplers}
+    numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2 + target.components)
+    require_memory(numbers + settings.fields * target.components * target.lattice.sites, "keeping all measurements")
+    spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
+    found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
     parts = max(map(len, sweeps))
     names = np.full((len(sweeps), parts), "", dtype=object)
     times = np.zeros((len(sweeps), parts), dtype=np.int64)
@@ -225,7 +225,7 @@ def ensemble(model: Model, settings: MonteCarloSettings) -> Content:
             wide[row, :, : table.shape[1]] = table
         return wide
 
-    exact = exact_values(model)
+    exact = exact_values(target)
     unknown = np.isnan(all_of("error")) | (all_of("tau") < RESOLVED * (settings.every > 1))
     tau_error = np.where(unknown, np.nan, all_of("tau_error"))
     variables = {
@@ -269,7 +269,7 @@ def ensemble(model: Model, settings: MonteCarloSettings) -> Content:
         "update_name": labelled(["sampler", "update"], names, "updates that a sweep is made of"),
         "update_times": labelled(["sampler", "update"], times, "how often a sweep applies each"),
     }
-    attrs = model_attributes(model) | {
+    attrs = spec_of(target) | {
         "seed": settings.seed,
         "sweeps": settings.sweeps,
         "sweeps_between_measurements": settings.every,
@@ -291,14 +291,14 @@ def ensemble(model: Model, settings: MonteCarloSettings) -> Content:
     }
     if spectrum is not None:
         (one,) = found.values()
-        kept, about = _fields(one, model, settings, spectrum)
+        kept, about = _fields(one, target, settings, spectrum)
         variables |= kept
         attrs |= about
         coordinates |= {
             "wave_number": labelled(
-                ["mode", "axis"], model.lattice.shells.numbers.astype(np.int32), "n of k = 2 pi n / L"
+                ["mode", "axis"], target.lattice.shells.numbers.astype(np.int32), "n of k = 2 pi n / L"
             ),
-            "multiplicity": labelled(["mode"], model.lattice.shells.multiplicity, "momenta that the mode stands for"),
+            "multiplicity": labelled(["mode"], target.lattice.shells.multiplicity, "momenta that the mode stands for"),
         }
     return Content(variables, coordinates, attrs)
 
@@ -312,13 +312,13 @@ CUT = "measurements of the first sweeps that are left out"
 
 
 def _fields(
-    one: Found, model: Model, settings: MonteCarloSettings, spectrum: SpectrumBlocks
+    one: Found, target: HasEnergy, settings: MonteCarloSettings, spectrum: SpectrumBlocks
 ) -> tuple[dict[str, Variable], dict[str, Any]]:
     """Decorrelated fields with the long run's power spectrum, and what is said of them."""
     spacing = one.spacing
     fields = one.chains.decorrelated(spacing, settings.fields)
     mean, error = spectrum.estimate()
-    dims = ["field", "component", *("x", "y", "z")[: model.lattice.dimension]]
+    dims = ["field", "component", *("x", "y", "z")[: target.lattice.dimension]]
     return {
         "fields": labelled(dims, fields, "decorrelated fields"),
         "power_spectrum": labelled(
@@ -329,7 +329,7 @@ def _fields(
         "fields_spacing": spacing,
         "fields_r_hat": max(estimate.r_hat for estimate in one.known),
         "note_fields_spacing": "sweeps, twice the largest tau and its error, of all series and of m where it is known",
-        "note_fields_rotation": "each field by a random element of O(n)" if model.source == 0.0 else "none",
+        "note_fields_rotation": "each field by a random element of O(n)" if target.source == 0.0 else "none",
     }
 
 

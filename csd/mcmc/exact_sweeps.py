@@ -32,12 +32,11 @@ from math import sqrt
 
 import numpy as np
 
-from csd.lattice import Array
+from csd.lattice import Array, Lattice
 from csd.mcmc.samplers import Step, sweep_of
 from csd.mcmc.updates import make_update
 from csd.mcmc.updates.hamiltonian import HybridMonteCarlo, Langevin
-from csd.targets.base import Model
-from csd.targets.phi4 import PhiFour
+from csd.targets.base import HasEnergy
 
 QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
 """Observables with a quadratic form; beside them `magnetisation_component` is linear."""
@@ -48,7 +47,7 @@ LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component"
 
 
 def exact_times(
-    model: Model,
+    target: HasEnergy,
     sampler: str,
     *,
     every: int = 1,
@@ -59,7 +58,7 @@ def exact_times(
     """τ = ½ + Σ ρ of observables under a sampler, in sweeps; empty where the sampler or the target has no exact ones.
 
     Args:
-        model: the target.
+        target: the target.
         sampler: a name of `csd.mcmc.samplers.SAMPLERS`.
         every: w, sweeps between measurements.
         steps: tuned step of each chain, of samplers that have one; τ is the mean over chains.
@@ -69,43 +68,46 @@ def exact_times(
     Returns:
         τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`; NaN for what hardly decays.
     """
-    if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
+    if target.gaussian is None:
         return {}
-    sweep = sweep_of(sampler, model, **options)
+    precision = 2.0 * target.site_couplings[0]
+    sweep = sweep_of(sampler, target, **options)
     if any(step.update == "wolff" for step in sweep):
         return {}
-    update = make_update(sweep[0].update, model, **sweep[0].options)
+    update = make_update(sweep[0].update, target, **sweep[0].options)
     if isinstance(update, HybridMonteCarlo):
         chains = [
-            _of_trajectories(model, update, step, rate, every) for step, rate in zip(steps, accepted, strict=True)
+            _of_trajectories(target.lattice, precision, update, step, rate, every)
+            for step, rate in zip(steps, accepted, strict=True)
         ]
-    elif model.lattice.size % 2:
+    elif target.lattice.size % 2:
         return {}
     elif sampler == "metropolis":
-        damped = [metropolis_damping(step * sqrt(2.0 * model.quadratic), model.components) for step in steps]
-        chains = [_of_matrices(model, sweep, every, kappa) for kappa in damped]
+        damped = [metropolis_damping(step * sqrt(precision), target.components) for step in steps]
+        chains = [_of_matrices(target.lattice, precision, sweep, every, kappa) for kappa in damped]
         chains = [{name: chain[name] for name in LINEARISED} for chain in chains]
     else:
-        chains = [_of_matrices(model, sweep, every)]
+        chains = [_of_matrices(target.lattice, precision, sweep, every)]
     return {name: float(np.mean([chain[name] for chain in chains])) for name in chains[0]}
 
 
-def _waves(model: PhiFour) -> tuple[Array, Array, Array]:
+def _waves(lattice: Lattice) -> tuple[Array, Array, Array]:
     """All momenta: (Σ_μ 2 cos k_μ, where k = 0, where |k| is the smallest above 0 along the first axis)."""
-    numbers = np.indices(model.lattice.shape).reshape(model.lattice.dimension, -1)
-    angles = 2.0 * np.pi / model.lattice.size * numbers
+    numbers = np.indices(lattice.shape).reshape(lattice.dimension, -1)
+    angles = 2.0 * np.pi / lattice.size * numbers
     zero = (numbers == 0).all(axis=0)
     first = (numbers[0] == 1) & (numbers[1:] == 0).all(axis=0)
     return 2.0 * np.cos(angles).sum(axis=0), zero, first
 
 
-def _of_matrices(model: PhiFour, sweep: Sequence[Step], every: int, damping: float = 1.0) -> dict[str, float]:
+def _of_matrices(
+    lattice: Lattice, precision: float, sweep: Sequence[Step], every: int, damping: float = 1.0
+) -> dict[str, float]:
     """τ under a sweep of updates on a checkerboard, from 2 × 2 matrices of (φ_e, φ_o) at each k.
 
     Each pair (k, k + π) is there twice, with the same times.
     """
-    bonds, zero, first = _waves(model)
-    precision = 2.0 * model.quadratic
+    bonds, zero, first = _waves(lattice)
     c = bonds / precision
     moved, unmoved = np.zeros_like(c), np.ones_like(c)
 
@@ -182,11 +184,11 @@ def metropolis_damping(width: float, components: int) -> float:
 
 
 def _of_trajectories(
-    model: PhiFour, update: HybridMonteCarlo, step: float, rate: float, every: int
+    lattice: Lattice, precision: float, update: HybridMonteCarlo, step: float, rate: float, every: int
 ) -> dict[str, float]:
     """τ under trajectories that are accepted with one probability, of modes that do not mix."""
-    bonds, zero, first = _waves(model)
-    square = np.ones_like(bonds) if update.accelerated else 2.0 * model.quadratic - bonds
+    bonds, zero, first = _waves(lattice)
+    square = np.ones_like(bonds) if update.accelerated else precision - bonds
     # n is uniform from ½ to 3/2 of the length over the step, then rounded, and at least 1.
     low, high = (
         (0.0, 1.0)

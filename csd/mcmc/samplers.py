@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from csd.core.errors import InputError, unknown
-from csd.targets.base import Model
-from csd.targets.phi4 import PhiFour
-from csd.targets.spins import SpinModel
+from csd.targets.base import HasEnergy, HasForce, is_ising
 
 
 @dataclass(frozen=True)
@@ -56,16 +54,16 @@ ALONG_FORCE = ("langevin", "hmc", "fourier_hmc")
 """Samplers that move fields along their force, which unit spins do not have."""
 
 
-def sweep_of(name: str, model: Model, **options: float) -> tuple[Step, ...]:
+def sweep_of(name: str, target: HasEnergy, **options: float) -> tuple[Step, ...]:
     """The steps of one sweep.
 
     Args:
         name: of the sampler.
-        model: the target.
+        target: the target.
         options: `step` or `trajectory`, instead of being tuned.
 
     Raises:
-        InputError: if no sampler has the name, it takes no such option, or it cannot act on the model.
+        InputError: if no sampler has the name, it takes no such option, or it cannot act on the target.
     """
     if name not in SAMPLERS:
         raise unknown("sampler", name, SAMPLERS)
@@ -73,19 +71,18 @@ def sweep_of(name: str, model: Model, **options: float) -> tuple[Step, ...]:
         if option not in SAMPLERS[name]:
             takes = " and ".join(SAMPLERS[name]) or "no options"
             raise InputError(f"sampler {name!r} has no {option}; it takes {takes}")
-    if isinstance(model, SpinModel):
-        if name in ALONG_FORCE:
-            raise InputError(f"sampler {name!r} moves fields along their force, which unit spins do not have")
-        if name == "overrelaxation" and model.components == 1:
-            raise InputError("sampler 'overrelaxation' turns spins, and Ising spins have no direction to turn to")
+    if name in ALONG_FORCE and target.unit_length:
+        raise InputError(f"sampler {name!r} moves fields along their force, which unit spins do not have")
+    if name == "overrelaxation" and is_ising(target):
+        raise InputError("sampler 'overrelaxation' turns spins, and Ising spins have no direction to turn to")
     if name == "overrelaxation":
-        return Step("heat_bath"), Step("overrelaxation", round(hartree_length(model)), varied=True)
-    if name == "wolff" and isinstance(model, PhiFour):
+        return Step("heat_bath"), Step("overrelaxation", round(hartree_length(target)), varied=True)
+    if name == "wolff" and not target.unit_length:
         return Step("heat_bath"), Step("wolff")
     return (Step(name, options=options),)
 
 
-def hartree_length(model: Model) -> float:
+def hartree_length(target: HasEnergy) -> float:
     """ξ of the Hartree approximation for φ⁴ (exact for a Gaussian field), at most L; L for spins; at least 1."""
-    size = float(model.lattice.size)
-    return max(1.0, min(size, 1.0 / model.hartree_mass)) if isinstance(model, PhiFour) else size
+    size = float(target.lattice.size)
+    return max(1.0, min(size, 1.0 / target.hartree_mass)) if isinstance(target, HasForce) else size

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.lattice import Lattice
 from csd.mcmc.autocorrelation import FEWEST
 from csd.mcmc.samplers import SAMPLERS
-from csd.targets.base import Model
-from csd.targets.gaussian import GaussianField
+from csd.targets.base import HasEnergy, spec_of
+from csd.targets.gaussian import gaussian_field
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
 
@@ -98,31 +99,27 @@ class MonteCarloSettings:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def gaussian_model(field: GaussianField, components: int) -> PhiFour:
-    """n independent Gaussian fields, as φ⁴ without its quartic term: r₀ = m², u = 0."""
-    return PhiFour(field.lattice, components, field.mass**2, 0.0)
+def target_of_chains(
+    lattice: Lattice,
+    components: int,
+    *,
+    mass: float | None = None,
+    mass_times_length: float | None = None,
+    r0: float | None = None,
+    u: float | None = None,
+    beta: float | None = None,
+) -> HasEnergy:
+    """The target that is given in one way: n Gaussian fields by a mass, φ⁴ by (r₀, u), spins by β."""
+    if beta is not None:
+        return SpinModel(lattice, components, beta)
+    if r0 is not None and u is not None:
+        return PhiFour(lattice, components, r0, u)
+    return PhiFour.of_gaussian(gaussian_field(lattice, mass=mass, mass_times_length=mass_times_length), components)
 
 
-def model_attributes(model: Model) -> dict[str, Any]:
-    """What was sampled, as NetCDF attributes."""
-    about: dict[str, Any] = {
-        "dimension": model.lattice.dimension,
-        "size": model.lattice.size,
-        "components": int(model.components),
-    }
-    if model.source != 0.0:
-        about["source"] = float(model.source)
-    if isinstance(model, PhiFour):
-        gaussian = model.u == 0.0
-        about |= {"target": "gaussian" if gaussian else "phi4", "r0": float(model.r0), "u": float(model.u)}
-        return about | {"mass": sqrt(model.r0)} if gaussian else about
-    assert isinstance(model, SpinModel)
-    return about | {"target": "spins", "beta": float(model.coupling)}
-
-
-def monte_carlo_request(model: Model, settings: MonteCarloSettings) -> dict[str, Any]:
+def monte_carlo_request(target: HasEnergy, settings: MonteCarloSettings) -> dict[str, Any]:
     """All that determines a file, besides the code: its hash is the file's configuration_hash."""
-    return model_attributes(model) | {
+    return spec_of(target) | {
         "samplers": list(settings.samplers),
         "sweeps": settings.sweeps,
         "every": settings.every,
@@ -134,15 +131,14 @@ def monte_carlo_request(model: Model, settings: MonteCarloSettings) -> dict[str,
     }
 
 
-def exact_values(model: Model) -> dict[str, float]:
+def exact_values(target: HasEnergy) -> dict[str, float]:
     """Exact values of observables, where there are closed forms: n Gaussian fields of mass m, without a source.
 
     H/N = n/2,   ⟨m²⟩ = nχ/N,   ⟨|m|⟩ = sqrt(2χ/N) Γ((n+1)/2)/Γ(n/2),   U = 1 − (n+2)/(3n),   χ, S(k₁), ⟨φ²⟩ = n I(m²).
     """
-    if not (isinstance(model, PhiFour) and model.u == 0.0 and model.source == 0.0):
+    lattice, components, field = target.lattice, target.components, target.gaussian
+    if field is None:
         return {}
-    lattice, components = model.lattice, model.components
-    field = GaussianField(lattice, sqrt(model.r0))
     per_site = field.susceptibility / lattice.sites
     first = 4.0 * np.sin(np.pi / lattice.size) ** 2
     return {

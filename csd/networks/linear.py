@@ -108,6 +108,16 @@ def transform(lattice: Lattice, fields: Any) -> Any:
     return namespace(fields).fft.rfftn(fields, None, lattice.axes)
 
 
+def inverse_transform(lattice: Lattice, transformed: Any) -> Any:
+    """Real NumPy or PyTorch arrays, shape (…, *lattice.shape), of a transform in the *half* layout."""
+    return namespace(transformed).fft.irfftn(transformed, lattice.shape, lattice.axes)
+
+
+def sum_of_squares(values: Any) -> Any:
+    """Σ |v|² over the last axis of a NumPy or PyTorch array."""
+    return namespace(values).linalg.vecdot(values, values).real
+
+
 def check_rate(rate: float) -> float:
     """The learning rate, if it is a finite number above 0; InputError otherwise."""
     if not (np.isfinite(rate) and rate > 0.0):

@@ -158,7 +158,7 @@ def _simulation_fault(row: MonteCarloJob, path: Path) -> Fault | None:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
     if made_by["source_hash"] != fingerprint("mcmc"):
         return Fault(path, "stale", "other code made it", _remake(path))
-    if made_by["configuration_hash"] != digest(monte_carlo_request(row.model, row.settings)):
+    if made_by["configuration_hash"] != digest(monte_carlo_request(row.target, row.settings)):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 

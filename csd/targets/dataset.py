@@ -6,14 +6,20 @@ long run, whose error is in the file. Networks learn from the M fields that were
 about S.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from math import pi, sin, sqrt
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE, Content, read_content
 from csd.lattice import Array, Lattice, Modes
+from csd.targets.base import Spec, lattice_of
 
 FLATTEST = 1e-2
 """Least S(0)/S(k₁) − 1 that counts as a correlation length."""
@@ -27,11 +33,43 @@ class MeasuredField:
         lattice: where they live.
         data: shape (M, *lattice.shape).
         spectrum: S at the lattice's *shells*, of the long run.
+        file: that holds them; '' for fields that are in none.
     """
 
     lattice: Lattice
     data: Array
     spectrum: Array
+    file: str = ""
+
+    @classmethod
+    def from_content(cls, content: Content, file: str) -> "MeasuredField":
+        """The fields of a Monte Carlo file that has been read.
+
+        Raises:
+            InputError: if there are none in it, or one holds what is no number.
+        """
+        if "fields" not in content:
+            raise InputError(f"{file}: there are no fields in it; make it with csd mcmc --fields M")
+        lattice = lattice_of(content.attrs)
+        fields = np.asarray(content["fields"].values, dtype=float)
+        if not np.isfinite(fields).all():
+            raise InputError(f"{file}: a field holds numbers that are not finite; make the file again")
+        return cls(lattice, fields.reshape(-1, *lattice.shape), np.asarray(content["power_spectrum"].values), file)
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "MeasuredField":
+        """The fields of the file that the spec names, if they are those that it was made of."""
+        file, digest = str(spec["data"]), str(spec["data_digest"])
+        made = cls.from_content(read_content(Path(file), ENSEMBLE), file)
+        if made.digest != digest:
+            raise InputError(f"{file}: its fields have the digest {made.digest}, not {digest}; they are other ones")
+        return made
+
+    def spec(self) -> Spec:
+        """The file, where there is one, and the digest of its fields."""
+        lattice, file = self.lattice, {"data": self.file} if self.file else {}
+        about = {"target": "data", "dimension": lattice.dimension, "size": lattice.size}
+        return {**about, **file, "data_digest": self.digest}
 
     @cached_property
     def mass(self) -> float:
@@ -41,7 +79,7 @@ class MeasuredField:
         ratio = float(self.spectrum[np.argmin(shells)] / self.spectrum[np.argmin(np.abs(shells - first))]) - 1.0
         return 2.0 * sin(pi / self.lattice.size) / sqrt(max(ratio, FLATTEST))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of the fields and the spectrum."""
         return blake2b(self.data.tobytes() + self.spectrum.tobytes(), digest_size=16).hexdigest()

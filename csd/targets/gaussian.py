@@ -7,14 +7,17 @@ The O(n) model H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n)
 (docs/physics.md, section 2).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, sqrt
+from typing import Any, Self
 
 import numpy as np
 
 from csd.core.errors import InputError
 from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice, Modes
+from csd.targets.base import Spec, lattice_of, spec_by_mass
 
 SMALLEST_MASS = 1e-100
 LARGEST_COUPLING = 1e100
@@ -57,6 +60,15 @@ class GaussianField:
     def from_couplings(cls, lattice: Lattice, r0: float, u: float) -> "GaussianField":
         """The field whose mass solves the gap equation of the couplings (r₀, u)."""
         return cls(lattice, sqrt(solve_gap_equation(lattice.shells, r0, u)))
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+        """The field of a lattice and a mass."""
+        return cls(lattice_of(spec), float(spec["mass"]))
+
+    def spec(self) -> Spec:
+        """Class, lattice and mass."""
+        return spec_by_mass(self)
 
     def propagator(self, laplacian: Array) -> Array:
         """G = 1 / (k̂² + m²), same shape as `laplacian`."""
@@ -142,9 +154,6 @@ def critical_ratio() -> float:
     distance = np.sqrt(np.add.outer(np.add.outer(squares, squares), squares)).ravel()
     distance = distance[distance > 0.0]
     return float(1.0 / brentq(lambda x: (np.exp(-x * distance) / distance).sum() - x, 0.5, 5.0, xtol=1e-14))
-
-
-TARGETS: dict[str, str] = {"gaussian": "csd.targets.gaussian:GaussianField"}
 
 
 def tadpole(modes: Modes, mass_squared: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice, Modes
-from csd.targets.base import Target
+from csd.targets.base import HasSpectrum
 
 
 class Schedule(Protocol):
@@ -111,7 +111,7 @@ class NoisedTarget:
         InputError: if there is no level, one is given twice, or one is not a finite number above 0.
     """
 
-    def __init__(self, target: Target, schedule: Schedule, levels: Sequence[float]) -> None:
+    def __init__(self, target: HasSpectrum, schedule: Schedule, levels: Sequence[float]) -> None:
         self.target = target
         self.schedule = schedule
         self.levels = tuple(check_level(level) for level in levels)

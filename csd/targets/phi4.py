@@ -8,15 +8,18 @@ independent `csd.targets.gaussian.GaussianField`s: φ⁴ those of the gap equati
 β/n, the spherical model. Fields of `chains` Markov chains have the shape (chains, n, *lattice.shape).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, sqrt
+from typing import Any
 
 import numpy as np
 
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
-from csd.targets.gaussian import LARGEST_COUPLING, solve_gap_equation
+from csd.targets.base import HasEnergy, Spec, lattice_of
+from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, solve_gap_equation
 
 
 def check_components(components: int, source: float) -> None:
@@ -25,6 +28,12 @@ def check_components(components: int, source: float) -> None:
         raise InputError(f"components is {components!r}; the number n of components must be an integer of at least 1")
     if not abs(source) <= LARGEST_COUPLING:
         raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
+
+
+def site_spec(target: HasEnergy) -> Spec:
+    """What all targets with an energy have in their spec."""
+    lattice, source = target.lattice, {"source": float(target.source)} if target.source != 0.0 else {}
+    return {"dimension": lattice.dimension, "size": lattice.size, "components": int(target.components), **source}
 
 
 def sums_of(lattice: Lattice, components: int, fields: Array) -> Array:
@@ -62,6 +71,8 @@ class PhiFour:
     u: float
     source: float = 0.0
 
+    unit_length = False
+
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
         if not (abs(self.r0) <= LARGEST_COUPLING and abs(self.u) <= LARGEST_COUPLING):
@@ -78,8 +89,25 @@ class PhiFour:
             )
 
     @classmethod
+    def of_gaussian(cls, field: GaussianField, components: int) -> "PhiFour":
+        """n independent Gaussian fields: r₀ = m², u = 0."""
+        return cls(field.lattice, components, field.mass**2, 0.0)
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "PhiFour":
+        """φ⁴ of its number of components, couplings and source (0)."""
+        couplings = float(spec["r0"]), float(spec["u"]), float(spec.get("source", 0.0))
+        return cls(lattice_of(spec), int(spec["components"]), *couplings)
+
+    def spec(self) -> Spec:
+        """Components, couplings, a source that is not 0; at u = 0 the mass as well, and the name is 'gaussian'."""
+        gaussian = {"mass": sqrt(self.r0)} if self.u == 0.0 else {}
+        name = "gaussian" if gaussian else "phi4"
+        return {**site_spec(self), "target": name, "r0": float(self.r0), "u": float(self.u), **gaussian}
+
+    @classmethod
     def from_hopping(cls, lattice: Lattice, components: int, kappa: float, self_coupling: float) -> "PhiFour":
-        """The model of S = Σ_r [−2κ Σ_μ ϕ(r)·ϕ(r+μ) + ϕ² + λ (ϕ² − 1)²], φ = √(2κ) ϕ; S − H is constant.
+        """The target of S = Σ_r [−2κ Σ_μ ϕ(r)·ϕ(r+μ) + ϕ² + λ (ϕ² − 1)²], φ = √(2κ) ϕ; S − H is constant.
 
         r₀ = (1 − 2λ)/κ − 2d,   u = nλ/κ².
 
@@ -107,7 +135,7 @@ class PhiFour:
     def from_mass(
         cls, lattice: Lattice, components: int, mass_squared: float, self_coupling: float, divisor: float = 4.0
     ) -> "PhiFour":
-        """The model of H = Σ_r [½ (∂φ)² + ½ μ² φ² + (λ/divisor) (φ²)²]: r₀ = μ², u = 4nλ/divisor.
+        """The target of H = Σ_r [½ (∂φ)² + ½ μ² φ² + (λ/divisor) (φ²)²]: r₀ = μ², u = 4nλ/divisor.
 
         Args:
             lattice: where the field lives.
@@ -126,6 +154,16 @@ class PhiFour:
     def coupling(self) -> float:
         """1: the gradient term holds −Σ φ(r)·φ(r+μ)."""
         return 1.0
+
+    @property
+    def site_couplings(self) -> tuple[float, ...]:
+        """(A, g, s)."""
+        return self.quadratic, self.quartic, self.source
+
+    @property
+    def gaussian(self) -> GaussianField | None:
+        """The field of mass √r₀ at u = 0 without a source; None otherwise."""
+        return GaussianField(self.lattice, sqrt(self.r0)) if self.u == 0.0 and self.source == 0.0 else None
 
     @property
     def quadratic(self) -> float:

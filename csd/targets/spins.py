@@ -1,14 +1,17 @@
 """Unit spins, H = −β Σ_r Σ_μ S(r)·S(r+μ) − s Σ_r S₁(r), periodic: the limit of φ⁴ as u grows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
+from csd.targets.base import Spec, lattice_of
 from csd.targets.gaussian import LARGEST_COUPLING
-from csd.targets.phi4 import PhiFour, check_components, sums_of
+from csd.targets.phi4 import PhiFour, check_components, site_spec, sums_of
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,35 @@ class SpinModel:
     coupling: float
     source: float = 0.0
 
+    unit_length = True
+    gaussian = None
+
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
         if not 0.0 < self.coupling <= LARGEST_COUPLING:
             raise InputError(f"coupling is {self.coupling!r}; it must be above 0 and at most {LARGEST_COUPLING:g}")
 
     @classmethod
-    def limit_of(cls, model: PhiFour) -> "SpinModel":
+    def limit_of(cls, field: PhiFour) -> "SpinModel":
         """The spins S = φ/√β, β = −n r₀/u, that φ⁴ becomes as u → ∞ at fixed r₀/u."""
-        if not (model.u > 0.0 and model.r0 < 0.0):
-            raise InputError(f"only r0 < 0 and u > 0 lead to spins as u grows, not r0 = {model.r0!r}, u = {model.u!r}")
-        coupling = -model.components * model.r0 / model.u
-        return cls(model.lattice, model.components, coupling, model.source * sqrt(coupling))
+        if not (field.u > 0.0 and field.r0 < 0.0):
+            raise InputError(f"only r0 < 0 and u > 0 lead to spins as u grows, not r0 = {field.r0!r}, u = {field.u!r}")
+        coupling = -field.components * field.r0 / field.u
+        return cls(field.lattice, field.components, coupling, field.source * sqrt(coupling))
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "SpinModel":
+        """Spins of their number of components, β and source (0)."""
+        return cls(lattice_of(spec), int(spec["components"]), float(spec["beta"]), float(spec.get("source", 0.0)))
+
+    def spec(self) -> Spec:
+        """Components, β, and a source that is not 0."""
+        return {**site_spec(self), "target": "spins", "beta": float(self.coupling)}
+
+    @property
+    def site_couplings(self) -> tuple[float, ...]:
+        """(β, s/β)."""
+        return self.coupling, self.source / self.coupling
 
     def energy(self, fields: Array) -> Array:
         """H, shape (…, n, *lattice.shape) → (…)."""

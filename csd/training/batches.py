@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
+from csd.targets.base import HasFields, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective, draw_power_ratios
 
@@ -187,9 +188,8 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     Returns:
         Shape (seeds, levels, modes).
     """
-    measured = getattr(noised.target, "empirical_spectrum", None)
-    if measured is not None:
-        return np.stack([noised.spectra(measured(modes))] * len(seeds))
+    if isinstance(noised.target, HasFields):
+        return np.stack([noised.spectra(noised.target.empirical_spectrum(modes))] * len(seeds))
     propagator = noised.target.propagator(modes.laplacian)
     spectra = []
     for seed in seeds:
@@ -217,13 +217,13 @@ class RawFields:
         self.batch = batch
         self.steps = 1
         self.streams = [[stream("fields", identity, seed, level) for level in noised.levels] for seed in seeds]
-        measured = getattr(noised.target, "data", None)
+        self.target = with_samples(noised.target)
         self.data = (
             None
             if data_set is None
-            else [measured for _ in seeds]
-            if measured is not None
-            else [noised.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
+            else [noised.target.data for _ in seeds]
+            if isinstance(noised.target, HasFields)
+            else [self.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
         )
 
     def draw(self) -> tuple[Array, Array, Array]:
@@ -232,7 +232,7 @@ class RawFields:
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
                 if self.data is None:
-                    clean = self.noised.target.sample(generator, self.batch)
+                    clean = self.target.sample(generator, self.batch)
                 else:
                     clean = self.data[seed][generator.integers(len(self.data[seed]), size=self.batch)]
                 z = draw_normal(generator, clean.shape)

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csd.core.errors import InputError
 from csd.core.files import Content, Variable, labelled
 from csd.core.plugins import dotted_path
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
+from csd.targets.base import spec_of
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.record import TrainingRecord
@@ -22,6 +24,8 @@ KERNEL_BITS = 10
 Errors of different levels are independent, so χ of samples is off by 1e-3 at most, and files have half the size.
 """
 CROSSING = "training time, interpolated between steps"
+SAID = ("target", "dimension", "size", "mass", "data")
+"""Of a target's spec: what attributes hold in their own words; where a data set lies is not kept, but its digest is."""
 CURVE = ("seed", "noise_level", "step")
 
 
@@ -29,7 +33,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
     """What was trained on what, and how, as NetCDF attributes; 0 stands for 'does not apply'."""
     lattice, target = noised.lattice, noised.target
     full_batch = settings.path == "spectral" and (settings.loss == "population" or settings.data_set is not None)
-    return {
+    own = {
         "architecture": architecture.name,
         "label": architecture.label,
         "depth": architecture.depth or 0,
@@ -49,7 +53,13 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "max_steps": settings.max_steps,
         "until": settings.until,
         **({"integrator": settings.integrator, "start": settings.start} if settings.until == "samples" else {}),
-        **({"data_digest": noised.target.digest} if hasattr(noised.target, "digest") else {}),
+    }
+    further = {name: value for name, value in spec_of(target).items() if name not in SAID}
+    if clash := own.keys() & further.keys():
+        raise InputError(f"the target's spec has {min(clash)}, which means another thing in training files; rename it")
+    return {
+        **own,
+        **further,
         "note_learning_rate_given": "0 means the architecture's own",
         "note_batch": "0 means full-batch steps",
         "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",

@@ -81,7 +81,7 @@ def descend(
     recorder = Recorder(noised, run, settings, goal)
     kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)
-    for step in _leaps(run, recorder, after) if run.leaps else _steps(run, after):
+    for step in _closed_form_steps(run, recorder, after) if run.closed_form else _steps(run, after):
         error = descent.error()
         done = recorder.observe(step, error, descent)
         if np.count_nonzero(done) > 0:
@@ -106,9 +106,9 @@ def at_steps(run: Prepared, steps: Iterable[int]) -> Iterator[int]:
     """
     before = 0
     for step in steps:
-        if run.leaps:
-            run.descent.leap(*run.source.draw(), step)
-        for _ in range(0 if run.leaps else step - before):
+        if run.closed_form:
+            run.descent.closed_form_step(*run.source.draw(), step)
+        for _ in range(0 if run.closed_form else step - before):
             run.descent.advance(*run.source.draw())
         before = step
         yield step
@@ -129,8 +129,8 @@ def _resume(kept: dict[str, Any], run: Prepared, recorder: Recorder) -> int:
         for part in PARTS
     }
     step = recorder.resume(parts["recorder"])
-    if run.leaps:
-        # Each leap is from the start, and the seeds are alike: they end together.
+    if run.closed_form:
+        # Each closed-form step is from the start, and the seeds are alike: they end together.
         return step
     trained = np.isin(np.arange(len(run.seeds)), recorder.alive)
     if not trained.all():
@@ -150,8 +150,8 @@ def _steps(run: Prepared, after: int | None) -> Iterator[int]:
         yield step
 
 
-def _leaps(run: Prepared, recorder: "Recorder", after: int | None) -> Iterator[int]:
-    """The recorded steps, and the first at which each level is at the tolerance with the one before, leapt to.
+def _closed_form_steps(run: Prepared, recorder: "Recorder", after: int | None) -> Iterator[int]:
+    """The recorded steps, and the first at which each level is at the tolerance with the one before; by closed form.
 
     All of them, or those after a given one.
     """
@@ -160,7 +160,7 @@ def _leaps(run: Prepared, recorder: "Recorder", after: int | None) -> Iterator[i
 
     def there(step: int) -> NDArray[np.bool_]:
         """Which levels are at the tolerance after a step; the seeds are alike."""
-        run.descent.leap(*data, step)
+        run.descent.closed_form_step(*data, step)
         reached: NDArray[np.bool_] = run.descent.error()[0] <= recorder.threshold
         return reached
 
@@ -172,7 +172,7 @@ def _leaps(run: Prepared, recorder: "Recorder", after: int | None) -> Iterator[i
     for step in sorted(recorder.looks() | firsts | {max(step - 1, 0) for step in firsts}):
         if after is not None and step <= after:
             continue
-        run.descent.leap(*data, step)
+        run.descent.closed_form_step(*data, step)
         yield step
 
 
@@ -182,7 +182,7 @@ def _descend_in_blocks(
     """`descend` on a device: errors are read a block of steps at a time.
 
     Where something happens within a block (a level reaches the tolerance, an error blows up), the block is stepped
-    again up to there, from a copy of its start, and on the same data.
+    again up to there, from the filters of its start, and on the same data.
     """
     from csd.training.descent.device import host
 
@@ -207,14 +207,14 @@ def _descend_in_blocks(
             watch.keep(_snapshot(step, run, recorder))
         length = min(looks[bisect_right(looks, step)] - step, source.steps)
         ahead += [source.draw() for _ in range(length - len(ahead))]
-        start, errors = descent.state(), []
+        start, errors = descent.filters, []
         for data in ahead[:length]:
             descent.advance(*data)
             errors.append(descent.error())
         read = host(errors)
         looked = min(recorder.quiet(read) + 1, length)
         if looked < length:
-            descent.restore(start)
+            descent.filters = start
             for data in ahead[:looked]:
                 descent.advance(*data)
         for passed in read[: looked - 1]:

@@ -27,8 +27,8 @@ from csd.training.options import TrainingSettings
 class Prepared:
     """A descent and the data that it steps on; made by `prepare`.
 
-    On a device, descent and data are tensors, and errors are read many steps at a time. A run that leaps goes from one
-    recorded step to the next by a closed form.
+    On a device, descent and data are tensors, and errors are read many steps at a time. With `closed_form`, a formula
+    leads from one recorded step to the next.
     """
 
     descent: Any
@@ -41,7 +41,7 @@ class Prepared:
     floors: Array
     seeds: tuple[int, ...] = field(default=())
     on_device: bool = False
-    leaps: bool = False
+    closed_form: bool = False
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
@@ -100,12 +100,12 @@ def move(run: Prepared, device: str) -> Prepared:
     """
     import torch
 
-    from csd.training.descent.autograd import choose_device
     from csd.training.descent.device import on_device
+    from csd.training.descent.modules import choose_device
 
     there = choose_device(device)
     run.source.serve(lambda array: torch.tensor(array, device=there))  # type: ignore[attr-defined]
-    return replace(run, descent=on_device(run.descent, there), on_device=True, leaps=False)
+    return replace(run, descent=on_device(run.descent, there), on_device=True, closed_form=False)
 
 
 def _range(network: Any) -> float:
@@ -160,7 +160,10 @@ def _prepare_family(
         np.array([net.floor(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
         settings.seeds,
         # One full layer on the exact loss, where its error is sure to fall at every step.
-        leaps=not seeded and isinstance(descent, ModeDescent) and descent.depth == 1 and bool((rates < stable).all()),
+        closed_form=not seeded
+        and isinstance(descent, ModeDescent)
+        and descent.depth == 1
+        and bool((rates < stable).all()),
     )
 
 
@@ -182,7 +185,7 @@ def _prepare_modules(
 ) -> Prepared:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
     from csd.networks.module import ConvolutionalScore
-    from csd.training.descent.autograd import AutogradDescent, choose_device
+    from csd.training.descent.modules import AutogradDescent, choose_device
 
     lattice = noised.lattice
     shells = noised.spectra_at(lattice.shells)

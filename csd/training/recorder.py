@@ -197,7 +197,7 @@ class Recorder:
             recorded_kernels=np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None,
             modes=run.modes,
             last_step=self.last,
-            stepping="exact jump" if run.leaps else "every step",
+            stepping="exact jump" if run.closed_form else "every step",
         )
 
     def snapshot(self, step: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.mcmc.autocorrelation import estimate, gamma_method, time_of
 from csd.mcmc.exact_sweeps import exact_times
-from csd.mcmc.simulation import gaussian_model
 from csd.targets.gaussian import GaussianField
+from csd.targets.phi4 import PhiFour
 
 LATTICE = Lattice(2, 8)
 RUNS, CHAINS, LENGTH = 200, 2, 4000
@@ -58,5 +58,5 @@ def numbers() -> dict[str, Any]:
         value, error, tau = np.array(rows).T
         found[f"{way}_rms"] = float(np.sqrt(np.mean(((value - 0.5) / error) ** 2)))
         found[f"{way}_tau"], found[f"{way}_scatter"] = float(tau.mean()), float(tau.std())
-    model = gaussian_model(GaussianField.on_critical_line(LATTICE), 1)
-    return found | {"exact": exact_times(model, "heat_bath")["energy"]}
+    target = PhiFour.of_gaussian(GaussianField.on_critical_line(LATTICE), 1)
+    return found | {"exact": exact_times(target, "heat_bath")["energy"]}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from csd.core import _ziggurat as ziggurat
-from csd.core import random as streams
-from csd.core.random import draw_complex_normal, draw_gamma, draw_normal, load_loops, position, stream
+from csd.core import compiled_random
+from csd.core.compiled_random import FEW, SWITCH, WORTH_LOADING, Process, compiled_loops, draw_alike, load_loops
+from csd.core.random import draw_complex_normal, draw_gamma, draw_normal, position, stream
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.targets.gaussian import GaussianField
@@ -22,15 +23,9 @@ NUMBERS = 2**18
 
 
 @pytest.fixture
-def by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No compiled loops, however much is drawn."""
-    monkeypatch.setattr(streams, "_loops", lambda: None)
-
-
-@pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled loops from the first number on."""
-    monkeypatch.setattr(streams._PROCESS, "drawn", 0)
+    monkeypatch.setattr(Process, "drawn", 0)
     assert load_loops()
 
 
@@ -65,7 +60,7 @@ def test_complex_normal_numbers_are_those_of_numpy(compiled: None, monkeypatch: 
     assert (wide[:, 40:] == 0).all()
 
 
-@pytest.mark.parametrize("numbers", [1, streams.FEW - 1, streams.FEW])
+@pytest.mark.parametrize("numbers", [1, FEW - 1, FEW])
 def test_few_numbers_are_those_of_numpy(numbers: int, compiled: None) -> None:
     ours, theirs = stream("few"), stream("few")
     for _ in range(3):
@@ -92,13 +87,13 @@ def _trained(loss: str) -> dict[str, np.ndarray]:
 def test_a_training_does_not_show_when_loops_came_in(loss: str, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the first number, in the first block of steps, and in a later one: the bytes of NumPy alone."""
     with monkeypatch.context() as patch:
-        patch.setattr(streams, "_loops", lambda: None)
+        patch.setattr(compiled_random, "compiled_loops", lambda: None)
         expected = _trained(loss)
-    monkeypatch.setattr(streams, "WORTH_LOADING", first)
-    monkeypatch.setattr(streams._PROCESS, "drawn", 0)
+    monkeypatch.setattr(compiled_random, "WORTH_LOADING", first)
+    monkeypatch.setattr(Process, "drawn", 0)
     for name, value in _trained(loss).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
-    assert streams._PROCESS.drawn > 2 * first
+    assert Process.drawn > 2 * first
 
 
 def test_loops_that_disagree_with_numpy_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,10 +104,10 @@ def test_loops_that_disagree_with_numpy_are_left_alone(monkeypatch: pytest.Monke
         right(state, order, out)
         out[-1] = np.nextafter(out[-1], np.inf)
 
-    assert streams._agrees(ziggurat, 64.0)
+    assert draw_alike(ziggurat, 64.0)
     monkeypatch.setattr(ziggurat, "fill_gamma", wrong)
-    assert not streams._agrees(ziggurat, 64.0)
-    assert streams._loops.__wrapped__() is None
+    assert not draw_alike(ziggurat, 64.0)
+    assert compiled_loops.__wrapped__() is None
 
 
 def test_numpy_goes_on_where_nothing_compiled_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +119,7 @@ def test_numpy_goes_on_where_nothing_compiled_can_be_kept(monkeypatch: pytest.Mo
     monkeypatch.setattr(numba, "njit", refuse)
     monkeypatch.delitem(sys.modules, "csd.core._ziggurat")
     monkeypatch.delattr("csd.core._ziggurat")
-    assert streams._loops.__wrapped__() is None
+    assert compiled_loops.__wrapped__() is None
 
 
 TRAIN = ["train", "--architecture", "one_layer", "--dimension", "2", "--size", "64", "--noise-level", "0.1", "0.3"]
@@ -148,15 +143,17 @@ def _job(folder: Path, steps: int, **environment: str) -> "subprocess.Popen[str]
 
 
 def test_jobs_that_start_at_once_leave_the_same_file(tmp_path: Path) -> None:
-    """Two that compile at the same time, into an empty folder, and one that may not compile."""
+    """Two that compile at the same time, into an empty folder, one that may not compile, and one told not to."""
     kept = tmp_path / "compiled"
-    steps = 11 * streams.WORTH_LOADING // 4100 // 10
+    steps = 11 * WORTH_LOADING // 4100 // 10
     jobs = {f"{i}": _job(tmp_path / f"{i}", steps, NUMBA_CACHE_DIR=str(kept)) for i in range(2)}
     jobs["NumPy"] = _job(tmp_path / "NumPy", steps, NUMBA_DISABLE_JIT="1")
+    jobs["off"] = _job(tmp_path / "off", steps, **{SWITCH: "0"})
     said = {name: job.communicate()[0] for name, job in jobs.items()}
     assert all(job.returncode == 0 for job in jobs.values())
-    assert {text.split()[-1] for text in said.values()} == {"True"}
-    assert any(kept.rglob("ziggurat*.nbc"))
+    loaded = {name: text.split()[-1] for name, text in said.items()}
+    assert loaded == {"0": "True", "1": "True", "NumPy": "True", "off": "False"}
+    assert any(kept.rglob("_ziggurat*.nbc"))
     files = {(tmp_path / name / "run.nc").read_bytes() for name in jobs}
     assert len(files) == 1
 

@@ -385,7 +385,8 @@ def test_numbers_of_the_documentation() -> None:
     local = {name: table.loc[(1, name, "effective_sample_size"), "local_exponents"].split() for name in NAMES.values()}
     ends = [f"{float(local['euler_maruyama'][place]):.2f}" for place in (0, -1)]
     ends += [f"{function(map(float, local['heun'])):.2f}" for function in (min, max)]
-    assert "exponents are {} … {} for Euler–Maruyama and {} … {} for Heun".format(*ends) in " ".join(text.split())
+    words = "exponents are from {} down to {} for Euler–Maruyama instead of 1/2, and {} to {} for Heun instead of 1/4"
+    assert words.format(*ends) in " ".join(text.split())
     schedules = {"VP": VP, "VE": VE}
     kinds = {"geometric in t": "geometric", "uniform in t": "uniform", "uniform in ln(α²/σ²)": "log_snr"}
     for where, name, *counts in grids[1:]:

@@ -20,9 +20,8 @@ from csd.lattice import Lattice
 from csd.mcmc.autocorrelation import Estimate
 from csd.mcmc.chains import Chains, Step, run_chains
 from csd.mcmc.samplers import sweep_of
-from csd.mcmc.simulation import gaussian_model
 from csd.mcmc.updates import UPDATES, make_update
-from csd.targets.base import Model
+from csd.targets.base import HasEnergy
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
@@ -52,12 +51,14 @@ def _agree(result: Estimate, exact: float, sigmas: float) -> None:
 # Two sites: r = |φ| at each, the angle between them integrated: ∫ e^{c·φφ′} → I_{n/2−1}(c r r′) / (c r r′)^{n/2−1}.
 
 
-def _two_sites(model: PhiFour, power: int) -> float:
+def _two_sites(target: PhiFour, power: int) -> float:
     """⟨|φ|^power⟩ of the ring of two sites, which two bonds join, by Gauss–Legendre quadrature."""
-    order = model.components / 2.0 - 1.0
+    order = target.components / 2.0 - 1.0
     nodes, weights = np.polynomial.legendre.leggauss(200)
     radius, weights = 2.0 * (nodes + 1.0), 2.0 * weights
-    own = weights * radius ** (model.components - 1) * np.exp(-model.quadratic * radius**2 - model.quartic * radius**4)
+    own = (
+        weights * radius ** (target.components - 1) * np.exp(-target.quadratic * radius**2 - target.quartic * radius**4)
+    )
     bond = 2.0 * np.outer(radius, radius)
     joint = np.outer(own, own) * np.exp(bond) * ive(order, bond) / bond**order
     return float((radius**power @ joint).sum() / joint.sum())
@@ -66,12 +67,12 @@ def _two_sites(model: PhiFour, power: int) -> float:
 @pytest.mark.parametrize("components", [1, 2, 3, 4])
 def test_phi_four_on_two_sites_against_quadrature(components: int) -> None:
     """Double wells, every update, ⟨φ²⟩ and ⟨φ⁴⟩ within 4 σ."""
-    model = PhiFour(Lattice(1, 2), components, r0=-2.5, u=4.0 * components)
-    exact = {power: _two_sites(model, power) for power in (2, 4)}
+    target = PhiFour(Lattice(1, 2), components, r0=-2.5, u=4.0 * components)
+    exact = {power: _two_sites(target, power) for power in (2, 4)}
     measures = {"fourth": lambda field: float(((field**2).sum(axis=0) ** 2).mean())}
     for name, sweep in FIELD_SWEEPS.items():
         found = run_chains(
-            model, sweep, "two", name, chains=2, measurements=3000, thermalisation=200, measures=measures
+            target, sweep, "two", name, chains=2, measurements=3000, thermalisation=200, measures=measures
         )
         _agree(found.estimate("phi2"), exact[2], 4.0)
         _agree(found.estimate("fourth"), exact[4], 4.0)
@@ -97,12 +98,12 @@ def _ring_energy(components: int, coupling: float, size: int) -> float:
 @pytest.mark.parametrize("components", [1, 2, 3, 4])
 def test_spins_on_a_ring_against_the_transfer_matrix(components: int) -> None:
     """Every update, H/N within 4 σ."""
-    model = SpinModel(Lattice(1, 5), components, 1.3)
+    target = SpinModel(Lattice(1, 5), components, 1.3)
     exact = _ring_energy(components, 1.3, 5)
     for name, sweep in SPIN_SWEEPS.items():
         if name == "overrelaxation" and components == 1:
             continue
-        found = run_chains(model, sweep, "ring", name, chains=2, measurements=4000, thermalisation=200)
+        found = run_chains(target, sweep, "ring", name, chains=2, measurements=4000, thermalisation=200)
         _agree(found.estimate("energy"), exact, 4.0)
         length = (found.fields**2).sum(axis=1)
         np.testing.assert_allclose(length, 1.0, rtol=1e-12)
@@ -113,15 +114,15 @@ def test_source_turns_spins_and_fields() -> None:
     first = {"first": lambda field: float(field[0].mean())}
     spins = SpinModel(Lattice(2, 3), 3, 1e-9, source=1.5)
     field = PhiFour(Lattice(2, 3), 3, 0.7, 0.0, source=0.5)
-    cases: list[tuple[Model, dict[str, list[Step]], float]] = [
+    cases: list[tuple[HasEnergy, dict[str, list[Step]], float]] = [
         (spins, SPIN_SWEEPS, 1.0 / np.tanh(1.5) - 1.0 / 1.5),
         (field, FIELD_SWEEPS, 0.5 / 0.7),
     ]
-    for model, sweeps, exact in cases:
+    for target, sweeps, exact in cases:
         for name, sweep in sweeps.items():
             if name != "wolff":
                 found = run_chains(
-                    model, sweep, "source", name, chains=2, measurements=4000, thermalisation=200, measures=first
+                    target, sweep, "source", name, chains=2, measurements=4000, thermalisation=200, measures=first
                 )
                 _agree(found.estimate("first"), exact, 4.0)
 
@@ -132,11 +133,11 @@ def test_gaussian_field_is_exact(name: str, components: int) -> None:
     """χ, H, ⟨φ²⟩, S(k₁) and S(π, π) within 3 σ: 10 numbers for each of 7 samplers, 1 in 6 of fresh seeds fails one."""
     lattice = Lattice(2, 8)
     exact = GaussianField(lattice, 0.6)
-    model = PhiFour(lattice, components, 0.36, 0.0)
+    target = PhiFour(lattice, components, 0.36, 0.0)
     staggered = (-1.0) ** np.indices(lattice.shape).sum(axis=0)
     measures = {"hardest": lambda field: float(((field * staggered).sum(axis=(1, 2)) ** 2).mean() / lattice.sites)}
     found = run_chains(
-        model,
+        target,
         FIELD_SWEEPS[name],
         "gauss",
         name,
@@ -196,10 +197,10 @@ def test_kaufman_is_enumeration() -> None:
 )
 def test_ising_energy_at_criticality(name: str, size: int) -> None:
     """H/N within 3 σ."""
-    model = SpinModel(Lattice(2, size), 1, float(CRITICAL_ISING))
+    target = SpinModel(Lattice(2, size), 1, float(CRITICAL_ISING))
     every = 1 if name == "wolff" else size
     found = run_chains(
-        model, [Step(name)], "kaufman", size, chains=2, measurements=3000, thermalisation=200, every=every
+        target, [Step(name)], "kaufman", size, chains=2, measurements=3000, thermalisation=200, every=every
     )
     _agree(found.estimate("energy"), _kaufman(size, float(CRITICAL_ISING)), 3.0)
 
@@ -207,15 +208,15 @@ def test_ising_energy_at_criticality(name: str, size: int) -> None:
 SEGMENTS, GAP = 200, 5
 
 
-def _pulls(model: Model, name: str, every: int, length: int, chains: int, exact: dict[str, float]) -> None:
+def _pulls(target: HasEnergy, name: str, every: int, length: int, chains: int, exact: dict[str, float]) -> None:
     """Pulls (mean − exact)/error of energy and χ in 200 runs, rms in [0.85, 1.15].
 
     The runs are parts of one long run, a few measurements apart. Of normal pulls the rms scatters by 0.05, so a fresh
     seed is outside 3 times in 1000, for each number. Runs without an error bar are left out, at most a tenth.
     """
     found = run_chains(
-        model,
-        sweep_of(name, model),
+        target,
+        sweep_of(name, target),
         "pulls",
         name,
         chains=chains,
@@ -251,22 +252,22 @@ def test_error_bars_of_every_sampler_on_the_gaussian_field(name: str, every: int
     """H/N and χ at d = 2, L = 4, m = 1/L, for HMC 2/L."""
     field = GaussianField.on_critical_line(Lattice(2, 4), 2.0 if name == "hmc" else 1.0)
     exact = {"energy": 0.5, "susceptibility": field.susceptibility}
-    _pulls(gaussian_model(field, 1), name, every, length, chains, exact)
+    _pulls(PhiFour.of_gaussian(field, 1), name, every, length, chains, exact)
 
 
 @pytest.mark.parametrize(("name", "every", "length"), [("metropolis", 3, 300), ("wolff", 1, 200)])
 def test_error_bars_of_ising_spins(name: str, every: int, length: int) -> None:
     """H/N and χ of 4 × 4 spins against enumeration."""
-    model = SpinModel(Lattice(2, 4), 1, 0.38)
-    everything = _all_ising(model.lattice)
-    energies = model.energy(everything)
+    target = SpinModel(Lattice(2, 4), 1, 0.38)
+    everything = _all_ising(target.lattice)
+    energies = target.energy(everything)
     weights = np.exp(energies.min() - energies)
     moment = everything.mean(axis=(1, 2, 3)) ** 2
     exact = {
         "energy": float(weights @ energies / weights.sum()) / 16.0,
         "susceptibility": 16.0 * float(weights @ moment / weights.sum()),
     }
-    _pulls(model, name, every, length, 2, exact)
+    _pulls(target, name, every, length, 2, exact)
 
 
 def _states(fields: np.ndarray) -> np.ndarray:
@@ -280,13 +281,13 @@ def test_ising_updates_keep_the_exact_law(name: str) -> None:
     Wolff's clusters also satisfy detailed balance: as many go from i to j as from j to i.
     """
     lattice = Lattice(2, 2)
-    model = SpinModel(lattice, 1, 0.25)
+    target = SpinModel(lattice, 1, 0.25)
     everything = _all_ising(lattice)
-    weights = np.exp(-model.energy(everything))
+    weights = np.exp(-target.energy(everything))
     generator = stream("detailed", name)
     starts = generator.choice(len(weights), 30_000, p=weights / weights.sum())
     fields = everything[starts].reshape(-1, 1, lattice.sites).copy()
-    update = make_update(name, model)
+    update = make_update(name, target)
     for field in fields:
         update.apply(field, generator)
     before, after = _states(everything[starts]), _states(fields)
@@ -317,16 +318,16 @@ def test_phi_four_updates_keep_the_exact_law(name: str) -> None:
 
     Trajectories satisfy detailed balance, seen in 16 boxes of (φ(0), φ(1)).
     """
-    model = PhiFour(Lattice(1, 2), 1, r0=-2.0, u=4.0)
+    target = PhiFour(Lattice(1, 2), 1, r0=-2.0, u=4.0)
     generator = stream("law", name)
     # H ≥ Σ (φ⁴ − φ²) ≥ Σ (φ²/2 − 9/16): normal proposals are accepted with e^{−H + Σ (φ²/2 − 9/16)}.
     proposed = generator.standard_normal((400_000, 1, 2))
-    chance = np.exp(-model.energy(proposed) + 0.5 * (proposed**2).sum(axis=(1, 2)) - 9.0 / 8.0)
+    chance = np.exp(-target.energy(proposed) + 0.5 * (proposed**2).sum(axis=(1, 2)) - 9.0 / 8.0)
     assert chance.max() <= 1.0
     starts = proposed[generator.random(len(proposed)) < chance]
     reference, fields = starts[20_000:40_000], starts[:20_000].copy()
     options = {"langevin": {"step": 0.6}, "hmc": {"step": 0.3}, "fourier_hmc": {"step": 0.3}}.get(name, {})
-    update = make_update(name, model, **options)
+    update = make_update(name, target, **options)
     accepted = np.mean([update.apply(field, generator) for field in fields])
     assert accepted > 0.2
     assert (fields != starts[:20_000]).mean() > 0.2
@@ -344,8 +345,8 @@ def test_phi_four_updates_keep_the_exact_law(name: str) -> None:
 @pytest.mark.parametrize("beside", [0.0, 0.8])
 def test_heat_bath_draws_one_site_from_its_law(components: int, beside: float) -> None:
     """10⁵ draws beside one neighbour held at `beside`: ⟨φ²⟩, ⟨φ⁴⟩ and ⟨φ₁⟩ by quadrature, within 4 σ."""
-    model = PhiFour(Lattice(1, 2), components, r0=-2.5, u=4.0 * components)
-    update = make_update("heat_bath", model)
+    target = PhiFour(Lattice(1, 2), components, r0=-2.5, u=4.0 * components)
+    update = make_update("heat_bath", target)
     update.order = np.zeros(1, dtype=np.intp)  # type: ignore[attr-defined]
     generator = stream("site", components, beside)
     field, draws = np.zeros((components, 2)), np.empty((100_000, components))
@@ -356,7 +357,7 @@ def test_heat_bath_draws_one_site_from_its_law(components: int, beside: float) -
     nodes, weights = np.polynomial.legendre.leggauss(400)
     order, radius, bond = components / 2.0 - 1.0, 2.0 * (nodes + 1.0), np.maximum(2.0 * beside, 1e-9)
     argument = bond * radius
-    law = weights * radius ** (components - 1) * np.exp(-model.quadratic * radius**2 - model.quartic * radius**4)
+    law = weights * radius ** (components - 1) * np.exp(-target.quadratic * radius**2 - target.quartic * radius**4)
     turned = law * np.exp(argument) * ive(order, argument) / argument**order
     along = law * np.exp(argument) * ive(order + 1.0, argument) / argument**order
     square = (draws**2).sum(axis=1)
@@ -407,9 +408,9 @@ def _same(results: list[Estimate]) -> None:
 def test_all_samplers_agree_on_three_components_in_three_dimensions(kind: str) -> None:
     """O(3), L = 8, near criticality: H/N, χ and S(k₁)."""
     lattice = Lattice(3, 8)
-    model: Model = SpinModel(lattice, 3, 0.68) if kind == "spins" else PhiFour(lattice, 3, -0.8, 3.0)
+    target: HasEnergy = SpinModel(lattice, 3, 0.68) if kind == "spins" else PhiFour(lattice, 3, -0.8, 3.0)
     runs: list[Chains] = [
-        run_chains(model, sweep, kind, name, chains=2, measurements=500, thermalisation=100, every=every)
+        run_chains(target, sweep, kind, name, chains=2, measurements=500, thermalisation=100, every=every)
         for name, sweep in (SPIN_SWEEPS if kind == "spins" else FIELD_SWEEPS).items()
         for every in [25 if name in ("metropolis", "langevin", "heat_bath") else 2]
     ]
@@ -420,9 +421,9 @@ def test_all_samplers_agree_on_three_components_in_three_dimensions(kind: str) -
 
 def test_published_phi_four() -> None:
     """2D, L = 32, μ² = −0.7, λ = 0.5, within 2 σ of arXiv:0902.0045, both errors in σ (χ, Binder there without)."""
-    model = PhiFour.from_mass(Lattice(2, 32), 1, -0.7, 0.5)
+    target = PhiFour.from_mass(Lattice(2, 32), 1, -0.7, 0.5)
     sweep = [Step("heat_bath"), Step("overrelaxation"), Step("wolff")]
-    found = run_chains(model, sweep, "0902.0045", chains=4, measurements=1500, thermalisation=100)
+    found = run_chains(target, sweep, "0902.0045", chains=4, measurements=1500, thermalisation=100)
     for result, published, error in (
         (found.estimate("energy"), 0.359025, 0.000979),
         (found.estimate("magnetisation"), 0.434639, 0.006402),
@@ -439,9 +440,9 @@ def test_binder_crossings_in_three_dimensions(components: int, critical: float) 
     sweep = [Step("heat_bath"), Step("wolff")]
     cumulants = {}
     for size, factor in product((8, 16), (0.99, 1.01)):
-        model = SpinModel(Lattice(3, size), components, critical * factor)
+        target = SpinModel(Lattice(3, size), components, critical * factor)
         found = run_chains(
-            model, sweep, "crossing", components, size, factor, chains=2, measurements=800, thermalisation=150
+            target, sweep, "crossing", components, size, factor, chains=2, measurements=800, thermalisation=150
         )
         result = found.estimate("m2", "m4", of=lambda second, fourth: second * second / fourth)
         assert result.remark == ""
@@ -459,14 +460,14 @@ def test_many_components_approach_the_gaussian_field(kind: str) -> None:
     limit = GaussianField.from_couplings(lattice, *couplings)
     susceptibility, variance, error = {}, {}, {}
     for components in (4, 16, 64):
-        model: Model = (
+        target: HasEnergy = (
             PhiFour(lattice, components, *couplings)
             if kind == "field"
             else SpinModel(lattice, components, length * components)
         )
         scale = 1.0 if kind == "field" else length * components
         sweep = [Step("heat_bath"), Step("overrelaxation", 2)]
-        found = run_chains(model, sweep, kind, components, chains=2, measurements=1000, thermalisation=100)
+        found = run_chains(target, sweep, kind, components, chains=2, measurements=1000, thermalisation=100)
         result = found.susceptibility()
         assert result.remark == ""
         susceptibility[components] = components * (scale * result.value / limit.susceptibility - 1.0)
@@ -489,19 +490,19 @@ def test_large_quartic_coupling_samples_spins() -> None:
     everything = _all_ising(lattice)
     weights = np.exp(-SpinModel(lattice, 1, coupling).energy(everything))
     exact = coupling * (weights @ everything.mean(axis=(1, 2, 3)) ** 2) / weights.sum()
-    model = PhiFour(lattice, 1, -coupling * 1e5, 1e5)
+    target = PhiFour(lattice, 1, -coupling * 1e5, 1e5)
     for local in ("metropolis", "heat_bath"):
         sweep = [Step(local), Step("wolff")]
-        found = run_chains(model, sweep, "large u", local, chains=2, measurements=2000, thermalisation=200)
+        found = run_chains(target, sweep, "large u", local, chains=2, measurements=2000, thermalisation=200)
         _agree(found.estimate("m2"), exact, 4.0)
 
 
 def test_chains_do_not_depend_on_each_other() -> None:
     """Bit for bit the same, alone and among others, for every update."""
-    model = PhiFour(Lattice(2, 4), 2, -0.5, 2.0)
+    target = PhiFour(Lattice(2, 4), 2, -0.5, 2.0)
     sweep = [Step(name) for name in UPDATES]
     alone, among = (
-        run_chains(model, sweep, "alone", chains=count, measurements=20, thermalisation=20) for count in (1, 3)
+        run_chains(target, sweep, "alone", chains=count, measurements=20, thermalisation=20) for count in (1, 3)
     )
     for name, rows in alone.series.items():
         np.testing.assert_array_equal(rows[0], among.series[name][0])
@@ -511,9 +512,9 @@ def test_chains_do_not_depend_on_each_other() -> None:
 
 def test_a_start_far_out_is_cut() -> None:
     """Chains that start far out: the cut is found and left out of the mean."""
-    model = PhiFour(Lattice(2, 8), 1, 0.04, 0.0)
+    target = PhiFour(Lattice(2, 8), 1, 0.04, 0.0)
     found = run_chains(
-        model, [Step("metropolis", 1, {"step": 0.4})], "file", chains=4, measurements=4000, thermalisation=0
+        target, [Step("metropolis", 1, {"step": 0.4})], "file", chains=4, measurements=4000, thermalisation=0
     )
     energy = found.estimate("energy")
     assert found.cut > 0
@@ -522,19 +523,19 @@ def test_a_start_far_out_is_cut() -> None:
 
 
 def test_tuning_finds_its_acceptance() -> None:
-    model = PhiFour(Lattice(2, 16), 2, -0.5, 2.0)
-    for name, target in (("metropolis", 0.5), ("langevin", 0.574), ("hmc", 0.8), ("fourier_hmc", 0.8)):
-        found = run_chains(model, [Step(name)], "tuned", chains=1, measurements=100, thermalisation=300)
-        assert found.accepted[0, 0] == pytest.approx(target, abs=0.1)
+    target = PhiFour(Lattice(2, 16), 2, -0.5, 2.0)
+    for name, acceptance in (("metropolis", 0.5), ("langevin", 0.574), ("hmc", 0.8), ("fourier_hmc", 0.8)):
+        found = run_chains(target, [Step(name)], "tuned", chains=1, measurements=100, thermalisation=300)
+        assert found.accepted[0, 0] == pytest.approx(acceptance, abs=0.1)
 
 
 def test_the_error_of_leapfrog_is_quadratic() -> None:
     """Trajectories of one length: halving the step quarters the energy error."""
-    model = PhiFour(Lattice(2, 8), 2, -0.5, 2.0)
+    target = PhiFour(Lattice(2, 8), 2, -0.5, 2.0)
     for name in ("hmc", "fourier_hmc"):
-        update = make_update(name, model, step=0.1)
+        update = make_update(name, target, step=0.1)
         generator = stream("leapfrog", name)
-        field = model.start(generator).reshape(2, -1)
+        field = target.start(generator).reshape(2, -1)
         for _ in range(50):
             update.apply(field, generator)
         momenta = update.draw_momenta(generator)  # type: ignore[attr-defined]
@@ -548,7 +549,7 @@ ISING = SpinModel(Lattice(2, 4), 1, 0.4)
 
 
 @pytest.mark.parametrize(
-    ("model", "sweep", "counts", "message"),
+    ("target", "sweep", "counts", "message"),
     [
         (FIELD, [Step("heat_bath")], {"measurements": 0}, "measurements is 0"),
         (FIELD, [Step("heat_bath")], {"chains": 0}, "chains is 0"),
@@ -569,16 +570,18 @@ ISING = SpinModel(Lattice(2, 4), 1, 0.4)
         (ISING, [Step("wolff"), Step("overrelaxation")], {}, "'overrelaxation'"),
     ],
 )
-def test_what_cannot_run_is_refused(model: Model, sweep: list[Step], counts: dict[str, int], message: str) -> None:
+def test_what_cannot_run_is_refused(target: HasEnergy, sweep: list[Step], counts: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        run_chains(model, sweep, "bad", **({"chains": 1, "measurements": 5, "thermalisation": 2} | counts))
+        run_chains(target, sweep, "bad", **({"chains": 1, "measurements": 5, "thermalisation": 2} | counts))
 
 
 def test_exploding_trajectory_names_a_step_that_works() -> None:
-    model = PhiFour(Lattice(2, 16), 1, -0.5, 2.0)
+    target = PhiFour(Lattice(2, 16), 1, -0.5, 2.0)
     for name in ("hmc", "fourier_hmc", "langevin"):
         with pytest.raises(InputError, match="try a step of") as caught:
-            run_chains(model, [Step(name, 1, {"step": 3.0})], "bad", chains=1, measurements=5, thermalisation=0)
+            run_chains(target, [Step(name, 1, {"step": 3.0})], "bad", chains=1, measurements=5, thermalisation=0)
         step = float(re.search(r"try a step of ([\d.e-]+),", str(caught.value)).group(1))  # type: ignore[union-attr]
-        found = run_chains(model, [Step(name, 1, {"step": step})], "good", chains=1, measurements=50, thermalisation=10)
+        found = run_chains(
+            target, [Step(name, 1, {"step": step})], "good", chains=1, measurements=50, thermalisation=10
+        )
         assert found.accepted[0, 0] > 0.3

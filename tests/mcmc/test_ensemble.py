@@ -18,14 +18,14 @@ from csd.mcmc.chains import Step, random_rotation, run_chains
 from csd.mcmc.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
 from csd.mcmc.fields import load_fields
 from csd.mcmc.samplers import SAMPLERS, sweep_of
-from csd.mcmc.simulation import MonteCarloSettings, exact_values, gaussian_model
+from csd.mcmc.simulation import MonteCarloSettings, exact_values
 from csd.targets.dataset import MeasuredField
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
 
 ALL = tuple(SAMPLERS)
-GAUSSIAN = gaussian_model(GaussianField(Lattice(2, 6), 0.6), 1)
+GAUSSIAN = PhiFour.of_gaussian(GaussianField(Lattice(2, 6), 0.6), 1)
 
 
 def run(words: str, folder: Path, name: str = "file.nc") -> xr.Dataset:
@@ -66,15 +66,15 @@ def test_all_samplers_find_the_exact_gaussian_field(tmp_path: Path) -> None:
     assert float(updates.sel(sampler="hmc")) == pytest.approx(trajectory / step, rel=0.1)
 
 
-def _heat_bath_matrix(model: PhiFour) -> Array:
+def _heat_bath_matrix(target: PhiFour) -> Array:
     """What a heat-bath sweep makes of a Gaussian field, on average: φ(r) ← Σ_nn φ / (2d + m²), site by site."""
-    sites = model.lattice.sites
+    sites = target.lattice.sites
     total = np.eye(sites)
-    for site in checkerboard(model.lattice):
+    for site in checkerboard(target.lattice):
         one = np.eye(sites)
         one[site] = 0.0
-        for other in neighbours(model.lattice)[site]:
-            one[site, other] += 0.5 / model.quadratic
+        for other in neighbours(target.lattice)[site]:
+            one[site, other] += 0.5 / target.quadratic
         total = one @ total
     return total
 
@@ -82,9 +82,9 @@ def _heat_bath_matrix(model: PhiFour) -> Array:
 def test_heat_bath_has_its_exact_autocorrelation_time() -> None:
     """τ of m², of which ρ(t) = (1ᵀ Aᵗ C 1 / 1ᵀ C 1)², within 4 of its errors."""
     lattice = Lattice(2, 4)
-    model = gaussian_model(GaussianField.on_critical_line(lattice), 1)
-    matrix, ones = _heat_bath_matrix(model), np.ones(lattice.sites)
-    precision = 2.0 * model.quadratic * np.eye(lattice.sites)
+    target = PhiFour.of_gaussian(GaussianField.on_critical_line(lattice), 1)
+    matrix, ones = _heat_bath_matrix(target), np.ones(lattice.sites)
+    precision = 2.0 * target.quadratic * np.eye(lattice.sites)
     for site, others in enumerate(neighbours(lattice)):
         for other in others:
             precision[site, other] -= 1.0
@@ -93,7 +93,7 @@ def test_heat_bath_has_its_exact_autocorrelation_time() -> None:
         state = matrix @ state
         decay.append(ones @ state)
     exact = 0.5 + float(((np.array(decay) / (ones @ np.linalg.solve(precision, ones))) ** 2).sum())
-    found = sample(model, "heat_bath", MonteCarloSettings(("heat_bath",), 100_000, 2, chains=2, seed=3))
+    found = sample(target, "heat_bath", MonteCarloSettings(("heat_bath",), 100_000, 2, chains=2, seed=3))
     tau = found.estimates["magnetisation_squared"]
     assert exact > 10.0
     assert abs(2.0 * tau.tau - exact) < 4.0 * 2.0 * tau.tau_error
@@ -103,7 +103,7 @@ def test_heat_bath_has_its_exact_autocorrelation_time() -> None:
 def test_trajectories_turn_modes_as_theory_has_it() -> None:
     """Tiny leapfrog steps: m² is kept with ⟨cos² θ⟩, θ uniform in [π/4, 3π/4], so τ = ½ + r/(1 − r), r = ½ − 1/π."""
     settings = MonteCarloSettings(("fourier_hmc",), 4000, chains=2, step=0.1)
-    found = sample(gaussian_model(GaussianField(Lattice(1, 8), 0.5), 1), "fourier_hmc", settings)
+    found = sample(PhiFour.of_gaussian(GaussianField(Lattice(1, 8), 0.5), 1), "fourier_hmc", settings)
     kept = 0.5 - 1.0 / np.pi
     tau = found.estimates["magnetisation_squared"]
     assert abs(tau.tau - (0.5 + kept / (1.0 - kept))) < 4.0 * tau.tau_error
@@ -113,7 +113,7 @@ def test_trajectories_turn_modes_as_theory_has_it() -> None:
 def test_exact_values_are_those_of_exact_fields(components: int) -> None:
     """20,000 fields drawn by Fourier transforms, within 4 σ (three of the seven have no other closed form here)."""
     field = GaussianField(Lattice(2, 4), 0.5)
-    exact = exact_values(gaussian_model(field, components))
+    exact = exact_values(PhiFour.of_gaussian(field, components))
     drawn = field.sample(stream("exact", components), 20_000 * components).reshape(20_000, components, -1)
     moment = (drawn.mean(axis=2) ** 2).sum(axis=1)
     for name, values in (
@@ -162,9 +162,9 @@ def test_a_run_too_short_says_so_and_has_no_error(tmp_path: Path, capsys: pytest
 
 def test_a_start_far_from_equilibrium_is_cut_and_recorded() -> None:
     """No thermalisation, and steps so short that the start is seen."""
-    model = gaussian_model(GaussianField(Lattice(2, 8), 0.2), 1)
+    target = PhiFour.of_gaussian(GaussianField(Lattice(2, 8), 0.2), 1)
     settings = MonteCarloSettings(("metropolis",), 4000, thermalisation=0, step=0.4)
-    content = ensemble(model, settings)
+    content = ensemble(target, settings)
     cut = int(content["thermalisation_cut"].values[0])
     assert 0 < cut < 2000
     rest = content["energy"].values[0, :, cut:]
@@ -181,7 +181,7 @@ def test_spins_have_no_variance(tmp_path: Path) -> None:
 
 
 def test_the_number_of_overrelaxations_varies_about_the_correlation_length() -> None:
-    heat, over = sweep_of("overrelaxation", gaussian_model(GaussianField.on_critical_line(Lattice(2, 16)), 1))
+    heat, over = sweep_of("overrelaxation", PhiFour.of_gaussian(GaussianField.on_critical_line(Lattice(2, 16)), 1))
     drawn = [over.count(stream("count", number)) for number in range(300)]
     assert (over.times, min(drawn), max(drawn)) == (16, 8, 24)
     assert heat.count(stream("count")) == 1
@@ -298,10 +298,10 @@ def test_rotations_are_uniform_and_keep_the_energy(components: int) -> None:
     assert np.abs((drawn**2).mean(axis=0) - 1.0 / components).max() < 4.0 / np.sqrt(2000 * components)
     assert np.linalg.det(drawn).min() == pytest.approx(-1.0)
     assert np.linalg.det(drawn).max() == pytest.approx(1.0)
-    model = PhiFour(Lattice(2, 4), components, -1.0, 2.0)
-    field = model.start(generator)
+    target = PhiFour(Lattice(2, 4), components, -1.0, 2.0)
+    field = target.start(generator)
     turned = np.tensordot(drawn[0], field, axes=1)
-    assert float(model.energy(turned)) == pytest.approx(float(model.energy(field)), rel=1e-12)
+    assert float(target.energy(turned)) == pytest.approx(float(target.energy(field)), rel=1e-12)
     held = PhiFour(Lattice(2, 4), components, 1.0, 2.0, source=3.0)
     kept = run_chains(held, [Step("heat_bath")], "held", components, chains=1, measurements=10, thermalisation=50)
     assert (kept.decorrelated(2, 40)[:, 0].mean(axis=(1, 2)) > 0.0).all()
@@ -427,8 +427,8 @@ def test_what_never_changes_has_its_derived_means(tmp_path: Path) -> None:
 
 def test_beside_a_source_its_own_component_is_observed() -> None:
     """⟨m₁⟩ = s/m² of two Gaussian components (4 σ), where the mean of both is half of that."""
-    model = PhiFour(Lattice(2, 4), 2, 1.0, 0.0, source=0.5)
-    content = ensemble(model, MonteCarloSettings(("heat_bath",), 4000, chains=2, seed=1))
+    target = PhiFour(Lattice(2, 4), 2, 1.0, 0.0, source=0.5)
+    content = ensemble(target, MonteCarloSettings(("heat_bath",), 4000, chains=2, seed=1))
     place = OBSERVABLES.index("magnetisation_component")
     mean, error = (float(content[name].values[0, place]) for name in ("mean", "error"))
     assert abs(mean - 0.5) < 4.0 * error
@@ -438,6 +438,6 @@ def test_beside_a_source_its_own_component_is_observed() -> None:
     assert np.isnan(content["exact"].values).all()
 
 
-def test_ising_spins_have_a_model_of_their_own() -> None:
+def test_ising_spins_have_a_target_of_their_own() -> None:
     assert isinstance(GAUSSIAN, PhiFour)
     assert exact_values(SpinModel(Lattice(2, 4), 1, 0.4)) == {}

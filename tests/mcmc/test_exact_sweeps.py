@@ -11,52 +11,52 @@ from csd.lattice.sites import checkerboard, neighbours
 from csd.mcmc.ensemble import sample
 from csd.mcmc.exact_sweeps import exact_times, metropolis_damping
 from csd.mcmc.samplers import sweep_of
-from csd.mcmc.simulation import MonteCarloSettings, gaussian_model
+from csd.mcmc.simulation import MonteCarloSettings
 from csd.mcmc.updates import make_update
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
 
 
-def _model(dimension: int, size: int) -> PhiFour:
-    return gaussian_model(GaussianField.on_critical_line(Lattice(dimension, size)), 1)
+def _target(dimension: int, size: int) -> PhiFour:
+    return PhiFour.of_gaussian(GaussianField.on_critical_line(Lattice(dimension, size)), 1)
 
 
-def _precision(model: PhiFour) -> Array:
+def _precision(target: PhiFour) -> Array:
     """C⁻¹ of all sites, from the force: H = ½ φᵀ C⁻¹ φ."""
-    unit = np.eye(model.lattice.sites).reshape(-1, 1, *model.lattice.shape)
-    return -model.force(unit).reshape(model.lattice.sites, -1)
+    unit = np.eye(target.lattice.sites).reshape(-1, 1, *target.lattice.shape)
+    return -target.force(unit).reshape(target.lattice.sites, -1)
 
 
-def _site_by_site(model: PhiFour, kept: float) -> Array:
+def _site_by_site(target: PhiFour, kept: float) -> Array:
     """The matrix of φ(r) ← kept φ(r) + (1 − kept) Σ_nn φ/(2d + m²), one site after another."""
-    total = np.eye(model.lattice.sites)
-    for site in checkerboard(model.lattice):
-        one = np.eye(model.lattice.sites)
+    total = np.eye(target.lattice.sites)
+    for site in checkerboard(target.lattice):
+        one = np.eye(target.lattice.sites)
         one[site, site] = kept
-        for other in neighbours(model.lattice)[site]:
-            one[site, other] += (1.0 - kept) / (2.0 * model.quadratic)
+        for other in neighbours(target.lattice)[site]:
+            one[site, other] += (1.0 - kept) / (2.0 * target.quadratic)
         total = one @ total
     return total
 
 
-def _forms(model: PhiFour) -> dict[str, Array]:
+def _forms(target: PhiFour) -> dict[str, Array]:
     """M of φᵀMφ: H, m², and S(k₁) averaged over axes."""
-    sites, size = model.lattice.sites, model.lattice.size
-    places = np.indices(model.lattice.shape).reshape(model.lattice.dimension, -1)
+    sites, size = target.lattice.sites, target.lattice.size
+    places = np.indices(target.lattice.shape).reshape(target.lattice.dimension, -1)
     waves = np.exp(2j * np.pi * places / size)
     return {
-        "energy": _precision(model),
+        "energy": _precision(target),
         "magnetisation_squared": np.ones((sites, sites)),
         "softest_mode": np.einsum("ai,aj->ij", waves, waves.conj()).real,
     }
 
 
-def _dense_times(model: PhiFour, matrices: list[Array], chances: Array, every: int) -> dict[str, float]:
+def _dense_times(target: PhiFour, matrices: list[Array], chances: Array, every: int) -> dict[str, float]:
     """w (½ + Σ_t ρ(wt)) with T(M) = Σ_n p_n A_nᵀ M A_n, summed until ρ is gone; m by the mean of A."""
-    covariance = np.linalg.inv(_precision(model))
+    covariance = np.linalg.inv(_precision(target))
     found = {}
-    for name, form in _forms(model).items():
+    for name, form in _forms(target).items():
         around, total, now = covariance @ form @ covariance, -0.5, form
         first = float((form * around).sum())
         while (left := float((now * around).sum()) / first) > 1e-10:
@@ -65,7 +65,7 @@ def _dense_times(model: PhiFour, matrices: list[Array], chances: Array, every: i
                 now = sum(p * a.T @ now @ a for p, a in zip(chances, matrices, strict=True))
         found[name] = every * total
     mean = np.linalg.matrix_power(sum(p * a for p, a in zip(chances, matrices, strict=True)), every)
-    ones = np.ones(model.lattice.sites)
+    ones = np.ones(target.lattice.sites)
     state = covariance @ ones
     found["magnetisation_component"] = every * float(
         ones @ np.linalg.solve(np.eye(len(ones)) - mean, state) / (ones @ state) - 0.5
@@ -75,28 +75,28 @@ def _dense_times(model: PhiFour, matrices: list[Array], chances: Array, every: i
 
 @pytest.mark.parametrize(("dimension", "size", "every"), [(1, 6, 1), (2, 4, 3), (2, 2, 1), (3, 2, 2)])
 def test_local_sweeps_are_their_dense_matrices(dimension: int, size: int, every: int) -> None:
-    model = _model(dimension, size)
-    bath, mirror = _site_by_site(model, 0.0), _site_by_site(model, -1.0)
-    times = {"heat_bath": _dense_times(model, [bath], np.ones(1), every)}
-    (_, turns) = sweep_of("overrelaxation", model)
+    target = _target(dimension, size)
+    bath, mirror = _site_by_site(target, 0.0), _site_by_site(target, -1.0)
+    times = {"heat_bath": _dense_times(target, [bath], np.ones(1), every)}
+    (_, turns) = sweep_of("overrelaxation", target)
     counts = range((turns.times + 1) // 2, 3 * turns.times // 2 + 1)
     turned = [np.linalg.matrix_power(mirror, count) @ bath for count in counts]
-    times["overrelaxation"] = _dense_times(model, turned, np.full(len(turned), 1.0 / len(turned)), every)
+    times["overrelaxation"] = _dense_times(target, turned, np.full(len(turned), 1.0 / len(turned)), every)
     for name, dense in times.items():
-        assert exact_times(model, name, every=every) == pytest.approx(dense, rel=1e-7)
+        assert exact_times(target, name, every=every) == pytest.approx(dense, rel=1e-7)
     step = 0.9
-    damping = metropolis_damping(step * np.sqrt(2.0 * model.quadratic), 1)
-    linear = _dense_times(model, [_site_by_site(model, 1.0 - damping)], np.ones(1), every)
+    damping = metropolis_damping(step * np.sqrt(2.0 * target.quadratic), 1)
+    linear = _dense_times(target, [_site_by_site(target, 1.0 - damping)], np.ones(1), every)
     del linear["energy"]
-    assert exact_times(model, "metropolis", every=every, steps=[step]) == pytest.approx(linear, rel=1e-7)
+    assert exact_times(target, "metropolis", every=every, steps=[step]) == pytest.approx(linear, rel=1e-7)
 
 
 @pytest.mark.parametrize("name", ["hmc", "fourier_hmc", "langevin"])
 def test_trajectories_are_their_dense_matrices(name: str) -> None:
     """Leapfrog of all sites and momenta, as many steps as are drawn (10⁵ lengths, ½ % in τ)."""
-    model, step, rate = _model(1, 6), 0.35, 0.8
-    sites = model.lattice.sites
-    force, update = -_precision(model), make_update(name, model, step=step)
+    target, step, rate = _target(1, 6), 0.35, 0.8
+    sites = target.lattice.sites
+    force, update = -_precision(target), make_update(name, target, step=step)
     inertia = np.eye(sites)
     if update.inertia is not None:  # type: ignore[attr-defined]
         inertia = -force
@@ -109,8 +109,8 @@ def test_trajectories_are_their_dense_matrices(name: str) -> None:
     numbers, counts = np.unique(drawn, return_counts=True)
     matrices = [np.linalg.matrix_power(leap, int(number))[:sites, :sites] for number in numbers]
     chances = np.append(rate * counts / counts.sum(), 1.0 - rate)
-    dense = _dense_times(model, [*matrices, np.eye(sites)], chances, 1)
-    assert exact_times(model, name, steps=[step], accepted=[rate]) == pytest.approx(dense, rel=5e-3)
+    dense = _dense_times(target, [*matrices, np.eye(sites)], chances, 1)
+    assert exact_times(target, name, steps=[step], accepted=[rate]) == pytest.approx(dense, rel=5e-3)
 
 
 @pytest.mark.parametrize("components", [1, 3])
@@ -141,8 +141,8 @@ def test_damping_of_metropolis(components: int) -> None:
 )
 def test_long_chains_have_these_times(name: str, every: int, slack: float) -> None:
     """m², S(k₁), m and, where the sweep is linear, H within 4 errors, and `slack` where the times are approximate."""
-    model = _model(1, 4)
-    found = sample(model, name, MonteCarloSettings((name,), 6000 * every, every, chains=4, seed=5))
+    target = _target(1, 4)
+    found = sample(target, name, MonteCarloSettings((name,), 6000 * every, every, chains=4, seed=5))
     assert set(found.exact) >= {"magnetisation_squared", "softest_mode", "magnetisation_component"}
     for key, exact in found.exact.items():
         if key == "energy" and name in ("langevin", "hmc"):
@@ -156,16 +156,16 @@ def test_long_chains_have_these_times(name: str, every: int, slack: float) -> No
 def test_what_has_no_exact_times() -> None:
     assert exact_times(PhiFour(Lattice(2, 4), 1, 1.0, 1.0), "heat_bath") == {}
     assert exact_times(SpinModel(Lattice(2, 4), 1, 0.4), "wolff") == {}
-    assert exact_times(_model(2, 4), "wolff") == {}
-    assert exact_times(_model(1, 5), "heat_bath") == {}
-    assert exact_times(_model(1, 5), "hmc", steps=[0.3], accepted=[1.0])["magnetisation_squared"] > 0.5
+    assert exact_times(_target(2, 4), "wolff") == {}
+    assert exact_times(_target(1, 5), "heat_bath") == {}
+    assert exact_times(_target(1, 5), "hmc", steps=[0.3], accepted=[1.0])["magnetisation_squared"] > 0.5
 
 
 def test_what_hardly_decays_has_no_exact_time() -> None:
     """m of a heat bath has τ = (2d + m²)/(2m²), up to where rounding decides; S(k₁) at L = 4 is new at each sweep."""
 
     def times(mass: float, sampler: str, **more: list[float]) -> dict[str, float]:
-        return exact_times(gaussian_model(GaussianField(Lattice(1, 4), mass), 1), sampler, **more)  # type: ignore[arg-type]
+        return exact_times(PhiFour.of_gaussian(GaussianField(Lattice(1, 4), mass), 1), sampler, **more)  # type: ignore[arg-type]
 
     assert times(1e-4, "heat_bath")["magnetisation_component"] == pytest.approx(1e8, rel=1e-6)
     for mass in (1e-8, 1e-100):

@@ -9,9 +9,9 @@ from csd.networks import Architecture
 from csd.networks.linear import LinearNetwork
 from csd.networks.local import LocalNetwork, Patch
 from csd.networks.module import ConvolutionalScore, ScoreNetwork
-from csd.training.descent.autograd import AutogradDescent
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import BLOCK, blocks
+from csd.training.descent.modules import AutogradDescent
 from csd.training.losses import Denoising, Implicit, Objective
 from tests.conftest import Problem
 

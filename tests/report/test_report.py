@@ -362,9 +362,9 @@ def test_templates_count_as_source(tmp_path: Path) -> None:
     for file, expected in (
         ("report/explore/page.js", {"explore"}),
         ("report/pages/claims.html", {"pages"}),
-        ("report/figures/paper.mplstyle", {"paper"}),
+        ("report/paper/paper.mplstyle", {"paper"}),
         ("report/paper/paper.tex", {"paper"}),
-        ("report/paper/numbers.py", {"pages", "paper"}),
+        ("report/paper/numbers.py", {"paper"}),
     ):
         before = prints()
         path = package / file

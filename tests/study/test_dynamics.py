@@ -92,7 +92,7 @@ def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any], tmp_path: Pat
         with pytest.MonkeyPatch.context() as patched, pytest.raises(Reached) as reached:
             patched.setattr("csd.mcmc.ensemble.ensemble", stop)
             main(["mcmc", *row.arguments(), "--output", str(tmp_path / "x.nc")])
-        assert monte_carlo_request(*reached.value.args) == monte_carlo_request(row.model, row.settings)
+        assert monte_carlo_request(*reached.value.args) == monte_carlo_request(row.target, row.settings)
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ def _gradient(lattice: Lattice, fields: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("components", [1, 2, 3, 4, 7])
 def test_energy_is_the_written_sum(lattice: Lattice, components: int) -> None:
     fields = stream("test", components).standard_normal((3, components, *lattice.shape))
-    model = PhiFour(lattice, components, -0.6, 1.7, source=0.3)
+    target = PhiFour(lattice, components, -0.6, 1.7, source=0.3)
     square = (fields**2).sum(axis=1)
-    potential = 0.5 * model.r0 * square + model.u / (4 * components) * square**2 - 0.3 * fields[:, 0]
+    potential = 0.5 * target.r0 * square + target.u / (4 * components) * square**2 - 0.3 * fields[:, 0]
     written = 0.5 * _gradient(lattice, fields) + potential.sum(axis=lattice.axes)
-    np.testing.assert_allclose(model.energy(fields), written, rtol=1e-13)
+    np.testing.assert_allclose(target.energy(fields), written, rtol=1e-13)
 
     spins = fields / np.sqrt(square)[:, None]
     # −S·S′ = ½ (S − S′)² − 1 for unit spins.
@@ -39,23 +39,23 @@ def test_energy_is_the_written_sum(lattice: Lattice, components: int) -> None:
 @pytest.mark.parametrize("lattice", LATTICES, ids=str)
 @pytest.mark.parametrize("components", [1, 3])
 def test_force_is_the_slope_of_the_energy(lattice: Lattice, components: int) -> None:
-    model = PhiFour(lattice, components, -0.6, 1.7, source=0.3)
+    target = PhiFour(lattice, components, -0.6, 1.7, source=0.3)
     field = stream("test", components).standard_normal((1, components, *lattice.shape))
-    force = model.force(field)
+    force = target.force(field)
     for place in np.ndindex(field.shape):
         shift = np.zeros_like(field)
         shift[place] = 1e-5
-        slope = (model.energy(field + shift) - model.energy(field - shift))[0] / 2e-5
+        slope = (target.energy(field + shift) - target.energy(field - shift))[0] / 2e-5
         assert force[place] == pytest.approx(-slope, abs=1e-7)
 
 
 def test_gaussian_force_is_minus_the_inverse_propagator() -> None:
     lattice = Lattice(2, 6)
-    model, field = PhiFour(lattice, 1, 0.25, 0.0), GaussianField(lattice, 0.5)
+    target, field = PhiFour(lattice, 1, 0.25, 0.0), GaussianField(lattice, 0.5)
     values = stream("test").standard_normal((2, 1, *lattice.shape))
     expected = -lattice.inverse(lattice.transform(values) / field.propagator(lattice.laplacian))
-    np.testing.assert_allclose(model.force(values), expected, atol=1e-12)
-    assert model.hartree_mass == pytest.approx(0.5)
+    np.testing.assert_allclose(target.force(values), expected, atol=1e-12)
+    assert target.hartree_mass == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("kappa", "self_coupling"), [(0.18, 1.1), (0.3, 0.0), (0.1, 0.02), (0.3, 40.0)])
@@ -64,14 +64,14 @@ def test_hopping_convention_both_ways(kappa: float, self_coupling: float, compon
     lattice = Lattice(3, 4)
     if self_coupling == 0.0:
         kappa = 0.15
-    model = PhiFour.from_hopping(lattice, components, kappa, self_coupling)
-    assert model.hopping == pytest.approx((kappa, self_coupling), rel=1e-12)
+    target = PhiFour.from_hopping(lattice, components, kappa, self_coupling)
+    assert target.hopping == pytest.approx((kappa, self_coupling), rel=1e-12)
     fields = stream("test", components).standard_normal((5, components, *lattice.shape))
     rescaled = fields / np.sqrt(2.0 * kappa)
     square = (rescaled**2).sum(axis=1)
     hops = sum((rescaled * np.roll(rescaled, -1, axis)).sum(axis=1) for axis in lattice.axes)
     action = (-2.0 * kappa * hops + square + self_coupling * (square - 1.0) ** 2).sum(axis=lattice.axes)
-    difference = action - model.energy(fields)
+    difference = action - target.energy(fields)
     np.testing.assert_allclose(difference, difference[0], rtol=1e-10, atol=1e-9)
 
 
@@ -85,12 +85,12 @@ def test_hopping_convention_the_other_way(r0: float, u: float) -> None:
 @pytest.mark.parametrize("divisor", [4.0, 24.0])
 def test_mass_convention_both_ways(divisor: float) -> None:
     lattice = Lattice(2, 4)
-    model = PhiFour.from_mass(lattice, 3, -0.7, 0.5, divisor)
-    assert model.mass_convention(divisor) == pytest.approx((-0.7, 0.5))
+    target = PhiFour.from_mass(lattice, 3, -0.7, 0.5, divisor)
+    assert target.mass_convention(divisor) == pytest.approx((-0.7, 0.5))
     fields = stream("test").standard_normal((2, 3, *lattice.shape))
     square = (fields**2).sum(axis=1)
     written = 0.5 * _gradient(lattice, fields) + (-0.35 * square + 0.5 / divisor * square**2).sum(axis=lattice.axes)
-    np.testing.assert_allclose(model.energy(fields), written, rtol=1e-12)
+    np.testing.assert_allclose(target.energy(fields), written, rtol=1e-12)
 
 
 def test_large_quartic_coupling_leaves_spins() -> None:

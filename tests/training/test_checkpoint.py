@@ -47,7 +47,7 @@ CASES = {
         Architecture("two_layer"),
         {"loss": "population", "data_set": 16, "tolerance": 0.0, "max_steps": 60},
     ),
-    "exact jumps": (Architecture("one_layer"), {"loss": "population"}),
+    "closed-form steps": (Architecture("one_layer"), {"loss": "population"}),
     "raw fields, autograd": (
         Architecture("two_layer"),
         {"path": "fields", "batch": 8, "max_steps": 40, "tolerance": 0.0},

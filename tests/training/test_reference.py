@@ -19,8 +19,8 @@ POPULATION = TrainingSettings(loss="population")
 
 
 def stepped(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> TrainingRecord:
-    """Train by every single step, where a closed form could leap."""
-    record = descend(noised, replace(prepare(noised, architecture, settings), leaps=False), settings)
+    """Train by every single step, where there is a closed form."""
+    record = descend(noised, replace(prepare(noised, architecture, settings), closed_form=False), settings)
     assert record.stepping == "every step"
     return record
 
@@ -96,7 +96,7 @@ def test_kernel_follows_the_closed_form_step_by_step(critical: Problem) -> None:
 
 
 @pytest.mark.parametrize("kernel_steps", ["last", "recorded", (5, 60, 100)])
-def test_leaps_lead_where_steps_do(kernel_steps: str | tuple[int, ...], critical: Problem) -> None:
+def test_closed_form_steps_lead_where_single_steps_do(kernel_steps: str | tuple[int, ...], critical: Problem) -> None:
     """All that is recorded, to 1e-12; times to the step. One level is never at the tolerance, one at the start."""
     noised = critical(2, 8, (0.05, 0.5, 3.0))
     for tolerance, last in ((0.01, 10_000), (0.01, 333), (0.9999, 100), (0.0, 500), (1.0, 10)):

@@ -368,7 +368,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(tmp_path: Path)
             if row.startswith("how"):
                 # What was kept beside the bytecode is as old as the files, not as the way they are read.
                 forget(package)
-                after = edited(file, "return ast.dump(tree)", 'return f"other {ast.dump(tree)}"')
+                after = edited(file, "ast.dump(tree)", 'f"other {ast.dump(tree)}"')
                 forget(package)
             else:
                 text = file.read_text()
@@ -383,7 +383,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(tmp_path: Path)
 
 def forget(package: Path) -> None:
     """Remove the hashes that are kept beside the bytecode."""
-    for kept in package.rglob("*.meaning.json"):
+    for kept in package.rglob("*.source.json"):
         kept.unlink()
 
 

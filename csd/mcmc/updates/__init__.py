@@ -9,7 +9,7 @@ from csd.lattice import Array
 from csd.mcmc.updates.cluster import Wolff
 from csd.mcmc.updates.hamiltonian import FourierHybridMonteCarlo, HybridMonteCarlo, Langevin
 from csd.mcmc.updates.local import HeatBath, Metropolis, Overrelaxation
-from csd.targets.base import Model
+from csd.targets.base import HasEnergy
 
 
 class Update(Protocol):
@@ -43,15 +43,15 @@ UPDATES: dict[str, type] = {
 }
 
 
-def make_update(name: str, model: Model, **options: float) -> Update:
+def make_update(name: str, target: HasEnergy, **options: float) -> Update:
     """A fresh update, untuned.
 
     Raises:
-        InputError: if no update has the name, it takes no such option, or it cannot act on the model.
+        InputError: if no update has the name, it takes no such option, or it cannot act on the target.
     """
     if name not in UPDATES:
         raise unknown("update", name, UPDATES)
     try:
-        return UPDATES[name](model, **options)
+        return UPDATES[name](target, **options)
     except TypeError as error:
         raise InputError(f"update {name!r} does not take {', '.join(options)}: {error}") from None

@@ -11,35 +11,34 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, neighbours
-from csd.targets.base import Model
-from csd.targets.spins import SpinModel
+from csd.targets.base import HasEnergy
 
 
 class Wolff:
     """Reflections of clusters.
 
     Args:
-        model: the target, with no source.
+        target: the target, with no source.
         clusters: a sweep is so many; None: tuned such that they hold as many sites as the lattice, on average.
 
     Raises:
         InputError: if the source is not 0, as H then changes under reflections; or clusters is not an integer above 0.
     """
 
-    def __init__(self, model: Model, clusters: int | None = None) -> None:
-        if model.source != 0.0:
+    def __init__(self, target: HasEnergy, clusters: int | None = None) -> None:
+        if target.source != 0.0:
             raise InputError(
-                f"'wolff' needs an energy that reflections leave alone, and the source {model.source!r} singles out a"
+                f"'wolff' needs an energy that reflections leave alone, and the source {target.source!r} singles out a"
                 " direction; take source 0, or 'heat_bath'"
             )
         if clusters is not None and (isinstance(clusters, bool) or not isinstance(clusters, int) or clusters < 1):
             raise InputError(f"clusters is {clusters!r}; it must be an integer of at least 1")
-        self.model = model
+        self.target = target
         self.clusters = 1 if clusters is None else clusters
         self.free = clusters is None
-        self.places = neighbours(model.lattice)
-        self._stack = np.empty(model.lattice.sites, dtype=np.intp)
-        self._seen = np.zeros(model.lattice.sites, dtype=np.int64)
+        self.places = neighbours(target.lattice)
+        self._stack = np.empty(target.lattice.sites, dtype=np.intp)
+        self._seen = np.zeros(target.lattice.sites, dtype=np.int64)
         self._grown = 0
         self._clusters_grown = 0
         self.updates = 0.0
@@ -47,22 +46,24 @@ class Wolff:
     @property
     def ergodic(self) -> bool:
         """Reaches every field of unit spins."""
-        return isinstance(self.model, SpinModel)
+        return self.target.unit_length
 
     def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
         """Sweeps of clusters on a field, shape (n, sites), in place; returns sites reflected over all sites."""
         clusters = times * self.clusters
-        grown = _reflect_clusters(field, self.places, generator, self.model.coupling, clusters, self._stack, self._seen)
-        self.updates += grown / self.model.lattice.sites
+        grown = _reflect_clusters(
+            field, self.places, generator, self.target.coupling, clusters, self._stack, self._seen
+        )
+        self.updates += grown / self.target.lattice.sites
         self._grown += grown
         self._clusters_grown += clusters
-        return grown / (times * self.model.lattice.sites)
+        return grown / (times * self.target.lattice.sites)
 
     def adapt(self, accepted: float) -> None:
         """Change the number of clusters, while thermalising, to sites / mean size so far."""
         if self.free and self._grown:
             mean = self._grown / self._clusters_grown
-            self.clusters = max(1, round(self.model.lattice.sites / mean))
+            self.clusters = max(1, round(self.target.lattice.sites / mean))
 
 
 @compiled

@@ -20,8 +20,7 @@ from csd.core.errors import InputError
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, neighbours, phi_four_force, site_sums
 from csd.mcmc.updates.tuning import Tuned
-from csd.targets.base import Model
-from csd.targets.phi4 import PhiFour
+from csd.targets.base import HasEnergy, HasForce
 
 LARGEST_ERROR = 1000.0
 """Energy error above which leapfrog has left its region of stability; e^{−1000} is no acceptance."""
@@ -35,7 +34,7 @@ class HybridMonteCarlo:
     """Leapfrog trajectories with M = 1.
 
     Args:
-        model: φ⁴; unit spins are no flat space to move in.
+        target: φ⁴; unit spins are no flat space to move in.
         step: of leapfrog; None: tuned to accept four of five trajectories.
         trajectory: τ, mean length; None: a quarter period of the softest mode.
 
@@ -44,29 +43,29 @@ class HybridMonteCarlo:
     """
 
     name = "hmc"
-    target = 0.8
+    acceptance = 0.8
     accelerated = False
     ergodic = True
 
-    def __init__(self, model: Model, step: float | None = None, trajectory: float | None = None) -> None:
-        if not isinstance(model, PhiFour):
+    def __init__(self, target: HasEnergy, step: float | None = None, trajectory: float | None = None) -> None:
+        if not isinstance(target, HasForce):
             raise InputError(
                 f"{self.name!r} moves along the force of phi^4 fields, and unit spins are no such field; take"
                 " 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
             )
         if trajectory is not None and not (isfinite(trajectory) and trajectory > 0.0):
             raise InputError(f"trajectory is {trajectory!r}; it must be a finite number above 0")
-        self.model, self.lattice = model, model.lattice
-        self.places = neighbours(model.lattice)
+        self.target, self.lattice = target, target.lattice
+        self.places = neighbours(target.lattice)
         # In an ordered phase the Hartree mass vanishes with the volume; no mode there is that soft.
-        mass = max(model.hartree_mass, 1.0 / model.lattice.size)
-        self.inertia = model.lattice.laplacian + mass**2 if self.accelerated else None
+        mass = max(target.hartree_mass, 1.0 / target.lattice.size)
+        self.inertia = target.lattice.laplacian + mass**2 if self.accelerated else None
         softest = 1.0 if self.accelerated else mass
         self.trajectory = pi / (2.0 * softest) if trajectory is None else float(trajectory)
         stiffest = 1.0 if self.accelerated else sqrt(4.0 * self.lattice.dimension + mass**2)
         self._exploded = 0
         self.updates = 0.0
-        self.step = Tuned("step", step, 1.0 / (stiffest * model.lattice.sites**0.25), self.target)
+        self.step = Tuned("step", step, 1.0 / (stiffest * target.lattice.sites**0.25), self.acceptance)
 
     @property
     def time(self) -> float:
@@ -113,7 +112,7 @@ class HybridMonteCarlo:
 
     def draw_momenta(self, generator: np.random.Generator) -> Array:
         """Momenta of variance M, the inertia, shape (n, sites)."""
-        white = generator.standard_normal((self.model.components, self.lattice.sites))
+        white = generator.standard_normal((self.target.components, self.lattice.sites))
         return white if self.inertia is None else self._filtered(white, np.sqrt(self.inertia))
 
     def _velocity(self, momenta: Array) -> Array:
@@ -124,16 +123,17 @@ class HybridMonteCarlo:
         return self.lattice.inverse(factor * self.lattice.transform(fields)).reshape(values.shape)
 
     def _total(self, field: Array, momenta: Array, velocity: Array) -> float:
-        sums = np.empty(3 + self.model.components)
+        sums = np.empty(3 + self.target.components)
         site_sums(field, self.places, sums)
-        return float(self.model.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
+        return float(self.target.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
 
     def leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
         """(where the field arrives, Δ(H + kinetic)); inf for what is no number."""
-        model, moved, force = self.model, field.copy(), np.empty_like(field)
+        moved, force = field.copy(), np.empty_like(field)
+        quadratic, quartic, source = self.target.site_couplings
 
         def kick(momenta: Array, size: float) -> Array:
-            phi_four_force(moved, self.places, model.quadratic, model.quartic, model.source, force)
+            phi_four_force(moved, self.places, quadratic, quartic, source, force)
             return momenta + size * force
 
         with np.errstate(over="ignore", invalid="ignore"):
@@ -167,15 +167,15 @@ class Langevin(HybridMonteCarlo):
     """MALA: one leapfrog step, φ → φ + ½ ε² force + ε noise, accepted as Metropolis; tuned to accept 0.574.
 
     Args:
-        model: φ⁴.
+        target: φ⁴.
         step: ε; None: tuned.
     """
 
     name = "langevin"
-    target = 0.574
+    acceptance = 0.574
 
-    def __init__(self, model: Model, step: float | None = None) -> None:
-        super().__init__(model, step)
+    def __init__(self, target: HasEnergy, step: float | None = None) -> None:
+        super().__init__(target, step)
 
     @property
     def time(self) -> float:
@@ -188,15 +188,16 @@ class Langevin(HybridMonteCarlo):
         Raises:
             InputError: if a given step is so large that nothing is accepted time and again, with one that is not.
         """
-        model, own = self.model, self.step
+        quadratic, quartic, source = self.target.site_couplings
+        own = self.step
         chances, self._exploded, error = _langevin(
             field,
             self.places,
             generator,
             times,
-            model.quadratic,
-            model.quartic,
-            model.source,
+            quadratic,
+            quartic,
+            source,
             own.value,
             self._exploded,
         )

@@ -18,9 +18,7 @@ from csd.core.errors import InputError
 from csd.lattice import Array
 from csd.lattice.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
 from csd.mcmc.updates.tuning import Tuned
-from csd.targets.base import Model
-from csd.targets.phi4 import PhiFour
-from csd.targets.spins import SpinModel
+from csd.targets.base import HasEnergy, is_ising
 
 Loop = Callable[..., int]
 """(field, places, order, generator, sweeps, *couplings) → how many sites took a new value; couplings are (A, g, s) of a
@@ -33,7 +31,7 @@ class SiteUpdate:
     """One site after another, on a checkerboard: what all local updates share.
 
     Args:
-        model: the target.
+        target: the target.
         of_fields: compiled loop over the sites of a φ⁴ field.
         of_spins: the same of unit spins.
     """
@@ -41,20 +39,18 @@ class SiteUpdate:
     ergodic = True
     """Whether it reaches every field, alone."""
 
-    def __init__(self, model: Model, of_fields: Loop, of_spins: Loop) -> None:
-        self.model = model
-        self.places, self.order = neighbours(model.lattice), checkerboard(model.lattice)
+    def __init__(self, target: HasEnergy, of_fields: Loop, of_spins: Loop) -> None:
+        self.target = target
+        self.places, self.order = neighbours(target.lattice), checkerboard(target.lattice)
         self.updates = 0.0
-        self.loop = of_spins
-        self.couplings: tuple[float, ...] = (model.coupling, model.source / model.coupling)
-        if isinstance(model, PhiFour):
-            self.loop, self.couplings = of_fields, (model.quadratic, model.quartic, model.source)
+        self.loop = of_spins if target.unit_length else of_fields
+        self.couplings = target.site_couplings
 
     def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
         """Sweeps over a field, shape (n, sites), in place; returns the fraction of sites that took a new value."""
         self.updates += times
         changed = self.loop(field, self.places, self.order, generator, times, *self.couplings)
-        return changed / (times * self.model.lattice.sites)
+        return changed / (times * self.target.lattice.sites)
 
     def adapt(self, accepted: float) -> None:
         """Nothing to tune."""
@@ -67,20 +63,20 @@ class Metropolis(SiteUpdate):
     in step and never meet.
 
     Args:
-        model: the target.
+        target: the target.
         step: width of proposals; None: tuned to accept half of them.
     """
 
-    target = 0.5
+    acceptance = 0.5
 
-    def __init__(self, model: Model, step: float | None = None) -> None:
-        super().__init__(model, _metropolis_phi_four, _metropolis_spins)
-        self.step = Tuned("step", step, start=1.0, target=self.target)
+    def __init__(self, target: HasEnergy, step: float | None = None) -> None:
+        super().__init__(target, _metropolis_phi_four, _metropolis_spins)
+        self.step = Tuned("step", step, start=1.0, acceptance=self.acceptance)
         self.couplings = (*self.couplings, self.step.value)
 
     def adapt(self, accepted: float) -> None:
         """Change the step, while thermalising, after a sweep that accepted this fraction."""
-        if not (isinstance(self.model, SpinModel) and self.model.components == 1):
+        if not is_ising(self.target):
             self.step.adapt(accepted)
             self.couplings = (*self.couplings[:-1], self.step.value)
 
@@ -92,18 +88,18 @@ class HeatBath(SiteUpdate):
         InputError: for φ⁴ whose length is so nearly fixed that hardly a draw would be accepted.
     """
 
-    def __init__(self, model: Model) -> None:
-        if isinstance(model, PhiFour) and model.quartic > 0.0:
-            precision = _envelope(model.quadratic, model.quartic, model.components, 0.0)
+    def __init__(self, target: HasEnergy) -> None:
+        if not target.unit_length:
+            quadratic, quartic, _ = target.site_couplings
+            precision = _envelope(quadratic, quartic, target.components, 0.0)
             # Without neighbours φ² has the mean c = n/(2B) and the variance n/(2B²) under the proposal.
-            narrowness = model.components * model.quartic / precision**2
+            narrowness = target.components * quartic / precision**2
             if narrowness > LARGEST_NARROWNESS:
                 raise InputError(
-                    f"'heat_bath' would accept one draw in {narrowness**0.5:.0e} at r0 = {model.r0:.3g},"
-                    f" u = {model.u:.3g}; take 'metropolis' with 'wolff', or the spins that the field has become"
-                    " (SpinModel.limit_of)"
+                    f"'heat_bath' would accept one draw in {narrowness**0.5:.0e} of {target!r}; take 'metropolis' with"
+                    " 'wolff', or the spins that the field has become (SpinModel.limit_of)"
                 )
-        super().__init__(model, _heat_bath_phi_four, _heat_bath_spins)
+        super().__init__(target, _heat_bath_phi_four, _heat_bath_spins)
 
 
 class Overrelaxation(SiteUpdate):
@@ -115,12 +111,12 @@ class Overrelaxation(SiteUpdate):
 
     ergodic = False
 
-    def __init__(self, model: Model) -> None:
-        if isinstance(model, SpinModel) and model.components == 1:
+    def __init__(self, target: HasEnergy) -> None:
+        if is_ising(target):
             raise InputError(
                 "'overrelaxation' turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'"
             )
-        super().__init__(model, _overrelax_phi_four, _overrelax_spins)
+        super().__init__(target, _overrelax_phi_four, _overrelax_spins)
 
 
 @compiled

@@ -6,28 +6,28 @@ from csd.core.errors import InputError
 
 
 class Tuned:
-    """ln step ← ln step + (accepted − target) · 2/√j at the j-th adaptation (Robbins and Monro).
+    """ln step ← ln step + (accepted − acceptance) · 2/√j at the j-th adaptation (Robbins and Monro).
 
     Args:
         name: of the step, for messages.
         given: the step, which then stays; None: to be tuned.
         start: the first one tried.
-        target: acceptance to aim at.
+        acceptance: to aim at.
 
     Raises:
         InputError: if the given step is not a finite number above 0.
     """
 
-    def __init__(self, name: str, given: float | None, start: float, target: float) -> None:
+    def __init__(self, name: str, given: float | None, start: float, acceptance: float) -> None:
         if given is not None and not (isfinite(given) and given > 0.0):
             raise InputError(f"{name} is {given!r}; it must be a finite number above 0")
         self.value = start if given is None else float(given)
         self.free = given is None
-        self.target = target
+        self.acceptance = acceptance
         self._adapted = 0
 
     def adapt(self, accepted: float) -> None:
         """Follow the fraction that was accepted."""
         if self.free:
             self._adapted += 1
-            self.value *= exp((accepted - self.target) * 2.0 / self._adapted**0.5)
+            self.value *= exp((accepted - self.acceptance) * 2.0 / self._adapted**0.5)

@@ -10,7 +10,7 @@ from csd.core.errors import unknown
 from csd.study.config.figures import FIGURES, summary_of
 from csd.study.config.study import FigureStyle
 
-PAPER = Path(__file__).with_name("paper.mplstyle")
+PAPER = Path(__file__).parents[1] / "paper" / "paper.mplstyle"
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
 
 

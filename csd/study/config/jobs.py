@@ -13,11 +13,10 @@ from csd.diffusion.integrators import INTEGRATORS
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.study.config.reading import validated
-from csd.study.config.schema import (
-    Item,
-)
+from csd.study.config.schema import Item
 from csd.study.config.study import FILE_NAME, Generation, Study, Sweep, Training
-from csd.targets.gaussian import TARGETS, GaussianField, gaussian_field
+from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
+from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.training.losses import OBJECTIVES
 from csd.training.options import TrainingSettings
@@ -130,7 +129,7 @@ class TrainingJob:
         lattice = Lattice(self.dimension, self.size)
         r0, u = self.couplings or (None, None)
         gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
-        target = resolve("target", self.target, TARGETS)(lattice, gaussian.mass)
+        target = with_spectrum(target_from_spec(gaussian.spec() | {"target": self.target}))
         schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
         return NoisedTarget(target, schedule, self.noise_levels), self._architecture(), self.settings
 
@@ -341,7 +340,7 @@ def _check(run: TrainingJob) -> None:
         for what, name, registry in (
             ("schedule", run.training.schedule, SCHEDULES),
             ("loss", run.training.loss, OBJECTIVES),
-            ("target", run.target, TARGETS),
+            ("target", run.target, BY_MASS),
         ):
             if ":" not in name and name not in registry:
                 raise unknown(what, name, registry)

@@ -15,12 +15,9 @@ from pydantic import BeforeValidator, Field, StrictInt
 from csd.core.errors import InputError
 from csd.lattice import Lattice
 from csd.mcmc.samplers import sweep_of
-from csd.mcmc.simulation import MonteCarloSettings, gaussian_model
+from csd.mcmc.simulation import MonteCarloSettings, target_of_chains
 from csd.study.config.schema import Count, Couplings, Dimension, Part, Positive, Seed, Several, Size, listed
-from csd.targets.base import Model
-from csd.targets.gaussian import GaussianField
-from csd.targets.phi4 import PhiFour
-from csd.targets.spins import SpinModel
+from csd.targets.base import HasEnergy, HasForce
 
 # What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
 START_UP_S = 2.0
@@ -106,19 +103,11 @@ class MonteCarloJob:
     settings: MonteCarloSettings
 
     @property
-    def model(self) -> Model:
+    def target(self) -> HasEnergy:
         """The target."""
-        lattice = Lattice(self.dimension, self.size)
-        if isinstance(self.value, tuple):
-            return PhiFour(lattice, self.components, *self.value)
-        if self.parameter == "beta":
-            return SpinModel(lattice, self.components, self.value)
-        field = (
-            GaussianField(lattice, self.value)
-            if self.parameter == "mass"
-            else GaussianField.on_critical_line(lattice, self.value)
-        )
-        return gaussian_model(field, self.components)
+        value = self.value
+        given = dict(zip(("r0", "u"), value, strict=True)) if isinstance(value, tuple) else {self.parameter: value}
+        return target_of_chains(Lattice(self.dimension, self.size), self.components, **given)
 
     @property
     def target_label(self) -> str:
@@ -151,23 +140,23 @@ class MonteCarloJob:
 
     def seconds(self) -> float:
         """Expected time of `csd mcmc`, on the machine that was measured."""
-        settings, model = self.settings, self.model
+        settings, target = self.settings, self.target
         sweeps = settings.chains * (settings.sweeps + settings.warming)
         measured = settings.chains * settings.sweeps / settings.every * MEASUREMENT_S * len(settings.samplers)
-        return START_UP_S + measured + sweeps * sum(_sweep_seconds(name, model) for name in settings.samplers)
+        return START_UP_S + measured + sweeps * sum(_sweep_seconds(name, target) for name in settings.samplers)
 
 
-def _sweep_seconds(name: str, model: Model) -> float:
+def _sweep_seconds(name: str, target: HasEnergy) -> float:
     """Seconds of one sweep of a sampler."""
-    numbers = model.lattice.sites * model.components
+    numbers = target.lattice.sites * target.components
     local = UPDATE_S + SITE_S * numbers
-    if name in ("hmc", "fourier_hmc") and isinstance(model, PhiFour):
+    if name in ("hmc", "fourier_hmc") and isinstance(target, HasForce):
         fourier = name == "fourier_hmc"
-        length = 1.0 if fourier else min(float(model.lattice.size), 1.0 / model.hartree_mass)
-        steps = pi / 2.0 * length * model.lattice.sites**0.25 / STEP_SCALE
+        length = 1.0 if fourier else min(float(target.lattice.size), 1.0 / target.hartree_mass)
+        steps = pi / 2.0 * length * target.lattice.sites**0.25 / STEP_SCALE
         each = (TRANSFORM_S, TRANSFORM_SITE_S) if fourier else (LEAPFROG_S, LEAPFROG_SITE_S)
         return steps * (each[0] + each[1] * numbers)
-    return local * sum(step.times for step in sweep_of(name, model))
+    return local * sum(step.times for step in sweep_of(name, target))
 
 
 def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
@@ -206,7 +195,7 @@ def _rows(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
                 )
                 row = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
                 for sampler in sweep.samplers:
-                    sweep_of(sampler, row.model)
+                    sweep_of(sampler, row.target)
                 yield row
         except InputError as error:
             raise InputError(f"monte_carlo.{name}: {error}") from error

@@ -9,9 +9,7 @@ from pydantic import BaseModel, ValidationError
 from csd.core.errors import InputError, nearest
 from csd.study.config.figures import GENERATION_FIGURES, MONTE_CARLO_FIGURES
 from csd.study.config.monte_carlo import MonteCarlo
-from csd.study.config.schema import (
-    Couplings,
-)
+from csd.study.config.schema import Couplings
 from csd.study.config.study import (
     DEFAULT_CLAIMS,
     FigureStyle,

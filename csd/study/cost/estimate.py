@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.random import WORTH_LOADING
+from csd.core.compiled_random import WORTH_LOADING
 from csd.diffusion.samples import compared_fields
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS
@@ -70,7 +70,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     """What a training job takes."""
     records = recorded_steps(steps)
     numbers = float(work.networks * work.modes)
-    taken = records + BISECTIONS * len(run.noise_levels) if work.leaps else steps
+    taken = records + BISECTIONS * len(run.noise_levels) if work.closed_form else steps
     block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if work.fresh else 1
     job = pace.fields_job if work.autograd and pace.fields_job is not None else pace.job
     seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)

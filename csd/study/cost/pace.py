@@ -24,7 +24,7 @@ class JobPace:
 
 
 LOOPS = JobPace(0.3, 130.0)
-"""What loading the compiled loops of `csd.core.random` adds to a job that draws many numbers."""
+"""What loading the compiled loops of `csd.core.compiled_random` adds to a job that draws many numbers."""
 COMPILED = 0.4
 """Time of drawing and using a number by compiled loops, over that by NumPy's."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import comb
 
-from csd.core.random import WORTH_LOADING
+from csd.core.compiled_random import WORTH_LOADING
 from csd.lattice import Lattice
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
@@ -69,7 +69,7 @@ class Work:
         ahead: seconds of a step of the prediction.
         set_up: seconds before and after the steps.
         full_layer: whether a closed form leads from one recorded step to the next on the population loss.
-        leaps: whether that is how it is trained.
+        closed_form: whether that is how it is trained.
         iterated: whether the prediction is a map that is followed, rather than a closed form.
         complex: whether kernels are.
         autograd: whether networks are trained by it.
@@ -83,7 +83,7 @@ class Work:
     ahead: float = 0.0
     set_up: float = 0.0
     full_layer: bool = False
-    leaps: bool = False
+    closed_form: bool = False
     iterated: bool = False
     complex: bool = False
     autograd: bool = False
@@ -137,7 +137,7 @@ def work_of(run: TrainingJob, pace: Calibration) -> Work:
         fresh,
         ahead=ahead,
         full_layer=depth == 1,
-        leaps=depth == 1 and not seeded,
+        closed_form=depth == 1 and not seeded,
         iterated=depth > 1,
         complex=settings.loss == "denoising",
     )

@@ -113,8 +113,8 @@ def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Meth
         one = summary.isel(run=int(place))
         sampler, dimension, size = str(one["sampler"].values), int(one["dimension"]), int(one["size"])
         key = str(one["sweep"].values), dimension, size, int(one["components"])
-        model = about[key].model
-        if model.components > 1:
+        target = about[key].target
+        if target.components > 1:
             continue
         kind = "local" if sampler in LOCAL else "accelerated"
         # Every seed counts: a mean over the chains that were long enough would be too small.
@@ -123,7 +123,7 @@ def of_samplers(rows: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Meth
             remark = "the chains are too short for the tau of m, or measured too seldom"
             methods.append(Method(sampler, kind, dimension, size, UNKNOWN, UNKNOWN, remark=remark))
             continue
-        chain = Chain(model, sweep_of(sampler, model), stream("timing", sampler, dimension, size))
+        chain = Chain(target, sweep_of(sampler, target), stream("timing", sampler, dimension, size))
         chain.thermalise(50)
 
         def sweep(chain: Chain = chain) -> float:

@@ -50,7 +50,9 @@ def aggregate_monte_carlo(rows: Sequence[MonteCarloJob], folder: Path, *, mixed:
     for row in rows:
         path = simulation_file(row, folder)
         files[row] = read(path, ENSEMBLE)
-        if not mixed and files[row].attrs["configuration_hash"] != digest(monte_carlo_request(row.model, row.settings)):
+        if not mixed and files[row].attrs["configuration_hash"] != digest(
+            monte_carlo_request(row.target, row.settings)
+        ):
             raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
     if not files:
         raise InputError("the study has no simulations; give it the key monte_carlo")

@@ -1,11 +1,11 @@
-"""Descent on power spectra as PyTorch tensors, on a GPU: the steps of `full` and `local`, without a look at the host.
+"""Descent on power spectra as PyTorch tensors, on a GPU: `mode_step` and `patch_step`, without a look at the host.
 
-Made from a descent that is ready to start (`on_device`). Full kernels step at the modes, as on the CPU; local filters
-lie on the whole lattice, zero outside their box, so that levels of any range go together:
+Made from a descent that is ready to start (`on_device`). Here is how its arrays are placed on the device, and how
+errors and kernels come back. Full kernels lie at the modes, as on the CPU; local filters lie on the whole lattice, zero
+outside their box, so that levels of any range go together.
 
-    ŵ ← w,   K = ŵ or Σ_c |ŵ_c|²,   w ← w − η × (transform of S K − T, or of Re(S K − T) ŵ), on the box.
-
-Errors stay on the device until they are asked for; a step and an error launch work and wait for nothing.
+Filters are never changed in place, so who holds them can bring a descent back to where it was. Errors stay on the
+device until they are asked for; a step and an error launch work and wait for nothing.
 """
 
 from abc import ABC, abstractmethod
@@ -17,16 +17,27 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.lattice import Array, ComplexArray
-from csd.networks.linear import place_filters
+from csd.networks.linear import place_filters, transform
 from csd.training.descent.families import Descent
-from csd.training.descent.modes import ModeDescent
-from csd.training.descent.patches import GroupedDescent, PatchDescent
+from csd.training.descent.modes import ModeDescent, mode_error, mode_power, mode_step
+from csd.training.descent.patches import GroupedDescent, PatchDescent, patch_error, patch_kernel, patch_step
 
 
 class DeviceDescent(ABC):
-    """A `csd.training.descent.families.Descent` whose filters, data and errors are tensors on one device."""
+    """A `csd.training.descent.families.Descent` whose filters, data and errors are tensors on one device.
 
-    filters: torch.Tensor
+    Args:
+        device: where to.
+        filters: w.
+        rates: η.
+        exact: K*.
+        root_weight: ρ of the error.
+    """
+
+    def __init__(self, device: torch.device, filters: Any, rates: Array, exact: Array, root_weight: Array) -> None:
+        self.filters, self.rates, self.exact, self.root_weight = (
+            torch.tensor(array, device=device) for array in (filters, rates, exact, root_weight)
+        )
 
     @abstractmethod
     def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
@@ -52,17 +63,9 @@ class DeviceDescent(ABC):
         """Go on from these filters."""
         self.filters = torch.tensor(snapshot["filters"], device=self.filters.device)
 
-    def state(self) -> torch.Tensor:
-        """A copy of what the steps change."""
-        return self.filters.clone()
-
-    def restore(self, state: torch.Tensor) -> None:
-        """Go back to a state."""
-        self.filters.copy_(state)
-
 
 class ModesOnDevice(DeviceDescent):
-    """w ← w − η (w*)^{p−1} (S wᵖ − T).
+    """Descent of every mode alone.
 
     Args:
         descent: on the CPU.
@@ -70,33 +73,21 @@ class ModesOnDevice(DeviceDescent):
     """
 
     def __init__(self, descent: ModeDescent, device: torch.device) -> None:
+        super().__init__(device, descent.filters, descent.rates, descent.exact, descent.root_weight)
         self.depth = descent.depth
-        self.filters = torch.tensor(descent.filters, device=device)
-        self._rates = torch.tensor(descent.rates, device=device)
-        self._exact = torch.tensor(descent.exact, device=device)
-        self._root_weight = torch.tensor(descent.root_weight, device=device)
-
-    def _power(self, exponent: int) -> torch.Tensor:
-        """wⁿ by repeated multiplication, in the order of the CPU."""
-        power = self.filters
-        for _ in range(exponent - 1):
-            power = power * self.filters
-        return power
 
     def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
         """One step on (S, T)."""
-        step = (self._power(self.depth) * spectrum - target) * self._rates
-        if self.depth > 1:
-            step *= self._power(self.depth - 1).conj()
-        self.filters -= step
+        self.filters = mode_step(self.filters, spectrum, target, self.rates, self.depth)
 
     def error(self) -> torch.Tensor:
         """ε of each seed and level."""
-        return _sum_of_squares((self._power(self.depth) - self._exact) * self._root_weight)
+        error: torch.Tensor = mode_error(self.filters, self.exact, self.root_weight, self.depth)
+        return error
 
     def kernel(self) -> Array | ComplexArray:
         """K = wᵖ."""
-        kernel: Array | ComplexArray = self._power(self.depth).cpu().numpy()
+        kernel: Array | ComplexArray = mode_power(self.filters, self.depth).cpu().numpy()
         return kernel
 
 
@@ -111,34 +102,25 @@ class PatchesOnDevice(DeviceDescent):
 
     def __init__(self, descents: list[PatchDescent], groups: list[NDArray[np.intp]], device: torch.device) -> None:
         first = descents[0]
-        self.lattice = first.lattice
+        self.lattice = lattice = first.lattice
         self.modes = first.modes
-        self.squared = first.network.uses == 2
-        shape = self.lattice.shape
-        seeds, levels = len(first.filters), sum(map(len, groups))
-        channels = first.filters.shape[2] if self.squared else 1
-        filters = np.zeros((seeds, levels, channels, *shape))
-        box = np.zeros((levels, 1, *shape))
+        self.tied = first.network.uses == 2
+        seeds, levels, channels = len(first.filters), sum(map(len, groups)), first.filters.shape[2:-1]
+        filters = np.zeros((seeds, levels, *channels, *lattice.shape))
+        rates = np.zeros((levels, *[1] * len(channels), *lattice.shape))
         spectra = np.empty((levels, len(self.modes)))
-        rates = np.empty((levels, 1, *[1] * self.lattice.dimension))
         for descent, own in zip(descents, groups, strict=True):
             offsets = descent.network.filter_offsets
-            values = descent.filters.reshape(seeds, len(own), channels, len(offsets))
-            filters[:, own] = place_filters(self.lattice, values, offsets)
-            box[own] = place_filters(self.lattice, np.ones((len(own), 1, len(offsets))), offsets)
+            filters[:, own] = place_filters(lattice, descent.filters, offsets)
+            rates[own] = place_filters(lattice, descent.rates.repeat(len(offsets), axis=-1), offsets)
             spectra[own] = descent.spectra
-            rates[own] = descent.rates.reshape(-1, 1, *[1] * self.lattice.dimension)
-        self.filters = torch.tensor(filters, device=device)
-        self._step = torch.tensor(rates * box, device=device)
-        place, mirrored = self.lattice.pair_of_half if not self.modes.isotropic else (self.lattice.shell_of_half, None)
+        halves, weight = lattice.spread(spectra, self.modes), lattice.half_multiplicity
+        norm = (weight / halves).sum(axis=lattice.axes, keepdims=True)
+        super().__init__(device, filters, rates, 1.0 / halves, np.sqrt(weight * halves / norm))
+        place, mirrored = (lattice.shell_of_half, None) if self.modes.isotropic else lattice.pair_of_half
         self._place = torch.tensor(place, device=device)
         self._mirrored = None if mirrored is None else torch.tensor(mirrored, device=device)
         self._gather = torch.tensor(self.modes.half_index, device=device)
-        halves = self.lattice.spread(spectra, self.modes)
-        weight = self.lattice.half_multiplicity
-        norm = (weight / halves).sum(axis=self.lattice.axes, keepdims=True)
-        self._exact = torch.tensor(1.0 / halves, device=device)
-        self._root_weight = torch.tensor(np.sqrt(weight * halves / norm), device=device)
 
     def _spread(self, values: torch.Tensor) -> torch.Tensor:
         """Values at the modes in the *half* layout."""
@@ -147,40 +129,24 @@ class PatchesOnDevice(DeviceDescent):
             half = half.index_copy(-1, self._mirrored, half.index_select(-1, self._mirrored).conj())
         return half.reshape(*values.shape[:-1], *self.lattice.half_shape)
 
-    def _compose(self, transformed: torch.Tensor) -> torch.Tensor:
-        """K in the *half* layout, from ŵ."""
-        if self.squared:
-            return (transformed.real.square() + transformed.imag.square()).sum(2)
-        return transformed[:, :, 0]
-
-    def _transformed(self) -> torch.Tensor:
-        """ŵ in the *half* layout."""
-        return torch.fft.rfftn(self.filters, dim=self.lattice.axes)
-
     def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
         """One step on (S, T)."""
-        transformed = self._transformed()
         wanted = self._spread(target) if isinstance(target, torch.Tensor) else target
-        residual = (self._spread(spectrum) * self._compose(transformed) - wanted)[:, :, None]
-        slope = residual.real * transformed if self.squared else residual.to(transformed.dtype)
-        self.filters -= self._step * torch.fft.irfftn(slope, s=self.lattice.shape, dim=self.lattice.axes)
+        self.filters = patch_step(
+            self.lattice, self.filters, self._spread(spectrum), wanted, self.rates, tied=self.tied
+        )
 
     def error(self) -> torch.Tensor:
         """ε of each seed and level."""
-        deviation = (self._compose(self._transformed()) - self._exact) * self._root_weight
-        return _sum_of_squares(deviation.flatten(2))
+        error: torch.Tensor = patch_error(self.lattice, self.filters, self.exact, self.root_weight, tied=self.tied)
+        return error
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
-        kernel = self._compose(self._transformed()).flatten(2).index_select(-1, self._gather)
+        half = patch_kernel(self.lattice, transform(self.lattice, self.filters), tied=self.tied)
+        kernel = half.reshape(*half.shape[: -self.lattice.dimension], -1).index_select(-1, self._gather)
         host: Array | ComplexArray = kernel.cpu().numpy()
         return host
-
-
-def _sum_of_squares(values: torch.Tensor) -> torch.Tensor:
-    """Σ |v|² over the last axis."""
-    parts = torch.view_as_real(values).flatten(-2) if values.is_complex() else values
-    return torch.linalg.vecdot(parts, parts)
 
 
 def on_device(descent: Descent, device: torch.device) -> DeviceDescent:

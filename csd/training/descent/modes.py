@@ -1,8 +1,14 @@
-"""Descent of every mode alone: w ← w − η (w*)^{p−1} (S wᵖ − T)."""
+"""Descent of every mode alone: w ← w − η (w*)^{p−1} (S wᵖ − T), and ε = Σ_k C |wᵖ − K*|² / Σ_k C K*².
+
+First the reference, on NumPy and PyTorch arrays alike: `mode_step` and `mode_error`, which are what runs on a device.
+Then what is fast on a CPU: `ModeDescent`, the same in blocks and in place. A test holds the two together.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -10,10 +16,41 @@ from numpy.typing import NDArray
 
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.full import DeepLinear
-from csd.networks.linear import transform
+from csd.networks.linear import sum_of_squares, transform
 
 BLOCK = 2**15
 """Modes stepped at a time: few enough for the cache, enough to hide the calls."""
+
+
+def mode_step(filters: Any, spectrum: Any, target: Any, rates: Any, depth: int) -> Any:
+    """w − η (w*)^{p−1} (S wᵖ − T), nothing changed in place.
+
+    Args:
+        filters: w, real or complex, shape (seeds, levels, modes).
+        spectrum: S, real, of the same shape or what broadcasts to it.
+        target: T, likewise, or a number; complex only where w is.
+        rates: η, shape (levels, 1).
+        depth: p ≥ 1.
+    """
+    step = rates * (spectrum * mode_power(filters, depth) - target)
+    return filters - (step if depth == 1 else mode_power(filters, depth - 1).conj() * step)
+
+
+def mode_error(filters: Any, exact: Any, root_weight: Any, depth: int) -> Any:
+    """ε = Σ_k ρ² |wᵖ − K*|², ρ² = C / Σ_k C K*², a mode counted as often as it stands for momenta; (seeds, levels).
+
+    Args:
+        filters: w, shape (seeds, levels, modes).
+        exact: K*, shape (levels, modes).
+        root_weight: ρ, same shape.
+        depth: p ≥ 1.
+    """
+    return sum_of_squares(root_weight * (mode_power(filters, depth) - exact))
+
+
+def mode_power(filters: Any, depth: int) -> Any:
+    """wᵖ, p ≥ 1, by repeated multiplication: exact in the same way everywhere."""
+    return reduce(mul, [filters] * depth)
 
 
 def of_full_networks(
@@ -39,7 +76,7 @@ def of_exact(modes: Modes, spectra: Array, seeds: int) -> "ModeDescent":
 
 
 class ModeDescent:
-    """w ← w − η (w*)^{p−1} (S wᵖ − T), for all seeds, levels and modes at once.
+    """`mode_step` and `mode_error` fused: block by block in the cache, in place, with few passes and no temporaries.
 
     Args:
         depth: p.
@@ -132,7 +169,7 @@ class ModeDescent:
         np.subtract(block.growth, step, out=step)
         filters *= step
 
-    def leap(self, spectrum: Array, target: Any, step: int) -> None:
+    def closed_form_step(self, spectrum: Array, target: Any, step: int) -> None:
         """Where `step` steps from the start on the same (S, T) lead, for p = 1: w = T/S + (1 − η S)^j (w₀ − T/S)."""
         if self._start is None:
             self._start = self.filters.copy()

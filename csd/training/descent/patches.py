@@ -1,4 +1,12 @@
-"""Descent of local filters on the patch that they cover (docs/physics.md, section 7)."""
+"""Descent of local filters on the patch that they cover (docs/physics.md, section 7).
+
+    one layer    κ ← κ − η (P̂κ − b)
+    two layers   w_c(s) ← w_c(s) − η Σ_{s′} g(s′ − s) w_c(s′),   g = P̂κ − b, made even
+
+First the reference, on NumPy and PyTorch arrays alike, by transforms of whole lattices: `patch_step` and `patch_error`,
+which are what runs on a device. Then what is fast on a CPU: `PatchDescent`, on the patch alone wherever that is less
+work. A test holds the two together.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,16 +14,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.lattice import Array, ComplexArray, Modes
-from csd.networks.linear import (
-    place_filters,
-    relative_error,
-    transform,
-)
+from csd.lattice import Array, ComplexArray, Lattice, Modes
+from csd.networks.linear import inverse_transform, place_filters, relative_error, sum_of_squares, transform
 from csd.networks.local import SITE_PAIR, LocalNetwork, transform_time
 
 KNOWN_PAIR = 0.15
 """Nanoseconds a pair of sites of a product with a matrix at hand, measured; only ratios of these times matter."""
+
+
+def patch_step(lattice: Lattice, filters: Any, spectrum: Any, target: Any, rates: Any, *, tied: bool) -> Any:
+    """w − η × the transform of S K − T, or of Re(S K − T) ŵ_c for tied channels; nothing changed in place.
+
+    At the sites of the patch the transform of S K − T is P̂κ − b. Where layers share w_c, that of its real part is g,
+    and the product with ŵ_c correlates the two.
+
+    Args:
+        lattice: where the fields live.
+        filters: w, shape (seeds, levels, *lattice.shape), or (seeds, levels, channels, *lattice.shape) if tied.
+        spectrum: S in the *half* layout, shape (levels, *half_shape) or (seeds, levels, *half_shape).
+        target: T, likewise, or a number.
+        rates: η at the sites of a filter and 0 elsewhere, shape of `filters` without seeds, or what broadcasts to it.
+        tied: whether K = Σ_c |ŵ_c|², else K = ŵ.
+    """
+    wide = transform(lattice, filters)
+    slope = spectrum * patch_kernel(lattice, wide, tied=tied) - target
+    if tied:
+        slope = slope.real[(..., None, *[slice(None)] * lattice.dimension)] * wide
+    return filters - rates * inverse_transform(lattice, slope)
+
+
+def patch_kernel(lattice: Lattice, wide: Any, *, tied: bool) -> Any:
+    """K = ŵ or Σ_c |ŵ_c|² in the *half* layout, from ŵ."""
+    return (wide.real**2 + wide.imag**2).sum(-1 - lattice.dimension) if tied else wide
+
+
+def patch_error(lattice: Lattice, filters: Any, exact: Any, root_weight: Any, *, tied: bool) -> Any:
+    """ε = Σ_k ρ² |K − K*|², ρ² = C / Σ_k C K*², shape (seeds, levels).
+
+    Args:
+        lattice: where the fields live.
+        filters: w, as in `patch_step`.
+        exact: K* in the *half* layout, shape (levels, *half_shape).
+        root_weight: ρ, same shape, times the root of the momenta that an entry stands for.
+        tied: whether K = Σ_c |ŵ_c|².
+    """
+    deviation = root_weight * (patch_kernel(lattice, transform(lattice, filters), tied=tied) - exact)
+    return sum_of_squares(deviation.reshape(*deviation.shape[: -lattice.dimension], -1))
 
 
 def of_local_networks(

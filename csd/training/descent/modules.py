@@ -1,4 +1,4 @@
-"""Descent by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
+"""Descent of modules by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.linear import relative_error
 from csd.networks.module import ScoreNetwork, spectral_loss
+from csd.targets.base import with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
 
@@ -130,7 +131,7 @@ class AutogradDescent:
     def _exact_scores(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Held-out fields at a noise level, and their exact scores −K*∗x."""
         generator = stream("held out", self.lattice, self.noised.levels[level])
-        clean = self.noised.target.sample(generator, HELD_OUT)
+        clean = with_samples(self.noised.target).sample(generator, HELD_OUT)
         noise = generator.standard_normal(clean.shape)
         fields = self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * noise
         spectrum = self.noised.spectra(self.noised.target.propagator(self.lattice.laplacian))[level]
