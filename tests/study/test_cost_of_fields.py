@@ -243,7 +243,7 @@ def test_the_population_loss_has_no_cost(results: Path) -> None:
     assert {one.remark for one in found} == {"the population loss has seen infinitely many fields"}
 
 
-def test_training_data_are_charged(results: Path) -> None:
+def test_training_data_are_charged() -> None:
     """S × levels + 20 τ + 2 τ S B before the first field, term by term; errors too."""
     grid = Matched(np.ones(9), 16, 25.0, np.array([1.5, 2.0]), steps_error=0.5, batch=1000)
     free = Method("two_layer", "diffusion", 2, 8, Price(225.0, 28.0, 4.5, 4.0), Price(1.0, 0.1), "free", "free", 25e3)
