@@ -33,7 +33,7 @@ CONV_WORK = 2 * 4096**2
 """Most N² × fields that `nn.Conv` is timed on; what is more is extrapolated in proportion."""
 
 
-def _conv_case(case: Case, sites: int) -> tuple[Case, float]:
+def conv_case(case: Case, sites: int) -> tuple[Case, float]:
     """The problem that `nn.Conv` is timed on, and the factor from it to the one that is asked for."""
     if sites**2 * case.batch * case.levels <= CONV_WORK:
         return case, 1.0
@@ -75,7 +75,7 @@ def training_race(case: Case, effort: Effort) -> tuple[dict[str, Array], dict[st
     for code in CODES[1:]:
         own = case
         if code == "conv":
-            own, factors[code] = _conv_case(case, sites)
+            own, factors[code] = conv_case(case, sites)
             if sites > CONV_SITES:
                 continue
         timed[code] = _baseline_step(code, own, effort)
@@ -98,7 +98,7 @@ def measure_training(plan: Plan) -> xr.Dataset:
     headline = cases[0]
     # As much as can be timed in seconds, against what the rule would extrapolate it from.
     whole = replace(headline, batch=min(8, headline.batch), levels=min(2, headline.levels))
-    part, scale = _conv_case(whole, headline.size**headline.dimension)
+    part, scale = conv_case(whole, headline.size**headline.dimension)
     compared = {"whole": whole, "part": part}
     pair = plan.effort.race({name: _baseline_step("conv", own, plan.effort) for name, own in compared.items()})
     return xr.Dataset(
@@ -271,7 +271,7 @@ def _step_timers(
     for code in CODES[1:]:
         if code == "conv" and noised.lattice.sites > CONV_SITES:
             continue
-        own, factor = _conv_case(case, noised.lattice.sites) if code == "conv" else (case, 1.0)
+        own, factor = conv_case(case, noised.lattice.sites) if code == "conv" else (case, 1.0)
         timed[code] = _baseline_step(code, own, effort, noised if own == case else None)
         factors[code] = factor * steps
     return factors

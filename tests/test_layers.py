@@ -120,6 +120,22 @@ def test_one_name_stands_for_one_thing() -> None:
     assert not {name: where for name, where in places.items() if len(where) > 1 and name != "draw"}
 
 
+def test_tests_use_what_is_public() -> None:
+    """No name with an underscore of the package is imported, patched or looked at; the module _ziggurat is named so."""
+    found = []
+    for path in Path(__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "csd":
+                names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            elif isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+                names = [node.attr]
+            elif isinstance(node, ast.Constant) and str(node.value).startswith("csd."):
+                names = str(node.value).split(".")
+            found += [f"{path.name}: {name}" for name in names if re.fullmatch(r"_(?!_|ziggurat$)\w+", name)]
+    assert not found
+
+
 @pytest.mark.parametrize("old", MOVED)
 def test_old_modules_can_be_imported(old: str) -> None:
     for place in MOVED[old].split():

@@ -58,12 +58,6 @@ def fingerprint(step: str, *more: str) -> str:
     return digest.hexdigest()
 
 
-def forget() -> None:
-    """Look at the source again: it may have changed while this process runs."""
-    _look.cache_clear()
-    fingerprint.cache_clear()
-
-
 def _files(module: str) -> list[Path]:
     """The file of a module, such as 'lattice/bins', or those of a package, templates among them, hidden ones not."""
     place = PACKAGE / module

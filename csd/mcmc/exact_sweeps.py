@@ -83,7 +83,7 @@ def exact_times(
     elif target.lattice.size % 2:
         return {}
     elif sampler == "metropolis":
-        damped = [_damping(step * sqrt(precision), target.components) for step in steps]
+        damped = [metropolis_damping(step * sqrt(precision), target.components) for step in steps]
         chains = [_of_matrices(target.lattice, precision, sweep, every, kappa) for kappa in damped]
         chains = [{name: chain[name] for name in LINEARISED} for chain in chains]
     else:
@@ -170,7 +170,7 @@ def _double(matrices: Array) -> Array:
     return np.einsum("...ij,...kl->...ikjl", matrices, matrices).reshape(*matrices.shape[:-2], 4, 4)
 
 
-def _damping(width: float, components: int) -> float:
+def metropolis_damping(width: float, components: int) -> float:
     """κ of Metropolis: ½ E[δ₁² 2Φ(−|δ|/2)], δ normal of this width in n components; by quadrature over |δ|."""
     from scipy.integrate import quad
     from scipy.stats import chi, norm

@@ -30,11 +30,11 @@ from csd.networks.full import TwoLayer
 from csd.study.config.study import Generation, Training
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import VariancePreserving
-from csd.training.checkpoint import EVERY, ProgressWatch
+from csd.training.checkpoint import EVERY
 from csd.training.losses import OBJECTIVES
 from csd.training.options import TrainingSettings
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"dimension": 1, "size": 8, "noise_levels": [0.5, 0.1]}
 HEAVY = ("numpy", "xarray", "torch", "numba", "pandas", "scipy", "netCDF4", "pydantic", "matplotlib")
 
@@ -131,8 +131,9 @@ def test_what_is_asked_for_is_written_as_well(tmp_path: Path) -> None:
     assert_same(again, run)
 
 
-def test_defaults_are_one_thing() -> None:
+def test_defaults_are_one_thing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of functions, of the settings behind them, of studies, and as the help of the commands names them."""
+    monkeypatch.setenv("COLUMNS", "1000")
     for model, settings in ((Training, TrainingSettings), (Generation, GenerationSettings)):
         shared = set(model.model_fields) & set(settings.__dataclass_fields__) - {"seeds", "t_min", "t_max"}
         assert {name: model.model_fields[name].default for name in shared} == {
@@ -150,16 +151,25 @@ def test_defaults_are_one_thing() -> None:
         GenerationSettings()
     )
     named = {"noise_levels": "64 steps", "seeds": "0", "checkpoint_every": f"{EVERY:g}"}
-    for action in (*_flags("train"), *_flags("generate")):
-        known = named.get(action.dest, str(DEFAULTS.get(action.dest, getattr(GenerationSettings, action.dest, None))))
-        if known != "None":
-            assert re.search(rf"\([^(]*{re.escape(known)}\)$", action.help), (action.dest, known, action.help)
+    flags = {"noise_level": "noise_levels", "seed": "seeds"}
+    compared = 0
+    for command in ("train", "generate"):
+        for flag, text in helped(command, capsys).items():
+            dest = flags.get(flag, flag)
+            known = named.get(dest, str(DEFAULTS.get(dest, getattr(GenerationSettings, dest, None))))
+            if known != "None":
+                assert re.search(rf"\([^(]*{re.escape(known)}\)$", text), (flag, known, text)
+                compared += 1
+    assert compared > 12
 
 
-def _flags(command: str) -> list[Any]:
-    """The flags of a command that take a value."""
-    commands = cli._parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    return [action for action in commands[command]._actions if action.help and action.nargs != 0]  # type: ignore
+def helped(command: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What `--help` says of each flag of a command that takes a value."""
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    said = capsys.readouterr().out
+    shown = re.findall(r"^  --([\w-]+) [A-Z].*?(?:\n {24}|  +)(\S.*)$", said, re.MULTILINE)
+    return {flag.replace("-", "_"): text for flag, text in shown}
 
 
 def test_numbers_may_be_of_any_kind() -> None:
@@ -290,21 +300,21 @@ def test_a_mistake_is_one_sentence(change: dict[str, Any], words: list[str], tmp
 
 
 def test_an_unknown_or_missing_keyword_is_said_as_python_says_it() -> None:
-    with pytest.raises(TypeError, match=r"'toleranse'; did you mean 'tolerance'\?"):
+    with pytest.raises(TypeError, match=r"'toleranse'.*'tolerance'"):
         csd.train("one_layer", **SMALL, toleranse=0.1)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="missing a required keyword argument: 'size'"):
+    with pytest.raises(TypeError, match="'size'"):
         csd.train("one_layer", dimension=1)
-    with pytest.raises(AttributeError, match="no attribute 'trane'"):
+    with pytest.raises(AttributeError, match="'trane'"):
         csd.trane  # noqa: B018
 
 
 def test_generation_takes_training_runs_only() -> None:
     theory = csd.predict("one_layer", **SMALL)
-    for given, words in ((theory, "a theory Dataset"), (xr.Dataset(), "training is Dataset"), (3, "training is int")):
+    for given, words in ((theory, "theory"), (xr.Dataset(), "training is Dataset"), (3, "training is int")):
         with pytest.raises(InputError, match=words):
             csd.generate(given)
     run = csd.train("one_layer", **SMALL)
-    with pytest.raises(InputError, match="unknown integrator 'huen'; did you mean 'heun'"):
+    with pytest.raises(InputError, match=r"integrator 'huen'.*'heun'"):
         csd.generate(run, integrator="huen")
     with pytest.raises(InputError, match=r"samples is 2\.5"):
         csd.generate(run, samples=2.5)  # type: ignore[arg-type]
@@ -341,8 +351,8 @@ def test_ctrl_c_is_a_keyboard_interrupt(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_a_run_whose_file_is_wanted(tmp_path: Path) -> None:
     said = _interrupted(", output='run.nc'")
-    assert "csd.core.errors.Interrupted: stopped by SIGINT after step" in said
-    assert "the same command goes on from there" in said
+    assert said.splitlines()[-1].startswith("csd.core.errors.Interrupted: stopped by SIGINT")
+    assert "run.nc.checkpoint.npz" in said
     assert [path.name for path in tmp_path.iterdir()] == ["run.nc.checkpoint.npz"]
     assert issubclass(csd.core.errors.Interrupted, KeyboardInterrupt)
 
@@ -363,6 +373,6 @@ def test_progress_is_shown_where_somebody_looks_on(
     assert capsys.readouterr().err == ""
     csd.train("one_layer", **SMALL, progress=True)
     assert "steps" in capsys.readouterr().err
-    assert not ProgressWatch(lambda: 5.0)._shown
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    assert ProgressWatch(lambda: 5.0)._shown
+    csd.train("one_layer", **SMALL)
+    assert "steps" in capsys.readouterr().err

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import csd.core.files
 from csd.core.errors import InputError
 from csd.core.files import (
     REQUIRED,
     SCHEMA,
     THEORY,
     TRAINING,
-    Content,
+    Variable,
     atomic_path,
     commit,
+    content_of,
     labelled,
     provenance,
     read,
@@ -79,25 +79,29 @@ def test_an_exception_in_the_middle_of_a_first_write_leaves_nothing(tmp_path: Pa
     assert list((tmp_path / "new").iterdir()) == []
 
 
+class Exploding:
+    """Values that cannot be had; a part of the file that holds them is on the disk by then."""
+
+    def __init__(self, raised: Exception, folder: Path) -> None:
+        self.raised, self.folder = raised, folder
+
+    def __array__(self, *_: object) -> np.ndarray:
+        (half,) = self.folder.glob(".file.nc.*")
+        assert half.stat().st_size > 1000
+        raise self.raised
+
+
 @pytest.mark.parametrize("raised", [Broken("bug"), OSError(28, "No space left on device")], ids=["bug", "full disk"])
-def test_a_write_that_breaks_in_the_library(path: Path, raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a NetCDF file is on the disk when the library fails."""
+def test_a_write_that_breaks_in_the_middle(path: Path, raised: Exception) -> None:
     old = path.read_bytes()
-    complete = csd.core.files._fill
-
-    def fail(file: netCDF4.Dataset, content: Content) -> None:
-        complete(file, content)
-        file.sync()
-        assert Path(file.filepath()).stat().st_size > 1000
-        raise raised
-
-    monkeypatch.setattr(csd.core.files, "_fill", fail)
+    content = content_of(dataset(300_000))
+    content.variables["late"] = Variable(("step",), Exploding(raised, path.parent), {})
     expected = InputError if isinstance(raised, OSError) else Broken
     with pytest.raises(expected) as caught:
-        write(dataset(20), path, TRAINING)
+        write(content, path, TRAINING)
     if expected is InputError:
         assert path.name in str(caught.value)
-        assert "No space left on device" in str(caught.value)
+        assert str(raised.strerror) in str(caught.value)  # type: ignore[attr-defined]
     assert path.read_bytes() == old
     assert list(path.parent.iterdir()) == [path]
 
@@ -137,9 +141,8 @@ def test_where_nothing_can_be_written(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
     for attempt in (lambda p: write(dataset(), p, TRAINING), lambda p: write_text("new", p), require_writable):
-        with pytest.raises(InputError, match="cannot be written") as raised:
+        with pytest.raises(InputError, match=re.escape(name)):
             attempt(tmp_path / name)
-        assert name in str(raised.value)
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "old"
 
@@ -250,9 +253,9 @@ def test_a_flipped_byte_in_the_data_is_found(tmp_path: Path) -> None:
         broken = bytearray(good)
         broken[place] ^= 1
         path.write_bytes(broken)
-        with pytest.raises(InputError, match=r"large\.nc: not a readable NetCDF-4 file.*damaged") as raised:
+        with pytest.raises(InputError, match=r"large\.nc: .*NetCDF") as raised:
             read(path)
-        assert "make it again with: csd train --size 8 --output 'a b.nc'" in str(raised.value)
+        assert "csd train --size 8 --output 'a b.nc'" in str(raised.value)
     path.write_bytes(good)
     assert read(path).sizes["step"] == 20_000
 
@@ -260,16 +263,16 @@ def test_a_flipped_byte_in_the_data_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 3, 8, 200, -1, -1000])
 def test_a_truncated_file_is_refused(kept: int, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match=r"file\.nc: not a readable NetCDF-4 file, it may be truncated or damaged"):
+    with pytest.raises(InputError, match=r"file\.nc: .*NetCDF"):
         read(path)
 
 
 def test_what_is_no_netcdf_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.nc").write_text("not NetCDF")
-    with pytest.raises(InputError, match=r"text\.nc: not a readable NetCDF-4 file"):
+    with pytest.raises(InputError, match=r"text\.nc: .*NetCDF"):
         read(tmp_path / "text.nc")
     for missing in (tmp_path / "none.nc", tmp_path):
-        with pytest.raises(InputError, match="there is no such file"):
+        with pytest.raises(InputError, match=re.escape(str(missing))):
             read(missing)
 
 
@@ -291,18 +294,18 @@ def test_a_foreign_file_is_refused(form: str, tmp_path: Path) -> None:
 def test_a_file_of_another_layout_is_refused(path: Path) -> None:
     for layout in (SCHEMA + 1, 0, "one"):
         write(dataset().assign_attrs(csd_schema=layout), path, TRAINING)
-        with pytest.raises(InputError, match=rf"file\.nc: written with layout {layout}, .*reads layout {SCHEMA}"):
+        with pytest.raises(InputError, match=rf"file\.nc: .*layout {layout}\b.*layout {SCHEMA}\b"):
             read(path)
     with netCDF4.Dataset(path, "a") as opened:
         del opened.csd_schema
-    with pytest.raises(InputError, match=r"file\.nc: written with layout None"):
+    with pytest.raises(InputError, match=r"file\.nc: .*layout None"):
         read(path)
 
 
 def test_a_file_of_another_kind_is_refused(path: Path) -> None:
-    with pytest.raises(InputError, match=r"file\.nc: this is a training file; a theory file is needed"):
+    with pytest.raises(InputError, match=r"file\.nc: .*training.*theory"):
         read(path, THEORY)
-    with pytest.raises(InputError, match="a theory or generation file is needed"):
+    with pytest.raises(InputError, match="theory or generation"):
         read(path, THEORY, "generation")
     assert read(path, THEORY, TRAINING).equals(read(path))
 
@@ -315,7 +318,7 @@ def test_a_file_without_a_variable_that_its_kind_has_is_refused(kind: str, tmp_p
     assert set(REQUIRED[kind]) <= set(read(path, kind).data_vars)
     for name in REQUIRED[kind]:
         write(complete.drop_vars(name), path, kind)
-        with pytest.raises(InputError, match=rf"file\.nc: the variable '{name}' is missing; make it again with: csd"):
+        with pytest.raises(InputError, match=rf"file\.nc: .*'{name}'.* csd train "):
             read(path)
 
 

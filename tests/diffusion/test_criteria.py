@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +23,8 @@ from csd.study.config.reading import load, parse
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.reference import one_layer_kernel
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 LIMIT = np.array(list(LIMITS.values()))
 
 
@@ -185,16 +184,16 @@ def test_a_criterion_that_the_exact_score_misses_names_the_steps_it_needs() -> N
 def test_training_until_samples_are_right_says_what_it_needs() -> None:
     grid = geometric_grid(1e-3, longest_level(8), 12).tolist()
     for asked, match in (
-        ({"noise_levels": 0.5}, "there is one noise level; reverse diffusion needs a grid of at least two"),
+        ({"noise_levels": 0.5}, "one noise level"),
         ({"noise_levels": grid, "integrator": "huen"}, "did you mean 'heun'"),
-        ({"noise_levels": grid, "start": "cold"}, "start is 'cold'; it must be noise or exact"),
-        ({"noise_levels": grid, "until": "sample"}, "until is 'sample'; it must be score_error or samples"),
+        ({"noise_levels": grid, "start": "cold"}, "start is 'cold'.*noise or exact"),
+        ({"noise_levels": grid, "until": "sample"}, "until is 'sample'.*score_error or samples"),
     ):
         with pytest.raises(InputError, match=match):
             csd.train("one_layer", dimension=1, size=8, **{"until": "samples", **asked})  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="with these 13 noise levels local_one_layer-R1 can meet no criterion"):
+    with pytest.raises(InputError, match=r"13 noise levels .*local_one_layer-R1"):
         csd.train("local_one_layer", range=1, dimension=1, size=32, noise_levels=grid, until="samples")
-    with pytest.raises(InputError, match="until is samples, but the network has no kernel; take until score_error"):
+    with pytest.raises(InputError, match=r"until is samples.*score_error"):
         csd.train(Crooked, dimension=1, size=8, path="fields", noise_levels=grid, until="samples", batch=4)
 
 

@@ -215,14 +215,14 @@ def test_a_key_finds_its_number(study: Path, key: str, value: Any, error: Any) -
     ("key", "said"),
     [
         ("trainign training_time L8", "did you mean 'training'"),
-        ("training", "a table and a column are needed"),
+        ("training", "a table and a column"),
         ("training trainingtime L8", "did you mean 'training_time'"),
-        ("training training_time two_layers L8", "'two_layers' is in no row"),
-        ("training training_time L64", "L64: the study has no such row"),
-        ("training training_time one_layer", r"3 rows are meant; say more, they differ in size \(8, 16, 32\)"),
-        ("training training_time L32", "the study has no value there"),
-        ("training training_time size=eight", "a number is needed"),
-        ("training training_time shape=8", "there is no column 'shape'"),
+        ("training training_time two_layers L8", "'two_layers'"),
+        ("training training_time L64", "L64"),
+        ("training training_time one_layer", r"3 rows .*size \(8, 16, 32\)"),
+        ("training training_time L32", "no value"),
+        ("training training_time size=eight", "number"),
+        ("training training_time shape=8", "'shape'"),
     ],
 )
 def test_a_wrong_key_is_told(study: Path, key: str, said: str) -> None:
@@ -253,8 +253,8 @@ def test_a_listing_shows_columns(study: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("x <!-- study: training training_time L9 -->1<!-- / -->", "study.json has no 'training training_time L9'"),
-        ("x <!-- output: nowhere.z -->1<!-- / -->", r"nowhere.txt is not there"),
+        ("x <!-- study: training training_time L9 -->1<!-- / -->", r"study\.json .*'training training_time L9'"),
+        ("x <!-- output: nowhere.z -->1<!-- / -->", r"nowhere\.txt"),
     ],
 )
 def test_an_unknown_number_is_an_error(page: str, said: str) -> None:
@@ -269,28 +269,28 @@ def test_an_unknown_name_of_a_script_and_a_format_are_errors() -> None:
     assert written("x <!-- output: a.list as .1f --><!-- / -->", {}, outputs) == (
         "x <!-- output: a.list as .1f -->1.0, 2.5<!-- / -->"
     )
-    with pytest.raises(InputError, match="has no 'exponnt'; did you mean 'exponent'"):
+    with pytest.raises(InputError, match=r"'exponnt'.*'exponent'"):
         written("x <!-- output: a.exponnt --><!-- / -->", {}, outputs)
-    with pytest.raises(InputError, match="not a format of Python's"):
+    with pytest.raises(InputError, match=r"\.3q"):
         written("x <!-- output: a.exponent as .3q --><!-- / -->", {}, outputs)
 
 
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("x <!-- study: -->1<!-- / -->", "<!-- study: -->: this mark names nothing"),
+        ("x <!-- study: -->1<!-- / -->", "<!-- study: -->"),
         (
             "x <!-- study: -->1<!-- / --> and <!-- output: a.b -->2<!-- / -->",
-            "<!-- study: -->: this mark names nothing",
+            "<!-- study: -->",
         ),
-        ("x <!-- study -->1<!-- / -->", "<!-- study -->: this mark names nothing"),
-        ("x <!-- stdy: a b -->1<!-- / -->", "<!-- stdy: a b -->: there is no mark 'stdy'; did you mean 'study'"),
-        ("x <!-- stdy: a b -->1", "there is no mark 'stdy'"),
+        ("x <!-- study -->1<!-- / -->", "<!-- study -->"),
+        ("x <!-- stdy: a b -->1<!-- / -->", "did you mean 'study'"),
+        ("x <!-- stdy: a b -->1", "'stdy'"),
         ("x <!-- output-tabel: a.b -->\n<!-- / -->", "did you mean 'output-table'"),
-        ("x <!-- study: a b -->1", "<!-- study: a b -->: this mark is not closed"),
-        ("x <!-- study: a b -->1 <!-- output: a.b -->2<!-- / -->", "<!-- study: a b -->: this mark is not closed"),
-        ("x <!-- nothing b -->1<!-- / -->", "closes no mark"),
-        ("x <!-- output: a.b -->1\n2<!-- / -->", "<!-- output: a.b -->: its number stands on several lines"),
+        ("x <!-- study: a b -->1", "<!-- study: a b -->"),
+        ("x <!-- study: a b -->1 <!-- output: a.b -->2<!-- / -->", "<!-- study: a b -->"),
+        ("x <!-- nothing b -->1<!-- / -->", "<!-- / -->"),
+        ("x <!-- output: a.b -->1\n2<!-- / -->", "<!-- output: a.b -->"),
     ],
 )
 def test_a_mark_that_is_not_whole_is_refused(study: Path, page: str, said: str) -> None:
@@ -308,7 +308,7 @@ def test_other_comments_are_left_alone() -> None:
 
 def test_a_mark_at_the_start_of_a_line_is_refused() -> None:
     """CommonMark takes the whole line for HTML then, and breaks the paragraph."""
-    with pytest.raises(InputError, match="break the line elsewhere"):
+    with pytest.raises(InputError, match="line"):
         list(marks("A sentence of\n<!-- output: a.b -->1<!-- / --> steps.\n"))
 
 

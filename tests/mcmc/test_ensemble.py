@@ -193,27 +193,27 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("--u 2", "--u -2", "u is -2.0; with u < 0 the energy has no lower bound"),
-        ("--u 2", "--u 0", "nothing holds the zero mode"),
-        ("--r0 -1 --u 2", "--r0 -1", "--r0 and --u belong together"),
-        ("--u 2", "--u 2 --components 0", "components is 0; the number n of components must be an integer"),
-        ("--u 2", "--u 2 --components 1.5", "invalid int value: '1.5'"),
-        ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u given; give one of"),
-        ("--r0 -1 --u 2", "", "no target given; give one of"),
-        ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be above 0 and at most 1e+100"),
-        ("--r0 -1 --u 2", "--beta 1e300", "coupling is 1e+300; it must be above 0 and at most 1e+100"),
+        ("--u 2", "--u -2", "u is -2.0"),
+        ("--u 2", "--u 0", "r0 is -1.0"),
+        ("--r0 -1 --u 2", "--r0 -1", "--r0 and --u"),
+        ("--u 2", "--u 2 --components 0", "components is 0"),
+        ("--u 2", "--u 2 --components 1.5", "int value: '1.5'"),
+        ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u"),
+        ("--r0 -1 --u 2", "", "--mass or --mass-times-length"),
+        ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be above 0"),
+        ("--r0 -1 --u 2", "--beta 1e300", "coupling is 1e+300; it must be above 0"),
         ("--r0 -1 --u 2", "--beta 0.4 --dimension 4", "dimension is 4"),
-        ("--sweeps 50", "--sweeps 0", "sweeps is 0; it must be an integer of at least 1"),
-        ("--sweeps 50", "--sweeps 50 --every 20", "needs at least 5 measurements"),
+        ("--sweeps 50", "--sweeps 0", "sweeps is 0"),
+        ("--sweeps 50", "--sweeps 50 --every 20", "at least 5"),
         ("--sweeps 50", "--sweeps 50 --chains 0", "chains is 0"),
         ("--sweeps 50", "--sweeps 50 --seed -1", "seed is -1"),
-        ("heat_bath", "heatbath", "unknown sampler 'heatbath'; did you mean 'heat_bath'?"),
-        ("heat_bath", "heat_bath heat_bath", "a sampler is given twice"),
-        ("heat_bath", "heat_bath --step 0.1", "sampler 'heat_bath' has no step; it takes no options"),
+        ("heat_bath", "heatbath", "did you mean 'heat_bath'?"),
+        ("heat_bath", "heat_bath heat_bath", "given twice"),
+        ("heat_bath", "heat_bath --step 0.1", "'heat_bath' has no step"),
         ("heat_bath", "hmc langevin --step 0.1", "step is given for 2 samplers"),
-        ("heat_bath", "hmc --step 3", "hmc with step 3 makes an energy error of"),
-        ("--r0 -1 --u 2 --sampler heat_bath", "--beta 0.4 --sampler hmc", "unit spins do not have"),
-        ("--r0 -1 --u 2 --sampler heat_bath", "--beta 0.4 --sampler overrelaxation", "no direction to turn to"),
+        ("heat_bath", "hmc --step 3", "hmc with step 3"),
+        ("--r0 -1 --u 2 --sampler heat_bath", "--beta 0.4 --sampler hmc", "'hmc'"),
+        ("--r0 -1 --u 2 --sampler heat_bath", "--beta 0.4 --sampler overrelaxation", "'overrelaxation'"),
         ("--sampler heat_bath", "--sampler hmc wolff --fields 3", "fields is given for 2 samplers"),
     ],
 )
@@ -368,9 +368,9 @@ def test_a_measured_field_gives_its_own_fields(kept: Path) -> None:
     ("words", "said"),
     [
         ("--data {kept} --size 6", "--size is given with --data"),
-        ("--data {kept}", "full-batch steps on its spectrum have loss population"),
-        ("--data {plain} --loss population", "there are no fields in it; make it with csd mcmc --fields M"),
-        ("--data {mixed} --loss population", "the chains disagree"),
+        ("--data {kept}", "loss population"),
+        ("--data {plain} --loss population", "csd mcmc --fields"),
+        ("--data {mixed} --loss population", "mixed.nc"),
     ],
 )
 def test_fields_that_cannot_be_learned_from_are_refused(
@@ -403,7 +403,7 @@ def test_fields_of_chains_that_do_not_move_are_not_kept(tmp_path: Path, capsys: 
     """Quenched Ising spins that single flips leave as they are; clusters turn them over, and their fields are kept."""
     cold = "--dimension 2 --size 6 --beta 100 --sweeps 500 --fields 10 --sampler"
     words = ["mcmc", *cold.split(), "metropolis", "--output", str(tmp_path / "none.nc")]
-    assert "fields cannot be kept: nothing moved, on some chain at least; take" in refused(words, capsys)
+    assert "fields cannot be kept" in refused(words, capsys)
     assert not list(tmp_path.iterdir())
     file = run(f"{cold} wolff", tmp_path)
     assert set(file["fields"].mean(["x", "y"]).values.ravel()) == {-1.0, 1.0}
@@ -413,7 +413,7 @@ def test_fields_of_chains_that_do_not_move_are_not_kept(tmp_path: Path, capsys: 
     assert found.spacing == 2
     energy = found.chains.series["energy"] + np.array([[1.0], [0.0], [0.0], [0.0]])
     stuck = replace(found, chains=replace(found.chains, series=found.chains.series | {"energy": energy}))
-    with pytest.raises(InputError, match="fields cannot be kept: energy is constant: never changes on some chain"):
+    with pytest.raises(InputError, match=r"fields .*energy"):
         stuck.spacing  # noqa: B018
 
 

@@ -9,7 +9,7 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.sites import checkerboard, neighbours
 from csd.mcmc.ensemble import sample
-from csd.mcmc.exact_sweeps import _damping, exact_times
+from csd.mcmc.exact_sweeps import exact_times, metropolis_damping
 from csd.mcmc.samplers import sweep_of
 from csd.mcmc.simulation import MonteCarloSettings
 from csd.mcmc.updates import make_update
@@ -85,7 +85,7 @@ def test_local_sweeps_are_their_dense_matrices(dimension: int, size: int, every:
     for name, dense in times.items():
         assert exact_times(target, name, every=every) == pytest.approx(dense, rel=1e-7)
     step = 0.9
-    damping = _damping(step * np.sqrt(2.0 * target.quadratic), 1)
+    damping = metropolis_damping(step * np.sqrt(2.0 * target.quadratic), 1)
     linear = _dense_times(target, [_site_by_site(target, 1.0 - damping)], np.ones(1), every)
     del linear["energy"]
     assert exact_times(target, "metropolis", every=every, steps=[step]) == pytest.approx(linear, rel=1e-7)
@@ -93,7 +93,7 @@ def test_local_sweeps_are_their_dense_matrices(dimension: int, size: int, every:
 
 @pytest.mark.parametrize("name", ["hmc", "fourier_hmc", "langevin"])
 def test_trajectories_are_their_dense_matrices(name: str) -> None:
-    """Leapfrog of all sites and momenta, as many steps as `_steps` draws (10⁵ lengths, ½ % in τ)."""
+    """Leapfrog of all sites and momenta, as many steps as are drawn (10⁵ lengths, ½ % in τ)."""
     target, step, rate = _target(1, 6), 0.35, 0.8
     sites = target.lattice.sites
     force, update = -_precision(target), make_update(name, target, step=step)
@@ -105,7 +105,7 @@ def test_trajectories_are_their_dense_matrices(name: str) -> None:
     drift[:sites, sites:] = step * np.linalg.inv(inertia)
     leap = kick @ drift @ kick
     generator = stream("lengths")
-    drawn = [1] if name == "langevin" else [update._steps(generator) for _ in range(100_000)]  # type: ignore[attr-defined]
+    drawn = [1] if name == "langevin" else [update.draw_steps(generator) for _ in range(100_000)]  # type: ignore[attr-defined]
     numbers, counts = np.unique(drawn, return_counts=True)
     matrices = [np.linalg.matrix_power(leap, int(number))[:sites, :sites] for number in numbers]
     chances = np.append(rate * counts / counts.sum(), 1.0 - rate)
@@ -117,7 +117,7 @@ def test_trajectories_are_their_dense_matrices(name: str) -> None:
 def test_damping_of_metropolis(components: int) -> None:
     """κ at n = 1: (ℓ²/π) (atan(2/ℓ) − (ℓ/2)/(1 + ℓ²/4)); else 10⁶ normal numbers and steps, within 4 σ."""
     width = 1.7
-    found = _damping(width, components)
+    found = metropolis_damping(width, components)
     if components == 1:
         exact = width**2 / pi * (atan(2.0 / width) - 0.5 * width / (1.0 + 0.25 * width**2))
         assert found == pytest.approx(exact, rel=1e-9)
@@ -183,4 +183,4 @@ def test_what_hardly_decays_has_no_exact_time() -> None:
         assert np.isnan(list(times(0.25, "metropolis", steps=[step]).values())).all()
     # Steps far too wide are accepted where they are small: κ → 16/(3πw).
     for width in (1e4, 1e6):
-        assert _damping(width, 1) == pytest.approx(16.0 / (3.0 * pi * width), rel=1e-6)
+        assert metropolis_damping(width, 1) == pytest.approx(16.0 / (3.0 * pi * width), rel=1e-6)

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 
-import csd.core.source
 from csd.cli.commands import main
 from csd.report.paper.numbers import Usual, numbers, parentheses, rounded, spelled
 from csd.study.config.figures import FIGURES
+from tests.helpers import ROOT, Runner, copied_package, planned, snakemake, source_of
 
-ROOT = Path(__file__).resolve().parents[2]
-PROFILE = ROOT / "workflow" / "profiles" / "default"
 STUDY: dict[str, Any] = {
     "study": "small",
     "output": "out",
@@ -53,33 +50,14 @@ STUDY: dict[str, Any] = {
 TARGETS = ("all", "reported", "paper")
 
 
-def snakemake(folder: Path, *options: str) -> str:
-    """Run the workflow in a folder; what it said."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--workflow-profile", str(PROFILE), "--cores", "2", "--configfile", str(folder / "config.yaml")]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [*command, *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a small study, with its report and its paper."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "config.yaml").write_text(yaml.safe_dump(STUDY))
-    snakemake(folder, "--", *TARGETS)
+    snakemake(folder, STUDY, "--", *TARGETS)
     style = ROOT / "workflow" / "report" / "style.css"
-    said = snakemake(
-        folder, "--report", str(folder / "out" / "report.html"), "--report-stylesheet", str(style), "--", *TARGETS[:2]
-    )
+    report = ["--report", str(folder / "out" / "report.html"), "--report-stylesheet", str(style)]
+    said = snakemake(folder, STUDY, *report, "--", *TARGETS[:2])
     assert "WARNING" not in said
     return folder / "out"
 
@@ -195,6 +173,7 @@ def points(browser: Any, chart: int) -> dict[float, float]:
     return {float(pair[1]): float(pair[2]) for pair in pairs if pair}
 
 
+@pytest.mark.browser
 @pytest.mark.workflow
 def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser: Any) -> None:
     from selenium.webdriver.common.by import By
@@ -249,6 +228,7 @@ def test_the_report_leads_to_the_claims_and_to_a_figure(finished: Path, browser:
         assert text in inside(element)
 
 
+@pytest.mark.browser
 @pytest.mark.workflow
 def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> None:
     """Its points are those of the summary; another choice is another curve; nothing is wider than the window."""
@@ -280,7 +260,9 @@ def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> 
                 at["score_error"].sel(step=step, method="nearest").mean("seed").item(), rel=1e-3
             )
         profile = np.abs(at["kernel_profile"].mean("seed") / at["kernel_profile"].mean("seed")[0])
-        for distance, ratio in points(browser, 2).items():
+        profiled = points(browser, 2)
+        assert len(profiled) > 2
+        for distance, ratio in profiled.items():
             assert ratio == pytest.approx(profile[int(distance)].item(), rel=2e-3)
         now = drawn(browser)
         assert now != before
@@ -289,7 +271,9 @@ def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> 
     generated = xr.load_dataset(finished / "summary" / "generation.nc")
     chosen = generated.isel(run=int(np.flatnonzero(generated["size"] == 8)[0]))
     choose(browser, "size", "8")
-    for step, divergence in points(browser, 0).items():
+    diverging = points(browser, 0)
+    assert len(diverging) > 2
+    for step, divergence in diverging.items():
         assert divergence == pytest.approx(chosen["kl_per_site"].sel(step=step).mean("seed").item(), rel=1e-3)
     before = drawn(browser)
     for place in (3, 7):
@@ -305,6 +289,7 @@ def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> 
         before = drawn(browser)
 
 
+@pytest.mark.browser
 @pytest.mark.workflow
 def test_the_page_draws_fields_of_the_law_it_names(finished: Path, browser: Any) -> None:
     """Against NumPy: the transform at sizes of every kind, and white noise filtered by the root of a spectrum."""
@@ -359,25 +344,20 @@ def test_the_configuration_shown_is_that_of_the_study(finished: Path) -> None:
 
 @pytest.mark.workflow
 def test_nothing_is_made_twice_and_a_style_redraws(finished: Path) -> None:
-    folder = finished.parent
-    assert "Nothing to be done" in snakemake(folder, "--dry-run", "--", "all", "paper")
-    (folder / "config.yaml").write_text(yaml.safe_dump({**STUDY, "figure_style": {"noise_level": 0.5}}))
-    try:
-        said = snakemake(folder, "--dry-run", "--", "reported", "paper")
-    finally:
-        (folder / "config.yaml").write_text(yaml.safe_dump(STUDY))
-    assert re.search(r"^paper +1$", said, re.MULTILINE)
-    assert not re.search(r"^(pages|explore|train) ", said, re.MULTILINE)
+    assert planned(snakemake(finished.parent, STUDY, "--dry-run", "--", "all", "paper")) == {}
+    styled = {**STUDY, "figure_style": {"noise_level": 0.5}}
+    jobs = planned(snakemake(finished.parent, styled, "--dry-run", "--", "reported", "paper"))
+    assert jobs["paper"] == 1
+    assert not jobs.keys() & {"pages", "explore", "train"}
 
 
-def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
+def test_templates_count_as_source(tmp_path: Path) -> None:
+    package = copied_package(tmp_path)
     steps = ("train", "figure", "pages", "explore", "paper")
 
     def prints() -> dict[str, str]:
-        csd.core.source.forget()
-        return {step: csd.core.source.fingerprint(step) for step in steps}
+        source = source_of(package)
+        return {step: source.fingerprint(step) for step in steps}
 
     for file, expected in (
         ("report/explore/page.js", {"explore"}),
@@ -387,11 +367,10 @@ def test_templates_count_as_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("report/paper/numbers.py", {"paper"}),
     ):
         before = prints()
-        path = tmp_path / "csd" / file
+        path = package / file
         path.write_text(path.read_text() + ("x = 1\n" if path.suffix == ".py" else " "))
         after = prints()
         assert {step for step in steps if before[step] != after[step]} == expected, file
-    csd.core.source.forget()
 
 
 # ---- the paper ------------------------------------------------------------------------------------------------------
@@ -653,8 +632,7 @@ def test_a_study_without_a_law_has_a_paper_too(tmp_path: Path) -> None:
         "training": {"noise_levels": [0.1], "loss": "population", "seeds": [1]},
         "sweeps": {"one": {"dimension": 1, "sizes": 8, "mass": 0.5, "architectures": ["two_layer"]}},
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(study))
-    snakemake(tmp_path, "--", "reported", "paper")
+    snakemake(tmp_path, study, "--", "reported", "paper")
     made = tmp_path / "out" / "paper"
     found = macros((made / "numbers.tex").read_text())
     with xr.open_dataset(tmp_path / "out" / "summary" / "training.nc") as summary:
@@ -704,18 +682,16 @@ def test_rounding_loses_less_than_half_a_digit_of_the_error(value: float, error:
 
 
 @pytest.mark.workflow
-def test_mistakes_are_one_sentence(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_sentence(finished: Path, csd: Runner) -> None:
     summary = f"--summary {finished}/summary/training.nc"
     laws = f"--scaling {finished}/summary/scaling.csv"
-    for command, sentence in (
-        (f"paper {summary} {laws} --claims nowhere.json", "nowhere.json: cannot be read"),
+    for command, word in (
+        (f"paper {summary} {laws} --claims nowhere.json", "nowhere.json"),
         (f"paper {summary} {laws} --claims {finished}/summary/claims.json --figure generation_time", "--generation"),
-        (f"explore --summary {finished}/summary/generation.nc", "a training summary file is needed"),
-        (f"pages {summary} --study {finished}/summary/study.json --benchmarks x --claims no.json", "no.json: cannot"),
+        (f"explore --summary {finished}/summary/generation.nc", "training summary"),
+        (f"pages {summary} --study {finished}/summary/study.json --benchmarks x --claims no.json", "no.json"),
     ):
-        with pytest.raises(SystemExit) as stopped:
-            main([*command.split(), "--output", str(tmp_path / "made")])
-        assert stopped.value.code == 2
-        said = capsys.readouterr().err.strip().splitlines()
-        assert len(said) == 1
-        assert sentence in said[0]
+        ran = csd(f"{command} --output made")
+        assert ran.status == 2
+        (said,) = ran.err.splitlines()
+        assert word in said

@@ -26,7 +26,7 @@ from csd.study.config.reading import parse
 from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, systematic_error
 from csd.study.seeds import student
 from csd.study.summaries.files import training_file
-from csd.study.summaries.laws import _laws, training_table
+from csd.study.summaries.laws import laws_of, training_table
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdict_files import as_json, as_markdown
 from csd.study.verdicts import FAILS, HOLDS, INCOMPLETE, NOT_TESTED, SPAN, UNDECIDED, Outcome, Verdict, agreement, judge
@@ -36,8 +36,8 @@ from csd.training.content import training_dataset, training_request
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.reference import reference_curve
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = load(ROOT / "config" / "claims.yaml")
 NO_SUMMARY = xr.Dataset()
 
@@ -214,7 +214,7 @@ def test_a_claim_is_at_best_what_it_requires(own: Any, required: Any, expected: 
     ]
     table = fits(*rows) if rows else pd.DataFrame()
     assert judge([first, second], table, NO_SUMMARY)[1].verdict == expected
-    with pytest.raises(InputError, match="requires C3, which does not come before"):
+    with pytest.raises(InputError, match="requires C3"):
         judge([second, first], table, NO_SUMMARY)
 
 
@@ -333,7 +333,7 @@ def test_a_criterion_picks_its_rows() -> None:
 
 def test_noise_levels_are_chosen_for_a_reason() -> None:
     about = {"measure": "log", "architecture": "two_layer", "dimensions": [1]}
-    with pytest.raises(ValueError, match="noise_levels and because belong together"):
+    with pytest.raises(ValueError, match="noise_levels and because"):
         ClaimTest.model_validate(about | {"noise_levels": [0.1]})
     assert ClaimTest.model_validate(about | {"noise_levels": [0.1], "because": "of this"}).noise_levels == [0.1]
 
@@ -635,7 +635,7 @@ def test_the_claim_of_local_networks_holds_for_no_power(exponent: float, noise: 
         about = {"architecture": architecture, "dimension": dimension, "mass": "mL1", "loss": "implicit"}
         about |= {"study": "line", "data": "implicit-B64"}
         about |= {"noise_level": 0.1, "quantity": "training_time", "criterion": ""}
-        return _laws(about, sizes, law(sizes)[:, None] * scatter, np.ones((len(sizes), 8), dtype=bool))
+        return laws_of(about, sizes, law(sizes)[:, None] * scatter, np.ones((len(sizes), 8), dtype=bool))
 
     def logarithm(size: Any) -> Any:
         return 10.0 + 4.48 * np.log(size)
@@ -829,41 +829,41 @@ def test_a_test_that_is_changed_in_nothing_is_valid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "a claims file is a mapping with the key claims"),
-        ("clams: []", "a claims file is a mapping with the key claims"),
-        ("- {id: X, statement: s, tests: []}", "a claims file is a mapping with the key claims"),
+        ("", "mapping with the key claims"),
+        ("clams: []", "mapping with the key claims"),
+        ("- {id: X, statement: s, tests: []}", "mapping with the key claims"),
         ("claims: [{id: X, statement: s, tests: []}]", r"claims.*tests is \[\]"),
         (one_test("measure: exponnt"), r"claim X, test 1: measure is 'exponnt': .* did you mean 'exponent'\?"),
         ("claims: [{id: X, statement: s, verdict: holds, tests: []}]", "claim X: verdict: unknown key"),
         ("claims: [{id: X, statment: s, tests: []}]", "claim X: statment: unknown key; did you mean 'statement'"),
-        ("claims: [{statement: s, tests: []}]", "claim number 1: id: this key is missing"),
-        ("claims: [{id: X, statement: s, tests: [log]}]", "claim X, test 1 is 'log'; it must be a mapping"),
+        ("claims: [{statement: s, tests: []}]", "claim number 1: id: "),
+        ("claims: [{id: X, statement: s, tests: [log]}]", "claim X, test 1 is 'log'.*mapping"),
         (one_test("architectur: a"), "claim X, test 1: architectur: unknown key; did you mean 'architecture'"),
         (f"{one_test()}\n  - {{id: X, statement: t, tests: [{LOG_TEST}]}}", "claim X is there twice"),
-        (one_test()[:-1] + ", requires: [Y]}", "claim X requires Y, which does not come before it"),
-        (one_test("accepted: [2, 1]"), r"claim X, test 1: accepted is \[2.0, 1.0\]; it must be \[lowest, highest\]"),
+        (one_test()[:-1] + ", requires: [Y]}", "claim X requires Y"),
+        (one_test("accepted: [2, 1]"), r"claim X, test 1: accepted is \[2.0, 1.0\]"),
         (one_test("accepted: [.nan, 1]"), r"claim X, test 1: accepted is \[nan, 1.0\]"),
         (one_test("accepted: [null, .nan]"), "claim X, test 1: accepted is "),
         (one_test("accepted: [null, null]"), "claim X, test 1: accepted is "),
         (one_test("quantity: foo"), "claim X, test 1: quantity is 'foo'"),
         (one_test("quantity: training_tim"), "did you mean 'training_time'"),
-        (one_test("criterion: total_kl"), "claim X, test 1: criterion is 'total_kl'; quantity training_time has none"),
+        (one_test("criterion: total_kl"), "claim X, test 1: criterion is 'total_kl'.*training_time"),
         (
             one_test("quantity: autocorrelation_time, criterion: total_kl"),
-            "criterion is 'total_kl'; quantity autocorrelation_time has none",
+            "criterion is 'total_kl'.*autocorrelation_time",
         ),
-        (one_test("quantity: integrator_steps"), "quantity integrator_steps needs one of kl_per_site"),
+        (one_test("quantity: integrator_steps"), "integrator_steps .*kl_per_site"),
         (one_test("quantity: integrator_steps, criterion: total_k"), "did you mean 'total_kl'"),
         (one_test("dimensions: []"), r"claim X, test 1: dimensions is \[\]"),
-        (one_test("dimensions: [4]"), r"claim X, test 1: dimensions\.0 is 4: input should be 1, 2 or 3"),
+        (one_test("dimensions: [4]"), r"claim X, test 1: dimensions\.0 is 4\b.*1, 2 or 3"),
         (one_test("dimensions: [true]"), r"claim X, test 1: dimensions\.0 is True"),
-        (one_test("dimensions: [1, 1]"), r"a dimension is given twice in \[1, 1\]"),
-        (one_test("reference: one_layer"), "claim X, test 1: measure log takes no reference architecture"),
-        (one_test("measure: exact_exponent, accepted: [0, 1]"), "measure exact_exponent takes no accepted range"),
-        (one_test("measure: time_ratio, accepted: [0, 1]"), "measure time_ratio needs a reference architecture"),
+        (one_test("dimensions: [1, 1]"), r"dimension .*\[1, 1\]"),
+        (one_test("reference: one_layer"), "claim X, test 1: measure log .*reference"),
+        (one_test("measure: exact_exponent, accepted: [0, 1]"), "measure exact_exponent .*accepted"),
+        (one_test("measure: time_ratio, accepted: [0, 1]"), "measure time_ratio .*reference"),
         (
             one_test("measure: agreement, accepted: [0, 1], quantity: autocorrelation_time"),
-            "measure agreement is of training_time; quantity is autocorrelation_time",
+            "agreement .*training_time.*autocorrelation_time",
         ),
         ("claims:", "claims"),
         ("claims: [X]", "claims"),

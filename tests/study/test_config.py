@@ -13,13 +13,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csd.cli import commands as cli
+from csd.cli.commands import main
 from csd.core.errors import InputError
 from csd.study.config.figures import FIGURES
 from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
 from csd.study.config.reading import json_schema, load, parse, parse_style
+from tests.helpers import ROOT, runs_of
 
-ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
 SWEEP: dict[str, Any] = {"dimension": 1, "sizes": [8, 16], "architectures": ["one_layer"]}
 LOCAL = {"name": "local_one_layer", "range": 2}
@@ -43,11 +43,6 @@ def trained(**keys: Any) -> dict[str, Any]:
 def network(**keys: Any) -> dict[str, Any]:
     """A study of one sweep with one architecture of these keys."""
     return sweep(architectures=[keys])
-
-
-def runs_of(content: dict[str, Any]) -> list[TrainingJob]:
-    """The run table of a study."""
-    return training_jobs(parse(content))
 
 
 def mistake(content: dict[str, Any]) -> str:
@@ -89,12 +84,17 @@ MISSPELT: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize(("content", "key", "nearest"), MISSPELT.values(), ids=MISSPELT.keys())
 def test_a_misspelt_key_gives_its_path_and_the_nearest_name(content: dict[str, Any], key: str, nearest: str) -> None:
     sentence = mistake(content)
-    assert sentence.startswith(f"{key}: unknown key; did you mean {nearest!r}?")
-    assert f"{nearest}" in sentence.split("(allowed: ")[1]
+    assert sentence.startswith(f"{key}: ")
+    # As a suggestion, and in the list of what is allowed.
+    assert repr(nearest) in sentence
+    assert nearest in sentence.replace(repr(nearest), "")
 
 
 def test_a_key_far_from_any_gets_no_suggestion_but_the_list() -> None:
-    assert mistake(study(xyzzy=1)).startswith("xyzzy: unknown key (allowed: study, output, ")
+    sentence = mistake(study(xyzzy=1))
+    assert sentence.startswith("xyzzy: ")
+    assert "study, output, " in sentence
+    assert "'" not in sentence
 
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -220,7 +220,7 @@ def test_a_wrong_value_gives_its_path_and_what_is_allowed(content: dict[str, Any
 def test_a_study_that_is_no_mapping(content: Any, tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match=r"study\.yaml: a study is a mapping"):
+    with pytest.raises(InputError, match=r"study\.yaml: .*mapping"):
         load(path)
 
 
@@ -234,7 +234,7 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
 
 def test_the_style_of_figures_alone() -> None:
     assert parse_style({"font_size": 9}).font_size == 9.0
-    with pytest.raises(InputError, match=r"^figure_style\.font: unknown key; did you mean 'font_size'\?"):
+    with pytest.raises(InputError, match=r"^figure_style\.font: .*'font_size'"):
         parse_style({"font": 9})
 
 
@@ -294,9 +294,8 @@ def test_a_number_of_seeds_counts_from_one() -> None:
     for content in (trained(seeds=3), sweep(training={"seeds": 3})):
         assert {run.seeds for run in training_jobs(parse(content))} == {(1, 2, 3)}
     assert len(parse(trained(seeds=10_000)).training.seeds) == 10_000
-    said = "a list of seeds, or how many: an integer from 1 to 10000"
     for wrong in (0, -1, True, 3.0, "3", None, 10_001, 1_000_000_000):
-        with pytest.raises(InputError, match=rf"^training\.seeds is {wrong!r}: {said}$"):
+        with pytest.raises(InputError, match=rf"^training\.seeds is {wrong!r}: .*1 to 10000"):
             parse(trained(seeds=wrong))
 
 
@@ -317,10 +316,20 @@ def test_couplings_fix_the_mass_by_the_gap_equation() -> None:
     assert problem(run)[0].target.mass == pytest.approx(1.0, rel=1e-12)
 
 
+class Reached(Exception):
+    """Where a command is stopped."""
+
+
 def problem(run: TrainingJob) -> Any:
-    """What `csd train` makes of a run's arguments."""
-    arguments = cli._parser().parse_args(["train", *run.arguments(), "--output", "out.nc"])
-    return cli._problem(arguments)
+    """What `csd train` is about to train, with a run's arguments."""
+
+    def stop(*asked: Any, **_: Any) -> None:
+        raise Reached(*asked)
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Reached) as reached:
+        patched.setattr("csd.api.training.trained", stop)
+        main(["train", *run.arguments(), "--output", "out.nc"])
+    return reached.value.args[:3]
 
 
 def assert_round_trip(run: TrainingJob) -> None:
@@ -513,7 +522,7 @@ def test_the_schema_refuses_misspelt_keys() -> None:
 def test_figures_of_generation_need_generation() -> None:
     assert "generation_time" not in parse(study()).drawn
     assert "generation_time" in parse(sweep(generation={})).drawn
-    with pytest.raises(InputError, match="'generation_time' needs a sweep with generation"):
+    with pytest.raises(InputError, match=r"'generation_time' .*generation"):
         parse(study(figures=["fields", "generation_time"]))
 
 
@@ -552,7 +561,7 @@ def test_ends_of_the_sampler_s_grid() -> None:
         parse(sweep(sizes=[8], generation={"t_min": 0.01, "t_max": 2.0, "steps": 4}, training={"seeds": [1]}))
     )
     assert (run.noise_levels[0], run.noise_levels[-1]) == (pytest.approx(2.0), pytest.approx(0.01))
-    with pytest.raises(InputError, match="t_min must be below t_max"):
+    with pytest.raises(InputError, match=r"t_min .*t_max"):
         training_jobs(parse(sweep(generation={"t_min": 3.0, "t_max": 2.0})))
 
 
@@ -571,9 +580,9 @@ def test_training_until_samples_are_right_knows_what_will_generate() -> None:
 
 def test_what_training_would_refuse_is_refused_before() -> None:
     for keys, match in (
-        ({"data_sets": [4]}, "loss is 'implicit' with a data set"),
-        ({"loss": "population", "path": "fields"}, "loss is 'population' with path fields"),
-        ({"until": "samples"}, "until is samples, but nothing is generated"),
+        ({"data_sets": [4]}, "loss is 'implicit'"),
+        ({"loss": "population", "path": "fields"}, "loss is 'population'"),
+        ({"until": "samples"}, "until is samples"),
     ):
         with pytest.raises(InputError, match=f"sweeps.a: {match}"):
             training_jobs(parse(sweep(training=keys)))

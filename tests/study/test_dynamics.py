@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import curve_fit
 from scipy.stats import kstest
 
-from csd.cli.commands import _parser, _target_of_chains, main
+from csd.cli.commands import main
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE_SUMMARY, write
 from csd.core.random import stream
@@ -79,15 +79,20 @@ def test_names_say_what_is_sampled() -> None:
         {"sizes": 6, "samplers": "hmc", "fields": 12},
     ],
 )
-def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
+def test_the_flags_of_a_job_ask_for_the_same(keys: dict[str, Any], tmp_path: Path) -> None:
     """What `csd mcmc` makes of them has the job's own hash, which `csd verify` compares."""
-    from csd.mcmc.simulation import MonteCarloSettings
+
+    class Reached(Exception):
+        """Where the command is stopped."""
+
+    def stop(*asked: Any) -> None:
+        raise Reached(*asked)
 
     for job in own_jobs(**keys):
-        given = _parser().parse_args(["mcmc", *job.arguments(), "--output", "x.nc"])
-        names = ("sweeps", "every", "thermalisation", "chains", "seed", "fields", "step", "trajectory")
-        settings = MonteCarloSettings(tuple(given.sampler), *(getattr(given, name) for name in names))
-        assert monte_carlo_request(_target_of_chains(given), settings) == monte_carlo_request(job.target, job.settings)
+        with pytest.MonkeyPatch.context() as patched, pytest.raises(Reached) as reached:
+            patched.setattr("csd.mcmc.ensemble.ensemble", stop)
+            main(["mcmc", *job.arguments(), "--output", str(tmp_path / "x.nc")])
+        assert monte_carlo_request(*reached.value.args) == monte_carlo_request(job.target, job.settings)
 
 
 @pytest.mark.parametrize(
@@ -96,16 +101,16 @@ def test_the_flags_of_a_row_ask_for_the_same(keys: dict[str, Any]) -> None:
         ({"sweps": 5}, "monte_carlo.line.sweps: unknown key; did you mean 'sweeps'?"),
         (
             {"samplers": ["wolf"]},
-            "monte_carlo.line: unknown sampler 'wolf'; did you mean 'wolff'? (known",
+            "monte_carlo.line: unknown sampler 'wolf'; did you mean 'wolff'?",
         ),
-        ({"sweeps": 0}, "monte_carlo.line.sweeps is 0: input should be greater than or equal to 1"),
+        ({"sweeps": 0}, "monte_carlo.line.sweeps is 0"),
         ({"sweeps": 10, "every": 5}, "monte_carlo.line: sweeps is 10 with a measurement every 5"),
         ({"components": 0}, "monte_carlo.line.components.0 is 0"),
-        ({"components": 1.5}, "monte_carlo.line.components.0 is 1.5: input should be a valid integer"),
-        ({"couplings": {"r0": 1, "u": -1}}, "u is -1: input should be greater than or equal to 0"),
-        ({"couplings": {"r0": -1, "u": 0}}, "monte_carlo.line: u is 0 and r0 is -1.0: nothing holds the zero mode"),
-        ({"mass": 1, "beta": 1}, "monte_carlo.line: mass and beta are both given; give the target in one way"),
-        ({"beta": 0.4}, "monte_carlo.line: sampler 'langevin' moves fields along their force"),
+        ({"components": 1.5}, "monte_carlo.line.components.0 is 1.5"),
+        ({"couplings": {"r0": 1, "u": -1}}, "u is -1"),
+        ({"couplings": {"r0": -1, "u": 0}}, "monte_carlo.line: u is 0 and r0 is -1.0"),
+        ({"mass": 1, "beta": 1}, "monte_carlo.line: mass and beta"),
+        ({"beta": 0.4}, "monte_carlo.line: sampler 'langevin'"),
         ({"fields": 5}, "monte_carlo.line: fields is given for 2 samplers"),
         ({"seeds": [1, 1]}, "is there twice"),
         ({"sizes": [1]}, "monte_carlo.line.sizes.0 is 1"),
@@ -120,7 +125,7 @@ def test_mistakes_are_one_sentence_with_their_key(keys: dict[str, Any], said: st
 
 def test_figures_of_monte_carlo_need_it() -> None:
     content = {**copy.deepcopy(STUDY), "figures": ["dynamic_exponents"], "monte_carlo": {}}
-    with pytest.raises(InputError, match="those of Monte Carlo need the key monte_carlo"):
+    with pytest.raises(InputError, match=r"\bmonte_carlo\b"):
         parse(content)
     content = {**study(), "figures": None}
     assert {"dynamic_exponents", "cost_to_fields"} <= set(parse(content).drawn)
@@ -161,7 +166,7 @@ def test_weighted_fits_find_the_exponent_and_its_error() -> None:
 @pytest.mark.parametrize(
     ("sizes", "values", "errors", "said"),
     [
-        ([4, 8], [1.0, 2.0], [0.1, 0.1], "at least three sizes; there are [4, 8]"),
+        ([4, 8], [1.0, 2.0], [0.1, 0.1], "[4, 8]"),
         ([4, 8, 16], [1.0, 0.0, 2.0], [0.1, 0.1, 0.1], "missing or not positive"),
         ([4, 8, 16], [1.0, 1.0, 2.0], [0.1, np.nan, 0.1], "missing or not positive"),
     ],
@@ -227,12 +232,12 @@ def test_a_size_too_short_has_no_fit(results: Path) -> None:
 
 
 def test_files_that_do_not_belong_are_refused(results: Path) -> None:
-    with pytest.raises(InputError, match="another configuration made it"):
+    with pytest.raises(InputError, match=r"d2_L4_.*configuration"):
         aggregate_monte_carlo(own_jobs(sweeps=3000), results / "monte_carlo")
     assert aggregate_monte_carlo(own_jobs(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="d2_L10_"):
         aggregate_monte_carlo(own_jobs(sizes=[4, 10]), results / "monte_carlo")
-    with pytest.raises(InputError, match="the study has no Monte Carlo jobs"):
+    with pytest.raises(InputError, match="Monte Carlo jobs"):
         aggregate_monte_carlo([], results)
 
 

@@ -405,7 +405,7 @@ def test_the_same_data_give_the_same_fit() -> None:
 
 @pytest.mark.parametrize("sizes", [[], [8], [8, 16], [8, 8, 16], [16, 8, 16, 8]])
 def test_fewer_than_three_sizes_are_no_law(sizes: list[int]) -> None:
-    with pytest.raises(InputError, match="a scaling law needs at least three sizes") as raised:
+    with pytest.raises(InputError, match="three sizes") as raised:
         fit(sizes, times(power(1.0, 1.0), sizes))
     assert str(sorted(set(sizes))) in str(raised.value)
 

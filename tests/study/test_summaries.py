@@ -75,7 +75,7 @@ def test_a_damaged_table_of_laws_is_one_sentence(tmp_path: Path) -> None:
     damaged += [table.drop(columns=name).to_csv(index=False) for name in ("law", "sizes", "exponent", "error")]
     for text in damaged:
         path.write_text(text)
-        with pytest.raises(InputError, match=r"scaling\.csv: (not a|this) table of scaling laws .*with csd fit$"):
+        with pytest.raises(InputError, match=r"scaling\.csv: .*csd fit$"):
             read_scaling(path)
 
 
@@ -106,7 +106,7 @@ def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:
     runs = training_jobs(parse(STUDY))
     trained(tmp_path, [1])
     training_file(runs[0], tmp_path).write_bytes(training_file(runs[2], tmp_path).read_bytes())
-    with pytest.raises(InputError, match=r"size is \d+, the study asks for 8"):
+    with pytest.raises(InputError, match=r"size is \d+\b.*\b8\b"):
         aggregate_training(runs, tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
     assert set(table["sizes"]) == {"6 8 10"}
     # A file for another size in the place of one is found out.
     (tmp_path / f"{files[0].identifier}.nc").write_bytes((tmp_path / f"{files[1].identifier}.nc").read_bytes())
-    with pytest.raises(InputError, match="size is 12, the study asks for 6"):
+    with pytest.raises(InputError, match=r"size is 12\b.*\b6\b"):
         aggregate_generation(files, tmp_path)
 
 

@@ -1,6 +1,5 @@
 """Where the lattice cuts ξ off: the critical point of the infinite lattice on finite ones, in d = 3."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,7 @@ from csd.targets.gaussian import WATSON, GaussianField, critical_ratio
 from csd.training.content import training_dataset, training_request
 from csd.training.loop import train_network
 from csd.training.reference import reference_curve
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers import ROOT
 
 
 def test_the_watson_integral_by_quadrature_and_in_closed_form() -> None:

@@ -44,7 +44,7 @@ def test_minibatches_of_two_layers_stay_logarithmic(critical: Problem) -> None:
 
 def test_denoising_with_small_batches_diverges_for_two_layers(critical: Problem) -> None:
     """The target noise of a soft mode is of relative size sqrt(C/(σ²B)): B = 64 is too few at L = 32."""
-    with pytest.raises(TrainingDiverged, match=r"step \d+ at noise level 0\.1.*batch of at least 256"):
+    with pytest.raises(TrainingDiverged, match=r"noise level 0\.1\b.*batch .*\b256\b"):
         train_network(critical(1, 32), TWO, TrainingSettings(loss="denoising", batch=64))
 
 
@@ -120,13 +120,6 @@ def _on(device: str, noised: NoisedTarget, architecture: Architecture, settings:
     return descend(noised, move(prepare(noised, architecture, settings), device), settings)
 
 
-DEVICES = [
-    "cpu",
-    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU here")),
-]
-
-
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("loss", ["population", "implicit", "denoising"])
 @pytest.mark.parametrize(
     "architecture",
@@ -177,7 +170,6 @@ def test_a_step_on_a_gpu_waits_for_nothing(architecture: Architecture, critical:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("device", DEVICES)
 def test_divergence_on_a_device_is_found_at_the_same_step(device: str, critical: Problem) -> None:
     """Also within a block of steps, and from a data set."""
     noised = critical(1, 32)
@@ -196,7 +188,7 @@ def test_divergence_on_a_device_is_found_at_the_same_step(device: str, critical:
 def test_cuda_is_refused_where_there_is_none(critical: Problem) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(InputError, match="PyTorch finds no GPU here"):
+    with pytest.raises(InputError, match="GPU"):
         train_network(critical(1, 8), TWO, TrainingSettings(device="cuda"))
 
 
@@ -252,14 +244,14 @@ def test_data_sets_of_raw_fields(critical: Problem) -> None:
 def test_learning_rates_beyond_stability_are_named(critical: Problem) -> None:
     noised = critical(1, 16)
     largest = noised.spectra_at(noised.lattice.shells).max()
-    with pytest.raises(TrainingDiverged, match=f"must be below {2 / largest:.4g}"):
+    with pytest.raises(TrainingDiverged, match=f"below {2 / largest:.4g}"):
         train_network(noised, ONE, TrainingSettings(loss="population", learning_rate=2.1 / largest))
     record = train_network(noised, ONE, TrainingSettings(loss="population", learning_rate=1.9 / largest))
     assert np.isfinite(record.training_time).all()
-    with pytest.raises(TrainingDiverged, match=r"diverged at step \d+ .* must be below 1"):
+    with pytest.raises(TrainingDiverged, match=r"diverged .*below 1\b"):
         train_network(noised, TWO, TrainingSettings(loss="population", learning_rate=2.5))
     # Between 1 and 2 the logistic map stays bounded, but never settles.
-    with pytest.raises(TrainingDiverged, match=r"did not settle in 500 steps .* must be below 1"):
+    with pytest.raises(TrainingDiverged, match=r"\b500 steps.* below 1\b"):
         train_network(noised, TWO, TrainingSettings(loss="population", learning_rate=1.6, max_steps=500))
 
 
@@ -337,7 +329,7 @@ def test_a_nonlinear_network_from_outside_trains_on_fields(plugin: str, critical
         error = train_network(noised, architecture, settings).score_error[0, 0]
         assert error[0] == pytest.approx(1.0)
         assert error[-1] < 0.5
-    with pytest.raises(InputError, match="path must be fields"):
+    with pytest.raises(InputError, match=r"path .*fields"):
         train_network(noised, architecture, TrainingSettings(loss="implicit"))
 
 

@@ -19,8 +19,8 @@ from csd.core.errors import InputError
 from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import claims_file, parse
 from csd.study.config.study import DEFAULT_CLAIMS
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STUDY: dict[str, Any] = {
     "study": "theirs",
     "output": "out",
@@ -142,7 +142,7 @@ def test_claims_are_found_where_one_works_then_in_the_checkout(tmp_path: Path, m
         (tmp_path / folder / "config").mkdir(parents=True)
         (tmp_path / folder / DEFAULT_CLAIMS).write_text("")
         assert claims_file(study, tmp_path / "checkout") == tmp_path / folder / DEFAULT_CLAIMS
-    with pytest.raises(InputError, match=r"claims: there is no file 'mine\.yaml' in .* nor in "):
+    with pytest.raises(InputError, match=r"claims: .*'mine\.yaml'"):
         claims_file(study.model_copy(update={"claims": "mine.yaml"}), tmp_path / "checkout")
 
 
@@ -194,7 +194,7 @@ def test_the_wheel_works_from_another_folder(installed: Path, tmp_path: Path) ->
     run(csd, *shlex.split("train --architecture two_layer --dimension 1 --size 8 --output run.nc"), **here)
     run(csd, *shlex.split("generate run.nc --samples 8 --output samples.nc"), **here)
     code = (
-        "import csd, pathlib, sys; from csd.study.config.study import claims_file, load, parse;"
+        "import csd, pathlib, sys; from csd.study.config.reading import claims_file, load, parse;"
         "assert pathlib.Path(csd.__file__).is_relative_to(sys.prefix), csd.__file__;"
         "print(claims_file(parse(load(pathlib.Path('study.yaml'))), pathlib.Path('nowhere')));"
         "print(csd.generate('run.nc', samples=8).sizes['seed'])"

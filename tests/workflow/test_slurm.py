@@ -20,9 +20,9 @@ from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import parse
 from csd.study.cost.expected import GROUPS, LONGEST, ExpectedCost
 from csd.study.cost.limits import Limits
+from tests.helpers import ROOT
 from tests.slurm.cluster import ClusterError, clean, cluster, missing
 
-ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / "workflow" / "profiles"
 # Looked at often, since the tests wait for it.
 EAGER = {

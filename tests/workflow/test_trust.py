@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +11,9 @@ import pytest
 from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import parse
 from csd.study.status import jobs, verify_files
-from tests.workflow.test_workflow import ROOT, snakemake
+from tests.helpers import outside, snakemake
 
 TRAIN = ["train", "--architecture", "one_layer", "--dimension", "2", "--noise-level", "0.1", "--loss", "population"]
-
-
-def csd(*words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", "csd", *words], cwd=folder, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -36,15 +31,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_fills_up_leaves_old_files_and_a_clear_error(small_disk: Path) -> None:
-    first = csd(*TRAIN, "--size", "6", "--output", "run.nc", folder=small_disk)
-    assert first.returncode == 0, first.stderr
+    first = outside(*TRAIN, "--size", "6", "--output", "run.nc", folder=small_disk)
+    assert first.status == 0, first.err
     before = (small_disk / "run.nc").read_bytes()
     room = shutil.disk_usage(small_disk).free
     (small_disk / "ballast").write_bytes(bytes(max(room - 16_000, 0)))
-    second = csd(*TRAIN, "--size", "32", "--seed", *map(str, range(40)), "--output", "run.nc", folder=small_disk)
-    assert second.returncode == 2
-    last = second.stderr.strip().splitlines()[-1]
-    assert last == "csd train: output 'run.nc' cannot be written (the disk is full)"
+    second = outside(*TRAIN, "--size", "32", "--seed", *map(str, range(40)), "--output", "run.nc", folder=small_disk)
+    assert second.status == 2
+    last = second.err.strip().splitlines()[-1]
+    assert last.startswith("csd train: ")
+    assert "'run.nc'" in last
+    assert "the disk is full" in last
     assert (small_disk / "run.nc").read_bytes() == before
     assert sorted(path.name for path in small_disk.iterdir()) == ["ballast", "run.nc"]
 
@@ -67,8 +64,7 @@ def test_one_failing_run_of_a_hundred(tmp_path: Path) -> None:
             "bad": {"dimension": 1, "sizes": [4], "architectures": ["two_layer"], "training": {"learning_rate": 5.0}},
         },
     }
-    (tmp_path / "workflow").symlink_to(ROOT)
-    with pytest.raises(AssertionError, match="csd train: training diverged"):
+    with pytest.raises(AssertionError, match=r"csd train: .*diverged"):
         snakemake(tmp_path, study)
     states = [job.state for job in jobs(parse(study), tmp_path / "out")]
     assert (states.count("done"), states.count("failed")) == (99, 1)

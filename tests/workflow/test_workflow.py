@@ -1,12 +1,9 @@
 """The study of config/test.yaml through Snakemake, and what each change makes run again."""
 
-import ast
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +12,22 @@ import xarray as xr
 import yaml
 
 from benchmarks import overhead
-from csd.core.source import fingerprint, forget, plugin_fingerprint
 from csd.study.config.figures import FIGURES
 from csd.study.config.jobs import generation_jobs, training_jobs
 from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import parse
+from tests.helpers import ROOT, copied_package, planned, snakemake, source_of
 
 pytestmark = pytest.mark.workflow
 
-ROOT = Path(__file__).resolve().parents[2]
 TEST_STUDY = yaml.safe_load((ROOT / "config" / "test.yaml").read_text())
 WHOLE = ("--", "all", "reported", "paper")
 """What `make study` asks for."""
 
 
-def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path | None = None) -> str:
-    """Run the workflow of this checkout in a folder, with another copy of the package if one is given; all it says."""
-    file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "workflow" / "workflow" / "Snakefile")]
-    command += ["--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2"]
-    command += ["--directory", str(folder), "--configfile", str(file), *options]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "PATH": path} | ({"PYTHONPATH": str(package)} if package else {}),
-        # The working directory comes first where modules are looked for.
-        cwd=package,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def would_run(folder: Path, config: dict[str, Any], *targets: str, package: Path | None = None) -> dict[str, int]:
-    """Rules that a dry run names, with their numbers of jobs, for the whole study by default; 'all' left out."""
-    output = snakemake(folder, config, "--dry-run", *(targets or WHOLE), package=package)
-    table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
-    if table is None:
-        assert "Nothing to be done" in output
-        return {}
-    rows = [line.split() for line in table[1].splitlines() if line.strip()]
-    return {rule: int(count) for rule, count in rows if rule not in ("all", "reported")}
+def would_run(folder: Path, config: dict[str, Any], *targets: str, package: Path = ROOT) -> dict[str, int]:
+    """Rules that a dry run names, with their numbers of jobs, for the whole study by default."""
+    return planned(snakemake(folder, config, "--dry-run", *(targets or WHOLE), package=package))
 
 
 def changed(**sweeps: dict[str, Any]) -> dict[str, Any]:
@@ -74,9 +42,9 @@ def changed(**sweeps: dict[str, Any]) -> dict[str, Any]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the test study has run, from a copy of the workflow that tests may edit."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "workflow").mkdir()
-    shutil.copytree(ROOT / "workflow", folder / "workflow" / "workflow")
-    shutil.copytree(ROOT / "config", folder / "workflow" / "config")
+    for name in ("workflow", "config"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "Snakefile", folder)
     snakemake(folder, TEST_STUDY, *WHOLE)
     return folder
 
@@ -118,12 +86,9 @@ def test_everything_is_there(finished: Path) -> None:
 
 
 def test_integrators_are_there_for_claims_without_their_figure(tmp_path: Path) -> None:
-    for name in ("workflow", "config"):
-        (tmp_path / "workflow").mkdir(exist_ok=True)
-        (tmp_path / "workflow" / name).symlink_to(ROOT / name)
-    planned = would_run(tmp_path, {**TEST_STUDY, "figures": []}, "all")
-    assert "figure" not in planned
-    assert planned["integrators"] == planned["fit"] == 1
+    jobs = would_run(tmp_path, {**TEST_STUDY, "figures": []}, "all")
+    assert "figure" not in jobs
+    assert jobs["integrators"] == jobs["fit"] == 1
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
@@ -182,8 +147,8 @@ def renamed(study: dict[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def moved() -> dict[str, Any]:
-    """The test study with the runs of one size in a sweep of their own."""
-    study = changed(line_1d={"sizes": [8, 16]})
+    """The test study with the runs of one size in a sweep of their own, and a size less."""
+    study = changed(line_1d={"sizes": [8]})
     study["sweeps"]["moved"] = {**TEST_STUDY["sweeps"]["line-1d"], "sizes": [32]}
     return study
 
@@ -207,28 +172,22 @@ MORE = "a size, mass, architecture or data set more"
 LESS = "a size less; a sweep's name; the study's name; a run moved to another sweep"
 CHANGES = [
     pytest.param("nothing", TEST_STUDY, 0, 0, id="nothing"),
-    pytest.param(MORE, changed(line_1d={"sizes": [8, 16, 32, 64]}), 3, 0, id="a size"),
-    pytest.param(MORE, changed(collapse={"mass": [0.1, 0.3, 0.6]}), 2, 0, id="a mass"),
+    # Jobs add up, so that each of them shows: 3 of the size, 2 of the mass, 3 of the architecture, 1 of the data set.
     pytest.param(
         MORE,
-        changed(depth={"architectures": [{"name": "deep_linear", "depth": [3, 4, 5]}]}),
-        3,
+        changed(
+            line_1d={"sizes": [8, 16, 32, 64]},
+            collapse={"mass": [0.1, 0.3, 0.6]},
+            depth={"architectures": [{"name": "deep_linear", "depth": [3, 4, 5]}]},
+            data_sets={"training": {**TEST_STUDY["sweeps"]["data-sets"]["training"], "data_sets": [16, 32, 64]}},
+        ),
+        9,
         0,
-        id="an architecture",
-    ),
-    pytest.param(
-        MORE,
-        changed(data_sets={"training": {**TEST_STUDY["sweeps"]["data-sets"]["training"], "data_sets": [16, 32, 64]}}),
-        1,
-        0,
-        id="a data set",
+        id="a size, mass, architecture and data set",
     ),
     pytest.param(MORE, changed(generation_1d={"sizes": [8, 16, 24, 32]}), 2, 2, id="a generated size"),
     *SEEDS,
-    pytest.param(LESS, changed(line_1d={"sizes": [8, 16]}), 0, 0, id="a size less"),
-    pytest.param(LESS, renamed(TEST_STUDY, "line-1d", "other"), 0, 0, id="a sweep's name"),
-    pytest.param(LESS, {**TEST_STUDY, "study": "other"}, 0, 0, id="the study's name"),
-    pytest.param(LESS, moved(), 0, 0, id="moved"),
+    pytest.param(LESS, {**renamed(moved(), "line-1d", "other"), "study": "other"}, 0, 0, id="less, renamed and moved"),
     pytest.param(
         "a setting in `training`", changed(collapse={"training": {"tolerance": 0.02}}), 4, 0, id="the tolerance"
     ),
@@ -289,9 +248,6 @@ CHANGES = [
         id="simulations",
     ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
-    pytest.param(
-        "a figure less in the list, or none", {**TEST_STUDY, "figures": ["collapse"]}, 0, 0, id="fewer figures"
-    ),
     pytest.param("a figure less in the list, or none", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"),
     pytest.param(
         "`integrator_steps`, whether drawn or not",
@@ -309,10 +265,10 @@ def test_what_a_changed_study_runs_again(
     finished: Path, row: str, change: dict[str, Any], trained: int | None, generated: int | None
 ) -> None:
     """The rules are those that the table says; of training and generation, as many as there are new jobs."""
-    planned = would_run(finished, change)
-    assert set(planned) & RULES == said(table()[row], generates=generated != 0)
+    jobs = would_run(finished, change)
+    assert set(jobs) & RULES == said(table()[row], generates=generated != 0)
     if trained is not None:
-        assert (planned.get("train", 0), planned.get("generate", 0)) == (trained, generated)
+        assert (jobs.get("train", 0), jobs.get("generate", 0)) == (trained, generated)
 
 
 def test_a_setting_of_figures_redraws_all(finished: Path) -> None:
@@ -335,14 +291,14 @@ EDITS = {
 def test_what_an_edit_of_the_workflow_runs_again(finished: Path, row: str) -> None:
     runs = table()[row].replace("that rule", "`fit`")
     for name, old, new, rules in EDITS[row]:
-        file = finished / "workflow" / name
+        file = finished / name
         text, before = file.read_text(), file.stat()
         assert old in text
         file.write_text(text.replace(old, new, 1))
         try:
-            planned = set(would_run(finished, TEST_STUDY)) & RULES
-            assert planned == said(runs)
-            assert planned == (and_on(rules) if "and on" in runs else rules)
+            jobs = set(would_run(finished, TEST_STUDY)) & RULES
+            assert jobs == said(runs)
+            assert jobs == (and_on(rules) if "and on" in runs else rules)
         finally:
             file.write_text(text)
             os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -350,7 +306,7 @@ def test_what_an_edit_of_the_workflow_runs_again(finished: Path, row: str) -> No
 
 def test_an_edited_module_reruns_in_the_workflow_what_its_hash_says(finished: Path, tmp_path: Path) -> None:
     """Once through Snakemake, with a copy of the package in which one file differs."""
-    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
+    copied_package(tmp_path)
     file = tmp_path / "csd" / "diffusion" / "quality.py"
     file.write_text(file.read_text() + "\nEDITED = 1\n")
     (row,) = [row for row in table() if "`csd/diffusion/quality.py`" in row]
@@ -359,18 +315,17 @@ def test_an_edited_module_reruns_in_the_workflow_what_its_hash_says(finished: Pa
 
 def test_a_module_of_ones_own_reruns_what_names_it(tmp_path: Path) -> None:
     shutil.copy(ROOT / "tests" / "slurm" / "misbehaving.py", tmp_path)
-    (tmp_path / "workflow").symlink_to(ROOT)
     training = {"noise_levels": [0.1, 0.5], "seeds": [1], "batch": 1024, "tolerance": 0.5}
     sweep = {"dimension": 1, "sizes": [8], "architectures": ["misbehaving:Patient", "two_layer"]}
     study = {"study": "own", "output": "out", "figures": [], "training": training, "sweeps": {"own": sweep}}
     study["sweeps"]["generated"] = {**sweep, "generation": {"steps": 2, "samples": 2}}  # type: ignore[index]
     snakemake(tmp_path, study, "--", "aggregate", "aggregate_generation")
     (tmp_path / "misbehaving.py").write_text((tmp_path / "misbehaving.py").read_text() + "\nEDITED = 1\n")
-    planned = would_run(tmp_path, study, "--", "aggregate", "aggregate_generation")
+    jobs = would_run(tmp_path, study, "--", "aggregate", "aggregate_generation")
     row = table()["a module of your own named by a dotted path"]
-    assert set(planned) == said(row) & set(planned)
+    assert set(jobs) == said(row) & set(jobs)
     # The two runs that name it, one of which generates.
-    assert planned == {"train": 2, "generate": 1, "aggregate": 1, "aggregate_generation": 1}
+    assert jobs == {"train": 2, "generate": 1, "aggregate": 1, "aggregate_generation": 1}
 
 
 def modules(row: str) -> list[str]:
@@ -378,19 +333,23 @@ def modules(row: str) -> list[str]:
     return re.findall(r"`csd/([\w/]+?)(?:\.py|/)`", row)
 
 
-def test_an_edited_module_changes_the_hashes_that_the_table_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edited_module_changes_the_hashes_that_the_table_says(tmp_path: Path) -> None:
     """Every row on the package: each file it names is edited; what depends on the hashes that differ would run."""
-    import csd.core.source
-
-    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
+    package = copied_package(tmp_path)
 
     def prints() -> dict[str, str]:
-        forget()
-        own = {step: fingerprint(step) for step in csd.core.source.SOURCES}
-        return own | {name: fingerprint("figure", f"report/figures/{name}") for name in FIGURES}
+        source = source_of(package)
+        own = {step: source.fingerprint(step) for step in source.SOURCES}
+        return own | {name: source.fingerprint("figure", f"report/figures/{name}") for name in FIGURES}
+
+    def edited(file: Path, old: str, new: str) -> dict[str, str]:
+        """The hashes with an edit of a file."""
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        after = prints()
+        file.write_text(text)
+        return after
 
     def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
         """Rules whose code has changed, and what depends on them."""
@@ -402,42 +361,41 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(
     before, walked = prints(), set()
     for row, runs in table().items():
         for module in modules(row):
-            path = tmp_path / "csd" / module
+            path = package / module
             file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
             if row.startswith("one of"):
-                file = tmp_path / "csd" / "report" / "figures" / "collapse.py"
-            text = file.read_text()
-            file.write_text(text + "\nEDITED = 1\n")
-            after = prints()
-            file.write_text(text)
+                file = package / "report" / "figures" / "collapse.py"
             if row.startswith("how"):
-                with monkeypatch.context() as patched:
-                    tree = csd.core.source._tree
-                    patched.setattr(csd.core.source, "_tree", lambda of, tree=tree: ast.Module([tree(of)], []))
-                    for kept in (tmp_path / "csd").rglob("*.source.json"):
-                        kept.unlink()
-                    after = prints()
-                for kept in (tmp_path / "csd").rglob("*.source.json"):
-                    kept.unlink()
+                # What was kept beside the bytecode is as old as the files, not as the way they are read.
+                forget(package)
+                after = edited(file, "ast.dump(tree)", 'f"other {ast.dump(tree)}"')
+                forget(package)
+            else:
+                text = file.read_text()
+                after = edited(file, text, text + "\nEDITED = 1\n")
             if row.startswith("one of"):
                 assert {name for name in before if before[name] != after[name]} == {"collapse", "paper"}
             assert rerun(before, after) == said(runs), f"{row}: {module}"
             walked.add(row)
-    forget()
     dry_runs = {of.values[0] for of in CHANGES} | set(EDITS)
     assert walked | dry_runs | {"a module of your own named by a dotted path"} == set(table())
+
+
+def forget(package: Path) -> None:
+    """Remove the hashes that are kept beside the bytecode."""
+    for kept in package.rglob("*.source.json"):
+        kept.unlink()
 
 
 def test_a_mistake_in_the_study_is_one_sentence(finished: Path) -> None:
     study = changed()
     study["sweeps"]["line-1d"]["szies"] = study["sweeps"]["line-1d"].pop("sizes")
-    with pytest.raises(AssertionError, match=r"sweeps\.line-1d\.szies: unknown key; did you mean 'sizes'\?"):
+    with pytest.raises(AssertionError, match=r"sweeps\.line-1d\.szies: .*'sizes'"):
         snakemake(finished, study)
 
 
 def test_thousands_of_runs_are_planned(tmp_path: Path) -> None:
     """With what generates."""
-    (tmp_path / "workflow").symlink_to(ROOT)
     study = {
         "study": "many",
         "output": "out",
@@ -458,9 +416,9 @@ def test_thousands_of_runs_are_planned(tmp_path: Path) -> None:
             },
         },
     }
-    planned = would_run(tmp_path, study)
-    assert planned["train"] == 2500
-    assert planned["generate"] == 500
+    jobs = would_run(tmp_path, study)
+    assert jobs["train"] == 2500
+    assert jobs["generate"] == 500
 
 
 def test_one_failing_run_names_its_log_and_leaves_no_file(tmp_path: Path) -> None:
@@ -472,11 +430,10 @@ def test_one_failing_run_names_its_log_and_leaves_no_file(tmp_path: Path) -> Non
         "training": {"noise_levels": [0.1], "seeds": [1], "loss": "denoising", "batch": 4},
         "sweeps": {"line": {"dimension": 1, "sizes": [8], "architectures": ["one_layer", "two_layer"]}},
     }
-    (tmp_path / "workflow").symlink_to(ROOT)
-    with pytest.raises(AssertionError, match=r"csd train: training diverged at step \d+ at noise level 0\.1"):
+    with pytest.raises(AssertionError, match=r"csd train: .*noise level 0\.1"):
         snakemake(tmp_path, study)
-    files = sorted(path.name for path in (tmp_path / "out" / "training").iterdir())
-    assert files == ["d1_L8_mL1_one_layer-x.nc".replace("-x", "_denoising-B4_s1")]
+    files = [path.stem for path in (tmp_path / "out" / "training").iterdir()]
+    assert files == [run.identifier for run in training_jobs(parse(study)) if run.name == "one_layer"]
 
 
 def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -496,27 +453,22 @@ def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.Captu
     assert 0.0 <= work < rest < other
 
 
-def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import csd.core.source
-
-    shutil.copytree(ROOT / "csd", tmp_path / "csd", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(csd.core.source, "PACKAGE", tmp_path / "csd")
+def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
+    package = copied_package(tmp_path)
     steps = {"train": (), "fit": (), "claims": (), "figure": ("report/figures/collapse",)}
-
-    def prints() -> dict[str, str]:
-        forget()
-        return {step: fingerprint(step, *more) for step, more in steps.items()}
 
     def edit(file: str, old: str, new: str) -> set[str]:
         """Steps whose fingerprint an edit changes."""
-        path = tmp_path / "csd" / file
+        path = package / file
         text = path.read_text()
         assert old in text
-        before = prints()
-        path.write_text(text.replace(old, new))
-        after = prints()
+        prints = []
+        for now in (text, text.replace(old, new)):
+            path.write_text(now)
+            source = source_of(package)
+            prints.append({step: source.fingerprint(step, *more) for step, more in steps.items()})
         path.write_text(text)
-        return {step for step in steps if before[step] != after[step]}
+        return {step for step in steps if prints[0][step] != prints[1][step]}
 
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "BLOW_UP = 1e4") == {"train"}
     # Claims and figures take errors and laws from there.
@@ -525,16 +477,13 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path, monkeypatch: pyt
     assert edit("report/figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training/loop.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
-    forget()
 
 
 def test_modules_from_outside_count_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
     monkeypatch.chdir(tmp_path)
     prints = []
     for text in ("x = 1", "x = 1  # a comment", "x = 2"):
         (tmp_path / "mine.py").write_text(text)
-        forget()
-        prints.append(plugin_fingerprint("mine:Net"))
+        prints.append(source_of(ROOT / "csd").plugin_fingerprint("mine:Net"))
     assert prints[0] == prints[1] != prints[2]
-    assert plugin_fingerprint() == ""
+    assert source_of(ROOT / "csd").plugin_fingerprint() == ""

@@ -82,9 +82,9 @@ class HybridMonteCarlo:
 
     def _move(self, field: Array, generator: np.random.Generator) -> float:
         """One trajectory; returns the probability it was accepted with."""
-        momenta = self._momenta(generator)
-        steps = self._steps(generator)
-        moved, error = self._leapfrog(field, momenta, self.step.value, steps)
+        momenta = self.draw_momenta(generator)
+        steps = self.draw_steps(generator)
+        moved, error = self.leapfrog(field, momenta, self.step.value, steps)
         self.updates += steps
         self._exploded = self._exploded + 1 if error > LARGEST_ERROR else 0
         if self._exploded >= PATIENCE and not self.step.free:
@@ -105,11 +105,13 @@ class HybridMonteCarlo:
         """Change the step, while thermalising, after a trajectory of this probability."""
         self.step.adapt(accepted)
 
-    def _steps(self, generator: np.random.Generator) -> int:
+    def draw_steps(self, generator: np.random.Generator) -> int:
+        """Leapfrog steps of a trajectory, whose length is uniform between ½ and 3/2 of the mean; at least one."""
         length = self.trajectory * generator.uniform(0.5, 1.5)
         return int(min(max(round(length / self.step.value), 1), MOST_LEAPFROGS))
 
-    def _momenta(self, generator: np.random.Generator) -> Array:
+    def draw_momenta(self, generator: np.random.Generator) -> Array:
+        """Momenta of variance M, the inertia, shape (n, sites)."""
         white = generator.standard_normal((self.target.components, self.lattice.sites))
         return white if self.inertia is None else self._filtered(white, np.sqrt(self.inertia))
 
@@ -125,7 +127,7 @@ class HybridMonteCarlo:
         site_sums(field, self.places, sums)
         return float(self.target.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
 
-    def _leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
+    def leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
         """(where the field arrives, Δ(H + kinetic)); inf for what is no number."""
         moved, force = field.copy(), np.empty_like(field)
         quadratic, quartic, source = self.target.site_couplings
@@ -149,7 +151,7 @@ class HybridMonteCarlo:
         while step > self.step.value * 2.0**-40:
             step *= 0.5
             steps = min(max(round(self.trajectory / step), 1), MOST_LEAPFROGS)
-            if abs(self._leapfrog(field, momenta, step, steps)[1]) < 1.0:
+            if abs(self.leapfrog(field, momenta, step, steps)[1]) < 1.0:
                 break
         return step
 
@@ -201,14 +203,14 @@ class Langevin(HybridMonteCarlo):
         )
         self.updates += times
         if self._exploded >= PATIENCE and not own.free:
-            raise self._unstable(field, self._momenta(generator), error)
+            raise self._unstable(field, self.draw_momenta(generator), error)
         return chances / times
 
     def _stable_step(self, field: Array, momenta: Array) -> float:
         step = self.step.value
         while step > self.step.value * 2.0**-40:
             step *= 0.5
-            if abs(self._leapfrog(field, momenta, step, 1)[1]) < 1.0:
+            if abs(self.leapfrog(field, momenta, step, 1)[1]) < 1.0:
                 break
         return step
 

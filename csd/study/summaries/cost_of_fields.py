@@ -161,7 +161,7 @@ def of_networks(
             about = first.label, "diffusion", first.dimension, first.size
             methods.append(Method(*about, UNKNOWN, UNKNOWN, FREE, FREE, remark=found))
             continue
-        bills = [_bills(*own, makers) for own in zip(_free(first, found), found, strict=True)]
+        bills = [billed(*own, makers) for own in zip(_free(first, found), found, strict=True)]
         for paid in zip(*bills, strict=True):
             methods += undominated(paid)
     return methods
@@ -214,7 +214,7 @@ def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
     return methods
 
 
-def _bills(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
+def billed(free: Method, own: Matched, makers: Sequence[Method]) -> list[Method]:
     """A network with its training data free, and made by the cheapest method of each kind on its lattice."""
     methods = [free]
     for kind in KINDS[:3]:

@@ -76,7 +76,7 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
                 times = chosen[fitted].sel(noise_level=level).values
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
                 about |= {"noise_level": level, "quantity": quantity, "criterion": ""}
-                rows += _laws(about, chosen["size"].values, times, ran)
+                rows += laws_of(about, chosen["size"].values, times, ran)
     return pd.DataFrame(rows)
 
 
@@ -109,11 +109,11 @@ def generation_table(summary: xr.Dataset) -> pd.DataFrame:
                     continue
                 times = np.maximum(at[quantity].values, SHORTEST)
                 times = times if times.ndim == 2 else times[:, None]
-                rows += _laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
+                rows += laws_of(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
     return pd.DataFrame(rows)
 
 
-def _laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
+def laws_of(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
     """The rows of one group: all laws, or one row that says why there is none.
 
     Args:
