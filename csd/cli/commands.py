@@ -688,20 +688,19 @@ def aggregate_mcmc(arguments: argparse.Namespace) -> None:
 
 def timing(arguments: argparse.Namespace) -> None:
     """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
-    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, require_writable, write
+    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
     from csd.study.config.jobs import training_jobs
     from csd.study.config.monte_carlo import monte_carlo_jobs
     from csd.study.config.reading import load, parse
-    from csd.study.summaries.columns import read_summary
     from csd.study.summaries.cost_of_fields import compared, cost_of_fields
 
     require_writable(arguments.output)
     own = parse(load(arguments.study))
     methods = compared(
         monte_carlo_jobs(own.monte_carlo),
-        read_summary(arguments.monte_carlo, ENSEMBLE_SUMMARY),
+        read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
         [run for run in training_jobs(own) if run.generation is not None],
-        read_summary(arguments.generation, GENERATION_SUMMARY),
+        read(arguments.generation, GENERATION_SUMMARY),
         arguments.training or arguments.generation.parent.parent / "training",
     )
     made_by = provenance(_command_line(arguments), own.model_dump())
@@ -767,16 +766,14 @@ def fit(arguments: argparse.Namespace) -> None:
 
 def claims(arguments: argparse.Namespace) -> None:
     """`csd claims`: test the claims on a summary and its fits."""
-    from csd.core.files import SUMMARY, write_text
+    from csd.core.files import SUMMARY, read, write_text
     from csd.study.claims import load_claims
-    from csd.study.summaries.columns import jobs_beside, read_summary
     from csd.study.summaries.laws import read_scaling
     from csd.study.verdict_files import as_json, as_markdown
     from csd.study.verdicts import judge
 
-    summary = read_summary(arguments.summary, SUMMARY)
-    scaling, jobs = read_scaling(arguments.scaling), jobs_beside(arguments.summary)
-    verdicts = judge(load_claims(arguments.claims), scaling, summary, jobs)
+    scaling = read_scaling(arguments.scaling)
+    verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))
     write_text(as_json(verdicts), arguments.output)
     write_text(as_markdown(verdicts), arguments.table)
     print(as_markdown(verdicts))
@@ -807,12 +804,11 @@ def paper(arguments: argparse.Namespace) -> None:
 
 def explore(arguments: argparse.Namespace) -> None:
     """`csd explore`: one page in which a study can be looked at."""
-    from csd.core.files import GENERATION_SUMMARY, SUMMARY, write_text
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read, write_text
     from csd.report.explore import page
-    from csd.study.summaries.columns import read_summary
 
-    generation = None if arguments.generation is None else read_summary(arguments.generation, GENERATION_SUMMARY)
-    write_text(page(read_summary(arguments.summary, SUMMARY), generation, arguments.title), arguments.output)
+    generation = None if arguments.generation is None else read(arguments.generation, GENERATION_SUMMARY)
+    write_text(page(read(arguments.summary, SUMMARY), generation, arguments.title), arguments.output)
 
 
 def pages(arguments: argparse.Namespace) -> None:

@@ -47,12 +47,12 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
-    GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture"),
+    GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture", "loss"),
     INTEGRATOR_STEPS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
-    ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler"),
+    ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler", "beta"),
     TIMING: ("seconds",),
-    SUMMARY: ("score_error", "training_time", "parameters", "architecture"),
+    SUMMARY: ("score_error", "training_time", "parameters", "architecture", "loss"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")
 """Whose versions a file names."""

@@ -24,7 +24,6 @@ import xarray as xr
 
 from csd.study.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
 from csd.study.seeds import student, total_error
-from csd.study.summaries.columns import StudyJob, with_losses
 from csd.study.summaries.laws import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
@@ -131,22 +130,18 @@ def _absent(test: ClaimTest, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]
                 yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True)
 
 
-def judge(
-    claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset, jobs: Sequence[StudyJob] = ()
-) -> list[Verdict]:
+def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
     """Verdicts of all claims.
 
     Args:
         claims: what is claimed; a claim comes after those that it requires.
         scaling: of `csd.study.summaries.laws.training_table`.
         summary: of `csd.study.summaries.training.aggregate_training`.
-        jobs: of the study, by which laws of what was generated from the population loss are known.
 
     Raises:
         InputError: for a required claim that does not come before.
     """
     verdicts: dict[str, Verdict] = {}
-    scaling = with_losses(scaling, summary, jobs)
     for claim in claims:
         check_required(claim, verdicts)
         outcomes = tuple(tuple(_outcomes(test, claim.about, scaling, summary)) for test in claim.tests)

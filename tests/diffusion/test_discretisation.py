@@ -240,7 +240,7 @@ def test_a_paper_tells_criteria_apart_and_has_the_law_beside_the_fit(compared: x
     assert len(found) == len(scaling) == 2 * len(COMPARED) * len(CRITERIA)
     row = scaling.set_index(["dimension", "architecture", "criterion"]).loc[(2, "heun", "effective_sample_size")]
     assert found["csdIntegratorStepsExponentHeunTwoDEffectiveSampleSize"] == row["exponent"]
-    typeset = typeset_exponents(table_of_exponents(scaling), 0.1)
+    typeset = typeset_exponents(table_of_exponents(scaling, {}), 0.1)
     assert len(typeset) == 2 * len(COMPARED) * 2
     assert set(typeset[typeset["architecture"] == "heun"]["theory"]) == {"0.500", "0.750"}
 

@@ -8,7 +8,7 @@ from csd.core.rounding import parentheses, plus_minus
 from csd.lattice import Array
 from csd.report.figures import style
 from csd.study.seeds import mean_over_seeds
-from csd.study.summaries.laws import laws_of
+from csd.study.summaries.laws import fitted_laws
 
 SIZES = np.array([8, 16, 32, 64, 128, 256])
 
@@ -35,7 +35,7 @@ def test_a_curve_is_shown_while_all_seeds_train() -> None:
 def rows(times: Array, scatter: float = 0.0, sizes: Array = SIZES) -> pd.DataFrame:
     """The fitted laws of eight seeds that scatter so much, as `csd fit` writes them."""
     noise = np.exp(scatter * np.random.default_rng(2).standard_normal((len(sizes), 8)))
-    return pd.DataFrame(laws_of({}, sizes, times[:, None] * noise, np.ones((len(sizes), 8), dtype=bool)))
+    return pd.DataFrame(fitted_laws({}, sizes, times[:, None] * noise, np.ones((len(sizes), 8), dtype=bool)))
 
 
 @pytest.mark.parametrize(

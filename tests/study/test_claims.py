@@ -26,7 +26,7 @@ from csd.study.config.reading import parse
 from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, systematic_error
 from csd.study.seeds import student
 from csd.study.summaries.files import training_file
-from csd.study.summaries.laws import laws_of, training_table
+from csd.study.summaries.laws import fitted_laws, training_table
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdict_files import as_json, as_markdown
 from csd.study.verdicts import FAILS, HOLDS, INCOMPLETE, NOT_TESTED, SPAN, UNDECIDED, Outcome, Verdict, agreement, judge
@@ -262,12 +262,6 @@ def test_the_population_loss_decides_nothing_about_training() -> None:
     assert (
         verdict_of([criterion()], fits({}, {"data": "population-M32", "loss": "population", "exponent": 1.0})) == HOLDS
     )
-    # What a table does not say of fields that were generated the study's jobs do.
-    sweep = {"dimension": 1, "sizes": 8, "architectures": ["one_layer"], "generation": {}}
-    jobs = training_jobs(parse({"study": "x", "training": {"loss": "population"}, "sweeps": {"line": sweep}}))
-    table = fits({"data": jobs[0].data_label}).drop(columns="loss")
-    for known, expected in ((), HOLDS), (jobs, NOT_TESTED):
-        assert judge([claim(criterion())], table, NO_SUMMARY, known)[0].verdict == expected
 
 
 MEASURES = ("log", "power", "constant", "power_log", "exponent", "evidence")
@@ -635,7 +629,7 @@ def test_the_claim_of_local_networks_holds_for_no_power(exponent: float, noise: 
         about = {"architecture": architecture, "dimension": dimension, "mass": "mL1", "loss": "implicit"}
         about |= {"study": "line", "data": "implicit-B64"}
         about |= {"noise_level": 0.1, "quantity": "training_time", "criterion": ""}
-        return laws_of(about, sizes, law(sizes)[:, None] * scatter, np.ones((len(sizes), 8), dtype=bool))
+        return fitted_laws(about, sizes, law(sizes)[:, None] * scatter, np.ones((len(sizes), 8), dtype=bool))
 
     def logarithm(size: Any) -> Any:
         return 10.0 + 4.48 * np.log(size)

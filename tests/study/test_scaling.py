@@ -438,6 +438,7 @@ def summary_of(**laws: Law) -> xr.Dataset:
             "sweep": column(["line"] * len(runs)),
             "architecture": column([name for name, _ in runs]),
             "mass_label": column(["mL1"] * len(runs)),
+            "loss": column(["implicit"] * len(runs)),
             "data": column(["population"] * len(runs)),
             "dimension": ("run", [2] * len(runs)),
             "size": ("run", [size for _, size in runs]),

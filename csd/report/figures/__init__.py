@@ -46,7 +46,6 @@ def draw(
         read,
     )
     from csd.report.figures import style as looks
-    from csd.study.summaries.columns import read_summary
     from csd.study.summaries.laws import read_scaling
 
     looks.apply(style)
@@ -55,7 +54,7 @@ def draw(
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATOR_STEPS}
     kinds |= {"monte_carlo": ENSEMBLE_SUMMARY, "timing": TIMING}
     kind = kinds[summary_of(name)]
-    summary = (read if kind in (INTEGRATOR_STEPS, TIMING) else read_summary)(summary_file, kind)
+    summary = read(summary_file, kind)
     figure = import_module(f"csd.report.figures.{name}").draw(summary, read_scaling(scaling_file), style)
     # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.
     made = {

@@ -70,12 +70,12 @@ def write_paper(
     """
     import json
 
-    from csd.core.files import GENERATION_SUMMARY, SUMMARY
-    from csd.study.summaries.columns import networks_of, read_summary
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+    from csd.study.summaries.columns import networks_of
     from csd.study.summaries.laws import read_scaling
 
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
-    known = {kind: read_summary(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
+    known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
     scaling = read_scaling(scaling_file)
     try:
         claims = json.loads(claims_file.read_text(encoding="utf-8"))

@@ -1,24 +1,17 @@
-"""Typed columns of a summary: what each run is, for code to choose by. Labels are made to be shown, and are not read.
-
-A file of version 0.1 has labels alone; what they stand for is looked up in the study that lies beside it.
-"""
+"""Typed columns of a summary: what each run is, for code to choose by; labels are shown, and not read."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.core.errors import InputError
-from csd.core.files import ENSEMBLE_SUMMARY, Variable, labelled, read
+from csd.core.files import Variable, labelled
 from csd.networks import Architecture
-from csd.study.config.jobs import TrainingJob, training_jobs
-from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
-from csd.study.config.reading import load, parse
+from csd.study.config.jobs import TrainingJob
+from csd.study.config.monte_carlo import MonteCarloJob
 
-StudyJob = TrainingJob | MonteCarloJob
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),
     "r0": ("coupling r0; NaN where the mass is given otherwise", "1"),
@@ -37,7 +30,7 @@ SAMPLED = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta":
 """Those of a summary of Monte Carlo."""
 
 
-def columns_of(job: StudyJob) -> dict[str, Any]:
+def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     """The values of a job in `TRAINED`, or in `SAMPLED`."""
     if isinstance(job, MonteCarloJob):
         given = dict.fromkeys(SAMPLED, np.nan)
@@ -68,45 +61,6 @@ def typed_columns(found: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[
     return variables
 
 
-def read_summary(path: Path, kind: str) -> xr.Dataset:
-    """A summary of training, generation or Monte Carlo, with typed columns.
-
-    Args:
-        path: of the file.
-        kind: of `csd.core.files`.
-
-    Raises:
-        InputError: if it cannot be read; for a file of version 0.1 that does not lie beside its study.json.
-    """
-    summary = read(path, kind)
-    sampled = kind == ENSEMBLE_SUMMARY
-    about = SAMPLED if sampled else TRAINED
-    if all(name in summary for name in about):
-        return summary
-    names = ("sweep", "target_label") if sampled else ("sweep", "architecture", "mass_label", "data")
-    known: dict[tuple[str, ...], dict[str, Any]] = {}
-    for job in jobs_beside(path):
-        own = job.target_label if isinstance(job, MonteCarloJob) else (job.label, job.mass_label, job.data_label)
-        known[(job.sweep, own) if isinstance(own, str) else (job.sweep, *own)] = columns_of(job)
-    try:
-        found = [known[key] for key in zip(*(summary[name].values for name in names), strict=True)]
-    except KeyError as error:
-        raise InputError(
-            f"{path}: version 0.1 made it, and no study.json that has {error} lies beside it; make it again with:"
-            f" {summary.attrs.get('command')}"
-        ) from error
-    return summary.assign(typed_columns(found, about))
-
-
-def jobs_beside(path: Path) -> list[StudyJob]:
-    """The jobs of the study.json that lies beside a summary; none if there is no such file."""
-    record = path.with_name("study.json")
-    if not record.is_file():
-        return []
-    study = parse(load(record))
-    return [*training_jobs(study), *monte_carlo_jobs(study.monte_carlo)]
-
-
 def network_of(run: pd.Series | xr.Dataset) -> Architecture:
     """The architecture of a run of a summary, with its options."""
     factor = float(run["range_factor"])
@@ -127,20 +81,3 @@ def networks_of(summaries: Iterable[xr.Dataset]) -> dict[str, Architecture]:
     """The architectures of summaries of training and generation, by the label that tables show."""
     tables = [run_table(summary) for summary in summaries]
     return {label: network for table in tables for label, network in table[["architecture", "network"]].to_numpy()}
-
-
-def with_losses(scaling: pd.DataFrame, summary: xr.Dataset, jobs: Iterable[StudyJob] = ()) -> pd.DataFrame:
-    """A table of laws with the column `loss`: '' where nothing was trained, or nobody knows on what.
-
-    Args:
-        scaling: of `csd.study.summaries.laws`; as it is if it has the column.
-        summary: of training.
-        jobs: of the study; those that generate are in no summary of training.
-    """
-    if "study" not in scaling or "loss" in scaling:
-        return scaling
-    known = {(job.sweep, job.data_label): job.training.loss for job in jobs if isinstance(job, TrainingJob)}
-    if "loss" in summary:
-        sweeps, data, losses = (summary[name].values for name in ("sweep", "data", "loss"))
-        known |= dict(zip(zip(sweeps, data, strict=True), losses, strict=True))
-    return scaling.assign(loss=[known.get(key, "") for key in zip(scaling["study"], scaling["data"], strict=True)])

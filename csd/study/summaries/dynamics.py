@@ -201,7 +201,7 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
         for quantity in QUANTITIES:
             tau, error = times(chosen, quantity, "collective_tau")
             law = _law(members["size"].to_numpy(), tau, error, known_times(chosen, quantity))
-            rows.append(about | {"quantity": quantity, "criterion": ""} | law)
+            rows.append(about | {"quantity": quantity, "criterion": "", "loss": ""} | law)
     return pd.DataFrame(rows)
 
 

@@ -46,6 +46,7 @@ def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
                     "noise_level": np.nan,
                     "quantity": "integrator_steps",
                     "criterion": criterion,
+                    "loss": "",
                     "reference": dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan,
                     "sizes": " ".join(map(str, steps["size"].values)),
                 }

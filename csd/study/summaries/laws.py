@@ -39,8 +39,8 @@ def read_scaling(path: Path) -> pd.DataFrame:
 
 
 EVERY_ROW = (
-    *("study", "architecture", "dimension", "mass", "data", "noise_level", "quantity", "criterion", "law"),
-    *("sizes", "note"),
+    *("study", "architecture", "dimension", "mass", "data", "noise_level", "quantity", "criterion", "loss"),
+    *("law", "sizes", "note"),
 )
 """Columns that every table of laws has."""
 EVERY_LAW = ("exponent", "error")
@@ -60,23 +60,24 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
 
     Returns:
         One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
-        samples; empty here), law (of `csd.study.scaling.Fit`, or 'none'), exponent, z (of the nested law only), error,
-        systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for the log law),
-        evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note (why there is no
-        fit).
+        samples; empty here), loss (empty where nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'),
+        exponent, z (of the nested law only), error, systematic_error, bootstrap_error, residual_error, intercept, slope,
+        evidence (ΔAICc, positive for the log law), evidence_error, reference (an exact exponent for the same sizes),
+        sizes, local_exponents, note (why there is no fit).
     """
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
     table = summary[[*keys, "size"]].to_dataframe()
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())
+        loss = str(chosen["loss"].values[0])
         for level in summary["noise_level"].values:
             ran = np.isfinite(chosen["score_error"].sel(noise_level=level, step=0).values)
             for quantity, fitted in FITTED.items():
                 times = chosen[fitted].sel(noise_level=level).values
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-                about |= {"noise_level": level, "quantity": quantity, "criterion": ""}
-                rows += laws_of(about, chosen["size"].values, times, ran)
+                about |= {"noise_level": level, "quantity": quantity, "criterion": "", "loss": loss}
+                rows += fitted_laws(about, chosen["size"].values, times, ran)
     return pd.DataFrame(rows)
 
 
@@ -95,25 +96,25 @@ def generation_table(summary: xr.Dataset) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
         chosen = summary.isel(run=members.index.to_numpy())
-        sizes = chosen["size"].values
+        sizes, loss = chosen["size"].values, str(chosen["loss"].values[0])
         ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
         for criterion in CRITERIA:
             at = chosen.sel(criterion=criterion)
             missed = {int(L): str(why) for L, why in zip(sizes, at["criterion_remark"].values, strict=True) if why}
             for quantity in ("generation_training_time", "predicted_generation_training_time"):
                 about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-                about |= {"noise_level": np.nan, "quantity": quantity, "criterion": criterion}
+                about |= {"noise_level": np.nan, "quantity": quantity, "criterion": criterion, "loss": loss}
                 if missed:
                     size, why = next(iter(missed.items()))
                     rows.append(about | {"law": "none", "sizes": _joined(sizes), "note": f"at size {size}: {why}"})
                     continue
                 times = np.maximum(at[quantity].values, SHORTEST)
                 times = times if times.ndim == 2 else times[:, None]
-                rows += laws_of(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
+                rows += fitted_laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
     return pd.DataFrame(rows)
 
 
-def laws_of(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
+def fitted_laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
     """The rows of one group: all laws, or one row that says why there is none.
 
     Args:
