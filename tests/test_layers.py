@@ -168,3 +168,17 @@ def test_old_names_lead_to_what_they_are_now(old: str, name: str) -> None:
 )
 def test_dotted_paths_in_old_files_are_found(path: str) -> None:
     assert resolve("class", path, {}).__name__ == path.split(":")[1]
+
+
+def test_walks_through_the_code_are_short_and_lead_somewhere() -> None:
+    """CONTRIBUTING.md: three walks of at most five files each; a function or class that is named is in its file."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    walks = re.split(r"^\*\*How .*\?\*\*$", text, flags=re.MULTILINE)[1:]
+    assert len(walks) == 3
+    for walk in walks:
+        steps = re.findall(r"^\d\. `(csd/[\w/]+\.py)`(?:, `(\w+)`)?", walk, re.MULTILINE)
+        assert 4 <= len(steps) <= 5
+        for file, name in steps:
+            tree = ast.parse((PACKAGE.parent / file).read_text(encoding="utf-8"))
+            defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+            assert not name or name in defined, f"{file} has no {name}"

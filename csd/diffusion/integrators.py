@@ -19,7 +19,7 @@ and all, is known without sampling (`generated_variance`), and fields can be sam
     predictor_corrector   euler_maruyama, then n Langevin steps 1 − ε K′, 2 ε with ε = r min(σ²(t′), D(t′) h)
 
 Start, at t_max: independent normal numbers of variance α² + σ² (1 for VP, the noise that the process ends in; it
-differs from the law of the noised data by α² (G − 1) in each mode), or by choice the exact law N(0, C_{t_max}).
+differs from the variance of the noised data by α² (G − 1) in each mode), or by choice the exact N(0, C_{t_max}).
 """
 
 from collections.abc import Callable

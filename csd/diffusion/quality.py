@@ -129,7 +129,8 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     Returns:
         The quantities of the five criteria (seed, step) and observables of the exact spectrum of what is generated, at
         every kept training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise
-        level on the way; power_spectrum(seed, wavenumber), sampled observables and a two-sample test at one step.
+        level along the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables and a two-sample test
+        at one step.
 
     Raises:
         InputError: if the file does not allow it: say which steps were kept, which levels are there.
@@ -288,7 +289,7 @@ def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
 
 
 def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
-    """KL per site of what is generated from the law of the data set itself; nothing without a data set."""
+    """KL per site of what is generated from the distribution of the data set itself; nothing without a data set."""
     noised, fields = trained.noised, trained.settings.data_set
     if fields is None or trained.settings.path == "fields" or reverse.noised.lattice != noised.lattice:
         return {}

@@ -15,7 +15,7 @@ def load_fields(path: Path) -> MeasuredField:
         path: of `csd mcmc --fields M`.
 
     Raises:
-        InputError: if the file is none or holds no fields, or its chains had not come to equilibrium.
+        InputError: if the file is none or holds no fields, or its chains were not in equilibrium.
     """
     content = read_content(path, ENSEMBLE)
     target = MeasuredField.from_content(content, str(path))

@@ -1,7 +1,7 @@
 """A target known by fields alone: decorrelated ones of a Monte Carlo file, and the power spectrum of its long run.
 
 There is no closed form at finite n. But a translation-invariant linear network sees nothing of a field but its power
-spectrum, so the best one is K = 1/(α² S + σ²) with the true S, whatever the law of the fields; here S is that of the
+spectrum, so the best one is K = 1/(α² S + σ²) with the true S, whatever their distribution; here S is that of the
 long run, whose error is in the file. Networks learn from the M fields that were kept, whose own spectrum scatters
 about S.
 """

@@ -45,7 +45,7 @@ class Watch(Protocol):
     """Looks on while a run is trained, and may have it kept, to go on from later."""
 
     def found(self) -> dict[str, Any] | None:
-        """What was kept of an earlier run that did not end; None if nothing."""
+        """The checkpoint of an earlier run that did not end; None if there is none."""
 
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
         """Take note of a step; whether the run is to be kept now.
@@ -66,7 +66,7 @@ def descend(
     watch: Watch | None = None,
     goal: Goal | None = None,
 ) -> TrainingRecord:
-    """Step a prepared run until every seed is done, recording on the way.
+    """Step a prepared run until every seed is done, and record it.
 
     Args:
         noised: the target at its noise levels.
@@ -191,7 +191,7 @@ def _descend_in_blocks(
     looks = sorted(recorder.looks())
     ahead: list[tuple[Any, ...]] = []
     kept = None if watch is None else watch.found()
-    # What was kept has been observed before.
+    # What a checkpoint holds has been observed before.
     step, error = (0, host([descent.error()])[0]) if kept is None else (_resume(kept, run, recorder), None)
     while True:
         if error is not None:

@@ -128,7 +128,7 @@ class HybridMonteCarlo:
         return float(self.target.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
 
     def leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
-        """(where the field arrives, Δ(H + kinetic)); inf for what is no number."""
+        """(the field after it, Δ(H + kinetic)); inf for what is no number."""
         moved, force = field.copy(), np.empty_like(field)
         quadratic, quartic, source = self.target.site_couplings
 
@@ -262,11 +262,11 @@ def _langevin(
                 moved[a, site] = field[a, site] + step * momenta[a, site]
         phi_four_force(moved, places, quadratic, quartic, source, ahead)
         site_sums(moved, places, sums)
-        arrived = quadratic * sums[1] + quartic * sums[2] - sums[0] - source * sums[3]
+        after = quadratic * sums[1] + quartic * sums[2] - sums[0] - source * sums[3]
         for a in range(components):
             for site in range(sites):
                 kinetic += 0.5 * (momenta[a, site] + 0.5 * step * ahead[a, site]) ** 2
-        error = arrived - energy + kinetic
+        error = after - energy + kinetic
         if not np.isfinite(error):
             error = np.inf
         exploded = exploded + 1 if error > LARGEST_ERROR else 0
@@ -275,5 +275,5 @@ def _langevin(
         if generator.random() < chance:
             field[:] = moved
             force[:] = ahead
-            energy = arrived
+            energy = after
     return chances, exploded, error

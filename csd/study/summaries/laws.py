@@ -62,8 +62,8 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
         One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
         samples; empty here), loss (empty where nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'),
         exponent, z (of the nested law only), error, systematic_error, bootstrap_error, residual_error, intercept,
-        slope, evidence (ΔAICc, positive for the log law), evidence_error, reference (an exact exponent for the same sizes),
-        sizes, local_exponents, note (why there is no fit).
+        slope, evidence (ΔAICc, positive for the log law), evidence_error, reference (an exact exponent for the same
+        sizes), sizes, local_exponents, note (why there is no fit).
     """
     keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
     table = summary[[*keys, "size"]].to_dataframe()
