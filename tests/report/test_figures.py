@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from csd.core.files import TRAINING, digest, write
 from csd.networks import Architecture
 from csd.report.figures import local_range, size_transfer
 from csd.report.figures import style as looks
@@ -28,9 +27,7 @@ from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdicts import judge
 from csd.targets.labels import target_label
-from csd.training.content import training_dataset, training_request
-from csd.training.loop import train_network
-from csd.training.reference import reference_curve
+from tests.helpers import train_files
 
 STYLE = FigureStyle.model_validate({})
 
@@ -176,11 +173,7 @@ DRAWN += ("collapse", "finite_size")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The training files of that study."""
     folder = tmp_path_factory.mktemp("training")
-    for job in training_jobs(parse(LABELLED)):
-        problem = job.problem()
-        dataset = training_dataset(*problem, train_network(*problem), reference_curve(*problem))
-        made_by = {"configuration_hash": digest(training_request(*problem)), "source_hash": "", "command": "test"}
-        write(dataset.assign_attrs(made_by), training_file(job, folder), TRAINING)
+    train_files(training_jobs(parse(LABELLED)), folder)
     return folder
 
 

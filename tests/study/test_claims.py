@@ -13,10 +13,8 @@ import xarray as xr
 import yaml
 
 from csd.core.errors import InputError
-from csd.core.files import TRAINING, provenance, write
+from csd.core.files import write
 from csd.diffusion.discretisation import COMPARED
-from csd.lattice import Lattice
-from csd.networks import Architecture
 from csd.study.claims import Claim, ClaimTest
 from csd.study.claims import load_claims as load
 from csd.study.config.jobs import TrainingJob, training_jobs
@@ -25,18 +23,11 @@ from csd.study.config.reading import load as load_study
 from csd.study.config.reading import parse
 from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, systematic_error
 from csd.study.seeds import student
-from csd.study.summaries.files import training_file
 from csd.study.summaries.laws import fitted_laws, training_table
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdict_files import as_json, as_markdown
 from csd.study.verdicts import FAILS, HOLDS, INCOMPLETE, NOT_TESTED, SPAN, UNDECIDED, Outcome, Verdict, agreement, judge
-from csd.targets.gaussian import GaussianField
-from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.content import training_dataset, training_request
-from csd.training.loop import train_network
-from csd.training.options import TrainingSettings
-from csd.training.reference import reference_curve
-from tests.helpers import ROOT
+from tests.helpers import ROOT, train_files
 
 OURS = load(ROOT / "config" / "claims.yaml")
 NO_SUMMARY = xr.Dataset()
@@ -546,16 +537,7 @@ STUDY = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The training files of one and two layers on the critical line, on the exact loss."""
     made = tmp_path_factory.mktemp("training")
-    for run in training_jobs(parse(STUDY)):
-        field = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
-        noised = NoisedTarget(field, VariancePreserving(), run.noise_levels)
-        architecture, settings = Architecture(run.name), TrainingSettings(loss="population", seeds=run.seeds)
-        record = train_network(noised, architecture, settings)
-        dataset = training_dataset(
-            noised, architecture, settings, record, reference_curve(noised, architecture, settings)
-        )
-        made_by = provenance(["test"], training_request(noised, architecture, settings))
-        write(dataset.assign_attrs(made_by), training_file(run, made), TRAINING)
+    train_files(training_jobs(parse(STUDY)), made)
     return made
 
 

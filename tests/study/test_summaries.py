@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import GENERATION, SUMMARY, TRAINING, provenance, read, write
+from csd.core.files import GENERATION, SUMMARY, read, write
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
@@ -23,10 +23,10 @@ from csd.study.summaries.laws import EVERY_LAW, EVERY_ROW, generation_table, rea
 from csd.study.summaries.training import aggregate_training
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.content import training_dataset, training_request
+from csd.training.content import training_dataset
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
-from csd.training.reference import reference_curve
+from tests.helpers import train_files
 
 STUDY: dict[str, Any] = {
     "study": "verdicts",
@@ -38,16 +38,7 @@ STUDY: dict[str, Any] = {
 def trained(folder: Path, seeds: list[int]) -> xr.Dataset:
     """The summary of the study."""
     runs: list[TrainingJob] = training_jobs(parse({**STUDY, "training": {**STUDY["training"], "seeds": seeds}}))
-    for run in runs:
-        settings = TrainingSettings(loss="population", seeds=run.seeds)
-        target = GaussianField.on_critical_line(Lattice(run.dimension, run.size))
-        noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
-        architecture = Architecture(run.name)
-        record = train_network(noised, architecture, settings)
-        prediction = reference_curve(noised, architecture, settings)
-        dataset = training_dataset(noised, architecture, settings, record, prediction)
-        made_by = provenance(["test"], training_request(noised, architecture, settings))
-        write(dataset.assign_attrs(made_by), training_file(run, folder), TRAINING)
+    train_files(runs, folder)
     return aggregate_training(runs, folder)
 
 

@@ -12,19 +12,14 @@ from scipy.optimize import brentq
 from scipy.special import ellipkm1, gamma
 
 from csd.core.errors import InputError
-from csd.core.files import TRAINING, provenance, write
 from csd.lattice import Lattice
 from csd.report.figures import collapse, finite_size
 from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.reading import load, parse
-from csd.study.summaries.files import training_file
 from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training
 from csd.targets.gaussian import WATSON, GaussianField, critical_ratio
-from csd.training.content import training_dataset, training_request
-from csd.training.loop import train_network
-from csd.training.reference import reference_curve
-from tests.helpers import ROOT
+from tests.helpers import ROOT, train_files
 
 
 def test_the_watson_integral_by_quadrature_and_in_closed_form() -> None:
@@ -112,12 +107,7 @@ STUDY: dict[str, Any] = {
 def summary(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     folder = tmp_path_factory.mktemp("training")
     runs: list[TrainingJob] = training_jobs(parse(STUDY))
-    for run in runs:
-        problem = run.problem()
-        dataset = training_dataset(*problem, train_network(*problem), reference_curve(*problem))
-        write(
-            dataset.assign_attrs(provenance(["test"], training_request(*problem))), training_file(run, folder), TRAINING
-        )
+    train_files(runs, folder)
     return aggregate_training(runs, folder)
 
 
