@@ -11,7 +11,9 @@ import pytest
 
 import csd
 from csd.core.aliases import MOVED, RENAMED
-from csd.core.plugins import resolve
+from csd.core.plugins import lasting_path, resolve
+from csd.targets.base import TARGETS
+from csd.targets.noising import SCHEDULES
 
 PACKAGE = Path(csd.__file__).parent
 LAYERS = (
@@ -182,3 +184,13 @@ def test_walks_through_the_code_are_short_and_lead_somewhere() -> None:
             tree = ast.parse((PACKAGE.parent / file).read_text(encoding="utf-8"))
             defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
             assert not name or name in defined, f"{file} has no {name}"
+
+
+@pytest.mark.parametrize("registry", [TARGETS, SCHEDULES])
+def test_files_name_classes_by_paths_that_last(registry: dict[str, str]) -> None:
+    """Files of version 0.1 say 'csd.field:GaussianField', and names of random streams are made of it."""
+    for path in registry.values():
+        made = resolve("class", path, {})
+        assert resolve("class", lasting_path(made), {}) is made
+    assert lasting_path(resolve("class", TARGETS["gaussian"], {})) == "csd.field:GaussianField"
+    assert lasting_path(resolve("class", SCHEDULES["vp"], {})) == "csd.noise:VariancePreserving"

@@ -1,7 +1,7 @@
 """Old names of modules, classes and functions, which files and scripts of version 0.1 hold: one table, one lookup.
 
 `import csd.field`, `from csd.training import Settings` and the dotted path `csd.field:GaussianField` of a result file
-lead to where things are now. Nothing in the package uses them.
+lead to where things are now. The package itself imports none of them.
 """
 
 import sys

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from csd.core.aliases import MOVED
 from csd.core.errors import InputError, unknown
 
 _GIVEN: dict[str, type] = {}
@@ -14,6 +15,17 @@ _GIVEN: dict[str, type] = {}
 def dotted_path(made: type) -> str:
     """'package.module:Class' of a class."""
     return f"{made.__module__}:{made.__qualname__}"
+
+
+def lasting_path(made: type) -> str:
+    """The dotted path of a class for files: of one of csd's, under the module that it had in version 0.1.
+
+    Files and the names of random streams hold it, and neither is to change when code moves; `resolve` finds both.
+    """
+    path = dotted_path(made)
+    module, _, rest = path.partition(":")
+    first = {f"csd.{places.split()[0]}": f"csd.{old}" for old, places in MOVED.items()}
+    return f"{first.get(module, module)}:{rest}"
 
 
 def name_of(kind: str, thing: str | type, registry: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, labelled
-from csd.core.plugins import dotted_path
+from csd.core.plugins import lasting_path
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import spec_of
@@ -39,11 +39,11 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "depth": architecture.depth or 0,
         "range": str(architecture.range) if architecture.range is not None else "",
         "channels": architecture.channels or 0,
-        "target": dotted_path(type(target)),
+        "target": lasting_path(type(target)),
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
-        "schedule": dotted_path(type(noised.schedule)),
+        "schedule": lasting_path(type(noised.schedule)),
         "loss": settings.loss,
         "batch": 0 if full_batch else settings.batch,
         "data_set": settings.data_set or 0,
