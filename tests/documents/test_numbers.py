@@ -106,6 +106,7 @@ def study(tmp_path: Path) -> Path:
     runs = {
         "architecture": ("run", np.array(["one_layer"] * 3, dtype=object)),
         "mass_label": ("run", np.array(["mL1"] * 3, dtype=object)),
+        "loss": ("run", np.array(["implicit"] * 3, dtype=object)),
         "dimension": ("run", np.array([1, 1, 1])),
         "size": ("run", np.array([8, 16, 32])),
         "parameters": ("run", np.array([8, 16, 32])),
