@@ -13,7 +13,7 @@ in it and what may not be.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from csd.core.aliases import install
+from csd.core.aliases import MOVED, install
 
 if TYPE_CHECKING:
     from csd.api.generation import generate
@@ -41,6 +41,8 @@ __all__ = ["GenerationFailed", "InputError", "TrainingDiverged", "generate", "pr
 
 def __getattr__(name: str) -> Any:
     """A function or an error of the package, from the module that it lives in."""
+    if name in MOVED:
+        return import_module(f"csd.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"csd.{_PLACES[name]}"), name)

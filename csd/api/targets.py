@@ -60,7 +60,7 @@ def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
         again = with_spectrum(target_from_spec(spec_of(found)))
     except TypeError as error:
         raise InputError(
-            f"target is {given!r}, which its class does not make again of lattice and mass ({error})"
+            f"target is {given!r}, which its class does not make again, of its spec or of lattice and mass ({error})"
         ) from error
     laplacian = found.lattice.shells.laplacian
     if not np.array_equal(again.propagator(laplacian), found.propagator(laplacian)):

@@ -1,4 +1,4 @@
 """What every other package stands on: errors, plugins, random streams, files, memory, fingerprints of source.
 
-Nothing here knows of lattices, fields or networks.
+Nothing here imports other packages; files, fingerprints and old names know them by name.
 """

@@ -6,9 +6,11 @@ lead to where things are now. The package itself imports none of them.
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -57,7 +59,7 @@ MOVED: dict[str, str] = {
     "sampling": "api.generation",
     "scaling": "study.scaling study.seeds",
     "schema": "study.config.schema",
-    "simulation": "mcmc.simulation",
+    "simulation": "mcmc.simulation targets.phi4",
     "sites": "lattice.sites",
     "source": "core.source",
     "store": "core.files",
@@ -78,48 +80,84 @@ RENAMED: dict[tuple[str, str], str] = {
     ("campaign", "Simulation"): "MonteCarloJob",
     ("campaign", "simulations"): "monte_carlo_jobs",
     ("config", "Run"): "TrainingJob",
+    ("config", "STEPS"): "GRID_STEPS",
     ("config", "Sampling"): "GenerationJob",
     ("config", "expand"): "training_jobs",
     ("config", "samplings"): "generation_jobs",
     ("cost", "Estimate"): "ExpectedCost",
+    ("cost", "Job"): "JobPace",
+    ("cost", "estimate"): "expected_costs",
+    ("cost", "estimate_simulations"): "expected_monte_carlo_costs",
+    ("discretisation", "scaling_table"): "integrator_table",
+    ("dynamics", "aggregate"): "aggregate_monte_carlo",
+    ("dynamics", "exponents_table"): "dynamic_table",
     ("dynamics", "simulation_file"): "monte_carlo_file",
+    ("experiment", "OPTIONS"): "NETWORK_KEYWORDS",
+    ("experiment", "REQUIRED"): "REQUIRED_KEYWORDS",
     ("experiment", "sampler_levels"): "generation_levels",
+    ("field", "Target"): "HasSpectrum",
     ("generation", "STEPS"): "GRID_STEPS",
     ("generation", "generate"): "sample_fields",
     ("generation", "generate_adaptively"): "sample_fields_adaptively",
     ("goal", "Sampler"): "ReverseDiffusion",
+    ("goal", "best_kernels"): "best_score",
+    ("inventory", "Job"): "JobStatus",
     ("model", "Model"): "HasEnergy",
+    ("quality", "OBSERVABLES"): "SPECTRAL_OBSERVABLES",
     ("quality", "Settings"): "GenerationSettings",
+    ("record", "request"): "training_request",
+    ("samplers", "correlation_length"): "hartree_length",
+    ("samples", "compared"): "compared_fields",
     ("simulation", "Settings"): "MonteCarloSettings",
+    ("simulation", "gaussian_model"): "PhiFour.of_gaussian",
+    ("simulation", "request"): "monte_carlo_request",
+    ("source", "STEPS"): "SOURCES",
+    ("summary", "aggregate"): "aggregate_training",
+    ("summary", "generation_scaling_table"): "generation_table",
+    ("summary", "scaling_table"): "training_table",
+    ("theory", "predict"): "reference_curve",
+    ("trained", "kept_kernels"): "kept_scores",
     ("training", "Run"): "Prepared",
     ("training", "Settings"): "TrainingSettings",
+    ("training", "train"): "train_network",
 }
 """Names of old modules that are spelt differently now."""
+
+PACKAGES = ("figures", "paper", "updates")
+"""Old packages that are elsewhere; modules in them keep their names."""
 
 
 def old_names(package: str) -> Callable[[str], Any]:
     """A `__getattr__` for what an old module of this name held: 'csd.training' → what finds its `Settings`."""
     old = package.removeprefix("csd.")
+    places = [f"csd.{place}" for place in _places(old) if f"csd.{place}" != package]
 
     def find(name: str) -> Any:
-        for place in MOVED[old].split():
-            new = f"csd.{place}"
-            if new != package and not name.startswith("__"):
-                found = getattr(import_module(new), RENAMED.get((old, name), name), None)
-                if found is not None:
-                    return found
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if name == "__all__":
+            held = {found for place in places for found in vars(import_module(place)) if not found.startswith("_")}
+            return sorted(held | {known for module, known in RENAMED if module == old})
+        if not name.startswith("__"):
+            for place in places:
+                with suppress(AttributeError):
+                    return attrgetter(RENAMED.get((old, name), name))(import_module(place))
+        raise AttributeError(f"module {package!r} has no attribute {name!r}; it is now {' and '.join(places)}")
 
     return find
 
 
+def _places(old: str) -> list[str]:
+    """Where the names of an old module are, or those of a module within an old package."""
+    head, _, rest = old.partition(".")
+    return MOVED[old].split() if old in MOVED else [f"{MOVED[head].split()[0]}.{rest}"] if head in PACKAGES else []
+
+
 class _Old(MetaPathFinder, Loader):
-    """Makes the old modules that are no package now, when they are imported."""
+    """Makes the old modules that are not there now, when they are imported."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """One that is in the table."""
-        known = name.startswith("csd.") and name.removeprefix("csd.") in MOVED
-        return ModuleSpec(name, self) if known else None
+        old = name.removeprefix("csd.")
+        return ModuleSpec(name, self, is_package=old in PACKAGES) if name.startswith("csd.") and _places(old) else None
 
     def exec_module(self, module: ModuleType) -> None:
         """Give it the lookup."""

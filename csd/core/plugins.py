@@ -5,11 +5,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from csd.core.aliases import MOVED
 from csd.core.errors import InputError, unknown
 
 _GIVEN: dict[str, type] = {}
 """Classes that were given as such, by dotted path: one of a notebook, or of a function, can be found in no module."""
+
+
+LASTING = {
+    "csd.targets.dataset": "csd.measured",
+    "csd.targets.gaussian": "csd.field",
+    "csd.targets.noising": "csd.noise",
+    "csd.targets.phi4": "csd.model",
+    "csd.targets.spins": "csd.model",
+}
+"""Modules of classes that files name, and what files call these modules."""
 
 
 def dotted_path(made: type) -> str:
@@ -18,14 +27,11 @@ def dotted_path(made: type) -> str:
 
 
 def lasting_path(made: type) -> str:
-    """The dotted path of a class for files: of one of csd's, under the module that it had in version 0.1.
+    """The dotted path of a class for files: of csd's own targets and schedules, that of version 0.1.
 
     Files and the names of random streams hold it, and neither is to change when code moves; `resolve` finds both.
     """
-    path = dotted_path(made)
-    module, _, rest = path.partition(":")
-    first = {f"csd.{places.split()[0]}": f"csd.{old}" for old, places in MOVED.items()}
-    return f"{first.get(module, module)}:{rest}"
+    return f"{LASTING.get(made.__module__, made.__module__)}:{made.__qualname__}"
 
 
 def name_of(kind: str, thing: str | type, registry: dict[str, str]) -> str:

@@ -24,7 +24,7 @@ from csd.diffusion.sampling import start_variance as noise_variance
 from csd.lattice import Array, ComplexArray, Modes, observables
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score, SpectralScore, kernels_of, modes_of
-from csd.targets.noising import NoisedTarget
+from csd.targets.noising import NoisedTarget, check_start
 from csd.training.options import TrainingSettings
 
 MARGIN = 0.5
@@ -49,6 +49,7 @@ class ReverseDiffusion:
 
     def __post_init__(self) -> None:
         self.grid = check_grid(self.noised.levels)
+        check_start(self.start)
 
     def start_variance(self, modes: Modes) -> Array | float:
         """V at the highest level."""
@@ -102,7 +103,9 @@ class ReverseDiffusion:
 
     def deviations(self, score: Score, fields: int = FIELDS) -> Array:
         """How far what a score generates is from right by each criterion, shape (criteria, …); see `variance`."""
-        return self.deviations_of(modes_of(score, self.noised.lattice), self.variance(score, fields))
+        lattice = self.noised.lattice
+        modes = lattice.pairs if kernels_of(score, self.grid) is None else modes_of(score, lattice)
+        return self.deviations_of(modes, self.variance(score, fields))
 
     def deviations_of(self, modes: Modes, variance: Array) -> Array:
         """The same for generated variances of shape (…, modes)."""

@@ -1,6 +1,6 @@
 """Periodic hypercubic lattices: momenta, transforms, bins of modes, observables of power spectra, sites for loops.
 
-Nothing here knows which distribution the fields have.
+Nothing here has a distribution of fields; `sites` holds compiled loops that those with interactions need.
 """
 
 from csd.core.aliases import old_names

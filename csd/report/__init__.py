@@ -1,6 +1,6 @@
 """Reports: figures, pages, the paper and the explorer, each made from summaries.
 
-Nothing here computes what a summary does not hold.
+Nothing here fits or judges; two figures of fields make the fields that they show.
 """
 
 from csd.core.aliases import old_names

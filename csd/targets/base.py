@@ -215,6 +215,8 @@ def target_from_spec(spec: Mapping[str, Any]) -> Target:
     Raises:
         InputError: if there is no such target, or the spec does not say all of it.
     """
+    if "target" not in spec:
+        raise InputError(f"a spec needs the key target, which {dict(spec)!r} does not have")
     name = str(spec["target"])
     # Files of Monte Carlo call φ⁴ at u = 0 Gaussian, and say how many components it has.
     family = "phi4" if name == "gaussian" and "components" in spec else name
@@ -225,4 +227,6 @@ def target_from_spec(spec: Mapping[str, Any]) -> Target:
         )
     except KeyError as error:
         raise InputError(f"target {name!r} needs {error.args[0]}, which is not given") from error
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"target {name!r}: {error}") from error
     return made

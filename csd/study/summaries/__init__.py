@@ -1,4 +1,4 @@
-"""Files of many jobs as one table: training, generation, Monte Carlo, integrators, cost of fields.
+"""Files of many jobs as one table, laws of their times, and what fields cost by each way that a study has.
 
 Nothing here judges.
 """
