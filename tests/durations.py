@@ -34,8 +34,8 @@ def table(said: str, wall: float) -> str:
     lines = [
         "# How long the tests take",
         "",
-        f"Written by `python -m tests.durations` on {os.cpu_count()} cores: {wall / 60:.1f} minutes for"
-        f" {len(tests)} tests, {sum(files.values()) / 60:.1f} minutes of them one after another.",
+        f"Written by `python -m tests.durations` on {os.cpu_count()} cores: {wall / 60:.1f} minutes; the"
+        f" {len(tests)} tests of 10 ms or more take {sum(files.values()) / 60:.1f} minutes one after another.",
     ]
     for head, found in (("file", files.most_common()), ("test", tests.most_common(SLOWEST))):
         lines += ["", f"| {head} | seconds |", "| --- | ---: |"]
