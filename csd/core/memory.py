@@ -3,7 +3,7 @@
 from csd.core.errors import InputError
 
 ALWAYS_THERE = 5e7
-"""Bytes that nobody needs to ask for: about what the interpreter takes itself."""
+"""Bytes below which free memory is not looked up: about the size of the Python process itself."""
 
 
 def require_memory(floats: float, what: str) -> None:

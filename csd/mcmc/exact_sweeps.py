@@ -1,7 +1,8 @@
 """Autocorrelation times of samplers on the Gaussian field, from the matrix of a sweep.
 
-A sweep that takes φ to Aφ + noise, A drawn afresh each time, takes the mean of a quadratic observable φᵀMφ given the
-last field to φᵀ T(M) φ + constant, T(M) = E[Aᵀ M A]. So with the covariance C and the sweeps w between measurements
+A sweep maps a field as φ → Aφ + noise, with a random matrix A that is independent from sweep to sweep. Given φ, the
+mean of a quadratic observable φᵀMφ after the sweep is φᵀ T(M) φ + constant, with T(M) = E[Aᵀ M A]. So with the
+covariance C and w sweeps between measurements
 
     τ = w (½ + Σ_{t≥1} ρ(wt)) = w (tr[(1 − T^w)⁻¹(M) C M C] / tr[M C M C] − ½),
 

@@ -155,10 +155,10 @@ class JobWatch(ProgressWatch):
                 kept = {name: file[name] for name in file.files}
             of = str(kept.pop("identity"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            self._log(f"{self.checkpoint}: the checkpoint is damaged ({error}); training starts afresh")
+            self._log(f"{self.checkpoint}: the checkpoint is damaged ({error}); training starts at step 0")
             return None
         if of != self.identity:
-            self._log(f"{self.checkpoint}: the checkpoint is of another version or request; training starts afresh")
+            self._log(f"{self.checkpoint}: the checkpoint is of another version or request; training starts at step 0")
             return None
         self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
         return kept

@@ -82,7 +82,7 @@ class Metropolis(SiteUpdate):
 
 
 class HeatBath(SiteUpdate):
-    """Each site drawn afresh from its law given its neighbours.
+    """Heat bath: φ(r) is replaced by a draw from its conditional distribution given its neighbours, site by site.
 
     Raises:
         InputError: for φ⁴ whose length is so nearly fixed that hardly a draw would be accepted.

@@ -124,7 +124,7 @@ class ModeDescent:
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T)."""
-        # Who asked for the error of the last step will ask for this one's: a block is still in the cache.
+        # An error asked for after the last step will be asked for again: computed now, the block is still in the cache.
         error = None if self._error is None else np.zeros(self.filters.shape[:2])
         few_passes = self.depth == 2 and not np.iscomplexobj(self.filters) and np.ndim(target) == 0 and target == 1.0
         if few_passes and spectrum.ndim == 2 and spectrum is not self._seen:
