@@ -5,7 +5,7 @@ import argparse
 from csd.core.errors import unknown
 from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES
-from csd.study.config.figures import FIGURES
+from csd.report.figures import FIGURES
 from csd.targets.base import BY_MASS
 from csd.targets.noising import SCHEDULES
 from csd.training.losses import OBJECTIVES

@@ -94,6 +94,7 @@ def add_flags(own: dict[str, Parser]) -> None:
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
     from csd.core.plugins import resolve
+    from csd.report.figures import drawn
     from csd.study.claims import load_claims
     from csd.study.config.jobs import training_jobs
     from csd.study.config.monte_carlo import monte_carlo_jobs
@@ -103,6 +104,7 @@ def validate(arguments: argparse.Namespace) -> None:
         study = parse(load(arguments.config))
         runs = training_jobs(study)
         sampled = monte_carlo_jobs(study.monte_carlo)
+        figures = drawn(study)
         for path in {path for run in runs for path in run.plugins}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))
@@ -119,7 +121,7 @@ def validate(arguments: argparse.Namespace) -> None:
         chains = len(of_name.samplers) * of_name.chains * len(own_jobs)
         print(f"  {name:<24}{len(own_jobs):5d} jobs, {chains:6d} Markov chains")
     if not arguments.no_cost:
-        _print_cost(runs, sampled, len(study.drawn))
+        _print_cost(runs, sampled, len(figures))
 
 
 def _print_cost(runs: "Sequence[TrainingJob]", chains: "Sequence[MonteCarloJob]", figures: int) -> None:
@@ -194,9 +196,10 @@ def status(arguments: argparse.Namespace) -> None:
 
 def schema(arguments: argparse.Namespace) -> None:
     """`csd schema`: the JSON Schema of a study's configuration."""
+    from csd.report.figures import with_names
     from csd.study.config.reading import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(with_names(json_schema()), indent=2))
 
 
 def study(arguments: argparse.Namespace) -> None:

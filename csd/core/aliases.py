@@ -23,7 +23,7 @@ MOVED: dict[str, str] = {
     "cli": "cli.commands",
     "cluster": "study.cluster",
     "completion": "cli.completion",
-    "config": "study.config.study study.config.jobs study.config.reading study.config.figures",
+    "config": "study.config.study study.config.jobs study.config.reading",
     "cost": "study.cost.estimate study.cost.calibration study.cost.pace study.cost.limits study.cost.work"
     " study.cost.expected",
     "criteria": "diffusion.criteria",

@@ -12,7 +12,7 @@ import xarray as xr
 import yaml
 
 from benchmarks import overhead
-from csd.study.config.figures import FIGURES
+from csd.report.figures import FIGURES
 from csd.study.config.jobs import generation_jobs, training_jobs
 from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import parse

@@ -7,7 +7,7 @@ SHOWN = [
         r"\\csdfigure(?:wide)?{(\w+)}",
         (PACKAGE / "report" / "paper" / "paper.tex").read_text(),
     )
-    if figure in STUDY.drawn
+    if figure in DRAWN
 ]
 
 

@@ -1,30 +1,28 @@
-"""One look for all figures: widths, fonts, and a colour and marker for each architecture.
+"""One look for all figures: widths, fonts, a colour and marker for each architecture, and what several draw alike.
 
-Colours are those of Okabe and Ito, which colour-blind readers tell apart; markers differ too.
+Colours are those of Okabe and Ito, which colour-blind readers tell apart; markers differ too. Nothing here imports
+matplotlib, pandas or xarray before something is drawn: the workflow asks every figure what it needs, at each start.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-import pandas as pd
-import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
 
-from csd.core.errors import InputError
-from csd.core.rounding import parentheses
 from csd.networks import Architecture
-from csd.study.config.study import FigureStyle
-from csd.study.scaling import box_cox
-from csd.study.seeds import mean_over_seeds, total_error
-from csd.study.summaries.columns import run_table
+from csd.study.config.study import FigureStyle as FigureStyle
+from csd.study.seeds import mean_over_seeds
 
-matplotlib.use("agg")
+# What figures take and make, for their signatures.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.lines import Line2D
+    from pandas import DataFrame as DataFrame
+    from pandas import Series as Series
+    from xarray import Dataset as Dataset
+else:
+    Axes = DataFrame = Dataset = Figure = Line2D = Series = Any
 
 COLUMN = 3.375
 """Width of one journal column, inches."""
@@ -34,47 +32,31 @@ PAGE = 7.0
 INK = "0.15"
 """Grey of axes and words."""
 DASHED = (0, (3, 2))
-LOGARITHM = 0.1
-"""|z| of the nested law up to which a fit is drawn as a logarithm."""
-OVER_LINES: dict[str, Any] = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
+Look = dict[str, Any]
+"""Arguments of matplotlib."""
+OVER_LINES: Look = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
 """For a legend that a reference line runs behind."""
 
 Family = str | tuple[str, int]
 """What colour and marker depend on: the name of an architecture, with its depth if it has one, or of a sampler."""
-COLOURS: dict[Family, str] = {
-    "exact": "#000000",
-    "one_layer": "#0072B2",
-    "two_layer": "#D55E00",
-    "local_one_layer": "#56B4E9",
-    "local_two_layer": "#009E73",
-    ("deep_linear", 3): "#CC79A7",
-    ("deep_linear", 4): "#E69F00",
-    ("deep_linear", 6): "#7B5EA7",
-    "metropolis": "#999999",
-    "heat_bath": "#882255",
-    "overrelaxation": "#CC79A7",
-    "langevin": "#8C6D31",
-    "hmc": "#E69F00",
-    "fourier_hmc": "#7B5EA7",
-    "wolff": "#009E73",
+FAMILIES: dict[Family, tuple[str, str, str]] = {
+    "exact": ("#000000", "x", "exact score"),
+    "one_layer": ("#0072B2", "o", "one layer"),
+    "two_layer": ("#D55E00", "s", "two layers"),
+    "local_one_layer": ("#56B4E9", "v", "one local layer"),
+    "local_two_layer": ("#009E73", "^", "two local layers"),
+    ("deep_linear", 3): ("#CC79A7", "D", "3 layers"),
+    ("deep_linear", 4): ("#E69F00", "P", "4 layers"),
+    ("deep_linear", 6): ("#7B5EA7", "X", "6 layers"),
+    "metropolis": ("#999999", "v", "Metropolis"),
+    "heat_bath": ("#882255", "o", "heat bath"),
+    "overrelaxation": ("#CC79A7", "s", "overrelaxation"),
+    "langevin": ("#8C6D31", "P", "Langevin (MALA)"),
+    "hmc": ("#E69F00", "D", "HMC"),
+    "fourier_hmc": ("#7B5EA7", "^", "HMC, Fourier accelerated"),
+    "wolff": ("#009E73", "X", "Wolff"),
 }
-MARKERS: dict[Family, str] = {
-    "exact": "x",
-    "one_layer": "o",
-    "two_layer": "s",
-    "local_one_layer": "v",
-    "local_two_layer": "^",
-    ("deep_linear", 3): "D",
-    ("deep_linear", 4): "P",
-    ("deep_linear", 6): "X",
-    "metropolis": "v",
-    "heat_bath": "o",
-    "overrelaxation": "s",
-    "langevin": "P",
-    "hmc": "D",
-    "fourier_hmc": "^",
-    "wolff": "X",
-}
+"""Colour, marker and words, in the order of tables."""
 NO_ARCHITECTURE = ("#332288", "#882255", "#117733", "#999933", "#AA4499")
 """Of what is no architecture: criteria, dimensions, masses. From Paul Tol's muted scheme, for the colour-blind too."""
 OTHER_COLOURS = ("#8C6D31", "#555555", "#B07AA1", "#4E79A7")
@@ -83,46 +65,49 @@ OTHER_MARKERS = ("<", ">", "p", "h")
 
 def apply(style: FigureStyle) -> None:
     """Set the look for the figures that follow."""
+    import matplotlib
+
     small = 0.85 * style.font_size
+    ticks = {"color": INK, "labelsize": small, "direction": "in"}
+    ticks |= {"major.size": 4.8, "minor.size": 3.2, "major.width": 0.6, "minor.width": 0.4}
+    settings: Any = {f"{axis}tick.{name}": value for axis in "xy" for name, value in ticks.items()}
+    settings |= {
+        "font.size": style.font_size,
+        "axes.labelsize": style.font_size,
+        "axes.titlesize": style.font_size,
+        "legend.fontsize": small,
+        "legend.title_fontsize": small,
+        "legend.frameon": False,
+        "lines.linewidth": 1.1,
+        "lines.markersize": 4.0,
+        "lines.solid_capstyle": "round",
+        "patch.edgecolor": "white",
+        "patch.force_edgecolor": True,
+        "patch.linewidth": 0.8,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "axes.axisbelow": True,
+        "axes.linewidth": 0.6,
+        "pdf.fonttype": 42,
+        "figure.constrained_layout.use": True,
+        "mathtext.default": "regular",
+    }
     matplotlib.rcdefaults()
-    matplotlib.rcParams.update(
-        {
-            "font.size": style.font_size,
-            "axes.labelsize": style.font_size,
-            "axes.titlesize": style.font_size,
-            "legend.fontsize": small,
-            "legend.title_fontsize": small,
-            "legend.frameon": False,
-            "lines.linewidth": 1.1,
-            "lines.markersize": 4.0,
-            "lines.solid_capstyle": "round",
-            "patch.edgecolor": "white",
-            "patch.force_edgecolor": True,
-            "patch.linewidth": 0.8,
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": INK,
-            "axes.axisbelow": True,
-            "axes.linewidth": 0.6,
-            "pdf.fonttype": 42,
-            "figure.constrained_layout.use": True,
-            "mathtext.default": "regular",
-            "xtick.color": INK,
-            "xtick.labelsize": small,
-            "xtick.direction": "in",
-            "xtick.major.size": 4.8,
-            "xtick.minor.size": 3.2,
-            "xtick.major.width": 0.6,
-            "xtick.minor.width": 0.4,
-            "ytick.color": INK,
-            "ytick.labelsize": small,
-            "ytick.direction": "in",
-            "ytick.major.size": 4.8,
-            "ytick.minor.size": 3.2,
-            "ytick.major.width": 0.6,
-            "ytick.minor.width": 0.4,
-        }
-    )
+    matplotlib.rcParams.update(settings)
+
+
+def empty_figure(height: float, width: float = PAGE) -> Figure:
+    """A figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def subplots(rows: int, columns: int, *, height: float, width: float = PAGE, **options: Any) -> tuple[Figure, Any]:
+    """The same with a grid of panels; options are those of `matplotlib.figure.Figure.subplots`."""
+    figure = empty_figure(height, width)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def family(network: Architecture | str) -> Family:
@@ -139,16 +124,20 @@ def _one_of(others: Sequence[str], network: Architecture | str) -> str:
 
 def colour(network: Architecture | str) -> str:
     """The architecture's colour, the same in every figure."""
-    return COLOURS.get(family(network)) or _one_of(OTHER_COLOURS, network)
+    known = FAMILIES.get(family(network))
+    return known[0] if known else _one_of(OTHER_COLOURS, network)
 
 
 def marker(network: Architecture | str) -> str:
     """The architecture's marker, the same in every figure."""
-    return MARKERS.get(family(network)) or _one_of(OTHER_MARKERS, network)
+    known = FAMILIES.get(family(network))
+    return known[1] if known else _one_of(OTHER_MARKERS, network)
 
 
 def shades(network: Architecture | str, count: int) -> list[tuple[float, float, float]]:
     """`count` shades of an architecture's colour, light to full."""
+    from matplotlib.colors import to_rgb
+
     full = np.array(to_rgb(colour(network)))
     weights = np.linspace(0.4, 1.0, count) if count > 1 else np.ones(count)
     return [(float(r), float(g), float(b)) for r, g, b in (1.0 - weights[:, None]) + weights[:, None] * full]
@@ -156,18 +145,16 @@ def shades(network: Architecture | str, count: int) -> list[tuple[float, float, 
 
 def name(network: Architecture | str) -> str:
     """An architecture, or a sampler, in words."""
-    words = {"one_layer": "one layer", "two_layer": "two layers", "exact": "exact score"}
-    words |= {"local_one_layer": "one local layer", "local_two_layer": "two local layers"}
-    words |= {"metropolis": "Metropolis", "heat_bath": "heat bath", "langevin": "Langevin (MALA)", "hmc": "HMC"}
-    words |= {"fourier_hmc": "HMC, Fourier accelerated", "wolff": "Wolff"}
-    if isinstance(network, str):
-        return words.get(network, network)
-    if network.depth is not None:
+    if not isinstance(network, str) and network.depth is not None:
         return f"{network.depth} layers"
+    own = network if isinstance(network, str) else network.name
+    words = FAMILIES[own][2] if own in FAMILIES else own
+    if isinstance(network, str):
+        return words
     if network.range is None:
-        return words.get(network.name, network.label)
+        return words if own in FAMILIES else network.label
     reach = f"{network.range_factor():g} ξ$_t$" if isinstance(network.range, str) else network.range
-    return f"{words.get(network.name, network.name)}, R = {reach}"
+    return f"{words}, R = {reach}"
 
 
 def order(network: Architecture) -> tuple[Any, ...]:
@@ -177,70 +164,42 @@ def order(network: Architecture) -> tuple[Any, ...]:
     return network.name, network.depth or 0, follows, reach, network.channels or 0
 
 
-def runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
-    """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size."""
-    table = run_table(summary)
-    for key, value in wanted.items():
-        table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
-    return table.sort_values("size")
+def title(run: Any) -> str:
+    """A run of a table in words: network, dimension, size."""
+    return f"{name(run['network'])}, d = {run['dimension']}, L = {run['size']}"
 
 
-def generation_runs(summary: xr.Dataset, **wanted: Any) -> pd.DataFrame:
-    """Runs of a summary of generation on the critical line, on the lattice they were trained on, with fresh fields."""
-    table = runs(summary, mass_times_length=1.0, data_set=0, **wanted)
-    return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
+def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """A logarithmic axis of lattice sizes, with the sizes themselves as ticks."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(set(sizes)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.minorticks_off()
+    axes.set_xlabel("size L (lattice spacings)")
 
 
-def laws_of(scaling: pd.DataFrame, run: Any, quantity: str, noise_level: float | None = None) -> pd.DataFrame:
-    """The rows of a table of laws that are of a run of a summary, and of the others in its series.
-
-    Args:
-        scaling: of `csd fit`.
-        run: a row of `runs`.
-        quantity: that the laws are of.
-        noise_level: at which; None for what has none.
-    """
-    of_run = {"study": "sweep", "architecture": "architecture", "mass": "mass_label", "data": "data"}
-    found = scaling[(scaling["quantity"] == quantity) & (scaling["dimension"] == run["dimension"])]
-    for column, own in of_run.items():
-        found = found[found[column] == run[own]]
-    return found if noise_level is None else found[found["noise_level"] == noise_level]
+def spectrum_axes(axes: Axes, title: str) -> None:
+    """Axes of spectra of what is generated over the exact ones, with a line where both are equal."""
+    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
+    axes.set(xscale="log", yscale="log", title=title, xlabel="sqrt(k² + m²) (inverse lattice spacings)")
 
 
-def grown(table: pd.DataFrame) -> pd.DataFrame:
-    """Those runs of a table whose sweep has the same network at three sizes or more."""
-    if table.empty:
-        return table
-    return table[table.groupby(["sweep", "network", "data_set"], sort=False)["size"].transform("nunique") >= 3]
+def field_picture(axes: Axes, field: Any, scale: float) -> None:
+    """A field in two dimensions, its values from −scale to scale as colours."""
+    axes.imshow(field, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
 
 
-def require(table: pd.DataFrame, figure: str, what: str) -> pd.DataFrame:
-    """The table, if it holds anything.
-
-    Raises:
-        InputError: naming the figure and the runs that it needs.
-    """
-    if table.empty:
-        raise InputError(f"figures: {figure!r} needs {what}; add such a sweep, or take it out of the list of figures")
-    return table
+def plot_law(axes: Axes, law: Any, shade: str, label: str) -> str:
+    """The fitted law as a line, where there is one; the label of its points, with the law in words."""
+    if law is None:
+        return label
+    axes.plot(law.sizes, law.times, color=shade, zorder=2)
+    return f"{label}: {law.label}"
 
 
-def at_level(summary: xr.Dataset, level: float) -> xr.Dataset:
-    """The summary at the noise level that figures show.
-
-    Raises:
-        InputError: if the study has no such level.
-    """
-    levels = summary["noise_level"].values
-    if level not in levels:
-        shown = ", ".join(f"{value:g}" for value in levels)
-        raise InputError(f"figure_style.noise_level is {level:g}; the study has {shown}")
-    return summary.sel(noise_level=level)
-
-
-def seeds_run(summary: xr.Dataset) -> Any:
-    """Whether each seed of each run was run, for a summary of training at one noise level; shape (runs, seeds)."""
-    return np.isfinite(summary["score_error"].sel(step=0).transpose("run", "seed").values)
+def points(axes: Axes, x: Any, mean: Any, error: Any, shade: Any, mark: str, **look: Any) -> None:
+    """Measured values as markers with errors; further looks are those of `errorbar`."""
+    axes.errorbar(x, mean, error, color=shade, fmt=mark, **{"mew": 0} | look)
 
 
 def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
@@ -250,98 +209,68 @@ def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
     return points[np.unique(apart, return_index=True)[1]]
 
 
-def of_samples(runs: xr.Dataset, name: str) -> tuple[Any, Any]:
-    """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
+def plot_curve(
+    axes: Axes, steps: Any, measured: Any, shade: Any, mark: str, label: str, *, size: float = 2.8, dense: float = 8.0
+) -> None:
+    """A learning curve: mean over seeds as thinned points with standard errors; `measured` has shape (seeds, steps).
+
+    Step 0 has no place on a logarithmic axis.
+    """
+    mean, error = mean_over_seeds(measured, axis=0)
+    shown = thinned(steps, np.isfinite(mean), dense)
+    points(axes, steps[shown], mean[shown], error[shown], shade, mark, ms=size, elinewidth=0.7, label=label)
+
+
+def plot_theory(axes: Axes, steps: Any, predicted: Any, shade: Any, **look: Any) -> None:
+    """What theory says of a learning curve as a line; `predicted` has shape (steps,)."""
+    line = np.isfinite(predicted) & (steps > 0)
+    axes.plot(steps[line], predicted[line], color=shade, **look)
+
+
+def plot_data_sets(axes: Axes, runs: Dataset, own: DataFrame, quantity: str, marks: str, **look: Any) -> None:
+    """Learning from fixed data sets: a curve for each number M of fields, and theory for infinitely many.
 
     Args:
-        runs: of a summary of generation.
-        name: of the observable.
-
-    Returns:
-        Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
+        axes: of one network.
+        runs: a summary, at one noise level if it is of training.
+        own: the network's runs.
+        quantity: that is learned.
+        marks: a marker for each M, from the first again where there are more.
+        look: of `plot_curve`.
     """
-    values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
-    # χ has a value for each seed that was sampled.
-    sampled = np.isfinite(runs["sampled_susceptibility"].values)
-    mean, scatter = mean_over_seeds(values, ran=sampled)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1))
+    own = own.sort_values("data_set")
+    marks = marks * len(own)
+    network = own["network"].iloc[0]
+    for shade, mark, (run, row) in zip(shades(network, len(own)), marks, own.iterrows(), strict=False):
+        at = runs.isel(run=run)
+        plot_curve(axes, at["step"].values, at[quantity].values, shade, mark, f"M = {row['data_set']}", **look)
+    predicted = at[f"predicted_{quantity}"]
+    if "seed" in predicted.dims:
+        predicted = mean_over_seeds(predicted.values, axis=0)[0]
+    plot_theory(axes, at["step"].values, np.asarray(predicted), "0.2", zorder=1, label="theory, M = ∞")
+    axes.set(xscale="log", yscale="log", xlabel="training step (steps)", title=title(own.iloc[0]))
 
 
-def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
-    """A logarithmic axis of lattice sizes, with the sizes themselves as ticks."""
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(set(sizes)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("size L (lattice spacings)")
+def key(label: str, **look: Any) -> Line2D:
+    """An entry of a legend that belongs to no single line: a grey line, or what `look` makes of it."""
+    from matplotlib.lines import Line2D
+
+    look = Look(color="0.3", lw=1.1, label=label) | look
+    return Line2D([], [], **look)
 
 
-@dataclass(frozen=True)
-class DrawnLaw:
-    """A fitted law as a line and as words: its points and its label in a legend."""
-
-    sizes: Any
-    times: Any
-    label: str
+def kinds(line: str = "theory", points: str = "trained, mean of seeds", *, size: float = 4.0) -> list[Line2D]:
+    """Legend entries that say what lines and points are."""
+    return [key(line), key(points, lw=0, marker="o", ms=size)]
 
 
-def law(rows: pd.DataFrame, sizes: Any) -> DrawnLaw | None:
-    """The law to draw over `sizes`, of the rows of a scaling table that belong to one series; None without a fit.
-
-    The log law is drawn where the nested law's z is 0 within 0.1 at two errors, as a claim of a logarithm would hold;
-    the nested law with its z where that has an error; and the power law where there is nothing else.
-    """
-    by_law = {str(row["law"]): row for _, row in rows.iterrows()}
-    fine = np.geomspace(min(sizes), max(sizes), 100)
-    nested = by_law.get("boxcox")
-    if nested is not None:
-        error = total_error(nested)
-        if "log" in by_law and abs(nested["exponent"]) + 2.0 * error <= LOGARITHM:
-            log = by_law["log"]
-            times = log["intercept"] + log["exponent"] * np.log(fine)
-            return DrawnLaw(fine, times, f"{parentheses(log['exponent'], log['error'])} ln L")
-        if np.isfinite(error):
-            times = nested["intercept"] + nested["slope"] * box_cox(np.log(fine), np.array(nested["exponent"]))
-            return DrawnLaw(fine, times, f"z = {parentheses(nested['exponent'], error)}")
-    power = by_law.get("power")
-    if power is None:
-        return None
-    exponent = parentheses(power["exponent"], power["error"])
-    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
+def kinds_with_fit() -> list[Line2D]:
+    """The same where theory is dashed and fits are lines."""
+    fit, trained = kinds("fit")
+    return [fit, key("theory, population loss", ls=DASHED), trained]
 
 
-def plot_times(
-    axes: Axes, network: Architecture, sizes: Any, mean: Any, error: Any, predicted: Any, laws: pd.DataFrame
-) -> None:
-    """One architecture's times against size: points, dashed prediction, solid fit with its exponent in the legend."""
-    shade, label = colour(network), name(network)
-    drawn = law(laws, sizes)
-    if drawn is not None:
-        axes.plot(drawn.sizes, drawn.times, color=shade, zorder=2)
-        label += f": {drawn.label}"
-    axes.plot(sizes, predicted, color=shade, ls=DASHED, alpha=0.7, zorder=1)
-    axes.errorbar(sizes, mean, error, fmt=marker(network), color=shade, mew=0, label=label, zorder=3)
-
-
-def plot_curve(axes: Axes, steps: Any, measured: Any, predicted: Any, shade: Any, mark: str, label: str) -> None:
-    """A learning curve: prediction as a line, mean over seeds as thinned points with standard errors.
-
-    Step 0 has no place on a logarithmic axis. `measured` has shape (seeds, steps), `predicted` (steps,).
-    """
-    line = np.isfinite(predicted) & (steps > 0)
-    axes.plot(steps[line], predicted[line], color=shade, zorder=2)
-    mean, error = mean_over_seeds(measured, axis=0)
-    points = thinned(steps, np.isfinite(mean))
-    axes.errorbar(
-        steps[points], mean[points], error[points], fmt=mark, ms=2.8, color=shade, mew=0, elinewidth=0.7, label=label
-    )
-
-
-def kinds(*, fit: bool = False) -> list[Line2D]:
-    """Legend entries that say what is theory and what was trained."""
-    trained = Line2D([], [], color="0.3", lw=0, marker="o", ms=4, label="trained, mean of seeds")
-    if not fit:
-        return [Line2D([], [], color="0.3", lw=1.1, label="theory"), trained]
-    solid = Line2D([], [], color="0.3", lw=1.1, label="fit")
-    return [solid, Line2D([], [], color="0.3", lw=1.1, ls=DASHED, label="theory, population loss"), trained]
+def legend_beside(axes: Axes, **look: Any) -> None:
+    """A legend on the right of a panel."""
+    look = {"handlelength": 1.2, "labelspacing": 0.3} | look
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **look)

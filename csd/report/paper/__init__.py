@@ -11,7 +11,7 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import write_text
-from csd.report.figures import draw
+from csd.report.figures import draw, summary_of
 from csd.report.paper.numbers import macros, numbers, usual_data
 from csd.report.paper.tables import (
     claims_table,
@@ -22,7 +22,6 @@ from csd.report.paper.tables import (
     typeset_exponents,
     typeset_times,
 )
-from csd.study.config.figures import summary_of
 from csd.study.config.study import FigureStyle
 
 SOURCE = Path(__file__).with_name("paper.tex")

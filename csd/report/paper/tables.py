@@ -93,7 +93,7 @@ def _sorted(
     """A table in the order of its keys, then of architectures as figures have them."""
     from csd.report.figures import style as looks
 
-    order = {family: place for place, family in enumerate(looks.COLOURS)}
+    order = {family: place for place, family in enumerate(looks.FAMILIES)}
     place = [order.get(looks.family(networks.get(label, label)), len(order)) for label in table["architecture"]]
     by = table.assign(place=place).sort_values([*keys, "place", "architecture"], ascending=[*ascending, True, True])
     return by.drop(columns="place")
