@@ -255,8 +255,7 @@ def key(label: str, **look: Any) -> Line2D:
     """An entry of a legend that belongs to no single line: a grey line, or what `look` makes of it."""
     from matplotlib.lines import Line2D
 
-    look = Look(color="0.3", lw=1.1, label=label) | look
-    return Line2D([], [], **look)
+    return Line2D([], [], label=label, **{"color": "0.3"} | look)
 
 
 def kinds(line: str = "theory", points: str = "trained, mean of seeds", *, size: float = 4.0) -> list[Line2D]:

@@ -90,7 +90,7 @@ def write_paper(
     judged, laws, times = claims_table(claims), table_of_exponents(scaling, networks), times_table(known["training"])
     for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
-    written(tabular(typeset_claims(claims, judged), "lllrrrl", networks), "tables/claims.tex")
+    written(tabular(typeset_claims(judged), "lllrrrl", networks), "tables/claims.tex")
     written(tabular(typeset_exponents(laws, level), "llrrrrrrr", networks), "tables/exponents.tex")
     wide = typeset_times(times, level)
     written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2), networks), "tables/training_times.tex")
