@@ -6,8 +6,7 @@ import numpy as np
 
 from csd.report.figures import series, sweeps_in
 from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Series
-from csd.study.config.study import Study
+from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
 
 SUMMARY = "timing"
 NEEDS = "monte_carlo beside generation on the critical line of one dimension"
@@ -20,11 +19,8 @@ SAMPLERS = ("local", "accelerated", "direct")
 CHARGES: dict[str, Any] = {"local": "-", "accelerated": (0, (5, 1.5)), "free": (0, (1, 1.5))}
 """How lines of networks are drawn, by who made the training data."""
 WORDS = {"local": "by the best local sampler", "accelerated": "by the best accelerated one", "free": "free"}
-COLOURS = {
-    "local": looks.colour("heat_bath"),
-    "accelerated": looks.colour("fourier_hmc"),
-    "direct": looks.colour("exact"),
-}
+KINDS = {"local": "heat_bath", "accelerated": "fourier_hmc"}
+"""Samplers whose colour stands for a kind of them."""
 Ends = dict[str, tuple[float, str]]
 """Where each line ends and what is said beside it, by name."""
 APART = 0.08
@@ -96,7 +92,7 @@ def who_wins(table: DataFrame) -> str:
     found = {kind: best(table[table["kind"] == kind]) for kind in SAMPLERS}
     chains = [rows.iloc[0] for rows in found.values() if len(rows)]
     order = sorted(chains, key=lambda row: float(row["cost"]))
-    ranked = ", ".join(_name(row["method"]) for row in order)
+    ranked = ", ".join(looks.name(row["method"]) for row in order)
     words = f"d = {order[0]['dimension']}, L = {order[0]['size']}, cheapest first: {ranked}."
     told = []
     for network in NETWORKS:
@@ -104,16 +100,12 @@ def who_wins(table: DataFrame) -> str:
         taught = rows[(rows["data_kind"] == "local") & np.isfinite(rows["each"])]
         if len(taught) and len(found["local"]):
             first = pays_from(taught, found["local"].iloc[0])
-            told.append(f"{_name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields on'}")
+            told.append(f"{looks.name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields on'}")
         elif len(rows) and rows["each"].isna().all():
-            told.append(f"{_name(network)} is never as accurate")
+            told.append(f"{looks.name(network)} is never as accurate")
     if told:
         words += f"\nTaught by the best local sampler, a network costs less than it: {', '.join(told)}."
     return words
-
-
-def _name(method: str) -> str:
-    return "direct sampling" if method == "direct" else looks.name(method)
 
 
 def _power(value: float) -> str:
@@ -144,8 +136,9 @@ def _against_size(axes: Axes, summary: Dataset, table: DataFrame) -> None:
         relative = error / own["cost"]
         # The same factor up and down, so that no bar leaves a logarithmic axis.
         bars = own["cost"] * relative / (1.0 + relative), error
-        looks.points(axes, own["size"], own["cost"], bars, _colour(name), "o", ms=2.6, elinewidth=0.7)
-        axes.plot(own["size"], own["cost"], ls=dashes, lw=_width(name), color=_colour(name))
+        look = _line(name)
+        looks.points(axes, own["size"], own["cost"], bars, look["color"], "o", ms=2.6, elinewidth=0.7)
+        axes.plot(own["size"], own["cost"], ls=dashes, **look)
         _end(ends, name, kind, float(own["cost"].iloc[-1]), own["method"].unique())
     axes.set_yscale("log")
     looks.size_axis(axes, list(table["size"].unique()))
@@ -160,10 +153,10 @@ def _against_count(axes: Axes, table: DataFrame) -> None:
         # Samplers are compared by one of their kind, that of the upper panel.
         own = rows if kind else best(rows)
         cost = (own["start"].to_numpy()[:, None] / counts + own["each"].to_numpy()[:, None]).min(axis=0)
-        axes.plot(counts, cost, ls=dashes, lw=_width(name), color=_colour(name))
+        axes.plot(counts, cost, ls=dashes, **_line(name))
         seen = own["seen"].min()
         if kind == "local" and seen < MANY:
-            axes.plot(seen, np.interp(seen, counts, cost), "|", ms=7, mew=1.0, color=_colour(name))
+            axes.plot(seen, np.interp(seen, counts, cost), "|", ms=7, mew=1.0, color=_line(name)["color"])
         _end(ends, name, kind, float(cost[-1]), own["method"].unique())
     axes.set(xscale="log", yscale="log", xlim=(1.0, MANY), xlabel="fields made")
     _label(axes, ends)
@@ -172,7 +165,7 @@ def _against_count(axes: Axes, table: DataFrame) -> None:
 def _end(ends: Ends, name: str, kind: str, cost: float, methods: np.ndarray) -> None:
     """Note the words for a line and where it ends; a network has them once, at its dearest line."""
     if not kind or name not in ends or ends[name][0] < cost:
-        ends[name] = cost, " / ".join(_name(method) for method in methods)
+        ends[name] = cost, " / ".join(looks.name(method) for method in methods)
 
 
 def _label(axes: Axes, ends: Ends) -> None:
@@ -188,13 +181,10 @@ def _label(axes: Axes, ends: Ends) -> None:
         place = int(gaps.argmin())
         heights[place : place + 2] += 0.5 * (APART - gaps[place]) * np.array([-1.0, 1.0])
     for height, (_, words, name) in zip(heights, places, strict=True):
-        look: looks.Look = {"xycoords": "axes fraction", "va": "center", "color": _colour(name), "fontsize": "small"}
-        axes.annotate(words, (1.02, height), **look)
+        colour = _line(name)["color"]
+        axes.annotate(words, (1.02, height), xycoords="axes fraction", va="center", color=colour, fontsize="small")
 
 
-def _colour(name: str) -> str:
-    return COLOURS.get(name) or looks.colour(name)
-
-
-def _width(name: str) -> float:
-    return 1.1 if name in NETWORKS else 1.9
+def _line(name: str) -> looks.Look:
+    """Colour and width of the lines of a network or of a kind of sampler."""
+    return {"color": looks.colour(KINDS.get(name, name)), "lw": 1.1 if name in NETWORKS else 1.9}

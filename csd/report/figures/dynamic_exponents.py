@@ -5,8 +5,7 @@ import numpy as np
 from csd.core.rounding import parentheses
 from csd.report.figures import series
 from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Series
-from csd.study.config.study import Study
+from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
 
 SUMMARY = "monte_carlo"
 NEEDS = "the key monte_carlo, with chains that are long enough"

@@ -11,6 +11,7 @@ import numpy as np
 
 from csd.networks import Architecture
 from csd.study.config.study import FigureStyle as FigureStyle
+from csd.study.config.study import Study as Study
 from csd.study.seeds import mean_over_seeds
 
 # What figures take and make, for their signatures.
@@ -41,6 +42,7 @@ Family = str | tuple[str, int]
 """What colour and marker depend on: the name of an architecture, with its depth if it has one, or of a sampler."""
 FAMILIES: dict[Family, tuple[str, str, str]] = {
     "exact": ("#000000", "x", "exact score"),
+    "direct": ("#000000", "x", "direct sampling"),
     "one_layer": ("#0072B2", "o", "one layer"),
     "two_layer": ("#D55E00", "s", "two layers"),
     "local_one_layer": ("#56B4E9", "v", "one local layer"),
