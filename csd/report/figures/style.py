@@ -61,14 +61,16 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
 """Colour, marker and words, in the order of tables."""
 NO_ARCHITECTURE = ("#332288", "#882255", "#117733", "#999933", "#AA4499")
 """Of what is no architecture: criteria, dimensions, masses. From Paul Tol's muted scheme, for the colour-blind too."""
-OTHER_COLOURS = ("#8C6D31", "#555555", "#B07AA1", "#4E79A7")
-OTHER_MARKERS = ("<", ">", "p", "h")
+OTHERS = (("#8C6D31", "<"), ("#555555", ">"), ("#B07AA1", "p"), ("#4E79A7", "h"))
+"""Colours and markers of what is in no table, by its name."""
 
 
 def apply(style: FigureStyle) -> None:
     """Set the look for the figures that follow."""
     import matplotlib
 
+    # For who draws by pyplot: no window is opened.
+    matplotlib.use("agg")
     small = 0.85 * style.font_size
     ticks = {"color": INK, "labelsize": small, "direction": "in"}
     ticks |= {"major.size": 4.8, "minor.size": 3.2, "major.width": 0.6, "minor.width": 0.4}
@@ -119,21 +121,19 @@ def family(network: Architecture | str) -> Family:
     return network.name if network.depth is None else (network.name, network.depth)
 
 
-def _one_of(others: Sequence[str], network: Architecture | str) -> str:
-    """A colour or marker for what has none of its own."""
-    return others[sum(map(ord, network if isinstance(network, str) else network.label)) % len(others)]
-
-
 def colour(network: Architecture | str) -> str:
     """The architecture's colour, the same in every figure."""
-    known = FAMILIES.get(family(network))
-    return known[0] if known else _one_of(OTHER_COLOURS, network)
+    return _colour_and_marker(network)[0]
 
 
 def marker(network: Architecture | str) -> str:
     """The architecture's marker, the same in every figure."""
-    known = FAMILIES.get(family(network))
-    return known[1] if known else _one_of(OTHER_MARKERS, network)
+    return _colour_and_marker(network)[1]
+
+
+def _colour_and_marker(network: Architecture | str) -> tuple[str, ...]:
+    label = network if isinstance(network, str) else network.label
+    return FAMILIES.get(family(network)) or OTHERS[sum(map(ord, label)) % len(OTHERS)]
 
 
 def shades(network: Architecture | str, count: int) -> list[tuple[float, float, float]]:
@@ -147,16 +147,14 @@ def shades(network: Architecture | str, count: int) -> list[tuple[float, float, 
 
 def name(network: Architecture | str) -> str:
     """An architecture, or a sampler, in words."""
-    if not isinstance(network, str) and network.depth is not None:
-        return f"{network.depth} layers"
-    own = network if isinstance(network, str) else network.name
-    words = FAMILIES[own][2] if own in FAMILIES else own
     if isinstance(network, str):
-        return words
+        return FAMILIES[network][2] if network in FAMILIES else network
+    if network.depth is not None:
+        return f"{network.depth} layers"
     if network.range is None:
-        return words if own in FAMILIES else network.label
+        return name(network.name) if network.name in FAMILIES else network.label
     reach = f"{network.range_factor():g} ξ$_t$" if isinstance(network.range, str) else network.range
-    return f"{words}, R = {reach}"
+    return f"{name(network.name)}, R = {reach}"
 
 
 def order(network: Architecture) -> tuple[Any, ...]:
