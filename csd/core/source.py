@@ -23,7 +23,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
     "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/integrators"),
     "claims": ("study/verdict_files",),
-    "figure": ("report/figures/__init__", "report/figures/style"),
+    "figure": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
     "pages": ("report/pages",),
     "explore": ("report/explore",),

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from csd.diffusion.criteria import CRITERIA, WORDS
-from csd.report.figures import style as looks
+from csd.report.figures import looks
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import network_of
 

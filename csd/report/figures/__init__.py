@@ -96,7 +96,7 @@ def draw(
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     from csd.core import files
-    from csd.report.figures import style as looks
+    from csd.report.figures import looks
     from csd.study.summaries.laws import read_scaling
 
     looks.apply(style)

@@ -3,9 +3,8 @@
 import numpy as np
 
 from csd.networks import Architecture
-from csd.report.figures import series, sweeps_in
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
 from csd.study.seeds import total_error
 from csd.training.reference import depth_exponent
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from csd.core.rounding import parentheses
-from csd.report.figures import series
-from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
 
 SUMMARY = "monte_carlo"
 NEEDS = "the key monte_carlo, with chains that are long enough"

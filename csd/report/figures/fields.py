@@ -2,8 +2,8 @@
 
 from csd.core.random import stream
 from csd.lattice import Lattice
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures import looks
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle
 from csd.targets.gaussian import GaussianField
 
 SUMMARY = "training"

@@ -9,8 +9,8 @@ from csd.diffusion.sampling import draw_modes
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures import looks
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import at_steps

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from csd.report.figures import series, sweeps_in
-from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"

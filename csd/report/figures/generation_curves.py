@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from csd.diffusion.criteria import CRITERIA, LIMITS, WORDS, deviation
-from csd.report.figures import style as looks
+from csd.report.figures import looks
 from csd.report.figures.generation_time import COLOURS, MARKERS, panels
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle
 
 SUMMARY = "generation"
 NEEDS = "generation with one or two layers on the critical line at three sizes or more"

@@ -6,9 +6,8 @@ import numpy as np
 
 from csd.core.rounding import parentheses
 from csd.diffusion.criteria import CRITERIA, WORDS
-from csd.report.figures import series
-from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures import looks, series
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"

@@ -6,8 +6,8 @@ import numpy as np
 
 from csd.diffusion.criteria import LIMITS
 from csd.diffusion.grids import MOST_STEPS
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures import looks
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
 
 SUMMARY = "integrators"
 NEEDS = "nothing"

@@ -1,9 +1,8 @@
 """Learning curves: relative score error against training step, for three architectures and all sizes."""
 
 from csd.networks import Architecture
-from csd.report.figures import series
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle, Series
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Series
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "training"

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from csd.report.figures import series, sweeps_in
-from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
 
 SUMMARY = "generation"
 NEEDS = "generation with local_one_layer on the critical line"

@@ -1,8 +1,7 @@
 """Overfitting: error against the true score when the same M fields are seen at every step."""
 
-from csd.report.figures import series, sweeps_in
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
 
 SUMMARY = "training"
 NEEDS = "runs with data sets"

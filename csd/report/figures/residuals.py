@@ -3,9 +3,8 @@
 import numpy as np
 
 from csd.networks.linear import START_KERNEL
-from csd.report.figures import series, sweeps_in
-from csd.report.figures import style as looks
-from csd.report.figures.style import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
 
 SUMMARY = "training"
 NEEDS = "one_layer and two_layer on the critical line"

@@ -7,7 +7,7 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.core.rounding import parentheses
-from csd.report.figures.style import DataFrame, Dataset, FigureStyle
+from csd.report.figures.looks import DataFrame, Dataset, FigureStyle
 from csd.study.seeds import mean_over_seeds, total_error
 
 LOGARITHM = 0.1

@@ -1,8 +1,7 @@
 """Training time against size for the architectures, a panel a dimension, with fits and predictions."""
 
-from csd.report.figures import series
-from csd.report.figures import style as looks
-from csd.report.figures.style import DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle
 
 SUMMARY = "training"
 NEEDS = "one or two layers, local or not, on the critical line at three sizes or more"

@@ -73,7 +73,7 @@ def _sorted(
     table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool], networks: Mapping[str, Architecture]
 ) -> pd.DataFrame:
     """A table in the order of its keys, then of architectures as figures have them."""
-    from csd.report.figures import style as looks
+    from csd.report.figures import looks
 
     order = {family: place for place, family in enumerate(looks.FAMILIES)}
     place = [order.get(looks.family(networks.get(label, label)), len(order)) for label in table["architecture"]]
@@ -186,7 +186,7 @@ def tabular(table: pd.DataFrame, columns: str, networks: Mapping[str, Architectu
         columns: 'lrc…', one a column.
         networks: of `csd.study.summaries.columns.networks_of`.
     """
-    from csd.report.figures import style as looks
+    from csd.report.figures import looks
 
     words = table.copy()
     if "architecture" in words:
