@@ -9,6 +9,8 @@ SHOWN = [
     )
     if figure in DRAWN
 ]
+OTHERS = {summary_of(figure) for figure in SHOWN} - {"training"}
+OTHERS |= {"generation"} if GENERATION_JOBS else set()
 
 
 rule paper:
@@ -16,12 +18,7 @@ rule paper:
         training=SUMMARY / "training.nc",
         scaling=SUMMARY / "scaling.csv",
         claims=SUMMARY / "claims.json",
-        others=[
-            SUMMARY / f"{kind}.nc"
-            for kind in ("generation", "integrators")
-            if (kind == "generation" and GENERATION_JOBS)
-            or kind in map(summary_of, SHOWN)
-        ],
+        others=[SUMMARY / f"{kind}.nc" for kind in sorted(OTHERS)],
     output:
         PAPER / "paper.tex",
         PAPER / "numbers.tex",
@@ -44,7 +41,7 @@ rule paper:
         others=lambda wildcards, input: shlex.join(
             word
             for path in map(Path, input.others)
-            for word in (f"--{path.stem}", str(path))
+            for word in (f"--{path.stem.replace('_', '-')}", str(path))
         ),
         figures=shlex.join(SHOWN),
         style=STUDY.figure_style.model_dump_json(),

@@ -56,7 +56,7 @@ def write_paper(
     """Write numbers.tex, tables/, figures/ and paper.tex.
 
     Args:
-        summaries: files of 'training', and of 'generation' and 'integrators' if the study has them.
+        summaries: files of 'training', of 'generation' if the study has it, and of what other figures are drawn from.
         scaling_file: of `csd fit`.
         claims_file: claims.json of `csd claims`.
         output: folder to write to.
@@ -97,6 +97,7 @@ def write_paper(
     for name in shown:
         summary = summaries.get(summary_of(name))
         if summary is None:
-            raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
+            flag = summary_of(name).replace("_", "-")
+            raise InputError(f"the figure {name!r} needs --{flag}, or to be left out of --figure")
         draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
     written(SOURCE.read_text(encoding="utf-8"), "paper.tex")
