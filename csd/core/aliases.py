@@ -17,13 +17,14 @@ from typing import Any
 MOVED: dict[str, str] = {
     "accuracy": "study.summaries.accuracy",
     "autocorrelation": "mcmc.autocorrelation",
-    "campaign": "study.config.monte_carlo",
+    "campaign": "study.stages.monte_carlo",
     "chains": "mcmc.chains",
     "claims": "study.claims",
     "cli": "cli.commands",
     "cluster": "study.cluster",
     "completion": "cli.completion",
-    "config": "study.config.study study.config.jobs study.config.reading study.config.figures",
+    "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
+    " study.stages.integrators study.config.reading study.config.schema study.config.figures",
     "cost": "study.cost.estimate study.cost.calibration study.cost.pace study.cost.limits study.cost.work"
     " study.cost.expected",
     "criteria": "diffusion.criteria",

@@ -29,7 +29,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "explore": ("report/explore",),
 }
 """What each step of the workflow calls: modules, and packages that stand for all modules and templates in them."""
-NO_SOURCE = ("core/aliases", "core/source", "study/config")
+NO_SOURCE = ("core/aliases", "core/source", "study/config", "study/stages")
 """What leaves results as they are: what a study asks for is in the parameters of its jobs."""
 
 

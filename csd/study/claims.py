@@ -25,7 +25,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from csd.core.errors import InputError, nearest
 from csd.diffusion.criteria import CRITERIA
-from csd.study.config.reading import load, validated
+from csd.study.config.reading import load
+from csd.study.config.schema import validated
 from csd.study.config.schema import Dimension, Part, Positive, Several, number
 from csd.targets.labels import target_label
 

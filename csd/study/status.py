@@ -9,19 +9,17 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, GENERATION, TRAINING, digest, read
 from csd.core.source import fingerprint, fingerprint_with_plugins
-from csd.diffusion.quality import GenerationSettings
-from csd.mcmc.simulation import monte_carlo_request
-from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs, training_jobs
-from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
 from csd.study.config.reading import load, parse
 from csd.study.config.study import Study
-from csd.training.content import training_request
+from csd.study.stages.generation import GenerationJob, generation_jobs
+from csd.study.stages.monte_carlo import MonteCarloJob, monte_carlo_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 
 ALIVE = 60.0
 """Seconds after which a job that has told nothing counts as dead; one tells every ten seconds."""
@@ -129,7 +127,7 @@ def _training_fault(run: TrainingJob, path: Path) -> tuple[Fault | None, str | N
     names = (run.name, run.target, run.training.schedule, run.training.loss)
     if source != fingerprint_with_plugins("train", *names):
         return Fault(path, "stale", "other code made it", _remake(path)), source
-    if made_by["configuration_hash"] != digest(training_request(*run.problem())):
+    if made_by["configuration_hash"] != digest(run.request):
         return Fault(path, "stale", "another configuration made it", _remake(path)), source
     return None, source
 
@@ -144,8 +142,7 @@ def _generation_fault(job: GenerationJob, path: Path, training: str | None) -> F
         return Fault(path, "stale", "other code made it", _remake(path))
     if training is not None and made_by["training_source_hash"] != training:
         return Fault(path, "stale", "its training file was made again by other code", _remake(path))
-    asked = {"training": digest(training_request(*job.run.problem())), **asdict(_generation_settings(job))}
-    if made_by["configuration_hash"] != digest(asked):
+    if made_by["configuration_hash"] != digest(job.request):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
 
@@ -158,17 +155,9 @@ def _monte_carlo_fault(job: MonteCarloJob, path: Path) -> Fault | None:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
     if made_by["source_hash"] != fingerprint("mcmc"):
         return Fault(path, "stale", "other code made it", _remake(path))
-    if made_by["configuration_hash"] != digest(monte_carlo_request(job.target, job.settings)):
+    if made_by["configuration_hash"] != digest(job.request):
         return Fault(path, "stale", "another configuration made it", _remake(path))
     return None
-
-
-def _generation_settings(job: GenerationJob) -> GenerationSettings:
-    """The settings that `csd generate` has from a job's flags."""
-    asked = job.run.generation
-    assert asked is not None
-    larger = None if job.size == job.run.size else job.size
-    return GenerationSettings(asked.integrator, asked.start, asked.samples, size=larger)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.overhead import run_study
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import load, parse
 from csd.study.cost.estimate import expected_costs
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import REFERENCE
+from csd.study.stages.training import training_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = True

@@ -27,7 +27,7 @@ from csd.diffusion.quality import GenerationSettings
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.full import TwoLayer
-from csd.study.config.study import Generation, Training
+from csd.study.stages.sweeps import Generation, Training
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import VariancePreserving
 from csd.training.checkpoint import EVERY

@@ -18,8 +18,8 @@ from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Array, Lattice
 from csd.networks.module import ScoreNetwork
 from csd.networks.score import KernelScore
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import load, parse
+from csd.study.stages.training import training_jobs
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.reference import one_layer_kernel

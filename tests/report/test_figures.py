@@ -19,9 +19,9 @@ from csd.networks import Architecture
 from csd.report.figures import local_range, size_transfer
 from csd.report.figures import style as looks
 from csd.study.claims import Claim
-from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
 from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training

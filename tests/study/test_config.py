@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from csd.cli.commands import main
 from csd.core.errors import InputError
 from csd.study.config.figures import FIGURES
-from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
 from csd.study.config.reading import json_schema, load, parse, parse_style
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from tests.helpers import ROOT, runs_of
 
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")

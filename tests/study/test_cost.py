@@ -14,12 +14,13 @@ import csd.study.cost.estimate
 from csd.api.training import trained
 from csd.cli.commands import main
 from csd.lattice import Lattice
-from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
 from csd.study.config.reading import load, parse
 from csd.study.cost.calibration import Stopwatch, calibrate
 from csd.study.cost.estimate import expected_costs, other_jobs, steps_of
 from csd.study.cost.pace import Calibration, JobPace, Pace
 from csd.study.cost.work import by_autograd
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.training.loop import descend, train_network
 from csd.training.preparation import prepare
 from csd.training.reference import expected_steps

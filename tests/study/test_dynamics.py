@@ -15,10 +15,10 @@ from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE_SUMMARY, write
 from csd.core.random import stream
 from csd.mcmc.simulation import monte_carlo_request
-from csd.study.config.monte_carlo import MonteCarlo, MonteCarloJob, monte_carlo_jobs
 from csd.study.config.reading import parse
 from csd.study.cost.limits import Limits
 from csd.study.scaling import fit_weighted
+from csd.study.stages.monte_carlo import MonteCarlo, MonteCarloJob, monte_carlo_jobs
 from csd.study.status import jobs, verify_files
 from csd.study.summaries.dynamics import aggregate_monte_carlo, dynamic_table, times
 from csd.study.summaries.laws import read_scaling

@@ -11,9 +11,10 @@ import yaml
 
 from csd.cli.commands import main
 from csd.core.errors import InputError
-from csd.study.config.jobs import generation_jobs, training_jobs
 from csd.study.config.reading import parse
 from csd.study.config.study import Study
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.training import training_jobs
 from csd.study.status import Fault, jobs, status_lines, study_of, verify_files
 from csd.study.summaries.training import aggregate_training
 

@@ -13,9 +13,10 @@ from csd.core.files import GENERATION, SUMMARY, read, write
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
-from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import parse
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.monte_carlo import monte_carlo_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.columns import TRAINED, columns_of, network_of
 from csd.study.summaries.files import training_file
 from csd.study.summaries.generation import aggregate_generation

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import parse
+from csd.study.stages.training import training_jobs
 from csd.study.status import jobs, verify_files
 from tests.helpers import outside, snakemake
 

@@ -13,9 +13,10 @@ import yaml
 
 from benchmarks import overhead
 from csd.study.config.figures import FIGURES
-from csd.study.config.jobs import generation_jobs, training_jobs
-from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import parse
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.monte_carlo import monte_carlo_jobs
+from csd.study.stages.training import training_jobs
 from tests.helpers import ROOT, copied_package, planned, snakemake, source_of
 
 pytestmark = pytest.mark.workflow

@@ -1,8 +1,11 @@
-"""Kinds of values that the parts of a configuration share."""
+"""Kinds of values that the parts of a configuration share, and how content is checked against a part."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+
+from csd.core.errors import InputError, nearest
 
 
 def listed(value: Any) -> Any:
@@ -54,3 +57,71 @@ def counted(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return list(range(1, value + 1))
     raise ValueError(f"a list of seeds, or how many: an integer from 1 to {MOST_SEEDS}")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], content: Any, prefix: str) -> M:
+    """`content` as a model.
+
+    Args:
+        model: what it must be.
+        content: as YAML has it.
+        prefix: what comes before its keys in an error.
+
+    Raises:
+        InputError: one sentence for the first thing that is wrong, with its key.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        # A misspelt key makes two errors, one for the key that is missing; the misspelt one says more.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        raise InputError(_sentence(model, first, prefix)) from error
+
+
+def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
+    """One sentence for one of pydantic's errors."""
+    location = [
+        part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "list[")))
+    ]
+    key = prefix + ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        allowed = _fields_at(model, location[:-1])
+        return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
+    if error["type"] == "missing":
+        return f"{key}: this key is missing"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        # Of several keys together: the sentence says which.
+        return f"{key.rstrip('.: ')}: {error['ctx']['error']}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "value_error":
+        message = str(error["ctx"]["error"])
+    if error["type"] == "literal_error":
+        allowed = [str(name) for name in _words(error["ctx"]["expected"])]
+        message += nearest(str(error["input"]), allowed)
+    return f"{key} is {error['input']!r}: {message}"
+
+
+def _words(expected: str) -> list[str]:
+    """The names in pydantic's list: 'a', 'b' or 'c'."""
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """The keys allowed where an unknown one was found; names of sweeps may be those of keys."""
+    path = list(location)
+    while path:
+        field = model.model_fields.get(str(path.pop(0)))
+        if field is not None:
+            model = _part_in(field.annotation) or model
+            del path[: get_origin(field.annotation) is dict]
+    return list(model.model_fields)
+
+
+def _part_in(annotation: Any) -> type[BaseModel] | None:
+    """The part of a configuration that a key holds, one or several; None for other values."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _part_in(one)) is not None), None)

@@ -25,8 +25,6 @@ from csd.lattice.bins import BINS
 from csd.mcmc.simulation import SERIES
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
-from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs
-from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import LOOPS, Calibration
 from csd.study.cost.work import (
@@ -41,6 +39,9 @@ from csd.study.cost.work import (
     stand_in,
     work_of,
 )
+from csd.study.stages.generation import GenerationJob, generation_jobs
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import BLOCK, MOST_DRAWN
 from csd.training.descent.modes import ModeDescent

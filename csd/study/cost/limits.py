@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs
-from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs, kind_of
 from csd.study.cost.expected import GROUPS, ExpectedCost
 from csd.study.cost.pace import REFERENCE
+from csd.study.stages.generation import GenerationJob, generation_jobs
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 
 
 class Limits:

@@ -8,8 +8,8 @@ from csd.core.compiled_random import WORTH_LOADING
 from csd.lattice import Lattice
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
-from csd.study.config.jobs import TrainingJob
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.stages.training import TrainingJob
 from csd.training.descent.patches import KNOWN_PAIR
 from csd.training.record import record_steps, sparse_steps
 

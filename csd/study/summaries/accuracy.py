@@ -23,8 +23,8 @@ from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained
 from csd.lattice import Array
 from csd.lattice.observables import susceptibility
-from csd.study.config.jobs import TrainingJob
 from csd.study.seeds import mean_over_seeds
+from csd.study.stages.training import TrainingJob
 from csd.study.summaries.columns import columns_of
 from csd.study.summaries.files import training_file
 from csd.targets.noising import NoisedTarget, Schedule

@@ -9,8 +9,8 @@ import xarray as xr
 
 from csd.core.files import Variable, labelled
 from csd.networks import Architecture
-from csd.study.config.jobs import TrainingJob
-from csd.study.config.monte_carlo import MonteCarloJob
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),

@@ -43,9 +43,9 @@ from csd.diffusion.sampling import sample_modes
 from csd.lattice import Lattice
 from csd.mcmc.chains import Chain
 from csd.mcmc.samplers import sweep_of
-from csd.study.config.jobs import TrainingJob
-from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.seeds import mean_over_seeds
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 from csd.study.summaries.accuracy import SUSCEPTIBILITY, Matched, of_network
 from csd.study.summaries.dynamics import times
 from csd.study.summaries.prices import FREE, KINDS, NO_MAKER, UNKNOWN, Method, Price, cheapest, undominated

@@ -18,9 +18,9 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, Variable, digest, labelled, read
-from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES, monte_carlo_request
-from csd.study.config.monte_carlo import MonteCarloJob
+from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES
 from csd.study.scaling import Fit, fit_weighted
+from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.summaries.columns import SAMPLED, columns_of, typed_columns
 
 PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "exact_tau", "r_hat")
@@ -51,9 +51,7 @@ def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed:
     for job in jobs:
         path = monte_carlo_file(job, folder)
         files[job] = read(path, ENSEMBLE)
-        if not mixed and files[job].attrs["configuration_hash"] != digest(
-            monte_carlo_request(job.target, job.settings)
-        ):
+        if not mixed and files[job].attrs["configuration_hash"] != digest(job.request):
             raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
     if not files:
         raise InputError("the study has no Monte Carlo jobs; give it the key monte_carlo")

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.study.config.jobs import TrainingJob
+from csd.study.stages.training import TrainingJob
 
 
 def training_file(run: TrainingJob, folder: Path) -> Path:

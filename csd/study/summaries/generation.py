@@ -9,7 +9,8 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.files import GENERATION, Variable, labelled, read
 from csd.diffusion.criteria import CRITERIA
-from csd.study.config.jobs import GenerationJob, TrainingJob
+from csd.study.stages.generation import GenerationJob
+from csd.study.stages.training import TrainingJob
 from csd.study.summaries.files import asked_of, attributes_of, check_request, check_source, places_of, union_of
 from csd.study.summaries.training import identity_of
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from csd.core.files import TRAINING, Variable, digest, labelled, read
-from csd.study.config.jobs import TrainingJob
+from csd.study.stages.training import TrainingJob
 from csd.study.summaries.columns import TRAINED, columns_of, typed_columns
 from csd.study.summaries.files import (
     asked_of,
@@ -22,7 +22,6 @@ from csd.study.summaries.files import (
     training_file,
     union_of,
 )
-from csd.training.content import training_request
 
 PADDED = {
     "score_error": ("seed", "noise_level", "step"),
@@ -65,7 +64,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
         asked = {"tolerance": run.training.tolerance, "noise levels": sorted(run.noise_levels)}
         check_request(path, dataset, asked_of(run) | asked)
         if not mixed:
-            check_request(path, dataset, {"configuration_hash": digest(training_request(*run.problem()))})
+            check_request(path, dataset, {"configuration_hash": digest(run.request)})
         groups.setdefault((run.sweep, run.key), []).append((run, dataset))
 
     members = list(groups.values())

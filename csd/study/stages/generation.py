@@ -1,0 +1,63 @@
+"""The stage of generation: what is sampled from training files, one file and one `csd generate` command a job."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from csd.core.files import digest
+from csd.diffusion.quality import GenerationSettings
+from csd.study.stages.training import TrainingJob
+
+
+@dataclass(frozen=True)
+class GenerationJob:
+    """A generation file: a run that is generated from, on its own lattice or a larger one.
+
+    Attributes:
+        run: whose training file it starts from.
+        size: of the lattice.
+    """
+
+    run: TrainingJob
+    size: int
+
+    @property
+    def identifier(self) -> str:
+        """Unique name of the file."""
+        return self.run.identifier if self.size == self.run.size else f"{self.run.identifier}_to{self.size}"
+
+    @property
+    def integrator(self) -> str:
+        """How a step of reverse diffusion is made."""
+        assert self.run.generation is not None
+        return self.run.generation.integrator
+
+    @property
+    def settings(self) -> GenerationSettings:
+        """How it is generated: as `csd generate` has it from the job's flags."""
+        asked = self.run.generation
+        assert asked is not None
+        larger = None if self.size == self.run.size else self.size
+        return GenerationSettings(asked.integrator, asked.start, asked.samples, size=larger)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the configuration hash of its file is of."""
+        return {"training": digest(self.run.request), **asdict(self.settings)}
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd generate` that make it, without its files."""
+        asked = self.run.generation
+        assert asked is not None
+        words = ["--integrator", asked.integrator, "--start", asked.start, "--samples", str(asked.samples)]
+        return words if self.size == self.run.size else [*words, "--size", str(self.size)]
+
+
+def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
+    """All that is generated from what training jobs train."""
+    return [
+        GenerationJob(run, factor * run.size)
+        for run in runs
+        if run.generation is not None
+        for factor in (1, *(run.generation.transfer or ()))
+    ]

@@ -1,0 +1,60 @@
+"""The stage of integrators: how many steps each needs with the exact score, one job without training."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from csd.diffusion.grids import SIGNAL_LEFT, longest_level
+from csd.study.config.schema import Dimension, Part, Positive, Several, Size, listed
+
+
+def _size_lists(value: Any) -> Any:
+    """A list of sizes as one such list for all dimensions."""
+    return [value] if isinstance(value, list) and not any(isinstance(one, list) for one in value) else value
+
+
+class IntegratorSteps(Part):
+    """How many steps integrators need with the exact score: no training, one job."""
+
+    dimension: Annotated[
+        Several[Dimension],
+        BeforeValidator(listed, json_schema_input_type=Dimension | Several[Dimension]),
+        Field([2], description="lattice dimension, or several"),
+    ]
+    sizes: Annotated[
+        list[Annotated[list[Size], Field(min_length=1)]],
+        BeforeValidator(_size_lists, json_schema_input_type=list[Size] | list[list[Size]]),
+        Field(
+            [[8, 16, 32, 64, 128]], min_length=1, description="lattice sizes L; or a list of them for each dimension"
+        ),
+    ]
+    mass_times_length: Annotated[Positive, Field(1.0, description="c of the critical line m = c / L")]
+    tolerance: Annotated[Positive, Field(0.01, description="KL divergence per site to reach")]
+    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
+
+    @model_validator(mode="after")
+    def _matched(self) -> "IntegratorSteps":
+        """One list of sizes for all dimensions, or one for each; nothing twice, and room between the noise levels."""
+        if len(set(self.dimension)) < len(self.dimension):
+            raise ValueError(f"a dimension is given twice in {self.dimension}; each must be given once")
+        for sizes in self.sizes:
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(f"a size is given twice in {sizes}; each must be given once")
+        if len(self.sizes) not in (1, len(self.dimension)):
+            raise ValueError(
+                f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
+            )
+        smallest = min(min(sizes) for sizes in self.sizes)
+        if self.t_min >= (t_max := longest_level(smallest, SIGNAL_LEFT)):
+            raise ValueError(
+                f"t_min is {self.t_min!r}; it must be below the highest level of size {smallest}, {t_max:.3g}"
+            )
+        return self
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd integrators`, without --output."""
+        words = ["--dimension", *map(str, self.dimension)]
+        for sizes in self.sizes:
+            words += ["--size", *map(str, sizes)]
+        words += ["--mass-times-length", repr(self.mass_times_length)]
+        return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
