@@ -14,8 +14,8 @@ from csd.core.errors import InputError
 if TYPE_CHECKING:
     from xarray import DataArray
 
-    from csd.study.config.jobs import TrainingJob
-    from csd.study.config.monte_carlo import MonteCarloJob
+    from csd.study.stages.monte_carlo import MonteCarloJob
+    from csd.study.stages.training import TrainingJob
 
 
 COMMANDS = {
@@ -95,9 +95,9 @@ def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
     from csd.core.plugins import resolve
     from csd.study.claims import load_claims
-    from csd.study.config.jobs import training_jobs
-    from csd.study.config.monte_carlo import monte_carlo_jobs
     from csd.study.config.reading import claims_file, load, parse
+    from csd.study.stages.monte_carlo import monte_carlo_jobs
+    from csd.study.stages.training import training_jobs
 
     try:
         study = parse(load(arguments.config))
@@ -168,7 +168,7 @@ def verify(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """`csd status`: how far a study is."""
-    from csd.study.config.jobs import training_jobs
+    from csd.study.stages.training import training_jobs
     from csd.study.status import jobs, status_lines, study_of
 
     study = study_of(arguments.folder, arguments.config)
@@ -177,10 +177,10 @@ def status(arguments: argparse.Namespace) -> None:
         print(line)
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
-        from csd.study.config.monte_carlo import monte_carlo_jobs
         from csd.study.cost.calibration import calibrate
         from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs
         from csd.study.cost.work import by_autograd
+        from csd.study.stages.monte_carlo import monte_carlo_jobs
 
         runs = training_jobs(study)
         pace = calibrate(fields=any(by_autograd(run) for run in runs))
@@ -211,8 +211,8 @@ def aggregate(arguments: argparse.Namespace) -> None:
     """`csd aggregate`: all training files of a study in one."""
     from csd.core.files import SUMMARY, provenance, write
     from csd.core.source import fingerprint
-    from csd.study.config.jobs import training_jobs
     from csd.study.config.reading import load, parse
+    from csd.study.stages.training import training_jobs
     from csd.study.summaries.training import aggregate_training
 
     own = parse(load(arguments.study))
@@ -226,8 +226,9 @@ def aggregate_generation(arguments: argparse.Namespace) -> None:
     """`csd aggregate-generation`: all generation files of a study in one."""
     from csd.core.files import GENERATION_SUMMARY, provenance, write
     from csd.core.source import fingerprint
-    from csd.study.config.jobs import generation_jobs, training_jobs
     from csd.study.config.reading import load, parse
+    from csd.study.stages.generation import generation_jobs
+    from csd.study.stages.training import training_jobs
     from csd.study.summaries.generation import aggregate_generation as gathered
 
     own = parse(load(arguments.study))
@@ -240,8 +241,8 @@ def aggregate_mcmc(arguments: argparse.Namespace) -> None:
     """`csd aggregate-mcmc`: all Monte Carlo files of a study in one."""
     from csd.core.files import ENSEMBLE_SUMMARY, provenance, write
     from csd.core.source import fingerprint
-    from csd.study.config.monte_carlo import monte_carlo_jobs
     from csd.study.config.reading import load, parse
+    from csd.study.stages.monte_carlo import monte_carlo_jobs
     from csd.study.summaries.dynamics import aggregate_monte_carlo
 
     own = parse(load(arguments.study))
@@ -253,9 +254,9 @@ def aggregate_mcmc(arguments: argparse.Namespace) -> None:
 def timing(arguments: argparse.Namespace) -> None:
     """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
     from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
-    from csd.study.config.jobs import training_jobs
-    from csd.study.config.monte_carlo import monte_carlo_jobs
     from csd.study.config.reading import load, parse
+    from csd.study.stages.monte_carlo import monte_carlo_jobs
+    from csd.study.stages.training import training_jobs
     from csd.study.summaries.cost_of_fields import compared, cost_of_fields
 
     require_writable(arguments.output)

@@ -26,8 +26,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from csd.core.errors import InputError, nearest
 from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load
-from csd.study.config.schema import validated
-from csd.study.config.schema import Dimension, Part, Positive, Several, number
+from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated
 from csd.targets.labels import target_label
 
 COUNTS = 10.0
