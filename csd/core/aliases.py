@@ -93,8 +93,6 @@ RENAMED: dict[tuple[str, str], str] = {
     ("dynamics", "aggregate"): "aggregate_monte_carlo",
     ("dynamics", "exponents_table"): "dynamic_table",
     ("dynamics", "simulation_file"): "monte_carlo_file",
-    ("experiment", "OPTIONS"): "NETWORK_KEYWORDS",
-    ("experiment", "REQUIRED"): "REQUIRED_KEYWORDS",
     ("experiment", "sampler_levels"): "generation_levels",
     ("field", "Target"): "HasSpectrum",
     ("generation", "STEPS"): "GRID_STEPS",
