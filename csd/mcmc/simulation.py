@@ -41,17 +41,25 @@ class MonteCarloSettings(Options):
     samplers: Annotated[
         tuple[str, ...],
         MinLen(1),
-        Option("heat_bath, hmc, wolff, …; each once", flag="sampler", always=True, names="csd.mcmc.samplers:SAMPLERS"),
+        Option(
+            "heat_bath, hmc, wolff, …; each once",
+            flag="sampler",
+            label="{value}",
+            always=True,
+            names="csd.mcmc.samplers:SAMPLERS",
+        ),
     ]
-    sweeps: Annotated[Count, Option("sweeps of each chain after thermalisation", "N", always=True)] = 10_000
-    every: Annotated[Count, Option("sweeps from one measurement to the next", "N", always=True)] = 1
+    sweeps: Annotated[Count, Option("sweeps of each chain after thermalisation", "N", label=None, always=True)] = 10_000
+    every: Annotated[Count, Option("sweeps from one measurement to the next", "N", label=None, always=True)] = 1
     thermalisation: Annotated[
-        Natural | None, Option("sweeps before, which tune updates", "N", default="a tenth of sweeps, at least 100")
+        Natural | None,
+        Option("sweeps before, which tune updates", "N", label=None, default="a tenth of sweeps, at least 100"),
     ] = None
-    chains: Annotated[Count, Option("Markov chains of each sampler", "C", always=True)] = 4
-    seed: Annotated[Natural, Option("random seed", "S", always=True)] = 0
+    chains: Annotated[Count, Option("Markov chains of each sampler", "C", label=None, always=True)] = 4
+    seed: Annotated[Natural, Option("random seed", "S", label=None, always=True)] = 0
     fields: Annotated[
-        Natural, Option("decorrelated fields to keep, with one sampler, to train on", "M", always=True)
+        Natural,
+        Option("decorrelated fields to keep, with one sampler, to train on", "M", label="M{value}", always=True),
     ] = 0
     step: Annotated[float | None, Option("width or leapfrog step, instead of being tuned", "E", attribute=None)] = None
     trajectory: Annotated[float | None, Option("mean length of HMC's trajectories", "T", attribute=None)] = None

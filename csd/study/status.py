@@ -124,7 +124,7 @@ def _training_fault(run: TrainingJob, path: Path) -> tuple[Fault | None, str | N
     except InputError as error:
         return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path)), None
     source = str(made_by["source_hash"])
-    names = (run.name, run.target, run.training.schedule, run.training.loss)
+    names = (run.name, run.target, run.schedule, run.settings.loss)
     if source != fingerprint_with_plugins("train", *names):
         return Fault(path, "stale", "other code made it", _remake(path)), source
     if made_by["configuration_hash"] != digest(run.request):

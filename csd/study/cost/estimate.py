@@ -85,18 +85,18 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
     kept = kept_steps(run, steps) * numbers
-    if run.training.until == "samples":
+    if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
     wide = 1.5 if work.complex else 1.0
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
-    if run.training.path == "fields":
-        held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
+    if run.settings.path == "fields":
+        held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
     written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
     memory = job.memory_mb + held / 1e6
-    known = ":" not in run.name and run.training.device != "cuda"
+    known = ":" not in run.name and run.settings.device != "cuda"
     return ExpectedCost(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
 
 
@@ -161,8 +161,7 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Tra
 
 def _alike(run: TrainingJob) -> tuple[Any, ...]:
     """What runs share that differ in their mass and in which seeds they train alone."""
-    network = (run.name, run.depth, run.range, run.channels)
-    return (run.sweep, run.dimension, run.size, *network, run.data_set, len(run.seeds), run.mass is None)
+    return (run.sweep, run.dimension, run.size, run.architecture, run.data_set, len(run.seeds), run.mass is None)
 
 
 def kind_of(run: TrainingJob) -> tuple[Any, ...]:

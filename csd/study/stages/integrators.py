@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from csd.diffusion.grids import SIGNAL_LEFT, longest_level
-from csd.study.config.schema import Dimension, Part, Positive, Several, Size, listed
+from csd.study.config.schema import Dimension, Part, Positive, Several, Size
 
 
 def _size_lists(value: Any) -> Any:
@@ -18,7 +18,6 @@ class IntegratorSteps(Part):
 
     dimension: Annotated[
         Several[Dimension],
-        BeforeValidator(listed, json_schema_input_type=Dimension | Several[Dimension]),
         Field([2], description="lattice dimension, or several"),
     ]
     sizes: Annotated[

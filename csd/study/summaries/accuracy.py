@@ -84,7 +84,7 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
         return f"at no recorded step had all {len(seeds)} seeds {asked}"
     # How the seeds scatter is that of the times between recorded steps.
     mean, error = mean_over_seeds(reached)
-    return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]
+    return [replace(grid, batch=first.settings.batch, steps_error=grid.steps * error / mean) for grid in grids]
 
 
 def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:

@@ -61,7 +61,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
     for run in runs:
         path = training_file(run, folder)
         dataset = read(path, TRAINING)
-        asked = {"tolerance": run.training.tolerance, "noise levels": sorted(run.noise_levels)}
+        asked = {"tolerance": run.settings.tolerance, "noise levels": sorted(run.noise_levels)}
         check_request(path, dataset, asked_of(run) | asked)
         if not mixed:
             check_request(path, dataset, {"configuration_hash": digest(run.request)})
