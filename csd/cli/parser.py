@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest
@@ -19,6 +19,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["allow_abbrev"] = False
         self._given: Sequence[str] = ()
+        self.fill: Callable[[Parser], None] | None = None
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
@@ -37,6 +38,13 @@ class Parser(argparse.ArgumentParser):
             message = f"unknown command {word!r}{nearest(word, known)} (known: {', '.join(known)})"
         self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
 
+    def filled(self) -> "Parser":
+        """The parser, with the flags that it gets when it is used: what declares them takes a while to import."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return self
+
     def flags(self) -> list[str]:
         """All long flags."""
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
@@ -44,6 +52,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Unknown arguments are reported by the command that they were given to, which knows its own flags."""
         self._given = sys.argv[1:] if args is None else args
+        self.filled()
         parsed, extra = super().parse_known_args(args, namespace)
         if extra:
             self.error(f"unrecognized arguments: {' '.join(extra)}")

@@ -4,12 +4,14 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csd.cli.parser import Parser, command_line, duration, parsed_json
+from csd.cli.records import Laps, write_benchmark
 from csd.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     )
     own["integrators"].add_argument("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
     own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
+    own["integrators"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     for name in ("fit", "claims"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
@@ -250,10 +253,14 @@ def timing(arguments: argparse.Namespace) -> None:
 
 def integrators(arguments: argparse.Namespace) -> None:
     """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
+    started = time.perf_counter()
     from csd.core.files import INTEGRATOR_STEPS, provenance, require_writable, write
+    from csd.core.source import fingerprint
     from csd.diffusion.discretisation import compare
 
-    require_writable(arguments.output)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
     dimensions, sizes = arguments.dimension, arguments.size
     if len(set(dimensions)) < len(dimensions):
         raise InputError(f"--dimension is {dimensions}; give each dimension once")
@@ -267,15 +274,21 @@ def integrators(arguments: argparse.Namespace) -> None:
             " or once for each"
         )
     asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+    laps = Laps()
+    laps("set-up")
     dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+    laps("comparison")
     asked |= {"dimension": dimensions, "size": sizes}
-    write(dataset.assign_attrs(provenance(command_line(arguments), asked)), arguments.output, INTEGRATOR_STEPS)
+    made_by = provenance(command_line(arguments), asked, fingerprint("integrators"))
+    write(dataset.assign_attrs(made_by), arguments.output, INTEGRATOR_STEPS)
     for dimension, own in zip(dimensions, sizes, strict=True):
         steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
         print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
         _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
         print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
         _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
+    if arguments.benchmark is not None:
+        write_benchmark(arguments.benchmark, started, laps.work("comparison"), laps.wall["set-up"])
 
 
 def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:

@@ -348,8 +348,7 @@ def assert_round_trip(run: TrainingJob) -> None:
         assert noised.target.mass == GaussianField.from_couplings(lattice, *run.couplings or (1.0, 0.0)).mass
     assert type(noised.schedule).__name__ == {"vp": "VariancePreserving", "ve": "VarianceExploding"}[training.schedule]
     assert list(noised.levels) == run.noise_levels
-    given = (architecture.name, architecture.depth, architecture.range, architecture.channels)
-    assert given == (run.name, run.depth, run.range, run.channels)
+    assert architecture == run.architecture
     assert architecture.label == run.label
     assert settings.seeds == run.seeds
     assert settings.data_set == run.data_set

@@ -1,20 +1,42 @@
 """Kinds of values that the parts of a configuration share, and how content is checked against a part."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StrictInt,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from csd.core.errors import InputError, nearest
+from csd.core.options import Declared
 
 
-def listed(value: Any) -> Any:
+class Listed:
+    """Of a list: a single value stands for a list of one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema of the list, after `_listed`; one item may be read, or several."""
+        several: Any = handler(source)
+        either = core_schema.union_schema([several["items_schema"], several])
+        return core_schema.no_info_before_validator_function(_listed, several, json_schema_input_schema=either)
+
+
+def _listed(value: Any) -> Any:
     """A single value as a list of one."""
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
 Item = TypeVar("Item")
-Several = Annotated[list[Item], Field(min_length=1)]
+Several = Annotated[list[Item], Field(min_length=1), Listed()]
 
 
 def number(value: Any) -> Any:
@@ -43,11 +65,62 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
+P = TypeVar("P", bound=Part)
+
+
+def with_options(options: Mapping[str, Declared], *, several: bool = False) -> Callable[[type[P]], type[P]]:
+    """What gives a part of a configuration a key for each option, with its type, bounds, default and help.
+
+    Args:
+        options: those.
+        several: whether a list stands for one value each.
+    """
+
+    def extend(part: type[P]) -> type[P]:
+        keys: Any = {}
+        for name, one in options.items():
+            kind = configured(one.kind)
+            kind = Several[kind] | None if several else kind  # type: ignore[valid-type]
+            default = ... if one.required else one.default
+            keys[name] = (kind, Field(default, description=one.option.help))
+        return create_model(part.__name__, __base__=part, __doc__=part.__doc__, __module__=part.__module__, **keys)
+
+    return extend
+
+
+def chosen(options: Mapping[str, Declared], *parts: Part) -> dict[str, Any]:
+    """What parts of a configuration give of some options; the last part that has a key counts."""
+    return {name: value for part in parts for name, value in vars(part).items() if name in options}
+
+
+def configured(kind: Any) -> Any:
+    """A type as a configuration reads it: numbers that are no truth values, and finite."""
+    if get_origin(kind) is Annotated:
+        inner, *bounds = get_args(kind)
+        return Annotated[(configured(inner), *bounds)]
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(configured(part) for part in get_args(kind))]  # noqa: UP007
+    return {int: StrictInt, float: Number}.get(kind, kind)
+
+
 class Couplings(Part):
     """Bare couplings of the O(n) model; the mass follows from the gap equation."""
 
     r0: Annotated[Number, Field(description="bare mass squared")]
     u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]
+
+
+class TargetPart(Part):
+    """A target on lattices of several sizes, by its masses or couplings."""
+
+    dimension: Annotated[Dimension, Field(description="lattice dimension")]
+    sizes: Annotated[Several[Size], Field(description="lattice sizes L")]
+    mass: Annotated[Several[Positive] | None, Field(None, description="masses m")]
+    mass_times_length: Annotated[
+        Several[Positive] | None,
+        Field(None, description="c of the critical line m = c / L; 1 if the target is given in no other way"),
+    ]
+    couplings: Annotated[Several[Couplings] | None, Field(None, description="couplings (r0, u) of the O(n) model")]
 
 
 def counted(value: Any) -> Any:

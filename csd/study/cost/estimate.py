@@ -77,18 +77,18 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
     kept = kept_steps(run, steps) * numbers
-    if run.training.until == "samples":
+    if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
     wide = 1.5 if work.complex else 1.0
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
-    if run.training.path == "fields":
-        held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
+    if run.settings.path == "fields":
+        held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
     written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
     memory = job.memory_mb + held / 1e6
-    known = ":" not in run.name and run.training.device != "cuda"
+    known = ":" not in run.name and run.settings.device != "cuda"
     return ExpectedCost(
         "training", run.identifier, float(seconds), memory, written / 1e6, steps, known, family=run.name
     )
@@ -96,8 +96,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
 
 def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """What a generation job takes."""
-    run, asked = job.run, job.run.generation
-    assert asked is not None
+    run, asked = job.run, job.settings
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)

@@ -6,12 +6,14 @@ from math import comb
 
 from csd.core.compiled_random import WORTH_LOADING
 from csd.lattice import Lattice
+from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
 from csd.study.stages.base import Job
 from csd.study.stages.training import TrainingJob
 from csd.training.descent.patches import KNOWN_PAIR
+from csd.training.options import TrainingSettings
 from csd.training.record import record_steps, sparse_steps
 
 LEVELS = 9
@@ -172,24 +174,20 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
     A plug-in is not imported to see what it costs.
     """
-    training = run.training.model_copy(
-        update={key: usual for key, usual in USUAL.items() if ":" in getattr(run.training, key)}
-    )
-    outside = ":" in run.name
+
+    def usual(name: str, known: str) -> str:
+        return known if ":" in name else name
+
+    loss = usual(run.settings.loss, TrainingSettings.loss)
     return replace(
         run,
-        training=training,
-        target="gaussian" if ":" in run.target else run.target,
-        name="one_layer" if outside else run.name,
-        depth=None if outside else run.depth,
-        range=None if outside else run.range,
-        channels=None if outside else run.channels,
+        target=usual(run.target, "gaussian"),
+        schedule=usual(run.schedule, "vp"),
+        architecture=Architecture("one_layer") if ":" in run.name else run.architecture,
+        settings=replace(run.settings, loss=loss),
     )
-
-
-USUAL = {"schedule": "vp", "loss": "implicit"}
 
 
 def by_autograd(job: Job) -> bool:
     """Whether a job trains by autograd, as user-defined networks do."""
-    return isinstance(job, TrainingJob) and (job.training.path == "fields" or ":" in job.name)
+    return isinstance(job, TrainingJob) and (job.settings.path == "fields" or ":" in job.name)

@@ -7,7 +7,9 @@ from typing import Any
 from csd.core.files import GENERATION as GENERATION_FILE
 from csd.core.files import GENERATION_SUMMARY, digest
 from csd.diffusion.quality import GenerationSettings
+from csd.study.config.schema import chosen
 from csd.study.stages.base import Stage
+from csd.study.stages.sweeps import GENERATED
 from csd.study.stages.training import TRAINING, TrainingJob
 
 
@@ -64,7 +66,7 @@ class GenerationJob:
         asked = self.run.generation
         assert asked is not None
         larger = None if self.size == self.run.size else self.size
-        return GenerationSettings(asked.integrator, asked.start, asked.samples, size=larger)
+        return GenerationSettings(**chosen(GENERATED, asked), size=larger)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -73,10 +75,7 @@ class GenerationJob:
 
     def arguments(self) -> list[str]:
         """The flags of `csd generate` that make it, without its files."""
-        asked = self.run.generation
-        assert asked is not None
-        words = ["--integrator", asked.integrator, "--start", asked.start, "--samples", str(asked.samples)]
-        return words if self.size == self.run.size else [*words, "--size", str(self.size)]
+        return self.settings.words()
 
 
 def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from csd.core.files import INTEGRATOR_STEPS
 from csd.diffusion.grids import SIGNAL_LEFT, longest_level
-from csd.study.config.schema import Dimension, Part, Positive, Several, Size, listed
+from csd.study.config.schema import Dimension, Part, Positive, Several, Size
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
 from csd.study.stages.base import Alone, Stage
@@ -29,7 +29,6 @@ class IntegratorSteps(Part):
 
     dimension: Annotated[
         Several[Dimension],
-        BeforeValidator(listed, json_schema_input_type=Dimension | Several[Dimension]),
         Field([2], description="lattice dimension, or several"),
     ]
     sizes: Annotated[

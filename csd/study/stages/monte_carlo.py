@@ -9,68 +9,33 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StrictInt
+from pydantic import Field
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, ENSEMBLE_SUMMARY
+from csd.core.options import declared
 from csd.lattice import Lattice
-from csd.mcmc.samplers import sweep_of
+from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request, target_of_chains
-from csd.study.config.schema import Count, Couplings, Dimension, Part, Positive, Seed, Several, Size, listed
+from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
 from csd.study.stages.base import Alone, Stage, once
 from csd.targets.base import HasEnergy
 from csd.targets.labels import target_label
+from csd.targets.options import ChainOptions
+
+HOW = declared(MonteCarloSettings)
+ELSEWHERE = ("samplers", "seed", "step", "trajectory")
+"""Options with a key of their own, or none."""
 
 
-class MonteCarlo(Part):
+@with_options({name: one for name, one in HOW.items() if name not in ELSEWHERE})
+class MonteCarlo(TargetPart):
     """Monte Carlo jobs over sizes, targets and seeds in one dimension."""
 
-    dimension: Annotated[Dimension, Field(description="lattice dimension")]
-    sizes: Annotated[
-        Several[Size],
-        BeforeValidator(listed, json_schema_input_type=Size | Several[Size]),
-        Field(description="lattice sizes L"),
-    ]
-    components: Annotated[
-        Several[Count],
-        BeforeValidator(listed, json_schema_input_type=Count | Several[Count]),
-        Field([1], description="components n of the field or spin"),
-    ]
-    mass: Annotated[
-        Several[Positive] | None,
-        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
-        Field(None, description="masses of Gaussian fields"),
-    ]
-    mass_times_length: Annotated[
-        Several[Positive] | None,
-        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
-        Field(None, description="c of the critical line m = c / L; 1 if no target is given in any way"),
-    ]
-    couplings: Annotated[
-        Several[Couplings] | None,
-        BeforeValidator(listed, json_schema_input_type=Couplings | Several[Couplings] | None),
-        Field(None, description="couplings (r0, u) of phi^4 with n components"),
-    ]
-    beta: Annotated[
-        Several[Positive] | None,
-        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
-        Field(None, description="couplings of unit spins with n components"),
-    ]
-    samplers: Annotated[
-        Several[str],
-        BeforeValidator(listed, json_schema_input_type=str | Several[str]),
-        Field(description="metropolis, heat_bath, overrelaxation, langevin, hmc, fourier_hmc, wolff"),
-    ]
-    sweeps: Annotated[Count, Field(10_000, description="sweeps of each chain after thermalisation")]
-    every: Annotated[Count, Field(1, description="sweeps from one measurement to the next")]
-    thermalisation: Annotated[
-        Annotated[StrictInt, Field(ge=0)] | None, Field(None, description="sweeps before; a tenth, at least 100")
-    ]
-    chains: Annotated[Count, Field(4, description="Markov chains of each sampler")]
+    components: Annotated[Several[Count], Field([1], description="components n of the field or spin")]
+    beta: Annotated[Several[Positive] | None, Field(None, description="couplings of unit spins with n components")]
+    samplers: Annotated[Several[str], Field(description=", ".join(SAMPLERS))]
     seeds: Annotated[list[Seed], Field([1], min_length=1, description="random seeds, a file each")]
-    fields: Annotated[
-        Annotated[StrictInt, Field(ge=0)], Field(0, description="decorrelated fields to keep, with one sampler")
-    ]
 
 
 @dataclass(frozen=True)
@@ -97,9 +62,13 @@ class MonteCarloJob(Alone):
     @property
     def target(self) -> HasEnergy:
         """The target."""
+        return target_of_chains(Lattice(self.dimension, self.size), self.components, **self._given)
+
+    @property
+    def _given(self) -> dict[str, float]:
+        """How the target is given, by the names of options."""
         value = self.value
-        given = dict(zip(("r0", "u"), value, strict=True)) if isinstance(value, tuple) else {self.parameter: value}
-        return target_of_chains(Lattice(self.dimension, self.size), self.components, **given)
+        return dict(zip(("r0", "u"), value, strict=True)) if isinstance(value, tuple) else {self.parameter: value}
 
     @property
     def target_label(self) -> str:
@@ -114,11 +83,8 @@ class MonteCarloJob(Alone):
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        names = ".".join(self.settings.samplers)
-        kept = f"_M{self.settings.fields}" if self.settings.fields else ""
-        return (
-            f"d{self.dimension}_L{self.size}_{self.target_label}_n{self.components}_{names}{kept}_s{self.settings.seed}"
-        )
+        how = "_".join(self.settings.labels().values())
+        return f"d{self.dimension}_L{self.size}_{self.target_label}_n{self.components}_{how}_s{self.settings.seed}"
 
     @property
     def request(self) -> dict[str, Any]:
@@ -127,16 +93,8 @@ class MonteCarloJob(Alone):
 
     def arguments(self) -> list[str]:
         """The flags of `csd mcmc` that make it, without --output."""
-        flag = f"--{self.parameter.replace('_', '-')}"
-        given = self.value if isinstance(self.value, tuple) else (self.value,)
-        flags = ("--r0", "--u") if isinstance(self.value, tuple) else (flag,)
-        words = ["--dimension", str(self.dimension), "--size", str(self.size), "--components", str(self.components)]
-        words += [word for pair in zip(flags, map(repr, given), strict=True) for word in pair]
-        settings = self.settings
-        words += ["--sampler", *settings.samplers, "--sweeps", str(settings.sweeps), "--every", str(settings.every)]
-        words += ["--thermalisation", str(settings.warming), "--chains", str(settings.chains)]
-        words += ["--seed", str(settings.seed)]
-        return [*words, "--fields", str(settings.fields)] if settings.fields else words
+        given: Any = {"dimension": self.dimension, "size": self.size, "components": self.components, **self._given}
+        return [*ChainOptions(**given).words(), *self.settings.words()]
 
 
 def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
@@ -154,15 +112,7 @@ def _expanded(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
         try:
             parameter, values = _targets(sweep)
             for size, components, value, seed in product(sweep.sizes, sweep.components, values, sweep.seeds):
-                settings = MonteCarloSettings(
-                    tuple(sweep.samplers),
-                    sweep.sweeps,
-                    sweep.every,
-                    sweep.thermalisation,
-                    sweep.chains,
-                    seed,
-                    sweep.fields,
-                )
+                settings = MonteCarloSettings(seed=seed, **chosen(HOW, sweep))
                 job = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
                 for sampler in sweep.samplers:
                     sweep_of(sampler, job.target)

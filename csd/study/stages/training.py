@@ -10,19 +10,17 @@ from csd.core.errors import InputError, unknown
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.core.plugins import resolve
-from csd.diffusion.grids import geometric_grid, longest_level
-from csd.diffusion.integrators import INTEGRATORS
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.study.config.schema import Item, validated
+from csd.study.config.schema import Dimension, Item, chosen, validated
 from csd.study.stages.base import Stage, once
-from csd.study.stages.sweeps import Generation, Sweep, Training
+from csd.study.stages.sweeps import HOW, Generation, Sweep, Training
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
 from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.losses import OBJECTIVES
 from csd.training.options import TrainingSettings
 
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
@@ -52,46 +50,45 @@ class TrainingJob:
         mass_times_length: c of m = c / L, or None.
         couplings: (r₀, u), or None.
         target: its name.
-        architecture: name, and options as they appear on the command line.
-        training: settings, with one data set or none.
-        data_set: M, or None.
-        seeds: that this job trains.
+        architecture: the network, before it is built for a lattice.
+        schedule: name of the noise.
+        noise_levels: that are trained: the study's, or the grid to generate on of this size.
+        settings: how it is trained.
+        generation: what is generated from it, or None.
     """
 
     sweep: str
-    dimension: int
+    dimension: Dimension
     size: int
     mass: float | None
     mass_times_length: float | None
     couplings: tuple[float, float] | None
     target: str
-    name: str
-    depth: int | None
-    range: int | str | None
-    channels: int | None
-    training: Training
-    data_set: int | None
-    seeds: tuple[int, ...]
+    architecture: Architecture
+    schedule: str
+    noise_levels: list[float]
+    settings: TrainingSettings
     generation: Generation | None = None
 
     @property
-    def noise_levels(self) -> list[float]:
-        """The levels trained: the study's, or the grid to generate on of this size."""
-        if self.generation is None:
-            return self.training.noise_levels
-        asked = self.generation
-        t_max = longest_level(self.size) if asked.t_max is None else asked.t_max
-        return [float(level) for level in geometric_grid(asked.t_min, t_max, asked.steps)]
+    def name(self) -> str:
+        """The network's name, without its options."""
+        return self.architecture.name
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """That this job trains."""
+        return self.settings.seeds
+
+    @property
+    def data_set(self) -> int | None:
+        """M, or None."""
+        return self.settings.data_set
 
     @property
     def label(self) -> str:
         """Architecture and options: 'local_two_layer-R2'."""
         return self.architecture.label
-
-    @property
-    def architecture(self) -> Architecture:
-        """The network, before it is built for a lattice."""
-        return Architecture(self.name, self.depth, self.range, self.channels)
 
     @property
     def mass_label(self) -> str:
@@ -101,17 +98,12 @@ class TrainingJob:
     @property
     def data_label(self) -> str:
         """Loss and data: 'implicit-B64', 'population', 'population-M100'."""
-        parts = [self.training.loss.replace(":", ".")]
-        if self.training.loss != "population":
-            parts.append(f"B{self.training.batch}")
-        if self.data_set is not None:
-            parts.append(f"M{self.data_set}")
-        if self.training.path != "spectral":
-            parts.append(self.training.path)
-        if self.training.schedule != "vp":
-            parts.append(self.training.schedule.replace(":", "."))
-        if self.training.learning_rate is not None:
-            parts.append(f"lr{self.training.learning_rate:.12g}")
+        labels = self.settings.labels()
+        # Files have been named in this order ever since.
+        parts = [labels.pop(name) for name in ("loss", "batch", "data_set", "path") if name in labels]
+        if self.schedule != NoiseOptions.schedule:
+            parts.append(self.schedule.replace(":", "."))
+        parts += labels.values()
         if self.generation is not None:
             parts.append(f"grid{self.generation.steps}")
             if self.generation.t_max is not None:
@@ -123,21 +115,16 @@ class TrainingJob:
     @property
     def key(self) -> tuple[Hashable, ...]:
         """What is trained on what, whatever the sweep and the seeds: what jobs of one run of a summary share."""
-        training, asked = self.training, self.generation
-        return (
-            *(self.dimension, self.size, self.mass, self.mass_times_length, self.couplings, self.target),
-            *(self.name, self.depth, self.range, self.channels, self.data_set),
-            *(training.loss, None if training.loss == "population" else training.batch),
-            *(training.path, training.schedule, training.learning_rate),
-            None if asked is None else (asked.steps, asked.t_max),
-        )
+        target = (self.dimension, self.size, self.mass, self.mass_times_length, self.couplings, self.target)
+        grid = None if self.generation is None else (self.generation.steps, self.generation.t_max)
+        return *target, self.architecture, *self.settings.key, self.schedule, grid
 
     @property
     def plugins(self) -> list[str]:
         """Dotted paths of user-defined code that its file depends on."""
-        names = [self.name, self.target, self.training.schedule, self.training.loss]
-        if self.training.until == "samples" and self.generation is not None:
-            names.append(self.generation.integrator)
+        names = [self.name, self.target, self.schedule, self.settings.loss]
+        if self.settings.until == "samples":
+            names.append(self.settings.integrator)
         return [name for name in names if ":" in name]
 
     @property
@@ -147,14 +134,13 @@ class TrainingJob:
     @property
     def alike(self) -> tuple[Hashable, ...]:
         """What jobs share that differ in mass and in which seeds they train: steps are interpolated between masses."""
-        network = (self.name, self.depth, self.range, self.channels)
-        own = (self.sweep, self.dimension, self.size, *network, self.data_set, len(self.seeds))
+        own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds))
         return (*own, self.mass is None, self.couplings)
 
     @property
     def gpu(self) -> bool:
         """Whether it asks for a GPU."""
-        return self.training.device == "cuda"
+        return self.settings.device == "cuda"
 
     @property
     def identifier(self) -> str:
@@ -175,7 +161,7 @@ class TrainingJob:
         r0, u = self.couplings or (None, None)
         gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
         target = with_spectrum(target_from_spec(gaussian.spec() | {"target": self.target}))
-        schedule = resolve("schedule", self.training.schedule, SCHEDULES)()
+        schedule = resolve("schedule", self.schedule, SCHEDULES)()
         return NoisedTarget(target, schedule, self.noise_levels), self.architecture, self.settings
 
     @property
@@ -183,68 +169,12 @@ class TrainingJob:
         """What the configuration hash of its file is of."""
         return training_request(*self.problem())
 
-    @property
-    def settings(self) -> TrainingSettings:
-        """How it is trained; InputError for what training would refuse."""
-        population = self.training.loss == "population"
-        return TrainingSettings(
-            loss=self.training.loss,
-            batch=TrainingSettings.batch if population else self.training.batch,
-            data_set=self.data_set,
-            seeds=self.seeds,
-            tolerance=self.training.tolerance,
-            max_steps=self.training.max_steps,
-            learning_rate=self.training.learning_rate,
-            path=self.training.path,
-            device=self.training.device,
-            **self._of_generation,
-        )
-
-    @property
-    def _of_generation(self) -> dict[str, Any]:
-        """Settings of training that follow from the sweep's `generation`."""
-        asked = self.generation
-        if asked is None:
-            return {}
-        kept = {"kernel_steps": asked.kernel_steps}
-        if self.training.until == "score_error":
-            return kept
-        return kept | {"until": self.training.until, "integrator": asked.integrator, "start": asked.start}
-
     def arguments(self) -> list[str]:
         """The flags of `csd train` that do this job, without --output."""
-        training = self.training
-        flags: list[tuple[str, Any]] = [
-            ("--architecture", self.name),
-            ("--depth", self.depth),
-            ("--range", self.range),
-            ("--channels", self.channels),
-            ("--dimension", self.dimension),
-            ("--size", self.size),
-            ("--mass", self.mass),
-            ("--mass-times-length", self.mass_times_length),
-            ("--r0", self.couplings[0] if self.couplings else None),
-            ("--u", self.couplings[1] if self.couplings else None),
-            ("--target", None if self.target == "gaussian" else self.target),
-            ("--schedule", training.schedule),
-            ("--noise-level", self.noise_levels),
-            ("--loss", training.loss),
-            ("--batch", None if training.loss == "population" else training.batch),
-            ("--data-set", self.data_set),
-            ("--tolerance", training.tolerance),
-            ("--max-steps", training.max_steps),
-            ("--learning-rate", training.learning_rate),
-            ("--path", training.path),
-            ("--device", None if training.device == "auto" else training.device),
-            *((f"--{name.replace('_', '-')}", value) for name, value in self._of_generation.items()),
-            ("--seed", self.seeds),
-        ]
-        words: list[str] = []
-        for flag, value in flags:
-            if value is not None:
-                values = value if isinstance(value, list | tuple) else [value]
-                words += [flag, *(repr(v) if isinstance(v, float) else str(v) for v in values)]
-        return words
+        r0, u = self.couplings or (None, None)
+        target = FieldOptions(self.dimension, self.size, self.mass, self.mass_times_length, r0, u, self.target)
+        noise = NoiseOptions(self.schedule, tuple(self.noise_levels))
+        return [*self.architecture.words(), *target.words(), *noise.words(), *self.settings.words()]
 
 
 def training_jobs(study: HasSweeps) -> list[TrainingJob]:
@@ -261,36 +191,43 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
     for name, sweep in study.sweeps.items():
         overridden = study.training.model_dump() | sweep.training
         training = validated(Training, overridden, f"sweeps.{name}.training.")
-        seeds = training.seeds
+        seeds, levels = training.seeds, training.noise_levels
         if len(set(seeds)) < len(seeds):
             raise InputError(f"sweeps.{name}: a seed is given twice in {seeds}; each must be given once")
-        if len(set(training.noise_levels)) < len(training.noise_levels):
-            raise InputError(f"sweeps.{name}: a noise level is given twice in {training.noise_levels}")
+        if len(set(levels)) < len(levels):
+            raise InputError(f"sweeps.{name}: a noise level is given twice in {levels}")
         chunks = [tuple(seeds[i : i + training.seeds_per_job]) for i in range(0, len(seeds), training.seeds_per_job)]
         for size, mass, network, data_set, chunk in product(
             sweep.sizes, _masses(sweep), _networks(sweep), _choices(training.data_sets), chunks
         ):
             m, c, couplings = mass
-            architecture, depth, reach, channels = network
-            run = TrainingJob(
-                sweep=name,
-                dimension=sweep.dimension,
-                size=size,
-                mass=m,
-                mass_times_length=c,
-                couplings=couplings,
-                target=sweep.target,
-                name=architecture,
-                depth=depth,
-                range=reach,
-                channels=channels,
-                training=training,
-                data_set=data_set,
-                seeds=chunk,
-                generation=sweep.generation,
-            )
-            _check(run)
+            try:
+                run = TrainingJob(
+                    name,
+                    sweep.dimension,
+                    size,
+                    m,
+                    c,
+                    couplings,
+                    sweep.target,
+                    Architecture(**network),
+                    vars(training)["schedule"],
+                    levels if sweep.generation is None else sweep.generation.levels(size),
+                    _settings(training, sweep.generation, data_set, chunk),
+                    sweep.generation,
+                )
+                _check(run)
+            except InputError as error:
+                raise InputError(f"sweeps.{name}: {error}") from error
             yield run
+
+
+def _settings(
+    training: Training, generation: Generation | None, data_set: int | None, seeds: tuple[int, ...]
+) -> TrainingSettings:
+    """How a job is trained; what its sweep generates says what training keeps, and what ends it."""
+    parts = (training,) if generation is None else (training, generation)
+    return TrainingSettings(**chosen(HOW, *parts) | {"data_set": data_set, "seeds": seeds})
 
 
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:
@@ -307,45 +244,27 @@ def _masses(sweep: Sweep) -> list[tuple[float | None, float | None, tuple[float,
     return [(None, c, None) for c in sweep.mass_times_length or [1.0]]
 
 
-def _networks(sweep: Sweep) -> list[tuple[str, int | None, int | str | None, int | None]]:
-    """(name, depth, range, channels) of each network of a sweep."""
-    return [
-        (network.name, depth, reach, channels)
-        for network in sweep.architectures
-        for depth in _choices(network.depth)
-        for reach in _choices(network.range)
-        for channels in _choices(network.channels)
-    ]
+def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """Name and options of each network of a sweep."""
+    for network in sweep.architectures:
+        several = {name: [values] if name == "name" else _choices(values) for name, values in vars(network).items()}
+        yield from (dict(zip(several, values, strict=True)) for values in product(*several.values()))
 
 
 def _check(run: TrainingJob) -> None:
-    """Refuse a job that cannot be trained, with the sweep that holds it."""
-    try:
-        lattice = Lattice(run.dimension, run.size)
-        assert run.architecture
-        if isinstance(run.range, int):
-            lattice.check_range(run.range)
-        assert run.settings
-        if run.generation is None and run.training.until != "score_error":
-            raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
-        if run.generation is not None:
-            if run.training.schedule != "vp":
-                raise InputError(f"generation needs schedule vp; it is {run.training.schedule!r}")
-            if ":" not in run.generation.integrator and run.generation.integrator not in INTEGRATORS:
-                raise unknown("integrator", run.generation.integrator, INTEGRATORS)
-            assert run.noise_levels
-        if run.couplings is not None:
-            GaussianField.from_couplings(lattice, *run.couplings)
-        assert run.identifier
-        for what, name, registry in (
-            ("schedule", run.training.schedule, SCHEDULES),
-            ("loss", run.training.loss, OBJECTIVES),
-            ("target", run.target, BY_MASS),
-        ):
-            if ":" not in name and name not in registry:
-                raise unknown(what, name, registry)
-    except InputError as error:
-        raise InputError(f"sweeps.{run.sweep}: {error}") from error
+    """Refuse a job that cannot be trained."""
+    lattice = Lattice(run.dimension, run.size)
+    run.architecture.check(lattice)
+    if run.generation is None and run.settings.until != "score_error":
+        raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
+    if run.generation is not None and run.schedule != "vp":
+        raise InputError(f"generation needs schedule vp; it is {run.schedule!r}")
+    if run.couplings is not None:
+        GaussianField.from_couplings(lattice, *run.couplings)
+    assert run.arguments()
+    assert run.identifier
+    if ":" not in run.target and run.target not in BY_MASS:
+        raise unknown("target", run.target, BY_MASS)
 
 
 TRAINING = Stage(

@@ -18,7 +18,7 @@ def training_file(run: TrainingJob, folder: Path) -> Path:
 
 def asked_of(run: TrainingJob) -> dict[str, Any]:
     """Attributes that a run's files must have."""
-    return {"dimension": run.dimension, "size": run.size, "label": run.architecture.label, "loss": run.training.loss}
+    return {"dimension": run.dimension, "size": run.size, "label": run.architecture.label, "loss": run.settings.loss}
 
 
 def check_request(path: Path, dataset: xr.Dataset, asked: dict[str, Any]) -> None:
