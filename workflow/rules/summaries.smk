@@ -22,38 +22,68 @@ rule study:
         "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
 
 
-# In no group: Snakemake goes through all inputs of a group's members each time that one of them is made.
-rule aggregate:
+for STAGE in STAGES.values():
+    if STAGE.rule:
+
+        # In no group: Snakemake goes through all inputs of a group's members each time that one of them is made.
+        rule:
+            name:
+                STAGE.rule
+            input:
+                study=SUMMARY / "study.json",
+                files=[
+                    STAGE.file(job, OUTPUT)
+                    for job in JOBS[STAGE.name].values()
+                    if STAGE.summarised(job)
+                ],
+            output:
+                SUMMARY / f"{STAGE.name}.nc",
+            log:
+                LOGS / f"{STAGE.rule}.log",
+            conda:
+                "../envs/csd.yaml"
+            resources:
+                mem_mb=summary_memory_mb,
+                runtime=summary_runtime_minutes,
+            params:
+                folder=beside(str(STAGE.place)),
+                code=fingerprint(STAGE.rule),
+            shell:
+                f"csd aggregate {STAGE.name} --study {{input.study:q}} --files {{params.folder:q}} --output {{output:q}}"
+                " 2> {log:q}"
+
+
+# Everything that is compared is timed here, on one core and in one process.
+rule timing:
     input:
         study=SUMMARY / "study.json",
-        training=[
-            TRAINING / f"{name}.nc"
-            for name, job in TRAINING_JOBS.items()
-            if job.generation is None
-        ],
+        monte_carlo=SUMMARY / "monte_carlo.nc",
+        generation=SUMMARY / "generation.nc",
     output:
-        SUMMARY / "training.nc",
+        SUMMARY / "timing.nc",
     log:
-        LOGS / "aggregate.log",
+        LOGS / "timing.log",
+    group:
+        "summary"
     conda:
         "../envs/csd.yaml"
+    threads: 1
     resources:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        folder=beside("training"),
-        code=fingerprint("aggregate"),
+        training=beside("training"),
+        code=fingerprint("timing"),
     shell:
-        "csd aggregate --study {input.study:q} --training {params.folder:q} --output {output:q} 2> {log:q}"
+        "csd timing --study {input.study:q} --monte-carlo {input.monte_carlo:q} --generation {input.generation:q}"
+        " --training {params.training:q} --output {output:q} 2> {log:q}"
 
 
 rule fit:
     input:
         summary=SUMMARY / "training.nc",
-        generation=[SUMMARY / "generation.nc"] if GENERATION_JOBS else [],
-        monte_carlo=[SUMMARY / "monte_carlo.nc"] if MONTE_CARLO_JOBS else [],
         # Drawn or not: claims may be about them.
-        integrators=SUMMARY / "integrators.nc",
+        others=summaries("generation", "monte_carlo", "integrators"),
     output:
         SUMMARY / "scaling.csv",
     log:
@@ -66,18 +96,10 @@ rule fit:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        generation=lambda wildcards, input: (
-            shlex.join(["--generation", *input.generation]) if GENERATION_JOBS else ""
-        ),
-        monte_carlo=lambda wildcards, input: (
-            shlex.join(["--monte-carlo", *input.monte_carlo])
-            if MONTE_CARLO_JOBS
-            else ""
-        ),
+        others=as_flags,
         code=fingerprint("fit"),
     shell:
-        "csd fit --summary {input.summary:q} {params.generation} {params.monte_carlo}"
-        " --integrators {input.integrators:q} --output {output:q} 2> {log:q}"
+        "csd fit --summary {input.summary:q} {params.others} --output {output:q} 2> {log:q}"
 
 
 rule claims:
