@@ -14,7 +14,7 @@ from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of
 from csd.core.errors import InputError
 from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
-from csd.core.options import declared
+from csd.core.options import declared, plain
 from csd.core.plugins import name_of, resolve
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
@@ -114,9 +114,7 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
     """A call as one can type it again; classes by their names."""
 
     def shown(value: Any) -> str:
-        return (
-            value.__name__ if isinstance(value, type) else repr(value.tolist() if hasattr(value, "tolist") else value)
-        )
+        return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
     return f"csd.{function}({', '.join([first if first == RUN else shown(first), *given])})"
@@ -210,12 +208,12 @@ def _goal(
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":
-    """What training should give, without training, in the same variables.
+    """What training should give, without training, in the same variables; loss, batch and data set play no part.
 
     Args:
         architecture: a built-in one.
         output: a file to write as well.
-        asked: keywords of `train`; loss, batch and data set play no part.
+        **asked: what follows.
 
     Returns:
         score_error(seed, noise_level, step), training_time(seed, noise_level), and more.

@@ -67,7 +67,7 @@ TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
-def _options(name: str) -> "dict[str, Mapping[str, Declared]]":
+def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
     """The options of a command, by the title that they stand under in its help."""
     if name == "mcmc":
         from csd.mcmc.simulation import MonteCarloSettings

@@ -114,9 +114,9 @@ def validate(arguments: argparse.Namespace) -> None:
         own = [run for run in runs if run.sweep == name]
         print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
     print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
-    for name, of_name in study.monte_carlo.items():
+    for name in study.monte_carlo:
         own_jobs = [job for job in sampled if job.sweep == name]
-        chains = len(of_name.samplers) * of_name.chains * len(own_jobs)
+        chains = sum(len(job.settings.samplers) * job.settings.chains for job in own_jobs)
         print(f"  {name:<24}{len(own_jobs):5d} jobs, {chains:6d} Markov chains")
     if not arguments.no_cost:
         _print_cost(runs, sampled, len(study.drawn))

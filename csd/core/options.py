@@ -8,7 +8,8 @@ configuration, since the start of a job would be a fifth longer with it (CONTRIB
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass
 from functools import cache
 from importlib import import_module
@@ -16,7 +17,7 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, nearest, unknown
 from csd.core.plugins import name_of
 
 WRONG: Any = object()
@@ -39,6 +40,8 @@ class Option:
         always: whether files and commands say it at its default too.
         note: what an attribute that explains it says.
         names: 'module:REGISTRY' of what it names, beside dotted paths.
+        check: refuses values that its type and bounds allow.
+        allowed: what is allowed, where the type says too little.
     """
 
     help: str
@@ -51,6 +54,8 @@ class Option:
     always: bool = False
     note: str = ""
     names: str = ""
+    check: Callable[[Any], object] = id
+    allowed: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,29 @@ class Declared:
         shown = self.option.default or ("" if own in (MISSING, None) else " ".join(map(str, _several(own))))
         return self.option.help + f" ({shown})" * bool(shown)
 
+    def expected(self, value: Any) -> str:
+        """What it must be, in words, and the name that is nearest to a wrong one."""
+        close = nearest(value, self.choices()) if isinstance(value, str) else ""
+        return f"it must be {self.option.allowed or _allowed(self.kind)}{close}"
+
+    def read(self, value: Any) -> Any:
+        """A value of a configuration, where numbers may be text: YAML takes 1e-3 for that.
+
+        Raises:
+            ValueError: if it is none, with what it must be.
+        """
+        if isinstance(value, str) and float in _kinds(self.kind):
+            with suppress(ValueError):
+                value = float(value)
+        if _fit(self.kind, value) is WRONG:
+            raise ValueError(self.expected(value))
+        return value
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it is a number, or words that say what it follows."""
+        return {int, str} <= _kinds(self.kind)
+
     @property
     def attribute(self) -> str | None:
         """Its name in files."""
@@ -115,23 +143,20 @@ class Declared:
             value = name_of(self.name, value, dict(registry := self._registry()))
             if ":" not in value and value not in registry:
                 raise unknown(self.name, value, registry)
-        value = value.tolist() if hasattr(value, "tolist") else value
+        value = plain(value)
         if value is None and self.default is None:
             return None
         fitted = _fit(self.kind, value)
         if fitted is not WRONG:
+            self.option.check(fitted)
             return fitted
-        item = _item(self.kind)
-        wrong = (
-            []
-            if item is None or isinstance(value, str)
-            else [one for one in _several(value) if _fit(item, one) is WRONG]
-        )
-        if wrong and self.option.flag:
-            raise InputError(f"{self.option.flag.replace('-', ' ')} is {wrong[0]!r}; it must be {_allowed(item)}")
-        raise InputError(
-            f"{self.name} {f'holds {wrong[0]!r}' if wrong else f'is {value!r}'}; it must be {_allowed(self.kind)}"
-        )
+        item, flag = _item(self.kind), self.option.flag.replace("-", " ")
+        several = item is not None and (flag or not isinstance(value, str))
+        wrong = [one for one in _several(value) if _fit(item, one) is WRONG] if several else []
+        if wrong and flag:
+            raise InputError(f"{flag} is {wrong[0]!r}; it must be {_allowed(item)}")
+        found = f"holds {wrong[0]!r}" if wrong else f"is {value!r}"
+        raise InputError(f"{self.name} {found}; {self.expected(value)}")
 
     def parse(self, words: Any) -> Any:
         """A value as argparse has it, or a file's attribute: words of names and numbers as these."""
@@ -140,6 +165,11 @@ class Declared:
         if isinstance(words, list):
             return tuple(self.parse(word) for word in words)
         return _number(words) if int in _kinds(self.kind) else words
+
+
+def plain(value: Any) -> Any:
+    """A value without NumPy: its arrays as lists, its numbers as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _number(word: Any) -> Any:
@@ -168,7 +198,7 @@ def _alternatives(kind: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
 
 def _kinds(kind: Any) -> set[Any]:
     """Types of single values that a type allows, within several too."""
-    kinds = set()
+    kinds: set[Any] = set()
     for part, _ in _alternatives(kind):
         inner = get_args(part)
         literal = get_origin(part) is Literal
@@ -245,7 +275,7 @@ def declared(owner: type) -> dict[str, Declared]:
         kind, *rest = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         for option in (one for one in rest if isinstance(one, Option)):
             bounds = tuple(one for one in rest if one is not option)
-            kind = Annotated[(kind, *bounds)] if bounds else kind  # type: ignore[assignment]
+            kind = Annotated[(kind, *bounds)] if bounds else kind
             found[name] = Declared(name, kind, shown[name], getattr(owner, name, MISSING), option)
     return found
 
@@ -258,45 +288,50 @@ class Options:
         InputError: for a value outside what is declared.
     """
 
+    @classmethod
+    def own(cls) -> dict[str, Declared]:
+        """The options, as they are declared."""
+        owner: Any = cls
+        return declared(owner)
+
     def __post_init__(self) -> None:
-        for name, own in declared(type(self)).items():
-            object.__setattr__(self, name, own.fit(getattr(self, name)))
+        for name, one in self.own().items():
+            object.__setattr__(self, name, one.fit(getattr(self, name)))
 
     def applied(self) -> dict[str, Any]:
         """Their values; None where one does not apply beside the others."""
-        return {name: getattr(self, name) for name in declared(type(self))}
+        return {name: getattr(self, name) for name in self.own()}
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What of them says what is made."""
-        own = declared(type(self))
-        return tuple(value for name, value in self.applied().items() if own[name].option.label is not None)
+        return tuple(value for name, value in self.applied().items() if self.own()[name].option.label is not None)
 
     def labels(self) -> dict[str, str]:
         """How they show in the names of files."""
-        return labels(declared(type(self)), self.applied())
+        return labels(self.own(), self.applied())
 
     def attributes(self) -> dict[str, Any]:
         """What files say of them."""
-        return attributes(declared(type(self)), self.applied())
+        return attributes(self.own(), self.applied())
 
     def notes(self) -> dict[str, str]:
         """Attributes of a file that explain those of options."""
-        noted = (own for own in declared(type(self)).values() if own.option.note)
+        noted = (own for own in self.own().values() if own.option.note)
         return {f"note_{own.attribute}": own.option.note for own in noted}
 
     def unsaid(self) -> dict[str, Any]:
         """Those that files do not say."""
-        return {name: getattr(self, name) for name, own in declared(type(self)).items() if own.attribute is None}
+        return {name: getattr(self, name) for name, own in self.own().items() if own.attribute is None}
 
     def words(self) -> list[str]:
         """The flags that give them."""
-        return words(declared(type(self)), self.applied())
+        return words(self.own(), self.applied())
 
     @classmethod
     def of_attributes(cls, about: Mapping[str, Any], **known: Any) -> Self:
         """Those that a file says, others at their defaults."""
-        return cls(**given_by_attributes(declared(cls), about) | known)
+        return cls(**given_by_attributes(cls.own(), about) | known)
 
 
 def labels(own: Mapping[str, Declared], values: Mapping[str, Any]) -> dict[str, str]:
@@ -317,8 +352,7 @@ def attributes(own: Mapping[str, Declared], values: Mapping[str, Any]) -> dict[s
         value = values.get(name)
         value = one.option.absent if value is None else value
         if one.attribute is not None and value is not None and (one.option.always or value != one.default):
-            mixed = {int, str} <= _kinds(one.kind)
-            found[one.attribute] = str(value) if mixed else list(value) if isinstance(value, tuple) else value
+            found[one.attribute] = str(value) if one.mixed else list(value) if isinstance(value, tuple) else value
     return found
 
 
@@ -326,8 +360,7 @@ def given_by_attributes(own: Mapping[str, Declared], about: Mapping[str, Any]) -
     """Options that the attributes of a file give."""
     found = {}
     for name, one in own.items():
-        value = about.get(one.attribute) if one.attribute is not None else None
-        value = value.tolist() if hasattr(value, "tolist") else value
+        value = plain(about.get(one.attribute)) if one.attribute is not None else None
         if value is not None and value != one.option.absent:
             found[name] = one.parse(value)
     return found

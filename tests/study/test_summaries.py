@@ -163,7 +163,7 @@ def test_columns_say_what_jobs_are() -> None:
     chains["phi4"] = {"dimension": 2, "sizes": 4, "couplings": pair, "samplers": "hmc"}
     study = parse({"study": "columns", "sweeps": sweeps, "monte_carlo": chains})
     jobs = training_jobs(study)
-    table = pd.DataFrame([{"depth": job.depth or 0, **columns_of(job)} for job in jobs])
+    table = pd.DataFrame([columns_of(job) for job in jobs])
     assert [network_of(row) for _, row in table.iterrows()] == [job.architecture for job in jobs]
     assert table["mass_times_length"].fillna(0.0).tolist() == [2.0] * 3 + [0.0] * 3
     assert table[["r0", "u"]].iloc[-1].tolist() == [-1.0, 2.0]

@@ -79,7 +79,7 @@ def _noised(lattice: Lattice, levels: Sequence[float] = (0.1, 0.5)) -> NoisedTar
     return NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), levels)
 
 
-def _step(lattice: Lattice, architecture: Architecture, loss: str, steps: int, path: str = "spectral") -> float:
+def _step(lattice: Lattice, architecture: Architecture, loss: str, steps: int, path: Any = "spectral") -> float:
     """Seconds of a step of two seeds at two levels, the less of two trainings."""
     noised = _noised(lattice)
     settings = TrainingSettings(loss, 64, seeds=(0, 1), tolerance=0.0, max_steps=steps, learning_rate=1e-3, path=path)

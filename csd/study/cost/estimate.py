@@ -102,8 +102,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
 
 def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """What a generation job takes."""
-    run, asked = job.run, job.run.generation
-    assert asked is not None
+    run, asked = job.run, job.settings
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)

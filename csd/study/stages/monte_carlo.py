@@ -103,8 +103,8 @@ class MonteCarloJob:
 
     def arguments(self) -> list[str]:
         """The flags of `csd mcmc` that make it, without --output."""
-        target = ChainOptions(self.dimension, self.size, components=self.components, **self._given)
-        return [*target.words(), *self.settings.words()]
+        given: Any = {"dimension": self.dimension, "size": self.size, "components": self.components, **self._given}
+        return [*ChainOptions(**given).words(), *self.settings.words()]
 
     def seconds(self) -> float:
         """Expected time of `csd mcmc`, on the machine that was measured."""

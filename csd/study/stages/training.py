@@ -10,7 +10,7 @@ from csd.core.errors import InputError, unknown
 from csd.core.plugins import resolve
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.study.config.schema import Item, chosen, validated
+from csd.study.config.schema import Dimension, Item, chosen, validated
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
 from csd.targets.gaussian import GaussianField, gaussian_field
@@ -55,7 +55,7 @@ class TrainingJob:
     """
 
     sweep: str
-    dimension: int
+    dimension: Dimension
     size: int
     mass: float | None
     mass_times_length: float | None
@@ -121,7 +121,7 @@ class TrainingJob:
         """Dotted paths that the job uses."""
         names = [self.name, self.target, self.schedule, self.settings.loss]
         if self.generation is not None:
-            names.append(self.generation.integrator)
+            names.append(self.settings.integrator)
         return [name for name in names if ":" in name]
 
     @property
@@ -191,12 +191,15 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
         for size, mass, network, data_set, chunk in product(
             sweep.sizes, _masses(sweep), _networks(sweep), _choices(training.data_sets), chunks
         ):
+            m, c, couplings = mass
             try:
                 run = TrainingJob(
                     name,
                     sweep.dimension,
                     size,
-                    *mass,
+                    m,
+                    c,
+                    couplings,
                     sweep.target,
                     Architecture(**network),
                     vars(training)["schedule"],

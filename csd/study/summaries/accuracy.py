@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -67,7 +68,7 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
     """
     first = members[0]
     assert first.generation is not None
-    if first.training.loss == "population":
+    if first.settings.loss == "population":
         return "the population loss has seen infinitely many fields"
     own = _run_of(summary, first)
     seeds = sorted(seed for run in members for seed in run.seeds)
@@ -77,8 +78,8 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
         told = str(own["criterion_remark"].sel(criterion=CRITERION).values)
         return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
-    integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
-    grids = matched(files, integrator, first.generation.start)
+    integrator: Integrator = resolve("integrator", first.settings.integrator, INTEGRATORS)()
+    grids = matched(files, integrator, first.settings.start)
     if not grids:
         asked = f"an ESS/M of a half and the susceptibility within {SUSCEPTIBILITY:.0%}"
         return f"at no recorded step had all {len(seeds)} seeds {asked}"
@@ -93,8 +94,13 @@ def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
 
 def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
     """The run's place in the summary, on the lattice that it was trained on."""
-    wanted = {"sweep": run.sweep, "dimension": run.dimension, "size": run.size, "trained_size": run.size}
-    wanted |= {"depth": run.depth or 0, "data_set": run.data_set or 0, **columns_of(run)}
+    wanted: dict[str, Any] = {
+        "sweep": run.sweep,
+        "dimension": run.dimension,
+        "size": run.size,
+        "trained_size": run.size,
+    }
+    wanted |= {"data_set": run.data_set or 0, **columns_of(run)}
     if run.mass is not None:
         wanted["mass"] = run.mass
     here = np.ones(summary.sizes["run"], dtype=bool)

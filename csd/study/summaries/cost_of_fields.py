@@ -177,11 +177,8 @@ def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
         prepared.descent.advance(*prepared.source.draw())
         return len(noised.levels)
 
-    assert run.generation is not None
     modes = noised.lattice.pairs
-    reverse = ReverseDiffusion(
-        noised, resolve("integrator", run.generation.integrator, INTEGRATORS)(), run.generation.start
-    )
+    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
     moves = reverse.steps(reverse.exact_score(modes))
     start, generator = reverse.start_variance(modes), stream("timing", run.label, run.size)
 

@@ -118,7 +118,6 @@ def identity_of(
         "size": ("lattice size", "lattice spacings", [run.size for run in runs]),
         "mass": ("mass", "inverse lattice spacings", [file.attrs["mass"] for file in files]),
         "parameters": ("trainable parameters", "1", [int(file.get("parameters", 0)) for file in files]),
-        "depth": ("layers of deep_linear, 0 for others", "1", [run.depth or 0 for run in runs]),
         "data_set": ("fields of the data set, 0 for fresh ones", "1", [run.data_set or 0 for run in runs]),
         "tolerance": (
             "relative score error above the floor",
