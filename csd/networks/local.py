@@ -22,9 +22,9 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
 from csd.core.options import Option
 from csd.lattice import Array, Lattice
+from csd.lattice.memory import require_memory
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
 SITE_PAIR = 2.0
