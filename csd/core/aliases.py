@@ -25,11 +25,11 @@ MOVED: dict[str, str] = {
     "completion": "cli.completion",
     "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
     " study.stages.integrators study.config.reading study.config.schema study.config.figures",
-    "cost": "study.cost.estimate study.cost.calibration study.cost.pace study.cost.limits study.cost.work"
-    " study.cost.expected",
+    "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace study.cost.limits"
+    " study.cost.work study.cost.expected study.cost.records",
     "criteria": "diffusion.criteria",
     "discretisation": "diffusion.discretisation study.summaries.integrators",
-    "dynamics": "study.summaries.dynamics",
+    "dynamics": "study.summaries.dynamics study.summaries.files",
     "ensemble": "mcmc.ensemble",
     "errors": "core.errors",
     "exact_sweeps": "mcmc.exact_sweeps",
@@ -92,7 +92,7 @@ RENAMED: dict[tuple[str, str], str] = {
     ("discretisation", "scaling_table"): "integrator_table",
     ("dynamics", "aggregate"): "aggregate_monte_carlo",
     ("dynamics", "exponents_table"): "dynamic_table",
-    ("dynamics", "simulation_file"): "monte_carlo_file",
+    ("dynamics", "simulation_file"): "training_file",
     ("experiment", "sampler_levels"): "generation_levels",
     ("field", "Target"): "HasSpectrum",
     ("generation", "STEPS"): "GRID_STEPS",

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.overhead import run_study
 from csd.study.config.reading import load, parse
+from csd.study.config.study import STAGES
 from csd.study.cost.estimate import expected_costs
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import REFERENCE
@@ -67,8 +68,7 @@ def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
 def _beside_expected(results: Path) -> list[tuple[dict[str, float], ExpectedCost]]:
     """Records of the jobs of training and generation, and what `csd.study.cost` expects on its reference machine."""
     runs = training_jobs(parse(load(ROOT / "config" / "config.yaml")))
-    folders = {False: results / "benchmarks", True: results / "benchmarks" / "generation"}
     return [
-        (json.loads((folders[one.generates] / f"{one.identifier}.json").read_text()), one)
+        (json.loads((results / STAGES[one.stage].records / f"{one.identifier}.json").read_text()), one)
         for one in expected_costs(runs, REFERENCE)
     ]

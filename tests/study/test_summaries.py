@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import GENERATION, SUMMARY, read, write
+from csd.core.files import GENERATION, SUMMARY, digest, read, write
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
@@ -120,7 +120,8 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
         architecture = Architecture(run.name)
         training = training_dataset(noised, architecture, settings, train_network(noised, architecture, settings), None)
         generated = evaluate(training, GenerationSettings(samples=20, size=file.size))
-        write(generated, tmp_path / f"{file.identifier}.nc", GENERATION)
+        made_by = {"configuration_hash": digest(file.request)}
+        write(generated.assign_attrs(made_by), tmp_path / f"{file.identifier}.nc", GENERATION)
     summary = aggregate_generation(files, tmp_path)
     assert list(summary["size"].values) == [6, 12, 8, 16, 10, 20]
     assert list(summary["trained_size"].values) == [6, 6, 8, 8, 10, 10]

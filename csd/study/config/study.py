@@ -3,16 +3,24 @@
 A study is one YAML file. Its sweeps are expanded there and nowhere else, into jobs: one command and one file each.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from csd.study.config.figures import FIGURES, GENERATION_FIGURES, INTEGRATOR_FIGURES, MONTE_CARLO_FIGURES
 from csd.study.config.schema import Count, Part, Positive
-from csd.study.stages.integrators import IntegratorSteps
-from csd.study.stages.monte_carlo import MonteCarlo
+from csd.study.stages.base import Job, Stage
+from csd.study.stages.generation import GENERATION
+from csd.study.stages.integrators import INTEGRATORS, IntegratorSteps
+from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
 from csd.study.stages.sweeps import Sweep, Training
+from csd.study.stages.training import TRAINING
 
+STAGES: dict[str, Stage] = {stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS)}
+"""Kinds of job, each after that whose files it takes."""
+Jobs = Mapping[str, Mapping[str, Job]]
+"""All jobs of a study, of `jobs_of`."""
 DEFAULT_CLAIMS = "config/claims.yaml"
 """Where claims are looked for; the package has a copy of this file, for those who have it from no checkout."""
 
@@ -81,3 +89,16 @@ class Study(Part):
             "size_transfer": sweep.generation is not None and sweep.generation.transfer is not None,
         }
         return special.get(figure, True)
+
+
+def jobs_of(study: Study) -> Jobs:
+    """All jobs of a study, by their stage and by their identifier, each checked as far as it can be without doing it.
+
+    Raises:
+        InputError: for a job that cannot be done, or two that have one file.
+    """
+    found: dict[str, dict[str, Job]] = {}
+    for name, stage in STAGES.items():
+        before = list(found[stage.after].values()) if stage.after else []
+        found[name] = {job.identifier: job for job in stage.jobs(study, before)}
+    return found

@@ -10,6 +10,7 @@ from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.stages.base import Job
 from csd.study.stages.training import TrainingJob
 from csd.training.descent.patches import KNOWN_PAIR
 from csd.training.options import TrainingSettings
@@ -69,6 +70,7 @@ class Work:
         own: seconds of a step of all networks, data apart.
         fresh: whether spectra are drawn at every step.
         ahead: seconds of a step of the prediction.
+        look: seconds of the kernels that a recorded step looks at, where they are not at hand.
         set_up: seconds before and after the steps.
         full_layer: whether a closed form leads from one recorded step to the next on the population loss.
         closed_form: whether that is how it is trained.
@@ -83,6 +85,7 @@ class Work:
     own: float
     fresh: bool
     ahead: float = 0.0
+    look: float = 0.0
     set_up: float = 0.0
     full_layer: bool = False
     closed_form: bool = False
@@ -122,6 +125,7 @@ def work_of(run: TrainingJob, pace: Calibration) -> Work:
             stepped(seeded),
             fresh,
             ahead=stepped(False),
+            look=pace.patch.rate * networks * transform_time(lattice),
             set_up=set_up,
             iterated=iterated,
             complex=settings.loss == "denoising" and not iterated,
@@ -184,6 +188,6 @@ def stand_in(run: TrainingJob) -> TrainingJob:
     )
 
 
-def by_autograd(run: TrainingJob) -> bool:
-    """Whether a run is trained by autograd, as user-defined networks are."""
-    return run.settings.path == "fields" or ":" in run.name
+def by_autograd(job: Job) -> bool:
+    """Whether a job trains by autograd, as user-defined networks do."""
+    return isinstance(job, TrainingJob) and (job.settings.path == "fields" or ":" in job.name)

@@ -1,14 +1,16 @@
 """The stage of generation: what is sampled from training files, one file and one `csd generate` command a job."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from csd.core.files import digest
+from csd.core.files import GENERATION as GENERATION_FILE
+from csd.core.files import GENERATION_SUMMARY, digest
 from csd.diffusion.quality import GenerationSettings
 from csd.study.config.schema import chosen
+from csd.study.stages.base import Stage
 from csd.study.stages.sweeps import GENERATED
-from csd.study.stages.training import TrainingJob
+from csd.study.stages.training import TRAINING, TrainingJob
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,34 @@ class GenerationJob:
         return self.run.identifier if self.size == self.run.size else f"{self.run.identifier}_to{self.size}"
 
     @property
-    def integrator(self) -> str:
-        """How a step of reverse diffusion is made."""
-        return self.settings.integrator
+    def sweep(self) -> str:
+        """Its sweep's name."""
+        return self.run.sweep
+
+    @property
+    def dimension(self) -> int:
+        """Of the lattice."""
+        return self.run.dimension
+
+    @property
+    def plugins(self) -> list[str]:
+        """The integrator, where it is user-defined."""
+        return [name for name in [self.settings.integrator] if ":" in name]
+
+    @property
+    def parent(self) -> TrainingJob:
+        """The job whose file it starts from."""
+        return self.run
+
+    @property
+    def alike(self) -> Hashable:
+        """What is estimated together with its training."""
+        return self.run.alike
+
+    @property
+    def gpu(self) -> bool:
+        """It runs on the CPU."""
+        return False
 
     @property
     def settings(self) -> GenerationSettings:
@@ -59,3 +86,18 @@ def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
         if run.generation is not None
         for factor in (1, *(run.generation.transfer or ()))
     ]
+
+
+GENERATION = Stage(
+    "generation",
+    key="sweeps",
+    command="generate",
+    kind=GENERATION_FILE,
+    jobs=lambda study, before: generation_jobs(before),
+    cost="study.cost.estimate:expected_generation",
+    ends=("  two-sample test",),
+    aggregate="study.summaries.generation:aggregate_generation",
+    rule="aggregate_generation",
+    summary=GENERATION_SUMMARY,
+    after=TRAINING.name,
+)

@@ -1,11 +1,22 @@
 """The stage of integrators: how many steps each needs with the exact score, one job without training."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from csd.core.files import INTEGRATOR_STEPS
 from csd.diffusion.grids import SIGNAL_LEFT, longest_level
 from csd.study.config.schema import Dimension, Part, Positive, Several, Size
+from csd.study.cost.expected import ExpectedCost
+from csd.study.cost.pace import Calibration
+from csd.study.stages.base import Alone, Stage
+
+CALLS, NUMBERS = 8e4, 8e5
+"""Steps of recursions on a lattice, until the numbers of steps that are needed are found; numbers in them, a shell."""
+MEMORY_MB = 300.0
 
 
 def _size_lists(value: Any) -> Any:
@@ -50,10 +61,55 @@ class IntegratorSteps(Part):
             )
         return self
 
+
+@dataclass(frozen=True)
+class IntegratorsJob(Alone):
+    """The comparison of all integrators.
+
+    Attributes:
+        asked: what is compared.
+    """
+
+    asked: IntegratorSteps
+    sweep: ClassVar[str] = "integrator_steps"
+    identifier: ClassVar[str] = "integrators"
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the configuration hash of its file is of."""
+        asked = self.asked
+        sizes = asked.sizes * (len(asked.dimension) if len(asked.sizes) == 1 else 1)
+        return asked.model_dump(include={"mass_times_length", "tolerance", "t_min", "dimension"}) | {"size": sizes}
+
     def arguments(self) -> list[str]:
         """The flags of `csd integrators`, without --output."""
-        words = ["--dimension", *map(str, self.dimension)]
-        for sizes in self.sizes:
+        asked = self.asked
+        words = ["--dimension", *map(str, asked.dimension)]
+        for sizes in asked.sizes:
             words += ["--size", *map(str, sizes)]
-        words += ["--mass-times-length", repr(self.mass_times_length)]
-        return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
+        words += ["--mass-times-length", repr(asked.mass_times_length)]
+        return [*words, "--tolerance", repr(asked.tolerance), "--t-min", repr(asked.t_min)]
+
+
+def expected_integrators(jobs: Sequence[IntegratorsJob], calibration: Calibration) -> list[ExpectedCost]:
+    """What a comparison takes: the recursions of all integrators, schedules and grids on every lattice."""
+    costs = []
+    for job in jobs:
+        sizes = zip(job.asked.dimension, job.request["size"], strict=True)
+        shells = [comb(size // 2 + dimension, dimension) for dimension, own in sizes for size in own]
+        seconds = calibration.recursion(NUMBERS * sum(shells), CALLS * len(shells))
+        costs.append(ExpectedCost("integrators", job.identifier, seconds, MEMORY_MB, 0.1, known=False))
+    return costs
+
+
+INTEGRATORS = Stage(
+    "integrators",
+    key="integrator_steps",
+    command="integrators",
+    kind=INTEGRATOR_STEPS,
+    jobs=lambda study, before: [IntegratorsJob(study.integrator_steps)],
+    cost="study.stages.integrators:expected_integrators",
+    ends=("        ",),
+    folder="summary",
+    logs="",
+)

@@ -7,31 +7,21 @@ A job is one target on one lattice with one seed, sampled by several samplers: o
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from math import pi
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from csd.core.errors import InputError
+from csd.core.files import ENSEMBLE, ENSEMBLE_SUMMARY
 from csd.core.options import declared
 from csd.lattice import Lattice
 from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request, target_of_chains
 from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
-from csd.targets.base import HasEnergy, HasForce
+from csd.study.stages.base import Alone, Stage, once
+from csd.targets.base import HasEnergy
 from csd.targets.labels import target_label
 from csd.targets.options import ChainOptions
-
-# What sampling costs, in seconds on one core of a two-core AMD EPYC (docs/montecarlo.md).
-START_UP_S = 2.0
-"""Mostly imports of Numba and pyerrors."""
-UPDATE_S, SITE_S, MEASUREMENT_S = 1e-6, 40e-9, 15e-6
-"""A sweep, each site and component in it, and a measurement with the call of the sweeps before it."""
-LEAPFROG_S, LEAPFROG_SITE_S, TRANSFORM_S, TRANSFORM_SITE_S = 4e-6, 6e-9, 45e-6, 20e-9
-"""A step of HMC and each site and component in it, without and with Fourier transforms."""
-STEP_SCALE = 0.75
-"""Tuned step of HMC times N^{1/4} and the stiffest frequency of Fourier acceleration, 1."""
-
 
 HOW = declared(MonteCarloSettings)
 ELSEWHERE = ("samplers", "seed", "step", "trajectory")
@@ -49,7 +39,7 @@ class MonteCarlo(TargetPart):
 
 
 @dataclass(frozen=True)
-class MonteCarloJob:
+class MonteCarloJob(Alone):
     """A target, its samplers, a seed.
 
     Attributes:
@@ -106,26 +96,6 @@ class MonteCarloJob:
         given: Any = {"dimension": self.dimension, "size": self.size, "components": self.components, **self._given}
         return [*ChainOptions(**given).words(), *self.settings.words()]
 
-    def seconds(self) -> float:
-        """Expected time of `csd mcmc`, on the machine that was measured."""
-        settings, target = self.settings, self.target
-        sweeps = settings.chains * (settings.sweeps + settings.warming)
-        measured = settings.chains * settings.sweeps / settings.every * MEASUREMENT_S * len(settings.samplers)
-        return START_UP_S + measured + sweeps * sum(_sweep_seconds(name, target) for name in settings.samplers)
-
-
-def _sweep_seconds(name: str, target: HasEnergy) -> float:
-    """Seconds of one sweep of a sampler."""
-    numbers = target.lattice.sites * target.components
-    local = UPDATE_S + SITE_S * numbers
-    if name in ("hmc", "fourier_hmc") and isinstance(target, HasForce):
-        fourier = name == "fourier_hmc"
-        length = 1.0 if fourier else min(float(target.lattice.size), 1.0 / target.hartree_mass)
-        steps = pi / 2.0 * length * target.lattice.sites**0.25 / STEP_SCALE
-        each = (TRANSFORM_S, TRANSFORM_SITE_S) if fourier else (LEAPFROG_S, LEAPFROG_SITE_S)
-        return steps * (each[0] + each[1] * numbers)
-    return local * sum(step.times for step in sweep_of(name, target))
-
 
 def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
     """The jobs, each checked as far as it can be without sampling.
@@ -133,17 +103,7 @@ def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
     Raises:
         InputError: for a job that cannot be done, or two that have one file.
     """
-    seen: dict[str, MonteCarloJob] = {}
-    jobs = []
-    for job in _expanded(sweeps):
-        other = seen.setdefault(job.identifier, job)
-        if other is not job:
-            raise InputError(
-                f"monte_carlo.{job.sweep}: the job {job.identifier} is there twice, also in"
-                f" monte_carlo.{other.sweep}; every job must stand there once"
-            )
-        jobs.append(job)
-    return jobs
+    return once(_expanded(sweeps), "monte_carlo")
 
 
 def _expanded(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
@@ -171,3 +131,18 @@ def _targets(sweep: MonteCarlo) -> tuple[str, list[Any]]:
         return "mass_times_length", [1.0]
     values = getattr(sweep, given[0])
     return given[0], [(pair.r0, pair.u) for pair in values] if given[0] == "couplings" else list(values)
+
+
+MONTE_CARLO = Stage(
+    "monte_carlo",
+    key="monte_carlo",
+    command="mcmc",
+    kind=ENSEMBLE,
+    jobs=lambda study, before: monte_carlo_jobs(study.monte_carlo),
+    cost="study.cost.monte_carlo:expected_monte_carlo_costs",
+    ends=("  binder",),
+    works=("Markov chains", lambda job: job.settings.chains * len(job.settings.samplers)),
+    aggregate="study.summaries.dynamics:aggregate_monte_carlo",
+    rule="aggregate_mcmc",
+    summary=ENSEMBLE_SUMMARY,
+)

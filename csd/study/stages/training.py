@@ -7,10 +7,13 @@ from itertools import pairwise, product
 from typing import Any, Protocol
 
 from csd.core.errors import InputError, unknown
+from csd.core.files import SUMMARY
+from csd.core.files import TRAINING as TRAINING_FILE
 from csd.core.plugins import resolve
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.study.config.schema import Dimension, Item, chosen, validated
+from csd.study.stages.base import Stage, once
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
 from csd.targets.gaussian import GaussianField, gaussian_field
@@ -118,11 +121,26 @@ class TrainingJob:
 
     @property
     def plugins(self) -> list[str]:
-        """Dotted paths that the job uses."""
+        """Dotted paths of user-defined code that its file depends on."""
         names = [self.name, self.target, self.schedule, self.settings.loss]
-        if self.generation is not None:
+        if self.settings.until == "samples":
             names.append(self.settings.integrator)
         return [name for name in names if ":" in name]
+
+    @property
+    def parent(self) -> None:
+        """Training takes no file of another job."""
+
+    @property
+    def alike(self) -> tuple[Hashable, ...]:
+        """What jobs share that differ in mass and in which seeds they train: steps are interpolated between masses."""
+        own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds))
+        return (*own, self.mass is None, self.couplings)
+
+    @property
+    def gpu(self) -> bool:
+        """Whether it asks for a GPU."""
+        return self.settings.device == "cuda"
 
     @property
     def identifier(self) -> str:
@@ -165,16 +183,7 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
     Raises:
         InputError: for a job that cannot be done, or two that have one file.
     """
-    runs = list(_expanded(study))
-    seen: dict[str, TrainingJob] = {}
-    for run in runs:
-        other = seen.setdefault(run.identifier, run)
-        if other is not run:
-            raise InputError(
-                f"sweeps.{run.sweep}: the run {run.identifier} is there twice, also in sweeps.{other.sweep};"
-                " every run must stand in one sweep, once"
-            )
-    return runs
+    return once(_expanded(study), "sweeps")
 
 
 def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
@@ -256,3 +265,20 @@ def _check(run: TrainingJob) -> None:
     assert run.identifier
     if ":" not in run.target and run.target not in BY_MASS:
         raise unknown("target", run.target, BY_MASS)
+
+
+TRAINING = Stage(
+    "training",
+    key="sweeps",
+    command="train",
+    kind=TRAINING_FILE,
+    jobs=lambda study, before: training_jobs(study),
+    cost="study.cost.estimate:expected_training",
+    ends=("noise level ", "seed "),
+    works=("trained networks a noise level", lambda run: len(run.seeds)),
+    aggregate="study.summaries.training:aggregate_training",
+    rule="aggregate",
+    summary=SUMMARY,
+    summarised=lambda run: run.generation is None,
+    checkpoints=True,
+)

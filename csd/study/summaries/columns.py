@@ -63,11 +63,40 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     return found
 
 
-def typed_columns(found: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[str, str]]) -> dict[str, Variable]:
-    """Variables along `run` of what `columns_of` says of each; `about` is `TRAINED` or `SAMPLED`."""
+IDENTITY = {
+    "sweep": ("sweep of the study", "1"),
+    "architecture": ("architecture and options", "1"),
+    "mass_label": ("how the mass was given", "1"),
+    "data": ("loss and data", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "mass": ("mass", "inverse lattice spacings"),
+    "data_set": ("fields of the data set, 0 for fresh ones", "1"),
+    **TRAINED,
+}
+"""All columns of a summary of training, and of generation."""
+
+
+def identity_of(run: TrainingJob, file: xr.Dataset) -> dict[str, Any]:
+    """The values of a run and one of its files in `IDENTITY`."""
+    return {
+        "sweep": run.sweep,
+        "architecture": run.label,
+        "mass_label": run.mass_label,
+        "data": run.data_label,
+        "dimension": run.dimension,
+        "size": run.size,
+        "mass": file.attrs["mass"],
+        "data_set": run.data_set or 0,
+        **columns_of(run),
+    }
+
+
+def typed_columns(rows: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[str, str]]) -> dict[str, Variable]:
+    """Variables along `run` of the values of each run; `about` has the long name and units of each that is wanted."""
     variables = {}
     for name, (long_name, units) in about.items():
-        values = [one[name] for one in found]
+        values = [row[name] for row in rows]
         kind = object if isinstance(values[0], str) else None
         variables[name] = labelled(["run"], np.array(values, dtype=kind), long_name, units)
     return variables
@@ -85,8 +114,7 @@ def network_of(run: pd.Series | xr.Dataset) -> Architecture:
 
 def run_table(summary: xr.Dataset) -> pd.DataFrame:
     """Runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
-    own = ("sweep", "architecture", "mass_label", "data", "dimension", "size", "mass", "data_set", *TRAINED)
-    table = summary[list(own)].to_dataframe()
+    table = summary[list(IDENTITY)].to_dataframe()
     table["network"] = pd.Series([network_of(run) for _, run in table.iterrows()], table.index, dtype=object)
     return table
 
