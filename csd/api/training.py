@@ -208,12 +208,12 @@ def _goal(
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":
-    """What training should give, without training, in the same variables.
+    """What training should give, without training, in the same variables; loss, batch and data set play no part.
 
     Args:
         architecture: a built-in one.
         output: a file to write as well.
-        asked: keywords of `train`; loss, batch and data set play no part.
+        **asked: what follows.
 
     Returns:
         score_error(seed, noise_level, step), training_time(seed, noise_level), and more.

@@ -4,10 +4,11 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest
+from csd.core.options import Declared
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -57,6 +58,28 @@ class Parser(argparse.ArgumentParser):
         if extra:
             self.error(f"unrecognized arguments: {' '.join(extra)}")
         return parsed, extra
+
+
+def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool = True) -> None:
+    """Flags of declared options.
+
+    Args:
+        parser: a parser, or a group of it.
+        options: those.
+        required: whether those without a default must be given.
+    """
+    for name, one in options.items():
+        kind = float if float in one.kinds else int if int in one.kinds and str not in one.kinds else None
+        several: Any = {} if one.item is None else {"nargs": "+", "action": "extend"}
+        about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
+        needed = required and one.required
+        parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices
+
+
+def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]) -> dict[str, Any]:
+    """Declared options that were given as flags."""
+    found = {name: getattr(arguments, name, None) for name in options}
+    return {name: options[name].parse(value) for name, value in found.items() if value is not None}
 
 
 def command_line(arguments: argparse.Namespace) -> list[str]:

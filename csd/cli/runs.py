@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.cli.parser import Parser, command_line, log
+from csd.cli.parser import Parser, add_options, command_line, given_options, log
 from csd.cli.printed import print_generation, print_table, report_times
 from csd.cli.records import Laps, write_benchmark
 from csd.core.errors import InputError
-from csd.core.options import Declared, declared, given_by_flags
-from csd.core.options import add_flags as add_options
+from csd.core.options import Declared, declared
 
 if TYPE_CHECKING:
     from csd.networks import Architecture
@@ -87,7 +86,7 @@ def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that were given to a command."""
     options = {name: one for group in _options(arguments.command).values() for name, one in group.items()}
-    return given_by_flags(arguments, options)
+    return given_options(arguments, options)
 
 
 def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, TrainingSettings]":

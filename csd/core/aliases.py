@@ -40,7 +40,7 @@ MOVED: dict[str, str] = {
     "generation": "diffusion.integrators diffusion.grids diffusion.sampling targets.noising training.options",
     "goal": "diffusion.reverse",
     "inventory": "study.status",
-    "lattice": "lattice.lattice core.memory",
+    "lattice": "lattice.lattice lattice.memory",
     "measured": "targets.dataset mcmc.fields",
     "minibatch": "training.batches",
     "model": "targets.phi4 targets.spins targets.base",

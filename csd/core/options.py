@@ -7,20 +7,26 @@ all are made from that. Bounds are those of `annotated_types`, which pydantic re
 configuration, since the start of a job would be a fifth longer with it (CONTRIBUTING.md).
 """
 
-import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass
 from functools import cache
 from importlib import import_module
 from math import isfinite
+from operator import ge, gt, le
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, nearest, unknown
 from csd.core.plugins import name_of
 
 WRONG: Any = object()
 """What a value of the wrong type becomes."""
+BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "ge": (ge, "of at least"),
+    "gt": (gt, "above"),
+    "le": (le, "of at most"),
+}
 NOUNS = {int: "integer", float: "number", str: "text"}
 
 
@@ -39,6 +45,8 @@ class Option:
         always: whether files and commands say it at its default too.
         note: what an attribute that explains it says.
         names: 'module:REGISTRY' of what it names, beside dotted paths.
+        check: refuses values that its type and bounds allow.
+        allowed: what is allowed, where the type says too little.
     """
 
     help: str
@@ -51,6 +59,8 @@ class Option:
     always: bool = False
     note: str = ""
     names: str = ""
+    check: Callable[[Any], object] = id
+    allowed: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,10 +98,37 @@ class Declared:
         shown = self.option.default or ("" if own in (MISSING, None) else " ".join(map(str, _several(own))))
         return self.option.help + f" ({shown})" * bool(shown)
 
+    def expected(self, value: Any) -> str:
+        """What it must be, in words, and the name that is nearest to a wrong one."""
+        close = nearest(value, self.choices()) if isinstance(value, str) else ""
+        return f"it must be {self.option.allowed or _allowed(self.kind)}{close}"
+
+    def read(self, value: Any) -> Any:
+        """A value of a configuration, where numbers may be text: YAML takes 1e-3 for that.
+
+        Raises:
+            ValueError: if it is none, with what it must be.
+        """
+        with suppress(ValueError):
+            value = float(value) if isinstance(value, str) and float in self.kinds else value
+        if _fit(self.kind, value) is WRONG:
+            raise ValueError(self.expected(value))
+        return value
+
+    @property
+    def kinds(self) -> set[Any]:
+        """Types of single values that it allows."""
+        return _kinds(self.kind)
+
+    @property
+    def item(self) -> Any:
+        """The type of each of several values; None for an option of one."""
+        return next((get_args(part)[0] for part, _ in _alternatives(self.kind) if get_origin(part) is tuple), None)
+
     @property
     def mixed(self) -> bool:
         """Whether it is a number, or words that say what it follows."""
-        return {int, str} <= _kinds(self.kind)
+        return {int, str} <= self.kinds
 
     @property
     def attribute(self) -> str | None:
@@ -125,37 +162,27 @@ class Declared:
             return None
         fitted = _fit(self.kind, value)
         if fitted is not WRONG:
+            self.option.check(fitted)
             return fitted
-        item = _item(self.kind)
-        wrong = (
-            []
-            if item is None or isinstance(value, str)
-            else [one for one in _several(value) if _fit(item, one) is WRONG]
-        )
-        if wrong and self.option.flag:
-            raise InputError(f"{self.option.flag.replace('-', ' ')} is {wrong[0]!r}; it must be {_allowed(item)}")
-        raise InputError(
-            f"{self.name} {f'holds {wrong[0]!r}' if wrong else f'is {value!r}'}; it must be {_allowed(self.kind)}"
-        )
+        item, flag = self.item, self.option.flag.replace("-", " ")
+        several = item is not None and (flag or not isinstance(value, str))
+        wrong = [one for one in _several(value) if _fit(item, one) is WRONG] if several else []
+        if wrong and flag:
+            raise InputError(f"{flag} is {wrong[0]!r}; it must be {_allowed(item)}")
+        found = f"holds {wrong[0]!r}" if wrong else f"is {value!r}"
+        raise InputError(f"{self.name} {found}; {self.expected(value)}")
 
     def parse(self, words: Any) -> Any:
-        """A value as argparse has it, or a file's attribute: words of names and numbers as these."""
-        if isinstance(words, list) and self.choices() and len(words) == 1 and words[0] in self.choices():
-            return words[0]
+        """A value as a command or a file has it: words that are numbers as these, several as a tuple."""
         if isinstance(words, list):
-            return tuple(self.parse(word) for word in words)
-        return _number(words) if int in _kinds(self.kind) else words
+            return words[0] if len(words) == 1 and words[0] in self.choices() else tuple(map(self.parse, words))
+        number = self.mixed and isinstance(words, str) and words.removeprefix("-").isdecimal()
+        return int(words) if number else words
 
 
 def plain(value: Any) -> Any:
     """A value without NumPy: its arrays as lists, its numbers as Python's own."""
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _number(word: Any) -> Any:
-    """The integer that a word is, or the word."""
-    digits = isinstance(word, str) and word.removeprefix("-").isdecimal()
-    return int(word) if digits else word
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -186,45 +213,31 @@ def _kinds(kind: Any) -> set[Any]:
     return kinds
 
 
-def _item(kind: Any) -> Any:
-    """The type of each of several values; None for an option of one."""
-    return next((get_args(part)[0] for part, _ in _alternatives(kind) if get_origin(part) is tuple), None)
-
-
 def _fit(kind: Any, value: Any) -> Any:
     """The value as one of the types has it, or `WRONG`."""
     for part, bounds in _alternatives(kind):
         found = WRONG
         if get_origin(part) is tuple:
             items = tuple(_fit(get_args(part)[0], item) for item in _several(value))
-            found = WRONG if any(item is WRONG for item in items) else items
+            found = items if items and not any(item is WRONG for item in items) else WRONG
         elif get_origin(part) is Literal:
-            found = (
-                value
-                if any(value is word or (value == word and type(value) is type(word)) for word in get_args(part))
-                else WRONG
-            )
+            found = next((word for word in get_args(part) if word == value and type(word) is type(value)), WRONG)
         elif part is float:
             real = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
             found = float(value) if real else WRONG
         elif part is Any or (isinstance(value, part) and (part is bool or not isinstance(value, bool))):
             found = value
-        if found is not WRONG and found is not None and not _within(found, bounds):
-            found = WRONG
-        if found is not WRONG:
+        if found is not WRONG and all(compare(found, limit) for compare, limit, _ in _limits(bounds)):
             return found
     return WRONG
 
 
-def _within(value: Any, bounds: tuple[Any, ...]) -> bool:
-    """Whether a value is within bounds of `annotated_types`."""
-    return all(
-        not (hasattr(bound, "ge") and value < bound.ge)
-        and not (hasattr(bound, "gt") and not value > bound.gt)
-        and not (hasattr(bound, "le") and value > bound.le)
-        and not (hasattr(bound, "min_length") and len(value) < bound.min_length)
-        for bound in bounds
-    )
+def _limits(bounds: Iterable[Any]) -> Iterator[tuple[Callable[[Any, Any], bool], Any, str]]:
+    """What bounds of `annotated_types` compare a value by, with what, and their words."""
+    for bound in bounds:
+        for name, (compare, text) in BOUNDS.items():
+            if hasattr(bound, name):
+                yield compare, getattr(bound, name), f" {text} {getattr(bound, name):g}"
 
 
 def _allowed(kind: Any) -> str:
@@ -240,10 +253,7 @@ def _allowed(kind: Any) -> str:
         elif part is not NoneType:
             noun = NOUNS.get(part, getattr(part, "__name__", str(part)))
             article = "" if noun == "text" else "an " if noun[0] in "aeiou" else "a finite " if part is float else "a "
-            limits = [f" of at least {bound.ge:g}" for bound in bounds if hasattr(bound, "ge")]
-            limits += [f" above {bound.gt:g}" for bound in bounds if hasattr(bound, "gt")]
-            limits += [f" of at most {bound.le:g}" for bound in bounds if hasattr(bound, "le")]
-            words.append(article + noun + " and".join(limits))
+            words.append(article + noun + " and".join(text for *_, text in _limits(bounds)))
     return ", or ".join(words)
 
 
@@ -260,27 +270,16 @@ def declared(owner: type) -> dict[str, Declared]:
     return found
 
 
-@dataclass(frozen=True)
-class Options:
-    """Values of the options that a subclass declares, each checked.
+class Choice:
+    """Values of declared options: how they are said in files, their names and commands."""
 
-    Raises:
-        InputError: for a value outside what is declared.
-    """
-
-    @classmethod
-    def own(cls) -> dict[str, Declared]:
+    def own(self) -> Mapping[str, Declared]:
         """The options, as they are declared."""
-        owner: Any = cls
-        return declared(owner)
-
-    def __post_init__(self) -> None:
-        for name, one in self.own().items():
-            object.__setattr__(self, name, one.fit(getattr(self, name)))
+        raise NotImplementedError
 
     def applied(self) -> dict[str, Any]:
-        """Their values; None where one does not apply beside the others."""
-        return {name: getattr(self, name) for name in self.own()}
+        """Their values; None where one is not given, or does not apply beside the others."""
+        raise NotImplementedError
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -288,94 +287,67 @@ class Options:
         return tuple(value for name, value in self.applied().items() if self.own()[name].option.label is not None)
 
     def labels(self) -> dict[str, str]:
-        """How they show in the names of files."""
-        return labels(self.own(), self.applied())
+        """How those that are not at their defaults show in the names of files."""
+        found = {}
+        for name, value in self.applied().items():
+            one = self.own()[name]
+            if one.option.label is not None and value is not None and value != one.default:
+                shown = f"{value:.12g}" if isinstance(value, float) else ".".join(map(str, _several(value)))
+                found[name] = one.option.label.format(name=name, value=shown).replace(":", ".")
+        return found
 
     def attributes(self) -> dict[str, Any]:
-        """What files say of them."""
-        return attributes(self.own(), self.applied())
+        """What files say: of options that they always say, and of those that are not at their defaults."""
+        found, values = {}, self.applied()
+        for name, one in self.own().items():
+            value = one.option.absent if values.get(name) is None else values[name]
+            if one.attribute is not None and value is not None and (one.option.always or value != one.default):
+                found[one.attribute] = str(value) if one.mixed else list(value) if isinstance(value, tuple) else value
+        return found
 
     def notes(self) -> dict[str, str]:
         """Attributes of a file that explain those of options."""
-        noted = (own for own in self.own().values() if own.option.note)
-        return {f"note_{own.attribute}": own.option.note for own in noted}
+        return {f"note_{one.attribute}": one.option.note for one in self.own().values() if one.option.note}
 
     def unsaid(self) -> dict[str, Any]:
         """Those that files do not say."""
-        return {name: getattr(self, name) for name, own in self.own().items() if own.attribute is None}
+        return {name: value for name, value in self.applied().items() if self.own()[name].attribute is None}
 
     def words(self) -> list[str]:
-        """The flags that give them."""
-        return words(self.own(), self.applied())
-
-    @classmethod
-    def of_attributes(cls, about: Mapping[str, Any], **known: Any) -> Self:
-        """Those that a file says, others at their defaults."""
-        return cls(**given_by_attributes(cls.own(), about) | known)
-
-
-def labels(own: Mapping[str, Declared], values: Mapping[str, Any]) -> dict[str, str]:
-    """Parts of a file's name, of options that are not at their defaults."""
-    found = {}
-    for name, value in values.items():
-        template = own[name].option.label
-        if template is not None and value is not None and value != own[name].default:
-            shown = f"{value:.12g}" if isinstance(value, float) else ".".join(map(str, _several(value)))
-            found[name] = template.format(name=name, value=shown).replace(":", ".")
-    return found
+        """The flags of a command that give them."""
+        found: list[str] = []
+        for name, value in self.applied().items():
+            one = self.own()[name]
+            if value is not None and (one.option.always or value != one.default):
+                found += [one.flag, *(repr(item) if isinstance(item, float) else str(item) for item in _several(value))]
+        return found
 
 
-def attributes(own: Mapping[str, Declared], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes of a file: of options that it always says, and of those that are not at their defaults."""
-    found = {}
-    for name, one in own.items():
-        value = values.get(name)
-        value = one.option.absent if value is None else value
-        if one.attribute is not None and value is not None and (one.option.always or value != one.default):
-            found[one.attribute] = str(value) if one.mixed else list(value) if isinstance(value, tuple) else value
-    return found
+@dataclass(frozen=True)
+class Options(Choice):
+    """Values of the options that a subclass declares, each checked.
 
-
-def given_by_attributes(own: Mapping[str, Declared], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that the attributes of a file give."""
-    found = {}
-    for name, one in own.items():
-        value = plain(about.get(one.attribute)) if one.attribute is not None else None
-        if value is not None and value != one.option.absent:
-            found[name] = one.parse(value)
-    return found
-
-
-def words(own: Mapping[str, Declared], values: Mapping[str, Any]) -> list[str]:
-    """The flags of a command that give options."""
-    found: list[str] = []
-    for name, value in values.items():
-        if value is not None and (own[name].option.always or value != own[name].default):
-            found += [own[name].flag, *(repr(one) if isinstance(one, float) else str(one) for one in _several(value))]
-    return found
-
-
-def add_flags(parser: Any, own: Mapping[str, Declared], *, required: bool = True) -> None:
-    """Flags of options.
-
-    Args:
-        parser: argparse's, or a group of it.
-        own: the options.
-        required: whether those without a default must be given.
+    Raises:
+        InputError: for a value outside what is declared.
     """
-    for name, one in own.items():
-        kinds = _kinds(one.kind)
-        convert = {"type": float} if float in kinds else {"type": int} if int in kinds and str not in kinds else {}
-        several = {} if _item(one.kind) is None else {"nargs": "+", "action": "extend"}
-        about = {
-            "required": required and one.required,
-            "metavar": one.option.metavar,
-            "help": one.help.replace("%", "%%"),
-        }
-        parser.add_argument(one.flag, dest=name, **about, **convert, **several).names = one.choices
+
+    def __post_init__(self) -> None:
+        for name, one in self.own().items():
+            object.__setattr__(self, name, one.fit(getattr(self, name)))
+
+    def own(self) -> Mapping[str, Declared]:
+        """The options, as they are declared."""
+        owner: Any = type(self)
+        return declared(owner)
+
+    def applied(self) -> dict[str, Any]:
+        """Their values; None where one does not apply beside the others."""
+        return {name: getattr(self, name) for name in self.own()}
 
 
-def given_by_flags(arguments: argparse.Namespace, own: Mapping[str, Declared]) -> dict[str, Any]:
-    """Options that were given as flags."""
-    found = {name: getattr(arguments, name, None) for name in own}
-    return {name: own[name].parse(value) for name, value in found.items() if value is not None}
+def said(own: Mapping[str, Declared], about: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the attributes of a file say."""
+    found = {name: plain(about.get(one.attribute)) for name, one in own.items() if one.attribute is not None}
+    return {
+        name: own[name].parse(value) for name, value in found.items() if value not in (None, own[name].option.absent)
+    }

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
-from csd.core.memory import require_memory
 from csd.core.options import Option, Options
 from csd.core.plugins import resolve
 from csd.core.random import stream
@@ -48,6 +47,7 @@ from csd.diffusion.sampling import sample_modes
 from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained, transfer
 from csd.lattice import Array, Lattice, observables
 from csd.lattice.bins import LengthBins
+from csd.lattice.memory import require_memory
 from csd.networks.score import KernelScore, SpectralScore
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra

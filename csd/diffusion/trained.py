@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content
+from csd.core.options import declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
@@ -62,7 +63,7 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
     architecture = None
     if ":" not in about["architecture"]:
         architecture = Architecture.of_attributes(about)
-    settings = TrainingSettings.of_attributes(about, seeds=training["seed"].values)
+    settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     modes = target.lattice.shells if about["modes"] == "shells" else target.lattice.pairs
     return Trained(noised, modes, architecture, settings)
 

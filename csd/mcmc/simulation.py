@@ -8,7 +8,7 @@ from math import gamma, sqrt
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge, MinLen
+from annotated_types import Ge
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
@@ -40,7 +40,6 @@ class MonteCarloSettings(Options):
 
     samplers: Annotated[
         tuple[str, ...],
-        MinLen(1),
         Option(
             "heat_bath, hmc, wolff, …; each once",
             flag="sampler",

@@ -22,9 +22,9 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
 from csd.core.options import Option
 from csd.lattice import Array, Lattice
+from csd.lattice.memory import require_memory
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
 SITE_PAIR = 2.0
@@ -134,6 +134,9 @@ class Patch:
         return float(error)
 
 
+RANGE = "an integer, or a factor of the score length such as 3xi"
+
+
 def range_factor(text: str) -> float:
     """F of a range 'Fxi' that follows the score length.
 
@@ -146,7 +149,7 @@ def range_factor(text: str) -> float:
     except ValueError:
         factor = nan
     if text == number or not (isfinite(factor) and factor > 0.0):
-        raise InputError(f"range is {text!r}; it must be an integer, or a factor of the score length such as '3xi'")
+        raise InputError(f"range is {text!r}; it must be {RANGE}")
     return factor
 
 
@@ -160,7 +163,15 @@ class LocalNetwork(LinearNetwork):
 
     range: Annotated[
         int | str,
-        Option("range of the composed kernel, or e.g. 3xi", "R", label="R{value}", absent="", always=True),
+        Option(
+            "range of the composed kernel, or e.g. 3xi",
+            "R",
+            label="R{value}",
+            absent="",
+            always=True,
+            check=lambda reach: reach if isinstance(reach, int) else range_factor(reach),
+            allowed=RANGE,
+        ),
     ]
 
     def __init__(self, lattice: Lattice, reach: int) -> None:
@@ -170,12 +181,9 @@ class LocalNetwork(LinearNetwork):
 
     @classmethod
     def check(cls, lattice: Lattice, **options: Any) -> None:
-        """A range must fit, or be a factor of the score length."""
-        reach = options["range"]
-        if isinstance(reach, str):
-            range_factor(reach)
-        else:
-            lattice.check_range(reach)
+        """A range that does not follow the score length must fit."""
+        if isinstance(options["range"], int):
+            lattice.check_range(options["range"])
 
     @classmethod
     def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from csd.core.errors import InputError, unknown
-from csd.core.options import Declared, attributes, declared, given_by_attributes, labels, words
+from csd.core.options import Choice, Declared, declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
@@ -48,7 +48,7 @@ def network_options() -> dict[str, Declared]:
 
 
 @dataclass(frozen=True, init=False)
-class Architecture:
+class Architecture(Choice):
     """A named network with its options, before it is built for a lattice; `architecture.depth` is an option's value.
 
     Args:
@@ -84,29 +84,28 @@ class Architecture:
             raise AttributeError(f"an Architecture has no {option}")
         return dict(self.options).get(option)
 
+    def own(self) -> Mapping[str, Declared]:
+        """Its options, and those of others, which files say that it has not."""
+        return {**network_options(), **(options_of(self.name) if self.options else {})}
+
+    def applied(self) -> dict[str, Any]:
+        """The values of its options."""
+        return dict(self.options)
+
     @property
     def label(self) -> str:
         """A short unique name for files and tables: 'deep_linear-p3', 'local_two_layer-R2'."""
-        return "-".join([self.name.replace(":", "."), *labels(self._declared, dict(self.options)).values()])
-
-    @property
-    def _declared(self) -> dict[str, Declared]:
-        """The options that it takes, where any is given."""
-        return options_of(self.name) if self.options else {}
-
-    def attributes(self) -> dict[str, Any]:
-        """What files say of its options, and of those of others that they always say."""
-        return attributes({**network_options(), **self._declared}, dict(self.options))
+        return "-".join([self.name.replace(":", "."), *self.labels().values()])
 
     def words(self) -> list[str]:
         """The flags that give it."""
-        return ["--architecture", self.name, *words(self._declared, dict(self.options))]
+        return ["--architecture", self.name, *super().words()]
 
     @classmethod
     def of_attributes(cls, about: Mapping[str, Any]) -> Self:
         """The architecture that a file says."""
         name = about["architecture"]
-        return cls(name, **given_by_attributes(options_of(name), about))
+        return cls(name, **said(options_of(name), about))
 
     def check(self, lattice: Lattice) -> None:
         """Refuse options that do not fit a lattice.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt
 
 from csd.core.options import Option, Options
 
@@ -50,7 +50,7 @@ class NoiseOptions(Options):
         Option("vp, ve, or package.module:Class", label="{value}", always=True, names="csd.targets.noising:SCHEDULES"),
     ] = "vp"
     noise_levels: Annotated[
-        Annotated[tuple[Positive, ...], MinLen(1)] | None,
+        tuple[Positive, ...] | None,
         Option(
             "noise levels t, each learned alone", "T", flag="noise-level", default="a grid of 64 steps to generate on"
         ),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
@@ -40,9 +40,7 @@ class TrainingSettings(Options):
         Count | None,
         Option("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, always=True, note=DATA),
     ] = None
-    seeds: Annotated[
-        Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)], unsaid("random seeds", "S", flag="seed", always=True)
-    ] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
     ] = 0.01

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
 from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.lattice import Array, Modes
+from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork
 from csd.targets.noising import NoisedTarget

@@ -1,8 +1,7 @@
 """Kinds of values that the parts of a configuration share, and how content is checked against a part."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -79,8 +78,8 @@ def with_options(options: Mapping[str, Declared], *, several: bool = False) -> C
     def extend(part: type[P]) -> type[P]:
         keys: Any = {}
         for name, one in options.items():
-            kind = configured(one.kind)
-            kind = Several[kind] | None if several else kind  # type: ignore[valid-type]
+            kind: Any = Annotated[one.kind, BeforeValidator(one.read, json_schema_input_type=one.kind)]
+            kind = Several[kind] | None if several else kind
             default = ... if one.required else one.default
             keys[name] = (kind, Field(default, description=one.option.help))
         return create_model(part.__name__, __base__=part, __doc__=part.__doc__, __module__=part.__module__, **keys)
@@ -91,16 +90,6 @@ def with_options(options: Mapping[str, Declared], *, several: bool = False) -> C
 def chosen(options: Mapping[str, Declared], *parts: Part) -> dict[str, Any]:
     """What parts of a configuration give of some options; the last part that has a key counts."""
     return {name: value for part in parts for name, value in vars(part).items() if name in options}
-
-
-def configured(kind: Any) -> Any:
-    """A type as a configuration reads it: numbers that are no truth values, and finite."""
-    if get_origin(kind) is Annotated:
-        inner, *bounds = get_args(kind)
-        return Annotated[(configured(inner), *bounds)]
-    if get_origin(kind) in (Union, UnionType):
-        return Union[tuple(configured(part) for part in get_args(kind))]  # noqa: UP007
-    return {int: StrictInt, float: Number}.get(kind, kind)
 
 
 class Couplings(Part):
