@@ -15,6 +15,19 @@ def stage_inputs(stage, identifier):
     return [] if parent is None else STAGES[stage.after].file(parent, OUTPUT)
 
 
+def kept_beside(stage):
+    """Flags for a job's record and checkpoint: no outputs, which Snakemake deletes before a job is tried again."""
+
+    def flags(wildcards, output):
+        results = Path(output[0]).parent.parent
+        files = {"--benchmark": results / stage.records / f"{wildcards.job}.json"}
+        if stage.checkpoints:
+            files["--checkpoint"] = results / "checkpoints" / f"{wildcards.job}.npz"
+        return shlex.join(str(word) for flag in files.items() for word in flag)
+
+    return flags
+
+
 def summaries(*stages):
     """Summaries of those stages that the study has jobs of."""
     return [SUMMARY / f"{stage}.nc" for stage in stages if JOBS[stage]]

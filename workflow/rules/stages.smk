@@ -31,13 +31,11 @@ for STAGE in STAGES.values():
             flags=lambda wildcards, stage=STAGE.name: shlex.join(
                 JOBS[stage][wildcards.job].arguments()
             ),
-            record=beside(str(STAGE.records), "{wildcards.job}.json"),
-            # Not an output: Snakemake deletes those before a job is tried again.
-            checkpoint=beside("checkpoints", "{wildcards.job}.npz"),
+            command=STAGE.command,
+            kept=kept_beside(STAGE),
             code=fingerprint(STAGE.command),
             plugins=lambda wildcards, stage=STAGE.name: plugin_fingerprint(
                 *JOBS[stage][wildcards.job].plugins
             ),
         shell:
-            f"csd {STAGE.command} {{input:q}} {{params.flags}} --output {{output:q}} --benchmark {{params.record:q}}"
-            f"{' --checkpoint {params.checkpoint:q}' if STAGE.checkpoints else ''} > {{log:q}} 2>&1"
+            "csd {params.command} {input:q} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"

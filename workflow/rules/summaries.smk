@@ -15,9 +15,7 @@ rule study:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        content=STUDY.model_dump_json(
-            exclude={"claims", "figures", "figure_style", "integrator_steps"}
-        ),
+        content=STUDY.model_dump_json(exclude={"claims", "figures", "figure_style"}),
     shell:
         "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
 
@@ -46,10 +44,11 @@ for STAGE in STAGES.values():
                 mem_mb=summary_memory_mb,
                 runtime=summary_runtime_minutes,
             params:
+                stage=STAGE.name,
                 folder=beside(str(STAGE.place)),
                 code=fingerprint(STAGE.rule),
             shell:
-                f"csd aggregate {STAGE.name} --study {{input.study:q}} --files {{params.folder:q}} --output {{output:q}}"
+                "csd aggregate {params.stage} --study {input.study:q} --files {params.folder:q} --output {output:q}"
                 " 2> {log:q}"
 
 
