@@ -58,7 +58,7 @@ MOVED: dict[str, str] = {
     "samplers": "mcmc.samplers",
     "samples": "diffusion.samples",
     "sampling": "api.generation",
-    "scaling": "study.scaling study.seeds",
+    "scaling": "study.scaling study.nested_law study.seeds",
     "schema": "study.config.schema",
     "simulation": "mcmc.simulation targets.phi4",
     "sites": "lattice.sites",

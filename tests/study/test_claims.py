@@ -19,7 +19,8 @@ from csd.study.claims import Claim, ClaimTest
 from csd.study.claims import load_claims as load
 from csd.study.config.reading import load as load_study
 from csd.study.config.reading import parse
-from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, systematic_error
+from csd.study.nested_law import fit_nested_law, systematic_error
+from csd.study.scaling import fit_log_law, fit_power_law, seed_errors
 from csd.study.seeds import student
 from csd.study.stages.monte_carlo import monte_carlo_jobs
 from csd.study.stages.training import TrainingJob, training_jobs

@@ -21,7 +21,7 @@ from csd.core.rounding import parentheses
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.study.config.study import FigureStyle
-from csd.study.scaling import box_cox
+from csd.study.nested_law import box_cox
 from csd.study.seeds import mean_over_seeds, total_error
 from csd.study.summaries.columns import run_table
 
