@@ -49,10 +49,9 @@ def _members(parent: Module) -> Iterator[Function | Class]:
     for member in parent.members.values():
         if member.is_alias:
             continue
-        if isinstance(member, Function) and any("spelt_out" in str(one.value) for one in member.decorators):
-            yield member
-        elif isinstance(member, Class) and any(
-            "Annotated" in str(held.annotation) for held in member.attributes.values()
+        takes = isinstance(member, Function) and any("spelt_out" in str(one.value) for one in member.decorators)
+        if takes or (
+            isinstance(member, Class) and any("Annotated" in str(one.annotation) for one in member.attributes.values())
         ):
             yield member
         elif isinstance(member, Module):
