@@ -113,8 +113,6 @@ AFTER = {
 }
 """What takes the files of a rule; `generate` follows training where it generates."""
 RULES = {*AFTER, "figure", "pages", "paper", "explore"}
-STEPS = {"aggregate": ("aggregate", "aggregate_generation")}
-"""Rules that use the code of a step, where they are not of its name."""
 
 
 def table() -> dict[str, str]:
@@ -279,11 +277,11 @@ def test_a_setting_of_figures_redraws_all(finished: Path) -> None:
 EDITS = {
     "`config/claims.yaml`, comments too": [("config/claims.yaml", "claims:", "# changed\nclaims:", {"claims"})],
     "a comment or docstring in the package; a comment, `mem_mb` or `runtime` in a rule": [
-        ("workflow/rules/integrators.smk", "    shell:", "    # A comment.\n    shell:", set()),
-        ("workflow/rules/integrators.smk", "30 * 2", "40 * 2", set()),
+        ("workflow/rules/stages.smk", "        shell:", "        # A comment.\n        shell:", set()),
+        ("workflow/rules/stages.smk", "time_limit(attempt)", "time_limit(attempt + 1)", set()),
         ("workflow/rules/cluster.smk", "return 2000", "return 3000", set()),
     ],
-    "a rule's command": [("workflow/rules/aggregate.smk", "csd fit --summary", "csd fit  --summary", {"fit"})],
+    "a rule's command": [("workflow/rules/summaries.smk", "csd fit --summary", "csd fit  --summary", {"fit"})],
 }
 """Row of the table: file of the workflow, what stands there, what takes its place, rules that are changed by it."""
 
@@ -356,7 +354,6 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(tmp_path: Path)
         """Rules whose code has changed, and what depends on them."""
         steps = {step for step in before if before[step] != after[step]}
         rules = {"figure" if step in FIGURES else step for step in steps}
-        rules = {rule for step in rules for rule in STEPS.get(step, (step,))}
         return and_on(rules | ({"generate"} if "train" in rules else set()))
 
     before, walked = prints(), set()

@@ -13,6 +13,9 @@ from csd.study.cost.pace import Calibration
 if TYPE_CHECKING:
     import xarray as xr
 
+FILE_NAME = r"[A-Za-z0-9_.+-]+"
+"""What the name of a job may hold; Snakemake's wildcard takes the same."""
+
 
 class Job(Protocol):
     """What makes one file of a study, by one command."""
@@ -79,6 +82,7 @@ class Stage:
         folder: of its files where it is not its name.
         logs: folder of its logs where it is not its command.
         checkpoints: whether its command keeps checkpoints.
+        names: pattern of its jobs' identifiers, which tells its files from others in the same folder.
     """
 
     name: str
@@ -97,11 +101,16 @@ class Stage:
     folder: str | None = None
     logs: str | None = None
     checkpoints: bool = False
+    names: str = FILE_NAME
 
     @property
     def place(self) -> Path:
         """Folder of its files."""
         return Path(self.name if self.folder is None else self.folder)
+
+    def file(self, job: Job, results: Path) -> Path:
+        """The file of a job in the folder of a study's results."""
+        return results / self.place / f"{job.identifier}.nc"
 
     @property
     def log_place(self) -> Path:

@@ -112,4 +112,5 @@ INTEGRATORS = Stage(
     ends=("        ",),
     folder="summary",
     logs="",
+    names="integrators",
 )

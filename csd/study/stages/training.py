@@ -13,7 +13,7 @@ from csd.core.plugins import resolve
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.study.config.schema import Dimension, Item, chosen, validated
-from csd.study.stages.base import Stage, once
+from csd.study.stages.base import FILE_NAME, Stage, once
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
 from csd.targets.gaussian import GaussianField, gaussian_field
@@ -22,9 +22,6 @@ from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
 from csd.training.options import TrainingSettings
-
-FILE_NAME = r"[A-Za-z0-9_.+-]+"
-"""What the name of a run may hold; Snakemake's wildcard takes the same."""
 
 
 class HasSweeps(Protocol):
