@@ -157,9 +157,8 @@ def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibra
     from csd.study.cost.calibration import calibrate
     from csd.study.cost.limits import study_costs
     from csd.study.cost.records import corrected
-    from csd.study.cost.work import by_autograd
 
-    pace = calibrate(fields=any(by_autograd(run) for run in jobs["training"].values()))
+    pace = calibrate()
     costs, records = corrected(study_costs(jobs, pace), results)
     known = f"{records} records of past jobs in {results / 'benchmarks'} and " if records else ""
     return costs, pace, f"from {known}the speed of this machine"
@@ -301,21 +300,16 @@ def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
     import pandas as pd
 
-    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATOR_STEPS, SUMMARY, read, write_text
-    from csd.study.summaries.laws import generation_table, training_table
+    from csd.core.files import read, write_text
+    from csd.study.config.study import STAGES
 
-    table = training_table(read(arguments.summary, SUMMARY))
-    if arguments.generation is not None:
-        table = pd.concat([table, generation_table(read(arguments.generation, GENERATION_SUMMARY))])
-    if arguments.monte_carlo is not None:
-        from csd.study.summaries.dynamics import dynamic_table
-
-        table = pd.concat([table, dynamic_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
-    if arguments.integrators is not None:
-        from csd.study.summaries.integrators import integrator_table
-
-        table = pd.concat([table, integrator_table(read(arguments.integrators, INTEGRATOR_STEPS))])
-    write_text(table.to_csv(index=False), arguments.output)
+    summaries = vars(arguments) | {"training": arguments.summary}
+    tables = [
+        stage.law_table(read(summaries[name], stage.summary))
+        for name, stage in STAGES.items()
+        if summaries.get(name) is not None
+    ]
+    write_text(pd.concat(tables).to_csv(index=False), arguments.output)
 
 
 def claims(arguments: argparse.Namespace) -> None:

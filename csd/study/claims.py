@@ -66,18 +66,7 @@ Name = Annotated[str, Field(min_length=1)]
 class ClaimTest(Part):
     """One number, or one a group, that must lie in a range."""
 
-    measure: Literal[
-        "log",
-        "power",
-        "constant",
-        "power_log",
-        "exponent",
-        "exact_exponent",
-        "evidence",
-        "time_ratio",
-        "parameter_ratio",
-        "agreement",
-    ]
+    measure: Literal[(*FITTED, *RATIOS, "agreement")]  # type: ignore[valid-type]
     architecture: Name
     reference: Name | None = None
     dimensions: Several[Dimension]

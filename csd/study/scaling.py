@@ -18,7 +18,7 @@ Statistical errors are those of resampled seeds. A seed is resampled at all size
 with it much of what is special about its times, may be the same at all of them; where it is not this is right as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,32 @@ class Fit:
         if self.law == "boxcox":
             return self.intercept + self.slope * box_cox(logarithm, np.array(self.exponent))
         return self.intercept + self.exponent * logarithm
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its columns in a table of laws."""
+        return law_row(**vars(self), z=self.exponent if self.law == "boxcox" else float("nan"))
+
+
+LAW_COLUMNS = (
+    *("exponent", "z", "error", "systematic_error", "bootstrap_error", "residual_error", "intercept", "slope"),
+    *("evidence", "evidence_error", "reference"),
+)
+"""Numbers of a law in a table of laws."""
+
+
+def law_row(
+    sizes: Iterable[Any], note: str = "", law: str = "none", local_exponents: Iterable[float] = (), **numbers: float
+) -> dict[str, Any]:
+    """The columns of a law in a table of laws, or of none and the note why; numbers that are not given are NaN."""
+    return {
+        "law": law,
+        **dict.fromkeys(LAW_COLUMNS, float("nan")),
+        **numbers,
+        "sizes": " ".join(map(str, sizes)),
+        "local_exponents": " ".join(f"{z:.4f}" for z in local_exponents),
+        "note": note,
+    }
 
 
 def local_exponents(sizes: Array, times: Array) -> Array:

@@ -16,7 +16,7 @@ from csd.cli.commands import main
 from csd.lattice import Lattice
 from csd.study.config.reading import load, parse
 from csd.study.config.study import jobs_of
-from csd.study.cost.calibration import Stopwatch, calibrate
+from csd.study.cost.calibration import calibrate
 from csd.study.cost.estimate import expected_costs, steps_of
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.limits import Limits, cluster_jobs, study_costs
@@ -25,8 +25,7 @@ from csd.study.cost.records import corrected, other_jobs
 from csd.study.cost.work import by_autograd
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.training import TrainingJob
-from csd.training.loop import descend, train_network
-from csd.training.preparation import prepare
+from csd.training.loop import train_network
 from csd.training.reference import expected_steps
 from tests.helpers import ROOT, runs_of
 
@@ -207,18 +206,6 @@ def test_the_time_of_a_gpu_is_not_known() -> None:
     sweep = {"dimension": 1, "sizes": [16], "architectures": ["two_layer"]}
     (here,), (there,) = (expected_costs(runs_in(sweep, device=device), MEASURED) for device in ("cpu", "cuda"))
     assert (here.group, there.group) == ("short", None)
-
-
-def test_a_stopwatch_counts_from_its_first_step_on() -> None:
-    (run,) = runs_in(
-        SMALL | {"architectures": ["one_layer"]}, tolerance=0.0, max_steps=60, loss="population", data_sets=64
-    )
-    noised, architecture, settings = run.problem()
-    watch = Stopwatch(20)
-    descend(noised, prepare(noised, architecture, settings), settings, watch)
-    # Training ends with the last step, before the watch sees it.
-    assert watch.steps == 39
-    assert watch.seconds > 0.0
 
 
 def test_validate_says_what_a_study_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
@@ -76,7 +77,8 @@ class Stage:
         works: what a job does at once, in words, and how much of it; None where that says nothing.
         aggregate: (jobs, folder, mixed) → their files as one summary; '' where there is none.
         rule: of the workflow that does so, and its step in `csd.core.source`.
-        summary: kind of that.
+        summary: kind of that; of its files, where these are summaries already.
+        laws: summary → the scaling laws of its times, rows of `csd fit`.
         summarised: whether a job's file goes into it.
         after: name of the stage before, whose files its commands take.
         folder: of its files where it is not its name.
@@ -96,6 +98,7 @@ class Stage:
     aggregate: str = ""
     rule: str = ""
     summary: str = ""
+    laws: str = ""
     summarised: Callable[[Any], bool] = lambda job: True
     after: str = ""
     folder: str | None = None
@@ -127,6 +130,11 @@ class Stage:
         """What each of its jobs is expected to take."""
         found: list[ExpectedCost] = _named(self.cost)(jobs, calibration)
         return found
+
+    def law_table(self, summary: "xr.Dataset") -> "pd.DataFrame":
+        """The scaling laws in a summary."""
+        table: pd.DataFrame = _named(self.laws)(summary)
+        return table
 
     def summed_up(self, jobs: Iterable[Job], folder: Path, *, mixed: bool = False) -> "xr.Dataset":
         """The files of its jobs as one summary.

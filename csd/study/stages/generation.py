@@ -99,5 +99,6 @@ GENERATION = Stage(
     aggregate="study.summaries.generation:aggregate_generation",
     rule="aggregate_generation",
     summary=GENERATION_SUMMARY,
+    laws="study.summaries.laws:generation_table",
     after=TRAINING.name,
 )

@@ -145,4 +145,5 @@ MONTE_CARLO = Stage(
     aggregate="study.summaries.dynamics:aggregate_monte_carlo",
     rule="aggregate_mcmc",
     summary=ENSEMBLE_SUMMARY,
+    laws="study.summaries.dynamics:dynamic_table",
 )

@@ -276,6 +276,7 @@ TRAINING = Stage(
     aggregate="study.summaries.training:aggregate_training",
     rule="aggregate",
     summary=SUMMARY,
+    laws="study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     checkpoints=True,
 )

@@ -20,7 +20,7 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, labelled
 from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES
-from csd.study.scaling import Fit, fit_weighted
+from csd.study.scaling import fit_weighted, law_row
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.summaries.columns import SAMPLED, columns_of, typed_columns
 from csd.study.summaries.files import files_of, gathered
@@ -146,9 +146,8 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
     table = summary[[*keys, "size"]].to_dataframe()
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
-        sweep, sampler, dimension, label, target, components = group
-        about = {"study": sweep, "architecture": sampler, "dimension": dimension, "mass": label}
-        about |= {"data": kind_of_model(target, components), "noise_level": np.nan}
+        about = dict(zip(["study", "architecture", "dimension", "mass"], group, strict=False))
+        about |= {"data": kind_of_model(*group[4:]), "noise_level": np.nan}
         chosen = summary.isel(run=members.index.to_numpy())
         for quantity in QUANTITIES:
             tau, error = times(chosen, quantity, "collective_tau")
@@ -167,26 +166,10 @@ def _law(sizes: Any, tau: Any, error: Any, exact: Any) -> dict[str, Any]:
     known = np.isfinite(error)
     if not known.all():
         size = int(sizes[~known][0])
-        note = f"at size {size} the chains are too short for tau, or measured too seldom"
-        return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": note}
+        return law_row(sizes, f"at size {size} the chains are too short for tau, or measured too seldom")
     try:
-        law: Fit = fit_weighted(sizes, tau, error)
+        law = fit_weighted(sizes, tau, error)
     except InputError as problem:
-        return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": str(problem)}
+        return law_row(sizes, str(problem))
     reference = fit_weighted(sizes, exact, exact * error / tau).exponent if np.isfinite(exact).all() else np.nan
-    return {
-        "law": law.law,
-        "exponent": law.exponent,
-        "z": np.nan,
-        "error": law.error,
-        "systematic_error": np.nan,
-        "bootstrap_error": law.bootstrap_error,
-        "residual_error": law.residual_error,
-        "intercept": law.intercept,
-        "evidence": law.evidence,
-        "evidence_error": np.nan,
-        "reference": reference,
-        "sizes": " ".join(map(str, law.sizes)),
-        "local_exponents": " ".join(f"{z:.4f}" for z in law.local_exponents),
-        "note": "",
-    }
+    return law.row | {"reference": reference}
