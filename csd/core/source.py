@@ -128,9 +128,13 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _tree(file: Path) -> ast.Module:
-    """The syntax tree of a file, without docstrings."""
+    """The syntax tree of a file, without docstrings and the help of options."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
+            # What an option's help says, before its keywords.
+            for call in (call for call in ast.walk(node.slice) if isinstance(call, ast.Call)):
+                call.args = [one for one in call.args if not isinstance(one, ast.Constant | ast.JoinedStr)]
         body = getattr(node, "body", None)
         if not isinstance(body, list):
             continue

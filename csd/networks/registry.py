@@ -113,7 +113,7 @@ class Architecture(Choice):
         Raises:
             InputError: if one does not.
         """
-        if self.is_family:
+        if self.options and self.is_family:
             resolve("architecture", self.name, ARCHITECTURES).check(lattice, **dict(self.options))
 
     def build(self, lattice: Lattice, score_length: float) -> LinearNetwork:
@@ -144,7 +144,9 @@ class Architecture(Choice):
         if isinstance(made, type) and issubclass(made, LinearNetwork):
             network = self.build(lattice, score_length)
             return ConvolutionalScore(network, network.start(spectrum, generator))
-        module = made(lattice, lattice.spread(spectrum, lattice.shells), generator, **dict(self.options))
+        # A class that is read for its options whenever a command starts leaves PyTorch to a `module` of its own.
+        maker = getattr(made, "module", made)
+        module = maker(lattice, lattice.spread(spectrum, lattice.shells), generator, **dict(self.options))
         if not isinstance(module, ScoreNetwork):
             raise InputError(
                 f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"

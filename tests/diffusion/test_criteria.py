@@ -238,7 +238,7 @@ def test_grids_come_within_a_fifth_of_each_tolerance(study: str) -> None:
     checked: set[tuple[int, int, int]] = set()
     for run in training_jobs(parse(load(ROOT / "config" / study))):
         asked = run.generation
-        if asked is None or (study != "config.yaml" and run.training.until != "samples"):
+        if asked is None or (study != "config.yaml" and run.settings.until != "samples"):
             continue
         key = run.dimension, run.size, asked.steps
         if key not in checked:

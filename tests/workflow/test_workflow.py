@@ -475,6 +475,9 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
     assert edit("report/figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training/loop.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
+    # Of an option, its default counts and its help does not.
+    assert edit("training/options.py", "fields in a minibatch", "how many fields") == set()
+    assert edit("training/options.py", "] = 64", "] = 32") == {"train"}
 
 
 def test_modules_from_outside_count_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
