@@ -616,7 +616,7 @@ def test_validate_counts_what_it_would_run(csd: Runner, tmp_path: Path) -> None:
     assert ran.status == 0
     rows = [line.split() for line in ran.out.splitlines()]
     # 2 sizes × 2 networks × 2 jobs; 3 seeds each of 2 × 2.
-    assert next(row for row in rows if row[0] == "line")[1:5] == ["8", "runs,", "12", "trained"]
+    assert next(row for row in rows if row[0] == "line")[1:5] == ["8", "jobs,", "12", "trained"]
     assert everything_in(tmp_path).keys() == {"study.yaml"}
 
 

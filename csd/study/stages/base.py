@@ -64,7 +64,7 @@ class Alone:
 
 @dataclass(frozen=True)
 class Stage:
-    """A kind of job. What is named by 'module:function' below `csd.` is imported when it is used.
+    """A kind of job. What is named by 'package.module:function' is imported when it is used.
 
     Attributes:
         name: folder of its files, name of its summary.
@@ -155,9 +155,9 @@ class Stage:
 
 
 def _named(place: str) -> Callable[..., Any]:
-    """The function of 'module:function'."""
+    """The function of 'package.module:function'."""
     module, _, name = place.partition(":")
-    function: Callable[..., Any] = getattr(import_module(f"csd.{module}"), name)
+    function: Callable[..., Any] = getattr(import_module(module), name)
     return function
 
 
