@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content
+from csd.core.options import declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
@@ -61,22 +62,8 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
     noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
     architecture = None
     if ":" not in about["architecture"]:
-        reach = about["range"]
-        architecture = Architecture(
-            about["architecture"],
-            int(about["depth"]) or None,
-            (int(reach) if reach.isdigit() else reach) if reach else None,
-            int(about["channels"]) or None,
-        )
-    settings = TrainingSettings(
-        loss=about["loss"],
-        batch=int(about["batch"]) or TrainingSettings.batch,
-        data_set=int(about["data_set"]) or None,
-        seeds=tuple(int(seed) for seed in training["seed"].values),
-        learning_rate=float(about["learning_rate_given"]) or None,
-        max_steps=int(about["max_steps"]),
-        path=about["path"],
-    )
+        architecture = Architecture.of_attributes(about)
+    settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     modes = target.lattice.shells if about["modes"] == "shells" else target.lattice.pairs
     return Trained(noised, modes, architecture, settings)
 

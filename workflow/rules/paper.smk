@@ -10,7 +10,7 @@ SHOWN = [
     if figure in DRAWN
 ]
 OTHERS = {summary_of(figure) for figure in SHOWN} - {"training"}
-OTHERS |= {"generation"} if GENERATION_JOBS else set()
+OTHERS |= {"generation"} if JOBS["generation"] else set()
 
 
 rule paper:
@@ -38,11 +38,7 @@ rule paper:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        others=lambda wildcards, input: shlex.join(
-            word
-            for path in map(Path, input.others)
-            for word in (f"--{path.stem.replace('_', '-')}", str(path))
-        ),
+        others=as_flags,
         figures=shlex.join(SHOWN),
         style=STUDY.figure_style.model_dump_json(),
         folder=beside("paper"),

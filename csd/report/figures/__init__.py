@@ -11,7 +11,8 @@ from typing import Any
 
 from csd.core.errors import InputError, unknown
 from csd.report.figures.series import lacking
-from csd.study.config.study import FigureStyle, Study, Sweep
+from csd.study.config.study import FigureStyle, Study
+from csd.study.stages.sweeps import Sweep
 
 HERE = Path(__file__).parent
 PAPER = HERE.parent / "paper" / "paper.mplstyle"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csd.networks import Architecture
+from csd.networks.local import range_factor
 from csd.study.config.study import FigureStyle as FigureStyle
 from csd.study.config.study import Study as Study
 from csd.study.seeds import mean_over_seeds
@@ -153,14 +154,14 @@ def name(network: Architecture | str) -> str:
         return f"{network.depth} layers"
     if network.range is None:
         return name(network.name) if network.name in FAMILIES else network.label
-    reach = f"{network.range_factor():g} ξ$_t$" if isinstance(network.range, str) else network.range
+    reach = f"{range_factor(network.range):g} ξ$_t$" if isinstance(network.range, str) else network.range
     return f"{name(network.name)}, R = {reach}"
 
 
 def order(network: Architecture) -> tuple[Any, ...]:
     """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
     follows = isinstance(network.range, str)
-    reach = network.range_factor() if follows else network.range or 0
+    reach = range_factor(network.range) if follows else network.range or 0
     return network.name, network.depth or 0, follows, reach, network.channels or 0
 
 

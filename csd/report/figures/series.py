@@ -146,7 +146,7 @@ def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
     The log law is drawn where the nested law's z is 0 within 0.1 at two errors, as a claim of a logarithm would hold;
     the nested law with its z where that has an error; and the power law where there is nothing else.
     """
-    from csd.study.scaling import box_cox
+    from csd.study.nested_law import box_cox
 
     by_law = {str(row["law"]): row for _, row in rows.iterrows()}
     fine = np.geomspace(min(sizes), max(sizes), 100)
