@@ -440,6 +440,7 @@ def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.Captu
         "study": "short",
         "output": "out",
         "figures": [],
+        "integrator_steps": {"dimension": 1, "sizes": [8]},
         "training": {"noise_levels": [0.1], "seeds": [1]},
         "sweeps": {"line": {"dimension": 1, "sizes": [8], "architectures": ["two_layer"]}},
     }
@@ -448,7 +449,9 @@ def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.Captu
     shown = re.findall(r"([\d.]+) s(?: |$)", capsys.readouterr().out, re.MULTILINE)
     total, work, rest, other = map(float, shown)
     assert total == pytest.approx(work + rest + other, abs=0.2)
-    assert 0.0 <= work < rest < other
+    # The comparison of integrators is most of the work; training hardly any.
+    assert 0.0 <= work
+    assert 0.0 < rest < other
 
 
 def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
