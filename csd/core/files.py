@@ -3,8 +3,9 @@
 Most trainings take less time than an import of xarray, so a job fills and writes a `Content` of its own; whoever works
 with files has them as xarray's Datasets.
 
-A file is written under a temporary name in its own folder and then renamed, compressed and with checksums
-(fletcher32). Its attributes hold the version and commit of the code, the command, the versions of the packages that
+A file is written under a temporary name in its own folder and then renamed. Large variables are compressed, with
+checksums (fletcher32); small ones lie there as they are, under one hash, as an index to compressed pieces takes more
+room than they do. Attributes hold the version and commit of the code, the command, the versions of the packages that
 matter and a hash of what was asked for; no time stamps or host names, so that a rerun gives the same bytes.
 """
 
@@ -26,6 +27,7 @@ import netCDF4
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.core.rounding import whole_steps
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,12 +62,20 @@ SAMPLING_PACKAGES = ("numpy", "scipy", "numba", "pyerrors", "netCDF4")
 """The same for files of Monte Carlo."""
 
 
+SMALL = 4096
+"""Bytes up to which a variable lies in a file as it is."""
+
+
 class Variable(NamedTuple):
-    """A variable of a file; xarray takes it for one of its own."""
+    """A variable of a file; xarray takes it for one of its own.
+
+    With a `scale_factor` in its encoding the file holds whole numbers of that step (CF conventions).
+    """
 
     dims: tuple[str, ...]
     values: Any
     attrs: dict[str, Any]
+    encoding: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,17 @@ def content_of(dataset: "xr.Dataset") -> Content:
     """What a file of a Dataset holds."""
 
     def plain(variables: Mapping[Any, Any]) -> dict[str, Variable]:
-        return {str(name): Variable(found.dims, found.values, dict(found.attrs)) for name, found in variables.items()}
+        return {
+            str(name): Variable(found.dims, found.values, dict(found.attrs), _scale(found.encoding))
+            for name, found in variables.items()
+        }
 
     return Content(plain(dataset.data_vars), plain(dataset.coords), dict(dataset.attrs))
+
+
+def _scale(about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The step of a variable that is stored in whole numbers of it; None for others."""
+    return {"scale_factor": about["scale_factor"]} if "scale_factor" in about else None
 
 
 def commit() -> str:
@@ -242,31 +260,45 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
     # Coordinates that are no dimension's own are found again by an attribute, of the variables that they belong to.
     others = {name: set(found.dims) for name, found in content.coordinates.items() if name not in found.dims}
     named: set[str] = set()
+    plain = blake2b(digest_size=16)
     file.setncatts(content.attrs)
     for name, variable in (content.variables | content.coordinates).items():
-        values = np.asarray(variable.values)
+        step = (variable.encoding or {}).get("scale_factor")
+        values = np.asarray(variable.values) if step is None else whole_steps(variable.values, step)
         for dim, size in zip(variable.dims, values.shape, strict=True):
             if dim not in file.dimensions:
                 file.createDimension(dim, size)
         numbers = values.dtype.kind in "fiu"
+        large = numbers and values.nbytes > SMALL
+        lowest = np.nan if values.dtype.kind == "f" else None if step is None else np.iinfo(values.dtype).min
         made = file.createVariable(
             name,
             values.dtype if numbers else str,
             variable.dims,
-            zlib=numbers and values.ndim > 0,
+            zlib=large,
             # More takes longer than many a training, and saves 3 % of the size.
             complevel=1,
-            fletcher32=numbers and values.ndim > 0,
-            fill_value=np.nan if values.dtype.kind == "f" else None,
+            fletcher32=large,
+            fill_value=lowest,
         )
-        made.setncatts(variable.attrs)
+        made.set_auto_maskandscale(False)
+        made.setncatts(variable.attrs if step is None else {**variable.attrs, "scale_factor": np.float32(step)})
         own = [other for other, dims in others.items() if dims <= set(variable.dims)]
         if name in content.variables and own:
             made.coordinates = " ".join(sorted(own))
             named.update(own)
         made[...] = values if numbers else values.astype(object)
+        if not large:
+            plain.update(_bytes(values))
     if set(others) - named:
         file.coordinates = " ".join(sorted(set(others) - named))
+    file.small_variables_hash = plain.hexdigest()
+
+
+def _bytes(values: Any) -> bytes:
+    """What is hashed of a small variable."""
+    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" else repr(values.tolist()).encode()
+    return kept
 
 
 def write_text(text: str, path: Path) -> None:
@@ -320,17 +352,29 @@ def read_content(path: Path, *kinds: str) -> Content:
 
 
 def _content(file: netCDF4.Dataset) -> Content:
-    """All that a file holds, in memory."""
+    """All that a file holds, in memory.
+
+    Raises:
+        ValueError: if small variables are not those that were written.
+    """
     file.set_auto_maskandscale(False)
-    everything = {
-        name: Variable(found.dimensions, np.asarray(found[...]), found.__dict__)
-        for name, found in file.variables.items()
-    }
+    everything, plain = {}, blake2b(digest_size=16)
+    for name, found in file.variables.items():
+        values, about = np.asarray(found[...]), found.__dict__
+        # Strings are never in pieces.
+        if found.chunking() in ("contiguous", None):
+            plain.update(_bytes(values))
+        scale, lowest = _scale(about), about.pop("_FillValue", None)
+        if scale is not None:
+            step = about.pop("scale_factor")
+            values = np.where(values == lowest, np.float32(np.nan), (values * step).astype(np.float32))
+        everything[name] = Variable(found.dimensions, values, about, scale)
     attrs = file.__dict__
+    if attrs.pop("small_variables_hash", plain.hexdigest()) != plain.hexdigest():
+        raise ValueError("small variables are not those that were written")
     coordinates = {name for name, variable in everything.items() if variable.dims == (name,)}
     for holder in (attrs, *(variable.attrs for variable in everything.values())):
         coordinates.update(holder.pop("coordinates", "").split())
-        holder.pop("_FillValue", None)
     return Content(
         {name: variable for name, variable in everything.items() if name not in coordinates},
         {name: everything[name] for name in everything if name in coordinates},
@@ -338,6 +382,18 @@ def _content(file: netCDF4.Dataset) -> Content:
     )
 
 
-def labelled(dims: Sequence[str], values: Any, long_name: str, units: str = "1") -> Variable:
-    """A variable with its long name and units."""
-    return Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units})
+def labelled(dims: Sequence[str], values: Any, long_name: str, units: str = "1", step: float | None = None) -> Variable:
+    """A variable with its long name and units.
+
+    Args:
+        dims: their names.
+        values: of any kind.
+        long_name: what it is.
+        units: of the values.
+        step: float32 multiples of it are kept, as whole numbers in files; a power of two, so that both are exact.
+    """
+    attrs = {"long_name": long_name, "units": units}
+    if step is None:
+        return Variable(tuple(dims), np.asarray(values), attrs)
+    rounded = (np.rint(np.asarray(values, dtype=float) / step) * step).astype(np.float32)
+    return Variable(tuple(dims), rounded, attrs, {"scale_factor": step})
