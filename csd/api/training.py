@@ -121,7 +121,7 @@ def train(
         learning_rate: η; the architecture's own if None.
         path: 'spectral' (fast) or 'fields' (any network).
         device: 'cpu'; 'cuda', on power spectra too; 'auto': cuda for autograd where there is one.
-        kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', or these.
+        kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', these, or 'none'.
         until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what reverse
             diffusion with `integrator` and `start` makes of it is right by every criterion that can be met.
         integrator: of that diffusion, with `until` samples alone: a key of `csd.diffusion.integrators.INTEGRATORS`,

@@ -70,13 +70,15 @@ def _range(text: str) -> int | str:
 
 
 def _kernel_steps(words: list[str]) -> str | tuple[int, ...]:
-    """'last', 'recorded', 'sparse', or steps."""
-    if words in (["last"], ["recorded"], ["sparse"]):
+    """'last', 'recorded', 'sparse', 'none', or steps."""
+    if words in (["last"], ["recorded"], ["sparse"], ["none"]):
         return words[0]
     try:
         return tuple(int(word) for word in words)
     except ValueError:
-        raise InputError(f"--kernel-steps is {' '.join(words)!r}; give last, recorded, sparse, or integers") from None
+        raise InputError(
+            f"--kernel-steps is {' '.join(words)!r}; give last, recorded, sparse, none, or integers"
+        ) from None
 
 
 def _add_target(parser: Parser) -> None:
@@ -118,7 +120,7 @@ def _add_training(parser: Parser) -> None:
     add("--max-steps", type=int, metavar="N", help="last step (1000000)")
     add("--learning-rate", type=float, metavar="ETA", help="instead of the architecture's own")
     add("--path", metavar="NAME", help="spectral (fast) or fields (any network) (spectral)")
-    kernels = "keep kernels: last, recorded, sparse, or these steps (last)"
+    kernels = "keep kernels: last, recorded, sparse, none, or these steps (last)"
     add("--kernel-steps", nargs="+", metavar="N", help=kernels)
     add("--until", metavar="NAME", help="train until score_error, or until samples are right (score_error)")
     add("--integrator", metavar="NAME", help="that samples are made by, with --until samples (heun)")

@@ -390,10 +390,7 @@ def labelled(dims: Sequence[str], values: Any, long_name: str, units: str = "1",
         values: of any kind.
         long_name: what it is.
         units: of the values.
-        step: float32 multiples of it are kept, as whole numbers in files; a power of two, so that both are exact.
+        step: of which a file holds whole numbers; a power of two, so that float32 multiples of it are exact.
     """
-    attrs = {"long_name": long_name, "units": units}
-    if step is None:
-        return Variable(tuple(dims), np.asarray(values), attrs)
-    rounded = (np.rint(np.asarray(values, dtype=float) / step) * step).astype(np.float32)
-    return Variable(tuple(dims), rounded, attrs, {"scale_factor": step})
+    encoding = None if step is None else {"scale_factor": step}
+    return Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units}, encoding)

@@ -5,11 +5,14 @@ Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. 
 is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.score import level_of
 
 
 class ScoreNetwork(torch.nn.Module):
@@ -86,6 +89,49 @@ class ConvolutionalScore(LinearScore):
         """K(k) in the *half* layout."""
         kernel: torch.Tensor = self.network.kernel(self.filters)
         return kernel
+
+
+class ModuleScore:
+    """s(x, t) of modules, each trained at one noise level.
+
+    Args:
+        levels: noise levels, in any order.
+        modules: one a level.
+    """
+
+    def __init__(self, levels: Iterable[float], modules: Iterable[ScoreNetwork]) -> None:
+        self.modules = dict(zip(map(float, levels), modules, strict=True))
+
+    def __call__(self, fields: Array, t: float, /) -> Array:
+        """s(x, t) at one of the levels.
+
+        Raises:
+            InputError: at any other noise level.
+        """
+        module = self.modules[level_of(self.modules, t, "network")]
+        with torch.no_grad():
+            score: Array = module(torch.as_tensor(np.ascontiguousarray(fields))).numpy()
+        return score
+
+
+def weights_of(module: torch.nn.Module) -> Array:
+    """All numbers of a module: its parameters in their own order, and then its buffers; complex ones as two."""
+    return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
+
+
+def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Where the numbers lie."""
+    held = [tensor.detach() for tensor in (*module.parameters(), *module.buffers())]
+    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in held]
+
+
+def load_weights(module: torch.nn.Module, weights: Array) -> None:
+    """Put numbers into a module, in the order of `weights_of`; those that are left over are not used."""
+    start = 0
+    for tensor in _tensors(module):
+        own = weights[start : start + tensor.numel()]
+        tensor.copy_(torch.as_tensor(own.copy()).reshape(tensor.shape))
+        start += tensor.numel()
 
 
 def spectral_loss(

@@ -7,6 +7,7 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, labelled
 from csd.core.plugins import lasting_path
+from csd.core.rounding import shortened
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import spec_of
@@ -18,11 +19,15 @@ from csd.training.reference import Prediction
 if TYPE_CHECKING:
     import xarray as xr
 
-KERNEL_BITS = 10
-"""Bits of the mantissa of kernels kept during training: a relative error of 5e-4 or less, far below minibatch noise.
+RESIDUAL_STEP = 2.0**-10
+"""Of recorded kernels C K − 1 is kept in multiples of this: K is off by at most 5e-4 of the exact one.
 
-Errors of different levels are independent, so χ of samples is off by 1e-3 at most, and files have half the size.
+That is far below minibatch noise. Errors of different levels are independent, so χ of samples is off by 1e-3 at most.
 """
+RESIDUAL_BITS = 7
+"""Bits of the mantissa of residuals averaged over modes, which are drawn: a relative error of 0.4 % at most."""
+WEIGHT_BITS = 15
+"""The same of layers as wide as the lattice that learned from random fields: 1.5e-5, far below minibatch noise."""
 CROSSING = "training time, interpolated between steps"
 SAID = ("target", "dimension", "size", "mass", "data")
 """Of a target's spec: what attributes hold in their own words; where a data set lies is not kept, but its digest is."""
@@ -64,15 +69,6 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "note_batch": "0 means full-batch steps",
         "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",
     }
-
-
-def shortened(values: Any) -> Any:
-    """float32 or complex64 numbers rounded to `KERNEL_BITS` bits of the mantissa; same shape and type."""
-    values = np.ascontiguousarray(values)
-    dropped = 23 - KERNEL_BITS
-    bits = values.view(np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    return rounded.view(np.float32).view(values.dtype)
 
 
 def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Variable]:
@@ -165,55 +161,87 @@ def training_content(
         shared = min(shape[2], len(prediction.steps))
         predicted_error[:, :, :shared] = prediction.score_error[:, :, :shared]
         predicted_time, predicted_crossing = prediction.training_time, prediction.crossing_time
-    exact = 1.0 / noised.spectra_at(lattice.shells)
-    distance = np.arange(lattice.size // 2 + 1)
+    # What random fields have trained is known to far less than seven digits.
+    exact = settings.loss == "population" and settings.data_set is None
+    kind: Any = np.float64 if exact else np.float32
     residual = ("seed", "noise_level", "step", "inverse_length")
+    propagator = noised.target.propagator(lattice.shells.laplacian)
     variables = {
-        "score_error": labelled(CURVE, record.score_error, "relative score error"),
+        "score_error": labelled(CURVE, record.score_error.astype(kind), "relative score error"),
         "training_time": labelled(CURVE[:2], record.training_time, "training time", "steps"),
         "crossing_time": labelled(CURVE[:2], record.crossing_time, CROSSING, "steps"),
-        "predicted_score_error": labelled(CURVE, predicted_error, "relative score error, predicted"),
+        "predicted_score_error": labelled(CURVE, predicted_error.astype(kind), "relative score error, predicted"),
         "predicted_training_time": labelled(CURVE[:2], predicted_time, "training time, predicted", "steps"),
         "predicted_crossing_time": labelled(CURVE[:2], predicted_crossing, f"{CROSSING}, predicted", "steps"),
         **_per_level(record),
         "last_step": labelled(["seed"], record.last_step, "step at which training ended", "steps"),
-        "mode_residual": labelled(residual, record.residual, "root mean square of |C K - 1| over modes of one length"),
+        "mode_residual": labelled(
+            residual,
+            shortened(record.residual, RESIDUAL_BITS),
+            "root mean square of |C K - 1| over modes of one length",
+        ),
         "exact_kernel_profile": labelled(
             ["noise_level", "distance"],
-            axis_profile(lattice, lattice.shells, exact),
+            axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)).astype(np.float32),
             "kernel of the exact score along the axes",
         ),
+        "propagator": labelled(["shell"], propagator, "power spectrum G of the target at the lattice's shells"),
+        **_trained(noised, settings, record, kind),
     }
     coordinates = _coordinates(noised, settings, record.steps) | {
         "inverse_length": labelled(
             ["inverse_length"], record.inverse_lengths, "inverse length sqrt(k^2 + m^2)", "inverse lattice spacings"
         ),
-        "distance": labelled(["distance"], distance, "displacement along an axis", "lattice spacings"),
+        "distance": labelled(
+            ["distance"], np.arange(lattice.size // 2 + 1), "displacement along an axis", "lattice spacings"
+        ),
     }
-    if record.kernel is not None:
-        kernel = record.kernel
-        variables["kernel"] = labelled(["seed", "noise_level", "mode"], kernel.real, "kernel in Fourier space")
-        if np.iscomplexobj(kernel):
-            variables["kernel_imaginary"] = labelled(
-                ["seed", "noise_level", "mode"], kernel.imag, "imaginary part of the kernel in Fourier space"
-            )
-        variables["kernel_profile"] = labelled(
-            ["seed", "noise_level", "distance"],
-            axis_profile(lattice, modes, kernel.real),
-            "trained kernel along the axes",
-        )
-        if record.recorded_kernels is not None:
-            dims, kept = ["seed", "noise_level", "kernel_step", "mode"], shortened(record.recorded_kernels)
-            variables["recorded_kernel"] = labelled(dims, kept.real, "kernel in Fourier space at the steps kept")
-            if np.iscomplexobj(kept):
-                variables["recorded_kernel_imaginary"] = labelled(dims, kept.imag, "its imaginary part")
-            coordinates["kernel_step"] = labelled(["kernel_step"], record.kernel_steps, "training step", "steps")
+    if record.recorded_kernels is not None:
+        coordinates["kernel_step"] = labelled(["kernel_step"], record.kernel_steps, "training step", "steps")
+    if any("mode" in found.dims for found in variables.values()):
         coordinates["wave_number"] = labelled(["mode", "axis"], modes.numbers.astype(np.int32), "n of k = 2 pi n / L")
         coordinates["multiplicity"] = labelled(["mode"], modes.multiplicity, "momenta that the mode stands for")
-    kind = "shells" if modes.isotropic else "pairs"
-    method = prediction.method if prediction is not None else "none"
-    return Content(
-        variables,
-        coordinates,
-        attributes(noised, architecture, settings) | {"prediction": method, "modes": kind, "stepping": record.stepping},
+    about = {
+        "prediction": prediction.method if prediction is not None else "none",
+        "modes": "shells" if modes.isotropic else "pairs",
+        "kernels": "none" if record.kernel is None else "complex" if np.iscomplexobj(record.kernel) else "real",
+        "stepping": record.stepping,
+        "weights_are": record.weights_are,
+    }
+    return Content(variables, coordinates, attributes(noised, architecture, settings) | about)
+
+
+def _trained(
+    noised: NoisedTarget, settings: TrainingSettings, record: TrainingRecord, kind: Any
+) -> dict[str, Variable]:
+    """Weights after the last step, the kernel that they make, and kernels at the steps kept, as residuals."""
+    weights = record.weights
+    if kind is np.float32 and record.weights_are == "modes":
+        weights = shortened(weights, WEIGHT_BITS)
+    variables = _parts("weights", ["seed", "noise_level", "weight"], weights, "trained numbers")
+    if record.kernel is None:
+        return variables
+    profile = axis_profile(noised.lattice, record.modes, record.kernel.real).astype(np.float32)
+    variables["kernel_profile"] = labelled(
+        ["seed", "noise_level", "distance"], profile, "trained kernel along the axes"
     )
+    if settings.kernel_steps != "none":
+        dims = ["seed", "noise_level", "mode"]
+        variables |= _parts("kernel", dims, record.kernel, "kernel in Fourier space", kind=kind)
+    if record.recorded_kernels is not None:
+        at = "mode" if record.recorded_modes is record.modes else "shell"
+        dims = ["seed", "noise_level", "kernel_step", at]
+        residual = record.recorded_kernels * noised.spectra_at(record.recorded_modes)[:, None] - 1.0
+        rounded, words = RESIDUAL_STEP * np.rint(residual / RESIDUAL_STEP), "C K - 1 at the steps kept"
+        variables |= _parts("recorded_residual", dims, rounded, words, kind=np.float32, step=RESIDUAL_STEP)
+    return variables
+
+
+def _parts(
+    name: str, dims: list[str], values: Any, words: str, *, kind: Any = None, step: float | None = None
+) -> dict[str, Variable]:
+    """A variable, and where it is complex its imaginary part as another one."""
+    parts = {name: (values.real, words)}
+    if np.iscomplexobj(values):
+        parts[f"{name}_imaginary"] = (values.imag, f"{words}, imaginary part")
+    return {own: labelled(dims, np.asarray(part, dtype=kind), said, step=step) for own, (part, said) in parts.items()}

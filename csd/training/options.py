@@ -27,7 +27,7 @@ class TrainingSettings:
         path: 'spectral' or 'fields'.
         device: 'cuda' for a GPU, 'cpu', or 'auto': a GPU, where there is one, for networks trained by autograd only.
         kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), 'sparse' (those
-            of it that are 12 a decade from the start on), or these.
+            of it that are 12 a decade from the start on), or these, each beside the last; 'none', not even that one.
         until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what reverse
             diffusion makes of the kernels is right, whatever the tolerance.
         integrator: of that diffusion, a key of `csd.diffusion.integrators.INTEGRATORS` or a dotted path.
@@ -71,8 +71,10 @@ class TrainingSettings:
         if self.path not in ("spectral", "fields"):
             raise InputError(f"path is {self.path!r}; it must be spectral or fields")
         wrong = [step for step in self.kernel_steps if isinstance(step, bool) or not isinstance(step, int) or step < 0]
-        if self.kernel_steps not in ("last", "recorded", "sparse") and wrong:
-            raise InputError(f"kernel_steps holds {wrong[0]!r}; give last, recorded, sparse, or non-negative integers")
+        if self.kernel_steps not in ("last", "recorded", "sparse", "none") and wrong:
+            raise InputError(
+                f"kernel_steps holds {wrong[0]!r}; give last, recorded, sparse, none, or integers from 0 on"
+            )
         if self.until not in ("score_error", "samples"):
             raise InputError(f"until is {self.until!r}; it must be score_error or samples")
         check_start(self.start)

@@ -25,6 +25,12 @@ Goal = Callable[[Score], NDArray[np.bool_]]
 """Whether the samples of a score are right, for each of its seeds: kernels (levels, seeds, modes) → (seeds,)."""
 
 
+MANY = 4096
+"""Momenta beyond which real kernels are kept during training at one of each class that lattice symmetry makes alike.
+
+Their noise differs, but not its distribution: sums over all, each counted as often as its class has members, have the
+same mean, and with so many momenta they scatter little.
+"""
 CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since")
 """Arrays of a `Recorder` that change from step to step."""
 
@@ -63,7 +69,7 @@ class Recorder:
         self.residuals: list[NDArray[np.float32]] = []
         self.kernel_steps: list[int] = []
         self.recorded_kernels: list[NDArray[np.float32]] = []
-        self.last_kernels: list[Any] = [None] * seeds
+        self.ended: dict[str, Any] = {}
         self._before: Array = np.empty((seeds, levels))
         self._missing = np.ones((seeds, levels), dtype=bool)
         self._none = np.zeros(seeds, dtype=bool)
@@ -99,7 +105,7 @@ class Recorder:
             kernel = descent.kernel()
             if kernel is None:
                 raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
-            self.recorded_kernels.append(self._spread(kernel, np.float32))
+            self.recorded_kernels.append(self._spread(self._thinned(kernel), np.float32))
         if step == self.settings.max_steps:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
         if self._goal is not None:
@@ -149,6 +155,14 @@ class Recorder:
             residual = self.bins.root_mean_square(np.abs(self.spectra * kernel - 1.0))
         self.residuals.append(self._spread(residual, np.float32))
 
+    def _thinned(self, kernel: Any) -> Any:
+        """K at all momenta, or at one of each class; all those that a data set has made."""
+        modes = self.run.modes
+        if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or self.settings.data_set is not None:
+            return kernel
+        lattice = self.noised.lattice
+        return kernel[..., lattice.pair_of_half[0][lattice.shells.half_index]]
+
     def _spread(self, values: Any, kind: Any) -> Any:
         """Values of the seeds still trained among those of all seeds, NaN for the others."""
         kind = np.complex64 if np.iscomplexobj(values) else kind
@@ -160,10 +174,10 @@ class Recorder:
         """Keep the last kernels of the seeds that end here, and let them go; what was given as done."""
         if not done.any():
             return done
-        kernel = descent.kernel()
+        trained = {"kernel": descent.kernel(), "weights": descent.weights()}
         for row in np.flatnonzero(done):
             self.last[self.alive[row]] = step
-            self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
+            self.ended |= {f"{name}{self.alive[row]}": own[row] for name, own in trained.items() if own is not None}
         self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
         self._right_since = self._right_since[~done]
         self._none = np.zeros(len(self.alive), dtype=bool)
@@ -183,6 +197,9 @@ class Recorder:
                     f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
                     f" it must be below {stable:.4g}"
                 )
+        seeds = range(len(run.seeds))
+        recorded = np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None
+        thinned = recorded is not None and recorded.shape[-1] < len(run.modes)
         return TrainingRecord(
             steps=self.grid[: len(self.errors)],
             score_error=np.stack(self.errors, axis=-1),
@@ -194,10 +211,13 @@ class Recorder:
             floors=run.floors,
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
-            kernel=None if self.last_kernels[0] is None else np.stack(self.last_kernels),
+            kernel=np.stack([self.ended[f"kernel{seed}"] for seed in seeds]) if "kernel0" in self.ended else None,
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
-            recorded_kernels=np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None,
+            recorded_kernels=recorded,
+            recorded_modes=self.noised.lattice.shells if thinned else run.modes,
             modes=run.modes,
+            weights=np.stack([self.ended[f"weights{seed}"] for seed in seeds]),
+            weights_are=run.descent.weights_are,
             last_step=self.last,
             stepping="exact jump" if run.closed_form else "every step",
         )
@@ -213,7 +233,7 @@ class Recorder:
         kept["residuals"] = np.stack(self.residuals)
         if self.recorded_kernels:
             kept["recorded_kernels"] = np.stack(self.recorded_kernels)
-        return kept | {f"last_kernel{i}": k for i, k in enumerate(self.last_kernels) if k is not None}
+        return kept | {f"ended {name}": array for name, array in self.ended.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> int:
         """Go on from a snapshot; the step it was made after."""
@@ -223,7 +243,7 @@ class Recorder:
         self.kernel_steps = snapshot["kernel_steps"].tolist()
         self.errors, self.residuals = list(snapshot["errors"]), list(snapshot["residuals"])
         self.recorded_kernels = list(snapshot.get("recorded_kernels", []))
-        self.last_kernels = [snapshot.get(f"last_kernel{i}") for i in range(len(self.last_kernels))]
+        self.ended = {name[6:]: array for name, array in snapshot.items() if name.startswith("ended ")}
         self._none = np.zeros(len(self.alive), dtype=bool)
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         return int(snapshot["step"])
@@ -232,7 +252,7 @@ class Recorder:
 def _wanted(settings: TrainingSettings) -> set[int]:
     """The steps at which kernels are kept, the last one apart."""
     grids = {"recorded": record_steps, "sparse": sparse_steps}
-    if settings.kernel_steps == "last":
+    if settings.kernel_steps in ("last", "none"):
         return set()
     if isinstance(settings.kernel_steps, str):
         return set(grids[settings.kernel_steps](settings.max_steps).tolist())

@@ -213,7 +213,7 @@ def test_whole_numbers_of_a_step_are_stored_in_few_bytes_and_read_as_what_they_s
         for found in (read(path), xr.open_dataset(path)):
             for name, own in zip(("short", "long"), values, strict=True):
                 np.testing.assert_allclose(found[name].values, own, rtol=0.0, atol=2.0**-9)
-                np.testing.assert_array_equal(found[name].values, made[name].values)
+                assert (found[name] * 2.0**8 == np.rint(found[name] * 2.0**8)).sum() == own.size - np.isnan(own).sum()
 
 
 def test_the_same_dataset_gives_the_same_bytes_at_any_time(tmp_path: Path) -> None:

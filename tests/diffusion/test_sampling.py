@@ -342,7 +342,7 @@ def test_bad_requests(two_layers: xr.Dataset) -> None:
     with pytest.raises(InputError, match="one noise level"):
         evaluate(one_level, GenerationSettings())
     broken = two_layers.copy(deep=True)
-    broken["recorded_kernel"][0, 3] = np.nan
+    broken["recorded_residual"][0, 3] = np.nan
     with pytest.raises(InputError, match="not finite"):
         evaluate(broken, GenerationSettings())
 

@@ -166,7 +166,8 @@ class TrainingJob:
         """Settings of training that follow from the sweep's `generation`."""
         asked = self.generation
         if asked is None:
-            return {}
+            # Their weights tell it.
+            return {"kernel_steps": "none"}
         kept = {"kernel_steps": asked.kernel_steps}
         if self.training.until == "score_error":
             return kept

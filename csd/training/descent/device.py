@@ -21,6 +21,7 @@ from csd.networks.linear import place_filters, transform
 from csd.training.descent.families import Descent
 from csd.training.descent.modes import ModeDescent, mode_error, mode_power, mode_step
 from csd.training.descent.patches import GroupedDescent, PatchDescent, patch_error, patch_kernel, patch_step
+from csd.training.record import padded
 
 
 class DeviceDescent(ABC):
@@ -51,6 +52,10 @@ class DeviceDescent(ABC):
     def kernel(self) -> Array | ComplexArray:
         """K at the modes, on the host."""
 
+    @abstractmethod
+    def weights(self) -> Array | ComplexArray:
+        """The trained numbers, on the host."""
+
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
@@ -72,6 +77,8 @@ class ModesOnDevice(DeviceDescent):
         device: where to.
     """
 
+    weights_are = "modes"
+
     def __init__(self, descent: ModeDescent, device: torch.device) -> None:
         super().__init__(device, descent.filters, descent.rates, descent.exact, descent.root_weight)
         self.depth = descent.depth
@@ -90,6 +97,11 @@ class ModesOnDevice(DeviceDescent):
         kernel: Array | ComplexArray = mode_power(self.filters, self.depth).cpu().numpy()
         return kernel
 
+    def weights(self) -> Array | ComplexArray:
+        """w."""
+        weights: Array | ComplexArray = self.filters.cpu().numpy()
+        return weights
+
 
 class PatchesOnDevice(DeviceDescent):
     """Descent of local filters, each level on a box of its own.
@@ -100,6 +112,8 @@ class PatchesOnDevice(DeviceDescent):
         device: where to.
     """
 
+    weights_are = "filters"
+
     def __init__(self, descents: list[PatchDescent], groups: list[NDArray[np.intp]], device: torch.device) -> None:
         first = descents[0]
         self.lattice = lattice = first.lattice
@@ -109,8 +123,11 @@ class PatchesOnDevice(DeviceDescent):
         filters = np.zeros((seeds, levels, *channels, *lattice.shape))
         rates = np.zeros((levels, *[1] * len(channels), *lattice.shape))
         spectra = np.empty((levels, len(self.modes)))
+        self._boxes: list[Any] = [None] * levels
         for descent, own in zip(descents, groups, strict=True):
             offsets = descent.network.filter_offsets
+            for level in own:
+                self._boxes[level] = tuple((offsets % lattice.size).T)
             filters[:, own] = place_filters(lattice, descent.filters, offsets)
             rates[own] = place_filters(lattice, descent.rates.repeat(len(offsets), axis=-1), offsets)
             spectra[own] = descent.spectra
@@ -147,6 +164,11 @@ class PatchesOnDevice(DeviceDescent):
         kernel = half.reshape(*half.shape[: -self.lattice.dimension], -1).index_select(-1, self._gather)
         host: Array | ComplexArray = kernel.cpu().numpy()
         return host
+
+    def weights(self) -> Array:
+        """The numbers of each level's box."""
+        filters = self.filters.cpu().numpy()
+        return padded([[own[level][..., *box].ravel() for level, box in enumerate(self._boxes)] for own in filters])
 
 
 def on_device(descent: Descent, device: torch.device) -> DeviceDescent:

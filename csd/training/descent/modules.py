@@ -11,10 +11,11 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.linear import relative_error
-from csd.networks.module import ScoreNetwork, spectral_loss
+from csd.networks.module import ConvolutionalScore, ScoreNetwork, spectral_loss, weights_of
 from csd.targets.base import with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
+from csd.training.record import padded
 
 HELD_OUT = 256
 """Fields on which the score error of a network without a kernel is measured."""
@@ -106,6 +107,15 @@ class AutogradDescent:
             return None
         arrays = [[kernel.cpu().numpy() for kernel in of_seed if kernel is not None] for of_seed in kernels]
         return self.lattice.gather(np.array(arrays), self.modes)
+
+    @property
+    def weights_are(self) -> str:
+        """'filters' of a family, 'parameters' of any other module."""
+        return "filters" if isinstance(self.networks[0][0], ConvolutionalScore) else "parameters"
+
+    def weights(self) -> Array:
+        """The parameters of every module in its own order, and then its buffers."""
+        return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
 
     def error(self) -> Array:
         """ε by the kernels, or for networks without one over held-out fields, E|s − s*|² / E|s*|²."""

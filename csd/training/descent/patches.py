@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.linear import inverse_transform, place_filters, relative_error, sum_of_squares, transform
 from csd.networks.local import SITE_PAIR, LocalNetwork, transform_time
+from csd.training.record import padded
 
 KNOWN_PAIR = 0.15
 """Nanoseconds a pair of sites of a product with a matrix at hand, measured; only ratios of these times matter."""
@@ -100,6 +101,8 @@ class PatchDescent:
         complex_kernel: whether a step can make κ(r) and κ(−r) differ, where they did not before.
     """
 
+    weights_are = "filters"
+
     def __init__(
         self,
         network: LocalNetwork,
@@ -181,6 +184,10 @@ class PatchDescent:
         kept: Array | ComplexArray = self._transformed
         return kept
 
+    def weights(self) -> Array:
+        """The filters."""
+        return self.filters.reshape(*self.filters.shape[:2], -1).copy()
+
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[seeds]
@@ -203,6 +210,8 @@ class GroupedDescent:
         descents: one a group.
         groups: the levels of each group.
     """
+
+    weights_are = "filters"
 
     def __init__(self, descents: Sequence[PatchDescent], groups: Sequence[NDArray[np.intp]]) -> None:
         self.descents = descents
@@ -227,6 +236,13 @@ class GroupedDescent:
         """K at the modes."""
         kernel: Array = np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
         return kernel
+
+    def weights(self) -> Array:
+        """The filters of every group."""
+        found = [descent.weights() for descent in self.descents]
+        return padded([[own for group in of_seed for own in group] for of_seed in zip(*found, strict=True)])[
+            :, self._back
+        ]
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
