@@ -276,8 +276,8 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
             values.dtype if numbers else str,
             variable.dims,
             zlib=large,
-            # More takes longer than many a training, and saves 3 % of the size.
-            complevel=1,
+            # As fast as less; more takes twice as long and saves 3 % of the size.
+            complevel=4,
             fletcher32=large,
             fill_value=lowest,
         )
