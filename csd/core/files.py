@@ -382,7 +382,9 @@ def _content(file: netCDF4.Dataset) -> Content:
     )
 
 
-def labelled(dims: Sequence[str], values: Any, long_name: str, units: str = "1", step: float | None = None) -> Variable:
+def labelled(
+    dims: Sequence[str], values: Any, long_name: str, units: str = "1", *, step: float | None = None
+) -> Variable:
     """A variable with its long name and units.
 
     Args:

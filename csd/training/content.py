@@ -1,6 +1,7 @@
 """A training run as the content of a file: names, dimensions, units (docs/results.md)."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,6 @@ from csd.training.options import TrainingSettings
 from csd.training.record import TrainingRecord
 from csd.training.reference import Prediction
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 RESIDUAL_STEP = 2.0**-10
 """Of recorded kernels C K − 1 is kept in multiples of this: K is off by at most 5e-4 of the exact one.
 
@@ -28,10 +26,44 @@ RESIDUAL_BITS = 7
 """Bits of the mantissa of residuals averaged over modes, which are drawn: a relative error of 0.4 % at most."""
 WEIGHT_BITS = 15
 """The same of layers as wide as the lattice that learned from random fields: 1.5e-5, far below minibatch noise."""
-CROSSING = "training time, interpolated between steps"
 SAID = ("target", "dimension", "size", "mass", "data")
 """Of a target's spec: what attributes hold in their own words; where a data set lies is not kept, but its digest is."""
-CURVE = ("seed", "noise_level", "step")
+VARIABLES: dict[str, tuple[str, ...]] = {
+    "score_error": ("seed noise_level step", "relative score error"),
+    "training_time": ("seed noise_level", "training time", "steps"),
+    "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
+    "learning_rate": ("noise_level", "learning rate"),
+    "parameters": ("", "trainable parameters of the largest network"),
+    "level_parameters": ("noise_level", "trainable parameters"),
+    "floor": ("noise_level", "lowest relative score error that the network can reach"),
+    "range": ("noise_level", "range of the composed kernel", "lattice spacings"),
+    "last_step": ("seed", "step at which training ended", "steps"),
+    "mode_residual": ("seed noise_level step inverse_length", "root mean square of |C K - 1| over modes of one length"),
+    "propagator": ("shell", "power spectrum G of the target at the lattice's shells"),
+    "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
+    "kernel_profile": ("seed noise_level distance", "trained kernel along the axes"),
+    "kernel": ("seed noise_level mode", "kernel in Fourier space"),
+    "weights": ("seed noise_level weight", "trained numbers"),
+    "recorded_residual": ("seed noise_level kernel_step mode", "C K - 1 at the steps kept"),
+    "seed": ("seed", "random seed"),
+    "noise_level": ("noise_level", "noise level t"),
+    "step": ("step", "training step", "steps"),
+    "score_length": ("noise_level", "score length", "lattice spacings"),
+    "signal": ("noise_level", "signal amplitude alpha"),
+    "noise_variance": ("noise_level", "noise variance sigma^2"),
+    "inverse_length": ("inverse_length", "inverse length sqrt(k^2 + m^2)", "inverse lattice spacings"),
+    "distance": ("distance", "displacement along an axis", "lattice spacings"),
+    "kernel_step": ("kernel_step", "training step", "steps"),
+    "wave_number": ("mode axis", "n of k = 2 pi n / L"),
+    "multiplicity": ("mode", "momenta that the mode stands for"),
+}
+"""Dimensions, long name, and units where there are any. `predicted_NAME` is the same, predicted."""
+SINGLE = (
+    *("recorded_residual", "recorded_residual_imaginary", "kernel_profile", "exact_kernel_profile"),
+    *("score_error", "predicted_score_error", "kernel", "kernel_imaginary"),
+)
+"""What is kept in single precision; the second half only where it was learned from random fields."""
+CURVES = ("score_error", "training_time", "crossing_time")
 
 
 def attributes(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
@@ -71,15 +103,27 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
     }
 
 
-def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Variable]:
+def _variables(found: Mapping[str, Any]) -> dict[str, Variable]:
+    """Values by their names in `VARIABLES`; the imaginary parts of complex ones are variables of their own."""
+    variables = {}
+    for name, values in found.items():
+        dims, words, *units = VARIABLES[name.removeprefix("predicted_")]
+        words += ", predicted" if name.startswith("predicted_") else ""
+        variables[name] = labelled(dims.split(), np.real(values), words, *units)
+        if np.iscomplexobj(values):
+            variables[f"{name}_imaginary"] = labelled(dims.split(), np.imag(values), f"{words}, imaginary part", *units)
+    return variables
+
+
+def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Any]:
     """The coordinates that every file shares."""
     return {
-        "seed": labelled(["seed"], np.array(settings.seeds, dtype=np.int64), "random seed"),
-        "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),
-        "step": labelled(["step"], steps, "training step", "steps"),
-        "score_length": labelled(["noise_level"], noised.score_lengths(), "score length", "lattice spacings"),
-        "signal": labelled(["noise_level"], noised.signals, "signal amplitude alpha"),
-        "noise_variance": labelled(["noise_level"], noised.variances, "noise variance sigma^2"),
+        "seed": np.array(settings.seeds, dtype=np.int64),
+        "noise_level": noised.levels,
+        "step": steps,
+        "score_length": noised.score_lengths(),
+        "signal": noised.signals,
+        "noise_variance": noised.variances,
     }
 
 
@@ -104,37 +148,21 @@ def prediction_content(
         record: anything with `rates`, `parameters` and `floors`, each of shape (levels,).
     """
     return Content(
-        {
-            "score_error": labelled(CURVE, prediction.score_error, "relative score error"),
-            "training_time": labelled(CURVE[:2], prediction.training_time, "training time", "steps"),
-            "crossing_time": labelled(CURVE[:2], prediction.crossing_time, CROSSING, "steps"),
-            **_per_level(record),
-        },
-        _coordinates(noised, settings, prediction.steps),
+        _variables({name: getattr(prediction, name) for name in CURVES} | _per_level(record)),
+        _variables(_coordinates(noised, settings, prediction.steps)),
         attributes(noised, architecture, settings) | {"method": prediction.method},
     )
 
 
-def _per_level(record: Any) -> dict[str, Variable]:
+def _per_level(record: Any) -> dict[str, Any]:
     """Rates, floors and numbers of parameters."""
     return {
-        "learning_rate": labelled(["noise_level"], record.rates, "learning rate"),
-        "parameters": labelled([], record.parameters.max(), "trainable parameters of the largest network"),
-        "level_parameters": labelled(["noise_level"], record.parameters, "trainable parameters"),
-        "floor": labelled(["noise_level"], record.floors, "lowest relative score error that the network can reach"),
-        "range": labelled(["noise_level"], record.ranges, "range of the composed kernel", "lattice spacings"),
+        "learning_rate": record.rates,
+        "parameters": record.parameters.max(),
+        "level_parameters": record.parameters,
+        "floor": record.floors,
+        "range": record.ranges,
     }
-
-
-def training_dataset(
-    noised: NoisedTarget,
-    architecture: Architecture,
-    settings: TrainingSettings,
-    record: TrainingRecord,
-    prediction: Prediction | None,
-) -> "xr.Dataset":
-    """`training_content` as an xarray Dataset."""
-    return training_content(noised, architecture, settings, record, prediction).dataset()
 
 
 def training_content(
@@ -153,95 +181,55 @@ def training_content(
         record: what was measured.
         prediction: what theory says; its variables are NaN if there is none.
     """
-    lattice, modes = noised.lattice, record.modes
+    lattice, modes, kernel = noised.lattice, record.modes, record.kernel
     shape = (len(settings.seeds), len(noised.levels), len(record.steps))
-    predicted_error = np.full(shape, np.nan)
-    predicted_time = predicted_crossing = np.full(shape[:2], np.nan)
+    known = {name: np.full(shape if name == "score_error" else shape[:2], np.nan) for name in CURVES}
     if prediction is not None:
+        known = {name: getattr(prediction, name) for name in CURVES}
         shared = min(shape[2], len(prediction.steps))
-        predicted_error[:, :, :shared] = prediction.score_error[:, :, :shared]
-        predicted_time, predicted_crossing = prediction.training_time, prediction.crossing_time
-    # What random fields have trained is known to far less than seven digits.
-    exact = settings.loss == "population" and settings.data_set is None
-    kind: Any = np.float64 if exact else np.float32
-    residual = ("seed", "noise_level", "step", "inverse_length")
+        left = ((0, 0), (0, 0), (0, shape[2] - shared))
+        known["score_error"] = np.pad(known["score_error"][:, :, :shared], left, constant_values=np.nan)
     propagator = noised.target.propagator(lattice.shells.laplacian)
-    variables = {
-        "score_error": labelled(CURVE, record.score_error.astype(kind), "relative score error"),
-        "training_time": labelled(CURVE[:2], record.training_time, "training time", "steps"),
-        "crossing_time": labelled(CURVE[:2], record.crossing_time, CROSSING, "steps"),
-        "predicted_score_error": labelled(CURVE, predicted_error.astype(kind), "relative score error, predicted"),
-        "predicted_training_time": labelled(CURVE[:2], predicted_time, "training time, predicted", "steps"),
-        "predicted_crossing_time": labelled(CURVE[:2], predicted_crossing, f"{CROSSING}, predicted", "steps"),
+    found = {
+        **{name: getattr(record, name) for name in CURVES},
+        **{f"predicted_{name}": values for name, values in known.items()},
         **_per_level(record),
-        "last_step": labelled(["seed"], record.last_step, "step at which training ended", "steps"),
-        "mode_residual": labelled(
-            residual,
-            shortened(record.residual, RESIDUAL_BITS),
-            "root mean square of |C K - 1| over modes of one length",
-        ),
-        "exact_kernel_profile": labelled(
-            ["noise_level", "distance"],
-            axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)).astype(np.float32),
-            "kernel of the exact score along the axes",
-        ),
-        "propagator": labelled(["shell"], propagator, "power spectrum G of the target at the lattice's shells"),
-        **_trained(noised, settings, record, kind),
+        "last_step": record.last_step,
+        "mode_residual": shortened(record.residual, RESIDUAL_BITS),
+        "propagator": propagator,
+        "exact_kernel_profile": axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)),
+        "weights": record.weights,
     }
     coordinates = _coordinates(noised, settings, record.steps) | {
-        "inverse_length": labelled(
-            ["inverse_length"], record.inverse_lengths, "inverse length sqrt(k^2 + m^2)", "inverse lattice spacings"
-        ),
-        "distance": labelled(
-            ["distance"], np.arange(lattice.size // 2 + 1), "displacement along an axis", "lattice spacings"
-        ),
+        "inverse_length": record.inverse_lengths,
+        "distance": np.arange(lattice.size // 2 + 1),
     }
+    if kernel is not None:
+        found["kernel_profile"] = axis_profile(lattice, modes, kernel.real)
+    if kernel is not None and settings.kernel_steps != "none":
+        found["kernel"] = kernel
+        coordinates |= {"wave_number": modes.numbers.astype(np.int32), "multiplicity": modes.multiplicity}
+    from_fields = settings.loss != "population" or settings.data_set is not None
+    if from_fields and record.weights_are == "modes":
+        found["weights"] = shortened(record.weights, WEIGHT_BITS)
+    variables = _variables(found)
     if record.recorded_kernels is not None:
-        coordinates["kernel_step"] = labelled(["kernel_step"], record.kernel_steps, "training step", "steps")
-    if any("mode" in found.dims for found in variables.values()):
-        coordinates["wave_number"] = labelled(["mode", "axis"], modes.numbers.astype(np.int32), "n of k = 2 pi n / L")
-        coordinates["multiplicity"] = labelled(["mode"], modes.multiplicity, "momenta that the mode stands for")
+        coordinates["kernel_step"] = record.kernel_steps
+        residual = record.recorded_kernels * noised.spectra_at(record.recorded_modes)[:, None] - 1.0
+        kept = _variables({"recorded_residual": RESIDUAL_STEP * np.rint(residual / RESIDUAL_STEP)})
+        at = "mode" if record.recorded_modes is modes else "shell"
+        packed = {"scale_factor": RESIDUAL_STEP}
+        variables |= {name: own._replace(dims=(*own.dims[:-1], at), encoding=packed) for name, own in kept.items()}
+    variables |= {
+        name: own._replace(values=own.values.astype(np.float32))
+        for name, own in variables.items()
+        if name in (SINGLE if from_fields else SINGLE[:4])
+    }
     about = {
         "prediction": prediction.method if prediction is not None else "none",
         "modes": "shells" if modes.isotropic else "pairs",
-        "kernels": "none" if record.kernel is None else "complex" if np.iscomplexobj(record.kernel) else "real",
-        "stepping": record.stepping,
+        "kernels": "none" if kernel is None else "complex" if np.iscomplexobj(kernel) else "real",
         "weights_are": record.weights_are,
+        "stepping": record.stepping,
     }
-    return Content(variables, coordinates, attributes(noised, architecture, settings) | about)
-
-
-def _trained(
-    noised: NoisedTarget, settings: TrainingSettings, record: TrainingRecord, kind: Any
-) -> dict[str, Variable]:
-    """Weights after the last step, the kernel that they make, and kernels at the steps kept, as residuals."""
-    weights = record.weights
-    if kind is np.float32 and record.weights_are == "modes":
-        weights = shortened(weights, WEIGHT_BITS)
-    variables = _parts("weights", ["seed", "noise_level", "weight"], weights, "trained numbers")
-    if record.kernel is None:
-        return variables
-    profile = axis_profile(noised.lattice, record.modes, record.kernel.real).astype(np.float32)
-    variables["kernel_profile"] = labelled(
-        ["seed", "noise_level", "distance"], profile, "trained kernel along the axes"
-    )
-    if settings.kernel_steps != "none":
-        dims = ["seed", "noise_level", "mode"]
-        variables |= _parts("kernel", dims, record.kernel, "kernel in Fourier space", kind=kind)
-    if record.recorded_kernels is not None:
-        at = "mode" if record.recorded_modes is record.modes else "shell"
-        dims = ["seed", "noise_level", "kernel_step", at]
-        residual = record.recorded_kernels * noised.spectra_at(record.recorded_modes)[:, None] - 1.0
-        rounded, words = RESIDUAL_STEP * np.rint(residual / RESIDUAL_STEP), "C K - 1 at the steps kept"
-        variables |= _parts("recorded_residual", dims, rounded, words, kind=np.float32, step=RESIDUAL_STEP)
-    return variables
-
-
-def _parts(
-    name: str, dims: list[str], values: Any, words: str, *, kind: Any = None, step: float | None = None
-) -> dict[str, Variable]:
-    """A variable, and where it is complex its imaginary part as another one."""
-    parts = {name: (values.real, words)}
-    if np.iscomplexobj(values):
-        parts[f"{name}_imaginary"] = (values.imag, f"{words}, imaginary part")
-    return {own: labelled(dims, np.asarray(part, dtype=kind), said, step=step) for own, (part, said) in parts.items()}
+    return Content(variables, _variables(coordinates), attributes(noised, architecture, settings) | about)
