@@ -44,7 +44,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "kernel_profile": ("seed noise_level distance", "trained kernel along the axes"),
     "kernel": ("seed noise_level mode", "kernel in Fourier space"),
     "weights": ("seed noise_level weight", "trained numbers"),
-    "recorded_residual": ("seed noise_level kernel_step mode", "C K - 1 at the steps kept"),
+    "recorded_residual": ("kernel_step noise_level seed mode", "C K - 1 at the steps kept"),
     "seed": ("seed", "random seed"),
     "noise_level": ("noise_level", "noise level t"),
     "step": ("step", "training step", "steps"),
@@ -216,6 +216,8 @@ def training_content(
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
         residual = record.recorded_kernels * noised.spectra_at(record.recorded_modes)[:, None] - 1.0
+        # Numbers of one step are of one size, and compress best side by side.
+        residual = residual.transpose(2, 1, 0, 3)
         kept = _variables({"recorded_residual": RESIDUAL_STEP * np.rint(residual / RESIDUAL_STEP)})
         at = "mode" if record.recorded_modes is modes else "shell"
         packed = {"scale_factor": RESIDUAL_STEP}
