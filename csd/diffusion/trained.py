@@ -17,11 +17,9 @@ from csd.core.files import Content
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
-from csd.networks.linear import LinearNetwork
 from csd.networks.score import KernelScore, Score
 from csd.targets.base import lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget
-from csd.training.descent.modes import mode_power
 from csd.training.options import TrainingSettings
 from csd.training.preparation import start_stream
 
@@ -112,6 +110,9 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     """
     from csd.networks.module import load_weights
 
+    if "weights" not in training:
+        raise InputError("the file holds no weights, as those of earlier versions; train again")
+    kept = _complex(training, "weights", "noise_level", "seed", "weight")
     about, architecture, row = training.attrs, _architecture(training.attrs), _row_of(training, seed)
     lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
@@ -119,10 +120,11 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
         generator = start_stream(lattice, architecture, seed, float(level))
         module = architecture.module(lattice, float(length), signal**2 * propagator + variance, generator)
-        weights = _weights(training, place)[row]
+        weights = kept[place, row]
         if about["weights_are"] == "modes":
-            filters = lattice.inverse(lattice.spread(weights, modes))
-            weights = np.tile(filters.ravel(), _layers(architecture.build(lattice, float(length))))
+            # Layers that are all equal are kept once.
+            filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
+            weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
         load_weights(module, weights)
         modules.append(module)
     return modules
@@ -143,8 +145,7 @@ def trained_score(training: Content, seed: int) -> Score:
         from csd.networks.module import ModuleScore
 
         return ModuleScore(levels, trained_networks(training, seed))
-    kernels = _last_kernels(training, levels)[:, row]
-    return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, kernels)
+    return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
 
 
 def _row_of(training: Content, seed: int) -> int:
@@ -155,45 +156,14 @@ def _row_of(training: Content, seed: int) -> int:
     return int(seeds.index(seed))
 
 
-def _weights(training: Content, place: int) -> Any:
-    """The weights of one level, shape (seeds, numbers), without what pads them."""
-    if "weights" not in training:
-        raise InputError("the file holds no weights, as those of earlier versions; train again")
-    names = ("weights", "weights_imaginary") if "weights_imaginary" in training else ("weights",)
-    parts = [np.asarray(training[name].values[:, place], dtype=float) for name in names]
-    values = parts[0] + 1j * parts[1] if parts[1:] else parts[0]
-    return values[:, ~np.isnan(values).all(axis=0)]
-
-
-def _layers(network: LinearNetwork) -> int:
-    """p of K = wᵖ."""
-    return int(getattr(network, "depth", 1))
-
-
-def _last_kernels(training: Content, levels: Sequence[float]) -> Any:
-    """K after the last step at some levels, shape (levels, seeds, modes): as the file has it, or from its weights."""
-    found = training["noise_level"].values.tolist()
-    places = [found.index(level) for level in levels]
+def _last_kernels(training: Content) -> Any:
+    """K after the last step, shape (levels, seeds, modes): as the file has it, or of its networks."""
     if "kernel" in training:
-        return _complex(training, "kernel", "noise_level", "seed", "mode")[places]
-    about, lattice, modes = training.attrs, lattice_of(training.attrs), _modes(training.attrs)
-    if about["weights_are"] == "parameters":
-        modules = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
-        halves = [[own[place].kernel().detach().numpy() for own in modules] for place in places]
-        kernels = lattice.gather(np.array(halves), modes)
-    else:
-        kernels = np.array([_kernels_of_level(training, place, modes) for place in places])
-    return kernels if about["kernels"] == "complex" else kernels.real
-
-
-def _kernels_of_level(training: Content, place: int, modes: Modes) -> Any:
-    """K of a family's weights at one level, shape (seeds, modes)."""
-    lattice, weights = lattice_of(training.attrs), _weights(training, place)
-    network = _architecture(training.attrs).build(lattice, float(training["score_length"].values[place]))
-    if training.attrs["weights_are"] == "modes":
-        return mode_power(weights, _layers(network))
-    filters = weights.reshape(-1, *network.filter_shape)
-    return lattice.gather(np.array([network.kernel(own) for own in filters]), modes)
+        return _complex(training, "kernel", "noise_level", "seed", "mode")
+    networks = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
+    halves = [[own.kernel().detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
+    kernels = lattice_of(training.attrs).gather(np.array(halves), _modes(training.attrs))
+    return kernels if training.attrs["kernels"] == "complex" else kernels.real
 
 
 @dataclass
@@ -237,9 +207,9 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
         # Files of earlier versions.
         kernels = _complex(training, "recorded_kernel", *order, "mode")[places]
     else:
-        kernels = _last_kernels(training, noised.levels)[:, :, None]
+        kernels = _last_kernels(training)[places, :, None]
     steps = training["kernel_step"].values if "kernel_step" in training else last.max(keepdims=True)
-    ended = steps[None, :] > last[:, None] if "kernel_step" in training else np.zeros((len(last), 1), dtype=bool)
+    ended = (steps[None, :] > last[:, None]) & ("kernel_step" in training)
     reached = steps[~ended.any(axis=0)]
     if step is not None and step not in reached:
         shown = ", ".join(map(str, reached))

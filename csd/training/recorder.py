@@ -31,8 +31,10 @@ MANY = 4096
 Their noise differs, but not its distribution: sums over all, each counted as often as its class has members, have the
 same mean, and with so many momenta they scatter little.
 """
-CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since")
+CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit")
 """Arrays of a `Recorder` that change from step to step."""
+GROWING = ("errors", "residuals", "kernel_steps", "recorded_kernels")
+"""Lists of a `Recorder` that grow."""
 
 
 class Recorder:
@@ -224,25 +226,13 @@ class Recorder:
 
     def snapshot(self, step: int) -> dict[str, Any]:
         """Arrays that `resume` goes on from, after a step was observed and the seeds that ended have left."""
-        kept = {name: getattr(self, name) for name in CARRIED} | {
-            "step": np.array(step),
-            "limit": np.array(self._limit),
-            "kernel_steps": np.array(self.kernel_steps),
-        }
-        kept["errors"] = np.stack(self.errors)
-        kept["residuals"] = np.stack(self.residuals)
-        if self.recorded_kernels:
-            kept["recorded_kernels"] = np.stack(self.recorded_kernels)
-        return kept | {f"ended {name}": array for name, array in self.ended.items()}
+        kept = {name: np.array(getattr(self, name)) for name in CARRIED + GROWING}
+        return kept | {"step": np.array(step)} | {f"ended {name}": array for name, array in self.ended.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> int:
         """Go on from a snapshot; the step it was made after."""
-        for name in CARRIED:
-            setattr(self, name, snapshot[name])
-        self._limit = float(snapshot["limit"])
-        self.kernel_steps = snapshot["kernel_steps"].tolist()
-        self.errors, self.residuals = list(snapshot["errors"]), list(snapshot["residuals"])
-        self.recorded_kernels = list(snapshot.get("recorded_kernels", []))
+        for name in CARRIED + GROWING:
+            setattr(self, name, list(snapshot[name]) if name in GROWING else snapshot[name])
         self.ended = {name[6:]: array for name, array in snapshot.items() if name.startswith("ended ")}
         self._none = np.zeros(len(self.alive), dtype=bool)
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1

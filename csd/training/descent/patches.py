@@ -163,8 +163,7 @@ class PatchDescent:
         # A data set gives the same array at every step.
         if spectrum is not self._seen[0]:
             self._seen = spectrum, self.patch.covariance(self.lattice.spread(spectrum, self.modes))
-        covariance: Array = self._seen[1]
-        return covariance
+        return np.asarray(self._seen[1])
 
     def error(self) -> Array:
         """ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*)."""
@@ -172,8 +171,7 @@ class PatchDescent:
             return relative_error(self.kernel(), self.spectra, self.modes.multiplicity)
         deviation = self._kernel - self._best
         excess = (deviation * (self._covariance @ deviation[..., None])[..., 0]).sum(axis=-1)
-        error: Array = self._floor + excess / self._norm
-        return error
+        return np.asarray(self._floor + excess / self._norm)
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
@@ -181,8 +179,7 @@ class PatchDescent:
             placed = place_filters(self.lattice, self._kernel, self.patch.offsets)
             kernel = self.lattice.gather(transform(self.lattice, placed), self.modes)
             self._transformed = kernel if self._complex else kernel.real
-        kept: Array | ComplexArray = self._transformed
-        return kept
+        return np.asarray(self._transformed)
 
     def weights(self) -> Array:
         """The filters."""
@@ -229,13 +226,11 @@ class GroupedDescent:
 
     def error(self) -> Array:
         """ε of each seed and level."""
-        error: Array = np.concatenate([descent.error() for descent in self.descents], axis=1)[:, self._back]
-        return error
+        return np.concatenate([descent.error() for descent in self.descents], axis=1)[:, self._back]
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
-        kernel: Array = np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
-        return kernel
+        return np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
 
     def weights(self) -> Array:
         """The filters of every group."""
