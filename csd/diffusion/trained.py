@@ -142,9 +142,9 @@ def trained_score(training: Content, seed: int) -> Score:
     """
     levels, row = training["noise_level"].values.tolist(), _row_of(training, seed)
     if training.attrs.get("kernels") == "none":
-        from csd.networks.module import ModuleScore
+        from csd.networks.module import score_of_modules
 
-        return ModuleScore(levels, trained_networks(training, seed))
+        return score_of_modules(levels, trained_networks(training, seed))
     return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
 
 

@@ -5,14 +5,14 @@ Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. 
 is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
-from csd.networks.score import level_of
+from csd.networks.score import Score, level_of
 
 
 class ScoreNetwork(torch.nn.Module):
@@ -91,27 +91,15 @@ class ConvolutionalScore(LinearScore):
         return kernel
 
 
-class ModuleScore:
-    """s(x, t) of modules, each trained at one noise level.
+def score_of_modules(levels: Sequence[float], modules: Sequence[ScoreNetwork]) -> Score:
+    """s(x, t) of modules, each trained at one of the noise levels; an InputError at any other."""
+    of_level = dict(zip(levels, modules, strict=True))
 
-    Args:
-        levels: noise levels, in any order.
-        modules: one a level.
-    """
-
-    def __init__(self, levels: Iterable[float], modules: Iterable[ScoreNetwork]) -> None:
-        self.modules = dict(zip(map(float, levels), modules, strict=True))
-
-    def __call__(self, fields: Array, t: float, /) -> Array:
-        """s(x, t) at one of the levels.
-
-        Raises:
-            InputError: at any other noise level.
-        """
-        module = self.modules[level_of(self.modules, t, "network")]
+    def score(fields: Array, t: float, /) -> Array:
         with torch.no_grad():
-            score: Array = module(torch.as_tensor(np.ascontiguousarray(fields))).numpy()
-        return score
+            return np.asarray(of_level[level_of(of_level, t, "network")](torch.as_tensor(fields)))
+
+    return score
 
 
 def weights_of(module: torch.nn.Module) -> Array:

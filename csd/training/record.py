@@ -73,10 +73,8 @@ def padded(networks: Sequence[Sequence[Array]]) -> Array:
 
 def record_steps(last: int) -> NDArray[np.int64]:
     """The grid of recorded steps up to `last`: every one to 48, then 12 a decade; the same for every run."""
-    exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
-    sparse = np.rint(10.0**exponents)
-    grid = np.concatenate([np.arange(DENSE_RECORDS + 1), sparse[sparse > DENSE_RECORDS]]).astype(np.int64)
-    return grid[grid <= last]
+    grid = sparse_steps(last)
+    return np.concatenate([np.arange(min(DENSE_RECORDS, last) + 1), grid[grid > DENSE_RECORDS]])
 
 
 def sparse_steps(last: int) -> NDArray[np.int64]:

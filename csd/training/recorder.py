@@ -207,21 +207,17 @@ class Recorder:
             score_error=np.stack(self.errors, axis=-1),
             training_time=self.time,
             crossing_time=self.crossing,
-            rates=run.rates,
-            parameters=run.parameters,
-            ranges=run.ranges,
-            floors=run.floors,
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
             kernel=np.stack([self.ended[f"kernel{seed}"] for seed in seeds]) if "kernel0" in self.ended else None,
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
             recorded_kernels=recorded,
             recorded_modes=self.noised.lattice.shells if thinned else run.modes,
-            modes=run.modes,
             weights=np.stack([self.ended[f"weights{seed}"] for seed in seeds]),
             weights_are=run.descent.weights_are,
             last_step=self.last,
             stepping="exact jump" if run.closed_form else "every step",
+            **{name: getattr(run, name) for name in ("rates", "parameters", "ranges", "floors", "modes")},
         )
 
     def snapshot(self, step: int) -> dict[str, Any]:

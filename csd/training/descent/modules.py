@@ -1,6 +1,6 @@
 """Descent of modules by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.linear import relative_error
-from csd.networks.module import ConvolutionalScore, ScoreNetwork, spectral_loss, weights_of
+from csd.networks.module import ConvolutionalScore, ScoreNetwork, load_weights, spectral_loss, weights_of
 from csd.targets.base import with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
@@ -153,18 +153,11 @@ class AutogradDescent:
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
 
     def snapshot(self) -> dict[str, Any]:
-        """The parameters and buffers of every module, by name."""
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._named()}
+        """The parameters and buffers of every module."""
+        return {"weights": self.weights()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go on from these parameters and buffers."""
-        with torch.no_grad():
-            for name, tensor in self._named():
-                tensor.copy_(self._tensor(snapshot[name]))
-
-    def _named(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Every tensor that a module holds, named by seed, level and its own name."""
-        for seed, of_seed in enumerate(self.networks):
-            for level, network in enumerate(of_seed):
-                for name, tensor in network.state_dict().items():
-                    yield f"{seed} {level} {name}", tensor
+        for of_seed, of_seed_weights in zip(self.networks, snapshot["weights"], strict=True):
+            for network, weights in zip(of_seed, of_seed_weights, strict=True):
+                load_weights(network, weights)
