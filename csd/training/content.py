@@ -156,13 +156,9 @@ def prediction_content(
 
 def _per_level(record: Any) -> dict[str, Any]:
     """Rates, floors and numbers of parameters."""
-    return {
-        "learning_rate": record.rates,
-        "parameters": record.parameters.max(),
-        "level_parameters": record.parameters,
-        "floor": record.floors,
-        "range": record.ranges,
-    }
+    names = {"learning_rate": "rates", "level_parameters": "parameters", "floor": "floors", "range": "ranges"}
+    found = {name: getattr(record, held) for name, held in names.items()}
+    return {**found, "parameters": record.parameters.max()}
 
 
 def training_content(

@@ -57,23 +57,22 @@ class Recorder:
         self._goal = goal if settings.until == "samples" else None
         if settings.until == "samples" and goal is None:
             raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
-        seeds, levels = len(run.seeds), len(noised.levels)
+        shape = seeds, _ = len(run.seeds), len(noised.levels)
         self.grid = record_steps(settings.max_steps)
         self._wanted: set[int] = _wanted(settings)
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
         self.alive = np.arange(seeds)
-        self.time = np.full((seeds, levels), np.nan)
-        self.crossing = np.full((seeds, levels), np.nan)
+        self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
         self.errors: list[Array] = []
         self.residuals: list[NDArray[np.float32]] = []
         self.kernel_steps: list[int] = []
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.ended: dict[str, Any] = {}
-        self._before: Array = np.empty((seeds, levels))
-        self._missing = np.ones((seeds, levels), dtype=bool)
+        self._before: Array = np.empty(shape)
+        self._missing = np.ones(shape, dtype=bool)
         self._none = np.zeros(seeds, dtype=bool)
         # The recorded step since which a seed's samples have been right.
         self._right_since = np.full(seeds, np.inf)
@@ -151,10 +150,8 @@ class Recorder:
         self.errors.append(self._spread(error, np.float64))
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
-        shape = (len(self.alive), len(self.noised.levels), len(self.bins.middles))
-        residual = np.full(shape, np.nan)
-        if kernel is not None:
-            residual = self.bins.root_mean_square(np.abs(self.spectra * kernel - 1.0))
+        deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
+        residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
 
     def _thinned(self, kernel: Any) -> Any:
@@ -237,12 +234,10 @@ class Recorder:
 
 def _wanted(settings: TrainingSettings) -> set[int]:
     """The steps at which kernels are kept, the last one apart."""
-    grids = {"recorded": record_steps, "sparse": sparse_steps}
-    if settings.kernel_steps in ("last", "none"):
-        return set()
-    if isinstance(settings.kernel_steps, str):
-        return set(grids[settings.kernel_steps](settings.max_steps).tolist())
-    return set(settings.kernel_steps)
+    if not isinstance(settings.kernel_steps, str):
+        return set(settings.kernel_steps)
+    grid = {"recorded": record_steps, "sparse": sparse_steps}.get(settings.kernel_steps)
+    return set() if grid is None else set(grid(settings.max_steps).tolist())
 
 
 def _diverged(
