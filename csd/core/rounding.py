@@ -47,7 +47,7 @@ def shortened(values: Any, bits: int) -> Any:
 
 def whole_steps(values: Any, step: float) -> Any:
     """The nearest whole numbers of a step, in the fewest bytes; the lowest of all for what is not finite."""
-    numbers = np.rint(np.asarray(values, dtype=float) / step)
+    numbers = np.rint(np.asarray(values) / step)
     known = np.isfinite(numbers)
     most = np.abs(numbers, where=known, out=np.zeros_like(numbers)).max(initial=0.0)
     kind = next(kind for kind in (np.int16, np.int32, np.int64) if most <= np.iinfo(kind).max)

@@ -9,6 +9,7 @@ from csd.core.errors import InputError
 from csd.core.files import Content, Variable, labelled
 from csd.core.plugins import lasting_path
 from csd.core.rounding import shortened
+from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import spec_of
@@ -58,11 +59,10 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "multiplicity": ("mode", "momenta that the mode stands for"),
 }
 """Dimensions, long name, and units where there are any. `predicted_NAME` is the same, predicted."""
-SINGLE = (
-    *("recorded_residual", "recorded_residual_imaginary", "kernel_profile", "exact_kernel_profile"),
-    *("score_error", "predicted_score_error", "kernel", "kernel_imaginary"),
-)
-"""What is kept in single precision; the second half only where it was learned from random fields."""
+DRAWN = ("kernel_profile", "exact_kernel_profile")
+"""What is kept in single precision."""
+NOISY = ("score_error", "predicted_score_error", "kernel", "kernel_imaginary")
+"""What is so too, where it was learned from random fields."""
 CURVES = ("score_error", "training_time", "crossing_time")
 
 
@@ -211,17 +211,17 @@ def training_content(
     variables = _variables(found)
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
-        residual = record.recorded_kernels * noised.spectra_at(record.recorded_modes)[:, None] - 1.0
+        spectra = noised.spectra_at(record.recorded_modes)[:, None]
         # Numbers of one step are of one size, and compress best side by side.
-        residual = residual.transpose(2, 1, 0, 3)
-        kept = _variables({"recorded_residual": RESIDUAL_STEP * np.rint(residual / RESIDUAL_STEP)})
+        kernels = record.recorded_kernels.transpose(2, 1, 0, 3)
+        kept = _variables({"recorded_residual": np.stack([_residual(own, spectra) for own in kernels])})
         at = "mode" if record.recorded_modes is modes else "shell"
         packed = {"scale_factor": RESIDUAL_STEP}
         variables |= {name: own._replace(dims=(*own.dims[:-1], at), encoding=packed) for name, own in kept.items()}
     variables |= {
         name: own._replace(values=own.values.astype(np.float32))
         for name, own in variables.items()
-        if name in (SINGLE if from_fields else SINGLE[:4])
+        if name in DRAWN + NOISY * from_fields
     }
     about = {
         "prediction": prediction.method if prediction is not None else "none",
@@ -231,3 +231,8 @@ def training_content(
         "stepping": record.stepping,
     }
     return Content(variables, _variables(coordinates), attributes(noised, architecture, settings) | about)
+
+
+def _residual(kernel: Any, spectra: Array) -> Any:
+    """C K − 1 in multiples of `RESIDUAL_STEP`, in the precision of K."""
+    return (RESIDUAL_STEP * np.rint((kernel * spectra - 1.0) / RESIDUAL_STEP)).astype(kernel.dtype)

@@ -89,8 +89,7 @@ class ModeDescent:
     weights_are = "modes"
 
     def __init__(self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray) -> None:
-        self.depth = depth
-        self.filters = filters
+        self.depth, self.filters = depth, filters
         self.rates = rates[:, None]
         self.exact = 1.0 / spectra
         norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)

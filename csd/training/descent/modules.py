@@ -54,11 +54,8 @@ class AutogradDescent:
         device: torch.device,
     ) -> None:
         self.networks = [[network.to(device) for network in of_seed] for of_seed in networks]
-        self.noised = noised
-        self.lattice = noised.lattice
-        self.modes = modes
-        self.objective = objective
-        self.device = device
+        self.noised, self.lattice, self.modes = noised, noised.lattice, modes
+        self.objective, self.device = objective, device
         self.spectra = noised.spectra_at(modes)
         self._rates = rates
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)

@@ -113,18 +113,14 @@ class PatchDescent:
         *,
         complex_kernel: bool,
     ) -> None:
-        self.network = network
-        self.patch = network.patch
-        self.lattice = network.lattice
-        self.modes = modes
-        self.filters = filters
+        self.network, self.patch, self.lattice = network, network.patch, network.lattice
+        self.modes, self.spectra, self.filters = modes, spectra, filters
         self.rates = rates.reshape(-1, *[1] * len(network.filter_shape))
         halves = self.lattice.spread(spectra, modes)
         # A product with a patch covariance that is at hand, or with one made for it, against two transforms.
         pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
         self._covariance = None if KNOWN_PAIR * pairs > 2.0 * transforms else self.patch.covariance(halves)
         self._makes_covariances = SITE_PAIR * pairs < transforms
-        self.spectra = spectra
         self._best = np.stack([self.patch.solve(half) for half in halves])
         self._floor = np.array([self.patch.floor(half) for half in halves])
         self._norm = (modes.multiplicity / spectra).sum(axis=-1) / self.lattice.sites
@@ -211,8 +207,7 @@ class GroupedDescent:
     weights_are = "filters"
 
     def __init__(self, descents: Sequence[PatchDescent], groups: Sequence[NDArray[np.intp]]) -> None:
-        self.descents = descents
-        self.groups = groups
+        self.descents, self.groups = descents, groups
         self._back = np.argsort(np.concatenate(groups))
         self._seen: tuple[Any, list[Array]] = (None, [])
 
