@@ -48,7 +48,7 @@ from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import prepare
 from csd.training.record import record_steps
-from csd.training.recorder import RIGHT_FOR
+from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
 
 MASSES = 8
@@ -61,8 +61,10 @@ OTHER_JOBS = 10.0
 """A figure or a summary in units of a job that does nothing: mostly imports of Matplotlib, pandas and SciPy."""
 SUMMED_FILE = 0.1
 """What a file adds to the summary of it, in the same units."""
-COMPRESSED = 0.35
-"""What compression leaves of kernels that are kept during training."""
+FILE, CURVE, WEIGHT, KERNEL, KEPT, SERIES_SHARE = 35e3, 24.0, 1.7, 3.2, 0.6, 0.2
+"""Bytes on disk: of a training file without numbers; of a network at a recorded step; of a mode's weight in full layers,
+of its kernel after the last step, and at one kept step; what is left of eight bytes of a time series.
+"""
 SAMPLING_MB = 200.0
 """What Numba and pyerrors hold."""
 
@@ -83,7 +85,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
         seconds += steps * work.ahead + records * pace.record(work.networks * work.shells, work.networks)
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
-    kept = kept_steps(run, steps) * numbers
+    kept = kept_steps(run, steps) * float(work.networks * (work.shells if work.modes > MANY else work.modes))
     if run.training.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
@@ -93,7 +95,8 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     if run.training.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
-    written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
+    of_modes = WEIGHT * (run.range is None) + KERNEL * (kept > 0.0)
+    written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
     memory = job.memory_mb + held / 1e6
     known = ":" not in run.name and run.training.device != "cuda"
     return ExpectedCost(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
@@ -119,7 +122,7 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
     drawn = step(normals, fields * levels) if asked.integrator in ODES else drawing_time(step, normals, fields * levels)
     looked = fields + seeds * compared_fields(lattice, asked.samples)
     drawn += pace.field(looked * pairs, looked)
-    written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
+    written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
     held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared_fields(lattice, asked.samples) * lattice.sites
     held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
     seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
@@ -216,7 +219,7 @@ def expected_monte_carlo_costs(jobs: Sequence[MonteCarloJob], calibration: Calib
         jobs: those of Monte Carlo.
         calibration: of this machine.
     """
-    written = [
+    held = [
         8e-6
         * (
             len(job.settings.samplers)
@@ -227,9 +230,10 @@ def expected_monte_carlo_costs(jobs: Sequence[MonteCarloJob], calibration: Calib
     ]
     return [
         ExpectedCost(
-            job.identifier, False, 0.0, job.seconds(), calibration.job.memory_mb + SAMPLING_MB + 4.0 * disk, disk
+            *(job.identifier, False, 0.0, job.seconds()),
+            *(calibration.job.memory_mb + SAMPLING_MB + 4.0 * series, SERIES_SHARE * series),
         )
-        for job, disk in zip(jobs, written, strict=True)
+        for job, series in zip(jobs, held, strict=True)
     ]
 
 
