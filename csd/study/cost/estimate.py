@@ -62,7 +62,7 @@ OTHER_JOBS = 10.0
 SUMMED_FILE = 0.1
 """What a file adds to the summary of it, in the same units."""
 FILE, CURVE, WEIGHT, KERNEL, KEPT, SERIES_SHARE = 35e3, 24.0, 1.7, 3.2, 0.6, 0.2
-"""Bytes on disk: of a training file without numbers; of a network at a recorded step; of a mode's weight in full layers,
+"""Bytes on disk: of a file without numbers; of a network at a recorded step; of a mode's weight in full layers,
 of its kernel after the last step, and at one kept step; what is left of eight bytes of a time series.
 """
 SAMPLING_MB = 200.0
