@@ -18,7 +18,7 @@ from csd.core.files import TRAINING, provenance, write
 from csd.study.config.reading import parse
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
-from csd.training.content import training_dataset, training_request
+from csd.training.content import training_content, training_request
 from csd.training.loop import train_network
 from csd.training.reference import reference_curve
 
@@ -67,7 +67,7 @@ def train_files(runs: Sequence[TrainingJob], folder: Path) -> None:
     """Train every job, and write its file."""
     for run in runs:
         problem = run.problem()
-        dataset = training_dataset(*problem, train_network(*problem), reference_curve(*problem))
+        dataset = training_content(*problem, train_network(*problem), reference_curve(*problem)).dataset()
         made_by = provenance(["test"], training_request(*problem))
         write(dataset.assign_attrs(made_by), training_file(run, folder), TRAINING)
 

@@ -22,6 +22,7 @@ from csd.core.files import Content, Variable, content_of, digest, labelled
 from csd.core.options import Option, Options
 from csd.core.plugins import resolve
 from csd.core.random import stream
+from csd.core.rounding import shortened
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.integrators import INTEGRATORS
 from csd.diffusion.measures import (
@@ -203,7 +204,7 @@ def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[
     dims = ["seed", "step"]
     variables = judged("", "of what is generated", dims, reverse, modes, variance) | {
         "generated_spectrum": labelled(
-            [*dims, "wavenumber"], bins.mean(variance), "exact spectrum of what is generated"
+            [*dims, "wavenumber"], bins.mean(variance).astype(np.float32), "exact spectrum of what is generated"
         ),
     }
     for name, found in variables.items():
@@ -230,7 +231,7 @@ def _on_the_way(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict
     places = _shown(kept)
     exact = reverse.noised.spectra_at(kept.score.modes)[:, None, None]
     ratio = bins.mean(reverse.variances(kept.score[:, places]) / exact)
-    ratio = np.where(kept.ended[:, places, None, None], np.nan, np.moveaxis(ratio, 0, 2))
+    ratio = np.where(kept.ended[:, places, None, None], np.nan, shortened(np.moveaxis(ratio, 0, 2), 10))
     dims = ["seed", "shown_step", "noise_level", "wavenumber"]
     words = "generated over exact spectrum at each noise level along the reverse trajectory"
     return {"ratio_on_the_way": labelled(dims, ratio, words)}
@@ -249,8 +250,7 @@ def _reference(reverse: ReverseDiffusion, prefix: str, words: str, score: Spectr
 
 def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     """The target's own values at the lowest level."""
-    lattice = reverse.noised.lattice
-    modes = lattice.shells
+    lattice, modes = reverse.noised.lattice, reverse.noised.lattice.shells
     spectrum = reverse.noised.spectra_at(modes)[-1]
     bins = LengthBins(modes, reverse.noised.target.mass, lattice.dimension)
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}

@@ -1,8 +1,13 @@
-"""Trained scores, read back from a training file, and laid on a larger lattice."""
+"""Trained networks and scores, read back from a training file; scores laid on a larger lattice.
 
-from collections.abc import Sequence
+A file holds the weights of every network beside what it is: `trained_networks` makes modules of them, to be trained on,
+and `trained_score` a score, to be sampled with. `kept_scores` has the kernels of linear networks, those of earlier
+training steps among them where they were kept.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +18,14 @@ from csd.core.options import declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
-from csd.networks.score import KernelScore
-from csd.targets.base import spec_of, target_from_spec, with_spectrum
+from csd.networks.score import KernelScore, Score
+from csd.targets.base import lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
+from csd.training.preparation import start_stream
+
+if TYPE_CHECKING:
+    from csd.networks.module import ScoreNetwork
 
 
 @dataclass
@@ -52,7 +61,7 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
         InputError: if the file holds no kernels.
     """
     about = training.attrs
-    if "kernel" not in training:
+    if about.get("kernels", "real" if "kernel" in training else "none") == "none":
         raise InputError("the file holds no kernels; only linear networks can be generated from by their spectrum")
     if "data_digest" in about:
         raise InputError(
@@ -60,12 +69,83 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
         )
     target = with_spectrum(target_from_spec(about))
     noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
-    architecture = None
-    if ":" not in about["architecture"]:
-        architecture = Architecture.of_attributes(about)
+    architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
     settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
-    modes = target.lattice.shells if about["modes"] == "shells" else target.lattice.pairs
-    return Trained(noised, modes, architecture, settings)
+    return Trained(noised, _modes(about), architecture, settings)
+
+
+def _modes(about: Mapping[str, Any]) -> Modes:
+    """The momenta of a file's kernels."""
+    lattice = lattice_of(about)
+    return lattice.shells if about["modes"] == "shells" else lattice.pairs
+
+
+def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
+    """The networks of one seed as modules, one a noise level of the file, with their weights after the last step.
+
+    Args:
+        training: of `csd train`.
+        seed: one of the file's.
+
+    Raises:
+        InputError: if the file has no such seed, or no weights.
+    """
+    from csd.networks.module import load_weights
+
+    if "weights" not in training:
+        raise InputError("the file holds no weights, as those of earlier versions; train again")
+    kept = _complex(training, "weights", "noise_level", "seed", "weight")
+    about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
+    lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
+    levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
+    modules = []
+    for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
+        generator = start_stream(lattice, architecture, seed, float(level))
+        module = architecture.module(lattice, float(length), signal**2 * propagator + variance, generator)
+        weights = kept[place, row]
+        if about["weights_are"] == "modes":
+            # Layers that are all equal are kept once.
+            filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
+            weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
+        load_weights(module, weights)
+        modules.append(module)
+    return modules
+
+
+def trained_score(training: Content, seed: int) -> Score:
+    """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
+
+    Args:
+        training: of `csd train`.
+        seed: one of the file's.
+
+    Raises:
+        InputError: if the file has no such seed, or neither weights nor kernels.
+    """
+    levels, row = training["noise_level"].values.tolist(), _row_of(training, seed)
+    if training.attrs.get("kernels") == "none":
+        from csd.networks.module import score_of_modules
+
+        return score_of_modules(levels, trained_networks(training, seed))
+    return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
+
+
+def _row_of(training: Content, seed: int) -> int:
+    """Where a seed stands in a file."""
+    seeds = training["seed"].values.tolist()
+    if seed not in seeds:
+        raise InputError(f"seed is {seed!r}; the file has {', '.join(map(str, seeds))}")
+    return int(seeds.index(seed))
+
+
+def _last_kernels(training: Content) -> Any:
+    """K after the last step, shape (levels, seeds, modes): as the file has it, or of its networks."""
+    if "kernel" in training:
+        return _complex(training, "kernel", "noise_level", "seed", "mode")
+    networks = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
+    halves = [[own.kernel().detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
+    kernels = lattice_of(training.attrs).gather(np.array(halves), _modes(training.attrs))
+    return kernels if training.attrs["kernels"] == "complex" else kernels.real
 
 
 @dataclass
@@ -96,16 +176,22 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
     Raises:
         InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
     """
-    levels = trained.noised.levels
-    last = training["last_step"].values
-    if "recorded_kernel" in training:
-        kernels = _complex(training, "recorded_kernel", levels, "noise_level", "seed", "kernel_step", "mode")
-        steps = training["kernel_step"].values
-        ended = steps[None, :] > last[:, None]
+    noised, modes, last = trained.noised, trained.modes, training["last_step"].values
+    found = training["noise_level"].values.tolist()
+    places = [found.index(level) for level in noised.levels]
+    order = ("noise_level", "seed", "kernel_step")
+    if "recorded_residual" in training:
+        at = training["recorded_residual"].dims[-1]
+        modes = trained.modes if at == "mode" else noised.lattice.shells
+        kernels = 1.0 + _complex(training, "recorded_residual", *order, at)[places]
+        kernels /= noised.spectra_at(modes)[:, None, None]
+    elif "recorded_kernel" in training:
+        # Files of earlier versions.
+        kernels = _complex(training, "recorded_kernel", *order, "mode")[places]
     else:
-        kernels = _complex(training, "kernel", levels, "noise_level", "seed", "mode")[:, :, None]
-        steps = last.max(keepdims=True)
-        ended = np.zeros((len(last), 1), dtype=bool)
+        kernels = _last_kernels(training)[places, :, None]
+    steps = training["kernel_step"].values if "kernel_step" in training else last.max(keepdims=True)
+    ended = (steps[None, :] > last[:, None]) & ("kernel_step" in training)
     reached = steps[~ended.any(axis=0)]
     if step is not None and step not in reached:
         shown = ", ".join(map(str, reached))
@@ -117,18 +203,15 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
     kernels = np.where(ended[None, :, :, None], 1.0, kernels)
-    return Kept(steps, KernelScore(trained.noised.lattice, trained.modes, levels, kernels), ended, chosen)
+    return Kept(steps, KernelScore(noised.lattice, modes, noised.levels, kernels), ended, chosen)
 
 
-def _complex(training: Content, name: str, levels: Sequence[float], *dims: str) -> Any:
-    """A variable at some levels, along given dimensions, with its imaginary part where there is one."""
-    found = training["noise_level"].values.tolist()
-    places = [found.index(level) for level in levels]
+def _complex(training: Content, name: str, *dims: str) -> Any:
+    """A variable along given dimensions, with its imaginary part where there is one."""
 
     def part(name: str) -> Array:
         variable = training[name]
-        ordered = variable.values.transpose([variable.dims.index(dim) for dim in dims])
-        return np.asarray(ordered.take(places, axis=dims.index("noise_level")), dtype=float)
+        return np.asarray(variable.values.transpose([variable.dims.index(dim) for dim in dims]), dtype=float)
 
     imaginary = f"{name}_imaginary"
     return part(name) + 1j * part(imaginary) if imaginary in training else part(name)

@@ -5,6 +5,7 @@ Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. 
 is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
 """
 
+from collections.abc import Sequence
 from math import nan
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.score import Score, level_of
 
 
 class ScoreNetwork(torch.nn.Module):
@@ -91,6 +93,37 @@ class ConvolutionalScore(LinearScore):
         """K(k) in the *half* layout."""
         kernel: torch.Tensor = self.network.kernel(self.filters)
         return kernel
+
+
+def score_of_modules(levels: Sequence[float], modules: Sequence[ScoreNetwork]) -> Score:
+    """s(x, t) of modules, each trained at one of the noise levels; an InputError at any other."""
+    of_level = dict(zip(levels, modules, strict=True))
+
+    def score(fields: Array, t: float, /) -> Array:
+        with torch.no_grad():
+            return np.asarray(of_level[level_of(of_level, t, "network")](torch.as_tensor(fields)))
+
+    return score
+
+
+def weights_of(module: torch.nn.Module) -> Array:
+    """All numbers of a module: its parameters in their own order, and then its buffers; complex ones as two."""
+    return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
+
+
+def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Where the numbers lie."""
+    held = [tensor.detach() for tensor in (*module.parameters(), *module.buffers())]
+    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in held]
+
+
+def load_weights(module: torch.nn.Module, weights: Array) -> None:
+    """Put numbers into a module, in the order of `weights_of`; those that are left over are not used."""
+    start = 0
+    for tensor in _tensors(module):
+        own = weights[start : start + tensor.numel()]
+        tensor.copy_(torch.as_tensor(own.copy()).reshape(tensor.shape))
+        start += tensor.numel()
 
 
 def spectral_loss(

@@ -49,6 +49,18 @@ class SpectralScore(ABC):
         return self.lattice.inverse(-self.lattice.spread(kernel, self.modes) * self.lattice.transform(fields))
 
 
+def level_of(levels: Iterable[float], t: Any, what: str) -> float:
+    """t itself, if it is one of the noise levels.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if t in levels:
+        return float(t)
+    nearest = min(levels, key=lambda level: abs(level - t))
+    raise InputError(f"the score has no {what} at noise level {t:g}; the nearest is at {nearest:g}")
+
+
 class KernelScore(SpectralScore):
     """A linear score given by its kernels at noise levels: what a training holds, or the best network of a range.
 
@@ -75,11 +87,7 @@ class KernelScore(SpectralScore):
         Raises:
             InputError: at any other noise level.
         """
-        place = self._place.get(float(t))
-        if place is None:
-            nearest = min(self._place, key=lambda level: abs(level - t))
-            raise InputError(f"the score has no kernel at noise level {t:g}; the nearest is at {nearest:g}")
-        return self.kernels[place]
+        return self.kernels[self._place[level_of(self._place, t, "kernel")]]
 
     def __getitem__(self, index: Any) -> "KernelScore":
         """The score of some seeds and steps: score[0], score[:, 3], … as if it were an array of shape (…)."""

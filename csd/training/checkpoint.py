@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 import numpy as np
@@ -54,9 +54,7 @@ class ProgressWatch:
             self._bar = tqdm(total=total, unit=" steps", unit_scale=True, leave=False, dynamic_ncols=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
@@ -130,12 +128,10 @@ class JobWatch(ProgressWatch):
             self._handlers = {number: signal.signal(number, self._stop) for number in SIGNALS}
         return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        super().__exit__(kind, error, trace)
+        super().__exit__(*error)
         self.progress.unlink(missing_ok=True)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -1,12 +1,15 @@
 """A training run as the content of a file: names, dimensions, units (docs/results.md)."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, labelled
 from csd.core.plugins import lasting_path
+from csd.core.rounding import shortened
+from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import spec_of
@@ -15,18 +18,52 @@ from csd.training.options import TrainingSettings
 from csd.training.record import TrainingRecord
 from csd.training.reference import Prediction
 
-if TYPE_CHECKING:
-    import xarray as xr
+RESIDUAL_STEP = 2.0**-10
+"""Of recorded kernels C K − 1 is kept in multiples of this: K is off by at most 5e-4 of the exact one.
 
-KERNEL_BITS = 10
-"""Bits of the mantissa of kernels kept during training: a relative error of 5e-4 or less, far below minibatch noise.
-
-Errors of different levels are independent, so χ of samples is off by 1e-3 at most, and files have half the size.
+That is far below minibatch noise. Errors of different levels are independent, so χ of samples is off by 1e-3 at most.
 """
-CROSSING = "training time, interpolated between steps"
+RESIDUAL_BITS = 7
+"""Bits of the mantissa of residuals averaged over modes, which are drawn: a relative error of 0.4 % at most."""
+WEIGHT_BITS = 15
+"""The same of layers as wide as the lattice that learned from random fields: 1.5e-5, far below minibatch noise."""
 SAID = ("target", "dimension", "size", "mass", "data")
 """Of a target's spec: what attributes hold in their own words; where a data set lies is not kept, but its digest is."""
-CURVE = ("seed", "noise_level", "step")
+VARIABLES: dict[str, tuple[str, ...]] = {
+    "score_error": ("seed noise_level step", "relative score error"),
+    "training_time": ("seed noise_level", "training time", "steps"),
+    "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
+    "learning_rate": ("noise_level", "learning rate"),
+    "parameters": ("", "trainable parameters of the largest network"),
+    "level_parameters": ("noise_level", "trainable parameters"),
+    "floor": ("noise_level", "lowest relative score error that the network can reach"),
+    "range": ("noise_level", "range of the composed kernel", "lattice spacings"),
+    "last_step": ("seed", "step at which training ended", "steps"),
+    "mode_residual": ("seed noise_level step inverse_length", "root mean square of |C K - 1| over modes of one length"),
+    "propagator": ("shell", "power spectrum G of the target at the lattice's shells"),
+    "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
+    "kernel_profile": ("seed noise_level distance", "trained kernel along the axes"),
+    "kernel": ("seed noise_level mode", "kernel in Fourier space"),
+    "weights": ("seed noise_level weight", "trained numbers"),
+    "recorded_residual": ("kernel_step noise_level seed mode", "C K - 1 at the steps kept"),
+    "seed": ("seed", "random seed"),
+    "noise_level": ("noise_level", "noise level t"),
+    "step": ("step", "training step", "steps"),
+    "score_length": ("noise_level", "score length", "lattice spacings"),
+    "signal": ("noise_level", "signal amplitude alpha"),
+    "noise_variance": ("noise_level", "noise variance sigma^2"),
+    "inverse_length": ("inverse_length", "inverse length sqrt(k^2 + m^2)", "inverse lattice spacings"),
+    "distance": ("distance", "displacement along an axis", "lattice spacings"),
+    "kernel_step": ("kernel_step", "training step", "steps"),
+    "wave_number": ("mode axis", "n of k = 2 pi n / L"),
+    "multiplicity": ("mode", "momenta that the mode stands for"),
+}
+"""Dimensions, long name, and units where there are any. `predicted_NAME` is the same, predicted."""
+DRAWN = ("kernel_profile", "exact_kernel_profile")
+"""What is kept in single precision."""
+NOISY = ("score_error", "predicted_score_error", "kernel", "kernel_imaginary")
+"""What is so too, where it was learned from random fields."""
+CURVES = ("score_error", "training_time", "crossing_time")
 
 
 def attributes(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
@@ -49,24 +86,27 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
     return {**own, **further, **settings.notes()}
 
 
-def shortened(values: Any) -> Any:
-    """float32 or complex64 numbers rounded to `KERNEL_BITS` bits of the mantissa; same shape and type."""
-    values = np.ascontiguousarray(values)
-    dropped = 23 - KERNEL_BITS
-    bits = values.view(np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    return rounded.view(np.float32).view(values.dtype)
+def _variables(found: Mapping[str, Any]) -> dict[str, Variable]:
+    """Values by their names in `VARIABLES`; the imaginary parts of complex ones are variables of their own."""
+    variables = {}
+    for name, values in found.items():
+        dims, words, *units = VARIABLES[name.removeprefix("predicted_")]
+        words += ", predicted" if name.startswith("predicted_") else ""
+        variables[name] = labelled(dims.split(), np.real(values), words, *units)
+        if np.iscomplexobj(values):
+            variables[f"{name}_imaginary"] = labelled(dims.split(), np.imag(values), f"{words}, imaginary part", *units)
+    return variables
 
 
-def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Variable]:
+def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Any]:
     """The coordinates that every file shares."""
     return {
-        "seed": labelled(["seed"], np.array(settings.seeds, dtype=np.int64), "random seed"),
-        "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),
-        "step": labelled(["step"], steps, "training step", "steps"),
-        "score_length": labelled(["noise_level"], noised.score_lengths(), "score length", "lattice spacings"),
-        "signal": labelled(["noise_level"], noised.signals, "signal amplitude alpha"),
-        "noise_variance": labelled(["noise_level"], noised.variances, "noise variance sigma^2"),
+        "seed": np.array(settings.seeds, dtype=np.int64),
+        "noise_level": noised.levels,
+        "step": steps,
+        "score_length": noised.score_lengths(),
+        "signal": noised.signals,
+        "noise_variance": noised.variances,
     }
 
 
@@ -91,37 +131,17 @@ def prediction_content(
         record: anything with `rates`, `parameters` and `floors`, each of shape (levels,).
     """
     return Content(
-        {
-            "score_error": labelled(CURVE, prediction.score_error, "relative score error"),
-            "training_time": labelled(CURVE[:2], prediction.training_time, "training time", "steps"),
-            "crossing_time": labelled(CURVE[:2], prediction.crossing_time, CROSSING, "steps"),
-            **_per_level(record),
-        },
-        _coordinates(noised, settings, prediction.steps),
+        _variables({name: getattr(prediction, name) for name in CURVES} | _per_level(record)),
+        _variables(_coordinates(noised, settings, prediction.steps)),
         attributes(noised, architecture, settings) | {"method": prediction.method},
     )
 
 
-def _per_level(record: Any) -> dict[str, Variable]:
+def _per_level(record: Any) -> dict[str, Any]:
     """Rates, floors and numbers of parameters."""
-    return {
-        "learning_rate": labelled(["noise_level"], record.rates, "learning rate"),
-        "parameters": labelled([], record.parameters.max(), "trainable parameters of the largest network"),
-        "level_parameters": labelled(["noise_level"], record.parameters, "trainable parameters"),
-        "floor": labelled(["noise_level"], record.floors, "lowest relative score error that the network can reach"),
-        "range": labelled(["noise_level"], record.ranges, "range of the composed kernel", "lattice spacings"),
-    }
-
-
-def training_dataset(
-    noised: NoisedTarget,
-    architecture: Architecture,
-    settings: TrainingSettings,
-    record: TrainingRecord,
-    prediction: Prediction | None,
-) -> "xr.Dataset":
-    """`training_content` as an xarray Dataset."""
-    return training_content(noised, architecture, settings, record, prediction).dataset()
+    names = {"learning_rate": "rates", "level_parameters": "parameters", "floor": "floors", "range": "ranges"}
+    found = {name: getattr(record, held) for name, held in names.items()}
+    return {**found, "parameters": record.parameters.max()}
 
 
 def training_content(
@@ -140,63 +160,62 @@ def training_content(
         record: what was measured.
         prediction: what theory says; its variables are NaN if there is none.
     """
-    lattice, modes = noised.lattice, record.modes
+    lattice, modes, kernel = noised.lattice, record.modes, record.kernel
     shape = (len(settings.seeds), len(noised.levels), len(record.steps))
-    predicted_error = np.full(shape, np.nan)
-    predicted_time = predicted_crossing = np.full(shape[:2], np.nan)
+    known = {name: np.full(shape if name == "score_error" else shape[:2], np.nan) for name in CURVES}
     if prediction is not None:
+        known = {name: getattr(prediction, name) for name in CURVES}
         shared = min(shape[2], len(prediction.steps))
-        predicted_error[:, :, :shared] = prediction.score_error[:, :, :shared]
-        predicted_time, predicted_crossing = prediction.training_time, prediction.crossing_time
-    exact = 1.0 / noised.spectra_at(lattice.shells)
-    distance = np.arange(lattice.size // 2 + 1)
-    residual = ("seed", "noise_level", "step", "inverse_length")
-    variables = {
-        "score_error": labelled(CURVE, record.score_error, "relative score error"),
-        "training_time": labelled(CURVE[:2], record.training_time, "training time", "steps"),
-        "crossing_time": labelled(CURVE[:2], record.crossing_time, CROSSING, "steps"),
-        "predicted_score_error": labelled(CURVE, predicted_error, "relative score error, predicted"),
-        "predicted_training_time": labelled(CURVE[:2], predicted_time, "training time, predicted", "steps"),
-        "predicted_crossing_time": labelled(CURVE[:2], predicted_crossing, f"{CROSSING}, predicted", "steps"),
+        left = ((0, 0), (0, 0), (0, shape[2] - shared))
+        known["score_error"] = np.pad(known["score_error"][:, :, :shared], left, constant_values=np.nan)
+    propagator = noised.target.propagator(lattice.shells.laplacian)
+    found = {
+        **{name: getattr(record, name) for name in CURVES},
+        **{f"predicted_{name}": values for name, values in known.items()},
         **_per_level(record),
-        "last_step": labelled(["seed"], record.last_step, "step at which training ended", "steps"),
-        "mode_residual": labelled(residual, record.residual, "root mean square of |C K - 1| over modes of one length"),
-        "exact_kernel_profile": labelled(
-            ["noise_level", "distance"],
-            axis_profile(lattice, lattice.shells, exact),
-            "kernel of the exact score along the axes",
-        ),
+        "last_step": record.last_step,
+        "mode_residual": shortened(record.residual, RESIDUAL_BITS),
+        "propagator": propagator,
+        "exact_kernel_profile": axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)),
+        "weights": record.weights,
     }
     coordinates = _coordinates(noised, settings, record.steps) | {
-        "inverse_length": labelled(
-            ["inverse_length"], record.inverse_lengths, "inverse length sqrt(k^2 + m^2)", "inverse lattice spacings"
-        ),
-        "distance": labelled(["distance"], distance, "displacement along an axis", "lattice spacings"),
+        "inverse_length": record.inverse_lengths,
+        "distance": np.arange(lattice.size // 2 + 1),
     }
-    if record.kernel is not None:
-        kernel = record.kernel
-        variables["kernel"] = labelled(["seed", "noise_level", "mode"], kernel.real, "kernel in Fourier space")
-        if np.iscomplexobj(kernel):
-            variables["kernel_imaginary"] = labelled(
-                ["seed", "noise_level", "mode"], kernel.imag, "imaginary part of the kernel in Fourier space"
-            )
-        variables["kernel_profile"] = labelled(
-            ["seed", "noise_level", "distance"],
-            axis_profile(lattice, modes, kernel.real),
-            "trained kernel along the axes",
-        )
-        if record.recorded_kernels is not None:
-            dims, kept = ["seed", "noise_level", "kernel_step", "mode"], shortened(record.recorded_kernels)
-            variables["recorded_kernel"] = labelled(dims, kept.real, "kernel in Fourier space at the steps kept")
-            if np.iscomplexobj(kept):
-                variables["recorded_kernel_imaginary"] = labelled(dims, kept.imag, "its imaginary part")
-            coordinates["kernel_step"] = labelled(["kernel_step"], record.kernel_steps, "training step", "steps")
-        coordinates["wave_number"] = labelled(["mode", "axis"], modes.numbers.astype(np.int32), "n of k = 2 pi n / L")
-        coordinates["multiplicity"] = labelled(["mode"], modes.multiplicity, "momenta that the mode stands for")
-    kind = "shells" if modes.isotropic else "pairs"
-    method = prediction.method if prediction is not None else "none"
-    return Content(
-        variables,
-        coordinates,
-        attributes(noised, architecture, settings) | {"prediction": method, "modes": kind, "stepping": record.stepping},
-    )
+    if kernel is not None:
+        found["kernel_profile"] = axis_profile(lattice, modes, kernel.real)
+    if kernel is not None and settings.kernel_steps != "none":
+        found["kernel"] = kernel
+        coordinates |= {"wave_number": modes.numbers.astype(np.int32), "multiplicity": modes.multiplicity}
+    from_fields = settings.loss != "population" or settings.data_set is not None
+    if from_fields and record.weights_are == "modes":
+        found["weights"] = shortened(record.weights, WEIGHT_BITS)
+    variables = _variables(found)
+    if record.recorded_kernels is not None:
+        coordinates["kernel_step"] = record.kernel_steps
+        spectra = noised.spectra_at(record.recorded_modes)[:, None]
+        # Numbers of one step are of one size, and compress best side by side.
+        kernels = record.recorded_kernels.transpose(2, 1, 0, 3)
+        kept = _variables({"recorded_residual": np.stack([_residual(own, spectra) for own in kernels])})
+        at = "mode" if record.recorded_modes is modes else "shell"
+        packed = {"scale_factor": RESIDUAL_STEP}
+        variables |= {name: own._replace(dims=(*own.dims[:-1], at), encoding=packed) for name, own in kept.items()}
+    variables |= {
+        name: own._replace(values=own.values.astype(np.float32))
+        for name, own in variables.items()
+        if name in DRAWN + NOISY * from_fields
+    }
+    about = {
+        "prediction": prediction.method if prediction is not None else "none",
+        "modes": "shells" if modes.isotropic else "pairs",
+        "kernels": "none" if kernel is None else "complex" if np.iscomplexobj(kernel) else "real",
+        "weights_are": record.weights_are,
+        "stepping": record.stepping,
+    }
+    return Content(variables, _variables(coordinates), attributes(noised, architecture, settings) | about)
+
+
+def _residual(kernel: Any, spectra: Array) -> Any:
+    """C K − 1 in multiples of `RESIDUAL_STEP`, in the precision of K."""
+    return (RESIDUAL_STEP * np.rint((kernel * spectra - 1.0) / RESIDUAL_STEP)).astype(kernel.dtype)

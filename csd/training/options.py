@@ -66,9 +66,10 @@ class TrainingSettings(Options):
         unsaid("cpu; cuda, on power spectra too; auto: cuda for autograd where there is one"),
     ] = "auto"
     kernel_steps: Annotated[
-        Literal["last", "recorded", "sparse"] | tuple[Annotated[int, Ge(0)], ...],
+        Literal["last", "recorded", "sparse", "none"] | tuple[Annotated[int, Ge(0)], ...],
         unsaid(
-            "keep kernels: last; recorded, every step to 48, then 12 a decade; sparse, 12 a decade; these steps", "N"
+            "keep kernels: last; recorded, every step to 48, then 12 a decade; sparse, 12 a decade; these steps; none",
+            "N",
         ),
     ] = "last"
     until: Annotated[

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.plugins import resolve
 from csd.core.random import stream
-from csd.lattice import Array, Modes
+from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork
@@ -59,14 +59,14 @@ def data_identity(noised: NoisedTarget) -> str:
     return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
 
 
-def start_stream(noised: NoisedTarget, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
+def start_stream(lattice: Lattice, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
     """The stream of a network's random start: one a seed and noise level.
 
     It is the same whatever the loss, so that theory can follow a seed, and whatever the size and the mass, so that a
     seed of a local network starts from the same filters on every lattice, but for the amplitude that the lattice sets:
     what the start does to the training time then drops out of its growth with size.
     """
-    return stream("start", noised.lattice.dimension, architecture.label, seed, level)
+    return stream("start", lattice.dimension, architecture.label, seed, level)
 
 
 def prepare(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Prepared:
@@ -132,7 +132,7 @@ def _prepare_family(
     modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
-            network.start(spectrum, start_stream(noised, architecture, seed, level))
+            network.start(spectrum, start_stream(lattice, architecture, seed, level))
             for network, spectrum, level in zip(networks, spectra, noised.levels, strict=True)
         ]
         for seed in settings.seeds
@@ -186,7 +186,7 @@ def _prepare_modules(
     lengths = noised.score_lengths()
     networks = [
         [
-            architecture.module(lattice, float(length), spectrum, start_stream(noised, architecture, seed, level))
+            architecture.module(lattice, float(length), spectrum, start_stream(lattice, architecture, seed, level))
             for length, spectrum, level in zip(lengths, shells, noised.levels, strict=True)
         ]
         for seed in settings.seeds

@@ -1,5 +1,6 @@
 """What a training run leaves: the grid of recorded steps, training times between them, and the record itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,10 @@ class TrainingRecord:
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
         kernel_steps: steps at which kernels were kept, shape (KS,).
         recorded_kernels: K at the modes at these steps, shape (S, T, KS, modes); None if there are none.
-        modes: the momenta of the kernels.
+        recorded_modes: the momenta of these.
+        modes: the momenta of the kernel.
+        weights: the trained numbers after the last step, shape (S, T, numbers); see `Descent`.
+        weights_are: likewise.
         last_step: step at which each seed ended, shape (S,).
         stepping: 'every step', or 'exact jump' where a closed form led from one recorded step to the next.
     """
@@ -49,17 +53,28 @@ class TrainingRecord:
     kernel: Array | ComplexArray | None
     kernel_steps: NDArray[np.int64]
     recorded_kernels: NDArray[np.float32] | None
+    recorded_modes: Modes
     modes: Modes
+    weights: Array | ComplexArray
+    weights_are: str
     last_step: NDArray[np.int64]
     stepping: str
 
 
+def padded(networks: Sequence[Sequence[Array]]) -> Array:
+    """The numbers of networks of different size, one a seed and level, as one array with NaN beyond those of each."""
+    widest = max(len(numbers) for of_seed in networks for numbers in of_seed)
+    wide = np.full((len(networks), len(networks[0]), widest), np.nan)
+    for row, of_seed in enumerate(networks):
+        for level, numbers in enumerate(of_seed):
+            wide[row, level, : len(numbers)] = numbers
+    return wide
+
+
 def record_steps(last: int) -> NDArray[np.int64]:
     """The grid of recorded steps up to `last`: every one to 48, then 12 a decade; the same for every run."""
-    exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
-    sparse = np.rint(10.0**exponents)
-    grid = np.concatenate([np.arange(DENSE_RECORDS + 1), sparse[sparse > DENSE_RECORDS]]).astype(np.int64)
-    return grid[grid <= last]
+    grid = sparse_steps(last)
+    return np.concatenate([np.arange(min(DENSE_RECORDS, last) + 1), grid[grid > DENSE_RECORDS]])
 
 
 def sparse_steps(last: int) -> NDArray[np.int64]:

@@ -25,8 +25,16 @@ Goal = Callable[[Score], NDArray[np.bool_]]
 """Whether the samples of a score are right, for each of its seeds: kernels (levels, seeds, modes) → (seeds,)."""
 
 
-CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since")
+MANY = 4096
+"""Momenta beyond which real kernels are kept during training at one of each class that lattice symmetry makes alike.
+
+Their noise differs, but not its distribution: sums over all, each counted as often as its class has members, have the
+same mean, and with so many momenta they scatter little.
+"""
+CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit")
 """Arrays of a `Recorder` that change from step to step."""
+GROWING = ("errors", "residuals", "kernel_steps", "recorded_kernels")
+"""Lists of a `Recorder` that grow."""
 
 
 class Recorder:
@@ -49,23 +57,22 @@ class Recorder:
         self._goal = goal if settings.until == "samples" else None
         if settings.until == "samples" and goal is None:
             raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
-        seeds, levels = len(run.seeds), len(noised.levels)
+        shape = seeds, _ = len(run.seeds), len(noised.levels)
         self.grid = record_steps(settings.max_steps)
         self._wanted: set[int] = _wanted(settings)
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
         self.alive = np.arange(seeds)
-        self.time = np.full((seeds, levels), np.nan)
-        self.crossing = np.full((seeds, levels), np.nan)
+        self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
         self.errors: list[Array] = []
         self.residuals: list[NDArray[np.float32]] = []
         self.kernel_steps: list[int] = []
         self.recorded_kernels: list[NDArray[np.float32]] = []
-        self.last_kernels: list[Any] = [None] * seeds
-        self._before: Array = np.empty((seeds, levels))
-        self._missing = np.ones((seeds, levels), dtype=bool)
+        self.ended: dict[str, Any] = {}
+        self._before: Array = np.empty(shape)
+        self._missing = np.ones(shape, dtype=bool)
         self._none = np.zeros(seeds, dtype=bool)
         # The recorded step since which a seed's samples have been right.
         self._right_since = np.full(seeds, np.inf)
@@ -99,7 +106,7 @@ class Recorder:
             kernel = descent.kernel()
             if kernel is None:
                 raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
-            self.recorded_kernels.append(self._spread(kernel, np.float32))
+            self.recorded_kernels.append(self._spread(self._thinned(kernel), np.float32))
         if step == self.settings.max_steps:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
         if self._goal is not None:
@@ -143,11 +150,17 @@ class Recorder:
         self.errors.append(self._spread(error, np.float64))
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
-        shape = (len(self.alive), len(self.noised.levels), len(self.bins.middles))
-        residual = np.full(shape, np.nan)
-        if kernel is not None:
-            residual = self.bins.root_mean_square(np.abs(self.spectra * kernel - 1.0))
+        deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
+        residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
+
+    def _thinned(self, kernel: Any) -> Any:
+        """K at all momenta, or at one of each class; all those that a data set has made."""
+        modes = self.run.modes
+        if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or self.settings.data_set is not None:
+            return kernel
+        lattice = self.noised.lattice
+        return kernel[..., lattice.pair_of_half[0][lattice.shells.half_index]]
 
     def _spread(self, values: Any, kind: Any) -> Any:
         """Values of the seeds still trained among those of all seeds, NaN for the others."""
@@ -160,10 +173,10 @@ class Recorder:
         """Keep the last kernels of the seeds that end here, and let them go; what was given as done."""
         if not done.any():
             return done
-        kernel = descent.kernel()
+        trained = {"kernel": descent.kernel(), "weights": descent.weights()}
         for row in np.flatnonzero(done):
             self.last[self.alive[row]] = step
-            self.last_kernels[self.alive[row]] = None if kernel is None else kernel[row]
+            self.ended |= {f"{name}{self.alive[row]}": own[row] for name, own in trained.items() if own is not None}
         self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
         self._right_since = self._right_since[~done]
         self._none = np.zeros(len(self.alive), dtype=bool)
@@ -183,47 +196,37 @@ class Recorder:
                     f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
                     f" it must be below {stable:.4g}"
                 )
+        seeds = range(len(run.seeds))
+        recorded = np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None
+        thinned = recorded is not None and recorded.shape[-1] < len(run.modes)
         return TrainingRecord(
             steps=self.grid[: len(self.errors)],
             score_error=np.stack(self.errors, axis=-1),
             training_time=self.time,
             crossing_time=self.crossing,
-            rates=run.rates,
-            parameters=run.parameters,
-            ranges=run.ranges,
-            floors=run.floors,
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
-            kernel=None if self.last_kernels[0] is None else np.stack(self.last_kernels),
+            kernel=np.stack([self.ended[f"kernel{seed}"] for seed in seeds]) if "kernel0" in self.ended else None,
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
-            recorded_kernels=np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None,
-            modes=run.modes,
+            recorded_kernels=recorded,
+            recorded_modes=self.noised.lattice.shells if thinned else run.modes,
+            weights=np.stack([self.ended[f"weights{seed}"] for seed in seeds]),
+            weights_are=run.descent.weights_are,
             last_step=self.last,
             stepping="exact jump" if run.closed_form else "every step",
+            **{name: getattr(run, name) for name in ("rates", "parameters", "ranges", "floors", "modes")},
         )
 
     def snapshot(self, step: int) -> dict[str, Any]:
         """Arrays that `resume` goes on from, after a step was observed and the seeds that ended have left."""
-        kept = {name: getattr(self, name) for name in CARRIED} | {
-            "step": np.array(step),
-            "limit": np.array(self._limit),
-            "kernel_steps": np.array(self.kernel_steps),
-        }
-        kept["errors"] = np.stack(self.errors)
-        kept["residuals"] = np.stack(self.residuals)
-        if self.recorded_kernels:
-            kept["recorded_kernels"] = np.stack(self.recorded_kernels)
-        return kept | {f"last_kernel{i}": k for i, k in enumerate(self.last_kernels) if k is not None}
+        kept = {name: np.array(getattr(self, name)) for name in CARRIED + GROWING}
+        return kept | {"step": np.array(step)} | {f"ended {name}": array for name, array in self.ended.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> int:
         """Go on from a snapshot; the step it was made after."""
-        for name in CARRIED:
-            setattr(self, name, snapshot[name])
-        self._limit = float(snapshot["limit"])
-        self.kernel_steps = snapshot["kernel_steps"].tolist()
-        self.errors, self.residuals = list(snapshot["errors"]), list(snapshot["residuals"])
-        self.recorded_kernels = list(snapshot.get("recorded_kernels", []))
-        self.last_kernels = [snapshot.get(f"last_kernel{i}") for i in range(len(self.last_kernels))]
+        for name in CARRIED + GROWING:
+            setattr(self, name, list(snapshot[name]) if name in GROWING else snapshot[name])
+        self.ended = {name[6:]: array for name, array in snapshot.items() if name.startswith("ended ")}
         self._none = np.zeros(len(self.alive), dtype=bool)
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         return int(snapshot["step"])
@@ -231,12 +234,10 @@ class Recorder:
 
 def _wanted(settings: TrainingSettings) -> set[int]:
     """The steps at which kernels are kept, the last one apart."""
-    grids = {"recorded": record_steps, "sparse": sparse_steps}
-    if settings.kernel_steps == "last":
-        return set()
-    if isinstance(settings.kernel_steps, str):
-        return set(grids[settings.kernel_steps](settings.max_steps).tolist())
-    return set(settings.kernel_steps)
+    if not isinstance(settings.kernel_steps, str):
+        return set(settings.kernel_steps)
+    grid = {"recorded": record_steps, "sparse": sparse_steps}.get(settings.kernel_steps)
+    return set() if grid is None else set(grid(settings.max_steps).tolist())
 
 
 def _diverged(

@@ -183,11 +183,37 @@ def test_a_round_trip_keeps_values_types_and_attributes(tmp_path: Path) -> None:
     assert again["training_time"].attrs == {"long_name": "training time", "units": "steps"}
 
 
-def test_arrays_are_compressed_and_have_checksums(path: Path) -> None:
-    with netCDF4.Dataset(path) as opened:
+def test_large_arrays_are_compressed_and_have_checksums(tmp_path: Path) -> None:
+    write(dataset(1_000), tmp_path / "file.nc", TRAINING)
+    with netCDF4.Dataset(tmp_path / "file.nc") as opened:
         filters = opened["score_error"].filters()
     assert filters["zlib"]
     assert filters["fletcher32"]
+
+
+def test_a_change_of_a_small_variable_is_found(path: Path) -> None:
+    with netCDF4.Dataset(path, "a") as opened:
+        opened["score_error"][3] += 1e-9
+    with pytest.raises(InputError, match=r"file\.nc: .*NetCDF"):
+        read(path)
+
+
+def test_whole_numbers_of_a_step_are_stored_in_few_bytes_and_read_as_what_they_stand_for(tmp_path: Path) -> None:
+    """By us and by xarray, and again when what was read is written."""
+    made = dataset(2_000)
+    values = np.random.default_rng(1).standard_normal((2, 2_000)) * [[1.0], [1e4]]
+    values[0, 3] = np.nan
+    for name, own in zip(("short", "long"), values, strict=True):
+        made[name] = labelled(["step"], own, "noise", step=2.0**-8)
+    write(made, tmp_path / "file.nc", TRAINING)
+    write(read(tmp_path / "file.nc"), tmp_path / "again.nc", TRAINING)
+    for path in (tmp_path / "file.nc", tmp_path / "again.nc"):
+        with netCDF4.Dataset(path) as opened:
+            assert [opened[name].dtype for name in ("short", "long")] == [np.int16, np.int32]
+        for found in (read(path), xr.open_dataset(path)):
+            for name, own in zip(("short", "long"), values, strict=True):
+                np.testing.assert_allclose(found[name].values, own, rtol=0.0, atol=2.0**-9)
+                assert (found[name] * 2.0**8 == np.rint(found[name] * 2.0**8)).sum() == own.size - np.isnan(own).sum()
 
 
 def test_the_same_dataset_gives_the_same_bytes_at_any_time(tmp_path: Path) -> None:

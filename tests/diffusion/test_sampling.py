@@ -41,7 +41,7 @@ from csd.networks import Architecture
 from csd.networks.score import KernelScore
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
-from csd.training.content import training_dataset
+from csd.training.content import training_content
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.reference import one_layer_kernel
@@ -136,8 +136,10 @@ def _trained(architecture: Architecture, size: int, **settings: object) -> xr.Da
     noised = NoisedTarget(target, VP, geometric_grid(1e-3, longest_level(size), 40).tolist())
     given = TrainingSettings(**{"batch": 4096, "seeds": (1, 2), "kernel_steps": "recorded", **settings})  # type: ignore[arg-type]
     record = train_network(noised, architecture, given)
-    return training_dataset(noised, architecture, given, record, None).assign_attrs(
-        provenance(["test"], {"size": size})
+    return (
+        training_content(noised, architecture, given, record, None)
+        .dataset()
+        .assign_attrs(provenance(["test"], {"size": size}))
     )
 
 
@@ -342,7 +344,7 @@ def test_bad_requests(two_layers: xr.Dataset) -> None:
     with pytest.raises(InputError, match="one noise level"):
         evaluate(one_level, GenerationSettings())
     broken = two_layers.copy(deep=True)
-    broken["recorded_kernel"][0, 3] = np.nan
+    broken["recorded_residual"][0, 3] = np.nan
     with pytest.raises(InputError, match="not finite"):
         evaluate(broken, GenerationSettings())
 

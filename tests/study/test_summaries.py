@@ -24,7 +24,7 @@ from csd.study.summaries.laws import EVERY_LAW, EVERY_ROW, generation_table, rea
 from csd.study.summaries.training import aggregate_training
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.content import training_dataset
+from csd.training.content import training_content
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from tests.helpers import train_files
@@ -118,7 +118,8 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
         noised = NoisedTarget(target, VariancePreserving(), run.noise_levels)
         settings = TrainingSettings(loss="population", seeds=run.seeds, kernel_steps="recorded")
         architecture = Architecture(run.name)
-        training = training_dataset(noised, architecture, settings, train_network(noised, architecture, settings), None)
+        record = train_network(noised, architecture, settings)
+        training = training_content(noised, architecture, settings, record, None).dataset()
         generated = evaluate(training, GenerationSettings(samples=20, size=file.size))
         made_by = {"configuration_hash": digest(file.request)}
         write(generated.assign_attrs(made_by), tmp_path / f"{file.identifier}.nc", GENERATION)

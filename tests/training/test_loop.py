@@ -150,6 +150,7 @@ def test_tensors_on_a_device_train_as_arrays_do(
     np.testing.assert_allclose(record.crossing_time, expected.crossing_time, rtol=1e-9)
     np.testing.assert_allclose(record.score_error, expected.score_error, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(record.kernel, expected.kernel, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(record.weights, expected.weights, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(record.residual, expected.residual, rtol=1e-5, atol=1e-6)
     if expected.recorded_kernels is not None:
         np.testing.assert_allclose(record.recorded_kernels, expected.recorded_kernels, rtol=1e-5, atol=1e-6)

@@ -46,7 +46,7 @@ from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import prepare
 from csd.training.record import record_steps
-from csd.training.recorder import RIGHT_FOR
+from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
 
 MASSES = 8
@@ -55,8 +55,10 @@ BISECTIONS = 20
 """How often the bisection for a training time evaluates a closed form, for each noise level."""
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
-COMPRESSED = 0.35
-"""What compression leaves of kernels that are kept during training."""
+FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.6
+"""Bytes on disk: of a file without numbers; of a network at a recorded step; of a mode's weight in full layers,
+of its kernel after the last step, and at one kept step.
+"""
 
 
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
@@ -76,7 +78,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
         seconds += steps * work.ahead + records * (work.look + pace.record(work.networks * work.shells, work.networks))
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
-    kept = kept_steps(run, steps) * numbers
+    kept = kept_steps(run, steps) * float(work.networks * (work.shells if work.modes > MANY else work.modes))
     if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
@@ -86,7 +88,8 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     if run.settings.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
-    written = 8.0 * numbers + 4.0 * COMPRESSED * kept + curves * (8.0 * 2.0 + 4.0 * BINS)
+    of_modes = WEIGHT * (not work.local) + KERNEL * (kept > 0.0)
+    written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
     memory = job.memory_mb + held / 1e6
     known = ":" not in run.name and run.settings.device != "cuda"
     return ExpectedCost(
@@ -113,7 +116,7 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
     drawn = step(normals, fields * levels) if asked.integrator in ODES else drawing_time(step, normals, fields * levels)
     looked = fields + seeds * compared_fields(lattice, asked.samples)
     drawn += pace.field(looked * pairs, looked)
-    written = 8.0 * seeds * (records * 6.0 + records * BINS) + 8.0 * seeds * levels * BINS * np.log10(10.0 + steps)
+    written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
     held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared_fields(lattice, asked.samples) * lattice.sites
     held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
     seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn

@@ -224,7 +224,9 @@ def _settings(
 ) -> TrainingSettings:
     """How a job is trained; what its sweep generates says what training keeps, and what ends it."""
     parts = (training,) if generation is None else (training, generation)
-    return TrainingSettings(**chosen(HOW, *parts) | {"data_set": data_set, "seeds": seeds})
+    # Where nothing is generated, weights alone are kept: they tell the kernels.
+    kept = {"kernel_steps": "none"} if generation is None else {}
+    return TrainingSettings(**chosen(HOW, *parts) | kept | {"data_set": data_set, "seeds": seeds})
 
 
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:

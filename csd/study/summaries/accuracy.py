@@ -186,11 +186,12 @@ def _on(trained: Trained, places: Array) -> NoisedTarget:
 def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrator, start: str) -> tuple[Array, Array]:
     """(ESS/M, χ over the exact one less 1) on some of the trained levels, shape (seeds, steps); 0 and ∞ if ended."""
     noised = _on(trained, places)
-    exact = noised.spectra_at(trained.modes)[-1]
+    modes = kept.score.modes
+    exact = noised.spectra_at(modes)[-1]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         generated = ReverseDiffusion(noised, integrator, start).variance(kept.score)
-        weight = np.exp(log_effective_sample_size(trained.modes, generated, exact))
-        off = susceptibility(trained.modes, generated) / susceptibility(trained.modes, exact) - 1.0
+        weight = np.exp(log_effective_sample_size(modes, generated, exact))
+        off = susceptibility(modes, generated) / susceptibility(modes, exact) - 1.0
     return np.where(kept.ended, 0.0, weight), np.where(kept.ended, np.inf, off)
 
 

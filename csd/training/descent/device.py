@@ -8,7 +8,6 @@ Filters are never changed in place, so who holds them can bring a descent back t
 device until they are asked for; a step and an error launch work and wait for nothing.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,11 @@ from csd.networks.linear import place_filters, transform
 from csd.training.descent.families import Descent
 from csd.training.descent.modes import ModeDescent, mode_error, mode_power, mode_step
 from csd.training.descent.patches import GroupedDescent, PatchDescent, patch_error, patch_kernel, patch_step
+from csd.training.record import padded
 
 
-class DeviceDescent(ABC):
-    """A `csd.training.descent.families.Descent` whose filters, data and errors are tensors on one device.
+class _OnDevice:
+    """What a descent whose filters, data and errors are tensors on one device holds.
 
     Args:
         device: where to.
@@ -39,18 +39,6 @@ class DeviceDescent(ABC):
             torch.tensor(array, device=device) for array in (filters, rates, exact, root_weight)
         )
 
-    @abstractmethod
-    def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
-        """One step on (S, T) at the modes."""
-
-    @abstractmethod
-    def error(self) -> torch.Tensor:
-        """ε, shape (seeds, levels), on the device."""
-
-    @abstractmethod
-    def kernel(self) -> Array | ComplexArray:
-        """K at the modes, on the host."""
-
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
@@ -64,13 +52,15 @@ class DeviceDescent(ABC):
         self.filters = torch.tensor(snapshot["filters"], device=self.filters.device)
 
 
-class ModesOnDevice(DeviceDescent):
+class ModesOnDevice(_OnDevice):
     """Descent of every mode alone.
 
     Args:
         descent: on the CPU.
         device: where to.
     """
+
+    weights_are = "modes"
 
     def __init__(self, descent: ModeDescent, device: torch.device) -> None:
         super().__init__(device, descent.filters, descent.rates, descent.exact, descent.root_weight)
@@ -82,16 +72,18 @@ class ModesOnDevice(DeviceDescent):
 
     def error(self) -> torch.Tensor:
         """ε of each seed and level."""
-        error: torch.Tensor = mode_error(self.filters, self.exact, self.root_weight, self.depth)
-        return error
+        return torch.as_tensor(mode_error(self.filters, self.exact, self.root_weight, self.depth))
 
     def kernel(self) -> Array | ComplexArray:
         """K = wᵖ."""
-        kernel: Array | ComplexArray = mode_power(self.filters, self.depth).cpu().numpy()
-        return kernel
+        return np.asarray(mode_power(self.filters, self.depth).cpu())
+
+    def weights(self) -> Array | ComplexArray:
+        """w."""
+        return np.asarray(self.filters.cpu())
 
 
-class PatchesOnDevice(DeviceDescent):
+class PatchesOnDevice(_OnDevice):
     """Descent of local filters, each level on a box of its own.
 
     Args:
@@ -99,6 +91,8 @@ class PatchesOnDevice(DeviceDescent):
         groups: the levels of each.
         device: where to.
     """
+
+    weights_are = "filters"
 
     def __init__(self, descents: list[PatchDescent], groups: list[NDArray[np.intp]], device: torch.device) -> None:
         first = descents[0]
@@ -109,8 +103,11 @@ class PatchesOnDevice(DeviceDescent):
         filters = np.zeros((seeds, levels, *channels, *lattice.shape))
         rates = np.zeros((levels, *[1] * len(channels), *lattice.shape))
         spectra = np.empty((levels, len(self.modes)))
+        self._boxes: list[Any] = [None] * levels
         for descent, own in zip(descents, groups, strict=True):
             offsets = descent.network.filter_offsets
+            for level in own:
+                self._boxes[level] = tuple((offsets % lattice.size).T)
             filters[:, own] = place_filters(lattice, descent.filters, offsets)
             rates[own] = place_filters(lattice, descent.rates.repeat(len(offsets), axis=-1), offsets)
             spectra[own] = descent.spectra
@@ -138,18 +135,20 @@ class PatchesOnDevice(DeviceDescent):
 
     def error(self) -> torch.Tensor:
         """ε of each seed and level."""
-        error: torch.Tensor = patch_error(self.lattice, self.filters, self.exact, self.root_weight, tied=self.tied)
-        return error
+        return torch.as_tensor(patch_error(self.lattice, self.filters, self.exact, self.root_weight, tied=self.tied))
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
         half = patch_kernel(self.lattice, transform(self.lattice, self.filters), tied=self.tied)
-        kernel = half.reshape(*half.shape[: -self.lattice.dimension], -1).index_select(-1, self._gather)
-        host: Array | ComplexArray = kernel.cpu().numpy()
-        return host
+        return np.asarray(half.reshape(*half.shape[: -self.lattice.dimension], -1).index_select(-1, self._gather).cpu())
+
+    def weights(self) -> Array:
+        """The numbers of each level's box."""
+        filters = self.filters.cpu().numpy()
+        return padded([[own[level][..., *box].ravel() for level, box in enumerate(self._boxes)] for own in filters])
 
 
-def on_device(descent: Descent, device: torch.device) -> DeviceDescent:
+def on_device(descent: Descent, device: torch.device) -> "ModesOnDevice | PatchesOnDevice":
     """A descent of `full` or `local` that has not stepped yet, on a device.
 
     Raises:
@@ -166,5 +165,4 @@ def on_device(descent: Descent, device: torch.device) -> DeviceDescent:
 
 def host(values: Any) -> Array:
     """Tensors of one shape, stacked, on the host: the one place where the host waits for the device."""
-    stacked: Array = torch.stack(list(values)).cpu().numpy()
-    return stacked
+    return np.asarray(torch.stack(list(values)).cpu())

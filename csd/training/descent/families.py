@@ -15,7 +15,14 @@ from csd.training.descent.patches import of_local_networks
 
 
 class Descent(Protocol):
-    """Gradient descent of one network for several seeds and noise levels at once; (seeds, levels, …) throughout."""
+    """Gradient descent of one network for several seeds and noise levels at once; (seeds, levels, …) throughout.
+
+    Attributes:
+        weights_are: 'modes', w(k) of layers as wide as the lattice that are all equal; 'filters' in real space, in C
+            order of the network's `filter_shape`; or 'parameters' of a module in its own order, and then its buffers.
+    """
+
+    weights_are: str
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """One step on (S, T) of `csd.training.losses`, of shape (seeds, levels, modes) or what broadcasts to it."""
@@ -25,6 +32,9 @@ class Descent(Protocol):
 
     def kernel(self) -> Array | ComplexArray:
         """K(k) at the modes, shape (seeds, levels, modes)."""
+
+    def weights(self) -> Array | ComplexArray:
+        """The trained numbers, shape (seeds, levels, numbers), NaN beyond those of a level that has fewer."""
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Go on with the chosen seeds only."""

@@ -86,9 +86,10 @@ class ModeDescent:
         filters: w, real or complex, shape (seeds, levels, modes); changed in place.
     """
 
+    weights_are = "modes"
+
     def __init__(self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray) -> None:
-        self.depth = depth
-        self.filters = filters
+        self.depth, self.filters = depth, filters
         self.rates = rates[:, None]
         self.exact = 1.0 / spectra
         norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
@@ -201,6 +202,10 @@ class ModeDescent:
         if self.depth > 1:
             _power(self.filters, self.depth, out=kernel)
         return kernel
+
+    def weights(self) -> Array | ComplexArray:
+        """w."""
+        return self.filters.copy()
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""

@@ -1,6 +1,6 @@
 """Descent of modules by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.linear import relative_error
-from csd.networks.module import ScoreNetwork, spectral_loss
+from csd.networks.module import ConvolutionalScore, ScoreNetwork, load_weights, spectral_loss, weights_of
 from csd.targets.base import with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
+from csd.training.record import padded
 
 HELD_OUT = 256
 """Fields on which the score error of a network without a kernel is measured."""
@@ -53,11 +54,8 @@ class AutogradDescent:
         device: torch.device,
     ) -> None:
         self.networks = [[network.to(device) for network in of_seed] for of_seed in networks]
-        self.noised = noised
-        self.lattice = noised.lattice
-        self.modes = modes
-        self.objective = objective
-        self.device = device
+        self.noised, self.lattice, self.modes = noised, noised.lattice, modes
+        self.objective, self.device = objective, device
         self.spectra = noised.spectra_at(modes)
         self._rates = rates
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
@@ -107,6 +105,15 @@ class AutogradDescent:
         arrays = [[kernel.cpu().numpy() for kernel in of_seed if kernel is not None] for of_seed in kernels]
         return self.lattice.gather(np.array(arrays), self.modes)
 
+    @property
+    def weights_are(self) -> str:
+        """'filters' of a family, 'parameters' of any other module."""
+        return "filters" if isinstance(self.networks[0][0], ConvolutionalScore) else "parameters"
+
+    def weights(self) -> Array:
+        """The parameters of every module in its own order, and then its buffers."""
+        return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
+
     def error(self) -> Array:
         """ε by the kernels, or for networks without one over held-out fields, E|s − s*|² / E|s*|²."""
         kernel = self.kernel()
@@ -143,18 +150,11 @@ class AutogradDescent:
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
 
     def snapshot(self) -> dict[str, Any]:
-        """The parameters and buffers of every module, by name."""
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._named()}
+        """The parameters and buffers of every module."""
+        return {"weights": self.weights()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go on from these parameters and buffers."""
-        with torch.no_grad():
-            for name, tensor in self._named():
-                tensor.copy_(self._tensor(snapshot[name]))
-
-    def _named(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Every tensor that a module holds, named by seed, level and its own name."""
-        for seed, of_seed in enumerate(self.networks):
-            for level, network in enumerate(of_seed):
-                for name, tensor in network.state_dict().items():
-                    yield f"{seed} {level} {name}", tensor
+        for of_seed, of_seed_weights in zip(self.networks, snapshot["weights"], strict=True):
+            for network, weights in zip(of_seed, of_seed_weights, strict=True):
+                load_weights(network, weights)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.linear import inverse_transform, place_filters, relative_error, sum_of_squares, transform
 from csd.networks.local import SITE_PAIR, LocalNetwork, transform_time
+from csd.training.record import padded
 
 KNOWN_PAIR = 0.15
 """Nanoseconds a pair of sites of a product with a matrix at hand, measured; only ratios of these times matter."""
@@ -100,6 +101,8 @@ class PatchDescent:
         complex_kernel: whether a step can make κ(r) and κ(−r) differ, where they did not before.
     """
 
+    weights_are = "filters"
+
     def __init__(
         self,
         network: LocalNetwork,
@@ -110,18 +113,14 @@ class PatchDescent:
         *,
         complex_kernel: bool,
     ) -> None:
-        self.network = network
-        self.patch = network.patch
-        self.lattice = network.lattice
-        self.modes = modes
-        self.filters = filters
+        self.network, self.patch, self.lattice = network, network.patch, network.lattice
+        self.modes, self.spectra, self.filters = modes, spectra, filters
         self.rates = rates.reshape(-1, *[1] * len(network.filter_shape))
         halves = self.lattice.spread(spectra, modes)
         # A product with a patch covariance that is at hand, or with one made for it, against two transforms.
         pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
         self._covariance = None if KNOWN_PAIR * pairs > 2.0 * transforms else self.patch.covariance(halves)
         self._makes_covariances = SITE_PAIR * pairs < transforms
-        self.spectra = spectra
         self._best = np.stack([self.patch.solve(half) for half in halves])
         self._floor = np.array([self.patch.floor(half) for half in halves])
         self._norm = (modes.multiplicity / spectra).sum(axis=-1) / self.lattice.sites
@@ -160,8 +159,7 @@ class PatchDescent:
         # A data set gives the same array at every step.
         if spectrum is not self._seen[0]:
             self._seen = spectrum, self.patch.covariance(self.lattice.spread(spectrum, self.modes))
-        covariance: Array = self._seen[1]
-        return covariance
+        return np.asarray(self._seen[1])
 
     def error(self) -> Array:
         """ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*)."""
@@ -169,8 +167,7 @@ class PatchDescent:
             return relative_error(self.kernel(), self.spectra, self.modes.multiplicity)
         deviation = self._kernel - self._best
         excess = (deviation * (self._covariance @ deviation[..., None])[..., 0]).sum(axis=-1)
-        error: Array = self._floor + excess / self._norm
-        return error
+        return np.asarray(self._floor + excess / self._norm)
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
@@ -178,8 +175,11 @@ class PatchDescent:
             placed = place_filters(self.lattice, self._kernel, self.patch.offsets)
             kernel = self.lattice.gather(transform(self.lattice, placed), self.modes)
             self._transformed = kernel if self._complex else kernel.real
-        kept: Array | ComplexArray = self._transformed
-        return kept
+        return np.asarray(self._transformed)
+
+    def weights(self) -> Array:
+        """The filters."""
+        return self.filters.reshape(*self.filters.shape[:2], -1).copy()
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
@@ -204,9 +204,10 @@ class GroupedDescent:
         groups: the levels of each group.
     """
 
+    weights_are = "filters"
+
     def __init__(self, descents: Sequence[PatchDescent], groups: Sequence[NDArray[np.intp]]) -> None:
-        self.descents = descents
-        self.groups = groups
+        self.descents, self.groups = descents, groups
         self._back = np.argsort(np.concatenate(groups))
         self._seen: tuple[Any, list[Array]] = (None, [])
 
@@ -220,13 +221,18 @@ class GroupedDescent:
 
     def error(self) -> Array:
         """ε of each seed and level."""
-        error: Array = np.concatenate([descent.error() for descent in self.descents], axis=1)[:, self._back]
-        return error
+        return np.concatenate([descent.error() for descent in self.descents], axis=1)[:, self._back]
 
     def kernel(self) -> Array | ComplexArray:
         """K at the modes."""
-        kernel: Array = np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
-        return kernel
+        return np.concatenate([descent.kernel() for descent in self.descents], axis=1)[:, self._back]
+
+    def weights(self) -> Array:
+        """The filters of every group."""
+        found = [descent.weights() for descent in self.descents]
+        return padded([[own for group in of_seed for own in group] for of_seed in zip(*found, strict=True)])[
+            :, self._back
+        ]
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
