@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_positive
 from csd.core.files import labelled
 from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
@@ -157,8 +157,7 @@ def compare(
     for own in sizes.values():
         if not own or len(set(own)) < len(own):
             raise InputError(f"sizes are {list(own)}; give at least one, each once")
-    if not (np.isfinite(tolerance) and tolerance > 0.0):
-        raise InputError(f"tolerance is {tolerance!r}; it must be a finite number above 0")
+    check_positive("tolerance", tolerance)
     limits = np.array([*(LIMITS | {"kl_per_site": tolerance}).values()])
     dimensions, all_sizes = sorted(sizes), sorted({size for own in sizes.values() for size in own})
     shape = (len(dimensions), len(CRITERIA), len(integrators), len(schedules), len(grids), len(all_sizes))

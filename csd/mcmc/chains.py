@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer
 from csd.core.random import stream
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, first_waves, neighbours, site_sums
@@ -220,8 +220,7 @@ def run_chains(
         ("every", every, 1),
         *((f"times of {step.update!r}", step.times, 1) for step in sweep),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+        check_integer(name, value, least)
     check_ergodic(target, sweep)
     extra = dict(measures or {})
     others = {name: np.empty((chains, measurements)) for name in extra}

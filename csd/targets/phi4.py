@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer
 from csd.lattice import Array, Lattice
 from csd.targets.base import HasEnergy, Spec, lattice_of
 from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, solve_gap_equation
@@ -24,8 +24,7 @@ from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, solve_gap_equa
 
 def check_components(components: int, source: float) -> None:
     """Refuse a number of components, or a source, that no target has."""
-    if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
-        raise InputError(f"components is {components!r}; the number n of components must be an integer of at least 1")
+    check_integer("components", components.item() if isinstance(components, np.integer) else components, 1)
     if not abs(source) <= LARGEST_COUPLING:
         raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
 

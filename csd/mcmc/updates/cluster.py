@@ -8,7 +8,7 @@ Tamayo, ibid. 1087, for φ⁴, where β = 1). |φ(r)| never changes, so φ⁴ ne
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, neighbours
 from csd.targets.base import HasEnergy
@@ -31,10 +31,9 @@ class Wolff:
                 f"'wolff' needs an energy that reflections leave alone, and the source {target.source!r} singles out a"
                 " direction; take source 0, or 'heat_bath'"
             )
-        if clusters is not None and (isinstance(clusters, bool) or not isinstance(clusters, int) or clusters < 1):
-            raise InputError(f"clusters is {clusters!r}; it must be an integer of at least 1")
         self.target = target
         self.clusters = 1 if clusters is None else clusters
+        check_integer("clusters", self.clusters, 1)
         self.free = clusters is None
         self.places = neighbours(target.lattice)
         self._stack = np.empty(target.lattice.sites, dtype=np.intp)

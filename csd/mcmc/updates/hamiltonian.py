@@ -16,7 +16,7 @@ from math import inf, isfinite, pi, sqrt
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_positive
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, neighbours, phi_four_force, site_sums
 from csd.mcmc.updates.tuning import Tuned
@@ -53,15 +53,13 @@ class HybridMonteCarlo:
                 f"{self.name!r} moves along the force of phi^4 fields, and unit spins are no such field; take"
                 " 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
             )
-        if trajectory is not None and not (isfinite(trajectory) and trajectory > 0.0):
-            raise InputError(f"trajectory is {trajectory!r}; it must be a finite number above 0")
         self.target, self.lattice = target, target.lattice
         self.places = neighbours(target.lattice)
         # In an ordered phase the Hartree mass vanishes with the volume; no mode there is that soft.
         mass = max(target.hartree_mass, 1.0 / target.lattice.size)
         self.inertia = target.lattice.laplacian + mass**2 if self.accelerated else None
         softest = 1.0 if self.accelerated else mass
-        self.trajectory = pi / (2.0 * softest) if trajectory is None else float(trajectory)
+        self.trajectory = pi / (2.0 * softest) if trajectory is None else check_positive("trajectory", trajectory)
         stiffest = 1.0 if self.accelerated else sqrt(4.0 * self.lattice.dimension + mass**2)
         self._exploded = 0
         self.updates = 0.0
