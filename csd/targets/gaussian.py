@@ -158,6 +158,17 @@ def tadpole(modes: Modes, mass_squared: float) -> float:
     return float((modes.multiplicity / (modes.laplacian + mass_squared)).sum() / total)
 
 
+def check_couplings(r0: float, u: float) -> None:
+    """Refuse couplings (r₀, u) that are not finite, or for which e^{−H} has no integral (u < 0; u = 0, r₀ ≤ 0)."""
+    if not (abs(r0) <= LARGEST_COUPLING and abs(u) <= LARGEST_COUPLING):
+        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers of at most 1e100")
+    if u < 0.0:
+        raise InputError(f"u is {u!r}; it must be at least 0, or the energy has no lower bound")
+    if u == 0.0 and r0 <= 0.0:
+        why = "the gap equation has no root, and exp(-H) no integral"
+        raise InputError(f"{why}, for r0 = {r0!r}, u = 0; at u = 0, r0 must be above 0")
+
+
 def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
     """m² > 0 that solves m² = r₀ + u I(m²).
 
@@ -170,17 +181,12 @@ def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
         u: quartic coupling, u ≥ 0.
 
     Raises:
-        InputError: if a coupling is not finite, u < 0, or there is no root (u = 0 with r₀ ≤ 0).
+        InputError: for what `check_couplings` refuses.
     """
     from scipy.optimize import brentq
 
-    if not (abs(r0) <= LARGEST_COUPLING and abs(u) <= LARGEST_COUPLING):
-        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers of at most 1e100")
-    if u < 0.0:
-        raise InputError(f"u is {u!r}; it must be at least 0, or the energy has no lower bound")
+    check_couplings(r0, u)
     if u == 0.0:
-        if r0 <= 0.0:
-            raise InputError(f"the gap equation has no root for r0 = {r0!r}, u = 0; at u = 0, r0 must be above 0")
         return r0
 
     def positive_root(product: float) -> float:
