@@ -44,7 +44,7 @@ from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, Varia
 from csd.training.content import training_dataset
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
-from csd.training.reference import one_layer_kernel
+from tests.helpers import one_layer_kernel
 
 VP, VE = VariancePreserving(), VarianceExploding()
 
