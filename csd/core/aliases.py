@@ -79,7 +79,7 @@ RENAMED: dict[tuple[str, str], str] = {
         "dynamics": "aggregate=aggregate_monte_carlo exponents_table=dynamic_table simulation_file=monte_carlo_file",
         "experiment": "OPTIONS=NETWORK_KEYWORDS REQUIRED=REQUIRED_KEYWORDS sampler_levels=generation_levels",
         "field": "Target=HasSpectrum",
-        "generation": "STEPS=GRID_STEPS generate=sample_fields generate_adaptively=sample_fields_adaptively",
+        "generation": "STEPS=GRID_STEPS generate=sample_fields",
         "goal": "Sampler=ReverseDiffusion best_kernels=best_score",
         "inventory": "Job=JobStatus",
         "model": "Model=HasEnergy",
