@@ -130,9 +130,9 @@ def _commands() -> str:
     import os
 
     os.environ["COLUMNS"] = "84"
-    from csd.cli.commands import COMMANDS, _parser
+    from csd.cli.commands import COMMANDS, command_parser
 
-    parser = _parser()
+    parser = command_parser()
     (choices,) = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
     parts = ["# Commands", "", "What `csd COMMAND --help` prints. A mistake ends with one sentence and exit status 2,"]
     parts += ["training that diverges with status 3.", ""]

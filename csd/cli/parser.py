@@ -1,0 +1,75 @@
+"""What all commands share: a parser whose errors are one sentence, lines of the log, the command as it was given."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from csd.core.errors import InputError, nearest
+
+BAD_INPUT = 2
+DIVERGED = 3
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence, with the nearest valid name for a typo."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["allow_abbrev"] = False
+        self._given: Sequence[str] = ()
+        super().__init__(*args, **kwargs)
+        # argparse takes -1 for a number, but -1e-3 for a flag.
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with status 2."""
+        typo = [word for word in self._given if word.startswith("--") and word.split("=")[0] not in self.flags()]
+        if "are required" in message and typo:
+            message = f"unrecognized arguments: {typo[0]}"
+        if message.startswith("unrecognized arguments: "):
+            word = message.removeprefix("unrecognized arguments: ").split()[0]
+            message = f"unknown argument {word!r}{nearest(word, self.flags())}"
+        elif "invalid choice: " in message:
+            word = message.split("invalid choice: ")[1].split("'")[1]
+            known = next(list(action.choices or ()) for action in self._actions if action.dest == "command")
+            message = f"unknown command {word!r}{nearest(word, known)} (known: {', '.join(known)})"
+        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+
+    def flags(self) -> list[str]:
+        """All long flags."""
+        return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Unknown arguments are reported by the command that they were given to, which knows its own flags."""
+        self._given = sys.argv[1:] if args is None else args
+        parsed, extra = super().parse_known_args(args, namespace)
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(extra)}")
+        return parsed, extra
+
+
+def command_line(arguments: argparse.Namespace) -> list[str]:
+    """The command as one can type it again."""
+    return ["csd", *arguments.given]
+
+
+def log(message: str) -> None:
+    """A line of the log."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def parsed_json(flag: str, text: str) -> Any:
+    """The content of a flag that holds JSON."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{flag} is {text!r}; it must be JSON ({error})") from error
+
+
+def duration(seconds: float) -> str:
+    """A time to two digits or so: '12 s', '3.4 min', '5.6 h'."""
+    if seconds < 100.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60.0:.1f} min" if seconds < 6000.0 else f"{seconds / 3600.0:,.1f} h"

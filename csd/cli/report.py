@@ -1,0 +1,75 @@
+"""Commands that show a study: figures, paper, explorer, pages of its report."""
+
+import argparse
+from pathlib import Path
+
+from csd.cli.parser import Parser, command_line, parsed_json
+
+COMMANDS = {
+    "figure": "draw one figure of a study",
+    "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
+    "explore": "write a page in which a study can be looked at, without a server",
+    "pages": "write claims, configuration, software and run times as pages of a report",
+}
+
+
+def add_flags(own: dict[str, Parser]) -> None:
+    """The flags of this module's commands, by their names."""
+    for name in COMMANDS:
+        own[name].add_argument("--summary", type=Path, required=True)
+        own[name].add_argument("--output", type=Path, required=True)
+    for name in ("figure", "paper"):
+        own[name].add_argument("--scaling", type=Path, required=True)
+        own[name].add_argument("--style", default="{}", help="settings as JSON")
+    for name in ("explore", "paper"):
+        own[name].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+    own["figure"].add_argument("name")
+    own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
+    own["pages"].add_argument("--study", type=Path, required=True)
+    own["pages"].add_argument("--claims", type=Path, required=True)
+    own["pages"].add_argument("--benchmarks", type=Path, required=True, help="folder of the records of jobs")
+    own["paper"].add_argument("--integrators", type=Path, help="comparison of integrators, if a figure shows it")
+    own["paper"].add_argument("--claims", type=Path, required=True, help="claims.json")
+    own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
+
+
+def figure(arguments: argparse.Namespace) -> None:
+    """`csd figure`: draw one figure of a study as PDF and PNG."""
+    from csd.report.figures import draw
+    from csd.study.config.reading import parse_style
+    from csd.study.config.study import FigureStyle
+
+    style: FigureStyle = parse_style(parsed_json("--style", arguments.style))
+    draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
+
+
+def paper(arguments: argparse.Namespace) -> None:
+    """`csd paper`: the numbers, tables and figures of a study for a paper in LaTeX."""
+    from csd.core.files import provenance
+    from csd.report.paper import write_paper
+    from csd.study.config.reading import parse_style
+
+    style = parse_style(parsed_json("--style", arguments.style))
+    made_by = provenance(command_line(arguments), {"style": style.model_dump(), "figures": arguments.figure})
+    given = {"training": arguments.summary, "generation": arguments.generation, "integrators": arguments.integrators}
+    summaries = {kind: path for kind, path in given.items() if path is not None}
+    write_paper(summaries, arguments.scaling, arguments.claims, arguments.output, arguments.figure, style, made_by)
+
+
+def explore(arguments: argparse.Namespace) -> None:
+    """`csd explore`: one page in which a study can be looked at."""
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.report.explore import page
+
+    generation = None if arguments.generation is None else read(arguments.generation, GENERATION_SUMMARY)
+    write_text(page(read(arguments.summary, SUMMARY), generation, arguments.title), arguments.output)
+
+
+def pages(arguments: argparse.Namespace) -> None:
+    """`csd pages`: claims, configuration, software and run times of a study, as pages of its report."""
+    from csd.core.files import SUMMARY, provenance, read
+    from csd.report.pages import write_pages
+
+    made_by = provenance(command_line(arguments), {})
+    summary = read(arguments.summary, SUMMARY)
+    write_pages(arguments.study, arguments.claims, summary, arguments.benchmarks, arguments.output, made_by)

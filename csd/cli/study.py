@@ -1,0 +1,343 @@
+"""Commands on a study: check it, gather its files, fit its laws, test its claims, say how far it is."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from csd.cli.parser import Parser, command_line, duration, parsed_json
+from csd.core.errors import InputError
+
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+    from csd.study.config.jobs import TrainingJob
+    from csd.study.config.monte_carlo import MonteCarloJob
+
+
+COMMANDS = {
+    "validate": "check a study and say what it would run, and what that takes",
+    "verify": "which files of a study are damaged, stale or foreign, and what mends each",
+    "status": "how far a study is: done, running, failed, left",
+    "schema": "print the JSON Schema of a study's configuration",
+    "study": "write a study, given as JSON, with all defaults filled in",
+    "aggregate": "put all training files of a study in one",
+    "aggregate-generation": "put all generation files of a study in one",
+    "aggregate-mcmc": "put all Monte Carlo files of a study in one",
+    "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
+    "integrators": "steps that each integrator needs with the exact score, by criterion, against size",
+    "fit": "fit scaling laws to the training times of a summary",
+    "claims": "test the claims on a summary and its fits",
+}
+
+
+def add_flags(own: dict[str, Parser]) -> None:
+    """The flags of this module's commands, by their names."""
+    own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
+    own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
+    for name in ("verify", "status"):
+        own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
+        own[name].add_argument(
+            "--config", type=Path, metavar="CONFIG.yaml", help="the study (RESULTS/summary/study.json: as last run)"
+        )
+    own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
+    own["study"].add_argument("--json", required=True)
+    for name, folder in (
+        ("aggregate", "training"),
+        ("aggregate-generation", "generation"),
+        ("aggregate-mcmc", "monte-carlo"),
+    ):
+        own[name].add_argument("--study", type=Path, required=True)
+        own[name].add_argument(f"--{folder}", type=Path, required=True, help="folder of the files")
+        own[name].add_argument(
+            "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
+        )
+    own["timing"].add_argument("--study", type=Path, required=True)
+    own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
+    own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
+    own["timing"].add_argument(
+        "--training", type=Path, help="folder of the training files; beside the folder of that summary if not given"
+    )
+    own["integrators"].add_argument(
+        "--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several"
+    )
+    own["integrators"].add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        action="append",
+        required=True,
+        metavar="L",
+        help="sizes of all dimensions; or give the flag once for each dimension, in their order",
+    )
+    own["integrators"].add_argument(
+        "--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)"
+    )
+    own["integrators"].add_argument("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
+    own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
+    for name in ("fit", "claims"):
+        own[name].add_argument("--summary", type=Path, required=True)
+    own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+    own["fit"].add_argument("--monte-carlo", type=Path, help="summary of Monte Carlo, if the study has any")
+    own["fit"].add_argument("--integrators", type=Path, help="comparison of integrators, if the study has one")
+    own["claims"].add_argument("--scaling", type=Path, required=True)
+    own["claims"].add_argument("--claims", type=Path, required=True)
+    own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
+    for name in COMMANDS:
+        if name not in ("validate", "verify", "status", "schema"):
+            own[name].add_argument("--output", type=Path, required=True)
+
+
+def validate(arguments: argparse.Namespace) -> None:
+    """`csd validate`: check a study and say what it would run."""
+    from csd.core.plugins import resolve
+    from csd.study.claims import load_claims
+    from csd.study.config.jobs import training_jobs
+    from csd.study.config.monte_carlo import monte_carlo_jobs
+    from csd.study.config.reading import claims_file, load, parse
+
+    try:
+        study = parse(load(arguments.config))
+        runs = training_jobs(study)
+        sampled = monte_carlo_jobs(study.monte_carlo)
+        for path in {path for run in runs for path in run.plugins}:
+            resolve("plug-in", path, {})
+        load_claims(claims_file(study, Path(__file__).parents[2]))
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
+    print(f"{arguments.config}: the study {study.study!r} is valid")
+    for name in study.sweeps:
+        own = [run for run in runs if run.sweep == name]
+        print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
+    print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
+    for name, of_name in study.monte_carlo.items():
+        own_jobs = [job for job in sampled if job.sweep == name]
+        chains = len(of_name.samplers) * of_name.chains * len(own_jobs)
+        print(f"  {name:<24}{len(own_jobs):5d} jobs, {chains:6d} Markov chains")
+    if not arguments.no_cost:
+        _print_cost(runs, sampled, len(study.drawn))
+
+
+def _print_cost(runs: "Sequence[TrainingJob]", chains: "Sequence[MonteCarloJob]", figures: int) -> None:
+    """Jobs, time, memory and disk of a study, before it starts."""
+    from statistics import median
+
+    from csd.study.cost.calibration import calibrate
+    from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs, other_jobs
+    from csd.study.cost.limits import cluster_jobs
+    from csd.study.cost.work import by_autograd
+
+    pace = calibrate(fields=any(by_autograd(run) for run in runs))
+    trained = expected_costs(runs, pace)
+    jobs = trained + expected_monte_carlo_costs(chains, pace)
+    largest = max(jobs, key=lambda job: job.memory_mb)
+    longest = max(jobs, key=lambda job: job.seconds)
+    core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    print("expected, with the speed of this machine:")
+    sampled = f", {len(chains)} of Monte Carlo" if chains else ""
+    generated = f"{len(trained) - len(runs)} of generation{sampled}"
+    print(f"  jobs          {len(runs)} of training, {generated}, and {figures} figures")
+    print(f"  core time     {duration(core)}; {duration(max(core / cores, longest.seconds))} on its {cores} cores")
+    print(f"  longest job   {duration(longest.seconds)}: {longest.identifier}")
+    print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
+    print(f"  disk          {sum(job.disk_mb for job in jobs):,.0f} MB")
+    shared = cluster_jobs(jobs, runs)
+    print(f"  on a cluster  {len(shared)} jobs, half of which last {duration(median(shared))} or more")
+    unknown = sum(":" in run.name for run in runs)
+    if unknown:
+        print(f"  {unknown} runs train user-defined networks, whose cost is taken for that of one layer by autograd")
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """`csd verify`: which files of a study are damaged, stale or foreign, and what mends each."""
+    from csd.study.status import study_of, verify_files
+
+    checked, faults = verify_files(study_of(arguments.folder, arguments.config), arguments.folder)
+    for fault in faults:
+        print(f"{fault.path}: {fault.state}, {fault.reason}\n    mend: {fault.mend}")
+    good = checked - sum(fault.counted for fault in faults)
+    print(f"{checked} files of the study looked at, {good} good, {len(faults)} to mend")
+    if faults:
+        sys.exit(1)
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """`csd status`: how far a study is."""
+    from csd.study.config.jobs import training_jobs
+    from csd.study.status import jobs, status_lines, study_of
+
+    study = study_of(arguments.folder, arguments.config)
+    found = list(jobs(study, arguments.folder))
+    for line in status_lines(study, found):
+        print(line)
+    left = {job.name for job in found if job.state != "done"}
+    if left and not arguments.no_cost:
+        from csd.study.config.monte_carlo import monte_carlo_jobs
+        from csd.study.cost.calibration import calibrate
+        from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs
+        from csd.study.cost.work import by_autograd
+
+        runs = training_jobs(study)
+        pace = calibrate(fields=any(by_autograd(run) for run in runs))
+        expected = expected_costs(runs, pace)
+        sampled = expected_monte_carlo_costs(monte_carlo_jobs(study.monte_carlo), pace)
+        named = {f"{'generation' if job.generates else 'training'}/{job.identifier}": job.seconds for job in expected}
+        named |= {f"monte_carlo/{job.identifier}": job.seconds for job in sampled}
+        seconds = sum(named[name] for name in left)
+        print(f"  about {duration(seconds)} of core time left, with the speed of this machine")
+
+
+def schema(arguments: argparse.Namespace) -> None:
+    """`csd schema`: the JSON Schema of a study's configuration."""
+    from csd.study.config.reading import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def study(arguments: argparse.Namespace) -> None:
+    """`csd study`: write a study, given as JSON, with all defaults filled in."""
+    from csd.core.files import write_text
+    from csd.study.config.reading import parse
+
+    write_text(parse(parsed_json("--json", arguments.json)).model_dump_json(indent=2) + "\n", arguments.output)
+
+
+def aggregate(arguments: argparse.Namespace) -> None:
+    """`csd aggregate`: all training files of a study in one."""
+    from csd.core.files import SUMMARY, provenance, write
+    from csd.core.source import fingerprint
+    from csd.study.config.jobs import training_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.training import aggregate_training
+
+    own = parse(load(arguments.study))
+    runs = [run for run in training_jobs(own) if run.generation is None]
+    dataset = aggregate_training(runs, arguments.training, mixed=arguments.mixed)
+    made_by = provenance(command_line(arguments), own.model_dump(), fingerprint("aggregate"))
+    write(dataset.assign_attrs(made_by), arguments.output, SUMMARY)
+
+
+def aggregate_generation(arguments: argparse.Namespace) -> None:
+    """`csd aggregate-generation`: all generation files of a study in one."""
+    from csd.core.files import GENERATION_SUMMARY, provenance, write
+    from csd.core.source import fingerprint
+    from csd.study.config.jobs import generation_jobs, training_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.generation import aggregate_generation as gathered
+
+    own = parse(load(arguments.study))
+    dataset = gathered(generation_jobs(training_jobs(own)), arguments.generation, mixed=arguments.mixed)
+    made_by = provenance(command_line(arguments), own.model_dump(), fingerprint("aggregate"))
+    write(dataset.assign_attrs(made_by), arguments.output, GENERATION_SUMMARY)
+
+
+def aggregate_mcmc(arguments: argparse.Namespace) -> None:
+    """`csd aggregate-mcmc`: all Monte Carlo files of a study in one."""
+    from csd.core.files import ENSEMBLE_SUMMARY, provenance, write
+    from csd.core.source import fingerprint
+    from csd.study.config.monte_carlo import monte_carlo_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.dynamics import aggregate_monte_carlo
+
+    own = parse(load(arguments.study))
+    dataset = aggregate_monte_carlo(monte_carlo_jobs(own.monte_carlo), arguments.monte_carlo, mixed=arguments.mixed)
+    made_by = provenance(command_line(arguments), own.model_dump(), fingerprint("aggregate_mcmc"))
+    write(dataset.assign_attrs(made_by), arguments.output, ENSEMBLE_SUMMARY)
+
+
+def timing(arguments: argparse.Namespace) -> None:
+    """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
+    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
+    from csd.study.config.jobs import training_jobs
+    from csd.study.config.monte_carlo import monte_carlo_jobs
+    from csd.study.config.reading import load, parse
+    from csd.study.summaries.cost_of_fields import compared, cost_of_fields
+
+    require_writable(arguments.output)
+    own = parse(load(arguments.study))
+    methods = compared(
+        monte_carlo_jobs(own.monte_carlo),
+        read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
+        [run for run in training_jobs(own) if run.generation is not None],
+        read(arguments.generation, GENERATION_SUMMARY),
+        arguments.training or arguments.generation.parent.parent / "training",
+    )
+    made_by = provenance(command_line(arguments), own.model_dump())
+    write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
+
+
+def integrators(arguments: argparse.Namespace) -> None:
+    """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
+    from csd.core.files import INTEGRATOR_STEPS, provenance, require_writable, write
+    from csd.diffusion.discretisation import compare
+
+    require_writable(arguments.output)
+    dimensions, sizes = arguments.dimension, arguments.size
+    if len(set(dimensions)) < len(dimensions):
+        raise InputError(f"--dimension is {dimensions}; give each dimension once")
+    if len(dimensions) == 1:
+        sizes = [[size for group in sizes for size in group]]
+    elif len(sizes) == 1:
+        sizes = sizes * len(dimensions)
+    if len(sizes) != len(dimensions):
+        raise InputError(
+            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give --size once for all dimensions"
+            " or once for each"
+        )
+    asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+    dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+    asked |= {"dimension": dimensions, "size": sizes}
+    write(dataset.assign_attrs(provenance(command_line(arguments), asked)), arguments.output, INTEGRATOR_STEPS)
+    for dimension, own in zip(dimensions, sizes, strict=True):
+        steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
+        print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
+        _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
+        print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
+        _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
+
+
+def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
+    """A table of steps against size."""
+    table = steps.stack(row=rows).transpose("row", "size").to_pandas()
+    print(table.to_string(float_format=lambda n: f"{n:.0f}" if n < float("inf") else "more"), end="\n\n")
+
+
+def fit(arguments: argparse.Namespace) -> None:
+    """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
+    import pandas as pd
+
+    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATOR_STEPS, SUMMARY, read, write_text
+    from csd.study.summaries.laws import generation_table, training_table
+
+    table = training_table(read(arguments.summary, SUMMARY))
+    if arguments.generation is not None:
+        table = pd.concat([table, generation_table(read(arguments.generation, GENERATION_SUMMARY))])
+    if arguments.monte_carlo is not None:
+        from csd.study.summaries.dynamics import dynamic_table
+
+        table = pd.concat([table, dynamic_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
+    if arguments.integrators is not None:
+        from csd.study.summaries.integrators import integrator_table
+
+        table = pd.concat([table, integrator_table(read(arguments.integrators, INTEGRATOR_STEPS))])
+    write_text(table.to_csv(index=False), arguments.output)
+
+
+def claims(arguments: argparse.Namespace) -> None:
+    """`csd claims`: test the claims on a summary and its fits."""
+    from csd.core.files import SUMMARY, read, write_text
+    from csd.study.claims import load_claims
+    from csd.study.summaries.laws import read_scaling
+    from csd.study.verdict_files import as_json, as_markdown
+    from csd.study.verdicts import judge
+
+    scaling = read_scaling(arguments.scaling)
+    verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))
+    write_text(as_json(verdicts), arguments.output)
+    write_text(as_markdown(verdicts), arguments.table)
+    print(as_markdown(verdicts))
