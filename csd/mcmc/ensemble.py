@@ -6,7 +6,6 @@ sites), and as so much *dynamic time*, in which theory has its exponents: sweeps
 Hamilton's equations, or that of Langevin's.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, nan, sqrt
 from typing import Any
@@ -235,19 +234,15 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
     found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
     parts = max(map(len, sweeps))
-    names = np.full((len(sweeps), parts), "", dtype=object)
-    times = np.zeros((len(sweeps), parts), dtype=np.int64)
-    for row, sweep in enumerate(sweeps):
-        for place, step in enumerate(sweep):
-            names[row, place], times[row, place] = step.update, step.times
 
     def all_of(attribute: str) -> Array:
         return np.array([[getattr(one.estimates[name], attribute) for name in OBSERVABLES] for one in found.values()])
 
-    def padded(tables: list[Array]) -> Array:
-        wide = np.full((len(tables), settings.chains, parts), np.nan)
-        for row, table in enumerate(tables):
-            wide[row, :, : table.shape[1]] = table
+    def padded(tables: list[Any], dtype: Any = float, fill: Any = np.nan) -> Any:
+        """Values of each step of the samplers' sweeps, as wide as the longest."""
+        wide = np.full((len(tables), *np.shape(tables[0])[:-1], parts), fill, dtype)
+        for row, table in zip(wide, tables, strict=True):
+            row[..., : np.shape(table)[-1]] = table
         return wide
 
     exact = exact_values(target)
@@ -270,8 +265,8 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
         "field_updates": [one.updates for one in samplers],
         "dynamic_time": [one.time_per_sweep for one in found.values()],
         "thermalisation_cut": [settings.every * one.cut for one in samplers],
-        "update_name": names,
-        "update_times": times,
+        "update_name": padded([[step.update for step in sweep] for sweep in sweeps], object, ""),
+        "update_times": padded([[step.times for step in sweep] for sweep in sweeps], np.int64, 0),
     }
     variables = {name: _variable(name, value) for name, value in values.items()}
     attrs = spec_of(target) | {
@@ -335,9 +330,9 @@ def summary_lines(content: Content) -> list[str]:
         lines.append(
             f"{sampler}: {updates:.4g} field updates a sweep, acceptance {accepted:.2f}, first {cut} sweeps cut"
         )
-        columns: Mapping[str, Any] = {name: content[name].values[row] for name in ("mean", "error", "tau", "tau_error")}
         for place, name in enumerate(content["observable"].values):
-            mean, error, tau, tau_error = (float(values[place]) for values in columns.values())
+            columns = ("mean", "error", "tau", "tau_error")
+            mean, error, tau, tau_error = (float(content[column].values[row, place]) for column in columns)
             known = f", exact {exact[name]:.6g}" if exact[name] == exact[name] else ""
             remark = str(content["remark"].values[row, place])
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"
