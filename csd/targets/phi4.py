@@ -72,6 +72,8 @@ class PhiFour:
     source: float = 0.0
 
     unit_length = False
+    coupling = 1.0
+    """The gradient term holds −Σ φ(r)·φ(r+μ)."""
 
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
@@ -123,11 +125,6 @@ class PhiFour:
             divisor: of λ: 4, or 24 where the literature writes λ/4!.
         """
         return cls(lattice, components, mass_squared, 4.0 * components * self_coupling / divisor)
-
-    @property
-    def coupling(self) -> float:
-        """1: the gradient term holds −Σ φ(r)·φ(r+μ)."""
-        return 1.0
 
     @property
     def site_couplings(self) -> tuple[float, ...]:

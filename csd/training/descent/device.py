@@ -8,7 +8,6 @@ Filters are never changed in place, so who holds them can bring a descent back t
 device until they are asked for; a step and an error launch work and wait for nothing.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from csd.training.descent.modes import ModeDescent, mode_error, mode_power, mode
 from csd.training.descent.patches import GroupedDescent, PatchDescent, patch_error, patch_kernel, patch_step
 
 
-class DeviceDescent(ABC):
-    """A `csd.training.descent.families.Descent` whose filters, data and errors are tensors on one device.
+class DeviceFilters:
+    """What every `csd.training.descent.families.Descent` on a device has: filters, data and errors as tensors there.
 
     Args:
         device: where to.
@@ -39,18 +38,6 @@ class DeviceDescent(ABC):
             torch.tensor(array, device=device) for array in (filters, rates, exact, root_weight)
         )
 
-    @abstractmethod
-    def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
-        """One step on (S, T) at the modes."""
-
-    @abstractmethod
-    def error(self) -> torch.Tensor:
-        """ε, shape (seeds, levels), on the device."""
-
-    @abstractmethod
-    def kernel(self) -> Array | ComplexArray:
-        """K at the modes, on the host."""
-
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
@@ -64,7 +51,7 @@ class DeviceDescent(ABC):
         self.filters = torch.tensor(snapshot["filters"], device=self.filters.device)
 
 
-class ModesOnDevice(DeviceDescent):
+class ModesOnDevice(DeviceFilters):
     """Descent of every mode alone.
 
     Args:
@@ -91,7 +78,7 @@ class ModesOnDevice(DeviceDescent):
         return kernel
 
 
-class PatchesOnDevice(DeviceDescent):
+class PatchesOnDevice(DeviceFilters):
     """Descent of local filters, each level on a box of its own.
 
     Args:
@@ -149,7 +136,7 @@ class PatchesOnDevice(DeviceDescent):
         return host
 
 
-def on_device(descent: Descent, device: torch.device) -> DeviceDescent:
+def on_device(descent: Descent, device: torch.device) -> ModesOnDevice | PatchesOnDevice:
     """A descent of `full` or `local` that has not stepped yet, on a device.
 
     Raises:
