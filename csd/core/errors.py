@@ -50,6 +50,14 @@ def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
         raise InputError(f"{name} is {value!r}; it must be {', '.join(allowed[:-1])} or {allowed[-1]}")
 
 
+def check_distinct(what: str, values: Sequence[Any]) -> None:
+    """Refuse a list of one kind of thing (`what`) that is empty, or holds something twice."""
+    if not values:
+        raise InputError(f"no {what} is given; at least one is needed")
+    if len(set(values)) < len(values):
+        raise InputError(f"a {what} is given twice in {list(values)}; each must be given once")
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal stopped a training run, which in Python is a keyboard interrupt.
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from csd.core.errors import InputError, check_positive
+from csd.core.errors import InputError, check_distinct, check_positive
 from csd.core.files import labelled
 from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
@@ -144,11 +144,9 @@ def compare(
     Raises:
         InputError: if there is no size, one is given twice, or the tolerance is not above 0.
     """
-    if not sizes:
-        raise InputError("no dimension is given; at least one is needed")
+    check_distinct("dimension", list(sizes))
     for own in sizes.values():
-        if not own or len(set(own)) < len(own):
-            raise InputError(f"sizes are {list(own)}; give at least one, each once")
+        check_distinct("size", own)
     check_positive("tolerance", tolerance)
     limits = np.array([*(LIMITS | {"kl_per_site": tolerance}).values()])
     dimensions, all_sizes = sorted(sizes), sorted({size for own in sizes.values() for size in own})

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError, check_integer
+from csd.core.errors import InputError, check_distinct, check_integer
 from csd.lattice import Lattice
 from csd.mcmc.autocorrelation import FEWEST
-from csd.mcmc.samplers import SAMPLERS
 from csd.targets.base import HasEnergy, spec_of
 from csd.targets.gaussian import gaussian_field
 from csd.targets.phi4 import PhiFour
@@ -61,10 +60,7 @@ class MonteCarloSettings:
     trajectory: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.samplers:
-            raise InputError(f"no sampler is given; known are {', '.join(SAMPLERS)}")
-        if len(set(self.samplers)) < len(self.samplers):
-            raise InputError(f"a sampler is given twice in {list(self.samplers)}; each must be given once")
+        check_distinct("sampler", self.samplers)
         least = {"sweeps": 1, "every": 1, "chains": 1, "seed": 0, "fields": 0}
         for name, fewest in (least if self.thermalisation is None else least | {"thermalisation": 0}).items():
             check_integer(name, getattr(self, name), fewest)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from csd.core.errors import InputError, check_choice, check_positive
+from csd.core.errors import check_choice, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
 from csd.targets.base import HasSpectrum
 
@@ -113,10 +113,7 @@ class NoisedTarget:
         self.target = target
         self.schedule = schedule
         self.levels = tuple(check_level(level) for level in levels)
-        if not self.levels:
-            raise InputError("no noise level is given; at least one is needed")
-        if len(set(self.levels)) < len(self.levels):
-            raise InputError(f"a noise level is given twice in {list(self.levels)}; each must be given once")
+        check_distinct("noise level", self.levels)
 
     @property
     def lattice(self) -> Lattice:
