@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.core.errors import InputError, check_integer
+from csd.core.errors import InputError
 from csd.core.memory import require_memory
 
 Array = NDArray[np.float64]
@@ -70,7 +70,8 @@ class Lattice:
     def __post_init__(self) -> None:
         if self.dimension not in DIMENSIONS:
             raise InputError(f"dimension is {self.dimension!r}; it must be one of 1, 2, 3")
-        check_integer("size", self.size, 2)
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
+            raise InputError(f"size is {self.size!r}; it must be an integer of at least 2")
 
     @property
     def sites(self) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError, check_distinct, check_integer
+from csd.core.errors import InputError
 from csd.lattice import Lattice
 from csd.mcmc.autocorrelation import FEWEST
+from csd.mcmc.samplers import SAMPLERS
 from csd.targets.base import HasEnergy, spec_of
 from csd.targets.gaussian import gaussian_field
 from csd.targets.phi4 import PhiFour
@@ -60,10 +61,23 @@ class MonteCarloSettings:
     trajectory: float | None = None
 
     def __post_init__(self) -> None:
-        check_distinct("sampler", self.samplers)
-        least = {"sweeps": 1, "every": 1, "chains": 1, "seed": 0, "fields": 0}
-        for name, fewest in (least if self.thermalisation is None else least | {"thermalisation": 0}).items():
-            check_integer(name, getattr(self, name), fewest)
+        if not self.samplers:
+            raise InputError(f"no sampler is given; known are {', '.join(SAMPLERS)}")
+        if len(set(self.samplers)) < len(self.samplers):
+            raise InputError(f"a sampler is given twice in {list(self.samplers)}; each must be given once")
+        for name, least in (
+            ("sweeps", 1),
+            ("every", 1),
+            ("thermalisation", 0),
+            ("chains", 1),
+            ("seed", 0),
+            ("fields", 0),
+        ):
+            value = getattr(self, name)
+            if name == "thermalisation" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
         if self.sweeps // self.every < FEWEST:
             raise InputError(
                 f"sweeps is {self.sweeps} with a measurement every {self.every}; an autocorrelation time needs at"
@@ -105,8 +119,16 @@ def target_of_chains(
 
 def monte_carlo_request(target: HasEnergy, settings: MonteCarloSettings) -> dict[str, Any]:
     """All that determines a file, besides the code: its hash is the file's configuration_hash."""
-    plain = {name: getattr(settings, name) for name in ("sweeps", "every", "chains", "seed", "fields", "options")}
-    return spec_of(target) | plain | {"samplers": list(settings.samplers), "thermalisation": settings.warming}
+    return spec_of(target) | {
+        "samplers": list(settings.samplers),
+        "sweeps": settings.sweeps,
+        "every": settings.every,
+        "thermalisation": settings.warming,
+        "chains": settings.chains,
+        "seed": settings.seed,
+        "fields": settings.fields,
+        "options": settings.options,
+    }
 
 
 def exact_values(target: HasEnergy) -> dict[str, float]:

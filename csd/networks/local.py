@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.core.errors import check_integer
+from csd.core.errors import InputError
 from csd.core.memory import require_memory
 from csd.lattice import Array, Lattice
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
@@ -211,8 +211,9 @@ class LocalTwoLayer(LocalNetwork):
 
     def __init__(self, lattice: Lattice, reach: int, channels: int | None = None) -> None:
         super().__init__(lattice, reach)
-        self.channels = lattice.dimension + 1 if channels is None else channels
-        check_integer("channels", self.channels, 1)
+        if channels is not None and (isinstance(channels, bool) or not isinstance(channels, int) or channels < 1):
+            raise InputError(f"channels is {channels!r}; it must be an integer of at least 1")
+        self.channels = channels if channels is not None else lattice.dimension + 1
         self.offsets = lattice.box(reach, one_sided=True)
 
     @property

@@ -8,6 +8,7 @@ Filters are never changed in place, so who holds them can bring a descent back t
 device until they are asked for; a step and an error launch work and wait for nothing.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from csd.training.descent.modes import ModeDescent, mode_error, mode_power, mode
 from csd.training.descent.patches import GroupedDescent, PatchDescent, patch_error, patch_kernel, patch_step
 
 
-class DeviceFilters:
-    """What every `csd.training.descent.families.Descent` on a device has: filters, data and errors as tensors there.
+class DeviceDescent(ABC):
+    """A `csd.training.descent.families.Descent` whose filters, data and errors are tensors on one device.
 
     Args:
         device: where to.
@@ -38,6 +39,18 @@ class DeviceFilters:
             torch.tensor(array, device=device) for array in (filters, rates, exact, root_weight)
         )
 
+    @abstractmethod
+    def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
+        """One step on (S, T) at the modes."""
+
+    @abstractmethod
+    def error(self) -> torch.Tensor:
+        """ε, shape (seeds, levels), on the device."""
+
+    @abstractmethod
+    def kernel(self) -> Array | ComplexArray:
+        """K at the modes, on the host."""
+
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop the other seeds."""
         self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
@@ -51,7 +64,7 @@ class DeviceFilters:
         self.filters = torch.tensor(snapshot["filters"], device=self.filters.device)
 
 
-class ModesOnDevice(DeviceFilters):
+class ModesOnDevice(DeviceDescent):
     """Descent of every mode alone.
 
     Args:
@@ -78,7 +91,7 @@ class ModesOnDevice(DeviceFilters):
         return kernel
 
 
-class PatchesOnDevice(DeviceFilters):
+class PatchesOnDevice(DeviceDescent):
     """Descent of local filters, each level on a box of its own.
 
     Args:
@@ -136,7 +149,7 @@ class PatchesOnDevice(DeviceFilters):
         return host
 
 
-def on_device(descent: Descent, device: torch.device) -> ModesOnDevice | PatchesOnDevice:
+def on_device(descent: Descent, device: torch.device) -> DeviceDescent:
     """A descent of `full` or `local` that has not stepped yet, on a device.
 
     Raises:
