@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from csd.core.files import TRAINING, provenance, write
-from csd.lattice import Array
 from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.reading import parse
 from csd.study.summaries.files import training_file
@@ -77,12 +77,12 @@ def train_files(runs: Sequence[TrainingJob], folder: Path) -> None:
 # ---- closed forms ----------------------------------------------------------------------------------------------------
 
 
-def one_layer_kernel(spectrum: Array, rate: float, step: int) -> Array:
+def one_layer_kernel(spectrum: NDArray[np.float64], rate: float, step: int) -> NDArray[np.float64]:
     """K_j = K* (1 − (1 − η C)^j) after j steps from K₀ = 0, at any C; same shape as `spectrum`."""
     return np.asarray((1.0 - (1.0 - rate * spectrum) ** step) / spectrum)
 
 
-def two_layer_flow(spectrum: Array, start: float, time: float) -> Array:
+def two_layer_flow(spectrum: NDArray[np.float64], start: float, time: float) -> NDArray[np.float64]:
     """Gradient flow of two balanced layers, K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}), at time s = η × steps."""
     exact = 1.0 / spectrum
     return exact * start / (start + (exact - start) * np.exp(-2.0 * time))
