@@ -166,6 +166,10 @@ class Lattice:
         """Values in the *half* layout, shape (…, *half_shape), at *pairs* or *shells*, shape (…, modes)."""
         return values.reshape(*values.shape[: -self.dimension], -1).take(modes.half_index, axis=-1)
 
+    def index(self, sites: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Flat indices of sites r, which wrap around; shape (…, d) → (…)."""
+        return (sites % self.size) @ self.size ** np.arange(self.dimension)[::-1]
+
     def take(self, fields: Array, sites: NDArray[np.intp]) -> Array:
         """Fields of shape (…, *shape) at flat indices of sites, shape (…, *sites.shape)."""
         return fields.reshape(*fields.shape[: -self.dimension], -1).take(sites, axis=-1)
