@@ -12,7 +12,7 @@ Fields are real, so x̂(-k) = x̂(k)*, and arrays over momenta come in three lay
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations_with_replacement, product
 from math import comb
 from typing import TypeVar
@@ -97,10 +97,7 @@ class Lattice:
     def laplacian(self) -> Array:
         """k̂² in the *half* layout; 0 to 4 d."""
         line = 4.0 * np.sin(np.pi * np.arange(self.size) / self.size) ** 2
-        total = np.zeros(self.half_shape)
-        for axis, length in enumerate(self.half_shape):
-            total += line[:length].reshape([-1 if a == axis else 1 for a in range(self.dimension)])
-        return total
+        return np.asarray(reduce(np.add.outer, [line[:length] for length in self.half_shape]))
 
     @cached_property
     def half_multiplicity(self) -> Array:
