@@ -102,7 +102,7 @@ def _look(file: Path) -> tuple[str, list[str]]:
         *of, meaning, imported = json.loads(kept.read_text())
         if of == known:
             return str(meaning), list(imported)
-    tree = _WithoutDocstrings().visit(ast.parse(file.read_text(encoding="utf-8")))
+    tree = _Meaning().visit(ast.parse(file.read_text(encoding="utf-8")))
     meaning, imported = blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest(), sorted(_imported(tree))
     temporary = kept.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
@@ -123,9 +123,16 @@ def _imported(tree: ast.AST) -> Iterator[str]:
         yield from _imported(node)
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Leaves out bare strings: docstrings of modules, classes, functions and attributes."""
+class _Meaning(ast.NodeTransformer):
+    """Leaves out bare strings (docstrings of modules, classes, functions and attributes), and the help of options."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         """The statement, unless it is a string."""
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        """Of an option, without what its help says, before its keywords."""
+        if ast.unparse(node.value) == "Annotated":
+            for call in (call for call in ast.walk(node.slice) if isinstance(call, ast.Call)):
+                call.args = [one for one in call.args if not isinstance(one, ast.Constant | ast.JoinedStr)]
+        return self.generic_visit(node)
