@@ -46,12 +46,8 @@ class Prepared:
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
     """What names the random streams of a run, besides seed and noise level."""
-    target, lattice = noised.target, noised.lattice
-    return (
-        f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
-        f" {type(noised.schedule).__name__} {architecture.label} {settings.loss} B={settings.batch}"
-        f" M={settings.data_set} {settings.path}"
-    )
+    what = f"{type(noised.schedule).__name__} {architecture.label} {settings.loss}"
+    return f"{data_identity(noised)} {what} B={settings.batch} M={settings.data_set} {settings.path}"
 
 
 def data_identity(noised: NoisedTarget) -> str:

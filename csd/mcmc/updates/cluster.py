@@ -9,7 +9,7 @@ Tamayo, ibid. 1087, for φ⁴, where β = 1). |φ(r)| never changes, so φ⁴ ne
 import numpy as np
 from numpy.random import Generator
 
-from csd.core.errors import InputError, check_integer
+from csd.core.errors import check_integer
 from csd.lattice import Array
 from csd.lattice.sites import Indices, along, compiled, neighbours, normalise
 from csd.targets.base import HasEnergy
@@ -19,19 +19,14 @@ class Wolff:
     """Reflections of clusters.
 
     Args:
-        target: the target, with no source.
+        target: the target, with no source, as H would change under reflections.
         clusters: a sweep is so many; None: tuned such that they hold as many sites as the lattice, on average.
 
     Raises:
-        InputError: if the source is not 0, as H then changes under reflections; or clusters is not an integer above 0.
+        InputError: if clusters is not an integer above 0.
     """
 
     def __init__(self, target: HasEnergy, clusters: int | None = None) -> None:
-        if target.source != 0.0:
-            raise InputError(
-                f"'wolff' needs an energy that reflections leave alone, and the source {target.source!r} singles out a"
-                " direction; take source 0, or 'heat_bath'"
-            )
         self.target = target
         self.clusters = 1 if clusters is None else clusters
         check_integer("clusters", self.clusters, 1)

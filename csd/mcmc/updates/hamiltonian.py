@@ -21,7 +21,7 @@ from csd.core.errors import InputError, check_positive
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, neighbours, phi_four_force, site_sums
 from csd.mcmc.updates.tuning import Tuned
-from csd.targets.base import HasEnergy, HasForce
+from csd.targets.base import HasForce
 
 LARGEST_ERROR = 1000.0
 """Energy error above which leapfrog has left its region of stability; e^{−1000} is no acceptance."""
@@ -40,7 +40,7 @@ class HybridMonteCarlo:
         trajectory: τ, mean length; None: a quarter period of the softest mode.
 
     Raises:
-        InputError: for unit spins, or a step or trajectory that is not a finite number above 0.
+        InputError: if a step or trajectory is not a finite number above 0.
     """
 
     name = "hmc"
@@ -48,12 +48,7 @@ class HybridMonteCarlo:
     accelerated = False
     ergodic = True
 
-    def __init__(self, target: HasEnergy, step: float | None = None, trajectory: float | None = None) -> None:
-        if not isinstance(target, HasForce):
-            raise InputError(
-                f"{self.name!r} moves along the force of phi^4 fields, and unit spins are no such field; take"
-                " 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
-            )
+    def __init__(self, target: HasForce, step: float | None = None, trajectory: float | None = None) -> None:
         self.target, self.lattice = target, target.lattice
         self.places = neighbours(target.lattice)
         # In an ordered phase the Hartree mass vanishes with the volume; no mode there is that soft.
@@ -175,7 +170,7 @@ class Langevin(HybridMonteCarlo):
     name = "langevin"
     acceptance = 0.574
 
-    def __init__(self, target: HasEnergy, step: float | None = None) -> None:
+    def __init__(self, target: HasForce, step: float | None = None) -> None:
         super().__init__(target, step)
 
     @property

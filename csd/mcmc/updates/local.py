@@ -105,19 +105,11 @@ class HeatBath(SiteUpdate):
 
 
 class Overrelaxation(SiteUpdate):
-    """Each site mirrored in its neighbours' field, which keeps H, or nearly.
-
-    Raises:
-        InputError: for Ising spins, which have nothing to turn.
-    """
+    """Each site mirrored in its neighbours' field, which keeps H, or nearly; not for Ising spins."""
 
     ergodic = False
 
     def __init__(self, target: HasEnergy) -> None:
-        if is_ising(target):
-            raise InputError(
-                "'overrelaxation' turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'"
-            )
         super().__init__(target, _overrelax_phi_four, _overrelax_spins)
 
 
