@@ -6,6 +6,7 @@ sites), and as so much *dynamic time*, in which theory has its exponents: sweeps
 Hamilton's equations, or that of Langevin's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, nan, sqrt
 from typing import Any
