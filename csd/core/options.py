@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass
 from functools import cache
 from importlib import import_module
 from math import isfinite
-from operator import ge, gt, le
+from operator import ge, gt, le, lt
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -26,6 +26,7 @@ BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "ge": (ge, "of at least"),
     "gt": (gt, "above"),
     "le": (le, "of at most"),
+    "lt": (lt, "below"),
 }
 NOUNS = {int: "integer", float: "number", str: "text"}
 

@@ -18,6 +18,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
+from csd.training.descent.momentum import HeavyBall
 from csd.training.losses import OBJECTIVES, Objective
 from csd.training.options import TrainingSettings
 
@@ -27,7 +28,8 @@ class Prepared:
     """A descent and the data that it steps on; made by `prepare`.
 
     On a device, descent and data are tensors, and errors are read many steps at a time. With `closed_form`, a formula
-    leads from one recorded step to the next.
+    leads from one recorded step to the next. Steps that are not `plain` gradient descent have no closed form at all:
+    theory follows them.
     """
 
     descent: Any
@@ -41,6 +43,7 @@ class Prepared:
     seeds: tuple[int, ...] = field(default=())
     on_device: bool = False
     closed_form: bool = False
+    plain: bool = True
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
@@ -82,9 +85,31 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     written_out = architecture.is_family and settings.path == "spectral"
     run = _prepare_family(noised, architecture, settings, objective) if written_out else None
-    if run is not None:
-        return move(run, "cuda") if settings.device == "cuda" else run
-    return _prepare_modules(noised, architecture, settings, objective)
+    if run is None:
+        run = _prepare_modules(noised, architecture, settings, objective)
+    elif settings.device == "cuda":
+        run = move(run, "cuda")
+    return run
+
+
+def with_momentum(run: Prepared, momentum: float) -> Prepared:
+    """A run that has not stepped yet, with the heavy ball's steps; itself without momentum.
+
+    It is stable at learning rates up to 1 + β times those of plain descent.
+
+    Args:
+        run: made by `prepare`.
+        momentum: β, from 0 to below 1.
+
+    Raises:
+        InputError: for a run on a device, whose errors are read many steps at a time.
+    """
+    if momentum == 0.0:
+        return run
+    if run.on_device:
+        raise InputError(f"momentum is {momentum:g}, but device is cuda; take device cpu with it, or path fields")
+    descent, stable = HeavyBall(run.descent, momentum), (1.0 + momentum) * run.stable_rates
+    return replace(run, descent=descent, stable_rates=stable, closed_form=False, plain=False)
 
 
 def move(run: Prepared, device: str) -> Prepared:

@@ -102,6 +102,7 @@ class Known(Protocol):
     rates: Array
     stable_rates: Array
     floors: Array
+    plain: bool
 
 
 def reference_curve(
@@ -129,8 +130,8 @@ def reference_curve(
     if not all(_has_closed_form(network) for network in networks):
         return _descended(noised, architecture, exact)
     known = known or prepare(noised, architecture, exact)
-    # Beyond stability there is nothing to predict: descent says where it diverges.
-    if not (known.rates < known.stable_rates).all():
+    # Beyond stability there is nothing to predict: descent says where it diverges. Closed forms are of plain steps.
+    if not known.plain or not (known.rates < known.stable_rates).all():
         return _descended(noised, architecture, exact)
 
     modes: Modes = noised.lattice.shells
