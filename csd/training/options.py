@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
@@ -57,6 +57,7 @@ class TrainingSettings(Options):
             note=RATE,
         ),
     ] = None
+    momentum: Annotated[float, Ge(0.0), Lt(1.0), Option("momentum of the heavy ball; 0 is plain descent", "B")] = 0.0
     path: Annotated[
         Literal["spectral", "fields"],
         Option("spectral (fast) or fields (any network)", label="{value}", always=True),

@@ -89,7 +89,7 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
         run = _prepare_modules(noised, architecture, settings, objective)
     elif settings.device == "cuda":
         run = move(run, "cuda")
-    return run
+    return with_momentum(run, settings.momentum)
 
 
 def with_momentum(run: Prepared, momentum: float) -> Prepared:
