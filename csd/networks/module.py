@@ -1,11 +1,12 @@
 """Score networks as `torch.nn.Module`s: called on fields, trained by autograd.
 
-Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`. A user-defined network is a subclass of
+Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`, and every network of
+`csd.networks.parametric` through `ParametricScore`. A user-defined network is a subclass of
 `LinearScore` (give it a `kernel`) or of `ScoreNetwork` (give it a `forward`), named in the study by its dotted path; it
 is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.parametric import ParametricNetwork
 from csd.networks.score import Score, level_of
 
 
@@ -93,6 +95,30 @@ class ConvolutionalScore(LinearScore):
         """K(k) in the *half* layout."""
         kernel: torch.Tensor = self.network.kernel(self.filters)
         return kernel
+
+
+class ParametricScore(ScoreNetwork):
+    """A network of `csd.networks.parametric` as a module.
+
+    Args:
+        network: it.
+        parameters: where to start, by name.
+    """
+
+    def __init__(self, network: ParametricNetwork, parameters: Mapping[str, Array]) -> None:
+        super().__init__(network.lattice)
+        self.network = network
+        for name, values in parameters.items():
+            self.register_parameter(name, torch.nn.Parameter(torch.from_numpy(np.array(values, dtype=np.float64))))
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        """s(x) for fields of shape (batch, *lattice.shape); same shape."""
+        score: torch.Tensor = self.network.score(dict(self.named_parameters()), fields)
+        return score
+
+    def learning_rate(self, spectrum: Array) -> float:
+        """The network's own η."""
+        return self.network.learning_rate(spectrum)
 
 
 def score_of_modules(levels: Sequence[float], modules: Sequence[ScoreNetwork]) -> Score:
