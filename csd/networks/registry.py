@@ -28,6 +28,7 @@ ARCHITECTURES: dict[str, str] = {
     "deep_linear": "csd.networks.full:DeepLinear",
     "local_one_layer": "csd.networks.local:LocalOneLayer",
     "local_two_layer": "csd.networks.local:LocalTwoLayer",
+    "one_layer_onsite": "csd.networks.one_layer_onsite:OneLayerOnsite",
 }
 
 

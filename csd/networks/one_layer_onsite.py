@@ -1,0 +1,42 @@
+"""One linear layer with on-site nonlinear units: s(x) = −w∗x + Σ_i a_i tanh(b_i x)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+
+from csd.core.options import Option
+from csd.lattice import Array, Lattice
+from csd.networks.linear import inverse_transform, transform
+from csd.networks.parametric import ParametricNetwork
+
+
+class OneLayerOnsite(ParametricNetwork):
+    """s(x) = −w∗x + Σ_i a_i tanh(b_i x), w as wide as the lattice: odd, and exact for independent spins ±1.
+
+    Start: w = 0, a_i = 0, and b_i = 1, 2, … in units of the standard deviation of x, so that units differ; learning
+    rate 1 / C_max, that of the linear layer.
+
+    Args:
+        lattice: where the fields live.
+        width: number of units, at least 1.
+    """
+
+    width: Annotated[int, Ge(1), Option("on-site units", "N", label="w{value}")]
+
+    def __init__(self, lattice: Lattice, width: int) -> None:
+        super().__init__(lattice)
+        self.width = width
+
+    def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """w, shape of the lattice, and a, b, shape (width,); no randomness."""
+        deviation = np.sqrt((self.lattice.half_multiplicity * spectrum).sum() / self.lattice.sites)
+        slopes = np.arange(1.0, self.width + 1.0) / deviation
+        return {"filter": np.zeros(self.lattice.shape), "amplitudes": np.zeros(self.width), "slopes": slopes}
+
+    def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
+        """s(x) for fields of shape (batch, *lattice.shape)."""
+        product = transform(self.lattice, parameters["filter"]) * transform(self.lattice, fields)
+        units = (fields[..., None] * parameters["slopes"]).tanh()
+        return (units * parameters["amplitudes"]).sum(-1) - inverse_transform(self.lattice, product)
