@@ -36,12 +36,11 @@ from csd.diffusion.measures import (
 )
 from csd.diffusion.reverse import ReverseDiffusion, best_score
 from csd.diffusion.samples import (
-    Samples,
-    excess_kurtosis,
+    SampledObservable,
     jackknife,
     measured,
     sample_streams,
-    skewness,
+    sampled_observables,
     two_sample_test,
 )
 from csd.diffusion.sampling import sample_modes
@@ -316,7 +315,7 @@ def _sampled(reverse: ReverseDiffusion, training: Content, score: KernelScore, c
         )
         for samples, seed in zip(drawn, training["seed"].values, strict=True)
     ]
-    spectra = [samples.estimate(lambda spectrum: spectrum, "spectrum") for samples in drawn]
+    spectra = [samples.estimate(np.asarray, "spectrum") for samples in drawn]
     spectrum, of_seed = ["seed", "wavenumber"], ["seed"]
     variables = {
         "power_spectrum": labelled(spectrum, [value for value, _ in spectra], "power spectrum of sampled fields"),
@@ -328,14 +327,17 @@ def _sampled(reverse: ReverseDiffusion, training: Content, score: KernelScore, c
     }
     weight = bins.momenta / lattice.sites
     per_bin = bins.mean(reverse.noised.spectra_at(pairs)[-1])
-    for name, units in {
-        **SPECTRAL_OBSERVABLES,
-        "mean": "1",
-        "skewness": "1",
-        "excess_kurtosis": "1",
-        "kl_per_site": "1",
-    }.items():
-        values, errors = zip(*(_estimate(name, samples, lattice, weight, per_bin) for samples in drawn), strict=True)
+
+    def divergence(spectrum: Array) -> Array:
+        ratio = spectrum / per_bin
+        return np.asarray(0.5 * (weight * (ratio - 1.0 - np.log(ratio))).sum())
+
+    measures = sampled_observables(lattice) | {"kl_per_site": SampledObservable(divergence, ("spectrum",))}
+    for name, (of_means, sums, units) in measures.items():
+        found = [jackknife(of_means, one.counts, *(one.sums[part] for part in sums)) for one in drawn]
+        # A convex function of noisy spectra: what the noise adds is taken off.
+        values = [value - bias if name == "kl_per_site" else value for value, _, bias in found]
+        errors = [error for _, error, _ in found]
         variables[f"sampled_{name}"] = labelled(of_seed, values, f"{words_of(name)} of sampled fields", units)
         variables[f"sampled_{name}_error"] = labelled(of_seed, errors, "its standard error, by the jackknife", units)
     return variables
@@ -355,37 +357,3 @@ def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) ->
     streams = [stream("exact sample", run, lattice.size, seed, i) for i in range(count)]
     drawn = np.stack([sample_modes([], modes, spectrum, own) for own in streams])
     return lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).reshape(count, lattice.sites)
-
-
-def _estimate(name: str, samples: Samples, lattice: Lattice, weight: Array, exact: Array) -> tuple[Array, Array]:
-    """(value, standard error) of an observable of sampled fields.
-
-    Args:
-        name: of the observable.
-        samples: what the fields left.
-        lattice: where they live.
-        weight: share of the momenta in each bin, shape (bins,).
-        exact: spectrum of each bin, shape (bins,).
-    """
-
-    def length(zero: Array, first: Array) -> Array:
-        # NaN where S(0) < S(k₁): these fields have no second-moment length.
-        with np.errstate(invalid="ignore"):
-            return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / lattice.size)))
-
-    def divergence(spectrum: Array) -> Array:
-        ratio = spectrum / exact
-        return np.asarray(0.5 * (weight * (ratio - 1.0 - np.log(ratio))).sum())
-
-    if name == "correlation_length":
-        return samples.estimate(length, "zero_mode", "first_mode")
-    if name == "skewness":
-        return samples.estimate(skewness, "first_moment", "second_moment", "third_moment")
-    if name == "excess_kurtosis":
-        return samples.estimate(excess_kurtosis, "second_moment", "fourth_moment")
-    if name == "kl_per_site":
-        # A convex function of noisy spectra: what the noise adds is taken off.
-        value, error, bias = jackknife(divergence, samples.counts, samples.sums["spectrum"])
-        return value - bias, error
-    sums = {"susceptibility": "zero_mode", "variance": "second_moment", "mean": "first_moment"}
-    return samples.estimate(lambda mean: mean, sums.get(name, name))

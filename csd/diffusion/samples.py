@@ -12,6 +12,8 @@ J. Stat. Plan. Inference 143, 1249, 2013), which is 0 only if both follow one la
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -125,6 +127,42 @@ def skewness(first: Array, second: Array, third: Array) -> Array:
 def excess_kurtosis(second: Array, fourth: Array) -> Array:
     """⟨φ⁴⟩ / ⟨φ²⟩² − 3, about the exact mean 0."""
     return fourth / second**2 - 3.0
+
+
+class SampledObservable(NamedTuple):
+    """What is measured on fields: a function of means over them.
+
+    Attributes:
+        of_means: of the means of `sums`, in their order; of one lattice size where it depends on that.
+        sums: of `Samples`.
+        units: of the value.
+    """
+
+    of_means: Callable[..., Array]
+    sums: tuple[str, ...]
+    units: str = "1"
+
+
+def _length(zero: Array, first: Array, *, size: int) -> Array:
+    """ξ of S(0) and S(k₁); NaN where S(0) < S(k₁): these fields have no second-moment length."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / size)))
+
+
+def sampled_observables(lattice: Lattice) -> dict[str, SampledObservable]:
+    """What is measured on fields of a lattice, by name."""
+    own = np.asarray
+    return {
+        "susceptibility": SampledObservable(own, ("zero_mode",)),
+        "correlation_length": SampledObservable(
+            partial(_length, size=lattice.size), ("zero_mode", "first_mode"), "lattice spacings"
+        ),
+        "energy": SampledObservable(own, ("energy",)),
+        "variance": SampledObservable(own, ("second_moment",)),
+        "mean": SampledObservable(own, ("first_moment",)),
+        "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
+        "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
+    }
 
 
 def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> tuple[Array, Array, Array]:
