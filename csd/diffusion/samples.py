@@ -90,7 +90,17 @@ def measured(lattice: Lattice, drawn: Iterable[ComplexArray], bins: LengthBins, 
     modes = lattice.pairs
     first_shell = observables.first_shell(lattice, modes)
     blocks = min(count, BLOCKS)
-    names = ("zero_mode", "first_mode", "energy", "first_moment", "second_moment", "third_moment", "fourth_moment")
+    names = (
+        "zero_mode",
+        "squared_zero_mode",
+        "absolute_mean",
+        "first_mode",
+        "energy",
+        "first_moment",
+        "second_moment",
+        "third_moment",
+        "fourth_moment",
+    )
     sums = {name: np.zeros(blocks) for name in names} | {"spectrum": np.zeros((blocks, len(bins.middles)))}
     counts = np.zeros(blocks)
     kept = np.empty((compared_fields(lattice, count), lattice.sites))
@@ -102,11 +112,15 @@ def measured(lattice: Lattice, drawn: Iterable[ComplexArray], bins: LengthBins, 
         block = sample * blocks // count
         counts[block] += 1
         sums["spectrum"][block] += bins.mean(spectrum)
-        sums["zero_mode"][block] += observables.susceptibility(modes, spectrum)
+        zero = observables.susceptibility(modes, spectrum)
+        sums["zero_mode"][block] += zero
+        sums["squared_zero_mode"][block] += zero * zero
         sums["first_mode"][block] += spectrum @ first_shell
         sums["energy"][block] += observables.energy(modes, spectrum)
         squared = field * field
-        sums["first_moment"][block] += field.mean()
+        mean = field.mean()
+        sums["first_moment"][block] += mean
+        sums["absolute_mean"][block] += abs(mean)
         sums["second_moment"][block] += squared.mean()
         sums["third_moment"][block] += (squared * field).mean()
         sums["fourth_moment"][block] += (squared * squared).mean()
@@ -127,6 +141,11 @@ def skewness(first: Array, second: Array, third: Array) -> Array:
 def excess_kurtosis(second: Array, fourth: Array) -> Array:
     """⟨φ⁴⟩ / ⟨φ²⟩² − 3, about the exact mean 0."""
     return fourth / second**2 - 3.0
+
+
+def binder(square: Array, fourth: Array) -> Array:
+    """U4 = 1 − ⟨M⁴⟩ / (3 ⟨M²⟩²), from the moments of the magnetisation in any units; 0 for Gaussian fields."""
+    return 1.0 - fourth / (3.0 * square**2)
 
 
 class SampledObservable(NamedTuple):
@@ -162,6 +181,8 @@ def sampled_observables(lattice: Lattice) -> dict[str, SampledObservable]:
         "mean": SampledObservable(own, ("first_moment",)),
         "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
         "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
+        "absolute_magnetisation": SampledObservable(own, ("absolute_mean",)),
+        "binder": SampledObservable(binder, ("zero_mode", "squared_zero_mode")),
     }
 
 
