@@ -9,6 +9,7 @@ from csd.core.random import stream
 from csd.diffusion.samples import (
     BLOCKS,
     Samples,
+    binder,
     compared_fields,
     draw_samples,
     excess_kurtosis,
@@ -46,6 +47,9 @@ def test_observables_of_exact_fields() -> None:
             (0.0, *samples.estimate(float, "first_moment")),
             (0.0, *samples.estimate(skewness, "first_moment", "second_moment", "third_moment")),
             (0.0, *samples.estimate(excess_kurtosis, "second_moment", "fourth_moment")),
+            # Of a Gaussian magnetisation of variance χ/N: ⟨|m|⟩ = sqrt(2χ/πN), U4 = 0.
+            (np.sqrt(2.0 * FIELD.susceptibility / (np.pi * LATTICE.sites)), *samples.estimate(float, "absolute_mean")),
+            (0.0, *samples.estimate(binder, "zero_mode", "squared_zero_mode")),
         ):
             assert abs(value - exact) < 4.0 * error
 
