@@ -106,7 +106,7 @@ def validate(arguments: argparse.Namespace) -> None:
     try:
         study = parse(load(arguments.config))
         jobs = jobs_of(study)
-        for path in {path for own in jobs.values() for job in own.values() for path in job.plugins}:
+        for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
