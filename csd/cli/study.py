@@ -85,6 +85,7 @@ def add_flags(own: dict[str, Parser]) -> None:
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
     from csd.core.plugins import resolve
+    from csd.report.figures import drawn
     from csd.study.claims import load_claims
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
@@ -92,6 +93,7 @@ def validate(arguments: argparse.Namespace) -> None:
     try:
         study = parse(load(arguments.config))
         jobs = jobs_of(study)
+        figures = drawn(study)
         for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))
@@ -108,7 +110,7 @@ def validate(arguments: argparse.Namespace) -> None:
             print(f"  {sweep:<30}{len(own):5d} jobs, {sum(own):6d} {words}")
     print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.output}/")
     if not arguments.no_cost:
-        _print_cost(jobs, Path(study.output), len(study.drawn))
+        _print_cost(jobs, Path(study.output), len(figures))
 
 
 def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
@@ -182,9 +184,10 @@ def status(arguments: argparse.Namespace) -> None:
 
 def schema(arguments: argparse.Namespace) -> None:
     """`csd schema`: the JSON Schema of a study's configuration."""
+    from csd.report.figures import with_names
     from csd.study.config.reading import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(with_names(json_schema()), indent=2))
 
 
 def study(arguments: argparse.Namespace) -> None:
