@@ -24,7 +24,7 @@ from csd.training.options import TrainingSettings
 
 Factor = Annotated[StrictInt, Field(ge=2)]
 HOW = declared(TrainingSettings)
-GENERATED = {name: HOW[name] for name in ("integrator", "start")} | {"samples": declared(GenerationSettings)["samples"]}
+GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
 """Options that go with what a sweep generates; all others of training go with `training`."""
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
 
