@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from csd.core.files import TRAINING, provenance, write
-from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.reading import parse
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
 from csd.training.content import training_content, training_request
 from csd.training.loop import train_network

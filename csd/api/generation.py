@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import plain
+from csd.api.keywords import checked, spelt_out
 from csd.api.training import RUN, called, path_of
 from csd.core.errors import InputError
 from csd.core.files import (
@@ -19,38 +19,23 @@ from csd.core.files import (
     stamped,
 )
 from csd.core.files import write as write_content
-from csd.core.plugins import name_of
+from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
-from csd.diffusion.integrators import INTEGRATORS
 from csd.diffusion.quality import GenerationSettings, generated
 
 if TYPE_CHECKING:
     import xarray as xr
 
+GENERATION_OPTIONS = declared(GenerationSettings)
 
-def generate(
-    training: "xr.Dataset | str | Path",
-    *,
-    integrator: str | type = GenerationSettings.integrator,
-    start: str = GenerationSettings.start,
-    samples: int = GenerationSettings.samples,
-    step: int | None = GenerationSettings.step,
-    t_min: float | None = GenerationSettings.t_min,
-    t_max: float | None = GenerationSettings.t_max,
-    size: int | None = GenerationSettings.size,
-    output: str | Path | None = None,
-) -> "xr.Dataset":
+
+@spelt_out(GENERATION_OPTIONS)
+def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
     """Sample from a training run, beside what it generates exactly; its noise levels are the grid of the diffusion.
 
     Args:
         training: what `train` returned, or a training file; with two noise levels or more.
-        integrator: a key of `csd.diffusion.integrators.INTEGRATORS`, 'package.module:Class', or a class.
-        start: 'noise', or 'exact' for the exact law at t_max.
-        samples: fields to draw for each seed, at least 2.
-        step: training step to sample at; the last that was kept if None.
-        t_min: lowest noise level; that of the training if None.
-        t_max: highest noise level; that of the training if None.
-        size: L of the lattice to generate on, at least the trained one, which it is if None.
+        **asked: what follows.
         output: a file to write as well.
 
     Returns:
@@ -61,12 +46,9 @@ def generate(
         InputError: for what cannot be used, in a sentence.
         GenerationFailed: if a mode blows up.
     """
-    asked = {"start": start, "samples": samples, "step": step, "t_min": t_min, "t_max": t_max, "size": size}
-    asked = {"integrator": name_of("integrator", integrator, INTEGRATORS)} | {
-        name: plain(value) for name, value in asked.items()
-    }
-    settings = GenerationSettings(**asked)  # type: ignore[arg-type]
-    changed = {name: value for name, value in asked.items() if value != getattr(GenerationSettings, name)}
+    given = checked("generate", GENERATION_OPTIONS, asked)
+    settings = GenerationSettings(**given)
+    changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
     told = str(training) if isinstance(training, str | Path) else RUN
     call = called("generate", told, changed | {"output": None if output is None else str(output)})
     return sampled(training, settings, call, path_of(output)).dataset()

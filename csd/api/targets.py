@@ -1,10 +1,10 @@
 """Targets as a call from Python."""
 
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
-from csd.api.keywords import DEFAULTS, REQUIRED_KEYWORDS, Field, checked, spelt_out
+from csd.api.keywords import FIELD, checked, spelt_out
 from csd.core.errors import InputError
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
@@ -12,31 +12,25 @@ from csd.targets.base import BY_MASS, HasFields, HasSpectrum, spec_of, target_fr
 from csd.targets.gaussian import gaussian_field
 
 
-@spelt_out
-def target(**asked: Unpack[Field]) -> HasSpectrum:
+@spelt_out(FIELD)
+def target(**asked: Any) -> HasSpectrum:
     """The field to learn, with its exact values: mass, susceptibility, correlation length, variance, energy.
 
     Args:
-        dimension: of the lattice: 1, 2 or 3.
-        size: L, at least 2.
-        mass: m itself, inverse lattice spacings.
-        mass_times_length: c of the critical line m = c / L; 1 if no mass is given in any way.
-        r0: bare mass squared of the O(n) model, with `u`.
-        u: its quartic coupling, with `r0`.
-        target: 'gaussian', 'package.module:Class', or a class that is built from (lattice, mass).
+        **asked: what follows.
 
     Raises:
         InputError: for what cannot be used, in a sentence.
     """
-    return target_of(checked("target", Field, dict(asked)))
+    return target_of(checked("target", FIELD, asked))
 
 
 def target_of(given: dict[str, Any]) -> HasSpectrum:
     """`target` of checked keywords."""
-    wanted = given.get("target", DEFAULTS["target"])
+    wanted = given.get("target", FIELD["target"].default)
     if not isinstance(wanted, str | type):
-        return _as_it_is(wanted, [name for name in Field.__annotations__ if name in given and name != "target"])
-    missing = [name for name in REQUIRED_KEYWORDS if name not in given]
+        return _as_it_is(wanted, [name for name in FIELD if name in given and name != "target"])
+    missing = [name for name, one in FIELD.items() if one.required and name not in given]
     if missing:
         raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
     masses = {name: given[name] for name in ("mass", "mass_times_length", "r0", "u") if name in given}

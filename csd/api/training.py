@@ -5,25 +5,27 @@ is written unless an output is named. What has a name (architecture, target, sch
 """
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import DEFAULTS, NETWORK_KEYWORDS, Field, Problem, as_float, as_list, checked, plain, spelt_out
+from csd.api.keywords import FIELD, checked, spelt_out
+from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of
 from csd.core.errors import InputError
 from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
+from csd.core.options import declared, plain
 from csd.core.plugins import name_of, resolve
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
-from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES, Architecture
+from csd.networks.registry import network_options
 from csd.targets.base import HasFields
 from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, ProgressWatch
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
-from csd.training.losses import OBJECTIVES
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import Prepared, prepare
 from csd.training.reference import expected_steps, reference_curve
@@ -38,44 +40,25 @@ RUN = "run"
 
 
 def problem(
-    architecture: "str | type[ScoreNetwork]", **asked: Unpack[Problem]
+    architecture: "str | type[ScoreNetwork]", **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """What is trained on what, and how; see `train` for the arguments."""
-    given = checked("train", Problem, dict(asked))
-    field = target_of({name: value for name, value in given.items() if name in Field.__annotations__})
-    network = Architecture(
-        name_of("architecture", architecture, ARCHITECTURES),
-        **{name: given[name] for name in NETWORK_KEYWORDS if name in given},
-    )
-    settings = {item.name: given[item.name] for item in fields(TrainingSettings) if item.name in given}
+    given = checked("train", TRAINING_OPTIONS, asked)
+    field = target_of({name: value for name, value in given.items() if name in FIELD})
+    name = name_of("architecture", architecture, ARCHITECTURES)
+    network = Architecture(name, **{name: given[name] for name in network_options() if name in given})
+    settings = TrainingSettings(**{name: given[name] for name in declared(TrainingSettings) if name in given})
     idle = [name for name in ("integrator", "start") if name in given]
-    if idle and given.get("until", DEFAULTS["until"]) == DEFAULTS["until"]:
+    if idle and settings.until != "samples":
         raise InputError(
-            f"{idle[0]} is given, but training until {DEFAULTS['until']} generates nothing; leave it out, or take until"
+            f"{idle[0]} is given, but training until {settings.until} generates nothing; leave it out, or take until"
             " samples"
         )
-    if "seeds" in settings:
-        settings["seeds"] = tuple(as_list(settings["seeds"]))
-    if not isinstance(settings.get("kernel_steps", ""), str):
-        settings["kernel_steps"] = tuple(as_list(settings["kernel_steps"]))
-    if "loss" in settings:
-        settings["loss"] = name_of("loss", settings["loss"], OBJECTIVES)
-        resolve("loss", settings["loss"], OBJECTIVES)
-    if "integrator" in settings:
-        settings["integrator"] = name_of("integrator", settings["integrator"], INTEGRATORS)
-        resolve("integrator", settings["integrator"], INTEGRATORS)
-    schedule = name_of("schedule", given.get("schedule", DEFAULTS["schedule"]), SCHEDULES)
-    if "noise_levels" in given:
-        levels = [as_float("noise level", level) for level in as_list(given["noise_levels"])]
-    elif schedule == DEFAULTS["schedule"]:
-        levels = generation_levels(field.lattice.size)
-    else:
+    schedule = given.get("schedule", NoiseOptions.schedule)
+    if "noise_levels" not in given and schedule != NoiseOptions.schedule:
         raise InputError(f"noise levels are not given; the default grid is for vp, not {schedule!r}")
-    return (
-        NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels),
-        network,
-        TrainingSettings(**settings),
-    )
+    levels = given.get("noise_levels") or generation_levels(field.lattice.size)
+    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels), network, settings
 
 
 def generation_levels(size: int) -> list[float]:
@@ -83,7 +66,7 @@ def generation_levels(size: int) -> list[float]:
     return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS)]
 
 
-@spelt_out
+@spelt_out(TRAINING_OPTIONS)
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
@@ -91,7 +74,7 @@ def train(
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
     progress: bool | None = None,
-    **asked: Unpack[Problem],
+    **asked: Any,
 ) -> "xr.Dataset":
     """Train one architecture on one target, beside its prediction.
 
@@ -100,33 +83,7 @@ def train(
 
     Args:
         architecture: a built-in one, 'package.module:Class', or a class.
-        dimension: of the lattice: 1, 2 or 3.
-        size: L, at least 2.
-        mass: m itself, inverse lattice spacings.
-        mass_times_length: c of the critical line m = c / L; 1 if no mass is given in any way.
-        r0: bare mass squared of the O(n) model, with `u`.
-        u: its quartic coupling, with `r0`.
-        target: 'gaussian', 'package.module:Class', a class, or an object such as `target` gives, without the above.
-        depth: layers, for 'deep_linear'.
-        range: R of the composed kernel, or 'FACTORxi' for one that follows the score length, for local networks.
-        channels: tied channels, for 'local_two_layer'; d + 1 if None.
-        schedule: 'vp', 've', 'package.module:Class', or a class.
-        noise_levels: t, one or several; the grid of `generation_levels` if None, from which `generate` can go on.
-        loss: 'population', 'implicit', 'denoising', 'package.module:Class', or a class.
-        batch: B, fields in a minibatch.
-        data_set: M, fields of a fixed data set; fresh fields if None.
-        seeds: one or several non-negative integers.
-        tolerance: relative score error above the floor that ends training; 0 trains until `max_steps`.
-        max_steps: where training ends at the latest.
-        learning_rate: η; the architecture's own if None.
-        path: 'spectral' (fast) or 'fields' (any network).
-        device: 'cpu'; 'cuda', on power spectra too; 'auto': cuda for autograd where there is one.
-        kernel_steps: at which steps kernels are kept: 'last', 'recorded', 'sparse', these, or 'none'.
-        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what reverse
-            diffusion with `integrator` and `start` makes of it is right by every criterion that can be met.
-        integrator: of that diffusion, with `until` samples alone: a key of `csd.diffusion.integrators.INTEGRATORS`,
-            'package.module:Class', or a class.
-        start: of that diffusion, likewise: 'noise', or 'exact' for the exact distribution at t_max.
+        **asked: what follows.
         output: a file to write as well; its checkpoint lies beside it until it is written.
         checkpoint: where an unfinished run is kept instead.
         checkpoint_every: seconds between checkpoints.
@@ -141,7 +98,7 @@ def train(
         TrainingDiverged: if descent is not stable.
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call goes on.
     """
-    call = called("train", architecture, dict(asked) | {"output": None if output is None else str(output)})
+    call = called("train", architecture, asked | {"output": None if output is None else str(output)})
     content = trained(
         *problem(architecture, **asked), call, path_of(output), path_of(checkpoint), checkpoint_every, progress=progress
     )
@@ -157,9 +114,9 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
     """A call as one can type it again; classes by their names."""
 
     def shown(value: Any) -> str:
-        return value.__name__ if isinstance(value, type) else repr(value)
+        return value.__name__ if isinstance(value, type) else repr(plain(value))
 
-    given = [f"{name}={shown(plain(value))}" for name, value in asked.items() if value is not None]
+    given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
     return f"csd.{function}({', '.join([first if first == RUN else shown(first), *given])})"
 
 
@@ -210,7 +167,7 @@ def trained(
     lap("set-up")
     watch = ProgressWatch(expected, progress)
     if checkpoint is not None:
-        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.kernel_steps} {settings.device}"
+        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
         watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
     with watch:
         record = descend(noised, run, settings, watch, goal)
@@ -247,16 +204,16 @@ def _goal(
     return goal_of(noised, architecture, settings)
 
 
-@spelt_out
+@spelt_out(TRAINING_OPTIONS)
 def predict(
-    architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Unpack[Problem]
+    architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":
-    """What training should give, without training, in the same variables.
+    """What training should give, without training, in the same variables; loss, batch and data set play no part.
 
     Args:
         architecture: a built-in one.
         output: a file to write as well.
-        asked: keywords of `train`; loss, batch and data set play no part.
+        **asked: what follows.
 
     Returns:
         score_error(seed, noise_level, step), training_time(seed, noise_level), and more.
@@ -264,7 +221,7 @@ def predict(
     Raises:
         InputError: for what cannot be used, or an architecture without theory.
     """
-    call = called("predict", architecture, dict(asked) | {"output": None if output is None else str(output)})
+    call = called("predict", architecture, asked | {"output": None if output is None else str(output)})
     return predicted(*problem(architecture, **asked), call, path_of(output)).dataset()
 
 

@@ -3,26 +3,12 @@
 import argparse
 
 from csd.core.errors import unknown
-from csd.diffusion.integrators import INTEGRATORS
 from csd.networks import ARCHITECTURES
 from csd.study.config.figures import FIGURES
-from csd.targets.base import BY_MASS
-from csd.targets.noising import SCHEDULES
-from csd.training.losses import OBJECTIVES
 
 SHELLS = ("bash", "zsh")
-NAMES: dict[str, tuple[str, ...]] = {
-    "architecture": tuple(ARCHITECTURES),
-    "target": tuple(BY_MASS),
-    "schedule": tuple(SCHEDULES),
-    "loss": tuple(OBJECTIVES),
-    "integrator": tuple(INTEGRATORS),
-    "start": ("noise", "exact"),
-    "path": ("spectral", "fields"),
-    "device": ("auto", "cpu", "cuda"),
-    "name": FIGURES,
-}
-"""What an argument may be; also a dotted path, which no shell can guess."""
+NAMES = {"architecture": tuple(ARCHITECTURES), "name": FIGURES}
+"""What arguments may be that are no options; also a dotted path, which no shell can guess."""
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
@@ -41,10 +27,11 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
 
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     for command in commands.choices.values():
-        for action in command._actions:
+        for action in command.filled()._actions:
             shown = str(action.metavar or "")
-            if action.dest in NAMES:
-                action.choices = NAMES[action.dest]
+            names = action.names() if hasattr(action, "names") else NAMES.get(action.dest)
+            if names:
+                action.choices = names
             elif shown == "RESULTS":
                 action.complete = shtab.DIRECTORY
             elif action.type is not None and "." in shown:

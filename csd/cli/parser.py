@@ -4,10 +4,11 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest
+from csd.core.options import Declared
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -19,6 +20,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["allow_abbrev"] = False
         self._given: Sequence[str] = ()
+        self.fill: Callable[[Parser], None] | None = None
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
@@ -37,6 +39,13 @@ class Parser(argparse.ArgumentParser):
             message = f"unknown command {word!r}{nearest(word, known)} (known: {', '.join(known)})"
         self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
 
+    def filled(self) -> "Parser":
+        """The parser, with the flags that it gets when it is used: what declares them takes a while to import."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return self
+
     def flags(self) -> list[str]:
         """All long flags."""
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
@@ -44,10 +53,33 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Unknown arguments are reported by the command that they were given to, which knows its own flags."""
         self._given = sys.argv[1:] if args is None else args
+        self.filled()
         parsed, extra = super().parse_known_args(args, namespace)
         if extra:
             self.error(f"unrecognized arguments: {' '.join(extra)}")
         return parsed, extra
+
+
+def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool = True) -> None:
+    """Flags of declared options.
+
+    Args:
+        parser: a parser, or a group of it.
+        options: those.
+        required: whether those without a default must be given.
+    """
+    for name, one in options.items():
+        kind = float if float in one.kinds else int if int in one.kinds and str not in one.kinds else None
+        several: Any = {} if one.item is None else {"nargs": "+", "action": "extend"}
+        about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
+        needed = required and one.required
+        parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices
+
+
+def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]) -> dict[str, Any]:
+    """Declared options that were given as flags."""
+    found = {name: getattr(arguments, name, None) for name in options}
+    return {name: options[name].parse(value) for name, value in found.items() if value is not None}
 
 
 def command_line(arguments: argparse.Namespace) -> list[str]:

@@ -4,18 +4,22 @@ import argparse
 import json
 import os
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csd.cli.parser import Parser, command_line, duration, parsed_json
+from csd.cli.records import Laps, write_benchmark
 from csd.core.errors import InputError
 
 if TYPE_CHECKING:
     from xarray import DataArray
 
-    from csd.study.config.jobs import TrainingJob
-    from csd.study.config.monte_carlo import MonteCarloJob
+    from csd.study.config.study import Jobs
+    from csd.study.cost.expected import ExpectedCost
+    from csd.study.cost.pace import Calibration
 
 
 COMMANDS = {
@@ -24,7 +28,7 @@ COMMANDS = {
     "status": "how far a study is: done, running, failed, left",
     "schema": "print the JSON Schema of a study's configuration",
     "study": "write a study, given as JSON, with all defaults filled in",
-    "aggregate": "put all training files of a study in one",
+    "aggregate": "put all files of a stage of a study in one",
     "aggregate-generation": "put all generation files of a study in one",
     "aggregate-mcmc": "put all Monte Carlo files of a study in one",
     "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
@@ -45,13 +49,13 @@ def add_flags(own: dict[str, Parser]) -> None:
         )
     own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
     own["study"].add_argument("--json", required=True)
-    for name, folder in (
-        ("aggregate", "training"),
-        ("aggregate-generation", "generation"),
-        ("aggregate-mcmc", "monte-carlo"),
-    ):
+    own["aggregate"].add_argument("stage", nargs="?", default="training", help="whose files (training)")
+    stages = {"aggregate": "training", "aggregate-generation": "generation", "aggregate-mcmc": "monte_carlo"}
+    for name, stage in stages.items():
+        own[name].set_defaults(stage=stage)
         own[name].add_argument("--study", type=Path, required=True)
-        own[name].add_argument(f"--{folder}", type=Path, required=True, help="folder of the files")
+        flags = ["--files", f"--{stage.replace('_', '-')}"]
+        own[name].add_argument(*flags, type=Path, required=True, metavar="FOLDER", help="folder of the files")
         own[name].add_argument(
             "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
         )
@@ -78,6 +82,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     )
     own["integrators"].add_argument("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
     own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
+    own["integrators"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
     for name in ("fit", "claims"):
         own[name].add_argument("--summary", type=Path, required=True)
     own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
@@ -95,62 +100,68 @@ def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
     from csd.core.plugins import resolve
     from csd.study.claims import load_claims
-    from csd.study.config.jobs import training_jobs
-    from csd.study.config.monte_carlo import monte_carlo_jobs
     from csd.study.config.reading import claims_file, load, parse
+    from csd.study.config.study import STAGES, jobs_of
 
     try:
         study = parse(load(arguments.config))
-        runs = training_jobs(study)
-        sampled = monte_carlo_jobs(study.monte_carlo)
-        for path in {path for run in runs for path in run.plugins}:
+        jobs = jobs_of(study)
+        for path in {path for own in jobs.values() for job in own.values() for path in job.plugins}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
     print(f"{arguments.config}: the study {study.study!r} is valid")
-    for name in study.sweeps:
-        own = [run for run in runs if run.sweep == name]
-        print(f"  {name:<24}{len(own):5d} runs, {sum(len(run.seeds) for run in own):6d} trained networks a noise level")
-    print(f"  {'all':<24}{len(runs):5d} runs -> {study.output}/")
-    for name, of_name in study.monte_carlo.items():
-        own_jobs = [job for job in sampled if job.sweep == name]
-        chains = len(of_name.samplers) * of_name.chains * len(own_jobs)
-        print(f"  {name:<24}{len(own_jobs):5d} jobs, {chains:6d} Markov chains")
+    for name, stage in STAGES.items():
+        words, work_of = stage.works or ("", lambda job: 0)
+        works = defaultdict[str, list[int]](list)
+        for job in jobs[name].values() if stage.works else ():
+            works[job.sweep].append(work_of(job))
+        for sweep, own in works.items():
+            print(f"  {sweep:<30}{len(own):5d} jobs, {sum(own):6d} {words}")
+    print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.output}/")
     if not arguments.no_cost:
-        _print_cost(runs, sampled, len(study.drawn))
+        _print_cost(jobs, Path(study.output), len(study.drawn))
 
 
-def _print_cost(runs: "Sequence[TrainingJob]", chains: "Sequence[MonteCarloJob]", figures: int) -> None:
+def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
     """Jobs, time, memory and disk of a study, before it starts."""
     from statistics import median
 
-    from csd.study.cost.calibration import calibrate
-    from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs, other_jobs
+    from csd.study.config.study import STAGES
     from csd.study.cost.limits import cluster_jobs
-    from csd.study.cost.work import by_autograd
+    from csd.study.cost.records import other_jobs
 
-    pace = calibrate(fields=any(by_autograd(run) for run in runs))
-    trained = expected_costs(runs, pace)
-    jobs = trained + expected_monte_carlo_costs(chains, pace)
-    largest = max(jobs, key=lambda job: job.memory_mb)
-    longest = max(jobs, key=lambda job: job.seconds)
-    core = sum(job.seconds for job in jobs) + other_jobs(jobs, figures, pace)
+    costs, pace, told = _expected(jobs, results)
+    largest = max(costs, key=lambda cost: cost.memory_mb)
+    longest = max(costs, key=lambda cost: cost.seconds)
+    core = sum(cost.seconds for cost in costs) + other_jobs(costs, figures, pace)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    print("expected, with the speed of this machine:")
-    sampled = f", {len(chains)} of Monte Carlo" if chains else ""
-    generated = f"{len(trained) - len(runs)} of generation{sampled}"
-    print(f"  jobs          {len(runs)} of training, {generated}, and {figures} figures")
+    numbers = ", ".join(f"{len(jobs[name])} of {stage.kind}" for name, stage in STAGES.items())
+    print(f"expected, {told}:")
+    print(f"  jobs          {numbers}, and {figures} figures")
     print(f"  core time     {duration(core)}; {duration(max(core / cores, longest.seconds))} on its {cores} cores")
-    print(f"  longest job   {duration(longest.seconds)}: {longest.identifier}")
-    print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.identifier}{' (generation)' * largest.generates}")
-    print(f"  disk          {sum(job.disk_mb for job in jobs):,.0f} MB")
-    shared = cluster_jobs(jobs, runs)
+    print(f"  longest job   {duration(longest.seconds)}: {longest.stage}/{longest.identifier}")
+    print(f"  most memory   {largest.memory_mb:,.0f} MB: {largest.stage}/{largest.identifier}")
+    print(f"  disk          {sum(cost.disk_mb for cost in costs):,.0f} MB")
+    shared = cluster_jobs(costs, jobs)
     print(f"  on a cluster  {len(shared)} jobs, half of which last {duration(median(shared))} or more")
-    unknown = sum(":" in run.name for run in runs)
+    unknown = sum(":" in cost.family for cost in costs)
     if unknown:
-        print(f"  {unknown} runs train user-defined networks, whose cost is taken for that of one layer by autograd")
+        print(f"  {unknown} jobs run user-defined code, whose cost is taken for that of one layer by autograd")
+
+
+def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibration, str]":
+    """What the jobs of a study take, the pace of this machine, and what they were expected from, in words."""
+    from csd.study.cost.calibration import calibrate
+    from csd.study.cost.limits import study_costs
+    from csd.study.cost.records import corrected
+
+    pace = calibrate()
+    costs, records = corrected(study_costs(jobs, pace), results)
+    known = f"{records} records of past jobs in {results / 'benchmarks'} and " if records else ""
+    return costs, pace, f"from {known}the speed of this machine"
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -168,28 +179,19 @@ def verify(arguments: argparse.Namespace) -> None:
 
 def status(arguments: argparse.Namespace) -> None:
     """`csd status`: how far a study is."""
-    from csd.study.config.jobs import training_jobs
-    from csd.study.status import jobs, status_lines, study_of
+    from csd.study.config.study import STAGES, jobs_of
+    from csd.study.status import job_states, status_lines, study_of
 
     study = study_of(arguments.folder, arguments.config)
-    found = list(jobs(study, arguments.folder))
+    jobs = jobs_of(study)
+    found = list(job_states(jobs, arguments.folder))
     for line in status_lines(study, found):
         print(line)
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
-        from csd.study.config.monte_carlo import monte_carlo_jobs
-        from csd.study.cost.calibration import calibrate
-        from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs
-        from csd.study.cost.work import by_autograd
-
-        runs = training_jobs(study)
-        pace = calibrate(fields=any(by_autograd(run) for run in runs))
-        expected = expected_costs(runs, pace)
-        sampled = expected_monte_carlo_costs(monte_carlo_jobs(study.monte_carlo), pace)
-        named = {f"{'generation' if job.generates else 'training'}/{job.identifier}": job.seconds for job in expected}
-        named |= {f"monte_carlo/{job.identifier}": job.seconds for job in sampled}
-        seconds = sum(named[name] for name in left)
-        print(f"  about {duration(seconds)} of core time left, with the speed of this machine")
+        costs, _, told = _expected(jobs, arguments.folder)
+        seconds = sum(cost.seconds for cost in costs if f"{STAGES[cost.stage].place}/{cost.identifier}" in left)
+        print(f"  about {duration(seconds)} of core time left, {told}")
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -208,54 +210,31 @@ def study(arguments: argparse.Namespace) -> None:
 
 
 def aggregate(arguments: argparse.Namespace) -> None:
-    """`csd aggregate`: all training files of a study in one."""
-    from csd.core.files import SUMMARY, provenance, write
+    """`csd aggregate`: all files of a stage of a study in one."""
+    from csd.core.errors import unknown
+    from csd.core.files import provenance, write
     from csd.core.source import fingerprint
-    from csd.study.config.jobs import training_jobs
     from csd.study.config.reading import load, parse
-    from csd.study.summaries.training import aggregate_training
+    from csd.study.config.study import STAGES, jobs_of
 
-    own = parse(load(arguments.study))
-    runs = [run for run in training_jobs(own) if run.generation is None]
-    dataset = aggregate_training(runs, arguments.training, mixed=arguments.mixed)
-    made_by = provenance(command_line(arguments), own.model_dump(), fingerprint("aggregate"))
-    write(dataset.assign_attrs(made_by), arguments.output, SUMMARY)
-
-
-def aggregate_generation(arguments: argparse.Namespace) -> None:
-    """`csd aggregate-generation`: all generation files of a study in one."""
-    from csd.core.files import GENERATION_SUMMARY, provenance, write
-    from csd.core.source import fingerprint
-    from csd.study.config.jobs import generation_jobs, training_jobs
-    from csd.study.config.reading import load, parse
-    from csd.study.summaries.generation import aggregate_generation as gathered
-
-    own = parse(load(arguments.study))
-    dataset = gathered(generation_jobs(training_jobs(own)), arguments.generation, mixed=arguments.mixed)
-    made_by = provenance(command_line(arguments), own.model_dump(), fingerprint("aggregate"))
-    write(dataset.assign_attrs(made_by), arguments.output, GENERATION_SUMMARY)
+    study = parse(load(arguments.study))
+    stage = STAGES.get(arguments.stage)
+    if stage is None or not stage.aggregate:
+        raise unknown("stage", arguments.stage, [name for name, one in STAGES.items() if one.aggregate])
+    dataset = stage.summed_up(jobs_of(study)[stage.name].values(), arguments.files, mixed=arguments.mixed)
+    made_by = provenance(command_line(arguments), study.model_dump(), fingerprint(stage.rule))
+    write(dataset.assign_attrs(made_by), arguments.output, stage.summary)
 
 
-def aggregate_mcmc(arguments: argparse.Namespace) -> None:
-    """`csd aggregate-mcmc`: all Monte Carlo files of a study in one."""
-    from csd.core.files import ENSEMBLE_SUMMARY, provenance, write
-    from csd.core.source import fingerprint
-    from csd.study.config.monte_carlo import monte_carlo_jobs
-    from csd.study.config.reading import load, parse
-    from csd.study.summaries.dynamics import aggregate_monte_carlo
-
-    own = parse(load(arguments.study))
-    dataset = aggregate_monte_carlo(monte_carlo_jobs(own.monte_carlo), arguments.monte_carlo, mixed=arguments.mixed)
-    made_by = provenance(command_line(arguments), own.model_dump(), fingerprint("aggregate_mcmc"))
-    write(dataset.assign_attrs(made_by), arguments.output, ENSEMBLE_SUMMARY)
+aggregate_generation = aggregate_mcmc = aggregate
 
 
 def timing(arguments: argparse.Namespace) -> None:
     """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
     from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
-    from csd.study.config.jobs import training_jobs
-    from csd.study.config.monte_carlo import monte_carlo_jobs
     from csd.study.config.reading import load, parse
+    from csd.study.stages.monte_carlo import monte_carlo_jobs
+    from csd.study.stages.training import training_jobs
     from csd.study.summaries.cost_of_fields import compared, cost_of_fields
 
     require_writable(arguments.output)
@@ -273,10 +252,14 @@ def timing(arguments: argparse.Namespace) -> None:
 
 def integrators(arguments: argparse.Namespace) -> None:
     """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
+    started = time.perf_counter()
     from csd.core.files import INTEGRATOR_STEPS, provenance, require_writable, write
+    from csd.core.source import fingerprint
     from csd.diffusion.discretisation import compare
 
-    require_writable(arguments.output)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
     dimensions, sizes = arguments.dimension, arguments.size
     if len(set(dimensions)) < len(dimensions):
         raise InputError(f"--dimension is {dimensions}; give each dimension once")
@@ -290,15 +273,21 @@ def integrators(arguments: argparse.Namespace) -> None:
             " or once for each"
         )
     asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+    laps = Laps()
+    laps("set-up")
     dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+    laps("comparison")
     asked |= {"dimension": dimensions, "size": sizes}
-    write(dataset.assign_attrs(provenance(command_line(arguments), asked)), arguments.output, INTEGRATOR_STEPS)
+    made_by = provenance(command_line(arguments), asked, fingerprint("integrators"))
+    write(dataset.assign_attrs(made_by), arguments.output, INTEGRATOR_STEPS)
     for dimension, own in zip(dimensions, sizes, strict=True):
         steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
         print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
         _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
         print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
         _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
+    if arguments.benchmark is not None:
+        write_benchmark(arguments.benchmark, started, laps.work("comparison"), laps.wall["set-up"])
 
 
 def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
@@ -311,21 +300,16 @@ def fit(arguments: argparse.Namespace) -> None:
     """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
     import pandas as pd
 
-    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, INTEGRATOR_STEPS, SUMMARY, read, write_text
-    from csd.study.summaries.laws import generation_table, training_table
+    from csd.core.files import read, write_text
+    from csd.study.config.study import STAGES
 
-    table = training_table(read(arguments.summary, SUMMARY))
-    if arguments.generation is not None:
-        table = pd.concat([table, generation_table(read(arguments.generation, GENERATION_SUMMARY))])
-    if arguments.monte_carlo is not None:
-        from csd.study.summaries.dynamics import dynamic_table
-
-        table = pd.concat([table, dynamic_table(read(arguments.monte_carlo, ENSEMBLE_SUMMARY))])
-    if arguments.integrators is not None:
-        from csd.study.summaries.integrators import integrator_table
-
-        table = pd.concat([table, integrator_table(read(arguments.integrators, INTEGRATOR_STEPS))])
-    write_text(table.to_csv(index=False), arguments.output)
+    summaries = vars(arguments) | {"training": arguments.summary}
+    tables = [
+        stage.law_table(read(summaries[name], stage.summary))
+        for name, stage in STAGES.items()
+        if summaries.get(name) is not None
+    ]
+    write_text(pd.concat(tables).to_csv(index=False), arguments.output)
 
 
 def claims(arguments: argparse.Namespace) -> None:

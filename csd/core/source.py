@@ -18,7 +18,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
-    "aggregate": ("study/summaries/training", "study/summaries/generation"),
+    "aggregate": ("study/summaries/training",),
+    "aggregate_generation": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
     "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/integrators"),
@@ -29,7 +30,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "explore": ("report/explore",),
 }
 """What each step of the workflow calls: modules, and packages that stand for all modules and templates in them."""
-NO_SOURCE = ("core/aliases", "core/source", "study/config")
+NO_SOURCE = ("core/aliases", "core/source", "study/config", "study/stages")
 """What leaves results as they are: what a study asks for is in the parameters of its jobs."""
 
 
@@ -127,9 +128,13 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _tree(file: Path) -> ast.Module:
-    """The syntax tree of a file, without docstrings."""
+    """The syntax tree of a file, without docstrings and the help of options."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
+            # What an option's help says, before its keywords.
+            for call in (call for call in ast.walk(node.slice) if isinstance(call, ast.Call)):
+                call.args = [one for one in call.args if not isinstance(one, ast.Constant | ast.JoinedStr)]
         body = getattr(node, "body", None)
         if not isinstance(body, list):
             continue

@@ -11,14 +11,15 @@ space, out to half the trained size, and laid on the larger lattice. The target 
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
-from csd.core.memory import require_memory
+from csd.core.options import Option, Options
 from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.core.rounding import shortened
@@ -47,8 +48,9 @@ from csd.diffusion.sampling import sample_modes
 from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained, transfer
 from csd.lattice import Array, Lattice, observables
 from csd.lattice.bins import LengthBins
+from csd.lattice.memory import require_memory
 from csd.networks.score import KernelScore, SpectralScore
-from csd.targets.noising import NoisedTarget, check_level, check_start
+from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
 from csd.training.options import INTEGRATOR
 from csd.training.preparation import data_identity
@@ -57,38 +59,27 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+Level = Annotated[float, Gt(0.0)]
+
+
 @dataclass(frozen=True)
-class GenerationSettings:
-    """How a training file is generated from.
+class GenerationSettings(Options):
+    """How a training file is generated from."""
 
-    Args:
-        integrator: a key of `csd.diffusion.integrators.INTEGRATORS`, or a dotted path.
-        start: 'noise' or 'exact'.
-        samples: fields to draw for each seed, at least 2.
-        step: training step to draw them at; the last kept one that all seeds have reached if None.
-        t_min: lowest end of the grid, out of the file's levels; the lowest if None.
-        t_max: highest end, likewise; the highest if None.
-        size: of the lattice to generate on, at least the trained one, which it is if None.
-
-    Raises:
-        InputError: for a value outside these.
-    """
-
-    integrator: str = INTEGRATOR
-    start: str = "noise"
-    samples: int = 256
-    step: int | None = None
-    t_min: float | None = None
-    t_max: float | None = None
-    size: int | None = None
+    integrator: Annotated[
+        str, Option("how a step is made", always=True, names="csd.diffusion.integrators:INTEGRATORS")
+    ] = INTEGRATOR
+    start: Annotated[Literal["noise", "exact"], Option("noise, or the exact distribution at t_max", always=True)] = (
+        "noise"
+    )
+    samples: Annotated[int, Ge(2), Option("fields to draw for each seed", "M", always=True)] = 256
+    step: Annotated[int | None, Option("training step to sample at", "N", default="the last one kept")] = None
+    t_min: Annotated[Level | None, Option("lowest noise level", "T", default="the file's lowest")] = None
+    t_max: Annotated[Level | None, Option("highest noise level", "T", default="the file's highest")] = None
+    size: Annotated[int | None, Option("a larger lattice than was trained on", "L")] = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 2:
-            raise InputError(f"samples is {self.samples!r}; it must be an integer of at least 2")
-        check_start(self.start)
-        for level in (self.t_min, self.t_max):
-            if level is not None:
-                check_level(level)
+        super().__post_init__()
         if self.t_min is not None and self.t_max is not None and self.t_min >= self.t_max:
             raise InputError(f"t_min is {self.t_min!r}, t_max is {self.t_max!r}; t_min must be below t_max")
 

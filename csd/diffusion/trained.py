@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content
+from csd.core.options import declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
@@ -68,28 +69,9 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
         )
     target = with_spectrum(target_from_spec(about))
     noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
-    settings = TrainingSettings(
-        loss=about["loss"],
-        batch=int(about["batch"]) or TrainingSettings.batch,
-        data_set=int(about["data_set"]) or None,
-        seeds=tuple(int(seed) for seed in training["seed"].values),
-        learning_rate=float(about["learning_rate_given"]) or None,
-        max_steps=int(about["max_steps"]),
-        path=about["path"],
-    )
-    architecture = None if ":" in about["architecture"] else _architecture(about)
+    settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
+    architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
     return Trained(noised, _modes(about), architecture, settings)
-
-
-def _architecture(about: Mapping[str, Any]) -> Architecture:
-    """The network that a file's attributes name."""
-    reach = about["range"]
-    return Architecture(
-        about["architecture"],
-        int(about["depth"]) or None,
-        (int(reach) if reach.isdigit() else reach) if reach else None,
-        int(about["channels"]) or None,
-    )
 
 
 def _modes(about: Mapping[str, Any]) -> Modes:
@@ -113,7 +95,7 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     if "weights" not in training:
         raise InputError("the file holds no weights, as those of earlier versions; train again")
     kept = _complex(training, "weights", "noise_level", "seed", "weight")
-    about, architecture, row = training.attrs, _architecture(training.attrs), _row_of(training, seed)
+    about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
     lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
     modules = []

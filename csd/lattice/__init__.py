@@ -1,4 +1,4 @@
-"""Periodic hypercubic lattices: momenta, transforms, bins of modes, observables of power spectra, sites for loops.
+"""Periodic hypercubic lattices: momenta, transforms, bins of modes, observables, sites for loops, memory.
 
 Nothing here has a distribution of fields; `sites` holds compiled loops that those with interactions need.
 """

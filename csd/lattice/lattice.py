@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
+from csd.lattice.memory import require_memory
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]

@@ -15,8 +15,8 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, labelled
-from csd.core.memory import require_memory
 from csd.lattice import Array, Lattice
+from csd.lattice.memory import require_memory
 from csd.mcmc.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant
 from csd.mcmc.chains import Chains, binder_of, run_chains
 from csd.mcmc.exact_sweeps import exact_times

@@ -5,14 +5,15 @@ Nothing here needs compiled loops, so that a study can be checked without them; 
 
 from dataclasses import dataclass
 from math import gamma, sqrt
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 
 from csd.core.errors import InputError
+from csd.core.options import Option, Options
 from csd.lattice import Lattice
 from csd.mcmc.autocorrelation import FEWEST
-from csd.mcmc.samplers import SAMPLERS
 from csd.targets.base import HasEnergy, spec_of
 from csd.targets.gaussian import gaussian_field
 from csd.targets.phi4 import PhiFour
@@ -29,55 +30,43 @@ COLLECTIVE = ("magnetisation", "magnetisation_squared", "softest_mode")
 """Series of the soft modes, which slow down; the energy is a sum over all modes, and over their number."""
 COMPONENT = "magnetisation_component"
 """m = (1/N) Σ φ, each component with its sign."""
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True)
-class MonteCarloSettings:
-    """How an ensemble is made.
+class MonteCarloSettings(Options):
+    """How an ensemble is made."""
 
-    Args:
-        samplers: names of `csd.mcmc.samplers.SAMPLERS`, each once.
-        sweeps: of each chain after thermalisation.
-        every: sweeps from one measurement to the next.
-        thermalisation: sweeps before, in which updates are tuned; None: a tenth of `sweeps`, at least 100.
-        chains: of each sampler, all of one length.
-        seed: a non-negative integer.
-        fields: M, decorrelated fields to keep of the only sampler; 0 for none.
-        step: of the only sampler, instead of being tuned.
-        trajectory: likewise.
-
-    Raises:
-        InputError: for a value outside these.
-    """
-
-    samplers: tuple[str, ...]
-    sweeps: int = 10_000
-    every: int = 1
-    thermalisation: int | None = None
-    chains: int = 4
-    seed: int = 0
-    fields: int = 0
-    step: float | None = None
-    trajectory: float | None = None
+    samplers: Annotated[
+        tuple[str, ...],
+        Option(
+            "heat_bath, hmc, wolff, …; each once",
+            flag="sampler",
+            label="{value}",
+            always=True,
+            names="csd.mcmc.samplers:SAMPLERS",
+        ),
+    ]
+    sweeps: Annotated[Count, Option("sweeps of each chain after thermalisation", "N", label=None, always=True)] = 10_000
+    every: Annotated[Count, Option("sweeps from one measurement to the next", "N", label=None, always=True)] = 1
+    thermalisation: Annotated[
+        Natural | None,
+        Option("sweeps before, which tune updates", "N", label=None, default="a tenth of sweeps, at least 100"),
+    ] = None
+    chains: Annotated[Count, Option("Markov chains of each sampler", "C", label=None, always=True)] = 4
+    seed: Annotated[Natural, Option("random seed", "S", label=None, always=True)] = 0
+    fields: Annotated[
+        Natural,
+        Option("decorrelated fields to keep, with one sampler, to train on", "M", label="M{value}", always=True),
+    ] = 0
+    step: Annotated[float | None, Option("width or leapfrog step, instead of being tuned", "E", attribute=None)] = None
+    trajectory: Annotated[float | None, Option("mean length of HMC's trajectories", "T", attribute=None)] = None
 
     def __post_init__(self) -> None:
-        if not self.samplers:
-            raise InputError(f"no sampler is given; known are {', '.join(SAMPLERS)}")
+        super().__post_init__()
         if len(set(self.samplers)) < len(self.samplers):
             raise InputError(f"a sampler is given twice in {list(self.samplers)}; each must be given once")
-        for name, least in (
-            ("sweeps", 1),
-            ("every", 1),
-            ("thermalisation", 0),
-            ("chains", 1),
-            ("seed", 0),
-            ("fields", 0),
-        ):
-            value = getattr(self, name)
-            if name == "thermalisation" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
         if self.sweeps // self.every < FEWEST:
             raise InputError(
                 f"sweeps is {self.sweeps} with a measurement every {self.every}; an autocorrelation time needs at"
@@ -119,16 +108,8 @@ def target_of_chains(
 
 def monte_carlo_request(target: HasEnergy, settings: MonteCarloSettings) -> dict[str, Any]:
     """All that determines a file, besides the code: its hash is the file's configuration_hash."""
-    return spec_of(target) | {
-        "samplers": list(settings.samplers),
-        "sweeps": settings.sweeps,
-        "every": settings.every,
-        "thermalisation": settings.warming,
-        "chains": settings.chains,
-        "seed": settings.seed,
-        "fields": settings.fields,
-        "options": settings.options,
-    }
+    own = {"thermalisation": settings.warming, "options": settings.options}
+    return spec_of(target) | settings.attributes() | own
 
 
 def exact_values(target: HasEnergy) -> dict[str, float]:

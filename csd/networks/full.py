@@ -8,11 +8,12 @@ descent acts on every mode alone (docs/physics.md, section 5):
     w ← w − η (w*)^{p−1} (S K − T).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 
-from csd.core.errors import InputError
+from csd.core.options import Option
 from csd.lattice import Array, Lattice
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, transform
 
@@ -28,10 +29,10 @@ class DeepLinear(LinearNetwork):
         depth: p ≥ 1.
     """
 
+    depth: Annotated[int, Ge(1), Option("layers", "P", label="p{value}", absent=0, always=True)]
+
     def __init__(self, lattice: Lattice, depth: int) -> None:
         super().__init__(lattice)
-        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-            raise InputError(f"depth is {depth!r}; it must be an integer of at least 1")
         self.depth = depth
 
     @property
@@ -69,12 +70,16 @@ class DeepLinear(LinearNetwork):
 class OneLayer(DeepLinear):
     """One filter as wide as the lattice, K = w."""
 
+    depth: int = 1
+
     def __init__(self, lattice: Lattice) -> None:
         super().__init__(lattice, depth=1)
 
 
 class TwoLayer(DeepLinear):
     """Two filters as wide as the lattice, K = w₁ w₂."""
+
+    depth: int = 2
 
     def __init__(self, lattice: Lattice) -> None:
         super().__init__(lattice, depth=2)

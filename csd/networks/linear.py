@@ -8,13 +8,13 @@ step.
 
 import sys
 from abc import ABC, abstractmethod
+from math import nan
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
 
 START_KERNEL = 0.1
@@ -37,8 +37,20 @@ class LinearNetwork(ABC):
     isotropic: bool = True
     """Whether the kernel keeps the lattice's symmetry on the population loss, so that *shells* of momenta tell it."""
 
+    reach: float = nan
+    """R of the kernel, lattice spacings; NaN for one as wide as the lattice."""
+
     def __init__(self, lattice: Lattice) -> None:
         self.lattice = lattice
+
+    @classmethod
+    def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:
+        """The network at a noise level of score length ξ_t, lattice spacings; its options are those of the class."""
+        return cls(lattice, **options)
+
+    @classmethod  # noqa: B027
+    def check(cls, lattice: Lattice, **options: Any) -> None:
+        """Refuse options that do not fit a lattice, without building the network."""
 
     @property
     @abstractmethod
@@ -116,13 +128,6 @@ def inverse_transform(lattice: Lattice, transformed: Any) -> Any:
 def sum_of_squares(values: Any) -> Any:
     """Σ |v|² over the last axis of a NumPy or PyTorch array."""
     return namespace(values).linalg.vecdot(values, values).real
-
-
-def check_rate(rate: float) -> float:
-    """The learning rate, if it is a finite number above 0; InputError otherwise."""
-    if not (np.isfinite(rate) and rate > 0.0):
-        raise InputError(f"learning rate is {rate!r}; it must be a finite number above 0")
-    return rate
 
 
 def relative_error(kernel: Any, spectrum: Array, weight: Array) -> Array:

@@ -14,14 +14,17 @@ The best kernel solves P κ* = δ; its error is the floor ε_R, and ε = ε_R + 
 """
 
 from functools import cached_property
-from typing import Any
+from math import ceil, isfinite, nan
+from typing import Annotated, Any, Self
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
+from csd.core.options import Option
 from csd.lattice import Array, Lattice
+from csd.lattice.memory import require_memory
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
 SITE_PAIR = 2.0
@@ -131,6 +134,25 @@ class Patch:
         return float(error)
 
 
+RANGE = "an integer, or a factor of the score length such as 3xi"
+
+
+def range_factor(text: str) -> float:
+    """F of a range 'Fxi' that follows the score length.
+
+    Raises:
+        InputError: if it is none.
+    """
+    number = text.removesuffix("xi")
+    try:
+        factor = float(number) if number else 1.0
+    except ValueError:
+        factor = nan
+    if text == number or not (isfinite(factor) and factor > 0.0):
+        raise InputError(f"range is {text!r}; it must be {RANGE}")
+    return factor
+
+
 class LocalNetwork(LinearNetwork):
     """What the local families share: the patch of the composed kernel.
 
@@ -139,9 +161,37 @@ class LocalNetwork(LinearNetwork):
         reach: range R of the composed kernel, lattice spacings.
     """
 
+    range: Annotated[
+        int | str,
+        Option(
+            "range of the composed kernel, or e.g. 3xi",
+            "R",
+            label="R{value}",
+            absent="",
+            always=True,
+            check=lambda reach: reach if isinstance(reach, int) else range_factor(reach),
+            allowed=RANGE,
+        ),
+    ]
+
     def __init__(self, lattice: Lattice, reach: int) -> None:
         super().__init__(lattice)
         self.patch = Patch(lattice, reach)
+        self.reach = reach
+
+    @classmethod
+    def check(cls, lattice: Lattice, **options: Any) -> None:
+        """A range that does not follow the score length must fit."""
+        if isinstance(options["range"], int):
+            lattice.check_range(options["range"])
+
+    @classmethod
+    def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:
+        """With the range ⌈F ξ_t⌉ where it is 'Fxi', held between 1 and what fits."""
+        reach = options.pop("range")
+        if isinstance(reach, str):
+            reach = max(1, min(ceil(range_factor(reach) * score_length), (lattice.size - 1) // 2))
+        return cls(lattice, reach, **options)
 
     def half_spectrum(self, spectrum: Array) -> Array:
         """A spectrum on *shells*, spread to the *half* layout."""
@@ -208,11 +258,12 @@ class LocalTwoLayer(LocalNetwork):
 
     uses = 2
     isotropic = False
+    channels: Annotated[
+        int, Ge(1), Option("tied channels", "C", default="d + 1", label="c{value}", absent=0, always=True)
+    ] = None  # type: ignore[assignment]
 
     def __init__(self, lattice: Lattice, reach: int, channels: int | None = None) -> None:
         super().__init__(lattice, reach)
-        if channels is not None and (isinstance(channels, bool) or not isinstance(channels, int) or channels < 1):
-            raise InputError(f"channels is {channels!r}; it must be an integer of at least 1")
         self.channels = channels if channels is not None else lattice.dimension + 1
         self.offsets = lattice.box(reach, one_sided=True)
 

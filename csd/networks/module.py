@@ -6,6 +6,7 @@ is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in th
 """
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ class ScoreNetwork(torch.nn.Module):
 
     uses: int = 1
     """Layers that share each parameter; steps are divided by it, so that learning rates are per use."""
+
+    reach: float = nan
+    """R of the kernel, lattice spacings; NaN for one as wide as the lattice, or none."""
 
     def __init__(self, lattice: Lattice) -> None:
         super().__init__()

@@ -5,13 +5,15 @@ a `torch.nn.Module`. A new family is a class in a file of its own and a line in 
 named `package.module:Class` (see `csd.networks.module`).
 """
 
-from dataclasses import dataclass
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from csd.core.errors import InputError, unknown
+from csd.core.options import Choice, Declared, declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
@@ -28,76 +30,91 @@ ARCHITECTURES: dict[str, str] = {
     "local_two_layer": "csd.networks.local:LocalTwoLayer",
 }
 
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "deep_linear": ("depth",),
-    "local_one_layer": ("range",),
-    "local_two_layer": ("range", "channels"),
-}
-"""Options that each built-in architecture takes; all but `channels` must be given."""
+
+def options_of(name: str) -> dict[str, Declared]:
+    """The options that an architecture takes, as its class declares them; of a built-in name, or a dotted path."""
+    return declared(resolve("architecture", name, ARCHITECTURES))
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A named network with its options, before it is built for a lattice.
+@cache
+def network_options() -> dict[str, Declared]:
+    """The options of all built-in architectures, none required; those of one name are one option."""
+    found: dict[str, Declared] = {}
+    for name in ARCHITECTURES:
+        for option, own in options_of(name).items():
+            owners = f"{found[option].help}, {name}" if option in found else f"{own.help}; of {name}"
+            found[option] = replace(own, default=None, option=replace(own.option, help=owners, default=""))
+    return found
+
+
+@dataclass(frozen=True, init=False)
+class Architecture(Choice):
+    """A named network with its options, before it is built for a lattice; `architecture.depth` is an option's value.
 
     Args:
         name: a key of `ARCHITECTURES`, or a dotted path `package.module:Class`.
-        depth: layers, for `deep_linear`.
-        range: R of the composed kernel as an integer, or 'FACTORxi' for R = ⌈FACTOR ξ_t⌉ at each noise level.
-        channels: tied channels, for `local_two_layer`; d + 1 if None.
+        options: of its class; None for one that is not given.
 
     Raises:
-        InputError: for an unknown name, an option that the architecture does not take or lacks, or a malformed range.
+        InputError: for an unknown name, an option that the architecture does not take or lacks, or a wrong value.
     """
 
     name: str
-    depth: int | None = None
-    range: int | str | None = None
-    channels: int | None = None
+    options: tuple[tuple[str, Any], ...]
 
-    def __post_init__(self) -> None:
-        if ":" not in self.name and self.name not in ARCHITECTURES:
-            raise unknown("architecture", self.name, ARCHITECTURES)
-        takes = OPTIONS.get(self.name, ())
-        for option in ("depth", "range", "channels"):
-            given = getattr(self, option) is not None
-            if given and option not in takes:
-                owners = [name for name, options in OPTIONS.items() if option in options]
-                raise InputError(
-                    f"architecture {self.name!r} takes no {option}; it is an option of {', '.join(owners)}"
-                )
-            if not given and option in takes and option != "channels":
-                raise InputError(f"architecture {self.name!r} needs the option {option}")
-        if isinstance(self.range, str):
-            self.range_factor()
+    def __init__(self, name: str, **options: Any) -> None:
+        if ":" not in name and name not in ARCHITECTURES:
+            raise unknown("architecture", name, ARCHITECTURES)
+        given = {option: value for option, value in options.items() if value is not None}
+        takes = options_of(name) if given or ":" not in name else {}
+        for option in given:
+            if option not in takes:
+                owners = ", ".join(own for own in ARCHITECTURES if option in options_of(own)) or "no architecture"
+                raise InputError(f"architecture {name!r} takes no {option}; it is an option of {owners}")
+        for option, own in takes.items():
+            if own.required and option not in given:
+                raise InputError(f"architecture {name!r} needs the option {option}")
+        object.__setattr__(self, "name", name)
+        held = tuple((option, own.fit(given.get(option, own.default))) for option, own in takes.items())
+        object.__setattr__(self, "options", held)
+
+    def __getattr__(self, option: str) -> Any:
+        """The value of an option; None where it is not given, or another architecture's."""
+        if option.startswith("_") or option == "options" or option not in {**dict(self.options), **network_options()}:
+            raise AttributeError(f"an Architecture has no {option}")
+        return dict(self.options).get(option)
+
+    def own(self) -> Mapping[str, Declared]:
+        """Its options, and those of others, which files say that it has not."""
+        return {**network_options(), **(options_of(self.name) if self.options else {})}
+
+    def applied(self) -> dict[str, Any]:
+        """The values of its options."""
+        return dict(self.options)
 
     @property
     def label(self) -> str:
         """A short unique name for files and tables: 'deep_linear-p3', 'local_two_layer-R2'."""
-        parts = [self.name.replace(":", ".")]
-        for letter, value in (("p", self.depth), ("R", self.range), ("c", self.channels)):
-            if value is not None:
-                parts.append(f"{letter}{value}")
-        return "-".join(parts)
+        return "-".join([self.name.replace(":", "."), *self.labels().values()])
 
-    def range_factor(self) -> float:
-        """F of a range 'Fxi' that follows the score length."""
-        text = str(self.range)
-        number = text.removesuffix("xi")
-        try:
-            factor = float(number) if number else 1.0
-        except ValueError:
-            factor = float("nan")
-        if text == number or not (np.isfinite(factor) and factor > 0.0):
-            raise InputError(f"range is {text!r}; it must be an integer, or a factor of the score length such as '3xi'")
-        return factor
+    def words(self) -> list[str]:
+        """The flags that give it."""
+        return ["--architecture", self.name, *super().words()]
 
-    def range_at(self, lattice: Lattice, score_length: float) -> int:
-        """R at a noise level of this score length ξ_t; one that follows ξ_t is held between 1 and what fits."""
-        if isinstance(self.range, str):
-            return max(1, min(ceil(self.range_factor() * score_length), (lattice.size - 1) // 2))
-        assert self.range is not None
-        return self.range
+    @classmethod
+    def of_attributes(cls, about: Mapping[str, Any]) -> Self:
+        """The architecture that a file says."""
+        name = about["architecture"]
+        return cls(name, **said(options_of(name), about))
+
+    def check(self, lattice: Lattice) -> None:
+        """Refuse options that do not fit a lattice.
+
+        Raises:
+            InputError: if one does not.
+        """
+        if self.options and self.is_family:
+            resolve("architecture", self.name, ARCHITECTURES).check(lattice, **dict(self.options))
 
     def build(self, lattice: Lattice, score_length: float) -> LinearNetwork:
         """The family on a lattice, at a noise level of the given score length (lattice spacings).
@@ -106,17 +123,9 @@ class Architecture:
             InputError: if an option does not fit the lattice, or the class is not a family of `csd.networks.linear`.
         """
         family = resolve("architecture", self.name, ARCHITECTURES)
-        options: dict[str, Any] = {}
-        if self.depth is not None:
-            options["depth"] = self.depth
-        if self.range is not None:
-            options["reach"] = self.range_at(lattice, score_length)
-        if self.channels is not None:
-            options["channels"] = self.channels
-        network = family(lattice, **options)
-        if not isinstance(network, LinearNetwork):
+        if not issubclass(family, LinearNetwork):
             raise InputError(f"architecture {self.name!r} is no csd.networks.linear.LinearNetwork")
-        return network
+        return family.at_level(lattice, score_length, **dict(self.options))
 
     def module(
         self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
@@ -135,7 +144,9 @@ class Architecture:
         if isinstance(made, type) and issubclass(made, LinearNetwork):
             network = self.build(lattice, score_length)
             return ConvolutionalScore(network, network.start(spectrum, generator))
-        module = made(lattice, lattice.spread(spectrum, lattice.shells), generator)
+        # A class that is read for its options whenever a command starts leaves PyTorch to a `module` of its own.
+        maker = getattr(made, "module", made)
+        module = maker(lattice, lattice.spread(spectrum, lattice.shells), generator, **dict(self.options))
         if not isinstance(module, ScoreNetwork):
             raise InputError(
                 f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"

@@ -25,8 +25,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from csd.core.errors import InputError, nearest
 from csd.diffusion.criteria import CRITERIA
-from csd.study.config.reading import load, validated
-from csd.study.config.schema import Dimension, Part, Positive, Several, number
+from csd.study.config.reading import load
+from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated
 from csd.targets.labels import target_label
 
 COUNTS = 10.0
@@ -66,18 +66,7 @@ Name = Annotated[str, Field(min_length=1)]
 class ClaimTest(Part):
     """One number, or one a group, that must lie in a range."""
 
-    measure: Literal[
-        "log",
-        "power",
-        "constant",
-        "power_log",
-        "exponent",
-        "exact_exponent",
-        "evidence",
-        "time_ratio",
-        "parameter_ratio",
-        "agreement",
-    ]
+    measure: Literal[(*FITTED, *RATIOS, "agreement")]  # type: ignore[valid-type]
     architecture: Name
     reference: Name | None = None
     dimensions: Several[Dimension]

@@ -18,7 +18,7 @@ Statistical errors are those of resampled seeds. A seed is resampled at all size
 with it much of what is special about its times, may be the same at all of them; where it is not this is right as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +27,13 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array
+from csd.study.nested_law import box_cox, box_cox_slope, fit_nested_law, systematic_error
 from csd.study.seeds import resampled_means, student
 
 RESAMPLES = 500
 SIZES_FOR_EVIDENCE = 5
 RESIDUAL_NOISE = 1e-4
 """Relative precision below which residuals count as equal; a law that fits better than this is not better for it."""
-NESTED_EXPONENTS = np.linspace(-4.0, 7.0, 111)
-"""z of the nested law is searched for here, and then refined."""
-NEWTON_STEPS = 6
-"""That refine it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,32 @@ class Fit:
             return self.intercept + self.slope * box_cox(logarithm, np.array(self.exponent))
         return self.intercept + self.exponent * logarithm
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """Its columns in a table of laws."""
+        return law_row(**vars(self), z=self.exponent if self.law == "boxcox" else float("nan"))
+
+
+LAW_COLUMNS = (
+    *("exponent", "z", "error", "systematic_error", "bootstrap_error", "residual_error", "intercept", "slope"),
+    *("evidence", "evidence_error", "reference"),
+)
+"""Numbers of a law in a table of laws."""
+
+
+def law_row(
+    sizes: Iterable[Any], note: str = "", law: str = "none", local_exponents: Iterable[float] = (), **numbers: float
+) -> dict[str, Any]:
+    """The columns of a law in a table of laws, or of none and the note why; numbers that are not given are NaN."""
+    return {
+        "law": law,
+        **dict.fromkeys(LAW_COLUMNS, float("nan")),
+        **numbers,
+        "sizes": " ".join(map(str, sizes)),
+        "local_exponents": " ".join(f"{z:.4f}" for z in local_exponents),
+        "note": note,
+    }
+
 
 def local_exponents(sizes: Array, times: Array) -> Array:
     """ln(τ₂/τ₁) / ln(L₂/L₁) of neighbouring sizes; shape (sizes − 1,)."""
@@ -120,85 +143,6 @@ def fit_log_law(sizes: Array, times: Array) -> tuple[float, float, float, float]
     curvature = np.linalg.pinv(jacobian.T @ jacobian)
     error = float(np.sqrt(curvature[1, 1] * squares / max(len(times) - 2, 1)))
     return float(result.x[0]), float(result.x[1]), error, squares
-
-
-def box_cox(logarithm: Array, exponent: Array) -> Array:
-    """(L^z − 1) / z of ln L, the logarithm itself at z = 0; shapes are broadcast."""
-    product = exponent * logarithm
-    small = np.abs(product) < 1e-6
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(small, logarithm * (1.0 + 0.5 * product), np.expm1(product) / exponent)
-
-
-def _box_cox_slope(logarithm: Array, exponent: Array) -> Array:
-    """The derivative of `box_cox` in z."""
-    product = exponent * logarithm
-    small = np.abs(product) < 1e-4
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = (np.exp(product) * logarithm - np.expm1(product) / exponent) / exponent
-    return np.where(small, logarithm**2 * (0.5 + product / 3.0), far)
-
-
-def fit_nested_law(sizes: Array, times: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
-    """(a, b, z, residuals) of τ = a + b (L^z − 1)/z with the smallest Σ_L [w (τ − law)]².
-
-    For every z of a grid a and b are projected out; from the best of them Gauss and Newton's steps in z follow, at most
-    a cell of the grid each.
-
-    Args:
-        sizes: L, shape (sizes,), at least three different ones.
-        times: τ, shape (…, sets, sizes); each set is fitted by itself.
-        weights: w, shape (…, sizes), the same for all sets; 1/τ for relative residuals.
-
-    Returns:
-        a, b, z, shape (…, sets); weighted residuals w (τ − law), shape (…, sets, sizes).
-    """
-    # About the middle of the sizes powers stay near 1.
-    middle = float(np.log(sizes).mean())
-    logarithm = np.log(sizes) - middle
-    weight = weights[..., None, :]
-    constant = weight / np.linalg.norm(weight, axis=-1, keepdims=True)
-
-    def beyond_constant(vector: Array) -> Array:
-        return vector - (vector * constant).sum(-1, keepdims=True) * constant
-
-    observed = beyond_constant(weight * times)
-    columns = beyond_constant(weight * box_cox(logarithm, NESTED_EXPONENTS[:, None]))
-    columns = columns / np.linalg.norm(columns, axis=-1, keepdims=True)
-    explained = (observed @ np.swapaxes(columns, -1, -2)) ** 2
-    exponent = NESTED_EXPONENTS[explained.argmax(-1)]
-    cell = NESTED_EXPONENTS[1] - NESTED_EXPONENTS[0]
-    for _ in range(NEWTON_STEPS + 1):
-        growth = beyond_constant(weight * box_cox(logarithm, exponent[..., None]))
-        squares = (growth**2).sum(-1)
-        slope = (observed * growth).sum(-1) / squares
-        residual = observed - slope[..., None] * growth
-        tangent = slope[..., None] * beyond_constant(weight * _box_cox_slope(logarithm, exponent[..., None]))
-        tangent = tangent - ((tangent * growth).sum(-1) / squares)[..., None] * growth
-        curvature = (tangent**2).sum(-1)
-        fitted = exponent
-        # Where nothing grows no z is better than another.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = np.nan_to_num((residual * tangent).sum(-1) / curvature, posinf=0.0, neginf=0.0)
-        exponent = np.clip(exponent + np.clip(step, -cell, cell), NESTED_EXPONENTS[0], NESTED_EXPONENTS[-1])
-    centred = (weight**2 * (times - slope[..., None] * box_cox(logarithm, fitted[..., None]))).sum(-1)
-    offset = centred / (weight**2).sum(-1)
-    origin = offset + slope * box_cox(np.array(-middle), fitted)
-    return origin, slope * np.exp(-fitted * middle), fitted, residual
-
-
-def systematic_error(sizes: Array, mean: Array) -> Array:
-    """|Change of the nested law's z| when the smallest size is left out, shape (…,); NaN for three sizes.
-
-    Args:
-        sizes: L in ascending order, shape (sizes,).
-        mean: τ, shape (…, sizes).
-    """
-    if len(sizes) < 4:
-        return np.full(mean.shape[:-1], np.nan)
-    whole = fit_nested_law(sizes, mean[..., None, :], 1.0 / mean)[2]
-    rest = fit_nested_law(sizes[1:], mean[..., None, 1:], 1.0 / mean[..., 1:])[2]
-    return np.abs(whole - rest)[..., 0]
 
 
 def fit(sizes: Sequence[int], times: Sequence[Array]) -> dict[str, Fit]:
@@ -261,7 +205,7 @@ def _nested(sizes: Array, mean: Array, bootstrap_error: float, about: dict[str, 
     if freedom:
         weight = 1.0 / mean
         raised = box_cox(np.log(sizes), exponent)
-        columns = weight * np.stack([np.ones_like(sizes), raised, slope * _box_cox_slope(np.log(sizes), exponent)])
+        columns = weight * np.stack([np.ones_like(sizes), raised, slope * box_cox_slope(np.log(sizes), exponent)])
         # In units of each column's own size, as its powers may be far from 1.
         norm = np.linalg.norm(columns, axis=1)
         norm = np.where(norm > 0.0, norm, 1.0)

@@ -9,19 +9,15 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from csd.core.errors import InputError
-from csd.core.files import ENSEMBLE, GENERATION, TRAINING, digest, read
-from csd.core.source import fingerprint, fingerprint_with_plugins
-from csd.diffusion.quality import GenerationSettings
-from csd.mcmc.simulation import monte_carlo_request
-from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs, training_jobs
-from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
+from csd.core.files import digest, read
+from csd.core.source import fingerprint_with_plugins
 from csd.study.config.reading import load, parse
-from csd.study.config.study import Study
-from csd.training.content import training_request
+from csd.study.config.study import STAGES, Jobs, Study, jobs_of
+from csd.study.stages.base import Job, Stage
 
 ALIVE = 60.0
 """Seconds after which a job that has told nothing counts as dead; one tells every ten seconds."""
@@ -63,7 +59,7 @@ def study_of(folder: Path, config: Path | None) -> Study:
 
 
 def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
-    """Look at all training, generation and Monte Carlo files of a study.
+    """Look at all files that the jobs of a study make.
 
     Args:
         study: what they should be of.
@@ -72,39 +68,25 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
     Returns:
         (files of the study that are there, those at fault and those that are none of it).
     """
-    runs = training_jobs(study)
-    files = generation_jobs(runs)
-    faults, checked, hashes = [], 0, {}
-    for run in runs:
-        path = folder / "training" / f"{run.identifier}.nc"
-        if path.is_file():
-            checked += 1
-            fault, hashes[run.identifier] = _training_fault(run, path)
-            faults += [fault] if fault else []
-    for job in files:
-        path = folder / "generation" / f"{job.identifier}.nc"
-        if path.is_file():
-            checked += 1
-            fault = _generation_fault(job, path, hashes.get(job.run.identifier))
-            faults += [fault] if fault else []
-    chains = monte_carlo_jobs(study.monte_carlo)
-    for sampled in chains:
-        path = folder / "monte_carlo" / f"{sampled.identifier}.nc"
-        if path.is_file():
-            checked += 1
-            fault = _monte_carlo_fault(sampled, path)
-            faults += [fault] if fault else []
-    own = {
-        "monte_carlo": {f"{job.identifier}.nc" for job in chains},
-        "training": {f"{run.identifier}.nc" for run in runs},
-        "generation": {f"{job.identifier}.nc" for job in files},
-        "checkpoints": {f"{run.identifier}.{suffix}" for run in runs for suffix in ("npz", "json")},
-    }
+    faults: list[Fault] = []
+    sources: dict[str, str] = {}
+    own: dict[Path, set[str]] = {}
+    for name, jobs in jobs_of(study).items():
+        stage = STAGES[name]
+        if stage.folder is None:
+            own[stage.place] = {f"{identifier}.nc" for identifier in jobs}
+        if stage.checkpoints:
+            own[Path("checkpoints")] = {f"{identifier}.{suffix}" for identifier in jobs for suffix in ("npz", "json")}
+        for identifier, job in jobs.items():
+            path = folder / stage.place / f"{identifier}.nc"
+            if path.is_file():
+                fault = _fault(stage, job, path, sources)
+                faults += [Fault(path, *fault, _remake(path))] if fault else []
     for part, names in own.items():
         faults += [
             _foreign(path) for path in sorted((folder / part).glob("*")) if path.is_file() and path.name not in names
         ]
-    return checked, faults
+    return len(sources), faults
 
 
 def _foreign(path: Path) -> Fault:
@@ -119,61 +101,35 @@ def _remake(path: Path) -> str:
     return f"{profile} --force {shlex.quote(str(path))}, then run the study again"
 
 
-def _training_fault(run: TrainingJob, path: Path) -> tuple[Fault | None, str | None]:
-    """(what is wrong with a training file, the hash of the code that made it)."""
-    try:
-        made_by = read(path, TRAINING).attrs
-    except InputError as error:
-        return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path)), None
-    source = str(made_by["source_hash"])
-    names = (run.name, run.target, run.training.schedule, run.training.loss)
-    if source != fingerprint_with_plugins("train", *names):
-        return Fault(path, "stale", "other code made it", _remake(path)), source
-    if made_by["configuration_hash"] != digest(training_request(*run.problem())):
-        return Fault(path, "stale", "another configuration made it", _remake(path)), source
-    return None, source
+def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple[str, str] | None:
+    """What is wrong with the file of a job: (state, reason).
 
-
-def _generation_fault(job: GenerationJob, path: Path, training: str | None) -> Fault | None:
-    """What is wrong with a generation file; `training` is the hash of the code that made its training file."""
+    Args:
+        stage: of the job.
+        job: whose file it is.
+        path: of the file.
+        sources: hashes of the code that made the files looked at so far, to which this one's is added; '' if damaged.
+    """
+    place = f"{stage.name}/{job.identifier}"
+    sources[place] = ""
     try:
-        made_by = read(path, GENERATION).attrs
+        made_by = read(path, stage.kind).attrs
     except InputError as error:
-        return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
-    if made_by["source_hash"] != fingerprint_with_plugins("generate", job.integrator):
-        return Fault(path, "stale", "other code made it", _remake(path))
-    if training is not None and made_by["training_source_hash"] != training:
-        return Fault(path, "stale", "its training file was made again by other code", _remake(path))
-    asked = {"training": digest(training_request(*job.run.problem())), **asdict(_generation_settings(job))}
-    if made_by["configuration_hash"] != digest(asked):
-        return Fault(path, "stale", "another configuration made it", _remake(path))
+        return "damaged", str(error).removeprefix(f"{path}: ")
+    sources[place] = str(made_by["source_hash"])
+    if sources[place] != fingerprint_with_plugins(stage.command, *job.plugins):
+        return "stale", "other code made it"
+    before = sources.get(f"{stage.after}/{job.parent.identifier}") if job.parent else None
+    if before and made_by[f"{stage.after}_source_hash"] != before:
+        return "stale", f"its {stage.after} file was made again by other code"
+    if made_by["configuration_hash"] != digest(job.request):
+        return "stale", "another configuration made it"
     return None
-
-
-def _monte_carlo_fault(job: MonteCarloJob, path: Path) -> Fault | None:
-    """What is wrong with a Monte Carlo file."""
-    try:
-        made_by = read(path, ENSEMBLE).attrs
-    except InputError as error:
-        return Fault(path, "damaged", str(error).removeprefix(f"{path}: "), _remake(path))
-    if made_by["source_hash"] != fingerprint("mcmc"):
-        return Fault(path, "stale", "other code made it", _remake(path))
-    if made_by["configuration_hash"] != digest(monte_carlo_request(job.target, job.settings)):
-        return Fault(path, "stale", "another configuration made it", _remake(path))
-    return None
-
-
-def _generation_settings(job: GenerationJob) -> GenerationSettings:
-    """The settings that `csd generate` has from a job's flags."""
-    asked = job.run.generation
-    assert asked is not None
-    larger = None if job.size == job.run.size else job.size
-    return GenerationSettings(asked.integrator, asked.start, asked.samples, size=larger)
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far one training, generation or Monte Carlo job is.
+    """How far one job is.
 
     Attributes:
         name: of its file.
@@ -186,39 +142,38 @@ class JobStatus:
     about: str = ""
 
 
-ENDS = ("noise level ", "  two-sample test", "  binder")
-"""How the last line of a log begins where a job has done its work."""
 STATES = ("done", "running", "failed", "stopped", "left")
 
 
-def jobs(study: Study, folder: Path) -> Iterator[JobStatus]:
-    """All training, generation and Monte Carlo jobs of a study."""
-    runs = training_jobs(study)
-    for run in runs:
-        yield _job(run.identifier, folder, "training", "train")
-    for job in generation_jobs(runs):
-        yield _job(job.identifier, folder, "generation", "generate")
-    for sampled in monte_carlo_jobs(study.monte_carlo):
-        yield _job(sampled.identifier, folder, "monte_carlo", "mcmc")
+def job_states(jobs: Jobs, folder: Path) -> Iterator[JobStatus]:
+    """How far each job of a study is.
+
+    Args:
+        jobs: all of the study.
+        folder: its results.
+    """
+    for name, own in jobs.items():
+        for identifier in own:
+            yield JobStatus(f"{STAGES[name].place}/{identifier}", *_state(STAGES[name], identifier, folder))
 
 
-def _job(name: str, folder: Path, part: str, log: str) -> JobStatus:
-    """One job, from its file, its log and what it tells of its progress."""
-    shown = f"{part}/{name}"
-    if (folder / part / f"{name}.nc").is_file():
-        return JobStatus(shown, "done")
-    progress = _progress(folder / "checkpoints" / f"{name}.json") if part == "training" else None
+def _state(stage: Stage, name: str, folder: Path) -> tuple[str, str]:
+    """(state, what else is known) of one job, from its file, its log and what it tells of its progress."""
+    if (folder / stage.place / f"{name}.nc").is_file():
+        return "done", ""
+    progress = _progress(folder / "checkpoints" / f"{name}.json") if stage.checkpoints else None
     if progress is not None and time.time() - progress["updated"] < ALIVE:
-        return JobStatus(shown, "running", _far(progress))
-    lines = _lines(folder / "logs" / log / f"{name}.log")
+        return "running", _far(progress)
+    lines = _lines(folder / stage.log_place / f"{name}.log")
     if not lines:
-        return JobStatus(shown, "left")
-    if lines[-1].startswith(ENDS):
-        return JobStatus(shown, "left", "its file was made and is gone")
-    if lines[-1].startswith((f"csd {log}: stopped by", f"csd {log} --", "going on after")) or progress is not None:
-        kept = (folder / "checkpoints" / f"{name}.npz").is_file()
-        return JobStatus(shown, "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept")
-    return JobStatus(shown, "failed", lines[-1])
+        return "left", ""
+    if lines[-1].startswith(stage.ends):
+        return "left", "its file was made and is gone"
+    command = f"csd {stage.command}"
+    if lines[-1].startswith((f"{command}: stopped by", f"{command} --", "going on after")) or progress is not None:
+        kept = stage.checkpoints and (folder / "checkpoints" / f"{name}.npz").is_file()
+        return "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept"
+    return "failed", lines[-1]
 
 
 def _progress(path: Path) -> dict[str, float] | None:

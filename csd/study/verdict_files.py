@@ -6,53 +6,32 @@ from typing import Any
 import numpy as np
 
 from csd.core.rounding import plus_minus
-from csd.study.verdicts import NOT_TESTED, Verdict, _bounds, _finite
+from csd.study.verdicts import NOT_TESTED, Verdict, _bounds
 
 
 def as_json(verdicts: list[Verdict]) -> str:
     """Verdicts as JSON: for each claim id, statement, verdict, and for each test measured, error, accepted range."""
     content = []
     for verdict in verdicts:
-        tests = []
-        for test, outcomes in zip(verdict.claim.tests, verdict.rows, strict=True):
-            about: dict[str, Any] = {
-                "measure": test.measure,
-                "quantity": test.quantity,
-                "criterion": test.criterion,
-                "architecture": test.architecture,
-                "reference": test.reference,
-                "because": test.because,
-                "accepted": [None if bound is None else _finite(bound) for bound in test.accepted],
-                "bounds": _bounds(test),
-            }
-            tests += [
-                about
-                | {
-                    "dimension": outcome.dimension,
-                    "noise_level": _finite(outcome.noise_level),
-                    "data": outcome.data,
-                    "measured": _finite(outcome.measured),
-                    "error": _finite(outcome.error),
-                    "verdict": outcome.verdict,
-                    "note": outcome.note,
-                }
-                for outcome in outcomes
-            ] or [about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}]
+        claim, tests = verdict.claim, []
+        for test, outcomes in zip(claim.tests, verdict.rows, strict=True):
+            names = ("measure", "quantity", "criterion", "architecture", "reference", "because")
+            about = {name: getattr(test, name) for name in names}
+            about |= {"accepted": [_plain(bound) for bound in test.accepted], "bounds": _bounds(test)}
+            found = ("dimension", "noise_level", "data", "measured", "error", "verdict", "note")
+            tests += [about | {name: _plain(getattr(outcome, name)) for name in found} for outcome in outcomes] or [
+                about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}
+            ]
         shown = next((test for test in tests if test["verdict"] == verdict.verdict), tests[0])
-        content.append(
-            {
-                "id": verdict.claim.id,
-                "statement": verdict.claim.statement,
-                "requires": verdict.claim.requires,
-                "measured": shown["measured"],
-                "error": shown["error"],
-                "accepted": shown["accepted"],
-                "bounds": shown["bounds"],
-                "verdict": verdict.verdict,
-                "tests": tests,
-            }
-        )
+        own = {"id": claim.id, "statement": claim.statement, "requires": claim.requires}
+        own |= {name: shown[name] for name in ("measured", "error", "accepted", "bounds")}
+        content.append(own | {"verdict": verdict.verdict, "tests": tests})
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: None where a number is not finite."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def as_markdown(verdicts: list[Verdict]) -> str:

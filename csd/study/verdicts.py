@@ -327,8 +327,3 @@ def _bounds(test: ClaimTest) -> str:
     if low is None:
         return f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-
-
-def _finite(value: float) -> float | None:
-    """A number that JSON can hold."""
-    return float(value) if np.isfinite(value) else None

@@ -69,38 +69,21 @@ CURVES = ("score_error", "training_time", "crossing_time")
 def attributes(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
     """What was trained on what, and how, as NetCDF attributes; 0 stands for 'does not apply'."""
     lattice, target = noised.lattice, noised.target
-    full_batch = settings.path == "spectral" and (settings.loss == "population" or settings.data_set is not None)
     own = {
         "architecture": architecture.name,
         "label": architecture.label,
-        "depth": architecture.depth or 0,
-        "range": str(architecture.range) if architecture.range is not None else "",
-        "channels": architecture.channels or 0,
+        **architecture.attributes(),
         "target": lasting_path(type(target)),
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
         "schedule": lasting_path(type(noised.schedule)),
-        "loss": settings.loss,
-        "batch": 0 if full_batch else settings.batch,
-        "data_set": settings.data_set or 0,
-        "path": settings.path,
-        "learning_rate_given": settings.learning_rate or 0.0,
-        "tolerance": settings.tolerance,
-        "max_steps": settings.max_steps,
-        "until": settings.until,
-        **({"integrator": settings.integrator, "start": settings.start} if settings.until == "samples" else {}),
+        **settings.attributes(),
     }
     further = {name: value for name, value in spec_of(target).items() if name not in SAID}
     if clash := own.keys() & further.keys():
         raise InputError(f"the target's spec has {min(clash)}, which means another thing in training files; rename it")
-    return {
-        **own,
-        **further,
-        "note_learning_rate_given": "0 means the architecture's own",
-        "note_batch": "0 means full-batch steps",
-        "note_data_set": "number of fields in the data set; 0 means fresh fields at every step",
-    }
+    return {**own, **further, **settings.notes()}
 
 
 def _variables(found: Mapping[str, Any]) -> dict[str, Variable]:

@@ -1,83 +1,90 @@
 """Options: how a network is trained."""
 
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, Literal
 
-import numpy as np
+from annotated_types import Ge, Gt
 
 from csd.core.errors import InputError
-from csd.networks.linear import check_rate
-from csd.targets.noising import check_start
+from csd.core.options import Option, Options
 
 INTEGRATOR = "heun"
 """Integrator where none is given."""
+Count = Annotated[int, Ge(1)]
+
+
+DATA = "number of fields in the data set; 0 means fresh fields at every step"
+RATE = "0 means the architecture's own"
+unnamed = partial(Option, label=None, always=True)
+"""An option that says when training ends, not what is learned: files hold it, their names do not."""
+unsaid = partial(Option, label=None, attribute=None)
+"""One that leaves alone what is learned, and how."""
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is trained.
+class TrainingSettings(Options):
+    """How a network is trained; an option declared here is a keyword, a flag, a key of a study, and in files."""
 
-    Args:
-        loss: 'population', 'implicit', 'denoising' or a dotted path.
-        batch: B, fields in a minibatch; not used by full-batch losses.
-        data_set: M, fields of a fixed data set; None for fresh fields.
-        seeds: non-negative integers, each once.
-        tolerance: ε₀ ≥ 0, above the floor; 0 trains until `max_steps`.
-        max_steps: where training ends at the latest.
-        learning_rate: η at every level; None for the architecture's default.
-        path: 'spectral' or 'fields'.
-        device: 'cuda' for a GPU, 'cpu', or 'auto': a GPU, where there is one, for networks trained by autograd only.
-        kernel_steps: at which steps kernels are kept: 'last', 'recorded' (the grid of `record_steps`), 'sparse' (those
-            of it that are 12 a decade from the start on), or these, each beside the last; 'none', not even that one.
-        until: what ends training: 'score_error', all levels have been at the tolerance; or 'samples', what reverse
-            diffusion makes of the kernels is right, whatever the tolerance.
-        integrator: of that diffusion, a key of `csd.diffusion.integrators.INTEGRATORS` or a dotted path.
-        start: of that diffusion, 'noise' or 'exact'.
-
-    Raises:
-        InputError: for a value outside these.
-    """
-
-    loss: str = "implicit"
-    batch: int = 64
-    data_set: int | None = None
-    seeds: tuple[int, ...] = (0,)
-    tolerance: float = 0.01
-    max_steps: int = 1_000_000
-    learning_rate: float | None = None
-    path: str = "spectral"
-    device: str = "auto"
-    kernel_steps: str | tuple[int, ...] = "last"
-    until: str = "score_error"
-    integrator: str = INTEGRATOR
-    start: str = "noise"
+    loss: Annotated[
+        str,
+        Option(
+            "population, implicit or denoising", label="{value}", always=True, names="csd.training.losses:OBJECTIVES"
+        ),
+    ] = "implicit"
+    batch: Annotated[
+        Count,
+        Option("fields in a minibatch", "B", label="B{value}", absent=0, always=True, note="0 means full-batch steps"),
+    ] = 64
+    data_set: Annotated[
+        Count | None,
+        Option("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, always=True, note=DATA),
+    ] = None
+    seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
+    tolerance: Annotated[
+        float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
+    ] = 0.01
+    max_steps: Annotated[Count, unnamed("steps after which training ends in any case", "N")] = 1_000_000
+    learning_rate: Annotated[
+        Annotated[float, Gt(0.0)] | None,
+        Option(
+            "instead of the architecture's own",
+            "ETA",
+            label="lr{value}",
+            attribute="learning_rate_given",
+            absent=0.0,
+            always=True,
+            note=RATE,
+        ),
+    ] = None
+    path: Annotated[
+        Literal["spectral", "fields"],
+        Option("spectral (fast) or fields (any network)", label="{value}", always=True),
+    ] = "spectral"
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        unsaid("cpu; cuda, on power spectra too; auto: cuda for autograd where there is one"),
+    ] = "auto"
+    kernel_steps: Annotated[
+        Literal["last", "recorded", "sparse", "none"] | tuple[Annotated[int, Ge(0)], ...],
+        unsaid(
+            "keep kernels: last; recorded, every step to 48, then 12 a decade; sparse, 12 a decade; these steps; none",
+            "N",
+        ),
+    ] = "last"
+    until: Annotated[
+        Literal["score_error", "samples"],
+        unnamed("what ends training: score_error, at the tolerance, or samples, when they are right"),
+    ] = "score_error"
+    integrator: Annotated[
+        str, unnamed("that samples are made by, with until samples", names="csd.diffusion.integrators:INTEGRATORS")
+    ] = INTEGRATOR
+    start: Annotated[Literal["noise", "exact"], unnamed("where samples start, likewise: noise or exact")] = "noise"
 
     def __post_init__(self) -> None:
-        for name, value in (("batch", self.batch), ("data_set", self.data_set), ("max_steps", self.max_steps)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} is {value!r}; it must be an integer of at least 1")
-        if not self.seeds:
-            raise InputError("no seed is given; at least one is needed")
-        for seed in self.seeds:
-            if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-                raise InputError(f"seed is {seed!r}; it must be a non-negative integer")
+        super().__post_init__()
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"a seed is given twice in {list(self.seeds)}; each must be given once")
-        if not (np.isfinite(self.tolerance) and self.tolerance >= 0.0):
-            raise InputError(f"tolerance is {self.tolerance!r}; it must be a finite number of at least 0")
-        if self.learning_rate is not None:
-            check_rate(self.learning_rate)
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise InputError(f"device is {self.device!r}; it must be auto, cpu or cuda")
-        if self.path not in ("spectral", "fields"):
-            raise InputError(f"path is {self.path!r}; it must be spectral or fields")
-        wrong = [step for step in self.kernel_steps if isinstance(step, bool) or not isinstance(step, int) or step < 0]
-        if self.kernel_steps not in ("last", "recorded", "sparse", "none") and wrong:
-            raise InputError(
-                f"kernel_steps holds {wrong[0]!r}; give last, recorded, sparse, none, or integers from 0 on"
-            )
-        if self.until not in ("score_error", "samples"):
-            raise InputError(f"until is {self.until!r}; it must be score_error or samples")
-        check_start(self.start)
         if self.path == "spectral" and self.data_set is not None and self.loss != "population":
             raise InputError(
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
@@ -85,6 +92,17 @@ class TrainingSettings:
             )
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
+
+    def applied(self) -> dict[str, Any]:
+        """Full-batch steps take no minibatch; nothing is generated until the score error ends training."""
+        idle = {"batch"} if self.loss == "population" else set()
+        idle |= {"integrator", "start"} if self.until == "score_error" else set()
+        return {name: None if name in idle else value for name, value in super().applied().items()}
+
+    def labels(self) -> dict[str, str]:
+        """Loss and batch, at their defaults too, and what else differs from its default."""
+        batch = {} if self.loss == "population" else {"batch": f"B{self.batch}"}
+        return {"loss": self.loss.replace(":", ".")} | batch | super().labels()
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:

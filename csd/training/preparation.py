@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
 from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.lattice import Array, Lattice, Modes
+from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork
-from csd.networks.local import LocalNetwork
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
@@ -108,11 +107,6 @@ def move(run: Prepared, device: str) -> Prepared:
     return replace(run, descent=on_device(run.descent, there), on_device=True, closed_form=False)
 
 
-def _range(network: Any) -> float:
-    """R of a local network, NaN for any other."""
-    return float(network.patch.reach) if isinstance(network, LocalNetwork) else float("nan")
-
-
 def _rates(networks: Sequence[Any], spectra: Sequence[Array], settings: TrainingSettings) -> Array:
     """η at each level: the one given, or each network's default."""
     if settings.learning_rate is not None:
@@ -156,7 +150,7 @@ def _prepare_family(
         rates,
         stable,
         np.array([network.parameters for network in networks], dtype=np.int64),
-        np.array([_range(network) for network in networks]),
+        np.array([network.reach for network in networks]),
         np.array([net.floor(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
         settings.seeds,
         # One full layer on the exact loss, where its error is sure to fall at every step.
@@ -223,7 +217,7 @@ def _prepare_modules(
         rates,
         stable,
         np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64),
-        np.array([_range(network) for network in families or first]),
+        np.array([network.reach for network in families or first]),
         floors,
         settings.seeds,
     )

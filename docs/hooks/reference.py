@@ -137,7 +137,7 @@ def _commands() -> str:
     parts = ["# Commands", "", "What `csd COMMAND --help` prints. A mistake ends with one sentence and exit status 2,"]
     parts += ["training that diverges with status 3.", ""]
     for name in COMMANDS:
-        parts += [f"## csd {name}", "", "```text", choices[name].format_help().rstrip(), "```", ""]
+        parts += [f"## csd {name}", "", "```text", choices[name].filled().format_help().rstrip(), "```", ""]
     return "\n".join(parts)
 
 

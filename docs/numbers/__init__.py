@@ -63,6 +63,7 @@ from csd.core.errors import InputError, nearest
 from csd.core.rounding import parentheses
 from csd.core.source import fingerprint
 from csd.study.config.reading import load, parse
+from csd.study.config.study import STAGES
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import TRAINED
 
@@ -586,7 +587,7 @@ def made_by(folder: Path, config: Path) -> bool:
     return all(_by_this_code(folder / kind, step) for kind, step in STEPS.items())
 
 
-STEPS = {"training": "train", "generation": "generate", "monte_carlo": "mcmc"}
+STEPS = {name: stage.command for name, stage in STAGES.items() if stage.folder is None}
 """Folders of a study, and the steps of the workflow that make their files."""
 
 
@@ -600,7 +601,7 @@ def _by_this_code(folder: Path, step: str) -> bool:
         return str(dataset.attrs.get("source_hash"))[:16] == fingerprint(step)
 
 
-LEFT_OUT = ("claims", "figures", "figure_style", "integrator_steps")
+LEFT_OUT = ("claims", "figures", "figure_style")
 """Keys that the workflow leaves out of the record of a study."""
 
 

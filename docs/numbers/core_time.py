@@ -11,11 +11,12 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.overhead import run_study
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import load, parse
+from csd.study.config.study import STAGES
 from csd.study.cost.estimate import expected_costs
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import REFERENCE
+from csd.study.stages.training import training_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMED = True
@@ -67,8 +68,7 @@ def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
 def _beside_expected(results: Path) -> list[tuple[dict[str, float], ExpectedCost]]:
     """Records of the jobs of training and generation, and what `csd.study.cost` expects on its reference machine."""
     runs = training_jobs(parse(load(ROOT / "config" / "config.yaml")))
-    folders = {False: results / "benchmarks", True: results / "benchmarks" / "generation"}
     return [
-        (json.loads((folders[one.generates] / f"{one.identifier}.json").read_text()), one)
+        (json.loads((results / STAGES[one.stage].records / f"{one.identifier}.json").read_text()), one)
         for one in expected_costs(runs, REFERENCE)
     ]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import xarray as xr
 
 import csd
-from csd.api.keywords import DEFAULTS, Problem
+from csd.api.keywords import TRAINING
 from csd.api.training import generation_levels
 from csd.cli import commands as cli
 from csd.core.errors import InputError
@@ -27,7 +28,7 @@ from csd.diffusion.quality import GenerationSettings
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.full import TwoLayer
-from csd.study.config.study import Generation, Training
+from csd.study.stages.sweeps import Generation, Training
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import VariancePreserving
 from csd.training.checkpoint import EVERY
@@ -145,20 +146,22 @@ def test_defaults_are_one_thing(capsys: pytest.CaptureFixture[str], monkeypatch:
         own = {field: getattr(TrainingSettings, field) for field in TrainingSettings.__dataclass_fields__}
         assert {name: shown[name].default for name in own} == own
         assert list(shown)[1:3] == ["dimension", "size"]
-        assert set(Problem.__annotations__) < set(shown)
+        assert set(TRAINING) < set(shown)
+        assert all(f"  {name}: " in (function.__doc__ or "") for name in shown if name != "architecture")
     sampling = inspect.signature(csd.generate).parameters
     assert {name: sampling[name].default for name in GenerationSettings.__dataclass_fields__} == vars(
         GenerationSettings()
     )
+    defaults = {name: one.default for name, one in TRAINING.items()} | vars(GenerationSettings())
     named = {"noise_levels": "64 steps", "seeds": "0", "checkpoint_every": f"{EVERY:g}"}
     flags = {"noise_level": "noise_levels", "seed": "seeds"}
     compared = 0
     for command in ("train", "generate"):
         for flag, text in helped(command, capsys).items():
             dest = flags.get(flag, flag)
-            known = named.get(dest, str(DEFAULTS.get(dest, getattr(GenerationSettings, dest, None))))
-            if known != "None":
-                assert re.search(rf"\([^(]*{re.escape(known)}\)$", text), (flag, known, text)
+            known = named.get(dest, str(defaults.get(dest)))
+            if known not in ("None", str(MISSING)):
+                assert re.search(rf"\([^(]*{re.escape(known)}[^(]*\)$", text), (flag, known, text)
                 compared += 1
     assert compared > 12
 
@@ -265,17 +268,17 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "architecture an object": ({"architecture": Architecture("one_layer")}, ["architecture", "a class"]),
     "size a float": ({"size": 8.0}, ["size is 8.0", "integer"]),
     "size a word": ({"size": "8"}, ["size is '8'", "integer"]),
-    "dimension 4": ({"dimension": 4}, ["dimension is 4", "1, 2, 3"]),
+    "dimension 4": ({"dimension": 4}, ["dimension is 4", "1, 2 or 3"]),
     "mass a word": ({"mass": "heavy"}, ["mass is 'heavy'", "number"]),
     "mass true": ({"mass": True}, ["mass is True", "number"]),
     "mass in two ways": ({"mass": 1, "mass_times_length": 1}, ["mass and mass_times_length", "one way"]),
     "r0 alone": ({"r0": 1}, ["r0 and u", "both"]),
-    "no noise level": ({"noise_levels": []}, ["no noise level"]),
+    "no noise level": ({"noise_levels": []}, ["noise_levels is []", "one or several"]),
     "noise level a word": ({"noise_levels": "low"}, ["noise level is 'low'", "number"]),
     "noise level 0": ({"noise_levels": np.zeros(1)}, ["noise level is 0.0", "above 0"]),
     "no grid for ve": ({"noise_levels": None, "schedule": "ve"}, ["noise levels", "vp"]),
     "seed a float": ({"seeds": 1.5}, ["seed is 1.5", "integer"]),
-    "no seed": ({"seeds": []}, ["no seed"]),
+    "no seed": ({"seeds": []}, ["seeds is []", "one or several"]),
     "tolerance a word": ({"tolerance": "1 %"}, ["tolerance is '1 %'", "number"]),
     "batch a float": ({"batch": 6.5}, ["batch is 6.5", "integer"]),
     "kernel step a float": ({"kernel_steps": [1.5]}, ["kernel_steps holds 1.5"]),

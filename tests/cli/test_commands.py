@@ -56,9 +56,9 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "size 0": (f"{GOOD} --size 0", ["size is 0", "at least 2"]),
     "size negative": (f"{GOOD} --size -8", ["size is -8", "at least 2"]),
     "size a fraction": (f"{GOOD} --size 8.5", ["--size", "'8.5'", "int"]),
-    "dimension 4": (f"{GOOD} --dimension 4", ["dimension is 4", "1, 2, 3"]),
-    "dimension 0": (f"{GOOD} --dimension 0", ["dimension is 0", "1, 2, 3"]),
-    "dimension 4 of field": ("field --dimension 4 --size 8", ["dimension is 4", "1, 2, 3"]),
+    "dimension 4": (f"{GOOD} --dimension 4", ["dimension is 4", "1, 2 or 3"]),
+    "dimension 0": (f"{GOOD} --dimension 0", ["dimension is 0", "1, 2 or 3"]),
+    "dimension 4 of field": ("field --dimension 4 --size 8", ["dimension is 4", "1, 2 or 3"]),
     # The mass.
     "mass 0": (f"{GOOD} --mass 0", ["mass is 0.0", "above 0"]),
     "mass negative": (f"{GOOD} --mass -1e-3", ["mass is -0.001", "above 0"]),
@@ -78,8 +78,8 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "no root, r0 < 0": (f"{GOOD} --r0 -1 --u 0", ["no root", "r0 = -1.0", "above 0"]),
     "no root for field": ("field --dimension 1 --size 8 --r0 -1 --u 0", ["no root", "r0 = -1.0", "above 0"]),
     "u negative": (f"{GOOD} --r0 1 --u -1", ["u is -1.0", "at least 0"]),
-    "r0 nan": (f"{GOOD} --r0 nan --u 1", ["r0 = nan", "finite"]),
-    "u infinite": (f"{GOOD} --r0 1 --u inf", ["u = inf", "finite"]),
+    "r0 nan": (f"{GOOD} --r0 nan --u 1", ["r0 is nan", "finite"]),
+    "u infinite": (f"{GOOD} --r0 1 --u inf", ["u is inf", "finite"]),
     "r0 too large to square": (f"{GOOD} --r0 -1e300 --u 1", ["r0", "-1e+300"]),
     # Noise levels.
     "noise level 0": (f"{GOOD} --noise-level 0", ["noise level is 0.0", "above 0"]),
@@ -129,7 +129,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "data set 0": (f"{GOOD} --data-set 0", ["data_set is 0", "at least 1"]),
     "data set in minibatches": (f"{GOOD} --loss implicit --data-set 9", ["'implicit'", "population", "path fields"]),
     "population on fields": (f"{GOOD} --path fields", ["'population'", "implicit or denoising"]),
-    "seed negative": (f"{GOOD} --seed -1", ["seed is -1", "non-negative"]),
+    "seed negative": (f"{GOOD} --seed -1", ["seed is -1", "at least 0"]),
     "seed a fraction": (f"{GOOD} --seed 1.5", ["--seed", "'1.5'", "int"]),
     "seed twice in a list": (f"{GOOD} --seed 1 2 1", ["seed is given twice", "[1, 2, 1]", "once"]),
     "seed twice in two flags": (f"{GOOD} --seed 3 --seed 3", ["seed is given twice", "[3, 3]", "once"]),
@@ -137,9 +137,9 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "tolerance nan": (f"{GOOD} --tolerance nan", ["tolerance is nan", "finite"]),
     "max steps 0": (f"{GOOD} --max-steps 0", ["max_steps is 0", "at least 1"]),
     "max steps a power": (f"{GOOD} --max-steps 1e6", ["--max-steps", "'1e6'", "int"]),
-    "rate 0": (f"{GOOD} --learning-rate 0", ["learning rate is 0.0", "above 0"]),
-    "rate negative": (f"{GOOD} --learning-rate -0.1", ["learning rate is -0.1", "above 0"]),
-    "rate nan": (f"{GOOD} --learning-rate nan", ["learning rate is nan", "finite"]),
+    "rate 0": (f"{GOOD} --learning-rate 0", ["learning_rate is 0.0", "above 0"]),
+    "rate negative": (f"{GOOD} --learning-rate -0.1", ["learning_rate is -0.1", "above 0"]),
+    "rate nan": (f"{GOOD} --learning-rate nan", ["learning_rate is nan", "finite"]),
     # Files.
     "output below a file": (f"{GOOD} --output file/below/out.nc", ["'file/below/out.nc'", "cannot be written"]),
     "output right below a file": (f"{GOOD} --output file/out.nc", ["'file/out.nc'", "cannot be written"]),
@@ -616,7 +616,7 @@ def test_validate_counts_what_it_would_run(csd: Runner, tmp_path: Path) -> None:
     assert ran.status == 0
     rows = [line.split() for line in ran.out.splitlines()]
     # 2 sizes × 2 networks × 2 jobs; 3 seeds each of 2 × 2.
-    assert next(row for row in rows if row[0] == "line")[1:5] == ["8", "runs,", "12", "trained"]
+    assert next(row for row in rows if row[0] == "line")[1:5] == ["8", "jobs,", "12", "trained"]
     assert everything_in(tmp_path).keys() == {"study.yaml"}
 
 

@@ -18,8 +18,8 @@ from csd.diffusion.reverse import ReverseDiffusion
 from csd.lattice import Array, Lattice
 from csd.networks.module import ScoreNetwork
 from csd.networks.score import KernelScore
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import load, parse
+from csd.study.stages.training import training_jobs
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.reference import one_layer_kernel
@@ -238,7 +238,7 @@ def test_grids_come_within_a_fifth_of_each_tolerance(study: str) -> None:
     checked: set[tuple[int, int, int]] = set()
     for run in training_jobs(parse(load(ROOT / "config" / study))):
         asked = run.generation
-        if asked is None or (study != "config.yaml" and run.training.until != "samples"):
+        if asked is None or (study != "config.yaml" and run.settings.until != "samples"):
             continue
         key = run.dimension, run.size, asked.steps
         if key not in checked:

@@ -332,7 +332,7 @@ def test_bad_requests(two_layers: xr.Dataset) -> None:
         ({"start": "cold"}, "start is 'cold'"),
         ({"integrator": "huen"}, "did you mean 'heun'"),
         ({"t_min": 1.0, "t_max": 0.5}, "t_min .*t_max"),
-        ({"t_min": -1.0}, "noise level is -1.0"),
+        ({"t_min": -1.0}, "t_min is -1.0"),
         ({"t_min": 1e-4}, r"t_min is 0.0001\b.* 0.001 to 6\.\d+"),
         ({"t_max": 9.0}, r"t_max is 9\b"),
         ({"t_min": 0.1, "t_max": 0.101}, r"0\.1 and 0\.101"),

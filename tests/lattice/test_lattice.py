@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csd.core.errors import InputError
-from csd.core.memory import require_memory
 from csd.lattice import Lattice
 from csd.lattice.lattice import axis_profile
+from csd.lattice.memory import require_memory
 from csd.networks.linear import place_filters
 
 SIZES = {1: st.integers(2, 40), 2: st.integers(2, 12), 3: st.integers(2, 6)}

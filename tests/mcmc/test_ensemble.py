@@ -200,7 +200,7 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
         ("--u 2", "--u 2 --components 1.5", "int value: '1.5'"),
         ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u"),
         ("--r0 -1 --u 2", "", "--mass or --mass-times-length"),
-        ("--r0 -1 --u 2", "--beta 0", "coupling is 0.0; it must be above 0"),
+        ("--r0 -1 --u 2", "--beta 0", "beta is 0.0; it must be a finite number above 0"),
         ("--r0 -1 --u 2", "--beta 1e300", "coupling is 1e+300; it must be above 0"),
         ("--r0 -1 --u 2", "--beta 0.4 --dimension 4", "dimension is 4"),
         ("--sweeps 50", "--sweeps 0", "sweeps is 0"),

@@ -198,7 +198,7 @@ def test_best_local_kernel_is_the_wiener_like_solution(critical: Problem) -> Non
 def test_range_that_follows_the_score_length() -> None:
     lattice = Lattice(1, 64)
     follows = Architecture("local_one_layer", range="3xi")
-    assert [follows.range_at(lattice, length) for length in (0.1, 0.5, 1.31, 100.0)] == [1, 2, 4, 31]
+    assert [follows.build(lattice, length).reach for length in (0.1, 0.5, 1.31, 100.0)] == [1, 2, 4, 31]
     for wrong in ("xi3", "0xi", "-1xi", "two", "nanxi"):
         with pytest.raises(InputError, match="range"):
             Architecture("local_one_layer", range=wrong)

@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from csd.networks import Architecture
+from csd.networks.local import range_factor
 from csd.report.figures import local_range, size_transfer
 from csd.report.figures import style as looks
 from csd.study.claims import Claim
-from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
 from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training
@@ -46,7 +47,8 @@ def generation(ranges: list[int | str], sizes: list[int], trained: int, **variab
     content["architecture"] = ("run", np.array([f"network {place}" for place in range(count)], dtype=object))
     fixed = [0 if to_length else network.range for to_length, network in zip(follows, networks, strict=True)]
     factors = [
-        network.range_factor() if to_length else np.nan for to_length, network in zip(follows, networks, strict=True)
+        range_factor(network.range) if to_length else np.nan
+        for to_length, network in zip(follows, networks, strict=True)
     ]
     content |= {"fixed_range": ("run", fixed), "range_factor": ("run", factors)}
     content["size"] = ("run", np.array(sizes * len(ranges)))

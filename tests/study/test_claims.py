@@ -17,12 +17,13 @@ from csd.core.files import write
 from csd.diffusion.discretisation import COMPARED
 from csd.study.claims import Claim, ClaimTest
 from csd.study.claims import load_claims as load
-from csd.study.config.jobs import TrainingJob, training_jobs
-from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import load as load_study
 from csd.study.config.reading import parse
-from csd.study.scaling import fit_log_law, fit_nested_law, fit_power_law, seed_errors, systematic_error
+from csd.study.nested_law import fit_nested_law, systematic_error
+from csd.study.scaling import fit_log_law, fit_power_law, seed_errors
 from csd.study.seeds import student
+from csd.study.stages.monte_carlo import monte_carlo_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.laws import fitted_laws, training_table
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdict_files import as_json, as_markdown

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from csd.cli.commands import main
 from csd.core.errors import InputError
 from csd.study.config.figures import FIGURES
-from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
 from csd.study.config.reading import json_schema, load, parse, parse_style
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from tests.helpers import ROOT, runs_of
 
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
@@ -153,8 +154,8 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "seed in a sweep": (sweep(training={"seeds": [1, "two"]}), "sweeps.a.training.seeds.1 is 'two'", "integer"),
     "batch yes": (trained(batch=True), "training.batch is True", "integer"),
     "max steps a power": (trained(max_steps="1e6"), "training.max_steps is '1e6'", "integer"),
-    "tolerance negative": (trained(tolerance=-1), "training.tolerance is -1", "greater than or equal to 0"),
-    "rate 0": (trained(learning_rate=0), "training.learning_rate is 0", "greater than 0"),
+    "tolerance negative": (trained(tolerance=-1), "training.tolerance is -1", "at least 0"),
+    "rate 0": (trained(learning_rate=0), "training.learning_rate is 0", "above 0"),
     "range a fraction": (network(name="local_one_layer", range=2.5), "sweeps.a.architectures.0.range.0 is 2.5", "3xi"),
     "figure": (study(figures=["fields", "colapse"]), "figures.1 is 'colapse'", "did you mean 'collapse'?"),
     "path": (trained(path="spectrl"), "training.path is 'spectrl'", "did you mean 'spectral'?"),
@@ -304,9 +305,9 @@ def test_a_sweep_overrides_the_training_of_the_study_and_only_that() -> None:
         training={"batch": 7, "tolerance": 0.5, "seeds": [9]},
         sweeps={"a": SWEEP, "b": {**SWEEP, "training": {"batch": 11}}},
     )
-    settings = {run.sweep: run.training for run in runs_of(content)}
-    assert (settings["a"].batch, settings["a"].tolerance, settings["a"].seeds) == (7, 0.5, [9])
-    assert (settings["b"].batch, settings["b"].tolerance, settings["b"].seeds) == (11, 0.5, [9])
+    settings = {run.sweep: run.settings for run in runs_of(content)}
+    assert (settings["a"].batch, settings["a"].tolerance, settings["a"].seeds) == (7, 0.5, (9,))
+    assert (settings["b"].batch, settings["b"].tolerance, settings["b"].seeds) == (11, 0.5, (9,))
 
 
 def test_couplings_fix_the_mass_by_the_gap_equation() -> None:
@@ -335,7 +336,7 @@ def problem(run: TrainingJob) -> Any:
 def assert_round_trip(run: TrainingJob) -> None:
     """A run's arguments, parsed back, are the problem that the run stands for."""
     noised, architecture, settings = problem(run)
-    lattice, training = noised.lattice, run.training
+    lattice, training = noised.lattice, run.settings
     assert (lattice.dimension, lattice.size) == (run.dimension, run.size)
     if run.mass is not None:
         assert noised.target.mass == run.mass
@@ -345,10 +346,9 @@ def assert_round_trip(run: TrainingJob) -> None:
         from csd.targets.gaussian import GaussianField
 
         assert noised.target.mass == GaussianField.from_couplings(lattice, *run.couplings or (1.0, 0.0)).mass
-    assert type(noised.schedule).__name__ == {"vp": "VariancePreserving", "ve": "VarianceExploding"}[training.schedule]
+    assert type(noised.schedule).__name__ == {"vp": "VariancePreserving", "ve": "VarianceExploding"}[run.schedule]
     assert list(noised.levels) == run.noise_levels
-    given = (architecture.name, architecture.depth, architecture.range, architecture.channels)
-    assert given == (run.name, run.depth, run.range, run.channels)
+    assert architecture == run.architecture
     assert architecture.label == run.label
     assert settings.seeds == run.seeds
     assert settings.data_set == run.data_set
@@ -569,12 +569,10 @@ def test_training_until_samples_are_right_knows_what_will_generate() -> None:
     """The flags of training name the integrator and the start of the sweep's generation; nothing else does."""
     asked = {"generation": {"integrator": "euler", "start": "exact", "kernel_steps": "sparse"}}
     (run,) = training_jobs(parse(sweep(sizes=[8], **asked, training={"seeds": [1], "until": "samples"})))
-    assert " ".join(run.arguments()).endswith(
-        "--kernel-steps sparse --until samples --integrator euler --start exact --seed 1"
-    )
+    assert " ".join(run.arguments()).endswith("--kernel-steps sparse --until samples --integrator euler --start exact")
     assert (run.settings.until, run.settings.integrator, run.settings.start) == ("samples", "euler", "exact")
     (usual,) = training_jobs(parse(sweep(sizes=[8], **asked, training={"seeds": [1]})))
-    assert usual.arguments()[-4:] == ["--kernel-steps", "sparse", "--seed", "1"]
+    assert usual.arguments()[-4:] == ["--kernel-steps", "sparse", "--until", "score_error"]
     assert usual.settings.until == "score_error"
 
 

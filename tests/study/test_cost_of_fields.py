@@ -27,10 +27,11 @@ from csd.lattice.observables import susceptibility
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
 from csd.report.figures import cost_to_fields
-from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
-from csd.study.config.monte_carlo import MonteCarloJob, monte_carlo_jobs
 from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.monte_carlo import MonteCarloJob, monte_carlo_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.accuracy import Matched, evaluations, matched
 from csd.study.summaries.cost_of_fields import (
     FIELDS,

@@ -15,11 +15,12 @@ from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE_SUMMARY, write
 from csd.core.random import stream
 from csd.mcmc.simulation import monte_carlo_request
-from csd.study.config.monte_carlo import MonteCarlo, MonteCarloJob, monte_carlo_jobs
 from csd.study.config.reading import parse
+from csd.study.config.study import jobs_of
 from csd.study.cost.limits import Limits
 from csd.study.scaling import fit_weighted
-from csd.study.status import jobs, verify_files
+from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo, MonteCarloJob, monte_carlo_jobs
+from csd.study.status import job_states, verify_files
 from csd.study.summaries.dynamics import aggregate_monte_carlo, dynamic_table, times
 from csd.study.summaries.laws import read_scaling
 
@@ -135,9 +136,9 @@ def test_figures_of_monte_carlo_need_it() -> None:
 
 def test_bounds_grow_with_what_is_asked() -> None:
     small, large = own_jobs(sizes=4)[0], own_jobs(sizes=64, sweeps=400_000)[0]
-    assert large.seconds() > small.seconds() > 1.0
-    limits = Limits([], [small, large])
-    of_small, of_large = (limits.monte_carlo(job.identifier) for job in (small, large))
+    limits = Limits({"monte_carlo": {job.identifier: job for job in (small, large)}})
+    of_small, of_large = (limits["monte_carlo", job.identifier] for job in (small, large))
+    assert of_large.seconds > of_small.seconds > 1.0
     assert of_large.time_limit(2) == 2 * of_large.time_limit()
     assert of_large.memory_limit() > of_small.memory_limit() >= 400
 
@@ -232,19 +233,19 @@ def test_a_size_too_short_has_no_fit(results: Path) -> None:
 
 
 def test_files_that_do_not_belong_are_refused(results: Path) -> None:
-    with pytest.raises(InputError, match=r"d2_L4_.*configuration"):
+    with pytest.raises(InputError, match=r"d2_L4_.*sweeps is 240000\b.*\b3000"):
         aggregate_monte_carlo(own_jobs(sweeps=3000), results / "monte_carlo")
     assert aggregate_monte_carlo(own_jobs(sweeps=3000), results / "monte_carlo", mixed=True).sizes["run"] == 6
     with pytest.raises(InputError, match="d2_L10_"):
         aggregate_monte_carlo(own_jobs(sizes=[4, 10]), results / "monte_carlo")
-    with pytest.raises(InputError, match="Monte Carlo jobs"):
-        aggregate_monte_carlo([], results)
+    with pytest.raises(InputError, match=r"no jobs of Monte Carlo.*monte_carlo"):
+        MONTE_CARLO.summed_up([], results)
 
 
 def test_verify_and_status_know_the_files(results: Path) -> None:
     good = {**study(), "sweeps": {"a": {**STUDY["sweeps"]["a"], "generation": None}}}
     assert verify_files(parse(good), results) == (3, [])
-    states = {job.name: job.state for job in jobs(parse(good), results)}
+    states = {job.name: job.state for job in job_states(jobs_of(parse(good)), results)}
     assert states["monte_carlo/d2_L4_mL1_n1_heat_bath.langevin_s1"] == "done"
     good["monte_carlo"]["line"]["sweeps"] = 3000
     reasons = {fault.reason for fault in verify_files(parse(good), results)[1]}

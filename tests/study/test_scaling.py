@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 
 from csd.core.errors import InputError
 from csd.lattice import Array
-from csd.study.scaling import (
-    box_cox,
-    fit,
-    fit_log_law,
-    fit_nested_law,
-    fit_power_law,
-    local_exponents,
-    seed_errors,
-    systematic_error,
-)
+from csd.study.nested_law import box_cox, fit_nested_law, systematic_error
+from csd.study.scaling import fit, fit_log_law, fit_power_law, local_exponents, seed_errors
 from csd.study.seeds import student
 from csd.study.summaries.laws import training_table
 

@@ -11,15 +11,17 @@ import yaml
 
 from csd.cli.commands import main
 from csd.core.errors import InputError
-from csd.study.config.jobs import generation_jobs, training_jobs
 from csd.study.config.reading import parse
-from csd.study.config.study import Study
-from csd.study.status import Fault, jobs, status_lines, study_of, verify_files
+from csd.study.config.study import Study, jobs_of
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.training import training_jobs
+from csd.study.status import Fault, job_states, status_lines, study_of, verify_files
 from csd.study.summaries.training import aggregate_training
 
 CONTENT = {
     "study": "small",
     "figures": [],
+    "integrator_steps": {"dimension": 1, "sizes": [8]},
     "training": {"loss": "population", "noise_levels": [0.1], "seeds": [1]},
     "sweeps": {
         "line": {"dimension": 1, "sizes": [6, 8], "architectures": ["one_layer"]},
@@ -38,6 +40,8 @@ STUDY = parse(CONTENT)
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results of the study, made by the commands that the workflow runs."""
     folder = tmp_path_factory.mktemp("results")
+    (asked,) = jobs_of(STUDY)["integrators"].values()
+    main(["integrators", *asked.arguments(), "--output", str(folder / "summary" / "integrators.nc")])
     for run in training_jobs(STUDY):
         main(["train", *run.arguments(), "--output", str(folder / "training" / f"{run.identifier}.nc")])
     for job in generation_jobs(training_jobs(STUDY)):
@@ -70,9 +74,9 @@ def first(folder: Path, part: str = "training") -> Path:
 
 
 def test_a_good_study(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify_files(STUDY, results) == (5, [])
+    assert verify_files(STUDY, results) == (6, [])
     main(["verify", str(results)])
-    assert re.findall(r"\d+", capsys.readouterr().out.splitlines()[-1]) == ["5", "5", "0"]
+    assert re.findall(r"\d+", capsys.readouterr().out.splitlines()[-1]) == ["6", "6", "0"]
     assert study_of(results, None).sweeps == STUDY.sweeps
 
 
@@ -112,7 +116,7 @@ def test_files_of_another_configuration(results: Path) -> None:
     """A tolerance is not in a file's name, but in its hash; the sampler's number of fields likewise."""
     changed = parse({**CONTENT, "training": {**CONTENT["training"], "tolerance": 0.02}})  # type: ignore[dict-item]
     checked, faults = verify_files(changed, results)
-    assert checked == 5
+    assert checked == 6
     assert {fault.reason for fault in faults} == {"another configuration made it"}
     assert len(faults) == 5
     with pytest.raises(InputError, match=r"tolerance is 0\.01\b.*\b0\.02"):
@@ -136,7 +140,7 @@ def test_files_of_no_run(results: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert ended.value.code == 1
     out = capsys.readouterr().out
     assert f"mend: rm {stray}" in out
-    assert re.findall(r"\d+", out.splitlines()[-1]) == ["5", "5", "2"]
+    assert re.findall(r"\d+", out.splitlines()[-1]) == ["6", "6", "2"]
 
 
 def test_files_of_different_versions_are_not_aggregated_without_a_flag(results: Path) -> None:
@@ -162,7 +166,7 @@ def test_how_far_a_study_is(results: Path) -> None:
     told = {"step": 1200, "excess": 3.5, "expected_steps": 4000.0, "updated": time.time()}
     (results / "checkpoints" / f"{names[0]}.json").write_text(json.dumps(told))
     (results / "logs" / "train" / f"{names[1]}.log").write_text("csd train --size 8\ncsd train: out of memory\n")
-    states = {job.name: job for job in jobs(STUDY, results)}
+    states = {job.name: job for job in job_states(jobs_of(STUDY), results)}
     assert states[f"training/{names[0]}"].state == "running"
     assert states[f"training/{names[0]}"].about == "step 1,200 of about 4,000, error 3.5 times what is allowed"
     assert states[f"training/{names[1]}"].state == "failed"
@@ -172,13 +176,13 @@ def test_how_far_a_study_is(results: Path) -> None:
     (results / "logs" / "train" / f"{names[2]}.log").write_text(
         "csd train --size 6\nnoise level 0.1: training time 7\n"
     )
-    assert [job.state for job in jobs(STUDY, results)][2] == "left"
+    assert [job.state for job in job_states(jobs_of(STUDY), results)][2] == "left"
     # Told too long ago, with a checkpoint beside it: killed.
     (results / "checkpoints" / f"{names[0]}.json").write_text(json.dumps({**told, "updated": time.time() - 3600}))
     (results / "checkpoints" / f"{names[0]}.npz").write_bytes(b"")
     (results / "logs" / "train" / f"{names[0]}.log").write_text("csd train --size 6\n")
-    lines = list(status_lines(STUDY, list(jobs(STUDY, results))))
-    assert lines[0] == "small: 5 jobs, 2 done, 0 running, 1 failed, 1 stopped, 1 left"
+    lines = list(status_lines(STUDY, list(job_states(jobs_of(STUDY), results))))
+    assert lines[0] == "small: 6 jobs, 3 done, 0 running, 1 failed, 1 stopped, 1 left"
     assert lines[1:] == [
         f"  stopped  training/{names[0]}: its checkpoint is kept",
         f"  failed   training/{names[1]}: csd train: out of memory",
@@ -187,11 +191,11 @@ def test_how_far_a_study_is(results: Path) -> None:
 
 def test_status_says_what_time_is_left(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["status", str(results)])
-    assert capsys.readouterr().out == "small: 5 jobs, 5 done, 0 running, 0 failed, 0 stopped, 0 left\n"
+    assert capsys.readouterr().out == "small: 6 jobs, 6 done, 0 running, 0 failed, 0 stopped, 0 left\n"
     first(results).unlink()
     main(["status", str(results)])
     out = capsys.readouterr().out
-    assert "4 done, 0 running, 0 failed, 0 stopped, 1 left" in out
+    assert "5 done, 0 running, 0 failed, 0 stopped, 1 left" in out
     assert re.search(r"about \d+ s of core time", out)
 
 

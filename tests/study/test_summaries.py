@@ -9,13 +9,14 @@ import pytest
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import GENERATION, SUMMARY, read, write
+from csd.core.files import GENERATION, SUMMARY, digest, read, write
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.study.config.jobs import TrainingJob, generation_jobs, training_jobs
-from csd.study.config.monte_carlo import monte_carlo_jobs
 from csd.study.config.reading import parse
+from csd.study.stages.generation import generation_jobs
+from csd.study.stages.monte_carlo import monte_carlo_jobs
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.columns import TRAINED, columns_of, network_of
 from csd.study.summaries.files import training_file
 from csd.study.summaries.generation import aggregate_generation
@@ -120,7 +121,8 @@ def test_the_summary_of_generation_holds_what_the_files_hold(tmp_path: Path) -> 
         record = train_network(noised, architecture, settings)
         training = training_content(noised, architecture, settings, record, None).dataset()
         generated = evaluate(training, GenerationSettings(samples=20, size=file.size))
-        write(generated, tmp_path / f"{file.identifier}.nc", GENERATION)
+        made_by = {"configuration_hash": digest(file.request)}
+        write(generated.assign_attrs(made_by), tmp_path / f"{file.identifier}.nc", GENERATION)
     summary = aggregate_generation(files, tmp_path)
     assert list(summary["size"].values) == [6, 12, 8, 16, 10, 20]
     assert list(summary["trained_size"].values) == [6, 6, 8, 8, 10, 10]
@@ -163,7 +165,7 @@ def test_columns_say_what_jobs_are() -> None:
     chains["phi4"] = {"dimension": 2, "sizes": 4, "couplings": pair, "samplers": "hmc"}
     study = parse({"study": "columns", "sweeps": sweeps, "monte_carlo": chains})
     jobs = training_jobs(study)
-    table = pd.DataFrame([{"depth": job.depth or 0, **columns_of(job)} for job in jobs])
+    table = pd.DataFrame([columns_of(job) for job in jobs])
     assert [network_of(row) for _, row in table.iterrows()] == [job.architecture for job in jobs]
     assert table["mass_times_length"].fillna(0.0).tolist() == [2.0] * 3 + [0.0] * 3
     assert table[["r0", "u"]].iloc[-1].tolist() == [-1.0, 2.0]

@@ -14,8 +14,8 @@ from scipy.special import ellipkm1, gamma
 from csd.core.errors import InputError
 from csd.lattice import Lattice
 from csd.report.figures import collapse, finite_size
-from csd.study.config.jobs import TrainingJob, training_jobs
 from csd.study.config.reading import load, parse
+from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training
 from csd.targets.gaussian import WATSON, GaussianField, critical_ratio

@@ -16,9 +16,9 @@ import xarray as xr
 import yaml
 
 from csd.core.errors import InputError
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import claims_file, parse
 from csd.study.config.study import DEFAULT_CLAIMS
+from csd.study.stages.training import training_jobs
 from tests.helpers import ROOT
 
 STUDY: dict[str, Any] = {

@@ -16,10 +16,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import parse
 from csd.study.cost.expected import GROUPS, LONGEST, ExpectedCost
 from csd.study.cost.limits import Limits
+from csd.study.stages.training import training_jobs
 from tests.helpers import ROOT
 from tests.slurm.cluster import ClusterError, clean, cluster, missing
 

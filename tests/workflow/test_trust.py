@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from csd.study.config.jobs import training_jobs
 from csd.study.config.reading import parse
-from csd.study.status import jobs, verify_files
+from csd.study.config.study import jobs_of
+from csd.study.stages.training import training_jobs
+from csd.study.status import job_states, verify_files
 from tests.helpers import outside, snakemake
 
 TRAIN = ["train", "--architecture", "one_layer", "--dimension", "2", "--noise-level", "0.1", "--loss", "population"]
@@ -66,9 +67,10 @@ def test_one_failing_run_of_a_hundred(tmp_path: Path) -> None:
     }
     with pytest.raises(AssertionError, match=r"csd train: .*diverged"):
         snakemake(tmp_path, study)
-    states = [job.state for job in jobs(parse(study), tmp_path / "out")]
+    found = list(job_states(jobs_of(parse(study)), tmp_path / "out"))
+    states = [job.state for job in found if job.name.startswith("training/")]
     assert (states.count("done"), states.count("failed")) == (99, 1)
-    (failed,) = (job for job in jobs(parse(study), tmp_path / "out") if job.state == "failed")
+    (failed,) = (job for job in found if job.state == "failed")
     assert "with learning rate 5; it must be below 1" in failed.about
     assert len(training_jobs(parse(study))) == 100
     assert verify_files(parse(study), tmp_path / "out") == (99, [])

@@ -7,3 +7,33 @@ def beside(*parts):
         return Path(output[0]).parent.parent.joinpath(*inside)
 
     return path
+
+
+def stage_inputs(stage, identifier):
+    """The file that the command of a job takes, made by a job of the stage before; for most there is none."""
+    parent = JOBS[stage.name][identifier].parent
+    return [] if parent is None else STAGES[stage.after].file(parent, OUTPUT)
+
+
+def kept_beside(stage):
+    """Flags for a job's record and checkpoint: no outputs, which Snakemake deletes before a job is tried again."""
+
+    def flags(wildcards, output):
+        results = Path(output[0]).parent.parent
+        files = {"--benchmark": results / stage.records / f"{wildcards.job}.json"}
+        if stage.checkpoints:
+            files["--checkpoint"] = results / "checkpoints" / f"{wildcards.job}.npz"
+        return shlex.join(str(word) for flag in files.items() for word in flag)
+
+    return flags
+
+
+def summaries(*stages):
+    """Summaries of those stages that the study has jobs of."""
+    return [SUMMARY / f"{stage}.nc" for stage in stages if JOBS[stage]]
+
+
+def as_flags(wildcards, input):
+    """The input `others` as flags of a command, each named by its file."""
+    flags = {f"--{Path(path).stem.replace('_', '-')}": path for path in input.others}
+    return shlex.join(word for flag in flags.items() for word in flag)

@@ -17,10 +17,8 @@ rule paper:
         scaling=SUMMARY / "scaling.csv",
         claims=SUMMARY / "claims.json",
         others=[
-            SUMMARY / f"{kind}.nc"
-            for kind in ("generation", "integrators")
-            if (kind == "generation" and GENERATION_JOBS)
-            or kind in map(summary_of, SHOWN)
+            *summaries("generation"),
+            *summaries(*{"integrators"}.intersection(map(summary_of, SHOWN))),
         ],
     output:
         PAPER / "paper.tex",
@@ -41,11 +39,7 @@ rule paper:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        others=lambda wildcards, input: shlex.join(
-            word
-            for path in map(Path, input.others)
-            for word in (f"--{path.stem}", str(path))
-        ),
+        others=as_flags,
         figures=shlex.join(SHOWN),
         style=STUDY.figure_style.model_dump_json(),
         folder=beside("paper"),

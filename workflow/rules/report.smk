@@ -37,7 +37,7 @@ rule pages:
 rule explore:
     input:
         summary=SUMMARY / "training.nc",
-        generation=[SUMMARY / "generation.nc"] if GENERATION_JOBS else [],
+        others=summaries("generation"),
     output:
         OUTPUT / "explore.html",
     log:
@@ -50,11 +50,9 @@ rule explore:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        generation=lambda wildcards, input: (
-            shlex.join(["--generation", *input.generation]) if GENERATION_JOBS else ""
-        ),
+        others=as_flags,
         title=f"Critical slowing down in diffusion models: {STUDY.study}",
         code=fingerprint("explore"),
     shell:
-        "csd explore --summary {input.summary:q} {params.generation} --title {params.title:q} --output {output:q}"
+        "csd explore --summary {input.summary:q} {params.others} --title {params.title:q} --output {output:q}"
         " 2> {log:q}"

@@ -19,8 +19,9 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from csd.core.errors import InputError
 from csd.core.rounding import parentheses
 from csd.networks import Architecture
+from csd.networks.local import range_factor
 from csd.study.config.study import FigureStyle
-from csd.study.scaling import box_cox
+from csd.study.nested_law import box_cox
 from csd.study.seeds import mean_over_seeds, total_error
 from csd.study.summaries.columns import run_table
 
@@ -166,14 +167,14 @@ def name(network: Architecture | str) -> str:
         return f"{network.depth} layers"
     if network.range is None:
         return words.get(network.name, network.label)
-    reach = f"{network.range_factor():g} ξ$_t$" if isinstance(network.range, str) else network.range
+    reach = f"{range_factor(network.range):g} ξ$_t$" if isinstance(network.range, str) else network.range
     return f"{words.get(network.name, network.name)}, R = {reach}"
 
 
 def order(network: Architecture) -> tuple[Any, ...]:
     """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
     follows = isinstance(network.range, str)
-    reach = network.range_factor() if follows else network.range or 0
+    reach = range_factor(network.range) if follows else network.range or 0
     return network.name, network.depth or 0, follows, reach, network.channels or 0
 
 

@@ -1,27 +1,14 @@
 """Reading a configuration: YAML in, a checked study out, or one sentence that names the key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from csd.core.errors import InputError, nearest
+from csd.core.errors import InputError
 from csd.study.config.figures import GENERATION_FIGURES, MONTE_CARLO_FIGURES
-from csd.study.config.monte_carlo import MonteCarlo
-from csd.study.config.schema import Couplings
-from csd.study.config.study import (
-    DEFAULT_CLAIMS,
-    FigureStyle,
-    Generation,
-    IntegratorSteps,
-    NetworkConfig,
-    Study,
-    Sweep,
-    Training,
-)
-
-M = TypeVar("M", bound=BaseModel)
+from csd.study.config.schema import validated
+from csd.study.config.study import DEFAULT_CLAIMS, FigureStyle, Study
+from csd.study.stages.sweeps import Training
 
 
 def load(path: Path, what: str = "a study is a mapping of keys to values") -> dict[str, Any]:
@@ -95,69 +82,6 @@ def parse_style(content: Mapping[str, Any]) -> FigureStyle:
         InputError: one sentence for the first thing that is wrong, with its key.
     """
     return validated(FigureStyle, content, "figure_style.")
-
-
-def validated(model: type[M], content: Any, prefix: str) -> M:
-    """`content` as a model.
-
-    Args:
-        model: what it must be.
-        content: as YAML has it.
-        prefix: what comes before its keys in an error.
-
-    Raises:
-        InputError: one sentence for the first thing that is wrong, with its key.
-    """
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        # A misspelt key makes two errors, one for the key that is missing; the misspelt one says more.
-        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        raise InputError(_sentence(model, first, prefix)) from error
-
-
-def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
-    """One sentence for one of pydantic's errors."""
-    location = [
-        part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "list[")))
-    ]
-    key = prefix + ".".join(map(str, location))
-    if error["type"] == "extra_forbidden":
-        allowed = _fields_at(model, location[:-1])
-        return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
-    if error["type"] == "missing":
-        return f"{key}: this key is missing"
-    if error["type"] == "value_error" and isinstance(error["input"], dict):
-        # Of several keys together: the sentence says which.
-        return f"{key.rstrip('.: ')}: {error['ctx']['error']}"
-    message = error["msg"][0].lower() + error["msg"][1:]
-    if error["type"] == "value_error":
-        message = str(error["ctx"]["error"])
-    if error["type"] == "literal_error":
-        allowed = [str(name) for name in _words(error["ctx"]["expected"])]
-        message += nearest(str(error["input"]), allowed)
-    return f"{key} is {error['input']!r}: {message}"
-
-
-def _words(expected: str) -> list[str]:
-    """The names in pydantic's list: 'a', 'b' or 'c'."""
-    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
-
-
-def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
-    """The keys allowed where an unknown one was found; names of sweeps may be those of keys."""
-    path = list(location)
-    if model is Study and path and path[0] in ("sweeps", "monte_carlo"):
-        model, path = Sweep if path[0] == "sweeps" else MonteCarlo, path[2:]
-    parts: dict[str, type[BaseModel]] = {
-        "training": Training,
-        "architectures": NetworkConfig,
-        "couplings": Couplings,
-        "generation": Generation,
-        "figure_style": FigureStyle,
-        "integrator_steps": IntegratorSteps,
-    }
-    return list((parts[str(path[0])] if path else model).model_fields)
 
 
 def json_schema() -> dict[str, Any]:

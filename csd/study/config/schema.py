@@ -1,17 +1,41 @@
-"""Kinds of values that the parts of a configuration share."""
+"""Kinds of values that the parts of a configuration share, and how content is checked against a part."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StrictInt,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from csd.core.errors import InputError, nearest
+from csd.core.options import Declared
 
 
-def listed(value: Any) -> Any:
+class Listed:
+    """Of a list: a single value stands for a list of one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema of the list, after `_listed`; one item may be read, or several."""
+        several: Any = handler(source)
+        either = core_schema.union_schema([several["items_schema"], several])
+        return core_schema.no_info_before_validator_function(_listed, several, json_schema_input_schema=either)
+
+
+def _listed(value: Any) -> Any:
     """A single value as a list of one."""
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
 Item = TypeVar("Item")
-Several = Annotated[list[Item], Field(min_length=1)]
+Several = Annotated[list[Item], Field(min_length=1), Listed()]
 
 
 def number(value: Any) -> Any:
@@ -40,11 +64,52 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
+P = TypeVar("P", bound=Part)
+
+
+def with_options(options: Mapping[str, Declared], *, several: bool = False) -> Callable[[type[P]], type[P]]:
+    """What gives a part of a configuration a key for each option, with its type, bounds, default and help.
+
+    Args:
+        options: those.
+        several: whether a list stands for one value each.
+    """
+
+    def extend(part: type[P]) -> type[P]:
+        keys: Any = {}
+        for name, one in options.items():
+            kind: Any = Annotated[one.kind, BeforeValidator(one.read, json_schema_input_type=one.kind)]
+            kind = Several[kind] | None if several else kind
+            default = ... if one.required else one.default
+            keys[name] = (kind, Field(default, description=one.option.help))
+        return create_model(part.__name__, __base__=part, __doc__=part.__doc__, __module__=part.__module__, **keys)
+
+    return extend
+
+
+def chosen(options: Mapping[str, Declared], *parts: Part) -> dict[str, Any]:
+    """What parts of a configuration give of some options; the last part that has a key counts."""
+    return {name: value for part in parts for name, value in vars(part).items() if name in options}
+
+
 class Couplings(Part):
     """Bare couplings of the O(n) model; the mass follows from the gap equation."""
 
     r0: Annotated[Number, Field(description="bare mass squared")]
     u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]
+
+
+class TargetPart(Part):
+    """A target on lattices of several sizes, by its masses or couplings."""
+
+    dimension: Annotated[Dimension, Field(description="lattice dimension")]
+    sizes: Annotated[Several[Size], Field(description="lattice sizes L")]
+    mass: Annotated[Several[Positive] | None, Field(None, description="masses m")]
+    mass_times_length: Annotated[
+        Several[Positive] | None,
+        Field(None, description="c of the critical line m = c / L; 1 if the target is given in no other way"),
+    ]
+    couplings: Annotated[Several[Couplings] | None, Field(None, description="couplings (r0, u) of the O(n) model")]
 
 
 def counted(value: Any) -> Any:
@@ -54,3 +119,71 @@ def counted(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return list(range(1, value + 1))
     raise ValueError(f"a list of seeds, or how many: an integer from 1 to {MOST_SEEDS}")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], content: Any, prefix: str) -> M:
+    """`content` as a model.
+
+    Args:
+        model: what it must be.
+        content: as YAML has it.
+        prefix: what comes before its keys in an error.
+
+    Raises:
+        InputError: one sentence for the first thing that is wrong, with its key.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        # A misspelt key makes two errors, one for the key that is missing; the misspelt one says more.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        raise InputError(_sentence(model, first, prefix)) from error
+
+
+def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
+    """One sentence for one of pydantic's errors."""
+    location = [
+        part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "list[")))
+    ]
+    key = prefix + ".".join(map(str, location))
+    if error["type"] == "extra_forbidden":
+        allowed = _fields_at(model, location[:-1])
+        return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
+    if error["type"] == "missing":
+        return f"{key}: this key is missing"
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        # Of several keys together: the sentence says which.
+        return f"{key.rstrip('.: ')}: {error['ctx']['error']}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "value_error":
+        message = str(error["ctx"]["error"])
+    if error["type"] == "literal_error":
+        allowed = [str(name) for name in _words(error["ctx"]["expected"])]
+        message += nearest(str(error["input"]), allowed)
+    return f"{key} is {error['input']!r}: {message}"
+
+
+def _words(expected: str) -> list[str]:
+    """The names in pydantic's list: 'a', 'b' or 'c'."""
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """The keys allowed where an unknown one was found; names of sweeps may be those of keys."""
+    path = list(location)
+    while path:
+        field = model.model_fields.get(str(path.pop(0)))
+        if field is not None:
+            model = _part_in(field.annotation) or model
+            del path[: get_origin(field.annotation) is dict]
+    return list(model.model_fields)
+
+
+def _part_in(annotation: Any) -> type[BaseModel] | None:
+    """The part of a configuration that a key holds, one or several; None for other values."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _part_in(one)) is not None), None)

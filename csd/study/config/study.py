@@ -1,171 +1,28 @@
-"""The study: its configuration, validated; `csd.study.config.jobs` has the jobs that it expands to.
+"""The whole study: its configuration, validated; `csd.study.stages` has its parts, and the jobs that they expand to.
 
-A study is one YAML file. Its sweeps are expanded there and nowhere else, into training jobs: an architecture on one
-lattice at one mass, for a few seeds, one `csd train` command each.
+A study is one YAML file. Its sweeps are expanded there and nowhere else, into jobs: one command and one file each.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt, model_validator
+from pydantic import Field
 
-from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, SIGNAL_LEFT, longest_level
 from csd.study.config.figures import FIGURES, GENERATION_FIGURES, INTEGRATOR_FIGURES, MONTE_CARLO_FIGURES
-from csd.study.config.monte_carlo import MonteCarlo
-from csd.study.config.schema import (
-    Count,
-    Couplings,
-    Dimension,
-    Number,
-    Part,
-    Positive,
-    Seed,
-    SeedCount,
-    Several,
-    Size,
-    counted,
-    listed,
-)
-from csd.training.options import INTEGRATOR
+from csd.study.config.schema import Count, Part, Positive
+from csd.study.stages.base import Job, Stage
+from csd.study.stages.generation import GENERATION
+from csd.study.stages.integrators import INTEGRATORS, IntegratorSteps
+from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
+from csd.study.stages.sweeps import Sweep, Training
+from csd.study.stages.training import TRAINING
 
+STAGES: dict[str, Stage] = {stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS)}
+"""Kinds of job, each after that whose files it takes."""
+Jobs = Mapping[str, Mapping[str, Job]]
+"""All jobs of a study, of `jobs_of`."""
 DEFAULT_CLAIMS = "config/claims.yaml"
 """Where claims are looked for; the package has a copy of this file, for those who have it from no checkout."""
-FILE_NAME = r"[A-Za-z0-9_.+-]+"
-"""What the name of a run may hold; Snakemake's wildcard takes the same."""
-
-
-def _reach(value: Any) -> Any:
-    """A range: an integer, or a factor of the score length."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("an integer is needed, or a factor of the score length such as 3xi")
-    return value
-
-
-Reach = Annotated[int | str, BeforeValidator(_reach, json_schema_input_type=int | str)]
-Factor = Annotated[StrictInt, Field(ge=2)]
-
-
-class NetworkConfig(Part):
-    """An architecture and its options; a list stands for one network each."""
-
-    name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
-    depth: Annotated[
-        Several[Count] | None,
-        BeforeValidator(listed, json_schema_input_type=Count | Several[Count] | None),
-        Field(None, description="layers of deep_linear"),
-    ]
-    range: Annotated[
-        Several[Reach] | None,
-        BeforeValidator(listed, json_schema_input_type=Reach | Several[Reach] | None),
-        Field(None, description="range of the composed kernel, or a factor of the score length: 3xi"),
-    ]
-    channels: Annotated[
-        Several[Count] | None,
-        BeforeValidator(listed, json_schema_input_type=Count | Several[Count] | None),
-        Field(None, description="tied channels of local_two_layer; d + 1 by default"),
-    ]
-
-
-def _network(value: Any) -> Any:
-    """A bare name as an architecture without options."""
-    return {"name": value} if isinstance(value, str) else value
-
-
-Network = Annotated[NetworkConfig, BeforeValidator(_network, json_schema_input_type=str | NetworkConfig)]
-
-
-class Training(Part):
-    """How networks are trained; a sweep may override any of these."""
-
-    schedule: Annotated[str, Field("vp", description="noising schedule: vp, ve, or package.module:Class")]
-    noise_levels: Annotated[
-        list[Positive], Field([0.01, 0.1, 0.5, 1.0], min_length=1, description="noise levels t, each learned alone")
-    ]
-    loss: Annotated[str, Field("implicit", description="population, implicit, denoising, or package.module:Class")]
-    batch: Annotated[Count, Field(64, description="fields in a minibatch")]
-    data_sets: Annotated[
-        Several[Count] | None,
-        BeforeValidator(listed, json_schema_input_type=Count | Several[Count] | None),
-        Field(None, description="fields of a fixed data set, one run each; fresh fields if absent"),
-    ]
-    tolerance: Annotated[
-        Number,
-        Field(0.01, ge=0.0, description="relative score error above the floor that ends training"),
-    ]
-    until: Annotated[
-        Literal["score_error", "samples"],
-        Field("score_error", description="what ends training: the tolerance, or samples that are right"),
-    ]
-    max_steps: Annotated[Count, Field(1_000_000, description="steps after which training ends in any case")]
-    learning_rate: Annotated[Positive | None, Field(None, description="the architecture's default if absent")]
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        Field("auto", description="cuda: a GPU, which jobs on a cluster ask for; auto: one where autograd finds it"),
-    ]
-    path: Annotated[Literal["spectral", "fields"], Field("spectral", description="power spectra, or raw fields")]
-    seeds: Annotated[
-        list[Seed],
-        BeforeValidator(counted, json_schema_input_type=SeedCount | list[Seed]),
-        Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
-    ]
-    seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
-
-
-class Generation(Part):
-    """How fields are generated from what a sweep trains; its noise levels become the grid of the reverse diffusion."""
-
-    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
-    t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
-    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
-    integrator: Annotated[str, Field(INTEGRATOR, description="how a step is made, or package.module:Class")]
-    start: Annotated[
-        Literal["noise", "exact"], Field("noise", description="distribution of the fields at the highest level")
-    ]
-    kernel_steps: Annotated[
-        Literal["recorded", "sparse"],
-        Field("recorded", description="kernels kept: every step to 48, then 12 a decade; sparse: 12 a decade"),
-    ]
-    samples: Annotated[StrictInt, Field(256, ge=2, description="fields drawn for each seed")]
-    transfer: Annotated[
-        Several[Factor] | None,
-        BeforeValidator(listed, json_schema_input_type=Factor | Several[Factor] | None),
-        Field(None, description="also generate on lattices so many times larger"),
-    ]
-
-
-class Sweep(Part):
-    """Runs over sizes, masses, architectures and data sets in one dimension."""
-
-    dimension: Annotated[Dimension, Field(description="lattice dimension")]
-    sizes: Annotated[
-        Several[Size],
-        BeforeValidator(listed, json_schema_input_type=Size | Several[Size]),
-        Field(description="lattice sizes L"),
-    ]
-    mass: Annotated[
-        Several[Positive] | None,
-        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
-        Field(None, description="masses m"),
-    ]
-    mass_times_length: Annotated[
-        Several[Positive] | None,
-        BeforeValidator(listed, json_schema_input_type=Positive | Several[Positive] | None),
-        Field(None, description="c of the critical line m = c / L; 1 if no mass is given in any way"),
-    ]
-    couplings: Annotated[
-        Several[Couplings] | None,
-        BeforeValidator(listed, json_schema_input_type=Couplings | Several[Couplings] | None),
-        Field(None, description="couplings (r0, u) of the O(n) model"),
-    ]
-    target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
-    architectures: Annotated[
-        Several[Network],
-        BeforeValidator(listed, json_schema_input_type=Network | Several[Network]),
-        Field(description="what is trained"),
-    ]
-    generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
-    training: Annotated[
-        dict[str, Any], Field(default_factory=dict, description="settings of `training` that differ in this sweep")
-    ]
 
 
 class FigureStyle(Part):
@@ -174,58 +31,6 @@ class FigureStyle(Part):
     noise_level: Annotated[Positive, Field(0.1, description="the noise level that figures show")]
     dots_per_inch: Annotated[Count, Field(200, description="resolution of the PNG files")]
     font_size: Annotated[Positive, Field(8.0, description="points")]
-
-
-def _size_lists(value: Any) -> Any:
-    """A list of sizes as one such list for all dimensions."""
-    return [value] if isinstance(value, list) and not any(isinstance(one, list) for one in value) else value
-
-
-class IntegratorSteps(Part):
-    """How many steps integrators need with the exact score: no training, one job."""
-
-    dimension: Annotated[
-        Several[Dimension],
-        BeforeValidator(listed, json_schema_input_type=Dimension | Several[Dimension]),
-        Field([2], description="lattice dimension, or several"),
-    ]
-    sizes: Annotated[
-        list[Annotated[list[Size], Field(min_length=1)]],
-        BeforeValidator(_size_lists, json_schema_input_type=list[Size] | list[list[Size]]),
-        Field(
-            [[8, 16, 32, 64, 128]], min_length=1, description="lattice sizes L; or a list of them for each dimension"
-        ),
-    ]
-    mass_times_length: Annotated[Positive, Field(1.0, description="c of the critical line m = c / L")]
-    tolerance: Annotated[Positive, Field(0.01, description="KL divergence per site to reach")]
-    t_min: Annotated[Positive, Field(1e-3, description="lowest noise level")]
-
-    @model_validator(mode="after")
-    def _matched(self) -> "IntegratorSteps":
-        """One list of sizes for all dimensions, or one for each; nothing twice, and room between the noise levels."""
-        if len(set(self.dimension)) < len(self.dimension):
-            raise ValueError(f"a dimension is given twice in {self.dimension}; each must be given once")
-        for sizes in self.sizes:
-            if len(set(sizes)) < len(sizes):
-                raise ValueError(f"a size is given twice in {sizes}; each must be given once")
-        if len(self.sizes) not in (1, len(self.dimension)):
-            raise ValueError(
-                f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
-            )
-        smallest = min(min(sizes) for sizes in self.sizes)
-        if self.t_min >= (t_max := longest_level(smallest, SIGNAL_LEFT)):
-            raise ValueError(
-                f"t_min is {self.t_min!r}; it must be below the highest level of size {smallest}, {t_max:.3g}"
-            )
-        return self
-
-    def arguments(self) -> list[str]:
-        """The flags of `csd integrators`, without --output."""
-        words = ["--dimension", *map(str, self.dimension)]
-        for sizes in self.sizes:
-            words += ["--size", *map(str, sizes)]
-        words += ["--mass-times-length", repr(self.mass_times_length)]
-        return [*words, "--tolerance", repr(self.tolerance), "--t-min", repr(self.t_min)]
 
 
 class Study(Part):
@@ -284,3 +89,16 @@ class Study(Part):
             "size_transfer": sweep.generation is not None and sweep.generation.transfer is not None,
         }
         return special.get(figure, True)
+
+
+def jobs_of(study: Study) -> Jobs:
+    """All jobs of a study, by their stage and by their identifier, each checked as far as it can be without doing it.
+
+    Raises:
+        InputError: for a job that cannot be done, or two that have one file.
+    """
+    found: dict[str, dict[str, Job]] = {}
+    for name, stage in STAGES.items():
+        before = list(found[stage.after].values()) if stage.after else []
+        found[name] = {job.identifier: job for job in stage.jobs(study, before)}
+    return found

@@ -12,9 +12,8 @@ masses that lie close, expected steps are interpolated, so 10,000 runs cost a fe
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -22,11 +21,8 @@ from csd.core.compiled_random import WORTH_LOADING
 from csd.diffusion.samples import compared_fields
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS
-from csd.mcmc.simulation import SERIES
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
-from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs
-from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import LOOPS, Calibration
 from csd.study.cost.work import (
@@ -41,6 +37,8 @@ from csd.study.cost.work import (
     stand_in,
     work_of,
 )
+from csd.study.stages.generation import GenerationJob, generation_jobs
+from csd.study.stages.training import TrainingJob
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import BLOCK, MOST_DRAWN
 from csd.training.descent.modes import ModeDescent
@@ -57,16 +55,10 @@ BISECTIONS = 20
 """How often the bisection for a training time evaluates a closed form, for each noise level."""
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
-OTHER_JOBS = 10.0
-"""A figure or a summary in units of a job that does nothing: mostly imports of Matplotlib, pandas and SciPy."""
-SUMMED_FILE = 0.1
-"""What a file adds to the summary of it, in the same units."""
-FILE, CURVE, WEIGHT, KERNEL, KEPT, SERIES_SHARE = 35e3, 24.0, 1.7, 3.2, 0.6, 0.2
+FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a file without numbers; of a network at a recorded step; of a mode's weight in full layers,
-of its kernel after the last step, and at one kept step; what is left of eight bytes of a time series.
+of its kernel after the last step, and at one kept step.
 """
-SAMPLING_MB = 200.0
-"""What Numba and pyerrors hold."""
 
 
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
@@ -76,36 +68,38 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     taken = records + BISECTIONS * len(run.noise_levels) if work.closed_form else steps
     block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if work.fresh else 1
     job = pace.fields_job if work.autograd and pace.fields_job is not None else pace.job
-    seconds = job.seconds + work.set_up + taken * work.own + records * pace.record(numbers, work.networks)
+    look = work.look + pace.record(numbers, work.networks)
+    seconds = job.seconds + work.set_up + taken * work.own + records * look
     if work.fresh:
         # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
         drawn = numbers * block * np.ceil(max(steps, 1.0) / block)
         seconds += drawing_time(pace.draw, drawn, taken)
     if work.iterated:
-        seconds += steps * work.ahead + records * pace.record(work.networks * work.shells, work.networks)
+        seconds += steps * work.ahead + records * (work.look + pace.record(work.networks * work.shells, work.networks))
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
     kept = kept_steps(run, steps) * float(work.networks * (work.shells if work.modes > MANY else work.modes))
-    if run.training.until == "samples":
+    if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
     wide = 1.5 if work.complex else 1.0
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
-    if run.training.path == "fields":
-        held += 8.0 * 8.0 * work.networks * run.training.batch * run.size**run.dimension
+    if run.settings.path == "fields":
+        held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
-    of_modes = WEIGHT * (run.range is None) + KERNEL * (kept > 0.0)
+    of_modes = WEIGHT * (run.architecture.range is None) + KERNEL * (kept > 0.0)
     written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
     memory = job.memory_mb + held / 1e6
-    known = ":" not in run.name and run.training.device != "cuda"
-    return ExpectedCost(run.identifier, False, steps, float(seconds), memory, written / 1e6, known)
+    known = ":" not in run.name and run.settings.device != "cuda"
+    return ExpectedCost(
+        "training", run.identifier, float(seconds), memory, written / 1e6, steps, known, family=run.name
+    )
 
 
 def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """What a generation job takes."""
-    run, asked = job.run, job.run.generation
-    assert asked is not None
+    run, asked = job.run, job.settings
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
@@ -127,11 +121,23 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
     held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
     seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
     memory = pace.job.memory_mb + held / 1e6
-    return ExpectedCost(job.identifier, True, steps, float(seconds), memory, float(written) / 1e6)
+    return ExpectedCost(
+        "generation", job.identifier, float(seconds), memory, float(written) / 1e6, family=asked.integrator
+    )
+
+
+_KNOWN: dict[str, float] = {}
+"""Steps of runs that were asked for before: training and generation of a run ask one after the other."""
 
 
 def _steps(run: TrainingJob) -> float:
     """Steps of a run, by closed forms at some of its levels; all that are allowed where nothing is known."""
+    if (asked := repr(run)) not in _KNOWN:
+        _KNOWN[asked] = _found_steps(run)
+    return _KNOWN[asked]
+
+
+def _found_steps(run: TrainingJob) -> float:
     noised, architecture, settings = stand_in(run).problem()
     if settings.until == "samples" and ":" not in settings.integrator:
         steps = _until_right(noised, architecture, settings)
@@ -161,26 +167,15 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Tra
     return float(step)
 
 
-def _alike(run: TrainingJob) -> tuple[Any, ...]:
-    """What runs share that differ in their mass and in which seeds they train alone."""
-    network = (run.name, run.depth, run.range, run.channels)
-    return (run.sweep, run.dimension, run.size, *network, run.data_set, len(run.seeds), run.mass is None)
-
-
-def kind_of(run: TrainingJob) -> tuple[Any, ...]:
-    """What runs share whose steps are interpolated between masses."""
-    return (*_alike(run), run.couplings)
-
-
 def steps_of(runs: Sequence[TrainingJob]) -> list[float]:
     """Expected steps of each run: the same for runs that differ in seeds, interpolated between masses.
 
     Args:
         runs: of one study.
     """
-    groups: dict[tuple[Any, ...], dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[Hashable, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, run in enumerate(runs):
-        groups[kind_of(run)][run.mass or run.mass_times_length or 0.0].append(place)
+        groups[run.alike][run.mass or run.mass_times_length or 0.0].append(place)
     steps = np.zeros(len(runs))
     for members in groups.values():
         masses = np.array(sorted(members))
@@ -193,50 +188,32 @@ def steps_of(runs: Sequence[TrainingJob]) -> list[float]:
 
 
 def expected_costs(runs: Sequence[TrainingJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What each job of a study takes: its runs, then its generation files.
+    """What training jobs take, then what generates from them.
 
     Args:
         runs: the training jobs.
         calibration: of this machine.
     """
-    works: dict[tuple[Any, ...], Work] = {}
-
-    def work(run: TrainingJob) -> Work:
-        if _alike(run) not in works:
-            works[_alike(run)] = work_of(run, calibration)
-        return works[_alike(run)]
-
-    steps = {run.identifier: of_run for run, of_run in zip(runs, steps_of(runs), strict=True)}
-    return [_training(run, work(run), steps[run.identifier], calibration) for run in runs] + [
-        _generation(file, work(file.run), steps[file.run.identifier], calibration) for file in generation_jobs(runs)
-    ]
+    return expected_training(runs, calibration) + expected_generation(generation_jobs(runs), calibration)
 
 
-def expected_monte_carlo_costs(jobs: Sequence[MonteCarloJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What each Monte Carlo job of a study takes, by nominal times of its updates.
-
-    Args:
-        jobs: those of Monte Carlo.
-        calibration: of this machine.
-    """
-    held = [
-        8e-6
-        * (
-            len(job.settings.samplers)
-            * (job.settings.chains * job.settings.sweeps / job.settings.every * (len(SERIES) + job.components))
-            + job.settings.fields * job.components * job.size**job.dimension
-        )
-        for job in jobs
-    ]
+def expected_training(runs: Sequence[TrainingJob], calibration: Calibration) -> list[ExpectedCost]:
+    """What training jobs take."""
+    works = _works(runs, calibration)
     return [
-        ExpectedCost(
-            *(job.identifier, False, 0.0, job.seconds()),
-            *(calibration.job.memory_mb + SAMPLING_MB + 4.0 * series, SERIES_SHARE * series),
-        )
-        for job, series in zip(jobs, held, strict=True)
+        _training(run, works[run.alike], steps, calibration) for run, steps in zip(runs, steps_of(runs), strict=True)
     ]
 
 
-def other_jobs(estimates: Sequence[ExpectedCost], figures: int, calibration: Calibration) -> float:
-    """Seconds of summaries, fits, claims and figures of a study."""
-    return calibration.job.seconds * (OTHER_JOBS * (figures + 4) + SUMMED_FILE * len(estimates))
+def expected_generation(jobs: Sequence[GenerationJob], calibration: Calibration) -> list[ExpectedCost]:
+    """What generation jobs take."""
+    runs = [job.run for job in jobs]
+    works = _works(runs, calibration)
+    return [
+        _generation(job, works[job.alike], steps, calibration) for job, steps in zip(jobs, steps_of(runs), strict=True)
+    ]
+
+
+def _works(runs: Sequence[TrainingJob], calibration: Calibration) -> dict[Hashable, Work]:
+    """What runs work on, which is the same for those that are alike."""
+    return {alike: work_of(run, calibration) for alike, run in {run.alike: run for run in runs}.items()}

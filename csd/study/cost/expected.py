@@ -29,22 +29,24 @@ class ExpectedCost:
     """What one job of a study is expected to take.
 
     Attributes:
-        identifier: of the run, or of the generation file.
-        generates: whether it is the latter.
-        steps: of each seed's training.
+        stage: name of the job's stage.
+        identifier: of the job.
         seconds: on one core.
         memory_mb: at most.
         disk_mb: of its file.
+        steps: of each seed's training, where it trains.
         known: whether the time is; that of user-defined networks and of GPUs is not.
+        family: of jobs that are alike in how wrong their expected times are: a network, a set of samplers.
     """
 
+    stage: str
     identifier: str
-    generates: bool
-    steps: float
     seconds: float
     memory_mb: float
     disk_mb: float
+    steps: float = 0.0
     known: bool = True
+    family: str = ""
 
     def time_limit(self, attempt: int = 1) -> int:
         """Minutes that a cluster job may take; doubled at each attempt."""

@@ -1,72 +1,76 @@
 """Limits: what a job may take on a cluster, with head-room, and which jobs share one."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
-from typing import Any
 
-from csd.study.config.jobs import GenerationJob, TrainingJob, generation_jobs
-from csd.study.config.monte_carlo import MonteCarloJob
-from csd.study.cost.estimate import expected_costs, expected_monte_carlo_costs, kind_of
+from csd.study.config.study import STAGES, Jobs
 from csd.study.cost.expected import GROUPS, ExpectedCost
-from csd.study.cost.pace import REFERENCE
+from csd.study.cost.pace import REFERENCE, Calibration
+from csd.study.stages.base import Job
+
+
+def study_costs(jobs: Jobs, calibration: Calibration) -> list[ExpectedCost]:
+    """What each job of a study is expected to take."""
+    return [cost for name, stage in STAGES.items() for cost in stage.expected(list(jobs[name].values()), calibration)]
 
 
 class Limits:
-    """What the jobs of a study may take on a cluster, each estimated with those of its kind when it is asked for.
+    """What the jobs of a study may take on a cluster, each estimated with those like it when it is asked for.
 
     Args:
-        runs: the training jobs.
-        monte_carlo: those of Monte Carlo.
+        jobs: all of the study.
     """
 
-    def __init__(self, runs: Sequence[TrainingJob], monte_carlo: Sequence[MonteCarloJob] = ()) -> None:
-        self._runs = {run.identifier: run for run in runs}
-        self._monte_carlo = {job.identifier: job for job in monte_carlo}
-        self._known: dict[tuple[str, bool], ExpectedCost] = {}
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self._known: dict[tuple[str, str], ExpectedCost] = {}
 
     @cached_property
-    def _kinds(self) -> dict[Any, list[TrainingJob]]:
-        """Runs that are estimated together."""
-        kinds: dict[Any, list[TrainingJob]] = defaultdict(list)
-        for run in self._runs.values():
-            kinds[kind_of(run)].append(run)
-        return kinds
+    def _alike(self) -> dict[tuple[str, Hashable], list[Job]]:
+        """Jobs that are estimated together."""
+        alike: dict[tuple[str, Hashable], list[Job]] = defaultdict(list)
+        for stage, jobs in self._jobs.items():
+            for job in jobs.values():
+                alike[stage, job.alike].append(job)
+        return alike
 
-    def _find(self, run: str, identifier: str, *, generates: bool) -> ExpectedCost:
-        if (identifier, generates) not in self._known:
-            members = self._kinds[kind_of(self._runs[run])]
-            self._known |= {(job.identifier, job.generates): job for job in expected_costs(members, REFERENCE)}
-        return self._known[identifier, generates]
+    def __getitem__(self, place: tuple[str, str]) -> ExpectedCost:
+        """The job of (stage, identifier)."""
+        if place not in self._known:
+            stage, identifier = place
+            together = self._alike[stage, self._jobs[stage][identifier].alike]
+            costs = STAGES[stage].expected(together, REFERENCE)
+            self._known |= {(stage, cost.identifier): cost for cost in costs}
+        return self._known[place]
 
-    def training(self, identifier: str) -> ExpectedCost:
-        """The training job of a run."""
-        return self._find(identifier, identifier, generates=False)
-
-    def generation(self, job: GenerationJob) -> ExpectedCost:
-        """The job that makes a generation file."""
-        return self._find(job.run.identifier, job.identifier, generates=True)
-
-    def monte_carlo(self, identifier: str) -> ExpectedCost:
-        """A job of Monte Carlo."""
-        return expected_monte_carlo_costs([self._monte_carlo[identifier]], REFERENCE)[0]
+    def group(self, stage: str, identifier: str) -> str | None:
+        """The group of a job: that of the job whose file it takes; a name of its own where that has none."""
+        parent = self._jobs[stage][identifier].parent
+        if parent is None:
+            return self[stage, identifier].group
+        # Where that has a cluster job of its own, nobody else's waits for it.
+        return self.group(STAGES[stage].after, parent.identifier) or STAGES[stage].command
 
 
-def cluster_jobs(estimates: Sequence[ExpectedCost], runs: Sequence[TrainingJob]) -> list[float]:
-    """Expected seconds of the jobs that runs and what they generate share on a cluster, summaries apart.
+def cluster_jobs(costs: Sequence[ExpectedCost], jobs: Jobs) -> list[float]:
+    """Expected seconds of the jobs that jobs of a study share on a cluster, summaries apart.
 
     Args:
-        estimates: of all jobs of a study.
-        runs: its training jobs.
+        costs: of all jobs of a study.
+        jobs: the same jobs.
     """
-    own = {job.identifier: job for job in estimates if not job.generates}
-    together = {name: job.seconds for name, job in own.items()}
-    by_name = {file.identifier: file.run.identifier for file in generation_jobs(runs)}
-    for job in estimates:
-        if job.generates:
-            together[by_name[job.identifier]] += job.seconds
-    jobs = [together[name] for name, job in own.items() if job.group is None]
-    for group, shared in GROUPS.items():
-        members = [together[name] for name, job in own.items() if job.group == group]
-        jobs += [sum(members[start : start + shared.members]) for start in range(0, len(members), shared.members)]
-    return jobs
+    together: dict[tuple[str, str], float] = defaultdict(float)
+    first = {}
+    for cost in costs:
+        stage, identifier = cost.stage, cost.identifier
+        while (parent := jobs[stage][identifier].parent) is not None:
+            stage, identifier = STAGES[stage].after, parent.identifier
+        together[stage, identifier] += cost.seconds
+        if stage == cost.stage:
+            first[stage, identifier] = cost.group
+    shared = [seconds for place, seconds in together.items() if first[place] is None]
+    for group, about in GROUPS.items():
+        members = [seconds for place, seconds in together.items() if first[place] == group]
+        shared += [sum(members[start : start + about.members]) for start in range(0, len(members), about.members)]
+    return shared

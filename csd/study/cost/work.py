@@ -6,11 +6,14 @@ from math import comb
 
 from csd.core.compiled_random import WORTH_LOADING
 from csd.lattice import Lattice
+from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
-from csd.study.config.jobs import TrainingJob
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.stages.base import Job
+from csd.study.stages.training import TrainingJob
 from csd.training.descent.patches import KNOWN_PAIR
+from csd.training.options import TrainingSettings
 from csd.training.record import record_steps, sparse_steps
 
 LEVELS = 9
@@ -67,6 +70,7 @@ class Work:
         own: seconds of a step of all networks, data apart.
         fresh: whether spectra are drawn at every step.
         ahead: seconds of a step of the prediction.
+        look: seconds of the kernels that a recorded step looks at, where they are not at hand.
         set_up: seconds before and after the steps.
         full_layer: whether a closed form leads from one recorded step to the next on the population loss.
         closed_form: whether that is how it is trained.
@@ -81,6 +85,7 @@ class Work:
     own: float
     fresh: bool
     ahead: float = 0.0
+    look: float = 0.0
     set_up: float = 0.0
     full_layer: bool = False
     closed_form: bool = False
@@ -120,6 +125,7 @@ def work_of(run: TrainingJob, pace: Calibration) -> Work:
             stepped(seeded),
             fresh,
             ahead=stepped(False),
+            look=pace.patch.rate * networks * transform_time(lattice),
             set_up=set_up,
             iterated=iterated,
             complex=settings.loss == "denoising" and not iterated,
@@ -168,24 +174,20 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
     A plug-in is not imported to see what it costs.
     """
-    training = run.training.model_copy(
-        update={key: usual for key, usual in USUAL.items() if ":" in getattr(run.training, key)}
-    )
-    outside = ":" in run.name
+
+    def usual(name: str, known: str) -> str:
+        return known if ":" in name else name
+
+    loss = usual(run.settings.loss, TrainingSettings.loss)
     return replace(
         run,
-        training=training,
-        target="gaussian" if ":" in run.target else run.target,
-        name="one_layer" if outside else run.name,
-        depth=None if outside else run.depth,
-        range=None if outside else run.range,
-        channels=None if outside else run.channels,
+        target=usual(run.target, "gaussian"),
+        schedule=usual(run.schedule, "vp"),
+        architecture=Architecture("one_layer") if ":" in run.name else run.architecture,
+        settings=replace(run.settings, loss=loss),
     )
 
 
-USUAL = {"schedule": "vp", "loss": "implicit"}
-
-
-def by_autograd(run: TrainingJob) -> bool:
-    """Whether a run is trained by autograd, as user-defined networks are."""
-    return run.training.path == "fields" or ":" in run.name
+def by_autograd(job: Job) -> bool:
+    """Whether a job trains by autograd, as user-defined networks do."""
+    return isinstance(job, TrainingJob) and (job.settings.path == "fields" or ":" in job.name)

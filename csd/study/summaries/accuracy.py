@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,8 +24,8 @@ from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained
 from csd.lattice import Array
 from csd.lattice.observables import susceptibility
-from csd.study.config.jobs import TrainingJob
 from csd.study.seeds import mean_over_seeds
+from csd.study.stages.training import TrainingJob
 from csd.study.summaries.columns import columns_of
 from csd.study.summaries.files import training_file
 from csd.targets.noising import NoisedTarget, Schedule
@@ -67,7 +68,7 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
     """
     first = members[0]
     assert first.generation is not None
-    if first.training.loss == "population":
+    if first.settings.loss == "population":
         return "the population loss has seen infinitely many fields"
     own = _run_of(summary, first)
     seeds = sorted(seed for run in members for seed in run.seeds)
@@ -77,14 +78,14 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
         told = str(own["criterion_remark"].sel(criterion=CRITERION).values)
         return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
-    integrator: Integrator = resolve("integrator", first.generation.integrator, INTEGRATORS)()
-    grids = matched(files, integrator, first.generation.start)
+    integrator: Integrator = resolve("integrator", first.settings.integrator, INTEGRATORS)()
+    grids = matched(files, integrator, first.settings.start)
     if not grids:
         asked = f"an ESS/M of a half and the susceptibility within {SUSCEPTIBILITY:.0%}"
         return f"at no recorded step had all {len(seeds)} seeds {asked}"
     # How the seeds scatter is that of the times between recorded steps.
     mean, error = mean_over_seeds(reached)
-    return [replace(grid, batch=first.training.batch, steps_error=grid.steps * error / mean) for grid in grids]
+    return [replace(grid, batch=first.settings.batch, steps_error=grid.steps * error / mean) for grid in grids]
 
 
 def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
@@ -93,8 +94,13 @@ def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
 
 def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
     """The run's place in the summary, on the lattice that it was trained on."""
-    wanted = {"sweep": run.sweep, "dimension": run.dimension, "size": run.size, "trained_size": run.size}
-    wanted |= {"depth": run.depth or 0, "data_set": run.data_set or 0, **columns_of(run)}
+    wanted: dict[str, Any] = {
+        "sweep": run.sweep,
+        "dimension": run.dimension,
+        "size": run.size,
+        "trained_size": run.size,
+    }
+    wanted |= {"data_set": run.data_set or 0, **columns_of(run)}
     if run.mass is not None:
         wanted["mass"] = run.mass
     here = np.ones(summary.sizes["run"], dtype=bool)

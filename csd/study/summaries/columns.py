@@ -8,20 +8,33 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.files import Variable, labelled
+from csd.core.options import Declared
 from csd.networks import Architecture
-from csd.study.config.jobs import TrainingJob
-from csd.study.config.monte_carlo import MonteCarloJob
+from csd.networks.local import range_factor
+from csd.networks.registry import network_options
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),
     "r0": ("coupling r0; NaN where the mass is given otherwise", "1"),
     "u": ("coupling u; NaN where the mass is given otherwise", "1"),
 }
+
+
+def _columns_of_option(name: str, one: Declared) -> dict[str, tuple[str, str]]:
+    """The columns of a network's option; one that may follow the score length, such as 3xi, has two."""
+    about = one.option.help
+    if one.mixed:
+        fixed = f"{about}; 0 where there is none, or it follows the score length"
+        factor = f"{name} over the score length; NaN where it does not follow that"
+        return {f"fixed_{name}": (fixed, "1"), f"{name}_factor": (factor, "1")}
+    return {name: (f"{about}; 0 where it is not given", "1")}
+
+
 TRAINED = {
     "architecture_name": ("architecture, without its options", "1"),
-    "fixed_range": ("range of the composed kernel; 0 where there is none, or it follows the score length", "1"),
-    "range_factor": ("range over the score length; NaN where it does not follow that", "1"),
-    "channels": ("tied channels; 0 for the architecture's own", "1"),
+    **{name: about for one in network_options().items() for name, about in _columns_of_option(*one).items()},
     "loss": ("loss", "1"),
     **COUPLINGS,
 }
@@ -38,24 +51,52 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
         names = ("r0", "u") if job.parameter == "couplings" else (job.parameter,)
         return given | dict(zip(names, values, strict=True))
     r0, u = job.couplings or (np.nan, np.nan)
-    follows = isinstance(job.range, str)
+    found = {"architecture_name": job.name, "loss": job.settings.loss, "r0": r0, "u": u}
+    found["mass_times_length"] = np.nan if job.mass_times_length is None else job.mass_times_length
+    for name, one in network_options().items():
+        value = getattr(job.architecture, name)
+        if one.mixed:
+            found[f"fixed_{name}"] = 0 if isinstance(value, str) else value or 0
+            found[f"{name}_factor"] = range_factor(value) if isinstance(value, str) else np.nan
+        else:
+            found[name] = value or 0
+    return found
+
+
+IDENTITY = {
+    "sweep": ("sweep of the study", "1"),
+    "architecture": ("architecture and options", "1"),
+    "mass_label": ("how the mass was given", "1"),
+    "data": ("loss and data", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "mass": ("mass", "inverse lattice spacings"),
+    "data_set": ("fields of the data set, 0 for fresh ones", "1"),
+    **TRAINED,
+}
+"""All columns of a summary of training, and of generation."""
+
+
+def identity_of(run: TrainingJob, file: xr.Dataset) -> dict[str, Any]:
+    """The values of a run and one of its files in `IDENTITY`."""
     return {
-        "architecture_name": job.name,
-        "fixed_range": 0 if follows else job.range or 0,
-        "range_factor": job.architecture.range_factor() if follows else np.nan,
-        "channels": job.channels or 0,
-        "loss": job.training.loss,
-        "mass_times_length": np.nan if job.mass_times_length is None else job.mass_times_length,
-        "r0": r0,
-        "u": u,
+        "sweep": run.sweep,
+        "architecture": run.label,
+        "mass_label": run.mass_label,
+        "data": run.data_label,
+        "dimension": run.dimension,
+        "size": run.size,
+        "mass": file.attrs["mass"],
+        "data_set": run.data_set or 0,
+        **columns_of(run),
     }
 
 
-def typed_columns(found: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[str, str]]) -> dict[str, Variable]:
-    """Variables along `run` of what `columns_of` says of each; `about` is `TRAINED` or `SAMPLED`."""
+def typed_columns(rows: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[str, str]]) -> dict[str, Variable]:
+    """Variables along `run` of the values of each run; `about` has the long name and units of each that is wanted."""
     variables = {}
     for name, (long_name, units) in about.items():
-        values = [one[name] for one in found]
+        values = [row[name] for row in rows]
         kind = object if isinstance(values[0], str) else None
         variables[name] = labelled(["run"], np.array(values, dtype=kind), long_name, units)
     return variables
@@ -63,16 +104,17 @@ def typed_columns(found: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[
 
 def network_of(run: pd.Series | xr.Dataset) -> Architecture:
     """The architecture of a run of a summary, with its options."""
-    factor = float(run["range_factor"])
-    reach = int(run["fixed_range"]) or (None if np.isnan(factor) else f"{factor:.12g}xi")
-    name = np.asarray(run["architecture_name"]).item()
-    return Architecture(name, int(run["depth"]) or None, reach, int(run["channels"]) or None)
+    options: dict[str, Any] = {}
+    for name, one in network_options().items():
+        factor = float(run[f"{name}_factor"]) if one.mixed else np.nan
+        fixed = np.asarray(run[f"fixed_{name}" if one.mixed else name]).item()
+        options[name] = f"{factor:.12g}xi" if factor == factor else fixed or None
+    return Architecture(np.asarray(run["architecture_name"]).item(), **options)
 
 
 def run_table(summary: xr.Dataset) -> pd.DataFrame:
     """Runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
-    own = ("sweep", "architecture", "mass_label", "data", "dimension", "size", "mass", "depth", "data_set", *TRAINED)
-    table = summary[list(own)].to_dataframe()
+    table = summary[list(IDENTITY)].to_dataframe()
     table["network"] = pd.Series([network_of(run) for _, run in table.iterrows()], table.index, dtype=object)
     return table
 

@@ -43,10 +43,11 @@ from csd.diffusion.sampling import sample_modes
 from csd.lattice import Lattice
 from csd.mcmc.chains import Chain
 from csd.mcmc.samplers import sweep_of
-from csd.study.config.jobs import TrainingJob
-from csd.study.config.monte_carlo import MonteCarloJob
 from csd.study.seeds import mean_over_seeds
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 from csd.study.summaries.accuracy import SUSCEPTIBILITY, Matched, of_network
+from csd.study.summaries.columns import typed_columns
 from csd.study.summaries.dynamics import times
 from csd.study.summaries.prices import FREE, KINDS, NO_MAKER, UNKNOWN, Method, Price, cheapest, undominated
 from csd.targets.gaussian import GaussianField
@@ -177,11 +178,8 @@ def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
         prepared.descent.advance(*prepared.source.draw())
         return len(noised.levels)
 
-    assert run.generation is not None
     modes = noised.lattice.pairs
-    reverse = ReverseDiffusion(
-        noised, resolve("integrator", run.generation.integrator, INTEGRATORS)(), run.generation.start
-    )
+    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
     moves = reverse.steps(reverse.exact_score(modes))
     start, generator = reverse.start_variance(modes), stream("timing", run.label, run.size)
 
@@ -254,6 +252,22 @@ def compared(
     return makers + of_networks(runs, generation, training, makers)
 
 
+ABOUT = {
+    "method": ("direct, sampler or architecture", "1"),
+    "kind": ("direct, accelerated or local sampler, or diffusion", "1"),
+    "data": ("what made the training data, free if nobody is charged", "1"),
+    "data_kind": ("its kind", "1"),
+    "remark": ("why there is no cost", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "steps": ("training steps S; 0 for what learns nothing", "1"),
+    "seen": ("fields seen in training", "1"),
+    "evaluations": ("evaluations of the score for a field made", "1"),
+    "per_field": ("fields made for one that counts, M/ESS, mean over seeds", "1"),
+}
+"""Columns of the comparison, and their units."""
+
+
 def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
     """What n = 1, 10², 10⁴, 10⁶, 10⁸ fields cost by each method.
 
@@ -272,26 +286,7 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
             "no sampler was run on the Gaussian field with m = 1/L, and no network generates there; add monte_carlo and"
             " a sweep with generation"
         )
-    texts = {
-        "method": "direct, sampler or architecture",
-        "kind": "direct, accelerated or local sampler, or diffusion",
-        "data": "what made the training data, free if nobody is charged",
-        "data_kind": "its kind",
-        "remark": "why there is no cost",
-    }
-    variables = {}
-    for name, about in texts.items():
-        values = [getattr(one, "name" if name == "method" else name) for one in methods]
-        variables[name] = labelled(["run"], np.array(values, dtype=object), about)
-    for name, about, units in (
-        ("dimension", "lattice dimension", "1"),
-        ("size", "lattice size", "lattice spacings"),
-        ("steps", "training steps S; 0 for what learns nothing", "1"),
-        ("seen", "fields seen in training", "1"),
-        ("evaluations", "evaluations of the score for a field made", "1"),
-        ("per_field", "fields made for one that counts, M/ESS, mean over seeds", "1"),
-    ):
-        variables[name] = labelled(["run"], [getattr(one, name) for one in methods], about, units)
+    variables = typed_columns([{**vars(one), "method": one.name} for one in methods], ABOUT)
     for unit, units in (("updates", "field updates"), ("seconds", "s")):
         prices: list[Price] = [getattr(one, unit) for one in methods]
         pairs = [price.of(np.array(FIELDS, dtype=float)) for price in prices]

@@ -8,6 +8,7 @@ they stand beside the exponent of the exact times (`csd.mcmc.exact_sweeps`) of t
 weights. One `run` is a sampler on one target; its seeds may come from several files.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,15 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import ENSEMBLE, Variable, digest, labelled, read
-from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES, monte_carlo_request
-from csd.study.config.monte_carlo import MonteCarloJob
-from csd.study.scaling import Fit, fit_weighted
+from csd.core.files import ENSEMBLE, labelled
+from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES
+from csd.study.scaling import fit_weighted, law_row
+from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.summaries.columns import SAMPLED, columns_of, typed_columns
+from csd.study.summaries.files import files_of, gathered
 
-PER_OBSERVABLE = ("mean", "error", "tau", "tau_error", "exact_tau", "r_hat")
 QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
 """What exponents are fitted to, and what a sweep counts as in each."""
-
-
-def monte_carlo_file(job: MonteCarloJob, folder: Path) -> Path:
-    """Where the workflow keeps a job's file."""
-    return folder / f"{job.identifier}.nc"
 
 
 def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -47,103 +43,59 @@ def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed:
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
-    files: dict[MonteCarloJob, xr.Dataset] = {}
-    for job in jobs:
-        path = monte_carlo_file(job, folder)
-        files[job] = read(path, ENSEMBLE)
-        if not mixed and files[job].attrs["configuration_hash"] != digest(
-            monte_carlo_request(job.target, job.settings)
-        ):
-            raise InputError(f"{path}: another configuration made it; remove the file and run the study again")
-    if not files:
-        raise InputError("the study has no Monte Carlo jobs; give it the key monte_carlo")
-    sources = {str(file.attrs["source_hash"]): path for path, file in files.items()}
-    if not mixed and len(sources) > 1:
-        first, second = [job.identifier for job in sources.values()][:2]
-        raise InputError(
-            f"different versions of the code made the files of {first!r} and {second!r}; run the study again, or take"
-            " them together with --mixed"
-        )
-    members: dict[tuple[Hashable, str], list[tuple[MonteCarloJob, xr.Dataset]]] = {}
-    for job, file in files.items():
+    groups: dict[Hashable, list[xr.Dataset]] = defaultdict(list)
+    rows: dict[Hashable, dict[str, Any]] = {}
+    for job, file in files_of(jobs, folder, ENSEMBLE, mixed=mixed):
         for sampler in job.settings.samplers:
-            members.setdefault((job.key, sampler), []).append((job, file.sel(sampler=sampler)))
-    some = next(iter(files.values()))
-    seeds, observables = sorted({job.settings.seed for job in jobs}), some["observable"].values
-    shape = (len(members), len(seeds))
-    tables = {name: np.full((*shape, len(observables)), np.nan) for name in PER_OBSERVABLE}
-    remarks = np.full((*shape, len(observables)), "", dtype=object)
-    single = {name: np.full(shape, np.nan) for name in ("field_updates", "dynamic_time", "acceptance", "cut")}
-    for place, group in enumerate(members.values()):
-        for job, file in group:
-            seed = seeds.index(job.settings.seed)
-            for name in PER_OBSERVABLE:
-                tables[name][place, seed] = file[name].values
-            remarks[place, seed] = file["remark"].values
-            single["field_updates"][place, seed] = file["field_updates"].mean()
-            single["dynamic_time"][place, seed] = file["dynamic_time"]
-            single["acceptance"][place, seed] = file["acceptance"].isel(update=0).mean()
-            single["cut"][place, seed] = file["thermalisation_cut"]
-    variables = {
-        name: Variable(("run", "seed", "observable"), table, dict(some[name].attrs)) for name, table in tables.items()
-    }
-    variables["remark"] = Variable(("run", "seed", "observable"), remarks, dict(some["remark"].attrs))
-    exact = np.stack([group[0][1]["exact"].values for group in members.values()])
-    variables["exact"] = Variable(("run", "observable"), exact, dict(some["exact"].attrs))
-    for name, about, units in (
-        ("field_updates", "field updates (visits of all sites)", "per sweep"),
-        ("dynamic_time", "dynamic time: field updates, or the time of Hamilton's or Langevin's equations", "per sweep"),
-        ("acceptance", "acceptance of the first update of a sweep", "1"),
-        ("cut", "sweeps after thermalisation that were left out", "sweeps"),
-    ):
-        variables[name] = labelled(["run", "seed"], single[name], about, units)
-    for name, chosen, about in (
+            groups[job.key, sampler].append(_of_sampler(file, sampler, job.settings.seed))
+            about = {name: getattr(job, name) for name in ("sweep", "target_label", "dimension", "size", "components")}
+            own = {**about, "sampler": sampler, "target": file.attrs["target"], **columns_of(job)}
+            rows.setdefault((job.key, sampler), own)
+    summary = gathered(list(groups.values()), ("seed", "observable"), {})
+    for name, chosen, long_name in (
         ("slowest_tau", (*SERIES, COMPONENT), "largest tau of the series, m itself among them"),
         ("collective_tau", COLLECTIVE, "largest tau of the soft modes |m|, m^2 and S(k)"),
     ):
-        places = [list(observables).index(one) for one in chosen]
-        slowest, error = _slowest(tables["tau"][..., places], tables["tau_error"][..., places])
-        variables[name] = labelled(["run", "seed"], slowest, about, "sweeps")
-        variables[f"{name}_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
-    soft = [list(observables).index(one) for one in COLLECTIVE]
-    exact_tau = np.fmax.reduce(tables["exact_tau"][..., soft], axis=-1)
-    variables["exact_collective_tau"] = labelled(
+        series = summary.sel(observable=list(chosen))
+        slowest, error = _slowest(series["tau"].values, series["tau_error"].values)
+        summary[name] = labelled(["run", "seed"], slowest, long_name, "sweeps")
+        summary[f"{name}_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
+    exact_tau = np.fmax.reduce(summary["exact_tau"].sel(observable=list(COLLECTIVE)).values, axis=-1)
+    summary["exact_collective_tau"] = labelled(
         ["run", "seed"], exact_tau, "the same from the matrix of a sweep, where known", "sweeps"
     )
-    coordinates = {
-        "seed": labelled(["seed"], seeds, "random seed"),
-        "observable": Variable(("observable",), observables, dict(some["observable"].attrs)),
-    }
-    convention = {"autocorrelation_convention": some.attrs["autocorrelation_convention"]}
-    return xr.Dataset(variables | _identity(members), coordinates, convention)
+    summary.attrs["autocorrelation_convention"] = file.attrs["autocorrelation_convention"]
+    return summary.assign(typed_columns(list(rows.values()), IDENTITY_OF_SAMPLER))
+
+
+IDENTITY_OF_SAMPLER = {
+    "sweep": ("name of the simulation in the study", "1"),
+    "sampler": ("sampler", "1"),
+    "target": ("gaussian, phi4 or spins", "1"),
+    "target_label": ("how the target was given", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "components": ("components n", "1"),
+    **SAMPLED,
+}
+"""Columns of a summary of Monte Carlo."""
+
+
+def _of_sampler(file: xr.Dataset, sampler: str, seed: int) -> xr.Dataset:
+    """What a file says of a sampler without its time series: means over chains, of the first update its acceptance."""
+    own = file.sel(sampler=sampler, drop=True).rename(thermalisation_cut="cut")
+    first = own["acceptance"].isel(update=0).mean("chain")
+    own["field_updates"] = own["field_updates"].mean("chain", keep_attrs=True)
+    own["acceptance"] = first.assign_attrs(long_name="acceptance of the first update of a sweep", units="1")
+    own = own.drop_dims(["chain", "measurement", "update", "component"], errors="ignore")
+    with_seed = own.drop_vars("exact").expand_dims(seed=[seed]).assign(exact=own["exact"])
+    return with_seed.assign_coords(seed=labelled(["seed"], [seed], "random seed"))
 
 
 def _slowest(tau: Any, error: Any) -> tuple[Any, Any]:
     """Largest τ and its error, over the last axis; NaN where that one has no error."""
     slowest = np.argmax(np.where(np.isnan(tau), -1.0, tau), axis=-1)[..., None]
     return np.take_along_axis(tau, slowest, -1)[..., 0], np.take_along_axis(error, slowest, -1)[..., 0]
-
-
-def _identity(members: dict[tuple[Hashable, str], list[tuple[MonteCarloJob, xr.Dataset]]]) -> dict[str, Variable]:
-    """What each run of the summary is."""
-    jobs = [group[0][0] for group in members.values()]
-    text = {
-        "sweep": ("name of the simulation in the study", [job.sweep for job in jobs]),
-        "sampler": ("sampler", [sampler for _, sampler in members]),
-        "target": ("gaussian, phi4 or spins", [group[0][1].attrs["target"] for group in members.values()]),
-        "target_label": ("how the target was given", [job.target_label for job in jobs]),
-    }
-    numbers = {
-        "dimension": ("lattice dimension", "1", [job.dimension for job in jobs]),
-        "size": ("lattice size", "lattice spacings", [job.size for job in jobs]),
-        "components": ("components n", "1", [job.components for job in jobs]),
-    }
-    typed = typed_columns([columns_of(job) for job in jobs], SAMPLED)
-    return (
-        {name: labelled(["run"], np.array(values, dtype=object), about) for name, (about, values) in text.items()}
-        | {name: labelled(["run"], values, about, units) for name, (about, units, values) in numbers.items()}
-        | typed
-    )
 
 
 def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tuple[Any, Any]:
@@ -194,9 +146,8 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
     table = summary[[*keys, "size"]].to_dataframe()
     rows: list[dict[str, Any]] = []
     for group, members in table.groupby(keys, sort=False):
-        sweep, sampler, dimension, label, target, components = group
-        about = {"study": sweep, "architecture": sampler, "dimension": dimension, "mass": label}
-        about |= {"data": kind_of_model(target, components), "noise_level": np.nan}
+        about = dict(zip(["study", "architecture", "dimension", "mass"], group, strict=False))
+        about |= {"data": kind_of_model(*group[4:]), "noise_level": np.nan}
         chosen = summary.isel(run=members.index.to_numpy())
         for quantity in QUANTITIES:
             tau, error = times(chosen, quantity, "collective_tau")
@@ -215,26 +166,10 @@ def _law(sizes: Any, tau: Any, error: Any, exact: Any) -> dict[str, Any]:
     known = np.isfinite(error)
     if not known.all():
         size = int(sizes[~known][0])
-        note = f"at size {size} the chains are too short for tau, or measured too seldom"
-        return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": note}
+        return law_row(sizes, f"at size {size} the chains are too short for tau, or measured too seldom")
     try:
-        law: Fit = fit_weighted(sizes, tau, error)
+        law = fit_weighted(sizes, tau, error)
     except InputError as problem:
-        return {"law": "none", "sizes": " ".join(map(str, sizes)), "note": str(problem)}
+        return law_row(sizes, str(problem))
     reference = fit_weighted(sizes, exact, exact * error / tau).exponent if np.isfinite(exact).all() else np.nan
-    return {
-        "law": law.law,
-        "exponent": law.exponent,
-        "z": np.nan,
-        "error": law.error,
-        "systematic_error": np.nan,
-        "bootstrap_error": law.bootstrap_error,
-        "residual_error": law.residual_error,
-        "intercept": law.intercept,
-        "evidence": law.evidence,
-        "evidence_error": np.nan,
-        "reference": reference,
-        "sizes": " ".join(map(str, law.sizes)),
-        "local_exponents": " ".join(f"{z:.4f}" for z in law.local_exponents),
-        "note": "",
-    }
+    return law.row | {"reference": reference}

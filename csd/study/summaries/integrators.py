@@ -9,7 +9,7 @@ import xarray as xr
 from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
-from csd.study.scaling import fit_power_law, local_exponents
+from csd.study.scaling import fit_power_law, law_row, local_exponents
 
 SCHEDULE, GRID = "vp", "geometric"
 DATA = f"{SCHEDULE}-{GRID}"
@@ -47,31 +47,30 @@ def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
                     "quantity": "integrator_steps",
                     "criterion": criterion,
                     "loss": "",
-                    "reference": dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan,
-                    "sizes": " ".join(map(str, steps["size"].values)),
                 }
-                rows.append(about | _power(steps["size"].values.astype(float), steps.values))
+                reference = dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan
+                rows.append(about | _power(steps["size"].values, steps.values) | {"reference": reference})
     return pd.DataFrame(rows)
 
 
 def _power(sizes: Array, steps: Array) -> dict[str, Any]:
     """The law of one group, or why there is none."""
     if len(sizes) < 3:
-        return {"law": "none", "note": f"a scaling law needs at least three sizes; there are {len(sizes)}"}
+        return law_row(sizes, f"a scaling law needs at least three sizes; there are {len(sizes)}")
     if not np.isfinite(steps).all():
         largest = int(sizes[~np.isfinite(steps)][0])
-        return {"law": "none", "note": f"more than {MOST_STEPS} steps are needed at size {largest}"}
-    intercept, exponent, residual_error, _ = fit_power_law(sizes, steps)
-    without = fit_power_law(sizes[1:], steps[1:])[1] if len(sizes) > 3 else np.nan
-    return {
-        "law": "power",
-        "exponent": exponent,
-        "error": float(np.hypot(residual_error, without - exponent)),
-        "systematic_error": abs(without - exponent),
-        "bootstrap_error": 0.0,
-        "residual_error": residual_error,
-        "intercept": intercept,
-        "evidence": np.nan,
-        "local_exponents": " ".join(f"{z:.4f}" for z in local_exponents(sizes, steps)),
-        "note": "",
-    }
+        return law_row(sizes, f"more than {MOST_STEPS} steps are needed at size {largest}")
+    length = sizes.astype(float)
+    intercept, exponent, residual_error, _ = fit_power_law(length, steps)
+    change = fit_power_law(length[1:], steps[1:])[1] - exponent if len(sizes) > 3 else np.nan
+    return law_row(
+        sizes,
+        law="power",
+        local_exponents=local_exponents(length, steps),
+        exponent=exponent,
+        error=float(np.hypot(residual_error, change)),
+        systematic_error=abs(change),
+        bootstrap_error=0.0,
+        residual_error=residual_error,
+        intercept=intercept,
+    )

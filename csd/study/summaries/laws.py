@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.diffusion.criteria import CRITERIA
-from csd.study.scaling import fit
+from csd.study.scaling import fit, law_row
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
 """What laws are fitted to: training times interpolated between steps, as whole steps are coarse where they are few."""
@@ -65,20 +66,25 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
         slope, evidence (ΔAICc, positive for the log law), evidence_error, reference (an exact exponent for the same
         sizes), sizes, local_exponents, note (why there is no fit).
     """
-    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
-    table = summary[[*keys, "size"]].to_dataframe()
     rows: list[dict[str, Any]] = []
-    for group, members in table.groupby(keys, sort=False):
-        chosen = summary.isel(run=members.index.to_numpy())
-        loss = str(chosen["loss"].values[0])
+    for about, chosen in _groups(summary):
         for level in summary["noise_level"].values:
             ran = np.isfinite(chosen["score_error"].sel(noise_level=level, step=0).values)
             for quantity, fitted in FITTED.items():
                 times = chosen[fitted].sel(noise_level=level).values
-                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-                about |= {"noise_level": level, "quantity": quantity, "criterion": "", "loss": loss}
+                about |= {"noise_level": level, "quantity": quantity}
                 rows += fitted_laws(about, chosen["size"].values, times, ran)
     return pd.DataFrame(rows)
+
+
+def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
+    """Runs that differ in size alone, and what they are in the columns of a table of laws."""
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
+    for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False):
+        chosen = summary.isel(run=members.index.to_numpy())
+        about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+        more = {"noise_level": np.nan, "quantity": "", "criterion": "", "loss": str(chosen["loss"].values[0])}
+        yield about | more, chosen
 
 
 SHORTEST = 1.0
@@ -90,23 +96,18 @@ def generation_table(summary: xr.Dataset) -> pd.DataFrame:
 
     Where the exact score misses a criterion at any size there is one row without a law, whose note says why.
     """
-    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
-    table = summary[[*keys, "size", "trained_size"]].to_dataframe()
-    table = table[table["size"] == table["trained_size"]]
     rows: list[dict[str, Any]] = []
-    for group, members in table.groupby(keys, sort=False):
-        chosen = summary.isel(run=members.index.to_numpy())
-        sizes, loss = chosen["size"].values, str(chosen["loss"].values[0])
-        ran = np.isfinite(chosen["kl_per_site"].isel(step=0).values)
+    own = np.flatnonzero(summary["size"].values == summary["trained_size"].values)
+    for about, chosen in _groups(summary.isel(run=own)):
+        sizes, ran = chosen["size"].values, np.isfinite(chosen["kl_per_site"].isel(step=0).values)
         for criterion in CRITERIA:
             at = chosen.sel(criterion=criterion)
             missed = {int(L): str(why) for L, why in zip(sizes, at["criterion_remark"].values, strict=True) if why}
             for quantity in ("generation_training_time", "predicted_generation_training_time"):
-                about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
-                about |= {"noise_level": np.nan, "quantity": quantity, "criterion": criterion, "loss": loss}
+                about |= {"quantity": quantity, "criterion": criterion}
                 if missed:
                     size, why = next(iter(missed.items()))
-                    rows.append(about | {"law": "none", "sizes": _joined(sizes), "note": f"at size {size}: {why}"})
+                    rows.append(about | law_row(sizes, f"at size {size}: {why}"))
                     continue
                 times = np.maximum(at[quantity].values, SHORTEST)
                 times = times if times.ndim == 2 else times[:, None]
@@ -129,36 +130,11 @@ def fitted_laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list
     if short:
         # The mean of those that reached it would be too small, and a law without this size one of other sizes.
         note = f"at size {short[0]} some seeds did not reach the tolerance, so there is no mean to fit"
-        return [about | {"law": "none", "sizes": _joined(sizes), "note": note}]
+        return [about | law_row(sizes, note)]
     present = ran.any(axis=1)
     used = [int(size) for size in sizes[present]]
     try:
         laws = fit(used, [row[there] for row, there in zip(times[present], ran[present], strict=True)])
     except InputError as error:
-        return [about | {"law": "none", "sizes": _joined(used), "note": str(error)}]
-    return [
-        about
-        | {
-            "law": law.law,
-            "exponent": law.exponent,
-            "z": law.exponent if law.law == "boxcox" else np.nan,
-            "error": law.error,
-            "systematic_error": law.systematic_error,
-            "bootstrap_error": law.bootstrap_error,
-            "residual_error": law.residual_error,
-            "intercept": law.intercept,
-            "slope": law.slope,
-            "evidence": law.evidence,
-            "evidence_error": law.evidence_error,
-            "reference": np.nan,
-            "sizes": _joined(law.sizes),
-            "local_exponents": _joined(f"{z:.4f}" for z in law.local_exponents),
-            "note": "",
-        }
-        for law in laws.values()
-    ]
-
-
-def _joined(values: Any) -> str:
-    """Values as one word of a CSV file."""
-    return " ".join(map(str, values))
+        return [about | law_row(used, str(error))]
+    return [about | law.row for law in laws.values()]

@@ -1,0 +1,97 @@
+"""The sweeps of a study: what is trained over sizes, masses and networks, how, and what is generated from it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictInt
+
+from csd.core.options import declared
+from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
+from csd.diffusion.quality import GenerationSettings
+from csd.networks.registry import network_options
+from csd.study.config.schema import (
+    Count,
+    Part,
+    Positive,
+    Seed,
+    SeedCount,
+    Several,
+    TargetPart,
+    counted,
+    with_options,
+)
+from csd.targets.options import NoiseOptions
+from csd.training.options import TrainingSettings
+
+Factor = Annotated[StrictInt, Field(ge=2)]
+HOW = declared(TrainingSettings)
+GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
+"""Options that go with what a sweep generates; all others of training go with `training`."""
+ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
+
+
+@with_options(network_options(), several=True)
+class NetworkConfig(Part):
+    """An architecture and its options; a list stands for one network each."""
+
+    name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
+
+
+def _network(value: Any) -> Any:
+    """A bare name as an architecture without options."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Network = Annotated[NetworkConfig, BeforeValidator(_network, json_schema_input_type=str | NetworkConfig)]
+
+
+@with_options(
+    {"schedule": declared(NoiseOptions)["schedule"]} | {name: one for name, one in HOW.items() if name not in ELSEWHERE}
+)
+class Training(Part):
+    """How networks are trained; a sweep may override any of these."""
+
+    noise_levels: Annotated[
+        list[Positive], Field([0.01, 0.1, 0.5, 1.0], min_length=1, description="noise levels t, each learned alone")
+    ]
+    data_sets: Annotated[
+        Several[Count] | None,
+        Field(None, description="fields of a fixed data set, one run each; fresh fields if absent"),
+    ]
+    seeds: Annotated[
+        list[Seed],
+        BeforeValidator(counted, json_schema_input_type=SeedCount | list[Seed]),
+        Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
+    ]
+    seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
+
+
+@with_options(GENERATED)
+class Generation(Part):
+    """How fields are generated from what a sweep trains; its noise levels become the grid of the reverse diffusion."""
+
+    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
+    t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
+    t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
+    kernel_steps: Annotated[
+        Literal["recorded", "sparse"],
+        Field("recorded", description="kernels kept: every step to 48, then 12 a decade; sparse: 12 a decade"),
+    ]
+    transfer: Annotated[
+        Several[Factor] | None, Field(None, description="also generate on lattices so many times larger")
+    ]
+
+    def levels(self, size: int) -> list[float]:
+        """The grid on a lattice of some size."""
+        t_max = longest_level(size) if self.t_max is None else self.t_max
+        return [float(level) for level in geometric_grid(self.t_min, t_max, self.steps)]
+
+
+class Sweep(TargetPart):
+    """Runs over sizes, masses, architectures and data sets in one dimension."""
+
+    target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
+    architectures: Annotated[Several[Network], Field(description="what is trained")]
+    generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
+    training: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="settings of `training` that differ in this sweep")
+    ]

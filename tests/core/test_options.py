@@ -1,0 +1,97 @@
+"""Options: an annotated attribute is a check, a flag, words of a command, a label and an attribute of files."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pytest
+from annotated_types import Ge, Gt, Le
+
+from csd.cli.parser import Parser, add_options, given_options
+from csd.core.errors import InputError
+from csd.core.options import Option, Options, declared, said
+from csd.mcmc.simulation import MonteCarloSettings
+from csd.networks import Architecture
+from csd.training.options import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Oven(Options):
+    """What bakes."""
+
+    bread: Annotated[str, Option("what is baked", always=True, label=None)]
+    heat: Annotated[float, Ge(0.0), Le(300.0), Option("degrees", "T", label="T{value}")] = 180.0
+    loaves: Annotated[tuple[Annotated[int, Ge(1)], ...], Option("one or several", "N", flag="loaf")] = (1,)
+    grill: Annotated[Literal["off", "low", "high"], Option("from above", label="{value}")] = "off"
+    until: Annotated[int | str, Option("minutes, or brown", "M", attribute="minutes")] = "brown"
+    pause: Annotated[Annotated[float, Gt(0.0)] | None, Option("minutes", "M", absent=0.0, always=True)] = None
+
+
+USUAL = Oven("rye")
+HOT = Oven("rye", 250, (2, 3), "high", 40, 0.5)  # type: ignore[arg-type]
+
+
+def test_values_are_said_where_they_differ_from_what_is_usual() -> None:
+    assert HOT.heat == 250.0
+    assert USUAL.labels() == {}
+    assert list(HOT.labels().values()) == ["T250", "loaves2.3", "high", "until40", "pause0.5"]
+    assert USUAL.attributes() == {"bread": "rye", "pause": 0.0}
+    assert HOT.attributes() == {
+        **{"bread": "rye", "heat": 250.0, "loaves": [2, 3], "grill": "high", "minutes": "40", "pause": 0.5}
+    }
+    assert USUAL.words() == ["--bread", "rye"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        USUAL,
+        HOT,
+        TrainingSettings(),
+        TrainingSettings(loss="population", data_set=3, learning_rate=0.25, kernel_steps=(1, 5), seeds=(3, 1)),
+        TrainingSettings(path="fields", until="samples", start="exact", integrator="euler", kernel_steps="sparse"),
+        MonteCarloSettings(("hmc",), seed=3, thermalisation=0, fields=5),
+    ],
+)
+def test_what_is_said_can_be_read(given: Options) -> None:
+    """From the words of a command all; from the attributes of a file what it says."""
+    parser, own = Parser(), given.own()
+    add_options(parser, own)
+    assert type(given)(**given_options(parser.parse_args(given.words()), own)) == given
+    stored: Any = {name: np.asarray(value)[()] for name, value in given.attributes().items()}
+    read = type(given)(**{**vars(given), **said(own, stored)})
+    assert read == given
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"heat": 301}, ["heat is 301", "at least 0", "at most 300"]),
+        ({"heat": True}, ["heat is True", "number"]),
+        ({"heat": float("nan")}, ["heat is nan", "finite"]),
+        ({"loaves": [1, 0]}, ["loaf is 0", "at least 1"]),
+        ({"loaves": []}, ["loaves is []", "one or several"]),
+        ({"grill": "hihg"}, ["grill is 'hihg'", "off, low or high", "did you mean 'high'?"]),
+        ({"pause": 0.0}, ["pause is 0.0", "above 0"]),
+        ({"bread": 3}, ["bread is 3", "text"]),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(wrong: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        Oven(**{"bread": "rye", **wrong})
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    oven = Oven("rye", np.float64(200.0), np.array([1, 2]), until=np.int64(5))  # type: ignore[arg-type]
+    assert (oven.heat, oven.loaves, oven.until) == (200.0, (1, 2), 5)
+    assert {type(value) for value in vars(oven).values() if value is not None} == {str, float, tuple, int}
+
+
+def test_an_architecture_holds_the_options_of_its_class() -> None:
+    network = Architecture("local_two_layer", range="2xi", channels=3)
+    assert (network.range, network.channels, network.depth) == ("2xi", 3, None)
+    assert network == Architecture.of_attributes({"architecture": "local_two_layer", **network.attributes()})
+    with pytest.raises(AttributeError, match="width"):
+        _ = network.width
+    assert "depth" not in declared(type(network))

@@ -1,0 +1,41 @@
+# The jobs of every stage of the study (csd/study/stages): a file, a command, a log and a record each.
+for STAGE in STAGES.values():
+
+    rule:
+        name:
+            STAGE.command
+        input:
+            lambda wildcards, stage=STAGE: stage_inputs(stage, wildcards.job),
+        output:
+            OUTPUT / STAGE.place / "{job}.nc",
+        log:
+            OUTPUT / STAGE.log_place / "{job}.log",
+        wildcard_constraints:
+            job=STAGE.names,
+        # On clusters only: which jobs share one, how many of them says the profile.
+        group:
+            lambda wildcards, stage=STAGE.name: LIMITS.group(stage, wildcards.job)
+        conda:
+            "../envs/csd.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt, stage=STAGE.name: LIMITS[
+                stage, wildcards.job
+            ].memory_limit(attempt),
+            runtime=lambda wildcards, attempt, stage=STAGE.name: LIMITS[
+                stage, wildcards.job
+            ].time_limit(attempt),
+            # On a cluster: a run that is told to train on a GPU asks for one.
+            gpu=lambda wildcards, stage=STAGE.name: int(JOBS[stage][wildcards.job].gpu),
+        params:
+            flags=lambda wildcards, stage=STAGE.name: shlex.join(
+                JOBS[stage][wildcards.job].arguments()
+            ),
+            command=STAGE.command,
+            kept=kept_beside(STAGE),
+            code=fingerprint(STAGE.command),
+            plugins=lambda wildcards, stage=STAGE.name: plugin_fingerprint(
+                *JOBS[stage][wildcards.job].plugins
+            ),
+        shell:
+            "csd {params.command} {input:q} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"
