@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from csd.core.files import TRAINING, provenance, write
 from csd.study.config.reading import parse
@@ -70,6 +72,20 @@ def train_files(runs: Sequence[TrainingJob], folder: Path) -> None:
         dataset = training_content(*problem, train_network(*problem), reference_curve(*problem)).dataset()
         made_by = provenance(["test"], training_request(*problem))
         write(dataset.assign_attrs(made_by), training_file(run, folder), TRAINING)
+
+
+# ---- closed forms ----------------------------------------------------------------------------------------------------
+
+
+def one_layer_kernel(spectrum: NDArray[np.float64], rate: float, step: int) -> NDArray[np.float64]:
+    """K_j = K* (1 − (1 − η C)^j) after j steps from K₀ = 0, at any C; same shape as `spectrum`."""
+    return np.asarray((1.0 - (1.0 - rate * spectrum) ** step) / spectrum)
+
+
+def two_layer_flow(spectrum: NDArray[np.float64], start: float, time: float) -> NDArray[np.float64]:
+    """Gradient flow of two balanced layers, K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}), at time s = η × steps."""
+    exact = 1.0 / spectrum
+    return exact * start / (start + (exact - start) * np.exp(-2.0 * time))
 
 
 # ---- Snakemake ------------------------------------------------------------------------------------------------------

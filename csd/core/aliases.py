@@ -97,7 +97,6 @@ RENAMED: dict[tuple[str, str], str] = {
     ("field", "Target"): "HasSpectrum",
     ("generation", "STEPS"): "GRID_STEPS",
     ("generation", "generate"): "sample_fields",
-    ("generation", "generate_adaptively"): "sample_fields_adaptively",
     ("goal", "Sampler"): "ReverseDiffusion",
     ("goal", "best_kernels"): "best_score",
     ("inventory", "Job"): "JobStatus",

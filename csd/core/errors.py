@@ -1,8 +1,10 @@
 """Errors a user can act on: one sentence that names the key or file, what is wrong, and what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from math import isfinite
 from signal import Signals
+from typing import Any
 
 
 class InputError(ValueError):
@@ -27,6 +29,33 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     """The error for a `name` that is not among the `allowed` names of a kind of thing (`what`)."""
     names = sorted(allowed)
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Refuse what is no integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+
+
+def check_positive(name: str, value: float) -> float:
+    """The number, if it is finite and above 0; InputError otherwise."""
+    if not (isfinite(value) and value > 0.0):
+        raise InputError(f"{name} is {value!r}; it must be a finite number above 0")
+    return value
+
+
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse what is not one of the allowed words."""
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}; it must be {', '.join(allowed[:-1])} or {allowed[-1]}")
+
+
+def check_distinct(what: str, values: Sequence[Any]) -> None:
+    """Refuse a list of one kind of thing (`what`) that is empty, or holds something twice."""
+    if not values:
+        raise InputError(f"no {what} is given; at least one is needed")
+    if len(set(values)) < len(values):
+        raise InputError(f"a {what} is given twice in {list(values)}; each must be given once")
 
 
 class Interrupted(KeyboardInterrupt):

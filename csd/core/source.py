@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -98,21 +99,17 @@ def _look(file: Path) -> tuple[str, list[str]]:
     state = file.stat()
     kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.source.json"
     known = [state.st_mtime_ns, state.st_size]
-    try:
+    with suppress(OSError, ValueError):
         *of, meaning, imported = json.loads(kept.read_text())
         if of == known:
             return str(meaning), list(imported)
-    except (OSError, ValueError):
-        pass
-    tree = _tree(file)
+    tree = _Meaning().visit(ast.parse(file.read_text(encoding="utf-8")))
     meaning, imported = blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest(), sorted(_imported(tree))
     temporary = kept.with_suffix(f".{os.getpid()}")
-    try:
+    with suppress(OSError):
         kept.parent.mkdir(exist_ok=True)
         temporary.write_text(json.dumps([*known, meaning, imported]))
         temporary.replace(kept)
-    except OSError:
-        pass
     return meaning, imported
 
 
@@ -127,25 +124,16 @@ def _imported(tree: ast.AST) -> Iterator[str]:
         yield from _imported(node)
 
 
-def _tree(file: Path) -> ast.Module:
-    """The syntax tree of a file, without docstrings and the help of options."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
-            # What an option's help says, before its keywords.
+class _Meaning(ast.NodeTransformer):
+    """Leaves out bare strings (docstrings of modules, classes, functions and attributes), and the help of options."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        """The statement, unless it is a string."""
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        """Of an option, without what its help says, before its keywords."""
+        if ast.unparse(node.value) == "Annotated":
             for call in (call for call in ast.walk(node.slice) if isinstance(call, ast.Call)):
                 call.args = [one for one in call.args if not isinstance(one, ast.Constant | ast.JoinedStr)]
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        # Bare strings are docstrings of modules, classes, functions and attributes.
-        node.body = [  # type: ignore[attr-defined]
-            item
-            for item in body
-            if not (
-                isinstance(item, ast.Expr)
-                and isinstance(item.value, ast.Constant)
-                and isinstance(item.value.value, str)
-            )
-        ]
-    return tree
+        return self.generic_visit(node)

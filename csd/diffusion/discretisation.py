@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_distinct, check_positive
 from csd.core.files import labelled
 from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
@@ -28,14 +28,8 @@ from csd.targets.gaussian import GaussianField
 from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, Schedule, noised_spectrum
 
-ORDERS = {
-    "euler_maruyama": 1,
-    "exponential": 1,
-    "frozen_kernel": 1,
-    "predictor_corrector": 1,
-    "euler": 1,
-    "heun": 2,
-}
+FIRST_ORDER = ("euler_maruyama", "exponential", "frozen_kernel", "predictor_corrector", "euler")
+ORDERS = {**dict.fromkeys(FIRST_ORDER, 1), "heun": 2}
 """p of the integrators compared: the error of a mode's variance falls as n^{−p}."""
 COMPARED = tuple(ORDERS)
 GRIDS = ("uniform", "geometric", "log_snr")
@@ -64,6 +58,7 @@ def highest_level(schedule: Schedule, size: int) -> float:
             signal, noise = float(schedule.signal(level)), float(schedule.variance(level))
             return float(2.0 * np.log(signal) - np.log(noise) + 2.0 * np.log(size) - np.log(SIGNAL_LEFT))
 
+    name = f"schedule {type(schedule).__name__}"
     # Bracketed in octaves from t = 1: far beyond, a signal may be 0 in floating point.
     low = high = 0.0
     while low > -690.0 and excess(low) < 0.0:
@@ -71,12 +66,9 @@ def highest_level(schedule: Schedule, size: int) -> float:
     while high < 690.0 and excess(high) > 0.0:
         high += np.log(2.0)
     if not (excess(low) >= 0.0 >= excess(high)):
-        raise InputError(
-            f"schedule {type(schedule).__name__} has no noise level at which the signal of size {size} is 1/100 of the"
-            " noise"
-        )
+        raise InputError(f"{name} has no noise level at which the signal of size {size} is 1/100 of the noise")
     if excess(high) == -np.inf:
-        raise InputError(f"the signal of schedule {type(schedule).__name__} ends before it is 1/100 of the noise")
+        raise InputError(f"{name} has no signal left where it would be 1/100 of the noise")
     return float(np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))) if low < high else float(np.exp(low))
 
 
@@ -152,34 +144,25 @@ def compare(
     Raises:
         InputError: if there is no size, one is given twice, or the tolerance is not above 0.
     """
-    if not sizes:
-        raise InputError("no dimension is given; at least one is needed")
+    check_distinct("dimension", list(sizes))
     for own in sizes.values():
-        if not own or len(set(own)) < len(own):
-            raise InputError(f"sizes are {list(own)}; give at least one, each once")
-    if not (np.isfinite(tolerance) and tolerance > 0.0):
-        raise InputError(f"tolerance is {tolerance!r}; it must be a finite number above 0")
+        check_distinct("size", own)
+    check_positive("tolerance", tolerance)
     limits = np.array([*(LIMITS | {"kl_per_site": tolerance}).values()])
     dimensions, all_sizes = sorted(sizes), sorted({size for own in sizes.values() for size in own})
     shape = (len(dimensions), len(CRITERIA), len(integrators), len(schedules), len(grids), len(all_sizes))
     needed, crossing = np.full((2, *shape), np.nan)
     share = np.full((shape[0], *shape[2:]), np.nan)
-    ess = CRITERIA.index("effective_sample_size")
     for i, j, k, m, n in np.ndindex(share.shape):
-        dimension, size, kind = dimensions[i], all_sizes[n], grids[m]
-        if size not in sizes[dimension]:
+        if all_sizes[n] not in sizes[dimensions[i]]:
             continue
-        target = GaussianField.on_critical_line(Lattice(dimension, size), mass_times_length)
-        one = _ExactSteps(
-            target,
-            resolve("schedule", schedules[k], SCHEDULES)(),
-            resolve("integrator", integrators[j], INTEGRATORS)(),
-            kind,
-            t_min,
+        target = GaussianField.on_critical_line(Lattice(dimensions[i], all_sizes[n]), mass_times_length)
+        schedule = resolve("schedule", schedules[k], SCHEDULES)()
+        integrator = resolve("integrator", integrators[j], INTEGRATORS)()
+        here = (i, slice(None), j, k, m, n)
+        needed[here], crossing[here], share[i, j, k, m, n] = _compared(
+            target, schedule, integrator, grids[m], t_min, limits
         )
-        needed[i, :, j, k, m, n], crossing[i, :, j, k, m, n] = steps_needed(one.deviations, limits)
-        if np.isfinite(needed[i, ess, j, k, m, n]):
-            share[i, j, k, m, n] = one.soft_share(int(needed[i, ess, j, k, m, n]))
     dims = ["integrator", "schedule", "grid", "size"]
     every = ["dimension", "criterion", *dims]
     return xr.Dataset(
@@ -207,22 +190,18 @@ def compare(
     )
 
 
-class _ExactSteps:
-    """The exact score of a target with one schedule, integrator and kind of grid, by number of steps."""
+def _compared(
+    target: HasSpectrum, schedule: Schedule, integrator: Integrator, kind: str, t_min: float, limits: Array
+) -> tuple[Array, Array, float]:
+    """(steps needed, the same as real numbers, share of the softest modes in −ln(ESS/M) there) on a kind of grid."""
+    t_max = highest_level(schedule, target.lattice.size)
 
-    def __init__(
-        self, target: HasSpectrum, schedule: Schedule, integrator: Integrator, kind: str, t_min: float
-    ) -> None:
-        self.target, self.schedule, self.integrator, self.kind, self.t_min = target, schedule, integrator, kind, t_min
-        self.t_max = highest_level(schedule, target.lattice.size)
+    def levels(steps: int) -> Array:
+        return grid(kind, schedule, t_min, t_max, steps)
 
-    def _levels(self, steps: int) -> Array:
-        return grid(self.kind, self.schedule, self.t_min, self.t_max, steps)
-
-    def deviations(self, steps: int) -> Array:
-        """By criterion, shape (criteria,)."""
-        return exact_score_deviations(self.target, self.schedule, self.integrator, self._levels(steps))
-
-    def soft_share(self, steps: int) -> float:
-        """Of the softest modes in −ln(ESS/M)."""
-        return soft_share(self.target, self.schedule, self.integrator, self._levels(steps))
+    needed, crossing = steps_needed(
+        lambda steps: exact_score_deviations(target, schedule, integrator, levels(steps)), limits
+    )
+    enough = needed[CRITERIA.index("effective_sample_size")]
+    share = soft_share(target, schedule, integrator, levels(int(enough))) if np.isfinite(enough) else np.nan
+    return needed, crossing, share

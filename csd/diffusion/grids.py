@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer
 from csd.lattice import Array
 from csd.targets.noising import Schedule, check_level
 
@@ -52,8 +52,7 @@ def _check_ends(t_min: float, t_max: float, steps: int) -> None:
     """Refuse a grid without room or steps."""
     if check_level(t_min) >= check_level(t_max):
         raise InputError(f"t_min is {t_min!r}, t_max is {t_max!r}; t_min must be below t_max")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise InputError(f"steps is {steps!r}; it must be an integer of at least 1")
+    check_integer("steps", steps, 1)
 
 
 def geometric_grid(t_min: float, t_max: float, steps: int) -> Array:

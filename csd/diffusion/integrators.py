@@ -35,7 +35,8 @@ from csd.targets.noising import Schedule
 
 Noise = Callable[[], Array]
 """Independent standard normal numbers of the shape of the fields, new ones at every call."""
-
+LinearStep = tuple[Array, Array | float]
+"""(g, v) of x̂ ← g x̂ + √v z in each mode."""
 
 BLOCK = 2**14
 """Numbers combined at a time, few enough for the cache."""
@@ -47,9 +48,7 @@ class Integrator(Protocol):
     def step(self, score: Score, schedule: Schedule, fields: Array, t: float, lower: float, noise: Noise) -> Array:
         """Fields at t′ from fields at t."""
 
-    def linear(
-        self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array
-    ) -> tuple[Array, Array | float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """(g, v) of the same step for s = −K∗x: x̂ ← g x̂ + √v z in each mode.
 
         Levels may be arrays that broadcast with the kernels: one step each.
@@ -87,7 +86,7 @@ class EulerMaruyama:
         h, a, d = t - lower, schedule.damping(t), schedule.diffusion(t)
         return combine((1.0 + h * a, fields), (h * d, score(fields, t)), (np.sqrt(d * h), noise()))
 
-    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> tuple[Array, float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """1 + h (a − D K), D h."""
         h, a, d = t - lower, schedule.damping(t), schedule.diffusion(t)
         return 1.0 + h * (a - d * kernel), d * h
@@ -102,9 +101,7 @@ class Exponential:
         drift = (np.exp(a * h), fields), (_phi(a, h) * d, score(fields, t))
         return combine(*drift, (np.sqrt(d * _phi(2.0 * a, h)), noise()))
 
-    def linear(
-        self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array
-    ) -> tuple[Array, Array | float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """e^{ah} − φ D K, D (e^{2ah} − 1)/(2a)."""
         h, a, d = t - lower, schedule.damping(t), schedule.diffusion(t)
         return np.exp(a * h) - _phi(a, h) * d * kernel, d * _phi(2.0 * a, h)
@@ -117,9 +114,7 @@ class FrozenKernel:
         """Refused: a score that is only callable has no kernel to freeze."""
         raise InputError("integrator frozen_kernel needs a linear score; take exponential for any other")
 
-    def linear(
-        self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array
-    ) -> tuple[Array, Array | float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """e^{Ah}, D (e^{2Ah} − 1)/(2A), A = a − D K."""
         h, d = t - lower, schedule.diffusion(t)
         rate = schedule.damping(t) - d * kernel
@@ -134,7 +129,7 @@ class Euler:
         h, a, d = t - lower, schedule.damping(t), schedule.diffusion(t)
         return combine((1.0 + h * a, fields), (0.5 * h * d, score(fields, t)))
 
-    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> tuple[Array, float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """1 + h (a − ½ D K), 0."""
         return 1.0 + (t - lower) * (schedule.damping(t) - 0.5 * schedule.diffusion(t) * kernel), 0.0
 
@@ -148,7 +143,7 @@ class Heun:
         ahead = combine((1.0, fields), (h, slope))
         return combine((1.0, fields), (0.5 * h, slope), (0.5 * h, flow(score, schedule, ahead, lower)))
 
-    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> tuple[Array, float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """1 + ½ h (B + B′ (1 + h B)), 0."""
         h = t - lower
         upper_rate = schedule.damping(t) - 0.5 * schedule.diffusion(t) * kernel
@@ -182,9 +177,7 @@ class PredictorCorrector:
             fields = combine((1.0, fields), (epsilon, score(fields, lower)), (np.sqrt(2.0 * epsilon), noise()))
         return fields
 
-    def linear(
-        self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array
-    ) -> tuple[Array, Array | float]:
+    def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
         """The product of the predictor's map and n corrections."""
         gain, added = EulerMaruyama().linear(schedule, t, lower, kernel, kernel_below)
         total: Array | float = added

@@ -18,7 +18,7 @@ from csd.core.random import stream
 from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA, LIMITS
 from csd.diffusion.grids import check_grid, geometric_grid, steps_needed
-from csd.diffusion.integrators import INTEGRATORS, Integrator
+from csd.diffusion.integrators import INTEGRATORS, Integrator, LinearStep
 from csd.diffusion.sampling import draw_modes, generated_variance, linear_steps, variance_history
 from csd.diffusion.sampling import start_variance as noise_variance
 from csd.lattice import Array, ComplexArray, Modes, observables
@@ -61,7 +61,7 @@ class ReverseDiffusion:
         """The target's own score at some modes."""
         return ExactScore(self.noised.target, self.noised.schedule, modes)
 
-    def steps(self, score: SpectralScore) -> list[tuple[Array, Array | float]]:
+    def steps(self, score: SpectralScore) -> list[LinearStep]:
         """(g, v) of every step with a linear score.
 
         Raises:

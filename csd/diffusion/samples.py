@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from csd.core.random import stream
+from csd.diffusion.integrators import LinearStep
 from csd.diffusion.sampling import sample_modes
 from csd.lattice import Array, ComplexArray, Lattice, observables
 from csd.lattice.bins import LengthBins
@@ -51,12 +52,7 @@ class Samples:
 
 
 def draw_samples(
-    lattice: Lattice,
-    steps: Sequence[tuple[Array, Array | float]],
-    start: Array | float,
-    bins: LengthBins,
-    count: int,
-    *purpose: object,
+    lattice: Lattice, steps: Sequence[LinearStep], start: Array | float, bins: LengthBins, count: int, *purpose: object
 ) -> Samples:
     """Draw fields by the steps of a linear score and measure them.
 

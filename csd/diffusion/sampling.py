@@ -1,7 +1,8 @@
 """Reverse diffusion along a grid: variances by exact recursion, fields by steps, modes without a transform."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from functools import reduce
+from itertools import accumulate, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from csd.core.errors import GenerationFailed
 from csd.core.random import draw_normal
 from csd.diffusion.grids import check_grid
-from csd.diffusion.integrators import Integrator, Noise, flow
+from csd.diffusion.integrators import Integrator, LinearStep, Noise
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.score import Score, kernels_of, modes_of
 from csd.targets.noising import Schedule
@@ -20,7 +21,7 @@ TOGETHER = 64
 
 def linear_steps(
     integrator: Integrator, schedule: Schedule, grid: Array, kernels: Sequence[Any] | Array
-) -> list[tuple[Array, Array | float]]:
+) -> list[LinearStep]:
     """(g, v) of every step for a linear score.
 
     Args:
@@ -33,30 +34,29 @@ def linear_steps(
     return [integrator.linear(schedule, float(t), float(lower), k, below) for t, lower, k, below in ends]
 
 
-def generated_variance(start: Array | float, steps: Sequence[tuple[Array, Array | float]]) -> Array:
+def generated_variance(start: Array | float, steps: Sequence[LinearStep]) -> Array:
     """V(k) at the lowest level, by V ← g² V + v from the start's variance.
 
     Args:
         start: V at t_max, a number or of the shape of a kernel.
         steps: of `linear_steps`.
     """
-    variance: Array | float = start
-    for gain, added in steps:
-        variance = np.abs(gain) ** 2 * variance + added
-    return np.asarray(variance)
+    return np.asarray(reduce(_next_variance, steps, start))
 
 
-def variance_history(start: Array, steps: Sequence[tuple[Array, Array | float]]) -> Array:
+def variance_history(start: Array, steps: Sequence[LinearStep]) -> Array:
     """V(k) at every level of the grid, by V ← g² V + v, shape (levels, *start.shape).
 
     Args:
         start: V at t_max.
         steps: of `linear_steps`.
     """
-    history = [start]
-    for gain, added in steps:
-        history.append(np.abs(gain) ** 2 * history[-1] + added)
-    return np.stack(history)
+    return np.stack(list(accumulate(steps, _next_variance, initial=start)))
+
+
+def _next_variance(variance: Any, step: LinearStep) -> Any:
+    """g² V + v."""
+    return np.abs(step[0]) ** 2 * variance + step[1]
 
 
 def start_variance(schedule: Schedule, t_max: float) -> float:
@@ -116,35 +116,8 @@ def sample_fields(
     return fields
 
 
-def sample_fields_adaptively(
-    score: Score, schedule: Schedule, t_min: float, t_max: float, start: Array, *, tolerance: float = 1e-6
-) -> Array:
-    """Probability-flow ODE by an adaptive Runge–Kutta method of order 5(4) (SciPy's RK45), for scores at any t.
-
-    Args:
-        score: s(x, t), defined for all t between t_min and t_max.
-        schedule: α(t) and σ²(t).
-        t_min: where to stop; above t_max, the flow runs forwards, towards noise.
-        t_max: where the start belongs.
-        start: fields, shape (batch, *lattice).
-        tolerance: relative and absolute tolerance of a step.
-
-    Raises:
-        GenerationFailed: if the method cannot go on.
-    """
-    from scipy.integrate import solve_ivp
-
-    def velocity(t: float, flat: Array) -> Array:
-        return -flow(score, schedule, flat.reshape(start.shape), t).ravel()
-
-    solution = solve_ivp(velocity, (t_max, t_min), start.ravel(), rtol=tolerance, atol=tolerance)
-    if not solution.success or not np.isfinite(solution.y[:, -1]).all():
-        raise GenerationFailed(f"the adaptive flow stopped at noise level {solution.t[-1]:g}: {solution.message}")
-    return np.asarray(solution.y[:, -1]).reshape(start.shape)
-
-
 def sample_modes(
-    steps: Sequence[tuple[Array, Array | float]], modes: Modes, start: Array | float, generator: np.random.Generator
+    steps: Sequence[LinearStep], modes: Modes, start: Array | float, generator: np.random.Generator
 ) -> ComplexArray:
     """One field in Fourier space by the steps of a linear score, without a transform.
 

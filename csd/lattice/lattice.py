@@ -12,9 +12,9 @@ Fields are real, so x̂(-k) = x̂(k)*, and arrays over momenta come in three lay
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations_with_replacement, product
-from math import comb, factorial
+from math import comb
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +28,8 @@ ComplexArray = NDArray[np.complex128]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 DIMENSIONS = (1, 2, 3)
+ORDERS = {1: (1.0,), 2: (2.0, 1.0), 3: (6.0, 3.0, 1.0)}
+"""Orders of d numbers that rise, by how many are equal to the one before."""
 
 
 @dataclass(frozen=True)
@@ -95,19 +97,18 @@ class Lattice:
     def laplacian(self) -> Array:
         """k̂² in the *half* layout; 0 to 4 d."""
         line = 4.0 * np.sin(np.pi * np.arange(self.size) / self.size) ** 2
-        total = np.zeros(self.half_shape)
-        for axis, length in enumerate(self.half_shape):
-            total += line[:length].reshape([-1 if a == axis else 1 for a in range(self.dimension)])
-        return total
+        return np.asarray(reduce(np.add.outer, [line[:length] for length in self.half_shape]))
 
     @cached_property
     def half_multiplicity(self) -> Array:
         """Momenta that each entry of the *half* layout stands for (1 or 2), shape `half_shape`, sum N."""
-        last = np.full(self.half_shape[-1], 2.0)
-        last[0] = 1.0
-        if self.size % 2 == 0:
-            last[-1] = 1.0
-        return np.broadcast_to(last, self.half_shape).copy()
+        return np.broadcast_to(self._line_multiplicity, self.half_shape).copy()
+
+    @cached_property
+    def _line_multiplicity(self) -> Array:
+        """Of n = 0 … L // 2 along an axis: 1 where −n is n itself, else 2."""
+        numbers = np.arange(self.size // 2 + 1)
+        return np.where(2 * numbers % self.size == 0, 1.0, 2.0)
 
     def transform(self, fields: Array) -> ComplexArray:
         """x̂(k) of real fields of shape (…, *shape), in the *half* layout."""
@@ -162,6 +163,10 @@ class Lattice:
         """Values in the *half* layout, shape (…, *half_shape), at *pairs* or *shells*, shape (…, modes)."""
         return values.reshape(*values.shape[: -self.dimension], -1).take(modes.half_index, axis=-1)
 
+    def index(self, sites: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Flat indices of sites r, which wrap around; shape (…, d) → (…)."""
+        return (sites % self.size) @ self.size ** np.arange(self.dimension)[::-1]
+
     def take(self, fields: Array, sites: NDArray[np.intp]) -> Array:
         """Fields of shape (…, *shape) at flat indices of sites, shape (…, *sites.shape)."""
         return fields.reshape(*fields.shape[: -self.dimension], -1).take(sites, axis=-1)
@@ -189,20 +194,11 @@ class Lattice:
         # Python's tuples and lists take some 15 numbers' room for each combination on the way.
         require_memory(25.0 * comb(half + self.dimension, self.dimension), f"a lattice of size {self.size}")
         line = 4.0 * np.sin(np.pi * np.arange(half + 1) / self.size) ** 2
-        signs = np.full(half + 1, 2.0)
-        signs[0] = 1.0
-        if self.size % 2 == 0:
-            signs[half] = 1.0
         numbers = np.array(list(combinations_with_replacement(range(half + 1), self.dimension)))
-        orders = np.full(len(numbers), float(factorial(self.dimension)))
-        if self.dimension == 2:
-            orders[numbers[:, 0] == numbers[:, 1]] = 1.0
-        elif self.dimension == 3:
-            equal = (numbers[:, 0] == numbers[:, 1]).astype(int) + (numbers[:, 1] == numbers[:, 2])
-            orders[equal == 1] = 3.0
-            orders[equal == 2] = 1.0
-        multiplicity = orders * signs[numbers].prod(axis=1)
-        self_conjugate = int((signs[numbers] == 1.0).all(axis=1).sum())
+        equal = (np.diff(numbers, axis=1) == 0).sum(axis=1)
+        signs = self._line_multiplicity[numbers]
+        multiplicity = np.array(ORDERS[self.dimension])[equal] * signs.prod(axis=1)
+        self_conjugate = int((signs == 1.0).all(axis=1).sum())
         place = np.ravel_multi_index(tuple(numbers.T), self.half_shape)
         return Modes(numbers, line[numbers].sum(axis=1), multiplicity, self_conjugate, place, isotropic=True)
 

@@ -23,6 +23,11 @@ def compiled(function: Function) -> Function:
     return cast("Function", numba.njit(cache=True)(function))
 
 
+def part(function: Function) -> Function:
+    """A small function that becomes part of the compiled ones that call it."""
+    return cast("Function", numba.njit(inline="always")(function))
+
+
 @lru_cache(maxsize=8)
 def neighbours(lattice: Lattice) -> Indices:
     """Sites r + μ, then r − μ, for each site r; shape (sites, 2d)."""
@@ -72,12 +77,37 @@ def site_sums(field: Array, places: Indices, sums: Array) -> None:
 
 
 @compiled
-def neighbour_sum(field: Array, places: Indices, site: int, total: Array) -> None:
-    """Σ over the 2d neighbours of a site of φ_a, into `total`, shape (n,)."""
+def neighbour_sum(field: Array, places: Indices, site: int, source: float, total: Array) -> None:
+    """Σ over the 2d neighbours of a site of φ_a, and s e₁, into `total`, shape (n,)."""
     for a in range(field.shape[0]):
         total[a] = 0.0
         for direction in range(places.shape[1]):
             total[a] += field[a, places[site, direction]]
+    total[0] += source
+
+
+@part
+def dot(left: Array, right: Array) -> float:
+    """Σ_a x_a y_a of two vectors, shape (n,) each."""
+    total = 0.0
+    for a in range(left.size):
+        total += left[a] * right[a]
+    return total
+
+
+@part
+def along(axis: Array, field: Array, site: int) -> float:
+    """Σ_a e_a φ_a(r) of an axis, shape (n,), and a field, shape (n, sites)."""
+    total = 0.0
+    for a in range(axis.size):
+        total += axis[a] * field[a, site]
+    return total
+
+
+@part
+def normalise(vector: Array) -> None:
+    """Make a vector of length 1, shape (n,)."""
+    vector /= np.sqrt(dot(vector, vector))
 
 
 @compiled

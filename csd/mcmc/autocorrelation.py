@@ -32,8 +32,6 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.lattice import Array
 
-CONVENTION = "tau = 1/2 + sum of rho(t), in measurements"
-"""Of τ, for attributes of files."""
 LENGTH = 100.0
 """Fewest measurements of each chain for an error bar, in units of τ."""
 LARGEST_R_HAT = 1.1

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer
 from csd.core.random import stream
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, first_waves, neighbours, site_sums
@@ -41,7 +41,7 @@ class Chain:
 
     def __init__(self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator) -> None:
         self.target, self.sweep, self.generator = target, tuple(sweep), generator
-        self.updates = make_updates(target, sweep)
+        self.updates: list[Update] = [make_update(step.update, target, **step.options) for step in sweep]
         self.field = target.start(generator)
         self._flat = self.field.reshape(target.components, -1)
 
@@ -75,9 +75,7 @@ class Chains:
 
     Attributes:
         target: the target.
-        sweep: the steps of a sweep.
         every: sweeps from one measurement to the next.
-        thermalisation: sweeps before the first measurement.
         series: of each observable, shape (chains, measurements), from the first measurement after tuning.
         components: of m, shape (chains, n, measurements).
         cut: how many of them to leave out, as the chains still remember their start.
@@ -87,9 +85,7 @@ class Chains:
     """
 
     target: HasEnergy
-    sweep: tuple[Step, ...]
     every: int
-    thermalisation: int
     series: dict[str, Array]
     components: Array
     cut: int
@@ -131,22 +127,24 @@ class Chains:
         """A component of m: any without a source, m₁ with one."""
         return estimate(self.one_component, slowest=None if self.target.source == 0.0 else self.slowest)
 
+    @property
+    def functions(self) -> dict[str, tuple[tuple[str, ...], Callable[..., Any]]]:
+        """Observables that are functions of means: names of the series, and the function."""
+        factor = self.target.lattice.sites / self.target.components
+        return {
+            "susceptibility": (("m2",), lambda second: factor * second),
+            "binder": (("m2", "m4"), lambda second, fourth: 1.0 - fourth / (3.0 * second * second)),
+        }
+
     def binder(self) -> Estimate:
         """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²)."""
-        return self.estimate("m2", "m4", of=binder_of)
+        series, function = self.functions["binder"]
+        return self.estimate(*series, of=function)
 
     def susceptibility(self) -> Estimate:
         """χ = N ⟨m²⟩ / n."""
-        return self.estimate("m2", of=self.susceptibility_of)
-
-    def susceptibility_of(self, second: Any) -> Any:
-        """χ = N ⟨m²⟩ / n of a mean ⟨m²⟩."""
-        return self.target.lattice.sites / self.target.components * second
-
-    def connected_susceptibility(self) -> Estimate:
-        """N (⟨m²⟩ − ⟨|m|⟩²)."""
-        sites = self.target.lattice.sites
-        return self.estimate("m2", "magnetisation", of=lambda second, first: sites * (second - first * first))
+        series, function = self.functions["susceptibility"]
+        return self.estimate(*series, of=function)
 
     def decorrelated(self, spacing: int, count: int) -> Array:
         """Fields `spacing` sweeps apart, going on from where the chains stand, as many from each, in turns.
@@ -170,11 +168,6 @@ class Chains:
                     rotation = random_rotation(self.target.components, chain.generator)
                     kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
-
-
-def binder_of(second: Any, fourth: Any) -> Any:
-    """U = 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²) of the two means."""
-    return 1.0 - fourth / (3.0 * second * second)
 
 
 def random_rotation(components: int, generator: np.random.Generator) -> Array:
@@ -213,61 +206,35 @@ def run_chains(
     Raises:
         InputError: if a count is too low, or the sweep cannot act on the target or does not reach every field.
     """
-    for name, value, least in (
-        ("chains", chains, 1),
-        ("measurements", measurements, 1),
-        ("thermalisation", thermalisation, 0),
-        ("every", every, 1),
-        *((f"times of {step.update!r}", step.times, 1) for step in sweep),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
-    check_ergodic(target, sweep)
-    extra = dict(measures or {})
-    others = {name: np.empty((chains, measurements)) for name in extra}
+    check_integer("thermalisation", thermalisation, 0)
+    counts = {"chains": chains, "measurements": measurements, "every": every}
+    for name, value in (counts | {f"times of {step.update!r}": step.times for step in sweep}).items():
+        check_integer(name, value, 1)
+    walkers = tuple(Chain(target, sweep, stream("chain", *purpose, number)) for number in range(chains))
+    if not any(update.ergodic for update in walkers[0].updates):
+        raise InputError(
+            f"a sweep of {', '.join(repr(step.update) for step in sweep) or 'nothing'} does not reach every field; add"
+            " 'heat_bath', 'metropolis' or 'hmc'"
+        )
+    others = {name: np.empty((chains, measurements)) for name in measures or {}}
     sums = np.empty((chains, measurements, 4 + target.components))
     places, waves = neighbours(target.lattice), first_waves(target.lattice)
     accepted, updates = np.zeros((chains, len(sweep))), np.empty(chains)
-    walkers = tuple(Chain(target, sweep, stream("chain", *purpose, number)) for number in range(chains))
     for number, chain in enumerate(walkers):
         chain.thermalise(thermalisation)
         before, flat = chain.done, chain.field.reshape(target.components, -1)
         for measurement in range(measurements):
             accepted[number] += chain.advance(every)
             _measure(flat, places, waves, sums[number, measurement])
-            for name, function in extra.items():
+            for name, function in (measures or {}).items():
                 others[name][number, measurement] = function(chain.field)
             if look is not None:
                 look(number, measurement, chain.field)
         updates[number] = (chain.done - before) / (measurements * every)
     series, components = _series(target, sums)
     cut = thermalisation_cut(series["energy"], series["m2"])
-    return Chains(
-        target,
-        tuple(sweep),
-        every,
-        thermalisation,
-        series | others,
-        components,
-        cut,
-        walkers,
-        accepted / (measurements * every),
-        updates,
-    )
-
-
-def make_updates(target: HasEnergy, sweep: Sequence[Step]) -> list[Update]:
-    """Fresh updates, one for each step of a sweep."""
-    return [make_update(step.update, target, **step.options) for step in sweep]
-
-
-def check_ergodic(target: HasEnergy, sweep: Sequence[Step]) -> None:
-    """Refuse a sweep that cannot act on the target, or does not reach every field, with what to add."""
-    if not any(update.ergodic for update in make_updates(target, sweep)):
-        raise InputError(
-            f"a sweep of {', '.join(repr(step.update) for step in sweep) or 'nothing'} does not reach every field; add"
-            " 'heat_bath', 'metropolis' or 'hmc'"
-        )
+    accepted /= measurements * every
+    return Chains(target, every, series | others, components, cut, walkers, accepted, updates)
 
 
 @compiled

@@ -6,9 +6,9 @@ sites), and as so much *dynamic time*, in which theory has its exponents: sweeps
 Hamilton's equations, or that of Langevin's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from csd.core.files import Content, Variable, labelled
 from csd.lattice import Array, Lattice
 from csd.lattice.memory import require_memory
 from csd.mcmc.autocorrelation import LARGEST_R_HAT, LENGTH, WINDOW, Estimate, constant
-from csd.mcmc.chains import Chains, binder_of, run_chains
+from csd.mcmc.chains import Chains, run_chains
 from csd.mcmc.exact_sweeps import exact_times
 from csd.mcmc.samplers import sweep_of
 from csd.mcmc.simulation import COMPONENT, SERIES, MonteCarloSettings, exact_values
@@ -40,6 +40,59 @@ FINE = 256
 """Rounding of the time series in files adds at most 1/(12 · 256²) = 1.3e-6 of their variance, as white noise."""
 BLOCKS = 8
 """Blocks of a chain that the error of its power spectrum is taken from."""
+VARIABLES: dict[str, tuple[str, ...]] = {
+    **{name: ("sampler chain measurement", about) for name, (_, about) in SERIES.items()},
+    COMPONENT: ("sampler chain component measurement", "m = (1/N) sum of phi, each component with its sign"),
+    "mean": ("sampler observable", "mean over all chains after the cut"),
+    "error": ("sampler observable", "its standard error, NaN where the chains are too short"),
+    "error_of_error": ("sampler observable", "standard error of the error"),
+    "exact": ("observable", "exact value, where known"),
+    "tau": ("sampler observable", "integrated autocorrelation time", "sweeps"),
+    "tau_error": ("sampler observable", "its standard error", "sweeps"),
+    "exact_tau": (
+        "sampler observable",
+        "tau from the matrix of a sweep, where known (Gaussian field; with acceptance a mean)",
+        "sweeps",
+    ),
+    "r_hat": ("sampler observable", "split R-hat over chains"),
+    "remark": ("sampler observable", "why there is no error, if there is none"),
+    "acceptance": ("sampler chain update", "acceptance of each update; of clusters: sites reflected over all sites"),
+    "step_size": (
+        "sampler chain update",
+        "tuned step of each update, or number of clusters; NaN where nothing is tuned",
+    ),
+    "field_updates": ("sampler chain", "field updates (visits of all sites)", "per sweep"),
+    "dynamic_time": (
+        "sampler",
+        "dynamic time: field updates, or the time of Hamilton's or Langevin's equations",
+        "per sweep",
+    ),
+    "thermalisation_cut": ("sampler", "measurements of the first sweeps that are left out", "sweeps"),
+    "update_name": ("sampler update", "updates that a sweep is made of"),
+    "update_times": ("sampler update", "how often a sweep applies each"),
+    "sampler": ("sampler", "sampler"),
+    "observable": ("observable", "observable"),
+    "chain": ("chain", "Markov chain"),
+    "sweep": ("measurement", "sweeps after thermalisation", "sweeps"),
+    "power_spectrum": ("mode", "S(k) a component, of all measurements but each chain's first eighth"),
+    "power_spectrum_error": ("mode", "its standard error, from the scatter of blocks"),
+    "wave_number": ("mode axis", "n of k = 2 pi n / L"),
+    "multiplicity": ("mode", "momenta that the mode stands for"),
+}
+"""What a file holds: dimensions, long name, units where there are any. Fields beside it have the lattice's axes."""
+
+
+def _variable(name: str, values: Any) -> Variable:
+    """One of `VARIABLES`; time series in steps of their own."""
+    dims, *about = VARIABLES[name]
+    step = _step_of(values) if dims.startswith("sampler") and dims.endswith("measurement") else None
+    return labelled(dims.split(), values, *about, step=step)
+
+
+def _step_of(series: Sequence[Array]) -> float | None:
+    """The largest power of two below σ / `FINE` of every sampler's series; None where none changes."""
+    spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
+    return 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None
 
 
 class SpectrumBlocks:
@@ -77,22 +130,15 @@ def shell_spectrum(lattice: Lattice, fields: Array) -> Array:
 
 def _observed(found: Chains, name: str) -> Estimate:
     """One observable, without an error and with a remark where it has none."""
-    series = SERIES[name][0] if name in SERIES else {"variance": "phi2"}.get(name, "m2")
-    rows = found.one_component if name == COMPONENT else found.series[series][:, found.cut :]
-    if constant(rows).any():
-        nan, value = float("nan"), rows.mean()
-        if name == "susceptibility":
-            value = found.susceptibility_of(value)
-        if name == "binder":
-            # NaN where m = 0 throughout.
-            with np.errstate(invalid="ignore"):
-                value = binder_of(value, found.series["m4"][:, found.cut :].mean())
-        return Estimate(float(value), nan, nan, nan, nan, nan, rows.size, f"{CONSTANT}: never changes on some chain")
-    if name == "susceptibility":
-        return found.susceptibility()
-    if name == "binder":
-        return found.binder()
-    return found.component() if name == COMPONENT else found.estimate(series)
+    names, function = found.functions.get(name) or ((SERIES[name][0] if name in SERIES else "phi2",), None)
+    rows = [found.one_component] if name == COMPONENT else [found.series[each][:, found.cut :] for each in names]
+    if constant(rows[0]).any():
+        # NaN where m = 0 throughout.
+        with np.errstate(invalid="ignore"):
+            means = [each.mean() for each in rows]
+            value = float(means[0] if function is None else function(*means))
+        return Estimate(value, nan, nan, nan, nan, nan, rows[0].size, f"{CONSTANT}: never changes on some chain")
+    return found.component() if name == COMPONENT else found.estimate(*names, of=function)
 
 
 @dataclass(frozen=True)
@@ -121,25 +167,22 @@ class Found:
             InputError: if the chains have not forgotten their start, are too short to tell, or do not move.
         """
         found = self.chains
+        no_fields = "fields cannot be kept:"
         if all(self.estimates[name].remark.startswith(CONSTANT) for name in (*SLOW, COMPONENT)):
-            raise InputError(
-                "fields cannot be kept: nothing moved, on some chain at least; take another sampler or step, or more"
-                " sweeps"
-            )
+            advice = "take another sampler or step, or more sweeps"
+            raise InputError(f"{no_fields} nothing moved, on some chain at least; {advice}")
         if 2 * found.cut >= found.series["energy"].shape[1] - 10:
-            raise InputError(
-                "fields cannot be kept: the chains have not forgotten their start within half their sweeps; take more"
-                " sweeps or thermalisation"
-            )
+            late = "the chains have not forgotten their start within half their sweeps"
+            raise InputError(f"{no_fields} {late}; take more sweeps or thermalisation")
         for name in SLOW:
             remark = self.estimates[name].remark
             # One constant for all chains is in equilibrium: that of spins in their ground state, which turn as a whole.
             if remark.startswith(CONSTANT) and constant(found.series[SERIES[name][0]][:, found.cut :].reshape(1, -1)):
                 continue
             if remark:
-                raise InputError(f"fields cannot be kept: {name} is {remark}")
+                raise InputError(f"{no_fields} {name} is {remark}")
         if not self.known:
-            raise InputError(f"fields cannot be kept: {COMPONENT} is {self.estimates[COMPONENT].remark}")
+            raise InputError(f"{no_fields} {COMPONENT} is {self.estimates[COMPONENT].remark}")
         return ceil(2.0 * max(one.tau + one.tau_error for one in self.known) * found.every)
 
 
@@ -152,15 +195,12 @@ def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any
         settings: how.
         look: called with (chain, measurement, field) at each measurement.
     """
-    sweep = sweep_of(name, target, **settings.options)
+    purpose = sorted(spec_of(target).items()), name, sorted(settings.options.items()), settings.seed
     found = run_chains(
         target,
-        sweep,
+        sweep_of(name, target, **settings.options),
         "ensemble",
-        sorted(spec_of(target).items()),
-        name,
-        sorted(settings.options.items()),
-        settings.seed,
+        *purpose,
         chains=settings.chains,
         measurements=settings.sweeps // settings.every,
         thermalisation=settings.warming,
@@ -169,18 +209,11 @@ def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any
     )
     estimates = {observable: _observed(found, observable) for observable in OBSERVABLES}
     steps = np.array([[_step(update) for update in chain.updates] for chain in found.chains])
-    own = [chain.updates[0] for chain in found.chains]
-    times = [update.time if isinstance(update, HybridMonteCarlo) else None for update in own]
-    time = float(found.updates.mean()) if None in times else float(np.mean([t for t in times if t is not None]))
-    exact = exact_times(
-        target,
-        name,
-        every=settings.every,
-        steps=steps[:, 0].tolist(),
-        accepted=found.accepted[:, 0].tolist(),
-        **settings.options,
-    )
-    return Found(found, estimates, time, steps, exact)
+    first = [chain.updates[0] for chain in found.chains]
+    times = [update.time for update in first if isinstance(update, HybridMonteCarlo)]
+    tuned, accepted = steps[:, 0].tolist(), found.accepted[:, 0].tolist()
+    exact = exact_times(target, name, every=settings.every, steps=tuned, accepted=accepted, **settings.options)
+    return Found(found, estimates, float(np.mean(times or found.updates)), steps, exact)
 
 
 def _step(update: Any) -> float:
@@ -211,64 +244,41 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
     found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
     parts = max(map(len, sweeps))
-    names = np.full((len(sweeps), parts), "", dtype=object)
-    times = np.zeros((len(sweeps), parts), dtype=np.int64)
-    for row, sweep in enumerate(sweeps):
-        for place, step in enumerate(sweep):
-            names[row, place], times[row, place] = step.update, step.times
-    own, by_chain = ["sampler", "observable"], ["sampler", "chain"]
 
     def all_of(attribute: str) -> Array:
         return np.array([[getattr(one.estimates[name], attribute) for name in OBSERVABLES] for one in found.values()])
 
-    def padded(tables: list[Array]) -> Array:
-        wide = np.full((len(tables), settings.chains, parts), np.nan)
-        for row, table in enumerate(tables):
-            wide[row, :, : table.shape[1]] = table
+    def padded(tables: list[Any], dtype: Any = float, fill: Any = np.nan) -> Any:
+        """Values of each step of the samplers' sweeps, as wide as the longest."""
+        wide = np.full((len(tables), *np.shape(tables[0])[:-1], parts), fill, dtype)
+        for row, table in zip(wide, tables, strict=True):
+            row[..., : np.shape(table)[-1]] = table
         return wide
 
     exact = exact_values(target)
     unknown = np.isnan(all_of("error")) | (all_of("tau") < RESOLVED * (settings.every > 1))
-    tau_error = np.where(unknown, np.nan, all_of("tau_error"))
-    variables = {
-        name: _series(["sampler", "chain", "measurement"], [one.chains.series[key] for one in found.values()], about)
-        for name, (key, about) in SERIES.items()
-    } | {
-        COMPONENT: _series(
-            ["sampler", "chain", "component", "measurement"],
-            [one.chains.components for one in found.values()],
-            "m = (1/N) sum of phi, each component with its sign",
-        ),
-        "mean": labelled(own, all_of("value"), "mean over all chains after the cut"),
-        "error": labelled(own, all_of("error"), "its standard error, NaN where the chains are too short"),
-        "error_of_error": labelled(own, all_of("error_of_error"), "standard error of the error"),
-        "exact": labelled(
-            ["observable"], [exact.get(name, np.nan) for name in OBSERVABLES], "exact value, where known"
-        ),
-        "tau": labelled(own, settings.every * all_of("tau"), "integrated autocorrelation time", "sweeps"),
-        "tau_error": labelled(own, settings.every * tau_error, "its standard error", "sweeps"),
-        "exact_tau": labelled(
-            own,
-            [[one.exact.get(name, np.nan) for name in OBSERVABLES] for one in found.values()],
-            "tau from the matrix of a sweep, where known (Gaussian field; with acceptance a mean)",
-            "sweeps",
-        ),
-        "r_hat": labelled(own, all_of("r_hat"), "split R-hat over chains"),
-        "remark": labelled(own, all_of("remark").astype(object), "why there is no error, if there is none"),
-        "acceptance": labelled(
-            [*by_chain, "update"], padded([one.chains.accepted for one in found.values()]), ACCEPTED
-        ),
-        "step_size": labelled([*by_chain, "update"], padded([one.steps for one in found.values()]), STEP),
-        "field_updates": labelled(
-            by_chain, np.stack([one.chains.updates for one in found.values()]), UPDATES, PER_SWEEP
-        ),
-        "dynamic_time": labelled(["sampler"], [one.time_per_sweep for one in found.values()], TIME, PER_SWEEP),
-        "thermalisation_cut": labelled(
-            ["sampler"], [settings.every * one.chains.cut for one in found.values()], CUT, "sweeps"
-        ),
-        "update_name": labelled(["sampler", "update"], names, "updates that a sweep is made of"),
-        "update_times": labelled(["sampler", "update"], times, "how often a sweep applies each"),
+    samplers = [one.chains for one in found.values()]
+    values: dict[str, Any] = {
+        **{name: [one.series[key] for one in samplers] for name, (key, _) in SERIES.items()},
+        COMPONENT: [one.components for one in samplers],
+        "mean": all_of("value"),
+        "error": all_of("error"),
+        "error_of_error": all_of("error_of_error"),
+        "exact": [exact.get(name, np.nan) for name in OBSERVABLES],
+        "tau": settings.every * all_of("tau"),
+        "tau_error": settings.every * np.where(unknown, np.nan, all_of("tau_error")),
+        "exact_tau": [[one.exact.get(name, np.nan) for name in OBSERVABLES] for one in found.values()],
+        "r_hat": all_of("r_hat"),
+        "remark": all_of("remark").astype(object),
+        "acceptance": padded([one.accepted for one in samplers]),
+        "step_size": padded([one.steps for one in found.values()]),
+        "field_updates": [one.updates for one in samplers],
+        "dynamic_time": [one.time_per_sweep for one in found.values()],
+        "thermalisation_cut": [settings.every * one.cut for one in samplers],
+        "update_name": padded([[step.update for step in sweep] for sweep in sweeps], object, ""),
+        "update_times": padded([[step.times for step in sweep] for sweep in sweeps], np.int64, 0),
     }
+    variables = {name: _variable(name, value) for name, value in values.items()}
     attrs = spec_of(target) | {
         "seed": settings.seed,
         "sweeps": settings.sweeps,
@@ -282,12 +292,10 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
         " less than the sweeps between measurements, and an upper bound",
     }
     coordinates = {
-        "sampler": labelled(["sampler"], np.array(settings.samplers, dtype=object), "sampler"),
-        "observable": labelled(["observable"], np.array(OBSERVABLES, dtype=object), "observable"),
-        "chain": labelled(["chain"], np.arange(settings.chains), "Markov chain"),
-        "sweep": labelled(
-            ["measurement"], settings.every * np.arange(1, measurements + 1), "sweeps after thermalisation", "sweeps"
-        ),
+        "sampler": _variable("sampler", np.array(settings.samplers, dtype=object)),
+        "observable": _variable("observable", np.array(OBSERVABLES, dtype=object)),
+        "chain": _variable("chain", np.arange(settings.chains)),
+        "sweep": _variable("sweep", settings.every * np.arange(1, measurements + 1)),
     }
     if spectrum is not None:
         (one,) = found.values()
@@ -295,27 +303,10 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
         variables |= kept
         attrs |= about
         coordinates |= {
-            "wave_number": labelled(
-                ["mode", "axis"], target.lattice.shells.numbers.astype(np.int32), "n of k = 2 pi n / L"
-            ),
-            "multiplicity": labelled(["mode"], target.lattice.shells.multiplicity, "momenta that the mode stands for"),
+            "wave_number": _variable("wave_number", target.lattice.shells.numbers.astype(np.int32)),
+            "multiplicity": _variable("multiplicity", target.lattice.shells.multiplicity),
         }
     return Content(variables, coordinates, attrs)
-
-
-def _series(dims: list[str], series: list[Array], about: str) -> Variable:
-    """Time series of all samplers, in multiples of a power of two: the largest below σ / `FINE` of every sampler."""
-    spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
-    step = 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None
-    return labelled(dims, np.stack(series), about, step=step)
-
-
-PER_SWEEP = "per sweep"
-ACCEPTED = "acceptance of each update; of clusters: sites reflected over all sites"
-STEP = "tuned step of each update, or number of clusters; NaN where nothing is tuned"
-UPDATES = "field updates (visits of all sites)"
-TIME = "dynamic time: field updates, or the time of Hamilton's or Langevin's equations"
-CUT = "measurements of the first sweeps that are left out"
 
 
 def _fields(
@@ -328,10 +319,8 @@ def _fields(
     dims = ["field", "component", *("x", "y", "z")[: target.lattice.dimension]]
     return {
         "fields": labelled(dims, fields.astype(np.float32), "decorrelated fields"),
-        "power_spectrum": labelled(
-            ["mode"], mean, "S(k) a component, of all measurements but each chain's first eighth"
-        ),
-        "power_spectrum_error": labelled(["mode"], error, "its standard error, from the scatter of blocks"),
+        "power_spectrum": _variable("power_spectrum", mean),
+        "power_spectrum_error": _variable("power_spectrum_error", error),
     }, {
         "fields_spacing": spacing,
         "fields_r_hat": max(estimate.r_hat for estimate in one.known),
@@ -351,9 +340,9 @@ def summary_lines(content: Content) -> list[str]:
         lines.append(
             f"{sampler}: {updates:.4g} field updates a sweep, acceptance {accepted:.2f}, first {cut} sweeps cut"
         )
-        columns: Mapping[str, Any] = {name: content[name].values[row] for name in ("mean", "error", "tau", "tau_error")}
         for place, name in enumerate(content["observable"].values):
-            mean, error, tau, tau_error = (float(values[place]) for values in columns.values())
+            columns = ("mean", "error", "tau", "tau_error")
+            mean, error, tau, tau_error = (float(content[column].values[row, place]) for column in columns)
             known = f", exact {exact[name]:.6g}" if exact[name] == exact[name] else ""
             remark = str(content["remark"].values[row, place])
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"

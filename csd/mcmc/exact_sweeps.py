@@ -39,8 +39,6 @@ from csd.mcmc.updates import make_update
 from csd.mcmc.updates.hamiltonian import HybridMonteCarlo, Langevin
 from csd.targets.base import HasEnergy
 
-QUADRATIC = ("energy", "magnetisation_squared", "softest_mode")
-"""Observables with a quadratic form; beside them `magnetisation_component` is linear."""
 LEAST_DECAY = 1e-9
 """Least singular value of 1 − T, and least ω², from which a time is computed: it is good to 1e-6 or so there."""
 LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component")
@@ -67,7 +65,8 @@ def exact_times(
         options: of the sampler.
 
     Returns:
-        τ of `QUADRATIC` and 'magnetisation_component', of metropolis only `LINEARISED`; NaN for what hardly decays.
+        τ of 'energy', 'magnetisation_squared', 'softest_mode' and 'magnetisation_component', of metropolis only
+        `LINEARISED`; NaN for what hardly decays.
     """
     if target.gaussian is None:
         return {}
@@ -110,17 +109,15 @@ def _of_matrices(
     """
     bonds, zero, first = _waves(lattice)
     c = bonds / precision
-    moved, unmoved = np.zeros_like(c), np.ones_like(c)
 
-    def matrix(kept: float, taken: float) -> Array:
-        even = np.stack([np.stack([kept * unmoved, taken * c], -1), np.stack([moved, unmoved], -1)], -2)
-        odd = np.stack([np.stack([unmoved, moved], -1), np.stack([taken * c, kept * unmoved], -1)], -2)
-        return odd @ even
+    def matrices(*entries: Array | float) -> Array:
+        """(a, b; c, d) at each k."""
+        return np.stack(np.broadcast_arrays(*entries, c)[:4], axis=-1).reshape(-1, 2, 2)
 
+    shares = {"metropolis": (1.0 - damping, damping), "heat_bath": (0.0, 1.0), "overrelaxation": (-1.0, 2.0)}
     of = {
-        "metropolis": matrix(1.0 - damping, damping),
-        "heat_bath": matrix(0.0, 1.0),
-        "overrelaxation": matrix(-1.0, 2.0),
+        name: matrices(1.0, 0.0, taken * c, kept) @ matrices(kept, taken * c, 0.0, 1.0)
+        for name, (kept, taken) in shares.items()
     }
     linear, squared = np.eye(2) * np.ones((len(c), 1, 1)), np.eye(4) * np.ones((len(c), 1, 1))
     for step in sweep:
@@ -130,11 +127,9 @@ def _of_matrices(
         squared = np.mean([_double(power) for power in powers], axis=0) @ squared
     # Infinite where a mass is lost to rounding; such modes have no time.
     with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = np.stack([np.stack([unmoved, c], -1), np.stack([c, unmoved], -1)], -2) / (
-            precision * (1.0 - c**2)[:, None, None]
-        )
+        covariance = matrices(1.0, c, c, 1.0) / (precision * (1.0 - c**2)[:, None, None])
     uniform = np.ones((len(c), 2, 2))
-    energy = precision * np.stack([np.stack([unmoved, -c], -1), np.stack([-c, unmoved], -1)], -2)
+    energy = precision * matrices(1.0, -c, -c, 1.0)
 
     def time(form: Array, where: Array) -> float:
         form, around, transfer = form[where], covariance[where], squared[where]
@@ -191,14 +186,7 @@ def _of_trajectories(
     bonds, zero, first = _waves(lattice)
     square = np.ones_like(bonds) if update.accelerated else precision - bonds
     # n is uniform from ½ to 3/2 of the length over the step, then rounded, and at least 1.
-    low, high = (
-        (0.0, 1.0)
-        if isinstance(update, Langevin)
-        else (
-            0.5 * update.trajectory / step,
-            1.5 * update.trajectory / step,
-        )
-    )
+    low, high = (0.0, 1.0) if isinstance(update, Langevin) else (q * update.trajectory / step for q in (0.5, 1.5))
     counts = np.arange(max(1, round(low)), max(1, round(high)) + 1)
     edges = np.clip(np.append(counts - 0.5, counts[-1] + 0.5), low, high)
     edges[0] = low

@@ -71,15 +71,24 @@ def sweep_of(name: str, target: HasEnergy, **options: float) -> tuple[Step, ...]
         if option not in SAMPLERS[name]:
             takes = " and ".join(SAMPLERS[name]) or "no options"
             raise InputError(f"sampler {name!r} has no {option}; it takes {takes}")
-    if name in ALONG_FORCE and target.unit_length:
-        raise InputError(f"sampler {name!r} moves fields along their force, which unit spins do not have")
-    if name == "overrelaxation" and is_ising(target):
-        raise InputError("sampler 'overrelaxation' turns spins, and Ising spins have no direction to turn to")
+    check_acts(name, target)
     if name == "overrelaxation":
         return Step("heat_bath"), Step("overrelaxation", round(hartree_length(target)), varied=True)
     if name == "wolff" and not target.unit_length:
         return Step("heat_bath"), Step("wolff")
     return (Step(name, options=options),)
+
+
+def check_acts(name: str, target: HasEnergy) -> None:
+    """Refuse a sampler, or an update, that cannot act on the target."""
+    if name in ALONG_FORCE and target.unit_length:
+        advice = "take 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
+        raise InputError(f"{name!r} moves fields along their force, which unit spins do not have; {advice}")
+    if name == "overrelaxation" and is_ising(target):
+        raise InputError(f"{name!r} turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'")
+    if name == "wolff" and target.source != 0.0:
+        why = f"and the source {target.source!r} singles out a direction; take source 0, or 'heat_bath'"
+        raise InputError(f"{name!r} needs an energy that reflections leave alone, {why}")
 
 
 def hartree_length(target: HasEnergy) -> float:

@@ -105,7 +105,7 @@ def place_filters(lattice: Lattice, filters: Any, offsets: NDArray[np.intp]) -> 
         Same kind of array, shape (…, *lattice.shape), zero outside the box.
     """
     xp = namespace(filters)
-    flat = np.ravel_multi_index(tuple((offsets % lattice.size).T), lattice.shape)
+    flat = lattice.index(offsets)
     if xp is np:
         placed = np.zeros((*filters.shape[:-1], lattice.sites))
         placed[..., flat] = filters

@@ -56,14 +56,13 @@ class Patch:
     @cached_property
     def sites(self) -> NDArray[np.intp]:
         """Flat lattice index of each offset, shape (sites of the box,)."""
-        return np.ravel_multi_index(tuple((self.offsets % self.lattice.size).T), self.lattice.shape)
+        return self.lattice.index(self.offsets)
 
     @cached_property
     def differences(self) -> NDArray[np.intp]:
         """Flat lattice index of r − r′, shape (sites of the box, sites of the box)."""
         require_memory(2.0 * len(self) ** 2, f"a patch of range {self.reach} in dimension {self.lattice.dimension}")
-        difference = self.offsets[:, None] - self.offsets[None]
-        return np.ravel_multi_index(tuple(np.moveaxis(difference % self.lattice.size, -1, 0)), self.lattice.shape)
+        return self.lattice.index(self.offsets[:, None] - self.offsets[None])
 
     def covariance(self, spectrum: Array) -> Array:
         """P(r, r′) = (1/N) Σ_k S(k) cos(k·(r − r′)) of spectra of shape (…, *half_shape); (…, sites, sites)."""
@@ -100,8 +99,7 @@ class Patch:
         first, own, sizes = self._orbits
         require_memory(2.0 * len(first) * len(self), f"a patch of range {self.reach}")
         order = np.argsort(own, kind="stable")
-        difference = (self.offsets[first][:, None] - self.offsets[order][None]) % self.lattice.size
-        places = np.ravel_multi_index(tuple(np.moveaxis(difference, -1, 0)), self.lattice.shape)
+        places = self.lattice.index(self.offsets[first][:, None] - self.offsets[order][None])
         sums = np.add.reduceat(self.lattice.inverse(spectrum).ravel()[places], np.cumsum(sizes) - sizes, axis=1)
         root = np.sqrt(sizes)
         return np.asarray(sums * root[:, None] / root)
@@ -324,5 +322,4 @@ class LocalTwoLayer(LocalNetwork):
         lattice = self.lattice
         weight = transform(lattice, place_filters(lattice, even[..., None, :], self.patch.offsets)).real
         wide = transform(lattice, place_filters(lattice, filters, self.offsets))
-        sites = np.ravel_multi_index(tuple(self.offsets.T), lattice.shape)
-        return lattice.take(lattice.inverse(weight * wide), sites)
+        return lattice.take(lattice.inverse(weight * wide), lattice.index(self.offsets))

@@ -9,12 +9,12 @@ The O(n) model H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n)
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any, Self
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_positive
 from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice, Modes
 from csd.targets.base import Spec, lattice_of, spec_by_mass
@@ -42,9 +42,7 @@ class GaussianField:
     mass: float
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.mass) and self.mass > 0.0):
-            raise InputError(f"mass is {self.mass!r}; it must be a finite number above 0")
-        if not SMALLEST_MASS <= self.mass <= 1.0 / SMALLEST_MASS:
+        if not SMALLEST_MASS <= check_positive("mass", self.mass) <= 1.0 / SMALLEST_MASS:
             raise InputError(
                 f"mass is {self.mass!r}; it must lie between 1e-100 and 1e100, or its square is no float64"
             )
@@ -52,9 +50,7 @@ class GaussianField:
     @classmethod
     def on_critical_line(cls, lattice: Lattice, mass_times_length: float = 1.0) -> "GaussianField":
         """The field of mass m = c / L, whose correlation length L / c follows the size."""
-        if not (isfinite(mass_times_length) and mass_times_length > 0.0):
-            raise InputError(f"mass_times_length is {mass_times_length!r}; it must be a finite number above 0")
-        return cls(lattice, mass_times_length / lattice.size)
+        return cls(lattice, check_positive("mass_times_length", mass_times_length) / lattice.size)
 
     @classmethod
     def from_couplings(cls, lattice: Lattice, r0: float, u: float) -> "GaussianField":
@@ -162,6 +158,17 @@ def tadpole(modes: Modes, mass_squared: float) -> float:
     return float((modes.multiplicity / (modes.laplacian + mass_squared)).sum() / total)
 
 
+def check_couplings(r0: float, u: float) -> None:
+    """Refuse couplings (r₀, u) that are not finite, or for which e^{−H} has no integral (u < 0; u = 0, r₀ ≤ 0)."""
+    if not (abs(r0) <= LARGEST_COUPLING and abs(u) <= LARGEST_COUPLING):
+        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers of at most 1e100")
+    if u < 0.0:
+        raise InputError(f"u is {u!r}; it must be at least 0, or the energy has no lower bound")
+    if u == 0.0 and r0 <= 0.0:
+        why = "the gap equation has no root, and exp(-H) no integral"
+        raise InputError(f"{why}, for r0 = {r0!r}, u = 0; at u = 0, r0 must be above 0")
+
+
 def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
     """m² > 0 that solves m² = r₀ + u I(m²).
 
@@ -174,17 +181,12 @@ def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
         u: quartic coupling, u ≥ 0.
 
     Raises:
-        InputError: if a coupling is not finite, u < 0, or there is no root (u = 0 with r₀ ≤ 0).
+        InputError: for what `check_couplings` refuses.
     """
     from scipy.optimize import brentq
 
-    if not (abs(r0) <= LARGEST_COUPLING and abs(u) <= LARGEST_COUPLING):
-        raise InputError(f"the couplings are r0 = {r0!r}, u = {u!r}; both must be finite numbers of at most 1e100")
-    if u < 0.0:
-        raise InputError(f"u is {u!r}; it must be at least 0, or the energy has no lower bound")
+    check_couplings(r0, u)
     if u == 0.0:
-        if r0 <= 0.0:
-            raise InputError(f"the gap equation has no root for r0 = {r0!r}, u = 0; at u = 0, r0 must be above 0")
         return r0
 
     def positive_root(product: float) -> float:

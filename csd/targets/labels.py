@@ -18,9 +18,6 @@ def target_label(
     """
     if couplings is not None:
         return f"r{couplings[0]:.12g}u{couplings[1]:.12g}"
-    ((letters, value),) = (
-        (letters, value)
-        for letters, value in (("m", mass), ("mL", mass_times_length), ("b", beta))
-        if value is not None
-    )
+    given = {"m": mass, "mL": mass_times_length, "b": beta}
+    ((letters, value),) = ((letters, value) for letters, value in given.items() if value is not None)
     return f"{letters}{value:.12g}"

@@ -7,12 +7,12 @@ The spectrum of the noised field is C_t(k) = α² G(k) + σ², its exact score �
 """
 
 from collections.abc import Sequence
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any, Protocol
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import check_choice, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
 from csd.targets.base import HasSpectrum
 
@@ -84,9 +84,7 @@ SCHEDULES: dict[str, str] = {
 
 def check_level(level: float) -> float:
     """The noise level, if it is a finite number above 0; InputError otherwise."""
-    if not (isfinite(level) and level > 0.0):
-        raise InputError(f"noise level is {level!r}; it must be a finite number above 0")
-    return level
+    return check_positive("noise level", level)
 
 
 def noised_spectrum(schedule: Schedule, level: Any, propagator: Array) -> Array:
@@ -115,10 +113,7 @@ class NoisedTarget:
         self.target = target
         self.schedule = schedule
         self.levels = tuple(check_level(level) for level in levels)
-        if not self.levels:
-            raise InputError("no noise level is given; at least one is needed")
-        if len(set(self.levels)) < len(self.levels):
-            raise InputError(f"a noise level is given twice in {list(self.levels)}; each must be given once")
+        check_distinct("noise level", self.levels)
 
     @property
     def lattice(self) -> Lattice:
@@ -154,5 +149,4 @@ STARTS = ("noise", "exact")
 
 def check_start(start: str) -> None:
     """Refuse what is no start."""
-    if start not in STARTS:
-        raise InputError(f"start is {start!r}; it must be noise or exact")
+    check_choice("start", start, STARTS)

@@ -11,21 +11,20 @@ independent `csd.targets.gaussian.GaussianField`s: φ⁴ those of the gap equati
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer, check_positive
 from csd.lattice import Array, Lattice
 from csd.targets.base import HasEnergy, Spec, lattice_of
-from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, solve_gap_equation
+from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, check_couplings, solve_gap_equation
 
 
 def check_components(components: int, source: float) -> None:
     """Refuse a number of components, or a source, that no target has."""
-    if isinstance(components, bool) or not isinstance(components, int | np.integer) or components < 1:
-        raise InputError(f"components is {components!r}; the number n of components must be an integer of at least 1")
+    check_integer("components", components.item() if isinstance(components, np.integer) else components, 1)
     if not abs(source) <= LARGEST_COUPLING:
         raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
 
@@ -36,17 +35,18 @@ def site_spec(target: HasEnergy) -> Spec:
     return {"dimension": lattice.dimension, "size": lattice.size, "components": int(target.components), **source}
 
 
-def sums_of(lattice: Lattice, components: int, fields: Array) -> Array:
-    """`site_sums` of fields of shape (…, n, *lattice.shape): shape (…, 3 + n)."""
+def energy_of(target: HasEnergy, fields: Array) -> Array:
+    """H of fields, shape (…, n, *lattice.shape) → (…)."""
     from csd.lattice.sites import neighbours, site_sums
 
-    if fields.shape[-lattice.dimension - 1 :] != (components, *lattice.shape):
-        raise InputError(f"fields have the shape {fields.shape}; it must end in {(components, *lattice.shape)}")
-    flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, components, lattice.sites)
-    sums = np.empty((len(flat), 3 + components))
+    lattice, shape = target.lattice, (target.components, *target.lattice.shape)
+    if fields.shape[-len(shape) :] != shape:
+        raise InputError(f"fields have the shape {fields.shape}; it must end in {shape}")
+    flat = np.ascontiguousarray(fields, dtype=np.float64).reshape(-1, target.components, lattice.sites)
+    sums = np.empty((len(flat), 3 + target.components))
     for field, row in zip(flat, sums, strict=True):
         site_sums(field, neighbours(lattice), row)
-    return sums.reshape(*fields.shape[: -lattice.dimension - 1], 3 + components)
+    return target.energy_of_sums(sums).reshape(fields.shape[: -len(shape)])
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,12 @@ class PhiFour:
     source: float = 0.0
 
     unit_length = False
+    coupling = 1.0
+    """The gradient term holds −Σ φ(r)·φ(r+μ)."""
 
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
-        if not (abs(self.r0) <= LARGEST_COUPLING and abs(self.u) <= LARGEST_COUPLING):
-            raise InputError(f"the couplings are r0 = {self.r0!r}, u = {self.u!r}; both must be finite, at most 1e100")
-        if self.u < 0.0:
-            raise InputError(
-                f"u is {self.u!r}; with u < 0 the energy has no lower bound and exp(-H) no integral, so u must be"
-                " at least 0"
-            )
-        if self.u == 0.0 and self.r0 <= 0.0:
-            raise InputError(
-                f"u is 0 and r0 is {self.r0!r}: nothing holds the zero mode and exp(-H) has no integral; take r0 > 0"
-                " or u > 0"
-            )
+        check_couplings(self.r0, self.u)
 
     @classmethod
     def of_gaussian(cls, field: GaussianField, components: int) -> "PhiFour":
@@ -117,19 +108,8 @@ class PhiFour:
             kappa: κ > 0.
             self_coupling: λ ≥ 0.
         """
-        if not (isfinite(kappa) and kappa > 0.0):
-            raise InputError(f"kappa is {kappa!r}; it must be a finite number above 0")
-        r0 = (1.0 - 2.0 * self_coupling) / kappa - 2.0 * lattice.dimension
+        r0 = (1.0 - 2.0 * self_coupling) / check_positive("kappa", kappa) - 2.0 * lattice.dimension
         return cls(lattice, components, r0, components * self_coupling / kappa**2)
-
-    @property
-    def hopping(self) -> tuple[float, float]:
-        """(κ, λ) of S = Σ_r [−2κ Σ_μ ϕ(r)·ϕ(r+μ) + ϕ² + λ (ϕ² − 1)²]; κ is the root of (2u/n) κ² + (2d+r₀) κ = 1."""
-        linear = 2.0 * self.lattice.dimension + self.r0
-        root = sqrt(linear**2 + 8.0 * self.u / self.components)
-        # Two forms of one root, each without cancellation where it is used.
-        kappa = 2.0 / (linear + root) if linear >= 0.0 else (root - linear) * self.components / (4.0 * self.u)
-        return kappa, self.u * kappa**2 / self.components
 
     @classmethod
     def from_mass(
@@ -145,15 +125,6 @@ class PhiFour:
             divisor: of λ: 4, or 24 where the literature writes λ/4!.
         """
         return cls(lattice, components, mass_squared, 4.0 * components * self_coupling / divisor)
-
-    def mass_convention(self, divisor: float = 4.0) -> tuple[float, float]:
-        """(μ², λ) of H = Σ_r [½ (∂φ)² + ½ μ² φ² + (λ/divisor) (φ²)²]."""
-        return self.r0, self.u * divisor / (4.0 * self.components)
-
-    @property
-    def coupling(self) -> float:
-        """1: the gradient term holds −Σ φ(r)·φ(r+μ)."""
-        return 1.0
 
     @property
     def site_couplings(self) -> tuple[float, ...]:
@@ -182,7 +153,7 @@ class PhiFour:
 
     def energy(self, fields: Array) -> Array:
         """H, shape (…, n, *lattice.shape) → (…)."""
-        return self.energy_of_sums(sums_of(self.lattice, self.components, fields))
+        return energy_of(self, fields)
 
     def energy_of_sums(self, sums: Array) -> Array:
         """H = A Σφ² + g Σ(φ²)² − Σφ·φ′ − s Σφ₁, shape (…, 3 + n) → (…)."""

@@ -11,7 +11,7 @@ from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
 from csd.targets.base import Spec, lattice_of
 from csd.targets.gaussian import LARGEST_COUPLING
-from csd.targets.phi4 import PhiFour, check_components, site_spec, sums_of
+from csd.targets.phi4 import PhiFour, check_components, energy_of, site_spec
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SpinModel:
 
     def energy(self, fields: Array) -> Array:
         """H, shape (…, n, *lattice.shape) → (…)."""
-        return self.energy_of_sums(sums_of(self.lattice, self.components, fields))
+        return energy_of(self, fields)
 
     def energy_of_sums(self, sums: Array) -> Array:
         """H = −β Σ S·S′ − s Σ S₁, shape (…, 3 + n) → (…)."""

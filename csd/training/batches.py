@@ -92,17 +92,9 @@ class FreshSpectra:
     """
 
     def __init__(
-        self,
-        objective: Objective,
-        noised: NoisedTarget,
-        modes: Modes,
-        batch: int,
-        identity: str,
-        seeds: Sequence[int],
+        self, objective: Objective, noised: NoisedTarget, modes: Modes, batch: int, identity: str, seeds: Sequence[int]
     ) -> None:
-        self.objective = objective
-        self.modes = modes
-        self.batch = batch
+        self.objective, self.modes, self.batch = objective, modes, batch
         self.spectra = noised.spectra_at(modes)
         self.variances = noised.variances
         self.streams = [[stream("minibatch", identity, seed, level) for level in noised.levels] for seed in seeds]
@@ -112,8 +104,8 @@ class FreshSpectra:
         self._before: Any = None
         self._spectrum: Array = np.empty((len(seeds), len(noised.levels), self.steps, len(modes)))
         self._target: Any = np.empty_like(self._spectrum, dtype=complex) if objective.complex_target else None
-        self._place: Callable[[Any], Any] | None = None
-        self._served: tuple[Any, Any] = (self._spectrum, self._target)
+        self._place: Callable[[Any], Any] = lambda array: array
+        self._serve()
 
     def draw(self) -> tuple[Any, Any]:
         """(S, T), shape (seeds, levels, modes); T is 1 where the objective has no random target."""
@@ -129,24 +121,15 @@ class FreshSpectra:
         self._before = _positions(self.streams)
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
-                self.objective.draw(
-                    generator,
-                    self.modes,
-                    self.spectra[level],
-                    float(self.variances[level]),
-                    self.batch,
-                    self._spectrum[seed, level],
-                    None if self._target is None else self._target[seed, level],
-                )
+                room = self._spectrum[seed, level], None if self._target is None else self._target[seed, level]
+                variance = float(self.variances[level])
+                self.objective.draw(generator, self.modes, self.spectra[level], variance, self.batch, *room)
         self._next = 0
         self._serve()
 
     def _serve(self) -> None:
         """What `draw` gives of the block: itself, or what is made of it."""
-        if self._place is None:
-            self._served = self._spectrum, self._target
-        else:
-            self._served = self._place(self._spectrum), None if self._target is None else self._place(self._target)
+        self._served = self._place(self._spectrum), None if self._target is None else self._place(self._target)
 
     def serve(self, place: Callable[[Any], Any]) -> None:
         """Give arrays as `place` makes them, such as tensors on a device; a whole block at a time."""
@@ -163,9 +146,9 @@ class FreshSpectra:
 
     def snapshot(self) -> dict[str, Any]:
         """Where the streams stood before the block at hand, and the place in it."""
-        if self._before is None:
-            return {"streams": _positions(self.streams), "drawn": np.array(-1)}
-        return {"streams": self._before, "drawn": np.array(self._next)}
+        drawn = self._before is not None
+        streams = self._before if drawn else _positions(self.streams)
+        return {"streams": streams, "drawn": np.array(self._next if drawn else -1)}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Draw the block again, and go on within it."""
@@ -218,13 +201,11 @@ class RawFields:
         self.steps = 1
         self.streams = [[stream("fields", identity, seed, level) for level in noised.levels] for seed in seeds]
         self.target = with_samples(noised.target)
-        self.data = (
-            None
-            if data_set is None
-            else [noised.target.data for _ in seeds]
-            if isinstance(noised.target, HasFields)
-            else [self.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
-        )
+        self.data: list[Array] | None = None
+        if isinstance(noised.target, HasFields) and data_set is not None:
+            self.data = [noised.target.data for _ in seeds]
+        elif data_set is not None:
+            self.data = [self.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
 
     def draw(self) -> tuple[Array, Array, Array]:
         """(x_t, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""

@@ -150,11 +150,11 @@ class JobWatch(ProgressWatch):
             with self.checkpoint.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 kept = {name: file[name] for name in file.files}
             of = str(kept.pop("identity"))
+            wrong = "" if of == self.identity else "of another version or request"
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            self._log(f"{self.checkpoint}: the checkpoint is damaged ({error}); training starts at step 0")
-            return None
-        if of != self.identity:
-            self._log(f"{self.checkpoint}: the checkpoint is of another version or request; training starts at step 0")
+            wrong = f"damaged ({error})"
+        if wrong:
+            self._log(f"{self.checkpoint}: the checkpoint is {wrong}; training starts at step 0")
             return None
         self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
         return kept
@@ -183,19 +183,17 @@ class JobWatch(ProgressWatch):
         Raises:
             Interrupted: if a signal asked for it.
         """
-        kept = True
+        where = f"kept in {self.checkpoint}; the same command goes on from there"
         try:
             with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
                 np.savez(file, identity=np.array(self.identity), **snapshot)
         except InputError as error:
             # What was trained may still be written where this could not be.
             self._log(str(error))
-            kept = False
+            where = "nothing was kept"
         self._due = time.monotonic() + self.every
         if self._stopped is not None:
-            step = int(snapshot["recorder/step"])
-            where = f"kept in {self.checkpoint}; the same command goes on from there" if kept else "nothing was kept"
-            raise Interrupted(self._stopped, f"after step {step}, {where}")
+            raise Interrupted(self._stopped, f"after step {int(snapshot['recorder/step'])}, {where}")
 
     def ended(self) -> None:
         """Remove the checkpoint: the run's file is written."""

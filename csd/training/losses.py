@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.random import Generator
 
 from csd.core.errors import InputError
 from csd.core.random import draw_complex_normal, draw_gamma, draw_normal
 from csd.lattice import Array, ComplexArray, Modes
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from csd.networks.module import ScoreNetwork
 
@@ -48,7 +49,7 @@ class Objective(Protocol):
 
     def draw(
         self,
-        generator: np.random.Generator,
+        generator: Generator,
         modes: Modes,
         spectrum: Array,
         variance: float,
@@ -69,13 +70,8 @@ class Objective(Protocol):
         """
 
     def loss(
-        self,
-        network: "ScoreNetwork",
-        noised: "torch.Tensor",
-        noise: "torch.Tensor",
-        probe: "torch.Tensor",
-        variance: float,
-    ) -> "torch.Tensor":
+        self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
+    ) -> "Tensor":
         """ℒ of a network on raw fields, a mean over batch and sites.
 
         Args:
@@ -84,10 +80,14 @@ class Objective(Protocol):
             noise: z of x_t = α x₀ + σ z, same shape.
             probe: independent random signs, same shape, for divergences that are estimated.
             variance: σ².
+
+        Raises:
+            InputError: if the loss has no value on a minibatch.
         """
+        raise InputError(f"loss {type(self).__name__} has no value on raw fields; take implicit or denoising")
 
 
-class Population:
+class Population(Objective):
     """ℒ = (1/N) Σ_k [½ C |K|² − Re K]: the expectation of the other two, up to constants."""
 
     stochastic = False
@@ -95,7 +95,7 @@ class Population:
 
     def draw(
         self,
-        generator: np.random.Generator,
+        generator: Generator,
         modes: Modes,
         spectrum: Array,
         variance: float,
@@ -106,19 +106,8 @@ class Population:
         """S = C, without randomness."""
         spectra[...] = spectrum
 
-    def loss(
-        self,
-        network: "ScoreNetwork",
-        noised: "torch.Tensor",
-        noise: "torch.Tensor",
-        probe: "torch.Tensor",
-        variance: float,
-    ) -> "torch.Tensor":
-        """Refused: an expectation has no value on a minibatch."""
-        raise InputError("the population loss is an expectation; on raw fields, loss must be implicit or denoising")
 
-
-class Implicit:
+class Implicit(Objective):
     """ℒ = (1/N) [½ |s(x_t)|² + ∇·s(x_t)] (Hyvärinen)."""
 
     stochastic = True
@@ -126,7 +115,7 @@ class Implicit:
 
     def draw(
         self,
-        generator: np.random.Generator,
+        generator: Generator,
         modes: Modes,
         spectrum: Array,
         variance: float,
@@ -139,19 +128,14 @@ class Implicit:
         spectra *= spectrum
 
     def loss(
-        self,
-        network: "ScoreNetwork",
-        noised: "torch.Tensor",
-        noise: "torch.Tensor",
-        probe: "torch.Tensor",
-        variance: float,
-    ) -> "torch.Tensor":
+        self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
+    ) -> "Tensor":
         """½ |s|² + ∇·s, per site; a nonlinear network estimates the divergence with the probe (Hutchinson)."""
         score = network(noised)
         return (0.5 * score.square().sum() + network.divergence(noised, probe)) / noised.numel()
 
 
-class Denoising:
+class Denoising(Objective):
     """ℒ = (1/N) ½ |s(x_t) + z/σ|² (Vincent), what practitioners use."""
 
     stochastic = True
@@ -159,7 +143,7 @@ class Denoising:
 
     def draw(
         self,
-        generator: np.random.Generator,
+        generator: Generator,
         modes: Modes,
         spectrum: Array,
         variance: float,
@@ -182,13 +166,8 @@ class Denoising:
         spectra *= spectrum
 
     def loss(
-        self,
-        network: "ScoreNetwork",
-        noised: "torch.Tensor",
-        noise: "torch.Tensor",
-        probe: "torch.Tensor",
-        variance: float,
-    ) -> "torch.Tensor":
+        self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
+    ) -> "Tensor":
         """½ |s + z/σ|², per site."""
         return 0.5 * (network(noised) + noise / variance**0.5).square().mean()
 
@@ -200,7 +179,7 @@ OBJECTIVES: dict[str, str] = {
 }
 
 
-def draw_power_ratios(generator: np.random.Generator, modes: Modes, batch: int, ratios: Array) -> None:
+def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Array) -> None:
     """Fill Ŝ/⟨S⟩ of B independent fields: Gamma(B)/B for k ≠ −k, Gamma(B/2)/(B/2) for k = −k.
 
     Args:

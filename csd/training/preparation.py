@@ -1,6 +1,6 @@
 """Preparation: networks at their start, their descent, and where its data come from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,12 +45,8 @@ class Prepared:
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
     """What names the random streams of a run, besides seed and noise level."""
-    target, lattice = noised.target, noised.lattice
-    return (
-        f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
-        f" {type(noised.schedule).__name__} {architecture.label} {settings.loss} B={settings.batch}"
-        f" M={settings.data_set} {settings.path}"
-    )
+    what = f"{type(noised.schedule).__name__} {architecture.label} {settings.loss}"
+    return f"{data_identity(noised)} {what} B={settings.batch} M={settings.data_set} {settings.path}"
 
 
 def data_identity(noised: NoisedTarget) -> str:
@@ -107,18 +103,24 @@ def move(run: Prepared, device: str) -> Prepared:
     return replace(run, descent=on_device(run.descent, there), on_device=True, closed_form=False)
 
 
-def _rates(networks: Sequence[Any], spectra: Sequence[Array], settings: TrainingSettings) -> Array:
-    """η at each level: the one given, or each network's default."""
-    if settings.learning_rate is not None:
-        return np.full(len(networks), settings.learning_rate)
-    pairs = zip(networks, spectra, strict=True)
-    return np.array([network.learning_rate(spectrum) for network, spectrum in pairs])
+def _known(
+    networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings
+) -> tuple[Array, Array, Array, Array]:
+    """(η, the largest stable η, R, ε_R) of the network at each level, shape (levels,) each.
 
-
-def _families(noised: NoisedTarget, architecture: Architecture) -> tuple[list[LinearNetwork], list[Array]]:
-    """The family and the spectrum on *shells* of each noise level."""
-    networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
-    return networks, list(noised.spectra_at(noised.lattice.shells))
+    Args:
+        networks: families, or modules, of which only the rate is known.
+        spectra: C, as their `learning_rate` takes it.
+        settings: with the rate, if one is given.
+    """
+    rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
+    floors[:] = 0.0
+    for level, (network, spectrum) in enumerate(zip(networks, spectra, strict=True)):
+        rates[level] = settings.learning_rate or network.learning_rate(spectrum)
+        if isinstance(network, LinearNetwork):
+            stable[level], floors[level] = network.stable_rate(spectrum), network.floor(spectrum)
+        ranges[level] = network.reach
+    return rates, stable, ranges, floors
 
 
 def _prepare_family(
@@ -126,8 +128,9 @@ def _prepare_family(
 ) -> Prepared | None:
     """Descent on power spectra, written out; None for a family that only autograd can step."""
     lattice = noised.lattice
-    networks, spectra = _families(noised, architecture)
-    rates = _rates(networks, spectra, settings)
+    networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
+    spectra = noised.spectra_at(lattice.shells)
+    rates, stable, ranges, floors = _known(networks, spectra, settings)
     seeded = objective.stochastic or settings.data_set is not None
     modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
@@ -142,30 +145,23 @@ def _prepare_family(
     )
     if descent is None:
         return None
-    stable = np.array([net.stable_rate(spectrum) for net, spectrum in zip(networks, spectra, strict=True)])
+    source = _source(noised, architecture, settings, objective, modes)
+    parameters = np.array([network.parameters for network in networks], dtype=np.int64)
+    # One full layer on the exact loss, where its error is sure to fall at every step.
+    one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
+    closed_form = one_layer and bool((rates < stable).all())
     return Prepared(
-        descent,
-        _spectral_source(noised, architecture, settings, objective, modes),
-        modes,
-        rates,
-        stable,
-        np.array([network.parameters for network in networks], dtype=np.int64),
-        np.array([network.reach for network in networks]),
-        np.array([net.floor(spectrum) for net, spectrum in zip(networks, spectra, strict=True)]),
-        settings.seeds,
-        # One full layer on the exact loss, where its error is sure to fall at every step.
-        closed_form=not seeded
-        and isinstance(descent, ModeDescent)
-        and descent.depth == 1
-        and bool((rates < stable).all()),
+        descent, source, modes, rates, stable, parameters, ranges, floors, settings.seeds, closed_form=closed_form
     )
 
 
-def _spectral_source(
+def _source(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, modes: Modes
 ) -> Source:
-    """Data for descent on power spectra."""
+    """Data for descent on raw fields or on power spectra."""
     name = identity(noised, architecture, settings)
+    if settings.path == "fields":
+        return RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
     if settings.data_set is not None:
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)
@@ -192,32 +188,13 @@ def _prepare_modules(
         for seed in settings.seeds
     ]
     first = networks[0]
-    families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     if settings.path == "spectral" and any(network.kernel() is None for network in first):
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
-    if families:
-        rates = _rates(families, list(shells), settings)
-        stable = np.array([net.stable_rate(spectrum) for net, spectrum in zip(families, shells, strict=True)])
-        floors = np.array([net.floor(spectrum) for net, spectrum in zip(families, shells, strict=True)])
-    else:
-        halves: Array = lattice.spread(shells, lattice.shells)
-        rates = _rates(first, list(halves), settings)
-        stable, floors = np.full(len(first), np.nan), np.zeros(len(first))
+    families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
+    spectra = shells if families else lattice.spread(shells, lattice.shells)
+    rates, stable, ranges, floors = _known(families or first, spectra, settings)
     modes = lattice.pairs
-    name = identity(noised, architecture, settings)
-    source: Source = (
-        RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
-        if settings.path == "fields"
-        else _spectral_source(noised, architecture, settings, objective, modes)
-    )
-    return Prepared(
-        AutogradDescent(networks, noised, modes, rates, objective, choose_device(settings.device)),
-        source,
-        modes,
-        rates,
-        stable,
-        np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64),
-        np.array([network.reach for network in families or first]),
-        floors,
-        settings.seeds,
-    )
+    descent = AutogradDescent(networks, noised, modes, rates, objective, choose_device(settings.device))
+    parameters = np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64)
+    source = _source(noised, architecture, settings, objective, modes)
+    return Prepared(descent, source, modes, rates, stable, parameters, ranges, floors, settings.seeds)

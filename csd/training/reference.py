@@ -11,7 +11,7 @@ Where no closed form of the discrete map is known, the prediction is the map its
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from csd.networks.linear import LinearNetwork
     from csd.targets.noising import NoisedTarget
     from csd.training.options import TrainingSettings
-
-
-def one_layer_kernel(spectrum: Array, rate: float, step: int) -> Array:
-    """K_j = K* (1 − (1 − η C)^j) after j steps from K₀ = 0, at any C; same shape as `spectrum`."""
-    kernel: Array = (1.0 - (1.0 - rate * spectrum) ** step) / spectrum
-    return kernel
-
-
-def two_layer_flow(spectrum: Array, start: float, time: float) -> Array:
-    """Gradient flow of two balanced layers, K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}), at time s = η × steps."""
-    exact = 1.0 / spectrum
-    return exact * start / (start + (exact - start) * np.exp(-2.0 * time))
 
 
 def depth_exponent(depth: int) -> float:
@@ -150,26 +138,17 @@ def reference_curve(
     curves, times, crossings = [], [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
         rate, floor = float(known.rates[level]), float(known.floors[level])
-        error: Callable[[float], float]
-        if isinstance(network, LocalOneLayer):
-            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate, floor)
-        else:
-
-            def error(step: float, spectrum: Array = spectrum, rate: float = rate) -> float:
-                return float(one_layer_error(spectrum, modes.multiplicity, rate, step))
-
+        error = _learning_curve(network, spectrum, modes.multiplicity, rate, floor)
         threshold = settings.tolerance + floor
         time = first_step(error, threshold, settings.max_steps)
         times.append(time)
         crossings.append(crossing_time(time, error(time - 1.0), error(time), threshold) if time > 0.0 else time)
         curves.append([error(float(step)) for step in grid])
-    seeds = len(settings.seeds)
-
-    def seeded(values: list[Any]) -> Array:
-        """The same for every seed."""
-        return np.tile(values, (seeds, *[1] * np.ndim(values)))
-
-    return Prediction(grid, seeded(curves), seeded(times), seeded(crossings), "closed form")
+    # The same for every seed.
+    of_curves, of_times, of_crossings = (
+        np.tile(values, (len(settings.seeds), *[1] * np.ndim(values))) for values in (curves, times, crossings)
+    )
+    return Prediction(grid, of_curves, of_times, of_crossings, "closed form")
 
 
 def _descended(noised: "NoisedTarget", architecture: "Architecture", exact: "TrainingSettings") -> Prediction:
@@ -209,12 +188,12 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
         rate = settings.learning_rate or network.learning_rate(spectrum)
         if not rate < network.stable_rate(spectrum):
             return float("nan")
-        if isinstance(network, LocalOneLayer):
+        if _has_closed_form(network):
             floor = network.floor(spectrum)
-            error = local_one_layer_error(network, spectrum, modes.multiplicity, rate, floor)
+            error = _learning_curve(network, spectrum, modes.multiplicity, rate, floor)
             time = first_step(error, settings.tolerance + floor, settings.max_steps)
         else:
-            depth = network.filter_shape[0] if isinstance(network, DeepLinear) else 2
+            depth = network.depth if isinstance(network, DeepLinear) else 2
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
         slowest = max(slowest, time if time == time else float(settings.max_steps))
     return slowest
@@ -222,10 +201,6 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
 
 def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: "TrainingSettings") -> float:
     """Steps of w ← w − η w^{p−1} (C wᵖ − 1) to the tolerance, for values of C that stand for all modes."""
-    if depth == 1:
-        return first_step(
-            lambda step: float(one_layer_error(spectrum, weight, rate, step)), settings.tolerance, settings.max_steps
-        )
     edges = np.geomspace(spectrum.min(), spectrum.max() * (1.0 + 1e-9), CURVE_POINTS + 1)
     place = np.clip(np.searchsorted(edges, spectrum, side="right") - 1, 0, CURVE_POINTS - 1)
     share = np.bincount(place, weight / spectrum, CURVE_POINTS)
@@ -242,3 +217,12 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
 def _has_closed_form(network: "LinearNetwork") -> bool:
     """Whether the learning curve is known without iterating a map."""
     return isinstance(network, LocalOneLayer) or (isinstance(network, DeepLinear) and network.depth == 1)
+
+
+def _learning_curve(
+    network: "LinearNetwork", spectrum: Array, weight: Array, rate: float, floor: float
+) -> Callable[[float], float]:
+    """ε_j of a network that has a closed form, as a function of j."""
+    if isinstance(network, LocalOneLayer):
+        return local_one_layer_error(network, spectrum, weight, rate, floor)
+    return lambda step: float(one_layer_error(spectrum, weight, rate, step))

@@ -22,8 +22,7 @@ from csd.study.config.reading import load, parse
 from csd.study.stages.training import training_jobs
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.reference import one_layer_kernel
-from tests.helpers import ROOT
+from tests.helpers import ROOT, one_layer_kernel
 
 LIMIT = np.array(list(LIMITS.values()))
 

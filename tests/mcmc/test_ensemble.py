@@ -194,7 +194,7 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
     ("old", "new", "said"),
     [
         ("--u 2", "--u -2", "u is -2.0"),
-        ("--u 2", "--u 0", "r0 is -1.0"),
+        ("--u 2", "--u 0", "r0 = -1.0"),
         ("--r0 -1 --u 2", "--r0 -1", "--r0 and --u"),
         ("--u 2", "--u 2 --components 0", "components is 0"),
         ("--u 2", "--u 2 --components 1.5", "int value: '1.5'"),

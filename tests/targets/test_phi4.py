@@ -60,12 +60,11 @@ def test_gaussian_force_is_minus_the_inverse_propagator() -> None:
 
 @pytest.mark.parametrize(("kappa", "self_coupling"), [(0.18, 1.1), (0.3, 0.0), (0.1, 0.02), (0.3, 40.0)])
 @pytest.mark.parametrize("components", [1, 2, 4])
-def test_hopping_convention_both_ways(kappa: float, self_coupling: float, components: int) -> None:
+def test_hopping_convention(kappa: float, self_coupling: float, components: int) -> None:
     lattice = Lattice(3, 4)
     if self_coupling == 0.0:
         kappa = 0.15
     target = PhiFour.from_hopping(lattice, components, kappa, self_coupling)
-    assert target.hopping == pytest.approx((kappa, self_coupling), rel=1e-12)
     fields = stream("test", components).standard_normal((5, components, *lattice.shape))
     rescaled = fields / np.sqrt(2.0 * kappa)
     square = (rescaled**2).sum(axis=1)
@@ -75,18 +74,10 @@ def test_hopping_convention_both_ways(kappa: float, self_coupling: float, compon
     np.testing.assert_allclose(difference, difference[0], rtol=1e-10, atol=1e-9)
 
 
-@pytest.mark.parametrize(("r0", "u"), [(-1.0, 0.3), (-9.0, 5.0), (0.4, 0.0), (2.0, 1e3), (-50.0, 12.0)])
-def test_hopping_convention_the_other_way(r0: float, u: float) -> None:
-    lattice = Lattice(2, 4)
-    back = PhiFour.from_hopping(lattice, 2, *PhiFour(lattice, 2, r0, u).hopping)
-    assert (back.r0, back.u) == pytest.approx((r0, u), rel=1e-9)
-
-
 @pytest.mark.parametrize("divisor", [4.0, 24.0])
-def test_mass_convention_both_ways(divisor: float) -> None:
+def test_mass_convention(divisor: float) -> None:
     lattice = Lattice(2, 4)
     target = PhiFour.from_mass(lattice, 3, -0.7, 0.5, divisor)
-    assert target.mass_convention(divisor) == pytest.approx((-0.7, 0.5))
     fields = stream("test").standard_normal((2, 3, *lattice.shape))
     square = (fields**2).sum(axis=1)
     written = 0.5 * _gradient(lattice, fields) + (-0.35 * square + 0.5 / divisor * square**2).sum(axis=lattice.axes)

@@ -12,8 +12,9 @@ from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 from csd.training.record import TrainingRecord
-from csd.training.reference import depth_exponent, one_layer_kernel, reference_curve, two_layer_flow
+from csd.training.reference import depth_exponent, reference_curve
 from tests.conftest import Problem
+from tests.helpers import one_layer_kernel, two_layer_flow
 
 POPULATION = TrainingSettings(loss="population")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from csd.core.errors import InputError, unknown
 from csd.lattice import Array
+from csd.mcmc.samplers import check_acts
 from csd.mcmc.updates.cluster import Wolff
 from csd.mcmc.updates.hamiltonian import FourierHybridMonteCarlo, HybridMonteCarlo, Langevin
 from csd.mcmc.updates.local import HeatBath, Metropolis, Overrelaxation
@@ -51,6 +52,7 @@ def make_update(name: str, target: HasEnergy, **options: float) -> Update:
     """
     if name not in UPDATES:
         raise unknown("update", name, UPDATES)
+    check_acts(name, target)
     try:
         return UPDATES[name](target, **options)
     except TypeError as error:

@@ -7,10 +7,11 @@ Tamayo, ibid. 1087, for φ⁴, where β = 1). |φ(r)| never changes, so φ⁴ ne
 """
 
 import numpy as np
+from numpy.random import Generator
 
-from csd.core.errors import InputError
+from csd.core.errors import check_integer
 from csd.lattice import Array
-from csd.lattice.sites import Indices, compiled, neighbours
+from csd.lattice.sites import Indices, along, compiled, neighbours, normalise
 from csd.targets.base import HasEnergy
 
 
@@ -18,27 +19,21 @@ class Wolff:
     """Reflections of clusters.
 
     Args:
-        target: the target, with no source.
+        target: the target, with no source, as H would change under reflections.
         clusters: a sweep is so many; None: tuned such that they hold as many sites as the lattice, on average.
 
     Raises:
-        InputError: if the source is not 0, as H then changes under reflections; or clusters is not an integer above 0.
+        InputError: if clusters is not an integer above 0.
     """
 
     def __init__(self, target: HasEnergy, clusters: int | None = None) -> None:
-        if target.source != 0.0:
-            raise InputError(
-                f"'wolff' needs an energy that reflections leave alone, and the source {target.source!r} singles out a"
-                " direction; take source 0, or 'heat_bath'"
-            )
-        if clusters is not None and (isinstance(clusters, bool) or not isinstance(clusters, int) or clusters < 1):
-            raise InputError(f"clusters is {clusters!r}; it must be an integer of at least 1")
         self.target = target
         self.clusters = 1 if clusters is None else clusters
+        check_integer("clusters", self.clusters, 1)
         self.free = clusters is None
         self.places = neighbours(target.lattice)
         self._stack = np.empty(target.lattice.sites, dtype=np.intp)
-        self._seen = np.zeros(target.lattice.sites, dtype=np.int64)
+        self._seen = np.zeros(target.lattice.sites, dtype=np.intp)
         self._grown = 0
         self._clusters_grown = 0
         self.updates = 0.0
@@ -48,12 +43,11 @@ class Wolff:
         """Reaches every field of unit spins."""
         return self.target.unit_length
 
-    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+    def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
         """Sweeps of clusters on a field, shape (n, sites), in place; returns sites reflected over all sites."""
         clusters = times * self.clusters
-        grown = _reflect_clusters(
-            field, self.places, generator, self.target.coupling, clusters, self._stack, self._seen
-        )
+        room = self._stack, self._seen
+        grown = _reflect_clusters(field, self.places, generator, self.target.coupling, clusters, *room)
         self.updates += grown / self.target.lattice.sites
         self._grown += grown
         self._clusters_grown += clusters
@@ -68,13 +62,7 @@ class Wolff:
 
 @compiled
 def _reflect_clusters(
-    field: Array,
-    places: Indices,
-    generator: np.random.Generator,
-    coupling: float,
-    clusters: int,
-    stack: Indices,
-    seen: np.ndarray,
+    field: Array, places: Indices, generator: Generator, coupling: float, clusters: int, stack: Indices, seen: Indices
 ) -> int:
     """Grow and reflect clusters; returns how many sites they hold together.
 
@@ -93,11 +81,9 @@ def _reflect_clusters(
     grown = 0
     for cluster in range(1, clusters + 1):
         if components > 1:
-            length = 0.0
             for a in range(components):
                 axis[a] = generator.standard_normal()
-                length += axis[a] ** 2
-            axis /= np.sqrt(length)
+            normalise(axis)
         first = int(generator.random() * sites)
         stack[0] = first
         seen[first] = cluster
@@ -106,19 +92,14 @@ def _reflect_clusters(
             waiting -= 1
             site = stack[waiting]
             grown += 1
-            along = 0.0
+            here = along(axis, field, site)
             for a in range(components):
-                along += axis[a] * field[a, site]
-            for a in range(components):
-                field[a, site] -= 2.0 * along * axis[a]
+                field[a, site] -= 2.0 * here * axis[a]
             for direction in range(places.shape[1]):
                 other = places[site, direction]
                 if seen[other] == cluster:
                     continue
-                beside = 0.0
-                for a in range(components):
-                    beside += axis[a] * field[a, other]
-                strength = 2.0 * coupling * along * beside
+                strength = 2.0 * coupling * here * along(axis, field, other)
                 if strength > 0.0 and generator.random() >= np.exp(-strength):
                     seen[other] = cluster
                     stack[waiting] = other

@@ -15,12 +15,13 @@ period of the softest mode, π/(2m) or π/2, with m the Hartree mass of `csd.tar
 from math import inf, isfinite, pi, sqrt
 
 import numpy as np
+from numpy.random import Generator
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_positive
 from csd.lattice import Array
 from csd.lattice.sites import Indices, compiled, neighbours, phi_four_force, site_sums
 from csd.mcmc.updates.tuning import Tuned
-from csd.targets.base import HasEnergy, HasForce
+from csd.targets.base import HasForce
 
 LARGEST_ERROR = 1000.0
 """Energy error above which leapfrog has left its region of stability; e^{−1000} is no acceptance."""
@@ -39,7 +40,7 @@ class HybridMonteCarlo:
         trajectory: τ, mean length; None: a quarter period of the softest mode.
 
     Raises:
-        InputError: for unit spins, or a step or trajectory that is not a finite number above 0.
+        InputError: if a step or trajectory is not a finite number above 0.
     """
 
     name = "hmc"
@@ -47,21 +48,14 @@ class HybridMonteCarlo:
     accelerated = False
     ergodic = True
 
-    def __init__(self, target: HasEnergy, step: float | None = None, trajectory: float | None = None) -> None:
-        if not isinstance(target, HasForce):
-            raise InputError(
-                f"{self.name!r} moves along the force of phi^4 fields, and unit spins are no such field; take"
-                " 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
-            )
-        if trajectory is not None and not (isfinite(trajectory) and trajectory > 0.0):
-            raise InputError(f"trajectory is {trajectory!r}; it must be a finite number above 0")
+    def __init__(self, target: HasForce, step: float | None = None, trajectory: float | None = None) -> None:
         self.target, self.lattice = target, target.lattice
         self.places = neighbours(target.lattice)
         # In an ordered phase the Hartree mass vanishes with the volume; no mode there is that soft.
         mass = max(target.hartree_mass, 1.0 / target.lattice.size)
         self.inertia = target.lattice.laplacian + mass**2 if self.accelerated else None
         softest = 1.0 if self.accelerated else mass
-        self.trajectory = pi / (2.0 * softest) if trajectory is None else float(trajectory)
+        self.trajectory = pi / (2.0 * softest) if trajectory is None else check_positive("trajectory", trajectory)
         stiffest = 1.0 if self.accelerated else sqrt(4.0 * self.lattice.dimension + mass**2)
         self._exploded = 0
         self.updates = 0.0
@@ -72,7 +66,15 @@ class HybridMonteCarlo:
         """Mean length of a trajectory, in the time of Hamilton's equations."""
         return self.trajectory
 
-    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+    def draw_steps(self, generator: Generator) -> int:
+        """Leapfrog steps of a trajectory, whose length is uniform between ½ and 3/2 of the mean."""
+        return self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
+
+    def leapfrogs(self, length: float, step: float) -> int:
+        """Steps of a trajectory of some length; at least one."""
+        return min(max(round(length / step), 1), MOST_LEAPFROGS)
+
+    def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
         """Trajectories of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
 
         Raises:
@@ -80,7 +82,7 @@ class HybridMonteCarlo:
         """
         return sum(self._move(field, generator) for _ in range(times)) / times
 
-    def _move(self, field: Array, generator: np.random.Generator) -> float:
+    def _move(self, field: Array, generator: Generator) -> float:
         """One trajectory; returns the probability it was accepted with."""
         momenta = self.draw_momenta(generator)
         steps = self.draw_steps(generator)
@@ -105,12 +107,7 @@ class HybridMonteCarlo:
         """Change the step, while thermalising, after a trajectory of this probability."""
         self.step.adapt(accepted)
 
-    def draw_steps(self, generator: np.random.Generator) -> int:
-        """Leapfrog steps of a trajectory, whose length is uniform between ½ and 3/2 of the mean; at least one."""
-        length = self.trajectory * generator.uniform(0.5, 1.5)
-        return int(min(max(round(length / self.step.value), 1), MOST_LEAPFROGS))
-
-    def draw_momenta(self, generator: np.random.Generator) -> Array:
+    def draw_momenta(self, generator: Generator) -> Array:
         """Momenta of variance M, the inertia, shape (n, sites)."""
         white = generator.standard_normal((self.target.components, self.lattice.sites))
         return white if self.inertia is None else self._filtered(white, np.sqrt(self.inertia))
@@ -150,8 +147,7 @@ class HybridMonteCarlo:
         step = self.step.value
         while step > self.step.value * 2.0**-40:
             step *= 0.5
-            steps = min(max(round(self.trajectory / step), 1), MOST_LEAPFROGS)
-            if abs(self.leapfrog(field, momenta, step, steps)[1]) < 1.0:
+            if abs(self.leapfrog(field, momenta, step, self.leapfrogs(self.trajectory, step))[1]) < 1.0:
                 break
         return step
 
@@ -174,7 +170,7 @@ class Langevin(HybridMonteCarlo):
     name = "langevin"
     acceptance = 0.574
 
-    def __init__(self, target: HasEnergy, step: float | None = None) -> None:
+    def __init__(self, target: HasForce, step: float | None = None) -> None:
         super().__init__(target, step)
 
     @property
@@ -182,48 +178,33 @@ class Langevin(HybridMonteCarlo):
         """ε²/2, in the time of Langevin's equation dφ = force dt + √2 dW."""
         return 0.5 * self.step.value**2
 
-    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+    def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
         """Steps of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
 
         Raises:
             InputError: if a given step is so large that nothing is accepted time and again, with one that is not.
         """
-        quadratic, quartic, source = self.target.site_couplings
-        own = self.step
+        couplings, step = self.target.site_couplings, self.step.value
         chances, self._exploded, error = _langevin(
-            field,
-            self.places,
-            generator,
-            times,
-            quadratic,
-            quartic,
-            source,
-            own.value,
-            self._exploded,
+            field, self.places, generator, times, couplings, step, self._exploded
         )
         self.updates += times
-        if self._exploded >= PATIENCE and not own.free:
+        if self._exploded >= PATIENCE and not self.step.free:
             raise self._unstable(field, self.draw_momenta(generator), error)
         return chances / times
 
-    def _stable_step(self, field: Array, momenta: Array) -> float:
-        step = self.step.value
-        while step > self.step.value * 2.0**-40:
-            step *= 0.5
-            if abs(self.leapfrog(field, momenta, step, 1)[1]) < 1.0:
-                break
-        return step
+    def leapfrogs(self, length: float, step: float) -> int:
+        """1."""
+        return 1
 
 
 @compiled
 def _langevin(
     field: Array,
     places: Indices,
-    generator: np.random.Generator,
+    generator: Generator,
     times: int,
-    quadratic: float,
-    quartic: float,
-    source: float,
+    couplings: tuple[float, ...],
     step: float,
     exploded: int,
 ) -> tuple[float, int, float]:
@@ -234,19 +215,14 @@ def _langevin(
         places: of `neighbours`.
         generator: of the chain.
         times: how many steps.
-        quadratic: A.
-        quartic: g.
-        source: s.
+        couplings: (A, g, s).
         step: ε.
         exploded: steps in a row that had exploded before.
     """
     components, sites = field.shape
-    force, ahead, moved, momenta = (
-        np.empty_like(field),
-        np.empty_like(field),
-        np.empty_like(field),
-        np.empty_like(field),
-    )
+    quadratic, quartic, source = couplings
+    force, ahead = np.empty_like(field), np.empty_like(field)
+    moved, momenta = np.empty_like(field), np.empty_like(field)
     sums = np.empty(3 + components)
     phi_four_force(field, places, quadratic, quartic, source, force)
     site_sums(field, places, sums)

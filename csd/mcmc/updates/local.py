@@ -13,16 +13,18 @@ exp(−g (φ² − c)²), which is exact for any c; c = ⟨φ²⟩ of the propos
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 
 from csd.core.errors import InputError
 from csd.lattice import Array
-from csd.lattice.sites import Indices, checkerboard, compiled, neighbour_sum, neighbours
+from csd.lattice.sites import Indices, checkerboard, compiled, dot, neighbour_sum, neighbours, normalise, part
 from csd.mcmc.updates.tuning import Tuned
 from csd.targets.base import HasEnergy, is_ising
 
-Loop = Callable[..., int]
-"""(field, places, order, generator, sweeps, *couplings) → how many sites took a new value; couplings are (A, g, s) of a
-φ⁴ field or (β, s/β) of spins, and the width of a proposal."""
+Couplings = tuple[float, ...]
+"""(A, g, s) of a φ⁴ field or (β, s/β) of spins, and the width of a proposal."""
+Loop = Callable[[Array, Indices, Indices, Generator, int, Couplings], int]
+"""(field, places, order, generator, sweeps, couplings) → how many sites took a new value."""
 LARGEST_NARROWNESS = 1e6
 """Of a site's weight beside its heat bath's proposal, as a ratio of variances of φ²: accepts some 1 in 1000."""
 
@@ -46,10 +48,10 @@ class SiteUpdate:
         self.loop = of_spins if target.unit_length else of_fields
         self.couplings = target.site_couplings
 
-    def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
+    def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
         """Sweeps over a field, shape (n, sites), in place; returns the fraction of sites that took a new value."""
         self.updates += times
-        changed = self.loop(field, self.places, self.order, generator, times, *self.couplings)
+        changed = self.loop(field, self.places, self.order, generator, times, self.couplings)
         return changed / (times * self.target.lattice.sites)
 
     def adapt(self, accepted: float) -> None:
@@ -103,19 +105,11 @@ class HeatBath(SiteUpdate):
 
 
 class Overrelaxation(SiteUpdate):
-    """Each site mirrored in its neighbours' field, which keeps H, or nearly.
-
-    Raises:
-        InputError: for Ising spins, which have nothing to turn.
-    """
+    """Each site mirrored in its neighbours' field, which keeps H, or nearly; not for Ising spins."""
 
     ergodic = False
 
     def __init__(self, target: HasEnergy) -> None:
-        if is_ising(target):
-            raise InputError(
-                "'overrelaxation' turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'"
-            )
         super().__init__(target, _overrelax_phi_four, _overrelax_spins)
 
 
@@ -138,25 +132,23 @@ def _envelope(quadratic: float, quartic: float, components: int, square: float) 
     return root
 
 
+@part
+def _put(field: Array, site: int, values: Array) -> None:
+    """Set φ(r) of a field, shape (n, sites)."""
+    for a in range(values.size):
+        field[a, site] = values[a]
+
+
 @compiled
 def _metropolis_phi_four(
-    field: Array,
-    places: Indices,
-    order: Indices,
-    generator: np.random.Generator,
-    sweeps: int,
-    quadratic: float,
-    quartic: float,
-    source: float,
-    step: float,
+    field: Array, places: Indices, order: Indices, generator: Generator, sweeps: int, couplings: Couplings
 ) -> int:
-    components = field.shape[0]
+    quadratic, quartic, source, step = couplings
+    components, accepted = field.shape[0], 0
     around, proposed = np.empty(components), np.empty(components)
-    accepted = 0
     for _ in range(sweeps):
         for site in order:
-            neighbour_sum(field, places, site, around)
-            around[0] += source
+            neighbour_sum(field, places, site, source, around)
             old = new = change = 0.0
             for a in range(components):
                 proposed[a] = field[a, site] + step * generator.standard_normal()
@@ -166,70 +158,48 @@ def _metropolis_phi_four(
             change += (quadratic + quartic * (new + old)) * (new - old)
             if change <= 0.0 or generator.random() < np.exp(-change):
                 accepted += 1
-                for a in range(components):
-                    field[a, site] = proposed[a]
+                _put(field, site, proposed)
     return accepted
 
 
 @compiled
 def _metropolis_spins(
-    field: Array,
-    places: Indices,
-    order: Indices,
-    generator: np.random.Generator,
-    sweeps: int,
-    coupling: float,
-    source: float,
-    step: float,
+    field: Array, places: Indices, order: Indices, generator: Generator, sweeps: int, couplings: Couplings
 ) -> int:
-    components = field.shape[0]
+    coupling, source, step = couplings
+    components, accepted = field.shape[0], 0
     around, proposed = np.empty(components), np.empty(components)
-    accepted = 0
     for _ in range(sweeps):
         for site in order:
-            neighbour_sum(field, places, site, around)
-            around[0] += source
+            neighbour_sum(field, places, site, source, around)
             if components == 1:
                 if generator.random() < 0.5:
                     continue
                 proposed[0] = -field[0, site]
             else:
-                length = 0.0
                 for a in range(components):
                     proposed[a] = field[a, site] + step * generator.standard_normal()
-                    length += proposed[a] ** 2
-                proposed /= np.sqrt(length)
+                normalise(proposed)
             change = 0.0
             for a in range(components):
                 change -= coupling * around[a] * (proposed[a] - field[a, site])
             if change <= 0.0 or generator.random() < np.exp(-change):
                 accepted += 1
-                for a in range(components):
-                    field[a, site] = proposed[a]
+                _put(field, site, proposed)
     return accepted
 
 
 @compiled
 def _heat_bath_phi_four(
-    field: Array,
-    places: Indices,
-    order: Indices,
-    generator: np.random.Generator,
-    sweeps: int,
-    quadratic: float,
-    quartic: float,
-    source: float,
+    field: Array, places: Indices, order: Indices, generator: Generator, sweeps: int, couplings: Couplings
 ) -> int:
+    quadratic, quartic, source = couplings
     components = field.shape[0]
     around = np.empty(components)
     for _ in range(sweeps):
         for site in order:
-            neighbour_sum(field, places, site, around)
-            around[0] += source
-            square = 0.0
-            for a in range(components):
-                square += around[a] ** 2
-            precision = _envelope(quadratic, quartic, components, square)
+            neighbour_sum(field, places, site, source, around)
+            precision = _envelope(quadratic, quartic, components, dot(around, around))
             width = np.sqrt(0.5 / precision)
             centre = 0.0 if quartic == 0.0 else 0.5 * (precision - quadratic) / quartic
             while True:
@@ -244,47 +214,37 @@ def _heat_bath_phi_four(
 
 @compiled
 def _heat_bath_spins(
-    field: Array,
-    places: Indices,
-    order: Indices,
-    generator: np.random.Generator,
-    sweeps: int,
-    coupling: float,
-    source: float,
+    field: Array, places: Indices, order: Indices, generator: Generator, sweeps: int, couplings: Couplings
 ) -> int:
+    coupling, source = couplings
     components = field.shape[0]
     around, across = np.empty(components), np.empty(components)
     for _ in range(sweeps):
         for site in order:
-            neighbour_sum(field, places, site, around)
-            around[0] += source
+            neighbour_sum(field, places, site, source, around)
             if components == 1:
                 up = 1.0 / (1.0 + np.exp(-2.0 * coupling * around[0]))
                 field[0, site] = 1.0 if generator.random() < up else -1.0
                 continue
-            length = np.sqrt((around**2).sum())
+            length = np.sqrt(dot(around, around))
+            strength = coupling * length
             if length == 0.0:
                 around[0] = length = 1.0
-                strength = 0.0
-            else:
-                strength = coupling * length
             around /= length
-            along = _cosine(generator, strength, components)
+            cosine = _cosine(generator, strength, components)
             # A direction at right angles to h: an isotropic one less its part along h.
-            overlap = 0.0
             for a in range(components):
                 across[a] = generator.standard_normal()
-                overlap += across[a] * around[a]
-            across -= overlap * around
-            across *= np.sqrt((1.0 - along) * (1.0 + along) / (across**2).sum())
-            total = np.sqrt(((along * around + across) ** 2).sum())
+            across -= dot(across, around) * around
+            across *= np.sqrt((1.0 - cosine) * (1.0 + cosine) / dot(across, across))
+            total = np.sqrt(((cosine * around + across) ** 2).sum())
             for a in range(components):
-                field[a, site] = (along * around[a] + across[a]) / total
+                field[a, site] = (cosine * around[a] + across[a]) / total
     return sweeps * order.size
 
 
 @compiled
-def _cosine(generator: np.random.Generator, strength: float, components: int) -> float:
+def _cosine(generator: Generator, strength: float, components: int) -> float:
     """w with the density (1 − w²)^{(n−3)/2} e^{κw} on [−1, 1], κ = strength; Wood's rejection, n ≥ 2."""
     others = components - 1.0
     start = others / (2.0 * strength + np.sqrt(4.0 * strength**2 + others**2))
@@ -292,33 +252,22 @@ def _cosine(generator: np.random.Generator, strength: float, components: int) ->
     top = strength * middle + others * np.log(1.0 - middle**2)
     while True:
         beta = generator.beta(0.5 * others, 0.5 * others)
-        along = (1.0 - (1.0 + start) * beta) / (1.0 - (1.0 - start) * beta)
-        if strength * along + others * np.log(1.0 - middle * along) - top >= np.log(1.0 - generator.random()):
-            return along
+        cosine = (1.0 - (1.0 + start) * beta) / (1.0 - (1.0 - start) * beta)
+        if strength * cosine + others * np.log(1.0 - middle * cosine) - top >= np.log(1.0 - generator.random()):
+            return cosine
 
 
 @compiled
 def _overrelax_phi_four(
-    field: Array,
-    places: Indices,
-    order: Indices,
-    generator: np.random.Generator,
-    sweeps: int,
-    quadratic: float,
-    quartic: float,
-    source: float,
+    field: Array, places: Indices, order: Indices, generator: Generator, sweeps: int, couplings: Couplings
 ) -> int:
-    components = field.shape[0]
+    quadratic, quartic, source = couplings
+    components, accepted = field.shape[0], 0
     around = np.empty(components)
-    accepted = 0
     for _ in range(sweeps):
         for site in order:
-            neighbour_sum(field, places, site, around)
-            around[0] += source
-            square = 0.0
-            for a in range(components):
-                square += around[a] ** 2
-            precision = _envelope(quadratic, quartic, components, square)
+            neighbour_sum(field, places, site, source, around)
+            precision = _envelope(quadratic, quartic, components, dot(around, around))
             old = new = 0.0
             for a in range(components):
                 old += field[a, site] ** 2
@@ -334,20 +283,14 @@ def _overrelax_phi_four(
 
 @compiled
 def _overrelax_spins(
-    field: Array,
-    places: Indices,
-    order: Indices,
-    generator: np.random.Generator,
-    sweeps: int,
-    coupling: float,
-    source: float,
+    field: Array, places: Indices, order: Indices, generator: Generator, sweeps: int, couplings: Couplings
 ) -> int:
+    source = couplings[1]
     components = field.shape[0]
     around, turned = np.empty(components), np.empty(components)
     for _ in range(sweeps):
         for site in order:
-            neighbour_sum(field, places, site, around)
-            around[0] += source
+            neighbour_sum(field, places, site, source, around)
             square = overlap = 0.0
             for a in range(components):
                 square += around[a] ** 2
@@ -360,6 +303,5 @@ def _overrelax_spins(
                 length += turned[a] ** 2
             # Rounding would let the length wander over many sweeps.
             turned /= np.sqrt(length)
-            for a in range(components):
-                field[a, site] = turned[a]
+            _put(field, site, turned)
     return sweeps * order.size

@@ -1,8 +1,8 @@
 """A step size that finds its acceptance while a chain thermalises, and stays as it is afterwards."""
 
-from math import exp, isfinite
+from math import exp
 
-from csd.core.errors import InputError
+from csd.core.errors import check_positive
 
 
 class Tuned:
@@ -19,9 +19,7 @@ class Tuned:
     """
 
     def __init__(self, name: str, given: float | None, start: float, acceptance: float) -> None:
-        if given is not None and not (isfinite(given) and given > 0.0):
-            raise InputError(f"{name} is {given!r}; it must be a finite number above 0")
-        self.value = start if given is None else float(given)
+        self.value = start if given is None else float(check_positive(name, given))
         self.free = given is None
         self.acceptance = acceptance
         self._adapted = 0
