@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from benchmarks.clock import quartiles
 from csd.core.files import atomic_path
-from csd.report.figures import style as looks
+from csd.report.figures import looks
 from csd.study.config.study import FigureStyle
 
 BASELINES = {

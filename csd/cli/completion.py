@@ -4,7 +4,7 @@ import argparse
 
 from csd.core.errors import unknown
 from csd.networks import ARCHITECTURES
-from csd.study.config.figures import FIGURES
+from csd.report.figures import FIGURES
 
 SHELLS = ("bash", "zsh")
 NAMES = {"architecture": tuple(ARCHITECTURES), "name": FIGURES}

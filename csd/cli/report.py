@@ -28,7 +28,8 @@ def add_flags(own: dict[str, Parser]) -> None:
     own["pages"].add_argument("--study", type=Path, required=True)
     own["pages"].add_argument("--claims", type=Path, required=True)
     own["pages"].add_argument("--benchmarks", type=Path, required=True, help="folder of the records of jobs")
-    own["paper"].add_argument("--integrators", type=Path, help="comparison of integrators, if a figure shows it")
+    for name in ("integrators", "monte-carlo", "timing"):
+        own["paper"].add_argument(f"--{name}", type=Path, help="that summary, if a figure shows it")
     own["paper"].add_argument("--claims", type=Path, required=True, help="claims.json")
     own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
 
@@ -51,7 +52,8 @@ def paper(arguments: argparse.Namespace) -> None:
 
     style = parse_style(parsed_json("--style", arguments.style))
     made_by = provenance(command_line(arguments), {"style": style.model_dump(), "figures": arguments.figure})
-    given = {"training": arguments.summary, "generation": arguments.generation, "integrators": arguments.integrators}
+    others = ("generation", "integrators", "monte_carlo", "timing")
+    given = {"training": arguments.summary} | {kind: getattr(arguments, kind) for kind in others}
     summaries = {kind: path for kind, path in given.items() if path is not None}
     write_paper(summaries, arguments.scaling, arguments.claims, arguments.output, arguments.figure, style, made_by)
 

@@ -40,65 +40,52 @@ COMMANDS = {
 
 def add_flags(own: dict[str, Parser]) -> None:
     """The flags of this module's commands, by their names."""
+
+    def path(command: str, flag: str, about: str | None = None, *, required: bool = True) -> None:
+        own[command].add_argument(f"--{flag}", type=Path, required=required, help=about)
+
     own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
     own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
+    own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
     for name in ("verify", "status"):
         own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
-        own[name].add_argument(
-            "--config", type=Path, metavar="CONFIG.yaml", help="the study (RESULTS/summary/study.json: as last run)"
-        )
-    own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
+        path(name, "config", "the study, a YAML file (RESULTS/summary/study.json: as last run)", required=False)
     own["study"].add_argument("--json", required=True)
     own["aggregate"].add_argument("stage", nargs="?", default="training", help="whose files (training)")
-    stages = {"aggregate": "training", "aggregate-generation": "generation", "aggregate-mcmc": "monte_carlo"}
-    for name, stage in stages.items():
-        own[name].set_defaults(stage=stage)
-        own[name].add_argument("--study", type=Path, required=True)
-        flags = ["--files", f"--{stage.replace('_', '-')}"]
-        own[name].add_argument(*flags, type=Path, required=True, metavar="FOLDER", help="folder of the files")
-        own[name].add_argument(
-            "--mixed", action="store_true", help="take files that different versions of the code or of a study made"
-        )
-    own["timing"].add_argument("--study", type=Path, required=True)
-    own["timing"].add_argument("--monte-carlo", type=Path, required=True, help="summary of Monte Carlo")
-    own["timing"].add_argument("--generation", type=Path, required=True, help="summary of generation")
-    own["timing"].add_argument(
-        "--training", type=Path, help="folder of the training files; beside the folder of that summary if not given"
-    )
-    own["integrators"].add_argument(
-        "--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several"
-    )
-    own["integrators"].add_argument(
-        "--size",
-        type=int,
-        nargs="+",
-        action="append",
-        required=True,
-        metavar="L",
-        help="sizes of all dimensions; or give the flag once for each dimension, in their order",
-    )
-    own["integrators"].add_argument(
-        "--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)"
-    )
-    own["integrators"].add_argument("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
-    own["integrators"].add_argument("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
-    own["integrators"].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
-    for name in ("fit", "claims"):
-        own[name].add_argument("--summary", type=Path, required=True)
-    own["fit"].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
-    own["fit"].add_argument("--monte-carlo", type=Path, help="summary of Monte Carlo, if the study has any")
-    own["fit"].add_argument("--integrators", type=Path, help="comparison of integrators, if the study has one")
-    own["claims"].add_argument("--scaling", type=Path, required=True)
-    own["claims"].add_argument("--claims", type=Path, required=True)
-    own["claims"].add_argument("--table", type=Path, required=True, help="the verdicts as Markdown")
-    for name in COMMANDS:
-        if name not in ("validate", "verify", "status", "schema"):
-            own[name].add_argument("--output", type=Path, required=True)
+    mixed = "take files that different versions of the code or of a study made"
+    for name, stage in (("", "training"), ("-generation", "generation"), ("-mcmc", "monte_carlo")):
+        command = own[f"aggregate{name}"]
+        command.set_defaults(stage=stage)
+        path(f"aggregate{name}", "study")
+        flags = ("--files", f"--{stage.replace('_', '-')}")
+        command.add_argument(*flags, type=Path, required=True, metavar="FOLDER", help="folder of the files")
+        command.add_argument("--mixed", action="store_true", help=mixed)
+    path("timing", "study")
+    path("timing", "training", "folder of the training files (beside that of the summary)", required=False)
+    for flag, about in (("generation", "summary of generation"), ("monte-carlo", "summary of Monte Carlo")):
+        path("timing", flag, about)
+        path("fit", flag, f"{about}, if the study has any", required=False)
+    path("fit", "integrators", "comparison of integrators, if the study has one", required=False)
+    add = own["integrators"].add_argument
+    add("--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several")
+    sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
+    add("--size", type=int, nargs="+", action="append", required=True, metavar="L", help=sizes)
+    add("--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)")
+    add("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
+    add("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
+    path("integrators", "benchmark", "where the wall time went", required=False)
+    path("fit", "summary")
+    for flag in ("summary", "scaling", "claims"):
+        path("claims", flag)
+    path("claims", "table", "the verdicts as Markdown")
+    for name in COMMANDS.keys() - {"validate", "verify", "status", "schema"}:
+        path(name, "output")
 
 
 def validate(arguments: argparse.Namespace) -> None:
     """`csd validate`: check a study and say what it would run."""
     from csd.core.plugins import resolve
+    from csd.report.figures import drawn
     from csd.study.claims import load_claims
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
@@ -106,7 +93,8 @@ def validate(arguments: argparse.Namespace) -> None:
     try:
         study = parse(load(arguments.config))
         jobs = jobs_of(study)
-        for path in {path for own in jobs.values() for job in own.values() for path in job.plugins}:
+        figures = drawn(study)
+        for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
@@ -122,7 +110,7 @@ def validate(arguments: argparse.Namespace) -> None:
             print(f"  {sweep:<30}{len(own):5d} jobs, {sum(own):6d} {words}")
     print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.output}/")
     if not arguments.no_cost:
-        _print_cost(jobs, Path(study.output), len(study.drawn))
+        _print_cost(jobs, Path(study.output), len(figures))
 
 
 def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
@@ -196,9 +184,10 @@ def status(arguments: argparse.Namespace) -> None:
 
 def schema(arguments: argparse.Namespace) -> None:
     """`csd schema`: the JSON Schema of a study's configuration."""
+    from csd.report.figures import with_names
     from csd.study.config.reading import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(with_names(json_schema()), indent=2))
 
 
 def study(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ MOVED: dict[str, str] = {
     "cluster": "study.cluster",
     "completion": "cli.completion",
     "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
-    " study.stages.integrators study.config.reading study.config.schema study.config.figures",
+    " study.stages.integrators study.config.reading study.config.schema",
     "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace study.cost.limits"
     " study.cost.work study.cost.expected study.cost.records",
     "criteria": "diffusion.criteria",

@@ -25,7 +25,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
     "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/integrators"),
     "claims": ("study/verdict_files",),
-    "figure": ("report/figures/__init__", "report/figures/style"),
+    "figure": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
     "pages": ("report/pages",),
     "explore": ("report/explore",),
@@ -61,9 +61,11 @@ def fingerprint(step: str, *more: str) -> str:
 
 
 def _files(module: str) -> list[Path]:
-    """The file of a module, such as 'lattice/bins', or those of a package, templates among them, hidden ones not."""
+    """The file of a module, 'lattice/bins', or those of a package: templates too, no captions, no hidden ones."""
     place = PACKAGE / module
-    return [path for path in place.iterdir() if path.name[0] != "."] if place.is_dir() else [place.with_suffix(".py")]
+    if not place.is_dir():
+        return [place.with_suffix(".py")]
+    return [path for path in place.iterdir() if path.name[0] != "." and path.suffix != ".rst"]
 
 
 def plugin_fingerprint(*paths: str) -> str:

@@ -117,9 +117,10 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
     except InputError as error:
         return "damaged", str(error).removeprefix(f"{path}: ")
     sources[place] = str(made_by["source_hash"])
-    if sources[place] != fingerprint_with_plugins(stage.command, *job.plugins):
+    if sources[place] != fingerprint_with_plugins(stage.command, *stage.plugins(job)):
         return "stale", "other code made it"
-    before = sources.get(f"{stage.after}/{job.parent.identifier}") if job.parent else None
+    parent = stage.parent(job)
+    before = sources.get(f"{stage.after}/{parent.identifier}") if parent else None
     if before and made_by[f"{stage.after}_source_hash"] != before:
         return "stale", f"its {stage.after} file was made again by other code"
     if made_by["configuration_hash"] != digest(job.request):

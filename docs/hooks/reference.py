@@ -142,13 +142,14 @@ def _commands() -> str:
 
 
 def _configuration() -> str:
-    """Every key of a study, from the models that check it."""
+    """Every key of a study, from the models that check it, and every figure, from its module."""
+    from csd.report.figures import FIGURES, figure_module
     from csd.study.config.study import Study
 
     parts = [
         "# Keys of a study",
         "",
-        "Made from the models that check a study. What the keys mean together, and what figures need, is told in"
+        "Made from the models that check a study. What the keys mean together is told in"
         " [Configuration](../configuration.md).",
         "",
     ]
@@ -159,6 +160,10 @@ def _configuration() -> str:
             meaning = found.description or " ".join(held.__doc__ or "" for held in _held(found.annotation))
             parts.append(f"| `{name}` | {_values(model, name)} | {_default(found)} | {meaning} |")
         parts.append("")
+    parts += ["## Figures", "", "| figure | drawn from | needs |", "|---|---|---|"]
+    for name in FIGURES:
+        figure = figure_module(name)
+        parts.append(f"| `{name}` | `summary/{figure.SUMMARY}.nc` | {figure.NEEDS} |")
     return "\n".join(parts)
 
 

@@ -1,7 +1,8 @@
 """Figures draw what their captions say, on data whose answer is known."""
 
+import subprocess
+import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -15,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from csd.core.errors import InputError
 from csd.networks import Architecture
 from csd.networks.local import range_factor
-from csd.report.figures import local_range, size_transfer
-from csd.report.figures import style as looks
+from csd.report.figures import FIGURES, drawn, figure_module, local_range, series, size_transfer
 from csd.study.claims import Claim
 from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
@@ -28,9 +29,57 @@ from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdicts import judge
 from csd.targets.labels import target_label
-from tests.helpers import train_files
+from tests.helpers import on_path, train_files
 
 STYLE = FigureStyle.model_validate({})
+
+
+ONE: dict[str, Any] = {"dimension": 1, "sizes": [4], "architectures": ["one_layer"]}
+
+
+def figures_of(asked: list[str] | None = None, **keys: Any) -> list[str]:
+    """What is drawn of a study of one sweep with further keys, and of the figures asked for."""
+    return drawn(parse({"study": "one", "figures": asked, "sweeps": {"a": ONE | keys}}))
+
+
+def test_figures_that_are_asked_for_have_something_to_show() -> None:
+    assert figures_of(["fields", "training_time"]) == ["fields", "training_time"]
+    assert "generation_time" in figures_of(generation={})
+    assert "generation_time" not in figures_of()
+    for name in set(FIGURES) - set(figures_of()):
+        with pytest.raises(InputError, match=rf"^figures: '{name}' needs {figure_module(name).NEEDS}; "):
+            figures_of(["fields", name])
+    with pytest.raises(InputError, match=r"^figures\.1 is 'colapse': .*did you mean 'collapse'\?"):
+        figures_of(["fields", "colapse"])
+
+
+@pytest.mark.parametrize(
+    ("figure", "keys"),
+    [
+        ("collapse", {"mass": [0.1]}),
+        ("finite_size", {"couplings": {"r0": -0.25, "u": 1.0}}),
+        ("residuals", {"architectures": ["one_layer", "two_layer"]}),
+        ("depth_law", {"architectures": {"name": "deep_linear", "depth": 3}}),
+        ("kernels", {"architectures": {"name": "local_one_layer", "range": 1}}),
+        ("overfitting", {"training": {"loss": "population", "data_sets": [4]}}),
+        ("memorisation", {"training": {"loss": "population", "data_sets": [4]}, "generation": {}}),
+        ("generated_spectra", {"architectures": ["one_layer", "two_layer"], "generation": {}}),
+        ("on_the_way", {"architectures": ["one_layer", "two_layer"], "generation": {}}),
+        ("local_range", {"architectures": {"name": "local_one_layer", "range": 1}, "generation": {}}),
+        ("size_transfer", {"generation": {"transfer": 2}}),
+    ],
+)
+def test_figures_are_drawn_by_default_where_a_sweep_has_something_for_them(figure: str, keys: dict[str, Any]) -> None:
+    assert figure not in figures_of()
+    assert figure in figures_of(**keys)
+
+
+def test_declarations_of_figures_import_nothing_heavy() -> None:
+    """The workflow reads all of them at each start."""
+    code = "import sys; from csd.report.figures import *; [summary_of(name) for name in FIGURES]"
+    code += "; print([name for name in ('matplotlib', 'pandas', 'xarray', 'scipy', 'torch') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=on_path())
+    assert done.stdout.strip() == "[]"
 
 
 def generation(ranges: list[int | str], sizes: list[int], trained: int, **variables: Any) -> xr.Dataset:
@@ -64,11 +113,11 @@ def generation(ranges: list[int | str], sizes: list[int], trained: int, **variab
 def test_observables_of_samples_have_the_larger_error_and_no_mean_of_survivors() -> None:
     summary = generation([1, 2], [8], 8)
     summary["sampled_correlation_length"][1, 0] = np.nan
-    mean, error = looks.of_samples(summary, "susceptibility")
+    mean, error = series.of_samples(summary, "susceptibility")
     # Scatter of 90 and 110 is 10; jackknife errors of 30 and 40 make 25.
     assert mean == pytest.approx([100.0, 100.0])
     assert error == pytest.approx([25.0, 25.0])
-    mean, error = looks.of_samples(summary, "correlation_length")
+    mean, error = series.of_samples(summary, "correlation_length")
     assert mean[0] == pytest.approx(5.0)
     assert error[0] == pytest.approx(1.0)
     assert np.isnan(mean[1])
@@ -190,7 +239,7 @@ def _results(folder: Path, claims: list[Claim]) -> tuple[list[Any], pd.DataFrame
     """What figures draw, the laws, and the verdicts with their values."""
     summary = aggregate_training(training_jobs(parse(LABELLED)), folder)
     scaling = training_table(summary)
-    figures = [import_module(f"csd.report.figures.{name}").draw(summary, scaling, STYLE) for name in DRAWN]
+    figures = [figure_module(name).draw(summary, scaling, STYLE) for name in DRAWN]
     drawn = [_shown(figure) for figure in figures]
     plt.close("all")
     judged = [

@@ -6,7 +6,7 @@ import pytest
 
 from csd.core.rounding import parentheses, plus_minus
 from csd.lattice import Array
-from csd.report.figures import style
+from csd.report.figures import series
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.laws import fitted_laws
 
@@ -50,7 +50,7 @@ def rows(times: Array, scatter: float = 0.0, sizes: Array = SIZES) -> pd.DataFra
     ids=["log", "square", "slow power", "scatter"],
 )
 def test_a_logarithm_is_drawn_where_it_would_be_claimed(times: Array, scatter: float, label: str) -> None:
-    drawn = style.law(rows(times, scatter), SIZES)
+    drawn = series.law(rows(times, scatter), SIZES)
     assert drawn is not None
     assert pd.Series([drawn.label]).str.fullmatch(label).item(), drawn.label
     np.testing.assert_allclose(drawn.times[[0, -1]], times[[0, -1]], rtol=3.0 * scatter + 1e-3)
@@ -59,10 +59,10 @@ def test_a_logarithm_is_drawn_where_it_would_be_claimed(times: Array, scatter: f
 def test_no_logarithm_is_drawn_where_nothing_speaks_for_it() -> None:
     """Three sizes have neither evidence nor a systematic error."""
     three = SIZES[:3]
-    drawn = style.law(rows(10.0 + 4.48 * np.log(three), 1e-3, three), three)
+    drawn = series.law(rows(10.0 + 4.48 * np.log(three), 1e-3, three), three)
     assert drawn is not None
     assert drawn.label.startswith("$L^{0.")
-    assert style.law(pd.DataFrame({"law": ["none"]}), three) is None
+    assert series.law(pd.DataFrame({"law": ["none"]}), three) is None
 
 
 def test_values_have_the_digits_of_their_errors() -> None:

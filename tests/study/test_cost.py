@@ -15,7 +15,7 @@ from csd.api.training import trained
 from csd.cli.commands import main
 from csd.lattice import Lattice
 from csd.study.config.reading import load, parse
-from csd.study.config.study import jobs_of
+from csd.study.config.study import STAGES, jobs_of
 from csd.study.cost.calibration import calibrate
 from csd.study.cost.estimate import expected_costs, steps_of
 from csd.study.cost.expected import ExpectedCost
@@ -178,7 +178,7 @@ def test_jobs_of_a_large_study_on_a_cluster_last_minutes() -> None:
     limits = Limits(jobs)
     for cost in costs[:: len(costs) // 7]:
         assert limits[cost.stage, cost.identifier] == cost
-        parent = jobs[cost.stage][cost.identifier].parent
+        parent = STAGES[cost.stage].parent(jobs[cost.stage][cost.identifier])
         if parent is not None:
             own, before = limits.group(cost.stage, cost.identifier), limits.group("training", parent.identifier)
             assert own == (before or "generate")

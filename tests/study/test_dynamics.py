@@ -15,6 +15,7 @@ from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE_SUMMARY, write
 from csd.core.random import stream
 from csd.mcmc.simulation import monte_carlo_request
+from csd.report.figures import drawn
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
 from csd.study.cost.limits import Limits
@@ -127,11 +128,11 @@ def test_mistakes_are_one_sentence_with_their_key(keys: dict[str, Any], said: st
 def test_figures_of_monte_carlo_need_it() -> None:
     content = {**copy.deepcopy(STUDY), "figures": ["dynamic_exponents"], "monte_carlo": {}}
     with pytest.raises(InputError, match=r"\bmonte_carlo\b"):
-        parse(content)
+        drawn(parse(content))
     content = {**study(), "figures": None}
-    assert {"dynamic_exponents", "cost_to_fields"} <= set(parse(content).drawn)
+    assert {"dynamic_exponents", "cost_to_fields"} <= set(drawn(parse(content)))
     spins = {**study(beta=0.4, samplers="wolff"), "figures": None}
-    assert "cost_to_fields" not in parse(spins).drawn
+    assert "cost_to_fields" not in drawn(parse(spins))
 
 
 def test_bounds_grow_with_what_is_asked() -> None:

@@ -15,7 +15,7 @@ from csd.study.config.study import STAGES, Study, jobs_of
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.limits import Limits, cluster_jobs, study_costs
 from csd.study.cost.pace import REFERENCE, Calibration
-from csd.study.stages.base import Alone, Stage
+from csd.study.stages.base import Stage
 from csd.study.stages.training import TrainingJob
 from csd.study.status import job_states, verify_files
 
@@ -25,7 +25,7 @@ STUDY = parse(
 
 
 @dataclass(frozen=True)
-class HeldOut(Alone):
+class HeldOut:
     """Fields held out of a training."""
 
     run: TrainingJob
@@ -69,6 +69,7 @@ def with_held_out(monkeypatch: pytest.MonkeyPatch) -> Study:
         works=("held-out fields", lambda job: 8),
         logs="held",
         after="training",
+        gpu=lambda job: True,
     )
     monkeypatch.setitem(STAGES, "held_out", stage)
     return STUDY

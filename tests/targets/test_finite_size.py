@@ -13,7 +13,7 @@ from scipy.special import ellipkm1, gamma
 
 from csd.core.errors import InputError
 from csd.lattice import Lattice
-from csd.report.figures import collapse, finite_size
+from csd.report.figures import collapse, drawn, finite_size
 from csd.study.config.reading import load, parse
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.laws import training_table
@@ -84,7 +84,7 @@ def test_studies_have_the_critical_couplings(name: str) -> None:
     study = parse(load(ROOT / "config" / name))
     (pair,) = study.sweeps["critical-3d"].couplings or []
     assert pair.r0 == pytest.approx(-pair.u * WATSON, rel=1e-14)
-    assert "finite_size" in study.drawn
+    assert "finite_size" in drawn(study)
 
 
 STUDY: dict[str, Any] = {
@@ -132,8 +132,8 @@ def test_the_figure_shows_the_cut_off(summary: xr.Dataset) -> None:
     assert by_label["m = 0.5"] == pytest.approx(2.0 / sizes)
     assert any(values == pytest.approx([critical_ratio()] * 2) for _, values in lengths)
     # Theory of the three masses, in the order drawn: L² with 0.26 of the line's prefactor, L², a constant.
-    for drawn, growth in ((one, 4.0), (two, 1.2)):
-        theory = [values for label, values in drawn if len(values) == 3 and label.startswith("_child")][:2]
+    for panel, growth in ((one, 4.0), (two, 1.2)):
+        theory = [values for label, values in panel if len(values) == 3 and label.startswith("_child")][:2]
         assert len(theory) == 2
         assert theory[0][2] / theory[0][0] == pytest.approx(growth, rel=0.04)
     text = figure.axes[1].get_legend().get_texts()

@@ -12,7 +12,7 @@ import xarray as xr
 import yaml
 
 from benchmarks import overhead
-from csd.study.config.figures import FIGURES
+from csd.report.figures import FIGURES
 from csd.study.config.reading import parse
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.monte_carlo import monte_carlo_jobs

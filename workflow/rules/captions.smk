@@ -1,16 +1,10 @@
 # What stands in the report, and under which heading. Captions are reStructuredText with Jinja, which sees the config.
 def captioned(figure):
-    """A figure in the report, with its caption, workflow/report/figures/FIGURE.rst."""
-    words = {
-        "generation": "generated fields",
-        "monte_carlo": "Monte Carlo",
-        "timing": "Monte Carlo",
-    }
-    kind = summary_of(figure)
+    """A figure in the report, with its caption, which lies beside its code."""
     return report(
         FIGURES / f"{figure}.png",
-        caption=f"../report/figures/{figure}.rst",
-        category=f"Figures of {words.get(kind, kind)}",
+        caption=f"../../csd/report/figures/{figure}.rst",
+        category=f"Figures of {summary_of(figure).replace('monte_carlo', 'Monte Carlo')}",
         labels={"figure": figure.replace("_", " ")},
     )
 

@@ -11,7 +11,7 @@ def beside(*parts):
 
 def stage_inputs(stage, identifier):
     """The file that the command of a job takes, made by a job of the stage before; for most there is none."""
-    parent = JOBS[stage.name][identifier].parent
+    parent = stage.parent(JOBS[stage.name][identifier])
     return [] if parent is None else STAGES[stage.after].file(parent, OUTPUT)
 
 

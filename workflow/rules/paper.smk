@@ -7,8 +7,10 @@ SHOWN = [
         r"\\csdfigure(?:wide)?{(\w+)}",
         (PACKAGE / "report" / "paper" / "paper.tex").read_text(),
     )
-    if figure in STUDY.drawn
+    if figure in DRAWN
 ]
+OTHERS = {summary_of(figure) for figure in SHOWN} - {"training"}
+OTHERS |= {"generation"} if JOBS["generation"] else set()
 
 
 rule paper:
@@ -16,10 +18,7 @@ rule paper:
         training=SUMMARY / "training.nc",
         scaling=SUMMARY / "scaling.csv",
         claims=SUMMARY / "claims.json",
-        others=[
-            *summaries("generation"),
-            *summaries(*{"integrators"}.intersection(map(summary_of, SHOWN))),
-        ],
+        others=[SUMMARY / f"{kind}.nc" for kind in sorted(OTHERS)],
     output:
         PAPER / "paper.tex",
         PAPER / "numbers.tex",

@@ -2,7 +2,7 @@
 # snakemake reported, then snakemake --report FILE reported, as `make study` does.
 rule reported:
     input:
-        [captioned(figure) for figure in STUDY.drawn],
+        [captioned(figure) for figure in DRAWN],
         page(PAGES / "claims.html", "Claims", "claims"),
         page(OUTPUT / "explore.html", "Look around", "any run, in figures"),
         page(PAGES / "study.html", "Study", "configuration and software"),

@@ -26,7 +26,9 @@ for STAGE in STAGES.values():
                 stage, wildcards.job
             ].time_limit(attempt),
             # On a cluster: a run that is told to train on a GPU asks for one.
-            gpu=lambda wildcards, stage=STAGE.name: int(JOBS[stage][wildcards.job].gpu),
+            gpu=lambda wildcards, stage=STAGE: int(
+                stage.gpu(JOBS[stage.name][wildcards.job])
+            ),
         params:
             flags=lambda wildcards, stage=STAGE.name: shlex.join(
                 JOBS[stage][wildcards.job].arguments()
@@ -34,8 +36,8 @@ for STAGE in STAGES.values():
             command=STAGE.command,
             kept=kept_beside(STAGE),
             code=fingerprint(STAGE.command),
-            plugins=lambda wildcards, stage=STAGE.name: plugin_fingerprint(
-                *JOBS[stage][wildcards.job].plugins
+            plugins=lambda wildcards, stage=STAGE: plugin_fingerprint(
+                *stage.plugins(JOBS[stage.name][wildcards.job])
             ),
         shell:
             "csd {params.command} {input:q} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from csd.diffusion.criteria import CRITERIA, WORDS
-from csd.report.figures import style as looks
+from csd.report.figures import looks
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import network_of
 
@@ -109,12 +109,10 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
             ran = np.isfinite(score[:, 0])
             if not ran.any():
                 continue
-            predicted = at["predicted_score_error"].values
-            predicted, _ = mean_over_seeds(predicted[ran], axis=0)
+            predicted, _ = mean_over_seeds(at["predicted_score_error"].values[ran], axis=0)
             count = max(_length(score), _length(predicted[None]))
             residual_steps = np.unique([*some[some < _length(score)], _length(score) - 1])
-            times = at["training_time"].values[ran]
-            expected = at["predicted_training_time"].values[ran]
+            predicted_time = at["predicted_training_time"].values[ran].mean()
             levels.append(
                 {
                     "level": float(level),
@@ -123,15 +121,13 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
                     "scoreLength": _number(at["score_length"]),
                     "floor": _number(at["floor"]),
                     "rate": _number(at["learning_rate"]),
-                    "time": _number(times.mean()),
-                    "timeError": _number(mean_over_seeds(times)[1]),
-                    "predictedTime": _number(expected.mean()),
+                    **_time(at["training_time"].values[ran], predicted_time),
                     "seeds": int(ran.sum()),
                     "score": _mean(score[ran, :count]),
                     "predicted": packed(predicted[:count]),
                     "kernel": _mean(at["kernel_profile"].values[ran, :distances]),
                     "exactKernel": packed(at["exact_kernel_profile"].values[:distances]),
-                    "residualSteps": [int(step) for step in steps[residual_steps]],
+                    "residualSteps": steps[residual_steps].tolist(),
                     "residual": packed(at["mode_residual"].values[residual_steps][:, bins]),
                 }
             )
@@ -144,7 +140,7 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
                 "levels": levels,
             }
         )
-    return {"steps": [int(step) for step in steps], "runs": [run for run in runs if run["levels"]]}
+    return {"steps": steps.tolist(), "runs": [run for run in runs if run["levels"]]}
 
 
 def _generation(summary: xr.Dataset) -> dict[str, Any]:
@@ -163,8 +159,8 @@ def _generation(summary: xr.Dataset) -> dict[str, Any]:
                 **_identity(run),
                 "trainedSize": int(run["trained_size"]),
                 "seeds": int(ran.sum()),
-                "steps": [int(step) for step in summary["step"].values[kept]],
-                "times": [_time(run, ran, name) for name in CRITERIA],
+                "steps": summary["step"].values[kept].tolist(),
+                "times": [_criterion(run.sel(criterion=name), ran) for name in CRITERIA],
                 "exactScore": _number(run["exact_score_kl_per_site"]),
                 "divergence": _mean(divergence[ran][:, kept]),
                 "predicted": packed(run["predicted_kl_per_site"].values[kept]),
@@ -177,14 +173,13 @@ def _generation(summary: xr.Dataset) -> dict[str, Any]:
     return {"runs": runs}
 
 
-def _time(run: xr.Dataset, ran: Any, criterion: str) -> dict[str, Any]:
+def _criterion(at: xr.Dataset, ran: Any) -> dict[str, Any]:
     """When samples are right by a criterion, and why that is not known."""
-    at = run.sel(criterion=criterion)
-    times = at["generation_training_time"].values[ran]
-    return {
-        "criterion": WORDS[criterion],
-        "time": _number(times.mean()) if times.size else None,
-        "timeError": _number(mean_over_seeds(times)[1]) if times.size else None,
-        "predictedTime": _number(at["predicted_generation_training_time"]),
-        "remark": str(at["criterion_remark"].values),
-    }
+    times = _time(at["generation_training_time"].values[ran], at["predicted_generation_training_time"])
+    return {"criterion": WORDS[str(at["criterion"].values)], **times, "remark": str(at["criterion_remark"].values)}
+
+
+def _time(times: Any, predicted: Any) -> dict[str, float | None]:
+    """A time: mean over seeds, standard error, and what theory says."""
+    mean, error = (times.mean(), mean_over_seeds(times)[1]) if times.size else (np.nan, np.nan)
+    return {"time": _number(mean), "timeError": _number(error), "predictedTime": _number(predicted)}

@@ -1,17 +1,78 @@
-"""Figures: one a file, a summary and its fits in, a matplotlib figure out.
+"""Figures: one a module, a summary and its fits in, a matplotlib figure out; the caption is beside it, as NAME.rst.
 
-A figure module has `draw(summary, scaling, style) -> Figure`; its name in the study is the module's.
+A figure's module declares `SUMMARY`, which it is drawn from, and `NEEDS`, in words, what a study must have for it;
+`shows(study)` says whether the study has that, where runs in the summary are not enough. What makes it is
+`draw(summary, scaling, style)`. Its name in a study is the module's. Modules import nothing heavy before they draw.
 """
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from csd.core.errors import unknown
-from csd.study.config.figures import FIGURES, summary_of
-from csd.study.config.study import FigureStyle
+from csd.core.errors import InputError, unknown
+from csd.report.figures.series import lacking
+from csd.study.config.study import FigureStyle, Study
+from csd.study.stages.sweeps import Sweep
 
-PAPER = Path(__file__).parents[1] / "paper" / "paper.mplstyle"
+HERE = Path(__file__).parent
+PAPER = HERE.parent / "paper" / "paper.mplstyle"
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
+FIGURES = tuple(sorted(path.stem for path in HERE.glob("*.rst")))
+"""What can be drawn: what has a caption."""
+
+
+def figure_module(name: str) -> Any:
+    """The module of a figure.
+
+    Raises:
+        InputError: if there is none of this name.
+    """
+    if name not in FIGURES:
+        raise unknown("figure", name, FIGURES)
+    return import_module(f"csd.report.figures.{name}")
+
+
+def summary_of(name: str) -> str:
+    """Which file of the summary a figure is drawn from: 'training', 'generation', 'monte_carlo', …"""
+    return str(figure_module(name).SUMMARY)
+
+
+def sweeps_in(study: Study, summary: str, *architectures: str) -> list[Sweep]:
+    """Sweeps whose runs are in a summary, 'training' or 'generation', and that have one of the architectures named."""
+    return [
+        sweep
+        for sweep in study.sweeps.values()
+        if (sweep.generation is not None) == (summary == "generation")
+        and (not architectures or any(network.name in architectures for network in sweep.architectures))
+    ]
+
+
+def drawn(study: Study) -> list[str]:
+    """The figures to draw: those that are asked for, else those that the study has something for.
+
+    Raises:
+        InputError: for one that is asked for, and unknown or without anything to show.
+    """
+    if study.figures is None:
+        return [name for name in FIGURES if _shows(name, study)]
+    for place, name in enumerate(study.figures):
+        if name not in FIGURES:
+            raise InputError(f"figures.{place} is {name!r}: {unknown('figure', name, FIGURES)}")
+        if not _shows(name, study):
+            raise lacking(name, figure_module(name).NEEDS)
+    return list(study.figures)
+
+
+def with_names(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of a study's configuration with the names that `figures` may hold."""
+    schema["properties"]["figures"]["anyOf"][0]["items"]["enum"] = list(FIGURES)
+    return schema
+
+
+def _shows(name: str, study: Study) -> bool:
+    """Whether a study has something for a figure."""
+    module = figure_module(name)
+    return module.shows(study) if hasattr(module, "shows") else bool(sweeps_in(study, module.SUMMARY))
 
 
 def draw(
@@ -21,7 +82,7 @@ def draw(
 
     Args:
         name: of the figure.
-        summary_file: of `csd aggregate`, `csd aggregate-generation` or `csd integrators`, as the figure needs.
+        summary_file: its summary.
         scaling_file: of `csd fit`.
         style: settings of all figures.
         output: path without suffix; .pdf and .png are added.
@@ -30,32 +91,22 @@ def draw(
     Raises:
         InputError: if the name is unknown, or the study lacks the runs that the figure shows.
     """
-    if name not in FIGURES:
-        raise unknown("figure", name, FIGURES)
+    module = figure_module(name)
     from matplotlib import style as sheets
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
-    from csd.core.files import (
-        ENSEMBLE_SUMMARY,
-        GENERATION_SUMMARY,
-        INTEGRATOR_STEPS,
-        SUMMARY,
-        TIMING,
-        atomic_path,
-        read,
-    )
-    from csd.report.figures import style as looks
+    from csd.core import files
+    from csd.report.figures import looks
     from csd.study.summaries.laws import read_scaling
 
     looks.apply(style)
     if paper:
         sheets.use(PAPER)
-    kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY, "integrators": INTEGRATOR_STEPS}
-    kinds |= {"monte_carlo": ENSEMBLE_SUMMARY, "timing": TIMING}
-    kind = kinds[summary_of(name)]
-    summary = read(summary_file, kind)
-    figure = import_module(f"csd.report.figures.{name}").draw(summary, read_scaling(scaling_file), style)
+    kinds = {"training": files.SUMMARY, "generation": files.GENERATION_SUMMARY, "integrators": files.INTEGRATOR_STEPS}
+    kinds |= {"monte_carlo": files.ENSEMBLE_SUMMARY, "timing": files.TIMING}
+    summary = files.read(summary_file, kinds[module.SUMMARY])
+    figure = module.draw(summary, read_scaling(scaling_file), style)
     # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.
     made = {
         "Creator": f"csd {summary.attrs.get('csd_version')} ({summary.attrs.get('csd_commit')})",
@@ -63,11 +114,11 @@ def draw(
         "CreationDate": None,
     }
     # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
-    with atomic_path(output.with_suffix(".pdf")) as temporary:
+    with files.atomic_path(output.with_suffix(".pdf")) as temporary:
         FigureCanvasPdf(figure).print_pdf(temporary, metadata=made)  # type: ignore[no-untyped-call]
     if paper:
         return
     figure.set_layout_engine("none")
     figure.set_dpi(style.dots_per_inch)
-    with atomic_path(output.with_suffix(".png")) as temporary:
+    with files.atomic_path(output.with_suffix(".png")) as temporary:
         FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]

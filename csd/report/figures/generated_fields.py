@@ -1,10 +1,6 @@
 """Generated fields after 10, 100, 1000 and 10,000 training steps, for one and two layers, beside the exact score's."""
 
 import numpy as np
-import pandas as pd
-import xarray as xr
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from csd.core.random import stream
 from csd.diffusion.grids import LOWEST_LEVEL, geometric_grid, longest_level
@@ -13,14 +9,16 @@ from csd.diffusion.sampling import draw_modes
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score
-from csd.report.figures import style as looks
-from csd.study.config.study import FigureStyle
+from csd.report.figures import looks
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 
+SUMMARY = "generation"
+NEEDS = "a sweep with generation"
 SIZE = 64
 LEVELS = 176
 """Steps of Heun's method: with the exact score χ is within 1 % at this size."""
@@ -28,24 +26,20 @@ SHOWN_STEPS = (10, 100, 1000, 10_000)
 SHOWN = ("one_layer", "two_layer")
 
 
-def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
     """The same noise in every panel, one colour scale; kernels from the population loss, m = 1/L, d = 2."""
     lattice = Lattice(2, SIZE)
     target = GaussianField.on_critical_line(lattice)
     grid = geometric_grid(LOWEST_LEVEL, longest_level(SIZE), LEVELS)
     noised = NoisedTarget(target, VariancePreserving(), grid.tolist())
-    scale = 2.5 * target.variance**0.5
-    figure, panels = plt.subplots(2, len(SHOWN_STEPS) + 1, figsize=(looks.PAGE, 3.1))
+    titles = [*(f"{step:,} steps" for step in SHOWN_STEPS), "exact score"]
+    figure, panels = looks.subplots(2, len(titles), height=3.1)
     exact = _field(noised, ExactScore(target, noised.schedule, lattice.shells))
     for row, architecture in zip(panels, SHOWN, strict=True):
         pictures = [*(_field(noised, score) for score in _scores(noised, architecture)), exact]
-        titles = [*(f"{step:,} steps" for step in SHOWN_STEPS), "exact score"]
         for axes, picture, title in zip(row, pictures, titles, strict=True):
-            axes.imshow(picture, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if architecture == SHOWN[0]:
-                axes.set_title(title)
+            looks.field_picture(axes, picture, 2.5 * target.variance**0.5)
+            axes.set(xticks=[], yticks=[], title=title if architecture == SHOWN[0] else "")
         row[0].set_ylabel(f"{looks.name(architecture)}\nL = {SIZE}")
     figure.colorbar(panels[0][0].images[0], ax=panels, label="field (lattice units)", extend="both", shrink=0.8)
     return figure

@@ -1,93 +1,62 @@
 """Samples learned from a fixed data set: when to stop, and when the data set itself comes out."""
 
 import numpy as np
-import pandas as pd
-import xarray as xr
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from scipy.special import digamma
 
 from csd.networks import Architecture
-from csd.report.figures import style as looks
-from csd.study.config.study import FigureStyle
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
 from csd.study.seeds import mean_over_seeds
 
+SUMMARY = "generation"
+NEEDS = "generation with data sets"
+DIVERGENCE = "KL per site from the true distribution"
 
-def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+
+def shows(study: Study) -> bool:
+    """Whether fields are generated with what learned from fixed data sets."""
+    return any(sweep.training.get("data_sets", study.training.data_sets) for sweep in sweeps_in(study, SUMMARY))
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
     """Points: mean over seeds. Lines: M = ∞ by exact map and recursion; divergence of a data set's own distribution."""
-    table = looks.runs(summary)
-    table = looks.require(table[table["data_set"] > 0], "memorisation", "generation with data sets")
-    table = table[table["size"] == table["size"].max()]
+    table = series.runs(summary)
+    table = series.require(table[table["data_set"] > 0], "memorisation", NEEDS)
+    table = table[table["size"] == table["size"].max()].sort_values("data_set")
     networks = sorted(set(table["network"]), key=looks.order)[:2]
-    figure, panels = plt.subplots(2, 2, figsize=(looks.PAGE, 5.0))
+    figure, panels = looks.subplots(2, 2, height=5.0)
+    divergences, steps = panels[1]
     for axes, network in zip(panels[0], networks, strict=False):
-        _curves(axes, summary, table[table["network"] == network].sort_values("data_set"), network)
+        own = table[table["network"] == network]
+        looks.plot_data_sets(axes, summary, own, "kl_per_site", looks.marker(network), dense=4.0)
+        axes.set_ylabel(DIVERGENCE)
+        looks.legend_beside(axes, handlelength=1.0)
+        _against_fields(divergences, steps, summary, own, network)
     for axes in panels[0][len(networks) :]:
         axes.axis("off")
-    divergences, steps = panels[1]
-    for network in networks:
-        own = table[table["network"] == network].sort_values("data_set")
-        _against_fields(divergences, steps, summary, own, network)
     fields = np.geomspace(table["data_set"].min(), table["data_set"].max(), 50)
     own_distribution = _expected(fields, int(table["dimension"].iloc[0]), int(table["size"].iloc[0]))
     divergences.plot(fields, own_distribution, color="0.2", zorder=1, label="distribution of the data set")
-    for axes in (divergences, steps):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("fields M of the data set")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2, labelspacing=0.3)
-    divergences.set_ylabel("KL per site from the true distribution")
-    steps.set_ylabel("training step (steps)")
+    for axes, label in ((divergences, DIVERGENCE), (steps, "training step (steps)")):
+        axes.set(xscale="log", yscale="log", xlabel="fields M of the data set", ylabel=label)
+        looks.legend_beside(axes)
     return figure
 
 
 def _expected(fields: np.ndarray, dimension: int, size: int) -> np.ndarray:
     """½ E[g − 1 − ln g] per site, g ~ Gamma(M)/M, or Gamma(M/2)/(M/2) for the momenta with k = −k."""
+    from scipy.special import digamma
+
     sites, real = size**dimension, 2**dimension if size % 2 == 0 else 1
     complex_part = np.log(fields) - digamma(fields)
     real_part = np.log(fields / 2) - digamma(fields / 2)
     return 0.5 * ((sites - real) * complex_part + real * real_part) / sites
 
 
-def _curves(axes: Axes, summary: xr.Dataset, own: pd.DataFrame, network: Architecture) -> None:
-    """KL per site from the true distribution against training step, one series a data set."""
-    for shade, (run, row) in zip(looks.shades(network, len(own)), own.iterrows(), strict=True):
-        at = summary.isel(run=run)
-        steps = at["step"].values
-        mean, error = mean_over_seeds(at["kl_per_site"].values, axis=0)
-        points = looks.thinned(steps, np.isfinite(mean), 4.0)
-        axes.errorbar(
-            steps[points],
-            mean[points],
-            error[points],
-            fmt=looks.marker(network),
-            ms=2.8,
-            color=shade,
-            mew=0,
-            elinewidth=0.7,
-            label=f"M = {row['data_set']}",
-        )
-    at = summary.isel(run=int(own.index[-1]))
-    predicted, steps = at["predicted_kl_per_site"].values, at["step"].values
-    line = np.isfinite(predicted) & (steps > 0)
-    axes.plot(steps[line], predicted[line], color="0.2", zorder=1, label="theory, M = ∞")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("training step (steps)")
-    axes.set_title(f"{looks.name(network)}, d = {own['dimension'].iloc[0]}, L = {own['size'].iloc[0]}")
-    axes.set_ylabel("KL per site from the true distribution")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, labelspacing=0.3)
-
-
-def _against_fields(
-    divergences: Axes, steps: Axes, summary: xr.Dataset, own: pd.DataFrame, network: Architecture
-) -> None:
+def _against_fields(divergences: Axes, steps: Axes, summary: Dataset, own: DataFrame, network: Architecture) -> None:
     """KL at the best step and at the end; the best step, and that of memorisation.
 
     From the latter on, samples are twice as near to the data set's own distribution as to the true one.
     """
-    fields = own["data_set"].to_numpy()
     chosen = summary.isel(run=own.index.to_numpy())
     true, memory = chosen["kl_per_site"].values, chosen["data_set_kl_per_site"].values
     ran = np.isfinite(true).any(axis=2)
@@ -111,4 +80,6 @@ def _against_fields(
         (steps, onset, shade, f"{words}, memorised"),
     ):
         mean, error = mean_over_seeds(values)
-        axes.errorbar(fields, mean, error, fmt=mark, color=shade, mfc=face, ms=3.5, elinewidth=0.8, label=label)
+        axes.errorbar(
+            own["data_set"], mean, error, fmt=mark, color=shade, mfc=face, ms=3.5, elinewidth=0.8, label=label
+        )

@@ -3,29 +3,31 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from csd.report.figures import style as looks
-from csd.study.config.study import FigureStyle
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
 from csd.study.seeds import mean_over_seeds
 
+SUMMARY = "generation"
+NEEDS = "generation with one_layer and two_layer on the critical line"
 SHOWN = ("one_layer", "two_layer")
 COLUMNS = 4
 SPAN = 3.0
 """Colours span ratios from e^−3 to e^3."""
 
 
-def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figure:
+def shows(study: Study) -> bool:
+    """Whether fields are generated with both networks."""
+    return all(sweeps_in(study, SUMMARY, architecture) for architecture in SHOWN)
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
     """Colour: generated over exact spectrum, mean over seeds. Line: where signal and noise of a mode are equal."""
-    figure, panels = plt.subplots(len(SHOWN), COLUMNS, figsize=(looks.PAGE, 3.6), sharex=True, sharey=True)
+    figure, panels = looks.subplots(len(SHOWN), COLUMNS, height=3.6, sharex=True, sharey=True)
     image: Any = None
     for row, architecture in zip(panels, SHOWN, strict=True):
-        table = looks.generation_runs(summary, architecture_name=architecture)
-        table = looks.require(table, "on_the_way", f"generation with {architecture} on the critical line")
+        table = series.generation_runs(summary, architecture_name=architecture)
+        table = series.require(table, "on_the_way", NEEDS)
         table = table[table["dimension"] == table["dimension"].min()]
         run = summary.isel(run=int(table.index[-1]))
         places = _steps(run)
@@ -44,7 +46,7 @@ def draw(summary: xr.Dataset, scaling: pd.DataFrame, style: FigureStyle) -> Figu
     return figure
 
 
-def _steps(run: xr.Dataset) -> list[int]:
+def _steps(run: Dataset) -> list[int]:
     """Places of the last shown steps that have data, a factor of three apart or more."""
     ratio, steps = run["ratio_on_the_way"].values, run["shown_step"].values
     there = np.flatnonzero(np.isfinite(ratio[:, :, 0, 0]).any(axis=0) & np.isfinite(steps))
@@ -55,29 +57,17 @@ def _steps(run: xr.Dataset) -> list[int]:
     return chosen[:COLUMNS][::-1]
 
 
-def _heat(axes: Axes, run: xr.Dataset, place: int) -> Any:
+def _heat(axes: Axes, run: Dataset, place: int) -> Any:
     """ln of the ratio over noise level (time runs to the right) and inverse length."""
-    levels = run["noise_level"].values
-    there = np.isfinite(levels)
-    bins = np.isfinite(run["wavenumber"].values)
-    length = np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
+    there = np.isfinite(run["noise_level"].values)
+    levels = run["noise_level"].values[there]
+    bins, length = series.inverse_length(run)
     with np.errstate(divide="ignore"):
         ratio, _ = mean_over_seeds(np.log(run["ratio_on_the_way"].values[:, place]), axis=0)
-    image = axes.pcolormesh(
-        levels[there],
-        length,
-        ratio[there][:, bins].T,
-        cmap="PuOr",
-        vmin=-SPAN,
-        vmax=SPAN,
-        shading="nearest",
-        rasterized=True,
-    )
-    equal = 1.0 / np.sqrt(np.expm1(2.0 * levels[there]))
+    look: looks.Look = {"cmap": "PuOr", "vmin": -SPAN, "vmax": SPAN, "shading": "nearest", "rasterized": True}
+    image = axes.pcolormesh(levels, length, ratio[there][:, bins].T, **look)
+    equal = 1.0 / np.sqrt(np.expm1(2.0 * levels))
     seen = (equal > length[0]) & (equal < length[-1])
-    axes.plot(levels[there][seen], equal[seen], color="black", ls=looks.DASHED, lw=0.8)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(levels[there][0], levels[there][-1])
-    axes.set_ylim(length[0], length[-1])
+    axes.plot(levels[seen], equal[seen], color="black", ls=looks.DASHED, lw=0.8)
+    axes.set(xscale="log", yscale="log", xlim=(levels[0], levels[-1]), ylim=(length[0], length[-1]))
     return image

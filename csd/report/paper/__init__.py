@@ -11,7 +11,7 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import write_text
-from csd.report.figures import draw
+from csd.report.figures import draw, summary_of
 from csd.report.paper.numbers import macros, numbers, usual_data
 from csd.report.paper.tables import (
     claims_table,
@@ -22,7 +22,6 @@ from csd.report.paper.tables import (
     typeset_exponents,
     typeset_times,
 )
-from csd.study.config.figures import summary_of
 from csd.study.config.study import FigureStyle
 
 SOURCE = Path(__file__).with_name("paper.tex")
@@ -57,7 +56,7 @@ def write_paper(
     """Write numbers.tex, tables/, figures/ and paper.tex.
 
     Args:
-        summaries: files of 'training', and of 'generation' and 'integrators' if the study has them.
+        summaries: files of 'training', of 'generation' if the study has it, and of what other figures are drawn from.
         scaling_file: of `csd fit`.
         claims_file: claims.json of `csd claims`.
         output: folder to write to.
@@ -91,13 +90,14 @@ def write_paper(
     judged, laws, times = claims_table(claims), table_of_exponents(scaling, networks), times_table(known["training"])
     for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
-    written(tabular(typeset_claims(claims, judged), "lllrrrl", networks), "tables/claims.tex")
+    written(tabular(typeset_claims(judged), "lllrrrl", networks), "tables/claims.tex")
     written(tabular(typeset_exponents(laws, level), "llrrrrrrr", networks), "tables/exponents.tex")
     wide = typeset_times(times, level)
     written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2), networks), "tables/training_times.tex")
     for name in shown:
         summary = summaries.get(summary_of(name))
         if summary is None:
-            raise InputError(f"the figure {name!r} needs --{summary_of(name)}, or to be left out of --figure")
+            flag = summary_of(name).replace("_", "-")
+            raise InputError(f"the figure {name!r} needs --{flag}, or to be left out of --figure")
         draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
     written(SOURCE.read_text(encoding="utf-8"), "paper.tex")

@@ -17,13 +17,8 @@ from csd.study.summaries.integrators import DATA as INTEGRATOR_DATA
 from csd.study.summaries.laws import with_criterion
 from csd.targets.labels import target_label
 
-SPELLED = dict(
-    zip(
-        "0123456789.",
-        ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Point"],
-        strict=True,
-    )
-)
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Point")
+SPELLED = dict(zip("0123456789.", DIGITS, strict=True))
 DIMENSIONS = {1: "OneD", 2: "TwoD", 3: "ThreeD"}
 QUANTITIES = {
     "training_time": "",
@@ -32,6 +27,8 @@ QUANTITIES = {
     "predicted_generation_training_time": "PredictedGeneration",
 }
 """Quantities of a table of scaling laws, and how their macros begin."""
+LAWS = {"power": ("Exponent", "exponent"), "log": ("LogSlope", "slope in ln L"), "boxcox": ("Nested", "nested z")}
+"""How macros of a law go on, and what they are in words."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +118,15 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[QuotedNumber]:
     """The number that stands beside each verdict."""
     for claim in claims:
         if claim["measured"] is not None:
-            yield QuotedNumber(
-                f"csdClaim{spelled(claim['id'])}", claim["measured"], claim["error"] or 0.0, f"claim {claim['id']}"
-            )
+            name, meaning = f"csdClaim{spelled(claim['id'])}", f"claim {claim['id']}"
+            yield QuotedNumber(name, claim["measured"], claim["error"] or 0.0, meaning)
 
 
 def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[QuotedNumber]:
     """Exponents of power laws, slopes of log laws, z of the nested law, and the evidence between the first two."""
     if "exponent" not in scaling:
         return
-    rows = with_criterion(scaling[scaling["law"].isin(["power", "log", "boxcox"])])
+    rows = with_criterion(scaling[scaling["law"].isin(LAWS)])
     alike = ["quantity", "criterion", "architecture", "dimension", "mass", "data", "noise_level", "law"]
     twice = rows.duplicated(alike, keep=False)
     for (_, row), again in zip(rows.iterrows(), twice, strict=True):
@@ -142,19 +138,12 @@ def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[QuotedNumber]:
         right = f" by {row['criterion'].replace('_', ' ')}" if row["criterion"] else ""
         about = f"{row['quantity'].replace('_', ' ')}{right}, {row['architecture']}, d = {row['dimension']}{at}"
         about += f", {row['mass']}, {row['data']}, L = {row['sizes']}" + (f", sweep {row['study']}" if again else "")
-        if row["law"] == "power":
-            yield QuotedNumber(f"csd{prefix}Exponent{where}", row["exponent"], row["error"], f"exponent of {about}")
-            if np.isfinite(row["evidence"]):
-                error = float(row.get("evidence_error", np.nan))
-                yield QuotedNumber(
-                    f"csd{prefix}Evidence{where}", row["evidence"], error, f"ΔAICc for the log law of {about}"
-                )
-        elif row["law"] == "boxcox":
-            yield QuotedNumber(f"csd{prefix}Nested{where}", row["exponent"], total_error(row), f"nested z of {about}")
-        else:
-            yield QuotedNumber(
-                f"csd{prefix}LogSlope{where}", row["exponent"], row["error"], f"slope in ln L of {about}"
-            )
+        kind, words = LAWS[row["law"]]
+        error = total_error(row) if row["law"] == "boxcox" else row["error"]
+        yield QuotedNumber(f"csd{prefix}{kind}{where}", row["exponent"], error, f"{words} of {about}")
+        if row["law"] == "power" and np.isfinite(row["evidence"]):
+            error, meaning = float(row.get("evidence_error", np.nan)), f"ΔAICc for the log law of {about}"
+            yield QuotedNumber(f"csd{prefix}Evidence{where}", row["evidence"], error, meaning)
 
 
 def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[QuotedNumber]:
@@ -197,14 +186,16 @@ def macros(found: Iterable[QuotedNumber], claims: Sequence[Mapping[str, Any]]) -
     lines = []
     for number in found:
         value, error = rounded(number.value, number.error)
-        lines.append(f"% {number.meaning}")
-        lines.append(f"\\newcommand{{\\{number.name}}}{{{_typeset(parentheses(number.value, number.error))}}}")
+        lines += [f"% {number.meaning}", _macro(number.name, _typeset(parentheses(number.value, number.error)))]
         if error:
-            lines.append(f"\\newcommand{{\\{number.name}Value}}{{{_typeset(value)}}}")
-            lines.append(f"\\newcommand{{\\{number.name}Error}}{{{error}}}")
-    for claim in claims:
-        lines.append(f"\\newcommand{{\\csdClaim{spelled(claim['id'])}Verdict}}{{{claim['verdict']}}}")
+            lines += [_macro(f"{number.name}Value", _typeset(value)), _macro(f"{number.name}Error", error)]
+    lines += [_macro(f"csdClaim{spelled(claim['id'])}Verdict", claim["verdict"]) for claim in claims]
     return "\n".join(lines) + "\n"
+
+
+def _macro(name: str, text: str) -> str:
+    """The definition of a macro."""
+    return f"\\newcommand{{\\{name}}}{{{text}}}"
 
 
 def _typeset(text: str) -> str:

@@ -20,13 +20,9 @@ from csd.targets.labels import target_label
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a value of a test: claim, measure, quantity, architecture, reference, dimension, noise_level, …"""
-    rows = [{"claim": claim["id"], **test} for claim in claims for test in claim["tests"]]
-    table = pd.DataFrame(rows)
-    low_high = table.pop("accepted")
-    return table.assign(
-        accepted_from=[low for low, _ in low_high],
-        accepted_to=[high for _, high in low_high],
-    )
+    table = pd.DataFrame([{"claim": claim["id"], **test} for claim in claims for test in claim["tests"]])
+    accepted = table.pop("accepted")
+    return table.assign(accepted_from=[low for low, _ in accepted], accepted_to=[high for _, high in accepted])
 
 
 KINDS = {"training_time": "training", "generation_training_time": "generation", "integrator_steps": "integrator steps"}
@@ -37,22 +33,8 @@ ABOUT = {"training_time": "", "generation_training_time": ", samples", "integrat
 ABOUT |= {"autocorrelation_time": ", τ", "autocorrelation_updates": ", τ in updates"}
 """What a claim's measure is of, where it is not in the quantity's own words."""
 
-LAWS = [
-    "quantity",
-    "criterion",
-    "architecture",
-    "dimension",
-    "noise_level",
-    "data",
-    "sizes",
-    "exponent",
-    "error",
-    "evidence",
-    "evidence_error",
-    "z",
-    "z_error",
-    "z_systematic_error",
-]
+KEYS = ["quantity", "criterion", "architecture", "dimension", "noise_level", "data"]
+LAWS = [*KEYS, "sizes", "exponent", "error", "evidence", "evidence_error", "z", "z_error", "z_systematic_error"]
 LAWS += ["predicted_exponent", "log_slope", "log_slope_error"]
 
 
@@ -71,7 +53,7 @@ def table_of_exponents(scaling: pd.DataFrame, networks: Mapping[str, Architectur
     power, log, nested = (own[own["law"] == law] for law in ("power", "log", "boxcox"))
     is_theory = power["quantity"].isin(PREDICTED)
     predicted = power[is_theory].assign(quantity=power["quantity"].map(PREDICTED))
-    of_run = ["quantity", "criterion", "architecture", "dimension", "noise_level", "data", "study"]
+    of_run = [*KEYS, "study"]
     table = power[~is_theory].reindex(columns=[*of_run, "sizes", "exponent", "error", "evidence", "evidence_error"])
     for other, names in (
         (predicted, {"exponent": "predicted_exponent"}),
@@ -91,9 +73,9 @@ def _sorted(
     table: pd.DataFrame, keys: Sequence[str], ascending: Sequence[bool], networks: Mapping[str, Architecture]
 ) -> pd.DataFrame:
     """A table in the order of its keys, then of architectures as figures have them."""
-    from csd.report.figures import style as looks
+    from csd.report.figures import looks
 
-    order = {family: place for place, family in enumerate(looks.COLOURS)}
+    order = {family: place for place, family in enumerate(looks.FAMILIES)}
     place = [order.get(looks.family(networks.get(label, label)), len(order)) for label in table["architecture"]]
     by = table.assign(place=place).sort_values([*keys, "place", "architecture"], ascending=[*ascending, True, True])
     return by.drop(columns="place")
@@ -110,64 +92,44 @@ def times_table(summary: xr.Dataset) -> pd.DataFrame:
         own = summary.isel(run=run)
         if float(own["mass_times_length"]) != 1.0 or int(own["data_set"]):
             continue
+        names = {name: str(own[name].values) for name in ("architecture", "data")}
+        counts = {name: int(own[name]) for name in ("dimension", "size", "parameters")}
         for level in summary["noise_level"].values:
             at = own.sel(noise_level=level)
             mean, error = mean_over_seeds(at["training_time"].values, ran=ran(at))
-            rows.append(
-                {
-                    "architecture": str(own["architecture"].values),
-                    "dimension": int(own["dimension"]),
-                    "noise_level": level,
-                    "data": str(own["data"].values),
-                    "size": int(own["size"]),
-                    "training_time": mean,
-                    "error": error,
-                    "predicted_training_time": mean_over_seeds(at["predicted_training_time"].values, ran=ran(at))[0],
-                    "parameters": int(own["parameters"]),
-                }
-            )
-    return _sorted(
-        pd.DataFrame(rows, columns=TIMES), ["dimension", "noise_level"], [True, True], networks_of([summary])
-    )
+            predicted, _ = mean_over_seeds(at["predicted_training_time"].values, ran=ran(at))
+            found = {"training_time": mean, "error": error, "predicted_training_time": predicted}
+            rows.append({**names, **counts, "noise_level": level, **found})
+    table = pd.DataFrame(rows, columns=TIMES)
+    return _sorted(table, ["dimension", "noise_level"], [True, True], networks_of([summary]))
 
 
-def typeset_claims(claims: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
+def typeset_claims(table: pd.DataFrame) -> pd.DataFrame:
     """`claims_table` in words, a row a claim and measure: how many values, from where to where, and the verdict."""
     rows = []
-    for claim in claims:
-        own = table[table["claim"] == claim["id"]]
-        for (measure, quantity, right, architecture), values in own.groupby(
-            ["measure", "quantity", "criterion", "architecture"], sort=False
-        ):
-            known = values.dropna(subset=["measured"])
-            low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
-            bound = f"≤ {high:g}" if pd.isna(low) else f"≥ {low:g}" if pd.isna(high) else f"{low:g} … {high:g}"
-            ends = [known["measured"].idxmin(), known["measured"].idxmax()] if len(known) > 1 else list(known.index)
-            shown = [parentheses(known.loc[end, "measured"], known.loc[end, "error"] or 0.0) for end in ends]
-            rows.append(
-                {
-                    "claim": claim["id"],
-                    "measure": measure.replace("_", " ")
-                    + ABOUT.get(quantity, f", {quantity.replace('_', ' ')}")
-                    + (f" by {WORDS[right]}" if right else ""),
-                    "architecture": architecture,
-                    "values": len(known),
-                    "measured": " … ".join(dict.fromkeys(shown)) or "–",
-                    "accepted": bound,
-                    "verdict": _together(values["verdict"]),
-                }
-            )
+    by = ["claim", "measure", "quantity", "criterion", "architecture"]
+    for (claim, measure, quantity, right, architecture), values in table.groupby(by, sort=False):
+        known = values.dropna(subset=["measured"])
+        low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
+        ends = [known["measured"].idxmin(), known["measured"].idxmax()] if len(known) > 1 else list(known.index)
+        shown = [parentheses(known.loc[end, "measured"], known.loc[end, "error"] or 0.0) for end in ends]
+        about = ABOUT.get(quantity, f", {quantity.replace('_', ' ')}") + (f" by {WORDS[right]}" if right else "")
+        rows.append(
+            {
+                "claim": claim,
+                "measure": measure.replace("_", " ") + about,
+                "architecture": architecture,
+                "values": len(known),
+                "measured": " … ".join(dict.fromkeys(shown)) or "–",
+                "accepted": f"≤ {high:g}" if pd.isna(low) else f"≥ {low:g}" if pd.isna(high) else f"{low:g} … {high:g}",
+                "verdict": min(values["verdict"], key=VERDICTS.index),
+            }
+        )
     return pd.DataFrame(rows)
 
 
 VERDICTS = ("fails", "incomplete", "not tested", "undecided", "holds")
-"""From the worst to the best."""
-
-
-def _together(verdicts: pd.Series) -> str:
-    """The verdict of several values: the worst of them."""
-    there = set(verdicts)
-    return next(verdict for verdict in VERDICTS if verdict in there)
+"""From the worst to the best; several values have the worst of theirs."""
 
 
 def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -224,7 +186,7 @@ def tabular(table: pd.DataFrame, columns: str, networks: Mapping[str, Architectu
         columns: 'lrc…', one a column.
         networks: of `csd.study.summaries.columns.networks_of`.
     """
-    from csd.report.figures import style as looks
+    from csd.report.figures import looks
 
     words = table.copy()
     if "architecture" in words:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from csd.core.errors import InputError
-from csd.study.config.figures import GENERATION_FIGURES, MONTE_CARLO_FIGURES
 from csd.study.config.schema import validated
 from csd.study.config.study import DEFAULT_CLAIMS, FigureStyle, Study
 from csd.study.stages.sweeps import Training
@@ -67,11 +66,6 @@ def parse(content: Mapping[str, Any]) -> Study:
         if len(given) > 1:
             raise InputError(f"sweeps.{name}: {' and '.join(given)} are both given; give the mass in one way")
         validated(Training, sweep.training, f"sweeps.{name}.training.")
-    needing = [figure for figure in study.drawn if figure in GENERATION_FIGURES]
-    if needing and all(sweep.generation is None for sweep in study.sweeps.values()):
-        raise InputError(f"figures: {needing[0]!r} needs a sweep with generation; add one, or take it out of the list")
-    if not study.monte_carlo and any(figure in MONTE_CARLO_FIGURES for figure in study.drawn):
-        raise InputError("figures: those of Monte Carlo need the key monte_carlo; add it, or take them out of the list")
     return study
 
 

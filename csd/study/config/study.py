@@ -4,11 +4,10 @@ A study is one YAML file. Its sweeps are expanded there and nowhere else, into j
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from csd.study.config.figures import FIGURES, GENERATION_FIGURES, INTEGRATOR_FIGURES, MONTE_CARLO_FIGURES
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
 from csd.study.stages.generation import GENERATION
@@ -49,46 +48,9 @@ class Study(Part):
     ]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[
-        list[Literal[FIGURES]] | None,  # type: ignore[valid-type]
-        Field(None, description="figures to draw; by default those that a sweep has something for"),
+        list[str] | None, Field(None, description="figures to draw; by default those that a sweep has something for")
     ]
     figure_style: Annotated[FigureStyle, Field(default_factory=lambda: FigureStyle.model_validate({}))]
-
-    @property
-    def drawn(self) -> list[str]:
-        """The figures to draw."""
-        if self.figures is not None:
-            return list(self.figures)
-        return [figure for figure in FIGURES if any(self._shows(figure, sweep) for sweep in self.sweeps.values())]
-
-    @property
-    def compares_cost(self) -> bool:
-        """Whether Monte Carlo stands beside generation on the same target, in at least one dimension."""
-        generating = {sweep.dimension for sweep in self.sweeps.values() if sweep.generation is not None}
-        return any(
-            one.dimension in generating and one.couplings is None and one.beta is None and one.mass is None
-            for one in self.monte_carlo.values()
-        )
-
-    def _shows(self, figure: str, sweep: Sweep) -> bool:
-        """Whether a sweep has what a figure is about."""
-        names = {network.name for network in sweep.architectures}
-        data_sets = sweep.training.get("data_sets", self.training.data_sets) is not None
-        if figure in MONTE_CARLO_FIGURES:
-            return self.compares_cost if figure == "cost_to_fields" else bool(self.monte_carlo)
-        if (figure in GENERATION_FIGURES) != (sweep.generation is not None):
-            return figure in INTEGRATOR_FIGURES
-        special = {
-            "collapse": sweep.mass is not None,
-            "finite_size": sweep.couplings is not None and not names.isdisjoint(("one_layer", "two_layer")),
-            "depth_law": "deep_linear" in names,
-            "kernels": "local_one_layer" in names,
-            "overfitting": data_sets,
-            "memorisation": data_sets,
-            "local_range": "local_one_layer" in names,
-            "size_transfer": sweep.generation is not None and sweep.generation.transfer is not None,
-        }
-        return special.get(figure, True)
 
 
 def jobs_of(study: Study) -> Jobs:

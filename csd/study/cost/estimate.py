@@ -87,6 +87,8 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
     if run.settings.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
+    # Filters laid out on the lattice, and their transforms.
+    held += 16.0 * work.networks * run.size**run.dimension if work.look else 0.0
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
     of_modes = WEIGHT * (run.architecture.range is None) + KERNEL * (kept > 0.0)
     written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
@@ -210,7 +212,8 @@ def expected_generation(jobs: Sequence[GenerationJob], calibration: Calibration)
     runs = [job.run for job in jobs]
     works = _works(runs, calibration)
     return [
-        _generation(job, works[job.alike], steps, calibration) for job, steps in zip(jobs, steps_of(runs), strict=True)
+        _generation(job, works[job.run.alike], steps, calibration)
+        for job, steps in zip(jobs, steps_of(runs), strict=True)
     ]
 
 

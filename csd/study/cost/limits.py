@@ -32,21 +32,21 @@ class Limits:
         alike: dict[tuple[str, Hashable], list[Job]] = defaultdict(list)
         for stage, jobs in self._jobs.items():
             for job in jobs.values():
-                alike[stage, job.alike].append(job)
+                alike[stage, STAGES[stage].alike(job)].append(job)
         return alike
 
     def __getitem__(self, place: tuple[str, str]) -> ExpectedCost:
         """The job of (stage, identifier)."""
         if place not in self._known:
             stage, identifier = place
-            together = self._alike[stage, self._jobs[stage][identifier].alike]
+            together = self._alike[stage, STAGES[stage].alike(self._jobs[stage][identifier])]
             costs = STAGES[stage].expected(together, REFERENCE)
             self._known |= {(stage, cost.identifier): cost for cost in costs}
         return self._known[place]
 
     def group(self, stage: str, identifier: str) -> str | None:
         """The group of a job: that of the job whose file it takes; a name of its own where that has none."""
-        parent = self._jobs[stage][identifier].parent
+        parent = STAGES[stage].parent(self._jobs[stage][identifier])
         if parent is None:
             return self[stage, identifier].group
         # Where that has a cluster job of its own, nobody else's waits for it.
@@ -64,7 +64,7 @@ def cluster_jobs(costs: Sequence[ExpectedCost], jobs: Jobs) -> list[float]:
     first = {}
     for cost in costs:
         stage, identifier = cost.stage, cost.identifier
-        while (parent := jobs[stage][identifier].parent) is not None:
+        while (parent := STAGES[stage].parent(jobs[stage][identifier])) is not None:
             stage, identifier = STAGES[stage].after, parent.identifier
         together[stage, identifier] += cost.seconds
         if stage == cost.stage:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from csd.core.errors import InputError
 from csd.study.cost.expected import ExpectedCost
@@ -33,33 +33,8 @@ class Job(Protocol):
     def request(self) -> Mapping[str, Any]:
         """What the configuration hash of its file is of."""
 
-    @property
-    def plugins(self) -> Sequence[str]:
-        """Dotted paths of user-defined code that its file depends on."""
-
-    @property
-    def parent(self) -> "Job | None":
-        """The job of the stage before whose file its command takes."""
-
-    @property
-    def alike(self) -> Hashable:
-        """What jobs share whose cost is estimated together."""
-
-    @property
-    def gpu(self) -> bool:
-        """Whether it asks for a GPU."""
-
     def arguments(self) -> list[str]:
         """The flags of its command, without files."""
-
-
-class Alone:
-    """A job that takes no file of another, runs no user-defined code and needs no GPU."""
-
-    plugins: ClassVar[Sequence[str]] = ()
-    parent: ClassVar[Job | None] = None
-    gpu: ClassVar[bool] = False
-    alike: ClassVar[Hashable] = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +56,10 @@ class Stage:
         laws: summary → the scaling laws of its times, rows of `csd fit`.
         summarised: whether a job's file goes into it.
         after: name of the stage before, whose files its commands take.
+        parent: the job of that stage whose file a job takes.
+        plugins: dotted paths of user-defined code that a job's file depends on.
+        alike: what jobs share whose cost is estimated together.
+        gpu: whether a job asks for a GPU.
         folder: of its files where it is not its name.
         logs: folder of its logs where it is not its command.
         checkpoints: whether its command keeps checkpoints.
@@ -101,6 +80,10 @@ class Stage:
     laws: str = ""
     summarised: Callable[[Any], bool] = lambda job: True
     after: str = ""
+    parent: Callable[[Any], Job | None] = lambda job: None
+    plugins: Callable[[Any], Sequence[str]] = lambda job: ()
+    alike: Callable[[Any], Hashable] = lambda job: None
+    gpu: Callable[[Any], bool] = lambda job: False
     folder: str | None = None
     logs: str | None = None
     checkpoints: bool = False

@@ -1,6 +1,6 @@
 """The stage of generation: what is sampled from training files, one file and one `csd generate` command a job."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,26 +39,6 @@ class GenerationJob:
     def dimension(self) -> int:
         """Of the lattice."""
         return self.run.dimension
-
-    @property
-    def plugins(self) -> list[str]:
-        """The integrator, where it is user-defined."""
-        return [name for name in [self.settings.integrator] if ":" in name]
-
-    @property
-    def parent(self) -> TrainingJob:
-        """The job whose file it starts from."""
-        return self.run
-
-    @property
-    def alike(self) -> Hashable:
-        """What is estimated together with its training."""
-        return self.run.alike
-
-    @property
-    def gpu(self) -> bool:
-        """It runs on the CPU."""
-        return False
 
     @property
     def settings(self) -> GenerationSettings:
@@ -101,4 +81,7 @@ GENERATION = Stage(
     summary=GENERATION_SUMMARY,
     laws="csd.study.summaries.laws:generation_table",
     after=TRAINING.name,
+    parent=lambda job: job.run,
+    plugins=lambda job: [name for name in [job.settings.integrator] if ":" in name],
+    alike=lambda job: job.run.alike,
 )

@@ -12,7 +12,7 @@ from csd.diffusion.grids import SIGNAL_LEFT, longest_level
 from csd.study.config.schema import Dimension, Part, Positive, Several, Size
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.study.stages.base import Alone, Stage
+from csd.study.stages.base import Stage
 
 CALLS, NUMBERS = 8e4, 8e5
 """Steps of recursions on a lattice, until the numbers of steps that are needed are found; numbers in them, a shell."""
@@ -63,7 +63,7 @@ class IntegratorSteps(Part):
 
 
 @dataclass(frozen=True)
-class IntegratorsJob(Alone):
+class IntegratorsJob:
     """The comparison of all integrators.
 
     Attributes:

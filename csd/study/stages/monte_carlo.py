@@ -18,7 +18,7 @@ from csd.lattice import Lattice
 from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request, target_of_chains
 from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
-from csd.study.stages.base import Alone, Stage, once
+from csd.study.stages.base import Stage, once
 from csd.targets.base import HasEnergy
 from csd.targets.labels import target_label
 from csd.targets.options import ChainOptions
@@ -39,7 +39,7 @@ class MonteCarlo(TargetPart):
 
 
 @dataclass(frozen=True)
-class MonteCarloJob(Alone):
+class MonteCarloJob:
     """A target, its samplers, a seed.
 
     Attributes:

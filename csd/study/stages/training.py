@@ -125,19 +125,10 @@ class TrainingJob:
         return [name for name in names if ":" in name]
 
     @property
-    def parent(self) -> None:
-        """Training takes no file of another job."""
-
-    @property
     def alike(self) -> tuple[Hashable, ...]:
         """What jobs share that differ in mass and in which seeds they train: steps are interpolated between masses."""
         own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds))
         return (*own, self.mass is None, self.couplings)
-
-    @property
-    def gpu(self) -> bool:
-        """Whether it asks for a GPU."""
-        return self.settings.device == "cuda"
 
     @property
     def identifier(self) -> str:
@@ -280,5 +271,8 @@ TRAINING = Stage(
     summary=SUMMARY,
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
+    plugins=lambda run: run.plugins,
+    alike=lambda run: run.alike,
+    gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
 )

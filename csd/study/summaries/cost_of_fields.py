@@ -152,7 +152,8 @@ def of_networks(
     """
     grouped: dict[Hashable, list[TrainingJob]] = {}
     for run in runs:
-        if run.mass_times_length == 1.0 and run.data_set is None and not run.plugins:
+        user_defined = run.plugins or ":" in run.settings.integrator
+        if run.mass_times_length == 1.0 and run.data_set is None and not user_defined:
             grouped.setdefault((run.sweep, run.key), []).append(run)
     methods = []
     for members in grouped.values():

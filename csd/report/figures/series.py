@@ -1,0 +1,167 @@
+"""Runs that a figure shows: chosen from a summary, with their times, and the law fitted to a series of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from csd.core.errors import InputError
+from csd.core.rounding import parentheses
+from csd.report.figures.looks import DataFrame, Dataset, FigureStyle
+from csd.study.seeds import mean_over_seeds, total_error
+
+LOGARITHM = 0.1
+"""|z| of the nested law up to which a fit is drawn as a logarithm."""
+
+
+def runs(summary: Dataset, **wanted: Any) -> DataFrame:
+    """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size."""
+    from csd.study.summaries.columns import run_table
+
+    table = run_table(summary)
+    for key, value in wanted.items():
+        table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
+    return table.sort_values("size")
+
+
+def critical_runs(summary: Dataset, style: FigureStyle, **wanted: Any) -> tuple[Dataset, DataFrame]:
+    """A summary of training at the noise level that figures show, and its runs with m = 1/L and fresh fields."""
+    level = at_level(summary, style.noise_level)
+    return level, runs(level, mass_times_length=1.0, data_set=0, **wanted)
+
+
+def generation_runs(summary: Dataset, **wanted: Any) -> DataFrame:
+    """Runs of a summary of generation on the critical line, on the lattice they were trained on, with fresh fields."""
+    table = runs(summary, mass_times_length=1.0, data_set=0, **wanted)
+    return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
+
+
+def in_plane(table: DataFrame) -> DataFrame:
+    """The runs in two dimensions, or in the lowest there is."""
+    return table[table["dimension"] == (2 if (table["dimension"] == 2).any() else table["dimension"].min())]
+
+
+def laws_of(scaling: DataFrame, run: Any, quantity: str, noise_level: float | None = None) -> DataFrame:
+    """The rows of a table of laws that are of a run of a summary, and of the others in its series.
+
+    Args:
+        scaling: of `csd fit`.
+        run: a row of `runs`.
+        quantity: that the laws are of.
+        noise_level: at which; None for what has none.
+    """
+    of_run = {"study": "sweep", "architecture": "architecture", "mass": "mass_label", "data": "data"}
+    found = scaling[(scaling["quantity"] == quantity) & (scaling["dimension"] == run["dimension"])]
+    for column, own in of_run.items():
+        found = found[found[column] == run[own]]
+    return found if noise_level is None else found[found["noise_level"] == noise_level]
+
+
+def grown(table: DataFrame, *alike: str) -> DataFrame:
+    """Those runs of a table that stand, with others of equal columns `alike`, at three sizes or more."""
+    if table.empty:
+        return table
+    return table[table.groupby(list(alike), sort=False)["size"].transform("nunique") >= 3]
+
+
+def require(table: DataFrame, figure: str, what: str) -> DataFrame:
+    """The table, if it holds anything.
+
+    Raises:
+        InputError: naming the figure and the runs that it needs.
+    """
+    if table.empty:
+        raise lacking(figure, what)
+    return table
+
+
+def lacking(figure: str, what: str) -> InputError:
+    """The error for a figure that has nothing to show in a study."""
+    return InputError(f"figures: {figure!r} needs {what}; add that, or take it out of the list of figures")
+
+
+def at_level(summary: Dataset, level: float) -> Dataset:
+    """The summary at the noise level that figures show.
+
+    Raises:
+        InputError: if the study has no such level.
+    """
+    levels = summary["noise_level"].values
+    if level not in levels:
+        shown = ", ".join(f"{value:g}" for value in levels)
+        raise InputError(f"figure_style.noise_level is {level:g}; the study has {shown}")
+    return summary.sel(noise_level=level)
+
+
+def mean_times(level: Dataset, own: DataFrame, quantity: str = "training_time") -> tuple[Any, Any, Any]:
+    """Mean over seeds of a time of some runs, its error, and that of theory, each of shape (runs,).
+
+    Args:
+        level: a summary of training at one noise level.
+        own: the runs, of `runs`.
+        quantity: that is the time.
+    """
+    chosen = level.isel(run=own.index.to_numpy())
+    ran = np.isfinite(chosen["score_error"].sel(step=0).transpose("run", "seed").values)
+    mean, error = mean_over_seeds(chosen[quantity].values, ran=ran)
+    return mean, error, mean_over_seeds(chosen[f"predicted_{quantity}"].values, ran=ran)[0]
+
+
+def inverse_length(run: Dataset) -> tuple[Any, Any]:
+    """Which bins of a run of generation hold modes, and sqrt(k² + m²) of each: the zero mode has its place at m."""
+    bins = np.isfinite(run["wavenumber"].values)
+    return bins, np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
+
+
+def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
+    """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
+
+    Args:
+        runs: of a summary of generation.
+        name: of the observable.
+
+    Returns:
+        Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
+    """
+    values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
+    # χ has a value for each seed that was sampled.
+    sampled = np.isfinite(runs["sampled_susceptibility"].values)
+    mean, scatter = mean_over_seeds(values, ran=sampled)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1))
+
+
+@dataclass(frozen=True)
+class DrawnLaw:
+    """A fitted law as a line and as words: its points and its label in a legend."""
+
+    sizes: Any
+    times: Any
+    label: str
+
+
+def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
+    """The law to draw over `sizes`, of the rows of a scaling table that belong to one series; None without a fit.
+
+    The log law is drawn where the nested law's z is 0 within 0.1 at two errors, as a claim of a logarithm would hold;
+    the nested law with its z where that has an error; and the power law where there is nothing else.
+    """
+    from csd.study.nested_law import box_cox
+
+    by_law = {str(row["law"]): row for _, row in rows.iterrows()}
+    fine = np.geomspace(min(sizes), max(sizes), 100)
+    nested = by_law.get("boxcox")
+    if nested is not None:
+        error = total_error(nested)
+        if "log" in by_law and abs(nested["exponent"]) + 2.0 * error <= LOGARITHM:
+            log = by_law["log"]
+            times = log["intercept"] + log["exponent"] * np.log(fine)
+            return DrawnLaw(fine, times, f"{parentheses(log['exponent'], log['error'])} ln L")
+        if np.isfinite(error):
+            times = nested["intercept"] + nested["slope"] * box_cox(np.log(fine), np.array(nested["exponent"]))
+            return DrawnLaw(fine, times, f"z = {parentheses(nested['exponent'], error)}")
+    power = by_law.get("power")
+    if power is None:
+        return None
+    exponent = parentheses(power["exponent"], power["error"])
+    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
