@@ -18,10 +18,10 @@ from csd.training.options import TrainingSettings
 from csd.training.record import TrainingRecord
 from csd.training.reference import Prediction
 
-RESIDUAL_STEP = 2.0**-10
-"""Of recorded kernels C K − 1 is kept in multiples of this: K is off by at most 5e-4 of the exact one.
+RESIDUAL_STEP = 2.0**-11
+"""Of recorded kernels C K − 1 is kept in multiples of this: K is off by at most 2.5e-4 of the exact one.
 
-That is far below minibatch noise. Errors of different levels are independent, so χ of samples is off by 1e-3 at most.
+That is far below minibatch noise. Where errors of all levels have one sign, χ of samples is off by 1e-3 at most.
 """
 RESIDUAL_BITS = 7
 """Bits of the mantissa of residuals averaged over modes, which are drawn: a relative error of 0.4 % at most."""

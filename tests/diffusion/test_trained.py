@@ -111,7 +111,7 @@ def of_earlier_version(file: xr.Dataset) -> xr.Dataset:
 
 @pytest.mark.parametrize("loss", ["implicit", "population"])
 def test_kernels_along_training(loss: str) -> None:
-    """The last one is that of the last step, to 5e-4 of the exact one; files of earlier versions give the same."""
+    """The last one is that of the last step, to 2.5e-4 of the exact one; files of earlier versions give the same."""
     asked = {"loss": loss, "kernel_steps": [0, 10, 30]} | ({"data_set": 20} if loss == "population" else {})
     file = trained("two_layer", **asked)
     content = content_of(file)
@@ -119,7 +119,7 @@ def test_kernels_along_training(loss: str) -> None:
     kernels = kept.score.kernels[:, :, kept.chosen]
     exact = 1.0 / load_trained(content, LEVELS).noised.spectra_at(kept.score.modes)[:, None]
     assert np.abs(kernels - trained_kernels(content)).max() > 0.0
-    assert (np.abs(kernels - trained_kernels(content)) <= 5e-4 * exact).all()
+    assert (np.abs(kernels - trained_kernels(content)) <= 2.5e-4 * exact).all()
     old = content_of(of_earlier_version(file))
     np.testing.assert_allclose(kept_scores(old, load_trained(old, LEVELS), 30).score.kernels, kept.score.kernels, 1e-12)
     generated = [csd.generate(one, samples=2) for one in (file, of_earlier_version(file))]
@@ -145,7 +145,7 @@ def test_of_many_momenta_one_of_each_class_is_kept_along_training() -> None:
     for row, numbers in enumerate(shells.numbers[:200]):
         (place,) = np.flatnonzero((about.modes.numbers == numbers).all(axis=1))
         off = kept.score.kernels[:, :, 0, row] - whole[:, :, place]
-        assert (np.abs(off) <= 5e-4 * exact[..., row]).all()
+        assert (np.abs(off) <= 2.5e-4 * exact[..., row]).all()
     squares = [
         (((1.0 - kernels * about.noised.spectra_at(modes)[:, None]) ** 2) @ modes.multiplicity)
         for kernels, modes in ((whole, about.modes), (kept.score.kernels[:, :, 0], shells))

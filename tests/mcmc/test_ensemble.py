@@ -10,7 +10,7 @@ import xarray as xr
 
 from csd.cli.commands import main
 from csd.core.errors import InputError
-from csd.core.files import ENSEMBLE, read
+from csd.core.files import ENSEMBLE, read, write
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.sites import checkerboard, neighbours
@@ -314,6 +314,21 @@ def test_the_spectrum_of_a_long_run_is_exact_for_a_gaussian_field(tmp_path: Path
     pull = (file["power_spectrum"] - 1.0 / (lattice.shells.laplacian + 0.36)) / file["power_spectrum_error"]
     assert np.abs(pull).max() < 4.0
     assert pull.std() > 0.3
+
+
+def test_files_round_time_series_far_below_their_scatter(tmp_path: Path) -> None:
+    """To whole numbers of a step below σ/256, so that means, errors and correlations stay what they are."""
+    target = PhiFour.of_gaussian(GaussianField(Lattice(2, 4), 0.5), 1)
+    content = ensemble(target, MonteCarloSettings(("metropolis", "heat_bath"), 2000, seed=1))
+    write(content, tmp_path / "file.nc", ENSEMBLE)
+    file = read(tmp_path / "file.nc")
+    for name in ("energy", "magnetisation", "magnetisation_squared", "softest_mode", "magnetisation_component"):
+        whole, kept = content[name].values, file[name].values
+        step = file[name].encoding["scale_factor"]
+        assert 1 / 512 < step / whole.reshape(2, -1).std(axis=1).min() <= 1 / 256
+        np.testing.assert_array_equal(kept, np.rint(whole / step) * step)
+        assert abs(kept.var() / whole.var() - 1.0) < 1e-3
+        assert kept.dtype == np.float32
 
 
 def test_shells_hold_the_mean_of_their_momenta() -> None:

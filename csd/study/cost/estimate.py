@@ -55,7 +55,7 @@ BISECTIONS = 20
 """How often the bisection for a training time evaluates a closed form, for each noise level."""
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
-FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.6
+FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a file without numbers; of a network at a recorded step; of a mode's weight in full layers,
 of its kernel after the last step, and at one kept step.
 """

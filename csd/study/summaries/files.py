@@ -104,7 +104,9 @@ def gathered(
             continue
         dims = [names[str(dim)] for dim in found.dims]
         text = found.dtype.kind not in "biuf"
-        kind: Any = object if text else np.float32 if found.dtype == np.float32 or len(dims) > 3 else float
+        held = [file.variables[name].dtype for file in files if name in file.variables]
+        short = len(dims) > 3 or all(own == np.float32 for own in held)
+        kind: Any = object if text else np.float32 if short else float
         array = np.full((len(groups), *(sizes[dim] for dim in dims)), "" if text else np.nan, dtype=kind)
         for row, group in enumerate(groups):
             for file, own in zip(group, places[row], strict=True):
