@@ -15,28 +15,31 @@ from types import ModuleType
 from typing import Any
 
 MOVED: dict[str, str] = {
-    "accuracy": "study.summaries.accuracy",
-    "autocorrelation": "mcmc.autocorrelation",
+    **{
+        name: f"{package}.{name}"
+        for package, names in {
+            "core": "errors plugins rounding source",
+            "lattice": "observables sites",
+            "mcmc": "autocorrelation chains ensemble exact_sweeps samplers updates",
+            "diffusion": "criteria samples trained",
+            "study": "claims cluster",
+            "study.config": "schema",
+            "study.summaries": "accuracy",
+            "report": "explore figures paper",
+            "cli": "completion",
+        }.items()
+        for name in names.split()
+    },
     "campaign": "study.stages.monte_carlo",
-    "chains": "mcmc.chains",
-    "claims": "study.claims",
     "cli": "cli.commands",
-    "cluster": "study.cluster",
-    "completion": "cli.completion",
     "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
     " study.stages.integrators study.config.reading study.config.schema",
-    "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace study.cost.limits"
-    " study.cost.work study.cost.expected study.cost.records",
-    "criteria": "diffusion.criteria",
+    "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace"
+    " study.cost.limits study.cost.work study.cost.expected study.cost.records",
     "discretisation": "diffusion.discretisation study.summaries.integrators",
     "dynamics": "study.summaries.dynamics study.summaries.files",
-    "ensemble": "mcmc.ensemble",
-    "errors": "core.errors",
-    "exact_sweeps": "mcmc.exact_sweeps",
     "experiment": "api.training api.keywords api.targets",
-    "explore": "report.explore",
     "field": "targets.gaussian targets.base",
-    "figures": "report.figures",
     "generation": "diffusion.integrators diffusion.grids diffusion.sampling targets.noising training.options",
     "goal": "diffusion.reverse",
     "inventory": "study.status",
@@ -48,78 +51,55 @@ MOVED: dict[str, str] = {
     "networks.device": "training.descent.device",
     "noise": "targets.noising",
     "objectives": "training.losses",
-    "observables": "lattice.observables",
-    "paper": "report.paper",
-    "plugins": "core.plugins",
     "quality": "diffusion.quality diffusion.measures",
     "record": "training.content",
     "report": "report.pages",
-    "rounding": "core.rounding",
-    "samplers": "mcmc.samplers",
-    "samples": "diffusion.samples",
     "sampling": "api.generation",
     "scaling": "study.scaling study.nested_law study.seeds",
-    "schema": "study.config.schema",
     "simulation": "mcmc.simulation targets.phi4",
-    "sites": "lattice.sites",
-    "source": "core.source",
     "store": "core.files",
     "stream": "core.random core.compiled_random",
     "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
     "theory": "training.reference",
     "timing": "study.summaries.cost_of_fields study.summaries.prices",
-    "trained": "diffusion.trained",
     "training": "training.options training.loop training.record training.recorder training.preparation lattice.bins",
-    "updates": "mcmc.updates",
     "verdicts": "study.verdicts study.verdict_files",
     "watch": "training.checkpoint",
     "ziggurat": "core._ziggurat",
 }
-"""Old modules, and where their names are now, looked for in this order."""
+"""Old modules, and where their names are now, looked for in this order; first those that are in a package now."""
 
 RENAMED: dict[tuple[str, str], str] = {
-    ("campaign", "Simulation"): "MonteCarloJob",
-    ("campaign", "simulations"): "monte_carlo_jobs",
-    ("config", "Run"): "TrainingJob",
-    ("config", "STEPS"): "GRID_STEPS",
-    ("config", "Sampling"): "GenerationJob",
-    ("config", "expand"): "training_jobs",
-    ("config", "samplings"): "generation_jobs",
-    ("cost", "Estimate"): "ExpectedCost",
-    ("cost", "Job"): "JobPace",
-    ("cost", "estimate"): "expected_costs",
-    ("cost", "estimate_simulations"): "expected_monte_carlo_costs",
-    ("discretisation", "scaling_table"): "integrator_table",
-    ("dynamics", "aggregate"): "aggregate_monte_carlo",
-    ("dynamics", "exponents_table"): "dynamic_table",
-    ("dynamics", "simulation_file"): "training_file",
-    ("experiment", "sampler_levels"): "generation_levels",
-    ("field", "Target"): "HasSpectrum",
-    ("generation", "STEPS"): "GRID_STEPS",
-    ("generation", "generate"): "sample_fields",
-    ("goal", "Sampler"): "ReverseDiffusion",
-    ("goal", "best_kernels"): "best_score",
-    ("inventory", "Job"): "JobStatus",
-    ("model", "Model"): "HasEnergy",
-    ("quality", "OBSERVABLES"): "SPECTRAL_OBSERVABLES",
-    ("quality", "Settings"): "GenerationSettings",
-    ("record", "request"): "training_request",
-    ("samplers", "correlation_length"): "hartree_length",
-    ("samples", "compared"): "compared_fields",
-    ("simulation", "Settings"): "MonteCarloSettings",
-    ("simulation", "gaussian_model"): "PhiFour.of_gaussian",
-    ("simulation", "request"): "monte_carlo_request",
-    ("source", "STEPS"): "SOURCES",
-    ("summary", "aggregate"): "aggregate_training",
-    ("summary", "generation_scaling_table"): "generation_table",
-    ("summary", "scaling_table"): "training_table",
-    ("theory", "predict"): "reference_curve",
-    ("trained", "kept_kernels"): "kept_scores",
-    ("training", "Run"): "Prepared",
-    ("training", "Settings"): "TrainingSettings",
-    ("training", "train"): "train_network",
+    (module, old): new
+    for module, names in {
+        "campaign": "Simulation=MonteCarloJob simulations=monte_carlo_jobs",
+        "config": "Run=TrainingJob STEPS=GRID_STEPS Sampling=GenerationJob"
+        " expand=training_jobs samplings=generation_jobs",
+        "cost": "Estimate=ExpectedCost Job=JobPace"
+        " estimate=expected_costs estimate_simulations=expected_monte_carlo_costs",
+        "discretisation": "scaling_table=integrator_table",
+        "dynamics": "aggregate=aggregate_monte_carlo exponents_table=dynamic_table simulation_file=training_file",
+        "experiment": "sampler_levels=generation_levels",
+        "field": "Target=HasSpectrum",
+        "generation": "STEPS=GRID_STEPS generate=sample_fields",
+        "goal": "Sampler=ReverseDiffusion best_kernels=best_score",
+        "inventory": "Job=JobStatus",
+        "model": "Model=HasEnergy",
+        "quality": "OBSERVABLES=SPECTRAL_OBSERVABLES Settings=GenerationSettings",
+        "record": "request=training_request",
+        "samplers": "correlation_length=hartree_length",
+        "samples": "compared=compared_fields",
+        "simulation": "Settings=MonteCarloSettings gaussian_model=PhiFour.of_gaussian request=monte_carlo_request",
+        "source": "STEPS=SOURCES",
+        "summary": "aggregate=aggregate_training generation_scaling_table=generation_table"
+        " scaling_table=training_table",
+        "theory": "predict=reference_curve",
+        "trained": "kept_kernels=kept_scores",
+        "training": "Run=Prepared Settings=TrainingSettings train=train_network",
+    }.items()
+    for old, new in (pair.split("=") for pair in names.split())
 }
-"""Names of old modules that are spelt differently now."""
+"""Names of old modules that are spelt differently now: old=new."""
 
 PACKAGES = ("figures", "paper", "updates")
 """Old packages that are elsewhere; modules in them keep their names."""
