@@ -4,7 +4,7 @@ The command line makes the same calls with its flags, so that both have the same
 is written unless an output is named. What has a name (architecture, target, schedule, loss) may be given as a class.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,6 @@ def problem(
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """What is trained on what, and how; see `train` for the arguments."""
     given = checked("train", TRAINING_OPTIONS, asked)
-    field = target_of({name: value for name, value in given.items() if name in FIELD})
     name = name_of("architecture", architecture, ARCHITECTURES)
     network = Architecture(name, **{name: given[name] for name in network_options() if name in given})
     settings = TrainingSettings(**{name: given[name] for name in declared(TrainingSettings) if name in given})
@@ -54,11 +53,17 @@ def problem(
             f"{idle[0]} is given, but training until {settings.until} generates nothing; leave it out, or take until"
             " samples"
         )
+    return noised_target(given), network, settings
+
+
+def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
+    """The target at its noise levels, of keywords as their options have them."""
+    field = target_of({name: value for name, value in given.items() if name in FIELD})
     schedule = given.get("schedule", NoiseOptions.schedule)
     if "noise_levels" not in given and schedule != NoiseOptions.schedule:
         raise InputError(f"noise levels are not given; the default grid is for vp, not {schedule!r}")
     levels = given.get("noise_levels") or generation_levels(field.lattice.size)
-    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels), network, settings
+    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels)
 
 
 def generation_levels(size: int) -> list[float]:
