@@ -238,7 +238,7 @@ def show(arguments: argparse.Namespace) -> None:
     content = read_content(arguments.file)
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
     for name, value in content.attrs.items():
-        if not name.startswith(("note_", "csd_file")) and value not in ("", 0):
+        if not name.startswith(("note_", "csd_file")) and str(value) not in ("", "0", "0.0"):
             print(f"  {name:<20}{value}")
     print("  dimensions          " + ", ".join(f"{name} {size}" for name, size in content.sizes.items()))
     if content.attrs["csd_file"] == GENERATION:
