@@ -69,8 +69,8 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
         )
     target = with_spectrum(target_from_spec(about))
     noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
-    settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
+    settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     return Trained(noised, _modes(about), architecture, settings)
 
 

@@ -82,17 +82,10 @@ VARIABLES: dict[str, tuple[str, ...]] = {
 """What a file holds: dimensions, long name, units where there are any. Fields beside it have the lattice's axes."""
 
 
-def _variable(name: str, values: Any) -> Variable:
-    """One of `VARIABLES`; time series in steps of their own."""
+def _variable(name: str, values: Any, step: float | None = None) -> Variable:
+    """One of `VARIABLES`, in multiples of a step if there is one."""
     dims, *about = VARIABLES[name]
-    step = _step_of(values) if dims.startswith("sampler") and dims.endswith("measurement") else None
     return labelled(dims.split(), values, *about, step=step)
-
-
-def _step_of(series: Sequence[Array]) -> float | None:
-    """The largest power of two below σ / `FINE` of every sampler's series; None where none changes."""
-    spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
-    return 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None
 
 
 class SpectrumBlocks:
@@ -259,8 +252,6 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     unknown = np.isnan(all_of("error")) | (all_of("tau") < RESOLVED * (settings.every > 1))
     samplers = [one.chains for one in found.values()]
     values: dict[str, Any] = {
-        **{name: [one.series[key] for one in samplers] for name, (key, _) in SERIES.items()},
-        COMPONENT: [one.components for one in samplers],
         "mean": all_of("value"),
         "error": all_of("error"),
         "error_of_error": all_of("error_of_error"),
@@ -278,7 +269,9 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
         "update_name": padded([[step.update for step in sweep] for sweep in sweeps], object, ""),
         "update_times": padded([[step.times for step in sweep] for sweep in sweeps], np.int64, 0),
     }
-    variables = {name: _variable(name, value) for name, value in values.items()}
+    variables = {name: _series(name, [one.series[key] for one in samplers]) for name, (key, _) in SERIES.items()}
+    variables[COMPONENT] = _series(COMPONENT, [one.components for one in samplers])
+    variables |= {name: _variable(name, value) for name, value in values.items()}
     attrs = spec_of(target) | {
         "seed": settings.seed,
         "sweeps": settings.sweeps,
@@ -307,6 +300,12 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
             "multiplicity": _variable("multiplicity", target.lattice.shells.multiplicity),
         }
     return Content(variables, coordinates, attrs)
+
+
+def _series(name: str, series: Sequence[Array]) -> Variable:
+    """Time series of all samplers, in multiples of a power of two: the largest below σ / `FINE` of every sampler."""
+    spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
+    return _variable(name, series, 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None)
 
 
 def _fields(

@@ -116,10 +116,9 @@ def _known(
     rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
     floors[:] = 0.0
     for level, (network, spectrum) in enumerate(zip(networks, spectra, strict=True)):
-        rates[level] = settings.learning_rate or network.learning_rate(spectrum)
+        rates[level], ranges[level] = settings.learning_rate or network.learning_rate(spectrum), network.reach
         if isinstance(network, LinearNetwork):
             stable[level], floors[level] = network.stable_rate(spectrum), network.floor(spectrum)
-        ranges[level] = network.reach
     return rates, stable, ranges, floors
 
 

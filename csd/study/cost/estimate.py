@@ -90,7 +90,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     # Filters laid out on the lattice, and their transforms.
     held += 16.0 * work.networks * run.size**run.dimension if work.look else 0.0
     held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
-    of_modes = WEIGHT * (run.architecture.range is None) + KERNEL * (kept > 0.0)
+    of_modes = WEIGHT * (not work.local) + KERNEL * (kept > 0.0)
     written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
     memory = job.memory_mb + held / 1e6
     known = ":" not in run.name and run.settings.device != "cuda"

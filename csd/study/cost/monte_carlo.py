@@ -25,8 +25,8 @@ LEAPFROG = {"hmc": (95.0, 0.35), "fourier_hmc": (1500.0, 0.7)}
 """A step of leapfrog, and each site and component in it; with Fourier transforms and without."""
 STEP_SCALE = 0.75
 """Tuned step of HMC times N^{1/4} and the stiffest frequency of Fourier acceleration, 1."""
-COMPRESSED = 0.2
-"""What is left of a time series in a file."""
+SERIES_SHARE = 0.2
+"""What is left on disk of eight bytes of a time series."""
 SAMPLING_MB = 200.0
 """What Numba and pyerrors hold."""
 
@@ -53,7 +53,7 @@ def _expected(job: MonteCarloJob, calibration: Calibration) -> ExpectedCost:
         job.identifier,
         START_UP * calibration.job.seconds + calibration.draw.rate * drawn,
         calibration.job.memory_mb + SAMPLING_MB + 4.0 * held,
-        COMPRESSED * held,
+        SERIES_SHARE * held,
         family=".".join(settings.samplers),
     )
 

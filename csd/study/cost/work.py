@@ -77,6 +77,7 @@ class Work:
         iterated: whether the prediction is a map that is followed, rather than a closed form.
         complex: whether kernels are.
         autograd: whether networks are trained by it.
+        local: whether filters are short, so that weights take no room.
     """
 
     networks: int
@@ -92,6 +93,7 @@ class Work:
     iterated: bool = False
     complex: bool = False
     autograd: bool = False
+    local: bool = False
 
 
 def work_of(run: TrainingJob, pace: Calibration) -> Work:
@@ -129,6 +131,7 @@ def work_of(run: TrainingJob, pace: Calibration) -> Work:
             set_up=set_up,
             iterated=iterated,
             complex=settings.loss == "denoising" and not iterated,
+            local=True,
         )
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, beside the ten of two layers.

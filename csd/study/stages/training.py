@@ -215,9 +215,9 @@ def _settings(
 ) -> TrainingSettings:
     """How a job is trained; what its sweep generates says what training keeps, and what ends it."""
     parts = (training,) if generation is None else (training, generation)
-    # Weights tell the kernels that nothing is generated from.
-    own: dict[str, Any] = {"kernel_steps": "none"} if generation is None else {}
-    return TrainingSettings(**chosen(HOW, *parts) | own | {"data_set": data_set, "seeds": seeds})
+    # Where nothing is generated, weights alone are kept: they tell the kernels.
+    kept = {"kernel_steps": "none"} if generation is None else {}
+    return TrainingSettings(**chosen(HOW, *parts) | kept | {"data_set": data_set, "seeds": seeds})
 
 
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:
