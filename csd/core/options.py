@@ -45,7 +45,7 @@ class Option:
         always: whether files and commands say it at its default too.
         note: what an attribute that explains it says.
         names: 'module:REGISTRY' of what it names, beside dotted paths.
-        check: refuses values that its type and bounds allow.
+        check: called with a value, raises for one that type and bounds allow and that is wrong all the same.
         allowed: what is allowed, where the type says too little.
     """
 
