@@ -190,7 +190,7 @@ def test_the_wheel_works_from_another_folder(installed: Path, tmp_path: Path) ->
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
     csd = str(installed / "csd")
     here: dict[str, Any] = {"cwd": tmp_path, "path": installed, "PYTHONPATH": ""}
-    assert "4 runs" in run(csd, "validate", "--no-cost", "study.yaml", **here)
+    assert "3 jobs" in run(csd, "validate", "--no-cost", "study.yaml", **here)
     run(csd, *shlex.split("train --architecture two_layer --dimension 1 --size 8 --output run.nc"), **here)
     run(csd, *shlex.split("generate run.nc --samples 8 --output samples.nc"), **here)
     code = (

@@ -73,4 +73,4 @@ def test_one_failing_run_of_a_hundred(tmp_path: Path) -> None:
     (failed,) = (job for job in found if job.state == "failed")
     assert "with learning rate 5; it must be below 1" in failed.about
     assert len(training_jobs(parse(study))) == 100
-    assert verify_files(parse(study), tmp_path / "out") == (99, [])
+    assert verify_files(parse(study), tmp_path / "out") == (100, [])

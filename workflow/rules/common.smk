@@ -20,9 +20,9 @@ def kept_beside(stage):
 
     def flags(wildcards, output):
         results = Path(output[0]).parent.parent
-        files = {"--benchmark": results / stage.records / f"{wildcards.job}.json"}
+        files = {"--benchmark": results / stage.records / f"{wildcards[0]}.json"}
         if stage.checkpoints:
-            files["--checkpoint"] = results / "checkpoints" / f"{wildcards.job}.npz"
+            files["--checkpoint"] = results / "checkpoints" / f"{wildcards[0]}.npz"
         return shlex.join(str(word) for flag in files.items() for word in flag)
 
     return flags

@@ -64,6 +64,7 @@ class Stage:
         logs: folder of its logs where it is not its command.
         checkpoints: whether its command keeps checkpoints.
         names: pattern of its jobs' identifiers, which tells its files from others in the same folder.
+        wildcard: of its rule, which workflows that import ours may name in rules that they change.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Stage:
     logs: str | None = None
     checkpoints: bool = False
     names: str = FILE_NAME
+    wildcard: str = "job"
 
     @property
     def place(self) -> Path:

@@ -81,6 +81,7 @@ GENERATION = Stage(
     summary=GENERATION_SUMMARY,
     laws="csd.study.summaries.laws:generation_table",
     after=TRAINING.name,
+    wildcard="sampling",
     parent=lambda job: job.run,
     plugins=lambda job: [name for name in [job.settings.integrator] if ":" in name],
     alike=lambda job: job.run.alike,

@@ -141,6 +141,7 @@ MONTE_CARLO = Stage(
     jobs=lambda study, before: monte_carlo_jobs(study.monte_carlo),
     cost="csd.study.cost.monte_carlo:expected_monte_carlo_costs",
     ends=("  binder",),
+    wildcard="simulation",
     works=("Markov chains", lambda job: job.settings.chains * len(job.settings.samplers)),
     aggregate="csd.study.summaries.dynamics:aggregate_monte_carlo",
     rule="aggregate_mcmc",

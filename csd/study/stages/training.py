@@ -275,4 +275,5 @@ TRAINING = Stage(
     alike=lambda run: run.alike,
     gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
+    wildcard="run",
 )
