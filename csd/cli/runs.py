@@ -81,8 +81,8 @@ def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
     from csd.api.keywords import FIELD, TRAINING
 
     if name == "scores":
-        from csd.diffusion.scores import ScoreSettings
         from csd.targets.options import NoiseOptions
+        from csd.targets.scores import ScoreSettings
 
         return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
     how = {option: one for option, one in TRAINING.items() if option not in FIELD}
@@ -205,7 +205,7 @@ def scores(arguments: argparse.Namespace) -> None:
     from csd.api.training import noised_target
     from csd.core.files import provenance, require_writable, write
     from csd.core.source import fingerprint_with_plugins
-    from csd.diffusion.scores import SCORES, ScoreSettings, exact_scores, score_request
+    from csd.targets.scores import SCORES, ScoreSettings, exact_scores, score_request
 
     given = _given(arguments)
     settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})

@@ -18,7 +18,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": ("training/reference", "training/content", "diffusion/reverse", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
-    "scores": ("diffusion/scores", "targets/gaussian"),
+    "scores": ("targets/scores", "targets/gaussian"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),

@@ -5,14 +5,11 @@ A class of this kind is read for its options whenever a command starts; PyTorch 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from csd.lattice import Array, Lattice
-
-if TYPE_CHECKING:
-    from csd.networks.module import ScoreNetwork
 
 
 class ParametricNetwork(ABC):
@@ -36,13 +33,3 @@ class ParametricNetwork(ABC):
     def learning_rate(self, spectrum: Array) -> float:
         """Default η for a spectrum C in the *half* layout: that of one linear layer, 1 / C_max, unless overridden."""
         return float(1.0 / spectrum.max())
-
-    @classmethod
-    def module(
-        cls, lattice: Lattice, spectrum: Array, generator: np.random.Generator, **options: Any
-    ) -> "ScoreNetwork":
-        """The network as a module at its start; arguments as of `csd.networks.module`."""
-        from csd.networks.module import ParametricScore
-
-        network = cls(lattice, **options)
-        return ParametricScore(network, network.start(spectrum, generator))

@@ -17,6 +17,7 @@ from csd.core.options import Choice, Declared, declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.parametric import ParametricNetwork
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
@@ -139,15 +140,17 @@ class Architecture(Choice):
             spectrum: C_t on *shells*.
             generator: of a random start.
         """
-        from csd.networks.module import ConvolutionalScore, ScoreNetwork
+        from csd.networks.module import ConvolutionalScore, ParametricScore, ScoreNetwork
 
         made = resolve("architecture", self.name, ARCHITECTURES)
         if isinstance(made, type) and issubclass(made, LinearNetwork):
             network = self.build(lattice, score_length)
             return ConvolutionalScore(network, network.start(spectrum, generator))
-        # A class that is read for its options whenever a command starts leaves PyTorch to a `module` of its own.
-        maker = getattr(made, "module", made)
-        module = maker(lattice, lattice.spread(spectrum, lattice.shells), generator, **dict(self.options))
+        half = lattice.spread(spectrum, lattice.shells)
+        if isinstance(made, type) and issubclass(made, ParametricNetwork):
+            own = made(lattice, **dict(self.options))
+            return ParametricScore(own, own.start(half, generator))
+        module = made(lattice, half, generator, **dict(self.options))
         if not isinstance(module, ScoreNetwork):
             raise InputError(
                 f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"

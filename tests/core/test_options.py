@@ -92,6 +92,6 @@ def test_an_architecture_holds_the_options_of_its_class() -> None:
     network = Architecture("local_two_layer", range="2xi", channels=3)
     assert (network.range, network.channels, network.depth) == ("2xi", 3, None)
     assert network == Architecture.of_attributes({"architecture": "local_two_layer", **network.attributes()})
-    with pytest.raises(AttributeError, match="width"):
-        _ = network.width
+    with pytest.raises(AttributeError, match="colour"):
+        _ = network.colour
     assert "depth" not in declared(type(network))

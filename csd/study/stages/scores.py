@@ -10,7 +10,6 @@ from pydantic import Field
 from csd.core.errors import InputError
 from csd.core.options import declared
 from csd.core.plugins import resolve
-from csd.diffusion.scores import SCORES, ScoreSettings, score_request
 from csd.lattice import Lattice
 from csd.study.config.schema import Positive, Seed, TargetPart, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
@@ -20,6 +19,7 @@ from csd.targets.gaussian import gaussian_field
 from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.targets.options import FieldOptions, NoiseOptions
+from csd.targets.scores import SCORES, ScoreSettings, score_request
 
 HOW = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)

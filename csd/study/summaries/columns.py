@@ -106,15 +106,19 @@ def network_of(run: pd.Series | xr.Dataset) -> Architecture:
     """The architecture of a run of a summary, with its options."""
     options: dict[str, Any] = {}
     for name, one in network_options().items():
+        column = f"fixed_{name}" if one.mixed else name
+        # A summary of an earlier version has no columns of options that came after it.
+        if column not in run:
+            continue
         factor = float(run[f"{name}_factor"]) if one.mixed else np.nan
-        fixed = np.asarray(run[f"fixed_{name}" if one.mixed else name]).item()
+        fixed = np.asarray(run[column]).item()
         options[name] = f"{factor:.12g}xi" if factor == factor else fixed or None
     return Architecture(np.asarray(run["architecture_name"]).item(), **options)
 
 
 def run_table(summary: xr.Dataset) -> pd.DataFrame:
     """Runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
-    table = summary[list(IDENTITY)].to_dataframe()
+    table = summary[[name for name in IDENTITY if name in summary]].to_dataframe()
     table["network"] = pd.Series([network_of(run) for _, run in table.iterrows()], table.index, dtype=object)
     return table
 

@@ -9,12 +9,12 @@ from scipy.linalg import circulant
 
 from csd.core.errors import InputError
 from csd.core.files import digest, read
-from csd.diffusion.scores import SCORES, ScoreSettings, exact_scores
 from csd.lattice import Lattice
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.targets.scores import SCORES, ScoreSettings, exact_scores
 from tests.helpers import Runner
 
 

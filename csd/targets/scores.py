@@ -13,13 +13,12 @@ import numpy as np
 from annotated_types import Ge
 
 from csd.core.errors import InputError
-from csd.core.files import Content, labelled
+from csd.core.files import Content, digest, labelled
 from csd.core.options import Option, Options
 from csd.core.random import stream
 from csd.lattice.memory import require_memory
 from csd.targets.base import HasFields, spec_of, with_samples
 from csd.targets.noising import NoisedTarget
-from csd.training.preparation import data_identity
 
 SCORES = "scores"
 """The kind of file."""
@@ -58,7 +57,7 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
         raise InputError("target is a data set, whose score has no closed form; hold out fields of a distribution")
     numbers = settings.fields * lattice.sites
     require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")
-    identity = data_identity(noised)
+    identity = digest(spec_of(noised.target))
 
     def streams(purpose: str) -> list[np.random.Generator]:
         return [stream("scores", purpose, identity, settings.seed, number) for number in range(settings.fields)]
