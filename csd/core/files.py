@@ -315,12 +315,14 @@ def read_content(path: Path, *kinds: str) -> Content:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a readable NetCDF-4 file, it may be truncated or damaged; {mend}") from error
+    if kind not in REQUIRED:
+        raise InputError(f"{path}: this version of csd knows no {kind!r} files; {mend}")
     if attributes.get("csd_schema") != SCHEMA:
         written = attributes.get("csd_schema")
         raise InputError(f"{path}: written with layout {written}, this version of csd reads layout {SCHEMA}; {mend}")
     if kinds and kind not in kinds:
         raise InputError(f"{path}: this is a {kind} file; a {' or '.join(kinds)} file is needed")
-    missing = [name for name in REQUIRED.get(str(kind), ()) if name not in content]
+    missing = [name for name in REQUIRED[str(kind)] if name not in content]
     if missing:
         raise InputError(f"{path}: the variable {missing[0]!r} is missing; {mend}")
     return content

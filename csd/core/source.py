@@ -18,7 +18,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": ("training/reference", "training/content", "diffusion/reverse", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
-    "scores": ("targets/scores", "targets/gaussian"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),
@@ -43,11 +42,11 @@ def fingerprint(step: str, *more: str) -> str:
     That is what `SOURCES` names and all that it imports, directly or not, but for what it imports for types alone.
 
     Args:
-        step: a key of `SOURCES`.
+        step: a key of `SOURCES`, or such modules themselves: 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
     """
     found: set[Path] = set()
-    left = [file for module in (*SOURCES[step], *more) for file in _files(module)]
+    left = [file for module in (*SOURCES.get(step, step.split()), *more) for file in _files(module)]
     while left:
         file = left.pop()
         if file not in found and file.is_file():

@@ -117,7 +117,7 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
     except InputError as error:
         return "damaged", str(error).removeprefix(f"{path}: ")
     sources[place] = str(made_by["source_hash"])
-    if sources[place] != fingerprint_with_plugins(stage.command, *stage.plugins(job)):
+    if sources[place] != fingerprint_with_plugins(stage.step, *stage.plugins(job)):
         return "stale", "other code made it"
     parent = stage.parent(job)
     before = sources.get(f"{stage.after}/{parent.identifier}") if parent else None

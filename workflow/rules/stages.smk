@@ -33,7 +33,7 @@ for STAGE in STAGES.values():
             ),
             command=STAGE.command,
             kept=kept_beside(STAGE),
-            code=fingerprint(STAGE.command),
+            code=fingerprint(STAGE.step),
             plugins=lambda wildcards, stage=STAGE: plugin_fingerprint(
                 *stage.plugins(JOBS[stage.name][wildcards[0]])
             ),

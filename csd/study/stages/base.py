@@ -44,7 +44,8 @@ class Stage:
     Attributes:
         name: folder of its files, name of its summary.
         key: of its part of the configuration.
-        command: of the shell, which is the rule's name, the folder of its logs and its step in `csd.core.source`.
+        command: of the shell, which is the rule's name, the folder of its logs and its step in `csd.core.source`,
+            unless `source` names the modules that its files depend on.
         kind: of its files.
         jobs: all of a study, from the study and the jobs of the stage before.
         cost: (jobs, calibration) → what each is expected to take.
@@ -85,11 +86,17 @@ class Stage:
     plugins: Callable[[Any], Sequence[str]] = lambda job: ()
     alike: Callable[[Any], Hashable] = lambda job: None
     gpu: Callable[[Any], bool] = lambda job: False
+    source: str = ""
     folder: str | None = None
     logs: str | None = None
     checkpoints: bool = False
     names: str = FILE_NAME
     wildcard: str = "job"
+
+    @property
+    def step(self) -> str:
+        """What its files are made by, for `csd.core.source.fingerprint`."""
+        return self.source or self.command
 
     @property
     def place(self) -> Path:
