@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": "sample from a training file, beside what it generates exactly",
     "theory": "what training should give, in the same variables",
     "mcmc": "sample a target by Markov chains, with autocorrelation times and errors",
+    "scores": "draw held-out fields of a target under noise, with their exact scores",
     "field": "exact values of a target",
     "show": "summarise one of our files",
 }
@@ -33,7 +34,7 @@ COMMANDS = {
 
 def add_flags(own: dict[str, Parser]) -> None:
     """The flags of this module's commands, by their names; those of options when a command is used."""
-    for name in ("train", "theory", "generate", "mcmc", "field"):
+    for name in ("train", "theory", "generate", "mcmc", "scores", "field"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     own["generate"].add_argument("file", type=Path, metavar="FILE.nc", help=files)
@@ -48,7 +49,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"
         )
-    for name in ("train", "generate", "mcmc", "theory"):
+    for name in ("train", "generate", "mcmc", "scores", "theory"):
         own[name].add_argument("--output", type=Path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
             own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
@@ -79,6 +80,11 @@ def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
         return {"": declared(GenerationSettings)}
     from csd.api.keywords import FIELD, TRAINING
 
+    if name == "scores":
+        from csd.targets.options import NoiseOptions
+        from csd.targets.scores import ScoreSettings
+
+        return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
     how = {option: one for option, one in TRAINING.items() if option not in FIELD}
     return ({} if name == "field" else {"": how}) | {TARGET: FIELD}
 
@@ -190,6 +196,34 @@ def mcmc(arguments: argparse.Namespace) -> None:
     print("\n".join(summary_lines(content)))
     if arguments.benchmark is not None:
         write_benchmark(arguments.benchmark, started, laps.work("sampling"), laps.wall["set-up"])
+
+
+def scores(arguments: argparse.Namespace) -> None:
+    """`csd scores`: held-out fields of a target under noise, with their exact scores."""
+    started = time.perf_counter()
+    log(shlex.join(command_line(arguments)))
+    from csd.api.training import noised_target
+    from csd.core.files import SCORES, provenance, require_writable, write
+    from csd.core.source import fingerprint_with_plugins
+    from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
+
+    given = _given(arguments)
+    settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
+    noised = noised_target(given)
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
+    laps = Laps()
+    laps("set-up")
+    content = exact_scores(noised, settings)
+    laps("scores")
+    source = fingerprint_with_plugins(SOURCE, *(str(given.get(name, "")) for name in ("target", "schedule")))
+    made_by = provenance(command_line(arguments), score_request(noised, settings), source)
+    write(content.assign_attrs(made_by), arguments.output, SCORES)
+    for level, squared in zip(noised.levels, content["squared_score"].values, strict=True):
+        print(f"noise level {level:g}: E|s*|^2 / N = {squared:.6g}")
+    if arguments.benchmark is not None:
+        write_benchmark(arguments.benchmark, started, laps.work("scores"), laps.wall["set-up"])
 
 
 def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":

@@ -43,6 +43,7 @@ INTEGRATOR_STEPS = "integrators"
 ENSEMBLE = "Monte Carlo"
 ENSEMBLE_SUMMARY = "Monte Carlo summary"
 TIMING = "timing"
+SCORES = "scores"
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
@@ -53,6 +54,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
     ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler", "beta"),
     TIMING: ("seconds",),
+    SCORES: ("clean", "field", "score", "squared_score"),
     SUMMARY: ("score_error", "training_time", "parameters", "architecture", "loss"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")

@@ -13,10 +13,11 @@ from csd.study.stages.base import Job, Stage
 from csd.study.stages.generation import GENERATION
 from csd.study.stages.integrators import INTEGRATORS, IntegratorSteps
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
+from csd.study.stages.scores import HELD_OUT, Scores
 from csd.study.stages.sweeps import Sweep, Training
 from csd.study.stages.training import TRAINING
 
-STAGES: dict[str, Stage] = {stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS)}
+STAGES: dict[str, Stage] = {stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT)}
 """Kinds of job, each after that whose files it takes."""
 Jobs = Mapping[str, Mapping[str, Job]]
 """All jobs of a study, of `jobs_of`."""
@@ -45,6 +46,9 @@ class Study(Part):
     sweeps: Annotated[dict[str, Sweep], Field(min_length=1, description="what is run, by name")]
     monte_carlo: Annotated[
         dict[str, MonteCarlo], Field(default_factory=dict, description="what is sampled by Monte Carlo, by name")
+    ]
+    scores: Annotated[
+        dict[str, Scores], Field(default_factory=dict, description="held-out fields with exact scores, by name")
     ]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[

@@ -1,0 +1,124 @@
+"""The stage of scores: held-out fields of targets with their exact scores, a file each target, size and seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from csd.core.errors import InputError
+from csd.core.files import SCORES
+from csd.core.options import declared
+from csd.core.plugins import resolve
+from csd.lattice import Lattice
+from csd.study.config.schema import Positive, Seed, TargetPart, chosen, with_options
+from csd.study.cost.expected import ExpectedCost
+from csd.study.cost.pace import Calibration
+from csd.study.stages.base import Stage, once
+from csd.targets.gaussian import gaussian_field
+from csd.targets.labels import target_label
+from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.options import FieldOptions, NoiseOptions
+from csd.targets.scores import SOURCE, ScoreSettings, score_request
+
+HOW = declared(ScoreSettings)
+NOISE = declared(NoiseOptions)
+
+
+@with_options({"fields": HOW["fields"], "schedule": NOISE["schedule"]})
+class Scores(TargetPart):
+    """Held-out fields over sizes, masses and seeds in one dimension."""
+
+    noise_levels: Annotated[list[Positive], Field([0.01, 0.1, 0.5, 1.0], min_length=1, description="noise levels t")]
+    seeds: Annotated[list[Seed], Field([1], min_length=1, description="random seeds, a file each")]
+
+
+@dataclass(frozen=True)
+class ScoresJob:
+    """A target and a seed.
+
+    Attributes:
+        sweep: its name in the study.
+        field: the target and its lattice.
+        noise: the noise.
+        settings: which fields.
+    """
+
+    sweep: str
+    field: FieldOptions
+    noise: NoiseOptions
+    settings: ScoreSettings
+
+    @property
+    def noised(self) -> NoisedTarget:
+        """The target at its noise levels."""
+        own = vars(self.field)
+        mass = {name: own[name] for name in ("mass", "mass_times_length", "r0", "u")}
+        target = gaussian_field(Lattice(self.field.dimension, self.field.size), **mass)
+        schedule = resolve("schedule", self.noise.schedule, SCHEDULES)()
+        return NoisedTarget(target, schedule, self.noise.noise_levels or ())
+
+    @property
+    def identifier(self) -> str:
+        """Unique name of its file."""
+        own = self.field
+        couplings = None if own.r0 is None or own.u is None else (own.r0, own.u)
+        mass = target_label(mass=own.mass, mass_times_length=own.mass_times_length, couplings=couplings)
+        levels = "-".join(f"{level:.12g}" for level in self.noised.levels)
+        how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
+        return f"d{own.dimension}_L{own.size}_{mass}_{how}_s{self.settings.seed}"
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """What the configuration hash of its file is of."""
+        return score_request(self.noised, self.settings)
+
+    def arguments(self) -> list[str]:
+        """The flags of `csd scores` that make it, without --output."""
+        return [*self.field.words(), *self.noise.words(), *self.settings.words()]
+
+
+def _jobs(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
+    """Jobs in the order of the configuration."""
+    for name, part in parts.items():
+        ways = {way: getattr(part, way) for way in ("mass", "mass_times_length", "couplings")}
+        given = {way: values for way, values in ways.items() if values is not None} or {"mass_times_length": [1.0]}
+        if len(given) > 1:
+            raise InputError(f"scores.{name}: {' and '.join(given)} are both given; give the mass in one way")
+        ((way, values),) = given.items()
+        noise = NoiseOptions(**chosen(NOISE, part))
+        for size, value, seed in product(part.sizes, values, part.seeds):
+            mass = {"r0": value.r0, "u": value.u} if way == "couplings" else {way: value}
+            try:
+                settings = ScoreSettings(seed=seed, **chosen(HOW, part))
+                job = ScoresJob(name, FieldOptions(part.dimension, size, **mass), noise, settings)
+                assert job.noised
+            except InputError as error:
+                raise InputError(f"scores.{name}: {error}") from error
+            yield job
+
+
+def expected_scores(jobs: Sequence[ScoresJob], calibration: Calibration) -> list[ExpectedCost]:
+    """What jobs take: each field is drawn, and transformed there and back at each level."""
+    costs = []
+    for job in jobs:
+        fields, levels = job.settings.fields, len(job.noised.levels)
+        numbers = float(fields * job.noised.lattice.sites)
+        seconds = calibration.job.seconds + calibration.field((1.0 + levels) * numbers, (1.0 + levels) * fields)
+        memory = calibration.job.memory_mb + 8e-6 * (2.0 + 3.0 * levels) * numbers
+        costs.append(ExpectedCost("scores", job.identifier, seconds, memory, 4e-6 * (1.0 + 2.0 * levels) * numbers))
+    return costs
+
+
+HELD_OUT = Stage(
+    "scores",
+    key="scores",
+    command="scores",
+    kind=SCORES,
+    jobs=lambda study, before: once(_jobs(study.scores), "scores"),
+    cost="csd.study.stages.scores:expected_scores",
+    ends=("noise level ",),
+    source=SOURCE,
+    works=("held-out fields", lambda job: job.settings.fields),
+)

@@ -1,0 +1,88 @@
+"""Exact scores of held-out fields: what networks are measured on, in a file of its own.
+
+    x_t = α x₀ + σ z,    s*(x) = −x / C_t,   C_t = α² G + σ²,    E|s*|² / N = (1/N) Σ_k 1/C_t,
+
+the score of Gaussian fields. A network is measured on them by E|s − s*|² / E|s*|². Fields are float32, and the scores
+are those of the fields as the file holds them. Each field has a random stream of its own, whatever their number.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+
+from csd.core.errors import InputError
+from csd.core.files import Content, digest, labelled
+from csd.core.options import Option, Options
+from csd.core.random import stream
+from csd.lattice.memory import require_memory
+from csd.targets.base import HasFields, spec_of, with_samples
+from csd.targets.noising import NoisedTarget
+
+SOURCE = "targets/scores targets/gaussian"
+"""What a file depends on, for `csd.core.source.fingerprint`."""
+
+
+@dataclass(frozen=True)
+class ScoreSettings(Options):
+    """Which fields are held out."""
+
+    fields: Annotated[int, Ge(1), Option("fields", "M", label="M{value}", always=True)] = 256
+    seed: Annotated[int, Ge(0), Option("random seed", "S", label=None, always=True)] = 0
+
+
+def score_request(noised: NoisedTarget, settings: ScoreSettings) -> dict[str, Any]:
+    """All that determines a file, besides the code: its hash is the file's configuration_hash."""
+    about = {"schedule": type(noised.schedule).__name__, "noise_levels": list(noised.levels)}
+    return spec_of(noised.target) | settings.attributes() | about
+
+
+def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
+    """Fields of a target at its noise levels, and their exact scores.
+
+    Args:
+        noised: the target at its noise levels; one with a propagator and a `sample`.
+        settings: how many, and which.
+
+    Returns:
+        clean(sample, component, x, …), field and score(noise_level, sample, component, x, …), and the exact
+        squared_score(noise_level) = E|s*|² / N.
+
+    Raises:
+        InputError: if the target draws no fields, is a data set, or there is no memory for it.
+    """
+    target, lattice = with_samples(noised.target), noised.lattice
+    if isinstance(target, HasFields):
+        raise InputError("target is a data set, whose score has no closed form; hold out fields of a distribution")
+    numbers = settings.fields * lattice.sites
+    require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")
+    identity = digest(spec_of(noised.target))
+
+    def streams(purpose: str) -> list[np.random.Generator]:
+        return [stream("scores", purpose, identity, settings.seed, number) for number in range(settings.fields)]
+
+    clean = np.concatenate([target.sample(own, 1) for own in streams("clean")]).astype(np.float32)
+    noise = np.stack([own.standard_normal((len(noised.levels), *lattice.shape)) for own in streams("noise")], axis=1)
+    shape = (-1, *[1] * (lattice.dimension + 1))
+    signal, deviation = noised.signals.reshape(shape), np.sqrt(noised.variances).reshape(shape)
+    field = (signal * clean + deviation * noise).astype(np.float32)
+    spectra = noised.spectra(noised.target.propagator(lattice.laplacian))[:, None]
+    score = lattice.inverse(-lattice.transform(field.astype(float)) / spectra).astype(np.float32)
+    squared = (lattice.half_multiplicity / spectra[:, 0]).reshape(len(noised.levels), -1).sum(axis=1) / lattice.sites
+    dims = ["sample", "component", *"xyz"[: lattice.dimension]]
+    levels = ["noise_level", *dims]
+    return Content(
+        {
+            "clean": labelled(dims, clean[:, None], "fields of the target"),
+            "field": labelled(levels, field[:, :, None], "the same under noise, alpha x0 + sigma z"),
+            "score": labelled(levels, score[:, :, None], "their exact scores"),
+            "squared_score": labelled(["noise_level"], squared, "exact mean square of a site's score, E|s*|^2 / N"),
+        },
+        {
+            "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),
+            "signal": labelled(["noise_level"], noised.signals, "signal amplitude alpha"),
+            "noise_variance": labelled(["noise_level"], noised.variances, "noise variance sigma^2"),
+        },
+        score_request(noised, settings),
+    )
