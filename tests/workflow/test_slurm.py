@@ -17,6 +17,7 @@ import xarray as xr
 import yaml
 
 from csd.study.config.reading import parse
+from csd.study.config.study import jobs_of
 from csd.study.cost.expected import GROUPS, LONGEST, ExpectedCost
 from csd.study.cost.limits import Limits
 from csd.study.stages.training import training_jobs
@@ -173,10 +174,9 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
         (log,) = folders["good"].glob(".snakemake/slurm_logs/rule_train/*Hungry*/*.log")
         assert re.search(r"(?i)oom|out of memory|memory limit", log.read_text())
         memories = [memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said]
-        # The attempts of the two; the comparison of integrators, the two aggregates and the group of summaries ask for
-        # 2000 MB at once.
-        limit = Limits(training_jobs(parse(content))).training(misbehaving_run(content)).memory_limit
-        assert memories.count("2000M") == 4
+        # The attempts of the two; the two aggregates and the group of summaries ask for 2000 MB at once.
+        limit = Limits(jobs_of(parse(content)))["training", misbehaving_run(content)].memory_limit
+        assert memories.count("2000M") == 3
         assert memories.count(f"{limit(1)}M") == memories.count(f"{limit(2)}M") == 2
         assert_complete(folders["good"], content)
         for name in ("group", "bad"):
@@ -244,7 +244,7 @@ def assert_complete(folder: Path, content: dict[str, Any]) -> None:
     for run in training_jobs(parse(content)):
         assert (folder / "out" / "training" / f"{run.identifier}.nc").is_file()
         record = json.loads((folder / "out" / "benchmarks" / f"{run.identifier}.json").read_text())
-        limits = Limits([run]).training(run.identifier)
+        limits = Limits(jobs_of(parse(content)))["training", run.identifier]
         assert record["wall_s"] / 60 < limits.time_limit() / 3
         if "Hungry" not in run.name:
             assert record["peak_memory_mb"] < limits.memory_limit() / 2
@@ -307,8 +307,9 @@ def test_a_machine_without_slurm_is_one_sentence(kind: str, tmp_path: Path) -> N
 def limits_of(**changes: Any) -> ExpectedCost:
     """What the training job of a study of one run may take."""
     sweep = {"dimension": 2, "sizes": [16], "architectures": ["one_layer"]} | changes
-    (run,) = training_jobs(parse({"study": "jobs", "sweeps": {"all": sweep}}))
-    return Limits([run]).training(run.identifier)
+    jobs = jobs_of(parse({"study": "jobs", "sweeps": {"all": sweep}}))
+    (identifier,) = jobs["training"]
+    return Limits(jobs)["training", identifier]
 
 
 def test_each_attempt_asks_for_more() -> None:
