@@ -18,7 +18,7 @@ from csd.core.options import declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
-from csd.networks.score import KernelScore, Score
+from csd.networks.score import KernelScore, Score, level_of
 from csd.targets.base import lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
@@ -124,10 +124,19 @@ def trained_score(training: Content, seed: int) -> Score:
     """
     levels, row = training["noise_level"].values.tolist(), _row_of(training, seed)
     if training.attrs.get("kernels") == "none":
-        from csd.networks.module import score_of_modules
-
-        return score_of_modules(levels, trained_networks(training, seed))
+        return _score_of(dict(zip(levels, trained_networks(training, seed), strict=True)))
     return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
+
+
+def _score_of(networks: "Mapping[float, ScoreNetwork]") -> Score:
+    """s(x, t) of modules, each trained at one of the noise levels; an InputError at any other."""
+    import torch
+
+    def score(fields: Array, t: float, /) -> Array:
+        with torch.no_grad():
+            return np.asarray(networks[level_of(networks, t, "network")](torch.as_tensor(fields)))
+
+    return score
 
 
 def _row_of(training: Content, seed: int) -> int:

@@ -6,7 +6,7 @@ Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`, 
 is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import nan
 
 import numpy as np
@@ -15,7 +15,6 @@ import torch
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
 from csd.networks.parametric import ParametricNetwork
-from csd.networks.score import Score, level_of
 
 
 class ScoreNetwork(torch.nn.Module):
@@ -119,17 +118,6 @@ class ParametricScore(ScoreNetwork):
     def learning_rate(self, spectrum: Array) -> float:
         """The network's own η."""
         return self.network.learning_rate(spectrum)
-
-
-def score_of_modules(levels: Sequence[float], modules: Sequence[ScoreNetwork]) -> Score:
-    """s(x, t) of modules, each trained at one of the noise levels; an InputError at any other."""
-    of_level = dict(zip(levels, modules, strict=True))
-
-    def score(fields: Array, t: float, /) -> Array:
-        with torch.no_grad():
-            return np.asarray(of_level[level_of(of_level, t, "network")](torch.as_tensor(fields)))
-
-    return score
 
 
 def weights_of(module: torch.nn.Module) -> Array:
