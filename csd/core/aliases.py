@@ -18,11 +18,11 @@ MOVED: dict[str, str] = {
     **{
         name: f"{package}.{name}"
         for package, names in {
-            "core": "errors plugins rounding source",
+            "core": "errors plugins source",
             "lattice": "observables sites",
             "mcmc": "autocorrelation chains ensemble exact_sweeps samplers updates",
             "diffusion": "criteria samples trained",
-            "study": "claims cluster",
+            "study": "claims cluster rounding",
             "study.config": "schema",
             "study.summaries": "accuracy",
             "report": "explore figures paper",

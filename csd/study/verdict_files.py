@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.rounding import plus_minus
+from csd.study.rounding import plus_minus
 from csd.study.verdicts import NOT_TESTED, Verdict, _bounds
 
 

@@ -60,10 +60,10 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.errors import InputError, nearest
-from csd.core.rounding import parentheses
 from csd.core.source import fingerprint
 from csd.study.config.reading import load, parse
 from csd.study.config.study import STAGES
+from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import TRAINED
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csd.core.rounding import parentheses, plus_minus
 from csd.lattice import Array
 from csd.report.figures import series
+from csd.study.rounding import parentheses, plus_minus
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.laws import fitted_laws
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from csd.core.rounding import parentheses
 from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
+from csd.study.rounding import parentheses
 
 SUMMARY = "monte_carlo"
 NEEDS = "the key monte_carlo, with chains that are long enough"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from csd.core.rounding import parentheses
 from csd.report.figures import looks, series, sweeps_in
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
+from csd.study.rounding import parentheses
 from csd.study.seeds import total_error
 from csd.targets.gaussian import WATSON, critical_ratio
 

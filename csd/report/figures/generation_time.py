@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.rounding import parentheses
 from csd.diffusion.criteria import CRITERIA, WORDS
 from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle
+from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.rounding import parentheses
 from csd.report.figures.looks import DataFrame, Dataset, FigureStyle
+from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, total_error
 
 LOGARITHM = 0.1

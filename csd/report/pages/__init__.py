@@ -13,7 +13,7 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import write_text
-from csd.core.rounding import parentheses
+from csd.study.rounding import parentheses
 
 HERE = Path(__file__).parent
 PAGES = ("claims", "study", "run_times")

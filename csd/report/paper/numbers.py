@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.rounding import parentheses, rounded
+from csd.study.rounding import parentheses, rounded
 from csd.study.seeds import mean_over_seeds, total_error
 from csd.study.summaries.integrators import DATA as INTEGRATOR_DATA
 from csd.study.summaries.laws import with_criterion

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.core.rounding import parentheses
 from csd.diffusion.criteria import WORDS
 from csd.networks import Architecture
 from csd.report.paper.numbers import ran
+from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import networks_of
 from csd.study.summaries.laws import with_criterion
