@@ -102,6 +102,19 @@ def test_heavy_ball_is_faster_where_one_layer_is_slow() -> None:
     assert steps[0.9] < 0.2 * steps[0.0]
 
 
+def test_a_fixed_momentum_leaves_the_exponent() -> None:
+    """Below (1 − √β)² the slowest mode takes 1 − β times the steps: τ ∝ L² with momentum too (docs/physics.md, 5)."""
+    times = {}
+    for size in (32, 64):
+        noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, size)), VariancePreserving(), [0.01])
+        for momentum in (0.0, 0.5):
+            settings = TrainingSettings("population", momentum=momentum)
+            run = prepare(noised, Architecture("one_layer"), settings)
+            times[size, momentum] = float(descend(noised, run, settings).training_time[0, 0])
+    assert times[64, 0.5] / times[32, 0.5] == pytest.approx(4.0, rel=0.01)
+    assert times[64, 0.5] / times[64, 0.0] == pytest.approx(0.5, rel=0.01)
+
+
 def test_momentum_needs_errors_of_every_step() -> None:
     """What lives on a device is refused, with both keys."""
     run = replace(prepare(_noised(), Architecture("one_layer"), TrainingSettings("population")), on_device=True)
