@@ -1,10 +1,15 @@
 """Records of jobs: where a job's wall time went, and the memory that it held."""
 
+import argparse
 import json
 import os
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from csd.cli.parser import command_line, log
 
 
 class Laps:
@@ -13,6 +18,7 @@ class Laps:
     def __init__(self) -> None:
         self.wall: dict[str, float] = {}
         self.processor: dict[str, float] = {}
+        self.steps: int | None = None
 
     def __call__(self, part: str) -> None:
         """Take note of a part's end."""
@@ -28,7 +34,28 @@ class Laps:
         return {f"{part}_s": wall, "work_cpu_s": processor + ready}
 
 
-def write_benchmark(path: Path, started: float, work: dict[str, float], prepared: float, steps: Any = None) -> None:
+@contextmanager
+def recorded(arguments: argparse.Namespace, part: str) -> Iterator[Laps]:
+    """Say the command and refuse files that cannot be written; after the work, write its record if one is asked for.
+
+    Args:
+        arguments: with `output` and `benchmark`.
+        part: of the job that is the work itself; the laps are told when it has ended, and 'set-up' before it.
+    """
+    started = time.perf_counter()
+    log(shlex.join(command_line(arguments)))
+    from csd.core.files import require_writable
+
+    for path in (arguments.output, arguments.benchmark):
+        if path is not None:
+            require_writable(path)
+    laps = Laps()
+    yield laps
+    if arguments.benchmark is not None:
+        _write_benchmark(arguments.benchmark, started, laps.work(part), laps.wall["set-up"], laps.steps)
+
+
+def _write_benchmark(path: Path, started: float, work: dict[str, float], prepared: float, steps: int | None) -> None:
     """Where a job's wall time went, from the start of the process.
 
     Args:
@@ -36,7 +63,7 @@ def write_benchmark(path: Path, started: float, work: dict[str, float], prepared
         started: when csd's first line ran.
         work: seconds of the work itself, by name, and of processor time ('work_cpu_s') in it.
         prepared: when that began.
-        steps: of training, one number a seed.
+        steps: of training, of all seeds together.
     """
     from csd.core.files import write_text
 
@@ -53,7 +80,7 @@ def write_benchmark(path: Path, started: float, work: dict[str, float], prepared
         "prediction_and_writing_s": wall - set_up - of_work,
         "set_up_share": set_up / wall,
         "cpu_s": time.process_time(),
-        **({} if steps is None else {"steps": int(steps.sum())}),
+        **({} if steps is None else {"steps": steps}),
         "peak_memory_mb": _peak_memory(),
     }
     write_text(json.dumps(record, indent=2) + "\n", path)

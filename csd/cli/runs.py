@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from csd.cli.parser import Parser, add_options, command_line, given_options, log
 from csd.cli.printed import print_generation, print_table, report_times
-from csd.cli.records import Laps, write_benchmark
+from csd.cli.records import recorded
 from csd.core.errors import InputError
 from csd.core.options import Declared, declared
 
@@ -124,22 +123,14 @@ def _measured(arguments: argparse.Namespace) -> Any:
 
 def train(arguments: argparse.Namespace) -> None:
     """`csd train`: train one architecture on one target, beside its prediction."""
-    started = time.perf_counter()
-    command = shlex.join(command_line(arguments))
-    log(command)
-    from csd.api.training import trained
-    from csd.core.files import require_writable
+    with recorded(arguments, "training") as laps:
+        from csd.api.training import trained
 
-    problem = _problem(arguments)
-    if arguments.benchmark is not None:
-        require_writable(arguments.benchmark)
-    laps = Laps()
-    kept = (arguments.output, arguments.checkpoint, arguments.checkpoint_every)
-    content = trained(*problem, command, *kept, log=log, lap=laps)
-    report_times(content)
-    if arguments.benchmark is not None:
-        steps = content["last_step"].values
-        write_benchmark(arguments.benchmark, started, laps.work("training"), laps.wall["set-up"], steps)
+        command = shlex.join(command_line(arguments))
+        kept = (arguments.output, arguments.checkpoint, arguments.checkpoint_every)
+        content = trained(*_problem(arguments), command, *kept, log=log, lap=laps)
+        report_times(content)
+        laps.steps = int(content["last_step"].values.sum())
 
 
 def theory(arguments: argparse.Namespace) -> None:
@@ -151,79 +142,56 @@ def theory(arguments: argparse.Namespace) -> None:
 
 def generate(arguments: argparse.Namespace) -> None:
     """`csd generate`: what a training file generates, by exact recursion and by sampling."""
-    started = time.perf_counter()
-    command = shlex.join(command_line(arguments))
-    log(command)
-    from csd.api.generation import sampled
-    from csd.core.files import require_writable
-    from csd.diffusion.quality import GenerationSettings
+    with recorded(arguments, "generation") as laps:
+        from csd.api.generation import sampled
+        from csd.diffusion.quality import GenerationSettings
 
-    settings = GenerationSettings(**_given(arguments))
-    if arguments.benchmark is not None:
-        require_writable(arguments.benchmark)
-    laps = Laps()
-    content = sampled(arguments.file, settings, command, arguments.output, lap=laps)
-    print_generation(content)
-    if arguments.benchmark is not None:
-        write_benchmark(arguments.benchmark, started, laps.work("generation"), laps.wall["set-up"])
+        settings = GenerationSettings(**_given(arguments))
+        command = shlex.join(command_line(arguments))
+        print_generation(sampled(arguments.file, settings, command, arguments.output, lap=laps))
 
 
 def mcmc(arguments: argparse.Namespace) -> None:
     """`csd mcmc`: run Markov chains of one target, with autocorrelation times and errors."""
-    started = time.perf_counter()
-    log(shlex.join(command_line(arguments)))
-    from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, provenance, require_writable, write
-    from csd.core.source import fingerprint
-    from csd.mcmc.autocorrelation import gamma_method
-    from csd.mcmc.ensemble import ensemble, summary_lines
-    from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request
+    with recorded(arguments, "sampling") as laps:
+        from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, provenance, write
+        from csd.core.source import fingerprint
+        from csd.mcmc.autocorrelation import gamma_method
+        from csd.mcmc.ensemble import ensemble, summary_lines
+        from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request
 
-    given = _given(arguments)
-    settings = MonteCarloSettings(**{name: given.pop(name) for name in declared(MonteCarloSettings) if name in given})
-    target = _target_of_chains(given)
-    for path in (arguments.output, arguments.benchmark):
-        if path is not None:
-            require_writable(path)
-    gamma_method()
-    laps = Laps()
-    laps("set-up")
-    content = ensemble(target, settings)
-    laps("sampling")
-    made_by = provenance(
-        command_line(arguments), monte_carlo_request(target, settings), fingerprint("mcmc"), packages=SAMPLING_PACKAGES
-    )
-    write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
-    print("\n".join(summary_lines(content)))
-    if arguments.benchmark is not None:
-        write_benchmark(arguments.benchmark, started, laps.work("sampling"), laps.wall["set-up"])
+        given = _given(arguments)
+        how = {name: given.pop(name) for name in declared(MonteCarloSettings) if name in given}
+        settings, target = MonteCarloSettings(**how), _target_of_chains(given)
+        gamma_method()
+        laps("set-up")
+        content = ensemble(target, settings)
+        laps("sampling")
+        asked = monte_carlo_request(target, settings)
+        made_by = provenance(command_line(arguments), asked, fingerprint("mcmc"), packages=SAMPLING_PACKAGES)
+        write(content.assign_attrs(made_by), arguments.output, ENSEMBLE)
+        print("\n".join(summary_lines(content)))
 
 
 def scores(arguments: argparse.Namespace) -> None:
     """`csd scores`: held-out fields of a target under noise, with their exact scores."""
-    started = time.perf_counter()
-    log(shlex.join(command_line(arguments)))
-    from csd.api.training import noised_target
-    from csd.core.files import SCORES, provenance, require_writable, write
-    from csd.core.source import fingerprint_with_plugins
-    from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
+    with recorded(arguments, "scores") as laps:
+        from csd.api.training import noised_target
+        from csd.core.files import SCORES, provenance, write
+        from csd.core.source import fingerprint_with_plugins
+        from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
 
-    given = _given(arguments)
-    settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
-    noised = noised_target(given)
-    for path in (arguments.output, arguments.benchmark):
-        if path is not None:
-            require_writable(path)
-    laps = Laps()
-    laps("set-up")
-    content = exact_scores(noised, settings)
-    laps("scores")
-    source = fingerprint_with_plugins(SOURCE, *(str(given.get(name, "")) for name in ("target", "schedule")))
-    made_by = provenance(command_line(arguments), score_request(noised, settings), source)
-    write(content.assign_attrs(made_by), arguments.output, SCORES)
-    for level, squared in zip(noised.levels, content["squared_score"].values, strict=True):
-        print(f"noise level {level:g}: E|s*|^2 / N = {squared:.6g}")
-    if arguments.benchmark is not None:
-        write_benchmark(arguments.benchmark, started, laps.work("scores"), laps.wall["set-up"])
+        given = _given(arguments)
+        settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
+        noised = noised_target(given)
+        laps("set-up")
+        content = exact_scores(noised, settings)
+        laps("scores")
+        source = fingerprint_with_plugins(SOURCE, *(str(given.get(name, "")) for name in ("target", "schedule")))
+        made_by = provenance(command_line(arguments), score_request(noised, settings), source)
+        write(content.assign_attrs(made_by), arguments.output, SCORES)
+        for level, squared in zip(noised.levels, content["squared_score"].values, strict=True):
+            print(f"noise level {level:g}: E|s*|^2 / N = {squared:.6g}")
 
 
 def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":

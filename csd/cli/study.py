@@ -4,14 +4,13 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csd.cli.parser import Parser, command_line, duration, parsed_json
-from csd.cli.records import Laps, write_benchmark
+from csd.cli.records import recorded
 from csd.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -241,42 +240,36 @@ def timing(arguments: argparse.Namespace) -> None:
 
 def integrators(arguments: argparse.Namespace) -> None:
     """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
-    started = time.perf_counter()
-    from csd.core.files import INTEGRATOR_STEPS, provenance, require_writable, write
-    from csd.core.source import fingerprint
-    from csd.diffusion.discretisation import compare
+    with recorded(arguments, "comparison") as laps:
+        from csd.core.files import INTEGRATOR_STEPS, provenance, write
+        from csd.core.source import fingerprint
+        from csd.diffusion.discretisation import compare
 
-    for path in (arguments.output, arguments.benchmark):
-        if path is not None:
-            require_writable(path)
-    dimensions, sizes = arguments.dimension, arguments.size
-    if len(set(dimensions)) < len(dimensions):
-        raise InputError(f"--dimension is {dimensions}; give each dimension once")
-    if len(dimensions) == 1:
-        sizes = [[size for group in sizes for size in group]]
-    elif len(sizes) == 1:
-        sizes = sizes * len(dimensions)
-    if len(sizes) != len(dimensions):
-        raise InputError(
-            f"--dimension is {dimensions} and --size is given {len(sizes)} times; give --size once for all dimensions"
-            " or once for each"
-        )
-    asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
-    laps = Laps()
-    laps("set-up")
-    dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
-    laps("comparison")
-    asked |= {"dimension": dimensions, "size": sizes}
-    made_by = provenance(command_line(arguments), asked, fingerprint("integrators"))
-    write(dataset.assign_attrs(made_by), arguments.output, INTEGRATOR_STEPS)
-    for dimension, own in zip(dimensions, sizes, strict=True):
-        steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
-        print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
-        _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
-        print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
-        _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
-    if arguments.benchmark is not None:
-        write_benchmark(arguments.benchmark, started, laps.work("comparison"), laps.wall["set-up"])
+        dimensions, sizes = arguments.dimension, arguments.size
+        if len(set(dimensions)) < len(dimensions):
+            raise InputError(f"--dimension is {dimensions}; give each dimension once")
+        if len(dimensions) == 1:
+            sizes = [[size for group in sizes for size in group]]
+        elif len(sizes) == 1:
+            sizes = sizes * len(dimensions)
+        if len(sizes) != len(dimensions):
+            raise InputError(
+                f"--dimension is {dimensions} and --size is given {len(sizes)} times; give --size once for all"
+                " dimensions or once for each"
+            )
+        asked = {name: getattr(arguments, name) for name in ("mass_times_length", "tolerance", "t_min")}
+        laps("set-up")
+        dataset = compare(dict(zip(dimensions, sizes, strict=True)), **asked)
+        laps("comparison")
+        asked |= {"dimension": dimensions, "size": sizes}
+        made_by = provenance(command_line(arguments), asked, fingerprint("integrators"))
+        write(dataset.assign_attrs(made_by), arguments.output, INTEGRATOR_STEPS)
+        for dimension, own in zip(dimensions, sizes, strict=True):
+            steps = dataset["steps_needed"].sel(dimension=dimension, size=own, drop=True)
+            print(f"d = {dimension}, VP, geometric in t: steps from which on each criterion holds")
+            _print_steps(steps.sel(schedule="vp", grid="geometric", drop=True), ["criterion", "integrator"])
+            print(f"d = {dimension}: steps from which on KL per site is at most {arguments.tolerance:g}")
+            _print_steps(steps.sel(criterion="kl_per_site", drop=True), ["schedule", "grid", "integrator"])
 
 
 def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
