@@ -248,7 +248,7 @@ def predicted(
     """
     prediction = reference_curve(noised, architecture, settings)
     if prediction is None:
-        raise InputError(f"there is no theory for architecture {architecture.name!r}, only for the built-in ones")
+        raise InputError(f"there is no theory for architecture {architecture.name!r}, only for linear families")
     run = prepare(noised, architecture, with_population(settings))
     content = prediction_content(noised, architecture, settings, prediction, run)
     asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}

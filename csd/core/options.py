@@ -15,7 +15,7 @@ from importlib import import_module
 from math import isfinite
 from operator import ge, gt, le, lt
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from csd.core.errors import InputError, nearest, unknown
 from csd.core.plugins import name_of
@@ -274,6 +274,9 @@ def declared(owner: type) -> dict[str, Declared]:
 class Choice:
     """Values of declared options: how they are said in files, their names and commands."""
 
+    always: ClassVar[bool] = False
+    """Whether files say all of them, at their defaults too: a network is not read back with a default of later."""
+
     def own(self) -> Mapping[str, Declared]:
         """The options, as they are declared."""
         raise NotImplementedError
@@ -302,7 +305,8 @@ class Choice:
         found, values = {}, self.applied()
         for name, one in self.own().items():
             value = one.option.absent if values.get(name) is None else values[name]
-            if one.attribute is not None and value is not None and (one.option.always or value != one.default):
+            said = self.always or one.option.always or value != one.default
+            if one.attribute is not None and value is not None and said:
                 found[one.attribute] = str(value) if one.mixed else list(value) if isinstance(value, tuple) else value
         return found
 

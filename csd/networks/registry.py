@@ -44,6 +44,8 @@ def network_options() -> dict[str, Declared]:
     found: dict[str, Declared] = {}
     for name in ARCHITECTURES:
         for option, own in options_of(name).items():
+            if option in found and found[option].kind != own.kind:
+                raise TypeError(f"{name} declares {option} with another type than an architecture before it")
             owners = f"{found[option].help}, {name}" if option in found else f"{own.help}; of {name}"
             found[option] = replace(own, default=None, option=replace(own.option, help=owners, default=""))
     return found
@@ -85,6 +87,8 @@ class Architecture(Choice):
         if option.startswith("_") or option == "options" or option not in {**dict(self.options), **network_options()}:
             raise AttributeError(f"an Architecture has no {option}")
         return dict(self.options).get(option)
+
+    always = True
 
     def own(self) -> Mapping[str, Declared]:
         """Its options, and those of others, which files say that it has not."""

@@ -17,10 +17,11 @@ from csd.core.files import Content, digest, labelled
 from csd.core.options import Option, Options
 from csd.core.random import stream
 from csd.lattice.memory import require_memory
-from csd.targets.base import HasFields, spec_of, with_samples
+from csd.targets.base import spec_of, with_samples
+from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget
 
-SOURCE = "targets/scores targets/gaussian"
+SOURCE = "targets/scores"
 """What a file depends on, for `csd.core.source.fingerprint`."""
 
 
@@ -50,11 +51,11 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
         squared_score(noise_level) = E|s*|² / N.
 
     Raises:
-        InputError: if the target draws no fields, is a data set, or there is no memory for it.
+        InputError: if the target is not Gaussian, or there is no memory for it.
     """
     target, lattice = with_samples(noised.target), noised.lattice
-    if isinstance(target, HasFields):
-        raise InputError("target is a data set, whose score has no closed form; hold out fields of a distribution")
+    if not isinstance(target, GaussianField):
+        raise InputError(f"target is {type(target).__name__}, whose exact score has no closed form here; take gaussian")
     numbers = settings.fields * lattice.sites
     require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")
     identity = digest(spec_of(noised.target))

@@ -125,7 +125,7 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
                     "seeds": int(ran.sum()),
                     "score": _mean(score[ran, :count]),
                     "predicted": packed(predicted[:count]),
-                    "kernel": _mean(at["kernel_profile"].values[ran, :distances]),
+                    "kernel": _mean(at["kernel_profile"].values[ran, :distances]) if "kernel_profile" in at else None,
                     "exactKernel": packed(at["exact_kernel_profile"].values[:distances]),
                     "residualSteps": steps[residual_steps].tolist(),
                     "residual": packed(at["mode_residual"].values[residual_steps][:, bins]),

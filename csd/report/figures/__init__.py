@@ -72,7 +72,9 @@ def with_names(schema: dict[str, Any]) -> dict[str, Any]:
 def _shows(name: str, study: Study) -> bool:
     """Whether a study has something for a figure."""
     module = figure_module(name)
-    return module.shows(study) if hasattr(module, "shows") else bool(sweeps_in(study, module.SUMMARY))
+    if hasattr(module, "shows"):
+        return bool(module.shows(study))
+    return bool(sweeps_in(study, module.SUMMARY, *getattr(module, "SHOWN", ())))
 
 
 def draw(

@@ -30,6 +30,7 @@ from csd.study.cost.work import (
     LEVELS,
     Work,
     drawing_time,
+    is_known,
     kept_steps,
     pairs_of,
     recorded_steps,
@@ -93,7 +94,7 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     of_modes = WEIGHT * (not work.local) + KERNEL * (kept > 0.0)
     written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
     memory = job.memory_mb + held / 1e6
-    known = ":" not in run.name and run.settings.device != "cuda"
+    known = is_known(run) and run.settings.device != "cuda"
     return ExpectedCost(
         "training", run.identifier, float(seconds), memory, written / 1e6, steps, known, family=run.name
     )

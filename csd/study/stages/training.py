@@ -245,6 +245,11 @@ def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
     lattice = Lattice(run.dimension, run.size)
     run.architecture.check(lattice)
+    if ":" not in run.name and not run.architecture.is_family:
+        if run.settings.path == "spectral":
+            raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
+        if run.generation is not None:
+            raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
     if run.generation is None and run.settings.until != "score_error":
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":

@@ -29,7 +29,13 @@ def _columns_of_option(name: str, one: Declared) -> dict[str, tuple[str, str]]:
         fixed = f"{about}; 0 where there is none, or it follows the score length"
         factor = f"{name} over the score length; NaN where it does not follow that"
         return {f"fixed_{name}": (fixed, "1"), f"{name}_factor": (factor, "1")}
-    return {name: (f"{about}; 0 where it is not given", "1")}
+    shown = "empty" if str in one.kinds else "NaN" if one.option.absent is None else str(one.option.absent)
+    return {name: (f"{about}; {shown} where it is not given", "1")}
+
+
+def _absent(one: Declared) -> Any:
+    """What a column says where an option is not given: what files say, or what is no value of it."""
+    return "" if str in one.kinds else np.nan if one.option.absent is None else one.option.absent
 
 
 TRAINED = {
@@ -59,7 +65,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
             found[f"fixed_{name}"] = 0 if isinstance(value, str) else value or 0
             found[f"{name}_factor"] = range_factor(value) if isinstance(value, str) else np.nan
         else:
-            found[name] = value or 0
+            found[name] = _absent(one) if value is None else value
     return found
 
 
@@ -110,9 +116,13 @@ def network_of(run: pd.Series | xr.Dataset) -> Architecture:
         # A summary of an earlier version has no columns of options that came after it.
         if column not in run:
             continue
-        factor = float(run[f"{name}_factor"]) if one.mixed else np.nan
-        fixed = np.asarray(run[column]).item()
-        options[name] = f"{factor:.12g}xi" if factor == factor else fixed or None
+        value = np.asarray(run[column]).item()
+        absent = 0 if one.mixed else _absent(one)
+        if one.mixed and (factor := float(run[f"{name}_factor"])) == factor:
+            options[name] = f"{factor:.12g}xi"
+        elif value != absent and value == value:
+            # Columns that have no value somewhere hold floating-point numbers.
+            options[name] = int(value) if int in one.kinds else value
     return Architecture(np.asarray(run["architecture_name"]).item(), **options)
 
 
