@@ -40,6 +40,7 @@ MOVED: dict[str, str] = {
     "dynamics": "study.summaries.dynamics study.summaries.files",
     "experiment": "api.training api.keywords api.targets",
     "field": "targets.gaussian targets.base",
+    "figures.style": "report.figures.looks",
     "generation": "diffusion.integrators diffusion.grids diffusion.sampling targets.noising training.options",
     "goal": "diffusion.reverse",
     "inventory": "study.status",

@@ -183,13 +183,13 @@ def require_writable(path: Path) -> None:
     Raises:
         InputError: if its folder cannot be made or written.
     """
-    if path.is_dir():
-        raise InputError(f"output {str(path)!r} cannot be written, it is a folder; choose the name of a file")
     _temporary(path).unlink()
 
 
 def _temporary(path: Path) -> Path:
     """A new empty file beside `path`."""
+    if path.is_dir():
+        raise InputError(f"output {str(path)!r} cannot be written, it is a folder; choose the name of a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

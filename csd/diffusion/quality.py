@@ -168,7 +168,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
             "sampler_steps": len(reverse.grid) - 1,
             "note_start": "noise: independent normal numbers of variance signal^2 + sigma^2 at t_max; exact: the"
             " noised target's own distribution at t_max",
-            **{name: training.attrs[name] for name in CARRIED},
+            **{name: training.attrs[name] for name in (*CARRIED, "momentum") if name in training.attrs},
             "size": larger.size,
             "trained_size": lattice.size,
         },

@@ -125,6 +125,11 @@ def weights_of(module: torch.nn.Module) -> Array:
     return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
 
 
+def numbers_trained(module: torch.nn.Module) -> int:
+    """How many of the numbers of `weights_of` are parameters; a complex one is two."""
+    return sum(tensor.numel() * (2 if tensor.is_complex() else 1) for tensor in module.parameters())
+
+
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
     """Where the numbers lie."""
     held = [tensor.detach() for tensor in (*module.parameters(), *module.buffers())]

@@ -91,6 +91,10 @@ class TrainingSettings(Options):
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
                 " minibatches of its fields need path fields"
             )
+        if self.momentum > 0.0 and self.device == "cuda" and self.path == "spectral":
+            raise InputError(
+                f"momentum is {self.momentum:g}, but device is cuda; take device cpu with it, or path fields"
+            )
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
 

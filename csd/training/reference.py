@@ -197,7 +197,8 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
             depth = network.depth if isinstance(network, DeepLinear) else 2
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
         slowest = max(slowest, time if time == time else float(settings.max_steps))
-    return slowest
+    # Momentum makes rates 1/(1 − β) times as large, where they are small.
+    return slowest * (1.0 - settings.momentum)
 
 
 def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: "TrainingSettings") -> float:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from csd.core.errors import InputError
-from csd.lattice import Lattice
+from csd.lattice import Array, Lattice
 from csd.networks import Architecture
-from csd.networks.module import spectral_loss
+from csd.networks.module import LinearScore, spectral_loss
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import descend
@@ -121,3 +121,35 @@ def test_momentum_needs_errors_of_every_step() -> None:
     with pytest.raises(InputError, match=r"momentum.*device"):
         with_momentum(run, 0.5)
     assert with_momentum(run, 0.0) is run
+
+
+def test_buffers_are_left_as_a_step_made_them() -> None:
+    """A network that counts its steps in a buffer counts as many with momentum."""
+    counted = []
+    for momentum in (0.0, MOMENTUM):
+        settings = TrainingSettings("implicit", 4, seeds=(1,), path="fields", momentum=momentum)
+        run = prepare(_noised(), Architecture(f"{__name__}:Counting"), settings)
+        for _ in range(6):
+            run.descent.advance(*run.source.draw())
+        counted.append([float(network.steps) for network in run.descent.networks[0]])
+        again = prepare(_noised(), Architecture(f"{__name__}:Counting"), settings)
+        again.descent.resume({name: np.array(array) for name, array in run.descent.snapshot().items()})
+        assert np.array_equal(again.descent.weights(), run.descent.weights())
+    assert counted[0] == counted[1] == [6.0, 6.0]
+
+
+class Counting(LinearScore):
+    """One number for all modes, and how often it was used in training."""
+
+    def __init__(self, lattice: Lattice, spectrum: Array, generator: np.random.Generator) -> None:
+        super().__init__(lattice)
+        self.scale = torch.nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
+        self.register_buffer("steps", torch.tensor(0.0, dtype=torch.float64))
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            self.steps += 1.0
+        return super().forward(fields)
+
+    def kernel(self) -> torch.Tensor:
+        return self.scale * torch.ones(self.lattice.half_shape, dtype=torch.float64)

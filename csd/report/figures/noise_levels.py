@@ -20,6 +20,8 @@ def shows(study: Study) -> bool:
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
     """Points: means over seeds, with errors, a shade a size. Lines: theory."""
     table = series.runs(summary, mass_times_length=1.0, data_set=0, architecture_name=SHOWN)
+    known = np.isfinite(summary["predicted_training_time"].max(["seed", "noise_level"]).values)
+    table = table[known[table.index.to_numpy()]]
     table = series.in_plane(series.require(table, "noise_levels", NEEDS))
     figure, panels = looks.subplots(1, 2, height=2.8, sharey=True)
     for axes, architecture in zip(panels, SHOWN, strict=True):

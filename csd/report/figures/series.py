@@ -15,11 +15,15 @@ LOGARITHM = 0.1
 
 
 def runs(summary: Dataset, **wanted: Any) -> DataFrame:
-    """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size."""
-    from csd.study.summaries.columns import run_table
+    """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size.
+
+    Runs with an option of training that is not at its default, such as momentum, are there if it is wanted.
+    """
+    from csd.study.summaries.columns import HOW, run_table
 
     table = run_table(summary)
-    for key, value in wanted.items():
+    usual = {name: one.default for name, one in HOW.items() if name in table}
+    for key, value in (usual | wanted).items():
         table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
     return table.sort_values("size")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from csd.core.errors import InputError
-from csd.core.files import SCORES
+from csd.core.files import SCORES, digest
 from csd.core.options import declared
 from csd.core.plugins import resolve
 from csd.lattice import Lattice
@@ -24,6 +24,8 @@ from csd.targets.scores import SOURCE, ScoreSettings, score_request
 
 HOW = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)
+LONGEST = 40
+"""Characters of noise levels in the name of a file; more are told by their number and hash."""
 
 
 @with_options({"fields": HOW["fields"], "schedule": NOISE["schedule"]})
@@ -66,6 +68,8 @@ class ScoresJob:
         couplings = None if own.r0 is None or own.u is None else (own.r0, own.u)
         mass = target_label(mass=own.mass, mass_times_length=own.mass_times_length, couplings=couplings)
         levels = "-".join(f"{level:.12g}" for level in self.noised.levels)
+        if len(levels) > LONGEST:
+            levels = f"{len(self.noised.levels)}.{digest({'levels': list(self.noised.levels)})[:8]}"
         how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
         return f"d{own.dimension}_L{own.size}_{mass}_{how}_s{self.settings.seed}"
 
@@ -120,5 +124,6 @@ HELD_OUT = Stage(
     cost="csd.study.stages.scores:expected_scores",
     ends=("noise level ",),
     source=SOURCE,
+    plugins=lambda job: [name for name in (job.noise.schedule,) if ":" in name],
     works=("held-out fields", lambda job: job.settings.fields),
 )

@@ -8,12 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.files import Variable, labelled
-from csd.core.options import Declared
+from csd.core.options import Declared, declared
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.networks.registry import network_options
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
+from csd.training.options import TrainingSettings
 
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),
@@ -38,10 +39,19 @@ def _absent(one: Declared) -> Any:
     return "" if str in one.kinds else np.nan if one.option.absent is None else one.option.absent
 
 
+LONG_KNOWN = ("loss", "batch", "data_set", "learning_rate", "path")
+"""Options of training with a column of another form, or told by the label `data` alone."""
+HOW = {
+    name: one
+    for name, one in declared(TrainingSettings).items()
+    if one.option.label is not None and name not in LONG_KNOWN
+}
+"""Others that say what is trained; figures show runs that have them at their defaults unless they ask for them."""
 TRAINED = {
     "architecture_name": ("architecture, without its options", "1"),
     **{name: about for one in network_options().items() for name, about in _columns_of_option(*one).items()},
     "loss": ("loss", "1"),
+    **{name: (one.option.help, "1") for name, one in HOW.items()},
     **COUPLINGS,
 }
 """Columns of a summary of training or generation, beside those that have always been there; long names and units."""
@@ -58,6 +68,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
         return given | dict(zip(names, values, strict=True))
     r0, u = job.couplings or (np.nan, np.nan)
     found = {"architecture_name": job.name, "loss": job.settings.loss, "r0": r0, "u": u}
+    found |= {name: getattr(job.settings, name) for name in HOW}
     found["mass_times_length"] = np.nan if job.mass_times_length is None else job.mass_times_length
     for name, one in network_options().items():
         value = getattr(job.architecture, name)

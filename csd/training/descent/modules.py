@@ -11,7 +11,14 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.linear import relative_error
-from csd.networks.module import ConvolutionalScore, ScoreNetwork, load_weights, spectral_loss, weights_of
+from csd.networks.module import (
+    ConvolutionalScore,
+    ScoreNetwork,
+    load_weights,
+    numbers_trained,
+    spectral_loss,
+    weights_of,
+)
 from csd.targets.base import with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
@@ -150,11 +157,14 @@ class AutogradDescent:
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
 
     def snapshot(self) -> dict[str, Any]:
-        """The parameters and buffers of every module."""
-        return {"weights": self.weights()}
+        """The parameters and, apart, the buffers of every module, which no step of descent moves."""
+        split = [[np.split(weights_of(one), [numbers_trained(one)]) for one in of_seed] for of_seed in self.networks]
+        parts = {"weights": 0, "buffers": 1}
+        return {name: padded([[one[part] for one in of_seed] for of_seed in split]) for name, part in parts.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Go on from these parameters and buffers."""
-        for of_seed, of_seed_weights in zip(self.networks, snapshot["weights"], strict=True):
-            for network, weights in zip(of_seed, of_seed_weights, strict=True):
-                load_weights(network, weights)
+        for seed, of_seed in enumerate(self.networks):
+            for level, network in enumerate(of_seed):
+                weights = snapshot["weights"][seed, level, : numbers_trained(network)]
+                load_weights(network, np.concatenate([weights, snapshot["buffers"][seed, level]]))

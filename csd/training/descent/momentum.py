@@ -38,7 +38,7 @@ class HeavyBall:
         self.descent.advance(*data)
         self.descent.resume(
             {
-                name: there + self.momentum * (here[name] - self._behind[name])
+                name: there if name == "buffers" else there + self.momentum * (here[name] - self._behind[name])
                 for name, there in self.descent.snapshot().items()
             }
         )
