@@ -46,6 +46,13 @@ def problem(
     given = checked("train", TRAINING_OPTIONS, asked)
     name = name_of("architecture", architecture, ARCHITECTURES)
     network = Architecture(name, **{name: given[name] for name in network_options() if name in given})
+    noised = noised_target(given)
+    if isinstance(noised.target, HasFields):
+        fields = len(noised.target.data)
+        if given.setdefault("data_set", fields) != fields:
+            raise InputError(
+                f"data_set is {given['data_set']}, but the target is a data set of {fields} fields; leave it out"
+            )
     settings = TrainingSettings(**{name: given[name] for name in declared(TrainingSettings) if name in given})
     idle = [name for name in ("integrator", "start") if name in given]
     if idle and settings.until != "samples":
@@ -53,7 +60,7 @@ def problem(
             f"{idle[0]} is given, but training until {settings.until} generates nothing; leave it out, or take until"
             " samples"
         )
-    return noised_target(given), network, settings
+    return noised, network, settings
 
 
 def noised_target(given: Mapping[str, Any]) -> NoisedTarget:

@@ -101,7 +101,7 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     asked = _given(arguments)
     data = _measured(arguments)
     if data is not None:
-        asked |= {"target": data, "data_set": len(data.data)}
+        asked |= {"target": data}
     return problem(arguments.architecture, **asked)
 
 

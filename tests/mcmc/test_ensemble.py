@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import csd
 from csd.cli.commands import main
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, read, write
@@ -358,6 +359,16 @@ def test_networks_learn_from_kept_fields(kept: Path, tmp_path: Path) -> None:
         assert file.attrs["data_set"] == 600
         assert file.attrs["data_digest"] == target.digest
         assert file.attrs["size"] == 6
+
+
+def test_a_data_set_from_python_is_what_it_is(kept: Path) -> None:
+    """Its fields are the data set, all of them; what contradicts that is refused, as the command does."""
+    target = load_fields(kept)
+    run = csd.train("one_layer", target=target, noise_levels=0.5, loss="population", max_steps=3, tolerance=0)
+    assert run.attrs["data_set"] == 600
+    for wrong in ({"data_set": 7, "loss": "population"}, {"loss": "implicit"}):
+        with pytest.raises(csd.InputError, match="data set"):
+            csd.train("one_layer", target=target, noise_levels=0.5, **wrong)
 
 
 def test_networks_learn_from_the_raw_fields_too(kept: Path, tmp_path: Path) -> None:

@@ -10,26 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from csd.core.errors import InputError, unknown
+from csd.core.files import TIMING
 from csd.report.figures.series import lacking
-from csd.study.config.study import FigureStyle, Study
+from csd.study.config.study import STAGES, FigureStyle, Study
 from csd.study.stages.sweeps import Sweep
 
 HERE = Path(__file__).parent
 PAPER = HERE.parent / "paper" / "paper.mplstyle"
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
-FIGURES = tuple(sorted(path.stem for path in HERE.glob("*.rst")))
-"""What can be drawn: what has a caption."""
+FIGURES = tuple(sorted(path.stem for path in HERE.glob("*.rst") if path.with_suffix(".py").is_file()))
+"""What can be drawn: modules that have a caption."""
+SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
+"""What a figure may be drawn from, and its kind of file."""
 
 
 def figure_module(name: str) -> Any:
     """The module of a figure.
 
     Raises:
-        InputError: if there is none of this name.
+        InputError: if there is none of this name, or it does not say what it is drawn from.
     """
     if name not in FIGURES:
         raise unknown("figure", name, FIGURES)
-    return import_module(f"csd.report.figures.{name}")
+    module = import_module(f"csd.report.figures.{name}")
+    if (found := getattr(module, "SUMMARY", None)) not in SUMMARIES:
+        raise InputError(f"figure {name!r}: its SUMMARY is {found!r}; it must be one of {', '.join(SUMMARIES)}")
+    return module
 
 
 def summary_of(name: str) -> str:
@@ -105,9 +111,7 @@ def draw(
     looks.apply(style)
     if paper:
         sheets.use(PAPER)
-    kinds = {"training": files.SUMMARY, "generation": files.GENERATION_SUMMARY, "integrators": files.INTEGRATOR_STEPS}
-    kinds |= {"monte_carlo": files.ENSEMBLE_SUMMARY, "timing": files.TIMING}
-    summary = files.read(summary_file, kinds[module.SUMMARY])
+    summary = files.read(summary_file, SUMMARIES[module.SUMMARY])
     figure = module.draw(summary, read_scaling(scaling_file), style)
     # The code and the study that made what is drawn; no dates, so that a rerun gives the same bytes.
     made = {
