@@ -8,13 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.files import Variable, labelled
-from csd.core.options import Declared, declared
+from csd.core.options import Declared
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.networks.registry import network_options
+from csd.study.stages import sweeps
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
-from csd.training.options import TrainingSettings
 
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),
@@ -41,11 +41,7 @@ def _absent(one: Declared) -> Any:
 
 LONG_KNOWN = ("loss", "batch", "data_set", "learning_rate", "path")
 """Options of training with a column of another form, or told by the label `data` alone."""
-HOW = {
-    name: one
-    for name, one in declared(TrainingSettings).items()
-    if one.option.label is not None and name not in LONG_KNOWN
-}
+HOW = {name: one for name, one in sweeps.HOW.items() if one.option.label is not None and name not in LONG_KNOWN}
 """Others that say what is trained; figures show runs that have them at their defaults unless they ask for them."""
 TRAINED = {
     "architecture_name": ("architecture, without its options", "1"),
