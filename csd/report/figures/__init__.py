@@ -78,9 +78,7 @@ def with_names(schema: dict[str, Any]) -> dict[str, Any]:
 def _shows(name: str, study: Study) -> bool:
     """Whether a study has something for a figure."""
     module = figure_module(name)
-    if hasattr(module, "shows"):
-        return bool(module.shows(study))
-    return bool(sweeps_in(study, module.SUMMARY, *getattr(module, "SHOWN", ())))
+    return bool(module.shows(study) if hasattr(module, "shows") else sweeps_in(study, module.SUMMARY))
 
 
 def draw(

@@ -1,11 +1,16 @@
 """Training time against size for the architectures, a panel a dimension, with fits and predictions."""
 
-from csd.report.figures import looks, series
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures import looks, series, sweeps_in
+from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
 
 SUMMARY = "training"
 NEEDS = "one or two layers, local or not, on the critical line at three sizes or more"
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
+
+
+def shows(study: Study) -> bool:
+    """Whether there is one of these networks."""
+    return bool(sweeps_in(study, SUMMARY, *SHOWN))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
