@@ -324,7 +324,7 @@ def _loops(dataset: xr.Dataset) -> str:
 
 def _growth(dataset: xr.Dataset) -> str:
     """Exponents."""
-    from csd.core.rounding import parentheses
+    from csd.study.rounding import parentheses
 
     rows = [
         [
