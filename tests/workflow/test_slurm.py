@@ -157,6 +157,7 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
     started = {"late": start(folders["late"], PROFILES / "slurm", *SQUEUE, *options.pop("late"))}
     # SLURM looks at time limits every 30 s: before the first look after its limit, this one has kept a checkpoint.
     while not jobs():
+        assert started["late"].poll() is None, started["late"].communicate()[0]
         time.sleep(0.5)
     started |= {name: start(folders[name], PROFILES / "slurm", *SQUEUE, *own) for name, own in options.items()}
     started["group"] = start(folders["group"], PROFILES / "sbatch", *once)
