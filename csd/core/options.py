@@ -7,6 +7,7 @@ all are made from that. Bounds are those of `annotated_types`, which pydantic re
 configuration, since the start of a job would be a fifth longer with it (CONTRIBUTING.md).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass
@@ -271,19 +272,19 @@ def declared(owner: type) -> dict[str, Declared]:
     return found
 
 
-class Choice:
+class Choice(ABC):
     """Values of declared options: how they are said in files, their names and commands."""
 
     always: ClassVar[bool] = False
     """Whether files say all of them, at their defaults too: a network is not read back with a default of later."""
 
+    @abstractmethod
     def own(self) -> Mapping[str, Declared]:
         """The options, as they are declared."""
-        raise NotImplementedError
 
+    @abstractmethod
     def applied(self) -> dict[str, Any]:
         """Their values; None where one is not given, or does not apply beside the others."""
-        raise NotImplementedError
 
     @property
     def key(self) -> tuple[Any, ...]:
