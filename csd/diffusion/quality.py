@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
-from csd.core.options import Option, Options
+from csd.core.options import Option, Options, declared
 from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.core.rounding import shortened
@@ -51,7 +51,7 @@ from csd.lattice.memory import require_memory
 from csd.networks.score import KernelScore, SpectralScore
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
-from csd.training.options import INTEGRATOR
+from csd.training.options import INTEGRATOR, TrainingSettings
 from csd.training.preparation import data_identity
 
 if TYPE_CHECKING:
@@ -168,15 +168,18 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
             "sampler_steps": len(reverse.grid) - 1,
             "note_start": "noise: independent normal numbers of variance signal^2 + sigma^2 at t_max; exact: the"
             " noised target's own distribution at t_max",
-            **{name: training.attrs[name] for name in (*CARRIED, "momentum") if name in training.attrs},
+            **{name: training.attrs[name] for name in CARRIED if name in training.attrs},
             "size": larger.size,
             "trained_size": lattice.size,
         },
     )
 
 
-CARRIED = ("architecture", "label", "dimension", "mass", "schedule", "target", "loss", "batch", "data_set", "until")
-"""Attributes of the training file that a generation file keeps."""
+CARRIED = (
+    *("architecture", "label", "dimension", "mass", "schedule", "target", "until"),
+    *(one.attribute or "" for one in declared(TrainingSettings).values() if one.option.label is not None),
+)
+"""Attributes of the training file that a generation file keeps: what was trained, by options that say so."""
 IDENTITY = {
     "target": str,
     "dimension": int,

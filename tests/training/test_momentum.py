@@ -116,10 +116,11 @@ def test_a_fixed_momentum_leaves_the_exponent() -> None:
 
 
 def test_momentum_needs_errors_of_every_step() -> None:
-    """What lives on a device is refused, with both keys."""
-    run = replace(prepare(_noised(), Architecture("one_layer"), TrainingSettings("population")), on_device=True)
+    """On a device errors are read many steps at a time: refused, with both keys, but for autograd."""
     with pytest.raises(InputError, match=r"momentum.*device"):
-        with_momentum(run, 0.5)
+        TrainingSettings(momentum=0.5, device="cuda")
+    assert TrainingSettings(momentum=0.5, device="cuda", path="fields").momentum == 0.5
+    run = prepare(_noised(), Architecture("one_layer"), TrainingSettings("population"))
     assert with_momentum(run, 0.0) is run
 
 

@@ -62,9 +62,6 @@ def parse(content: Mapping[str, Any]) -> Study:
     """
     study = validated(Study, content, "")
     for name, sweep in study.sweeps.items():
-        given = [key for key in ("mass", "mass_times_length", "couplings") if getattr(sweep, key) is not None]
-        if len(given) > 1:
-            raise InputError(f"sweeps.{name}: {' and '.join(given)} are both given; give the mass in one way")
         validated(Training, sweep.training, f"sweeps.{name}.training.")
     return study
 

@@ -1,7 +1,7 @@
 """Kinds of values that the parts of a configuration share, and how content is checked against a part."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,7 @@ from pydantic import (
     StrictInt,
     ValidationError,
     create_model,
+    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -99,6 +100,10 @@ class Couplings(Part):
     u: Annotated[Number, Field(ge=0.0, description="quartic coupling")]
 
 
+WAYS = ("mass", "mass_times_length", "couplings", "beta")
+"""Keys that give a target; `beta` is of Monte Carlo alone."""
+
+
 class TargetPart(Part):
     """A target on lattices of several sizes, by its masses or couplings."""
 
@@ -110,6 +115,21 @@ class TargetPart(Part):
         Field(None, description="c of the critical line m = c / L; 1 if the target is given in no other way"),
     ]
     couplings: Annotated[Several[Couplings] | None, Field(None, description="couplings (r0, u) of the O(n) model")]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        """Targets are given in one way."""
+        given = [way for way in WAYS if getattr(self, way, None) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both given; give the target in one way")
+        return self
+
+    def targets(self) -> tuple[str, list[Any]]:
+        """The key that its targets are given by, and their values, (r0, u) of couplings; m = 1/L where none is."""
+        for way in WAYS:
+            if (values := getattr(self, way, None)) is not None:
+                return way, [(pair.r0, pair.u) for pair in values] if way == "couplings" else list(values)
+        return "mass_times_length", [1.0]
 
 
 def counted(value: Any) -> Any:

@@ -110,7 +110,7 @@ def _expanded(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
     """Jobs in the order of the configuration."""
     for name, sweep in sweeps.items():
         try:
-            parameter, values = _targets(sweep)
+            parameter, values = sweep.targets()
             for size, components, value, seed in product(sweep.sizes, sweep.components, values, sweep.seeds):
                 settings = MonteCarloSettings(seed=seed, **chosen(HOW, sweep))
                 job = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
@@ -119,18 +119,6 @@ def _expanded(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
                 yield job
         except InputError as error:
             raise InputError(f"monte_carlo.{name}: {error}") from error
-
-
-def _targets(sweep: MonteCarlo) -> tuple[str, list[Any]]:
-    """How the targets of a sweep are given, and their values."""
-    ways = ("mass", "mass_times_length", "couplings", "beta")
-    given = [way for way in ways if getattr(sweep, way) is not None]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} are both given; give the target in one way")
-    if not given:
-        return "mass_times_length", [1.0]
-    values = getattr(sweep, given[0])
-    return given[0], [(pair.r0, pair.u) for pair in values] if given[0] == "couplings" else list(values)
 
 
 MONTE_CARLO = Stage(

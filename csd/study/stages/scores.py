@@ -67,9 +67,10 @@ class ScoresJob:
         own = self.field
         couplings = None if own.r0 is None or own.u is None else (own.r0, own.u)
         mass = target_label(mass=own.mass, mass_times_length=own.mass_times_length, couplings=couplings)
-        levels = "-".join(f"{level:.12g}" for level in self.noised.levels)
+        noise_levels = self.noise.noise_levels or ()
+        levels = "-".join(f"{level:.12g}" for level in noise_levels)
         if len(levels) > LONGEST:
-            levels = f"{len(self.noised.levels)}.{digest({'levels': list(self.noised.levels)})[:8]}"
+            levels = f"{len(noise_levels)}.{digest({'levels': noise_levels})[:8]}"
         how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
         return f"d{own.dimension}_L{own.size}_{mass}_{how}_s{self.settings.seed}"
 
@@ -86,14 +87,10 @@ class ScoresJob:
 def _jobs(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
     """Jobs in the order of the configuration."""
     for name, part in parts.items():
-        ways = {way: getattr(part, way) for way in ("mass", "mass_times_length", "couplings")}
-        given = {way: values for way, values in ways.items() if values is not None} or {"mass_times_length": [1.0]}
-        if len(given) > 1:
-            raise InputError(f"scores.{name}: {' and '.join(given)} are both given; give the mass in one way")
-        ((way, values),) = given.items()
+        way, values = part.targets()
         noise = NoiseOptions(**chosen(NOISE, part))
         for size, value, seed in product(part.sizes, values, part.seeds):
-            mass = {"r0": value.r0, "u": value.u} if way == "couplings" else {way: value}
+            mass = dict(zip(("r0", "u"), value, strict=True)) if way == "couplings" else {way: value}
             try:
                 settings = ScoreSettings(seed=seed, **chosen(HOW, part))
                 job = ScoresJob(name, FieldOptions(part.dimension, size, **mass), noise, settings)
@@ -107,8 +104,8 @@ def expected_scores(jobs: Sequence[ScoresJob], calibration: Calibration) -> list
     """What jobs take: each field is drawn, and transformed there and back at each level."""
     costs = []
     for job in jobs:
-        fields, levels = job.settings.fields, len(job.noised.levels)
-        numbers = float(fields * job.noised.lattice.sites)
+        fields, levels = job.settings.fields, len(job.noise.noise_levels or ())
+        numbers = float(fields * job.field.size**job.field.dimension)
         seconds = calibration.job.seconds + calibration.field((1.0 + levels) * numbers, (1.0 + levels) * fields)
         memory = calibration.job.memory_mb + 8e-6 * (2.0 + 3.0 * levels) * numbers
         costs.append(ExpectedCost("scores", job.identifier, seconds, memory, 4e-6 * (1.0 + 2.0 * levels) * numbers))

@@ -185,10 +185,11 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
         if len(set(levels)) < len(levels):
             raise InputError(f"sweeps.{name}: a noise level is given twice in {levels}")
         chunks = [tuple(seeds[i : i + training.seeds_per_job]) for i in range(0, len(seeds), training.seeds_per_job)]
-        for size, mass, network, data_set, chunk in product(
-            sweep.sizes, _masses(sweep), _networks(sweep), _choices(training.data_sets), chunks
+        way, values = sweep.targets()
+        for size, value, network, data_set, chunk in product(
+            sweep.sizes, values, _networks(sweep), _choices(training.data_sets), chunks
         ):
-            m, c, couplings = mass
+            m, c, couplings = (value if way == one else None for one in ("mass", "mass_times_length", "couplings"))
             try:
                 run = TrainingJob(
                     name,
@@ -223,15 +224,6 @@ def _settings(
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:
     """The values of an option, or that it is not given."""
     return [None] if values is None else list(values)
-
-
-def _masses(sweep: Sweep) -> list[tuple[float | None, float | None, tuple[float, float] | None]]:
-    """(mass, mass_times_length, couplings) of each mass of a sweep."""
-    if sweep.mass is not None:
-        return [(mass, None, None) for mass in sweep.mass]
-    if sweep.couplings is not None:
-        return [(None, None, (pair.r0, pair.u)) for pair in sweep.couplings]
-    return [(None, c, None) for c in sweep.mass_times_length or [1.0]]
 
 
 def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:

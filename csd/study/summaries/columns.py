@@ -39,9 +39,9 @@ def _absent(one: Declared) -> Any:
     return "" if str in one.kinds else np.nan if one.option.absent is None else one.option.absent
 
 
-LONG_KNOWN = ("loss", "batch", "data_set", "learning_rate", "path")
+TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate", "path")
 """Options of training with a column of another form, or told by the label `data` alone."""
-HOW = {name: one for name, one in sweeps.HOW.items() if one.option.label is not None and name not in LONG_KNOWN}
+HOW = {name: one for name, one in sweeps.HOW.items() if one.option.label is not None and name not in TOLD_OTHERWISE}
 """Others that say what is trained; figures show runs that have them at their defaults unless they ask for them."""
 TRAINED = {
     "architecture_name": ("architecture, without its options", "1"),
