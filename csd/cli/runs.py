@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,18 +56,34 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 def _add_options(name: str, parser: Parser) -> None:
     """The flags of a command's options, each as it is declared."""
-    for title, options in _options(name).items():
+    try:
+        groups = _options(name, _architecture(parser.given))
+    except InputError as error:
+        parser.error(str(error))
+    for title, options in groups.items():
         # The file of --data says what the target is.
         required = not (name == "train" and title == TARGET)
         add_options(parser.add_argument_group(title) if title else parser, options, required=required)
+
+
+def _architecture(given: Sequence[str]) -> str:
+    """The network that the words of a command name, whose class may declare flags; '' if they name none."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--architecture", nargs="?")
+    return finder.parse_known_args(given)[0].architecture or ""
 
 
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
-def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
-    """The options of a command, by the title that they stand under in its help."""
+def _options(name: str, architecture: str = "") -> Mapping[str, Mapping[str, Declared]]:
+    """The options of a command, by the title that they stand under in its help.
+
+    Args:
+        name: of the command.
+        architecture: the network; one that is user-defined has options of its own.
+    """
     if name == "mcmc":
         from csd.mcmc.simulation import MonteCarloSettings
         from csd.targets.options import ChainOptions
@@ -77,20 +93,21 @@ def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
         from csd.diffusion.quality import GenerationSettings
 
         return {"": declared(GenerationSettings)}
-    from csd.api.keywords import FIELD, TRAINING
+    from csd.api.keywords import FIELD, training_options
 
     if name == "scores":
         from csd.targets.options import NoiseOptions
         from csd.targets.scores import ScoreSettings
 
         return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
-    how = {option: one for option, one in TRAINING.items() if option not in FIELD}
+    how = {option: one for option, one in training_options(architecture).items() if option not in FIELD}
     return ({} if name == "field" else {"": how}) | {TARGET: FIELD}
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that were given to a command."""
-    options = {name: one for group in _options(arguments.command).values() for name, one in group.items()}
+    groups = _options(arguments.command, getattr(arguments, "architecture", "")).values()
+    options = {name: one for group in groups for name, one in group.items()}
     return given_options(arguments, options)
 
 

@@ -1,9 +1,10 @@
-"""Score networks as `torch.nn.Module`s: called on fields, trained by autograd.
+"""Score networks as `torch.nn.Module`s, which are called on fields and trained by autograd.
 
-Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`, and every network of
-`csd.networks.parametric` through `ParametricScore`. A user-defined network is a subclass of
-`LinearScore` (give it a `kernel`) or of `ScoreNetwork` (give it a `forward`), named in the study by its dotted path; it
-is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
+`ConvolutionalScore` turns a family of `csd.networks.linear` into a module, and `ParametricScore` a network of
+`csd.networks.parametric`. A user-defined network is a subclass of `LinearScore` that defines `kernel`, or of
+`ScoreNetwork` that defines `forward`, and is named by its dotted path. It is built as
+`Class(lattice, spectrum, generator, **options)`, where `spectrum` is C_t in the *half* layout. Its options are annotated
+attributes of the class, as those of built-in networks are; parameters of the module need other names.
 """
 
 from collections.abc import Mapping
