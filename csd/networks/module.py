@@ -3,8 +3,8 @@
 `ConvolutionalScore` turns a family of `csd.networks.linear` into a module, and `ParametricScore` a network of
 `csd.networks.parametric`. A user-defined network is a subclass of `LinearScore` that defines `kernel`, or of
 `ScoreNetwork` that defines `forward`, and is named by its dotted path. It is built as
-`Class(lattice, spectrum, generator, **options)`, where `spectrum` is C_t in the *half* layout. Its options are annotated
-attributes of the class, as those of built-in networks are; parameters of the module need other names.
+`Class(lattice, spectrum, generator, **options)`, where `spectrum` is C_t in the *half* layout. Its options are
+annotated attributes of the class, as those of built-in networks are; parameters of the module need other names.
 """
 
 from collections.abc import Mapping
