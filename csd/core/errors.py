@@ -44,12 +44,6 @@ def check_positive(name: str, value: float) -> float:
     return value
 
 
-def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse a value that is not one of the allowed words."""
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}; it must be {', '.join(allowed[:-1])} or {allowed[-1]}")
-
-
 def check_distinct(what: str, values: Sequence[Any]) -> None:
     """Refuse a list of one kind of thing (`what`) that is empty or contains a value twice."""
     if not values:

@@ -137,7 +137,7 @@ def _observed(found: Chains, name: str) -> Estimate:
         with np.errstate(invalid="ignore"):
             means = [each.mean() for each in rows]
             value = float(means[0] if function is None else function(*means))
-        return Estimate(value, nan, nan, nan, nan, nan, rows[0].size, f"{CONSTANT} on some chain")
+        return Estimate(value, nan, nan, nan, nan, nan, rows[0].size, f"{CONSTANT}: never changes on some chain")
     return found.component() if name == COMPONENT else found.estimate(*names, of=function)
 
 

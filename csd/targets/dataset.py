@@ -19,6 +19,7 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, Content, read_content
 from csd.lattice import Array, Lattice, Modes
+from csd.lattice.observables import first_shell, susceptibility
 from csd.targets.base import Spec, lattice_of
 
 FLATTEST = 1e-2
@@ -74,9 +75,8 @@ class MeasuredField:
     @cached_property
     def mass(self) -> float:
         """1/ξ with the second-moment ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)); it sets scales of length only."""
-        shells = self.lattice.shells.laplacian
-        first = 4.0 * sin(pi / self.lattice.size) ** 2
-        ratio = float(self.spectrum[np.argmin(shells)] / self.spectrum[np.argmin(np.abs(shells - first))]) - 1.0
+        shells = self.lattice.shells
+        ratio = float(susceptibility(shells, self.spectrum) / (self.spectrum @ first_shell(self.lattice, shells))) - 1.0
         return 2.0 * sin(pi / self.lattice.size) / sqrt(max(ratio, FLATTEST))
 
     @cached_property

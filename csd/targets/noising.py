@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from csd.core.errors import check_choice, check_distinct, check_positive
+from csd.core.errors import InputError, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
 from csd.targets.base import HasSpectrum
 
@@ -149,4 +149,5 @@ STARTS = ("noise", "exact")
 
 def check_start(start: str) -> None:
     """Refuse a start that is not in `STARTS`."""
-    check_choice("start", start, STARTS)
+    if start not in STARTS:
+        raise InputError(f"start is {start!r}; it must be {' or '.join(STARTS)}")

@@ -35,10 +35,12 @@ class Gated(ScoreNetwork):
     slopes: Annotated[tuple[float, ...], Option("b_i", "B")] = (1.0, 2.0)
     linear: Annotated[bool, Option("a linear term")] = True
     unit: Annotated[Literal["tanh", "sin"], Option("of each unit", label="{value}")] = "tanh"
+    used: Annotated[int | Literal["all"], Option("units that are used")] = "all"
 
-    def __init__(self, lattice, spectrum, generator, width, slopes, linear, unit):
+    def __init__(self, lattice, spectrum, generator, width, slopes, linear, unit, used):
         super().__init__(lattice)
         self.b, self.function = torch.tensor(slopes), getattr(torch, unit)
+        assert used == "all" or isinstance(used, int)
         self.c = torch.nn.Parameter(torch.tensor(float(linear), dtype=torch.float64), requires_grad=linear)
         self.a = torch.nn.Parameter(torch.zeros(width, dtype=torch.float64))
 
@@ -50,8 +52,8 @@ class Gated(ScoreNetwork):
 class Clashing(Gated):
     batch: Annotated[int, Option("not the batch of training")] = 3
 '''
-GIVEN = {"width": 1, "slopes": (0.5,), "linear": False, "unit": "sin"}
-FLAGS = "--width 1 --slopes 0.5 --linear false --unit sin"
+GIVEN = {"width": 1, "slopes": (0.5,), "linear": False, "unit": "sin", "used": 1}
+FLAGS = "--width 1 --slopes 0.5 --linear false --unit sin --used 1"
 TRAINING = "--dimension 1 --size 8 --noise-level 0.5 --path fields --max-steps 5 --output trained.nc"
 
 
@@ -74,7 +76,7 @@ def test_options_of_a_user_defined_network_are_flags_and_attributes(nets: str, t
     file = read_content(tmp_path / "trained.nc")
     network = Architecture(nets, **GIVEN)
     assert Architecture.of_attributes(file.attrs) == network
-    assert file.attrs["label"] == network.label == "mypkg.nets.Gated-w1-slopes0.5-linearfalse-sin"
+    assert file.attrs["label"] == network.label == "mypkg.nets.Gated-w1-slopes0.5-linearfalse-sin-used1"
     (module,) = trained_networks(file, 0)
     assert not module.c.requires_grad
     assert module.a.abs().sum() > 0.0
@@ -165,6 +167,7 @@ from csd.study.summaries.files import training_file
 from csd.study.summaries.training import aggregate_training
 
 network = {"name": "gated", "width": 1, "slopes": [[0.5], [1, 2]], "linear": [False, True], "unit": "sin"}
+network["used"] = [1, "all"]
 sweep = {"dimension": 1, "sizes": [8], "architectures": [network, "one_layer"]}
 training = {"path": "fields", "noise_levels": [0.5], "max_steps": 5, "seeds": 1}
 jobs = training_jobs(parse({"study": "nets", "training": training, "sweeps": {"own": sweep}}))
@@ -172,8 +175,8 @@ for job in jobs:
     main(["train", *job.arguments(), "--output", str(training_file(job, Path()))])
 table = run_table(aggregate_training(jobs, Path()))
 assert list(table["network"]) == [job.architecture for job in jobs], table["network"]
-assert jobs[0].architecture == Architecture("gated", width=1, slopes=[0.5], linear=False, unit="sin")
-assert jobs[0].label == "gated-w1-slopes0.5-linearfalse-sin"
+assert jobs[0].architecture == Architecture("gated", width=1, slopes=[0.5], linear=False, unit="sin", used=1)
+assert jobs[0].label == "gated-w1-slopes0.5-linearfalse-sin-used1"
 """
 
 

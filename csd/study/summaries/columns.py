@@ -23,10 +23,15 @@ COUPLINGS = {
 }
 
 
+def _scaled(one: Declared) -> bool:
+    """Whether an option is an integer or a multiple of the score length, such as 3xi, rather than one of some words."""
+    return one.mixed and not one.choices()
+
+
 def _columns_of_option(name: str, one: Declared) -> dict[str, tuple[str, str]]:
     """The columns of a network's option; one that may follow the score length, such as 3xi, has two."""
     about = one.option.help
-    if one.mixed:
+    if _scaled(one):
         fixed = f"{about}; 0 where there is none, or it follows the score length"
         factor = f"{name} over the score length; NaN where it does not follow that"
         return {f"fixed_{name}": (fixed, "1"), f"{name}_factor": (factor, "1")}
@@ -76,7 +81,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     for name, one in network_options().items():
         # An option of a user-defined network may have another type.
         value = None if ":" in job.name else getattr(job.architecture, name)
-        if one.mixed:
+        if _scaled(one):
             found[f"fixed_{name}"] = 0 if isinstance(value, str) else value or 0
             found[f"{name}_factor"] = range_factor(value) if isinstance(value, str) else np.nan
         else:
@@ -131,13 +136,13 @@ def network_of(run: pd.Series | xr.Dataset) -> Architecture:
         label = np.asarray(run["architecture"]).item()
         return Architecture(architecture + label.removeprefix(architecture.replace(":", ".")))
     for name, one in network_options().items():
-        column = f"fixed_{name}" if one.mixed else name
+        column = f"fixed_{name}" if _scaled(one) else name
         # A summary of an earlier version has no columns of options that came after it.
         if column not in run:
             continue
         value = np.asarray(run[column]).item()
-        absent = 0 if one.mixed else _absent(one)
-        if one.mixed and (factor := float(run[f"{name}_factor"])) == factor:
+        absent = 0 if _scaled(one) else _absent(one)
+        if _scaled(one) and (factor := float(run[f"{name}_factor"])) == factor:
             options[name] = f"{factor:.12g}xi"
         elif value != absent and value == value:
             # Columns that have no value somewhere hold floating-point numbers.
