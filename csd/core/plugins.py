@@ -9,8 +9,6 @@ from csd.core.errors import InputError, unknown
 
 _GIVEN: dict[str, type] = {}
 """Classes given as objects, by dotted path: a class of a notebook or a function cannot be imported from a module."""
-
-
 LASTING = {
     "csd.targets.dataset": "csd.measured",
     "csd.targets.gaussian": "csd.field",
@@ -19,11 +17,6 @@ LASTING = {
     "csd.targets.spins": "csd.model",
 }
 """Modules whose classes are named in files, and the names of these modules there."""
-
-
-def dotted_path(made: type) -> str:
-    """The dotted path 'package.module:Class' of a class."""
-    return f"{made.__module__}:{made.__qualname__}"
 
 
 def lasting_path(made: type) -> str:
@@ -49,7 +42,7 @@ def name_of(kind: str, thing: str | type, registry: dict[str, str]) -> str:
         return thing
     if not isinstance(thing, type):
         raise InputError(f"{kind} is {thing!r}; it must be a name, 'package.module:Class', or a class")
-    path = dotted_path(thing)
+    path = f"{thing.__module__}:{thing.__qualname__}"
     own = [name for name, known in registry.items() if known == path]
     if own:
         return own[0]

@@ -27,7 +27,6 @@ Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-DIMENSIONS = (1, 2, 3)
 ORDERS = {1: (1.0,), 2: (2.0, 1.0), 3: (6.0, 3.0, 1.0)}
 """Number of orders of d ascending numbers, by how many of them equal their predecessor."""
 
@@ -68,7 +67,7 @@ class Lattice:
     size: int
 
     def __post_init__(self) -> None:
-        if self.dimension not in DIMENSIONS:
+        if self.dimension not in ORDERS:
             raise InputError(f"dimension is {self.dimension!r}; it must be one of 1, 2, 3")
         check_integer("size", self.size, 2)
 

@@ -126,11 +126,8 @@ def _window(observable: Any) -> tuple[float, float, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         observable.gamma_method(S=WINDOW)
-    return (
-        float(observable.e_tauint["chains"]),
-        float(observable.e_dtauint["chains"]),
-        int(observable.e_windowsize["chains"]),
-    )
+    tau, error, window = (of["chains"] for of in (observable.e_tauint, observable.e_dtauint, observable.e_windowsize))
+    return float(tau), float(error), int(window)
 
 
 def _tail(deviation: Array, slow: Array, window: int) -> tuple[float, float]:

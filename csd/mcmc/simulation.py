@@ -58,7 +58,7 @@ class MonteCarloSettings(Options):
     seed: Annotated[Natural, Option("random seed", "S", label=None, always=True)] = 0
     fields: Annotated[
         Natural,
-        Option("decorrelated fields to keep, with one sampler, to train on", "M", label="M{value}", always=True),
+        Option("decorrelated fields to keep, for training", "M", label="M{value}", always=True),
     ] = 0
     step: Annotated[float | None, Option("width or leapfrog step, instead of being tuned", "E", attribute=None)] = None
     trajectory: Annotated[float | None, Option("mean length of HMC's trajectories", "T", attribute=None)] = None
@@ -89,21 +89,14 @@ class MonteCarloSettings(Options):
 
 
 def target_of_chains(
-    lattice: Lattice,
-    components: int,
-    *,
-    mass: float | None = None,
-    mass_times_length: float | None = None,
-    r0: float | None = None,
-    u: float | None = None,
-    beta: float | None = None,
+    lattice: Lattice, components: int, *, beta: float | None = None, **given: float | None
 ) -> HasEnergy:
     """The target: spins if β is given, φ⁴ if (r₀, u) are, or else n Gaussian fields by their mass."""
     if beta is not None:
         return SpinModel(lattice, components, beta)
-    if r0 is not None and u is not None:
+    if (r0 := given.pop("r0", None)) is not None and (u := given.pop("u", None)) is not None:
         return PhiFour(lattice, components, r0, u)
-    return PhiFour.of_gaussian(gaussian_field(lattice, mass=mass, mass_times_length=mass_times_length), components)
+    return PhiFour.of_gaussian(gaussian_field(lattice, **given), components)
 
 
 def monte_carlo_request(target: HasEnergy, settings: MonteCarloSettings) -> dict[str, Any]:
