@@ -5,12 +5,12 @@ numbers bit for bit; `csd.core.compiled_random` explains when, and how to turn t
 """
 
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.compiled_random import loops_for, state_words
+from csd.core.compiled_random import position as position
 
 ROOT_HALF = float(np.sqrt(0.5))
 
@@ -23,12 +23,6 @@ def stream(*purpose: object) -> np.random.Generator:
     """
     digest = blake2b("\x1f".join(map(repr, purpose)).encode(), digest_size=32).digest()
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(int.from_bytes(digest, "little"))))
-
-
-def position(generator: np.random.Generator) -> NDArray[np.uint64]:
-    """The state of a stream, as six numbers."""
-    state: Any = generator.bit_generator.state
-    return np.array([*state["state"]["state"], state["has_uint32"], state["uinteger"]], dtype=np.uint64)
 
 
 def move_to(generator: np.random.Generator, place: NDArray[np.uint64]) -> None:

@@ -57,24 +57,21 @@ class ScoreNetwork(torch.nn.Module):
 class LinearScore(ScoreNetwork):
     """s(x) = −K∗x for a kernel that a subclass defines, with its exact divergence."""
 
+    def kernel(self) -> torch.Tensor:
+        """K(k) in the *half* layout."""
+        raise TypeError(f"{type(self).__name__} is a LinearScore, but defines no kernel()")
+
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """−K∗x, by FFT."""
         lattice = self.lattice
         transformed = torch.fft.rfftn(fields, dim=lattice.axes)
-        return torch.fft.irfftn(-self._kernel() * transformed, s=lattice.shape, dim=lattice.axes)
+        return torch.fft.irfftn(-self.kernel() * transformed, s=lattice.shape, dim=lattice.axes)
 
     def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
         """∇·s = −N K(r = 0) = −Σ_k K for each field; exact."""
-        kernel = self._kernel()
+        kernel = self.kernel()
         weight = torch.as_tensor(self.lattice.half_multiplicity, device=kernel.device)
         return -len(fields) * (weight * kernel.real).sum()
-
-    def _kernel(self) -> torch.Tensor:
-        """The kernel; an error if the subclass defines none."""
-        kernel = self.kernel()
-        if kernel is None:
-            raise TypeError(f"{type(self).__name__} is a LinearScore, but defines no kernel()")
-        return kernel
 
 
 class ConvolutionalScore(LinearScore):

@@ -90,8 +90,12 @@ class Architecture(Choice):
         if ":" not in name and name not in ARCHITECTURES:
             raise unknown("architecture", name, ARCHITECTURES)
         given = {option: value for option, value in options.items() if value is not None}
+        held = _fitted(name, given) if given or ":" not in name else ()
+        # The same whether defaults of a user-defined network are given or not, as a command leaves them out.
+        if ":" in name and all(value == options_of(name)[option].default for option, value in held):
+            held = ()
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "options", _fitted(name, given) if given or ":" not in name else ())
+        object.__setattr__(self, "options", held)
 
     def complete(self) -> Self:
         """The architecture with all of its options; the class of a user-defined network is imported for them."""

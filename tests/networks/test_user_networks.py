@@ -49,6 +49,10 @@ class Gated(ScoreNetwork):
         return (units * self.a).sum(-1) - self.c * fields
 
 
+class Usual(Gated):
+    width: Annotated[int, Ge(1), Option("units", "N", label="w{value}")] = 1
+
+
 class Clashing(Gated):
     batch: Annotated[int, Option("not the batch of training")] = 3
 '''
@@ -94,6 +98,10 @@ def test_defaults_of_a_user_defined_network_are_in_its_files(nets: str, tmp_path
     assert (list(about["slopes"]), about["linear"], about["unit"]) == ([1.0, 2.0], 1, "tanh")
     assert "--width" in csd(f"train --architecture {nets} {TRAINING}").err
     assert Architecture(nets).options == ()
+    usual = Architecture("mypkg.nets:Usual", width=1, slopes=[1, 2])
+    assert usual == Architecture("mypkg.nets:Usual")
+    assert usual.words() == ["--architecture", "mypkg.nets:Usual"]
+    assert dict(usual.complete().options)["width"] == 1
     with pytest.raises(InputError, match="needs the option width"):
         Architecture(nets).complete()
 

@@ -67,6 +67,10 @@ class HybridMonteCarlo:
         """Mean length of a trajectory, in the time of Hamilton's equations."""
         return self.trajectory
 
+    def draw_steps(self, generator: Generator) -> int:
+        """Leapfrog steps of a trajectory of random length, uniform between ½ and 3/2 of the mean."""
+        return self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
+
     def leapfrogs(self, length: float, step: float) -> int:
         """Number of leapfrog steps in a trajectory of a given length, at least one."""
         return min(max(round(length / step), 1), MOST_LEAPFROGS)
@@ -82,7 +86,7 @@ class HybridMonteCarlo:
     def _move(self, field: Array, generator: Generator) -> float:
         """Apply one trajectory; returns its acceptance probability."""
         momenta = self.draw_momenta(generator)
-        steps = self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
+        steps = self.draw_steps(generator)
         moved, error = self.leapfrog(field, momenta, self.step.value, steps)
         self.updates += steps
         self._exploded = self._exploded + 1 if error > LARGEST_ERROR else 0
@@ -189,6 +193,10 @@ class Langevin(HybridMonteCarlo):
         if self._exploded >= PATIENCE and not self.step.free:
             raise self._unstable(field, self.draw_momenta(generator), error)
         return chances / times
+
+    def draw_steps(self, generator: Generator) -> int:
+        """Leapfrog steps of a trajectory of random length, uniform between ½ and 3/2 of the mean."""
+        return self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
 
     def leapfrogs(self, length: float, step: float) -> int:
         """1."""
