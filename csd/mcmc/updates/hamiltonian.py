@@ -194,10 +194,6 @@ class Langevin(HybridMonteCarlo):
             raise self._unstable(field, self.draw_momenta(generator), error)
         return chances / times
 
-    def draw_steps(self, generator: Generator) -> int:
-        """Leapfrog steps of a trajectory of random length, uniform between ½ and 3/2 of the mean."""
-        return self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
-
     def leapfrogs(self, length: float, step: float) -> int:
         """1."""
         return 1
