@@ -54,7 +54,8 @@ def files_used(step: str, *more: str) -> list[Path]:
     """The files that a step uses: what `SOURCES` names and all that it imports, but for imports of types alone.
 
     Args:
-        step, more: as of `fingerprint`.
+        step: as of `fingerprint`.
+        more: likewise.
     """
     found: set[Path] = set()
     left = [file for module in (*SOURCES.get(step, step.split()), *more) for file in _files(module)]

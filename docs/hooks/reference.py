@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from steps import edited_modules
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -160,8 +161,6 @@ def _commands() -> str:
 @cache
 def tables() -> dict[str, str]:
     """All tables that a page may name: keys of each part of a study, figures, and what an edit of a module reruns."""
-    from steps import edited_modules
-
     from csd.report.figures import FIGURES, figure_module
     from csd.study.config.study import Study
 
@@ -184,7 +183,12 @@ def _keys(model: type[BaseModel]) -> str:
     for name, found in model.model_fields.items():
         meaning = found.description or " ".join(held.__doc__ or "" for held in _held(found.annotation))
         rows.append((f"`{name}`", _values(model, name), _default(found), meaning))
-    return _table(("key", "values", "default", "meaning"), rows)
+    return f'\n<a id="{_anchor(model)}"></a>\n{_table(("key", "values", "default", "meaning"), rows)}'
+
+
+def _anchor(model: type[BaseModel]) -> str:
+    """What leads to the keys of a part of a study."""
+    return f"keys-of-{_heading(model).lower().replace(' ', '-')}"
 
 
 def _heading(model: type[BaseModel]) -> str:
@@ -219,12 +223,11 @@ def _values(model: type[BaseModel], name: str) -> str:
     text = ", or ".join(dict.fromkeys(_words(model.model_json_schema()["properties"][name]))).removesuffix(
         ", or nothing"
     )
-    limits = " ".join(dict.fromkeys([*_limits(found.metadata), *_inner_limits(found.annotation)]))
+    limits = ", ".join(dict.fromkeys([*_limits(found.metadata), *_inner_limits(found.annotation)]))
     if limits:
         text = re.sub(r"(?<!whole )\b(numbers?)\b(?! [≥>≤<])", rf"\1 {limits}", text)
     for held in _held(found.annotation):
-        link = f"[{_heading(held)}](#{_heading(held).lower().replace(' ', '-')})"
-        text = text.replace("a mapping", link, 1)
+        text = text.replace("a mapping", f"[a mapping](#{_anchor(held)})", 1)
     return text
 
 
@@ -262,7 +265,7 @@ def _words(schema: dict[str, Any]) -> Iterator[str]:
         kind = {"integer": "a whole number", "number": "a number", "string": "text", "object": "a mapping"}
         bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
         limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
-        yield " ".join([kind.get(schema.get("type", ""), "nothing"), *limits])
+        yield f"{kind.get(schema.get('type', ''), 'nothing')} {', '.join(limits)}".rstrip()
 
 
 def _several(word: str) -> str:

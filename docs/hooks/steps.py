@@ -29,6 +29,11 @@ def and_on(steps: set[str]) -> set[str]:
     return steps
 
 
+def rerun(steps: set[str]) -> set[str]:
+    """The steps, and those that depend on them, in a study that generates."""
+    return and_on(steps | ({"generate"} if "train" in steps else set()))
+
+
 def first_steps() -> dict[str, tuple[str, ...]]:
     """The steps that use a file and that no other such step leads to, by the file's path within the package."""
     users = defaultdict(list)
@@ -36,12 +41,9 @@ def first_steps() -> dict[str, tuple[str, ...]]:
         for file in files_used(step):
             users[file.relative_to(PACKAGE).as_posix()].append(step)
 
-    def led_to(others: set[str]) -> set[str]:
-        return and_on(others | ({"generate"} if "train" in others else set()))
-
     shared = {file.relative_to(PACKAGE).as_posix() for file in files_used("figure")}
     return {
-        file: tuple(step for step in steps if step not in led_to({*steps} - {step}))
+        file: tuple(step for step in steps if step not in rerun({*steps} - {step}))
         for file, steps in users.items()
         if not file.endswith("__init__.py") and (file in shared or not file.startswith(SINGLE))
     }
@@ -53,7 +55,7 @@ def edited_modules() -> list[tuple[tuple[str, ...], str]]:
     for file, steps in first_steps().items():
         folder, _, name = file.rpartition("/")
         groups[steps][folder].append(name.removesuffix(".py"))
-    order = sorted(groups, key=lambda steps: (-len(and_on({*steps})), steps))
+    order = sorted(groups, key=lambda steps: (-len(rerun({*steps})), steps))
     return [
         (
             steps,
