@@ -168,7 +168,7 @@ def tables() -> dict[str, str]:
     rows = [(f"`{name}`", f"`{figure_module(name).SUMMARY}`", figure_module(name).NEEDS) for name in FIGURES]
     made["figures"] = _table(("figure", "summary", "needs"), rows)
     edited = [(", ".join(f"`{step}`" for step in steps), modules) for steps, modules in edited_modules()]
-    return made | {"edits": _table(("runs again, and what depends on it", "after an edit of"), edited)}
+    return made | {"edits": _table(("these steps and those after them run", "after an edit of"), edited)}
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

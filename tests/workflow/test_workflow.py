@@ -137,7 +137,7 @@ SEEDS = [
     pytest.param("seeds beyond a full job", changed(collapse={"training": {"seeds": [1, 2, 3]}}), 4, 0, id="a seed"),
     *(
         pytest.param(
-            "any other change to the seeds (beyond a job that is not full, at the front, one less, another order)",
+            "any other change of the seeds (more in a job that is not full, more at the front, fewer, another order)",
             changed(collapse={"training": {"seeds": seeds}}),
             trained,
             0,
@@ -147,8 +147,8 @@ SEEDS = [
     ),
 ]
 SIMULATED = {"dimension": 1, "sizes": [4, 6], "samplers": "hmc"}
-MORE = "a size, mass, architecture or data set more"
-LESS = "a size less; a sweep's name; the study's name; a run moved to another sweep"
+MORE = "another size, mass, architecture or data set"
+LESS = "a size removed; another name of a sweep or of the study; a run moved to another sweep"
 CHANGES = [
     pytest.param("nothing", TEST_STUDY, 0, 0, id="nothing"),
     # Jobs add up, so that each of them shows: 3 of the size, 2 of the mass, 3 of the architecture, 1 of the data set.
@@ -178,42 +178,42 @@ CHANGES = [
         id="steps at most",
     ),
     pytest.param(
-        "a default spelled out",
+        "a default written out",
         {**TEST_STUDY, "training": {**TEST_STUDY["training"], "loss": "implicit", "path": "spectral"}},
         0,
         0,
         id="a default",
     ),
     pytest.param(
-        "a default spelled out in a sweep's own `training`",
+        "a default written out in a sweep's own `training`",
         changed(collapse={"training": {"loss": "implicit"}}),
         0,
         0,
         id="a default of a sweep",
     ),
     pytest.param(
-        "`steps`, `t_min`, `t_max`, `kernel_steps` of `generation`; with `until: samples` `integrator`, `start`",
+        "`generation`: `steps`, `t_min`, `t_max`, `kernel_steps`; with `until: samples` also `integrator`, `start`",
         changed(generation_1d={"generation": {"steps": 112, "samples": 64, "t_min": 2e-3}}),
         6,
         6,
         id="t_min",
     ),
     pytest.param(
-        "`samples` of it; `integrator` or `start` with any other `until`",
+        "`generation`: `samples`; with any other `until` also `integrator`, `start`",
         changed(generation_1d={"generation": {"steps": 112, "samples": 300}}),
         0,
         6,
         id="samples",
     ),
     pytest.param(
-        "`steps`, `t_min`, `t_max`, `kernel_steps` of `generation`; with `until: samples` `integrator`, `start`",
+        "`generation`: `steps`, `t_min`, `t_max`, `kernel_steps`; with `until: samples` also `integrator`, `start`",
         changed(generation_1d={"generation": {"steps": 112, "samples": 64, "integrator": "euler"}}),
         6,
         6,
         id="integrator of the training's end",
     ),
     pytest.param(
-        "a factor more in its `transfer`",
+        "`generation`: another factor in `transfer`",
         changed(size_transfer={"generation": {"steps": 24, "samples": 64, "transfer": [2, 3]}}),
         0,
         2,
@@ -227,7 +227,9 @@ CHANGES = [
         id="simulations",
     ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
-    pytest.param("a figure less in the list, or none", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"),
+    pytest.param(
+        "a figure removed from `figures`, or all of them", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"
+    ),
     pytest.param(
         "`integrator_steps`, whether drawn or not",
         {**TEST_STUDY, "integrator_steps": {"sizes": [8, 12]}},
@@ -386,11 +388,11 @@ def test_an_edited_module_changes_the_hashes_that_it_should(tmp_path: Path) -> N
     forget(package)
     after = edited(package / "core" / "source.py", "ast.dump(tree)", 'f"other {ast.dump(tree)}"')
     forget(package)
-    assert rerun(before, after) == said(table()["how `csd/core/source.py` hashes"])
+    assert rerun(before, after) == said(table()["the way in which `csd/core/source.py` computes hashes"])
 
 
 def test_every_row_of_the_table_is_tried() -> None:
-    tried = {of.values[0] for of in CHANGES} | set(EDITS) | {"how `csd/core/source.py` hashes"}
+    tried = {of.values[0] for of in CHANGES} | set(EDITS) | {"the way in which `csd/core/source.py` computes hashes"}
     assert tried | {"a module of your own named by a dotted path"} == set(table())
 
 
