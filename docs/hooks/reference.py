@@ -24,7 +24,7 @@ ELSEWHERE = {
 }
 """Pages of the site whose text lies elsewhere in the repository."""
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
-_TABLE = re.compile(r"^<!-- table: (.+?) -->$", re.MULTILINE)
+_TABLE = re.compile(r"^\*Table in the built site: (.+)\*$", re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -74,7 +74,7 @@ def _sections(page: str) -> dict[str, str]:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Put tables where a comment names them, and let links lead to where their pages are in the site."""
+    """Put tables where a line names them, and let links lead to where their pages are in the site."""
     here = page.file.src_uri
     if here.startswith("reference/"):
         return markdown
