@@ -364,11 +364,10 @@ def test_numbers_of_the_documentation() -> None:
     steps, shares, grids = tables(text)
     sizes = {1: [8, 16, 32, 64, 128, 256, 512], 2: [8, 16, 32, 64, 128], 3: [4, 8, 16, 32]}
     found = compare(sizes, integrators=list(NAMES.values()), schedules=["vp"], grids=["geometric"])
-    criteria = dict(zip(["KL", "N", "χ", "ξ", "ESS"], CRITERIA, strict=True))
     assert len(steps) == 1 + 3 * (3 + 3 + 3 + 1 + 1)
-    for right, dimension, name, *counts in steps[1:]:
+    for criterion, dimension, name, *counts in steps[1:]:
         for size, count in zip([4, *sizes[1]], counts, strict=True):
-            one = found["steps_needed"].sel(criterion=criteria[right.split()[0]], integrator=NAMES[name], size=size)
+            one = found["steps_needed"].sel(criterion=criterion, integrator=NAMES[name], size=size)
             values = one.values.ravel() if dimension == "any" else one.sel(dimension=int(dimension)).values.ravel()
             values = values[~np.isnan(values)]
             assert {f"{value:.0f}" for value in values} == ({count} if count else set())
