@@ -202,7 +202,8 @@ def _training(dataset: xr.Dataset) -> str:
             for code in CODES
         ]
         own = _median(one["training_seconds"].sel(code="csd"))
-        rows.append([training_label(dataset, place), *ratios, f"{number(1.0 / own)}"])
+        problem = ", ".join(str(int(one[f"training_{key}"])) for key in ("dimension", "size", "batch", "levels"))
+        rows.append([problem, *ratios, f"{number(1.0 / own)}"])
     factor = float(dataset["training_factor"].sel(code="conv").isel(training_case=0))
     notes = (
         "\n\nOne layer, denoising loss (last but one column: csd with its implicit loss), float64."
@@ -212,7 +213,7 @@ def _training(dataset: xr.Dataset) -> str:
         f" {spread(dataset['extrapolation'].values)}."
         f" {_errors(dataset)}"
     )
-    return _rows(["problem", *CODES.values(), "csd, steps/s"], rows) + notes
+    return _rows(["d, L, B, levels", *CODES.values(), "csd, steps/s"], rows) + notes
 
 
 def _errors(dataset: xr.Dataset) -> str:
