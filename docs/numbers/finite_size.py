@@ -11,7 +11,7 @@ QUARTIC = 1000.0
 MASSES, FIXED = [0.03, 0.12, 0.5], [16, 32, 64]
 
 
-def steps(architecture: str, **target: float) -> float:
+def steps(architecture: str, **target: Any) -> float:
     """Training time on the population loss at t = 0.1, interpolated between steps."""
     theory = csd.predict(architecture, noise_levels=[0.1], max_steps=10**7, **target)
     return float(theory.crossing_time.item())

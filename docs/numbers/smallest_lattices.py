@@ -1,4 +1,4 @@
-"""What the smallest lattices do to z: two layers in d = 3 at t = 1, trained as the default study trains them."""
+"""Dependence of z on the smallest lattices: two layers in d = 3 at t = 1, trained as in the default study."""
 
 from typing import Any
 

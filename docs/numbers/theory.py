@@ -16,7 +16,7 @@ PATCHES = ((1, 256, 0.1), (1, 256, 0.5), (2, 64, 0.1), (2, 64, 0.5), (3, 16, 0.1
 
 def predicted(dimension: int, size: int, level: float = 0.1, depth: int = 0, reach: int = 2) -> xr.Dataset:
     """The prediction for a network of so many layers, or for one local layer of a range where `depth` is 0."""
-    shape = {"dimension": dimension, "size": size, "noise_levels": [level], "max_steps": 10**7}
+    shape: dict[str, Any] = {"dimension": dimension, "size": size, "noise_levels": [level], "max_steps": 10**7}
     if depth == 0:
         return csd.predict("local_one_layer", range=reach, **shape)
     named = {1: "one_layer", 2: "two_layer"}
@@ -31,8 +31,7 @@ def steps(dimension: int, size: int, depth: int = 0) -> float:
 def floors(size: int, levels: tuple[float, ...], reaches: list[int]) -> list[float]:
     """Floors in d = 1, of a range at each noise level."""
     return [
-        float(predicted(1, size, level, reach=reach).floor.item())
-        for level, reach in zip(levels, reaches, strict=True)
+        float(predicted(1, size, level, reach=reach).floor.item()) for level, reach in zip(levels, reaches, strict=True)
     ]
 
 
