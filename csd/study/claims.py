@@ -13,7 +13,8 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-Times are means over seeds, interpolated between steps. `csd.study.verdicts` judges them.
+It is about runs at the default target, noise and options of training, unless it names others (`momentum: 0.9`), or
+the `data` of the runs, whose label says all of them. Times are means over seeds, interpolated between steps. `csd.study.verdicts` judges them.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +27,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from csd.core.errors import InputError, nearest
 from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load
-from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated
+from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated, with_options
+from csd.study.summaries.columns import HOW
 from csd.targets.labels import target_label
 
 COUNTS = 10.0
@@ -63,6 +65,7 @@ Bound = Annotated[float, BeforeValidator(number)]
 Name = Annotated[str, Field(min_length=1)]
 
 
+@with_options(HOW, several=True)
 class ClaimTest(Part):
     """One number, or one a group, that must lie in a range."""
 
@@ -120,6 +123,11 @@ class ClaimTest(Part):
         if (self.noise_levels is None) != (self.because is None):
             raise ValueError("noise_levels and because belong together: all levels are tested, or some for a reason")
         return self
+
+    @property
+    def options(self) -> dict[str, list[Any]]:
+        """The values of the options `HOW` that it names."""
+        return {name: getattr(self, name) for name in HOW if name in self.model_fields_set and getattr(self, name)}
 
 
 class Claim(Part):

@@ -17,7 +17,7 @@ def as_json(verdicts: list[Verdict]) -> str:
         for test, outcomes in zip(claim.tests, verdict.rows, strict=True):
             names = ("measure", "quantity", "criterion", "architecture", "reference", "because")
             about = {name: getattr(test, name) for name in names}
-            about |= {"accepted": [_plain(bound) for bound in test.accepted], "bounds": _bounds(test)}
+            about |= test.options | {"accepted": [_plain(bound) for bound in test.accepted], "bounds": _bounds(test)}
             found = ("dimension", "noise_level", "data", "measured", "error", "verdict", "note")
             tests += [about | {name: _plain(getattr(outcome, name)) for name in found} for outcome in outcomes] or [
                 about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}
@@ -50,6 +50,7 @@ def as_markdown(verdicts: list[Verdict]) -> str:
             of += f" ({test.criterion.replace('_', ' ')})" if test.criterion else ""
             name = f"{test.measure.replace('_', ' ')}{of} of {test.architecture}"
             name += f" over {test.reference}" if test.reference else ""
+            name += "".join(f", {option} {' or '.join(map(str, values))}" for option, values in test.options.items())
             if not outcomes:
                 lines.append(f"| | {name} | | | | | {_bounds(test)} | {NOT_TESTED} |")
             for o in outcomes:

@@ -24,6 +24,7 @@ import xarray as xr
 
 from csd.study.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
 from csd.study.seeds import student, total_error
+from csd.study.summaries.columns import HOW, at_default_options
 from csd.study.summaries.laws import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
@@ -175,9 +176,7 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> 
     ]
     if test.noise_levels is not None:
         chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
-    if test.data is not None:
-        chosen = chosen[chosen["data"] == test.data]
-    for _, row in chosen.iterrows():
+    for _, row in _trained_so(chosen, test).iterrows():
         where = int(row["dimension"]), float(row["noise_level"]), str(row["data"])
         sizes = [int(size) for size in str(row["sizes"]).split()]
         if row["law"] == "none":
@@ -215,7 +214,8 @@ def _from_times(test: ClaimTest, summary: xr.Dataset, left_out: str | None) -> I
     """Ratios of training times or parameters, and agreement with the prediction, but for the loss that is left out."""
     if "architecture" not in summary:
         return
-    table = summary[["architecture", "dimension", "size", "mass_label", "data", "loss"]].to_dataframe()
+    columns = ["architecture", "dimension", "size", "mass_label", "data", "loss"]
+    table = summary[[*columns, *(name for name in HOW if name in summary)]].to_dataframe()
     table = table[table["loss"] != left_out]
     own, reference = _runs(table, test, test.architecture), _runs(table, test, test.reference)
     for (dimension, data), rows in own.groupby(["dimension", "data"], sort=False):
@@ -310,7 +310,16 @@ def _runs(table: pd.DataFrame, test: ClaimTest, architecture: str | None) -> pd.
         & (table["mass_label"] == test.mass)
         & table["dimension"].isin(test.dimensions)
     ]
-    return chosen if test.data is None else chosen[chosen["data"] == test.data]
+    return _trained_so(chosen, test)
+
+
+def _trained_so(table: pd.DataFrame, test: ClaimTest) -> pd.DataFrame:
+    """The rows whose options of training a test is about."""
+    if test.data is None:
+        return at_default_options(table, **test.options)
+    table = table[table["data"] == test.data]
+    every = {name: table[name].unique() for name in HOW if name in table}
+    return at_default_options(table, **every | test.options)
 
 
 def _times(run: xr.Dataset, name: str = "crossing_time") -> Any:

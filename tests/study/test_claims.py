@@ -244,6 +244,29 @@ def test_every_dimension_level_and_kind_of_data_that_is_there_counts() -> None:
     assert verdict_of([criterion(noise_levels=None)], fits({}, {"noise_level": 7.0, "exponent": 3.0})) == FAILS
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "label"),
+    [("momentum", 0.9, "momentum0.9"), ("path", "fields", "fields"), ("target", "mine:Target", "mine.Target")],
+)
+def test_a_test_is_about_default_options_unless_it_names_others(name: str, value: Any, label: str) -> None:
+    usual = {"target": "gaussian", "schedule": "vp", "momentum": 0.0, "path": "spectral"}
+    other = usual | {name: value, "data": f"implicit-B64-{label}", "exponent": 3.0}
+    table = fits(usual, other)
+    assert verdict_of([criterion()], table) == HOLDS
+    assert verdict_of([criterion(**{name: value})], table) == FAILS
+    assert verdict_of([criterion(data=other["data"])], table) == FAILS
+    assert len(judge([claim(criterion(**{name: [usual[name], value]}))], table, NO_SUMMARY)[0].outcomes[0]) == 2
+    (found,) = json.loads(as_json(judge([claim(criterion(**{name: value}))], table, NO_SUMMARY)))
+    assert found["tests"][0][name] == [value]
+
+
+def test_networks_that_train_on_raw_fields_alone_are_tested_on_them() -> None:
+    fields = {"architecture": "one_layer_onsite", "path": "fields", "exponent": 3.0}
+    table = fits({"path": "spectral"}, fields)
+    assert verdict_of([criterion()], table) == HOLDS
+    assert verdict_of([criterion(architecture="one_layer_onsite")], table) == FAILS
+
+
 def test_the_population_loss_decides_nothing_about_training() -> None:
     """Theory's own loss may support a claim about theory."""
     for z, verdict in ((2.0, HOLDS), (1.0, FAILS)):

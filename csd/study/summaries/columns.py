@@ -8,13 +8,14 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.files import Variable, labelled
-from csd.core.options import Declared
+from csd.core.options import Declared, declared
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.networks.registry import network_options
 from csd.study.stages import sweeps
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
+from csd.targets.options import FieldOptions, NoiseOptions
 
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),
@@ -39,10 +40,14 @@ def _absent(one: Declared) -> Any:
     return "" if str in one.kinds else np.nan if one.option.absent is None else one.option.absent
 
 
-TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate", "path")
+TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate")
 """Options of training with a column of another form, or told by the label `data` alone."""
-HOW = {name: one for name, one in sweeps.HOW.items() if one.option.label is not None and name not in TOLD_OTHERWISE}
-"""Others that say what is trained; figures show runs that have them at their defaults unless they ask for them."""
+HOW = {
+    "target": declared(FieldOptions)["target"],
+    "schedule": declared(NoiseOptions)["schedule"],
+    **{name: one for name, one in sweeps.HOW.items() if one.option.label and name not in TOLD_OTHERWISE},
+}
+"""Options that keep runs apart: laws are of runs that agree in them, figures and claims of runs at their defaults."""
 TRAINED = {
     "architecture_name": ("architecture, without its options", "1"),
     **{name: about for one in network_options().items() for name, about in _columns_of_option(*one).items()},
@@ -64,7 +69,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
         return given | dict(zip(names, values, strict=True))
     r0, u = job.couplings or (np.nan, np.nan)
     found = {"architecture_name": job.name, "loss": job.settings.loss, "r0": r0, "u": u}
-    found |= {name: getattr(job.settings, name) for name in HOW}
+    found |= {name: getattr(job if hasattr(job, name) else job.settings, name) for name in HOW}
     found["mass_times_length"] = np.nan if job.mass_times_length is None else job.mass_times_length
     for name, one in network_options().items():
         value = getattr(job.architecture, name)
@@ -137,6 +142,21 @@ def run_table(summary: xr.Dataset) -> pd.DataFrame:
     """Runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
     table = summary[[name for name in IDENTITY if name in summary]].to_dataframe()
     table["network"] = pd.Series([network_of(run) for _, run in table.iterrows()], table.index, dtype=object)
+    return table
+
+
+def at_default_options(table: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
+    """The rows of a table of runs or laws whose options `HOW` have the values wanted, or else their defaults.
+
+    Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
+    Rows without a value, such as laws of Monte Carlo, are kept.
+    """
+    for name, one in HOW.items():
+        if name in table:
+            allowed = table[name].isin(wanted.get(name, [one.default])) | table[name].isna()
+            if name == "path" and name not in wanted:
+                allowed |= ~allowed.groupby(table["architecture"]).transform("any").astype(bool)
+            table = table[allowed]
     return table
 
 

@@ -47,7 +47,7 @@ from csd.study.seeds import mean_over_seeds
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
 from csd.study.summaries.accuracy import SUSCEPTIBILITY, Matched, of_network
-from csd.study.summaries.columns import typed_columns
+from csd.study.summaries.columns import HOW, columns_of, typed_columns
 from csd.study.summaries.dynamics import times
 from csd.study.summaries.prices import FREE, KINDS, NO_MAKER, UNKNOWN, Method, Price, cheapest, undominated
 from csd.targets.gaussian import GaussianField
@@ -144,6 +144,8 @@ def of_networks(
 ) -> list[Method]:
     """The cost of fields by each network trained on fresh minibatches on the critical line, its data charged four ways.
 
+    Networks trained in another way than by default, such as with momentum, are left out.
+
     Args:
         runs: the training jobs that are generated from.
         summary: of `csd.study.summaries.generation.aggregate_generation`.
@@ -152,8 +154,9 @@ def of_networks(
     """
     grouped: dict[Hashable, list[TrainingJob]] = {}
     for run in runs:
-        user_defined = run.plugins or ":" in run.settings.integrator
-        if run.mass_times_length == 1.0 and run.data_set is None and not user_defined:
+        options = columns_of(run)
+        usual = all(options[name] == one.default for name, one in HOW.items()) and ":" not in run.settings.integrator
+        if run.mass_times_length == 1.0 and run.data_set is None and usual and not run.plugins:
             grouped.setdefault((run.sweep, run.key), []).append(run)
     methods = []
     for members in grouped.values():

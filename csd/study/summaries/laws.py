@@ -13,6 +13,7 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.diffusion.criteria import CRITERIA
 from csd.study.scaling import fit, law_row
+from csd.study.summaries.columns import HOW
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
 """What laws are fitted to: training times interpolated between steps, as whole steps are coarse where they are few."""
@@ -60,8 +61,8 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
         summary: of `aggregate`.
 
     Returns:
-        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
-        samples; empty here), loss (empty where nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'),
+        One row a law: study (the sweep), architecture, dimension, mass, data, the options `HOW` of
+        `csd.study.summaries.columns`, noise_level, quantity, criterion (of samples; empty here), loss (empty where nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'),
         exponent, z (of the nested law only), error, systematic_error, bootstrap_error, residual_error, intercept,
         slope, evidence (ΔAICc, positive for the log law), evidence_error, reference (an exact exponent for the same
         sizes), sizes, local_exponents, note (why there is no fit).
@@ -79,10 +80,11 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
 
 def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
     """Runs that differ in size alone, and what they are in the columns of a table of laws."""
-    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
-    for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False):
+    options = [name for name in HOW if name in summary]
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data", *options]
+    for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False, dropna=False):
         chosen = summary.isel(run=members.index.to_numpy())
-        about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+        about = dict(zip(["study", "architecture", "dimension", "mass", "data", *options], group, strict=True))
         more = {"noise_level": np.nan, "quantity": "", "criterion": "", "loss": str(chosen["loss"].values[0])}
         yield about | more, chosen
 
