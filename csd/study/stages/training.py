@@ -12,7 +12,7 @@ from csd.core.files import TRAINING as TRAINING_FILE
 from csd.core.plugins import resolve
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.study.config.schema import Dimension, Item, chosen, validated
+from csd.study.config.schema import Dimension, Item, chosen
 from csd.study.stages.base import FILE_NAME, Stage, once
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
@@ -174,11 +174,15 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
     return once(_expanded(study), "sweeps")
 
 
+def training_of(study: HasSweeps, sweep: Sweep) -> Training:
+    """How a sweep trains: the study's settings, and those that it overrides."""
+    return Training.model_validate(study.training.model_dump() | sweep.training)
+
+
 def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
     """Jobs in the order of the configuration."""
     for name, sweep in study.sweeps.items():
-        overridden = study.training.model_dump() | sweep.training
-        training = validated(Training, overridden, f"sweeps.{name}.training.")
+        training = training_of(study, sweep)
         seeds, levels = training.seeds, training.noise_levels
         if len(set(seeds)) < len(seeds):
             raise InputError(f"sweeps.{name}: a seed is given twice in {seeds}; each must be given once")
