@@ -276,7 +276,8 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
 
 def _bytes(values: Any) -> bytes:
     """What is hashed of a small variable."""
-    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" else repr(values.tolist()).encode()
+    # A variable without values may lie in pieces, of which there are none.
+    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" or not values.size else repr(values.tolist()).encode()
     return kept
 
 

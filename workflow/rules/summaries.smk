@@ -31,8 +31,7 @@ for STAGE in STAGES.values():
                 study=SUMMARY / "study.json",
                 files=[
                     STAGE.file(job, OUTPUT)
-                    for job in JOBS[STAGE.name].values()
-                    if STAGE.summarised(job)
+                    for job in STAGE.summarised_jobs(JOBS[STAGE.name].values())
                 ],
             output:
                 SUMMARY / f"{STAGE.name}.nc",

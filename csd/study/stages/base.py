@@ -139,11 +139,15 @@ class Stage:
         Raises:
             InputError: if there is none, or a file is missing, damaged, or not what its job asks for.
         """
-        chosen = [job for job in jobs if self.summarised(job)]
-        if not chosen:
+        if not (chosen := self.summarised_jobs(jobs)):
             raise InputError(f"the study has no jobs of {self.kind}; give it some by the key {self.key}")
         found: xr.Dataset = _named(self.aggregate)(chosen, folder, mixed=mixed)
-        return found
+        return found if self.summarised(chosen[0]) else found.isel(run=slice(0))
+
+    def summarised_jobs(self, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs whose files make the summary; where none has a place in it, one that says what an empty one holds."""
+        own = list(jobs)
+        return [job for job in own if self.summarised(job)] or own[:1]
 
 
 def _named(place: str) -> Callable[..., Any]:
