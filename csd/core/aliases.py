@@ -35,7 +35,7 @@ MOVED: dict[str, str] = {
     "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
     " study.stages.integrators study.config.reading study.config.schema",
     "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace"
-    " study.cost.limits study.cost.work study.cost.expected study.cost.records",
+    " study.cost.limits study.cost.expected",
     "discretisation": "diffusion.discretisation study.summaries.integrators",
     "dynamics": "study.summaries.dynamics study.summaries.files",
     "experiment": "api.training api.keywords api.targets",
