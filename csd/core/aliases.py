@@ -36,7 +36,7 @@ MOVED: dict[str, str] = {
     " study.stages.integrators study.config.reading study.config.schema",
     "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace"
     " study.cost.limits study.cost.expected",
-    "discretisation": "diffusion.discretisation study.summaries.integrators",
+    "discretisation": "diffusion.discretisation study.summaries.laws",
     "dynamics": "study.summaries.dynamics study.summaries.files",
     "experiment": "api.training api.keywords api.targets",
     "field": "targets.gaussian targets.base",

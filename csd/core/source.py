@@ -23,7 +23,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "aggregate_generation": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
-    "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/integrators"),
+    "fit": ("study/summaries/laws", "study/summaries/dynamics"),
     "claims": ("study/verdict_files",),
     "figure": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),

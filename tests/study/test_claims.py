@@ -905,7 +905,7 @@ def test_every_claim_is_about_runs_that_our_study_has() -> None:
                 own = [
                     run
                     for run in runs
-                    if (run.label, run.dimension, run.mass_label) == (label, dimension, test.mass)
+                    if (run.label, run.dimension, run.target_label) == (label, dimension, test.mass)
                     and (run.generation is not None) == generated
                 ]
                 sizes = {run.size for run in own}

@@ -45,7 +45,7 @@ from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
 
 MASSES, LEVELS = 8, 9
-"""Most masses of a sweep, and most levels of a grid, at which steps are computed; between them they are interpolated."""
+"""Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
 ODES = ("euler", "heun")
@@ -191,7 +191,7 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
     return replace(
         run,
-        target=built_in(run.target, "gaussian"),
+        field=replace(run.field, target=built_in(run.target, "gaussian")),
         schedule=built_in(run.schedule, "vp"),
         architecture=run.architecture if is_known(run) else Architecture("one_layer"),
         settings=replace(run.settings, loss=built_in(run.settings.loss, TrainingSettings.loss)),
@@ -309,7 +309,7 @@ def steps_of(runs: Sequence[TrainingJob]) -> list[float]:
     """
     groups: dict[Hashable, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, run in enumerate(runs):
-        groups[run.alike][run.mass or run.mass_times_length or 0.0].append(place)
+        groups[run.alike][run.field.mass or run.field.mass_times_length or 0.0].append(place)
     steps = np.zeros(len(runs))
     for members in groups.values():
         masses = np.array(sorted(members))

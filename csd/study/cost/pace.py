@@ -24,7 +24,7 @@ class JobPace:
 
 
 LOOPS = JobPace(0.3, 130.0)
-"""Time and memory that loading the compiled loops of `csd.core.compiled_random` adds to a job that draws many numbers."""
+"""Time and memory to load the compiled loops of `csd.core.compiled_random`, in jobs that draw many numbers."""
 COMPILED = 0.4
 """Time to draw and use a number in compiled loops, over that in NumPy."""
 

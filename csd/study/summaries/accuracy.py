@@ -101,8 +101,8 @@ def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
         "trained_size": run.size,
     }
     wanted |= {"data_set": run.data_set or 0, **columns_of(run)}
-    if run.mass is not None:
-        wanted["mass"] = run.mass
+    if run.field.mass is not None:
+        wanted["mass"] = run.field.mass
     here = np.ones(summary.sizes["run"], dtype=bool)
     for name, value in wanted.items():
         found = summary[name].values

@@ -108,7 +108,7 @@ def of_samplers(jobs: Sequence[MonteCarloJob], summary: xr.Dataset) -> list[Meth
         summary: of `csd.study.summaries.dynamics.aggregate_monte_carlo`.
     """
     tau, error = times(summary, "autocorrelation_updates")
-    critical = [job for job in jobs if job.parameter == "mass_times_length" and job.value == 1.0]
+    critical = [job for job in jobs if job.field.mass_times_length == 1.0]
     about = {(job.sweep, job.dimension, job.size, job.components): job for job in critical}
     methods = []
     for place in np.flatnonzero(summary["mass_times_length"].values == 1.0):
@@ -156,7 +156,7 @@ def of_networks(
     for run in runs:
         options = columns_of(run)
         usual = all(options[name] == one.default for name, one in HOW.items()) and ":" not in run.settings.integrator
-        if run.mass_times_length == 1.0 and run.data_set is None and usual and not run.plugins:
+        if run.field.mass_times_length == 1.0 and run.data_set is None and usual and not run.plugins:
             grouped.setdefault((run.sweep, run.key), []).append(run)
     methods = []
     for members in grouped.values():
@@ -251,7 +251,8 @@ def compared(
     """
     chains = of_samplers(jobs, monte_carlo)
     lattices = {(one.dimension, one.size) for one in chains}
-    lattices |= {(run.dimension, run.size) for run in runs if run.mass_times_length == 1.0 and run.data_set is None}
+    critical = [run for run in runs if run.field.mass_times_length == 1.0 and run.data_set is None]
+    lattices |= {(run.dimension, run.size) for run in critical}
     makers = of_direct(sorted(lattices)) + chains
     return makers + of_networks(runs, generation, training, makers)
 
