@@ -13,8 +13,9 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-It is about runs at the default target, noise and options of training, unless it names others (`momentum: 0.9`), or
-the `data` of the runs, whose label says all of them. Times are means over seeds, interpolated between steps. `csd.study.verdicts` judges them.
+A test is about runs at the default target, noise and options of training, unless it names others (`momentum: 0.9`) or
+the label `data` of the runs, which says all of them. Times are means over seeds, interpolated between steps.
+`csd.study.verdicts` judges them.
 """
 
 from collections.abc import Collection, Mapping

@@ -55,7 +55,9 @@ def test_figures_that_are_asked_for_have_something_to_show() -> None:
 
 def test_the_noise_level_of_figures_is_one_that_is_trained() -> None:
     """A figure that shows all levels, or none, needs no certain one; a sweep's own levels count."""
-    with pytest.raises(InputError, match=r"^figure_style\.noise_level is 0\.1, .*'training_time'.*\(allowed: 0\.2, 0\.5\)$"):
+    with pytest.raises(
+        InputError, match=r"^figure_style\.noise_level is 0\.1, .*'training_time'.*\(allowed: 0\.2, 0\.5\)$"
+    ):
         figures_of(["fields", "training_time"], training={"noise_levels": [0.5, 0.2]})
     assert figures_of(["fields"], training={"noise_levels": [0.5]}) == ["fields"]
     assert "training_time" in figures_of(training={"noise_levels": [0.1]})

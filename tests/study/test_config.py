@@ -344,7 +344,9 @@ def assert_round_trip(run: TrainingJob) -> None:
     else:
         from csd.targets.gaussian import GaussianField
 
-        assert noised.target.mass == GaussianField.from_couplings(lattice, run.field.r0 or 1.0, run.field.u or 0.0).mass
+        assert run.field.r0 is not None
+        assert run.field.u is not None
+        assert noised.target.mass == GaussianField.from_couplings(lattice, run.field.r0, run.field.u).mass
     assert type(noised.schedule).__name__ == {"vp": "VariancePreserving", "ve": "VarianceExploding"}[run.schedule]
     assert list(noised.levels) == run.noise_levels
     assert architecture == run.architecture

@@ -161,7 +161,7 @@ class Stage:
         return table
 
     def summarised_jobs(self, jobs: Iterable[Job]) -> list[Job]:
-        """The jobs whose files make the summary; without any, one job whose file tells the variables of an empty one."""
+        """The jobs whose files make the summary; without any, one whose file tells the variables of an empty one."""
         own = list(jobs)
         return [job for job in own if self.summarised(job)] or own[:1]
 
