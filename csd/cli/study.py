@@ -297,8 +297,7 @@ def claims(arguments: argparse.Namespace) -> None:
     from csd.core.files import SUMMARY, read, write_text
     from csd.study.claims import load_claims
     from csd.study.summaries.laws import read_scaling
-    from csd.study.verdict_files import as_json, as_markdown
-    from csd.study.verdicts import judge
+    from csd.study.verdicts import as_json, as_markdown, judge
 
     scaling = read_scaling(arguments.scaling)
     verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))

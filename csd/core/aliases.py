@@ -64,7 +64,7 @@ MOVED: dict[str, str] = {
     "theory": "training.reference",
     "timing": "study.summaries.cost_of_fields study.summaries.prices",
     "training": "training.options training.loop training.record training.recorder training.preparation lattice.bins",
-    "verdicts": "study.verdicts study.verdict_files",
+    "verdicts": "study.verdicts",
     "watch": "training.checkpoint",
     "ziggurat": "core._ziggurat",
 }

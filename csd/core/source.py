@@ -24,7 +24,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
     "fit": ("study/summaries/laws", "study/summaries/dynamics"),
-    "claims": ("study/verdict_files",),
+    "claims": ("study/verdicts",),
     "figure": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
     "pages": ("report/pages",),

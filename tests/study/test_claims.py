@@ -26,8 +26,20 @@ from csd.study.stages.monte_carlo import monte_carlo_jobs
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.laws import fitted_laws, training_table
 from csd.study.summaries.training import aggregate_training
-from csd.study.verdict_files import as_json, as_markdown
-from csd.study.verdicts import FAILS, HOLDS, INCOMPLETE, NOT_TESTED, SPAN, UNDECIDED, Outcome, Verdict, agreement, judge
+from csd.study.verdicts import (
+    FAILS,
+    HOLDS,
+    INCOMPLETE,
+    NOT_TESTED,
+    SPAN,
+    UNDECIDED,
+    Outcome,
+    Verdict,
+    agreement,
+    as_json,
+    as_markdown,
+    judge,
+)
 from tests.helpers import ROOT, train_files
 
 OURS = load(ROOT / "config" / "claims.yaml")
