@@ -62,7 +62,7 @@ MOVED: dict[str, str] = {
     "stream": "core.random core.compiled_random",
     "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
     "theory": "training.reference",
-    "timing": "study.summaries.cost_of_fields study.summaries.prices",
+    "timing": "study.summaries.cost_of_fields",
     "training": "training.options training.loop training.record training.recorder training.preparation lattice.bins",
     "verdicts": "study.verdicts",
     "watch": "training.checkpoint",

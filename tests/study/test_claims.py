@@ -690,7 +690,7 @@ def test_whole_studies_do_not_fail_by_chance() -> None:
             mean = times.mean(-1).T
             spread = seed_errors(sizes, list(times), generator, resamples=100)
             z = fit_nested_law(sizes, mean[:, None], 1.0 / mean)[2][:, 0]
-            error = np.hypot(spread.nested, systematic_error(sizes, mean))
+            error = np.hypot(spread["boxcox"], systematic_error(sizes, mean))
             values: dict[str, Any] = {"power": (z, error), "log": (z, error)}
             pairs = [
                 agreement([(of[place], np.full(4, level)) for of, level in zip(times, exact, strict=True)])
@@ -698,7 +698,7 @@ def test_whole_studies_do_not_fail_by_chance() -> None:
             ]
             values["agreement"] = tuple(np.array(pairs).T)
             squares = [np.array([law(sizes, row)[3] for row in mean]) for law in (fit_power_law, fit_log_law)]
-            values["evidence"] = len(sizes) * np.log(squares[0] / squares[1]), spread.evidence
+            values["evidence"] = len(sizes) * np.log(squares[0] / squares[1]), spread["evidence"]
             outcomes = tuple(
                 tuple(
                     Outcome(

@@ -120,7 +120,7 @@ def test_the_bootstrap_error_is_that_of_independent_seeds(seeds: int) -> None:
     for _ in range(10):
         noise = 0.05 * generator.standard_normal((len(SIZES), 40, seeds))
         samples = [5.0 * size**2 * np.exp(own) for size, own in zip(SIZES, noise, strict=True)]
-        squares.append(seed_errors(np.array(SIZES, dtype=float), samples, generator, resamples=200).power ** 2)
+        squares.append(seed_errors(np.array(SIZES, dtype=float), samples, generator, resamples=200)["power"] ** 2)
     assert np.sqrt(np.mean(squares)) == pytest.approx(exact, rel=0.12)
 
 
