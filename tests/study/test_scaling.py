@@ -310,7 +310,7 @@ def measured_exponents(samples: Sequence[Array], *, together: bool = True) -> tu
     # Each part has resamples of its own, so that their noise, 7 % of an error, is not the same for all studies.
     parts = np.split(np.stack(samples), 20, axis=1)
     if together:
-        error = np.concatenate([seed_errors(length, list(part), generator, resamples=100).nested for part in parts])
+        error = np.concatenate([seed_errors(length, list(part), generator, resamples=100)["boxcox"] for part in parts])
     else:
         seeds = samples[0].shape[-1]
         widening = np.sqrt(seeds / (seeds - 1.0)) * student(seeds)
