@@ -283,7 +283,7 @@ def test_labels_are_only_shown(trained: Path, tmp_path: Path, monkeypatch: pytes
     def turned(text: str) -> str:
         return f"x{text[::-1]}"
 
-    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "mass_label", "data_label")}
+    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "target_label", "data_label")}
     for name, label in labels.items():
         monkeypatch.setattr(TrainingJob, name, property(lambda job, label=label: turned(label(job))))
     monkeypatch.setattr("csd.study.claims.target_label", lambda **given: turned(target_label(**given)))
