@@ -142,10 +142,7 @@ def counted(value: Any) -> Any:
     raise ValueError(f"a list of seeds, or how many: an integer from 1 to {MOST_SEEDS}")
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
-def validated(model: type[M], content: Any, prefix: str) -> M:
+def validated(model: type[P], content: Any, prefix: str) -> P:
     """The content of a configuration as a model.
 
     Args:

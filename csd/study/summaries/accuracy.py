@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import TRAINING, Content, Variable, read_content
+from csd.core.files import TRAINING, Content, content_of, read_content
 from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, log_effective_sample_size
 from csd.diffusion.integrators import INTEGRATORS, FrozenKernel, Integrator
@@ -104,17 +104,8 @@ def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
 
 def _since(training: Content, step: float) -> Content:
     """A training file without the recorded kernels before a step."""
-    kept = training["kernel_step"].values >= np.floor(step)
-
-    def newer(variables: dict[str, Variable]) -> dict[str, Variable]:
-        return {
-            name: found._replace(values=found.values.compress(kept, axis=found.dims.index("kernel_step")))
-            if "kernel_step" in found.dims
-            else found
-            for name, found in variables.items()
-        }
-
-    return replace(training, variables=newer(training.variables), coordinates=newer(training.coordinates))
+    dataset = training.dataset()
+    return content_of(dataset.isel(kernel_step=np.flatnonzero(dataset["kernel_step"].values >= np.floor(step))))
 
 
 def matched(files: Sequence[Content], integrator: Integrator, start: str) -> list[Matched]:
