@@ -117,8 +117,7 @@ def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
     from statistics import median
 
     from csd.study.config.study import STAGES
-    from csd.study.cost.limits import cluster_jobs
-    from csd.study.cost.records import other_jobs
+    from csd.study.cost.limits import cluster_jobs, other_jobs
 
     costs, pace, told = _expected(jobs, results)
     largest = max(costs, key=lambda cost: cost.memory_mb)
@@ -142,8 +141,7 @@ def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
 def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibration, str]":
     """What the jobs of a study take, the pace of this machine, and what they were expected from, in words."""
     from csd.study.cost.calibration import calibrate
-    from csd.study.cost.limits import study_costs
-    from csd.study.cost.records import corrected
+    from csd.study.cost.limits import corrected, study_costs
 
     pace = calibrate()
     costs, records = corrected(study_costs(jobs, pace), results)
@@ -299,8 +297,7 @@ def claims(arguments: argparse.Namespace) -> None:
     from csd.core.files import SUMMARY, read, write_text
     from csd.study.claims import load_claims
     from csd.study.summaries.laws import read_scaling
-    from csd.study.verdict_files import as_json, as_markdown
-    from csd.study.verdicts import judge
+    from csd.study.verdicts import as_json, as_markdown, judge
 
     scaling = read_scaling(arguments.scaling)
     verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))

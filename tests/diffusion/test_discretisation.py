@@ -24,7 +24,7 @@ from csd.diffusion.grids import MOST_STEPS, steps_needed
 from csd.diffusion.integrators import EulerMaruyama, Heun, Integrator, PredictorCorrector
 from csd.diffusion.sampling import linear_steps
 from csd.lattice import Array, Lattice
-from csd.study.summaries.integrators import integrator_table
+from csd.study.summaries.laws import integrator_table
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
 from tests.helpers import ROOT

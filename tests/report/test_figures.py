@@ -53,6 +53,16 @@ def test_figures_that_are_asked_for_have_something_to_show() -> None:
         figures_of(["fields", "colapse"])
 
 
+def test_the_noise_level_of_figures_is_one_that_is_trained() -> None:
+    """A figure that shows all levels, or none, needs no certain one; a sweep's own levels count."""
+    with pytest.raises(
+        InputError, match=r"^figure_style\.noise_level is 0\.1, .*'training_time'.*\(allowed: 0\.2, 0\.5\)$"
+    ):
+        figures_of(["fields", "training_time"], training={"noise_levels": [0.5, 0.2]})
+    assert figures_of(["fields"], training={"noise_levels": [0.5]}) == ["fields"]
+    assert "training_time" in figures_of(training={"noise_levels": [0.1]})
+
+
 @pytest.mark.parametrize(
     ("figure", "keys"),
     [
@@ -273,7 +283,7 @@ def test_labels_are_only_shown(trained: Path, tmp_path: Path, monkeypatch: pytes
     def turned(text: str) -> str:
         return f"x{text[::-1]}"
 
-    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "mass_label", "data_label")}
+    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "target_label", "data_label")}
     for name, label in labels.items():
         monkeypatch.setattr(TrainingJob, name, property(lambda job, label=label: turned(label(job))))
     monkeypatch.setattr("csd.study.claims.target_label", lambda **given: turned(target_label(**given)))

@@ -93,6 +93,19 @@ def test_integrators_are_there_for_claims_without_their_figure(tmp_path: Path) -
     assert jobs["integrators"] == jobs["fit"] == 1
 
 
+def test_a_study_whose_sweeps_all_generate(tmp_path: Path) -> None:
+    """Its summary of training has no runs, and everything is made of that of generation alone."""
+    line = {"dimension": 1, "sizes": 4, "architectures": "two_layer", "generation": {"steps": 16, "samples": 4}}
+    study = {"study": "generating", "training": {"loss": "population", "seeds": 1}, "sweeps": {"line": line}}
+    snakemake(tmp_path, {**study, "integrator_steps": {"sizes": [4]}, "figures": []}, *WHOLE)
+    results = tmp_path / "results"
+    with xr.open_dataset(results / "summary" / "training.nc") as training:
+        assert training.sizes["run"] == 0
+    for made in ("summary/claims.json", "explore.html", "pages/claims.html", "paper/numbers.tex"):
+        assert (results / made).stat().st_size > 0
+    assert "generation_training_time" in (results / "summary" / "scaling.csv").read_text()
+
+
 def test_a_second_run_does_nothing(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, TEST_STUDY, *WHOLE)
 

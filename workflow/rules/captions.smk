@@ -1,6 +1,6 @@
-# What stands in the report, and under which heading. Captions are reStructuredText with Jinja, which sees the config.
+# The entries of the report and their headings. Captions are reStructuredText with Jinja, which sees the configuration.
 def captioned(figure):
-    """A figure in the report, with its caption, which lies beside its code."""
+    """A figure of the report, with the caption beside its code."""
     return report(
         FIGURES / f"{figure}.png",
         caption=f"../../csd/report/figures/{figure}.rst",
@@ -10,7 +10,7 @@ def captioned(figure):
 
 
 def page(path, category, words):
-    """A page in the report, with its caption, workflow/report/pages/PAGE.rst."""
+    """A page of the report, with its caption workflow/report/pages/PAGE.rst."""
     return report(
         path,
         caption=f"../report/pages/{path.stem}.rst",

@@ -1,4 +1,4 @@
-# Numbers, tables and figures for a paper in LaTeX: a target of its own, which `make study` asks for.
+# Numbers, tables and figures for a paper in LaTeX: a target of its own, one of those of `make study`.
 import re
 
 SHOWN = [

@@ -1,7 +1,8 @@
 """Figures: one a module, a summary and its fits in, a matplotlib figure out; the caption is beside it, as NAME.rst.
 
 A figure's module declares `SUMMARY`, which it is drawn from, and `NEEDS`, in words, what a study must have for it;
-`shows(study)` says whether the study has that, where runs in the summary are not enough. What makes it is
+`shows(study)` says whether the study has that, where runs in the summary are not enough. One that is drawn from
+training, but not at the noise level of `figure_style`, declares `ANY_LEVEL`. What makes it is
 `draw(summary, scaling, style)`. Its name in a study is the module's. Modules import nothing heavy before they draw.
 """
 
@@ -14,6 +15,7 @@ from csd.core.files import TIMING
 from csd.report.figures.series import lacking
 from csd.study.config.study import STAGES, FigureStyle, Study
 from csd.study.stages.sweeps import Sweep
+from csd.study.stages.training import training_of
 
 HERE = Path(__file__).parent
 PAPER = HERE.parent / "paper" / "paper.mplstyle"
@@ -57,16 +59,25 @@ def drawn(study: Study) -> list[str]:
     """The figures to draw: those that are asked for, else those that the study has something for.
 
     Raises:
-        InputError: for one that is asked for, and unknown or without anything to show.
+        InputError: for one that is asked for, and unknown or without anything to show; if no sweep has the noise level
+            of `figure_style`, and a figure shows it.
     """
-    if study.figures is None:
-        return [name for name in FIGURES if _shows(name, study)]
-    for place, name in enumerate(study.figures):
+    for place, name in enumerate(study.figures or []):
         if name not in FIGURES:
             raise InputError(f"figures.{place} is {name!r}: {unknown('figure', name, FIGURES)}")
         if not _shows(name, study):
             raise lacking(name, figure_module(name).NEEDS)
-    return list(study.figures)
+    found = [name for name in FIGURES if _shows(name, study)] if study.figures is None else list(study.figures)
+    levels = {level for sweep in sweeps_in(study, "training") for level in training_of(study, sweep).noise_levels}
+    for name in found:
+        module, level = figure_module(name), study.figure_style.noise_level
+        if module.SUMMARY == "training" and not hasattr(module, "ANY_LEVEL") and level not in levels:
+            allowed = ", ".join(f"{one:g}" for one in sorted(levels))
+            raise InputError(
+                f"figure_style.noise_level is {level:g}, at which figure {name!r} is drawn; no sweep without generation"
+                f" trains at that level (allowed: {allowed})"
+            )
+    return found
 
 
 def with_names(schema: dict[str, Any]) -> dict[str, Any]:

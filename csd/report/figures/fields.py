@@ -8,6 +8,7 @@ from csd.targets.gaussian import GaussianField
 
 SUMMARY = "training"
 NEEDS = "a sweep without generation"
+ANY_LEVEL = True
 SIZE = 128
 LENGTHS = (2.0, 16.0, 128.0)
 

@@ -8,6 +8,7 @@ from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "training"
 NEEDS = "local_one_layer at several ranges on the critical line"
+ANY_LEVEL = True
 
 
 def shows(study: Study) -> bool:

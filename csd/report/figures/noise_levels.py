@@ -8,6 +8,7 @@ from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "training"
 NEEDS = "one_layer and two_layer on the critical line, at several noise levels"
+ANY_LEVEL = True
 SHOWN = ("one_layer", "two_layer")
 
 

@@ -17,14 +17,15 @@ LOGARITHM = 0.1
 def runs(summary: Dataset, **wanted: Any) -> DataFrame:
     """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size.
 
-    Runs with an option of training that is not at its default, such as momentum, are there if it is wanted.
+    Runs whose target, noise or options of training (`HOW`) are not the default are there if they are wanted.
     """
-    from csd.study.summaries.columns import HOW, run_table
+    from csd.study.summaries.columns import HOW, at_default_options, run_table
 
     table = run_table(summary)
-    usual = {name: one.default for name, one in HOW.items() if name in table}
-    for key, value in (usual | wanted).items():
-        table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
+    several = {key: value if isinstance(value, list | tuple) else [value] for key, value in wanted.items()}
+    for key in several.keys() - HOW:
+        table = table[table[key].isin(several[key])]
+    table = at_default_options(table, **{key: value for key, value in several.items() if key in HOW})
     return table.sort_values("size")
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.study.rounding import parentheses, rounded
 from csd.study.seeds import mean_over_seeds, total_error
-from csd.study.summaries.integrators import DATA as INTEGRATOR_DATA
+from csd.study.summaries.laws import DATA as INTEGRATOR_DATA
 from csd.study.summaries.laws import with_criterion
 from csd.targets.labels import target_label
 
