@@ -23,7 +23,7 @@ from csd.networks.registry import network_options
 from csd.targets.base import HasFields
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.targets.options import NoiseOptions
-from csd.training.checkpoint import EVERY, JobWatch, ProgressWatch
+from csd.training.checkpoint import EVERY, JobWatch
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, with_population
@@ -177,11 +177,8 @@ def trained(
         return expected_steps(noised, architecture, settings)
 
     lap("set-up")
-    watch = ProgressWatch(expected, progress)
-    if checkpoint is not None:
-        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
-        watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
-    with watch:
+    identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
+    with JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress) as watch:
         record = descend(noised, run, settings, watch, goal)
     lap("training")
     # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
