@@ -13,6 +13,8 @@ INTEGRATOR = "heun"
 """The default integrator."""
 Count = Annotated[int, Ge(1)]
 DATA = "number of fields in the data set; 0 means fresh fields at every step"
+named = partial(Option, label="{value}", always=True)
+"""An option in the names of files too, whatever its value."""
 unnamed = partial(Option, label=None, always=True)
 """An option of when training ends: attributes of files contain it, names of files do not."""
 given_rate = partial(
@@ -26,19 +28,15 @@ unsaid = partial(Option, label=None, attribute=None)
 class TrainingSettings(Options):
     """Options of training; each is a keyword, a flag, a key of a study and an attribute of files."""
 
-    loss: Annotated[
-        str,
-        Option(
-            "population, implicit or denoising", label="{value}", always=True, names="csd.training.losses:OBJECTIVES"
-        ),
-    ] = "implicit"
+    loss: Annotated[str, named("population, implicit or denoising", names="csd.training.losses:OBJECTIVES")] = (
+        "implicit"
+    )
     batch: Annotated[
-        Count,
-        Option("fields in a minibatch", "B", label="B{value}", absent=0, always=True, note="0 means full-batch steps"),
+        Count, named("fields in a minibatch", "B", label="B{value}", absent=0, note="0 means full-batch steps")
     ] = 64
     data_set: Annotated[
         Count | None,
-        Option("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, always=True, note=DATA),
+        named("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, note=DATA),
     ] = None
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
@@ -46,17 +44,12 @@ class TrainingSettings(Options):
     ] = 0.01
     max_steps: Annotated[Count, unnamed("steps after which training ends in any case", "N")] = 1_000_000
     learning_rate: Annotated[
-        Annotated[float, Gt(0.0)] | None,
-        given_rate("instead of the architecture's own", "ETA", label="lr{value}"),
+        Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
     momentum: Annotated[float, Ge(0.0), Lt(1.0), Option("momentum of the heavy ball; 0 is plain descent", "B")] = 0.0
-    path: Annotated[
-        Literal["spectral", "fields"],
-        Option("spectral (fast) or fields (any network)", label="{value}", always=True),
-    ] = "spectral"
+    path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
     device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        unsaid("cpu; cuda; auto, which is cuda for autograd where there is one"),
+        Literal["auto", "cpu", "cuda"], unsaid("cpu; cuda; auto, which is cuda for autograd where there is one")
     ] = "auto"
     kernel_steps: Annotated[
         Literal["last", "recorded", "sparse", "none"] | tuple[Annotated[int, Ge(0)], ...],
