@@ -1,12 +1,12 @@
 """The command `csd`: arguments in, one call, file out.
 
-Every mistake ends as one sentence on standard error and exit status 2; training that diverges with status 3.
+Every mistake ends with one sentence on standard error and exit status 2; training that diverges with status 3.
 """
 
 import os
 import sys
 
-# Set before NumPy loads: training is memory bound and jobs share the machine, so a BLAS pool only gets in the way.
+# Set before NumPy is loaded: training is memory bound and jobs share the machine, so BLAS threads only slow it down.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
@@ -19,14 +19,14 @@ from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingD
 
 MODULES = (runs, study, report)
 COMMANDS = {name: text for module in MODULES for name, text in module.COMMANDS.items()}
-"""What each command does, in a line."""
+"""One line of help for each command."""
 
 
 def command_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(prog="csd", description="A laboratory for critical slowing down in diffusion models.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.add_argument("--print-completion", metavar="SHELL", help="print what completes commands in bash or zsh")
+    parser.add_argument("--print-completion", metavar="SHELL", help="print a completion script for bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     own = {name: commands.add_parser(name, help=text, description=f"{text}.") for name, text in COMMANDS.items()}
     for module in MODULES:
@@ -35,7 +35,7 @@ def command_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run `csd` with the given arguments, those of the process by default."""
+    """Run `csd` with the given arguments, by default those of the process."""
     parser = command_parser()
     given = sys.argv[1:] if argv is None else list(argv)
     arguments = parser.parse_args(given)
@@ -71,6 +71,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _fail(command: str, sentence: str, status: int) -> NoReturn:
-    """One sentence on standard error, and out."""
+    """Print one sentence on standard error and exit."""
     log(f"csd {command}: {sentence}")
     sys.exit(status)

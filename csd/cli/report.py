@@ -1,4 +1,4 @@
-"""Commands that show a study: figures, paper, explorer, pages of its report."""
+"""Commands that present a study: figures, paper, explorer, pages of its report."""
 
 import argparse
 from pathlib import Path
@@ -8,13 +8,13 @@ from csd.cli.parser import Parser, command_line, parsed_json
 COMMANDS = {
     "figure": "draw one figure of a study",
     "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
-    "explore": "write a page in which a study can be looked at, without a server",
+    "explore": "write a page to explore a study in, without a server",
     "pages": "write claims, configuration, software and run times as pages of a report",
 }
 
 
 def add_flags(own: dict[str, Parser]) -> None:
-    """The flags of this module's commands, by their names."""
+    """Add the flags of the commands of this module."""
     for name in COMMANDS:
         own[name].add_argument("--summary", type=Path, required=True)
         own[name].add_argument("--output", type=Path, required=True)
@@ -45,7 +45,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def paper(arguments: argparse.Namespace) -> None:
-    """`csd paper`: the numbers, tables and figures of a study for a paper in LaTeX."""
+    """`csd paper`: write the numbers, tables and figures of a study for a paper in LaTeX."""
     from csd.core.files import provenance
     from csd.report.paper import write_paper
     from csd.study.config.reading import parse_style
@@ -59,7 +59,7 @@ def paper(arguments: argparse.Namespace) -> None:
 
 
 def explore(arguments: argparse.Namespace) -> None:
-    """`csd explore`: one page in which a study can be looked at."""
+    """`csd explore`: write one page to explore a study in."""
     from csd.core.files import GENERATION_SUMMARY, SUMMARY, read, write_text
     from csd.report.explore import page
 
@@ -68,7 +68,7 @@ def explore(arguments: argparse.Namespace) -> None:
 
 
 def pages(arguments: argparse.Namespace) -> None:
-    """`csd pages`: claims, configuration, software and run times of a study, as pages of its report."""
+    """`csd pages`: write claims, configuration, software and run times of a study as pages of its report."""
     from csd.core.files import SUMMARY, provenance, read
     from csd.report.pages import write_pages
 

@@ -1,4 +1,4 @@
-"""Commands on a study: check it, gather its files, fit its laws, test its claims, say how far it is."""
+"""Commands on a study: check it, aggregate its files, fit its laws, test its claims, report its progress."""
 
 import argparse
 import json
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 
 COMMANDS = {
-    "validate": "check a study and say what it would run, and what that takes",
-    "verify": "which files of a study are damaged, stale or foreign, and what mends each",
-    "status": "how far a study is: done, running, failed, left",
+    "validate": "check a study; print its jobs and their expected cost",
+    "verify": "list damaged, stale and foreign files of a study, and how to mend each",
+    "status": "print the progress of a study: done, running, failed, left",
     "schema": "print the JSON Schema of a study's configuration",
     "study": "write a study, given as JSON, with all defaults filled in",
-    "aggregate": "put all files of a stage of a study in one",
-    "aggregate-generation": "put all generation files of a study in one",
-    "aggregate-mcmc": "put all Monte Carlo files of a study in one",
-    "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
-    "integrators": "steps that each integrator needs with the exact score, by criterion, against size",
+    "aggregate": "combine all files of a stage of a study",
+    "aggregate-generation": "combine all generation files of a study",
+    "aggregate-mcmc": "combine all Monte Carlo files of a study",
+    "timing": "measure the cost of independent fields by Monte Carlo and by diffusion models on this machine",
+    "integrators": "steps that each integrator needs with the exact score, by criterion and size",
     "fit": "fit scaling laws to the training times of a summary",
     "claims": "test the claims on a summary and its fits",
 }
 
 
 def add_flags(own: dict[str, Parser]) -> None:
-    """The flags of this module's commands, by their names."""
+    """Add the flags of the commands of this module."""
 
     def path(command: str, flag: str, about: str | None = None, *, required: bool = True) -> None:
         own[command].add_argument(f"--{flag}", type=Path, required=required, help=about)
@@ -50,8 +50,8 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
         path(name, "config", "the study, a YAML file (RESULTS/summary/study.json: as last run)", required=False)
     own["study"].add_argument("--json", required=True)
-    own["aggregate"].add_argument("stage", nargs="?", default="training", help="whose files (training)")
-    mixed = "take files that different versions of the code or of a study made"
+    own["aggregate"].add_argument("stage", nargs="?", default="training", help="stage of the files (training)")
+    mixed = "accept files made by different versions of the code or of a study"
     for name, stage in (("", "training"), ("-generation", "generation"), ("-mcmc", "monte_carlo")):
         command = own[f"aggregate{name}"]
         command.set_defaults(stage=stage)
@@ -72,7 +72,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     add("--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)")
     add("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
     add("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
-    path("integrators", "benchmark", "where the wall time went", required=False)
+    path("integrators", "benchmark", "record of wall times", required=False)
     path("fit", "summary")
     for flag in ("summary", "scaling", "claims"):
         path("claims", flag)
@@ -82,7 +82,7 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 
 def validate(arguments: argparse.Namespace) -> None:
-    """`csd validate`: check a study and say what it would run."""
+    """`csd validate`: check a study; print its jobs and their expected cost."""
     from csd.core.plugins import resolve
     from csd.report.figures import drawn
     from csd.study.claims import load_claims
@@ -113,7 +113,7 @@ def validate(arguments: argparse.Namespace) -> None:
 
 
 def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
-    """Jobs, time, memory and disk of a study, before it starts."""
+    """Print the expected jobs, time, memory and disk of a study."""
     from statistics import median
 
     from csd.study.config.study import STAGES
@@ -136,11 +136,11 @@ def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
     print(f"  on a cluster  {len(shared)} jobs, half of which last {duration(median(shared))} or more")
     unknown = sum(":" in cost.family for cost in costs)
     if unknown:
-        print(f"  {unknown} jobs run user-defined code, whose cost is taken for that of one layer by autograd")
+        print(f"  {unknown} jobs run user-defined code, whose cost is estimated as that of one layer by autograd")
 
 
 def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibration, str]":
-    """What the jobs of a study take, the pace of this machine, and what they were expected from, in words."""
+    """The expected costs of the jobs of a study, the pace of this machine, and the basis of both in words."""
     from csd.study.cost.calibration import calibrate
     from csd.study.cost.limits import study_costs
     from csd.study.cost.records import corrected
@@ -152,7 +152,7 @@ def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibra
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    """`csd verify`: which files of a study are damaged, stale or foreign, and what mends each."""
+    """`csd verify`: list damaged, stale and foreign files of a study, and how to mend each."""
     from csd.study.status import study_of, verify_files
 
     checked, faults = verify_files(study_of(arguments.folder, arguments.config), arguments.folder)
@@ -165,15 +165,14 @@ def verify(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> None:
-    """`csd status`: how far a study is."""
+    """`csd status`: print the progress of a study."""
     from csd.study.config.study import STAGES, jobs_of
     from csd.study.status import job_states, status_lines, study_of
 
     study = study_of(arguments.folder, arguments.config)
     jobs = jobs_of(study)
     found = list(job_states(jobs, arguments.folder))
-    for line in status_lines(study, found):
-        print(line)
+    print("\n".join(status_lines(study, found)))
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
         costs, _, told = _expected(jobs, arguments.folder)
@@ -182,7 +181,7 @@ def status(arguments: argparse.Namespace) -> None:
 
 
 def schema(arguments: argparse.Namespace) -> None:
-    """`csd schema`: the JSON Schema of a study's configuration."""
+    """`csd schema`: print the JSON Schema of the configuration of a study."""
     from csd.report.figures import with_names
     from csd.study.config.reading import json_schema
 
@@ -198,7 +197,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 
 def aggregate(arguments: argparse.Namespace) -> None:
-    """`csd aggregate`: all files of a stage of a study in one."""
+    """`csd aggregate`: combine all files of a stage of a study."""
     from csd.core.errors import unknown
     from csd.core.files import provenance, write
     from csd.core.source import fingerprint
@@ -218,7 +217,7 @@ aggregate_generation = aggregate_mcmc = aggregate
 
 
 def timing(arguments: argparse.Namespace) -> None:
-    """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
+    """`csd timing`: measure the cost of independent fields by Monte Carlo and by diffusion models on this machine."""
     from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
     from csd.study.config.reading import load, parse
     from csd.study.stages.monte_carlo import monte_carlo_jobs
@@ -239,7 +238,7 @@ def timing(arguments: argparse.Namespace) -> None:
 
 
 def integrators(arguments: argparse.Namespace) -> None:
-    """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
+    """`csd integrators`: steps that each integrator needs with the exact score, by criterion and size."""
     with recorded(arguments, "comparison") as laps:
         from csd.core.files import INTEGRATOR_STEPS, provenance, write
         from csd.core.source import fingerprint
@@ -273,13 +272,13 @@ def integrators(arguments: argparse.Namespace) -> None:
 
 
 def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
-    """A table of steps against size."""
+    """Print a table of steps by size."""
     table = steps.stack(row=rows).transpose("row", "size").to_pandas()
     print(table.to_string(float_format=lambda n: f"{n:.0f}" if n < float("inf") else "more"), end="\n\n")
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
+    """`csd fit`: fit scaling laws to training times, autocorrelation times and integrator steps."""
     import pandas as pd
 
     from csd.core.files import read, write_text

@@ -49,7 +49,7 @@ class TrainingSettings(Options):
     momentum: Annotated[float, Ge(0.0), Lt(1.0), Option("momentum of the heavy ball; 0 is plain descent", "B")] = 0.0
     path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], unsaid("cpu; cuda; auto, which is cuda for autograd where there is one")
+        Literal["auto", "cpu", "cuda"], unsaid("cpu; cuda; auto: cuda, where there is one, for autograd alone")
     ] = "auto"
     kernel_steps: Annotated[
         Literal["last", "recorded", "sparse", "none"] | tuple[Annotated[int, Ge(0)], ...],
