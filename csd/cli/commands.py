@@ -18,8 +18,8 @@ from csd.cli.parser import BAD_INPUT, DIVERGED, Parser, log  # noqa: E402
 from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged  # noqa: E402
 
 MODULES = (runs, study, report)
-COMMANDS = {name: text for module in MODULES for name, text in module.COMMANDS.items()}
-"""One line of help for each command."""
+COMMANDS = {command.__name__.replace("_", "-"): command for module in MODULES for command in module.COMMANDS}
+"""The function of each command."""
 
 
 def command_parser() -> Parser:
@@ -28,7 +28,10 @@ def command_parser() -> Parser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("--print-completion", metavar="SHELL", help="print a completion script for bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    own = {name: commands.add_parser(name, help=text, description=f"{text}.") for name, text in COMMANDS.items()}
+    own = {
+        name: commands.add_parser(name, help=(command.__doc__ or "").rstrip("."), description=command.__doc__)
+        for name, command in COMMANDS.items()
+    }
     for module in MODULES:
         module.add_flags(own)
     return parser
@@ -54,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.command = "--print-completion"
             print(completion_script(parser, arguments.print_completion), end="")
             return
-        module = next(module for module in MODULES if arguments.command in module.COMMANDS)
-        getattr(module, arguments.command.replace("-", "_"))(arguments)
+        COMMANDS[arguments.command](arguments)
     except InputError as error:
         _fail(arguments.command, str(error), BAD_INPUT)
     except (TrainingDiverged, GenerationFailed) as error:

@@ -5,17 +5,10 @@ from pathlib import Path
 
 from csd.cli.parser import Parser, command_line, parsed_json
 
-COMMANDS = {
-    "figure": "draw one figure of a study",
-    "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
-    "explore": "write a page to explore a study in, without a server",
-    "pages": "write claims, configuration, software and run times as pages of a report",
-}
-
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module."""
-    for name in COMMANDS:
+    for name in ("figure", "paper", "explore", "pages"):
         own[name].add_argument("--summary", type=Path, required=True)
         own[name].add_argument("--output", type=Path, required=True)
     for name in ("figure", "paper"):
@@ -35,7 +28,7 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 
 def figure(arguments: argparse.Namespace) -> None:
-    """`csd figure`: draw one figure of a study as PDF and PNG."""
+    """Draw one figure of a study."""
     from csd.report.figures import draw
     from csd.study.config.reading import parse_style
     from csd.study.config.study import FigureStyle
@@ -45,7 +38,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def paper(arguments: argparse.Namespace) -> None:
-    """`csd paper`: write the numbers, tables and figures of a study for a paper in LaTeX."""
+    """Write the numbers, tables and figures of a study for a paper in LaTeX."""
     from csd.core.files import provenance
     from csd.report.paper import write_paper
     from csd.study.config.reading import parse_style
@@ -59,7 +52,7 @@ def paper(arguments: argparse.Namespace) -> None:
 
 
 def explore(arguments: argparse.Namespace) -> None:
-    """`csd explore`: write one page to explore a study in."""
+    """Write a page to explore a study in, without a server."""
     from csd.core.files import GENERATION_SUMMARY, SUMMARY, read, write_text
     from csd.report.explore import page
 
@@ -68,10 +61,14 @@ def explore(arguments: argparse.Namespace) -> None:
 
 
 def pages(arguments: argparse.Namespace) -> None:
-    """`csd pages`: write claims, configuration, software and run times of a study as pages of its report."""
+    """Write claims, configuration, software and run times as pages of a report."""
     from csd.core.files import SUMMARY, provenance, read
     from csd.report.pages import write_pages
 
     made_by = provenance(command_line(arguments), {})
     summary = read(arguments.summary, SUMMARY)
     write_pages(arguments.study, arguments.claims, summary, arguments.benchmarks, arguments.output, made_by)
+
+
+COMMANDS = (figure, paper, explore, pages)
+"""The commands of this module, in the order of help; a docstring is the help of its command."""

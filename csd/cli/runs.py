@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from csd.training.options import TrainingSettings
 
 
-COMMANDS = {
-    "train": "train one architecture on one target",
-    "generate": "generate from a training file, exactly and in samples",
-    "theory": "predict the result of training, in the same variables",
-    "mcmc": "sample a target by Markov chains, with autocorrelation times and errors",
-    "scores": "draw held-out fields of a target under noise, with their exact scores",
-    "field": "exact values of a target",
-    "show": "summarise a file of csd",
-}
-
-
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module; those of options are added when a command is used."""
     for name in ("train", "theory", "generate", "mcmc", "scores", "field"):
@@ -121,7 +110,7 @@ def _measured(arguments: argparse.Namespace) -> Any:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """`csd train`: train one architecture on one target, and predict the result."""
+    """Train one architecture on one target, and predict the result."""
     with recorded(arguments, "training") as laps:
         from csd.api.training import trained
 
@@ -132,14 +121,14 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def theory(arguments: argparse.Namespace) -> None:
-    """`csd theory`: predict the result of training, in the same variables."""
+    """Predict the result of training, in the same variables."""
     from csd.api.training import predicted
 
     print_table(predicted(*_problem(arguments), command_line(arguments), arguments.output))
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """`csd generate`: generate from a training file, by exact recursion and by sampling."""
+    """Generate from a training file, exactly and in samples."""
     with recorded(arguments, "generation") as laps:
         from csd.api.generation import sampled
         from csd.diffusion.quality import GenerationSettings
@@ -149,7 +138,7 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def mcmc(arguments: argparse.Namespace) -> None:
-    """`csd mcmc`: sample a target by Markov chains, with autocorrelation times and errors."""
+    """Sample a target by Markov chains, with autocorrelation times and errors."""
     with recorded(arguments, "sampling") as laps:
         from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, provenance, write
         from csd.core.source import fingerprint
@@ -171,7 +160,7 @@ def mcmc(arguments: argparse.Namespace) -> None:
 
 
 def scores(arguments: argparse.Namespace) -> None:
-    """`csd scores`: draw held-out fields of a target under noise, with their exact scores."""
+    """Draw held-out fields of a target under noise, with their exact scores."""
     with recorded(arguments, "scores") as laps:
         from csd.api.training import noised_target
         from csd.core.files import SCORES, provenance, write
@@ -213,7 +202,7 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 
 
 def field(arguments: argparse.Namespace) -> None:
-    """`csd field`: print the exact values of a target."""
+    """Print the exact values of a target."""
     from csd.api.targets import target
     from csd.targets.base import HasExactValues
 
@@ -231,7 +220,7 @@ def field(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """`csd show`: summarise a file of csd."""
+    """Summarise a file of csd."""
     from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
@@ -249,3 +238,7 @@ def show(arguments: argparse.Namespace) -> None:
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, content["seed"].values)))
         print_table(content)
+
+
+COMMANDS = (train, generate, theory, mcmc, scores, field, show)
+"""The commands of this module, in the order of help; a docstring is the help of its command."""

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
     from csd.study.config.study import Jobs
     from csd.study.cost.expected import ExpectedCost
     from csd.study.cost.pace import Calibration
-
-
-COMMANDS = {
-    "validate": "check a study; print its jobs and their expected cost",
-    "verify": "list damaged, stale and foreign files of a study, and how to mend each",
-    "status": "print the progress of a study: done, running, failed, left",
-    "schema": "print the JSON Schema of a study's configuration",
-    "study": "write a study, given as JSON, with all defaults filled in",
-    "aggregate": "combine all files of a stage of a study",
-    "aggregate-generation": "combine all generation files of a study",
-    "aggregate-mcmc": "combine all Monte Carlo files of a study",
-    "timing": "measure the cost of independent fields by Monte Carlo and by diffusion models on this machine",
-    "integrators": "steps that each integrator needs with the exact score, by criterion and size",
-    "fit": "fit scaling laws to the training times of a summary",
-    "claims": "test the claims on a summary and its fits",
-}
 
 
 def add_flags(own: dict[str, Parser]) -> None:
@@ -77,12 +61,21 @@ def add_flags(own: dict[str, Parser]) -> None:
     for flag in ("summary", "scaling", "claims"):
         path("claims", flag)
     path("claims", "table", "the verdicts as Markdown")
-    for name in COMMANDS.keys() - {"validate", "verify", "status", "schema"}:
+    for name in (
+        "study",
+        "aggregate",
+        "aggregate-generation",
+        "aggregate-mcmc",
+        "timing",
+        "integrators",
+        "fit",
+        "claims",
+    ):
         path(name, "output")
 
 
 def validate(arguments: argparse.Namespace) -> None:
-    """`csd validate`: check a study; print its jobs and their expected cost."""
+    """Check a study; print its jobs and their expected cost."""
     from csd.core.plugins import resolve
     from csd.report.figures import drawn
     from csd.study.claims import load_claims
@@ -152,7 +145,7 @@ def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibra
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    """`csd verify`: list damaged, stale and foreign files of a study, and how to mend each."""
+    """List damaged, stale and foreign files of a study, and how to mend each."""
     from csd.study.status import study_of, verify_files
 
     checked, faults = verify_files(study_of(arguments.folder, arguments.config), arguments.folder)
@@ -165,7 +158,7 @@ def verify(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> None:
-    """`csd status`: print the progress of a study."""
+    """Print the progress of a study: done, running, failed, left."""
     from csd.study.config.study import STAGES, jobs_of
     from csd.study.status import job_states, status_lines, study_of
 
@@ -181,7 +174,7 @@ def status(arguments: argparse.Namespace) -> None:
 
 
 def schema(arguments: argparse.Namespace) -> None:
-    """`csd schema`: print the JSON Schema of the configuration of a study."""
+    """Print the JSON Schema of a study's configuration."""
     from csd.report.figures import with_names
     from csd.study.config.reading import json_schema
 
@@ -189,7 +182,7 @@ def schema(arguments: argparse.Namespace) -> None:
 
 
 def study(arguments: argparse.Namespace) -> None:
-    """`csd study`: write a study, given as JSON, with all defaults filled in."""
+    """Write a study, given as JSON, with all defaults filled in."""
     from csd.core.files import write_text
     from csd.study.config.reading import parse
 
@@ -197,7 +190,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 
 def aggregate(arguments: argparse.Namespace) -> None:
-    """`csd aggregate`: combine all files of a stage of a study."""
+    """Combine all files of a stage of a study."""
     from csd.core.errors import unknown
     from csd.core.files import provenance, write
     from csd.core.source import fingerprint
@@ -213,11 +206,18 @@ def aggregate(arguments: argparse.Namespace) -> None:
     write(dataset.assign_attrs(made_by), arguments.output, stage.summary)
 
 
-aggregate_generation = aggregate_mcmc = aggregate
+def aggregate_generation(arguments: argparse.Namespace) -> None:
+    """Combine all generation files of a study."""
+    aggregate(arguments)
+
+
+def aggregate_mcmc(arguments: argparse.Namespace) -> None:
+    """Combine all Monte Carlo files of a study."""
+    aggregate(arguments)
 
 
 def timing(arguments: argparse.Namespace) -> None:
-    """`csd timing`: measure the cost of independent fields by Monte Carlo and by diffusion models on this machine."""
+    """Measure the cost of independent fields by Monte Carlo and by diffusion models on this machine."""
     from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
     from csd.study.config.reading import load, parse
     from csd.study.stages.monte_carlo import monte_carlo_jobs
@@ -238,7 +238,7 @@ def timing(arguments: argparse.Namespace) -> None:
 
 
 def integrators(arguments: argparse.Namespace) -> None:
-    """`csd integrators`: steps that each integrator needs with the exact score, by criterion and size."""
+    """Compute the steps that each integrator needs with the exact score, by criterion and size."""
     with recorded(arguments, "comparison") as laps:
         from csd.core.files import INTEGRATOR_STEPS, provenance, write
         from csd.core.source import fingerprint
@@ -278,7 +278,7 @@ def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    """`csd fit`: fit scaling laws to training times, autocorrelation times and integrator steps."""
+    """Fit scaling laws to the training times of a summary."""
     import pandas as pd
 
     from csd.core.files import read, write_text
@@ -294,7 +294,7 @@ def fit(arguments: argparse.Namespace) -> None:
 
 
 def claims(arguments: argparse.Namespace) -> None:
-    """`csd claims`: test the claims on a summary and its fits."""
+    """Test the claims on a summary and its fits."""
     from csd.core.files import SUMMARY, read, write_text
     from csd.study.claims import load_claims
     from csd.study.summaries.laws import read_scaling
@@ -306,3 +306,8 @@ def claims(arguments: argparse.Namespace) -> None:
     write_text(as_json(verdicts), arguments.output)
     write_text(as_markdown(verdicts), arguments.table)
     print(as_markdown(verdicts))
+
+
+COMMANDS: tuple[Callable[[argparse.Namespace], None], ...] = (validate, verify, status, schema, study)
+COMMANDS += (aggregate, aggregate_generation, aggregate_mcmc, timing, integrators, fit, claims)
+"""The commands of this module, in the order of help; a docstring is the help of its command."""

@@ -117,7 +117,12 @@ class JobWatch:
         return kept
 
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
-        """Show a step, on the bar and in the progress file; return whether a checkpoint is due."""
+        """Show a step, on the bar and in the progress file; return whether a checkpoint is due.
+
+        Args:
+            step: its number.
+            excess: returns the largest of ε / threshold over the seeds and levels above the tolerance.
+        """
         now = time.monotonic()
         if now >= self._look:
             self._look = now + LOOK

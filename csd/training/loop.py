@@ -8,15 +8,16 @@ that reverse diffusion draws with its kernels have met a goal for a while.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
+from csd.training.checkpoint import JobWatch
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared, prepare
@@ -39,29 +40,11 @@ def train_network(noised: NoisedTarget, architecture: Architecture, settings: Tr
     return descend(noised, prepare(noised, architecture, settings), settings)
 
 
-class Watch(Protocol):
-    """Follows a run, and asks for checkpoints from which it can be resumed."""
-
-    def found(self) -> dict[str, Any] | None:
-        """The checkpoint of an unfinished run; None if there is none."""
-
-    def passed(self, step: int, excess: Callable[[], float]) -> bool:
-        """Note that a step was taken; return whether a checkpoint is due.
-
-        Args:
-            step: its number.
-            excess: returns the largest of ε / threshold over the seeds and levels above the tolerance.
-        """
-
-    def keep(self, snapshot: dict[str, Any]) -> None:
-        """Write a snapshot; may end the run by raising."""
-
-
 def descend(
     noised: NoisedTarget,
     run: Prepared,
     settings: TrainingSettings,
-    watch: Watch | None = None,
+    watch: JobWatch | None = None,
     goal: Goal | None = None,
 ) -> TrainingRecord:
     """Step a prepared run until the training of every seed has ended; return its record.
@@ -70,7 +53,7 @@ def descend(
         noised: the target at its noise levels.
         run: made by `prepare`.
         settings: options of training.
-        watch: follows the run.
+        watch: shows the progress of the run and keeps its checkpoint.
         goal: ends training where `until` is samples.
     """
     recorder = Recorder(noised, run, settings, goal)
@@ -166,7 +149,7 @@ def _closed_form_steps(run: Prepared, recorder: Recorder, after: int | None) -> 
             yield step
 
 
-def _descend_in_blocks(run: Prepared, recorder: Recorder, watch: Watch | None, after: int | None) -> TrainingRecord:
+def _descend_in_blocks(run: Prepared, recorder: Recorder, watch: JobWatch | None, after: int | None) -> TrainingRecord:
     """`descend` on a device, where errors are read a block of steps at a time.
 
     Where something happens within a block (a level reaches the tolerance, an error blows up), the steps up to there are

@@ -57,7 +57,7 @@ class Objective(Protocol):
         spectra: Array,
         targets: ComplexArray | None,
     ) -> None:
-        """Fill arrays with (S, T) of fresh minibatches, one for each step.
+        """Fill arrays with (S, T) of fresh minibatches, one for each step: by default of the distribution above.
 
         Args:
             generator: of the random numbers.
@@ -68,6 +68,16 @@ class Objective(Protocol):
             spectra: filled with S, shape (steps, modes).
             targets: filled with T, same shape; None for an objective without a complex target, where T is 1.
         """
+        draw_power_ratios(generator, modes, batch, spectra)
+        if targets is not None:
+            count = len(modes) - modes.self_conjugate
+            width = (spectrum - variance) / (variance * batch)
+            for rows, columns in pieces(len(spectra), count):
+                ratio = spectra[rows, columns]
+                draw_complex_normal(generator, ratio, -np.sqrt(ratio * width[columns]), targets[rows, columns])
+            ratio = spectra[:, count:]
+            targets[:, count:] = ratio - draw_normal(generator, ratio.shape) * np.sqrt(ratio * width[count:])
+        spectra *= spectrum
 
     def loss(
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
@@ -93,39 +103,12 @@ class Population(Objective):
     stochastic = False
     complex_target = False
 
-    def draw(
-        self,
-        generator: Generator,
-        modes: Modes,
-        spectrum: Array,
-        variance: float,
-        batch: int,
-        spectra: Array,
-        targets: ComplexArray | None,
-    ) -> None:
-        """S = C, without randomness."""
-        spectra[...] = spectrum
-
 
 class Implicit(Objective):
     """ℒ = (1/N) [½ |s(x_t)|² + ∇·s(x_t)] (Hyvärinen)."""
 
     stochastic = True
     complex_target = False
-
-    def draw(
-        self,
-        generator: Generator,
-        modes: Modes,
-        spectrum: Array,
-        variance: float,
-        batch: int,
-        spectra: Array,
-        targets: ComplexArray | None,
-    ) -> None:
-        """S = C Gamma(B)/B (k ≠ −k) or C Gamma(B/2)/(B/2) (k = −k)."""
-        draw_power_ratios(generator, modes, batch, spectra)
-        spectra *= spectrum
 
     def loss(
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
@@ -140,28 +123,6 @@ class Denoising(Objective):
 
     stochastic = True
     complex_target = True
-
-    def draw(
-        self,
-        generator: Generator,
-        modes: Modes,
-        spectrum: Array,
-        variance: float,
-        batch: int,
-        spectra: Array,
-        targets: ComplexArray | None,
-    ) -> None:
-        """S = C g, T = g − sqrt(g (C − σ²) / (σ² B)) ζ."""
-        assert targets is not None
-        draw_power_ratios(generator, modes, batch, spectra)
-        count = len(modes) - modes.self_conjugate
-        width = (spectrum - variance) / (variance * batch)
-        for rows, columns in pieces(len(spectra), count):
-            ratio = spectra[rows, columns]
-            draw_complex_normal(generator, ratio, -np.sqrt(ratio * width[columns]), targets[rows, columns])
-        ratio = spectra[:, count:]
-        targets[:, count:] = ratio - draw_normal(generator, ratio.shape) * np.sqrt(ratio * width[count:])
-        spectra *= spectrum
 
     def loss(
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float

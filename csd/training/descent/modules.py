@@ -125,19 +125,23 @@ class AutogradDescent:
             return relative_error(kernel, self.spectra, self.modes.multiplicity)
         if not self._held_out:
             self._held_out = [self._exact_scores(level) for level in range(len(self.noised.levels))]
-        error = np.empty((len(self.networks), len(self.noised.levels)))
+        held = self._held_out
+        return np.array(
+            [[self._deviation(*pair) for pair in zip(of_seed, held, strict=True)] for of_seed in self.networks]
+        )
+
+    @staticmethod
+    def _deviation(network: ScoreNetwork, held_out: tuple[torch.Tensor, torch.Tensor]) -> float:
+        """E|s − s*|² / E|s*|² of one network."""
+        fields, exact = held_out
         with torch.no_grad():
-            for seed, of_seed in enumerate(self.networks):
-                for level, network in enumerate(of_seed):
-                    fields, exact = self._held_out[level]
-                    score = network(fields)
-                    if score.shape != exact.shape:
-                        raise InputError(
-                            f"the network gives a score of shape {tuple(score.shape)} for fields of shape"
-                            f" {tuple(exact.shape)}; both must be the same"
-                        )
-                    error[seed, level] = float((score - exact).square().sum() / exact.square().sum())
-        return error
+            score = network(fields)
+        if score.shape != exact.shape:
+            raise InputError(
+                f"the network gives a score of shape {tuple(score.shape)} for fields of shape {tuple(exact.shape)};"
+                " both must be the same"
+            )
+        return float((score - exact).square().sum() / exact.square().sum())
 
     def _exact_scores(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Held-out fields at a noise level and their exact scores −K*∗x."""
