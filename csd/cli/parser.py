@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest
@@ -75,6 +76,19 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
         about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
         needed = required and one.required
         parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices
+
+
+def add_paths(parser: Any, *flags: str, about: str | None = None, required: bool = True) -> None:
+    """Flags that take a path.
+
+    Args:
+        parser: a parser.
+        flags: without dashes.
+        about: their help.
+        required: whether they must be given.
+    """
+    for flag in flags:
+        parser.add_argument(f"--{flag}", type=Path, required=required, help=about)
 
 
 def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]) -> dict[str, Any]:

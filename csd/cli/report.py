@@ -1,29 +1,26 @@
 """Commands that present a study: figures, paper, explorer, pages of its report."""
 
 import argparse
-from pathlib import Path
 
-from csd.cli.parser import Parser, command_line, parsed_json
+from csd.cli.parser import Parser, add_paths, command_line, parsed_json
 
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module."""
     for name in ("figure", "paper", "explore", "pages"):
-        own[name].add_argument("--summary", type=Path, required=True)
-        own[name].add_argument("--output", type=Path, required=True)
+        add_paths(own[name], "summary", "output")
     for name in ("figure", "paper"):
-        own[name].add_argument("--scaling", type=Path, required=True)
+        add_paths(own[name], "scaling")
         own[name].add_argument("--style", default="{}", help="settings as JSON")
     for name in ("explore", "paper"):
-        own[name].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
+        add_paths(own[name], "generation", about="summary of generation, if the study has any", required=False)
     own["figure"].add_argument("name")
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
-    own["pages"].add_argument("--study", type=Path, required=True)
-    own["pages"].add_argument("--claims", type=Path, required=True)
-    own["pages"].add_argument("--benchmarks", type=Path, required=True, help="folder of the records of jobs")
-    for name in ("integrators", "monte-carlo", "timing"):
-        own["paper"].add_argument(f"--{name}", type=Path, help="that summary, if a figure shows it")
-    own["paper"].add_argument("--claims", type=Path, required=True, help="claims.json")
+    add_paths(own["pages"], "study", "claims")
+    add_paths(own["pages"], "benchmarks", about="folder of the records of jobs")
+    others = ("integrators", "monte-carlo", "timing")
+    add_paths(own["paper"], *others, about="that summary, if a figure shows it", required=False)
+    add_paths(own["paper"], "claims", about="claims.json")
     own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
 
 

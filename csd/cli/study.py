@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csd.cli.parser import Parser, command_line, duration, parsed_json
+from csd.cli.parser import Parser, add_paths, command_line, duration, parsed_json
 from csd.cli.records import recorded
 from csd.core.errors import InputError
 
@@ -23,32 +23,31 @@ if TYPE_CHECKING:
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module."""
-
-    def path(command: str, flag: str, about: str | None = None, *, required: bool = True) -> None:
-        own[command].add_argument(f"--{flag}", type=Path, required=required, help=about)
-
     own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
     own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
     own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
+    last = "the study, a YAML file (RESULTS/summary/study.json: as last run)"
     for name in ("verify", "status"):
         own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
-        path(name, "config", "the study, a YAML file (RESULTS/summary/study.json: as last run)", required=False)
+        add_paths(own[name], "config", about=last, required=False)
     own["study"].add_argument("--json", required=True)
+    add_paths(own["study"], "output")
     own["aggregate"].add_argument("stage", nargs="?", default="training", help="stage of the files (training)")
     mixed = "accept files made by different versions of the code or of a study"
     for name, stage in (("", "training"), ("-generation", "generation"), ("-mcmc", "monte_carlo")):
         command = own[f"aggregate{name}"]
         command.set_defaults(stage=stage)
-        path(f"aggregate{name}", "study")
+        add_paths(command, "study", "output")
         flags = ("--files", f"--{stage.replace('_', '-')}")
         command.add_argument(*flags, type=Path, required=True, metavar="FOLDER", help="folder of the files")
         command.add_argument("--mixed", action="store_true", help=mixed)
-    path("timing", "study")
-    path("timing", "training", "folder of the training files (beside that of the summary)", required=False)
+    add_paths(own["timing"], "study", "output")
+    add_paths(own["fit"], "summary", "output")
+    add_paths(own["timing"], "training", about="folder of training files (beside that of the summary)", required=False)
     for flag, about in (("generation", "summary of generation"), ("monte-carlo", "summary of Monte Carlo")):
-        path("timing", flag, about)
-        path("fit", flag, f"{about}, if the study has any", required=False)
-    path("fit", "integrators", "comparison of integrators, if the study has one", required=False)
+        add_paths(own["timing"], flag, about=about)
+        add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
+    add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
     add = own["integrators"].add_argument
     add("--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several")
     sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
@@ -56,22 +55,10 @@ def add_flags(own: dict[str, Parser]) -> None:
     add("--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)")
     add("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
     add("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
-    path("integrators", "benchmark", "record of wall times", required=False)
-    path("fit", "summary")
-    for flag in ("summary", "scaling", "claims"):
-        path("claims", flag)
-    path("claims", "table", "the verdicts as Markdown")
-    for name in (
-        "study",
-        "aggregate",
-        "aggregate-generation",
-        "aggregate-mcmc",
-        "timing",
-        "integrators",
-        "fit",
-        "claims",
-    ):
-        path(name, "output")
+    add_paths(own["integrators"], "benchmark", about="record of wall times", required=False)
+    add_paths(own["integrators"], "output")
+    add_paths(own["claims"], "summary", "scaling", "claims", "output")
+    add_paths(own["claims"], "table", about="the verdicts as Markdown")
 
 
 def validate(arguments: argparse.Namespace) -> None:
