@@ -85,20 +85,25 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
     objective: Objective = resolve("loss", settings.loss, OBJECTIVES)()
+    seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * len(noised.levels)
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
-    copies = 8.0 if objective.stochastic or settings.data_set is not None or not isotropic else 0.5
+    copies = 8.0 if seeded or not isotropic else 0.5
     if settings.path == "fields":
         copies += 8.0 * settings.batch + (settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
-    run = _prepare_family(noised, architecture, settings, objective) if explicit else None
-    if run is None:
-        run = _prepare_modules(noised, architecture, settings, objective)
-    elif settings.device == "cuda":
-        run = move(run, "cuda")
+    found = _family_descent(noised, architecture, settings, objective, seeded) if explicit else None
+    descent, modes, parameters, known = found or _autograd_descent(noised, architecture, settings, objective)
+    source = _source(noised, architecture, settings, objective, modes)
+    run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
+    if found is not None:
+        # One full layer on the exact loss, at rates at which its error falls at every step.
+        one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
+        run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
+        run = move(run, "cuda") if settings.device == "cuda" else run
     return with_momentum(run, settings.momentum)
 
 
@@ -133,10 +138,12 @@ def move(run: Prepared, device: str) -> Prepared:
     return replace(run, descent=on_device(run.descent, there), on_device=True, closed_form=False)
 
 
-def _known(
-    networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings
-) -> tuple[Array, Array, Array, Array]:
-    """η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each.
+Known = tuple[Array, Array, Array, Array]
+"""η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
+
+
+def _known(networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings) -> Known:
+    """Rates, ranges and floors of networks.
 
     Args:
         networks: families, or modules, of which only the rate is known.
@@ -152,15 +159,14 @@ def _known(
     return rates, stable, ranges, floors
 
 
-def _prepare_family(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
-) -> Prepared | None:
+def _family_descent(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, seeded: bool
+) -> tuple[Any, Modes, list[int], Known] | None:
     """Explicit descent on power spectra; None for a family that only autograd can train."""
     lattice = noised.lattice
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     spectra = noised.spectra_at(lattice.shells)
-    known = rates, stable, *_ = _known(networks, spectra, settings)
-    seeded = objective.stochastic or settings.data_set is not None
+    known = rates, *_ = _known(networks, spectra, settings)
     modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
@@ -171,14 +177,7 @@ def _prepare_family(
     ]
     complex_kernel = objective.complex_target
     descent = descent_of(networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=complex_kernel)
-    if descent is None:
-        return None
-    source = _source(noised, architecture, settings, objective, modes)
-    parameters = np.array([network.parameters for network in networks], dtype=np.int64)
-    # One full layer on the exact loss, at rates at which its error falls at every step.
-    one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
-    closed_form = one_layer and bool((rates < stable).all())
-    return Prepared(descent, source, modes, parameters, *known, settings.seeds, closed_form=closed_form)
+    return None if descent is None else (descent, modes, [network.parameters for network in networks], known)
 
 
 def _source(
@@ -196,9 +195,9 @@ def _source(
     return Expectation(noised.spectra_at(modes))
 
 
-def _prepare_modules(
+def _autograd_descent(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
-) -> Prepared:
+) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
     from csd.networks.module import ConvolutionalScore
     from csd.training.descent.modules import AutogradDescent, choose_device
@@ -219,6 +218,4 @@ def _prepare_modules(
     spectra = shells if families else lattice.spread(shells, lattice.shells)
     known = _known(families or first, spectra, settings)
     descent = AutogradDescent(networks, noised, modes, known[0], objective, choose_device(settings.device))
-    parameters = np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64)
-    source = _source(noised, architecture, settings, objective, modes)
-    return Prepared(descent, source, modes, parameters, *known, settings.seeds)
+    return descent, modes, [sum(p.numel() for p in network.parameters()) for network in first], known

@@ -11,24 +11,20 @@ Where the discrete map has no known closed form, the prediction is the map itsel
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csd.lattice import Array, Modes
+from csd.networks import Architecture
 from csd.networks.full import DeepLinear
-from csd.networks.linear import START_KERNEL
+from csd.networks.linear import START_KERNEL, LinearNetwork
 from csd.networks.local import LocalOneLayer
+from csd.targets.noising import NoisedTarget
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import Prepared, prepare
 from csd.training.record import crossing_time, record_steps
-
-if TYPE_CHECKING:
-    from csd.networks import Architecture
-    from csd.networks.linear import LinearNetwork
-    from csd.targets.noising import NoisedTarget
 
 
 def depth_exponent(depth: int) -> float:
@@ -100,7 +96,7 @@ class Prediction:
 
 
 def reference_curve(
-    noised: "NoisedTarget", architecture: "Architecture", settings: TrainingSettings, known: Prepared | None = None
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, known: Prepared | None = None
 ) -> Prediction | None:
     """The exact learning curve on the population loss; None for an architecture that is not a linear family.
 
@@ -146,7 +142,7 @@ CURVE_POINTS = 48
 """Values of C that represent all modes in the estimate of expected steps."""
 
 
-def expected_steps(noised: "NoisedTarget", architecture: "Architecture", settings: TrainingSettings) -> float:
+def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> float:
     """An estimate of the steps that training takes: those of the slowest level, by closed form or map of its modes.
 
     Args:
@@ -195,13 +191,13 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
     return float(settings.max_steps)
 
 
-def _has_closed_form(network: "LinearNetwork") -> bool:
+def _has_closed_form(network: LinearNetwork) -> bool:
     """Whether the learning curve has a closed form."""
     return isinstance(network, LocalOneLayer) or (isinstance(network, DeepLinear) and network.depth == 1)
 
 
 def _learning_curve(
-    network: "LinearNetwork", spectrum: Array, weight: Array, rate: float, floor: float
+    network: LinearNetwork, spectrum: Array, weight: Array, rate: float, floor: float
 ) -> Callable[[float], float]:
     """ε_j of a network with a closed form, as a function of j."""
     if isinstance(network, LocalOneLayer):
