@@ -10,19 +10,22 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
-from csd.training.checkpoint import JobWatch
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared, prepare
 from csd.training.record import TrainingRecord
 from csd.training.recorder import Goal, Recorder
+
+if TYPE_CHECKING:
+    # For types alone: a change to checkpoints reruns no training.
+    from csd.training.checkpoint import JobWatch
 
 
 def train_network(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> TrainingRecord:
@@ -44,7 +47,7 @@ def descend(
     noised: NoisedTarget,
     run: Prepared,
     settings: TrainingSettings,
-    watch: JobWatch | None = None,
+    watch: "JobWatch | None" = None,
     goal: Goal | None = None,
 ) -> TrainingRecord:
     """Step a prepared run until the training of every seed has ended; return its record.
@@ -149,7 +152,9 @@ def _closed_form_steps(run: Prepared, recorder: Recorder, after: int | None) -> 
             yield step
 
 
-def _descend_in_blocks(run: Prepared, recorder: Recorder, watch: JobWatch | None, after: int | None) -> TrainingRecord:
+def _descend_in_blocks(
+    run: Prepared, recorder: Recorder, watch: "JobWatch | None", after: int | None
+) -> TrainingRecord:
     """`descend` on a device, where errors are read a block of steps at a time.
 
     Where something happens within a block (a level reaches the tolerance, an error blows up), the steps up to there are
