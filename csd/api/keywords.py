@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from csd.core.errors import nearest
+from csd.core.errors import InputError, nearest
 from csd.core.options import Declared, declared
-from csd.networks.registry import network_options
+from csd.networks.registry import network_options, options_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.options import TrainingSettings
 
@@ -14,6 +14,24 @@ FIELD = declared(FieldOptions)
 """Options of the target."""
 TRAINING = {**FIELD, **network_options(), **declared(NoiseOptions), **declared(TrainingSettings)}
 """Options of target, network, noise levels and training."""
+OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "output", "progress"}
+"""Further arguments of a training and attributes of its file, whose names no option of a network may have."""
+
+
+def training_options(architecture: str) -> dict[str, Declared]:
+    """The options of training an architecture; those of a user-defined network are read from its class.
+
+    Raises:
+        InputError: if the class cannot be imported, or an option has the name of one of training or the target.
+    """
+    own = options_of(architecture) if ":" in architecture else {}
+    if clash := own.keys() & (OTHERS | TRAINING.keys() - network_options().keys()):
+        raise InputError(
+            f"architecture {architecture!r} declares the option {min(clash)}, which is a name of an option of"
+            " training or the target; rename it"
+        )
+    return {**TRAINING, **own}
+
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import FIELD, checked, spelt_out
+from csd.api.keywords import FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of
 from csd.core.errors import InputError
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
 
+NOT_OF_NETWORKS = TRAINING_OPTIONS.keys() - network_options().keys()
+"""Options of target, noise levels and training."""
 RUN = "run"
 """Name of a training run in memory, in the calls recorded in files."""
 
@@ -45,9 +47,9 @@ def problem(
     architecture: "str | type[ScoreNetwork]", **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """Target, architecture and options of training, from the arguments of `train`."""
-    given = checked("train", TRAINING_OPTIONS, asked)
     name = name_of("architecture", architecture, ARCHITECTURES)
-    network = Architecture(name, **{name: given[name] for name in network_options() if name in given})
+    given = checked("train", training_options(name), asked)
+    network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):
         fields = len(noised.target.data)

@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["allow_abbrev"] = False
-        self._given: Sequence[str] = ()
+        self.given: Sequence[str] = ()
         self.fill: Callable[[Parser], None] | None = None
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the sentence and exit with status 2."""
-        typo = [word for word in self._given if word.startswith("--") and word.split("=")[0] not in self.flags()]
+        typo = [word for word in self.given if word.startswith("--") and word.split("=")[0] not in self.flags()]
         if "are required" in message and typo:
             message = f"unrecognized arguments: {typo[0]}"
         if message.startswith("unrecognized arguments: "):
@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; unknown arguments are reported by the parser of the command, which knows its flags."""
-        self._given = sys.argv[1:] if args is None else args
+        self.given = sys.argv[1:] if args is None else args
         self.filled()
         parsed, extra = super().parse_known_args(args, namespace)
         if extra:

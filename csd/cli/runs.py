@@ -1,7 +1,7 @@
 """Commands that compute one file or the values of one target, and show files."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,18 +44,34 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 def _add_options(name: str, parser: Parser) -> None:
     """Add the flags of the options of a command."""
-    for title, options in _options(name).items():
+    try:
+        groups = _options(name, _architecture(parser.given))
+    except InputError as error:
+        parser.error(str(error))
+    for title, options in groups.items():
         # With --data the file describes the target.
         required = not (name == "train" and title == TARGET)
         add_options(parser.add_argument_group(title) if title else parser, options, required=required)
+
+
+def _architecture(given: Sequence[str]) -> str:
+    """The network that the words of a command name, whose class may declare flags; '' if they name none."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--architecture", nargs="?")
+    return finder.parse_known_args(given)[0].architecture or ""
 
 
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
-def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
-    """The options of a command, by their title in its help."""
+def _options(name: str, architecture: str = "") -> Mapping[str, Mapping[str, Declared]]:
+    """The options of a command, by their title in its help.
+
+    Args:
+        name: of the command.
+        architecture: the network; a user-defined one has options of its own.
+    """
     if name == "mcmc":
         from csd.mcmc.simulation import MonteCarloSettings
         from csd.targets.options import ChainOptions
@@ -65,24 +81,21 @@ def _options(name: str) -> Mapping[str, Mapping[str, Declared]]:
         from csd.diffusion.quality import GenerationSettings
 
         return {"": declared(GenerationSettings)}
-    from csd.api.keywords import FIELD, TRAINING
+    from csd.api.keywords import FIELD, training_options
 
     if name == "scores":
         from csd.targets.options import NoiseOptions
         from csd.targets.scores import ScoreSettings
 
         return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
-    how = {option: one for option, one in TRAINING.items() if option not in FIELD}
+    how = {option: one for option, one in training_options(architecture).items() if option not in FIELD}
     return ({} if name == "field" else {"": how}) | {TARGET: FIELD}
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options given to a command."""
-    return {
-        name: value
-        for options in _options(arguments.command).values()
-        for name, value in given_options(arguments, options).items()
-    }
+    groups = _options(arguments.command, getattr(arguments, "architecture", "")).values()
+    return {name: value for options in groups for name, value in given_options(arguments, options).items()}
 
 
 def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, TrainingSettings]":

@@ -212,7 +212,8 @@ def training_content(
         "weights_are": record.weights_are,
         "stepping": record.stepping,
     }
-    return Content(variables, _variables(coordinates), attributes(noised, architecture, settings) | about)
+    about = attributes(noised, architecture.complete(), settings) | about
+    return Content(variables, _variables(coordinates), about)
 
 
 def _residual(kernel: Any, spectra: Array) -> Any:

@@ -1,6 +1,8 @@
 """Kinds of values that the parts of a configuration share, and how content is checked against a part."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import (
@@ -20,19 +22,28 @@ from csd.core.errors import InputError, nearest
 from csd.core.options import Declared
 
 
+@dataclass(frozen=True)
 class Listed:
-    """Of a list: a single value stands for a list of one."""
+    """Metadata of a list for which a single value may stand.
+
+    Args:
+        one: whether a value is itself a list of numbers or words; several values are a list of lists then.
+    """
+
+    one: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """The schema of the list, after `_listed`; one item may be read, or several."""
+        """The schema of the list, after `listed`; one item may be read, or several."""
         several: Any = handler(source)
         either = core_schema.union_schema([several["items_schema"], several])
-        return core_schema.no_info_before_validator_function(_listed, several, json_schema_input_schema=either)
+        read = partial(listed, one=self.one)
+        return core_schema.no_info_before_validator_function(read, several, json_schema_input_schema=either)
 
 
-def _listed(value: Any) -> Any:
-    """A single value as a list of one."""
-    return value if isinstance(value, list | tuple) or value is None else [value]
+def listed(value: Any, *, one: bool = False) -> Any:
+    """A single value as a list of one; `one` as for `Listed`."""
+    alone = not isinstance(value, list | tuple) or (one and not any(isinstance(item, list | tuple) for item in value))
+    return [value] if alone and value is not None else value
 
 
 Item = TypeVar("Item")
@@ -80,7 +91,8 @@ def with_options(options: Mapping[str, Declared], *, several: bool = False) -> C
         keys: Any = {}
         for name, one in options.items():
             kind: Any = Annotated[one.kind, BeforeValidator(one.read, json_schema_input_type=one.kind)]
-            kind = Several[kind] | None if several else kind
+            if several:
+                kind = Annotated[list[kind], Field(min_length=1), Listed(one.item is not None)] | None
             default = ... if one.required else one.default
             keys[name] = (kind, Field(default, description=one.option.help))
         return create_model(part.__name__, __base__=part, __doc__=part.__doc__, __module__=part.__module__, **keys)

@@ -1,8 +1,9 @@
 """The sweeps of a study: what is trained over sizes, masses and networks, how, and what is generated from it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt
+from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, WrapValidator
 
 from csd.core.options import declared
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
@@ -36,12 +37,23 @@ class NetworkConfig(Part):
     name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
 
 
-def _network(value: Any) -> Any:
-    """A bare name as an architecture without options."""
-    return {"name": value} if isinstance(value, str) else value
+class UserNetwork(Part, extra="allow"):
+    """A user-defined architecture; its class declares which further keys are its options."""
+
+    name: Annotated[str, Field(pattern=":", description="package.module:Class")]
 
 
-Network = Annotated[NetworkConfig, BeforeValidator(_network, json_schema_input_type=str | NetworkConfig)]
+def _network(value: Any, built_in: Callable[[Any], Any]) -> Any:
+    """A bare name is an architecture without options; one with a colon is user-defined."""
+    given = {"name": value} if isinstance(value, str) else value
+    named = isinstance(given, dict) and ":" in str(given.get("name"))
+    return UserNetwork.model_validate(given) if named else built_in(given)
+
+
+Network = Annotated[
+    SerializeAsAny[NetworkConfig],
+    WrapValidator(_network, json_schema_input_type=str | NetworkConfig | UserNetwork),
+]
 
 
 @with_options(

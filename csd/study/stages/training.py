@@ -12,9 +12,10 @@ from csd.core.files import TRAINING as TRAINING_FILE
 from csd.core.plugins import resolve
 from csd.lattice import Lattice
 from csd.networks import Architecture
-from csd.study.config.schema import Dimension, Item, chosen, validated
+from csd.networks.registry import options_of
+from csd.study.config.schema import Dimension, Item, chosen, listed, validated
 from csd.study.stages.base import FILE_NAME, Stage, once
-from csd.study.stages.sweeps import HOW, Generation, Sweep, Training
+from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
 from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.labels import target_label
@@ -222,15 +223,22 @@ def _settings(
 
 
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:
-    """The values of an option, or that it is not given."""
+    """The values of an option; None if it is not given."""
     return [None] if values is None else list(values)
 
 
 def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
     """Name and options of each network of a sweep."""
     for network in sweep.architectures:
-        several = {name: [values] if name == "name" else _choices(values) for name, values in vars(network).items()}
-        yield from (dict(zip(several, values, strict=True)) for values in product(*several.values()))
+        several = {name: values for name, values in network if name != "name"}
+        if isinstance(network, UserNetwork) and several:
+            declared = options_of(network.name)
+            for name, values in several.items():
+                one = declared.get(name)
+                each = listed(values, one=one is not None and one.item is not None)
+                several[name] = each if one is None else [one.from_yaml(value) for value in each]
+        for values in product(*map(_choices, several.values())):
+            yield {"name": network.name, **dict(zip(several, values, strict=True))}
 
 
 def _check(run: TrainingJob) -> None:

@@ -23,20 +23,32 @@ COUPLINGS = {
 }
 
 
+def _scaled(one: Declared) -> bool:
+    """Whether an option is an integer or a multiple of the score length, such as 3xi, rather than one of some words."""
+    return one.mixed and not one.choices()
+
+
 def _columns_of_option(name: str, one: Declared) -> dict[str, tuple[str, str]]:
     """The columns of a network's option; one that may follow the score length, such as 3xi, has two."""
     about = one.option.help
-    if one.mixed:
+    if _scaled(one):
         fixed = f"{about}; 0 where there is none, or it follows the score length"
         factor = f"{name} over the score length; NaN where it does not follow that"
         return {f"fixed_{name}": (fixed, "1"), f"{name}_factor": (factor, "1")}
-    shown = "empty" if str in one.kinds else "NaN" if one.option.absent is None else str(one.option.absent)
+    shown = "empty" if _absent(one) == "" else "NaN" if one.option.absent is None else str(one.option.absent)
     return {name: (f"{about}; {shown} where it is not given", "1")}
+
+
+def _cell(one: Declared, value: Any) -> Any:
+    """The value of an option in a column: several values as one text."""
+    return " ".join(map(str, one.stored(value))) if isinstance(value, tuple) else one.stored(value)
 
 
 def _absent(one: Declared) -> Any:
     """What a column says where an option is not given: what files say, or what is no value of it."""
-    return "" if str in one.kinds else np.nan if one.option.absent is None else one.option.absent
+    if str in one.kinds or one.item is not None:
+        return ""
+    return np.nan if one.option.absent is None else one.option.absent
 
 
 TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate", "path")
@@ -67,12 +79,13 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     found |= {name: getattr(job.settings, name) for name in HOW}
     found["mass_times_length"] = np.nan if job.mass_times_length is None else job.mass_times_length
     for name, one in network_options().items():
-        value = getattr(job.architecture, name)
-        if one.mixed:
+        # An option of a user-defined network may have another type.
+        value = None if ":" in job.name else getattr(job.architecture, name)
+        if _scaled(one):
             found[f"fixed_{name}"] = 0 if isinstance(value, str) else value or 0
             found[f"{name}_factor"] = range_factor(value) if isinstance(value, str) else np.nan
         else:
-            found[name] = _absent(one) if value is None else value
+            found[name] = _absent(one) if value is None else _cell(one, value)
     return found
 
 
@@ -116,21 +129,26 @@ def typed_columns(rows: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[s
 
 
 def network_of(run: pd.Series | xr.Dataset) -> Architecture:
-    """The architecture of a run of a summary, with its options."""
-    options: dict[str, Any] = {}
+    """The architecture of a run of a summary, with its options; a user-defined one has its label in place of them."""
+    architecture, options = np.asarray(run["architecture_name"]).item(), {}
+    if ":" in architecture:
+        # Its class need not be there when a figure is drawn.
+        label = np.asarray(run["architecture"]).item()
+        return Architecture(architecture + label.removeprefix(architecture.replace(":", ".")))
     for name, one in network_options().items():
-        column = f"fixed_{name}" if one.mixed else name
+        column = f"fixed_{name}" if _scaled(one) else name
         # A summary of an earlier version has no columns of options that came after it.
         if column not in run:
             continue
         value = np.asarray(run[column]).item()
-        absent = 0 if one.mixed else _absent(one)
-        if one.mixed and (factor := float(run[f"{name}_factor"])) == factor:
+        absent = 0 if _scaled(one) else _absent(one)
+        if _scaled(one) and (factor := float(run[f"{name}_factor"])) == factor:
             options[name] = f"{factor:.12g}xi"
         elif value != absent and value == value:
             # Columns that have no value somewhere hold floating-point numbers.
-            options[name] = int(value) if int in one.kinds else value
-    return Architecture(np.asarray(run["architecture_name"]).item(), **options)
+            number = int(value) if float not in one.kinds and not isinstance(value, str) else value
+            options[name] = one.parse(value.split() if one.item is not None else number)
+    return Architecture(architecture, **options)
 
 
 def run_table(summary: xr.Dataset) -> pd.DataFrame:
