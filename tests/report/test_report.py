@@ -156,22 +156,19 @@ def choose(browser: Any, name: str, value: str) -> None:
     Select(browser.find_element(By.ID, name)).select_by_value(value)
 
 
-def drawn(browser: Any) -> list[str]:
-    """The curves and points of the charts on the page, as text."""
-    return browser.execute_script(
-        "return [...document.querySelectorAll('#panels g.line path, #panels g.points circle')].map((x) => x.outerHTML)"
-    )
+def drawn(browser: Any) -> list[Any]:
+    """The data of all charts, as the chart library has them, and the pixels that it drew."""
+    return browser.execute_script("return charts.map((one) => [one.data, one.ctx.canvas.toDataURL()])")
 
 
 def points(browser: Any, chart: int) -> dict[float, float]:
-    """What the points of a chart say they are."""
-    said = browser.execute_script(
-        "return [...document.querySelectorAll('#panels figure')[arguments[0]].querySelectorAll('circle title')]"
-        ".map((x) => x.textContent)",
+    """The measured points of a chart."""
+    x, y = browser.execute_script(
+        "const one = charts[arguments[0]], n = one.series.findIndex((series) => series.class === 'points');"
+        "return [one.data[0], one.data[n]]",
         chart,
     )
-    pairs = [re.match(r"(\S+): (\S+)", text) for text in said]
-    return {float(pair[1]): float(pair[2]) for pair in pairs if pair}
+    return {float(place): float(value) for place, value in zip(x, y, strict=True) if value is not None}
 
 
 @pytest.mark.browser
@@ -293,26 +290,43 @@ def test_the_page_shows_the_run_that_is_picked(finished: Path, browser: Any) -> 
 @pytest.mark.browser
 @pytest.mark.workflow
 def test_the_page_draws_fields_of_the_law_it_names(finished: Path, browser: Any) -> None:
-    """Against NumPy: the transform at sizes of every kind, and white noise filtered by the root of a spectrum."""
+    """White noise of unit variance, and from it fields of the covariance (1/N) Σ S(k) exp(ik(x−y)), by NumPy."""
     open_page(browser, finished / "explore.html")
     noise = np.array(browser.execute_script("return Array.from(normals(4096, 5))"))
     assert abs(noise.mean()) < 4 / 64  # false alarm 6e-5
     assert abs((noise**2).mean() - 1) < 4 * np.sqrt(2) / 64
-    for size in (1, 2, 7, 12, 16):
-        parts = browser.execute_script(
-            "return transformed(normals(arguments[0], 1), normals(arguments[0], 2), -1).map((x) => Array.from(x))", size
-        )
-        given = browser.execute_script("return [1, 2].map((s) => Array.from(normals(arguments[0], s)))", size)
-        exact = np.fft.fft(np.array(given[0]) + 1j * np.array(given[1]))
-        np.testing.assert_allclose(np.array(parts[0]) + 1j * np.array(parts[1]), exact, atol=1e-12)
-    for dimension, size in ((1, 10), (2, 6), (3, 4)):
-        call = "return Array.from(gaussianField(arguments[0], arguments[1], (l) => 1 / (l + 0.3), 9))"
-        field = np.array(browser.execute_script(call, size, dimension)).reshape((size,) * dimension)
-        white = np.array(browser.execute_script("return Array.from(normals(arguments[0], 9))", size**dimension))
+    for dimension, size in ((1, 10), (2, 5), (3, 4)):
+        sites = size**dimension
+        field = "Array.from(gaussianField(z, arguments[0], arguments[1], (laplacian) => 1 / (laplacian + 0.3)))"
+        call = f"return arguments[2].map((z) => {field})"
+        fields = np.array(browser.execute_script(call, size, dimension, np.eye(sites).tolist()))
         symbol = 4 * np.sin(np.pi * np.fft.fftfreq(size)) ** 2
         laplacian = sum(np.meshgrid(*[symbol] * dimension, indexing="ij"))
-        exact = np.fft.ifftn(np.fft.fftn(white.reshape(field.shape)) / np.sqrt(laplacian + 0.3))
-        np.testing.assert_allclose(field, exact.real, atol=1e-12)
+        exact = np.fft.ifftn(1 / (laplacian + 0.3)).real.ravel()
+        np.testing.assert_allclose((fields.T @ fields)[0], exact, atol=1e-12)
+
+
+@pytest.mark.browser
+@pytest.mark.workflow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_charts_say_their_values_at_the_pointer_and_stay_in_their_panels(
+    finished: Path, browser: Any, width: int
+) -> None:
+    resize(browser, width)
+    open_page(browser, finished / "explore.html")
+    browser.find_element("css selector", "html[data-ready]")
+    over = browser.execute_script("const at = charts[0].over.getBoundingClientRect(); return [at.left, at.top]")
+    for place in (60, 62):
+        where = {"type": "mouseMoved", "x": over[0] + place, "y": over[1] + 40}
+        browser.execute_cdp_cmd("Input.dispatchMouseEvent", where)
+    legend = browser.find_element("css selector", ".u-legend .points .u-value").text
+    assert re.fullmatch(r"[\d.e-]+ ± [\d.e-]+", legend)
+    assert any(float(legend.split()[0]) == pytest.approx(value, rel=1e-3) for value in points(browser, 0).values())
+    # Nothing is wider than its panel, and axes have neither too few ticks nor too many.
+    wide = "return [...document.querySelectorAll('figure')].filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert browser.execute_script(wide) == 0
+    ticks = browser.execute_script("return charts.map((one) => one.axes.map((axis) => axis._values.length))")
+    assert all(2 <= count <= 12 for chart in ticks for count in chart)
 
 
 # ---- pages ----------------------------------------------------------------------------------------------------------
@@ -362,6 +376,7 @@ def test_templates_count_as_source(tmp_path: Path) -> None:
 
     for file, expected in (
         ("report/explore/page.js", {"explore"}),
+        ("report/explore/uPlot.iife.min.js", {"explore"}),
         ("report/pages/claims.html", {"pages"}),
         ("report/paper/paper.mplstyle", {"paper"}),
         ("report/paper/paper.tex", {"paper"}),
