@@ -29,6 +29,19 @@ ABOUT |= {"autocorrelation_time": ", τ", "autocorrelation_updates": ", τ in up
 VERDICTS = ("fails", "incomplete", "not tested", "undecided", "holds")
 """From the worst to the best; several values have the worst of theirs."""
 
+SIGNS = {
+    r" ξ\$\_t\$": r"\,$\xi_t$",
+    "ξ": r"$\xi$",
+    "χ": r"$\chi$",
+    "τ": r"$\tau$",
+    "Δ": r"$\Delta$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    " … ": " to ",
+    "–": "--",
+}
+"""Characters of the tables in LaTeX."""
+
 KEYS = ["quantity", "criterion", "architecture", "dimension", "mass", "noise_level", "data"]
 RUN = {"sweep": "study", "architecture": "architecture", "dimension": "dimension", "mass_label": "mass"}
 RUN |= {name: name for name in ("data", "data_set", "loss", "size")}
@@ -199,27 +212,7 @@ def tabular(table: pd.DataFrame, columns: str, networks: Mapping[str, Architectu
     words = table.copy()
     if "architecture" in words:
         words["architecture"] = [looks.name(networks.get(label, label)) for label in words["architecture"]]
-    words = words.map(_latex).rename(columns=_latex)
-    styled = words.style.hide(axis="index")
-    return str(styled.to_latex(hrules=True, column_format=columns))
-
-
-SIGNS = {
-    r" ξ\$\_t\$": r"\,$\xi_t$",
-    "ξ": r"$\xi$",
-    "χ": r"$\chi$",
-    "τ": r"$\tau$",
-    "Δ": r"$\Delta$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    " … ": " to ",
-    "–": "--",
-}
-
-
-def _latex(cell: Any) -> str:
-    """A cell's text in LaTeX."""
-    text = re.sub(r"([&%$#_{}])", r"\\\1", str(cell))
+    text = words.to_latex(index=False, escape=True, column_format=columns)
     for character, command in SIGNS.items():
         text = text.replace(character, command)
     return re.sub(r"(?<![\w(])-(?=\d)", "$-$", text)
