@@ -381,6 +381,7 @@ def test_templates_count_as_source(tmp_path: Path) -> None:
 
     for file, expected in (
         ("report/explore/page.js", {"explore"}),
+        ("report/explore/charts.js", {"explore"}),
         ("report/explore/uPlot.iife.min.js", {"explore"}),
         ("report/pages/claims.html", {"pages"}),
         ("report/paper/paper.mplstyle", {"paper"}),

@@ -55,13 +55,17 @@ def page(summary: xr.Dataset, generation: xr.Dataset | None, title: str) -> str:
 
 
 def _runs(summary: xr.Dataset) -> list[xr.Dataset]:
-    """The runs of a summary."""
-    return [summary.isel(run=run) for run in range(summary.sizes["run"])]
+    """The runs of a summary in the order of the choices: dimension, the critical line first, size, mass."""
+    off_line = summary["mass_times_length"] != 1.0
+    order = np.lexsort([summary["mass"], summary["size"], off_line, summary["dimension"]])
+    return [summary.isel(run=run) for run in order]
 
 
 def _numbers(values: Any) -> list[float | None]:
-    """Numbers of four digits, flattened; None where one is not finite."""
-    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in np.ravel(values).tolist()]
+    """Numbers of four digits, flattened, up to the last that is finite; None where one is not."""
+    values = np.ravel(values)
+    values = values[: np.flatnonzero(np.isfinite(values)).max(initial=-1) + 1]
+    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
 def _number(value: Any) -> float | None:
@@ -76,18 +80,13 @@ def _spread(steps: Any, per_decade: float) -> Any:
     return np.append(0, places[first])
 
 
-def _curve(values: Any, steps: Any) -> dict[str, list[float | None]]:
-    """Mean and standard error over seeds along the steps, None between the points that are shown."""
-    hidden = np.setdiff1d(np.arange(values.shape[1]), _spread(steps, POINTS_PER_DECADE))
-    values = values.copy()
-    values[:, hidden] = np.nan
-    return _mean(values)
-
-
-def _mean(values: Any) -> dict[str, list[float | None]]:
-    """Mean and standard error over seeds, the first axis."""
+def _mean(values: Any, shown: Any = slice(None)) -> dict[str, list[float | None]]:
+    """Mean and standard error over seeds, the first axis, at the places that are shown and the last that has a mean."""
     mean, error = mean_over_seeds(values, axis=0)
-    return {"mean": _numbers(mean), "error": _numbers(error)}
+    hidden = np.ones(mean.shape, bool)
+    hidden[shown] = False
+    hidden[np.flatnonzero(np.isfinite(mean))[-1:]] = False
+    return {key: _numbers(np.where(hidden, np.nan, values)) for key, values in (("mean", mean), ("error", error))}
 
 
 def _time(times: Any, predicted: Any) -> dict[str, float | None]:
@@ -117,12 +116,6 @@ def _identity(run: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _length(values: Any) -> int:
-    """Length of the last axis up to the last place at which any number is finite."""
-    finite = np.flatnonzero(np.isfinite(values).any(axis=tuple(range(values.ndim - 1))))
-    return int(finite[-1]) + 1 if finite.size else 0
-
-
 def _training(summary: xr.Dataset) -> dict[str, Any]:
     """Runs of a summary of training: curves up to the last seed's end, residuals at a few steps a decade."""
     steps = summary["step"].values
@@ -144,13 +137,11 @@ def _training(summary: xr.Dataset) -> dict[str, Any]:
 
 def _level(at: xr.Dataset, few: Any, bins: Any) -> dict[str, Any]:
     """A run at one noise level; residuals at the places `few` along the steps, for those `bins` of modes."""
-    ran = np.isfinite(at["score_error"].values[:, 0])
-    score = at["score_error"].values[ran]
+    steps, score = at["step"].values, at["score_error"].values
+    ran = np.isfinite(score[:, 0])
     predicted, _ = mean_over_seeds(at["predicted_score_error"].values[ran], axis=0)
-    end, distances = _length(score), _length(at["exact_kernel_profile"].values)
-    count = max(end, _length(predicted[None]))
-    places = np.unique([*few[few < end], end - 1])
-    kernels = at["kernel_profile"].values[ran, :distances] if "kernel_profile" in at else None
+    last = np.flatnonzero(np.isfinite(score).any(axis=0))[-1]
+    places = np.append(few[few < last], last)
     return {
         "level": float(at["noise_level"]),
         "signal": float(at["signal"]),
@@ -160,11 +151,11 @@ def _level(at: xr.Dataset, few: Any, bins: Any) -> dict[str, Any]:
         "rate": _number(at["learning_rate"]),
         **_time(at["training_time"].values[ran], at["predicted_training_time"].values[ran].mean()),
         "seeds": int(ran.sum()),
-        "score": _curve(score[:, :count], at["step"].values[:count]),
-        "predicted": _numbers(predicted[:count]),
-        "exactKernel": _numbers(at["exact_kernel_profile"].values[:distances]),
-        "kernel": None if kernels is None else _mean(kernels),
-        "residualSteps": at["step"].values[places].tolist(),
+        "score": _mean(score[ran], _spread(steps, POINTS_PER_DECADE)),
+        "predicted": _numbers(predicted),
+        "exactKernel": _numbers(at["exact_kernel_profile"]),
+        "kernel": _mean(at["kernel_profile"].values[ran]) if "kernel_profile" in at else None,
+        "residualSteps": steps[places].tolist(),
         "residual": _numbers(at["mode_residual"].values[places][:, bins]),
     }
 
@@ -189,7 +180,7 @@ def _generated(run: xr.Dataset) -> dict[str, Any]:
         "times": times,
         "exactScore": _number(run["exact_score_kl_per_site"]),
         "divergence": _mean(divergence)["mean"],
-        "curve": _curve(divergence, steps),
+        "curve": _mean(divergence, _spread(steps, POINTS_PER_DECADE)),
         "predicted": _numbers(run["predicted_kl_per_site"].values[kept]),
         "inverseLength": _numbers(np.hypot(run["wavenumber"].values[bins], float(run["mass"]))),
         "exactSpectrum": _numbers(run["exact_spectrum"].values[bins]),

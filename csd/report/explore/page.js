@@ -10,109 +10,26 @@ const CHOICES = [
   ["mass", "mass m", (run) => run.massLabel, (run) => run.massInWords],
   ["data", "loss and data", (run) => run.dataInWords, (run) => run.dataInWords],
 ];
-const INK = "#1b1f24", GREY = "#8c959f";
 const chosen = { mode: "training", level: 0.1, step: null, seed: 1 };
-const charts = [];
-
-function digits(value, count = 3) {
-  if (value === null || value === undefined) return "";
-  const size = Math.abs(value);
-  return size >= 1e5 || (size < 1e-3 && size > 0) ? value.toExponential(count - 1) : String(+value.toPrecision(count));
-}
-
-function withError(value, error, count = 4) {
-  return digits(value, count) + (error > 0 ? ` ± ${digits(error, 2)}` : "");
-}
-
-function element(name, attributes, parent, text) {
-  const made = Object.assign(document.createElement(name), attributes);
-  if (text !== undefined) made.textContent = text;
-  parent.append(made);
-  return made;
-}
 
 function nearest(values, wanted) {
   if (wanted === null) return values.length - 1;
   return values.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best), 0);
 }
 
-// ---- charts -------------------------------------------------------------------------------------------------------
-
-// uPlot labels powers of ten alone on a horizontal axis; less than three of them are joined by other round numbers.
-function logarithmicTicks(low, high) {
-  const first = Math.floor(Math.log10(low)), count = Math.ceil(Math.log10(high)) - first + 1, every = Math.ceil(count / 7);
-  const powers = Array.from({ length: count }, (_, i) => first + i).filter((power) => power % every === 0);
-  const ticks = (factors) => powers.flatMap((power) => factors.map((factor) => +`${factor}e${power}`))
-    .filter((value) => value >= low && value <= high);
-  return [[1], [1, 2, 5], [1, 1.2, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]].map(ticks).find((some) => some.length >= 3) || ticks([1]);
+function facts(words) {
+  document.getElementById("facts").textContent = words.join(" · ");
 }
 
-function tickLabels(ticks) {
-  const powers = ticks.map((value) => Math.round(Math.log10(value)));
-  const long = ticks.some((value) => value > 1000 || value < 0.01);
-  if (!long || ticks.some((value, i) => value !== +`1e${powers[i]}`)) return ticks.map((value) => digits(value));
-  return powers.map((power) => "10" + String(power).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]));
+// The error has two digits, and the time ends where the error does.
+function timeInWords({ time, timeError, predictedTime }) {
+  const decimals = timeError > 0 ? Math.max(0, 1 - Math.floor(Math.log10(timeError))) : 0;
+  const error = timeError > 0 ? ` ± ${timeError.toFixed(decimals)}` : "";
+  const measured = time === null ? "not reached by all seeds" : `${time.toFixed(decimals)}${error} steps`;
+  return predictedTime === null ? measured : `${measured} (theory ${digits(predictedTime, 5)})`;
 }
 
-// x and y: {label, log, floor}, x with its values; series: {label, y, error, colour, points, dash} or {label, at: x}.
-function chart(parent, { title, x, y, series }) {
-  const figure = element("figure", {}, parent);
-  element("h2", {}, figure, title);
-  const width = Math.max(250, Math.min(640, figure.clientWidth - 16)), font = "12px system-ui, sans-serif";
-  const axis = ({ label, log }, size) => ({
-    label, size, font, labelFont: font, labelSize: 20, stroke: "#57606a", grid: { stroke: "#eaeef2", width: 1 },
-    ticks: { stroke: GREY, width: 1, size: 5 }, border: { show: true, stroke: GREY, width: 1 },
-    ...(log && { splits: (u, i, low, high) => logarithmicTicks(low, high), filter: (u, ticks) => ticks,
-      values: (u, ticks) => tickLabels(ticks) }),
-  });
-  const scale = ({ log, floor = 0 }) => ({
-    time: false, distr: log ? 3 : 1,
-    range: (u, low, high) => {
-      if (low === null) return log ? [0.1, 10] : [0, 1];
-      const room = 0.05 * (high - low || 1);
-      return log ? [Math.max(low / 1.3, floor), high * 1.3] : [low - room, high + room];
-    },
-  });
-  const places = Array.from(x.values), shown = (value) => Number.isFinite(value) && (!y.log || value > 0);
-  const data = series.map((one) => places.map((_, i) => (one.y && shown(one.y[i]) ? one.y[i] : null)));
-  const upright = series.map((one, i) => (one.at ? [[one.at, -Infinity, Infinity]] : data[i].flatMap((value, j) =>
-    (value !== null && one.error?.[j] > 0 ? [[places[j], value - one.error[j], value + one.error[j]]] : []))));
-  const made = new uPlot({
-    width, height: Math.round(Math.min(330, 0.66 * width)),
-    scales: { x: scale(x), y: scale(y) },
-    axes: [axis(x, 30), axis(y, 46)],
-    cursor: { hover: { skip: [null, undefined] } },
-    legend: { markers: { width: (u, i) => (series[i - 1]?.points ? 0 : 2), stroke: (u, i) => series[i - 1]?.colour || GREY,
-      fill: (u, i) => series[i - 1]?.colour, dash: (u, i) => (series[i - 1]?.dash ? "dashed" : "solid") } },
-    series: [{ label: x.label.split(" (")[0], value: (u, number) => digits(number, 4) }, ...series.map((one) => ({
-      label: one.label, stroke: one.colour || GREY, width: 1.5, dash: one.dash, spanGaps: true,
-      class: one.points ? "points" : "line", paths: one.points && (() => null),
-      points: { show: Boolean(one.points), size: 5.5, width: 0, fill: one.colour },
-      value: (u, number, i, place) => (one.at ? "" : withError(number, one.error?.[place])),
-    }))],
-    hooks: { drawSeries: [(u, i) => drawUpright(u, upright[i - 1], series[i - 1])] },
-  }, [places, ...data], figure);
-  Object.assign(made.ctx.canvas, { role: "img", ariaLabel: title });
-  charts.push(made);
-  return figure;
-}
-
-// Upright lines [x, from, to] in the style of a series: error bars, and marks as high as the chart.
-function drawUpright(u, lines, { colour = GREY, dash = [] }) {
-  const { ctx, bbox: { left, top, width, height } } = u, frame = new Path2D(), path = new Path2D();
-  const place = (value, edge) => { const at = u.valToPos(value, "y", true); return Number.isFinite(at) ? at : edge; };
-  for (const [x, from, to] of lines) {
-    path.moveTo(u.valToPos(x, "x", true), place(from, top + height));
-    path.lineTo(u.valToPos(x, "x", true), place(to, top));
-  }
-  frame.rect(left, top, width, height);
-  ctx.save();
-  ctx.clip(frame);
-  Object.assign(ctx, { strokeStyle: colour, lineWidth: uPlot.pxRatio });
-  ctx.setLineDash(dash.map((length) => length * uPlot.pxRatio));
-  ctx.stroke(path);
-  ctx.restore();
-}
+const MOMENTUM = { label: "√(k̂² + m²) (inverse lattice spacings)", log: true };
 
 // Step 0 has no place on a logarithmic axis.
 function learningCurve(panels, title, label, { steps, mean, error }, predicted, run, step, goal) {
@@ -128,78 +45,6 @@ function learningCurve(panels, title, label, { steps, mean, error }, predicted, 
   });
 }
 
-// ---- fields -------------------------------------------------------------------------------------------------------
-
-// Normal numbers of a seed by mulberry32 and the formula of Box and Muller.
-function normals(count, seed) {
-  let state = seed >>> 0;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-  return Float64Array.from({ length: count }, () =>
-    Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
-}
-
-// φ = H √S z for white noise z and a spectrum S(k̂²). The Hartley matrix H, cos + sin along each axis, is orthogonal.
-function gaussianField(noise, size, dimension, spectrum) {
-  const axes = Array.from({ length: dimension }, (_, axis) => size ** axis);
-  const digit = (site, stride) => Math.floor(site / stride) % size;
-  const symbol = Float64Array.from({ length: size }, (_, n) => 4 * Math.sin((Math.PI * n) / size) ** 2);
-  const hartley = Float64Array.from({ length: size }, (_, n) =>
-    (Math.cos((2 * Math.PI * n) / size) + Math.sin((2 * Math.PI * n) / size)) / Math.sqrt(size));
-  let field = Float64Array.from(noise, (z, mode) =>
-    z * Math.sqrt(spectrum(axes.reduce((sum, stride) => sum + symbol[digit(mode, stride)], 0))));
-  for (const stride of axes)
-    field = field.map((_, site) => {
-      const place = digit(site, stride), start = site - place * stride;
-      let sum = 0;
-      for (let n = 0; n < size; n++) sum += hartley[(n * place) % size] * field[start + n * stride];
-      return sum;
-    });
-  return field;
-}
-
-function fieldPanel(panels, title, note, { size, dimension }, pictures) {
-  let figure;
-  if (dimension === 1)
-    figure = chart(panels, { title, x: { label: "site r (lattice spacings)", values: pictures[0].y.map((_, i) => i) },
-      y: { label: "field φ" }, series: pictures });
-  else {
-    figure = element("figure", {}, panels);
-    element("h2", {}, figure, title);
-    const row = element("div", { className: "fields" }, figure);
-    const spread = Math.hypot(...pictures[0].y.subarray(0, size * size)) / size;
-    for (const { y, label } of pictures) {
-      const box = element("div", {}, row);
-      const context = element("canvas", { width: size, height: size }, box).getContext("2d");
-      const image = context.createImageData(size, size);
-      const tone = (value) => STUDY.colours[Math.min(255, Math.max(0, Math.floor(256 * (0.5 + value / (5 * spread)))))];
-      y.subarray(0, size * size).forEach((value, site) => image.data.set([...tone(value), 255], 4 * site));
-      context.putImageData(image, 0, 0);
-      element("span", {}, box, label);
-    }
-  }
-  element("figcaption", {}, figure, (dimension === 3 ? "One plane of the lattice. " : "") + note);
-  const button = element("button", { type: "button", id: "again" }, figure, "another field");
-  button.addEventListener("click", () => { chosen.seed += 1; draw("again"); });
-}
-
-// ---- training and generation --------------------------------------------------------------------------------------
-
-function facts(words) {
-  document.getElementById("facts").textContent = words.join(" · ");
-}
-
-function timeInWords({ time, timeError, predictedTime }) {
-  const measured = time === null ? "not reached by all seeds" : `${withError(time, timeError, 5)} steps`;
-  return `${measured} (theory ${digits(predictedTime, 5)})`;
-}
-
-const MOMENTUM = { label: "√(k̂² + m²) (inverse lattice spacings)", log: true };
-
 function drawTraining(panels, run, steps) {
   const at = run.levels.find((one) => one.level === chosen.level);
   const place = nearest(at.residualSteps, chosen.step), step = at.residualSteps[place];
@@ -207,7 +52,8 @@ function drawTraining(panels, run, steps) {
   facts([`training time ${timeInWords(at)}`, `${at.seeds} seeds`, `learning rate η = ${digits(at.rate)}`,
     `${run.parameters} parameters`, `score length ξₜ = ${digits(at.scoreLength)}`]);
   learningCurve(panels, "Learning curve", "relative score error ε",
-    { steps: steps.slice(0, at.predicted.length), ...at.score }, at.predicted, run, step, { at: goal, label: `threshold ${digits(goal)}` });
+    { steps: steps.slice(0, Math.max(at.predicted.length, at.score.mean.length)), ...at.score },
+    at.predicted, run, step, { at: goal, label: `threshold ${digits(goal)}` });
   const count = run.inverseLength.length, residual = (i) => at.residual.slice(i * count, (i + 1) * count);
   chart(panels, {
     title: `Residual of each mode after ${step} steps`,
@@ -220,7 +66,7 @@ function drawTraining(panels, run, steps) {
   if (at.kernel)
     chart(panels, {
       title: "Kernel at the end of training",
-      x: { label: "displacement r along an axis (lattice spacings)", values: exact.map((_, r) => r) },
+      x: { label: "displacement r along an axis (lattice spacings)", integer: true, values: exact.map((_, r) => r) },
       y: { label: "|K(r)| / K(0)", log: true, floor: 1e-7 },
       series: [{ label: "exact score", y: exact, colour: INK },
         { label: run.name, y: relative(at.kernel.mean, at.kernel.mean[0]), colour: run.colour, points: true,
@@ -228,7 +74,8 @@ function drawTraining(panels, run, steps) {
     });
   if (!run.gaussian) return;
   const white = (seed) => normals(run.size ** run.dimension, seed);
-  const field = gaussianField(white(chosen.seed), run.size, run.dimension, (laplacian) => 1 / (laplacian + run.mass ** 2));
+  const propagator = (laplacian) => 1 / (laplacian + run.mass ** 2);
+  const field = gaussianField(white(chosen.seed), run.size, run.dimension, propagator);
   const noise = white(chosen.seed + 7919);
   fieldPanel(panels, "A field and its noised version", "Drawn by this page from the exact distribution.", run, [
     { label: "field of the target", y: field, colour: INK },
@@ -243,8 +90,8 @@ function drawGeneration(panels, run) {
   const spectrum = run.spectrum.slice(place * count, (place + 1) * count);
   facts([...run.times.map((one) => `${one.criterion} ${one.remark || `met after ${timeInWords(one)}`}`),
     `${run.seeds} seeds`, `KL per site after ${step} steps: ${digits(run.divergence[place])}`]);
-  learningCurve(panels, "KL divergence of the generated fields", "KL divergence per site", { steps: run.steps, ...run.curve },
-    run.predicted, run, step,
+  learningCurve(panels, "KL divergence of the generated fields", "KL divergence per site",
+    { steps: run.steps, ...run.curve }, run.predicted, run, step,
     run.exactScore === null ? null : { at: run.exactScore + 0.01, label: "0.01 above the exact score" });
   const x = { ...MOMENTUM, values: run.inverseLength };
   chart(panels, {
@@ -350,7 +197,7 @@ async function start() {
   } catch (error) {
     const trouble = document.getElementById("trouble");
     trouble.hidden = false;
-    trouble.textContent = `The data of this page cannot be read (${error.message}). It needs a browser of 2023 or later.`;
+    trouble.textContent = `The data of this page cannot be read: ${error.message}. It needs a browser of 2023 or later.`;
     return;
   }
   document.getElementById("made").textContent =

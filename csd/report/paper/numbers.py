@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.report.paper.tables import grown, on_critical_line
+from csd.report.paper.tables import on_critical_line, series_of_sizes
 from csd.study.rounding import parentheses, rounded
 
 NAMING = Path(__file__).with_name("naming.tex")
@@ -119,7 +119,7 @@ def _of_laws(laws: pd.DataFrame, level: float) -> Iterator[QuotedNumber]:
 
 def _of_largest_sizes(times: pd.DataFrame, level: float) -> Iterator[QuotedNumber]:
     """Size, training time and parameters at the largest size of each series."""
-    chosen = grown(on_critical_line(times, level)).sort_values("size", kind="stable")
+    chosen = series_of_sizes(on_critical_line(times, level)).sort_values("size", kind="stable")
     for _, row in chosen.drop_duplicates(["architecture", "dimension"], keep="last").sort_index().iterrows():
         about = f"{row['architecture']}, d = {row['dimension']}, L = {row['size']}, {row['data']}"
         for quantity, value, error, words in (
@@ -144,21 +144,21 @@ def settings(summary: xr.Dataset, times: pd.DataFrame, level: float) -> Iterator
     chosen = on_critical_line(times, level)
     usual = (chosen if len(chosen) else times)[["data", "loss", "tolerance", "seeds"]].mode().iloc[0]
     batch = re.search(r"-B(\d+)", usual["data"])
-    found: dict[str, tuple[float | str, str]] = {
-        "NoiseLevel": (level, "noise level"),
+    found = {
+        "NoiseLevel": (f"{level:g}", "noise level"),
         "Loss": (usual["loss"], "loss"),
-        "Tolerance": (float(usual["tolerance"]), "tolerance of the relative score error"),
-        "Seeds": (float(usual["seeds"]), "seeds of a run"),
-        **({"Batch": (float(batch[1]), "fields in a batch")} if batch else {}),
-        "Runs": (float(summary.sizes["run"]), "runs of training"),
-        "Configuration": (str(summary.attrs["configuration_hash"]), "hash of the configuration"),
-        "Commit": (str(summary.attrs["csd_commit"]), "commit of csd"),
-        "VersionCsd": (str(summary.attrs["csd_version"]), "version of csd"),
+        "Tolerance": (f"{usual['tolerance']:g}", "tolerance of the relative score error"),
+        "Seeds": (f"{usual['seeds']}", "seeds of a run"),
+        **({"Batch": (batch[1], "fields in a batch")} if batch else {}),
+        "Runs": (f"{summary.sizes['run']}", "runs of training"),
+        "Configuration": (summary.attrs["configuration_hash"], "hash of the configuration"),
+        "Commit": (summary.attrs["csd_commit"], "commit of csd"),
+        "VersionCsd": (summary.attrs["csd_version"], "version of csd"),
     }
     for package, version in json.loads(summary.attrs.get("package_versions", "{}")).items():
         found[f"Version{spelled(package)}"] = version, f"version of {package}"
     for name, (value, meaning) in found.items():
-        yield QuotedNumber(f"csd{name}", value, 0.0, meaning)
+        yield QuotedNumber(f"csd{name}", str(value), 0.0, meaning)
 
 
 def macros(found: Iterable[QuotedNumber]) -> str:
@@ -168,12 +168,12 @@ def macros(found: Iterable[QuotedNumber]) -> str:
 
 
 def _content(number: QuotedNumber) -> str:
-    """A number or a word in LaTeX; with an error, all of it, the value and the error, for one of them to be shown."""
+    """A word in LaTeX; of a number the value with its error, the value, and the error, for one of them to be shown."""
     if isinstance(number.value, str):
         return _typeset(number.value.replace("_", r"\_"))
     value, error = rounded(number.value, number.error)
     whole = _typeset(parentheses(number.value, number.error))
-    return rf"\csdnumber{{{whole}}}{{{_typeset(value)}}}{{{error}}}" if error else whole
+    return rf"\csdnumber{{{whole}}}{{{_typeset(value)}}}{{{error or 0}}}"
 
 
 def _typeset(text: str) -> str:

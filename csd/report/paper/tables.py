@@ -132,7 +132,7 @@ def on_critical_line(table: pd.DataFrame, level: float) -> pd.DataFrame:
     return chosen[chosen["data_set"] == 0] if "data_set" in chosen else chosen
 
 
-def grown(table: pd.DataFrame) -> pd.DataFrame:
+def series_of_sizes(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of a table of times whose architecture was run at three sizes or more."""
     sizes = table.groupby(["architecture", "dimension", "data"])["size"].transform("nunique")
     return table[sizes >= 3]
@@ -185,7 +185,7 @@ def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:
 
 def typeset_times(table: pd.DataFrame, level: float) -> pd.DataFrame:
     """`times_table` in words on the critical line: a row an architecture and dimension, a column a size."""
-    chosen = grown(on_critical_line(table, level))
+    chosen = series_of_sizes(on_critical_line(table, level))
     chosen = chosen.assign(shown=_pairs(chosen["training_time"], chosen["error"])).rename(columns={"dimension": "d"})
     wide = chosen.pivot_table(
         index=["d", "architecture"], columns="size", values="shown", aggfunc="first", sort=False, fill_value=""
