@@ -21,6 +21,11 @@ function element(name, attributes, parent, text) {
   return made;
 }
 
+function nearest(values, wanted) {
+  if (wanted === null) return values.length - 1;
+  return values.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best), 0);
+}
+
 // uPlot labels powers of ten alone on a horizontal axis; less than three of them are joined by other round numbers.
 function logarithmicTicks(low, high) {
   const first = Math.floor(Math.log10(low)), count = Math.ceil(Math.log10(high)) - first + 1;
@@ -62,13 +67,16 @@ function chart(parent, { title, x, y, series }) {
   });
   const places = Array.from(x.values), shown = (value) => Number.isFinite(value) && (!y.log || value > 0);
   const data = series.map((one) => places.map((_, i) => (one.y && shown(one.y[i]) ? one.y[i] : null)));
+  const measured = data[series.findIndex((one) => one.points)] || data[0];
+  const there = [...measured.keys()].filter((i) => measured[i] !== null);
   const upright = series.map((one, i) => (one.at ? [[one.at, -Infinity, Infinity]] : data[i].flatMap((value, j) =>
     (value !== null && one.error?.[j] > 0 ? [[places[j], value - one.error[j], value + one.error[j]]] : []))));
   const made = new uPlot({
     width, height: Math.round(Math.min(330, 0.66 * width)),
     scales: { x: scale(x), y: scale(y) },
     axes: [axis(x, 30), axis(y, 46)],
-    cursor: { hover: { skip: [null, undefined] } },
+    // The pointer snaps to a measured point, so that all values of the legend are for the same x.
+    cursor: { dataIdx: (u, i, place) => there[nearest(there, place)] },
     legend: { markers: {
       width: (u, i) => (series[i - 1]?.points ? 0 : 2), dash: (u, i) => (series[i - 1]?.dash ? "dashed" : "solid"),
       stroke: (u, i) => series[i - 1]?.colour || GREY, fill: (u, i) => series[i - 1]?.colour,

@@ -12,11 +12,6 @@ const CHOICES = [
 ];
 const chosen = { mode: "training", level: 0.1, step: null, seed: 1 };
 
-function nearest(values, wanted) {
-  if (wanted === null) return values.length - 1;
-  return values.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best), 0);
-}
-
 function facts(words) {
   document.getElementById("facts").textContent = words.join(" · ");
 }
