@@ -66,7 +66,7 @@ def _about(dataset: xr.Dataset) -> str:
     kind = "Smallest sizes, only to see that it runs; no number here means anything. " if attrs.get("quick") else ""
     return (
         f"{kind}Machine: {attrs['machine']}; one thread. Medians over {attrs['repeats']} repeats with quartiles in"
-        f" parentheses; code {attrs.get('csd_commit', 'unknown')}. {_draws(dataset)}"
+        f" parentheses where they differ; code {attrs.get('csd_commit', 'unknown')}. {_draws(dataset)}"
     )
 
 
@@ -100,11 +100,11 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def spread(values: Any, mark: str = "", digits: int = 2) -> str:
-    """Median with quartiles in parentheses."""
-    low, middle, high = (float(value) for value in values)
-    if not np.isfinite(middle):
-        return "–"
-    return f"{mark}{number(middle, digits)} ({number(low, digits)}–{number(high, digits)})"
+    """Median with quartiles in parentheses, where they differ from it."""
+    low, middle, high = (number(float(value), digits) for value in values)
+    if middle == "–":
+        return middle
+    return f"{mark}{middle}" if low == middle == high else f"{mark}{middle} ({low}–{high})"
 
 
 def multiple(values: Any) -> str:
@@ -202,7 +202,8 @@ def _training(dataset: xr.Dataset) -> str:
             for code in CODES
         ]
         own = _median(one["training_seconds"].sel(code="csd"))
-        rows.append([training_label(dataset, place), *ratios, f"{number(1.0 / own)}"])
+        problem = ", ".join(str(int(one[f"training_{key}"])) for key in ("dimension", "size", "batch", "levels"))
+        rows.append([problem, *ratios, f"{number(1.0 / own)}"])
     factor = float(dataset["training_factor"].sel(code="conv").isel(training_case=0))
     notes = (
         "\n\nOne layer, denoising loss (last but one column: csd with its implicit loss), float64."
@@ -212,7 +213,7 @@ def _training(dataset: xr.Dataset) -> str:
         f" {spread(dataset['extrapolation'].values)}."
         f" {_errors(dataset)}"
     )
-    return _rows(["problem", *CODES.values(), "csd, steps/s"], rows) + notes
+    return _rows(["d, L, B, levels", *CODES.values(), "csd, steps/s"], rows) + notes
 
 
 def _errors(dataset: xr.Dataset) -> str:

@@ -39,11 +39,23 @@ NO_SOURCE = ("core/aliases", "core/source", "study/config", "study/stages")
 def fingerprint(step: str, *more: str) -> str:
     """Hash of the source that a step uses, blind to comments, docstrings and layout.
 
-    That is what `SOURCES` names and all that it imports, directly or not, but for what it imports for types alone.
-
     Args:
         step: a key of `SOURCES`, or such modules themselves: 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
+    """
+    digest = blake2b(digest_size=8)
+    for file in files_used(step, *more):
+        # Templates and style files count to the byte.
+        digest.update(_look(file)[0].encode() if file.suffix == ".py" else file.read_bytes())
+    return digest.hexdigest()
+
+
+def files_used(step: str, *more: str) -> list[Path]:
+    """The files that a step uses: what `SOURCES` names and all that it imports, but for imports of types alone.
+
+    Args:
+        step: as of `fingerprint`.
+        more: likewise.
     """
     found: set[Path] = set()
     left = [file for module in (*SOURCES.get(step, step.split()), *more) for file in _files(module)]
@@ -53,11 +65,7 @@ def fingerprint(step: str, *more: str) -> str:
             found.add(file)
             imported = _look(file)[1] if file.suffix == ".py" else []
             left += [PACKAGE / name for name in imported if not name.startswith(NO_SOURCE)]
-    digest = blake2b(digest_size=8)
-    for file in sorted(found):
-        # Templates and style files count to the byte.
-        digest.update(_look(file)[0].encode() if file.suffix == ".py" else file.read_bytes())
-    return digest.hexdigest()
+    return sorted(found)
 
 
 def _files(module: str) -> list[Path]:

@@ -1,7 +1,9 @@
-"""Pages that are made from the code: the configuration from its models, the commands, the modules."""
+"""What is made from the code: tables of keys, figures and reruns within pages; pages of commands and modules."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,10 +13,18 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from steps import edited_modules
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"results-folder.md": "results/README.md"}
-"""Pages that lie elsewhere in the repository, and what links to them there."""
+ELSEWHERE = {
+    "index.md": "README.md",
+    "results-folder.md": "results/README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
+"""Pages of the site whose text lies elsewhere in the repository."""
+_LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+_TABLE = re.compile(r"^\*Table in the built site: (.+)\*$", re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -24,7 +34,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {
             "Reference": [
                 "reference/index.md",
-                {"Configuration": "reference/configuration.md"},
                 {"Commands": "reference/commands.md"},
                 {"Modules": modules},
             ]
@@ -37,7 +46,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     made = {
         "reference/index.md": _index(),
-        "reference/configuration.md": _configuration(),
         "reference/commands.md": _commands(),
         **{_page(name): f"# {name}\n\n::: {name}\n" for name in _modules()},
         **{page: (ROOT / source).read_text() for page, source in ELSEWHERE.items()},
@@ -65,11 +73,20 @@ def _sections(page: str) -> dict[str, str]:
     return {number: "#" + slugify(f"{number}. {words}", "-") for number, words in headings}
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to pages from elsewhere in the repository lead to where they are in the site."""
-    for page, source in ELSEWHERE.items():
-        markdown = markdown.replace(f"](../{source})", f"]({page})")
-    return markdown
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Put tables where a line names them, and let links lead to where their pages are in the site."""
+    here = page.file.src_uri
+    if here.startswith("reference/"):
+        return markdown
+    there = {source: made for made, source in ELSEWHERE.items()}
+    folder = posixpath.dirname(ELSEWHERE.get(here, f"docs/{here}"))
+
+    def link(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, found[0]))
+        path = there.get(path, path.removeprefix("docs/"))
+        return posixpath.relpath(path, posixpath.dirname(here) or ".")
+
+    return _TABLE.sub(lambda found: tables()[found[1]], _LINK.sub(link, markdown))
 
 
 def _modules() -> Iterator[str]:
@@ -109,7 +126,7 @@ def _index() -> str:
         [
             "# Reference",
             "",
-            "Every [key of a study](configuration.md), every [command](commands.md), and the package module by module,"
+            "Every [key of a study](../configuration.md), every [command](commands.md), and the package by modules,"
             " from the ground up: each imports only from those above it. Docstrings start with the formula and name the"
             " section of [the physics](../physics.md) that it comes from.",
             "",
@@ -141,30 +158,37 @@ def _commands() -> str:
     return "\n".join(parts)
 
 
-def _configuration() -> str:
-    """Every key of a study, from the models that check it, and every figure, from its module."""
+@cache
+def tables() -> dict[str, str]:
+    """All tables that a page may name: keys of each part of a study, figures, and what an edit of a module reruns."""
     from csd.report.figures import FIGURES, figure_module
     from csd.study.config.study import Study
 
-    parts = [
-        "# Keys of a study",
-        "",
-        "Made from the models that check a study. What the keys mean together is told in"
-        " [Configuration](../configuration.md).",
-        "",
-    ]
-    for model in _models(Study, []):
-        parts += [f"## {_heading(model)}", "", (model.__doc__ or "").strip(), ""]
-        parts += ["| key | values | default | meaning |", "|---|---|---|---|"]
-        for name, found in model.model_fields.items():
-            meaning = found.description or " ".join(held.__doc__ or "" for held in _held(found.annotation))
-            parts.append(f"| `{name}` | {_values(model, name)} | {_default(found)} | {meaning} |")
-        parts.append("")
-    parts += ["## Figures", "", "| figure | drawn from | needs |", "|---|---|---|"]
-    for name in FIGURES:
-        figure = figure_module(name)
-        parts.append(f"| `{name}` | `summary/{figure.SUMMARY}.nc` | {figure.NEEDS} |")
-    return "\n".join(parts)
+    made = {f"keys of {_heading(model)}": _keys(model) for model in _models(Study, [])}
+    rows = [(f"`{name}`", f"`{figure_module(name).SUMMARY}`", figure_module(name).NEEDS) for name in FIGURES]
+    made["figures"] = _table(("figure", "summary", "needs"), rows)
+    edited = [(", ".join(f"`{step}`" for step in steps), modules) for steps, modules in edited_modules()]
+    return made | {"edits": _table(("these steps and those after them run", "after an edit of"), edited)}
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table with blank lines around it."""
+    lines = [" | ".join(row) for row in (head, ("---",) * len(head), *rows)]
+    return "\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _keys(model: type[BaseModel]) -> str:
+    """The keys of a part of a study, from the model that checks it."""
+    rows = []
+    for name, found in model.model_fields.items():
+        meaning = found.description or " ".join(held.__doc__ or "" for held in _held(found.annotation))
+        rows.append((f"`{name}`", _values(model, name), _default(found), meaning))
+    return f'\n<a id="{_anchor(model)}"></a>\n{_table(("key", "values", "default", "meaning"), rows)}'
+
+
+def _anchor(model: type[BaseModel]) -> str:
+    """What leads to the keys of a part of a study."""
+    return f"keys-of-{_heading(model).lower().replace(' ', '-')}"
 
 
 def _heading(model: type[BaseModel]) -> str:
@@ -199,12 +223,11 @@ def _values(model: type[BaseModel], name: str) -> str:
     text = ", or ".join(dict.fromkeys(_words(model.model_json_schema()["properties"][name]))).removesuffix(
         ", or nothing"
     )
-    limits = " ".join(dict.fromkeys([*_limits(found.metadata), *_inner_limits(found.annotation)]))
+    limits = ", ".join(dict.fromkeys([*_limits(found.metadata), *_inner_limits(found.annotation)]))
     if limits:
         text = re.sub(r"(?<!whole )\b(numbers?)\b(?! [≥>≤<])", rf"\1 {limits}", text)
     for held in _held(found.annotation):
-        link = f"[{_heading(held)}](#{_heading(held).lower().replace(' ', '-')})"
-        text = text.replace("a mapping", link, 1)
+        text = text.replace("a mapping", f"[a mapping](#{_anchor(held)})", 1)
     return text
 
 
@@ -242,7 +265,7 @@ def _words(schema: dict[str, Any]) -> Iterator[str]:
         kind = {"integer": "a whole number", "number": "a number", "string": "text", "object": "a mapping"}
         bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
         limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
-        yield " ".join([kind.get(schema.get("type", ""), "nothing"), *limits])
+        yield f"{kind.get(schema.get('type', ''), 'nothing')} {', '.join(limits)}".rstrip()
 
 
 def _several(word: str) -> str:

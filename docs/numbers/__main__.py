@@ -11,14 +11,14 @@ from docs.numbers import FOLDER, PAGES, ROOT, STUDY, collect, computed, output, 
 
 
 def main() -> None:
-    """Parse the command line and do what it says."""
+    """Run one of the commands collect, run and write."""
     parser = argparse.ArgumentParser(prog="python -m docs.numbers", description="numbers of README and docs")
     commands = parser.add_subparsers(dest="command", required=True)
-    of_study = commands.add_parser("collect", help="take what the pages name out of a finished study")
-    of_study.add_argument("folder", type=Path, help="that the study was written to: results")
+    of_study = commands.add_parser("collect", help="store the numbers that pages name, from a finished study")
+    of_study.add_argument("folder", type=Path, help="folder of the study, results")
     of_script = commands.add_parser("run", help="run a script of docs/numbers and store its output")
     of_script.add_argument("script", nargs="+", help="its name, without .py")
-    commands.add_parser("write", help="write all pages anew")
+    commands.add_parser("write", help="write the numbers into all pages")
     arguments = parser.parse_args()
     texts = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
     if arguments.command == "collect":

@@ -1,7 +1,7 @@
-"""What the default study costs. It is run for that, some ten minutes in a folder of its own, on a quiet machine.
+"""Cost of the default study, which is run for some ten minutes in a temporary folder on a quiet machine.
 
-Core time is user and system time of Snakemake and of all that it starts; the work is what the records of the jobs count
-as such (`work_cpu_s`, docs/results.md). Times are those of one machine, so that a rerun gives others.
+Core time is user and system time of Snakemake and of all that it starts; work is `work_cpu_s` of the jobs' records
+(docs/results.md). Times are those of one machine, so a rerun gives others.
 """
 
 import json
@@ -32,12 +32,12 @@ def numbers() -> dict[str, Any]:
 
 
 def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
-    """The numbers of a study that was run.
+    """The numbers of a finished study.
 
     Args:
         results: its folder.
-        seconds: of core time.
-        wall: seconds from its start to its end.
+        seconds: core time.
+        wall: seconds from start to end.
     """
     folders = {"training": ".", "generation": "generation", "monte_carlo": "monte_carlo"}
     records = {
@@ -66,7 +66,7 @@ def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
 
 
 def _beside_expected(results: Path) -> list[tuple[dict[str, float], ExpectedCost]]:
-    """Records of the jobs of training and generation, and what `csd.study.cost` expects on its reference machine."""
+    """Records of training and generation jobs, each with its cost expected on the reference machine."""
     runs = training_jobs(parse(load(ROOT / "config" / "config.yaml")))
     return [
         (json.loads((results / STAGES[one.stage].records / f"{one.identifier}.json").read_text()), one)

@@ -1,7 +1,7 @@
-"""How minibatches shake the soft modes of samples at a constant learning rate: d = 2, L = 16, 55 steps of Heun.
+"""Scatter of generated χ and ξ due to minibatches at a constant learning rate: d = 2, L = 16, 55 steps of Heun.
 
-Scatter is the standard deviation over seeds and training steps of what is generated over the exact value, by exact
-recursion of the kernels, once the soft modes have settled: from step 100 on with one layer, 60 with two.
+Scatter is the relative standard deviation over seeds and training steps, by exact recursion of the kernels, once the
+soft modes have converged: from step 100 on with one layer, 60 with two.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def scatter(architecture: str, batch: int) -> tuple[float, float]:
 
 
 def numbers() -> dict[str, Any]:
-    """By name, in percent; of one layer and of two."""
+    """Scatter in percent, by name, for one layer and two."""
     found = {batch: 100.0 * np.round([scatter(architecture, batch) for architecture in FROM], 5) for batch in BATCHES}
     return {
         f"{name}_{batch}": found[batch][:, place].tolist()

@@ -45,7 +45,7 @@ def attached(table: Array, time: float) -> tuple[float, float, float]:
 
 
 def numbers() -> dict[str, Any]:
-    """Of each way, rms of the pulls of the energy, mean τ and its scatter; and the exact τ."""
+    """For each way, the rms of the energy's pulls, mean τ and its scatter; and the exact τ."""
     ways: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ("window", "even", "odd", "here")}
     for energy, mean in zip(*chains(), strict=True):
         alone, here = estimate(energy), estimate(energy, slowest=mean**2)

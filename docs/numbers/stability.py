@@ -1,4 +1,4 @@
-"""Which starts and batches are stable: tied local filters, denoising with two layers, one channel or several."""
+"""Numbers of diverging seeds: tied local filters, denoising with two layers, one channel or several."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Two tied local layers in d = 1: the largest eigenvalue of the step's Jacobian on the way to the best kernel."""
+"""Two tied local layers in d = 1: the largest eigenvalue of the step's Jacobian during training."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def gradient(filters: Filters, covariance: NDArray[np.float64]) -> Filters:
 
 
 def stiffest(size: int) -> NDArray[np.float64]:
-    """Largest eigenvalue on the way of each start, shape (starts,)."""
+    """Largest eigenvalue during the training of each start, shape (starts,)."""
     target = NoisedTarget(GaussianField.on_critical_line(Lattice(1, size)), VariancePreserving(), [LEVEL])
     wave = 2.0 * np.pi * np.arange(size) / size
     spectrum = target.spectra(target.target.propagator(4.0 * np.sin(wave / 2.0) ** 2))[0]

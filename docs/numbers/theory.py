@@ -1,70 +1,63 @@
-"""Training times of the population loss at t = 0.1 on the line m = 1/L, and the floors of local networks."""
+"""Training times of the population loss at t = 0.1 on the line m = 1/L, and floors of local networks."""
 
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from csd.lattice import Lattice
-from csd.networks import Architecture
-from csd.networks.local import Patch
-from csd.targets.gaussian import GaussianField
-from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.options import TrainingSettings
-from csd.training.reference import reference_curve
+import csd
 
 SIZES = (8, 16, 32, 64, 128, 256)
 LARGEST = {1: 256, 2: 256, 3: 32}
-NAMED = {1: Architecture("one_layer"), 2: Architecture("two_layer")}
 DEPTHS = {1: (1, 2, 3, 4, 6), 2: (1, 2), 3: (1, 2)}
+PATCHES = ((1, 256, 0.1), (1, 256, 0.5), (2, 64, 0.1), (2, 64, 0.5), (3, 16, 0.1))
+"""Dimension, size and noise level of the rows of floors."""
 
 
-def noised(dimension: int, size: int, level: float = 0.1) -> NoisedTarget:
-    """The critical field at one noise level."""
-    return NoisedTarget(GaussianField.on_critical_line(Lattice(dimension, size)), VariancePreserving(), [level])
+def predicted(dimension: int, size: int, level: float = 0.1, depth: int = 0, reach: int = 2) -> xr.Dataset:
+    """The prediction for a network of so many layers, or for one local layer of a range where `depth` is 0."""
+    shape: dict[str, Any] = {"dimension": dimension, "size": size, "noise_levels": [level], "max_steps": 10**7}
+    if depth == 0:
+        return csd.predict("local_one_layer", range=reach, **shape)
+    named = {1: "one_layer", 2: "two_layer"}
+    return csd.predict(named[depth], **shape) if depth in named else csd.predict("deep_linear", depth=depth, **shape)
 
 
-def steps(dimension: int, size: int, architecture: Architecture) -> float:
+def steps(dimension: int, size: int, depth: int = 0) -> float:
     """Training time in whole steps."""
-    prediction = reference_curve(
-        noised(dimension, size), architecture, TrainingSettings(loss="population", max_steps=10**7)
-    )
-    assert prediction is not None
-    return float(prediction.training_time[0, 0])
+    return float(predicted(dimension, size, depth=depth).training_time.item())
 
 
-def floor(dimension: int, size: int, level: float, reach: int) -> float:
-    """Lowest score error of a kernel of a range."""
-    target = noised(dimension, size, level)
-    lattice = Lattice(dimension, size)
-    (spectrum,) = target.spectra(target.target.propagator(lattice.laplacian))
-    return float(Patch(lattice, reach).floor(spectrum))
+def floors(size: int, levels: tuple[float, ...], reaches: list[int]) -> list[float]:
+    """Floors in d = 1, of a range at each noise level."""
+    return [
+        float(predicted(1, size, level, reach=reach).floor.item()) for level, reach in zip(levels, reaches, strict=True)
+    ]
 
 
 def numbers() -> dict[str, Any]:
-    """Tables of steps by dimension and depth, and of floors; steps of one local layer of range 2."""
+    """Tables of steps by dimension and depth and of floors; steps, ranges and lengths of local networks."""
     times: list[list[Any]] = [["d", "p", "L = 8", *map(str, SIZES[1:])]]
     for dimension, depths in DEPTHS.items():
         for depth in depths:
-            network = NAMED.get(depth) or Architecture("deep_linear", depth=depth)
-            row = [steps(dimension, size, network) if size <= LARGEST[dimension] else None for size in SIZES]
+            row = [steps(dimension, size, depth) if size <= LARGEST[dimension] else None for size in SIZES]
             times.append([str(dimension), str(depth), *row])
-    floors: list[list[Any]] = [["d, L", "t", "ξ_t", "R = 1", "2", "4"]]
-    for dimension, size, level in ((1, 256, 0.1), (1, 256, 0.5), (2, 64, 0.1), (2, 64, 0.5), (3, 16, 0.1)):
-        length = float(noised(dimension, size, level).score_lengths()[0])
-        found = [f"{floor(dimension, size, level, reach):.3g}" for reach in (1, 2, 4)]
-        floors.append([f"{dimension}, {size}", f"{level:g}", f"{length:.3f}", *found])
-    local = Architecture("local_one_layer", range=2)
+    table: list[list[Any]] = [["d, L", "t", "ξ_t", "R = 1", "2", "4"]]
+    for dimension, size, level in PATCHES:
+        found = [predicted(dimension, size, level, reach=reach) for reach in (1, 2, 4)]
+        length = f"{found[0].score_length.item():.3f}"
+        table.append([f"{dimension}, {size}", f"{level:g}", length, *(f"{one.floor.item():.3g}" for one in found)])
     levels = (0.01, 0.1, 0.5, 1.0)
-    lengths = [float(noised(1, 256, level).score_lengths()[0]) for level in levels]
+    lengths = [float(predicted(1, 256, level).score_length.item()) for level in levels]
     reaches = [int(np.ceil(3.0 * length)) for length in lengths]
     return {
         "times": times,
-        "floors": floors,
-        "local_1d": [steps(1, size, local) for size in SIZES],
-        "local_2d": [steps(2, size, local) for size in SIZES],
+        "floors": table,
+        "local_1d": [steps(1, size) for size in SIZES],
+        "local_2d": [steps(2, size) for size in SIZES],
         "following_ranges": reaches,
-        "following_floors": [floor(1, 256, level, reach) for level, reach in zip(levels, reaches, strict=True)],
-        "fixed_floors": [floor(1, 256, level, 2) for level in levels],
+        "following_floors": floors(256, levels, reaches),
+        "fixed_floors": floors(256, levels, [2] * len(levels)),
         "decay_lengths": [float(1.0 / (2.0 * np.arcsinh(1.0 / (2.0 * length)))) for length in (lengths[1], lengths[3])],
         "score_lengths": [lengths[1], lengths[3]],
     }
