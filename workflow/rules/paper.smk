@@ -27,6 +27,7 @@ rule paper:
             for name in ("claims", "exponents", "training_times")
             for suffix in ("tex", "csv")
         ],
+        [PAPER / "tables" / "generation_times.csv"] if JOBS["generation"] else [],
         [PAPER / "figures" / f"{figure}.pdf" for figure in SHOWN],
     log:
         LOGS / "paper.log",
