@@ -511,7 +511,7 @@ def test_the_paper_quotes_macros_that_the_default_study_has() -> None:
     known = {f"csdClaim{spelled(claim['id'])}{end}" for claim in claims for end in ("", "Verdict")}
     known |= {"csdNoiseLevel", "csdTolerance", "csdBatch", "csdSeeds"}
     for job in jobs_of(study)["training"].values():
-        if job.mass_label == "mL1":
+        if job.target_label == "mL1":
             made = [(f"{theory}Exponent", "") for theory in ("", "Predicted")]
             made += [(quantity, "") for quantity in ("LogSlope", "Evidence", "Size", "Time")]
             if job.generation is not None:

@@ -17,7 +17,8 @@ LOGARITHM = 0.1
 def runs(summary: Dataset, **wanted: Any) -> DataFrame:
     """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size.
 
-    Runs whose target, noise or options of training (`HOW`) are not the default are there if they are wanted.
+    Runs whose target, noise or options of training (`HOW`) are not the default are there if they are wanted, or if no
+    run has the default.
     """
     from csd.study.summaries.columns import HOW, at_default_options, run_table
 
@@ -25,7 +26,7 @@ def runs(summary: Dataset, **wanted: Any) -> DataFrame:
     several = {key: value if isinstance(value, list | tuple) else [value] for key, value in wanted.items()}
     for key in several.keys() - HOW:
         table = table[table[key].isin(several[key])]
-    table = at_default_options(table, **{key: value for key, value in several.items() if key in HOW})
+    table = at_default_options(table, usual=True, **{key: value for key, value in several.items() if key in HOW})
     return table.sort_values("size")
 
 

@@ -70,12 +70,15 @@ def write_paper(
     import json
 
     from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
-    from csd.study.summaries.columns import networks_of
+    from csd.study.summaries.columns import at_default_options, networks_of, run_table
     from csd.study.summaries.laws import read_scaling
 
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
     known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
-    scaling = read_scaling(scaling_file)
+    # The paper quotes runs at default options; scaling.csv and the summaries have all.
+    for kind, summary in known.items():
+        known[kind] = summary.isel(run=at_default_options(run_table(summary), usual=True).index.to_numpy())
+    scaling = at_default_options(read_scaling(scaling_file), usual=True)
     try:
         claims = json.loads(claims_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -165,15 +165,23 @@ def run_table(summary: xr.Dataset) -> pd.DataFrame:
     return table
 
 
-def at_default_options(table: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
+def at_default_options(table: pd.DataFrame, *, usual: bool = False, **wanted: Sequence[Any]) -> pd.DataFrame:
     """The rows of a table of runs or laws whose options `HOW` have the values wanted, or else their defaults.
 
     Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
     Rows without a value, such as laws of Monte Carlo, are kept.
+
+    Args:
+        table: with a column `architecture` and any of `HOW`.
+        usual: where no row has the default of an option, its commonest value counts as the default.
+        wanted: values of options that are allowed.
     """
     for name, one in HOW.items():
         if name in table:
-            allowed = table[name].isin(wanted.get(name, [one.default])) | table[name].isna()
+            asked = wanted.get(name, [one.default])
+            if usual and name not in wanted and not table[name].isin(asked).any():
+                asked = table[name].mode()
+            allowed = table[name].isin(asked) | table[name].isna()
             if name == "path" and name not in wanted:
                 allowed |= ~allowed.groupby(table["architecture"]).transform("any").astype(bool)
             table = table[allowed]
