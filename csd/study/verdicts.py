@@ -155,10 +155,10 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
 def _trained_so(table: pd.DataFrame, test: ClaimTest) -> pd.DataFrame:
     """The rows of a table of runs or laws whose data and options of training a test is about."""
     if test.data is None:
-        return at_default_options(table, **test.options)
+        return at_default_options(table, test.options)
     table = table[table["data"] == test.data]
     every = {name: table[name].unique() for name in HOW if name in table}
-    return at_default_options(table, **every | test.options)
+    return at_default_options(table, every | test.options)
 
 
 def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> Iterator[Outcome]:

@@ -26,7 +26,7 @@ def runs(summary: Dataset, **wanted: Any) -> DataFrame:
     several = {key: value if isinstance(value, list | tuple) else [value] for key, value in wanted.items()}
     for key in several.keys() - HOW:
         table = table[table[key].isin(several[key])]
-    table = at_default_options(table, usual=True, **{key: value for key, value in several.items() if key in HOW})
+    table = at_default_options(table, {key: value for key, value in several.items() if key in HOW}, usual=True)
     return table.sort_values("size")
 
 

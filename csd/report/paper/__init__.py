@@ -76,8 +76,8 @@ def write_paper(
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
     known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
     # The paper quotes runs at default options; scaling.csv and the summaries have all.
-    for kind, summary in known.items():
-        known[kind] = summary.isel(run=at_default_options(run_table(summary), usual=True).index.to_numpy())
+    for kind, read_in in known.items():
+        known[kind] = read_in.isel(run=at_default_options(run_table(read_in), usual=True).index.to_numpy())
     scaling = at_default_options(read_scaling(scaling_file), usual=True)
     try:
         claims = json.loads(claims_file.read_text(encoding="utf-8"))

@@ -165,7 +165,9 @@ def run_table(summary: xr.Dataset) -> pd.DataFrame:
     return table
 
 
-def at_default_options(table: pd.DataFrame, *, usual: bool = False, **wanted: Sequence[Any]) -> pd.DataFrame:
+def at_default_options(
+    table: pd.DataFrame, wanted: Mapping[str, Sequence[Any]] | None = None, *, usual: bool = False
+) -> pd.DataFrame:
     """The rows of a table of runs or laws whose options `HOW` have the values wanted, or else their defaults.
 
     Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
@@ -173,9 +175,10 @@ def at_default_options(table: pd.DataFrame, *, usual: bool = False, **wanted: Se
 
     Args:
         table: with a column `architecture` and any of `HOW`.
-        usual: where no row has the default of an option, its commonest value counts as the default.
         wanted: values of options that are allowed.
+        usual: where no row has the default of an option, its commonest value counts as the default.
     """
+    wanted = wanted or {}
     for name, one in HOW.items():
         if name in table:
             asked = wanted.get(name, [one.default])
