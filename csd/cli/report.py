@@ -1,12 +1,13 @@
 """Commands that show a study: figures, paper, explorer, pages of its report."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from csd.cli.parser import Parser, command_line, parsed_json
 
 COMMANDS = {
-    "figure": "draw one figure of a study",
+    "figure": "draw figures of a study, with their captions",
     "paper": "write the numbers, tables and figures of a study for a paper in LaTeX",
     "explore": "write a page in which a study can be looked at, without a server",
     "pages": "write claims, configuration, software and run times as pages of a report",
@@ -23,7 +24,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument("--style", default="{}", help="settings as JSON")
     for name in ("explore", "paper"):
         own[name].add_argument("--generation", type=Path, help="summary of generation, if the study has any")
-    own["figure"].add_argument("name")
+    own["figure"].add_argument("name", nargs="+", help="of a figure; of several, if --summary is a folder")
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
     own["pages"].add_argument("--study", type=Path, required=True)
     own["pages"].add_argument("--claims", type=Path, required=True)
@@ -35,13 +36,23 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 
 def figure(arguments: argparse.Namespace) -> None:
-    """`csd figure`: draw one figure of a study as PDF and PNG."""
-    from csd.report.figures import draw
+    """`csd figure`: draw figures of a study as PDF and PNG, with their captions.
+
+    From a folder of summaries, those figures into a folder that are not up to date; from a summary, one figure.
+    """
+    from csd.core.errors import InputError
+    from csd.report.figures import draw, draw_all
     from csd.study.config.reading import parse_style
     from csd.study.config.study import FigureStyle
 
     style: FigureStyle = parse_style(parsed_json("--style", arguments.style))
-    draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
+    if arguments.summary.is_dir():
+        drawn, left = draw_all(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
+        print(f"drawn: {', '.join(drawn) or 'none'}; up to date: {', '.join(left) or 'none'}", file=sys.stderr)
+    elif len(arguments.name) > 1:
+        raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
+    else:
+        draw(arguments.name[0], arguments.summary, arguments.scaling, style, arguments.output)
 
 
 def paper(arguments: argparse.Namespace) -> None:

@@ -88,7 +88,7 @@ def test_everything_is_there(finished: Path) -> None:
 
 def test_integrators_are_there_for_claims_without_their_figure(tmp_path: Path) -> None:
     jobs = would_run(tmp_path, {**TEST_STUDY, "figures": []}, "all")
-    assert "figure" not in jobs
+    assert "figures" not in jobs
     assert jobs["integrators"] == jobs["fit"] == 1
 
 
@@ -103,16 +103,16 @@ AFTER = {
     "train": ("aggregate",),
     "generate": ("aggregate_generation",),
     "mcmc": ("aggregate_mcmc",),
-    "aggregate": ("fit", "claims", "figure", "pages", "paper", "explore"),
-    "aggregate_generation": ("timing", "fit", "figure", "paper", "explore"),
-    "aggregate_mcmc": ("timing", "fit", "figure"),
-    "timing": ("figure",),
-    "fit": ("claims", "figure", "paper"),
+    "aggregate": ("fit", "claims", "figures", "pages", "paper", "explore"),
+    "aggregate_generation": ("timing", "fit", "figures", "paper", "explore"),
+    "aggregate_mcmc": ("timing", "fit", "figures"),
+    "timing": ("figures",),
+    "fit": ("claims", "figures", "paper"),
     "claims": ("pages", "paper"),
-    "integrators": ("fit", "figure"),
+    "integrators": ("fit", "figures"),
 }
 """What takes the files of a rule; `generate` follows training where it generates."""
-RULES = {*AFTER, "figure", "pages", "paper", "explore"}
+RULES = {*AFTER, "figures", "pages", "paper", "explore"}
 
 
 def table() -> dict[str, str]:
@@ -270,8 +270,8 @@ def test_what_a_changed_study_runs_again(
         assert (jobs.get("train", 0), jobs.get("generate", 0)) == (trained, generated)
 
 
-def test_a_setting_of_figures_redraws_all(finished: Path) -> None:
-    assert would_run(finished, {**TEST_STUDY, "figure_style": {"font_size": 9}})["figure"] == len(FIGURES)
+def test_a_setting_of_figures_redraws_them_in_one_process(finished: Path) -> None:
+    assert would_run(finished, {**TEST_STUDY, "figure_style": {"font_size": 9}})["figures"] == 1
 
 
 EDITS = {
@@ -353,7 +353,7 @@ def test_an_edited_module_changes_the_hashes_that_the_table_says(tmp_path: Path)
     def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
         """Rules whose code has changed, and what depends on them."""
         steps = {step for step in before if before[step] != after[step]}
-        rules = {"figure" if step in FIGURES else step for step in steps}
+        rules = {"figures" if step in {"figure", *FIGURES} else step for step in steps}
         return and_on(rules | ({"generate"} if "train" in rules else set()))
 
     before, walked = prints(), set()

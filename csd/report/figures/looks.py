@@ -4,6 +4,7 @@ An architecture has one colour and marker everywhere. Nothing here imports seabo
 is drawn: the workflow asks every figure what it needs, at each start.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +256,11 @@ def name(network: Architecture | str) -> str:
         return name(network.name) if network.name in FAMILIES else network.label
     reach = f"{range_factor(network.range):g} ξ$_t$" if isinstance(network.range, str) else network.range
     return f"{name(network.name)}, R = {reach}"
+
+
+def in_caption(words: str) -> str:
+    """Words of a figure with matplotlib's superscripts and subscripts as those of reStructuredText."""
+    return re.sub(r"\$L\^\{(.*?)\}\$", r"L\\ :sup:`\1`", words).replace("$_t$", "ₜ")
 
 
 def order(network: Architecture) -> tuple[Any, ...]:

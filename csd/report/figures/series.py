@@ -239,14 +239,13 @@ def law_ends(fits: DataFrame) -> list[tuple[float, str, str]]:
 
 
 def told(fits: DataFrame) -> str:
-    """The fitted laws as a sentence of a caption: 'in d = 1 one layer L^2.00(1), two layers 4.5(1) ln L; in d = 2 …'."""
-    if fits.empty:
-        return "no law is fitted"
+    """The fitted laws as words of a caption: 'in d = 1 one layer z = 2.00(1), two layers 4.5(1) ln L; in d = 2 …'."""
     ends = fits.groupby(["dimension", "network"], sort=False).tail(1)
-    return "; ".join(
+    laws = "; ".join(
         f"in d = {dimension} " + ", ".join(f"{looks.name(row['network'])} {row['law']}" for _, row in own.iterrows())
         for dimension, own in ends.groupby("dimension")
     )
+    return looks.in_caption(laws) or "no law is fitted"
 
 
 def unfitted(table: DataFrame, fits: DataFrame) -> str:
@@ -255,5 +254,5 @@ def unfitted(table: DataFrame, fits: DataFrame) -> str:
     without = [
         pair for pair in dict.fromkeys(zip(table["dimension"], table["network"], strict=True)) if pair not in fitted
     ]
-    words = ", ".join(f"{looks.name(network)} in d = {dimension}" for dimension, network in without)
+    words = looks.in_caption(", ".join(f"{looks.name(network)} in d = {dimension}" for dimension, network in without))
     return f" Not fitted: {words}." if words else ""
