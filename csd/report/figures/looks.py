@@ -14,7 +14,6 @@ from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.study.config.study import FigureStyle as FigureStyle
 from csd.study.config.study import Study as Study
-from csd.study.seeds import mean_over_seeds
 
 # What figures take and make, for their signatures.
 if TYPE_CHECKING:
@@ -128,8 +127,8 @@ def panels(
     Args:
         table: a row for each point, with the columns that are drawn and those of `hue` and `facets`.
         hue: column whose values differ in colour and marker, in order of appearance; by default the architecture.
-        colours: of each value of `hue`; by default those of architectures.
-        markers: of each value of `hue`; by default those of architectures.
+        colours: of each value of `hue`; of `network` and `series` those of architectures, else by default `COLOURS`.
+        markers: of each value of `hue`; of `network` and `series` those of architectures, else by default `MARKERS`.
         height: of the figure, inches.
         width: of the figure, inches.
         facets: `col`, `row`, `sharey` and further arguments of `seaborn.FacetGrid`.
@@ -137,8 +136,11 @@ def panels(
     import seaborn
 
     levels = list(dict.fromkeys(table[hue]))
-    colours = colours or {level: colour(level) for level in levels}
-    markers = markers or {level: marker(level) for level in levels}
+    if hue in ("network", "series"):
+        networks = dict(zip(table[hue], table["network"], strict=True))
+        colours, markers = ({level: look(networks[level]) for level in levels} for look in (colour, marker))
+    colours = colours or dict(zip(levels, COLOURS, strict=False))
+    markers = markers or dict(zip(levels, MARKERS, strict=False))
     looks = {"marker": [markers[level] for level in levels]}
     grid = seaborn.FacetGrid(table, hue=hue, hue_order=levels, palette=dict(colours), hue_kws=looks, **facets)
     grid.figure.set_size_inches(width, height)
@@ -242,7 +244,7 @@ def shades(network: Architecture | str, count: int) -> list[tuple[float, float, 
     from matplotlib.colors import to_rgb
 
     full = np.array(to_rgb(colour(network)))
-    weights = np.linspace(0.4, 1.0, count) if count > 1 else np.ones(count)
+    weights = np.linspace(0.35, 1.0, count) if count > 1 else np.ones(count)
     return [(float(r), float(g), float(b)) for r, g, b in (1.0 - weights[:, None]) + weights[:, None] * full]
 
 
@@ -306,30 +308,6 @@ def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
     return points[np.unique(apart, return_index=True)[1]]
 
 
-def plot_data_sets(axes: Axes, runs: Dataset, own: DataFrame, quantity: str, marks: str, **look: Any) -> None:
-    """Learning from fixed data sets: a curve for each number M of fields, and theory for infinitely many.
-
-    Args:
-        axes: of one network.
-        runs: a summary, at one noise level if it is of training.
-        own: the network's runs.
-        quantity: that is learned.
-        marks: a marker for each M, from the first again where there are more.
-        look: of `plot_curve`.
-    """
-    own = own.sort_values("data_set")
-    marks = marks * len(own)
-    network = own["network"].iloc[0]
-    for shade, mark, (run, row) in zip(shades(network, len(own)), marks, own.iterrows(), strict=False):
-        at = runs.isel(run=run)
-        plot_curve(axes, at["step"].values, at[quantity].values, shade, mark, f"M = {row['data_set']}", **look)
-    predicted = at[f"predicted_{quantity}"]
-    if "seed" in predicted.dims:
-        predicted = mean_over_seeds(predicted.values, axis=0)[0]
-    plot_theory(axes, at["step"].values, np.asarray(predicted), "0.2", zorder=1, label="theory, M = ∞")
-    axes.set(xscale="log", yscale="log", xlabel="training step (steps)", title=title(own.iloc[0]))
-
-
 def key(label: str, **look: Any) -> Line2D:
     """An entry of a legend that belongs to no single line: a grey line, or what `look` makes of it."""
     from matplotlib.lines import Line2D
@@ -357,3 +335,57 @@ def legend_beside(axes: Axes, **look: Any) -> None:
     """A legend on the right of a panel."""
     look = {"handlelength": 1.2, "labelspacing": 0.3} | look
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **look)
+
+
+def shaded(table: DataFrame, by: str, **facets: Any) -> FacetGrid:
+    """Panels with shades of the architecture's colour for values of a column, the darker the larger.
+
+    Args:
+        table: as that of `panels`, with the column `network`.
+        by: column of numbers.
+        facets: further arguments of `panels`.
+    """
+    levels = sorted(set(table[by]))
+    names = [f"{name(network)} {level}" for network, level in zip(table["network"], table[by], strict=True)]
+    shown = dict(zip(names, zip(table["network"], table[by], strict=True), strict=True))
+    colours = {words: shades(network, len(levels))[levels.index(level)] for words, (network, level) in shown.items()}
+    markers = {words: marker(network) for words, (network, _) in shown.items()}
+    return panels(table.assign(shade=names), hue="shade", colours=colours, markers=markers, **facets)
+
+
+def shade_keys(values: Iterable[Any], words: str) -> list[Line2D]:
+    """Entries of a legend for the shades of `shaded`, in grey; `words` has the value in braces: 'L = {}'."""
+    levels = sorted(set(values))
+    greys = zip(levels, shades("exact", len(levels)), strict=True)
+    return [key(words.format(level), color=grey, lw=4) for level, grey in greys]
+
+
+def scaled(axes: Axes, values: Any) -> None:
+    """A logarithmic y axis for values that span more than a decade, else a linear one."""
+    axes.set_yscale("log" if np.nanmax(values) > 10.0 * np.nanmin(values) else "linear")
+
+
+def hue_keys(grid: FacetGrid) -> list[Line2D]:
+    """Entries of a legend for the values of a grid's hue."""
+    looks = zip(grid.hue_names, grid._colors, grid.hue_kws["marker"], strict=True)
+    return [key(str(words), color=shade, marker=mark, lw=0) for words, shade, mark in looks]
+
+
+def data_set_panels(curves: DataFrame, quantity: str, keys: Sequence[Line2D] = (), **facets: Any) -> FacetGrid:
+    """Learning from fixed data sets: points for each number M of fields, and theory for infinitely many.
+
+    Args:
+        curves: of `series.learning_curves`, told apart.
+        quantity: that is learned.
+        keys: further entries of the legend.
+        facets: further arguments of `panels`.
+    """
+    grid = shaded(curves, "data_set", **facets)
+    grid.set(xscale="log", yscale="log")
+    onto(grid, curve, "step", "theory", color=INK, zorder=1)
+    onto(grid, points, "step", quantity, "error", ms=3)
+    grid.set_titles("{col_name}").set_axis_labels("training step (steps)", "")
+    theory = key("theory, M = ∞", color=INK)
+    columns = 4 if keys or grid.figure.get_figwidth() < PAGE else 6
+    legend_below(grid.figure, [*shade_keys(curves["data_set"], "M = {}"), theory, *keys], columns)
+    return grid

@@ -165,15 +165,16 @@ def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
 
 def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
     """The runs sorted by architecture, as in `names` and by their options, then by size."""
-    key = {network: (names.index(network.name), looks.order(network)) for network in set(table["network"])}
-    return table.assign(place=table["network"].map(key)).sort_values(["dimension", "place", "size"])
+    ordered = sorted(set(table["network"]), key=lambda network: (names.index(network.name), looks.order(network)))
+    return table.assign(place=table["network"].map(ordered.index)).sort_values(["dimension", "place", "size"])
 
 
 def joined(*tables: DataFrame) -> DataFrame:
     """The rows of all tables in one."""
     import pandas as pd
 
-    return pd.concat([table for table in tables if not table.empty], ignore_index=True)
+    filled = [table for table in tables if not table.empty]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def fits(table: DataFrame, scaling: DataFrame, quantity: str, noise_level: float
         if drawn is not None:
             line = {"size": drawn.sizes, "fit": drawn.times}
             found.append(pd.DataFrame(line).assign(dimension=dimension, network=network, law=drawn.label))
-    return joined(*found) if len(found) > 1 else found[0]
+    return joined(*found)
 
 
 def law_ends(fits: DataFrame) -> list[tuple[float, str, str]]:
@@ -256,3 +257,36 @@ def unfitted(table: DataFrame, fits: DataFrame) -> str:
     ]
     words = looks.in_caption(", ".join(f"{looks.name(network)} in d = {dimension}" for dimension, network in without))
     return f" Not fitted: {words}." if words else ""
+
+
+def told_apart(table: DataFrame) -> DataFrame:
+    """The runs with a column `series`: the network in words, and the sweep and data where runs of one size differ."""
+    words = table["network"].map(looks.name)
+    for column in ("sweep", "data"):
+        place = [words, table["dimension"], table["size"], table["data_set"]]
+        apart = words.isin(words[table.groupby(place)[column].transform("nunique") > 1])
+        words = words.where(~apart, words + ", " + table[column])
+    return table.assign(series=words)
+
+
+def from_to(table: DataFrame, at: str = "size", symbol: str = "L", unit: str = "") -> str:
+    """Times of each series at both ends of a column in words: 'one layer 272(1) at L = 8 and 1084(3) at L = 16'."""
+    told = []
+    for words, own in table.dropna(subset="time").sort_values(at).groupby("series", sort=False):
+        ends = own.drop_duplicates(at).iloc[[0, -1]]
+        times = [
+            f"{parentheses(row['time'], row['error'])}{unit} at {symbol} = {row[at]}" for _, row in ends.iterrows()
+        ]
+        told.append(f"{words} {' and '.join(dict.fromkeys(times))}")
+    return looks.in_caption(", ".join(told)) or "none"
+
+
+def data_set_runs(summary: Dataset) -> DataFrame:
+    """Runs that learn from fixed data sets, told apart, at the dimension and size that have the most of them."""
+    table = runs(summary)
+    table = table[table["data_set"] > 0]
+    if len(table):
+        dimension, size = table.groupby(["dimension", "size"])["data_set"].nunique().idxmax()
+        table = table[(table["dimension"] == dimension) & (table["size"] == size)].sort_values("data_set")
+        table = in_order(told_apart(table), sorted(set(table["architecture_name"])))
+    return table
