@@ -127,8 +127,8 @@ def panels(
     Args:
         table: a row for each point, with the columns that are drawn and those of `hue` and `facets`.
         hue: column whose values differ in colour and marker, in order of appearance; by default the architecture.
-        colours: of each value of `hue`; of `network` and `series` those of architectures, else by default `COLOURS`.
-        markers: of each value of `hue`; of `network` and `series` those of architectures, else by default `MARKERS`.
+        colours: of each value of `hue`; by default those in `FAMILIES`, or `COLOURS` in turn.
+        markers: of each value of `hue`; by default those in `FAMILIES`, or `MARKERS` in turn.
         height: of the figure, inches.
         width: of the figure, inches.
         facets: `col`, `row`, `sharey` and further arguments of `seaborn.FacetGrid`.
@@ -136,9 +136,10 @@ def panels(
     import seaborn
 
     levels = list(dict.fromkeys(table[hue]))
-    if hue in ("network", "series"):
-        networks = dict(zip(table[hue], table["network"], strict=True))
-        colours, markers = ({level: look(networks[level]) for level in levels} for look in (colour, marker))
+    networks = dict(zip(table[hue], table["network" if hue == "series" else hue], strict=True))
+    if all(isinstance(one, Architecture) or one in FAMILIES for one in networks.values()):
+        colours = colours or {level: colour(one) for level, one in networks.items()}
+        markers = markers or {level: marker(one) for level, one in networks.items()}
     colours = colours or dict(zip(levels, COLOURS, strict=False))
     markers = markers or dict(zip(levels, MARKERS, strict=False))
     looks = {"marker": [markers[level] for level in levels]}

@@ -230,7 +230,7 @@ def fits(table: DataFrame, scaling: DataFrame, quantity: str, noise_level: float
         if drawn is not None:
             line = {"size": drawn.sizes, "fit": drawn.times}
             found.append(pd.DataFrame(line).assign(dimension=dimension, network=network, law=drawn.label))
-    return joined(*found)
+    return joined(*found) if len(found) > 1 else found[0]
 
 
 def law_ends(fits: DataFrame) -> list[tuple[float, str, str]]:
