@@ -44,8 +44,6 @@ Look = dict[str, Any]
 """Arguments of matplotlib."""
 APART = 0.08
 """Smallest distance of two labels beside a panel, in heights of it."""
-OVER_LINES: Look = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
-"""For a legend that a reference line runs behind."""
 
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """seaborn's palette `colorblind`, written out for pages that are made without seaborn."""
@@ -332,12 +330,6 @@ def legend_below(figure: Figure, entries: Sequence[Line2D], columns: int = 4) ->
     figure.legend(handles=list(entries), loc="outside lower center", ncols=columns, columnspacing=1.4)
 
 
-def legend_beside(axes: Axes, **look: Any) -> None:
-    """A legend on the right of a panel."""
-    look = {"handlelength": 1.2, "labelspacing": 0.3} | look
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **look)
-
-
 def shaded(table: DataFrame, by: str, **facets: Any) -> FacetGrid:
     """Panels with shades of the architecture's colour for values of a column, the darker the larger.
 
@@ -370,23 +362,3 @@ def hue_keys(grid: FacetGrid) -> list[Line2D]:
     """Entries of a legend for the values of a grid's hue."""
     looks = zip(grid.hue_names, grid._colors, grid.hue_kws["marker"], strict=True)
     return [key(str(words), color=shade, marker=mark, lw=0) for words, shade, mark in looks]
-
-
-def data_set_panels(curves: DataFrame, quantity: str, keys: Sequence[Line2D] = (), **facets: Any) -> FacetGrid:
-    """Learning from fixed data sets: points for each number M of fields, and theory for infinitely many.
-
-    Args:
-        curves: of `series.learning_curves`, told apart.
-        quantity: that is learned.
-        keys: further entries of the legend.
-        facets: further arguments of `panels`.
-    """
-    grid = shaded(curves, "data_set", **facets)
-    grid.set(xscale="log", yscale="log")
-    onto(grid, curve, "step", "theory", color=INK, zorder=1)
-    onto(grid, points, "step", quantity, "error", ms=3)
-    grid.set_titles("{col_name}").set_axis_labels("training step (steps)", "")
-    theory = key("theory, M = ∞", color=INK)
-    columns = 4 if keys or grid.figure.get_figwidth() < PAGE else 6
-    legend_below(grid.figure, [*shade_keys(curves["data_set"], "M = {}"), theory, *keys], columns)
-    return grid

@@ -4,6 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series, sweeps_in
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures.overfitting import data_set_panels
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"
@@ -33,7 +34,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     keys = [looks.key("memorised", marker="|", ms=8, mew=1.2, lw=0), looks.key("best step", **OPEN, marker="o", lw=0)]
     shown = series.joined(curves, onsets, ratios)
     layout: looks.Look = {"col": "series", "height": 2.8, "sharex": False, "sharey": False}
-    grid = looks.data_set_panels(shown, "kl_per_site", [*keys, looks.key("last step", marker="o", lw=0)], **layout)
+    grid = data_set_panels(shown, "kl_per_site", [*keys, looks.key("last step", marker="o", lw=0)], **layout)
     right = grid.axes_dict[ENDS]
     right.set(yscale="linear", xlabel="fields M of the data set", ylabel="KL over that of the data set")
     looks.onto(grid, looks.points, "step", "onset", "error", marker="|", ms=8, mew=1.2)

@@ -1,7 +1,10 @@
 """Overfitting: error against the true score when the same M fields are seen at every step."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FacetGrid, FigureStyle, Line2D, Study
 
 SUMMARY = "training"
 NEEDS = "runs with data sets"
@@ -18,7 +21,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     table = series.require(series.data_set_runs(level), "overfitting", NEEDS)
     curves = series.learning_curves(level, table, "score_error")
     width = looks.PAGE if table["series"].nunique() > 1 else looks.COLUMN
-    grid = looks.data_set_panels(curves, "score_error", col="series", height=2.7, width=width, sharex=False)
+    grid = data_set_panels(curves, "score_error", col="series", height=2.7, width=width, sharex=False)
     ends = curves.dropna(subset="score_error").groupby(["series", "data_set"], sort=False).tail(1)
     grid.set(ylim=(0.3 * ends["score_error"].min(), 2.0))
     grid.axes.flat[0].set_ylabel("relative score error ε")
@@ -29,3 +32,23 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         "size": str(table["size"].iloc[0]),
         "ends": looks.in_caption(told),
     }
+
+
+def data_set_panels(curves: DataFrame, quantity: str, keys: Sequence[Line2D] = (), **facets: Any) -> FacetGrid:
+    """Learning from fixed data sets: points for each number M of fields, and theory for infinitely many.
+
+    Args:
+        curves: of `series.learning_curves`, told apart.
+        quantity: that is learned.
+        keys: further entries of the legend.
+        facets: further arguments of `panels`.
+    """
+    grid = looks.shaded(curves, "data_set", **facets)
+    grid.set(xscale="log", yscale="log")
+    looks.onto(grid, looks.curve, "step", "theory", color=looks.INK, zorder=1)
+    looks.onto(grid, looks.points, "step", quantity, "error", ms=3)
+    grid.set_titles("{col_name}").set_axis_labels("training step (steps)", "")
+    theory = looks.key("theory, M = ∞", color=looks.INK)
+    columns = 4 if keys or grid.figure.get_figwidth() < looks.PAGE else 6
+    looks.legend_below(grid.figure, [*looks.shade_keys(curves["data_set"], "M = {}"), theory, *keys], columns)
+    return grid
