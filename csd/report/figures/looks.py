@@ -19,7 +19,7 @@ from csd.study.config.study import Study as Study
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure as Figure
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D as Line2D
     from pandas import DataFrame as DataFrame
     from pandas import Series as Series
     from seaborn import FacetGrid as FacetGrid
@@ -309,7 +309,7 @@ def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
 
 def key(label: str, **look: Any) -> Line2D:
     """An entry of a legend that belongs to no single line: a grey line, or what `look` makes of it."""
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D as Line2D
 
     return Line2D([], [], label=label, **{"color": "0.3"} | look)
 
