@@ -1,6 +1,7 @@
 """Commands that present a study: figures, paper, explorer, pages of its report."""
 
 import argparse
+import sys
 
 from csd.cli.parser import Parser, add_paths, command_line, parsed_json
 
@@ -14,7 +15,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument("--style", default="{}", help="settings as JSON")
     for name in ("explore", "paper"):
         add_paths(own[name], "generation", about="summary of generation, if the study has any", required=False)
-    own["figure"].add_argument("name")
+    own["figure"].add_argument("name", nargs="+", help="of a figure; of several, if --summary is a folder")
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
     add_paths(own["pages"], "study", "claims")
     add_paths(own["pages"], "benchmarks", about="folder of the records of jobs")
@@ -25,13 +26,23 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 
 def figure(arguments: argparse.Namespace) -> None:
-    """Draw one figure of a study."""
-    from csd.report.figures import draw
+    """Draw figures of a study, with their captions.
+
+    From a folder of summaries, those figures into a folder that are not up to date; from a summary, one figure.
+    """
+    from csd.core.errors import InputError
+    from csd.report.figures import draw, draw_all
     from csd.study.config.reading import parse_style
     from csd.study.config.study import FigureStyle
 
     style: FigureStyle = parse_style(parsed_json("--style", arguments.style))
-    draw(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
+    if arguments.summary.is_dir():
+        drawn, left = draw_all(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
+        print(f"drawn: {', '.join(drawn) or 'none'}; up to date: {', '.join(left) or 'none'}", file=sys.stderr)
+    elif len(arguments.name) > 1:
+        raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
+    else:
+        draw(arguments.name[0], arguments.summary, arguments.scaling, style, arguments.output)
 
 
 def paper(arguments: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
     "fit": ("study/summaries/laws", "study/summaries/dynamics"),
     "claims": ("study/verdicts",),
-    "figure": ("report/figures/__init__", "report/figures/looks"),
+    "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
     "pages": ("report/pages",),
     "explore": ("report/explore",),

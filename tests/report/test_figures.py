@@ -250,7 +250,7 @@ def _results(folder: Path, claims: list[Claim]) -> tuple[list[Any], pd.DataFrame
     summary = aggregate_training(training_jobs(parse(LABELLED)), folder)
     scaling = training_table(summary)
     figures = [figure_module(name).draw(summary, scaling, STYLE) for name in DRAWN]
-    drawn = [_shown(figure) for figure in figures]
+    drawn = [[*_shown(figure), facts] for figure, facts in figures]
     plt.close("all")
     judged = [
         (verdict.verdict, [(one.dimension, one.measured, one.error) for row in verdict.outcomes for one in row])
@@ -277,7 +277,7 @@ def test_labels_are_only_shown(trained: Path, tmp_path: Path, monkeypatch: pytes
     jobs = training_jobs(parse(LABELLED))
     before = _results(trained, claims(str))
     assert [verdict for verdict, _ in before[2]] == ["undecided", "not tested"]
-    assert all(lines for lines, _ in before[0])
+    assert all(lines for lines, _, _ in before[0])
     names = [job.identifier for job in jobs]
 
     def turned(text: str) -> str:
