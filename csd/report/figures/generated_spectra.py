@@ -23,10 +23,8 @@ def largest_runs(summary: Dataset, figure: str, *, lowest: bool = False) -> Data
     Raises:
         InputError: if a network has none.
     """
-    table = series.generation_runs(summary, architecture_name=SHOWN)
-    table = series.in_order(table, SHOWN).sort_values(["dimension", "size"], kind="stable")
-    if lowest:
-        table = table.sort_values("dimension", ascending=False, kind="stable")
+    table = series.in_order(series.generation_runs(summary, architecture_name=SHOWN), SHOWN)
+    table = table.sort_values("dimension", ascending=not lowest, kind="stable")
     table = table.drop_duplicates("network", keep="last").sort_values("place")
     return series.require(table if len(table) == len(SHOWN) else table[:0], figure, NEEDS)
 
