@@ -143,7 +143,7 @@ def test_values_that_ranges_reach_in_the_caption_are_drawn(summary: xr.Dataset) 
 
 def test_values_on_larger_lattices_in_the_caption_are_drawn(summary: xr.Dataset) -> None:
     figure, caption = drawn("size_transfer", summary)
-    assert "trained at L = 8, m = 0.125 generate at L = 16," in caption
+    assert "Samples at L = 16 of networks trained at L = 8, m = 0.125 have" in caption
     for axes, symbol in zip(figure.axes[2:], "χξ", strict=True):
         for line, reach in enumerate(("R = 1", "R = 2 ξₜ")):
             # Samples of one seed with R = 1 have no correlation length at L = 16.
