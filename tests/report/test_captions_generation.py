@@ -89,6 +89,14 @@ def test_training_that_samples_need_grows_as_the_caption_says(summary: xr.Datase
         assert any(f"{words} z = {exponent}" in caption for exponent in exponents)
 
 
+def test_without_laws_none_is_said_to_be_fitted_and_no_panel_is_empty(summary: xr.Dataset) -> None:
+    figure, caption = drawn(
+        "generation_time", own(summary, architecture_name="one_layer"), generation_table(summary)[:0]
+    )
+    assert "no law is fitted" in caption
+    assert [axes.get_title() for axes in figure.axes] == ["one layer, d = 1"]
+
+
 def test_steps_at_which_criteria_are_met_are_those_of_the_files(summary: xr.Dataset) -> None:
     figure, caption = drawn("generation_curves", summary)
     run = own(summary, architecture_name="one_layer", size=8).squeeze("run")

@@ -147,9 +147,9 @@ def panels(
     grid = seaborn.FacetGrid(table, hue=hue, hue_order=levels, palette=dict(colours), hue_kws=looks, **facets)
     grid.figure.set_size_inches(width, height)
     grid.figure.set_layout_engine("constrained")
-    filled = {place[:2] for place, own in grid.facet_data() if len(own)}
-    for axes in set(grid.axes.flat) - {grid.facet_axis(*place, modify_state=False) for place in filled}:
-        axes.remove()
+    filled = {grid.facet_axis(*place[:2], modify_state=False) for place, own in grid.facet_data() if len(own)}
+    for empty in [which for which, axes in grid.axes_dict.items() if axes not in filled]:
+        grid.axes_dict.pop(empty).remove()
     return grid
 
 

@@ -198,11 +198,12 @@ def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
 
 
 def joined(*tables: DataFrame) -> DataFrame:
-    """The rows of all tables in one."""
+    """The rows of all tables in one, with the columns of those without rows too."""
     import pandas as pd
 
-    filled = [table for table in tables if not table.empty]
-    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+    filled = [table for table in tables if not table.empty] or list(tables[:1])
+    columns = dict.fromkeys(column for table in tables for column in table)
+    return pd.concat(filled, ignore_index=True).reindex(columns=list(columns))
 
 
 @dataclass(frozen=True)
