@@ -15,6 +15,8 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument("--style", default="{}", help="settings as JSON")
     for name in ("explore", "paper"):
         add_paths(own[name], "generation", about="summary of generation, if the study has any", required=False)
+    for name in ("figure", "paper"):
+        own[name].add_argument("--if-possible", action="store_true", help="where nothing is to be drawn, say why")
     own["figure"].add_argument("name", nargs="+", help="of a figure; of several, if --summary is a folder")
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
     add_paths(own["pages"], "study", "claims")
@@ -37,12 +39,13 @@ def figure(arguments: argparse.Namespace) -> None:
 
     style: FigureStyle = parse_style(parsed_json("--style", arguments.style))
     if arguments.summary.is_dir():
-        drawn, left = draw_all(arguments.name, arguments.summary, arguments.scaling, style, arguments.output)
-        print(f"drawn: {', '.join(drawn) or 'none'}; up to date: {', '.join(left) or 'none'}", file=sys.stderr)
+        files = arguments.summary, arguments.scaling, style, arguments.output
+        print(*draw_all(arguments.name, *files, if_possible=arguments.if_possible), sep="\n", file=sys.stderr)
     elif len(arguments.name) > 1:
         raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
     else:
-        draw(arguments.name[0], arguments.summary, arguments.scaling, style, arguments.output)
+        files = arguments.summary, arguments.scaling, style, arguments.output
+        print(end=draw(arguments.name[0], *files, if_possible=arguments.if_possible), file=sys.stderr)
 
 
 def paper(arguments: argparse.Namespace) -> None:
@@ -56,7 +59,16 @@ def paper(arguments: argparse.Namespace) -> None:
     others = ("generation", "integrators", "monte_carlo", "timing")
     given = {"training": arguments.summary} | {kind: getattr(arguments, kind) for kind in others}
     summaries = {kind: path for kind, path in given.items() if path is not None}
-    write_paper(summaries, arguments.scaling, arguments.claims, arguments.output, arguments.figure, style, made_by)
+    write_paper(
+        summaries,
+        arguments.scaling,
+        arguments.claims,
+        arguments.output,
+        arguments.figure,
+        style,
+        made_by,
+        if_possible=arguments.if_possible,
+    )
 
 
 def explore(arguments: argparse.Namespace) -> None:

@@ -72,7 +72,7 @@ def validate(arguments: argparse.Namespace) -> None:
     try:
         study = parse(load(arguments.config))
         jobs = jobs_of(study)
-        figures = drawn(study)
+        figures = drawn(study, jobs)
         for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
             resolve("plug-in", path, {})
         load_claims(claims_file(study, Path(__file__).parents[2]))

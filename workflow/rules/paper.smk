@@ -41,9 +41,10 @@ rule paper:
     params:
         others=as_flags,
         figures=shlex.join(SHOWN),
+        how=[] if STUDY.figures else "--if-possible",
         style=STUDY.figure_style.model_dump_json(),
         folder=beside("paper"),
         code=fingerprint("paper"),
     shell:
         "csd paper --summary {input.training:q} {params.others} --scaling {input.scaling:q} --claims {input.claims:q}"
-        " --figure {params.figures} --style {params.style:q} --output {params.folder:q} 2> {log:q}"
+        " --figure {params.figures} {params.how} --style {params.style:q} --output {params.folder:q} 2> {log:q}"

@@ -1,10 +1,10 @@
 """Figures: one a module, which makes a picture of a summary and its fits; its caption is beside it, as NAME.rst.
 
-A module declares `SUMMARY`, the summary that it draws, and `NEEDS`, in words, what a study must have for it;
-`shows(study)` says whether the study has that, where runs in the summary are not enough. One that is drawn from
-training, but not at the noise level of `figure_style`, declares `ANY_LEVEL`. `draw(summary, scaling, style)` returns
-the figure and the facts that the caption states: values of the Jinja names in it. A figure is named in a study as its
-module is. Modules import nothing heavy before they draw.
+A module declares `SUMMARY`, the summary that it draws, and `NEEDS`, in words, which runs a study must have for it.
+`wanted(runs)` chooses these runs (`csd.report.figures.needs`), among those that a study will have as among those in its
+summary; without it, any run will do. One that is drawn from training, but not at the noise level of `figure_style`,
+declares `ANY_LEVEL`. `draw(summary, scaling, style)` returns the figure and the facts that the caption states: values
+of the Jinja names in it. A figure is named in a study as its module is. Modules import nothing heavy before they draw.
 """
 
 import json
@@ -16,20 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from csd.core.errors import InputError, unknown
-from csd.core.files import TIMING, atomic_path, read, write_text
+from csd.core.files import atomic_path, read, write_text
 from csd.core.source import fingerprint
+from csd.report.figures.needs import SUMMARIES, runs_of
 from csd.report.figures.series import lacking
-from csd.study.config.study import STAGES, FigureStyle, Study
-from csd.study.stages.sweeps import Sweep
-from csd.study.stages.training import training_of
+from csd.study.config.study import FigureStyle, Jobs, Study, jobs_of
 
 HERE = Path(__file__).parent
 PAPER = HERE.parent / "paper" / "paper.mplstyle"
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
 FIGURES = tuple(sorted(path.stem for path in HERE.glob("*.rst") if path.with_suffix(".py").is_file()))
 """What can be drawn: modules that have a caption."""
-SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
-"""What a figure may be drawn from, and its kind of file."""
 
 
 def figure_module(name: str) -> Any:
@@ -51,38 +48,38 @@ def summary_of(name: str) -> str:
     return str(figure_module(name).SUMMARY)
 
 
-def sweeps_in(study: Study, summary: str, *architectures: str) -> list[Sweep]:
-    """Sweeps whose runs are in a summary, 'training' or 'generation', and that have one of the architectures named."""
-    return [
-        sweep
-        for sweep in study.sweeps.values()
-        if (sweep.generation is not None) == (summary == "generation")
-        and (not architectures or any(network.name in architectures for network in sweep.architectures))
-    ]
+def drawn(study: Study, jobs: Jobs | None = None) -> list[str]:
+    """The figures to draw: those that are asked for, else all that the study has runs for.
 
-
-def drawn(study: Study) -> list[str]:
-    """The figures to draw: those that are asked for, else those that the study has something for.
+    Args:
+        study: the study.
+        jobs: its jobs, if they are known.
 
     Raises:
-        InputError: for one that is asked for, and unknown or without anything to show; if no sweep has the noise level
-            of `figure_style`, and a figure shows it.
+        InputError: for one that is asked for, and unknown or without runs to show; if no sweep has the noise level of
+            `figure_style`, and a figure shows it.
     """
+    runs = runs_of(jobs_of(study) if jobs is None else jobs)
+    level = study.figure_style.noise_level
+    at_level = [run for run in runs["training"] if level in run["noise_levels"]]
     for place, name in enumerate(study.figures or []):
         if name not in FIGURES:
             raise InputError(f"figures.{place} is {name!r}: {unknown('figure', name, FIGURES)}")
-        if not _shows(name, study):
-            raise lacking(name, figure_module(name).NEEDS)
-    found = [name for name in FIGURES if _shows(name, study)] if study.figures is None else list(study.figures)
-    levels = {level for sweep in sweeps_in(study, "training") for level in training_of(study, sweep).noise_levels}
-    for name in found:
-        module, level = figure_module(name), study.figure_style.noise_level
-        if module.SUMMARY == "training" and not hasattr(module, "ANY_LEVEL") and level not in levels:
-            allowed = ", ".join(f"{one:g}" for one in sorted(levels))
+    found = []
+    for name in FIGURES if study.figures is None else study.figures:
+        module = figure_module(name)
+        wanted, own = getattr(module, "wanted", list), runs[module.SUMMARY]
+        leveled = module.SUMMARY == "training" and not hasattr(module, "ANY_LEVEL")
+        if leveled and not at_level and wanted(own):
+            levels = sorted({level for run in own for level in run["noise_levels"]})
             raise InputError(
                 f"figure_style.noise_level is {level:g}, at which figure {name!r} is drawn; no sweep without generation"
-                f" trains at that level (allowed: {allowed})"
+                f" trains at that level (allowed: {', '.join(f'{one:g}' for one in levels)})"
             )
+        if wanted(at_level if leveled else own):
+            found.append(name)
+        elif study.figures is not None:
+            raise lacking(name, module.NEEDS)
     return found
 
 
@@ -92,15 +89,15 @@ def with_names(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _shows(name: str, study: Study) -> bool:
-    """Whether a study has something for a figure."""
-    module = figure_module(name)
-    return bool(module.shows(study) if hasattr(module, "shows") else sweeps_in(study, module.SUMMARY))
-
-
 def draw_all(
-    names: Sequence[str], summaries: Path, scaling_file: Path, style: FigureStyle, output: Path
-) -> tuple[list[str], list[str]]:
+    names: Sequence[str],
+    summaries: Path,
+    scaling_file: Path,
+    style: FigureStyle,
+    output: Path,
+    *,
+    if_possible: bool = False,
+) -> list[str]:
     """Draw the figures of a study whose code, caption, summary, laws or style has changed since they were drawn.
 
     Args:
@@ -109,30 +106,43 @@ def draw_all(
         scaling_file: of `csd fit`.
         style: settings of all figures.
         output: folder to write NAME.pdf, NAME.png, NAME.rst and `drawn.json` to, which says what each was drawn from.
+        if_possible: a figure whose runs leave nothing to draw becomes a sentence that says why, instead of an error.
 
     Returns:
-        The names of those that were drawn, and of those that were left as they are.
+        Lines of a log: which figures were drawn, which were left as they are, and why one has nothing to show.
 
     Raises:
-        InputError: as `draw`.
+        InputError: as `draw`, once all other figures have been drawn.
     """
     drawn_from = output / "drawn.json"
     known: dict[str, str] = {}
     # A damaged file costs a redraw.
     with suppress(OSError, ValueError):
         known = dict(json.loads(drawn_from.read_text(encoding="utf-8")))
-    now = {}
+    now, stale = dict[str, str](), list[str]()
+    reasons, failures = list[str](), list[str]()
     for name in names:
         digest = blake2b(code_of(name).encode() + style.model_dump_json().encode(), digest_size=16)
         for file in (summaries / f"{summary_of(name)}.nc", scaling_file):
             digest.update(file.read_bytes() if file.is_file() else b"")
         now[name] = digest.hexdigest()
-    files = {name: [output / f"{name}{suffix}" for suffix in (".pdf", ".png", ".rst")] for name in names}
-    stale = [name for name in names if known.get(name) != now[name] or not all(map(Path.is_file, files[name]))]
-    for name in stale:
-        draw(name, summaries / f"{summary_of(name)}.nc", scaling_file, style, output / name)
+        files = [output / f"{name}{suffix}" for suffix in (".pdf", ".png", ".rst")]
+        if known.get(name) == now[name] and all(map(Path.is_file, files)):
+            continue
+        stale.append(name)
+        about = name, summaries / f"{summary_of(name)}.nc", scaling_file, style, output / name
+        try:
+            if reason := draw(*about, if_possible=if_possible):
+                reasons.append(reason)
+                del now[name]
+        except InputError as error:
+            failures.append(str(error))
+            del now[name]
     write_text(json.dumps(now, indent=1) + "\n", drawn_from)
-    return stale, [name for name in names if name not in stale]
+    if failures:
+        raise InputError("; ".join(failures))
+    left = [name for name in names if name not in stale]
+    return [f"drawn: {', '.join(stale) or 'none'}; up to date: {', '.join(left) or 'none'}", *reasons]
 
 
 def code_of(name: str) -> str:
@@ -142,8 +152,15 @@ def code_of(name: str) -> str:
 
 
 def draw(
-    name: str, summary_file: Path, scaling_file: Path, style: FigureStyle, output: Path, *, paper: bool = False
-) -> None:
+    name: str,
+    summary_file: Path,
+    scaling_file: Path,
+    style: FigureStyle,
+    output: Path,
+    *,
+    paper: bool = False,
+    if_possible: bool = False,
+) -> str:
     """Draw a figure and write it as PDF and PNG, with its caption in reStructuredText.
 
     Args:
@@ -153,6 +170,10 @@ def draw(
         style: settings of all figures.
         output: path without suffix; .pdf, .png and .rst are added.
         paper: in the fonts of a paper, whose style file has the last word, and as PDF alone.
+        if_possible: where there is nothing to draw, write a sentence that says why, instead of an error.
+
+    Returns:
+        Why there is nothing to draw; empty where there is something.
 
     Raises:
         InputError: if the name is unknown, or the study lacks the runs that the figure shows.
@@ -178,16 +199,25 @@ def draw(
         looks.apply(style)
         if paper:
             sheets.use(PAPER)
-        figure, facts = module.draw(summary, read_scaling(scaling_file), style)
+        laws, reason = read_scaling(scaling_file), ""
+        caption = (HERE / f"{name}.rst").read_text(encoding="utf-8")
+        try:
+            figure, facts = module.draw(summary, laws, style)
+        except InputError as error:
+            if not if_possible:
+                raise
+            reason = f"{name.replace('_', ' ')}: nothing to show, as {error}"
+            figure, facts, caption = looks.sentence(reason), {"reason": reason}, "{{ reason }}"
         pyplot.close(figure)
         # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
         with atomic_path(output.with_suffix(".pdf")) as temporary:
             FigureCanvasPdf(figure).print_pdf(temporary, metadata=made)  # type: ignore[no-untyped-call]
         if paper:
-            return
+            return reason
         figure.set_layout_engine("none")
         figure.set_dpi(style.dots_per_inch)
         with atomic_path(output.with_suffix(".png")) as temporary:
             FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    words = Environment(undefined=StrictUndefined).from_string((HERE / f"{name}.rst").read_text(encoding="utf-8"))
+    words = Environment(undefined=StrictUndefined).from_string(caption)
     write_text(words.render(noise_level=f"{style.noise_level:g}", **facts) + "\n", output.with_suffix(".rst"))
+    return reason

@@ -2,25 +2,27 @@
 
 import numpy as np
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import chosen, if_any, mass_is_given
+from csd.study.summaries.columns import Run
 
 SUMMARY = "training"
 NEEDS = "one_layer at fixed masses"
 ARCHITECTURE = "one_layer"
 
 
-def shows(study: Study) -> bool:
-    """Whether a mass is given itself."""
-    return any(sweep.mass is not None for sweep in sweeps_in(study, SUMMARY))
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs of one layer, if the mass of any is given itself."""
+    return if_any(chosen(runs, architecture_name=ARCHITECTURE, data_set=0), mass_is_given)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: one layer at fixed masses and on the critical line. Lines: the closed form, and one that L cuts off."""
     level = series.at_level(summary, style.noise_level)
-    table = series.runs(level, architecture_name=ARCHITECTURE, data_set=0)
+    table = series.require(series.runs(level, wanted), "collapse", NEEDS)
     table = table.assign(given=table["mass_times_length"].isna() & table["r0"].isna())
-    fixed = series.require(table[table["given"]], "collapse", NEEDS)
+    fixed = table[table["given"]]
     # Where there are several dimensions, that with the most masses.
     dimension = fixed.groupby("dimension")["mass"].nunique().idxmax()
     shown = (table["dimension"] == dimension) & (table["given"] | (table["mass_times_length"] == 1.0))

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Series, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Series
+from csd.study.summaries.columns import Run
 
 SUMMARY = "timing"
-NEEDS = "monte_carlo beside generation on the critical line of one dimension"
+NEEDS = "monte_carlo beside generation with one_layer or two_layer on the same lattices of the critical line"
 COUNT = 10_000
 """Fields of the upper panels, and those for which the best sampler of a kind is chosen."""
 MANY = 1e10
@@ -25,13 +26,16 @@ COLOURS = {name: looks.colour(name) for name in (*NETWORKS, "direct")}
 COLOURS |= {"local": looks.colour("heat_bath"), "accelerated": looks.colour("fourier_hmc")}
 
 
-def shows(study: Study) -> bool:
-    """Whether Monte Carlo stands beside generation on the same target, in at least one dimension."""
-    generating = {sweep.dimension for sweep in sweeps_in(study, "generation")}
-    return any(
-        one.dimension in generating and one.couplings is None and one.beta is None and one.mass is None
-        for one in study.monte_carlo.values()
-    )
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs on the critical line, of one or two layers and of samplers on the same lattices."""
+    runs = [run for run in runs if run["mass_times_length"] == 1.0 and run.get("architecture") in (None, *NETWORKS)]
+    learned, sampled = ({_lattice(run) for run in runs if ("network" in run) is own} for own in (True, False))
+    return [run for run in runs if _lattice(run) in learned & sampled]
+
+
+def _lattice(run: Run) -> tuple[int, int]:
+    """Dimension and size."""
+    return run["dimension"], run["size"]
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -39,14 +43,13 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     columns = ["method", "kind", "data", "data_kind", "dimension", "size", "seen", "start_updates", "each_updates"]
     table = summary[columns].to_dataframe().rename(columns={"start_updates": "start", "each_updates": "each"})
     table["error"] = summary["updates_error"].sel(fields=COUNT).values
-    kinds = table.groupby("dimension")["kind"].agg(set)
-    shown = [d for d, found in kinds.items() if "diffusion" in found and found & {"local", "accelerated"}]
-    table = series.require(table[table["dimension"].isin(shown)], "cost_to_fields", NEEDS)
-    figure, grid = looks.subplots(2, len(shown), height=4.8, sharey="row", squeeze=False)
+    learned = (table["kind"] == "diffusion") & table["method"].isin(NETWORKS) & np.isfinite(table["each"])
+    kinds = table.assign(learned=learned, sampled=table["kind"].isin(["local", "accelerated"]))
+    both = kinds.groupby(["dimension", "size"])[["learned", "sampled"]].transform("any").all(axis=1)
+    table = series.require(table[both], "cost_to_fields", f"{NEEDS}, with a network that becomes as accurate")
+    figure, grid = looks.subplots(2, table["dimension"].nunique(), height=4.8, sharey="row", squeeze=False)
     told, ends = [], []
     for (top, bottom), (dimension, here) in zip(grid.T, table.groupby("dimension"), strict=True):
-        learned = here.loc[(here["kind"] == "diffusion") & np.isfinite(here["each"]), "size"]
-        here = here[here["size"].isin(learned)]
         size = largest(here)
         at_largest = here[here["size"] == size]
         ends += [(top, _against_size(top, here)), (bottom, _against_count(bottom, at_largest))]

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import critical, if_any
 from csd.study.rounding import parentheses
 from csd.study.seeds import total_error
+from csd.study.summaries.columns import Run
 from csd.training.reference import depth_exponent
 
 SUMMARY = "training"
@@ -13,17 +15,19 @@ NEEDS = "deep_linear on the critical line"
 SHALLOW = {"one_layer": 1, "two_layer": 2}
 
 
-def shows(study: Study) -> bool:
-    """Whether there are networks of a given depth."""
-    return bool(sweeps_in(study, SUMMARY, "deep_linear"))
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs of any depth, if there is a network of a given one."""
+    found = critical(runs, *SHALLOW, "deep_linear")
+    return if_any(found, lambda run: run["architecture_name"] == "deep_linear")
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left: points with theory as lines. Right: z of nested laws over the depth law; 0 is a logarithm."""
     import pandas as pd
 
-    level, table = series.critical_runs(summary, style, architecture_name=[*SHALLOW, "deep_linear"])
-    deep = series.require(table[table["depth"] > 0], "depth_law", NEEDS)
+    level = series.at_level(summary, style.noise_level)
+    table = series.require(series.runs(level, wanted), "depth_law", NEEDS)
+    deep = table[table["architecture_name"] == "deep_linear"]
     table = series.with_times(level, table[table["dimension"] == deep["dimension"].iloc[0]])
     table["depth"] = table["architecture_name"].map(SHALLOW).fillna(table["depth"]).astype(int)
     table = table.sort_values(["depth", "size"])

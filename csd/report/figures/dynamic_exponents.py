@@ -3,18 +3,13 @@
 import numpy as np
 
 from csd.report.figures import looks, series
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Series, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Series
 
 SUMMARY = "monte_carlo"
 NEEDS = "the key monte_carlo, with chains that are long enough"
 SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
 QUANTITY = "autocorrelation_updates"
 COLUMNS = 3
-
-
-def shows(study: Study) -> bool:
-    """Whether anything is sampled by Monte Carlo."""
-    return bool(study.monte_carlo)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

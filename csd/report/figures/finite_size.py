@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import chosen, if_any
+from csd.study.summaries.columns import Run
 from csd.targets.gaussian import WATSON, critical_ratio
 
 SUMMARY = "training"
@@ -13,15 +15,15 @@ COUPLINGS, LINE = "critical couplings", "m = 1/L"
 LENGTH = "correlation length"
 
 
-def shows(study: Study) -> bool:
-    """Whether one or two layers are trained at couplings."""
-    return any(sweep.couplings is not None for sweep in sweeps_in(study, SUMMARY, *ARCHITECTURES))
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs of one and two layers, if couplings of any are given."""
+    return if_any(chosen(runs, architecture_name=ARCHITECTURES, data_set=0), lambda run: not np.isnan(run["r0"]))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left: ξ/L, exact. Others: training times of one and two layers, means of seeds; lines are theory."""
     level = series.at_level(summary, style.noise_level)
-    table = _compared(series.runs(level, data_set=0, architecture_name=ARCHITECTURES))
+    table = _compared(series.require(series.runs(level, wanted), "finite_size", NEEDS))
     times = series.with_times(level, table, "crossing_time").assign(panel=table["network"].map(looks.name))
     length = 1.0 / (times["mass"] * times["size"])
     lengths = times.assign(panel=LENGTH, time=length, theory=length, error=0.0).drop_duplicates(["given", "size"])
@@ -62,7 +64,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 
 def _compared(table: DataFrame) -> DataFrame:
     """Runs at the couplings that have the most sizes, with those at m = 1/L and at one mass: how is in `given`."""
-    critical = series.require(table[table["r0"].notna()], "finite_size", NEEDS)
+    critical = table[table["r0"].notna()]
     same = ["dimension", "r0", "u"]
     chosen = critical.groupby(same)["size"].nunique().idxmax()
     critical = critical[(critical[same] == list(chosen)).all(axis=1)]

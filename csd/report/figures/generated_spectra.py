@@ -3,30 +3,32 @@
 import numpy as np
 
 from csd.networks import Architecture
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import generated, together
+from csd.study.summaries.columns import Run
 
 SUMMARY = "generation"
-NEEDS = "generation with one_layer and two_layer on the critical line"
+NEEDS = "generation with one_layer and two_layer on the critical line of one dimension"
 SHOWN = ("one_layer", "two_layer")
 CURVES = 5
-
-
-def shows(study: Study) -> bool:
-    """Whether fields are generated with both networks."""
-    return all(sweeps_in(study, SUMMARY, architecture) for architecture in SHOWN)
 
 
 def largest_runs(summary: Dataset, figure: str, *, lowest: bool = False) -> DataFrame:
     """The run of each network at its largest size, in the highest dimension or the lowest.
 
     Raises:
-        InputError: if a network has none.
+        InputError: if no dimension has both.
     """
-    table = series.in_order(series.generation_runs(summary, architecture_name=SHOWN), SHOWN)
+    table = series.require(series.runs(summary, wanted), figure, NEEDS)
+    table = series.in_order(table, SHOWN)
     table = table.sort_values("dimension", ascending=not lowest, kind="stable")
-    table = table.drop_duplicates("network", keep="last").sort_values("place")
-    return series.require(table if len(table) == len(SHOWN) else table[:0], figure, NEEDS)
+    return table.drop_duplicates("network", keep="last").sort_values("place")
+
+
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs in dimensions with both networks."""
+    return together(generated(runs, *SHOWN), SHOWN)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

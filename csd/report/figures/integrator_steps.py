@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.diffusion.criteria import LIMITS
 from csd.report.figures import looks
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 
 SUMMARY = "integrators"
 NEEDS = "nothing"
@@ -19,11 +19,6 @@ TITLES = {
     "susceptibility": "χ within {:.0%}",
     "correlation_length": "ξ within {:.0%}",
 }
-
-
-def shows(study: Study) -> bool:
-    """Always: no network is involved."""
-    return True
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

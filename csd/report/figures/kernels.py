@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import critical, if_any
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.columns import Run
 
 SUMMARY = "training"
-NEEDS = "local_one_layer at several ranges on the critical line"
+NEEDS = "local_one_layer of a fixed range on the critical line"
 ANY_LEVEL = True
 LABELS = {
     "kernel of one layer": ("displacement r along an axis (lattice spacings)", "|K(r)| / K(0)"),
@@ -19,16 +21,20 @@ LOWEST, FARTHEST = 1e-8, 12
 """Lower end of the y axes at the least, and the largest displacement, in lattice spacings."""
 
 
-def shows(study: Study) -> bool:
-    """Whether there are networks of one local layer."""
-    return bool(sweeps_in(study, SUMMARY, "local_one_layer"))
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs on the critical line, if one layer of a fixed range is among them."""
+    return if_any(critical(runs), _is_local)
+
+
+def _is_local(run: Run) -> bool:
+    """Whether a run has one layer of a fixed range."""
+    return bool(run["architecture_name"] == "local_one_layer" and run["fixed_range"] > 0)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left: exact kernels as lines, trained ones as points. Right: the lowest error that a range can reach."""
-    table = series.runs(summary, mass_times_length=1.0, data_set=0)
-    local = table[(table["architecture_name"] == "local_one_layer") & (table["fixed_range"] > 0)]
-    series.require(local, "kernels", NEEDS)
+    table = series.require(series.runs(summary, wanted), "kernels", NEEDS)
+    local = table[table.apply(_is_local, axis=1)]
     dimension, size = local.groupby(["dimension", "size"])["fixed_range"].nunique()[::-1].idxmax()
     local = local[(local["dimension"] == dimension) & (local["size"] == size)].sort_values("fixed_range")
     full = table[(table["architecture_name"] == "one_layer") & (table["dimension"] == dimension)]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import with_data_sets as wanted  # noqa: F401
 from csd.report.figures.overfitting import data_set_panels
 from csd.study.seeds import mean_over_seeds
 
@@ -11,11 +12,6 @@ SUMMARY = "generation"
 NEEDS = "generation with data sets"
 ENDS = "best and last step"
 OPEN = {"mfc": "none", "mew": 0.9, "ms": 5}
-
-
-def shows(study: Study) -> bool:
-    """Whether fields are generated with what learned from fixed data sets."""
-    return any(sweep.training.get("data_sets", study.training.data_sets) for sweep in sweeps_in(study, SUMMARY))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

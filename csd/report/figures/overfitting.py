@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FacetGrid, FigureStyle, Line2D, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FacetGrid, FigureStyle, Line2D
+from csd.report.figures.needs import with_data_sets as wanted  # noqa: F401
 
 SUMMARY = "training"
 NEEDS = "runs with data sets"
-
-
-def shows(study: Study) -> bool:
-    """Whether there are fixed data sets."""
-    return any(sweep.training.get("data_sets", study.training.data_sets) for sweep in sweeps_in(study, SUMMARY))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

@@ -3,26 +3,28 @@
 import numpy as np
 
 from csd.networks.linear import START_KERNEL
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import critical, together
+from csd.study.summaries.columns import Run
 
 SUMMARY = "training"
-NEEDS = "one_layer and two_layer on the critical line"
+NEEDS = "one_layer and two_layer on the critical line of one dimension"
 SHOWN = ("one_layer", "two_layer")
 CONTOUR = 0.1
 
 
-def shows(study: Study) -> bool:
-    """Whether there are both networks."""
-    return all(sweeps_in(study, SUMMARY, architecture) for architecture in SHOWN)
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs in dimensions with both networks."""
+    return together(critical(runs, *SHOWN), SHOWN)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Colour: root mean square over modes and seeds. Line: where theory has |C K − 1| = 0.1."""
     from matplotlib.colors import LogNorm
 
-    level, table = series.critical_runs(summary, style, architecture_name=SHOWN)
-    table = series.require(table, "residuals", NEEDS)
+    level = series.at_level(summary, style.noise_level)
+    table = series.require(series.runs(level, wanted), "residuals", NEEDS)
     table = series.in_order(table[table["dimension"] == table["dimension"].min()], SHOWN)
     largest = table.drop_duplicates("network", keep="last")
     figure, ((*panels,),) = looks.subplots(1, len(largest), height=2.9, sharey=True, squeeze=False)

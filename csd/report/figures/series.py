@@ -8,40 +8,34 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.report.figures import looks
-from csd.report.figures.looks import DataFrame, Dataset, FigureStyle
+from csd.report.figures.looks import DataFrame, Dataset
+from csd.report.figures.needs import chosen, with_data_sets
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, total_error
+from csd.study.summaries.columns import Run
 
 LOGARITHM = 0.1
 """|z| of the nested law up to which a fit is drawn as a logarithm."""
 
 
-def runs(summary: Dataset, **wanted: Any) -> DataFrame:
-    """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size.
-
-    Runs whose target, noise or options of training (`HOW`) are not the default are there if they are wanted, or if no
-    run has the default.
-    """
-    from csd.study.summaries.columns import HOW, at_default_options, run_table
+def runs(summary: Dataset, wanted: Callable[[list[Run]], list[Run]] = chosen) -> DataFrame:
+    """The runs of a summary that a figure shows, as its choice among them (`csd.report.figures.needs`) orders them."""
+    from csd.study.summaries.columns import run_table
 
     table = run_table(summary)
-    several = {key: value if isinstance(value, list | tuple) else [value] for key, value in wanted.items()}
-    for key in several.keys() - HOW:
-        table = table[table[key].isin(several[key])]
-    table = at_default_options(table, {key: value for key, value in several.items() if key in HOW}, usual=True)
-    return table.sort_values("size")
+    further: dict[str, Any] = {"row": range(len(table))}
+    if "trained_size" in summary:
+        further["trained_size"] = summary["trained_size"].values
+    if "score_error" in summary and "noise_level" in summary.dims:
+        levels = summary["noise_level"].values
+        further["noise_levels"] = [levels[one].tolist() for one in _trained(summary)]
+    return table.iloc[[run["row"] for run in wanted(table.assign(**further).to_dict("records"))]]
 
 
-def critical_runs(summary: Dataset, style: FigureStyle, **wanted: Any) -> tuple[Dataset, DataFrame]:
-    """A summary of training at the noise level that figures show, and its runs with m = 1/L and fresh fields."""
-    level = at_level(summary, style.noise_level)
-    return level, runs(level, mass_times_length=1.0, data_set=0, **wanted)
-
-
-def generation_runs(summary: Dataset, **wanted: Any) -> DataFrame:
-    """Runs of a summary of generation on the critical line, on the lattice they were trained on, with fresh fields."""
-    table = runs(summary, mass_times_length=1.0, data_set=0, **wanted)
-    return table[table["size"] == summary["trained_size"].values[table.index.to_numpy()]]
+def _trained(summary: Dataset) -> Any:
+    """Which runs of a summary of training were trained, at which of its noise levels."""
+    error = summary["score_error"].sel(step=0)
+    return np.isfinite(error.transpose("run", ..., "seed").values).any(axis=-1)
 
 
 def in_plane(table: DataFrame) -> DataFrame:
@@ -65,13 +59,6 @@ def laws_of(scaling: DataFrame, run: Any, quantity: str, noise_level: float | No
     return found if noise_level is None else found[found["noise_level"] == noise_level]
 
 
-def grown(table: DataFrame, *alike: str) -> DataFrame:
-    """Those runs of a table that stand, with others of equal columns `alike`, at three sizes or more."""
-    if table.empty:
-        return table
-    return table[table.groupby(list(alike), sort=False)["size"].transform("nunique") >= 3]
-
-
 def require(table: DataFrame, figure: str, what: str) -> DataFrame:
     """The table, if it holds anything.
 
@@ -89,7 +76,7 @@ def lacking(figure: str, what: str) -> InputError:
 
 
 def at_level(summary: Dataset, level: float) -> Dataset:
-    """The summary at the noise level that figures show.
+    """The runs of a summary that were trained at the noise level that figures show.
 
     Raises:
         InputError: if the study has no such level.
@@ -98,7 +85,8 @@ def at_level(summary: Dataset, level: float) -> Dataset:
     if level not in levels:
         shown = ", ".join(f"{value:g}" for value in levels)
         raise InputError(f"figure_style.noise_level is {level:g}; the study has {shown}")
-    return summary.sel(noise_level=level)
+    at = summary.sel(noise_level=level)
+    return at.isel(run=_trained(at))
 
 
 def with_times(level: Dataset, table: DataFrame, quantity: str = "training_time") -> DataFrame:
@@ -337,8 +325,7 @@ def from_to(table: DataFrame, at: str = "size", symbol: str = "L", unit: str = "
 
 def data_set_runs(summary: Dataset) -> DataFrame:
     """Runs that learn from fixed data sets, told apart, at the dimension and size that have the most of them."""
-    table = runs(summary)
-    table = table[table["data_set"] > 0]
+    table = runs(summary, with_data_sets)
     if len(table):
         dimension, size = table.groupby(["dimension", "size"])["data_set"].nunique().idxmax()
         table = table[(table["dimension"] == dimension) & (table["size"] == size)].sort_values("data_set")

@@ -1,9 +1,11 @@
 """Local networks trained at L that generate at 2L and 4L: spectra, χ and ξ beside those of the same mass."""
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Series, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Series
+from csd.report.figures.needs import chosen, if_any
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.columns import Run
 
 SUMMARY = "generation"
 NEEDS = "generation with transfer"
@@ -12,17 +14,17 @@ QUANTITIES = {"susceptibility": 2, "correlation_length": 1}
 """Observables, and the power of L that they grow with on the critical line."""
 
 
-def shows(study: Study) -> bool:
-    """Whether fields are generated on larger lattices."""
-    return any(sweep.generation and sweep.generation.transfer for sweep in sweeps_in(study, SUMMARY))
+def wanted(runs: list[Run]) -> list[Run]:
+    """All runs, if some are on larger lattices."""
+    return if_any(chosen(runs), lambda run: run["size"] > run["trained_size"])
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Top: spectra over those of the same mass. Bottom: χ and ξ over those of the same mass, against size."""
-    table = series.runs(summary)
+    table = series.require(series.runs(summary, wanted), "size_transfer", NEEDS)
     table = table.assign(trained=summary["trained_size"].values[table.index.to_numpy()])
     together = table.groupby(["sweep", "network", "trained"], sort=False)["size"]
-    table = series.require(table[together.transform("max") > table["trained"]], "size_transfer", NEEDS)
+    table = table[together.transform("max") > table["trained"]]
     for column in ("dimension", "trained"):
         table = table[table[column] == table[column].max()]
     networks = sorted(set(table["network"]), key=looks.order)[:SHOWN]

@@ -1,23 +1,25 @@
 """Training time against size for the architectures, a panel a dimension, with fits and theory."""
 
-from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import critical, grown
+from csd.study.summaries.columns import Run
 
 SUMMARY = "training"
 NEEDS = "one or two layers, local or not, on the critical line at three sizes or more"
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
 
 
-def shows(study: Study) -> bool:
-    """Whether there is one of these networks."""
-    return bool(sweeps_in(study, SUMMARY, *SHOWN))
+def wanted(runs: list[Run]) -> list[Run]:
+    """Runs at three sizes or more."""
+    return grown(critical(runs, *SHOWN), "dimension", "network")
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory."""
-    level, table = series.critical_runs(summary, style, architecture_name=SHOWN)
+    level = series.at_level(summary, style.noise_level)
     # Ranges of one architecture are compared by the figure `kernels`.
-    table = series.require(series.grown(table, "dimension", "network"), "training_time", NEEDS)
+    table = series.require(series.runs(level, wanted), "training_time", NEEDS)
     table = series.with_times(level, series.in_order(table, SHOWN))
     fits = series.fits(table, scaling, "training_time", style.noise_level)
     grid = looks.panels(series.joined(table, fits), col="dimension", height=3.1, sharex=False)

@@ -52,6 +52,8 @@ def write_paper(
     shown: Sequence[str],
     style: FigureStyle,
     made_by: Mapping[str, str],
+    *,
+    if_possible: bool = False,
 ) -> None:
     """Write numbers.tex, tables/, figures/ and paper.tex.
 
@@ -63,6 +65,7 @@ def write_paper(
         shown: figures to draw; the paper leaves out what is not there.
         style: of figures; the paper's own fonts come on top.
         made_by: of `csd.core.files.provenance`.
+        if_possible: a figure without anything to draw becomes a sentence that says why, instead of an error.
 
     Raises:
         InputError: if a file is missing or damaged, or a figure's summary was not given.
@@ -108,5 +111,5 @@ def write_paper(
         if summary is None:
             flag = summary_of(name).replace("_", "-")
             raise InputError(f"the figure {name!r} needs --{flag}, or to be left out of --figure")
-        draw(name, summary, scaling_file, style, output / "figures" / name, paper=True)
+        draw(name, summary, scaling_file, style, output / "figures" / name, paper=True, if_possible=if_possible)
     written(SOURCE.read_text(encoding="utf-8"), "paper.tex")

@@ -1,11 +1,13 @@
-"""Typed columns of a summary: what each run is, for code to choose runs by; its labels are only shown."""
+"""Typed columns of a summary: what each run is, for code to choose runs by; its labels are only shown.
 
+Nothing here imports pandas or xarray before there is a table: the workflow asks at each start which runs a study has.
+"""
+
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
 from csd.core.files import Variable, labelled
 from csd.core.options import Declared, declared
@@ -17,6 +19,12 @@ from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
 from csd.targets.options import FieldOptions, NoiseOptions
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+Run = Mapping[str, Any]
+"""A run of a summary: its values by column."""
 About = Mapping[str, tuple[str, str]]
 """Columns, with the long name and units of each."""
 COUPLINGS = {
@@ -105,7 +113,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     return found
 
 
-def identity_of(run: TrainingJob, file: xr.Dataset) -> dict[str, Any]:
+def identity_of(run: TrainingJob, file: "xr.Dataset") -> dict[str, Any]:
     """The values of a run and one of its files in the columns `IDENTITY`."""
     return {
         "sweep": run.sweep,
@@ -135,7 +143,7 @@ def typed_columns(rows: Sequence[Mapping[str, Any]], about: About) -> dict[str, 
     return variables
 
 
-def network_of(run: pd.Series | xr.Dataset) -> Architecture:
+def network_of(run: "pd.Series | xr.Dataset") -> Architecture:
     """The architecture of a run of a summary, with its options; a user-defined one has its label in place of them."""
     architecture, options = np.asarray(run["architecture_name"]).item(), {}
     if ":" in architecture:
@@ -158,40 +166,53 @@ def network_of(run: pd.Series | xr.Dataset) -> Architecture:
     return Architecture(architecture, **options)
 
 
-def run_table(summary: xr.Dataset) -> pd.DataFrame:
+def run_table(summary: "xr.Dataset") -> "pd.DataFrame":
     """The runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
+    import pandas as pd
+
     table = summary[[name for name in IDENTITY if name in summary]].to_dataframe()
     table["network"] = pd.Series([network_of(run) for _, run in table.iterrows()], table.index, dtype=object)
     return table
 
 
 def at_default_options(
-    table: pd.DataFrame, wanted: Mapping[str, Sequence[Any]] | None = None, *, usual: bool = False
-) -> pd.DataFrame:
-    """The rows of a table of runs or laws whose options `HOW` have the values wanted, or else their defaults.
+    table: "pd.DataFrame", wanted: Mapping[str, Sequence[Any]] | None = None, *, usual: bool = False
+) -> "pd.DataFrame":
+    """The rows of a table of runs or laws whose options `HOW` are as wanted; see `with_default_options`."""
+    rows = [{**row, "row": place} for place, row in enumerate(table.to_dict("records"))]
+    return table.iloc[[row["row"] for row in with_default_options(rows, wanted, usual=usual)]]
+
+
+def with_default_options(
+    runs: Iterable[Run], wanted: Mapping[str, Sequence[Any]] | None = None, *, usual: bool = False
+) -> list[Run]:
+    """The runs or laws whose options `HOW` have the values wanted, or else their defaults.
 
     Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
     Rows without a value, such as laws of Monte Carlo, are kept.
 
     Args:
-        table: with a column `architecture` and any of `HOW`.
+        runs: with a column `architecture` and any of `HOW`.
         wanted: values of options that are allowed.
-        usual: where no row has the default of an option, its commonest value counts as the default.
+        usual: where no run has the default of an option, its commonest value counts as the default.
     """
-    wanted = wanted or {}
+    wanted, found = wanted or {}, list(runs)
     for name, one in HOW.items():
-        if name in table:
-            asked = wanted.get(name, [one.default])
-            if usual and name not in wanted and not table[name].isin(asked).any():
-                asked = table[name].mode()
-            allowed = table[name].isin(asked) | table[name].isna()
-            if name == "path" and name not in wanted:
-                allowed |= ~allowed.groupby(table["architecture"]).transform("any").astype(bool)
-            table = table[allowed]
-    return table
+        if not found or name not in found[0]:
+            continue
+        counts = Counter(run[name] for run in found if run[name] is not None and run[name] == run[name])
+        allowed = set(wanted.get(name, [one.default]))
+        if usual and name not in wanted and not allowed & counts.keys():
+            allowed = {value for value, count in counts.items() if count == max(counts.values())}
+        kept = [run[name] in allowed or run[name] not in counts for run in found]
+        if name == "path" and name not in wanted:
+            there = {run["architecture"] for run, keep in zip(found, kept, strict=True) if keep}
+            kept = [keep or run["architecture"] not in there for run, keep in zip(found, kept, strict=True)]
+        found = [run for run, keep in zip(found, kept, strict=True) if keep]
+    return found
 
 
-def networks_of(summaries: Iterable[xr.Dataset]) -> dict[str, Architecture]:
+def networks_of(summaries: "Iterable[xr.Dataset]") -> dict[str, Architecture]:
     """The architectures of summaries of training and generation, by the label that tables show."""
     tables = [run_table(summary) for summary in summaries]
     return {label: network for table in tables for label, network in table[["architecture", "network"]].to_numpy()}
