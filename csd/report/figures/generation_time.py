@@ -73,7 +73,7 @@ def _law(laws: DataFrame, sizes: Any) -> series.DrawnLaw | None:
         return series.law(laws, sizes)
     found, fine = power.iloc[0], np.geomspace(min(sizes), max(sizes), 100)
     times = np.exp(found["intercept"]) * fine ** found["exponent"] * np.log(fine)
-    return series.DrawnLaw(fine, times, f"z = {parentheses(found['exponent'], found['error'])} (× ln L)")
+    return series.DrawnLaw(fine, times, f"L^{parentheses(found['exponent'], found['error'])} ln L")
 
 
 def _growth(own: DataFrame) -> str:
