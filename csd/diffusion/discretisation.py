@@ -167,7 +167,7 @@ def compare(
     every = ["dimension", "criterion", *dims]
     return xr.Dataset(
         {
-            "steps_needed": labelled(every, needed, "integrator steps from which on the criterion holds", "steps"),
+            "steps_needed": labelled(every, needed, "integrator steps needed; infinite beyond 4096", "steps"),
             "crossing_steps": labelled(every, crossing, "the same, interpolated between whole numbers", "steps"),
             "soft_share": labelled(
                 ["dimension", *dims], share, "share of the 2d + 1 softest modes in -ln(ESS/M) at its steps needed", "1"

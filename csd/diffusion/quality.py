@@ -175,6 +175,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     )
 
 
+RIGHT = "training step from which on samples are right; NaN if never, or if the exact score is not on this grid"
 CARRIED = (
     *("architecture", "label", "dimension", "mass", "schedule", "target", "until"),
     *(one.attribute or "" for one in declared(TrainingSettings).values() if one.option.label is not None),
@@ -212,9 +213,7 @@ def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[
     for name, found in variables.items():
         gone = kept.ended.reshape(*kept.ended.shape, *[1] * (len(found.dims) - 2))
         variables[name] = found._replace(values=np.where(gone, np.nan, found.values))
-    variables["generation_training_time"] = labelled(
-        ["seed", "criterion"], times, "training step from which on samples are right", "steps"
-    )
+    variables["generation_training_time"] = labelled(["seed", "criterion"], times, RIGHT, "steps")
     return variables
 
 
@@ -275,9 +274,7 @@ def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
         modes, variance = predicted_variances(reverse, trained.architecture, trained.settings, kept.steps)
         times = times_until_right(reverse, kept.steps, reverse.deviations_of(modes, variance))
         variables |= judged("predicted_", "of what is generated, predicted", ["step"], reverse, modes, variance)
-        variables["predicted_generation_training_time"] = labelled(
-            ["criterion"], times, "training step from which on samples are right, predicted", "steps"
-        )
+        variables["predicted_generation_training_time"] = labelled(["criterion"], times, f"{RIGHT}, predicted", "steps")
     return variables
 
 
@@ -295,9 +292,9 @@ def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
         "data_set_kl_per_site": labelled(
             ["seed", "step"],
             np.where(kept.ended, np.nan, divergence),
-            "KL divergence per site of what is generated from the law of the data set",
+            "KL divergence per site of what is generated from the distribution of the data set",
         ),
-        "memory_kl_per_site": labelled(["seed"], own, "KL divergence per site of the law of the data set"),
+        "memory_kl_per_site": labelled(["seed"], own, "KL divergence per site of that distribution from the true one"),
     }
 
 
@@ -324,7 +321,7 @@ def _sampled(reverse: ReverseDiffusion, training: Content, score: KernelScore, c
         "power_spectrum": labelled(spectrum, [value for value, _ in spectra], "power spectrum of sampled fields"),
         "power_spectrum_error": labelled(spectrum, [error for _, error in spectra], "its standard error"),
         "two_sample_distance": labelled(
-            of_seed, [distance for distance, _ in tests], "energy distance of sampled from exact fields"
+            of_seed, [distance for distance, _ in tests], "energy distance of whole sampled fields from exact ones"
         ),
         "two_sample_p_value": labelled(of_seed, [p for _, p in tests], "its p-value, by permutations"),
     }

@@ -49,11 +49,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "exact": ("observable", "exact value, where known"),
     "tau": ("sampler observable", "integrated autocorrelation time", "sweeps"),
     "tau_error": ("sampler observable", "its standard error", "sweeps"),
-    "exact_tau": (
-        "sampler observable",
-        "tau from the matrix of a sweep, where known (Gaussian field; with acceptance a mean)",
-        "sweeps",
-    ),
+    "exact_tau": ("sampler observable", "tau by the matrix of a sweep at the measured acceptance, if known", "sweeps"),
     "r_hat": ("sampler observable", "split R-hat over chains"),
     "remark": ("sampler observable", "why there is no error, if there is none"),
     "acceptance": ("sampler chain update", "acceptance of each update; of clusters: sites reflected over all sites"),
@@ -61,10 +57,14 @@ VARIABLES: dict[str, tuple[str, ...]] = {
         "sampler chain update",
         "tuned step of each update, or number of clusters; NaN where nothing is tuned",
     ),
-    "field_updates": ("sampler chain", "field updates (visits of all sites)", "per sweep"),
+    "field_updates": (
+        "sampler chain",
+        "visits of all sites, leapfrog steps, or share of sites in clusters",
+        "per sweep",
+    ),
     "dynamic_time": (
         "sampler",
-        "dynamic time: field updates, or the time of Hamilton's or Langevin's equations",
+        "time that theory gives exponents for: field updates, or that of Hamilton's or Langevin's equations",
         "per sweep",
     ),
     "thermalisation_cut": ("sampler", "measurements of the first sweeps that are left out", "sweeps"),
@@ -318,7 +318,7 @@ def _fields(
     mean, error = spectrum.estimate()
     dims = ["field", "component", *("x", "y", "z")[: target.lattice.dimension]]
     return {
-        "fields": labelled(dims, fields.astype(np.float32), "decorrelated fields"),
+        "fields": labelled(dims, fields.astype(np.float32), "decorrelated fields, fields_spacing sweeps apart"),
         "power_spectrum": _variable("power_spectrum", mean),
         "power_spectrum_error": _variable("power_spectrum_error", error),
     }, {
