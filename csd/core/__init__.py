@@ -1,4 +1,4 @@
-"""What every other package stands on: errors, options, plugins, random streams, files, fingerprints of source.
+"""The base of all other packages: errors, options, plugins, random streams, files, fingerprints of source.
 
-Nothing here imports other packages; files, fingerprints and old names know them by name.
+Nothing here imports another package; files, fingerprints and old names refer to others by name only.
 """

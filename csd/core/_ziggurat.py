@@ -1,9 +1,9 @@
-"""Normal and Gamma numbers, compiled (Numba): the very numbers that NumPy draws, three to five times as fast.
+"""Normal and Gamma numbers in compiled loops (Numba), equal to those of NumPy and three to five times as fast.
 
-What NumPy's `Generator` does on SFC64, bit for bit and from the same state, but without a call through a pointer for
-every 64 bits: normal numbers by the ziggurat (Marsaglia and Tsang, J. Stat. Software 5, 8, 2000) with NumPy's tables,
-Gamma numbers from the cube of a normal one (Marsaglia and Tsang, ACM Trans. Math. Software 26, 363, 2000). When they
-are used, and that they agree with the NumPy at hand, is the business of `csd.core.compiled_random`.
+The loops do what NumPy's `Generator` does on SFC64, bit for bit and from the same state, but without a call through a
+pointer for every 64 bits. Normal numbers come from the ziggurat (Marsaglia and Tsang, J. Stat. Software 5, 8, 2000)
+with NumPy's tables, Gamma numbers from the cube of a normal number (Marsaglia and Tsang, ACM Trans. Math. Software 26,
+363, 2000). `csd.core.compiled_random` decides when they are used, and checks that they agree with the installed NumPy.
 """
 
 from collections.abc import Callable
@@ -20,31 +20,31 @@ from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 Words = tuple[Any, Any, Any, Any]
-"""SFC64's state: three words and a counter."""
+"""The state of SFC64: three words and a counter."""
 
 ZERO, ONE, THREE, EIGHT, ELEVEN, TWENTY_FOUR, FORTY = (np.uint64(n) for n in (0, 1, 3, 8, 11, 24, 40))
 LAYER, MANTISSA = np.uint64(0xFF), np.uint64(0x000FFFFFFFFFFFFF)
 ROOT_HALF = float(np.sqrt(0.5))
 STATE, NUMBERS = numba.uint64[::1], numba.float64[::1]
 GIVEN = numba.types.Array(numba.float64, 2, "A", readonly=True)
-"""What is read only, with any strides."""
+"""A read-only array of any strides."""
 MARGIN = 1e-9
-"""Far above the rounding errors of the test that a squeeze stands for."""
+"""A margin for the squeeze, far above the rounding errors of the test that it replaces."""
 
 
 def part(function: Function) -> Function:
-    """A function that becomes part of the compiled ones that call it."""
+    """Compile a function together with those that call it."""
     return cast("Function", numba.njit(error_model="numpy")(function))
 
 
 def compiled(*arguments: Any) -> Callable[[Function], Function]:
-    """Compiles a function of such arguments at once, or takes it from the disk. IEEE arithmetic, no threads."""
+    """Compile the decorated function for these argument types, or load it from disk; IEEE arithmetic, no threads."""
     return cast("Callable[[Function], Function]", numba.njit(numba.void(*arguments), cache=True, error_model="numpy"))
 
 
 @part
 def following(words: Words) -> tuple[Any, Words]:
-    """The next 64 bits, and the state after them."""
+    """The next 64 bits and the new state."""
     a, b, c, counter = words
     bits = a + b + counter
     return bits, (b ^ (b >> ELEVEN), c + (c << THREE), ((c << TWENTY_FOUR) | (c >> FORTY)) + bits, counter + ONE)
@@ -52,14 +52,14 @@ def following(words: Words) -> tuple[Any, Words]:
 
 @part
 def uniform(words: Words) -> tuple[float, Words]:
-    """A number of [0, 1), of 53 bits."""
+    """A uniform number in [0, 1) of 53 bits, and the new state."""
     bits, words = following(words)
     return np.float64(bits >> ELEVEN) * (1.0 / 9007199254740992.0), words
 
 
 @part
 def layered(bits: Any) -> tuple[Any, Any, float]:
-    """(layer of the ziggurat, place in it, the number that this is) of 64 bits."""
+    """The layer of the ziggurat, the place in it and the normal number that 64 bits encode."""
     place = (bits >> (EIGHT + ONE)) & MANTISSA
     layer = bits & LAYER
     value = np.float64(np.int64(place)) * WIDTHS[layer]
@@ -68,7 +68,7 @@ def layered(bits: Any) -> tuple[Any, Any, float]:
 
 @part
 def beside(layer: Any, place: Any, value: float, words: Words) -> tuple[float, Words]:
-    """A normal number where the first try fell beside its layer: one in a hundred."""
+    """A normal number after the first try fell outside its layer, which happens once in a hundred tries."""
     while True:
         if layer == ZERO:
             while True:
@@ -88,7 +88,7 @@ def beside(layer: Any, place: Any, value: float, words: Words) -> tuple[float, W
 
 @part
 def normal(words: Words) -> tuple[float, Words]:
-    """A normal number, and the state after it."""
+    """A normal number and the new state."""
     bits, words = following(words)
     layer, place, value = layered(bits)
     if place < INSIDE[layer]:
@@ -101,7 +101,7 @@ def fill_normal(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     """Fill an array with independent standard normal numbers.
 
     Args:
-        state: SFC64's, shape (4,); moved on.
+        state: of SFC64, shape (4,); advanced.
         out: shape (numbers,).
     """
     words = (state[0], state[1], state[2], state[3])
@@ -117,10 +117,10 @@ def fill_complex_normal(
     deviation: NDArray[np.float64],
     out: NDArray[np.complex128],
 ) -> None:
-    """Fill mean + deviation × ζ, ζ independent complex normal numbers of ⟨|ζ|²⟩ = 1.
+    """Set out = mean + deviation × ζ with independent complex normal numbers ζ of ⟨|ζ|²⟩ = 1.
 
     Args:
-        state: SFC64's, shape (4,); moved on.
+        state: of SFC64, shape (4,); advanced.
         mean: shape (rows, columns).
         deviation: same shape.
         out: same shape.
@@ -140,16 +140,16 @@ def fill_gamma(state: NDArray[np.uint64], shape: float, out: NDArray[np.float64]
     """Fill an array with independent numbers of density x^{B−1} e^{−x} / Γ(B).
 
     Args:
-        state: SFC64's, shape (4,); moved on.
+        state: of SFC64, shape (4,); advanced.
         shape: B > 1.
         out: shape (numbers,).
     """
     words = (state[0], state[1], state[2], state[3])
     scale = shape - 1.0 / 3.0
     width = 1.0 / np.sqrt(9.0 * scale)
-    # NumPy takes x where ln u < f(x) = x²/2 + b (1 − v + ln v), v = (1 + y)³, y = x/√(9b), and without a look at f
-    # where u < 1 − 0.0331 x⁴. As f = −b y⁴ (3/4 − 3y/5 + …) ≥ −1.3 b y⁴ for |y| ≤ 1/2, it takes x wherever
-    # u < 1 − 1.5 b y⁴ = 1 − x⁴/(54 b), which is hundreds of times as near to 1; for |y| > 1/2 and b > 11 it is below 0.
+    # NumPy accepts x if ln u < f(x) = x²/2 + b (1 − v + ln v), v = (1 + y)³, y = x/√(9b), and without evaluating f if
+    # u < 1 − 0.0331 x⁴. As f = −b y⁴ (3/4 − 3y/5 + …) ≥ −1.3 b y⁴ for |y| ≤ 1/2, it accepts every x with
+    # u < 1 − 1.5 b y⁴ = 1 − x⁴/(54 b), a bound hundreds of times nearer to 1; it is below 0 for |y| > 1/2 and b > 11.
     squeeze, top = (1.0 / (54.0 * scale), 1.0 - MARGIN) if 11.0 < scale < 1e5 else (0.0, 0.0)
     for i in range(out.size):
         while True:

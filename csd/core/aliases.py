@@ -1,7 +1,7 @@
-"""Old names of modules, classes and functions, which files and scripts of version 0.1 hold: one table, one lookup.
+"""Names of modules, classes and functions in version 0.1, which scripts and result files still contain.
 
 `import csd.field`, `from csd.training import Settings` and the dotted path `csd.field:GaussianField` of a result file
-lead to where things are now. The package itself imports none of them.
+find the present modules and classes. The package itself uses none of the old names.
 """
 
 import sys
@@ -35,8 +35,8 @@ MOVED: dict[str, str] = {
     "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
     " study.stages.integrators study.config.reading study.config.schema",
     "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace"
-    " study.cost.limits study.cost.work study.cost.expected study.cost.records",
-    "discretisation": "diffusion.discretisation study.summaries.integrators",
+    " study.cost.limits study.cost.expected",
+    "discretisation": "diffusion.discretisation study.summaries.laws",
     "dynamics": "study.summaries.dynamics study.summaries.files",
     "experiment": "api.training api.keywords api.targets",
     "field": "targets.gaussian targets.base",
@@ -62,13 +62,13 @@ MOVED: dict[str, str] = {
     "stream": "core.random core.compiled_random",
     "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
     "theory": "training.reference",
-    "timing": "study.summaries.cost_of_fields study.summaries.prices",
+    "timing": "study.summaries.cost_of_fields",
     "training": "training.options training.loop training.record training.recorder training.preparation lattice.bins",
-    "verdicts": "study.verdicts study.verdict_files",
+    "verdicts": "study.verdicts",
     "watch": "training.checkpoint",
     "ziggurat": "core._ziggurat",
 }
-"""Old modules, and where their names are now, looked for in this order; first those that are in a package now."""
+"""Old modules, and the present modules in which their names are looked up, in this order."""
 
 RENAMED: dict[tuple[str, str], str] = {
     (module, old): new
@@ -100,14 +100,14 @@ RENAMED: dict[tuple[str, str], str] = {
     }.items()
     for old, new in (pair.split("=") for pair in names.split())
 }
-"""Names of old modules that are spelt differently now: old=new."""
+"""Names in old modules that have changed, as old=new."""
 
 PACKAGES = ("figures", "paper", "updates")
-"""Old packages that are elsewhere; modules in them keep their names."""
+"""Old packages that have moved; the modules in them keep their names."""
 
 
 def old_names(package: str) -> Callable[[str], Any]:
-    """A `__getattr__` for what an old module of this name held: 'csd.training' → what finds its `Settings`."""
+    """A `__getattr__` for an old module, such as 'csd.training', that finds its names in the present modules."""
     old = package.removeprefix("csd.")
     places = [f"csd.{place}" for place in _places(old) if f"csd.{place}" != package]
 
@@ -125,25 +125,25 @@ def old_names(package: str) -> Callable[[str], Any]:
 
 
 def _places(old: str) -> list[str]:
-    """Where the names of an old module are, or those of a module within an old package."""
+    """The present modules of an old module, or of a module in an old package."""
     head, _, rest = old.partition(".")
     return MOVED[old].split() if old in MOVED else [f"{MOVED[head].split()[0]}.{rest}"] if head in PACKAGES else []
 
 
 class _Old(MetaPathFinder, Loader):
-    """Makes the old modules that are not there now, when they are imported."""
+    """Creates old modules when they are imported."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """One that is in the table."""
+        """The specification of an old module in the table; None for other modules."""
         old = name.removeprefix("csd.")
         return ModuleSpec(name, self, is_package=old in PACKAGES) if name.startswith("csd.") and _places(old) else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give it the lookup."""
+        """Add the lookup to the new module."""
         module.__getattr__ = old_names(module.__name__)  # type: ignore[method-assign]
 
 
 def install() -> None:
-    """Let old modules be imported, after all that there is."""
+    """Make old modules importable; present modules take precedence."""
     if not any(isinstance(finder, _Old) for finder in sys.meta_path):
         sys.meta_path.append(_Old())

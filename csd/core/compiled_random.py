@@ -1,21 +1,21 @@
-"""All that bends NumPy's generators: compiled loops that write into the state of one, and when that may be done.
+"""When random numbers are drawn by compiled loops that write into the state of a NumPy generator.
 
-Reason. NumPy spends most of the time of a random number in a call through a pointer for every 64 bits. Minibatches are
-little but random numbers, so trainings on them take half as long or less where `csd.core._ziggurat` draws instead.
+Reason: NumPy spends most of the time of a random number in a call through a pointer for every 64 bits. Minibatches
+consist of random numbers, so a training on them takes half as long or less with the loops of `csd.core._ziggurat`.
 
-Checks. The loops give the same numbers, bit for bit, and leave the stream in the same place, so which of the two draws
-can be seen in nothing but the time. They are used only where
+Checks: the loops give the same numbers bit for bit and leave the stream in the same state, so only the time differs.
+They are used only if
 
-- the generator is SFC64 and a call asks for `FEW` numbers or more;
+- the generator is SFC64 and the call asks for at least `FEW` numbers;
 - the process has drawn `WORTH_LOADING` numbers before, so that short jobs never load Numba;
-- the words at the address that NumPy gives are the generator's state, and thousands of numbers drawn beside the NumPy
-  at hand, and the place that the stream is left in, are equal to the last bit;
-- what is compiled can be kept on the disk.
+- the words at the address given by NumPy are the state of the generator, and thousands of numbers and the final state
+  agree with the installed NumPy to the last bit;
+- the compiled code can be stored on disk.
 
-Switch. The environment variable `CSD_COMPILED_RANDOM=0` leaves everything to NumPy; Numba is never loaded then.
+Switch: with the environment variable `CSD_COMPILED_RANDOM=0` NumPy draws everything, and Numba is never loaded.
 
-The loops themselves are in a file of their own, which imports Numba at its first line and is not imported before that
-is worth it; Numba finds what it has compiled by the file of a function and the time of its last change.
+The loops are in a module of their own, since importing it imports Numba; Numba finds its compiled code by the file of
+a function and the time of its last change.
 """
 
 import ctypes
@@ -30,25 +30,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 SWITCH = "CSD_COMPILED_RANDOM"
-"""Environment variable that turns the loops off where it is 0; read when they would be loaded."""
+"""Environment variable that turns the loops off if it is 0; read when they would be loaded."""
 WORTH_LOADING = 2**25
-"""Numbers that a process draws by NumPy first: about the time that it takes to load the compiled loops, 0.3 s."""
+"""Numbers that a process first draws with NumPy; they take as long as loading the compiled loops, about 0.3 s."""
 FEW = 256
-"""Fewer numbers than this at a call are NumPy's: the way into a compiled loop costs more."""
+"""Calls for fewer numbers than this use NumPy, as calling a compiled loop costs more."""
 
 
 class Process:
-    """What this process has drawn.
+    """A counter of this process.
 
     Attributes:
-        drawn: numbers, in calls that asked for `FEW` or more.
+        drawn: numbers drawn in calls for at least `FEW`.
     """
 
     drawn = 0
 
 
 def loops_for(generator: np.random.Generator, numbers: int) -> Any:
-    """Count the numbers that are to be drawn; the module of loops that draws them, None where NumPy does."""
+    """Count the numbers to be drawn; return the module of loops that is to draw them, None if NumPy is."""
     if numbers < FEW:
         return None
     Process.drawn += numbers
@@ -58,36 +58,42 @@ def loops_for(generator: np.random.Generator, numbers: int) -> Any:
 
 
 def load_loops() -> bool:
-    """Have numbers drawn by compiled loops from now on; whether that can be done here."""
+    """Use the compiled loops from now on; return whether this is possible here."""
     Process.drawn = WORTH_LOADING
     return compiled_loops() is not None
 
 
 def state_words(generator: np.random.Generator) -> NDArray[np.uint64]:
-    """The generator's own four words of SFC64, shape (4,): what is written there moves the generator."""
+    """The four words of the state of an SFC64 generator, shape (4,); writing to them changes the generator."""
     address: int = generator.bit_generator.ctypes.state_address
     return np.ctypeslib.as_array((ctypes.c_uint64 * 4).from_address(address))
 
 
+def position(generator: np.random.Generator) -> NDArray[np.uint64]:
+    """The state of an SFC64 generator as NumPy reports it, as six numbers."""
+    state: Any = generator.bit_generator.state
+    return np.array([*state["state"]["state"], state["has_uint32"], state["uinteger"]], dtype=np.uint64)
+
+
 @cache
 def compiled_loops() -> Any:
-    """The loops, loaded and checked; None where they are turned off, draw otherwise than NumPy, or cannot be kept."""
+    """The module of loops, checked; None if they are turned off, disagree with NumPy, or cannot be stored."""
     if os.environ.get(SWITCH) == "0":
         return None
     try:
         with _undisturbed():
             from csd.core import _ziggurat as loops
-    # Numba's tables are not where they were, or nowhere can be written what is compiled: every job would compile anew.
+    # Numba has moved its tables, or its compiled code cannot be stored, so that every job would compile it again.
     except (ImportError, RuntimeError, OSError):
         return None
-    # With NUMBA_DISABLE_JIT functions stay what they were.
+    # With NUMBA_DISABLE_JIT nothing is compiled.
     is_compiled = hasattr(loops.fill_normal, "py_func")
     return loops if is_compiled and all(draw_alike(loops, order) for order in (1.5, 64.0, 1e6)) else None
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Signals wait until the end: a Ctrl-C in the midst of loading Numba would be lost."""
+    """Hold back signals until the end of the block, since a Ctrl-C while Numba is loaded would be lost."""
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -96,10 +102,10 @@ def _undisturbed() -> Iterator[None]:
 
 
 def draw_alike(loops: Any, order: float) -> bool:
-    """Whether loops draw NumPy's normal and Gamma(B) numbers, and leave the stream where NumPy leaves it."""
+    """Whether the loops draw the normal and Gamma(B) numbers of NumPy and leave the stream in the same state."""
     theirs, ours = (np.random.Generator(np.random.SFC64(int(order))) for _ in range(2))
-    # Nothing is written before the four words are known to be what they are taken for.
-    if not np.array_equal(state_words(ours), _place(ours)[0]):
+    # Nothing is written before it is certain that the four words are the state.
+    if not np.array_equal(state_words(ours), position(ours)[:4]):
         return False
     normal, gamma = np.empty(2**12), np.empty(2**12)
     loops.fill_normal(state_words(ours), normal)
@@ -107,12 +113,5 @@ def draw_alike(loops: Any, order: float) -> bool:
     return (
         np.array_equal(normal, theirs.standard_normal(normal.shape))
         and np.array_equal(gamma, theirs.standard_gamma(order, gamma.shape))
-        and np.array_equal(_place(ours)[0], _place(theirs)[0])
-        and _place(ours)[1:] == _place(theirs)[1:]
+        and np.array_equal(position(ours), position(theirs))
     )
-
-
-def _place(generator: np.random.Generator) -> tuple[NDArray[np.uint64], int, int]:
-    """Where a generator stands, by NumPy's own account."""
-    state: Any = generator.bit_generator.state
-    return state["state"]["state"], state["has_uint32"], state["uinteger"]

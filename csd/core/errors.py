@@ -1,4 +1,4 @@
-"""Errors a user can act on: one sentence that names the key or file, what is wrong, and what is allowed."""
+"""Errors that a user can act on: one sentence with the key, flag or file, what is wrong, and what is allowed."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -8,50 +8,44 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """Something the user gave (a flag, a key, a file) cannot be used."""
+    """A flag, key, file or argument given by the user cannot be used."""
 
 
 class TrainingDiverged(ArithmeticError):
-    """Gradient descent left the region of stability; the message names step, noise level and the rate it would need."""
+    """Gradient descent became unstable; the message names the step, the noise level and a stable learning rate."""
 
 
 class GenerationFailed(ArithmeticError):
-    """A score misbehaved in mid-run; the message names the time, and the site or mode."""
+    """A score gave values that are not finite during generation; the message names the time, and the site or mode."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the valid name closest to `name`, or the empty string if none is close."""
+    """`; did you mean 'x'?` for the allowed name closest to `name`; the empty string if none is close."""
     match = get_close_matches(name, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
-    """The error for a `name` that is not among the `allowed` names of a kind of thing (`what`)."""
+    """The error for a `name` that is not one of the `allowed` names of a kind of thing (`what`)."""
     names = sorted(allowed)
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
 
 
 def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse what is no integer of at least `least`."""
+    """Refuse a value that is not an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
 
 
 def check_positive(name: str, value: float) -> float:
-    """The number, if it is finite and above 0; InputError otherwise."""
+    """Return the number if it is finite and above 0; raise InputError otherwise."""
     if not (isfinite(value) and value > 0.0):
         raise InputError(f"{name} is {value!r}; it must be a finite number above 0")
     return value
 
 
-def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse what is not one of the allowed words."""
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}; it must be {', '.join(allowed[:-1])} or {allowed[-1]}")
-
-
 def check_distinct(what: str, values: Sequence[Any]) -> None:
-    """Refuse a list of one kind of thing (`what`) that is empty, or holds something twice."""
+    """Refuse a list of one kind of thing (`what`) that is empty or contains a value twice."""
     if not values:
         raise InputError(f"no {what} is given; at least one is needed")
     if len(set(values)) < len(values):
@@ -59,11 +53,11 @@ def check_distinct(what: str, values: Sequence[Any]) -> None:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal stopped a training run, which in Python is a keyboard interrupt.
+    """A signal stopped a training run.
 
     Args:
         signal: its number.
-        kept: what was kept of the run.
+        kept: a clause on what was saved of the run, for the message.
     """
 
     def __init__(self, signal: int, kept: str) -> None:

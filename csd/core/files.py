@@ -1,12 +1,11 @@
-"""Files: NetCDF-4, written whole or not at all, checked when read, and traceable to what made them.
+"""NetCDF-4 files, which are written completely or not at all, checked when read, and record how they were made.
 
-Most trainings take less time than an import of xarray, so a job fills and writes a `Content` of its own; whoever works
-with files has them as xarray's Datasets.
+Most trainings take less time than an import of xarray, so jobs write a `Content`; users read files as xarray Datasets.
 
-A file is written under a temporary name in its own folder and then renamed. Large variables are compressed, with
-checksums (fletcher32); small ones lie there as they are, under one hash, as an index to compressed pieces takes more
-room than they do. Attributes hold the version and commit of the code, the command, the versions of the packages that
-matter and a hash of what was asked for; no time stamps or host names, so that a rerun gives the same bytes.
+A file is written under a temporary name in its own folder and then renamed. Large variables are compressed and have
+checksums (fletcher32). Small variables are stored uncompressed and share one hash, as the index of a compressed
+variable takes more room than they do. Attributes hold the version and commit of the code, the command, the versions of
+the relevant packages and a hash of the settings, but no time stamps or host names, so a rerun gives the same bytes.
 """
 
 import json
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SCHEMA = 1
-"""Version of the layout of our files; a reader takes only its own."""
+"""Version of the layout of files; files of another version are refused."""
 
 TRAINING = "training"
 THEORY = "theory"
@@ -58,19 +57,17 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     SUMMARY: ("score_error", "training_time", "parameters", "architecture", "loss"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")
-"""Whose versions a file names."""
+"""Packages whose versions are recorded in files."""
 SAMPLING_PACKAGES = ("numpy", "scipy", "numba", "pyerrors", "netCDF4")
-"""The same for files of Monte Carlo."""
-
-
+"""The same for Monte Carlo files."""
 SMALL = 4096
-"""Bytes up to which a variable lies in a file as it is."""
+"""Bytes up to which a variable is stored uncompressed."""
 
 
 class Variable(NamedTuple):
-    """A variable of a file; xarray takes it for one of its own.
+    """A variable of a file, in a form that xarray accepts.
 
-    With a `scale_factor` in its encoding the file holds whole numbers of that step (CF conventions).
+    With a `scale_factor` in its encoding, the file holds integer multiples of that step (CF conventions).
     """
 
     dims: tuple[str, ...]
@@ -81,45 +78,48 @@ class Variable(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         variables: by name.
-        coordinates: by name; a coordinate of one dimension may have its name.
-        attrs: of the file.
+        coordinates: by name.
+        attrs: attributes of the file.
     """
 
     variables: dict[str, Variable]
     coordinates: dict[str, Variable]
     attrs: dict[str, Any]
 
+    @property
+    def everything(self) -> dict[str, Variable]:
+        """All variables and coordinates."""
+        return self.variables | self.coordinates
+
     def __contains__(self, name: object) -> bool:
-        return name in self.variables or name in self.coordinates
+        return name in self.everything
 
     def __getitem__(self, name: str) -> Variable:
-        return self.variables[name] if name in self.variables else self.coordinates[name]
+        return self.everything[name]
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Length of every dimension."""
-        everything = [*self.variables.values(), *self.coordinates.values()]
-        return {
-            dim: size for variable in everything for dim, size in zip(variable.dims, variable.values.shape, strict=True)
-        }
+        """The length of each dimension."""
+        shapes = [(variable.dims, variable.values.shape) for variable in self.everything.values()]
+        return {dim: size for dims, shape in shapes for dim, size in zip(dims, shape, strict=True)}
 
     def assign_attrs(self, attrs: Mapping[str, Any]) -> Self:
-        """The same with further attributes."""
+        """The content with further attributes."""
         return replace(self, attrs={**self.attrs, **attrs})
 
     def dataset(self) -> "xr.Dataset":
-        """The same as an xarray Dataset."""
+        """The content as an xarray Dataset."""
         import xarray as xr
 
         return xr.Dataset(self.variables, self.coordinates, self.attrs)
 
 
 def content_of(dataset: "xr.Dataset") -> Content:
-    """What a file of a Dataset holds."""
+    """The content of a Dataset."""
 
     def plain(variables: Mapping[Any, Any]) -> dict[str, Variable]:
         return {
@@ -131,12 +131,12 @@ def content_of(dataset: "xr.Dataset") -> Content:
 
 
 def _scale(about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The step of a variable that is stored in whole numbers of it; None for others."""
+    """The encoding of a variable that is stored in integer multiples of a step; None for other variables."""
     return {"scale_factor": about["scale_factor"]} if "scale_factor" in about else None
 
 
 def commit() -> str:
-    """Commit of the code that runs, with -dirty if it was changed since; 'unknown' outside its repository."""
+    """The commit of the running code, with -dirty if it has uncommitted changes; 'unknown' outside its repository."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return "unknown"
@@ -150,13 +150,13 @@ def commit() -> str:
 def provenance(
     command: str | Sequence[str], asked: Mapping[str, Any], source: str = "", packages: Sequence[str] = PACKAGES
 ) -> dict[str, str]:
-    """Attributes that say what made a file.
+    """Attributes that record how a file was made.
 
     Args:
         command: the command line, or the call from Python.
-        asked: what determines the content, JSON-serialisable; hashed.
-        source: fingerprint of the code that made it.
-        packages: whose versions matter.
+        asked: all settings that determine the content, JSON-serialisable; their hash is recorded.
+        source: fingerprint of the code.
+        packages: packages whose versions are recorded.
     """
     versions = {}
     for package in packages:
@@ -173,15 +173,15 @@ def provenance(
 
 
 def digest(asked: Mapping[str, Any]) -> str:
-    """Hash of what was asked for, JSON-serialisable."""
+    """Hash of the settings of a file, JSON-serialisable."""
     return blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def require_writable(path: Path) -> None:
-    """Find out, before hours of work, whether a file can be written; leaves nothing behind.
+    """Check, before hours of work, that a file can be written; no file remains.
 
     Raises:
-        InputError: if its folder cannot be made or written.
+        InputError: if its folder cannot be created or written.
     """
     _temporary(path).unlink()
 
@@ -203,10 +203,10 @@ def _temporary(path: Path) -> Path:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder that replaces `path` when the block ends well, and is removed otherwise.
+    """A temporary path in the same folder; it replaces `path` if the block succeeds, and is removed otherwise.
 
     Raises:
-        InputError: if the folder cannot be made or written.
+        InputError: if the folder cannot be created or written.
     """
     temporary = _temporary(path)
     try:
@@ -215,7 +215,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from error
     except RuntimeError as error:
-        # netCDF4's own, where a disk is full.
+        # netCDF4 raises RuntimeError if the disk is full.
         if "NetCDF" not in str(error):
             raise
         full = shutil.disk_usage(path.parent).free < 2**20
@@ -226,12 +226,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write(content: "Content | xr.Dataset", path: Path, kind: str) -> None:
-    """Write one of our files, whole or not at all.
+    """Write a file of csd, completely or not at all.
 
     Args:
-        content: what to write; its attributes are kept.
-        path: where.
-        kind: 'training', …; read back by `read`.
+        content: of the file, with its attributes.
+        path: of the file.
+        kind: of the file, 'training' for instance, which `read` checks.
 
     Raises:
         InputError: if it cannot be written.
@@ -242,15 +242,15 @@ def write(content: "Content | xr.Dataset", path: Path, kind: str) -> None:
 
 
 def stamped(content: Content, kind: str) -> Content:
-    """The same as one of our kinds of file, in the layout of today."""
+    """The content with the attributes of a kind of file and the present layout."""
     return replace(content, attrs={"csd_file": kind, "csd_schema": SCHEMA, **content.attrs})
 
 
 def _fill(file: netCDF4.Dataset, content: Content) -> None:
-    """Put all into an empty file, as xarray would."""
+    """Write the content to an empty file, in the form that xarray would."""
     plain = blake2b(digest_size=16)
     file.setncatts(content.attrs)
-    for name, variable in (content.variables | content.coordinates).items():
+    for name, variable in content.everything.items():
         step = (variable.encoding or {}).get("scale_factor")
         values = np.asarray(variable.values) if step is None else whole_steps(variable.values, step)
         for dim, size in zip(variable.dims, values.shape, strict=True):
@@ -268,7 +268,7 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
         made[...] = values if numbers else values.astype(object)
         if not large:
             plain.update(_bytes(values))
-    # Coordinates that are no dimension's own are found again by their names.
+    # Coordinates that are not named after a dimension are recognised by this list when they are read.
     if others := sorted(name for name, found in content.coordinates.items() if found.dims != (name,)):
         file.coordinates = " ".join(others)
     file.small_variables_hash = plain.hexdigest()
@@ -276,31 +276,32 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
 
 def _bytes(values: Any) -> bytes:
     """What is hashed of a small variable."""
-    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" else repr(values.tolist()).encode()
+    # A variable without values may lie in pieces, of which there are none.
+    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" or not values.size else repr(values.tolist()).encode()
     return kept
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, completely or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read(path: str | Path, *kinds: str) -> "xr.Dataset":
-    """Read one of our files into memory and check it.
+    """Read a file of csd into memory and check it.
 
     Args:
         path: the file.
-        kinds: the kinds that will do; any of ours if none is given.
+        kinds: the kinds of file that are accepted; all kinds if none is given.
 
     Raises:
-        InputError: if the file is missing, truncated, damaged, not one of ours, or of another kind or schema.
+        InputError: if the file is missing, truncated, damaged, not a file of csd, or of another kind or layout.
     """
     return read_content(Path(path), *kinds).dataset()
 
 
 def read_content(path: Path, *kinds: str) -> Content:
-    """`read`, without xarray."""
+    """The content of a file, checked as by `read` but without xarray."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     mend = "remove it and run the step that makes it again"
@@ -318,7 +319,7 @@ def read_content(path: Path, *kinds: str) -> Content:
             raise
         raise InputError(f"{path}: not a readable NetCDF-4 file, it may be truncated or damaged; {mend}") from error
     if kind not in REQUIRED:
-        raise InputError(f"{path}: this version of csd knows no {kind!r} files; {mend}")
+        raise InputError(f"{path}: this version of csd has no {kind!r} files; {mend}")
     if attributes.get("csd_schema") != SCHEMA:
         written = attributes.get("csd_schema")
         raise InputError(f"{path}: written with layout {written}, this version of csd reads layout {SCHEMA}; {mend}")
@@ -331,16 +332,16 @@ def read_content(path: Path, *kinds: str) -> Content:
 
 
 def _content(file: netCDF4.Dataset) -> Content:
-    """All that a file holds, in memory.
+    """The whole content of an open file.
 
     Raises:
-        ValueError: if small variables are not those that were written.
+        ValueError: if the small variables do not match their hash.
     """
     file.set_auto_maskandscale(False)
     everything, plain = {}, blake2b(digest_size=16)
     for name, found in file.variables.items():
         values, about = np.asarray(found[...]), found.__dict__
-        # Strings are never in pieces.
+        # Strings are never compressed.
         if found.chunking() in ("contiguous", None):
             plain.update(_bytes(values))
         scale, lowest = _scale(about), about.pop("_FillValue", None)
@@ -350,13 +351,13 @@ def _content(file: netCDF4.Dataset) -> Content:
         everything[name] = Variable(found.dimensions, values, about, scale)
     attrs = file.__dict__
     if attrs.pop("small_variables_hash", plain.hexdigest()) != plain.hexdigest():
-        raise ValueError("small variables are not those that were written")
+        raise ValueError("small variables do not match their hash")
     coordinates = {name for name, variable in everything.items() if variable.dims == (name,)}
     for holder in (attrs, *(variable.attrs for variable in everything.values())):
         coordinates.update(holder.pop("coordinates", "").split())
     return Content(
         {name: variable for name, variable in everything.items() if name not in coordinates},
-        {name: everything[name] for name in everything if name in coordinates},
+        {name: variable for name, variable in everything.items() if name in coordinates},
         attrs,
     )
 
@@ -367,11 +368,11 @@ def labelled(
     """A variable with its long name and units.
 
     Args:
-        dims: their names.
-        values: of any kind.
-        long_name: what it is.
+        dims: names of the dimensions.
+        values: of any type.
+        long_name: a description.
         units: of the values.
-        step: of which a file holds whole numbers; a power of two, so that float32 multiples of it are exact.
+        step: the file holds integer multiples of it; a power of two, so that they are exact in float32.
     """
     encoding = None if step is None else {"scale_factor": step}
     return Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units}, encoding)

@@ -2,9 +2,10 @@
 
     batch: Annotated[int, Ge(1), Option("fields in a minibatch", "B", label="B{value}")] = 64
 
-Checks, flags and the words of a command, keywords and their docstring, attributes and names of files, keys of a study:
-all are made from that. Bounds are those of `annotated_types`, which pydantic reads too; pydantic itself is left to the
-configuration, since the start of a job would be a fifth longer with it (CONTRIBUTING.md).
+Checks, flags, keywords, keys of a study, attributes and names of files all derive from this declaration. A type is
+int, float, str, bool, a `Literal`, a tuple of any number of one of these, or a union of such types. Bounds are those of
+`annotated_types`, which pydantic reads too; pydantic itself is imported by the configuration only, since it would make
+the start of a job a fifth longer (CONTRIBUTING.md).
 """
 
 from abc import ABC, abstractmethod
@@ -22,33 +23,34 @@ from csd.core.errors import InputError, nearest, unknown
 from csd.core.plugins import name_of
 
 WRONG: Any = object()
-"""What a value of the wrong type becomes."""
+"""The result of fitting a value of a wrong type."""
 BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "ge": (ge, "of at least"),
     "gt": (gt, "above"),
     "le": (le, "of at most"),
     "lt": (lt, "below"),
 }
-NOUNS = {int: "integer", float: "number", str: "text"}
+NOUNS = {int: "an integer", float: "a finite number", str: "text", bool: "true or false"}
 
 
 @dataclass(frozen=True)
 class Option:
-    """What an option says of itself, beside its type, bounds and default.
+    """The description of an option, beside its type, bounds and default.
 
     Args:
-        help: what it is; the default is added.
-        metavar: its value, in the help of its flag.
-        flag: its flag without dashes, where that is not the name: 'seed' for each of `seeds`.
-        default: what stands for the default in help, where that is None.
-        label: how a value other than the default shows in the names of files; None for what leaves alone what is made.
-        attribute: its name in files, where it is another; None for what files do not say.
-        absent: what files say where it is None or does not apply; if that is None, they say nothing.
-        always: whether files and commands say it at its default too.
-        note: what an attribute that explains it says.
-        names: 'module:REGISTRY' of what it names, beside dotted paths.
-        check: called with a value, raises for one that type and bounds allow and that is wrong all the same.
-        allowed: what is allowed, where the type says too little.
+        help: the meaning of the option; the default is added to it.
+        metavar: the placeholder of its value in the help of its flag.
+        flag: its flag without dashes, where that is not its name: 'seed' for each of `seeds`.
+        default: the words shown for a default of None.
+        label: how a value other than the default shows in names of files; None for an option that does not change
+            the content of a file.
+        attribute: its name in files, if it has another one there; None if files do not record it.
+        absent: the value that files record for None; nothing is recorded if this is None.
+        always: whether files and commands contain the default too.
+        note: the text of a further attribute of files that explains this one.
+        names: 'module:REGISTRY' of the names it may have, beside dotted paths.
+        check: a function of the value that raises an error for a value that type and bounds allow, but is wrong.
+        allowed: the values that are allowed, in words, where the type does not say enough.
     """
 
     help: str
@@ -71,10 +73,10 @@ class Declared:
 
     Args:
         name: of the attribute.
-        kind: its type and bounds.
-        shown: its type alone.
-        default: MISSING if it must be given.
-        option: what it says of itself.
+        kind: type and bounds.
+        shown: type alone.
+        default: MISSING if the option is required.
+        option: the description.
     """
 
     name: str
@@ -90,70 +92,72 @@ class Declared:
 
     @property
     def flag(self) -> str:
-        """'--data-set'."""
+        """The flag, such as '--data-set'."""
         return f"--{(self.option.flag or self.name).replace('_', '-')}"
 
     @property
     def help(self) -> str:
-        """What it is, and its default."""
+        """The meaning of the option, and its default."""
         own = self.default
-        shown = self.option.default or ("" if own in (MISSING, None) else " ".join(map(str, _several(own))))
+        shown = self.option.default or ("" if own in (MISSING, None) else " ".join(map(_word, _several(own))))
         return self.option.help + f" ({shown})" * bool(shown)
-
-    def expected(self, value: Any) -> str:
-        """What it must be, in words, and the name that is nearest to a wrong one."""
-        close = nearest(value, self.choices()) if isinstance(value, str) else ""
-        return f"it must be {self.option.allowed or _allowed(self.kind)}{close}"
-
-    def read(self, value: Any) -> Any:
-        """A value of a configuration, where numbers may be text: YAML takes 1e-3 for that.
-
-        Raises:
-            ValueError: if it is none, with what it must be.
-        """
-        with suppress(ValueError):
-            value = float(value) if isinstance(value, str) and float in self.kinds else value
-        if _fit(self.kind, value) is WRONG:
-            raise ValueError(self.expected(value))
-        return value
 
     @property
     def kinds(self) -> set[Any]:
-        """Types of single values that it allows."""
+        """The types of single values that it allows."""
         return _kinds(self.kind)
 
     @property
     def item(self) -> Any:
-        """The type of each of several values; None for an option of one."""
+        """The type of one item of an option that takes several; None for other options."""
         return next((get_args(part)[0] for part, _ in _alternatives(self.kind) if get_origin(part) is tuple), None)
 
     @property
     def mixed(self) -> bool:
-        """Whether it is a number, or words that say what it follows."""
+        """Whether it is either an integer or text."""
         return {int, str} <= self.kinds
 
     @property
     def attribute(self) -> str | None:
-        """Its name in files."""
+        """Its name in files; None if files do not record it."""
         return self.name if self.option.attribute == "" else self.option.attribute
 
     def choices(self) -> tuple[str, ...]:
-        """Names that it may be, for completion."""
-        literal = [
-            word for part, _ in _alternatives(self.kind) for word in get_args(part) if get_origin(part) is Literal
-        ]
-        return (*map(str, literal), *self._registry())
+        """The names that it may have, for completion."""
+        literal = [part for part, _ in _alternatives(self.kind) if get_origin(part) is Literal]
+        words = [str(word) for part in literal for word in get_args(part)]
+        return (*words, *("true", "false") * (bool in self.kinds), *self._registry())
 
     def _registry(self) -> Mapping[str, str]:
-        """What it may name."""
+        """The registry that its value is a name of."""
         module, _, found = self.option.names.partition(":")
         return getattr(import_module(module), found) if module else {}
 
-    def fit(self, value: Any) -> Any:
-        """A value as the option has it: classes by their names, numbers without NumPy, several as a tuple.
+    def expected(self, value: Any) -> str:
+        """A sentence on the allowed values, with the allowed name nearest to a wrong one."""
+        close = nearest(value, self.choices()) if isinstance(value, str) else ""
+        return f"it must be {self.option.allowed or _allowed(self.kind)}{close}"
+
+    def from_yaml(self, value: Any) -> Any:
+        """The value, with text that is a number as this number, since YAML reads 1e-3 as text; no check is made."""
+        return self.parse(value) if float in self.kinds else value
+
+    def read(self, value: Any) -> Any:
+        """A value of a configuration.
 
         Raises:
-            InputError: if it is none.
+            ValueError: for a value of a wrong type or out of bounds, with what is allowed.
+        """
+        fitted = _fit(self.kind, self.from_yaml(value))
+        if fitted is WRONG:
+            raise ValueError(self.expected(value))
+        return fitted
+
+    def fit(self, value: Any) -> Any:
+        """The value in the option's type: a class becomes its name, a NumPy number a Python one, several a tuple.
+
+        Raises:
+            InputError: for a value of a wrong type or out of bounds.
         """
         if self.option.names and self.kind is str and value != self.default:
             value = name_of(self.name, value, dict(registry := self._registry()))
@@ -174,16 +178,35 @@ class Declared:
         found = f"holds {wrong[0]!r}" if wrong else f"is {value!r}"
         raise InputError(f"{self.name} {found}; {self.expected(value)}")
 
-    def parse(self, words: Any) -> Any:
-        """A value as a command or a file has it: words that are numbers as these, several as a tuple."""
-        if isinstance(words, list):
-            return words[0] if len(words) == 1 and words[0] in self.choices() else tuple(map(self.parse, words))
-        number = self.mixed and isinstance(words, str) and words.removeprefix("-").isdecimal()
-        return int(words) if number else words
+    def parse(self, stored: Any) -> Any:
+        """A value from the words of a command or the attribute of a file; no check is made.
+
+        Text becomes a number or a truth value where the option allows one, and a list becomes a tuple.
+        """
+        if isinstance(stored, list | tuple):
+            alone = len(stored) == 1 and stored[0] in self.choices() and str in self.kinds
+            return stored[0] if alone else tuple(map(self.parse, stored))
+        if bool in self.kinds and str(stored) in TRUTH:
+            return TRUTH[str(stored)]
+        for kind in (int, float):
+            if kind in self.kinds and isinstance(stored, str):
+                with suppress(ValueError):
+                    return kind(stored)
+        return stored
+
+    def stored(self, value: Any) -> Any:
+        """The value as an attribute of a file, which has no truth values and no mixed types."""
+        if isinstance(value, tuple):
+            return [self.stored(item) for item in value]
+        return str(value) if self.mixed else int(value) if isinstance(value, bool) else value
+
+
+TRUTH = {"true": True, "false": False, "1": True, "0": False}
+"""Truth values in commands, and as files store them."""
 
 
 def plain(value: Any) -> Any:
-    """A value without NumPy: its arrays as lists, its numbers as Python's own."""
+    """The value without NumPy types: an array becomes a list, a number one of Python's."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -192,21 +215,25 @@ def _several(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else (value,)
 
 
+def _word(value: Any) -> str:
+    """A single value in help and commands, as YAML has it too; no digit of a number is lost."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _alternatives(kind: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """The types that a type is one of, each with its bounds."""
-    bounds: tuple[Any, ...] = ()
+    """The alternatives of a type, each with its bounds."""
+    bounds: list[Any] = []
     if get_origin(kind) is Annotated:
-        kind, *rest = get_args(kind)
-        bounds = tuple(rest)
+        kind, *bounds = get_args(kind)
     if get_origin(kind) in (Union, UnionType):
         for part in get_args(kind):
             yield from ((found, (*own, *bounds)) for found, own in _alternatives(part))
     else:
-        yield kind, bounds
+        yield kind, tuple(bounds)
 
 
 def _kinds(kind: Any) -> set[Any]:
-    """Types of single values that a type allows, within several too."""
+    """The types of single values that a type allows, also as items of a tuple."""
     kinds: set[Any] = set()
     for part, _ in _alternatives(kind):
         inner = get_args(part)
@@ -216,7 +243,7 @@ def _kinds(kind: Any) -> set[Any]:
 
 
 def _fit(kind: Any, value: Any) -> Any:
-    """The value as one of the types has it, or `WRONG`."""
+    """The value converted to the first alternative that it fits, or `WRONG`."""
     for part, bounds in _alternatives(kind):
         found = WRONG
         if get_origin(part) is tuple:
@@ -235,7 +262,7 @@ def _fit(kind: Any, value: Any) -> Any:
 
 
 def _limits(bounds: Iterable[Any]) -> Iterator[tuple[Callable[[Any, Any], bool], Any, str]]:
-    """What bounds of `annotated_types` compare a value by, with what, and their words."""
+    """The comparison, the limit and the words of each bound."""
     for bound in bounds:
         for name, (compare, text) in BOUNDS.items():
             if hasattr(bound, name):
@@ -243,7 +270,7 @@ def _limits(bounds: Iterable[Any]) -> Iterator[tuple[Callable[[Any, Any], bool],
 
 
 def _allowed(kind: Any) -> str:
-    """What a type allows, in words: 'an integer of at least 1', 'noise or exact', 'integers of at least 0'."""
+    """The values of a type in words: 'an integer of at least 1', 'noise or exact', 'one or several integers'."""
     words = []
     for part, bounds in _alternatives(kind):
         if get_origin(part) is Literal:
@@ -253,15 +280,14 @@ def _allowed(kind: Any) -> str:
             each = _allowed(get_args(part)[0]).removeprefix("an ").removeprefix("a ")
             words.append("one or several " + each.replace("integer", "integers").replace("number", "numbers"))
         elif part is not NoneType:
-            noun = NOUNS.get(part, getattr(part, "__name__", str(part)))
-            article = "" if noun == "text" else "an " if noun[0] in "aeiou" else "a finite " if part is float else "a "
-            words.append(article + noun + " and".join(text for *_, text in _limits(bounds)))
+            noun = NOUNS.get(part) or f"a {getattr(part, '__name__', part)}"
+            words.append(noun + " and".join(text for *_, text in _limits(bounds)))
     return ", or ".join(words)
 
 
 @cache
 def declared(owner: type) -> dict[str, Declared]:
-    """The options of a class: its annotated attributes with an `Option`, base classes first."""
+    """The options of a class: its annotated attributes with an `Option`, those of base classes first."""
     found, shown = {}, get_type_hints(owner)
     for name, hint in get_type_hints(owner, include_extras=True).items():
         kind, *rest = get_args(hint) if get_origin(hint) is Annotated else (hint,)
@@ -273,42 +299,45 @@ def declared(owner: type) -> dict[str, Declared]:
 
 
 class Choice(ABC):
-    """Values of declared options: how they are said in files, their names and commands."""
+    """Values of declared options, and their form in files, names of files and commands."""
 
     always: ClassVar[bool] = False
-    """Whether files say all of them, at their defaults too: a network is not read back with a default of later."""
+    """Whether files record all of them, so that a network is never read back with a default that has changed."""
 
     @abstractmethod
     def own(self) -> Mapping[str, Declared]:
-        """The options, as they are declared."""
+        """The declarations of the options."""
 
     @abstractmethod
     def applied(self) -> dict[str, Any]:
-        """Their values; None where one is not given, or does not apply beside the others."""
+        """The values of the options; None for one that is not given, or does not apply beside the others."""
+
+    def _values(self) -> list[tuple[Declared, Any]]:
+        """Each option that applies, with its value."""
+        return [(self.own()[name], value) for name, value in self.applied().items()]
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What of them says what is made."""
-        return tuple(value for name, value in self.applied().items() if self.own()[name].option.label is not None)
+        """The values that determine the content of a file."""
+        return tuple(value for one, value in self._values() if one.option.label is not None)
 
     def labels(self) -> dict[str, str]:
-        """How those that are not at their defaults show in the names of files."""
+        """The parts of a file's name that stand for options which are not at their defaults."""
         found = {}
-        for name, value in self.applied().items():
-            one = self.own()[name]
+        for one, value in self._values():
             if one.option.label is not None and value is not None and value != one.default:
-                shown = f"{value:.12g}" if isinstance(value, float) else ".".join(map(str, _several(value)))
-                found[name] = one.option.label.format(name=name, value=shown).replace(":", ".")
+                items = [f"{item:.12g}" if isinstance(item, float) else _word(item) for item in _several(value)]
+                found[one.name] = one.option.label.format(name=one.name, value=".".join(items)).replace(":", ".")
         return found
 
     def attributes(self) -> dict[str, Any]:
-        """What files say: of options that they always say, and of those that are not at their defaults."""
+        """The attributes of a file: options that are always recorded, and those that are not at their defaults."""
         found, values = {}, self.applied()
         for name, one in self.own().items():
             value = one.option.absent if values.get(name) is None else values[name]
-            said = self.always or one.option.always or value != one.default
-            if one.attribute is not None and value is not None and said:
-                found[one.attribute] = str(value) if one.mixed else list(value) if isinstance(value, tuple) else value
+            recorded = self.always or one.option.always or value != one.default
+            if one.attribute is not None and value is not None and recorded:
+                found[one.attribute] = one.stored(value)
         return found
 
     def notes(self) -> dict[str, str]:
@@ -316,16 +345,15 @@ class Choice(ABC):
         return {f"note_{one.attribute}": one.option.note for one in self.own().values() if one.option.note}
 
     def unsaid(self) -> dict[str, Any]:
-        """Those that files do not say."""
-        return {name: value for name, value in self.applied().items() if self.own()[name].attribute is None}
+        """The options that files do not record."""
+        return {one.name: value for one, value in self._values() if one.attribute is None}
 
     def words(self) -> list[str]:
-        """The flags of a command that give them."""
+        """The flags of the command that gives these values."""
         found: list[str] = []
-        for name, value in self.applied().items():
-            one = self.own()[name]
+        for one, value in self._values():
             if value is not None and (one.option.always or value != one.default):
-                found += [one.flag, *(repr(item) if isinstance(item, float) else str(item) for item in _several(value))]
+                found += [one.flag, *map(_word, _several(value))]
         return found
 
 
@@ -334,7 +362,7 @@ class Options(Choice):
     """Values of the options that a subclass declares, each checked.
 
     Raises:
-        InputError: for a value outside what is declared.
+        InputError: for a value of a wrong type or out of bounds.
     """
 
     def __post_init__(self) -> None:
@@ -342,17 +370,17 @@ class Options(Choice):
             object.__setattr__(self, name, one.fit(getattr(self, name)))
 
     def own(self) -> Mapping[str, Declared]:
-        """The options, as they are declared."""
+        """The declarations of the options."""
         owner: Any = type(self)
         return declared(owner)
 
     def applied(self) -> dict[str, Any]:
-        """Their values; None where one does not apply beside the others."""
+        """The values of the options; None for one that does not apply beside the others."""
         return {name: getattr(self, name) for name in self.own()}
 
 
 def said(own: Mapping[str, Declared], about: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the attributes of a file say."""
+    """The options that the attributes of a file record."""
     found = {name: plain(about.get(one.attribute)) for name, one in own.items() if one.attribute is not None}
     return {
         name: own[name].parse(value) for name, value in found.items() if value not in (None, own[name].option.absent)

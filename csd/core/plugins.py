@@ -1,4 +1,4 @@
-"""Named things: a registry's name, the dotted path `package.module:Class` of something user-defined, or its class."""
+"""Classes by name: a name in a registry, the dotted path `package.module:Class`, or the class itself."""
 
 import sys
 from importlib import import_module
@@ -8,9 +8,7 @@ from typing import Any
 from csd.core.errors import InputError, unknown
 
 _GIVEN: dict[str, type] = {}
-"""Classes that were given as such, by dotted path: one of a notebook, or of a function, can be found in no module."""
-
-
+"""Classes given as objects, by dotted path: a class of a notebook or a function cannot be imported from a module."""
 LASTING = {
     "csd.targets.dataset": "csd.measured",
     "csd.targets.gaussian": "csd.field",
@@ -18,38 +16,33 @@ LASTING = {
     "csd.targets.phi4": "csd.model",
     "csd.targets.spins": "csd.model",
 }
-"""Modules of classes that files name, and what files call these modules."""
-
-
-def dotted_path(made: type) -> str:
-    """'package.module:Class' of a class."""
-    return f"{made.__module__}:{made.__qualname__}"
+"""Modules whose classes are named in files, and the names of these modules there."""
 
 
 def lasting_path(made: type) -> str:
-    """The dotted path of a class for files: of csd's own targets and schedules, that of version 0.1.
+    """The dotted path of a class as files record it; for targets and schedules of csd, that of version 0.1.
 
-    Files and the names of random streams hold it, and neither is to change when code moves; `resolve` finds both.
+    It is also part of the names of random streams. Neither may change when code moves; `resolve` finds both paths.
     """
     return f"{LASTING.get(made.__module__, made.__module__)}:{made.__qualname__}"
 
 
 def name_of(kind: str, thing: str | type, registry: dict[str, str]) -> str:
-    """The name that a thing goes by in files: that of the registry if it has one, or its dotted path.
+    """The name of a class in files: its name in the registry if it has one, or else its dotted path.
 
     Args:
-        kind: what it is ('architecture', …), for the message.
-        thing: a name, or a class, which `resolve` finds again in this process, whatever module it is of.
+        kind: the kind of class ('architecture', …), for the message.
+        thing: a name, which is returned as it is, or a class, which `resolve` finds again in this process.
         registry: names and their dotted paths.
 
     Raises:
-        InputError: if it is neither.
+        InputError: if it is neither a name nor a class.
     """
     if isinstance(thing, str):
         return thing
     if not isinstance(thing, type):
         raise InputError(f"{kind} is {thing!r}; it must be a name, 'package.module:Class', or a class")
-    path = dotted_path(thing)
+    path = f"{thing.__module__}:{thing.__qualname__}"
     own = [name for name, known in registry.items() if known == path]
     if own:
         return own[0]
@@ -58,16 +51,16 @@ def name_of(kind: str, thing: str | type, registry: dict[str, str]) -> str:
 
 
 def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
-    """The class that `name` stands for.
+    """The class of a name.
 
     Args:
-        kind: what it is ('architecture', …), for the message.
-        name: a key of the registry, or a dotted path `package.module:Class`. A module beside the user's own files is
-            found in the working directory.
-        registry: names and their dotted paths; a path, so that only what is used gets imported.
+        kind: the kind of class ('architecture', …), for the message.
+        name: a key of the registry, or a dotted path `package.module:Class`; modules are also looked for in the working
+            directory.
+        registry: names and their dotted paths, so that only the classes in use are imported.
 
     Raises:
-        InputError: if the name is unknown, or the dotted path cannot be imported or is no class.
+        InputError: if the name is unknown, or the dotted path cannot be imported or is not a class.
     """
     path = registry.get(name, name)
     module, colon, attribute = path.partition(":")

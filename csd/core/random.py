@@ -1,38 +1,32 @@
-"""Random streams: one generator for each purpose, so that a seed's numbers depend on nothing but what they are for.
+"""Random streams: one generator for each purpose, so that the numbers of a seed depend only on their purpose.
 
-Numbers are NumPy's. A process that draws many of them has them drawn by compiled loops from some point on, which give
-the same numbers, bit for bit: see `csd.core.compiled_random`, and how to turn it off there.
+All numbers are those of NumPy. A process that needs many of them draws them in compiled loops, which give the same
+numbers bit for bit; `csd.core.compiled_random` explains when, and how to turn this off.
 """
 
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.compiled_random import loops_for, state_words
+from csd.core.compiled_random import position as position
 
 ROOT_HALF = float(np.sqrt(0.5))
 
 
 def stream(*purpose: object) -> np.random.Generator:
-    """The generator that belongs to a purpose: its parts, in order (run, seed, noise level, 'start', …).
+    """The generator for a purpose, given by its parts in order (run, seed, noise level, 'start', …).
 
-    The same parts give the same numbers on every machine, whatever else is drawn, in whatever order. The bit generator
-    is SFC64, NumPy's fastest, seeded with the BLAKE2 hash of the parts.
+    Equal parts give equal numbers on every machine and in any order of drawing. The bit generator is SFC64, NumPy's
+    fastest, seeded with the BLAKE2 hash of the parts.
     """
     digest = blake2b("\x1f".join(map(repr, purpose)).encode(), digest_size=32).digest()
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(int.from_bytes(digest, "little"))))
 
 
-def position(generator: np.random.Generator) -> NDArray[np.uint64]:
-    """Where a stream stands, as six numbers."""
-    state: Any = generator.bit_generator.state
-    return np.array([*state["state"]["state"], state["has_uint32"], state["uinteger"]], dtype=np.uint64)
-
-
 def move_to(generator: np.random.Generator, place: NDArray[np.uint64]) -> None:
-    """Go on from where a stream once stood."""
+    """Set the state of a stream to one returned by `position`."""
     generator.bit_generator.state = {
         "bit_generator": "SFC64",
         "state": {"state": place[:4]},
@@ -42,7 +36,7 @@ def move_to(generator: np.random.Generator, place: NDArray[np.uint64]) -> None:
 
 
 def draw_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Independent standard normal numbers: `generator.standard_normal(shape)`, as fast as the process can."""
+    """Independent standard normal numbers, equal to `generator.standard_normal(shape)`; compiled if that is faster."""
     numbers = np.empty(shape)
     loops = loops_for(generator, numbers.size)
     if loops is not None:
@@ -53,10 +47,10 @@ def draw_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArr
 
 
 def draw_gamma(generator: np.random.Generator, order: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Independent Gamma(B) numbers: `generator.standard_gamma(B, shape)`, as fast as the process can.
+    """Independent Gamma(B) numbers, equal to `generator.standard_gamma(B, shape)`; compiled where that is faster.
 
     Args:
-        generator: where they come from.
+        generator: the random stream.
         order: B > 0.
         shape: of the array.
     """
@@ -75,13 +69,13 @@ def draw_complex_normal(
     deviation: NDArray[np.float64],
     out: NDArray[np.complex128],
 ) -> None:
-    """Fill mean + deviation × ζ, ζ independent complex normal numbers of ⟨|ζ|²⟩ = 1.
+    """Set out = mean + deviation × ζ with independent complex normal numbers ζ of ⟨|ζ|²⟩ = 1.
 
     Args:
-        generator: where they come from.
+        generator: the random stream.
         mean: real, shape (rows, columns).
         deviation: real, same shape.
-        out: where they go, same shape; may be part of wider rows.
+        out: array for the result, same shape; it may be part of wider rows.
     """
     loops = loops_for(generator, 2 * out.size)
     if loops is not None:

@@ -1,4 +1,4 @@
-"""Rounding: arrays in the bits that files keep."""
+"""Rounding of arrays to the precision that files keep."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def shortened(values: Any, bits: int) -> Any:
-    """float32 or complex64 numbers rounded to so many bits of the mantissa, which compress well; same shape.
+    """float32 or complex64 numbers whose mantissa is rounded to `bits` bits, so that they compress well; same shape.
 
     The relative error is at most 2^(−bits − 1): 5e-4 with 10 bits, 4e-3 with 7.
     """
@@ -18,7 +18,7 @@ def shortened(values: Any, bits: int) -> Any:
 
 
 def whole_steps(values: Any, step: float) -> Any:
-    """The nearest whole numbers of a step, in the fewest bytes; the lowest of all for what is not finite."""
+    """values / step as integers of the smallest type that holds them; its lowest integer stands for other values."""
     numbers = np.rint(np.asarray(values) / step)
     known = np.isfinite(numbers)
     most = np.abs(numbers, where=known, out=np.zeros_like(numbers)).max(initial=0.0)

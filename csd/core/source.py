@@ -1,4 +1,4 @@
-"""Fingerprints of the code that a step uses, so that an edit reruns what depends on it and nothing else."""
+"""Fingerprints of the code that each step uses, so that an edit reruns only the jobs that depend on it."""
 
 import ast
 import json
@@ -23,39 +23,39 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "aggregate_generation": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
-    "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/integrators"),
-    "claims": ("study/verdict_files",),
-    "figure": ("report/figures/__init__", "report/figures/looks"),
+    "fit": ("study/summaries/laws", "study/summaries/dynamics"),
+    "claims": ("study/verdicts",),
+    "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
     "pages": ("report/pages",),
     "explore": ("report/explore",),
 }
-"""What each step of the workflow calls: modules, and packages that stand for all modules and templates in them."""
+"""The modules that each step of the workflow calls; a package stands for all modules and templates in it."""
 NO_SOURCE = ("core/aliases", "core/source", "study/config", "study/stages")
-"""What leaves results as they are: what a study asks for is in the parameters of its jobs."""
+"""Code that does not change results; the settings of a study are part of the parameters of its jobs."""
 
 
 @cache
 def fingerprint(step: str, *more: str) -> str:
-    """Hash of the source that a step uses, blind to comments, docstrings and layout.
+    """Hash of the source that a step uses; comments, docstrings and layout do not count.
 
     Args:
-        step: a key of `SOURCES`, or such modules themselves: 'targets/scores targets/gaussian'.
+        step: a key of `SOURCES`, or the modules themselves, such as 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
     """
     digest = blake2b(digest_size=8)
     for file in files_used(step, *more):
-        # Templates and style files count to the byte.
+        # Templates and style files are hashed byte by byte.
         digest.update(_look(file)[0].encode() if file.suffix == ".py" else file.read_bytes())
     return digest.hexdigest()
 
 
 def files_used(step: str, *more: str) -> list[Path]:
-    """The files that a step uses: what `SOURCES` names and all that it imports, but for imports of types alone.
+    """The modules of a step in `SOURCES`, and all that they import directly or indirectly, except for types alone.
 
     Args:
-        step: as of `fingerprint`.
-        more: likewise.
+        step: as for `fingerprint`.
+        more: as for `fingerprint`.
     """
     found: set[Path] = set()
     left = [file for module in (*SOURCES.get(step, step.split()), *more) for file in _files(module)]
@@ -69,7 +69,7 @@ def files_used(step: str, *more: str) -> list[Path]:
 
 
 def _files(module: str) -> list[Path]:
-    """The file of a module, 'lattice/bins', or those of a package: templates too, no captions, no hidden ones."""
+    """The file of a module such as 'lattice/bins', or all files of a package except captions and hidden files."""
     place = PACKAGE / module
     if not place.is_dir():
         return [place.with_suffix(".py")]
@@ -77,15 +77,15 @@ def _files(module: str) -> list[Path]:
 
 
 def plugin_fingerprint(*paths: str) -> str:
-    """Hash of the source of user-defined modules, named 'package.module:Class'; empty without any.
+    """Hash of the source of user-defined modules, given as 'package.module:Class'; empty if none is given.
 
-    A module is looked for in the working directory and on the path, without importing it; one not found adds nothing.
+    A module is looked for in the working directory and on the path, without importing it, and is left out if not found.
     """
     digest = blake2b(digest_size=8)
     for path in paths:
         module = path.partition(":")[0]
         beside = Path(*module.split(".")).with_suffix(".py")
-        # A notebook is a module without a file.
+        # A notebook is a module without a source file.
         spec = None if beside.is_file() or "." in module or module == "__main__" else find_spec(module)
         file = beside if beside.is_file() else Path(spec.origin) if spec is not None and spec.origin else None
         if file is not None:
@@ -94,17 +94,17 @@ def plugin_fingerprint(*paths: str) -> str:
 
 
 def fingerprint_with_plugins(step: str, *names: str) -> str:
-    """Hash of the source that a step uses, followed by that of user-defined modules among `names`."""
+    """Hash of the source that a step uses, followed by that of the user-defined modules among `names`."""
     outside = [name for name in names if ":" in name and not name.startswith("csd.")]
     return f"{fingerprint(step)}{plugin_fingerprint(*outside)}"
 
 
 @cache
 def _look(file: Path) -> tuple[str, list[str]]:
-    """(hash of the syntax tree without docstrings, files of csd that it may import), such as 'lattice/bins.py'.
+    """(hash of the syntax tree without docstrings, files of csd that may be imported, such as 'lattice/bins.py').
 
-    Every job asks for it, and making the tree takes longer than many a training: it is kept beside Python's own
-    bytecode until the file changes.
+    Every job needs it, and parsing takes longer than many trainings, so it is cached beside Python's bytecode until the
+    file changes.
     """
     state = file.stat()
     kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.source.json"
@@ -124,7 +124,7 @@ def _look(file: Path) -> tuple[str, list[str]]:
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """What may be imported of csd when the code runs, at the top or inside functions; a name can be a module's too."""
+    """Files of csd that the code may import, at the top or inside functions; an imported name may be a module."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
@@ -135,14 +135,14 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 class _Meaning(ast.NodeTransformer):
-    """Leaves out bare strings (docstrings of modules, classes, functions and attributes), and the help of options."""
+    """Removes docstrings of modules, classes, functions and attributes, and the help of options."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        """The statement, unless it is a string."""
+        """The statement; None for a string."""
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        """Of an option, without what its help says, before its keywords."""
+        """An annotation, without the help text of its option, which stands before the keywords."""
         if ast.unparse(node.value) == "Annotated":
             for call in (call for call in ast.walk(node.slice) if isinstance(call, ast.Call)):
                 call.args = [one for one in call.args if not isinstance(one, ast.Constant | ast.JoinedStr)]

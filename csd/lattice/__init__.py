@@ -1,6 +1,6 @@
-"""Periodic hypercubic lattices: momenta, transforms, bins of modes, observables, sites for loops, memory.
+"""Periodic hypercubic lattices: momenta, transforms, bins of modes, observables, loops over sites, memory.
 
-Nothing here has a distribution of fields; `sites` holds compiled loops that those with interactions need.
+Nothing here defines a distribution of fields; `sites` has the compiled loops that interacting targets need.
 """
 
 from csd.core.aliases import old_names

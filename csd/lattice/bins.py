@@ -1,11 +1,11 @@
-"""Bins of modes by inverse length, over which residuals and spectra are averaged."""
+"""Bins of modes by inverse length, in which residuals and spectra are averaged."""
 
 import numpy as np
 
 from csd.lattice import Array, Modes
 
 BINS = 32
-"""Most bins of inverse length that residuals are averaged over."""
+"""Largest number of bins."""
 
 
 class LengthBins:
@@ -28,12 +28,12 @@ class LengthBins:
 
     @property
     def momenta(self) -> Array:
-        """Momenta in each bin, shape (bins,), sum N."""
+        """Number of momenta in each bin, shape (bins,), sum N."""
         return np.asarray(self._total, dtype=float)
 
     @property
     def wavenumbers(self) -> Array:
-        """Root mean square of k̂ over each bin's momenta, shape (bins,)."""
+        """Root mean square of k̂ over the momenta of each bin, shape (bins,)."""
         return np.sqrt(self.mean(self._laplacian))
 
     def mean(self, values: Array) -> Array:

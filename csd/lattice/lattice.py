@@ -7,8 +7,8 @@ Conventions (docs/physics.md, section 1): side L, dimension d, N = L^d sites, sp
 Fields are real, so x̂(-k) = x̂(k)*, and arrays over momenta come in three layouts:
 
 - *half*: what a real FFT returns, shape (L, …, L, L // 2 + 1);
-- *pairs*: one momentum of each pair {k, -k}, as a flat array, the self-conjugate ones (k = -k) last;
-- *shells*: one momentum of each class of momenta that lattice rotations and reflections map on each other.
+- *pairs*: one momentum of each pair {k, -k}, in a flat array with the self-conjugate ones (k = -k) last;
+- *shells*: one momentum of each class of momenta that are related by rotations and reflections of the lattice.
 """
 
 from dataclasses import dataclass
@@ -20,28 +20,27 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, check_integer
 from csd.lattice.memory import require_memory
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-DIMENSIONS = (1, 2, 3)
 ORDERS = {1: (1.0,), 2: (2.0, 1.0), 3: (6.0, 3.0, 1.0)}
-"""Orders of d numbers that rise, by how many are equal to the one before."""
+"""Number of orders of d ascending numbers, by how many of them equal their predecessor."""
 
 
 @dataclass(frozen=True)
 class Modes:
-    """Momenta that stand for all N, each with the number of momenta it stands for: (1/N) Σ_k f = Σ_i n_i f_i / N.
+    """A set of modes, each of which represents n_i momenta, such that (1/N) Σ_k f = Σ_i n_i f_i / N.
 
     Attributes:
         numbers: integers n_μ of k_μ = 2π n_μ / L, shape (modes, d).
         laplacian: k̂² of each mode, shape (modes,).
-        multiplicity: momenta that each mode stands for, shape (modes,), sum N.
-        self_conjugate: how many modes have k = -k; in the *pairs* layout they are the last ones.
-        half_index: place of each mode in the flattened *half* layout, shape (modes,).
+        multiplicity: n_i, shape (modes,), sum N.
+        self_conjugate: number of modes with k = -k, which are the last ones in the *pairs* layout.
+        half_index: index of each mode in the flattened *half* layout, shape (modes,).
         isotropic: True for *shells*, False for *pairs*.
     """
 
@@ -68,10 +67,9 @@ class Lattice:
     size: int
 
     def __post_init__(self) -> None:
-        if self.dimension not in DIMENSIONS:
+        if self.dimension not in ORDERS:
             raise InputError(f"dimension is {self.dimension!r}; it must be one of 1, 2, 3")
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
-            raise InputError(f"size is {self.size!r}; it must be an integer of at least 2")
+        check_integer("size", self.size, 2)
 
     @property
     def sites(self) -> int:
@@ -90,7 +88,7 @@ class Lattice:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes of a batch of fields that are lattice directions: the last d."""
+        """The lattice axes of a batch of fields, which are its last d."""
         return tuple(range(-self.dimension, 0))
 
     @cached_property
@@ -101,12 +99,12 @@ class Lattice:
 
     @cached_property
     def half_multiplicity(self) -> Array:
-        """Momenta that each entry of the *half* layout stands for (1 or 2), shape `half_shape`, sum N."""
+        """Number of momenta (1 or 2) that each entry of the *half* layout represents, shape `half_shape`, sum N."""
         return np.broadcast_to(self._line_multiplicity, self.half_shape).copy()
 
     @cached_property
     def _line_multiplicity(self) -> Array:
-        """Of n = 0 … L // 2 along an axis: 1 where −n is n itself, else 2."""
+        """1 for n = −n and 2 for the others among n = 0 … L // 2 along an axis."""
         numbers = np.arange(self.size // 2 + 1)
         return np.where(2 * numbers % self.size == 0, 1.0, 2.0)
 
@@ -115,7 +113,7 @@ class Lattice:
         return np.fft.rfftn(fields, axes=self.axes)
 
     def inverse(self, transformed: ComplexArray | Array) -> Array:
-        """The real fields, shape (…, *shape), whose transform in the *half* layout is given."""
+        """The real fields, shape (…, *shape), of a transform in the *half* layout."""
         return np.fft.irfftn(transformed, s=self.shape, axes=self.axes)
 
     def power_spectrum(self, fields: Array) -> Array:
@@ -127,20 +125,17 @@ class Lattice:
     def pairs(self) -> Modes:
         """One mode of each pair {k, -k}; the 2^d (L even) or 1 (L odd) self-conjugate modes are the last."""
         flat, partner = self._partners
-        own = flat == partner
-        free = flat < partner
-        # Entries of the half layout whose partner lies outside it point at themselves, but stand for two momenta.
-        single = own & (self.half_multiplicity.ravel() == 1.0)
-        chosen = np.concatenate([np.flatnonzero(free | (own & ~single)), np.flatnonzero(single)])
+        # An entry whose partner lies outside the half layout points at itself, but represents two momenta.
+        single = (flat == partner) & (self.half_multiplicity.ravel() == 1.0)
+        chosen = np.concatenate([np.flatnonzero((flat <= partner) & ~single), np.flatnonzero(single)])
         count = int(single.sum())
-        multiplicity = np.full(chosen.size, 2.0)
-        multiplicity[chosen.size - count :] = 1.0
+        multiplicity = np.repeat([2.0, 1.0], [chosen.size - count, count])
         numbers = np.stack(np.unravel_index(chosen, self.half_shape), axis=1)
         return Modes(numbers, self.laplacian.ravel()[chosen], multiplicity, count, chosen, isotropic=False)
 
     @cached_property
     def _partners(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Flat *half* indices, and for each the index of -k where that lies in the *half* layout, else its own."""
+        """Flat *half* indices, and for each of them that of -k if it lies in the *half* layout, or else its own."""
         flat = np.arange(int(np.prod(self.half_shape))).reshape(self.half_shape)
         partner = flat
         for axis in range(self.dimension - 1):
@@ -149,31 +144,31 @@ class Lattice:
         return flat.ravel(), partner.ravel()
 
     def spread(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
-        """Values at *pairs* or *shells*, shape (…, modes), in the *half* layout; f(-k) = f(k)*."""
+        """Values in the *half* layout, from those at *pairs* or *shells*, shape (…, modes), with f(-k) = f(k)*."""
         if modes.isotropic:
             return values.take(self.shell_of_half, axis=-1).reshape(*values.shape[:-1], *self.half_shape)
         place, mirrored = self.pair_of_half
-        # Unlike values[..., place], take leaves the momenta next to each other in memory.
+        # Unlike values[..., place], take keeps the momenta adjacent in memory.
         half = values.take(place, axis=-1)
         if np.iscomplexobj(half):
             half[..., mirrored] = half[..., mirrored].conj()
         return half.reshape(*values.shape[:-1], *self.half_shape)
 
     def gather(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
-        """Values in the *half* layout, shape (…, *half_shape), at *pairs* or *shells*, shape (…, modes)."""
+        """Values at *pairs* or *shells*, shape (…, modes), from those in the *half* layout, shape (…, *half_shape)."""
         return values.reshape(*values.shape[: -self.dimension], -1).take(modes.half_index, axis=-1)
 
     def index(self, sites: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Flat indices of sites r, which wrap around; shape (…, d) → (…)."""
+        """Flat indices of sites r, modulo L; shape (…, d) → (…)."""
         return (sites % self.size) @ self.size ** np.arange(self.dimension)[::-1]
 
     def take(self, fields: Array, sites: NDArray[np.intp]) -> Array:
-        """Fields of shape (…, *shape) at flat indices of sites, shape (…, *sites.shape)."""
+        """Fields of shape (…, *shape) at sites given by flat indices; shape (…, *sites.shape)."""
         return fields.reshape(*fields.shape[: -self.dimension], -1).take(sites, axis=-1)
 
     @cached_property
     def pair_of_half(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """(place in *pairs* of each flat *half* entry, the entries that hold the conjugate of their mode)."""
+        """(index in *pairs* of each flat *half* entry, the entries that hold the complex conjugate of their mode)."""
         flat, partner = self._partners
         place = np.empty(flat.size, dtype=np.intp)
         place[self.pairs.half_index] = np.arange(len(self.pairs))
@@ -181,7 +176,7 @@ class Lattice:
 
     @cached_property
     def shell_of_half(self) -> NDArray[np.intp]:
-        """Place in *shells* of each flat *half* entry."""
+        """Index in *shells* of each flat *half* entry."""
         place = np.zeros((self.size // 2 + 1,) * self.dimension, dtype=np.intp)
         place[tuple(self.shells.numbers.T)] = np.arange(len(self.shells))
         numbers = np.stack(np.unravel_index(np.arange(int(np.prod(self.half_shape))), self.half_shape))
@@ -189,9 +184,9 @@ class Lattice:
 
     @cached_property
     def shells(self) -> Modes:
-        """One mode of each class under rotations and reflections: n_1 ≤ … ≤ n_d, each in 0 … L // 2."""
+        """One mode of each class under rotations and reflections, with 0 ≤ n_1 ≤ … ≤ n_d ≤ L // 2."""
         half = self.size // 2
-        # Python's tuples and lists take some 15 numbers' room for each combination on the way.
+        # Each combination takes as much memory as 15 numbers while it is a Python tuple in a list.
         require_memory(25.0 * comb(half + self.dimension, self.dimension), f"a lattice of size {self.size}")
         line = 4.0 * np.sin(np.pi * np.arange(half + 1) / self.size) ** 2
         numbers = np.array(list(combinations_with_replacement(range(half + 1), self.dimension)))
@@ -206,14 +201,14 @@ class Lattice:
         """Offsets r with |r_μ| ≤ reach (or 0 ≤ r_μ ≤ reach), shape (sites of the box, d), in C order.
 
         Raises:
-            InputError: if the reach is negative, or the two-sided box would wrap around (reach ≥ L / 2).
+            InputError: if the reach is negative, or a two-sided box would overlap itself (reach ≥ L / 2).
         """
         self.check_range(reach)
         line = range(0 if one_sided else -reach, reach + 1)
         return np.array(list(product(line, repeat=self.dimension)), dtype=np.intp)
 
     def check_range(self, reach: int) -> None:
-        """Refuse a range R whose box |r_μ| ≤ R does not fit: 0 ≤ R < L / 2."""
+        """Refuse a range R whose box |r_μ| ≤ R does not fit, that is R < 0 or R ≥ L / 2."""
         if isinstance(reach, bool) or not isinstance(reach, int | np.integer) or reach < 0 or 2 * reach >= self.size:
             largest = (self.size - 1) // 2
             raise InputError(
@@ -223,11 +218,11 @@ class Lattice:
 
 
 def axis_profile(lattice: Lattice, modes: Modes, values: Array) -> Array:
-    """f(r) = (1/N) Σ_k f(k) (1/d) Σ_μ cos(k_μ r): a function of displacement along the axes, averaged over them.
+    """f(r) = (1/N) Σ_k f(k) (1/d) Σ_μ cos(k_μ r), a function of the displacement along an axis, averaged over axes.
 
     Args:
         lattice: the lattice.
-        modes: where the values are given.
+        modes: of the values.
         values: f(k), real and even, shape (…, modes).
 
     Returns:

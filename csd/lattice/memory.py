@@ -1,20 +1,20 @@
-"""Memory: work that would not fit is refused before it starts."""
+"""Refuse work that does not fit in memory before it starts."""
 
 from csd.core.errors import InputError
 
 ALWAYS_THERE = 5e7
-"""Bytes below which free memory is not looked up: about the size of the Python process itself."""
+"""Bytes below which free memory is not checked, about the size of the Python process itself."""
 
 
 def require_memory(floats: float, what: str) -> None:
-    """Refuse, before it starts, work that needs more memory than is available now.
+    """Refuse work that needs more memory than is available.
 
     Args:
-        floats: float64 numbers that must be held at the same time.
-        what: what needs them, for the message.
+        floats: number of float64 numbers that are in memory at the same time.
+        what: name of the work, for the message.
 
     Raises:
-        InputError: naming the gigabytes needed and available.
+        InputError: with the gigabytes needed and available.
     """
     needed = 8.0 * floats
     if needed < ALWAYS_THERE:

@@ -2,8 +2,8 @@
 
     χ = S(0)     ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L))     ⟨φ²⟩ = (1/N) Σ_k S     energy = ½ (1/N) Σ_k k̂² S
 
-Each takes a spectrum at given modes, of one field, of a mean over fields, or an exact one. ξ is a ratio of means, so it
-needs a mean over fields; its error comes from the jackknife.
+Each function takes a spectrum at given modes: of one field, of a mean over fields, or the exact one. ξ is a ratio of
+means, so it needs a mean over fields; its error comes from the jackknife.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def susceptibility(modes: Modes, spectrum: Array) -> Array:
 def correlation_length(lattice: Lattice, modes: Modes, spectrum: Array) -> Array:
     """Second-moment ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)), S(k₁) averaged over the axes; lattice spacings.
 
-    NaN where S(0) < S(k₁), as noise can make it far from criticality; (…, modes) → (…).
+    NaN where S(0) < S(k₁), which can happen by noise far from criticality; (…, modes) → (…).
     """
     first = spectrum @ first_shell(lattice, modes)
     excess = susceptibility(modes, spectrum) / first - 1.0
@@ -29,7 +29,7 @@ def correlation_length(lattice: Lattice, modes: Modes, spectrum: Array) -> Array
 
 
 def first_shell(lattice: Lattice, modes: Modes) -> Array:
-    """Weights, shape (modes,), whose product with a spectrum is S(k₁), the mean over the 2d momenta 2π/L."""
+    """Weights w, shape (modes,), with w·S = S(k₁), the mean over the 2d momenta of length 2π/L."""
     folded = np.sort(np.minimum(modes.numbers, lattice.size - modes.numbers), axis=1)
     softest = (folded[:, :-1] == 0).all(axis=1) & (folded[:, -1] == 1)
     weight = np.where(softest, modes.multiplicity, 0.0)

@@ -1,7 +1,7 @@
 """Sites and their neighbours, for compiled loops (Numba) over one field at a time.
 
-Fields are seen as (components, sites), sites in C order of the lattice. At L = 2 both neighbours along an axis are the
-same site, which then counts twice, as it does in Σ_r Σ_μ φ(r)·φ(r+μ).
+Fields have the shape (components, sites), with sites in C order of the lattice. At L = 2 both neighbours along an axis
+are the same site, which counts twice, as in Σ_r Σ_μ φ(r)·φ(r+μ).
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ Indices = NDArray[np.intp]
 
 
 def compiled(function: Function) -> Function:
-    """The function, compiled at its first call and kept on disk. IEEE arithmetic, no threads."""
+    """Compile a function at its first call and store it on disk; IEEE arithmetic, no threads."""
     return cast("Function", numba.njit(cache=True)(function))
 
 
 def part(function: Function) -> Function:
-    """A small function that becomes part of the compiled ones that call it."""
+    """Compile a small function together with those that call it."""
     return cast("Function", numba.njit(inline="always")(function))
 
 
@@ -38,7 +38,7 @@ def neighbours(lattice: Lattice) -> Indices:
 
 @lru_cache(maxsize=8)
 def checkerboard(lattice: Lattice) -> Indices:
-    """All sites, those of even Σ_μ r_μ first; shape (sites,)."""
+    """All sites, with those of even Σ_μ r_μ first; shape (sites,)."""
     colour = np.indices(lattice.shape).sum(axis=0).ravel() % 2
     return np.argsort(colour, kind="stable")
 
@@ -56,8 +56,8 @@ def site_sums(field: Array, places: Indices, sums: Array) -> None:
 
     Args:
         field: shape (n, sites).
-        places: of `neighbours`.
-        sums: where the 3 + n sums go.
+        places: from `neighbours`.
+        sums: array for the 3 + n sums.
     """
     components, sites = field.shape
     forward = places.shape[1] // 2
@@ -106,7 +106,7 @@ def along(axis: Array, field: Array, site: int) -> float:
 
 @part
 def normalise(vector: Array) -> None:
-    """Make a vector of length 1, shape (n,)."""
+    """Divide a vector, shape (n,), by its length."""
     vector /= np.sqrt(dot(vector, vector))
 
 

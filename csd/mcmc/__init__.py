@@ -1,4 +1,4 @@
-"""Markov chains: updates, samplers made of them, chains, autocorrelation times and errors, ensembles as files.
+"""Markov chains: updates, samplers that combine them, chains, autocorrelation times and errors, ensembles as files.
 
-Nothing here knows of score networks; training and chains do not import each other.
+Nothing here depends on score networks; training and Markov chains do not import each other.
 """

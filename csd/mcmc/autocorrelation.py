@@ -1,23 +1,23 @@
-"""Errors of means over Markov chains by the Γ method, and whether the chains are long enough to say so.
+"""Errors of means over Markov chains by the Γ method, with checks that the chains are long enough.
 
     Γ(t) = ⟨δx(s) δx(s+t)⟩,   ρ = Γ/Γ(0),   τ = ½ + Σ_{t=1}^{W} ρ(t) + tail,   error² = 2τ Γ(0) / measurements
 
-in units of measurements, with the window W of U. Wolff (Comput. Phys. Commun. 156, 143, 2004), by `pyerrors`. τ = ½ is
-white noise; the other usual convention is 1 + 2 Σ ρ = 2τ. Deviations are from the mean of all chains.
+in units of measurements, with the window W of U. Wolff (Comput. Phys. Commun. 156, 143, 2004) from `pyerrors`. White
+noise has τ = ½; the other common convention is 1 + 2 Σ ρ = 2τ. Deviations are from the mean of all chains.
 
-The window of an observable that is mostly fast closes before its slow part, however slow that is: the energy of N sites
-has 1/N of its variance in the zero mode, and half of its τ or more. So the tail of the slowest series s of the same
-chains is attached (Schaefer, Sommer, Virotta, Nucl. Phys. B 845, 93, 2011),
+If most of an observable is fast, the window closes before its slow part has decayed, however slow it is: the zero mode
+has 1/N of the variance of the energy of N sites, but contributes half of its τ or more. So the tail of the slowest
+series s of the same chains is attached (Schaefer, Sommer, Virotta, Nucl. Phys. B 845, 93, 2011),
 
     tail = ρ₁(W) (τ_s − ½),   ρ₁(W) = Γ_xs(l) Γ_sx(l) / (Γ_s(l) Γ(0)) e^{−(W−l)/τ_s},   l = min(W, τ_s/2)
 
-Where those authors take ρ(W) itself, which is noise by then, this takes the part of it that goes through s: were all
-that is left after l sweeps one mode e^{−t/τ_s}, Γ_xs(l) would hold its amplitudes in x and s, and ρ₁ = ρ. An error of
-the correlation enters squared, so x that do not feel s hardly get a tail (docs/montecarlo.md).
+Those authors use ρ(W), which is dominated by noise; this is the part of it that is correlated with s. If only one mode
+e^{−t/τ_s} remained after l sweeps, Γ_xs(l) would be the product of its amplitudes in x and s, and ρ₁ = ρ. An error of
+the correlation enters squared, so an x that is hardly correlated with s gets hardly any tail (docs/montecarlo.md).
 
-The error of τ that comes with the method takes the series for a Gaussian process. A square, such as m² of a Gaussian
-field, is none, and its τ scatters more; so the error of a mean's τ is at least that of a jackknife over blocks many
-windows long, where there are enough of them.
+The error of τ in this method assumes a Gaussian process. A square, such as m² of a Gaussian field, is not Gaussian, and
+its τ scatters more. So the error of τ of a mean is at least that of a jackknife over blocks of many windows, if there
+are enough blocks.
 """
 
 import warnings
@@ -33,19 +33,19 @@ from csd.core.errors import InputError
 from csd.lattice import Array
 
 LENGTH = 100.0
-"""Fewest measurements of each chain for an error bar, in units of τ."""
+"""Smallest length of each chain for an error bar, in units of τ."""
 LARGEST_R_HAT = 1.1
 """Largest R-hat for an error bar."""
 WINDOW = 2.0
 """S of the automatic window: the assumed ratio of the exponential to the integrated time."""
 BLOCK = 20
-"""Windows that a block of the jackknife is long: what reaches from one into the next does not count."""
+"""Length of a block of the jackknife in windows, so long that correlations between blocks are negligible."""
 FEWEST_BLOCKS = 12
-"""Blocks of all chains that a jackknife needs."""
+"""Smallest number of blocks, of all chains together, for a jackknife."""
 FEWEST = 5
-"""Measurements of each chain for a τ."""
+"""Smallest number of measurements of each chain for a τ."""
 BATCH = 5
-"""Measurements averaged before the thermalisation cut is looked for."""
+"""Number of measurements in a batch, over which is averaged before the thermalisation cut is determined."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Estimate:
     Attributes:
         value: of all measurements.
         error: one standard error; NaN where the chains are too short.
-        error_of_error: its own statistical error.
+        error_of_error: standard error of the error.
         tau: integrated autocorrelation time ½ + Σρ, measurements.
         tau_error: its standard error.
         r_hat: of the chains (the largest, for a function of several means); NaN for fewer than 4 measurements.
         measurements: of all chains together.
-        remark: why there is no error bar, else empty.
+        remark: the reason why there is no error bar; empty if there is one.
     """
 
     value: float
@@ -82,12 +82,12 @@ def estimate(
 
     Args:
         series: measurements, shape (chains, measurements), all of one shape.
-        of: function of one mean for each series, by arithmetic alone; None: the mean itself.
-        slowest: the slowest series of the same chains, of the same shape, whose tail is attached; None: no tail.
+        of: arithmetic function of one mean for each series; the mean itself if None.
+        slowest: the slowest series of the same chains, of the same shape, whose tail is attached; no tail if None.
 
     Raises:
-        InputError: if chains differ in length, are shorter than `FEWEST` measurements, or hold constants or what is no
-            number.
+        InputError: if chains differ in length, have fewer than `FEWEST` measurements, are constant, or hold numbers
+            that are not finite.
     """
     tables = [_table(each) for each in series]
     slow = None if slowest is None else _table(slowest)
@@ -101,7 +101,7 @@ def estimate(
         tau_error = max(tau_error, _block_error(tables[0], window))
     error, error_of_error = float(result.dvalue), float(result.ddvalue)
     if slow is not None:
-        # To first order the result is the mean of these deviations.
+        # To first order, the error of the result is that of the mean of these deviations.
         deviation = np.stack([result.deltas[name] for name in result.names])
         tail, tail_error = _tail(deviation, slow, window)
         # error² is proportional to τ.
@@ -122,19 +122,16 @@ def time_of(series: Array | Sequence[Array]) -> float:
 
 
 def _window(observable: Any) -> tuple[float, float, int]:
-    """(τ, its error, W) of an observable of `_observable`."""
+    """(τ, its error, W) of an observable from `_observable`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         observable.gamma_method(S=WINDOW)
-    return (
-        float(observable.e_tauint["chains"]),
-        float(observable.e_dtauint["chains"]),
-        int(observable.e_windowsize["chains"]),
-    )
+    tau, error, window = (of["chains"] for of in (observable.e_tauint, observable.e_dtauint, observable.e_windowsize))
+    return float(tau), float(error), int(window)
 
 
 def _tail(deviation: Array, slow: Array, window: int) -> tuple[float, float]:
-    """What the slowest series says of Σ_{t>W} ρ(t), with its error.
+    """Σ_{t>W} ρ(t) as estimated from the slowest series, with its error.
 
     Args:
         deviation: of the observable, shape (chains, measurements).
@@ -158,7 +155,7 @@ def _tail(deviation: Array, slow: Array, window: int) -> tuple[float, float]:
 
 
 def _block_error(table: Array, window: int) -> float:
-    """Standard error of τ = ½ + Σ ρ(t) up to a fixed window, leaving out a block at a time; 0 for too few blocks."""
+    """Jackknife error over blocks of τ = ½ + Σ ρ(t) up to a fixed window; 0 for too few blocks."""
     chains, length = table.shape
     size = BLOCK * max(window, 1)
     each = (length - window) // size
@@ -186,7 +183,7 @@ def _remark(length: int, tau: float, mixing: float) -> str:
 
 
 def gamma_method() -> Any:
-    """The library of the Γ method, which takes a second to load."""
+    """The library of the Γ method, whose import takes a second."""
     with warnings.catch_warnings():
         # pyerrors 2.17 imports scipy.odr, which SciPy 1.17 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -195,14 +192,14 @@ def gamma_method() -> Any:
 
 
 def _observable(table: Array) -> Any:
-    """One series for the library, with deviations from the mean of all chains.
+    """The observable of the library for a series, with deviations from the mean of all chains.
 
-    Deviations from each chain's own mean would make Γ smaller by some 2τ Γ(0)/(measurements of a chain).
+    Deviations from the mean of each chain would reduce Γ by about 2τ Γ(0) / (measurements of a chain).
     """
     names = [f"chains|{chain:06d}" for chain in range(len(table))]
     mean = float(table.mean())
     observable = gamma_method().Obs(list(table - mean), names, means=[mean] * len(table))
-    # Given means, the library leaves the value to the caller.
+    # The library does not set the value if means are given.
     observable._value = mean
     return observable
 
@@ -222,22 +219,22 @@ def _table(series: Array | Sequence[Array]) -> Array:
     still = constant(table)
     if still.any():
         raise InputError(
-            f"a chain measured {table[still][0, 0]:.6g} every time: constants have no autocorrelation time; nothing"
-            " moved, or the observable cannot change"
+            f"a chain measured {table[still][0, 0]:.6g} every time: a constant has no autocorrelation time; the"
+            " chain did not move, or the observable cannot change"
         )
     return table
 
 
 def constant(table: Array) -> NDArray[np.bool_]:
-    """Which chains never change, but for rounding; shape (chains, measurements) → (chains,)."""
+    """Whether each chain is constant up to rounding; shape (chains, measurements) → (chains,)."""
     return np.ptp(table, axis=1) <= 1e-14 * np.abs(table).max()
 
 
 def r_hat(series: Array | Sequence[Array]) -> float:
-    """Split R-hat of Gelman and Rubin: sqrt((L−1)/L + between/within), each chain cut in halves of length L.
+    """Split R-hat of Gelman and Rubin, sqrt((L−1)/L + between/within), for chains cut into halves of length L.
 
-    `between` is the variance of the halves' means and `within` the mean of their variances. 1 where chains have
-    forgotten their start; NaN where all halves are constants.
+    `between` is the variance of the means of the halves and `within` the mean of their variances. R-hat is 1 if the
+    chains no longer depend on their start, and NaN if all halves are constant.
     """
     rows = np.stack([np.asarray(row, dtype=np.float64) for row in series])
     half = rows.shape[1] // 2
@@ -249,11 +246,11 @@ def r_hat(series: Array | Sequence[Array]) -> float:
 
 
 def thermalisation_cut(*series: Array) -> int:
-    """How many first measurements to leave out: the cut c that minimises Σ_{t≥c} (x − x̄)² / (T − c)² (MSER-5).
+    """Number c of measurements to discard, which minimises Σ_{t≥c} (x − x̄)² / (T − c)² (MSER-5).
 
-    That is the squared standard error of what is left were it white noise (White, Simulation 69, 323, 1997). Looked for
-    in the mean over chains, in batches of five; the largest of several series. Half the measurements or more means that
-    the start is not forgotten, and is returned as half.
+    For white noise, this is the squared standard error of the mean of the others (White, Simulation 69, 323, 1997). The
+    cut is determined from the mean over chains in batches of five, and is the largest of all series. It is at most half
+    of the measurements; a cut of half of them means that the chains still depend on their start.
 
     Args:
         series: each of shape (chains, measurements).

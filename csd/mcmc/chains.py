@@ -1,12 +1,12 @@
-"""Markov chains of a target, and what is measured on them.
+"""Markov chains of a target, and the observables measured on them.
 
     energy H/N    magnetisation |m|, m = (1/N) Σ_r φ    m² , m⁴    φ² = (1/N) Σ_r φ(r)²    first_mode (1/n) S(k₁)
 
-and m itself, each component with its sign. Without a source every update commutes with global rotations (reflections at
-n = 1), so these observables, which do not change under them, never see how slowly m turns: the slowest series, whose
-tail the errors of all have, is the slowest of these; with a source it may be a component of m.
+and the components of m. Without a source, every update commutes with global rotations (reflections for n = 1), so
+invariant observables do not depend on how slowly m turns. The slowest series, whose tail is attached to all errors, is
+then the slowest invariant one; with a source it may be a component of m.
 
-Each chain has a stream of its own and tunes itself alone, so its numbers do not depend on how many chains run.
+Each chain has its own random stream and tunes its own updates, so it does not depend on the number of chains.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,16 +27,16 @@ from csd.targets.base import HasEnergy
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
-"""Series that may be the slowest."""
+"""Invariant series, one of which is the slowest."""
 
 
 class Chain:
-    """One Markov chain, from a disordered field.
+    """One Markov chain, which starts from a disordered field.
 
     Args:
         target: the target.
         sweep: the steps of one sweep, in order.
-        generator: of all its random numbers.
+        generator: source of all its random numbers.
     """
 
     def __init__(self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator) -> None:
@@ -46,14 +46,14 @@ class Chain:
         self._flat = self.field.reshape(target.components, -1)
 
     def thermalise(self, sweeps: int) -> None:
-        """Sweep, tuning the updates."""
+        """Make sweeps, and tune the updates."""
         for _ in range(sweeps):
             for step, update in zip(self.sweep, self.updates, strict=True):
                 for _ in range(step.count(self.generator)):
                     update.adapt(update.apply(self._flat, self.generator))
 
     def advance(self, sweeps: int) -> Array:
-        """Sweep; acceptance of each step summed over the sweeps, shape (steps,)."""
+        """Make sweeps; return the acceptance of each step, summed over the sweeps, shape (steps,)."""
         accepted = np.zeros(len(self.sweep))
         if len(self.sweep) == 1 and not self.sweep[0].varied:
             times = sweeps * self.sweep[0].times
@@ -71,17 +71,17 @@ class Chain:
 
 @dataclass(frozen=True)
 class Chains:
-    """What chains have left behind.
+    """The measurements of several chains, and their last fields.
 
     Attributes:
         target: the target.
         every: sweeps from one measurement to the next.
         series: of each observable, shape (chains, measurements), from the first measurement after tuning.
         components: of m, shape (chains, n, measurements).
-        cut: how many of them to leave out, as the chains still remember their start.
-        chains: where they stand, to go on from.
+        cut: number of first measurements to discard, while the chains still depend on their start.
+        chains: the chains, which can be continued.
         accepted: mean acceptance of each step of the sweep, shape (chains, steps).
-        updates: field updates a sweep, shape (chains,).
+        updates: field updates per sweep, shape (chains,).
     """
 
     target: HasEnergy
@@ -95,15 +95,12 @@ class Chains:
 
     @property
     def fields(self) -> Array:
-        """Where the chains stand, shape (chains, n, *lattice.shape)."""
+        """The present fields of the chains, shape (chains, n, *lattice.shape)."""
         return np.stack([chain.field for chain in self.chains])
 
     @cached_property
     def slowest(self) -> Array | None:
-        """Of the series that `estimate` takes the mean of, that of the largest τ; None if all are constants.
-
-        Series of one symmetry: m counts only beside a source.
-        """
+        """The series of largest τ; None if all are constant. Components of m count only with a source."""
         kept = [self.series[name][:, self.cut :] for name in CANDIDATES]
         if self.target.source != 0.0:
             kept += list(np.swapaxes(self.components, 0, 1)[:, :, self.cut :])
@@ -116,20 +113,21 @@ class Chains:
 
     @property
     def one_component(self) -> Array:
-        """Series of a component of m after the cut, shape (rows, measurements).
+        """Series of one component of m after the cut, shape (rows, measurements).
 
-        Without a source all n are the same, and taken as further chains; with one it is that along the source, m₁.
+        Without a source the n components are equivalent and count as further chains; with a source it is m₁, along the
+        source.
         """
         own = self.components if self.target.source == 0.0 else self.components[:, :1]
         return own[:, :, self.cut :].reshape(-1, own.shape[2] - self.cut)
 
     def component(self) -> Estimate:
-        """A component of m: any without a source, m₁ with one."""
+        """The mean of one component of m; see `one_component`."""
         return estimate(self.one_component, slowest=None if self.target.source == 0.0 else self.slowest)
 
     @property
     def functions(self) -> dict[str, tuple[tuple[str, ...], Callable[..., Any]]]:
-        """Observables that are functions of means: names of the series, and the function."""
+        """Observables that are functions of means: the names of the series, and the function."""
         factor = self.target.lattice.sites / self.target.components
         return {
             "susceptibility": (("m2",), lambda second: factor * second),
@@ -147,14 +145,15 @@ class Chains:
         return self.estimate(*series, of=function)
 
     def decorrelated(self, spacing: int, count: int) -> Array:
-        """Fields `spacing` sweeps apart, going on from where the chains stand, as many from each, in turns.
+        """Fields that are `spacing` sweeps apart, from the continued chains in turn.
 
-        Without a source each has been rotated as a whole by a random element of O(n), which leaves e^{−H} as it is: a
-        chain in one of several ordered phases gives fields of all, and what is odd in φ has forgotten the last field.
+        Without a source, each field is rotated as a whole by a random element of O(n), which does not change e^{−H}. So
+        a chain in one of several ordered phases gives fields of all phases, and odd functions of successive fields are
+        independent.
 
         Args:
-            spacing: sweeps, 2τ or more.
-            count: of all fields; the first chains give one more where it does not divide.
+            spacing: sweeps between fields of a chain, 2τ or more.
+            count: number of fields; the first chains give one more if it is not a multiple of the number of chains.
 
         Returns:
             Shape (count, n, *lattice.shape).
@@ -171,9 +170,10 @@ class Chains:
 
 
 def random_rotation(components: int, generator: np.random.Generator) -> Array:
-    """An element of O(n), uniform in Haar's measure, shape (n, n); a sign at n = 1.
+    """An element of O(n) from the Haar measure, shape (n, n); a sign for n = 1.
 
-    Q of normal numbers' QR with a positive diagonal of R (Mezzadri, Notices AMS 54, 592, 2007).
+    It is Q of the QR decomposition of normal numbers with a positive diagonal of R (Mezzadri, Notices AMS 54, 592,
+    2007).
     """
     vectors, triangle = np.linalg.qr(generator.standard_normal((components, components)))
     return vectors * np.sign(np.diag(triangle))
@@ -195,16 +195,16 @@ def run_chains(
     Args:
         target: the target.
         sweep: the steps of one sweep, in order.
-        purpose: what names the chains' random streams, besides their numbers.
-        chains: how many.
-        measurements: of each chain.
-        thermalisation: sweeps before them, in which steps are tuned.
+        purpose: parts of the names of the random streams, before the number of the chain.
+        chains: number of chains.
+        measurements: number of measurements of each chain.
+        thermalisation: sweeps before the measurements, in which steps are tuned.
         every: sweeps from one measurement to the next.
         measures: further observables, each a function of a field of shape (n, *lattice.shape).
         look: called with (chain, measurement, field) at every measurement.
 
     Raises:
-        InputError: if a count is too low, or the sweep cannot act on the target or does not reach every field.
+        InputError: if a number is too small, or the sweep cannot act on the target or is not ergodic.
     """
     check_integer("thermalisation", thermalisation, 0)
     counts = {"chains": chains, "measurements": measurements, "every": every}
@@ -239,7 +239,7 @@ def run_chains(
 
 @compiled
 def _measure(field: Array, places: Indices, waves: Array, sums: Array) -> None:
-    """`site_sums` of a field of shape (n, sites), and last the sum of squares of its amplitudes in the first waves."""
+    """`site_sums` of a field of shape (n, sites), then the sum of squares of its amplitudes in the first waves."""
     components = field.shape[0]
     site_sums(field, places, sums[: 3 + components])
     total = 0.0
@@ -253,7 +253,7 @@ def _measure(field: Array, places: Indices, waves: Array, sums: Array) -> None:
 
 
 def _series(target: HasEnergy, sums: Array) -> tuple[dict[str, Array], Array]:
-    """(observables, m) from the sums of `_measure`, shape (chains, measurements, 4 + n)."""
+    """(series of observables, m) from the sums of `_measure`, shape (chains, measurements, 4 + n)."""
     lattice, components = target.lattice, target.components
     mean = np.moveaxis(sums[..., 3:-1], -1, 1) / lattice.sites
     second = (mean**2).sum(axis=1)

@@ -1,9 +1,9 @@
-"""Ensembles: what samplers find on one target, as the content of a file (docs/results.md).
+"""Ensembles: the results of samplers on one target, as the content of a file (docs/results.md).
 
-Several samplers share a target, and a process. Each has streams of its own, so what it finds does not depend on which
-others run beside it. Autocorrelation times are in sweeps; a sweep counts as so many *field updates* (visits of all
-sites), and as so much *dynamic time*, in which theory has its exponents: sweeps of a local update, the time of
-Hamilton's equations, or that of Langevin's.
+Several samplers share a target and a process. Each has random streams of its own, so its results do not depend on the
+other samplers. Autocorrelation times are in sweeps. The cost of a sweep is given in *field updates* (visits of all
+sites), and its duration in *dynamic time*, in which dynamic exponents are defined: sweeps of a local update, or the
+time of Hamilton's or Langevin's equations.
 """
 
 from collections.abc import Sequence
@@ -26,20 +26,20 @@ from csd.mcmc.updates.hamiltonian import HybridMonteCarlo
 from csd.targets.base import HasEnergy, spec_of
 
 CONVENTION = "tau = 1/2 + sum of rho(t) over t >= 1, in sweeps"
-"""Of τ in files."""
+"""The convention for τ in files."""
 OBSERVABLES = (*SERIES, COMPONENT, "susceptibility", "variance", "binder")
-"""What has a mean, an error and a τ: the series, a component of m, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, U = 1 − ⟨m⁴⟩/(3⟨m²⟩²).
-"""
+"""Observables with a mean, an error and a τ: the series, a component of m, χ = N⟨m²⟩/n, ⟨φ²⟩ per site, and
+U = 1 − ⟨m⁴⟩/(3⟨m²⟩²)."""
 SLOW = tuple(SERIES)
-"""Observables that must have forgotten the last kept field, and have a τ that is known."""
+"""Observables whose τ must be known, and which must be independent between stored fields."""
 CONSTANT = "constant"
-"""First word of the remark on an observable that never changes on some chain."""
+"""First word of the remark on an observable that is constant on some chain."""
 RESOLVED = 1.0
-"""Least τ, in measurements of several sweeps, that is more than an upper bound."""
+"""Smallest τ in measurements of several sweeps; below it, the measured τ is an upper bound."""
 FINE = 256
-"""Rounding of the time series in files adds at most 1/(12 · 256²) = 1.3e-6 of their variance, as white noise."""
+"""Precision of time series in files; rounding adds white noise of at most 1/(12 · 256²) = 1.3e-6 of their variance."""
 BLOCKS = 8
-"""Blocks of a chain that the error of its power spectrum is taken from."""
+"""Number of blocks of a chain, whose scatter gives the error of its power spectrum."""
 VARIABLES: dict[str, tuple[str, ...]] = {
     **{name: ("sampler chain measurement", about) for name, (_, about) in SERIES.items()},
     COMPONENT: ("sampler chain component measurement", "m = (1/N) sum of phi, each component with its sign"),
@@ -51,25 +51,14 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "tau_error": ("sampler observable", "its standard error", "sweeps"),
     "exact_tau": ("sampler observable", "tau by the matrix of a sweep at the measured acceptance, if known", "sweeps"),
     "r_hat": ("sampler observable", "split R-hat over chains"),
-    "remark": ("sampler observable", "why there is no error, if there is none"),
+    "remark": ("sampler observable", "reason why there is no error, if there is none"),
     "acceptance": ("sampler chain update", "acceptance of each update; of clusters: sites reflected over all sites"),
-    "step_size": (
-        "sampler chain update",
-        "tuned step of each update, or number of clusters; NaN where nothing is tuned",
-    ),
-    "field_updates": (
-        "sampler chain",
-        "visits of all sites, leapfrog steps, or share of sites in clusters",
-        "per sweep",
-    ),
-    "dynamic_time": (
-        "sampler",
-        "time that theory gives exponents for: field updates, or that of Hamilton's or Langevin's equations",
-        "per sweep",
-    ),
-    "thermalisation_cut": ("sampler", "measurements of the first sweeps that are left out", "sweeps"),
-    "update_name": ("sampler update", "updates that a sweep is made of"),
-    "update_times": ("sampler update", "how often a sweep applies each"),
+    "step_size": ("sampler chain update", "tuned step, or number of clusters, of each update; NaN if it has neither"),
+    "field_updates": ("sampler chain", "visits of all sites, leapfrog steps, or sites in clusters over N", "per sweep"),
+    "dynamic_time": ("sampler", "field updates, or the time of Hamilton's or Langevin's equations", "per sweep"),
+    "thermalisation_cut": ("sampler", "number of first sweeps that are discarded", "sweeps"),
+    "update_name": ("sampler update", "updates in a sweep"),
+    "update_times": ("sampler update", "number of times that a sweep applies each update"),
     "sampler": ("sampler", "sampler"),
     "observable": ("observable", "observable"),
     "chain": ("chain", "Markov chain"),
@@ -79,18 +68,18 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "wave_number": ("mode axis", "n of k = 2 pi n / L"),
     "multiplicity": ("mode", "momenta that the mode stands for"),
 }
-"""What a file holds: dimensions, long name, units where there are any. Fields beside it have the lattice's axes."""
+"""Variables of a file: dimensions, long name, and units if there are any."""
 
 
 def _variable(name: str, values: Any) -> Variable:
-    """One of `VARIABLES`; time series in steps of their own."""
+    """One of `VARIABLES`; a time series is stored in integer multiples of a step."""
     dims, *about = VARIABLES[name]
     step = _step_of(values) if dims.startswith("sampler") and dims.endswith("measurement") else None
     return labelled(dims.split(), values, *about, step=step)
 
 
 def _step_of(series: Sequence[Array]) -> float | None:
-    """The largest power of two below σ / `FINE` of every sampler's series; None where none changes."""
+    """The largest power of two below σ / `FINE` of the series of all samplers; None if all are constant."""
     spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
     return 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None
 
@@ -100,8 +89,8 @@ class SpectrumBlocks:
 
     Args:
         lattice: where the fields live.
-        chains: how many.
-        measurements: of each chain.
+        chains: number of chains.
+        measurements: number of measurements of each chain.
     """
 
     def __init__(self, lattice: Lattice, chains: int, measurements: int) -> None:
@@ -109,7 +98,7 @@ class SpectrumBlocks:
         self.sums = np.zeros((chains, max(1, measurements // self.length), len(lattice.shells)))
 
     def __call__(self, chain: int, measurement: int, field: Array) -> None:
-        """Take in a field of shape (n, *lattice.shape); what is left over after the last whole block is left out."""
+        """Add a field of shape (n, *lattice.shape), unless it comes after the last whole block."""
         block = measurement // self.length
         if block < self.sums.shape[1]:
             self.sums[chain, block] += shell_spectrum(self.lattice, field)
@@ -122,18 +111,18 @@ class SpectrumBlocks:
 
 
 def shell_spectrum(lattice: Lattice, fields: Array) -> Array:
-    """S(k), mean over fields and over the momenta of each shell; shape (…, *lattice.shape) → (shells,)."""
+    """S(k) averaged over fields and over the momenta of each shell; shape (…, *lattice.shape) → (shells,)."""
     power = lattice.power_spectrum(fields.reshape(-1, *lattice.shape)).mean(axis=0).ravel()
     weighted = np.bincount(lattice.shell_of_half, weights=lattice.half_multiplicity.ravel() * power)
     return weighted / lattice.shells.multiplicity
 
 
 def _observed(found: Chains, name: str) -> Estimate:
-    """One observable, without an error and with a remark where it has none."""
+    """The estimate of one observable; a remark says why it has no error."""
     names, function = found.functions.get(name) or ((SERIES[name][0] if name in SERIES else "phi2",), None)
     rows = [found.one_component] if name == COMPONENT else [found.series[each][:, found.cut :] for each in names]
     if constant(rows[0]).any():
-        # NaN where m = 0 throughout.
+        # NaN if m = 0 in all measurements.
         with np.errstate(invalid="ignore"):
             means = [each.mean() for each in rows]
             value = float(means[0] if function is None else function(*means))
@@ -143,7 +132,7 @@ def _observed(found: Chains, name: str) -> Estimate:
 
 @dataclass(frozen=True)
 class Found:
-    """What one sampler has found, and the exact autocorrelation times where there are any."""
+    """The results of one sampler, and exact autocorrelation times where they are known."""
 
     chains: Chains
     estimates: dict[str, Estimate]
@@ -153,30 +142,31 @@ class Found:
 
     @property
     def known(self) -> list[Estimate]:
-        """Those of the slow series, and of m, whose τ is known."""
+        """The estimates of the series and of a component of m whose τ is known."""
         return [one for one in (self.estimates[name] for name in (*SLOW, COMPONENT)) if not one.remark]
 
     @property
     def spacing(self) -> int:
-        """Sweeps between independent fields: twice the largest τ and its error, of all series and of m.
+        """Sweeps between independent fields: twice the largest τ plus its error, of all series and of m.
 
-        Without a source fields are rotated, so that of m counts only where it is known: where the chains are in
-        several ordered phases, or too short to see m turn, nothing that is even depends on it.
+        Without a source, stored fields are rotated, so τ of m is taken into account only if it is known. It is not if
+        the chains are in different ordered phases or shorter than the time in which m turns, but then even observables
+        do not depend on it.
 
         Raises:
-            InputError: if the chains have not forgotten their start, are too short to tell, or do not move.
+            InputError: if the chains still depend on their start, are too short, or do not move.
         """
         found = self.chains
         no_fields = "fields cannot be kept:"
         if all(self.estimates[name].remark.startswith(CONSTANT) for name in (*SLOW, COMPONENT)):
             advice = "take another sampler or step, or more sweeps"
-            raise InputError(f"{no_fields} nothing moved, on some chain at least; {advice}")
+            raise InputError(f"{no_fields} some chain did not move; {advice}")
         if 2 * found.cut >= found.series["energy"].shape[1] - 10:
-            late = "the chains have not forgotten their start within half their sweeps"
+            late = "the chains depend on their start for more than half of their sweeps"
             raise InputError(f"{no_fields} {late}; take more sweeps or thermalisation")
         for name in SLOW:
             remark = self.estimates[name].remark
-            # One constant for all chains is in equilibrium: that of spins in their ground state, which turn as a whole.
+            # A series that is constant and equal on all chains is in equilibrium, as for spins in their ground state.
             if remark.startswith(CONSTANT) and constant(found.series[SERIES[name][0]][:, found.cut :].reshape(1, -1)):
                 continue
             if remark:
@@ -192,7 +182,7 @@ def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any
     Args:
         target: the target.
         name: of the sampler.
-        settings: how.
+        settings: of the simulation.
         look: called with (chain, measurement, field) at each measurement.
     """
     purpose = sorted(spec_of(target).items()), name, sorted(settings.options.items()), settings.seed
@@ -217,30 +207,31 @@ def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any
 
 
 def _step(update: Any) -> float:
-    """The step that an update was tuned to, or its number of clusters; NaN where there is nothing to tune."""
+    """The tuned step of an update, or its number of clusters; NaN if it has neither."""
     if hasattr(update, "clusters"):
         return float(update.clusters)
     return float(update.step.value) if hasattr(update, "step") else float("nan")
 
 
 def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
-    """Run all samplers of the settings, as the content of a file.
+    """Run all samplers of the settings; returns the content of a file.
 
     Args:
         target: the target.
-        settings: how.
+        settings: of the simulation.
 
     Returns:
-        Dimensions sampler, chain, measurement, observable, update (of a sweep); with fields also field, component,
-        x, y, z, mode.
+        Variables of the dimensions sampler, chain, measurement, observable, update (of a sweep); with fields also
+        field, component, x, y, z, mode.
 
     Raises:
-        InputError: if a sampler cannot act on the target, or fields are to be kept out of equilibrium.
+        InputError: if a sampler cannot act on the target, or fields are requested but the chains are not in
+            equilibrium.
     """
     sweeps = [sweep_of(name, target, **settings.options) for name in settings.samplers]
     measurements = settings.sweeps // settings.every
     numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2 + target.components)
-    require_memory(numbers + settings.fields * target.components * target.lattice.sites, "keeping all measurements")
+    require_memory(numbers + settings.fields * target.components * target.lattice.sites, "storing all measurements")
     spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
     found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
     parts = max(map(len, sweeps))
@@ -249,7 +240,7 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
         return np.array([[getattr(one.estimates[name], attribute) for name in OBSERVABLES] for one in found.values()])
 
     def padded(tables: list[Any], dtype: Any = float, fill: Any = np.nan) -> Any:
-        """Values of each step of the samplers' sweeps, as wide as the longest."""
+        """Values of each update in the sweeps of the samplers, padded to the longest sweep."""
         wide = np.full((len(tables), *np.shape(tables[0])[:-1], parts), fill, dtype)
         for row, table in zip(wide, tables, strict=True):
             row[..., : np.shape(table)[-1]] = table
@@ -312,7 +303,7 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
 def _fields(
     one: Found, target: HasEnergy, settings: MonteCarloSettings, spectrum: SpectrumBlocks
 ) -> tuple[dict[str, Variable], dict[str, Any]]:
-    """Decorrelated fields with the long run's power spectrum, and what is said of them."""
+    """Variables and attributes of decorrelated fields, with the power spectrum of the long run."""
     spacing = one.spacing
     fields = one.chains.decorrelated(spacing, settings.fields)
     mean, error = spectrum.estimate()
@@ -330,7 +321,7 @@ def _fields(
 
 
 def summary_lines(content: Content) -> list[str]:
-    """What a file says, in words: a line an observable of each sampler."""
+    """The content of a file as text, with one line for each observable of each sampler."""
     lines = []
     exact = dict(zip(content["observable"].values, content["exact"].values, strict=True))
     for row, sampler in enumerate(content["sampler"].values):
@@ -346,7 +337,7 @@ def summary_lines(content: Content) -> list[str]:
             known = f", exact {exact[name]:.6g}" if exact[name] == exact[name] else ""
             remark = str(content["remark"].values[row, place])
             shown = f"{mean:.6g}" if remark else f"{mean:.6g} ± {error:.2g}"
-            seldom = f"tau at most {tau:.3g} sweeps, measured too seldom"
+            seldom = f"tau at most {tau:.3g} sweeps, which is less than the time between measurements"
             time = remark or (f"tau {tau:.4g} ± {tau_error:.2g} sweeps" if tau_error == tau_error else seldom)
             lines.append(f"  {name:<25}{shown}{known}; {time}")
     return lines

@@ -1,31 +1,32 @@
-"""Autocorrelation times of samplers on the Gaussian field, from the matrix of a sweep.
+"""Exact autocorrelation times of samplers on Gaussian fields, from the matrix of a sweep.
 
-A sweep maps a field as φ → Aφ + noise, with a random matrix A that is independent from sweep to sweep. Given φ, the
+A sweep maps a field as φ → Aφ + noise, with a random matrix A that is drawn independently for each sweep. Given φ, the
 mean of a quadratic observable φᵀMφ after the sweep is φᵀ T(M) φ + constant, with T(M) = E[Aᵀ M A]. So with the
 covariance C and w sweeps between measurements
 
     τ = w (½ + Σ_{t≥1} ρ(wt)) = w (tr[(1 − T^w)⁻¹(M) C M C] / tr[M C M C] − ½),
 
-and that of a linear one, m, follows from E[A] alone. On a lattice of even size an update of one colour of the
-checkerboard after the other mixes the waves k and k + π only: with φ_e, φ_o the waves of amplitude k on even and odd
-sites, C⁻¹ = D (1, −c; −c, 1), D = 2d + m², c = (2/D) Σ_μ cos k_μ, and
+and τ of a linear observable, m, follows from E[A]. On a lattice of even size, updates of one colour of the checkerboard
+after the other mix only the waves k and k + π. With φ_e, φ_o the amplitudes of wave k on even and odd sites,
+C⁻¹ = D (1, −c; −c, 1), D = 2d + m², c = (2/D) Σ_μ cos k_μ, and
 
     heat bath         φ_e ← c φ_o + noise,          then the same of φ_o
     overrelaxation    φ_e ← 2c φ_o − φ_e,           then the same of φ_o
     metropolis        φ_e ← (1 − κ) φ_e + κ c φ_o,  then the same of φ_o
 
-exact but for Metropolis, which is not linear: (1 − κ) is how much one of its steps ε leaves, on average, of φ(r)'s
-deviation from its mean given the neighbours, κ = ½ E[δ₁² 2Φ(−|δ|/2)] with δ normal of width ε √D in n components (a
-step δ of normal numbers is accepted with 2Φ(−|δ|/2) in equilibrium). What this leaves out decays fast.
+which is exact except for Metropolis, which is not linear: there, (1 − κ) is the mean factor by which a step ε reduces
+the deviation of φ(r) from its mean given the neighbours, κ = ½ E[δ₁² 2Φ(−|δ|/2)], with δ normal of width ε √D in n
+components (a step δ of normal numbers is accepted with probability 2Φ(−|δ|/2) in equilibrium). The neglected part
+decays fast.
 
-Trajectories of n leapfrog steps ε turn a mode of frequency ω by nθ, cos θ = 1 − ½ ε² ω², so A = cos nθ, or 1 where the
-end is rejected. They are taken as accepted with one probability a, the mean, whatever the field:
+A trajectory of n leapfrog steps ε turns a mode of frequency ω by nθ, cos θ = 1 − ½ ε² ω², so A = cos nθ, or 1 if it is
+rejected. The acceptance is replaced by its mean a, independent of the field:
 
     hmc, fourier_hmc    T = a E[cos² nθ] + 1 − a,   n = round(length / ε) as drawn,   ω² = k̂² + m² or 1
     langevin            the same with n = 1
 
-which is exact as a → 1. Wolff's clusters are not linear, and have no times here. Nor has what decays by less than 1e-9
-a sweep, as at masses of 1e-5 and less: rounding decides it.
+which is exact as a → 1. There are no results for Wolff's clusters, which are not linear, nor for modes that decay by
+less than 1e-9 per sweep, as at masses below 1e-5, where rounding errors dominate.
 """
 
 from collections.abc import Sequence
@@ -40,9 +41,9 @@ from csd.mcmc.updates.hamiltonian import HybridMonteCarlo, Langevin
 from csd.targets.base import HasEnergy
 
 LEAST_DECAY = 1e-9
-"""Least singular value of 1 − T, and least ω², from which a time is computed: it is good to 1e-6 or so there."""
+"""Smallest singular value of 1 − T, and smallest ω², for which a time is computed, then to about 1e-6."""
 LINEARISED = ("magnetisation_squared", "softest_mode", "magnetisation_component")
-"""Those that Metropolis has times of: a square of one site is not moved as the linear sweep would have it."""
+"""Observables with a time under Metropolis; squares of single sites do not follow the linear approximation."""
 
 
 def exact_times(
@@ -54,19 +55,19 @@ def exact_times(
     accepted: Sequence[float] = (),
     **options: float,
 ) -> dict[str, float]:
-    """τ = ½ + Σ ρ of observables under a sampler, in sweeps; empty where the sampler or the target has no exact ones.
+    """τ = ½ + Σ ρ of observables under a sampler, in sweeps; empty if no exact times are known.
 
     Args:
         target: the target.
         sampler: a name of `csd.mcmc.samplers.SAMPLERS`.
         every: w, sweeps between measurements.
-        steps: tuned step of each chain, of samplers that have one; τ is the mean over chains.
-        accepted: mean acceptance of each chain, of trajectories and MALA.
+        steps: tuned step of each chain, for samplers with a step; τ is the mean over chains.
+        accepted: mean acceptance of each chain, for trajectories and MALA.
         options: of the sampler.
 
     Returns:
-        τ of 'energy', 'magnetisation_squared', 'softest_mode' and 'magnetisation_component', of metropolis only
-        `LINEARISED`; NaN for what hardly decays.
+        τ of 'energy', 'magnetisation_squared', 'softest_mode' and 'magnetisation_component', for metropolis only of
+        `LINEARISED`; NaN if the decay is too slow.
     """
     if target.gaussian is None:
         return {}
@@ -92,7 +93,7 @@ def exact_times(
 
 
 def _waves(lattice: Lattice) -> tuple[Array, Array, Array]:
-    """All momenta: (Σ_μ 2 cos k_μ, where k = 0, where |k| is the smallest above 0 along the first axis)."""
+    """Of all momenta: (Σ_μ 2 cos k_μ, whether k = 0, whether k is the smallest above 0 along the first axis)."""
     numbers = np.indices(lattice.shape).reshape(lattice.dimension, -1)
     angles = 2.0 * np.pi / lattice.size * numbers
     zero = (numbers == 0).all(axis=0)
@@ -105,7 +106,7 @@ def _of_matrices(
 ) -> dict[str, float]:
     """τ under a sweep of updates on a checkerboard, from 2 × 2 matrices of (φ_e, φ_o) at each k.
 
-    Each pair (k, k + π) is there twice, with the same times.
+    Each pair (k, k + π) occurs twice, with the same times.
     """
     bonds, zero, first = _waves(lattice)
     c = bonds / precision
@@ -125,7 +126,7 @@ def _of_matrices(
         powers = [np.linalg.matrix_power(of[step.update], count) for count in counts]
         linear = np.mean(powers, axis=0) @ linear
         squared = np.mean([_double(power) for power in powers], axis=0) @ squared
-    # Infinite where a mass is lost to rounding; such modes have no time.
+    # Infinite if the mass is lost by rounding; such modes have no time.
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = matrices(1.0, c, c, 1.0) / (precision * (1.0 - c**2)[:, None, None])
     uniform = np.ones((len(c), 2, 2))
@@ -157,7 +158,7 @@ def _of_matrices(
 
 
 def _decays(left: Array) -> bool:
-    """Whether all of 1 − T, shape (…, n, n), are far enough from singular for a time to be more than rounding."""
+    """Whether all matrices 1 − T, shape (…, n, n), are far enough from singular to compute a time."""
     return bool(np.linalg.svd(left, compute_uv=False).min() >= LEAST_DECAY)
 
 
@@ -174,7 +175,7 @@ def metropolis_damping(width: float, components: int) -> float:
     def integrand(radius: float) -> float:
         return float(radius**2 * norm.sf(0.5 * width * radius) * chi.pdf(radius, components))
 
-    # Beyond these |δ| / width it is less than 1e-300; without an end, quadrature would miss the peak of wide steps.
+    # Beyond this radius the integrand is below 1e-300; on an infinite range, quadrature would miss a narrow peak.
     end = min(sqrt(components) + 40.0, 80.0 / width) if width > 0.0 else 0.0
     return width / components * (width * float(quad(integrand, 0.0, end)[0]))
 
@@ -182,10 +183,10 @@ def metropolis_damping(width: float, components: int) -> float:
 def _of_trajectories(
     lattice: Lattice, precision: float, update: HybridMonteCarlo, step: float, rate: float, every: int
 ) -> dict[str, float]:
-    """τ under trajectories that are accepted with one probability, of modes that do not mix."""
+    """τ under trajectories that are accepted with a constant probability, for modes that do not mix."""
     bonds, zero, first = _waves(lattice)
     square = np.ones_like(bonds) if update.accelerated else precision - bonds
-    # n is uniform from ½ to 3/2 of the length over the step, then rounded, and at least 1.
+    # n is drawn uniformly from ½ to 3/2 times length / step, then rounded, and at least 1.
     low, high = (0.0, 1.0) if isinstance(update, Langevin) else (q * update.trajectory / step for q in (0.5, 1.5))
     counts = np.arange(max(1, round(low)), max(1, round(high)) + 1)
     edges = np.clip(np.append(counts - 0.5, counts[-1] + 0.5), low, high)

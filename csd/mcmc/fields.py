@@ -1,4 +1,4 @@
-"""Fields of a Monte Carlo file, if they are fit to learn from."""
+"""Fields of a Monte Carlo file as a target for training."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from csd.targets.dataset import MeasuredField
 
 
 def load_fields(path: Path) -> MeasuredField:
-    """The fields of a Monte Carlo file, if they are fit to learn from.
+    """The fields of a Monte Carlo file as a target.
 
     Args:
-        path: of `csd mcmc --fields M`.
+        path: a file of `csd mcmc --fields M`.
 
     Raises:
-        InputError: if the file is none or holds no fields, or its chains were not in equilibrium.
+        InputError: if it is not such a file, holds no fields, or its chains were not in equilibrium.
     """
     content = read_content(path, ENSEMBLE)
     target = MeasuredField.from_content(content, str(path))

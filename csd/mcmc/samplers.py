@@ -1,13 +1,12 @@
-"""Samplers by name: what one sweep of each is made of, and what it can act on.
+"""Samplers by name: the updates in one sweep of each, and the targets that it can act on.
 
     metropolis, heat_bath, langevin, hmc, fourier_hmc    one update
-    overrelaxation    a heat bath, then about as many overrelaxations as the correlation length has sites; each turns a
-                      mode k by an angle ∝ sqrt(k̂² + m²), so their number varies, lest the heat bath always meets some
-                      mode at the same phase
-    wolff             clusters that together hold as many sites as the lattice; for φ⁴ a heat bath beside them, as they
-                      never change |φ|
+    overrelaxation    one heat bath, then about ξ overrelaxations; each turns a mode k by an angle ∝ sqrt(k̂² + m²), so
+                      their number is random, or else some modes would have the same phase at each heat bath
+    wolff             clusters with as many sites together as the lattice; for φ⁴ also a heat bath, as clusters do not
+                      change |φ|
 
-(docs/montecarlo.md). Nothing here needs compiled loops, so that a study can be checked without them.
+(docs/montecarlo.md). Nothing here needs compiled loops, so a study can be checked without importing them.
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ from csd.targets.base import HasEnergy, HasForce, is_ising
 
 @dataclass(frozen=True)
 class Step:
-    """Part of a sweep: an update, some times over.
+    """Part of a sweep: an update and the number of times that it is applied.
 
     Attributes:
         update: a name of `csd.mcmc.updates.UPDATES`.
         times: how often a sweep applies it.
         options: of the update.
-        varied: whether the number is drawn anew for each sweep, uniform from times/2 to 3 times/2.
+        varied: whether the number is drawn for each sweep, uniformly between times/2 and 3 times/2.
     """
 
     update: str
@@ -36,7 +35,7 @@ class Step:
     varied: bool = False
 
     def count(self, generator: np.random.Generator) -> int:
-        """How often the next sweep applies it."""
+        """Number of times that the next sweep applies it."""
         return int(generator.integers((self.times + 1) // 2, 3 * self.times // 2 + 1)) if self.varied else self.times
 
 
@@ -49,9 +48,9 @@ SAMPLERS: dict[str, tuple[str, ...]] = {
     "fourier_hmc": ("step", "trajectory"),
     "wolff": (),
 }
-"""Names, and the options that each takes."""
+"""Samplers, with the options that each takes."""
 ALONG_FORCE = ("langevin", "hmc", "fourier_hmc")
-"""Samplers that move fields along their force, which unit spins do not have."""
+"""Samplers that move fields along the force, which unit spins do not have."""
 
 
 def sweep_of(name: str, target: HasEnergy, **options: float) -> tuple[Step, ...]:
@@ -60,10 +59,10 @@ def sweep_of(name: str, target: HasEnergy, **options: float) -> tuple[Step, ...]
     Args:
         name: of the sampler.
         target: the target.
-        options: `step` or `trajectory`, instead of being tuned.
+        options: `step` or `trajectory`, which are tuned if not given.
 
     Raises:
-        InputError: if no sampler has the name, it takes no such option, or it cannot act on the target.
+        InputError: for an unknown sampler or option, or a target that the sampler cannot act on.
     """
     if name not in SAMPLERS:
         raise unknown("sampler", name, SAMPLERS)
@@ -80,18 +79,18 @@ def sweep_of(name: str, target: HasEnergy, **options: float) -> tuple[Step, ...]
 
 
 def check_acts(name: str, target: HasEnergy) -> None:
-    """Refuse a sampler, or an update, that cannot act on the target."""
+    """Refuse a sampler or an update that cannot act on the target."""
     if name in ALONG_FORCE and target.unit_length:
         advice = "take 'heat_bath', 'metropolis', 'overrelaxation' or 'wolff'"
-        raise InputError(f"{name!r} moves fields along their force, which unit spins do not have; {advice}")
+        raise InputError(f"{name!r} moves fields along the force, which unit spins do not have; {advice}")
     if name == "overrelaxation" and is_ising(target):
-        raise InputError(f"{name!r} turns spins, and Ising spins have no direction; take 'wolff' or 'heat_bath'")
+        raise InputError(f"{name!r} rotates spins, which Ising spins do not allow; take 'wolff' or 'heat_bath'")
     if name == "wolff" and target.source != 0.0:
-        why = f"and the source {target.source!r} singles out a direction; take source 0, or 'heat_bath'"
-        raise InputError(f"{name!r} needs an energy that reflections leave alone, {why}")
+        why = f"and source is {target.source!r}; take source 0, or 'heat_bath'"
+        raise InputError(f"{name!r} needs an energy that is invariant under reflections, {why}")
 
 
 def hartree_length(target: HasEnergy) -> float:
-    """ξ of the Hartree approximation for φ⁴ (exact for a Gaussian field), at most L; L for spins; at least 1."""
+    """ξ of the Hartree approximation for φ⁴ (exact for Gaussian fields), between 1 and L; L for spins."""
     size = float(target.lattice.size)
     return max(1.0, min(size, 1.0 / target.hartree_mass)) if isinstance(target, HasForce) else size

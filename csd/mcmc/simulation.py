@@ -1,6 +1,6 @@
-"""A Monte Carlo simulation: the target, how it is sampled, and what is known of it exactly.
+"""Monte Carlo simulations: their target, settings and exact values; `csd.mcmc.ensemble` runs them.
 
-Nothing here needs compiled loops, so that a study can be checked without them; `csd.mcmc.ensemble` runs it.
+Nothing here needs compiled loops, so a study can be checked without importing them.
 """
 
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ SERIES = {
     "magnetisation_squared": ("m2", "squared magnetisation m^2"),
     "softest_mode": ("first_mode", "power S(k) at the smallest k > 0, mean over axes and components"),
 }
-"""Time series of a file: their names in `csd.mcmc.chains`, and what they are. Beside them stands m itself."""
+"""Time series in files: their names in `csd.mcmc.chains`, and descriptions. Files also contain m."""
 COLLECTIVE = ("magnetisation", "magnetisation_squared", "softest_mode")
-"""Series of the soft modes, which slow down; the energy is a sum over all modes, and over their number."""
+"""Series of the softest modes, which slow down; the energy is a sum over all modes."""
 COMPONENT = "magnetisation_component"
-"""m = (1/N) Σ φ, each component with its sign."""
+"""A component of m = (1/N) Σ φ."""
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True)
 class MonteCarloSettings(Options):
-    """How an ensemble is made."""
+    """Settings of a Monte Carlo simulation."""
 
     samplers: Annotated[
         tuple[str, ...],
@@ -58,7 +58,7 @@ class MonteCarloSettings(Options):
     seed: Annotated[Natural, Option("random seed", "S", label=None, always=True)] = 0
     fields: Annotated[
         Natural,
-        Option("decorrelated fields to keep, with one sampler, to train on", "M", label="M{value}", always=True),
+        Option("decorrelated fields to keep, for training", "M", label="M{value}", always=True),
     ] = 0
     step: Annotated[float | None, Option("width or leapfrog step, instead of being tuned", "E", attribute=None)] = None
     trajectory: Annotated[float | None, Option("mean length of HMC's trajectories", "T", attribute=None)] = None
@@ -78,42 +78,35 @@ class MonteCarloSettings(Options):
 
     @property
     def warming(self) -> int:
-        """Sweeps of thermalisation."""
+        """Number of sweeps of thermalisation."""
         return max(100, self.sweeps // 10) if self.thermalisation is None else self.thermalisation
 
     @property
     def options(self) -> dict[str, float]:
-        """Options of the sampler."""
+        """The options of the sampler that are given."""
         given = {"step": self.step, "trajectory": self.trajectory}
         return {name: value for name, value in given.items() if value is not None}
 
 
 def target_of_chains(
-    lattice: Lattice,
-    components: int,
-    *,
-    mass: float | None = None,
-    mass_times_length: float | None = None,
-    r0: float | None = None,
-    u: float | None = None,
-    beta: float | None = None,
+    lattice: Lattice, components: int, *, beta: float | None = None, **given: float | None
 ) -> HasEnergy:
-    """The target that is given in one way: n Gaussian fields by a mass, φ⁴ by (r₀, u), spins by β."""
+    """The target: spins if β is given, φ⁴ if (r₀, u) are, or else n Gaussian fields by their mass."""
     if beta is not None:
         return SpinModel(lattice, components, beta)
-    if r0 is not None and u is not None:
+    if (r0 := given.pop("r0", None)) is not None and (u := given.pop("u", None)) is not None:
         return PhiFour(lattice, components, r0, u)
-    return PhiFour.of_gaussian(gaussian_field(lattice, mass=mass, mass_times_length=mass_times_length), components)
+    return PhiFour.of_gaussian(gaussian_field(lattice, **given), components)
 
 
 def monte_carlo_request(target: HasEnergy, settings: MonteCarloSettings) -> dict[str, Any]:
-    """All that determines a file, besides the code: its hash is the file's configuration_hash."""
+    """All settings that determine a file; their hash is its configuration_hash."""
     own = {"thermalisation": settings.warming, "options": settings.options}
     return spec_of(target) | settings.attributes() | own
 
 
 def exact_values(target: HasEnergy) -> dict[str, float]:
-    """Exact values of observables, where there are closed forms: n Gaussian fields of mass m, without a source.
+    """Exact values of observables of n Gaussian fields of mass m without a source; empty for other targets.
 
     H/N = n/2,   ⟨m²⟩ = nχ/N,   ⟨|m|⟩ = sqrt(2χ/N) Γ((n+1)/2)/Γ(n/2),   U = 1 − (n+2)/(3n),   χ, S(k₁), ⟨φ²⟩ = n I(m²).
     """

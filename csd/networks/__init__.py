@@ -1,4 +1,4 @@
-"""Score networks: what their filters are, how they make the kernel or the score, where they start and at what rate.
+"""Score networks: their filters, kernel or score, initial parameters and default learning rates.
 
 Nothing here takes a training step.
 """

@@ -2,12 +2,14 @@
 
     K(k) = Π_{i=1…p} w_i(k),
 
-with p trainable filters of N numbers each. Started balanced, w_1 = … = w_p = w, they stay so, and a step of gradient
-descent acts on every mode alone (docs/physics.md, section 5):
+with p trainable filters of N numbers each. Filters that are equal at the start, w_1 = … = w_p = w, stay equal, and a
+step of gradient descent acts on each mode separately (docs/physics.md, section 5):
 
     w ← w − η (w*)^{p−1} (S K − T).
 """
 
+from functools import reduce
+from operator import mul
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,10 +21,10 @@ from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, tran
 
 
 class DeepLinear(LinearNetwork):
-    """p linear layers in a row, K = Π_i w_i.
+    """p linear layers, K = Π_i w_i.
 
-    Start K₀ = 0 for p = 1 and K₀ = 0.1 / C_max (filters w₀ δ_{r,0}) otherwise; learning rate 1 / C_max for p = 1, ¼ for
-    p = 2 and 1 / max_k(p K*^{2−2/p} C) beyond.
+    The initial kernel is K₀ = 0 for p = 1, and K₀ = 0.1 / C_max (filters w₀ δ_{r,0}) otherwise. The learning rate is
+    1 / C_max for p = 1, ¼ for p = 2 and 1 / max_k(p K*^{2−2/p} C) for p > 2.
 
     Args:
         lattice: where the fields live.
@@ -41,29 +43,25 @@ class DeepLinear(LinearNetwork):
         return (self.depth, *self.lattice.shape)
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
-        """w_i(r) = K₀^{1/p} δ_{r,0}; no randomness."""
+        """w_i(r) = K₀^{1/p} δ_{r,0}; the generator is not used."""
         filters = np.zeros((self.depth, self.lattice.sites))
         filters[:, 0] = self.start_filter(spectrum)
         return filters.reshape(self.filter_shape)
 
     def start_filter(self, spectrum: Array) -> float:
-        """w₀ = K₀^{1/p}, the same in every mode."""
+        """w₀ = K₀^{1/p}, which is the same in all modes."""
         return 0.0 if self.depth == 1 else float((START_KERNEL / spectrum.max()) ** (1.0 / self.depth))
 
     def kernel(self, filters: Any) -> Any:
         """K = Π_i ŵ_i in the *half* layout."""
-        transformed = transform(self.lattice, filters)
-        product = transformed[0]
-        for layer in range(1, self.depth):
-            product = product * transformed[layer]
-        return product
+        return reduce(mul, transform(self.lattice, filters))
 
     def learning_rate(self, spectrum: Array) -> float:
         """1 / C_max, ¼, or 1 / max_k(p C^{2/p − 1})."""
         return COMPOSED_RATE if self.depth == 2 else 0.5 * self.stable_rate(spectrum)
 
     def stable_rate(self, spectrum: Array) -> float:
-        """2 / max_k(p K*^{2−2/p} C) = 2 / max_k(p C^{2/p − 1}): curvature at the fixed point."""
+        """2 / max_k(p K*^{2−2/p} C) = 2 / max_k(p C^{2/p − 1}), from the curvature at the fixed point."""
         return float(2.0 / (self.depth * spectrum ** (2.0 / self.depth - 1.0)).max())
 
 
@@ -86,11 +84,11 @@ class TwoLayer(DeepLinear):
 
 
 class Exact(LinearNetwork):
-    """The exact score, K = K* = 1 / C: nothing to train, for comparison."""
+    """The exact score, K = K* = 1 / C, for comparison; it has no trainable parameters."""
 
     @property
     def filter_shape(self) -> tuple[int, ...]:
-        """The kernel itself, as wide as the lattice."""
+        """That of the kernel, which is as wide as the lattice."""
         return self.lattice.shape
 
     @property

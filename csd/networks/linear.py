@@ -1,8 +1,8 @@
 """Linear score networks: s(x) = −K∗x, with a kernel K composed of trainable filters.
 
-A `LinearNetwork` says what its filters are and how they make the kernel; it knows nothing of PyTorch. From it come both
-paths of training: `csd.networks.module.ConvolutionalScore` makes it a `torch.nn.Module` that is called on fields and
-trained by autograd, and its `Descent` is the same gradient descent written out for power spectra, which costs O(N) a
+A `LinearNetwork` defines its filters and the kernel that they compose, and does not depend on PyTorch. There are two
+ways to train it: `csd.networks.module.ConvolutionalScore` is a `torch.nn.Module` that is called on fields and trained
+by autograd, and a descent in `csd.training.descent` is the same gradient descent on power spectra, which costs O(N) a
 step.
 """
 
@@ -21,7 +21,7 @@ START_KERNEL = 0.1
 """c₀ of the start K₀ = c₀ / C_max of networks with two layers or more (docs/physics.md, section 5)."""
 
 COMPOSED_RATE = 0.25
-"""Learning rate η of two-layer networks; stable below 1 whatever the spectrum."""
+"""Learning rate η of two-layer networks; descent is stable below 1 for any spectrum."""
 
 
 class LinearNetwork(ABC):
@@ -32,25 +32,25 @@ class LinearNetwork(ABC):
     """
 
     uses: int = 1
-    """Layers that share a filter; learning rates are per use of a filter, so autograd's steps are divided by this."""
+    """Number of layers that share a filter; learning rates are per use, so the steps of autograd are divided by it."""
 
     isotropic: bool = True
-    """Whether the kernel keeps the lattice's symmetry on the population loss, so that *shells* of momenta tell it."""
+    """Whether the kernel keeps the lattice's symmetry on the population loss, so that *shells* of momenta suffice."""
 
     reach: float = nan
-    """R of the kernel, lattice spacings; NaN for one as wide as the lattice."""
+    """Range R of the kernel, lattice spacings; NaN for a kernel as wide as the lattice."""
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice = lattice
 
     @classmethod
     def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:
-        """The network at a noise level of score length ξ_t, lattice spacings; its options are those of the class."""
+        """The network at a noise level of score length ξ_t (lattice spacings), with the options of the class."""
         return cls(lattice, **options)
 
     @classmethod  # noqa: B027
     def check(cls, lattice: Lattice, **options: Any) -> None:
-        """Refuse options that do not fit a lattice, without building the network."""
+        """Refuse options that do not fit the lattice, without building the network."""
 
     @property
     @abstractmethod
@@ -59,12 +59,12 @@ class LinearNetwork(ABC):
 
     @property
     def parameters(self) -> int:
-        """Number of trainable numbers."""
+        """Number of trainable parameters."""
         return int(np.prod(self.filter_shape))
 
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
-        """Filters to start from, shape `filter_shape`, for a spectrum C on *shells*."""
+        """Initial filters, shape `filter_shape`, for a spectrum C on *shells*."""
 
     @abstractmethod
     def kernel(self, filters: Any) -> Any:
@@ -79,22 +79,22 @@ class LinearNetwork(ABC):
         """Largest η at which descent of the population loss is stable, for a spectrum C on *shells*."""
 
     def floor(self, spectrum: Array) -> float:
-        """Lowest relative score error that the network can reach; 0 if it can be exact."""
+        """Smallest relative score error of any filters; 0 if the network can be exact."""
         return 0.0
 
     def best_kernel(self, spectrum: Array) -> Array:
-        """K of lowest score error that the network can reach, for a spectrum C on *shells*, there; 1 / C."""
+        """The kernel K of smallest score error, on *shells*, for a spectrum C on *shells*; 1 / C if it can be exact."""
         return 1.0 / spectrum
 
 
 def namespace(array: Any) -> ModuleType:
-    """The module, numpy or torch, whose functions work on this array."""
+    """The module, numpy or torch, of an array."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
 
 
 def place_filters(lattice: Lattice, filters: Any, offsets: NDArray[np.intp]) -> Any:
-    """Filters given on a box of offsets, laid out on the lattice.
+    """Filters on the whole lattice, from filters on a box of offsets.
 
     Args:
         lattice: the lattice.
@@ -116,7 +116,7 @@ def place_filters(lattice: Lattice, filters: Any, offsets: NDArray[np.intp]) -> 
 
 
 def transform(lattice: Lattice, fields: Any) -> Any:
-    """Transform of real NumPy or PyTorch arrays, shape (…, *lattice.shape), in the *half* layout."""
+    """The transform, in the *half* layout, of real NumPy or PyTorch arrays, shape (…, *lattice.shape)."""
     return namespace(fields).fft.rfftn(fields, None, lattice.axes)
 
 

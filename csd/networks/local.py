@@ -5,7 +5,7 @@ One layer is a kernel κ on the box |r_μ| ≤ R. Two layers are tied channels o
     s = −Σ_c w_cᵀ ∗ (w_c ∗ x),     K(k) = Σ_c |w_c(k)|²,     κ(r) = Σ_c Σ_s w_c(s) w_c(s + r),
 
 whose composed kernel has range R as well. With the patch covariance P(r, r′) = c(r − r′), c the transform of the
-spectrum, the loss is ½ κᵀPκ − κ(0), so everything happens on the patch:
+spectrum, the loss is ½ κᵀPκ − κ(0), so that the descent needs only the patch:
 
     one layer    κ ← κ − η (P̂κ − b),                   b = δ_{r,0}, or the transform of T
     two layers   w_c(s) ← w_c(s) − η Σ_{s′} g(s′ − s) w_c(s′),   g = P̂κ − b, made even.
@@ -13,8 +13,9 @@ spectrum, the loss is ½ κᵀPκ − κ(0), so everything happens on the patch:
 The best kernel solves P κ* = δ; its error is the floor ε_R, and ε = ε_R + (κ − κ*)ᵀP(κ − κ*) / ((1/N) Σ_k K*).
 """
 
+from contextlib import suppress
 from functools import cached_property
-from math import ceil, isfinite, nan
+from math import ceil, inf
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -28,11 +29,11 @@ from csd.lattice.memory import require_memory
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
 SITE_PAIR = 2.0
-"""Nanoseconds a pair of sites to gather a matrix and multiply with it."""
+"""Nanoseconds to gather a matrix and multiply with it, for each pair of sites."""
 
 
 def transform_time(lattice: Lattice) -> float:
-    """Nanoseconds of a real transform of one field, about 0.3 N log₂ N."""
+    """Time of a real transform of one field, about 0.3 N log₂ N nanoseconds."""
     return 0.3 * lattice.sites * float(np.log2(lattice.sites))
 
 
@@ -74,11 +75,11 @@ class Patch:
 
     @cached_property
     def _orbits(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Classes of sites under the reflections and rotations of the box.
+        """Classes of sites under reflections and rotations of the box.
 
         Returns:
-            Place of one site of each class, shape (classes,); class of each site, shape (sites of the box,); sites of
-            each class, shape (classes,).
+            Index of one site of each class, shape (classes,); class of each site, shape (sites of the box,); number of
+            sites of each class, shape (classes,).
         """
         _, first, own, sizes = np.unique(
             np.sort(np.abs(self.offsets), axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
@@ -88,7 +89,7 @@ class Patch:
     def symmetric_covariance(self, spectrum: Array) -> Array:
         """P between normalised sums over classes of sites, for a spectrum with the lattice's symmetry.
 
-        All of a population descent from 0 happens there, in some 2^d d! times fewer numbers.
+        A population descent from 0 stays in the space of these sums, which has about 2^d d! times fewer dimensions.
 
         Args:
             spectrum: *half* layout.
@@ -116,13 +117,13 @@ class Patch:
 
     def largest_eigenvalue(self, spectrum: Array) -> float:
         """λ_max(P), for a spectrum with the lattice's symmetry, in the *half* layout."""
-        # The leading vector of a matrix of positive numbers is positive, so it has the symmetry too (Perron).
+        # The leading eigenvector of a positive matrix is positive, so it has the lattice's symmetry (Perron).
         positive = bool((self.lattice.inverse(spectrum) > 0.0).all())
         matrix = self.symmetric_covariance(spectrum) if positive else self.covariance(spectrum)
         return float(np.linalg.eigvalsh(matrix)[-1])
 
     def best_kernel(self, spectrum: Array) -> Array:
-        """The transform of κ*, for a spectrum in the *half* layout; there."""
+        """The transform of κ*, in the *half* layout, for a spectrum in the same layout."""
         return transform(self.lattice, place_filters(self.lattice, self.solve(spectrum), self.offsets)).real
 
     def floor(self, spectrum: Array) -> float:
@@ -136,23 +137,20 @@ RANGE = "an integer, or a factor of the score length such as 3xi"
 
 
 def range_factor(text: str) -> float:
-    """F of a range 'Fxi' that follows the score length.
+    """The factor F of a range 'Fxi', which is F times the score length.
 
     Raises:
-        InputError: if it is none.
+        InputError: if the text has another form, or F is not finite and above 0.
     """
     number = text.removesuffix("xi")
-    try:
-        factor = float(number) if number else 1.0
-    except ValueError:
-        factor = nan
-    if text == number or not (isfinite(factor) and factor > 0.0):
-        raise InputError(f"range is {text!r}; it must be {RANGE}")
-    return factor
+    with suppress(ValueError):
+        if text != number and 0.0 < (factor := float(number or 1.0)) < inf:
+            return factor
+    raise InputError(f"range is {text!r}; it must be {RANGE}")
 
 
 class LocalNetwork(LinearNetwork):
-    """What the local families share: the patch of the composed kernel.
+    """A local network, with the patch of its composed kernel.
 
     Args:
         lattice: where the fields live.
@@ -179,20 +177,20 @@ class LocalNetwork(LinearNetwork):
 
     @classmethod
     def check(cls, lattice: Lattice, **options: Any) -> None:
-        """A range that does not follow the score length must fit."""
+        """Refuse a fixed range that does not fit the lattice."""
         if isinstance(options["range"], int):
             lattice.check_range(options["range"])
 
     @classmethod
     def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:
-        """With the range ⌈F ξ_t⌉ where it is 'Fxi', held between 1 and what fits."""
+        """The network at a noise level; the range 'Fxi' becomes ⌈F ξ_t⌉, limited to between 1 and (L − 1) // 2."""
         reach = options.pop("range")
         if isinstance(reach, str):
             reach = max(1, min(ceil(range_factor(reach) * score_length), (lattice.size - 1) // 2))
         return cls(lattice, reach, **options)
 
     def half_spectrum(self, spectrum: Array) -> Array:
-        """A spectrum on *shells*, spread to the *half* layout."""
+        """A spectrum in the *half* layout, from one on *shells*."""
         return self.lattice.spread(spectrum, self.lattice.shells)
 
     def floor(self, spectrum: Array) -> float:
@@ -200,12 +198,12 @@ class LocalNetwork(LinearNetwork):
         return self.patch.floor(self.half_spectrum(spectrum))
 
     def best_kernel(self, spectrum: Array) -> Array:
-        """K of the best kernel of the composed range, on *shells*."""
+        """The best kernel K of the composed range, on *shells*."""
         return self.lattice.gather(self.patch.best_kernel(self.half_spectrum(spectrum)), self.lattice.shells)
 
     @property
     def filter_offsets(self) -> NDArray[np.intp]:
-        """r of each number of a filter, shape (sites of a filter, d)."""
+        """Position r of each number of a filter, shape (sites of a filter, d)."""
         return self.patch.offsets
 
     def compose(self, filters: Array) -> Array:
@@ -213,12 +211,12 @@ class LocalNetwork(LinearNetwork):
         return filters
 
     def pull_back(self, filters: Array, residual: Array) -> Array:
-        """The step's direction in the filters, from P̂κ − b on the patch, shape (…, sites of the box)."""
+        """The direction of a step in the filters, from P̂κ − b on the patch, shape (…, sites of the box)."""
         return residual
 
 
 class LocalOneLayer(LocalNetwork):
-    """A kernel of (2R + 1)^d numbers; start 0, learning rate 1 / (largest eigenvalue of the patch covariance)."""
+    """A kernel of (2R + 1)^d numbers, 0 at the start; learning rate 1 / λ_max of the patch covariance."""
 
     @property
     def filter_shape(self) -> tuple[int, ...]:
@@ -226,7 +224,7 @@ class LocalOneLayer(LocalNetwork):
         return (len(self.patch),)
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
-        """κ = 0; no randomness."""
+        """κ = 0; the generator is not used."""
         return np.zeros(len(self.patch))
 
     def kernel(self, filters: Any) -> Any:
@@ -243,15 +241,15 @@ class LocalOneLayer(LocalNetwork):
 
 
 class LocalTwoLayer(LocalNetwork):
-    """Tied channels of one-sided filters, K = Σ_c |w_c|²; (R + 1)^d numbers a channel, d + 1 channels by default.
+    """Tied channels of one-sided filters, K = Σ_c |w_c|², with (R + 1)^d numbers each; d + 1 channels by default.
 
-    Start: normal numbers of standard deviation sqrt(0.1 / C_max) / sqrt(parameters); learning rate ¼ per use of a
-    filter, which gives K the same logistic law as `two_layer`.
+    The initial filters are normal numbers of standard deviation sqrt(0.1 / C_max) / sqrt(parameters). The learning rate
+    is ¼ per use of a filter, which gives K the same logistic law as `two_layer`.
 
     Args:
         lattice: where the fields live.
         reach: range R of the composed kernel, lattice spacings.
-        channels: tied channels, d + 1 if None.
+        channels: number of tied channels, d + 1 if None.
     """
 
     uses = 2
@@ -267,7 +265,7 @@ class LocalTwoLayer(LocalNetwork):
 
     @property
     def filter_offsets(self) -> NDArray[np.intp]:
-        """0 ≤ r_μ ≤ R, shape (sites of a filter, d)."""
+        """Positions 0 ≤ r_μ ≤ R, shape (sites of a filter, d)."""
         return self.offsets
 
     @property
@@ -295,14 +293,14 @@ class LocalTwoLayer(LocalNetwork):
 
     @cached_property
     def _places(self) -> NDArray[np.intp]:
-        """Place in the patch of s′ − s, shape (sites of a filter, sites of a filter)."""
+        """Index in the patch of s′ − s, shape (sites of a filter, sites of a filter)."""
         reach = self.patch.reach
         difference = self.offsets[None] - self.offsets[:, None] + reach
         return np.ravel_multi_index(tuple(np.moveaxis(difference, -1, 0)), (2 * reach + 1,) * self.lattice.dimension)
 
     @property
     def _by_transform(self) -> bool:
-        """Whether filters are so wide that correlating them by transforms is faster than site by site."""
+        """Whether the filters are so wide that transforms correlate them faster than sums over pairs of sites."""
         return SITE_PAIR * len(self.offsets) ** 2 > (self.channels + 1) * transform_time(self.lattice)
 
     def compose(self, filters: Array) -> Array:

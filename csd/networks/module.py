@@ -1,9 +1,10 @@
-"""Score networks as `torch.nn.Module`s: called on fields, trained by autograd.
+"""Score networks as `torch.nn.Module`s, which are called on fields and trained by autograd.
 
-Every family of `csd.networks.linear` becomes one through `ConvolutionalScore`, and every network of
-`csd.networks.parametric` through `ParametricScore`. A user-defined network is a subclass of
-`LinearScore` (give it a `kernel`) or of `ScoreNetwork` (give it a `forward`), named in the study by its dotted path; it
-is built as `Class(lattice, spectrum, generator)`, where `spectrum` is C_t in the *half* layout.
+`ConvolutionalScore` turns a family of `csd.networks.linear` into a module, and `ParametricScore` a network of
+`csd.networks.parametric`. A user-defined network is a subclass of `LinearScore` that defines `kernel`, or of
+`ScoreNetwork` that defines `forward`, and is named by its dotted path. It is built as
+`Class(lattice, spectrum, generator, **options)`, where `spectrum` is C_t in the *half* layout. Its options are
+annotated attributes of the class, as those of built-in networks are; parameters of the module need other names.
 """
 
 from collections.abc import Mapping
@@ -25,10 +26,10 @@ class ScoreNetwork(torch.nn.Module):
     """
 
     uses: int = 1
-    """Layers that share each parameter; steps are divided by it, so that learning rates are per use."""
+    """Number of layers that share each parameter; steps are divided by it, so that learning rates are per use."""
 
     reach: float = nan
-    """R of the kernel, lattice spacings; NaN for one as wide as the lattice, or none."""
+    """Range R of the kernel, lattice spacings; NaN for a kernel as wide as the lattice, or no kernel."""
 
     def __init__(self, lattice: Lattice) -> None:
         super().__init__()
@@ -39,49 +40,46 @@ class ScoreNetwork(torch.nn.Module):
         raise TypeError(f"{type(self).__name__} defines no forward(fields)")
 
     def kernel(self) -> torch.Tensor | None:
-        """K(k) in the *half* layout where s(x) = −K∗x; None for a network that is not linear."""
+        """K(k) in the *half* layout of a linear network, s(x) = −K∗x; None for other networks."""
         return None
 
     def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
-        """Σ_batch ∇·s, estimated as vᵀ(∂s/∂x)v with random signs v = probe (Hutchinson): right in expectation."""
+        """Σ_batch ∇·s, estimated as vᵀ(∂s/∂x)v with random signs v = probe (Hutchinson), which is unbiased."""
         fields = fields.detach().requires_grad_()
         (product,) = torch.autograd.grad((self(fields) * probe).sum(), fields, create_graph=True)
         return (product * probe).sum()
 
     def learning_rate(self, spectrum: Array) -> float:
-        """Default η for a spectrum in the *half* layout; the cautious 1 / C_max unless overridden."""
+        """Default η for a spectrum in the *half* layout: 1 / C_max, unless overridden."""
         return float(1.0 / spectrum.max())
 
 
 class LinearScore(ScoreNetwork):
-    """s(x) = −K∗x for a kernel that a subclass defines; its divergence is exact."""
+    """s(x) = −K∗x for a kernel that a subclass defines, with its exact divergence."""
+
+    def kernel(self) -> torch.Tensor:
+        """K(k) in the *half* layout."""
+        raise TypeError(f"{type(self).__name__} is a LinearScore, but defines no kernel()")
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """−K∗x, by FFT."""
         lattice = self.lattice
         transformed = torch.fft.rfftn(fields, dim=lattice.axes)
-        return torch.fft.irfftn(-self._kernel() * transformed, s=lattice.shape, dim=lattice.axes)
+        return torch.fft.irfftn(-self.kernel() * transformed, s=lattice.shape, dim=lattice.axes)
 
     def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
         """∇·s = −N K(r = 0) = −Σ_k K for each field; exact."""
-        kernel = self._kernel()
+        kernel = self.kernel()
         weight = torch.as_tensor(self.lattice.half_multiplicity, device=kernel.device)
         return -len(fields) * (weight * kernel.real).sum()
 
-    def _kernel(self) -> torch.Tensor:
-        """The kernel, which a linear network must define."""
-        kernel = self.kernel()
-        if kernel is None:
-            raise TypeError(f"{type(self).__name__} is a LinearScore, but defines no kernel()")
-        return kernel
-
 
 class ConvolutionalScore(LinearScore):
-    """A family of `csd.networks.linear` as a module; its one parameter is `filters`, in real space.
+    """A family of `csd.networks.linear` as a module, whose only parameter is `filters` in real space.
 
     Args:
         network: the family.
-        filters: where to start, shape `network.filter_shape`.
+        filters: initial filters, shape `network.filter_shape`.
     """
 
     def __init__(self, network: LinearNetwork, filters: Array) -> None:
@@ -100,8 +98,8 @@ class ParametricScore(ScoreNetwork):
     """A network of `csd.networks.parametric` as a module.
 
     Args:
-        network: it.
-        parameters: where to start, by name.
+        network: the network.
+        parameters: initial parameters, by name.
     """
 
     def __init__(self, network: ParametricNetwork, parameters: Mapping[str, Array]) -> None:
@@ -116,28 +114,28 @@ class ParametricScore(ScoreNetwork):
         return score
 
     def learning_rate(self, spectrum: Array) -> float:
-        """The network's own η."""
+        """The default η of the network."""
         return self.network.learning_rate(spectrum)
 
 
 def weights_of(module: torch.nn.Module) -> Array:
-    """All numbers of a module: its parameters in their own order, and then its buffers; complex ones as two."""
+    """All numbers of a module: its parameters in order, then its buffers; a complex number counts as two."""
     return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
 
 
 def numbers_trained(module: torch.nn.Module) -> int:
-    """How many of the numbers of `weights_of` are parameters; a complex one is two."""
+    """How many of the numbers of `weights_of` are parameters; a complex number counts as two."""
     return sum(tensor.numel() * (2 if tensor.is_complex() else 1) for tensor in module.parameters())
 
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    """Where the numbers lie."""
+    """The tensors that hold the numbers."""
     held = [tensor.detach() for tensor in (*module.parameters(), *module.buffers())]
     return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in held]
 
 
 def load_weights(module: torch.nn.Module, weights: Array) -> None:
-    """Put numbers into a module, in the order of `weights_of`; those that are left over are not used."""
+    """Copy numbers into a module, in the order of `weights_of`; further numbers are ignored."""
     start = 0
     for tensor in _tensors(module):
         own = weights[start : start + tensor.numel()]

@@ -13,10 +13,10 @@ from csd.networks.parametric import ParametricNetwork
 
 
 class OneLayerOnsite(ParametricNetwork):
-    """s(x) = −w∗x + Σ_i a_i tanh(b_i x), w as wide as the lattice: odd, and exact for independent spins ±1.
+    """s(x) = −w∗x + Σ_i a_i tanh(b_i x), with w as wide as the lattice; odd, and exact for independent spins ±1.
 
-    Start: w = 0, a_i = 0, and b_i = 1, 2, … in units of the standard deviation of x, so that units differ; learning
-    rate 1 / C_max, that of the linear layer.
+    The initial parameters are w = 0, a_i = 0 and b_i = i / (standard deviation of x), so that the units differ. The
+    learning rate is 1 / C_max, that of the linear layer.
 
     Args:
         lattice: where the fields live.
@@ -30,7 +30,7 @@ class OneLayerOnsite(ParametricNetwork):
         self.width = width
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """w, shape of the lattice, and a, b, shape (width,); no randomness."""
+        """w, shape of the lattice, and a, b, shape (width,); the generator is not used."""
         deviation = np.sqrt((self.lattice.half_multiplicity * spectrum).sum() / self.lattice.sites)
         slopes = np.arange(1.0, self.width + 1.0) / deviation
         return {"filter": np.zeros(self.lattice.shape), "amplitudes": np.zeros(self.width), "slopes": slopes}

@@ -1,6 +1,6 @@
-"""Networks given by their parameters and a function of these: s(x) = f_θ(x), trained by autograd on raw fields.
+"""Networks defined by parameters θ and a function of them, s(x) = f_θ(x), trained by autograd on raw fields.
 
-A class of this kind is read for its options whenever a command starts; PyTorch is loaded when one is built.
+These classes are imported whenever a command needs their options, so PyTorch is imported only when one is built.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from csd.lattice import Array, Lattice
 
 
 class ParametricNetwork(ABC):
-    """A score s_θ(x) at one noise level; its options are keywords of a subclass's constructor.
+    """A score s_θ(x) at one noise level; its options are keywords of the constructor of a subclass.
 
     Args:
         lattice: where the fields live.
@@ -24,12 +24,12 @@ class ParametricNetwork(ABC):
 
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """θ to start from, by name, for a spectrum C in the *half* layout."""
+        """The initial θ, by name, for a spectrum C in the *half* layout."""
 
     @abstractmethod
     def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
-        """s(x) for PyTorch fields of shape (batch, *lattice.shape), from parameters that are tensors; same shape."""
+        """s(x) for tensors of fields, shape (batch, *lattice.shape), and of parameters; same shape."""
 
     def learning_rate(self, spectrum: Array) -> float:
-        """Default η for a spectrum C in the *half* layout: that of one linear layer, 1 / C_max, unless overridden."""
+        """Default η for a spectrum C in the *half* layout: 1 / C_max, as for one linear layer, unless overridden."""
         return float(1.0 / spectrum.max())

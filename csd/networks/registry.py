@@ -1,11 +1,13 @@
 """Score networks: the registry of architectures, and how one is built for a lattice and a noise level.
 
-`build("two_layer", lattice, spectrum)` gives the family that trains fast; `module("two_layer", …)` the same network as
-a `torch.nn.Module`. A new family is a class in a file of its own and a line in `ARCHITECTURES`; a user-defined one is
-named `package.module:Class` (see `csd.networks.module`).
+A new network is a class in a file of its own and a line in `ARCHITECTURES`; a user-defined one is named by its dotted
+path `package.module:Class` (see `csd.networks.module`). Both declare their options as annotated attributes of the
+class. The class of a user-defined network is imported only if an option is given or the network is built, so a study
+can be planned where the class cannot be found.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -34,13 +36,13 @@ ARCHITECTURES: dict[str, str] = {
 
 
 def options_of(name: str) -> dict[str, Declared]:
-    """The options that an architecture takes, as its class declares them; of a built-in name, or a dotted path."""
+    """The options that the class of an architecture declares; the name is a built-in one or a dotted path."""
     return declared(resolve("architecture", name, ARCHITECTURES))
 
 
 @cache
 def network_options() -> dict[str, Declared]:
-    """The options of all built-in architectures, none required; those of one name are one option."""
+    """The options of all built-in architectures, none of them required; options of one name are one option."""
     found: dict[str, Declared] = {}
     for name in ARCHITECTURES:
         for option, own in options_of(name).items():
@@ -51,13 +53,31 @@ def network_options() -> dict[str, Declared]:
     return found
 
 
+def _fitted(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """All options of an architecture with their values, those not given at their defaults.
+
+    Raises:
+        InputError: for an option that the architecture does not take or lacks, or a wrong value.
+    """
+    takes = options_of(name)
+    for option in given:
+        if option not in takes:
+            owners = ", ".join(own for own in ARCHITECTURES if option in options_of(own))
+            hint = f"it is an option of {owners}" if owners else f"it takes {', '.join(takes) or 'no options'}"
+            raise InputError(f"architecture {name!r} takes no {option}; {hint}")
+    for option, own in takes.items():
+        if own.required and option not in given:
+            raise InputError(f"architecture {name!r} needs the option {option}")
+    return tuple((option, own.fit(given.get(option, own.default))) for option, own in takes.items())
+
+
 @dataclass(frozen=True, init=False)
 class Architecture(Choice):
-    """A named network with its options, before it is built for a lattice; `architecture.depth` is an option's value.
+    """A network by name and options, before it is built for a lattice; `architecture.depth` is the value of an option.
 
     Args:
         name: a key of `ARCHITECTURES`, or a dotted path `package.module:Class`.
-        options: of its class; None for one that is not given.
+        options: of its class; None for an option that is not given.
 
     Raises:
         InputError: for an unknown name, an option that the architecture does not take or lacks, or a wrong value.
@@ -70,17 +90,18 @@ class Architecture(Choice):
         if ":" not in name and name not in ARCHITECTURES:
             raise unknown("architecture", name, ARCHITECTURES)
         given = {option: value for option, value in options.items() if value is not None}
-        takes = options_of(name) if given or ":" not in name else {}
-        for option in given:
-            if option not in takes:
-                owners = ", ".join(own for own in ARCHITECTURES if option in options_of(own)) or "no architecture"
-                raise InputError(f"architecture {name!r} takes no {option}; it is an option of {owners}")
-        for option, own in takes.items():
-            if own.required and option not in given:
-                raise InputError(f"architecture {name!r} needs the option {option}")
+        held = _fitted(name, given) if given or ":" not in name else ()
+        # The same whether defaults of a user-defined network are given or not, as a command leaves them out.
+        if ":" in name and all(value == options_of(name)[option].default for option, value in held):
+            held = ()
         object.__setattr__(self, "name", name)
-        held = tuple((option, own.fit(given.get(option, own.default))) for option, own in takes.items())
         object.__setattr__(self, "options", held)
+
+    def complete(self) -> Self:
+        """The architecture with all of its options; the class of a user-defined network is imported for them."""
+        made = copy(self)
+        object.__setattr__(made, "options", self.options or _fitted(self.name, {}))
+        return made
 
     def __getattr__(self, option: str) -> Any:
         """The value of an option; None where it is not given, or another architecture's."""
@@ -91,36 +112,46 @@ class Architecture(Choice):
     always = True
 
     def own(self) -> Mapping[str, Declared]:
-        """Its options, and those of others, which files say that it has not."""
+        """Its own options, and those of all built-in architectures, whose absence files record."""
         return {**network_options(), **(options_of(self.name) if self.options else {})}
 
     def applied(self) -> dict[str, Any]:
-        """The values of its options."""
+        """The values of its own options."""
         return dict(self.options)
 
     @property
     def label(self) -> str:
-        """A short unique name for files and tables: 'deep_linear-p3', 'local_two_layer-R2'."""
+        """A short unique name for files and tables, such as 'deep_linear-p3' or 'local_two_layer-R2'."""
         return "-".join([self.name.replace(":", "."), *self.labels().values()])
 
     def words(self) -> list[str]:
-        """The flags that give it."""
+        """The flags of a command that name the architecture and give its options."""
         return ["--architecture", self.name, *super().words()]
 
     @classmethod
     def of_attributes(cls, about: Mapping[str, Any]) -> Self:
-        """The architecture that a file says."""
+        """The architecture that the attributes of a file record."""
         name = about["architecture"]
         return cls(name, **said(options_of(name), about))
+
+    @property
+    def made_by(self) -> Any:
+        """The class of the network."""
+        return resolve("architecture", self.name, ARCHITECTURES)
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the architecture is a family of `csd.networks.linear`."""
+        return issubclass(self.made_by, LinearNetwork)
 
     def check(self, lattice: Lattice) -> None:
         """Refuse options that do not fit a lattice.
 
         Raises:
-            InputError: if one does not.
+            InputError: if an option does not fit.
         """
         if self.options and self.is_family:
-            resolve("architecture", self.name, ARCHITECTURES).check(lattice, **dict(self.options))
+            self.made_by.check(lattice, **dict(self.options))
 
     def build(self, lattice: Lattice, score_length: float) -> LinearNetwork:
         """The family on a lattice, at a noise level of the given score length (lattice spacings).
@@ -128,41 +159,34 @@ class Architecture(Choice):
         Raises:
             InputError: if an option does not fit the lattice, or the class is not a family of `csd.networks.linear`.
         """
-        family = resolve("architecture", self.name, ARCHITECTURES)
-        if not issubclass(family, LinearNetwork):
+        if not self.is_family:
             raise InputError(f"architecture {self.name!r} is no csd.networks.linear.LinearNetwork")
-        return family.at_level(lattice, score_length, **dict(self.options))
+        network: LinearNetwork = self.made_by.at_level(lattice, score_length, **dict(self.complete().options))
+        return network
 
     def module(
         self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
     ) -> "ScoreNetwork":
-        """The network as a `torch.nn.Module`, at its start.
+        """The network as a `torch.nn.Module`, with its initial parameters.
 
         Args:
             lattice: where the fields live.
             score_length: ξ_t, lattice spacings.
             spectrum: C_t on *shells*.
-            generator: of a random start.
+            generator: source of a random start.
         """
         from csd.networks.module import ConvolutionalScore, ParametricScore, ScoreNetwork
 
-        made = resolve("architecture", self.name, ARCHITECTURES)
-        if isinstance(made, type) and issubclass(made, LinearNetwork):
-            network = self.build(lattice, score_length)
-            return ConvolutionalScore(network, network.start(spectrum, generator))
-        half = lattice.spread(spectrum, lattice.shells)
-        if isinstance(made, type) and issubclass(made, ParametricNetwork):
-            own = made(lattice, **dict(self.options))
-            return ParametricScore(own, own.start(half, generator))
-        module = made(lattice, half, generator, **dict(self.options))
+        if self.is_family:
+            family = self.build(lattice, score_length)
+            return ConvolutionalScore(family, family.start(spectrum, generator))
+        half, options = lattice.spread(spectrum, lattice.shells), dict(self.complete().options)
+        if issubclass(self.made_by, ParametricNetwork):
+            network = self.made_by(lattice, **options)
+            return ParametricScore(network, network.start(half, generator))
+        module = self.made_by(lattice, half, generator, **options)
         if not isinstance(module, ScoreNetwork):
             raise InputError(
                 f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"
             )
         return module
-
-    @property
-    def is_family(self) -> bool:
-        """Whether the architecture is a family of `csd.networks.linear`, rather than a module alone."""
-        made = resolve("architecture", self.name, ARCHITECTURES)
-        return isinstance(made, type) and issubclass(made, LinearNetwork)

@@ -1,8 +1,8 @@
-"""Scores s(x, t): what everything after training takes, whoever made them.
+"""Scores s(x, t), from which fields are generated: trained, exact or user-written ones.
 
-Any callable of (fields, t) is a score. A linear one, s = −K∗x, may say its kernel too, as a method `kernel(t)` that
-gives K at its `modes`, shape (…, modes): what it generates is then known exactly, for many seeds and training steps at
-once, and fields are sampled without a transform.
+Any callable of (fields, t) is a score. A linear score, s = −K∗x, may have a method `kernel(t)` that returns K at its
+`modes`, shape (…, modes). The distribution that it generates is then known exactly, for many seeds and training steps
+at once, and fields are sampled without a transform.
 """
 
 from abc import ABC, abstractmethod
@@ -16,18 +16,18 @@ from csd.targets.noising import Schedule, noised_spectrum
 
 
 class Score(Protocol):
-    """s(x, t); one that is linear may have `modes` and `kernel(t)` as well, see `SpectralScore`."""
+    """s(x, t); a linear score may also have `modes` and `kernel(t)`, as `SpectralScore` does."""
 
     def __call__(self, fields: Array, t: float, /) -> Array:
         """s(x, t) for fields x of shape (batch, *lattice), at noise level t; same shape."""
 
 
 class SpectralScore(ABC):
-    """s(x, t) = −K∗x with a kernel that is known, on one lattice.
+    """s(x, t) = −K∗x with a known kernel on one lattice.
 
     Args:
         lattice: where the fields live.
-        modes: its *pairs* or *shells*, at which kernels are given.
+        modes: its *pairs* or *shells*, at which the kernels are given.
     """
 
     def __init__(self, lattice: Lattice, modes: Modes) -> None:
@@ -35,13 +35,13 @@ class SpectralScore(ABC):
 
     @abstractmethod
     def kernel(self, t: Any) -> Any:
-        """K at the modes, real or complex, shape (…, modes); None where the score is not linear after all."""
+        """K at the modes, real or complex, shape (…, modes); None if the score turns out not to be linear."""
 
     def __call__(self, fields: Array, t: float, /) -> Array:
         """−K∗x, by FFT.
 
         Raises:
-            InputError: if there are several kernels.
+            InputError: if the score holds several kernels.
         """
         kernel = self.kernel(t)
         if kernel.ndim > 1:
@@ -50,7 +50,7 @@ class SpectralScore(ABC):
 
 
 def level_of(levels: Iterable[float], t: Any, what: str) -> float:
-    """t itself, if it is one of the noise levels.
+    """Return t if it is one of the noise levels.
 
     Raises:
         InputError: if it is not.
@@ -62,7 +62,7 @@ def level_of(levels: Iterable[float], t: Any, what: str) -> float:
 
 
 class KernelScore(SpectralScore):
-    """A linear score given by its kernels at noise levels: what a training holds, or the best network of a range.
+    """A linear score given by its kernels at some noise levels.
 
     Args:
         lattice: where the fields live.
@@ -90,7 +90,7 @@ class KernelScore(SpectralScore):
         return self.kernels[self._place[level_of(self._place, t, "kernel")]]
 
     def __getitem__(self, index: Any) -> "KernelScore":
-        """The score of some seeds and steps: score[0], score[:, 3], … as if it were an array of shape (…)."""
+        """The score of some seeds and steps, by indices of an array of shape (…): score[0], score[:, 3], …"""
         inner = index if isinstance(index, tuple) else (index,)
         return KernelScore(self.lattice, self.modes, self._place, self.kernels[(slice(None), *inner)])
 
@@ -99,7 +99,7 @@ class ExactScore(SpectralScore):
     """The exact score of noised Gaussian fields, K = 1 / C_t, at any noise level.
 
     Args:
-        target: the fields.
+        target: the distribution of the fields.
         schedule: α(t) and σ²(t).
         modes: *pairs* or *shells* of the target's lattice.
     """
@@ -109,18 +109,18 @@ class ExactScore(SpectralScore):
         self.schedule, self.propagator = schedule, target.propagator(modes.laplacian)
 
     def kernel(self, t: Any) -> Array:
-        """1 / (α² G + σ²); for an array of levels that broadcasts with the modes, at each of them."""
+        """1 / (α² G + σ²); t may be an array of levels that broadcasts with the modes."""
         return 1.0 / noised_spectrum(self.schedule, t, self.propagator)
 
 
 def kernels_of(score: Score, levels: Sequence[float] | Array) -> list[Any] | None:
-    """K of a score at each noise level, shape (…, modes) each; None where it is only callable."""
+    """K of a score at each noise level, shape (…, modes) each; None if the score has no kernel."""
     kernel = getattr(score, "kernel", None)
     found = [None] if kernel is None else [kernel(float(t)) for t in levels]
     return None if any(own is None for own in found) else found
 
 
 def modes_of(score: Score, lattice: Lattice) -> Modes:
-    """Where a score's kernels are; the *pairs* of a lattice for one that is only callable."""
+    """The modes of the kernels of a score; the *pairs* of the lattice for a score without kernels."""
     modes: Modes = getattr(score, "modes", lattice.pairs)
     return modes

@@ -1,4 +1,4 @@
-"""Targets, distributions of fields (Gaussian, φ⁴, spins, data sets), and how noise is laid over them.
+"""Targets, which are distributions of fields (Gaussian, φ⁴, spins, data sets), and the noise that is added to them.
 
-Nothing here samples by Markov chains, learns, or reverses the noise.
+Nothing here runs Markov chains, trains networks or reverses the noise.
 """

@@ -1,15 +1,16 @@
-"""What a target is: a distribution of fields on a lattice; what it may be able to do; how it is said in words.
+"""Targets: distributions of fields on a lattice, their capabilities, and their specifications.
 
-All but the lattice is optional. Whoever needs more asks for it here, by what a target has and never by its class:
+Every target has a lattice. All other capabilities are optional, and code asks for them by these protocols, never by
+the class of a target:
 
-    HasSpectrum       mass, propagator                   networks learn it, and their error is known
-    HasSamples        sample                             raw fields are drawn from it
-    HasExactValues    susceptibility, variance, …        they are compared with
-    HasEnergy         energy, its sums over sites        Markov chains sample it site by site
-    HasForce          force                              and along its force
-    HasFields         data, their spectrum and digest    it is known by these fields alone
+    HasSpectrum       mass, propagator                   networks can be trained, and their error is known
+    HasSamples        sample                             raw fields can be drawn
+    HasExactValues    susceptibility, variance, …        measured values can be compared with exact ones
+    HasEnergy         energy as sums over sites          Markov chains can update single sites
+    HasForce          force                              Markov chains can move along the force
+    HasFields         data, their spectrum and digest    only these fields are known
 
-A *spec* says a target in plain values: those that a file, a study or a command hold.
+A *spec* describes a target by plain values, as files, studies and commands contain them.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from csd.core.plugins import name_of, resolve
 from csd.lattice import Array, Lattice, Modes
 
 Spec = dict[str, Any]
-"""'target' (a name of `TARGETS` or a dotted path), 'dimension', 'size', and what else makes the target; JSON-able."""
+"""'target' (a name of `TARGETS` or a dotted path), 'dimension', 'size' and further parameters; JSON-serialisable."""
 TARGETS: dict[str, str] = {
     "gaussian": "csd.targets.gaussian:GaussianField",
     "phi4": "csd.targets.phi4:PhiFour",
@@ -30,7 +31,7 @@ TARGETS: dict[str, str] = {
     "data": "csd.targets.dataset:MeasuredField",
 }
 BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
-"""Those that are made of a lattice and a mass, as a sweep of trainings has them."""
+"""Targets that are given by a lattice and a mass, which a sweep of trainings can have."""
 
 
 @runtime_checkable
@@ -44,17 +45,17 @@ class Target(Protocol):
 
 @runtime_checkable
 class HasSpec(Target, Protocol):
-    """One that says what makes it, and can be made again by its class's `from_spec`.
+    """A target with a spec, from which `from_spec` of its class makes it again.
 
-    One that does not is made of (lattice, mass): a class of this form can be named in a study by its dotted path.
+    A class without a spec is built from (lattice, mass), so that a study can name it by its dotted path.
     """
 
     def spec(self) -> Spec:
-        """Plain values that `from_spec` makes the same target of."""
+        """Plain values from which `from_spec` makes the same target."""
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "HasSpec":
-        """The target of a spec, which may hold more than it needs, as a file's attributes do."""
+        """The target of a spec, which may contain further keys, as the attributes of a file do."""
 
 
 @runtime_checkable
@@ -71,7 +72,7 @@ class HasSpectrum(Target, Protocol):
 
 @runtime_checkable
 class HasSamples(Target, Protocol):
-    """A target that gives independent fields."""
+    """A target from which independent fields can be drawn."""
 
     def sample(self, generator: np.random.Generator, count: int) -> Array:
         """`count` independent fields, shape (count, *lattice.shape)."""
@@ -99,7 +100,7 @@ class HasExactValues(HasSpectrum, Protocol):
 
 
 class HasEnergy(Target, Protocol):
-    """A Boltzmann weight e^{−H} of n-component fields, in terms that compiled loops can sum."""
+    """A Boltzmann weight e^{−H} of n-component fields, with H given by sums over sites."""
 
     @property
     def components(self) -> int:
@@ -107,7 +108,7 @@ class HasEnergy(Target, Protocol):
 
     @property
     def source(self) -> float:
-        """s, which breaks the symmetry under rotations unless it is 0."""
+        """s, which breaks the symmetry under rotations if it is not 0."""
 
     @property
     def coupling(self) -> float:
@@ -119,13 +120,13 @@ class HasEnergy(Target, Protocol):
 
     @property
     def site_couplings(self) -> tuple[float, ...]:
-        """(A, g, s) of a site's weight exp((h + s e₁)·φ − A φ² − g (φ²)²), h its neighbours' sum; of unit length,
-        (β, s/β) of exp(β (h + s/β e₁)·S).
+        """(A, g, s) of the weight exp((h + s e₁)·φ − A φ² − g (φ²)²) of a site, h the sum of its neighbours; for unit
+        spins (β, s/β) of exp(β (h + s/β e₁)·S).
         """
 
     @property
     def gaussian(self) -> HasExactValues | None:
-        """The Gaussian field that each component is, independent of the others; None if they are none."""
+        """The Gaussian field of each component, if the components are independent Gaussian fields; None otherwise."""
 
     def energy_of_sums(self, sums: Array) -> Array:
         """H from the sums of `csd.lattice.sites.site_sums`, shape (…, 3 + n) → (…)."""
@@ -136,11 +137,11 @@ class HasEnergy(Target, Protocol):
 
 @runtime_checkable
 class HasForce(HasEnergy, Protocol):
-    """A field that can move along its force, H of the form of φ⁴."""
+    """A target with a force, whose H has the form of φ⁴."""
 
     @property
     def hartree_mass(self) -> float:
-        """m of the self-consistent Gaussian field."""
+        """Mass m of the self-consistent Gaussian field."""
 
     def force(self, fields: Array) -> Array:
         """−∂H/∂φ, same shape as `fields`."""
@@ -148,7 +149,7 @@ class HasForce(HasEnergy, Protocol):
 
 @runtime_checkable
 class HasFields(HasSpectrum, HasSamples, Protocol):
-    """A data set: a target of which there are these fields alone."""
+    """A data set, a target of which only these fields are known."""
 
     @property
     def data(self) -> Array:
@@ -159,48 +160,48 @@ class HasFields(HasSpectrum, HasSamples, Protocol):
         """Hash of the fields and their spectrum."""
 
     def empirical_spectrum(self, modes: Modes) -> Array:
-        """S of the M fields themselves, shape (modes,)."""
+        """Power spectrum of the M fields, shape (modes,)."""
 
 
 def with_spectrum(target: Any) -> HasSpectrum:
-    """The target, if networks can learn it.
+    """The target, if networks can be trained on it.
 
     Raises:
-        InputError: if there is nothing to compare them with.
+        InputError: if its power spectrum is not known.
     """
     if isinstance(target, HasSpectrum):
         return target
     raise InputError(
-        f"target is {target!r}, which has no lattice, mass and propagator to learn by; it must be a name, a class of"
-        " such, or an object such as csd.target() gives"
+        f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
+        " attributes, or an object returned by csd.target()"
     )
 
 
 def with_samples(target: Target) -> HasSamples:
-    """The target, if it gives raw fields.
+    """The target, if raw fields can be drawn from it.
 
     Raises:
-        InputError: if it does not.
+        InputError: if it has no `sample`.
     """
     if isinstance(target, HasSamples):
         return target
-    raise InputError(f"target is {target!r}, which has no sample(generator, count); raw fields are drawn by it")
+    raise InputError(f"target is {target!r}, which has no method sample(generator, count) to draw raw fields")
 
 
 def is_ising(target: HasEnergy) -> bool:
-    """Whether spins are ±1, and have no direction to turn to."""
+    """Whether the target has spins ±1."""
     return target.unit_length and target.components == 1
 
 
 def spec_by_mass(target: HasSpectrum) -> Spec:
-    """The spec of a target that its class makes of lattice and mass."""
+    """The spec of a target whose class is built from (lattice, mass)."""
     lattice = target.lattice
     name = name_of("target", type(target), TARGETS)
     return {"target": name, "dimension": lattice.dimension, "size": lattice.size, "mass": target.mass}
 
 
 def spec_of(target: Target) -> Spec:
-    """What makes a target, in plain values: its own spec, or its class, lattice and mass."""
+    """The spec of a target; its class, lattice and mass if it has no spec of its own."""
     return target.spec() if isinstance(target, HasSpec) else spec_by_mass(with_spectrum(target))
 
 
@@ -210,21 +211,22 @@ def lattice_of(spec: Mapping[str, Any]) -> Lattice:
 
 
 def target_from_spec(spec: Mapping[str, Any]) -> Target:
-    """The target of a spec, which may hold more than it needs: attributes of a file are one.
+    """The target of a spec, which may contain further keys, as the attributes of a file do.
 
     Raises:
-        InputError: if there is no such target, or the spec does not say all of it.
+        InputError: if there is no such target, or the spec is incomplete.
     """
     if "target" not in spec:
         raise InputError(f"a spec needs the key target, which {dict(spec)!r} does not have")
     name = str(spec["target"])
-    # Files of Monte Carlo call φ⁴ at u = 0 Gaussian, and say how many components it has.
+    # Monte Carlo files call φ⁴ at u = 0 gaussian, and give its number of components.
     family = "phi4" if name == "gaussian" and "components" in spec else name
     made_of = resolve("target", family, TARGETS)
     try:
-        made: Target = (
-            made_of.from_spec(spec) if hasattr(made_of, "from_spec") else made_of(lattice_of(spec), float(spec["mass"]))
-        )
+        if hasattr(made_of, "from_spec"):
+            made: Target = made_of.from_spec(spec)
+        else:
+            made = made_of(lattice_of(spec), float(spec["mass"]))
     except KeyError as error:
         raise InputError(f"target {name!r} needs {error.args[0]}, which is not given") from error
     except ValueError as error:

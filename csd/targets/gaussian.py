@@ -1,4 +1,4 @@
-"""Targets: the critical lattice fields whose score is learned.
+"""Gaussian targets: the critical lattice fields whose score is learned.
 
 The O(n) model H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] decouples for n → ∞ into Gaussian fields with
 
@@ -17,6 +17,7 @@ import numpy as np
 from csd.core.errors import InputError, check_positive
 from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice, Modes
+from csd.lattice.observables import energy
 from csd.targets.base import Spec, lattice_of, spec_by_mass
 
 SMALLEST_MASS = 1e-100
@@ -88,12 +89,11 @@ class GaussianField:
     @property
     def energy(self) -> float:
         """Gradient energy per site, ½ (1/N) Σ_k k̂² G(k)."""
-        modes = self.lattice.shells
-        weighted = modes.multiplicity * modes.laplacian * self.propagator(modes.laplacian)
-        return float(0.5 * weighted.sum() / self.lattice.sites)
+        shells = self.lattice.shells
+        return float(energy(shells, self.propagator(shells.laplacian)))
 
     def sample(self, generator: np.random.Generator, count: int) -> Array:
-        """Exact independent fields: white noise, times sqrt(G) in Fourier space; shape (count, *lattice.shape)."""
+        """Exact independent fields, white noise times sqrt(G) in Fourier space; shape (count, *lattice.shape)."""
         white = draw_normal(generator, (count, *self.lattice.shape))
         amplitude = np.sqrt(self.propagator(self.lattice.laplacian))
         return self.lattice.inverse(amplitude * self.lattice.transform(white))
@@ -107,17 +107,17 @@ def gaussian_field(
     r0: float | None = None,
     u: float | None = None,
 ) -> GaussianField:
-    """The Gaussian field whose mass is given in one of three ways; on the critical line m = 1 / L if in none.
+    """The Gaussian field whose mass is given in one of three ways; m = 1 / L on the critical line if none is given.
 
     Args:
         lattice: where the field lives.
-        mass: m itself, inverse lattice spacings.
+        mass: m, inverse lattice spacings.
         mass_times_length: c of the critical line m = c / L.
         r0: bare mass squared of the O(n) model, with u.
         u: its quartic coupling, with r0.
 
     Raises:
-        InputError: if the mass is given in two ways, by half the couplings, or is none.
+        InputError: if the mass is given in two ways, by one coupling alone, or is not above 0.
     """
     couplings = r0 is not None or u is not None
     ways = {"mass": mass is not None, "mass_times_length": mass_times_length is not None, "r0 and u": couplings}
@@ -136,16 +136,16 @@ def gaussian_field(
 def critical_ratio() -> float:
     """ξ/L at the infinite lattice's critical point in d = 3, for L → ∞ and any u > 0: 1/x with Σ_n e^{−x|n|}/|n| = x.
 
-    The sum is over n ∈ Z³ without 0, the images of a site. It is L → ∞ of the gap equation at r₀ = −u I(0): with
-    m = x/L, I(m²) is that of the infinite lattice, I(0) − m/4π, and e^{−mL|n|}/(4πL|n|) for each image, so that
-    I(m²) − I(0) = m²/u, of order 1/L², leaves the two to cancel.
+    The sum is over n ∈ Z³ without 0, the images of a site. The equation is the limit L → ∞ of the gap equation at
+    r₀ = −u I(0). With m = x/L, I(m²) is I(0) − m/4π, as on the infinite lattice, plus e^{−mL|n|}/(4πL|n|) for each
+    image. As I(m²) − I(0) = m²/u is of order 1/L², the two terms of order 1/L cancel.
 
     Returns:
         The ratio, without unit.
     """
     from scipy.optimize import brentq
 
-    # Images beyond 24 lattice sides weigh less than 1e-16.
+    # Images beyond 24 lattice sides contribute less than 1e-16.
     squares = np.arange(-24, 25) ** 2
     distance = np.sqrt(np.add.outer(np.add.outer(squares, squares), squares)).ravel()
     distance = distance[distance > 0.0]
@@ -181,7 +181,7 @@ def solve_gap_equation(modes: Modes, r0: float, u: float) -> float:
         u: quartic coupling, u ≥ 0.
 
     Raises:
-        InputError: for what `check_couplings` refuses.
+        InputError: for couplings that `check_couplings` refuses, or a root that is not a float64.
     """
     from scipy.optimize import brentq
 

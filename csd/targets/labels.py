@@ -1,4 +1,4 @@
-"""How a target is shown: in tables, in names of files, and in claims, which choose by what is shown."""
+"""Labels of targets in tables, names of files and claims."""
 
 
 def target_label(
@@ -8,7 +8,7 @@ def target_label(
     couplings: tuple[float, float] | None = None,
     beta: float | None = None,
 ) -> str:
-    """How a target was given, but for its components: 'm0.1', 'mL1' (m = 1/L), 'r-1u2', 'b0.44'.
+    """The label of a target by the parameter that gives it: 'm0.1', 'mL1' (m = 1/L), 'r-1u2', 'b0.44'.
 
     Args:
         mass: m; or

@@ -12,15 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from csd.core.errors import check_choice, check_distinct, check_positive
+from csd.core.errors import InputError, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
 from csd.targets.base import HasSpectrum
 
 
 class Schedule(Protocol):
-    """How much signal and noise a field holds at noise level t > 0.
+    """The amplitudes of signal and noise in a field at noise level t > 0.
 
-    Each function takes numbers and arrays, and may give one number where it is the same at all levels.
+    Each function takes numbers or arrays, and may return one number if it is the same at all levels.
     """
 
     def signal(self, level: Any) -> Any:
@@ -83,7 +83,7 @@ SCHEDULES: dict[str, str] = {
 
 
 def check_level(level: float) -> float:
-    """The noise level, if it is a finite number above 0; InputError otherwise."""
+    """Return the noise level if it is finite and above 0; raise InputError otherwise."""
     return check_positive("noise level", level)
 
 
@@ -98,10 +98,10 @@ def score_length(schedule: Schedule, level: float, mass: float) -> float:
 
 
 class NoisedTarget:
-    """A target at several noise levels: what one training run learns the scores of.
+    """A target at several noise levels, whose scores one training learns.
 
     Args:
-        target: the field.
+        target: the distribution of the fields without noise.
         schedule: α(t) and σ²(t).
         levels: noise levels t > 0.
 
@@ -131,7 +131,7 @@ class NoisedTarget:
         return np.array([self.schedule.signal(level) for level in self.levels])
 
     def spectra(self, propagator: Array) -> Array:
-        """C_t(k) at each level, shape (levels, *propagator.shape), for a propagator that may be an empirical one."""
+        """C_t(k) at each level, shape (levels, *propagator.shape), for an exact or an empirical propagator."""
         return np.stack([noised_spectrum(self.schedule, level, propagator) for level in self.levels])
 
     def spectra_at(self, modes: Modes) -> Array:
@@ -148,5 +148,6 @@ STARTS = ("noise", "exact")
 
 
 def check_start(start: str) -> None:
-    """Refuse what is no start."""
-    check_choice("start", start, STARTS)
+    """Refuse a start that is not in `STARTS`."""
+    if start not in STARTS:
+        raise InputError(f"start is {start!r}; it must be {' or '.join(STARTS)}")

@@ -1,4 +1,4 @@
-"""Options: what target, on what lattice, under what noise."""
+"""Options of the target, its lattice and the noise."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ Positive = Annotated[float, Gt(0.0)]
 
 @dataclass(frozen=True)
 class LatticeOptions(Options):
-    """A lattice, and a target on it by its mass or couplings."""
+    """A lattice, and the mass or couplings of a target on it."""
 
     dimension: Annotated[Literal[1, 2, 3], Option("lattice dimension: 1, 2 or 3", "D")]
     size: Annotated[int, Ge(2), Option("lattice size", "L")]
@@ -26,7 +26,7 @@ class LatticeOptions(Options):
 
 @dataclass(frozen=True)
 class FieldOptions(LatticeOptions):
-    """What is learned."""
+    """The target of a training."""
 
     target: Annotated[
         Any, Option("gaussian, or package.module:Class", label="{value}", names="csd.targets.base:BY_MASS")
@@ -35,7 +35,7 @@ class FieldOptions(LatticeOptions):
 
 @dataclass(frozen=True)
 class ChainOptions(LatticeOptions):
-    """What Markov chains sample: n Gaussian fields by a mass, φ⁴ by r0 and u, unit spins by beta."""
+    """The target of Markov chains: n Gaussian fields by a mass, φ⁴ by r0 and u, unit spins by beta."""
 
     components: Annotated[int, Ge(1), Option("components n of the field or spin", "N", always=True)] = 1
     beta: Annotated[Positive | None, Option("coupling of unit spins: Ising, XY, Heisenberg, …", "B")] = None
@@ -43,7 +43,7 @@ class ChainOptions(LatticeOptions):
 
 @dataclass(frozen=True)
 class NoiseOptions(Options):
-    """Under what noise it is learned."""
+    """The noise of a training."""
 
     schedule: Annotated[
         str,

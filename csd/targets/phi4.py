@@ -1,11 +1,11 @@
-"""Targets with interactions: lattice φ⁴ with n components, and its limit of unit spins, both periodic.
+"""Targets with interactions: periodic lattice φ⁴ with n components, and its limit of unit spins.
 
     H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] − s Σ_r φ₁(r),        φ(r) ∈ Rⁿ, weight e^{−H}
     H = −β Σ_r Σ_μ S(r)·S(r+μ) − s Σ_r S₁(r),                                       |S(r)| = 1
 
 (docs/physics.md, section 2; docs/montecarlo.md). As u → ∞ at r₀ = −βu/n, φ → √β S. As n → ∞ the components become
-independent `csd.targets.gaussian.GaussianField`s: φ⁴ those of the gap equation for (r₀, u), and √β S those with I(m²) =
-β/n, the spherical model. Fields of `chains` Markov chains have the shape (chains, n, *lattice.shape).
+independent Gaussian fields (`csd.targets.gaussian`): those of the gap equation for φ⁴ with (r₀, u), and those with
+I(m²) = β/n for √β S, the spherical model. Fields of `chains` Markov chains have the shape (chains, n, *lattice.shape).
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, check_coupling
 
 
 def check_components(components: int, source: float) -> None:
-    """Refuse a number of components, or a source, that no target has."""
+    """Refuse a number of components below 1, or a source that is not finite or too large."""
     check_integer("components", components.item() if isinstance(components, np.integer) else components, 1)
     if not abs(source) <= LARGEST_COUPLING:
         raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
 
 
 def site_spec(target: HasEnergy) -> Spec:
-    """What all targets with an energy have in their spec."""
+    """The part of the spec that all targets with an energy share."""
     lattice, source = target.lattice, {"source": float(target.source)} if target.source != 0.0 else {}
     return {"dimension": lattice.dimension, "size": lattice.size, "components": int(target.components), **source}
 
@@ -51,7 +51,7 @@ def energy_of(target: HasEnergy, fields: Array) -> Array:
 
 @dataclass(frozen=True)
 class PhiFour:
-    """Lattice φ⁴: H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] − s Σ_r φ₁(r); Gaussian at u = 0.
+    """Lattice φ⁴, H = Σ_r [½ Σ_μ (φ(r+μ) − φ(r))² + ½ r₀ φ² + u/(4n) (φ²)²] − s Σ_r φ₁(r); Gaussian at u = 0.
 
     Args:
         lattice: where the field lives.
@@ -61,8 +61,8 @@ class PhiFour:
         source: s, uniform, along the first component.
 
     Raises:
-        InputError: if n < 1 or no integer, a coupling is not finite, or e^{−H} has no integral (u < 0, or u = 0 with
-            r₀ ≤ 0).
+        InputError: if n is not an integer of at least 1, a coupling is not finite, or e^{−H} has no integral (u < 0, or
+            u = 0 with r₀ ≤ 0).
     """
 
     lattice: Lattice
@@ -73,7 +73,7 @@ class PhiFour:
 
     unit_length = False
     coupling = 1.0
-    """The gradient term holds −Σ φ(r)·φ(r+μ)."""
+    """The gradient term contains −Σ φ(r)·φ(r+μ)."""
 
     def __post_init__(self) -> None:
         check_components(self.components, self.source)
@@ -86,12 +86,12 @@ class PhiFour:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "PhiFour":
-        """φ⁴ of its number of components, couplings and source (0)."""
+        """φ⁴ with the components, couplings and source (0 if absent) of a spec."""
         couplings = float(spec["r0"]), float(spec["u"]), float(spec.get("source", 0.0))
         return cls(lattice_of(spec), int(spec["components"]), *couplings)
 
     def spec(self) -> Spec:
-        """Components, couplings, a source that is not 0; at u = 0 the mass as well, and the name is 'gaussian'."""
+        """Components, couplings, and a source that is not 0; at u = 0 also the mass, and the name 'gaussian'."""
         gaussian = {"mass": sqrt(self.r0)} if self.u == 0.0 else {}
         name = "gaussian" if gaussian else "phi4"
         return {**site_spec(self), "target": name, "r0": float(self.r0), "u": float(self.u), **gaussian}
@@ -138,7 +138,7 @@ class PhiFour:
 
     @property
     def quadratic(self) -> float:
-        """A = d + r₀/2, the coefficient of φ(r)² once the gradients are multiplied out."""
+        """A = d + r₀/2, the coefficient of φ(r)² after expanding the gradient term."""
         return self.lattice.dimension + 0.5 * self.r0
 
     @property

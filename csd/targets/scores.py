@@ -1,9 +1,9 @@
-"""Exact scores of held-out fields: what networks are measured on, in a file of its own.
+"""Held-out fields with their exact scores, on which networks are measured.
 
     x_t = α x₀ + σ z,    s*(x) = −x / C_t,   C_t = α² G + σ²,    E|s*|² / N = (1/N) Σ_k 1/C_t,
 
-the score of Gaussian fields. A network is measured on them by E|s − s*|² / E|s*|². Fields are float32, and the scores
-are those of the fields as the file holds them. Each field has a random stream of its own, whatever their number.
+for Gaussian fields. The error of a network s is E|s − s*|² / E|s*|². Fields are float32, and the scores are those of
+the fields as stored. Each field has a random stream of its own, so it does not depend on the number of fields.
 """
 
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget
 
 SOURCE = "targets/scores"
-"""What a file depends on, for `csd.core.source.fingerprint`."""
+"""The modules that a file depends on, for `csd.core.source.fingerprint`."""
 
 
 @dataclass(frozen=True)
 class ScoreSettings(Options):
-    """Which fields are held out."""
+    """The number and seed of held-out fields."""
 
     fields: Annotated[int, Ge(1), Option("fields", "M", label="M{value}", always=True)] = 256
     seed: Annotated[int, Ge(0), Option("random seed", "S", label=None, always=True)] = 0
 
 
 def score_request(noised: NoisedTarget, settings: ScoreSettings) -> dict[str, Any]:
-    """All that determines a file, besides the code: its hash is the file's configuration_hash."""
+    """All settings that determine a file; their hash is its configuration_hash."""
     about = {"schedule": type(noised.schedule).__name__, "noise_levels": list(noised.levels)}
     return spec_of(noised.target) | settings.attributes() | about
 
@@ -43,19 +43,19 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
     """Fields of a target at its noise levels, and their exact scores.
 
     Args:
-        noised: the target at its noise levels; one with a propagator and a `sample`.
-        settings: how many, and which.
+        noised: the target at its noise levels; it must be Gaussian.
+        settings: number of fields and seed.
 
     Returns:
         clean(sample, component, x, …), field and score(noise_level, sample, component, x, …), and the exact
         squared_score(noise_level) = E|s*|² / N.
 
     Raises:
-        InputError: if the target is not Gaussian, or there is no memory for it.
+        InputError: if the target is not Gaussian, or memory does not suffice.
     """
     target, lattice = with_samples(noised.target), noised.lattice
     if not isinstance(target, GaussianField):
-        raise InputError(f"target is {type(target).__name__}, whose exact score has no closed form here; take gaussian")
+        raise InputError(f"target is {type(target).__name__}, whose exact score has no closed form; take gaussian")
     numbers = settings.fields * lattice.sites
     require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")
     identity = digest(spec_of(noised.target))

@@ -25,7 +25,8 @@ class SpinModel:
         source: s, uniform, along the first component.
 
     Raises:
-        InputError: if n < 1 or no integer, β is not above 0 and at most 1e100, or the source too large.
+        InputError: if n is not an integer of at least 1, β is not above 0 and at most 1e100, or the source is too
+            large.
     """
 
     lattice: Lattice
@@ -51,7 +52,7 @@ class SpinModel:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "SpinModel":
-        """Spins of their number of components, β and source (0)."""
+        """Spins with the components, β and source (0 if absent) of a spec."""
         return cls(lattice_of(spec), int(spec["components"]), float(spec["beta"]), float(spec.get("source", 0.0)))
 
     def spec(self) -> Spec:

@@ -262,7 +262,7 @@ def _words(schema: dict[str, Any]) -> Iterator[str]:
     elif "enum" in schema:
         yield " or ".join(f"`{value}`" for value in schema["enum"])
     elif schema.get("type") == "array":
-        yield "a list of " + " or ".join(_several(word) for word in _words(schema.get("items", {})))
+        yield "a list of " + " or ".join(dict.fromkeys(map(_several, _words(schema.get("items", {})))))
     elif schema.get("type") == "object" and isinstance(schema.get("additionalProperties"), dict):
         yield "names, each with a mapping"
     else:

@@ -25,19 +25,22 @@ class Oven(Options):
     grill: Annotated[Literal["off", "low", "high"], Option("from above", label="{value}")] = "off"
     until: Annotated[int | str, Option("minutes, or brown", "M", attribute="minutes")] = "brown"
     pause: Annotated[Annotated[float, Gt(0.0)] | None, Option("minutes", "M", absent=0.0, always=True)] = None
+    crust: Annotated[bool, Option("a crust")] = True
+    seeds: Annotated[tuple[Literal["none", "rye", "flax"], ...], Option("on top", label=None)] = ("none",)
 
 
 USUAL = Oven("rye")
-HOT = Oven("rye", 250, (2, 3), "high", 40, 0.5)  # type: ignore[arg-type]
+HOT = Oven("rye", 250, (2, 3), "high", 40, 0.5, False, ("rye", "flax"))  # type: ignore[arg-type]
 
 
 def test_values_are_said_where_they_differ_from_what_is_usual() -> None:
     assert HOT.heat == 250.0
     assert USUAL.labels() == {}
-    assert list(HOT.labels().values()) == ["T250", "loaves2.3", "high", "until40", "pause0.5"]
+    assert list(HOT.labels().values()) == ["T250", "loaves2.3", "high", "until40", "pause0.5", "crustfalse"]
     assert USUAL.attributes() == {"bread": "rye", "pause": 0.0}
     assert HOT.attributes() == {
-        **{"bread": "rye", "heat": 250.0, "loaves": [2, 3], "grill": "high", "minutes": "40", "pause": 0.5}
+        **{"bread": "rye", "heat": 250.0, "loaves": [2, 3], "grill": "high", "minutes": "40", "pause": 0.5},
+        **{"crust": 0, "seeds": ["rye", "flax"]},
     }
     assert USUAL.words() == ["--bread", "rye"]
 
@@ -74,6 +77,8 @@ def test_what_is_said_can_be_read(given: Options) -> None:
         ({"grill": "hihg"}, ["grill is 'hihg'", "off, low or high", "did you mean 'high'?"]),
         ({"pause": 0.0}, ["pause is 0.0", "above 0"]),
         ({"bread": 3}, ["bread is 3", "text"]),
+        ({"crust": 1}, ["crust is 1", "true or false"]),
+        ({"seeds": ["rye", "flex"]}, ["seeds holds 'flex'", "one or several none, rye or flax"]),
     ],
 )
 def test_a_wrong_value_is_one_sentence(wrong: dict[str, Any], words: list[str]) -> None:
@@ -85,7 +90,7 @@ def test_a_wrong_value_is_one_sentence(wrong: dict[str, Any], words: list[str]) 
 def test_numbers_of_numpy_are_taken() -> None:
     oven = Oven("rye", np.float64(200.0), np.array([1, 2]), until=np.int64(5))  # type: ignore[arg-type]
     assert (oven.heat, oven.loaves, oven.until) == (200.0, (1, 2), 5)
-    assert {type(value) for value in vars(oven).values() if value is not None} == {str, float, tuple, int}
+    assert {type(value) for value in vars(oven).values() if value is not None} == {str, float, tuple, int, bool}
 
 
 def test_an_architecture_holds_the_options_of_its_class() -> None:

@@ -53,6 +53,16 @@ def test_figures_that_are_asked_for_have_something_to_show() -> None:
         figures_of(["fields", "colapse"])
 
 
+def test_the_noise_level_of_figures_is_one_that_is_trained() -> None:
+    """A figure that shows all levels, or none, needs no certain one; a sweep's own levels count."""
+    with pytest.raises(
+        InputError, match=r"^figure_style\.noise_level is 0\.1, .*'training_time'.*\(allowed: 0\.2, 0\.5\)$"
+    ):
+        figures_of(["fields", "training_time"], training={"noise_levels": [0.5, 0.2]})
+    assert figures_of(["fields"], training={"noise_levels": [0.5]}) == ["fields"]
+    assert "training_time" in figures_of(training={"noise_levels": [0.1]})
+
+
 @pytest.mark.parametrize(
     ("figure", "keys"),
     [
@@ -240,7 +250,7 @@ def _results(folder: Path, claims: list[Claim]) -> tuple[list[Any], pd.DataFrame
     summary = aggregate_training(training_jobs(parse(LABELLED)), folder)
     scaling = training_table(summary)
     figures = [figure_module(name).draw(summary, scaling, STYLE) for name in DRAWN]
-    drawn = [_shown(figure) for figure in figures]
+    drawn = [[*_shown(figure), facts] for figure, facts in figures]
     plt.close("all")
     judged = [
         (verdict.verdict, [(one.dimension, one.measured, one.error) for row in verdict.outcomes for one in row])
@@ -267,13 +277,13 @@ def test_labels_are_only_shown(trained: Path, tmp_path: Path, monkeypatch: pytes
     jobs = training_jobs(parse(LABELLED))
     before = _results(trained, claims(str))
     assert [verdict for verdict, _ in before[2]] == ["undecided", "not tested"]
-    assert all(lines for lines, _ in before[0])
+    assert all(lines for lines, _, _ in before[0])
     names = [job.identifier for job in jobs]
 
     def turned(text: str) -> str:
         return f"x{text[::-1]}"
 
-    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "mass_label", "data_label")}
+    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "target_label", "data_label")}
     for name, label in labels.items():
         monkeypatch.setattr(TrainingJob, name, property(lambda job, label=label: turned(label(job))))
     monkeypatch.setattr("csd.study.claims.target_label", lambda **given: turned(target_label(**given)))

@@ -35,17 +35,20 @@ from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.accuracy import Matched, evaluations, matched
 from csd.study.summaries.cost_of_fields import (
     FIELDS,
+    UNKNOWN,
+    Method,
+    Price,
     billed,
     cost_of_fields,
     of_direct,
     of_networks,
     of_samplers,
     seconds_of,
+    undominated,
 )
 from csd.study.summaries.dynamics import aggregate_monte_carlo
 from csd.study.summaries.generation import aggregate_generation
 from csd.study.summaries.laws import EVERY_ROW
-from csd.study.summaries.prices import UNKNOWN, Method, Price, undominated
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.training.options import TrainingSettings

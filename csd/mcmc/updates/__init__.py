@@ -1,4 +1,4 @@
-"""Markov chain updates that leave e^{−H} as it is, each of one field in place; see `UPDATES`."""
+"""Markov chain updates, which leave e^{−H} invariant and change one field in place; see `UPDATES`."""
 
 from typing import Protocol
 
@@ -14,23 +14,23 @@ from csd.targets.base import HasEnergy
 
 
 class Update(Protocol):
-    """One kind of update of one chain. It draws from nothing but the generator it is given.
+    """One kind of update of one chain, whose random numbers come from the given generator only.
 
     Attributes:
-        updates: field updates so far, visits of all sites: sweeps, leapfrog steps, or sites in clusters over all sites.
+        updates: field updates so far: sweeps, leapfrog steps, or sites in clusters over all sites.
     """
 
     updates: float
 
     @property
     def ergodic(self) -> bool:
-        """Whether it reaches every field, alone."""
+        """Whether this update alone reaches every field."""
 
     def apply(self, field: Array, generator: np.random.Generator, times: int = 1) -> float:
-        """Update a field, shape (n, sites), in place and so many times; returns the mean acceptance."""
+        """Update a field, shape (n, sites), in place `times` times; returns the mean acceptance."""
 
     def adapt(self, accepted: float) -> None:
-        """Tune, given the last acceptance. Only while thermalising: a chain that tunes itself is no Markov chain."""
+        """Tune, given the last acceptance; only during thermalisation, since a tuned chain is not a Markov chain."""
 
 
 UPDATES: dict[str, type] = {
@@ -45,10 +45,10 @@ UPDATES: dict[str, type] = {
 
 
 def make_update(name: str, target: HasEnergy, **options: float) -> Update:
-    """A fresh update, untuned.
+    """A new update, not yet tuned.
 
     Raises:
-        InputError: if no update has the name, it takes no such option, or it cannot act on the target.
+        InputError: for an unknown update or option, or a target that the update cannot act on.
     """
     if name not in UPDATES:
         raise unknown("update", name, UPDATES)

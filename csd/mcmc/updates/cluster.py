@@ -1,9 +1,9 @@
 """Wolff's single clusters, embedded for n ≥ 2, for spins and φ⁴.
 
-A random direction e splits φ into its part along e and the rest; reflecting a cluster, φ → φ − 2 (e·φ) e, changes only
-bonds at its border. From a random site the cluster grows over each bond with probability 1 − exp(−2β (e·φ)(e·φ′)) where
-that is positive, which satisfies detailed balance without rejection (Wolff, Phys. Rev. Lett. 62, 361, 1989; Brower and
-Tamayo, ibid. 1087, for φ⁴, where β = 1). |φ(r)| never changes, so φ⁴ needs another update beside it.
+For a random direction e, the reflection φ → φ − 2 (e·φ) e of a cluster changes only the bonds at its boundary. From a
+random site, the cluster grows over each bond with probability 1 − exp(−2β (e·φ)(e·φ′)), if positive, which satisfies
+detailed balance without rejection (Wolff, Phys. Rev. Lett. 62, 361, 1989; Brower and Tamayo, ibid. 1087, for φ⁴, with
+β = 1). |φ(r)| never changes, so φ⁴ needs another update in addition.
 """
 
 import numpy as np
@@ -19,11 +19,12 @@ class Wolff:
     """Reflections of clusters.
 
     Args:
-        target: the target, with no source, as H would change under reflections.
-        clusters: a sweep is so many; None: tuned such that they hold as many sites as the lattice, on average.
+        target: the target, without a source, so that H is invariant under reflections.
+        clusters: number of clusters in a sweep; tuned if None, so that on average they have as many sites as the
+            lattice.
 
     Raises:
-        InputError: if clusters is not an integer above 0.
+        InputError: if clusters is not an integer of at least 1.
     """
 
     def __init__(self, target: HasEnergy, clusters: int | None = None) -> None:
@@ -40,11 +41,11 @@ class Wolff:
 
     @property
     def ergodic(self) -> bool:
-        """Reaches every field of unit spins."""
+        """Whether this update alone reaches every field, as for unit spins."""
         return self.target.unit_length
 
     def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
-        """Sweeps of clusters on a field, shape (n, sites), in place; returns sites reflected over all sites."""
+        """Reflect clusters of a field, shape (n, sites), in place; returns reflected sites over all sites."""
         clusters = times * self.clusters
         room = self._stack, self._seen
         grown = _reflect_clusters(field, self.places, generator, self.target.coupling, clusters, *room)
@@ -54,7 +55,7 @@ class Wolff:
         return grown / (times * self.target.lattice.sites)
 
     def adapt(self, accepted: float) -> None:
-        """Change the number of clusters, while thermalising, to sites / mean size so far."""
+        """Set the number of clusters to sites / mean size so far."""
         if self.free and self._grown:
             mean = self._grown / self._clusters_grown
             self.clusters = max(1, round(self.target.lattice.sites / mean))
@@ -64,16 +65,16 @@ class Wolff:
 def _reflect_clusters(
     field: Array, places: Indices, generator: Generator, coupling: float, clusters: int, stack: Indices, seen: Indices
 ) -> int:
-    """Grow and reflect clusters; returns how many sites they hold together.
+    """Grow and reflect clusters; returns their total number of sites.
 
     Args:
         field: shape (n, sites).
-        places: of `neighbours`.
+        places: from `neighbours`.
         generator: of the chain.
         coupling: β.
-        clusters: how many.
-        stack: room for the sites of a cluster.
-        seen: number of the last cluster that each site belonged to, in this call; overwritten.
+        clusters: number of clusters.
+        stack: buffer for the sites of a cluster.
+        seen: buffer for the last cluster that each site belonged to.
     """
     components, sites = field.shape
     axis = np.ones(components)

@@ -1,15 +1,16 @@
 """Updates of the whole field along its force: hybrid (Hamiltonian) Monte Carlo, Fourier-accelerated, and Langevin.
 
 Momenta p with kinetic energy ½ (1/N) Σ_k |p̂(k)|² / M(k) are drawn, and (φ, p) follow Hamilton's equations by leapfrog
-steps, which keep volume and can be reversed; the end is accepted with min(1, e^{−Δ(H + kinetic)}). So any M and any
-step are exact, and bad ones slow.
+steps, which preserve volume and are reversible; the result is accepted with min(1, e^{−Δ(H + kinetic)}). So every M and
+every step are exact, but they differ in speed.
 
-    hmc           M = 1: a mode of frequency ω = sqrt(k̂² + m²) needs a trajectory of order 1/m for the softest
+    hmc           M = 1: modes have frequencies ω = sqrt(k̂² + m²), and the softest needs a trajectory of order 1/m
     fourier_hmc   M = k̂² + m²: every mode of the Gaussian field of mass m has ω = 1 (Batrouni et al. 1985)
     langevin      one step of `hmc`: MALA, φ → φ + ½ ε² force + ε noise
 
-Trajectories last τ times a uniform number from [½, 3/2], so that no mode's period fits them. By default τ is a quarter
-period of the softest mode, π/(2m) or π/2, with m the Hartree mass of `csd.targets.phi4`, at least 1/L.
+The length of a trajectory is τ times a uniform number from [½, 3/2], so that it is not a multiple of the period of any
+mode. By default τ is a quarter period of the softest mode, π/(2m) or π/2, with m the Hartree mass of
+`csd.targets.phi4`, at least 1/L.
 """
 
 from math import inf, isfinite, pi, sqrt
@@ -24,20 +25,20 @@ from csd.mcmc.updates.tuning import Tuned
 from csd.targets.base import HasForce
 
 LARGEST_ERROR = 1000.0
-"""Energy error above which leapfrog has left its region of stability; e^{−1000} is no acceptance."""
+"""Energy error above which the leapfrog integration is unstable, as e^{−1000} never leads to acceptance."""
 PATIENCE = 3
-"""Trajectories in a row that may err so much; a field far out in the quartic term's grip can do it once."""
+"""Number of successive unstable trajectories that raises an error; one may occur where φ⁴ is very large."""
 MOST_LEAPFROGS = 10_000
-"""Leapfrog steps of one trajectory."""
+"""Largest number of leapfrog steps in a trajectory."""
 
 
 class HybridMonteCarlo:
     """Leapfrog trajectories with M = 1.
 
     Args:
-        target: φ⁴; unit spins are no flat space to move in.
-        step: of leapfrog; None: tuned to accept four of five trajectories.
-        trajectory: τ, mean length; None: a quarter period of the softest mode.
+        target: φ⁴.
+        step: leapfrog step; tuned if None, so that four of five trajectories are accepted.
+        trajectory: τ, mean length; a quarter period of the softest mode if None.
 
     Raises:
         InputError: if a step or trajectory is not a finite number above 0.
@@ -51,7 +52,7 @@ class HybridMonteCarlo:
     def __init__(self, target: HasForce, step: float | None = None, trajectory: float | None = None) -> None:
         self.target, self.lattice = target, target.lattice
         self.places = neighbours(target.lattice)
-        # In an ordered phase the Hartree mass vanishes with the volume; no mode there is that soft.
+        # In an ordered phase the Hartree mass vanishes as the volume grows, but no mode is that soft.
         mass = max(target.hartree_mass, 1.0 / target.lattice.size)
         self.inertia = target.lattice.laplacian + mass**2 if self.accelerated else None
         softest = 1.0 if self.accelerated else mass
@@ -67,23 +68,23 @@ class HybridMonteCarlo:
         return self.trajectory
 
     def draw_steps(self, generator: Generator) -> int:
-        """Leapfrog steps of a trajectory, whose length is uniform between ½ and 3/2 of the mean."""
+        """Leapfrog steps of a trajectory of random length, uniform between ½ and 3/2 of the mean."""
         return self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
 
     def leapfrogs(self, length: float, step: float) -> int:
-        """Steps of a trajectory of some length; at least one."""
+        """Number of leapfrog steps in a trajectory of a given length, at least one."""
         return min(max(round(length / step), 1), MOST_LEAPFROGS)
 
     def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
-        """Trajectories of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
+        """Apply trajectories to a field, shape (n, sites), in place; returns the mean acceptance probability.
 
         Raises:
-            InputError: if a given step is so large that leapfrog is unstable time and again, with one that is not.
+            InputError: if a given step is so large that leapfrog is unstable, with a stable step.
         """
         return sum(self._move(field, generator) for _ in range(times)) / times
 
     def _move(self, field: Array, generator: Generator) -> float:
-        """One trajectory; returns the probability it was accepted with."""
+        """Apply one trajectory; returns its acceptance probability."""
         momenta = self.draw_momenta(generator)
         steps = self.draw_steps(generator)
         moved, error = self.leapfrog(field, momenta, self.step.value, steps)
@@ -97,14 +98,14 @@ class HybridMonteCarlo:
         return chance
 
     def _unstable(self, field: Array, momenta: Array, error: float) -> InputError:
-        """What to say of a given step that nothing is ever accepted with."""
+        """The error for a given step with which nothing is ever accepted."""
         return InputError(
             f"{self.name} with step {self.step.value:.3g} makes an energy error of {error:.3g}, so nothing is ever"
             f" accepted; try a step of {self._stable_step(field, momenta):.2g}, or none to have it tuned"
         )
 
     def adapt(self, accepted: float) -> None:
-        """Change the step, while thermalising, after a trajectory of this probability."""
+        """Tune the step after trajectories of this mean acceptance probability."""
         self.step.adapt(accepted)
 
     def draw_momenta(self, generator: Generator) -> Array:
@@ -125,7 +126,7 @@ class HybridMonteCarlo:
         return float(self.target.energy_of_sums(sums)) + 0.5 * float((momenta * velocity).sum())
 
     def leapfrog(self, field: Array, momenta: Array, step: float, steps: int) -> tuple[Array, float]:
-        """(the field after it, Δ(H + kinetic)); inf for what is no number."""
+        """(field at the end, Δ(H + kinetic), which is inf if it is not finite) of a trajectory."""
         moved, force = field.copy(), np.empty_like(field)
         quadratic, quartic, source = self.target.site_couplings
 
@@ -143,7 +144,7 @@ class HybridMonteCarlo:
         return moved, error if isfinite(error) else inf
 
     def _stable_step(self, field: Array, momenta: Array) -> float:
-        """The given step, halved until a trajectory of the same length errs by less than 1."""
+        """The given step, halved until the energy error of a trajectory of the same length is below 1."""
         step = self.step.value
         while step > self.step.value * 2.0**-40:
             step *= 0.5
@@ -153,7 +154,7 @@ class HybridMonteCarlo:
 
 
 class FourierHybridMonteCarlo(HybridMonteCarlo):
-    """Leapfrog trajectories with M = k̂² + m², in which all modes of a Gaussian field move at one pace."""
+    """Leapfrog trajectories with M = k̂² + m², in which all modes of a Gaussian field have one frequency."""
 
     name = "fourier_hmc"
     accelerated = True
@@ -164,7 +165,7 @@ class Langevin(HybridMonteCarlo):
 
     Args:
         target: φ⁴.
-        step: ε; None: tuned.
+        step: ε; tuned if None.
     """
 
     name = "langevin"
@@ -179,10 +180,10 @@ class Langevin(HybridMonteCarlo):
         return 0.5 * self.step.value**2
 
     def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
-        """Steps of a field, shape (n, sites), in place; returns the mean probability they were accepted with.
+        """Apply steps to a field, shape (n, sites), in place; returns the mean acceptance probability.
 
         Raises:
-            InputError: if a given step is so large that nothing is accepted time and again, with one that is not.
+            InputError: if a given step is so large that nothing is accepted, with a stable step.
         """
         couplings, step = self.target.site_couplings, self.step.value
         chances, self._exploded, error = _langevin(
@@ -208,16 +209,16 @@ def _langevin(
     step: float,
     exploded: int,
 ) -> tuple[float, int, float]:
-    """Steps of MALA; (sum of acceptance probabilities, steps in a row that have exploded up to the last, last error).
+    """Steps of MALA; (sum of acceptance probabilities, number of successive unstable steps at the end, last error).
 
     Args:
         field: shape (n, sites).
-        places: of `neighbours`.
+        places: from `neighbours`.
         generator: of the chain.
-        times: how many steps.
+        times: number of steps.
         couplings: (A, g, s).
         step: ε.
-        exploded: steps in a row that had exploded before.
+        exploded: number of successive unstable steps before.
     """
     components, sites = field.shape
     quadratic, quartic, source = couplings

@@ -1,13 +1,15 @@
-"""Updates of one site after another: Metropolis, heat bath, overrelaxation; even sites first, then odd ones.
+"""Updates of single sites in turn: Metropolis, heat bath, overrelaxation; even sites first, then odd ones.
 
-With the neighbours' sum h (plus s e₁), a site's weight is exp(h·φ − A φ² − g (φ²)²) for φ⁴, A = d + r₀/2, g = u/(4n),
-and exp(β h·S) for spins. Each site's update leaves its weight as it is, so a sweep leaves e^{−H} as it is.
+With the sum h of the neighbours (plus s e₁), the weight of a site is exp(h·φ − A φ² − g (φ²)²) for φ⁴, A = d + r₀/2,
+g = u/(4n), and exp(β h·S) for spins. The update of a site leaves its weight invariant, so a sweep does so with e^{−H}.
 
-*Heat bath*, φ⁴: a normal proposal of mean h/(2B) and precision 2B, B = A + 2gc, is accepted with the probability
-exp(−g (φ² − c)²), which is exact for any c; c = ⟨φ²⟩ of the proposal wastes fewest, which is B³ − A B² − g n B − g h²/2
-= 0. Exact without rejection at u = 0. Spins: the angle to h by Wood's rejection (Commun. Stat. Simul. 23, 157, 1994).
+*Heat bath*, φ⁴: a normal proposal of mean h/(2B) and precision 2B, B = A + 2gc, is accepted with probability
+exp(−g (φ² − c)²), which is exact for any c. The fewest proposals are rejected if c = ⟨φ²⟩ of the proposal, that is if
+B³ − A B² − g n B − g h²/2 = 0; none are at u = 0. Spins: the angle to h by Wood's rejection (Commun. Stat. Simul. 23,
+157, 1994).
 
-*Overrelaxation*, φ⁴: φ → h/B − φ, accepted as Metropolis (always at u = 0). Spins: the reflection about h; H stays.
+*Overrelaxation*, φ⁴: φ → h/B − φ, with a Metropolis acceptance step (always accepted at u = 0). Spins: the reflection
+about h, which conserves H.
 """
 
 from collections.abc import Callable
@@ -22,24 +24,24 @@ from csd.mcmc.updates.tuning import Tuned
 from csd.targets.base import HasEnergy, is_ising
 
 Couplings = tuple[float, ...]
-"""(A, g, s) of a φ⁴ field or (β, s/β) of spins, and the width of a proposal."""
+"""(A, g, s) of a φ⁴ field or (β, s/β) of spins; for Metropolis followed by the width of proposals."""
 Loop = Callable[[Array, Indices, Indices, Generator, int, Couplings], int]
-"""(field, places, order, generator, sweeps, couplings) → how many sites took a new value."""
+"""(field, places, order, generator, sweeps, couplings) → number of sites that took a new value."""
 LARGEST_NARROWNESS = 1e6
-"""Of a site's weight beside its heat bath's proposal, as a ratio of variances of φ²: accepts some 1 in 1000."""
+"""Largest ratio of the variances of φ² in the proposal and in the weight of a site; 1 in 1000 is accepted there."""
 
 
 class SiteUpdate:
-    """One site after another, on a checkerboard: what all local updates share.
+    """A local update, which visits the sites of a checkerboard in turn.
 
     Args:
         target: the target.
         of_fields: compiled loop over the sites of a φ⁴ field.
-        of_spins: the same of unit spins.
+        of_spins: the same for unit spins.
     """
 
     ergodic = True
-    """Whether it reaches every field, alone."""
+    """Whether this update alone reaches every field."""
 
     def __init__(self, target: HasEnergy, of_fields: Loop, of_spins: Loop) -> None:
         self.target = target
@@ -49,24 +51,24 @@ class SiteUpdate:
         self.couplings = target.site_couplings
 
     def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
-        """Sweeps over a field, shape (n, sites), in place; returns the fraction of sites that took a new value."""
+        """Make sweeps over a field, shape (n, sites), in place; returns the fraction of sites that took a new value."""
         self.updates += times
         changed = self.loop(field, self.places, self.order, generator, times, self.couplings)
         return changed / (times * self.target.lattice.sites)
 
     def adapt(self, accepted: float) -> None:
-        """Nothing to tune."""
+        """Do nothing, as there is nothing to tune."""
 
 
 class Metropolis(SiteUpdate):
-    """φ → φ + step × normal numbers, or the spin turned that much, accepted with min(1, e^{−ΔH}).
+    """φ → φ + step × normal numbers, normalised for spins, accepted with min(1, e^{−ΔH}).
 
-    Ising spins are drawn from {−1, +1}. Were they all flipped, in order, domain walls would march round a small lattice
-    in step and never meet.
+    The proposal for an Ising spin is drawn from {−1, +1}. If every proposal were a flip, domain walls on a small
+    lattice would move in step and never meet.
 
     Args:
         target: the target.
-        step: width of proposals; None: tuned to accept half of them.
+        step: width of proposals; tuned if None, so that half of them are accepted.
     """
 
     acceptance = 0.5
@@ -77,35 +79,35 @@ class Metropolis(SiteUpdate):
         self.couplings = (*self.couplings, self.step.value)
 
     def adapt(self, accepted: float) -> None:
-        """Change the step, while thermalising, after a sweep that accepted this fraction."""
+        """Tune the step after a sweep that accepted this fraction of proposals."""
         if not is_ising(self.target):
             self.step.adapt(accepted)
             self.couplings = (*self.couplings[:-1], self.step.value)
 
 
 class HeatBath(SiteUpdate):
-    """Heat bath: φ(r) is replaced by a draw from its conditional distribution given its neighbours, site by site.
+    """Heat bath: φ(r) is drawn from its conditional distribution given its neighbours.
 
     Raises:
-        InputError: for φ⁴ whose length is so nearly fixed that hardly a draw would be accepted.
+        InputError: for φ⁴ with |φ| so nearly fixed that hardly any proposal would be accepted.
     """
 
     def __init__(self, target: HasEnergy) -> None:
         if not target.unit_length:
             quadratic, quartic, _ = target.site_couplings
             precision = _envelope(quadratic, quartic, target.components, 0.0)
-            # Without neighbours φ² has the mean c = n/(2B) and the variance n/(2B²) under the proposal.
+            # Without neighbours, φ² has mean c = n/(2B) and variance n/(2B²) under the proposal.
             narrowness = target.components * quartic / precision**2
             if narrowness > LARGEST_NARROWNESS:
                 raise InputError(
-                    f"'heat_bath' would accept one draw in {narrowness**0.5:.0e} of {target!r}; take 'metropolis' with"
-                    " 'wolff', or the spins that the field has become (SpinModel.limit_of)"
+                    f"'heat_bath' would accept one proposal in {narrowness**0.5:.0e} for {target!r}; take 'metropolis'"
+                    " with 'wolff', or the limit of unit spins (SpinModel.limit_of)"
                 )
         super().__init__(target, _heat_bath_phi_four, _heat_bath_spins)
 
 
 class Overrelaxation(SiteUpdate):
-    """Each site mirrored in its neighbours' field, which keeps H, or nearly; not for Ising spins."""
+    """Reflection of each site in the field of its neighbours, which nearly conserves H; not for Ising spins."""
 
     ergodic = False
 
@@ -115,9 +117,9 @@ class Overrelaxation(SiteUpdate):
 
 @compiled
 def _envelope(quadratic: float, quartic: float, components: int, square: float) -> float:
-    """B > 0 of B³ − A B² − g n B − g h²/2 = 0, by Newton steps from above.
+    """The positive root B of B³ − A B² − g n B − g h²/2 = 0, by Newton's method from above.
 
-    The cubic has one positive root. An inexact B costs acceptance, never exactness.
+    There is only one positive root. An inexact B lowers the acceptance, but the heat bath stays exact.
     """
     if quartic == 0.0:
         return quadratic
@@ -232,7 +234,7 @@ def _heat_bath_spins(
                 around[0] = length = 1.0
             around /= length
             cosine = _cosine(generator, strength, components)
-            # A direction at right angles to h: an isotropic one less its part along h.
+            # A direction orthogonal to h: an isotropic one minus its component along h.
             for a in range(components):
                 across[a] = generator.standard_normal()
             across -= dot(across, around) * around
@@ -245,7 +247,7 @@ def _heat_bath_spins(
 
 @compiled
 def _cosine(generator: Generator, strength: float, components: int) -> float:
-    """w with the density (1 − w²)^{(n−3)/2} e^{κw} on [−1, 1], κ = strength; Wood's rejection, n ≥ 2."""
+    """w of density ∝ (1 − w²)^{(n−3)/2} e^{κw} on [−1, 1], κ = strength, n ≥ 2, by Wood's rejection."""
     others = components - 1.0
     start = others / (2.0 * strength + np.sqrt(4.0 * strength**2 + others**2))
     middle = (1.0 - start) / (1.0 + start)
@@ -272,7 +274,7 @@ def _overrelax_phi_four(
             for a in range(components):
                 old += field[a, site] ** 2
                 new += (around[a] / precision - field[a, site]) ** 2
-            # Mirroring keeps −h·φ + B φ², so only (A − B) φ² + g (φ²)² changes.
+            # The reflection conserves −h·φ + B φ², so only (A − B) φ² + g (φ²)² changes.
             change = (quadratic - precision + quartic * (new + old)) * (new - old)
             if quartic == 0.0 or change <= 0.0 or generator.random() < np.exp(-change):
                 accepted += 1
@@ -301,7 +303,7 @@ def _overrelax_spins(
             for a in range(components):
                 turned[a] = 2.0 * overlap / square * around[a] - field[a, site]
                 length += turned[a] ** 2
-            # Rounding would let the length wander over many sweeps.
+            # Otherwise rounding errors of the length would accumulate over many sweeps.
             turned /= np.sqrt(length)
             _put(field, site, turned)
     return sweeps * order.size

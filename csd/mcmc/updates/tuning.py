@@ -1,4 +1,4 @@
-"""A step size that finds its acceptance while a chain thermalises, and stays as it is afterwards."""
+"""A step size that is tuned to an acceptance during thermalisation and then kept."""
 
 from math import exp
 
@@ -10,9 +10,9 @@ class Tuned:
 
     Args:
         name: of the step, for messages.
-        given: the step, which then stays; None: to be tuned.
-        start: the first one tried.
-        acceptance: to aim at.
+        given: the step, which is then not changed; None for one to be tuned.
+        start: the initial step, if it is to be tuned.
+        acceptance: the acceptance to be reached.
 
     Raises:
         InputError: if the given step is not a finite number above 0.
@@ -25,7 +25,7 @@ class Tuned:
         self._adapted = 0
 
     def adapt(self, accepted: float) -> None:
-        """Follow the fraction that was accepted."""
+        """Change the step according to the accepted fraction."""
         if self.free:
             self._adapted += 1
             self.value *= exp((accepted - self.acceptance) * 2.0 / self._adapted**0.5)

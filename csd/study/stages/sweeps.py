@@ -1,8 +1,9 @@
-"""The sweeps of a study: what is trained over sizes, masses and networks, how, and what is generated from it."""
+"""The sweeps of a study: networks trained over sizes and masses, how they are trained, and what is generated."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt
+from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, WrapValidator
 
 from csd.core.options import declared
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
@@ -25,7 +26,7 @@ from csd.training.options import TrainingSettings
 Factor = Annotated[StrictInt, Field(ge=2)]
 HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
-"""Options that go with what a sweep generates; all others of training go with `training`."""
+"""Options under the key `generation` of a sweep; all others are under `training`."""
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
 
 
@@ -36,12 +37,23 @@ class NetworkConfig(Part):
     name: Annotated[str, Field(description="a built-in architecture, or package.module:Class")]
 
 
-def _network(value: Any) -> Any:
-    """A bare name as an architecture without options."""
-    return {"name": value} if isinstance(value, str) else value
+class UserNetwork(Part, extra="allow"):
+    """A user-defined architecture; its class declares which further keys are its options."""
+
+    name: Annotated[str, Field(pattern=":", description="package.module:Class")]
 
 
-Network = Annotated[NetworkConfig, BeforeValidator(_network, json_schema_input_type=str | NetworkConfig)]
+def _network(value: Any, built_in: Callable[[Any], Any]) -> Any:
+    """A bare name is an architecture without options; one with a colon is user-defined."""
+    given = {"name": value} if isinstance(value, str) else value
+    named = isinstance(given, dict) and ":" in str(given.get("name"))
+    return UserNetwork.model_validate(given) if named else built_in(given)
+
+
+Network = Annotated[
+    SerializeAsAny[NetworkConfig],
+    WrapValidator(_network, json_schema_input_type=str | NetworkConfig | UserNetwork),
+]
 
 
 @with_options(
@@ -67,7 +79,7 @@ class Training(Part):
 
 @with_options(GENERATED)
 class Generation(Part):
-    """How fields are generated from what a sweep trains; its noise levels become the grid of the reverse diffusion."""
+    """How fields are generated from the networks of a sweep; they are trained at the levels of the grid."""
 
     steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
@@ -81,13 +93,13 @@ class Generation(Part):
     ]
 
     def levels(self, size: int) -> list[float]:
-        """The grid on a lattice of some size."""
+        """The noise levels of the grid on a lattice of a given size."""
         t_max = longest_level(size) if self.t_max is None else self.t_max
         return [float(level) for level in geometric_grid(self.t_min, t_max, self.steps)]
 
 
 class Sweep(TargetPart):
-    """Runs over sizes, masses, architectures and data sets in one dimension."""
+    """Training jobs over sizes, masses, architectures and data sets in one dimension."""
 
     target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
     architectures: Annotated[Several[Network], Field(description="what is trained")]
