@@ -153,11 +153,11 @@ def test_local_range_leaves_out_ranges_whose_samples_have_no_correlation_length(
         exact_score_soft_ratio=(("run", "level"), np.full((3, 2), 0.9)),
     )
     summary["sampled_correlation_length"][0, 1] = np.nan
-    figure = local_range.draw(summary, pd.DataFrame(), STYLE)
-    (susceptibility,), (length,) = _points(figure.axes[0]), _points(figure.axes[1])
-    assert susceptibility == pytest.approx([0.5, 0.5, 0.5])
-    assert np.isnan(length[0])
-    assert length[1:] == pytest.approx([0.5, 0.5])
+    figure, _ = local_range.draw(summary, pd.DataFrame(), STYLE)
+    for axes, places in zip(figure.axes, ([0, 1, 2], [1, 2]), strict=False):
+        (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "None"]
+        assert list(line.get_xdata()) == places
+        assert line.get_ydata() == pytest.approx(np.full(len(places), 0.5))
 
 
 def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> None:
@@ -181,18 +181,19 @@ def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> N
         wavenumber=(("run", "bin"), np.tile([0.0, 1.0], (count, 1))),
         exact_spectrum=(("run", "bin"), np.full((count, 2), 1.0)),
         power_spectrum=(("run", "seed", "bin"), seeds),
+        power_spectrum_error=(("run", "seed", "bin"), 0.1 * seeds),
         generated_spectrum=(("run", "seed", "step", "bin"), spectrum),
     )
-    figure = size_transfer.draw(summary, pd.DataFrame(), STYLE)
+    figure, _ = size_transfer.draw(summary, pd.DataFrame(), STYLE)
     for axes, sampled, power in zip(figure.axes[2:], (1.0, 0.5), (2, 1), strict=True):
         assert all(points == pytest.approx(np.full(3, sampled)) for points in _points(axes))
         assert len(_points(axes)) == 2
         recursion = [line for line in axes.get_lines() if line.get_linestyle() == "-" and len(line.get_ydata()) == 3]  # type: ignore[arg-type]
         assert [line.get_ydata() for line in recursion] == [pytest.approx(np.full(3, 0.5))] * 2
-        (critical,) = [line for line in axes.get_lines() if line.get_label() == "exact, m = 1 / L"]
+        (critical,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
         ends = np.asarray(critical.get_ydata(), dtype=float)[[0, -1]]
         assert ends == pytest.approx([1.0, 4.0**power])
-        assert axes.get_ylabel() in ("χ / exact χ of the same mass", "ξ / exact ξ of the same mass")
+        assert axes.get_title() == {2: "χ, same mass", 1: "ξ, same mass"}[power]
 
 
 LABELLED: dict[str, Any] = {

@@ -373,7 +373,7 @@ def test_nothing_is_made_twice_and_a_style_redraws(finished: Path) -> None:
 
 def test_templates_count_as_source(tmp_path: Path) -> None:
     package = copied_package(tmp_path)
-    steps = ("train", "figure", "pages", "explore", "paper")
+    steps = ("train", "figures", "pages", "explore", "paper")
 
     def prints() -> dict[str, str]:
         source = source_of(package)

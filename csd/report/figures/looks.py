@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csd.diffusion.criteria import CRITERIA, WORDS
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.study.config.study import FigureStyle as FigureStyle
@@ -18,6 +19,7 @@ from csd.study.config.study import Study as Study
 # What figures take and make, for their signatures.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as Figure
     from matplotlib.lines import Line2D as Line2D
     from pandas import DataFrame as DataFrame
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from seaborn import FacetGrid as FacetGrid
     from xarray import Dataset as Dataset
 else:
-    Axes = DataFrame = Dataset = FacetGrid = Figure = Line2D = Series = Any
+    Axes = Axis = DataFrame = Dataset = FacetGrid = Figure = Line2D = Series = Any
 
 Facts = dict[str, Any]
 """What a caption says of the data: values of the names in NAME.rst."""
@@ -63,12 +65,13 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),
-    "langevin": (YELLOW, "P", "Langevin (MALA)"),
+    "langevin": (SKY, "P", "Langevin (MALA)"),
     "hmc": (ORANGE, "D", "HMC"),
     "fourier_hmc": (PURPLE, "^", "HMC, Fourier accelerated"),
     "wolff": (GREEN, "X", "Wolff"),
+    **{name: (shade, mark, WORDS[name]) for name, shade, mark in zip(CRITERIA, COLOURS, "oDsv^", strict=False)},
 }
-"""Colour, marker and words, in the order of tables."""
+"""Colour, marker and words of architectures and samplers, in the order of tables, and of criteria."""
 MARKERS = "oDsv^Pp<>h"
 """For series that are no architectures, in turn with `COLOURS`: criteria, dimensions, masses."""
 OTHERS = ((BROWN, "<"), (GREY, ">"), (PINK, "p"), (YELLOW, "h"))
@@ -144,6 +147,9 @@ def panels(
     grid = seaborn.FacetGrid(table, hue=hue, hue_order=levels, palette=dict(colours), hue_kws=looks, **facets)
     grid.figure.set_size_inches(width, height)
     grid.figure.set_layout_engine("constrained")
+    filled = {grid.facet_axis(*place[:2], modify_state=False) for place, own in grid.facet_data() if len(own)}
+    for empty in [which for which, axes in grid.axes_dict.items() if axes not in filled]:
+        grid.axes_dict.pop(empty).remove()
     return grid
 
 
@@ -174,7 +180,8 @@ def points(axes: Axes, table: DataFrame, x: str, y: str, error: str, **look: Any
     shown = table[np.isfinite(table[y])]
     up = shown[error].fillna(0.0)
     down = up if axes.get_yscale() == "linear" else up.where(up < shown[y], shown[y] * up / (shown[y] + up))
-    axes.errorbar(shown[x], shown[y], (down, up), **{"ls": "none", "elinewidth": 0.8, "zorder": 3} | look)
+    bars: Look = {"ls": "none", "elinewidth": 0.8, "zorder": 3}
+    axes.errorbar(shown[x], shown[y], (down, up), **bars | look)
 
 
 def curve(axes: Axes, table: DataFrame, x: str, y: str, **look: Any) -> None:
@@ -184,7 +191,7 @@ def curve(axes: Axes, table: DataFrame, x: str, y: str, **look: Any) -> None:
 
 
 def network_keys(networks: Iterable[Architecture | str]) -> list[Line2D]:
-    """Entries of a legend, one for each architecture or sampler, whatever its range and channels."""
+    """Entries of a legend, one for each architecture, sampler or criterion, whatever its range and channels."""
     families = {family(one): one for one in networks}
     return [
         key(FAMILIES[of][2] if of in FAMILIES else name(one), color=colour(one), marker=marker(one), lw=0)
@@ -211,9 +218,9 @@ def end_labels(axes: Axes, ends: Sequence[tuple[float, str, Any]]) -> None:
             break
         place = int(gaps.argmin())
         heights[place : place + 2] += 0.5 * (APART - gaps[place]) * np.array([-1.0, 1.0])
+    heights += max(0.0, -heights.min(initial=0.0))
     for height, (_, words, shade) in zip(heights, places, strict=True):
-        look: Look = {"xycoords": "axes fraction", "va": "center", "color": shade, "fontsize": "small"}
-        axes.annotate(words, (1.02, height), **look)
+        axes.annotate(words, (1.02, height), xycoords="axes fraction", va="center", color=shade, fontsize="small")
 
 
 def family(network: Architecture | str) -> Family:
@@ -276,12 +283,12 @@ def title(run: Any) -> str:
     return f"{name(run['network'])}, d = {run['dimension']}, L = {run['size']}"
 
 
-def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
-    """A logarithmic axis of lattice sizes, with sizes as ticks; of sizes closer than a factor 1.4 the smaller alone."""
+def size_axis(axes: Axes, sizes: Iterable[int], apart: float = 1.4) -> None:
+    """A logarithmic axis of lattice sizes, with sizes as ticks; of those closer than a factor `apart` the smaller."""
     axes.set_xscale("log", base=2)
     ticks: list[int] = []
     for size in sorted(set(sizes)):
-        if not ticks or size >= 1.4 * ticks[-1]:
+        if not ticks or size >= apart * ticks[-1] or len(set(sizes)) < 4:
             ticks.append(size)
     axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -291,13 +298,15 @@ def size_axis(axes: Axes, sizes: Iterable[int]) -> None:
 
 def spectrum_axes(axes: Axes, title: str) -> None:
     """Axes of spectra of what is generated over the exact ones, with a line where both are equal."""
-    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
+    line_at_one(axes)
     axes.set(xscale="log", yscale="log", title=title, xlabel="sqrt(k² + m²) (inverse lattice spacings)")
+    ticks_within_a_decade(axes.xaxis)
+    ticks_within_a_decade(axes.yaxis)
 
 
-def field_picture(axes: Axes, field: Any, scale: float) -> None:
-    """A field in two dimensions, its values from −scale to scale as colours."""
-    axes.imshow(field, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
+def line_at_one(axes: Axes) -> None:
+    """A grey line where a ratio is 1."""
+    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
 
 
 def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
@@ -321,13 +330,38 @@ def kinds(line: str = "theory", points: str = "trained, mean of seeds", *, size:
 
 def kinds_with_fit() -> list[Line2D]:
     """The same where theory is dashed and fits are lines."""
-    fit, trained = kinds("fit")
-    return [fit, key("theory, population loss", ls=DASHED), trained]
+    return [*kinds("fit"), key("theory, population loss", ls=DASHED)]
 
 
 def legend_below(figure: Figure, entries: Sequence[Line2D], columns: int = 4) -> None:
     """One legend for all panels, below them."""
     figure.legend(handles=list(entries), loc="outside lower center", ncols=columns, columnspacing=1.4)
+
+
+def size_axes(grid: FacetGrid, table: DataFrame, apart: float = 1.4) -> None:
+    """An axis of lattice sizes for each panel of a grid, with its label below the lowest panels alone.
+
+    Args:
+        grid: of `panels`.
+        table: the points that are drawn.
+        apart: factor between two ticks, at least.
+    """
+    facets = [column for column in (grid._row_var, grid._col_var) if column]
+    for which, own in table.groupby(facets, sort=False):
+        size_axis(grid.axes_dict[which if len(facets) > 1 else which[0]], own["size"], apart)
+    for axes in grid._not_bottom_axes:
+        axes.set_xlabel("")
+
+
+def ticks_within_a_decade(axis: Axis) -> None:
+    """Ticks at 1, 2, 5, … on a logarithmic axis that spans so little that powers of ten would be one tick or none."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    if high < 30.0 * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 6.0 * low else (1.0, 1.5, 2.0, 3.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
 
 
 def shaded(table: DataFrame, by: str, **facets: Any) -> FacetGrid:

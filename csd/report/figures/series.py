@@ -1,6 +1,6 @@
 """Runs that a figure shows: chosen from a summary, with their times, and the law fitted to a series of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +147,30 @@ def inverse_length(run: Dataset) -> tuple[Any, Any]:
     return bins, np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
 
 
+def steps_of_all_seeds(run: Dataset) -> Any:
+    """Places of the steps at which every seed of a run of generation has a spectrum."""
+    return np.flatnonzero(np.isfinite(mean_over_seeds(run["generated_spectrum"].values[:, :, 0], axis=0)[0]))
+
+
+def spectrum(run: Dataset, place: int) -> DataFrame:
+    """Spectra of a run of generation over the exact one, means over seeds: a row for each wavenumber, at its `length`.
+
+    Args:
+        run: of a summary of generation.
+        place: of the step of the column `generated`, the exact recursion of the trained kernels; `sampled`, of sampled
+            fields, with its `error`, is of the last step.
+    """
+    import pandas as pd
+
+    bins, length = inverse_length(run)
+    exact = run["exact_spectrum"].values[bins]
+    generated, _ = mean_over_seeds(run["generated_spectrum"].values[:, place, bins], axis=0)
+    values, own = (run[name].values[:, bins].T for name in ("power_spectrum", "power_spectrum_error"))
+    sampled, error = _with_error(values, own, np.isfinite(values))
+    columns = {"generated": generated / exact, "sampled": sampled / exact, "error": error / exact}
+    return pd.DataFrame(columns).assign(length=length)
+
+
 def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
     """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
 
@@ -157,9 +181,13 @@ def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
     Returns:
         Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
     """
-    values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
     # χ has a value for each seed that was sampled.
     sampled = np.isfinite(runs["sampled_susceptibility"].values)
+    return _with_error(runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values, sampled)
+
+
+def _with_error(values: Any, own: Any, sampled: Any) -> tuple[Any, Any]:
+    """Mean over seeds, the last axis, and its error: the larger of their scatter's and that of their own errors."""
     mean, scatter = mean_over_seeds(values, ran=sampled)
     with np.errstate(invalid="ignore", divide="ignore"):
         return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1))
@@ -172,11 +200,12 @@ def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
 
 
 def joined(*tables: DataFrame) -> DataFrame:
-    """The rows of all tables in one."""
+    """The rows of all tables in one, with the columns of those without rows too."""
     import pandas as pd
 
-    filled = [table for table in tables if not table.empty]
-    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+    filled = [table for table in tables if not table.empty] or list(tables[:1])
+    columns = dict.fromkeys(column for table in tables for column in table)
+    return pd.concat(filled, ignore_index=True).reindex(columns=list(columns))
 
 
 @dataclass(frozen=True)
@@ -211,11 +240,18 @@ def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
     power = by_law.get("power")
     if power is None:
         return None
-    exponent = parentheses(power["exponent"], power["error"])
-    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
+    words = f"z = {parentheses(power['exponent'], power['error'])}".replace("-", "−")
+    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], words)
 
 
-def fits(table: DataFrame, scaling: DataFrame, quantity: str, noise_level: float | None = None) -> DataFrame:
+def fits(
+    table: DataFrame,
+    scaling: DataFrame,
+    quantity: str,
+    noise_level: float | None = None,
+    *apart: str,
+    law: Callable[[DataFrame, Any], DrawnLaw | None] = law,
+) -> DataFrame:
     """The law to draw for each architecture and dimension, where there is one: rows with `size`, `fit` and `law`.
 
     Args:
@@ -223,22 +259,28 @@ def fits(table: DataFrame, scaling: DataFrame, quantity: str, noise_level: float
         scaling: of `csd fit`.
         quantity: the time that was fitted.
         noise_level: at which; None for what has none.
+        apart: further columns whose values have a law of their own, such as `criterion`.
+        law: chooses the law of a series out of its rows.
     """
     import pandas as pd
 
-    found = [pd.DataFrame(columns=["dimension", "network", "size", "fit", "law"])]
-    for (dimension, network), own in table.groupby(["dimension", "network"], sort=False):
-        drawn = law(laws_of(scaling, own.iloc[0], quantity, noise_level), own["size"])
-        if drawn is not None:
-            line = {"size": drawn.sizes, "fit": drawn.times}
-            found.append(pd.DataFrame(line).assign(dimension=dimension, network=network, law=drawn.label))
-    return joined(*found) if len(found) > 1 else found[0]
+    by = ["dimension", "network", *apart]
+    found = [pd.DataFrame(columns=[*by, "size", "fit", "law"])]
+    for _, own in table.groupby(by, sort=False):
+        first = own.iloc[0]
+        rows = laws_of(scaling, first, quantity, noise_level)
+        for column in set(apart) & set(rows):
+            rows = rows[rows[column] == first[column]]
+        if (drawn := law(rows, own["size"])) is not None:
+            line = {"size": drawn.sizes, "fit": drawn.times, "law": drawn.label}
+            found.append(pd.DataFrame(line).assign(**first[by]))
+    return joined(*found)
 
 
-def law_ends(fits: DataFrame) -> list[tuple[float, str, str]]:
+def law_ends(fits: DataFrame, hue: str = "network") -> list[tuple[float, str, str]]:
     """What stands at the end of each fitted line of a panel: its height, the law in words, its colour."""
-    ends = fits.groupby("network", sort=False).tail(1)
-    return [(row["fit"], row["law"], looks.colour(row["network"])) for _, row in ends.iterrows()]
+    ends = fits.groupby(hue, sort=False).tail(1)
+    return [(row["fit"], row["law"], looks.colour(row[hue])) for _, row in ends.iterrows()]
 
 
 def told(fits: DataFrame) -> str:
@@ -259,6 +301,16 @@ def unfitted(table: DataFrame, fits: DataFrame) -> str:
     ]
     words = looks.in_caption(", ".join(f"{looks.name(network)} in d = {dimension}" for dimension, network in without))
     return f" Not fitted: {words}." if words else ""
+
+
+def short(value: float) -> str:
+    """A number without an error in words: '0.97', '1.0', '3,970'."""
+    return f"{value:#.2g}" if value < 10.0 else f"{value:,.0f}"
+
+
+def span(values: Any) -> str:
+    """The range of some numbers in words: '1.0 to 1.3', or '1.0' where the ends look alike."""
+    return " to ".join(dict.fromkeys((short(min(values)), short(max(values)))))
 
 
 def told_apart(table: DataFrame) -> DataFrame:
