@@ -50,7 +50,7 @@ def _small_files() -> dict[str, Any]:
 
 
 def _rows(variables: Any) -> Iterator[Row]:
-    """A row for each variable, with its prediction and its standard error in the same row."""
+    """A row for each variable, with its prediction, standard error and values for comparison in the same row."""
     for name, found in variables.items():
         if _base(name, variables) != name:
             continue
@@ -59,11 +59,13 @@ def _rows(variables: Any) -> Iterator[Row]:
 
 
 def _base(name: str, variables: Any) -> str:
-    """The variable of the same dimensions that a variable predicts or is the standard error of; else itself."""
-    for base in (name.removeprefix("predicted_"), name.removesuffix("_error")):
-        if base != name and base in variables and variables[base].dims == variables[name].dims:
-            return base
-    return name
+    """The variable that a variable predicts, is the standard error of, or is one exact value of; else itself."""
+    dims = variables[name].dims
+    bases = [name.removeprefix("predicted_"), name.removesuffix("_error")]
+    if not dims:
+        bases += [name.removeprefix(prefix) for prefix in ("exact_score_", "exact_", "best_")]
+    found = (base for base in bases if base != name and base in variables and {*dims} <= {*variables[base].dims})
+    return next(found, name)
 
 
 def _plain(words: str) -> str:
