@@ -101,7 +101,7 @@ def _shows(name: str, study: Study) -> bool:
 def draw_all(
     names: Sequence[str], summaries: Path, scaling_file: Path, style: FigureStyle, output: Path
 ) -> tuple[list[str], list[str]]:
-    """Draw those figures of a study whose code, caption, summary, laws or style are not those that they were drawn from.
+    """Draw the figures of a study whose code, caption, summary, laws or style has changed since they were drawn.
 
     Args:
         names: of the figures.
