@@ -20,6 +20,6 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         with (folder / found[2]).open(encoding="utf-8", newline="") as file:
             head, *rows = ([cell.replace("|", "\\|") for cell in line] for line in csv.reader(file))
         lines = [head, ["---"] * len(head), *rows]
-        return "\n".join([f"*{found[1]}*", "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+        return "\n".join([f"*Table: {found[1]}.*", "", *(f"| {' | '.join(line)} |" for line in lines), ""])
 
     return _LINE.sub(table, markdown)

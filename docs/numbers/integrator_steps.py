@@ -86,7 +86,7 @@ def numbers() -> dict[str, Any]:
         "shares": shares,
         "grids": grids,
         **fitted,
-        "euler_maruyama_local": [max(euler), min(euler)],
-        "heun_local": [min(heun), max(heun)],
+        "euler_maruyama_local": f"{max(euler):.2f} down to {min(euler):.2f}",
+        "heun_local": f"{min(heun):.2f} to {max(heun):.2f}",
         "susceptibility_local": euler_soft,
     }
