@@ -1,4 +1,4 @@
-"""Generation as a call from Python: what was trained in, an xarray Dataset out; `csd generate` makes the same call."""
+"""Generation as a call from Python: a training run in, an xarray Dataset out; `csd generate` makes the same call."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -6,19 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csd.api.keywords import checked, spelt_out
-from csd.api.training import RUN, called, path_of
+from csd.api.training import RUN, called, completed, path_of
 from csd.core.errors import InputError
-from csd.core.files import (
-    GENERATION,
-    TRAINING,
-    Content,
-    content_of,
-    provenance,
-    read_content,
-    require_writable,
-    stamped,
-)
-from csd.core.files import write as write_content
+from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content, require_writable
 from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
@@ -31,26 +21,26 @@ GENERATION_OPTIONS = declared(GenerationSettings)
 
 @spelt_out(GENERATION_OPTIONS)
 def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
-    """Sample from a training run, beside what it generates exactly; its noise levels are the grid of the diffusion.
+    """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
 
     Args:
-        training: what `train` returned, or a training file; with two noise levels or more.
+        training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
-        output: a file to write as well.
+        output: a file to write.
 
     Returns:
-        power_spectrum(seed, wavenumber), observables of the samples and of the exact spectrum, kl_per_site(seed, step)
+        power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
         and the other variables of a generation file (docs/results.md), with units and long names.
 
     Raises:
-        InputError: for what cannot be used, in a sentence.
-        GenerationFailed: if a mode blows up.
+        InputError: for an argument that cannot be used.
+        GenerationFailed: if a mode diverges.
     """
     given = checked("generate", GENERATION_OPTIONS, asked)
     settings = GenerationSettings(**given)
     changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
     told = str(training) if isinstance(training, str | Path) else RUN
-    call = called("generate", told, changed | {"output": None if output is None else str(output)})
+    call = called("generate", told, changed | {"output": output})
     return sampled(training, settings, call, path_of(output)).dataset()
 
 
@@ -62,14 +52,14 @@ def sampled(
     *,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
-    """What a training run generates, as the content of a file, which is written if it is named.
+    """Generate, and return the content of a generation file, which is written if an output is given.
 
     Args:
         training: a Dataset or a file.
-        settings: how.
-        command: that makes it again.
+        settings: options of generation.
+        command: that repeats the run.
         output: file to write.
-        lap: told when a part of the work has ended: 'set-up', 'generation'.
+        lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     if output is not None:
         require_writable(output)
@@ -80,17 +70,14 @@ def sampled(
     asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
     made_by = provenance(command, asked, fingerprint_with_plugins("generate", settings.integrator))
     made_by["training_source_hash"] = run.attrs["source_hash"]
-    content = stamped(content.assign_attrs(made_by), GENERATION)
-    if output is not None:
-        write_content(content, output, GENERATION)
-    return content
+    return completed(content, made_by, GENERATION, output)
 
 
 def _training_content(training: "xr.Dataset | str | Path") -> Content:
-    """A training run, read or as it is.
+    """The content of a training run, given as a Dataset or a file.
 
     Raises:
-        InputError: if it is none.
+        InputError: if it is not a training run.
     """
     if isinstance(training, str | Path):
         return read_content(Path(training), TRAINING)

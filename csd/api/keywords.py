@@ -1,4 +1,4 @@
-"""Keywords of calls: those of the options that are declared below, in signatures, docstrings and checks."""
+"""Keywords of calls: signatures, docstrings and checks from the declared options."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.options import TrainingSettings
 
 FIELD = declared(FieldOptions)
-"""What is learned."""
+"""Options of the target."""
 TRAINING = {**FIELD, **network_options(), **declared(NoiseOptions), **declared(TrainingSettings)}
-"""What is learned, by what and how."""
+"""Options of target, network, noise levels and training."""
 OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "output", "progress"}
-"""Further arguments of a training and attributes of its file, which no option of a network may be named as."""
+"""Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
 def training_options(architecture: str) -> dict[str, Declared]:
@@ -27,8 +27,8 @@ def training_options(architecture: str) -> dict[str, Declared]:
     own = options_of(architecture) if ":" in architecture else {}
     if clash := own.keys() & (OTHERS | TRAINING.keys() - network_options().keys()):
         raise InputError(
-            f"architecture {architecture!r} declares the option {min(clash)}, a name that training or the target has"
-            " taken; rename it"
+            f"architecture {architecture!r} declares the option {min(clash)}, which is a name of an option of"
+            " training or the target; rename it"
         )
     return {**TRAINING, **own}
 
@@ -37,7 +37,7 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 def spelt_out(options: Mapping[str, Declared]) -> Callable[[Call], Call]:
-    """What makes signature and docstring of a function name the options that it takes as `**asked`."""
+    """A decorator that puts options taken as `**asked` into the signature and docstring of a function."""
 
     def spell(function: Call) -> Call:
         signature = inspect.signature(function)
@@ -62,10 +62,10 @@ def spelt_out(options: Mapping[str, Declared]) -> Callable[[Call], Call]:
 
 
 def checked(call: str, options: Mapping[str, Declared], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords as their options have them, without those that are None.
+    """Check keywords by their options; leave out those that are None.
 
     Raises:
-        TypeError: if one is unknown, as Python says it.
+        TypeError: if one is unknown, as in Python.
         InputError: if one has a wrong value.
     """
     strange = [name for name in given if name not in options]

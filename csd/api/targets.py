@@ -14,19 +14,19 @@ from csd.targets.gaussian import gaussian_field
 
 @spelt_out(FIELD)
 def target(**asked: Any) -> HasSpectrum:
-    """The field to learn, with its exact values: mass, susceptibility, correlation length, variance, energy.
+    """The target, with its exact values: mass, susceptibility, correlation length, variance, energy.
 
     Args:
         **asked: what follows.
 
     Raises:
-        InputError: for what cannot be used, in a sentence.
+        InputError: for an argument that cannot be used.
     """
     return target_of(checked("target", FIELD, asked))
 
 
 def target_of(given: dict[str, Any]) -> HasSpectrum:
-    """`target` of checked keywords."""
+    """The target of checked keywords."""
     wanted = given.get("target", FIELD["target"].default)
     if not isinstance(wanted, str | type):
         return _as_it_is(wanted, [name for name in FIELD if name in given and name != "target"])
@@ -41,25 +41,25 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
 
 
 def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
-    """A target that was given as an object, if a file can say what it is."""
+    """A target given as an object; an InputError if a file could not describe it."""
     if besides:
         raise InputError(f"target is given as an object, which has its own lattice and mass; leave out {besides[0]}")
     found = with_spectrum(given)
-    # Of fields that Monte Carlo has made, files say which, by their digest.
+    # Files identify the fields of a Monte Carlo file by their digest.
     if isinstance(found, HasFields):
         return found
-    # So that its class is found again, wherever it is from.
+    # Checks that its class can be imported by name.
     name_of("target", type(found), BY_MASS)
     try:
         again = with_spectrum(target_from_spec(spec_of(found)))
     except TypeError as error:
         raise InputError(
-            f"target is {given!r}, which its class does not make again, of its spec or of lattice and mass ({error})"
+            f"target is {given!r}, which its class cannot make from its spec, or from lattice and mass ({error})"
         ) from error
     laplacian = found.lattice.shells.laplacian
     if not np.array_equal(again.propagator(laplacian), found.propagator(laplacian)):
         raise InputError(
-            f"target is {given!r}, which is more than its class, lattice and mass; files keep these alone: make the"
-            " rest part of a class, or of its spec() and from_spec()"
+            f"target is {given!r}, which depends on more than its class, lattice and mass; make the rest part of its"
+            " class, or of its spec() and from_spec()"
         )
     return found

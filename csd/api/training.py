@@ -1,11 +1,12 @@
 """Training and theory as calls from Python: arguments in, xarray Datasets out.
 
-The command line makes the same calls with its flags, so that both have the same defaults, checks and results. Nothing
-is written unless an output is named. What has a name (architecture, target, schedule, loss) may be given as a class.
+The command line makes the same calls with its flags, so both have the same defaults, checks and results. Nothing is
+written unless an output is named. Architecture, target, schedule and loss are given by name or as a class.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from csd.networks.registry import network_options
 from csd.targets.base import HasFields
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.targets.options import NoiseOptions
-from csd.training.checkpoint import EVERY, JobWatch, ProgressWatch
+from csd.training.checkpoint import EVERY, JobWatch
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, with_population
@@ -35,16 +36,17 @@ if TYPE_CHECKING:
 
     from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
+
 NOT_OF_NETWORKS = TRAINING_OPTIONS.keys() - network_options().keys()
-"""Options of the target, the noise and the training."""
+"""Options of target, noise levels and training."""
 RUN = "run"
-"""What a training run in memory is called, in the calls that files keep."""
+"""Name of a training run in memory, in the calls recorded in files."""
 
 
 def problem(
     architecture: "str | type[ScoreNetwork]", **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
-    """What is trained on what, and how; see `train` for the arguments."""
+    """Target, architecture and options of training, from the arguments of `train`."""
     name = name_of("architecture", architecture, ARCHITECTURES)
     given = checked("train", training_options(name), asked)
     network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
@@ -66,7 +68,7 @@ def problem(
 
 
 def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
-    """The target at its noise levels, of keywords as their options have them."""
+    """The target at its noise levels, from checked keywords."""
     field = target_of({name: value for name, value in given.items() if name in FIELD})
     schedule = given.get("schedule", NoiseOptions.schedule)
     if "noise_levels" not in given and schedule != NoiseOptions.schedule:
@@ -76,8 +78,8 @@ def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
 
 
 def generation_levels(size: int) -> list[float]:
-    """The grid of 64 steps that reverse diffusion of VP noise needs, from ½ ln(1 + 10⁴ L²) down to 0.001."""
-    return [float(level) for level in geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS)]
+    """The default grid of reverse diffusion with VP noise: 64 steps from ½ ln(1 + 10⁴ L²) down to 0.001."""
+    return list(geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS).tolist())
 
 
 @spelt_out(TRAINING_OPTIONS)
@@ -90,29 +92,29 @@ def train(
     progress: bool | None = None,
     **asked: Any,
 ) -> "xr.Dataset":
-    """Train one architecture on one target, beside its prediction.
+    """Train one architecture on one target, and predict the result.
 
-    The result is that of `csd train` with the same flags, bit for bit where the threads of the linear algebra are the
-    same (the command takes one: OMP_NUM_THREADS=1).
+    The result is that of `csd train` with the same flags, bit for bit with the same number of threads of the linear
+    algebra (the command takes one: OMP_NUM_THREADS=1).
 
     Args:
         architecture: a built-in one, 'package.module:Class', or a class.
         **asked: what follows.
-        output: a file to write as well; its checkpoint lies beside it until it is written.
-        checkpoint: where an unfinished run is kept instead.
+        output: a file to write; the checkpoint of an unfinished run is beside it.
+        checkpoint: another path for the checkpoint.
         checkpoint_every: seconds between checkpoints.
-        progress: whether a bar is shown; on terminals and in notebooks if None.
+        progress: whether to show a progress bar; if None, on terminals and in notebooks.
 
     Returns:
         score_error(seed, noise_level, step), training_time(seed, noise_level), kernel(seed, noise_level, mode) and the
         other variables of a training file (docs/results.md), with units and long names.
 
     Raises:
-        InputError: for what cannot be used, in a sentence.
+        InputError: for an argument that cannot be used.
         TrainingDiverged: if descent is not stable.
-        KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call goes on.
+        KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
-    call = called("train", architecture, asked | {"output": None if output is None else str(output)})
+    call = called("train", architecture, asked | {"output": output})
     content = trained(
         *problem(architecture, **asked), call, path_of(output), path_of(checkpoint), checkpoint_every, progress=progress
     )
@@ -120,14 +122,15 @@ def train(
 
 
 def path_of(path: str | Path | None) -> Path | None:
-    """A path, if there is one."""
+    """The path, or None."""
     return None if path is None else Path(path)
 
 
 def called(function: str, first: Any, asked: dict[str, Any]) -> str:
-    """A call as one can type it again; classes by their names."""
+    """The text of a call; classes are given by their names."""
 
     def shown(value: Any) -> str:
+        value = str(value) if isinstance(value, Path) else value
         return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
@@ -147,19 +150,19 @@ def trained(
     log: Callable[[str], None] = lambda line: None,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
-    """A training run as the content of a file, which is written if it is named.
+    """Train, and return the content of a training file, which is written if an output is given.
 
     Args:
         noised: the target at its noise levels.
-        architecture: what is trained.
-        settings: how.
-        command: that makes it again.
-        output: file to write; without one nothing is kept of a run that is broken off, unless `checkpoint` is given.
-        checkpoint: of an unfinished run; beside the output if None.
+        architecture: the network.
+        settings: options of training.
+        command: that repeats the run.
+        output: file to write.
+        checkpoint: of an unfinished run; if None, beside the output, and none without an output.
         checkpoint_every: seconds between checkpoints.
-        progress: whether a bar is shown; where somebody looks on, if None.
-        log: takes lines.
-        lap: told when a part of the work has ended: 'start', 'ready' (networks and data), 'set-up', 'training'.
+        progress: whether to show a progress bar; if None, on terminals and in notebooks.
+        log: writes a line to the log.
+        lap: called at the end of each part of the work: 'start', 'ready' (networks and data), 'set-up', 'training'.
     """
     if output is not None:
         require_writable(output)
@@ -175,42 +178,45 @@ def trained(
     names += [settings.integrator] if goal is not None else []
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
 
-    def expected() -> float:
-        return expected_steps(noised, architecture, settings)
-
     lap("set-up")
-    watch = ProgressWatch(expected, progress)
-    if checkpoint is not None:
-        identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
-        watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
-    with watch:
+    identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
+    expected = partial(expected_steps, noised, architecture, settings)
+    with JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress) as watch:
         record = descend(noised, run, settings, watch, goal)
     lap("training")
-    # One that is iterated may be stuck where minibatches are not: it is followed twice as far as training went.
+    # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
     followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
     prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
     content = training_content(noised, architecture, settings, record, prediction)
     if goal is not None:
         content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
-    content = stamped(content.assign_attrs(made_by), TRAINING)
-    if output is not None:
-        write(content, output, TRAINING)
+    content = completed(content, made_by, TRAINING, output)
     watch.ended()
+    return content
+
+
+def completed(content: Content, made_by: Mapping[str, Any], kind: str, output: Path | None) -> Content:
+    """Add the provenance to the content of a file of a kind, and write the file if an output is given."""
+    content = stamped(content.assign_attrs(made_by), kind)
+    if output is not None:
+        write(content, output, kind)
     return content
 
 
 def _goal(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared
 ) -> "SamplesRight | None":
-    """What ends training until samples are right; None where the score error does.
+    """The goal of a training until samples are right; None for a training until the score error is.
 
     Raises:
-        InputError: if nothing can tell whether they are.
+        InputError: if the quality of samples cannot be computed.
     """
     if settings.until != "samples":
         return None
     if isinstance(noised.target, HasFields):
-        raise InputError("until is samples, but the distribution of these fields has no closed form to compare with")
+        raise InputError(
+            "until is samples, but these fields have no closed form to compare with; take until score_error"
+        )
     if run.descent.kernel() is None:
         raise InputError("until is samples, but the network has no kernel; take until score_error")
     from csd.diffusion.reverse import goal_of
@@ -222,20 +228,20 @@ def _goal(
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":
-    """What training should give, without training, in the same variables; loss, batch and data set play no part.
+    """Predict the result of training, without training; loss, batch and data set are not used.
 
     Args:
-        architecture: a built-in one.
-        output: a file to write as well.
+        architecture: a built-in linear one.
+        output: a file to write.
         **asked: what follows.
 
     Returns:
-        score_error(seed, noise_level, step), training_time(seed, noise_level), and more.
+        score_error(seed, noise_level, step), training_time(seed, noise_level) and other variables of a training file.
 
     Raises:
-        InputError: for what cannot be used, or an architecture without theory.
+        InputError: for an argument that cannot be used, or an architecture without theory.
     """
-    call = called("predict", architecture, asked | {"output": None if output is None else str(output)})
+    call = called("predict", architecture, asked | {"output": output})
     return predicted(*problem(architecture, **asked), call, path_of(output)).dataset()
 
 
@@ -246,13 +252,13 @@ def predicted(
     command: str,
     output: Path | None = None,
 ) -> Content:
-    """A prediction as the content of a file, which is written if it is named.
+    """Predict, and return the content of a theory file, which is written if an output is given.
 
     Args:
         noised: the target at its noise levels.
-        architecture: what would be trained.
-        settings: how.
-        command: that makes it again.
+        architecture: the network.
+        settings: options of training.
+        command: that repeats the prediction.
         output: file to write.
     """
     prediction = reference_curve(noised, architecture, settings)
@@ -261,7 +267,4 @@ def predicted(
     run = prepare(noised, architecture, with_population(settings))
     content = prediction_content(noised, architecture, settings, prediction, run)
     asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
-    content = stamped(content.assign_attrs(provenance(command, asked)), THEORY)
-    if output is not None:
-        write(content, output, THEORY)
-    return content
+    return completed(content, provenance(command, asked), THEORY, output)

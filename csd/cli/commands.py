@@ -1,12 +1,12 @@
 """The command `csd`: arguments in, one call, file out.
 
-Every mistake ends as one sentence on standard error and exit status 2; training that diverges with status 3.
+Every mistake ends with one sentence on standard error and exit status 2; training that diverges with status 3.
 """
 
 import os
 import sys
 
-# Set before NumPy loads: training is memory bound and jobs share the machine, so a BLAS pool only gets in the way.
+# Set before NumPy is loaded: training is memory bound and jobs share the machine, so BLAS threads only slow it down.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
@@ -18,24 +18,27 @@ from csd.cli.parser import BAD_INPUT, DIVERGED, Parser, log  # noqa: E402
 from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged  # noqa: E402
 
 MODULES = (runs, study, report)
-COMMANDS = {name: text for module in MODULES for name, text in module.COMMANDS.items()}
-"""What each command does, in a line."""
+COMMANDS = {command.__name__.replace("_", "-"): command for module in MODULES for command in module.COMMANDS}
+"""The function of each command."""
 
 
 def command_parser() -> Parser:
     """The parser of all commands."""
     parser = Parser(prog="csd", description="A laboratory for critical slowing down in diffusion models.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.add_argument("--print-completion", metavar="SHELL", help="print what completes commands in bash or zsh")
+    parser.add_argument("--print-completion", metavar="SHELL", help="print a completion script for bash or zsh")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
-    own = {name: commands.add_parser(name, help=text, description=f"{text}.") for name, text in COMMANDS.items()}
+    own = {
+        name: commands.add_parser(name, help=(command.__doc__ or "").rstrip("."), description=command.__doc__)
+        for name, command in COMMANDS.items()
+    }
     for module in MODULES:
         module.add_flags(own)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run `csd` with the given arguments, those of the process by default."""
+    """Run `csd` with the given arguments, by default those of the process."""
     parser = command_parser()
     given = sys.argv[1:] if argv is None else list(argv)
     arguments = parser.parse_args(given)
@@ -54,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.command = "--print-completion"
             print(completion_script(parser, arguments.print_completion), end="")
             return
-        module = next(module for module in MODULES if arguments.command in module.COMMANDS)
-        getattr(module, arguments.command.replace("-", "_"))(arguments)
+        COMMANDS[arguments.command](arguments)
     except InputError as error:
         _fail(arguments.command, str(error), BAD_INPUT)
     except (TrainingDiverged, GenerationFailed) as error:
@@ -71,6 +73,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _fail(command: str, sentence: str, status: int) -> NoReturn:
-    """One sentence on standard error, and out."""
+    """Print one sentence on standard error and exit."""
     log(f"csd {command}: {sentence}")
     sys.exit(status)

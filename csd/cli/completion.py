@@ -1,4 +1,4 @@
-"""Shell completion: a script for bash or zsh, made from the command line's own flags and the names of things."""
+"""Shell completion: a script for bash or zsh, made from flags and registries."""
 
 import argparse
 
@@ -8,14 +8,14 @@ from csd.report.figures import FIGURES
 
 SHELLS = ("bash", "zsh")
 NAMES = {"architecture": tuple(ARCHITECTURES), "name": FIGURES}
-"""What arguments may be that are no options; also a dotted path, which no shell can guess."""
+"""Names allowed as arguments that are not declared options, besides dotted paths."""
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script that completes a program's commands, flags, names and files in a shell.
+    """The script that completes the commands, flags, names and files of a program in a shell.
 
     Args:
-        parser: the program's; not to be used afterwards.
+        parser: of the program, not to be used afterwards.
         shell: 'bash' or 'zsh'.
 
     Raises:

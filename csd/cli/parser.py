@@ -1,10 +1,12 @@
-"""What all commands share: a parser whose errors are one sentence, lines of the log, the command as it was given."""
+"""Shared by all commands: a parser whose errors are one sentence, the log, and the text of the command."""
 
 import argparse
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest
@@ -40,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
 
     def filled(self) -> "Parser":
-        """The parser, with the flags that it gets when it is used: what declares them takes a while to import."""
+        """The parser with all flags; those of options are added on first use, as their modules are slow to import."""
         fill, self.fill = self.fill, None
         if fill is not None:
             fill(self)
@@ -51,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Unknown arguments are reported by the command that they were given to, which knows its own flags."""
+        """Parse; unknown arguments are reported by the parser of the command, which knows its flags."""
         self.given = sys.argv[1:] if args is None else args
         self.filled()
         parsed, extra = super().parse_known_args(args, namespace)
@@ -65,8 +67,8 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
 
     Args:
         parser: a parser, or a group of it.
-        options: those.
-        required: whether those without a default must be given.
+        options: the options.
+        required: whether options without a default must be given.
     """
     for name, one in options.items():
         kind = float if float in one.kinds else int if int in one.kinds and str not in one.kinds else None
@@ -76,24 +78,37 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
         parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices
 
 
+def add_paths(parser: Any, *flags: str, about: str | None = None, required: bool = True) -> None:
+    """Flags that take a path.
+
+    Args:
+        parser: a parser.
+        flags: without dashes.
+        about: their help.
+        required: whether they must be given.
+    """
+    for flag in flags:
+        parser.add_argument(f"--{flag}", type=Path, required=required, help=about)
+
+
 def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]) -> dict[str, Any]:
-    """Declared options that were given as flags."""
+    """The declared options that were given as flags."""
     found = {name: getattr(arguments, name, None) for name in options}
     return {name: options[name].parse(value) for name, value in found.items() if value is not None}
 
 
-def command_line(arguments: argparse.Namespace) -> list[str]:
-    """The command as one can type it again."""
-    return ["csd", *arguments.given]
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command, as it can be typed again."""
+    return shlex.join(["csd", *arguments.given])
 
 
 def log(message: str) -> None:
-    """A line of the log."""
+    """Write a line to the log, on standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
 def parsed_json(flag: str, text: str) -> Any:
-    """The content of a flag that holds JSON."""
+    """The value of a flag given as JSON."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -101,7 +116,7 @@ def parsed_json(flag: str, text: str) -> Any:
 
 
 def duration(seconds: float) -> str:
-    """A time to two digits or so: '12 s', '3.4 min', '5.6 h'."""
+    """A time in words, such as '12 s', '3.4 min', '5.6 h'."""
     if seconds < 100.0:
         return f"{seconds:.0f} s"
     return f"{seconds / 60.0:.1f} min" if seconds < 6000.0 else f"{seconds / 3600.0:,.1f} h"

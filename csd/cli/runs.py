@@ -1,7 +1,6 @@
-"""Commands that compute one file, or the values of one target: train, theory, generate, mcmc, field; and show."""
+"""Commands that compute one file or the values of one target, and show files."""
 
 import argparse
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,19 +19,8 @@ if TYPE_CHECKING:
     from csd.training.options import TrainingSettings
 
 
-COMMANDS = {
-    "train": "train one architecture on one target",
-    "generate": "sample from a training file, beside what it generates exactly",
-    "theory": "what training should give, in the same variables",
-    "mcmc": "sample a target by Markov chains, with autocorrelation times and errors",
-    "scores": "draw held-out fields of a target under noise, with their exact scores",
-    "field": "exact values of a target",
-    "show": "summarise one of our files",
-}
-
-
 def add_flags(own: dict[str, Parser]) -> None:
-    """The flags of this module's commands, by their names; those of options when a command is used."""
+    """Add the flags of the commands of this module; those of options are added when a command is used."""
     for name in ("train", "theory", "generate", "mcmc", "scores", "field"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
@@ -40,7 +28,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
     train = own["train"]
     train.add_argument("--data", type=Path, metavar="FILE.nc", help="fields of csd mcmc --fields, instead of a target")
-    kept = "where an unfinished run is kept (beside the output)"
+    kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=Path, metavar="FILE.npz", help=kept)
     between = "time between checkpoints (60)"
     train.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=between)
@@ -51,17 +39,17 @@ def add_flags(own: dict[str, Parser]) -> None:
     for name in ("train", "generate", "mcmc", "scores", "theory"):
         own[name].add_argument("--output", type=Path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
-            own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="where the wall time went")
+            own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="record of wall times")
 
 
 def _add_options(name: str, parser: Parser) -> None:
-    """The flags of a command's options, each as it is declared."""
+    """Add the flags of the options of a command."""
     try:
         groups = _options(name, _architecture(parser.given))
     except InputError as error:
         parser.error(str(error))
     for title, options in groups.items():
-        # The file of --data says what the target is.
+        # With --data the file describes the target.
         required = not (name == "train" and title == TARGET)
         add_options(parser.add_argument_group(title) if title else parser, options, required=required)
 
@@ -78,11 +66,11 @@ CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
 def _options(name: str, architecture: str = "") -> Mapping[str, Mapping[str, Declared]]:
-    """The options of a command, by the title that they stand under in its help.
+    """The options of a command, by their title in its help.
 
     Args:
         name: of the command.
-        architecture: the network; one that is user-defined has options of its own.
+        architecture: the network; a user-defined one has options of its own.
     """
     if name == "mcmc":
         from csd.mcmc.simulation import MonteCarloSettings
@@ -105,25 +93,21 @@ def _options(name: str, architecture: str = "") -> Mapping[str, Mapping[str, Dec
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options that were given to a command."""
+    """The options given to a command."""
     groups = _options(arguments.command, getattr(arguments, "architecture", "")).values()
-    options = {name: one for group in groups for name, one in group.items()}
-    return given_options(arguments, options)
+    return {name: value for options in groups for name, value in given_options(arguments, options).items()}
 
 
 def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture, TrainingSettings]":
-    """What is trained on what, and how, from the flags of `train` and `theory`."""
+    """Target, architecture and options of training, from the flags of `train` and `theory`."""
     from csd.api.training import problem
 
-    asked = _given(arguments)
     data = _measured(arguments)
-    if data is not None:
-        asked |= {"target": data}
-    return problem(arguments.architecture, **asked)
+    return problem(arguments.architecture, **_given(arguments), **({} if data is None else {"target": data}))
 
 
 def _measured(arguments: argparse.Namespace) -> Any:
-    """The target that --data gives; None without it."""
+    """The target in the file of --data; None without that flag."""
     options = [*_options("field")[TARGET], "data_set"]
     named = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name) is not None]
     if getattr(arguments, "data", None) is None:
@@ -132,44 +116,42 @@ def _measured(arguments: argparse.Namespace) -> Any:
             raise InputError(f"the following arguments are required: {', '.join(missing)}")
         return None
     if named:
-        raise InputError(f"{named[0]} is given with --data, whose file says what the target is; give one of them")
+        raise InputError(f"{named[0]} is given with --data, whose file describes the target; give one of them")
     from csd.mcmc.fields import load_fields
 
     return load_fields(arguments.data)
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """`csd train`: train one architecture on one target, beside its prediction."""
+    """Train one architecture on one target, and predict the result."""
     with recorded(arguments, "training") as laps:
         from csd.api.training import trained
 
-        command = shlex.join(command_line(arguments))
         kept = (arguments.output, arguments.checkpoint, arguments.checkpoint_every)
-        content = trained(*_problem(arguments), command, *kept, log=log, lap=laps)
+        content = trained(*_problem(arguments), command_line(arguments), *kept, log=log, lap=laps)
         report_times(content)
         laps.steps = int(content["last_step"].values.sum())
 
 
 def theory(arguments: argparse.Namespace) -> None:
-    """`csd theory`: what training should give, without training, in the same variables."""
+    """Predict the result of training, in the same variables."""
     from csd.api.training import predicted
 
-    print_table(predicted(*_problem(arguments), shlex.join(command_line(arguments)), arguments.output))
+    print_table(predicted(*_problem(arguments), command_line(arguments), arguments.output))
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """`csd generate`: what a training file generates, by exact recursion and by sampling."""
+    """Generate from a training file, exactly and in samples."""
     with recorded(arguments, "generation") as laps:
         from csd.api.generation import sampled
         from csd.diffusion.quality import GenerationSettings
 
         settings = GenerationSettings(**_given(arguments))
-        command = shlex.join(command_line(arguments))
-        print_generation(sampled(arguments.file, settings, command, arguments.output, lap=laps))
+        print_generation(sampled(arguments.file, settings, command_line(arguments), arguments.output, lap=laps))
 
 
 def mcmc(arguments: argparse.Namespace) -> None:
-    """`csd mcmc`: run Markov chains of one target, with autocorrelation times and errors."""
+    """Sample a target by Markov chains, with autocorrelation times and errors."""
     with recorded(arguments, "sampling") as laps:
         from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, provenance, write
         from csd.core.source import fingerprint
@@ -191,7 +173,7 @@ def mcmc(arguments: argparse.Namespace) -> None:
 
 
 def scores(arguments: argparse.Namespace) -> None:
-    """`csd scores`: held-out fields of a target under noise, with their exact scores."""
+    """Draw held-out fields of a target under noise, with their exact scores."""
     with recorded(arguments, "scores") as laps:
         from csd.api.training import noised_target
         from csd.core.files import SCORES, provenance, write
@@ -212,7 +194,7 @@ def scores(arguments: argparse.Namespace) -> None:
 
 
 def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
-    """The target of `csd mcmc`, at finite n."""
+    """The target of `csd mcmc`."""
     from csd.lattice import Lattice
     from csd.mcmc.simulation import target_of_chains
     from csd.targets.options import ChainOptions
@@ -233,7 +215,7 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 
 
 def field(arguments: argparse.Namespace) -> None:
-    """`csd field`: the target's exact values."""
+    """Print the exact values of a target."""
     from csd.api.targets import target
     from csd.targets.base import HasExactValues
 
@@ -251,7 +233,7 @@ def field(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """`csd show`: summarise any of our files."""
+    """Summarise a file of csd."""
     from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
@@ -269,3 +251,7 @@ def show(arguments: argparse.Namespace) -> None:
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, content["seed"].values)))
         print_table(content)
+
+
+COMMANDS = (train, generate, theory, mcmc, scores, field, show)
+"""The commands of this module, in the order of help; a docstring is the help of its command."""

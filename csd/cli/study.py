@@ -1,15 +1,15 @@
-"""Commands on a study: check it, gather its files, fit its laws, test its claims, say how far it is."""
+"""Commands on a study: check it, aggregate its files, fit its laws, test its claims, report its progress."""
 
 import argparse
 import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csd.cli.parser import Parser, command_line, duration, parsed_json
+from csd.cli.parser import Parser, add_paths, command_line, duration, parsed_json
 from csd.cli.records import recorded
 from csd.core.errors import InputError
 
@@ -21,50 +21,33 @@ if TYPE_CHECKING:
     from csd.study.cost.pace import Calibration
 
 
-COMMANDS = {
-    "validate": "check a study and say what it would run, and what that takes",
-    "verify": "which files of a study are damaged, stale or foreign, and what mends each",
-    "status": "how far a study is: done, running, failed, left",
-    "schema": "print the JSON Schema of a study's configuration",
-    "study": "write a study, given as JSON, with all defaults filled in",
-    "aggregate": "put all files of a stage of a study in one",
-    "aggregate-generation": "put all generation files of a study in one",
-    "aggregate-mcmc": "put all Monte Carlo files of a study in one",
-    "timing": "what independent fields cost by Monte Carlo and by diffusion models, on this machine",
-    "integrators": "steps that each integrator needs with the exact score, by criterion, against size",
-    "fit": "fit scaling laws to the training times of a summary",
-    "claims": "test the claims on a summary and its fits",
-}
-
-
 def add_flags(own: dict[str, Parser]) -> None:
-    """The flags of this module's commands, by their names."""
-
-    def path(command: str, flag: str, about: str | None = None, *, required: bool = True) -> None:
-        own[command].add_argument(f"--{flag}", type=Path, required=required, help=about)
-
+    """Add the flags of the commands of this module."""
     own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
     own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
     own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
+    last = "the study, a YAML file (RESULTS/summary/study.json: as last run)"
     for name in ("verify", "status"):
         own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
-        path(name, "config", "the study, a YAML file (RESULTS/summary/study.json: as last run)", required=False)
+        add_paths(own[name], "config", about=last, required=False)
     own["study"].add_argument("--json", required=True)
-    own["aggregate"].add_argument("stage", nargs="?", default="training", help="whose files (training)")
-    mixed = "take files that different versions of the code or of a study made"
+    add_paths(own["study"], "output")
+    own["aggregate"].add_argument("stage", nargs="?", default="training", help="stage of the files (training)")
+    mixed = "accept files made by different versions of the code or of a study"
     for name, stage in (("", "training"), ("-generation", "generation"), ("-mcmc", "monte_carlo")):
         command = own[f"aggregate{name}"]
         command.set_defaults(stage=stage)
-        path(f"aggregate{name}", "study")
+        add_paths(command, "study", "output")
         flags = ("--files", f"--{stage.replace('_', '-')}")
         command.add_argument(*flags, type=Path, required=True, metavar="FOLDER", help="folder of the files")
         command.add_argument("--mixed", action="store_true", help=mixed)
-    path("timing", "study")
-    path("timing", "training", "folder of the training files (beside that of the summary)", required=False)
+    add_paths(own["timing"], "study", "output")
+    add_paths(own["fit"], "summary", "output")
+    add_paths(own["timing"], "training", about="folder of training files (beside that of the summary)", required=False)
     for flag, about in (("generation", "summary of generation"), ("monte-carlo", "summary of Monte Carlo")):
-        path("timing", flag, about)
-        path("fit", flag, f"{about}, if the study has any", required=False)
-    path("fit", "integrators", "comparison of integrators, if the study has one", required=False)
+        add_paths(own["timing"], flag, about=about)
+        add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
+    add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
     add = own["integrators"].add_argument
     add("--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several")
     sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
@@ -72,17 +55,14 @@ def add_flags(own: dict[str, Parser]) -> None:
     add("--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)")
     add("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
     add("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
-    path("integrators", "benchmark", "where the wall time went", required=False)
-    path("fit", "summary")
-    for flag in ("summary", "scaling", "claims"):
-        path("claims", flag)
-    path("claims", "table", "the verdicts as Markdown")
-    for name in COMMANDS.keys() - {"validate", "verify", "status", "schema"}:
-        path(name, "output")
+    add_paths(own["integrators"], "benchmark", about="record of wall times", required=False)
+    add_paths(own["integrators"], "output")
+    add_paths(own["claims"], "summary", "scaling", "claims", "output")
+    add_paths(own["claims"], "table", about="the verdicts as Markdown")
 
 
 def validate(arguments: argparse.Namespace) -> None:
-    """`csd validate`: check a study and say what it would run."""
+    """Check a study; print its jobs and their expected cost."""
     from csd.core.plugins import resolve
     from csd.report.figures import drawn
     from csd.study.claims import load_claims
@@ -113,12 +93,11 @@ def validate(arguments: argparse.Namespace) -> None:
 
 
 def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
-    """Jobs, time, memory and disk of a study, before it starts."""
+    """Print the expected jobs, time, memory and disk of a study."""
     from statistics import median
 
     from csd.study.config.study import STAGES
-    from csd.study.cost.limits import cluster_jobs
-    from csd.study.cost.records import other_jobs
+    from csd.study.cost.limits import cluster_jobs, other_jobs
 
     costs, pace, told = _expected(jobs, results)
     largest = max(costs, key=lambda cost: cost.memory_mb)
@@ -136,14 +115,13 @@ def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
     print(f"  on a cluster  {len(shared)} jobs, half of which last {duration(median(shared))} or more")
     unknown = sum(":" in cost.family for cost in costs)
     if unknown:
-        print(f"  {unknown} jobs run user-defined code, whose cost is taken for that of one layer by autograd")
+        print(f"  {unknown} jobs run user-defined code, whose cost is estimated as that of one layer by autograd")
 
 
 def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibration, str]":
-    """What the jobs of a study take, the pace of this machine, and what they were expected from, in words."""
+    """The expected costs of the jobs of a study, the pace of this machine, and the basis of both in words."""
     from csd.study.cost.calibration import calibrate
-    from csd.study.cost.limits import study_costs
-    from csd.study.cost.records import corrected
+    from csd.study.cost.limits import corrected, study_costs
 
     pace = calibrate()
     costs, records = corrected(study_costs(jobs, pace), results)
@@ -152,7 +130,7 @@ def _expected(jobs: "Jobs", results: Path) -> "tuple[list[ExpectedCost], Calibra
 
 
 def verify(arguments: argparse.Namespace) -> None:
-    """`csd verify`: which files of a study are damaged, stale or foreign, and what mends each."""
+    """List damaged, stale and foreign files of a study, and how to mend each."""
     from csd.study.status import study_of, verify_files
 
     checked, faults = verify_files(study_of(arguments.folder, arguments.config), arguments.folder)
@@ -165,15 +143,14 @@ def verify(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> None:
-    """`csd status`: how far a study is."""
+    """Print the progress of a study: done, running, failed, left."""
     from csd.study.config.study import STAGES, jobs_of
     from csd.study.status import job_states, status_lines, study_of
 
     study = study_of(arguments.folder, arguments.config)
     jobs = jobs_of(study)
     found = list(job_states(jobs, arguments.folder))
-    for line in status_lines(study, found):
-        print(line)
+    print("\n".join(status_lines(study, found)))
     left = {job.name for job in found if job.state != "done"}
     if left and not arguments.no_cost:
         costs, _, told = _expected(jobs, arguments.folder)
@@ -182,7 +159,7 @@ def status(arguments: argparse.Namespace) -> None:
 
 
 def schema(arguments: argparse.Namespace) -> None:
-    """`csd schema`: the JSON Schema of a study's configuration."""
+    """Print the JSON Schema of a study's configuration."""
     from csd.report.figures import with_names
     from csd.study.config.reading import json_schema
 
@@ -190,7 +167,7 @@ def schema(arguments: argparse.Namespace) -> None:
 
 
 def study(arguments: argparse.Namespace) -> None:
-    """`csd study`: write a study, given as JSON, with all defaults filled in."""
+    """Write a study, given as JSON, with all defaults filled in."""
     from csd.core.files import write_text
     from csd.study.config.reading import parse
 
@@ -198,7 +175,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 
 def aggregate(arguments: argparse.Namespace) -> None:
-    """`csd aggregate`: all files of a stage of a study in one."""
+    """Combine all files of a stage of a study."""
     from csd.core.errors import unknown
     from csd.core.files import provenance, write
     from csd.core.source import fingerprint
@@ -214,11 +191,18 @@ def aggregate(arguments: argparse.Namespace) -> None:
     write(dataset.assign_attrs(made_by), arguments.output, stage.summary)
 
 
-aggregate_generation = aggregate_mcmc = aggregate
+def aggregate_generation(arguments: argparse.Namespace) -> None:
+    """Combine all generation files of a study."""
+    aggregate(arguments)
+
+
+def aggregate_mcmc(arguments: argparse.Namespace) -> None:
+    """Combine all Monte Carlo files of a study."""
+    aggregate(arguments)
 
 
 def timing(arguments: argparse.Namespace) -> None:
-    """`csd timing`: what independent fields cost, by Monte Carlo and by diffusion models, on this machine."""
+    """Measure the cost of independent fields by Monte Carlo and by diffusion models on this machine."""
     from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
     from csd.study.config.reading import load, parse
     from csd.study.stages.monte_carlo import monte_carlo_jobs
@@ -239,7 +223,7 @@ def timing(arguments: argparse.Namespace) -> None:
 
 
 def integrators(arguments: argparse.Namespace) -> None:
-    """`csd integrators`: steps that each integrator needs with the exact score, by criterion, against size."""
+    """Compute the steps that each integrator needs with the exact score, by criterion and size."""
     with recorded(arguments, "comparison") as laps:
         from csd.core.files import INTEGRATOR_STEPS, provenance, write
         from csd.core.source import fingerprint
@@ -273,13 +257,13 @@ def integrators(arguments: argparse.Namespace) -> None:
 
 
 def _print_steps(steps: "DataArray", rows: Sequence[str]) -> None:
-    """A table of steps against size."""
+    """Print a table of steps by size."""
     table = steps.stack(row=rows).transpose("row", "size").to_pandas()
     print(table.to_string(float_format=lambda n: f"{n:.0f}" if n < float("inf") else "more"), end="\n\n")
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    """`csd fit`: scaling laws of training times, autocorrelation times and integrator steps."""
+    """Fit scaling laws to the training times of a summary."""
     import pandas as pd
 
     from csd.core.files import read, write_text
@@ -295,15 +279,19 @@ def fit(arguments: argparse.Namespace) -> None:
 
 
 def claims(arguments: argparse.Namespace) -> None:
-    """`csd claims`: test the claims on a summary and its fits."""
+    """Test the claims on a summary and its fits."""
     from csd.core.files import SUMMARY, read, write_text
     from csd.study.claims import load_claims
     from csd.study.summaries.laws import read_scaling
-    from csd.study.verdict_files import as_json, as_markdown
-    from csd.study.verdicts import judge
+    from csd.study.verdicts import as_json, as_markdown, judge
 
     scaling = read_scaling(arguments.scaling)
     verdicts = judge(load_claims(arguments.claims), scaling, read(arguments.summary, SUMMARY))
     write_text(as_json(verdicts), arguments.output)
     write_text(as_markdown(verdicts), arguments.table)
     print(as_markdown(verdicts))
+
+
+COMMANDS: tuple[Callable[[argparse.Namespace], None], ...] = (validate, verify, status, schema, study)
+COMMANDS += (aggregate, aggregate_generation, aggregate_mcmc, timing, integrators, fit, claims)
+"""The commands of this module, in the order of help; a docstring is the help of its command."""

@@ -35,8 +35,8 @@ MOVED: dict[str, str] = {
     "config": "study.config.study study.stages.training study.stages.generation study.stages.sweeps"
     " study.stages.integrators study.config.reading study.config.schema",
     "cost": "study.cost.estimate study.cost.monte_carlo study.cost.calibration study.cost.pace"
-    " study.cost.limits study.cost.work study.cost.expected study.cost.records",
-    "discretisation": "diffusion.discretisation study.summaries.integrators",
+    " study.cost.limits study.cost.expected",
+    "discretisation": "diffusion.discretisation study.summaries.laws",
     "dynamics": "study.summaries.dynamics study.summaries.files",
     "experiment": "api.training api.keywords api.targets",
     "field": "targets.gaussian targets.base",
@@ -62,9 +62,9 @@ MOVED: dict[str, str] = {
     "stream": "core.random core.compiled_random",
     "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
     "theory": "training.reference",
-    "timing": "study.summaries.cost_of_fields study.summaries.prices",
+    "timing": "study.summaries.cost_of_fields",
     "training": "training.options training.loop training.record training.recorder training.preparation lattice.bins",
-    "verdicts": "study.verdicts study.verdict_files",
+    "verdicts": "study.verdicts",
     "watch": "training.checkpoint",
     "ziggurat": "core._ziggurat",
 }

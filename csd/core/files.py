@@ -275,8 +275,9 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
 
 
 def _bytes(values: Any) -> bytes:
-    """The bytes of a small variable for its hash."""
-    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" else repr(values.tolist()).encode()
+    """What is hashed of a small variable."""
+    # A variable without values may lie in pieces, of which there are none.
+    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" or not values.size else repr(values.tolist()).encode()
     return kept
 
 

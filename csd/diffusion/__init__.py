@@ -1,4 +1,4 @@
-"""Reverse diffusion: grids of noise levels, integrators, what they generate exactly and in samples, how good it is.
+"""Reverse diffusion: grids of noise levels, integrators, exact and sampled results and their quality.
 
 Nothing here says how a network is trained, or knows of studies.
 """

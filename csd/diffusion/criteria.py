@@ -1,17 +1,17 @@
-"""What counts as right for a sample: five criteria, the same in files, summaries, claims and `csd integrators`.
+"""Five criteria for the quality of samples, the same in files, summaries, claims and `csd integrators`.
 
 With ρ = V/C, the generated over the exact variance of a mode, and sums over all N momenta (docs/physics.md, section 6):
 
-    name                     deviation                                             limit    what it sees
+    name                     deviation                                             limit    sensitive to
     kl_per_site              (1/N) Σ_k ½ [ρ − 1 − ln ρ], less the exact score's    0.01     hard modes
     total_kl                 Σ_k ½ [ρ − 1 − ln ρ], nats                            0.1      all modes
     susceptibility           |χ/χ_exact − 1|                                       0.05     the zero mode
     correlation_length       |ξ/ξ_exact − 1|, second moment                        0.05     the two softest shells
     effective_sample_size    −ln(ESS/M) = ½ Σ_k [2 ln ρ − ln(2ρ − 1)]              ln 2     all modes
 
-ESS/M = (E w)²/E w² is that of samples weighted with w = p_exact/p_generated, in closed form for Gaussian fields: for
-each real degree of freedom E w² = ρ/√(2ρ − 1), which is infinite where ρ ≤ ½. A criterion is met where its deviation is
-at most its limit.
+ESS/M = (E w)²/E w² is the effective sample size of samples weighted with w = p_exact/p_generated. It has a closed form
+for Gaussian fields: for each real degree of freedom E w² = ρ/√(2ρ − 1), infinite where ρ ≤ ½. A criterion is met where
+its deviation is at most its limit.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ WORDS = {
     "correlation_length": "ξ",
     "effective_sample_size": "ESS",
 }
-"""How figures call them."""
+"""Their names in figures."""
 
 
 def log_effective_sample_size(modes: Modes, generated: Array, exact: Array) -> Array:
@@ -53,10 +53,10 @@ def log_effective_sample_size(modes: Modes, generated: Array, exact: Array) -> A
 
 
 def quantities(lattice: Lattice, modes: Modes, generated: Array, exact: Array) -> dict[str, Array]:
-    """What each criterion looks at, by name: KL per site and in all, χ, ξ, and ln(ESS/M); (…, modes) → (…).
+    """The quantity of each criterion, by name: KL per site, total KL, χ, ξ, and ln(ESS/M); (…, modes) → (…).
 
     Args:
-        lattice: where the fields live.
+        lattice: of the fields.
         modes: the momenta.
         generated: V(k), variance of the generated modes; KL ∞ and ln(ESS/M) −∞ where one is not positive and finite.
         exact: C(k), of the noised target at the lowest level, shape (modes,).
@@ -75,34 +75,32 @@ def quantities(lattice: Lattice, modes: Modes, generated: Array, exact: Array) -
 
 
 def deviation(name: str, found: Array, right: Array | float = 0.0) -> Array:
-    """How far one of the `quantities` is from right by its criterion; same shape.
+    """The deviation of one of the `quantities` by its criterion; same shape.
 
     Args:
         name: of the criterion.
-        found: the quantity; of the effective sample size ln(ESS/M).
-        right: χ or ξ of the target, or the KL per site that the exact score leaves; not used for the others.
+        found: the quantity; for the effective sample size ln(ESS/M).
+        right: χ or ξ of the target, or the KL per site of the exact score; 0 for the others.
     """
-    if name == "kl_per_site":
+    if name in ("kl_per_site", "total_kl"):
         return found - right
     if name == "effective_sample_size":
         return -found
-    if name == "total_kl":
-        return found
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.abs(found / right - 1.0)
-    # No correlation length at all is infinitely far from one.
+    # Without a correlation length the deviation is infinite.
     return np.where(np.isnan(off), np.inf, off)
 
 
 def deviations(lattice: Lattice, modes: Modes, generated: Array, exact: Array, reference_kl: float = 0.0) -> Array:
-    """How far generated modes are from right by each criterion, in the order of `CRITERIA`; (…, modes) → (criteria, …).
+    """The deviations of generated modes, in the order of `CRITERIA`; (…, modes) → (criteria, …).
 
     Args:
-        lattice: where the fields live.
+        lattice: of the fields.
         modes: the momenta.
         generated: V(k), variance of the generated modes; infinite deviations where one is not positive and finite.
         exact: C(k), of the noised target at the lowest level, shape (modes,).
-        reference_kl: KL per site that the exact score leaves on the same grid.
+        reference_kl: KL per site of the exact score on the same grid.
     """
     found = quantities(lattice, modes, generated, exact)
     right: dict[str, Array | float] = {

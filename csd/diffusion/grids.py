@@ -1,4 +1,4 @@
-"""Grids of noise levels, from t_max down to t_min, and how many steps one needs."""
+"""Grids of noise levels from t_max down to t_min, and the number of steps that a criterion needs."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -11,23 +11,24 @@ from csd.lattice import Array
 from csd.targets.noising import Schedule, check_level
 
 MOST_STEPS = 2**12
-"""Grids with more steps than this are not looked at where the exact score misses a criterion."""
+"""The most steps of a grid in the search for the steps that a criterion needs."""
 GRID_STEPS = 64
-"""Steps of reverse diffusion where no number is given."""
+"""The default number of steps of reverse diffusion."""
 EACH_UP_TO = 32
-"""Numbers of steps that are tried one by one; beyond, every half octave, and then within one."""
+"""Numbers of steps up to this one are tried one by one; larger ones every half octave, then within one."""
 MARGIN = 4
-"""A criterion has to hold at all numbers tried up to so many times the last at which it fails, or to MOST_STEPS."""
+"""A criterion must hold at all numbers tried up to this multiple of the last at which it fails, or to MOST_STEPS."""
 LOWEST_LEVEL = 1e-3
-"""t_min where none is given."""
+"""The default t_min."""
 SIGNAL_LEFT = 0.01
-"""α² L² / σ² at t_max where integrators are compared: what is left of the softest critical mode, over the noise."""
+"""α² L² / σ² at t_max in the comparison of integrators: variance of the softest critical mode over the noise."""
 
 
 def longest_level(size: int, left: float = 1e-4) -> float:
-    """t_max = ½ ln(1 + L²/left): VP noise that leaves the softest critical mode, of variance L², a signal of `left`.
+    """t_max = ½ ln(1 + L²/left), where under VP noise α² L² / σ² of the softest critical mode is `left`.
 
-    A start from white noise makes that mode's variance too small by the share `left` at t_max, and by less at t_min.
+    With a start from white noise the variance of that mode is too small by the fraction `left` at t_max, and by less at
+    t_min.
 
     Args:
         size: L.
@@ -37,7 +38,7 @@ def longest_level(size: int, left: float = 1e-4) -> float:
 
 
 def check_grid(grid: Sequence[float]) -> Array:
-    """A grid of noise levels from t_max down to t_min, as an array.
+    """Check a grid of noise levels from t_max down to t_min; return it as an array.
 
     Raises:
         InputError: unless it has at least two levels, all positive and finite, each below the one before.
@@ -49,7 +50,7 @@ def check_grid(grid: Sequence[float]) -> Array:
 
 
 def _check_ends(t_min: float, t_max: float, steps: int) -> None:
-    """Refuse a grid without room or steps."""
+    """Check the ends and the number of steps of a grid."""
     if check_level(t_min) >= check_level(t_max):
         raise InputError(f"t_min is {t_min!r}, t_max is {t_max!r}; t_min must be below t_max")
     check_integer("steps", steps, 1)
@@ -77,7 +78,7 @@ def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> 
         level = np.exp(logarithm)
         return np.asarray(2.0 * np.log(schedule.signal(level)) - np.log(schedule.variance(level)))
 
-    # In ln t the ratio falls without turning flat at either end.
+    # The ratio falls with ln t, without becoming flat at either end.
     low, high = np.log(t_min), np.log(t_max)
     wanted = np.linspace(log_ratio(high), log_ratio(low), steps + 1)[1:-1]
     if not len(wanted):
@@ -88,20 +89,20 @@ def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> 
 
 
 def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Array, Array]:
-    """The first number of steps from which on each criterion holds, and the same as a real number.
+    """The first number of steps from which on each criterion holds, as an integer and as a real number.
 
     Every number up to 32 is tried, then every half octave up to four times the last number at which a criterion fails,
-    or to 2^12; the place between the last that fails and the next that was tried is then closed in on. So a criterion
-    may hold for a while and fail again, as χ does where its error changes sign.
+    or to 2^12; then the interval after the last failure is narrowed down. A criterion may hold for a while and fail
+    again, as χ does where its error changes sign.
 
     Args:
-        deviation: of a number of steps, by criterion; shape (criteria,).
-        limits: the largest deviations that are right, above 0; shape (criteria,).
+        deviation: from a number of steps to the deviations, shape (criteria,).
+        limits: the largest deviations allowed, above 0; shape (criteria,).
 
     Returns:
-        (needed, crossing), each of shape (criteria,): whole numbers, infinite where more than 2^12 are needed; and the
-        real n at which ln deviation, a straight line in ln n between the last number that fails and the next, is at the
-        limit (the whole number itself if that is 1, or if the deviation before it is infinite).
+        (needed, crossing), each of shape (criteria,): integers, infinite where more than 2^12 are needed; and the real
+        n at which the deviation equals the limit, with ln deviation linear in ln n between the last number that fails
+        and the next (that integer itself if it is 1, or if the deviation before it is infinite).
     """
     octaves = np.arange(1, 2.0 * np.log2(MOST_STEPS / EACH_UP_TO) + 0.5) / 2.0
     ladder = [*range(1, EACH_UP_TO + 1), *np.rint(EACH_UP_TO * 2.0**octaves).astype(int).tolist()]
@@ -113,7 +114,7 @@ def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Arra
         return tried[number] > limits
 
     def between(low: int, high: int, place: int) -> float:
-        """Where the deviation is at its limit, on a straight line in the logarithms."""
+        """The real number at which the deviation equals its limit."""
         if low == 0 or not np.isfinite(tried[low][place]):
             return float(high)
         above, below = (np.log(max(tried[number][place] / limits[place], 1e-300)) for number in (low, high))
@@ -132,7 +133,7 @@ def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Arra
         for attempt in count():
             if high - low == 1:
                 break
-            # Deviations are nearly powers of n; halving now and then bounds the number of attempts where they are not.
+            # Deviations are nearly powers of n; halving at every third attempt bounds their number where they are not.
             guess = (low + high) // 2 if attempt % 3 == 2 else int(np.ceil(between(low, high, place)))
             middle = min(max(guess, low + 1), high - 1)
             low, high = (middle, high) if fails(middle)[place] else (low, middle)

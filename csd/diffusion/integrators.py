@@ -1,12 +1,12 @@
-"""Generation: reverse the noise with a score (docs/physics.md, section 6).
+"""Integrators of reverse diffusion (docs/physics.md, section 6).
 
 The noising process dx = −a x dt + √D dW is run backwards from t_max to t_min,
 
     SDE   dx = [a x + D s] dτ + √D dW        ODE   dx = [a x + ½ D s] dτ,
 
-by one of the integrators below, each a free function of any callable score s(x, t). With a linear score s = −K∗x every
-integrator maps a mode as x̂ ← g x̂ + √v z, so its variance obeys V ← g² V + v: what would be generated, step size
-and all, is known without sampling (`generated_variance`), and fields can be sampled mode by mode without a transform.
+by one of the integrators below, with any callable score s(x, t). With a linear score s = −K∗x every integrator maps a
+mode as x̂ ← g x̂ + √v z, so its variance obeys V ← g² V + v: the generated variances, discretisation errors included,
+are known without sampling (`generated_variance`), and fields can be sampled mode by mode without a transform.
 
     name              g                                         v                        (h = t − t′)
     euler_maruyama    1 + h (a − D K)                           D h
@@ -14,12 +14,12 @@ and all, is known without sampling (`generated_variance`), and fields can be sam
     frozen_kernel     e^{Ah}, A = a − D K                       D (e^{2Ah} − 1)/(2A)     kernel frozen over a step
     euler             1 + h B, B = a − ½ D K                    0
     heun              1 + ½ h (B + B′ (1 + h B))                0
-    K and a, D without a prime belong to t, with one to t′; B′ = a′ − ½ D′ K′.
+    K, a and D are those at t, K′, a′ and D′ those at t′; B′ = a′ − ½ D′ K′.
 
     predictor_corrector   euler_maruyama, then n Langevin steps 1 − ε K′, 2 ε with ε = r min(σ²(t′), D(t′) h)
 
-Start, at t_max: independent normal numbers of variance α² + σ² (1 for VP, the noise that the process ends in; it
-differs from the variance of the noised data by α² (G − 1) in each mode), or by choice the exact N(0, C_{t_max}).
+The start at t_max is independent normal numbers of variance α² + σ² (1 for VP, the limit of the noising process; the
+variance of the noised data differs from it by α² (G − 1) in each mode), or optionally the exact N(0, C_{t_max}).
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from csd.networks.score import Score
 from csd.targets.noising import Schedule
 
 Noise = Callable[[], Array]
-"""Independent standard normal numbers of the shape of the fields, new ones at every call."""
+"""Returns new independent standard normal numbers of the shape of the fields at every call."""
 LinearStep = tuple[Array, Array | float]
 """(g, v) of x̂ ← g x̂ + √v z in each mode."""
 
@@ -63,7 +63,7 @@ def _phi(rate: Any, h: Any) -> Any:
 
 
 def combine(*terms: tuple[Any, Array]) -> Array:
-    """Σ_i c_i x_i in one pass over arrays x_i of one shape, with numbers c_i; a new array of that shape."""
+    """Σ_i c_i x_i of arrays x_i of one shape with numbers c_i, in one pass; a new array of that shape."""
     factors = [factor for factor, _ in terms]
     flat = [array.reshape(-1) for _, array in terms]
     total = np.empty(terms[0][1].shape, np.result_type(*flat))
@@ -111,7 +111,7 @@ class FrozenKernel:
     """Reverse SDE, exact for the kernel of each step's upper end; for linear scores only."""
 
     def step(self, score: Score, schedule: Schedule, fields: Array, t: float, lower: float, noise: Noise) -> Array:
-        """Refused: a score that is only callable has no kernel to freeze."""
+        """Raise an InputError: a score that is only callable has no kernel."""
         raise InputError("integrator frozen_kernel needs a linear score; take exponential for any other")
 
     def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
@@ -155,15 +155,15 @@ class Heun:
 class PredictorCorrector:
     """Euler–Maruyama, then Langevin steps at the level reached: x + ε s + √(2ε) z, ε = r min(σ²(t′), D(t′) h).
 
-    Weak order 1. Langevin steps of size ε alone leave the variance C/(1 − ε/(2C)) and not C. Were ε the same share of
-    σ² on every grid, then on fine grids the corrections, of which there are ever more, would decide, and the variance
-    would stay too large by up to r/2 however many steps are made (with r = 0.1 by 2.4 %, root mean square over the
-    modes at d = 2, L = 16, m = 1/L, t_min = 0.1). In proportion to h, corrections add a finite amount of Langevin
-    dynamics to the path, and their error falls as 1/n with the predictor's.
+    Weak order 1. Langevin steps of size ε alone lead to the variance C/(1 − ε/(2C)) instead of C. If ε were the same
+    fraction of σ² on every grid, the corrections would dominate on fine grids, and the variance would stay too large by
+    up to r/2 for any number of steps (with r = 0.1 by 2.4 %, root mean square over the modes at d = 2, L = 16, m = 1/L,
+    t_min = 0.1). With ε proportional to h, the corrections add a finite amount of Langevin dynamics to the trajectory,
+    and their error falls as 1/n like that of the predictor.
 
     Args:
-        corrections: n, Langevin steps after each prediction.
-        ratio: r; stable below 2, as no kernel of a right score exceeds 1/σ².
+        corrections: Langevin steps after each prediction.
+        ratio: r; stable below 2, as no kernel of an exact score exceeds 1/σ².
     """
 
     corrections: int = 1
@@ -178,7 +178,7 @@ class PredictorCorrector:
         return fields
 
     def linear(self, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array) -> LinearStep:
-        """The product of the predictor's map and n corrections."""
+        """The map of the predictor followed by those of the corrections."""
         gain, added = EulerMaruyama().linear(schedule, t, lower, kernel, kernel_below)
         total: Array | float = added
         epsilon = self._epsilon(schedule, t, lower)
@@ -188,7 +188,7 @@ class PredictorCorrector:
         return gain, total
 
     def _epsilon(self, schedule: Schedule, t: Any, lower: Any) -> Any:
-        """Size of a Langevin step."""
+        """ε, the size of a Langevin step."""
         return self.ratio * np.minimum(schedule.variance(lower), schedule.diffusion(lower) * (t - lower))
 
 
@@ -203,5 +203,5 @@ INTEGRATORS: dict[str, str] = {
 
 
 def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:
-    """Velocity of the probability flow in reverse time, a x + ½ D s(x, t)."""
+    """The velocity of the probability flow in reverse time, a x + ½ D s(x, t)."""
     return combine((schedule.damping(t), fields), (0.5 * schedule.diffusion(t), score(fields, t)))

@@ -1,4 +1,4 @@
-"""What linear scores generate: observables, divergences, and the training steps until samples are right."""
+"""Measures of what linear scores generate: observables, divergences, and training steps until samples are right."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,17 +19,17 @@ from csd.training.preparation import prepare
 
 
 def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) -> float:
-    """Training step from which on a deviation is at most a limit; between recorded steps by ln deviation and ln step.
+    """The training step from which on a deviation is at most a limit, with ln deviation linear in ln step.
 
-    Where the step before is 0, or a deviation has no logarithm, it is the recorded step itself.
+    It is not interpolated, but a recorded step, if the step before is 0 or a deviation has no logarithm.
 
     Args:
-        steps: recorded steps, rising.
+        steps: recorded steps in rising order.
         deviation: at each of them.
-        limit: what is right.
+        limit: the largest deviation allowed.
 
     Returns:
-        NaN if the last one is above the limit, or none is, unless that is so from step 0 on.
+        NaN if the last deviation is above the limit; if none is, 0 where step 0 was recorded and NaN otherwise.
     """
     above = np.flatnonzero(~(deviation <= limit))
     if not len(above):
@@ -47,16 +47,16 @@ def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) 
 def predicted_variances(
     reverse: ReverseDiffusion, architecture: Architecture, settings: TrainingSettings, steps: Array
 ) -> tuple[Modes, Array]:
-    """What is generated after training on the population loss, by the exact map and recursion.
+    """The generated variances after training on the population loss, by exact steps and recursion.
 
     Args:
-        reverse: on the levels that are trained.
-        architecture: the network, one of ours.
-        settings: of training; learning rate and first seed matter.
-        steps: training steps, rising.
+        reverse: on the trained levels.
+        architecture: a built-in linear network.
+        settings: options of training, of which learning rate and first seed are used.
+        steps: training steps in rising order.
 
     Returns:
-        The modes, and V(k) there, shape (steps, modes).
+        The modes and V(k), shape (steps, modes).
     """
     exact, noised = replace(with_population(settings), seeds=settings.seeds[:1]), reverse.noised
     run = prepare(noised, architecture, exact)
@@ -74,23 +74,19 @@ def predicted_deviations(
     return reverse.deviations_of(*predicted_variances(reverse, architecture, settings, steps))
 
 
-SPECTRAL_OBSERVABLES = {
-    "susceptibility": "1",
-    "correlation_length": "lattice spacings",
-    "energy": "1",
-    "variance": "1",
-}
-"""Observables of a spectrum, and their units."""
-DIVERGENCES = {
+SPECTRAL_OBSERVABLES = {"susceptibility": "1", "correlation_length": "lattice spacings", "energy": "1", "variance": "1"}
+"""Observables of a spectrum and their units."""
+MEASURES = {
     "kl_per_site": ("KL divergence per site", "1"),
     "total_kl": ("KL divergence of whole fields", "nats"),
     "effective_sample_size": ("effective sample size ESS/M of an importance-weighted sample", "1"),
+    **{name: (name.replace("_", " "), units) for name, units in SPECTRAL_OBSERVABLES.items()},
 }
-"""What else criteria are about: long name and units."""
+"""Long names and units of the observables and of the divergences of the criteria."""
 
 
 def observables_of(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
-    """Each observable of a spectrum."""
+    """The observables of a spectrum, by name; (…, modes) → (…)."""
     return {
         "susceptibility": observables.susceptibility(modes, spectrum),
         "correlation_length": observables.correlation_length(lattice, modes, spectrum),
@@ -106,19 +102,17 @@ def judged(
     noised = reverse.noised
     found = criteria.quantities(noised.lattice, modes, variance, noised.spectra_at(modes)[-1])
     found["effective_sample_size"] = np.exp(found["effective_sample_size"])
-    variables = {
+    found |= observables_of(noised.lattice, modes, variance)
+    return {
         f"{prefix}{name}": labelled(dims, found[name], f"{long} {words}", units)
-        for name, (long, units) in DIVERGENCES.items()
+        for name, (long, units) in MEASURES.items()
     }
-    for name, values in observables_of(noised.lattice, modes, variance).items():
-        variables[f"{prefix}{name}"] = labelled(dims, values, f"{words_of(name)} {words}", SPECTRAL_OBSERVABLES[name])
-    return variables
 
 
 def times_until_right(reverse: ReverseDiffusion, steps: Array, deviations: Array) -> list[float]:
-    """Generation training time by each criterion, for deviations of shape (criteria, steps).
+    """The generation training time by each criterion, from deviations of shape (criteria, steps).
 
-    NaN where the exact score itself misses a criterion: what meets it then does so by chance.
+    NaN where the exact score itself misses the criterion, which a trained score then meets only by chance.
     """
     return [
         crossing_step(steps, own, limit) if exact <= limit else float("nan")
@@ -127,24 +121,14 @@ def times_until_right(reverse: ReverseDiffusion, steps: Array, deviations: Array
 
 
 def remarks_on(reverse: ReverseDiffusion) -> dict[str, Variable]:
-    """Why there is no generation training time by a criterion; empty where the exact score meets it."""
-    remarks = []
-    for name, off in zip(CRITERIA, reverse.exact_deviations, strict=True):
-        remarks.append("")
+    """Why a criterion has no generation training time; empty texts for criteria that the exact score meets."""
+    remarks = np.full(len(CRITERIA), "", dtype=object)
+    for place, (name, off) in enumerate(zip(CRITERIA, reverse.exact_deviations, strict=True)):
         if not off <= LIMITS[name]:
             needed = reverse.steps_needed[name]
             enough = f"{MOST_STEPS} are not enough either" if needed is None else f"it needs {needed}"
-            remarks[-1] = (
+            remarks[place] = (
                 f"with {len(reverse.grid) - 1} steps the exact score itself misses {name};"
                 f" on geometric grids with the same ends {enough}"
             )
-    return {
-        "criterion_remark": labelled(
-            ["criterion"], np.array(remarks, dtype=object), "why there is no generation training time"
-        )
-    }
-
-
-def words_of(name: str) -> str:
-    """A variable's name as words."""
-    return name.replace("_", " ")
+    return {"criterion_remark": labelled(["criterion"], remarks, "why there is no generation training time")}

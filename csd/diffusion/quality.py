@@ -1,13 +1,13 @@
-"""What a training file generates: exact spectra at every kept step, sampled fields at one, quality of both.
+"""Generate from a training file: exact spectra at every kept step, sampled fields at one, and the quality of both.
 
-The noise levels of the file, from the highest down, are the grid of the reverse diffusion, and the score trained at a
-level steps from it. What is generated is judged against the noised target at the lowest level, by the five criteria of
-`csd.diffusion.criteria`. The generation training time of a criterion is the training step from which on it is met for
-good. Where the exact score itself misses a criterion on the same grid there is none, and a remark names the steps that
-reverse diffusion would need (docs/physics.md, section 6).
+The noise levels of the file, from the highest down, are the grid of the reverse diffusion; the score trained at a level
+makes the step from it. The result is compared with the noised target at the lowest level, by the five criteria of
+`csd.diffusion.criteria`. The generation training time of a criterion is the training step from which on it stays met.
+It is not defined where the exact score itself misses the criterion on the same grid; a remark then gives the number of
+steps that reverse diffusion would need (docs/physics.md, section 6).
 
-A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel is taken in real
-space, out to half the trained size, and laid on the larger lattice. The target there has the same mass.
+A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel in real space, up
+to half the trained size, is placed on the larger lattice. The target there has the same mass.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +32,6 @@ from csd.diffusion.measures import (
     predicted_variances,
     remarks_on,
     times_until_right,
-    words_of,
 )
 from csd.diffusion.reverse import ReverseDiffusion, best_score
 from csd.diffusion.samples import (
@@ -63,19 +62,19 @@ Level = Annotated[float, Gt(0.0)]
 
 @dataclass(frozen=True)
 class GenerationSettings(Options):
-    """How a training file is generated from."""
+    """Options of generation."""
 
     integrator: Annotated[
-        str, Option("how a step is made", always=True, names="csd.diffusion.integrators:INTEGRATORS")
+        str, Option("integrator of the reverse diffusion", always=True, names="csd.diffusion.integrators:INTEGRATORS")
     ] = INTEGRATOR
-    start: Annotated[Literal["noise", "exact"], Option("noise, or the exact distribution at t_max", always=True)] = (
-        "noise"
-    )
+    start: Annotated[
+        Literal["noise", "exact"], Option("start: noise, or exact for the exact distribution at t_max", always=True)
+    ] = "noise"
     samples: Annotated[int, Ge(2), Option("fields to draw for each seed", "M", always=True)] = 256
     step: Annotated[int | None, Option("training step to sample at", "N", default="the last one kept")] = None
     t_min: Annotated[Level | None, Option("lowest noise level", "T", default="the file's lowest")] = None
     t_max: Annotated[Level | None, Option("highest noise level", "T", default="the file's highest")] = None
-    size: Annotated[int | None, Option("a larger lattice than was trained on", "L")] = None
+    size: Annotated[int | None, Option("a larger lattice than the trained one", "L")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,10 +82,10 @@ class GenerationSettings(Options):
             raise InputError(f"t_min is {self.t_min!r}, t_max is {self.t_max!r}; t_min must be below t_max")
 
     def levels(self, trained: Array) -> Array:
-        """The grid: those of the trained levels that lie between t_min and t_max, from the highest down.
+        """The grid: the trained levels between t_min and t_max, from the highest down.
 
         Raises:
-            InputError: if an end is not covered by the trained levels, or fewer than two lie between.
+            InputError: if an end is outside the trained levels, or fewer than two are between the ends.
         """
         falling = np.sort(trained)[::-1]
         if len(falling) < 2:
@@ -94,7 +93,7 @@ class GenerationSettings(Options):
         low = falling[-1] if self.t_min is None else self.t_min
         high = falling[0] if self.t_max is None else self.t_max
         covered = f"the file's noise levels go from {falling[-1]:g} to {falling[0]:g}"
-        # Levels are told apart to six digits, so that what `csd show` prints can be given.
+        # Levels are compared to six digits, as `csd show` prints them.
         slack = 1e-6
         if low < falling[-1] * (1.0 - slack) or high > falling[0] * (1.0 + slack):
             name, value = ("t_min", low) if low < falling[-1] else ("t_max", high)
@@ -106,26 +105,25 @@ class GenerationSettings(Options):
 
 
 def evaluate(training: "xr.Dataset", settings: GenerationSettings) -> "xr.Dataset":
-    """`generated` of a training file and as one that xarray has read."""
+    """`generated` from and to Datasets of xarray."""
     return generated(content_of(training), settings).dataset()
 
 
 def generated(training: Content, settings: GenerationSettings) -> Content:
-    """What a training file generates.
+    """Generate from a training file.
 
     Args:
         training: of `csd train`, with at least two noise levels.
-        settings: how.
+        settings: options of generation.
 
     Returns:
-        The quantities of the five criteria (seed, step) and observables of the exact spectrum of what is generated, at
-        every kept training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise
-        level along the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables and a two-sample test
-        at one step.
+        The quantities of the five criteria and observables of the generated spectrum (seed, step) at every kept
+        training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise level along
+        the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables and a two-sample test at one step.
 
     Raises:
-        InputError: if the file does not allow it: say which steps were kept, which levels are there.
-        GenerationFailed: if a mode blows up.
+        InputError: if the file lacks what the options ask for, with the kept steps or noise levels.
+        GenerationFailed: if a mode diverges.
     """
     trained = load_trained(training, settings.levels(training["noise_level"].values).tolist())
     lattice = trained.noised.lattice
@@ -140,7 +138,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     bins = LengthBins(kept.score.modes, noised.target.mass, larger.dimension)
     variables = {
         **_generated(reverse, kept, bins),
-        **_on_the_way(reverse, kept, bins),
+        **_along_the_trajectory(reverse, kept, bins),
         **_reference(reverse, "exact_score", "with the exact score on this grid", reverse.exact_score(larger.shells)),
         **remarks_on(reverse),
         **_exact(reverse),
@@ -179,47 +177,34 @@ CARRIED = (
     *("architecture", "label", "dimension", "mass", "schedule", "target", "until"),
     *(one.attribute or "" for one in declared(TrainingSettings).values() if one.option.label is not None),
 )
-"""Attributes of the training file that a generation file keeps: what was trained, by options that say so."""
-IDENTITY = {
-    "target": str,
-    "dimension": int,
-    "size": int,
-    "mass": float,
-    "schedule": str,
-    "label": str,
-    "loss": str,
-    "batch": int,
-    "data_set": int,
-    "path": str,
-    "learning_rate_given": float,
+"""Attributes of the training file that a generation file repeats."""
+IDENTITY: dict[str, type] = {
+    **dict.fromkeys(("target", "schedule", "label", "loss", "path"), str),
+    **dict.fromkeys(("dimension", "size", "batch", "data_set"), int),
+    **dict.fromkeys(("mass", "learning_rate_given"), float),
 }
-"""Attributes of the training file that say what was trained, whatever the seeds, and what they are in Python."""
+"""Attributes of the training file that determine a network, besides its seed, and their types."""
 
 
 def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
-    """Criteria, observables and spectra of what the kept scores generate, exactly; NaN where a seed had ended."""
+    """Exact criteria, observables and spectra generated by the kept scores; NaN after the last step of a seed."""
     modes, variance = kept.score.modes, reverse.variance(kept.score)
     deviations = reverse.deviations_of(modes, variance)
     times = [
         times_until_right(reverse, kept.steps[~gone], deviations[:, row, ~gone]) for row, gone in enumerate(kept.ended)
     ]
-    dims = ["seed", "step"]
-    variables = judged("", "of what is generated", dims, reverse, modes, variance) | {
-        "generated_spectrum": labelled(
-            [*dims, "wavenumber"], bins.mean(variance).astype(np.float32), "exact spectrum of what is generated"
-        ),
-    }
+    dims, words = ["seed", "step"], "exact spectrum of what is generated"
+    variables = judged("", "of what is generated", dims, reverse, modes, variance)
+    variables["generated_spectrum"] = labelled([*dims, "wavenumber"], bins.mean(variance).astype(np.float32), words)
     for name, found in variables.items():
         gone = kept.ended.reshape(*kept.ended.shape, *[1] * (len(found.dims) - 2))
         variables[name] = found._replace(values=np.where(gone, np.nan, found.values))
-    variables["generation_training_time"] = labelled(
-        ["seed", "criterion"], times, "training step from which on samples are right", "steps"
-    )
-    return variables
+    words = "training step from which on samples are right"
+    return variables | {"generation_training_time": labelled(["seed", "criterion"], times, words, "steps")}
 
 
 def _shown(kept: Kept) -> NDArray[np.intp]:
-    """Places of the kept steps nearest to 1, 10, 100, …, and of the sampled one."""
+    """Indices of the kept steps nearest to 1, 10, 100, …, and of the sampled one."""
     positive = np.flatnonzero(kept.steps > 0)
     if not len(positive):
         return np.array([kept.chosen])
@@ -228,8 +213,8 @@ def _shown(kept: Kept) -> NDArray[np.intp]:
     return np.unique([*nearest, kept.chosen])
 
 
-def _on_the_way(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
-    """Generated over exact spectrum at each level along the reverse trajectory, for scores of some training steps."""
+def _along_the_trajectory(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
+    """Generated over exact spectrum at each level along the reverse trajectory, at some training steps."""
     places = _shown(kept)
     exact = reverse.noised.spectra_at(kept.score.modes)[:, None, None]
     ratio = bins.mean(reverse.variances(kept.score[:, places]) / exact)
@@ -240,32 +225,27 @@ def _on_the_way(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict
 
 
 def _reference(reverse: ReverseDiffusion, prefix: str, words: str, score: SpectralScore) -> dict[str, Variable]:
-    """Criteria and observables of what a score with one kernel a level generates on this grid."""
+    """Criteria and observables of what a score with one kernel per level generates on this grid."""
     modes, ways = score.modes, reverse.variances(score)
     soft = ways[:, 0] / reverse.noised.spectra_at(modes)[:, 0]
-    return judged(f"{prefix}_", words, [], reverse, modes, ways[-1]) | {
-        f"{prefix}_soft_ratio": labelled(
-            ["noise_level"], soft, f"generated over exact variance of the zero mode at each noise level, {words}"
-        ),
-    }
+    about = f"generated over exact variance of the zero mode at each noise level, {words}"
+    own = {f"{prefix}_soft_ratio": labelled(["noise_level"], soft, about)}
+    return judged(f"{prefix}_", words, [], reverse, modes, ways[-1]) | own
 
 
 def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
-    """The target's own values at the lowest level."""
+    """The exact values of the target at the lowest level."""
     lattice, modes = reverse.noised.lattice, reverse.noised.lattice.shells
     spectrum = reverse.noised.spectra_at(modes)[-1]
     bins = LengthBins(modes, reverse.noised.target.mass, lattice.dimension)
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
     for name, value in observables_of(lattice, modes, spectrum).items():
-        variables[f"exact_{name}"] = labelled([], value, f"exact {words_of(name)}", SPECTRAL_OBSERVABLES[name])
+        variables[f"exact_{name}"] = labelled([], value, f"exact {name.replace('_', ' ')}", SPECTRAL_OBSERVABLES[name])
     return variables
 
 
 def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
-    """What theory says of this architecture: its best network, and its training on the population loss, step by step.
-
-    The latter only on the trained lattice.
-    """
+    """Theory of the architecture: its best network and, on the trained lattice, training on the population loss."""
     if trained.architecture is None:
         return {}
     noised, small = trained.noised, trained.noised.lattice
@@ -282,7 +262,7 @@ def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
 
 
 def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
-    """KL per site of what is generated from the distribution of the data set itself; nothing without a data set."""
+    """KL per site of the generated distribution from that of the data set; empty without a data set."""
     noised, fields = trained.noised, trained.settings.data_set
     if fields is None or trained.settings.path == "fields" or reverse.noised.lattice != noised.lattice:
         return {}
@@ -291,69 +271,58 @@ def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
     variance = reverse.variance(kept.score)
     divergence = observables.kl_per_site(trained.modes, variance, spectra)
     own = observables.kl_per_site(trained.modes, spectra[:, 0], lowest.spectra_at(trained.modes)[0])
-    return {
-        "data_set_kl_per_site": labelled(
-            ["seed", "step"],
-            np.where(kept.ended, np.nan, divergence),
-            "KL divergence per site of what is generated from the law of the data set",
-        ),
-        "memory_kl_per_site": labelled(["seed"], own, "KL divergence per site of the law of the data set"),
-    }
+    words = "KL divergence per site of what is generated from the distribution of the data set"
+    found = labelled(["seed", "step"], np.where(kept.ended, np.nan, divergence), words)
+    memory = labelled(["seed"], own, "KL divergence per site of the distribution of the data set")
+    return {"data_set_kl_per_site": found, "memory_kl_per_site": memory}
 
 
 def _sampled(reverse: ReverseDiffusion, training: Content, score: KernelScore, count: int) -> dict[str, Variable]:
-    """Sampled spectra and observables of every seed, with errors; kernels of shape (levels, seeds, modes)."""
-    lattice = reverse.noised.lattice
-    pairs = lattice.pairs
-    bins = LengthBins(pairs, reverse.noised.target.mass, lattice.dimension)
-    run = _identity(training)
-    drawn = []
-    for row, seed in enumerate(training["seed"].values):
-        streams = sample_streams(count, run, lattice.size, int(seed))
-        drawn.append(measured(lattice, reverse.draw(score[row], streams), bins, count))
-    # Seeds that shared their reference would not be independent tests.
-    tests = [
-        two_sample_test(
-            samples.fields, _exact_fields(reverse, len(samples.fields), run, int(seed)), run, lattice.size, int(seed)
+    """Spectra, observables and two-sample tests of sampled fields of every seed; kernels (levels, seeds, modes)."""
+    lattice, run = reverse.noised.lattice, _identity(training)
+    bins = LengthBins(lattice.pairs, reverse.noised.target.mass, lattice.dimension)
+    drawn, tests = [], []
+    for row, seed in enumerate(training["seed"].values.tolist()):
+        samples = measured(
+            lattice, reverse.draw(score[row], sample_streams(count, run, lattice.size, seed)), bins, count
         )
-        for samples, seed in zip(drawn, training["seed"].values, strict=True)
-    ]
-    spectra = [samples.estimate(np.asarray, "spectrum") for samples in drawn]
-    spectrum, of_seed = ["seed", "wavenumber"], ["seed"]
-    variables = {
-        "power_spectrum": labelled(spectrum, [value for value, _ in spectra], "power spectrum of sampled fields"),
-        "power_spectrum_error": labelled(spectrum, [error for _, error in spectra], "its standard error"),
-        "two_sample_distance": labelled(
-            of_seed, [distance for distance, _ in tests], "energy distance of sampled from exact fields"
-        ),
-        "two_sample_p_value": labelled(of_seed, [p for _, p in tests], "its p-value, by permutations"),
-    }
-    weight = bins.momenta / lattice.sites
-    per_bin = bins.mean(reverse.noised.spectra_at(pairs)[-1])
+        # Exact fields of their own for each seed: tests that shared them would not be independent.
+        exact = _exact_fields(reverse, len(samples.fields), run, seed)
+        tests.append(two_sample_test(samples.fields, exact, run, lattice.size, seed))
+        drawn.append(samples)
+    weight, per_bin = bins.momenta / lattice.sites, bins.mean(reverse.noised.spectra_at(lattice.pairs)[-1])
 
     def divergence(spectrum: Array) -> Array:
         ratio = spectrum / per_bin
         return np.asarray(0.5 * (weight * (ratio - 1.0 - np.log(ratio))).sum())
 
-    measures = sampled_observables(lattice) | {"kl_per_site": SampledObservable(divergence, ("spectrum",))}
-    for name, (of_means, sums, units) in measures.items():
+    distances, p_values = zip(*tests, strict=True)
+    variables = {
+        "two_sample_distance": labelled(["seed"], distances, "energy distance of sampled from exact fields"),
+        "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
+    }
+    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))} | sampled_observables(lattice)
+    for name, (of_means, sums, units) in (
+        measures | {"kl_per_site": SampledObservable(divergence, ("spectrum",))}
+    ).items():
         found = [jackknife(of_means, one.counts, *(one.sums[part] for part in sums)) for one in drawn]
-        # A convex function of noisy spectra: what the noise adds is taken off.
+        # The KL is a convex function of noisy spectra: its bias by the noise is subtracted.
         values = [value - bias if name == "kl_per_site" else value for value, _, bias in found]
-        errors = [error for _, error, _ in found]
-        variables[f"sampled_{name}"] = labelled(of_seed, values, f"{words_of(name)} of sampled fields", units)
-        variables[f"sampled_{name}_error"] = labelled(of_seed, errors, "its standard error, by the jackknife", units)
+        named, dims = (name, ["seed", "wavenumber"]) if name == "power_spectrum" else (f"sampled_{name}", ["seed"])
+        errors, words = [error for _, error, _ in found], "its standard error, by the jackknife"
+        variables[named] = labelled(dims, values, f"{name.replace('_', ' ')} of sampled fields", units)
+        variables[f"{named}_error"] = labelled(dims, errors, words, units)
     return variables
 
 
 def _identity(training: Content) -> str:
-    """What names the random streams of samples, besides the seed: not which seeds share a file, nor when they end."""
+    """The name of the random streams of samples, besides the seed; independent of the other seeds of the file."""
     about: dict[str, Any] = {name: kind(training.attrs[name]) for name, kind in IDENTITY.items()}
     return digest(about | {"noise_levels": training["noise_level"].values.tolist()})
 
 
 def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
-    """Exact fields at the lowest level, other ones for each seed; shape (count, sites)."""
+    """Exact fields at the lowest level, different for each seed; shape (count, sites)."""
     lattice = reverse.noised.lattice
     modes = lattice.pairs
     spectrum = reverse.noised.spectra_at(modes)[-1]

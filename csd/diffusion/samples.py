@@ -1,15 +1,16 @@
-"""Fields drawn with any score, and what is measured on them, with errors (docs/physics.md, section 6).
+"""Samples: observables of fields drawn with any score, and their errors (docs/physics.md, section 6).
 
-Fields are drawn one by one and leave sums behind, in at most 256 blocks, so memory does not grow with their number;
-errors come from the jackknife over blocks. Spectra are summed in bins of wavenumber. Beside them stand quantities that
-need no Fourier transform: the moments of the marginal distribution over sites,
+Fields are drawn one by one and added to sums over at most 256 blocks, so memory does not grow with their number; errors
+come from the jackknife over blocks. Spectra are summed in bins of wavenumber. Some quantities need no Fourier
+transform: the moments of the marginal distribution over sites,
 
     mean ⟨φ⟩ = 0,     skewness ⟨φ³⟩ / ⟨φ²⟩^{3/2} = 0,     excess kurtosis ⟨φ⁴⟩ / ⟨φ²⟩² − 3 = 0    (exact values),
 
 and a two-sample test of whole fields, by their energy distance 2 E|x − y| − E|x − x′| − E|y − y′| (Székely and Rizzo,
-J. Stat. Plan. Inference 143, 1249, 2013), which is 0 only if both follow one law.
+J. Stat. Plan. Inference 143, 1249, 2013), which is 0 only if both have the same distribution.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,23 +25,23 @@ from csd.lattice import Array, ComplexArray, Lattice, observables
 from csd.lattice.bins import LengthBins
 
 BLOCKS = 256
-"""Most blocks of the jackknife."""
+"""The most blocks of the jackknife."""
 COMPARED = 200
-"""Most fields of each kind in the two-sample test."""
+"""The most fields of each kind in the two-sample test."""
 COMPARED_NUMBERS = 2**23
-"""Most numbers that its fields of each kind hold together."""
+"""The most numbers in its fields of each kind."""
 PERMUTATIONS = 499
-"""Of the two-sample test: its smallest p-value is 1/500."""
+"""Permutations of the two-sample test, whose smallest p-value is 1/500."""
 
 
 @dataclass
 class Samples:
-    """What fields have left behind.
+    """Sums of observables over blocks of fields, and some of the fields.
 
     Attributes:
         counts: fields of each block, shape (blocks,).
         sums: of each observable over the fields of a block, shape (blocks,), 'spectrum' (blocks, bins).
-        fields: the first of them, shape (compared, sites).
+        fields: the first fields, shape (compared, sites).
     """
 
     counts: Array
@@ -59,12 +60,12 @@ def draw_samples(
     """Draw fields by the steps of a linear score and measure them.
 
     Args:
-        lattice: where they live.
+        lattice: of the fields.
         steps: of `csd.diffusion.sampling.linear_steps`, at the lattice's *pairs*.
         start: variance at the highest noise level.
         bins: of wavenumbers.
-        count: fields, at least 2.
-        purpose: what names the random streams; each field has one of its own.
+        count: number of fields, at least 2.
+        purpose: name of the random streams; each field has one of its own.
 
     Raises:
         GenerationFailed: if a mode is not finite.
@@ -79,29 +80,18 @@ def sample_streams(count: int, *purpose: object) -> Iterator[np.random.Generator
 
 
 def measured(lattice: Lattice, drawn: Iterable[ComplexArray], bins: LengthBins, count: int) -> Samples:
-    """What fields leave behind, one by one.
+    """Measure fields one by one.
 
     Args:
-        lattice: where they live.
+        lattice: of the fields.
         drawn: x̂/√N of each at the lattice's *pairs*, of `csd.diffusion.sampling.draw_modes`.
         bins: of wavenumbers.
-        count: how many there are, at least 2.
+        count: number of fields, at least 2.
     """
     modes = lattice.pairs
     first_shell = observables.first_shell(lattice, modes)
     blocks = min(count, BLOCKS)
-    names = (
-        "zero_mode",
-        "squared_zero_mode",
-        "absolute_mean",
-        "first_mode",
-        "energy",
-        "first_moment",
-        "second_moment",
-        "third_moment",
-        "fourth_moment",
-    )
-    sums = {name: np.zeros(blocks) for name in names} | {"spectrum": np.zeros((blocks, len(bins.middles)))}
+    sums: dict[str, Array] = defaultdict(lambda: np.zeros(blocks), spectrum=np.zeros((blocks, len(bins.middles))))
     counts = np.zeros(blocks)
     kept = np.empty((compared_fields(lattice, count), lattice.sites))
     for sample, state in enumerate(drawn):
@@ -109,26 +99,28 @@ def measured(lattice: Lattice, drawn: Iterable[ComplexArray], bins: LengthBins, 
         field = lattice.inverse(lattice.spread(state, modes) * np.sqrt(lattice.sites)).ravel()
         if sample < len(kept):
             kept[sample] = field
+        zero, mean, squared = observables.susceptibility(modes, spectrum), field.mean(), field * field
+        found = {
+            "spectrum": bins.mean(spectrum),
+            "zero_mode": zero,
+            "squared_zero_mode": zero * zero,
+            "first_mode": spectrum @ first_shell,
+            "energy": observables.energy(modes, spectrum),
+            "first_moment": mean,
+            "absolute_mean": abs(mean),
+            "second_moment": squared.mean(),
+            "third_moment": (squared * field).mean(),
+            "fourth_moment": (squared * squared).mean(),
+        }
         block = sample * blocks // count
         counts[block] += 1
-        sums["spectrum"][block] += bins.mean(spectrum)
-        zero = observables.susceptibility(modes, spectrum)
-        sums["zero_mode"][block] += zero
-        sums["squared_zero_mode"][block] += zero * zero
-        sums["first_mode"][block] += spectrum @ first_shell
-        sums["energy"][block] += observables.energy(modes, spectrum)
-        squared = field * field
-        mean = field.mean()
-        sums["first_moment"][block] += mean
-        sums["absolute_mean"][block] += abs(mean)
-        sums["second_moment"][block] += squared.mean()
-        sums["third_moment"][block] += (squared * field).mean()
-        sums["fourth_moment"][block] += (squared * squared).mean()
+        for name, value in found.items():
+            sums[name][block] += value
     return Samples(counts, sums, kept)
 
 
 def compared_fields(lattice: Lattice, count: int) -> int:
-    """How many of `count` fields the two-sample test looks at."""
+    """How many of `count` fields the two-sample test compares."""
     return max(2, min(count, COMPARED, COMPARED_NUMBERS // lattice.sites))
 
 
@@ -139,7 +131,7 @@ def skewness(first: Array, second: Array, third: Array) -> Array:
 
 
 def excess_kurtosis(second: Array, fourth: Array) -> Array:
-    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, about the exact mean 0."""
+    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, with the exact mean 0."""
     return fourth / second**2 - 3.0
 
 
@@ -149,11 +141,11 @@ def binder(square: Array, fourth: Array) -> Array:
 
 
 class SampledObservable(NamedTuple):
-    """What is measured on fields: a function of means over them.
+    """An observable of sampled fields: a function of means over them.
 
     Attributes:
-        of_means: of the means of `sums`, in their order; of one lattice size where it depends on that.
-        sums: of `Samples`.
+        of_means: the function, of the means of `sums` in their order.
+        sums: names in `Samples.sums`.
         units: of the value.
     """
 
@@ -163,13 +155,13 @@ class SampledObservable(NamedTuple):
 
 
 def _length(zero: Array, first: Array, *, size: int) -> Array:
-    """ξ of S(0) and S(k₁); NaN where S(0) < S(k₁): these fields have no second-moment length."""
+    """ξ from S(0) and S(k₁); NaN where S(0) < S(k₁), where no second-moment length exists."""
     with np.errstate(invalid="ignore"):
         return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / size)))
 
 
 def sampled_observables(lattice: Lattice) -> dict[str, SampledObservable]:
-    """What is measured on fields of a lattice, by name."""
+    """The observables of fields on a lattice, by name."""
     own = np.asarray
     return {
         "susceptibility": SampledObservable(own, ("zero_mode",)),
@@ -189,11 +181,11 @@ def sampled_observables(lattice: Lattice) -> dict[str, SampledObservable]:
 def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> tuple[Array, Array, Array]:
     """A function of means, its error and its bias, by leaving out one block at a time.
 
-    A statistic that does not exist (NaN) for all the samples has no error. One that exists, but not without some of the
-    blocks, is so near to where it ceases to exist that its error is not known: it is NaN too, and so is the bias.
+    A statistic that does not exist (NaN) for all samples has no error. If it exists, but does not without one of the
+    blocks, its error is not known: error and bias are NaN.
 
     Args:
-        statistic: of one mean for each of `sums`; may return an array.
+        statistic: function of one mean for each of `sums`; may return an array.
         counts: samples in each block, shape (blocks,).
         sums: over the samples of each block, shape (blocks, …).
 
@@ -201,28 +193,29 @@ def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> t
         (value, standard error, bias), each of the statistic's shape.
     """
     blocks = len(counts)
+    every, totals = counts.sum(), [total.sum(axis=0) for total in sums]
     left_out = np.array(
         [
-            statistic(*((total.sum(axis=0) - total[i]) / (counts.sum() - counts[i]) for total in sums))
+            statistic(*((all_ - own[i]) / (every - counts[i]) for all_, own in zip(totals, sums, strict=True)))
             for i in range(blocks)
         ]
     )
-    value = np.asarray(statistic(*(total.sum(axis=0) / counts.sum() for total in sums)))
+    value = np.asarray(statistic(*(total / every for total in totals)))
     mean = left_out.mean(axis=0)
     error = np.sqrt((blocks - 1) * np.mean((left_out - mean) ** 2, axis=0))
     return value, error, (blocks - 1) * (mean - value)
 
 
 def two_sample_test(fields: Array, others: Array, *purpose: object) -> tuple[float, float]:
-    """Energy distance of two samples of whole fields, and how rarely chance alone makes it as large.
+    """The energy distance of two samples of whole fields, and the probability that chance makes it as large.
 
     Args:
         fields: shape (samples, sites).
         others: shape (other samples, sites).
-        purpose: what names the random stream of the permutations.
+        purpose: name of the random stream of the permutations.
 
     Returns:
-        (distance, p-value); the p-value is uniform if both follow one law, by permutations of the pooled fields.
+        (distance, p-value), by permutations of the pooled fields; the p-value is uniform if both distributions agree.
     """
     pooled = np.concatenate([fields, others])
     squares = (pooled**2).sum(axis=1)
@@ -230,7 +223,7 @@ def two_sample_test(fields: Array, others: Array, *purpose: object) -> tuple[flo
     np.fill_diagonal(distances, 0.0)
     generator, places = stream("permutations", *purpose), np.arange(len(pooled))
     orders = [places, *(generator.permutation(places) for _ in range(PERMUTATIONS))]
-    # One row a division of the pooled fields: 1 for those that count as the first sample.
+    # Each row is a division of the pooled fields, with 1 for those of the first sample.
     first = np.zeros((len(orders), len(pooled)))
     for row, order in zip(first, orders, strict=True):
         row[order[: len(fields)]] = 1.0
@@ -240,6 +233,6 @@ def two_sample_test(fields: Array, others: Array, *purpose: object) -> tuple[flo
     within_others = distances.sum() - within - 2.0 * across
     own, other = len(fields), len(others)
     energy = 2.0 * across / (own * other) - within / (own * (own - 1)) - within_others / (other * (other - 1))
-    # Divisions that are the same but for rounding count as equal.
+    # Divisions that differ by rounding only count as equal.
     larger = np.count_nonzero(energy[1:] >= energy[0] - 1e-12 * abs(energy[0]))
     return float(energy[0]), (larger + 1.0) / (PERMUTATIONS + 1.0)

@@ -1,4 +1,4 @@
-"""Reverse diffusion along a grid: variances by exact recursion, fields by steps, modes without a transform."""
+"""Reverse diffusion along a grid: variances by exact recursion, fields step by step, modes without a transform."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
@@ -16,7 +16,7 @@ from csd.networks.score import Score, kernels_of, modes_of
 from csd.targets.noising import Schedule
 
 TOGETHER = 64
-"""Fields that a score without a kernel is asked about at a time."""
+"""Fields given at a time to a score without a kernel."""
 
 
 def linear_steps(
@@ -25,7 +25,7 @@ def linear_steps(
     """(g, v) of every step for a linear score.
 
     Args:
-        integrator: how a step is made.
+        integrator: of the reverse diffusion.
         schedule: α(t) and σ²(t).
         grid: noise levels from t_max down, shape (levels,).
         kernels: K at each of them, shape (levels, …, modes).
@@ -35,10 +35,10 @@ def linear_steps(
 
 
 def generated_variance(start: Array | float, steps: Sequence[LinearStep]) -> Array:
-    """V(k) at the lowest level, by V ← g² V + v from the start's variance.
+    """V(k) at the lowest level, by V ← g² V + v.
 
     Args:
-        start: V at t_max, a number or of the shape of a kernel.
+        start: V at t_max, a number or of the shape of the kernels.
         steps: of `linear_steps`.
     """
     return np.asarray(reduce(_next_variance, steps, start))
@@ -79,10 +79,10 @@ def sample_fields(
         score: s(x, t).
         schedule: α(t) and σ²(t).
         grid: noise levels from t_max down, shape (levels,).
-        integrator: how a step is made.
+        integrator: of the reverse diffusion.
         start: fields at t_max, shape (batch, *lattice).
-        noise: new standard normal numbers of the shape of the fields, at every call.
-        callback: called with (t, fields) at every level, the start's included.
+        noise: returns new standard normal numbers of the shape of the fields at every call.
+        callback: called with (t, fields) at every level, t_max included.
 
     Returns:
         Same shape as `start`.
@@ -98,7 +98,7 @@ def sample_fields(
             raise GenerationFailed(
                 f"at noise level {t:g} the score has shape {value.shape}; the fields have shape {fields.shape}"
             )
-        # A finite sum says in one pass that all are; only one that is not has to be looked into.
+        # A finite sum implies finite terms, in one pass; otherwise each term is checked.
         with np.errstate(over="ignore", invalid="ignore"):
             fine = np.isfinite(value.sum())
         if not fine and not np.isfinite(value).all():
@@ -106,13 +106,11 @@ def sample_fields(
             raise GenerationFailed(f"at noise level {t:g} the score is not finite at (sample, site…) = {site}")
         return value
 
-    fields = start
-    if callback is not None:
-        callback(float(levels[0]), fields)
-    for t, lower in pairwise(levels):
-        fields = integrator.step(checked, schedule, fields, float(t), float(lower), noise)
-        if callback is not None:
-            callback(float(lower), fields)
+    tell, fields = callback or (lambda t, fields: None), start
+    tell(float(levels[0]), fields)
+    for t, lower in pairwise(levels.tolist()):
+        fields = integrator.step(checked, schedule, fields, t, lower, noise)
+        tell(lower, fields)
     return fields
 
 
@@ -125,7 +123,7 @@ def sample_modes(
         steps: of `linear_steps`, at the lattice's *pairs*.
         modes: the *pairs*.
         start: variance at t_max.
-        generator: the sample's own.
+        generator: of this sample.
 
     Returns:
         x̂/√N at the modes, shape (modes,); real where k = −k.
@@ -136,7 +134,7 @@ def sample_modes(
     free = len(modes) - modes.self_conjugate
 
     def normal() -> ComplexArray:
-        """Unit normal numbers: complex ones, but real where k = −k."""
+        """Unit normal numbers: real where k = −k, complex elsewhere."""
         drawn = np.empty(len(modes), dtype=complex)
         drawn[:free] = (draw_normal(generator, (free, 2)) * np.sqrt(0.5)).view(complex)[:, 0]
         drawn[free:] = draw_normal(generator, (modes.self_conjugate,))
@@ -164,16 +162,16 @@ def draw_modes(
     start: Array | float,
     streams: Iterable[np.random.Generator],
 ) -> Iterator[ComplexArray]:
-    """Fields in Fourier space with any score, one by one: mode by mode where it has a kernel, else by steps on fields.
+    """Draw fields in Fourier space with any score: mode by mode if it has a kernel, otherwise by steps on fields.
 
     Args:
-        score: s(x, t), with one kernel at a level if it has any.
-        lattice: where the fields live.
+        score: s(x, t), with one kernel per level if it has kernels.
+        lattice: of the fields.
         schedule: α(t) and σ²(t).
         grid: noise levels from t_max down, shape (levels,).
-        integrator: how a step is made.
+        integrator: of the reverse diffusion.
         start: variance at t_max, a number or at the lattice's *pairs*.
-        streams: a generator for each field, so that a field does not depend on how many are drawn.
+        streams: a generator for each field, so that a field does not depend on the number of fields.
 
     Yields:
         x̂/√N at the *pairs*, shape (pairs,).

@@ -1,8 +1,8 @@
-"""Trained networks and scores, read back from a training file; scores laid on a larger lattice.
+"""Read trained networks and scores from a training file, and transfer scores to a larger lattice.
 
-A file holds the weights of every network beside what it is: `trained_networks` makes modules of them, to be trained on,
-and `trained_score` a score, to be sampled with. `kept_scores` has the kernels of linear networks, those of earlier
-training steps among them where they were kept.
+A file holds the weights of every network and its architecture: `trained_networks` makes modules, which can be trained
+further, and `trained_score` a score, from which one can sample. `kept_scores` returns the kernels of linear networks,
+also of earlier training steps where the file has them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trained:
-    """A training file, ready to generate from.
+    """The target, network and options of a training file.
 
     Attributes:
-        noised: the target at the levels wanted, on the trained lattice.
+        noised: the target on the trained lattice at the chosen levels.
         modes: of the kernels.
-        architecture: what was trained; None for user-defined networks.
-        settings: how.
+        architecture: the network; None if it is user-defined.
+        settings: options of training.
     """
 
     noised: NoisedTarget
@@ -51,21 +51,21 @@ class Trained:
 
 
 def load_trained(training: Content, levels: Sequence[float]) -> Trained:
-    """What a training file says of itself.
+    """Read the target, network and options of a training file.
 
     Args:
         training: of `csd train`.
-        levels: those of its noise levels that are wanted, in the order wanted.
+        levels: the chosen ones of its noise levels, in the chosen order.
 
     Raises:
         InputError: if the file holds no kernels.
     """
     about = training.attrs
     if about.get("kernels", "real" if "kernel" in training else "none") == "none":
-        raise InputError("the file holds no kernels; only linear networks can be generated from by their spectrum")
+        raise InputError("the file holds no kernels, which csd generate needs and only linear networks have")
     if "data_digest" in about:
         raise InputError(
-            "the file was trained on fields of a Monte Carlo file, whose law has no closed form to compare with"
+            "the file was trained on fields of a Monte Carlo file, whose distribution has no closed form to compare to"
         )
     target = with_spectrum(target_from_spec(about))
     noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
@@ -75,17 +75,17 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
 
 
 def _modes(about: Mapping[str, Any]) -> Modes:
-    """The momenta of a file's kernels."""
+    """The momenta of the kernels of a file."""
     lattice = lattice_of(about)
     return lattice.shells if about["modes"] == "shells" else lattice.pairs
 
 
 def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
-    """The networks of one seed as modules, one a noise level of the file, with their weights after the last step.
+    """The networks of one seed as modules, one for each noise level, with their weights after the last step.
 
     Args:
         training: of `csd train`.
-        seed: one of the file's.
+        seed: one of the seeds of the file.
 
     Raises:
         InputError: if the file has no such seed, or no weights.
@@ -93,7 +93,7 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     from csd.networks.module import load_weights
 
     if "weights" not in training:
-        raise InputError("the file holds no weights, as those of earlier versions; train again")
+        raise InputError("the file holds no weights, as it was written by an earlier version; train again")
     kept = _complex(training, "weights", "noise_level", "seed", "weight")
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
     lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
@@ -104,7 +104,7 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
         module = architecture.module(lattice, float(length), signal**2 * propagator + variance, generator)
         weights = kept[place, row]
         if about["weights_are"] == "modes":
-            # Layers that are all equal are kept once.
+            # Equal layers are stored once.
             filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
             weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
         load_weights(module, weights)
@@ -117,22 +117,20 @@ def trained_score(training: Content, seed: int) -> Score:
 
     Args:
         training: of `csd train`.
-        seed: one of the file's.
+        seed: one of the seeds of the file.
 
     Raises:
         InputError: if the file has no such seed, or neither weights nor kernels.
     """
     levels, row = training["noise_level"].values.tolist(), _row_of(training, seed)
-    if training.attrs.get("kernels") == "none":
-        return _score_of(dict(zip(levels, trained_networks(training, seed), strict=True)))
-    return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
-
-
-def _score_of(networks: "Mapping[float, ScoreNetwork]") -> Score:
-    """s(x, t) of modules, each trained at one of the noise levels; an InputError at any other."""
+    if training.attrs.get("kernels") != "none":
+        return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
     import torch
 
+    networks = dict(zip(levels, trained_networks(training, seed), strict=True))
+
     def score(fields: Array, t: float, /) -> Array:
+        """s(x, t) of the network trained at t; an InputError at any other level."""
         with torch.no_grad():
             return np.asarray(networks[level_of(networks, t, "network")](torch.as_tensor(fields)))
 
@@ -140,7 +138,7 @@ def _score_of(networks: "Mapping[float, ScoreNetwork]") -> Score:
 
 
 def _row_of(training: Content, seed: int) -> int:
-    """Where a seed stands in a file."""
+    """The index of a seed in a file."""
     seeds = training["seed"].values.tolist()
     if seed not in seeds:
         raise InputError(f"seed is {seed!r}; the file has {', '.join(map(str, seeds))}")
@@ -148,7 +146,7 @@ def _row_of(training: Content, seed: int) -> int:
 
 
 def _last_kernels(training: Content) -> Any:
-    """K after the last step, shape (levels, seeds, modes): as the file has it, or of its networks."""
+    """K after the last step, shape (levels, seeds, modes), stored in the file or computed from its networks."""
     if "kernel" in training:
         return _complex(training, "kernel", "noise_level", "seed", "mode")
     networks = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
@@ -159,13 +157,13 @@ def _last_kernels(training: Content) -> Any:
 
 @dataclass
 class Kept:
-    """The scores of a training file: those kept during training, or each seed's last one, under the latest step.
+    """The scores of a training file: those recorded during training, or the last one of each seed.
 
     Attributes:
         steps: training steps, shape (K,).
-        score: with kernels of shape (levels, seeds, K, modes), levels falling; 1 where a seed had ended.
-        ended: whether a seed's training had ended before a step, shape (seeds, K).
-        chosen: place of the step that fields are sampled at.
+        score: with kernels of shape (levels, seeds, K, modes), levels falling; 1 after the last step of a seed.
+        ended: whether the training of a seed ended before a step, shape (seeds, K).
+        chosen: index of the step of the sampled fields.
     """
 
     steps: Array
@@ -180,10 +178,10 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
     Args:
         training: of `csd train`.
         trained: `load_trained` of it, with the levels of the grid, from the highest down.
-        step: to sample fields at; the last one that all seeds have reached if None.
+        step: of the sampled fields; if None, the last one that all seeds have reached.
 
     Raises:
-        InputError: if the step was not kept, or a kernel is not finite before its seed had ended.
+        InputError: if the step was not kept, or a kernel is not finite.
     """
     noised, modes, last = trained.noised, trained.modes, training["last_step"].values
     found = training["noise_level"].values.tolist()
@@ -195,7 +193,7 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
         kernels = 1.0 + _complex(training, "recorded_residual", *order, at)[places]
         kernels /= noised.spectra_at(modes)[:, None, None]
     elif "recorded_kernel" in training:
-        # Files of earlier versions.
+        # A file of an earlier version.
         kernels = _complex(training, "recorded_kernel", *order, "mode")[places]
     else:
         kernels = _last_kernels(training)[places, :, None]
@@ -216,7 +214,7 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
 
 
 def _complex(training: Content, name: str, *dims: str) -> Any:
-    """A variable along given dimensions, with its imaginary part where there is one."""
+    """A variable with the given order of dimensions, complex if the file has an imaginary part."""
 
     def part(name: str) -> Array:
         variable = training[name]
@@ -227,14 +225,14 @@ def _complex(training: Content, name: str, *dims: str) -> Any:
 
 
 def transfer(score: KernelScore, larger: Lattice) -> KernelScore:
-    """A score on a larger lattice: κ(r) for |r_μ| < L/2, 0 beyond.
+    """Transfer a score to a larger lattice: κ(r) for |r_μ| < L/2, 0 beyond.
 
     Args:
         score: trained on a lattice of size L.
-        larger: of at least this size.
+        larger: lattice of at least this size.
 
     Returns:
-        The score with its kernels at the same kind of modes of the larger lattice.
+        The score with kernels at the same kind of modes of the larger lattice.
     """
     lattice, modes = score.lattice, score.modes
     if larger == lattice:

@@ -1,4 +1,4 @@
-"""Studies: configuration, jobs, summaries, scaling laws, claims, verdicts, cost, what is there and what is missing.
+"""Studies: configuration, jobs, cost, progress, summaries, scaling laws, claims, verdicts.
 
 Nothing here draws.
 """

@@ -1,4 +1,4 @@
-"""Claims: what is claimed of a study, and in which range a measured number counts as that.
+"""Claims: statements about a study, and the ranges in which measured numbers support them.
 
 A claim is a list of tests. A test picks groups of runs and a measure, and gives the range that its value must lie in:
 
@@ -13,7 +13,9 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
 
-Times are means over seeds, interpolated between steps. `csd.study.verdicts` judges them.
+A test is about runs at the default target, noise and options of training, unless it names others (`momentum: 0.9`) or
+the label `data` of the runs, which says all of them. Times are means over seeds, interpolated between steps.
+`csd.study.verdicts` judges them.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,19 +25,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from csd.core.errors import InputError, nearest
+from csd.core.errors import InputError, check_distinct, nearest
 from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load
-from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated
+from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated, with_options
+from csd.study.summaries.columns import HOW
 from csd.targets.labels import target_label
 
 COUNTS = 10.0
-"""ΔAICc that counts as evidence, for or against."""
+"""ΔAICc from which it counts as evidence, for or against."""
 PULLS = 3.0
 """Errors within which an exponent agrees with an exact one."""
 PRECISE = 0.1
-"""Error of an exponent that is compared with an exact one, at most."""
-
+"""Largest error of an exponent that is compared with an exact one."""
 FITTED = {
     "log": "boxcox",
     "power": "boxcox",
@@ -45,24 +47,23 @@ FITTED = {
     "exact_exponent": "power",
     "evidence": "power",
 }
-"""Measures of fitted laws, and the law whose row of the table has the value."""
+"""Measures of fitted laws, and the law whose row of the table holds the value."""
 ACCEPTED: dict[str, list[float | None]] = {
     "log": [-0.1, 0.1],
     "constant": [-0.1, 0.1],
     "evidence": [COUNTS, None],
     "exact_exponent": [-PULLS * PRECISE, PULLS * PRECISE],
 }
-"""Ranges of measures that go without saying."""
-
-
+"""Default ranges of measures."""
 RATIOS = ("time_ratio", "parameter_ratio")
 """Measures that compare with a reference architecture."""
 WITH_CRITERION = ("generation_training_time", "integrator_steps")
-"""Quantities that are times by one criterion of samples."""
+"""Quantities that depend on a criterion of samples."""
 Bound = Annotated[float, BeforeValidator(number)]
 Name = Annotated[str, Field(min_length=1)]
 
 
+@with_options(HOW, several=True)
 class ClaimTest(Part):
     """One number, or one a group, that must lie in a range."""
 
@@ -87,20 +88,21 @@ class ClaimTest(Part):
     @model_validator(mode="before")
     @classmethod
     def _usual_range(cls, content: Any) -> Any:
-        """The range that a measure has if none is given."""
-        if isinstance(content, dict) and content.get("measure") == "exact_exponent" and "accepted" in content:
+        """Fill in the default range of a measure."""
+        if not isinstance(content, dict):
+            return content
+        if content.get("measure") == "exact_exponent" and "accepted" in content:
             raise ValueError("measure exact_exponent takes no accepted range: its error decides")
-        if isinstance(content, dict) and "accepted" not in content and content.get("measure") in ACCEPTED:
-            return content | {"accepted": ACCEPTED[content["measure"]]}
-        return content
+        usual = ACCEPTED.get(str(content.get("measure")))
+        return content if usual is None else {"accepted": usual} | content
 
     @model_validator(mode="after")
     def _complete(self) -> "ClaimTest":
-        """A range needs a bound, a ratio something to compare with, a choice of noise levels a reason."""
+        """A range needs a bound, a ratio a reference, a choice of noise levels a reason."""
         low, high = self.accepted
         if low is None and high is None:
             raise ValueError("accepted is [null, null]; at least one bound is needed")
-        # Neither is true of NaN.
+        # Written so that NaN is refused.
         if not (-np.inf if low is None else low) <= (np.inf if high is None else high):
             raise ValueError(f"accepted is {self.accepted}; it must be [lowest, highest], with null for no bound")
         if (self.measure in RATIOS) != (self.reference is not None):
@@ -114,23 +116,27 @@ class ClaimTest(Part):
         if (self.quantity in WITH_CRITERION) != bool(self.criterion):
             needs = "has none" if self.criterion else f"needs one of {', '.join(CRITERIA)}"
             raise ValueError(f"criterion is {self.criterion!r}; quantity {self.quantity} {needs}")
-        for name, several in (("dimension", self.dimensions), ("noise level", self.noise_levels or [])):
-            if len(set(several)) < len(several):
-                raise ValueError(f"a {name} is given twice in {several}; each must be given once")
+        check_distinct("dimension", self.dimensions)
+        check_distinct("noise level", self.noise_levels or [None])
         if (self.noise_levels is None) != (self.because is None):
             raise ValueError("noise_levels and because belong together: all levels are tested, or some for a reason")
         return self
 
+    @property
+    def options(self) -> dict[str, list[Any]]:
+        """The values of the options `HOW` that it names."""
+        return {name: getattr(self, name) for name in HOW if name in self.model_fields_set and getattr(self, name)}
+
 
 class Claim(Part):
-    """A statement and the tests that it stands or falls with.
+    """A statement and its tests.
 
     Attributes:
         id: its name.
         statement: what is claimed.
         tests: all of them must hold.
-        about: 'training', which runs with the population loss decide nothing about, or 'theory'.
-        requires: ids of claims without which this one makes no sense.
+        about: 'training', about which runs with the population loss decide nothing, or 'theory'.
+        requires: ids of claims that this one presupposes.
     """
 
     id: Name
@@ -171,23 +177,21 @@ def parse_claims(content: Mapping[str, Any], file: str) -> list[Claim]:
 
 
 def _claim(item: Any, file: str, number: int) -> Claim:
-    """One claim of a file, whose tests are checked one by one."""
-    name = f"claim number {number}"
-    if isinstance(item, dict) and isinstance(item.get("id"), str):
-        name = f"claim {item['id']}"
-    place = f"{file}: {name}"
+    """One claim of a file; each test is checked by itself, so that an error names it."""
+    place = f"{file}: claim number {number}"
     if not isinstance(item, dict):
         raise InputError(f"{place} is {item!r}; it must be a mapping with id, statement and tests")
+    if isinstance(item.get("id"), str):
+        place = f"{file}: claim {item['id']}"
     tests = item.get("tests")
-    if isinstance(tests, list):
-        for count, test in enumerate(tests, 1):
-            if not isinstance(test, dict):
-                raise InputError(f"{place}, test {count} is {test!r}; it must be a mapping of keys to values")
-            validated(ClaimTest, test, f"{place}, test {count}: ")
+    for count, test in enumerate(tests if isinstance(tests, list) else [], 1):
+        if not isinstance(test, dict):
+            raise InputError(f"{place}, test {count} is {test!r}; it must be a mapping of keys to values")
+        validated(ClaimTest, test, f"{place}, test {count}: ")
     return validated(Claim, item, f"{place}: ")
 
 
 def check_required(claim: Claim, before: Collection[str], prefix: str = "") -> None:
-    """Refuse a claim that requires one which does not come before it."""
+    """Refuse a claim that requires one that does not come before it."""
     if absent := [name for name in claim.requires if name not in before]:
         raise InputError(f"{prefix}claim {claim.id} requires {absent[0]}, which does not come before it")

@@ -1,4 +1,4 @@
-"""A SLURM cluster, asked before any job is sent to it whether it would take one."""
+"""A test, before any job is sent to a SLURM cluster, whether SLURM would accept one."""
 
 import shutil
 import subprocess
@@ -11,12 +11,12 @@ PATIENCE = 60.0
 
 
 def require_slurm(account: str | None, partition: str | None, profile: str) -> None:
-    """Ask SLURM whether it would take a job, which is not sent.
+    """Ask SLURM whether it would accept a job, without sending one.
 
     Args:
-        account: to charge; None for the user's default one.
-        partition: to run in; None for the cluster's default one.
-        profile: where the user says both.
+        account: that is charged; None for the user's default account.
+        partition: that the job runs in; None for the cluster's default.
+        profile: file in which the user sets both.
 
     Raises:
         InputError: if commands are missing, SLURM does not answer, or it would refuse the job.

@@ -8,9 +8,9 @@ import numpy as np
 from csd.lattice import Array
 
 NESTED_EXPONENTS = np.linspace(-4.0, 7.0, 111)
-"""z of the nested law is searched for here, and then refined."""
+"""Grid on which z of the nested law is searched for before it is refined."""
 NEWTON_STEPS = 6
-"""That refine it."""
+"""Steps that refine z."""
 
 
 def box_cox(logarithm: Array, exponent: Array) -> Array:
@@ -33,18 +33,18 @@ def box_cox_slope(logarithm: Array, exponent: Array) -> Array:
 def fit_nested_law(sizes: Array, times: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
     """(a, b, z, residuals) of τ = a + b (L^z − 1)/z with the smallest Σ_L [w (τ − law)]².
 
-    For every z of a grid a and b are projected out; from the best of them Gauss and Newton's steps in z follow, at most
-    a cell of the grid each.
+    For every z of a grid a and b are projected out; Gauss–Newton steps in z follow from the best, each of at most one
+    cell of the grid.
 
     Args:
         sizes: L, shape (sizes,), at least three different ones.
         times: τ, shape (…, sets, sizes); each set is fitted by itself.
-        weights: w, shape (…, sizes), the same for all sets; 1/τ for relative residuals.
+        weights: w, shape (…, sizes), the same for all sets; 1/τ gives relative residuals.
 
     Returns:
         a, b, z, shape (…, sets); weighted residuals w (τ − law), shape (…, sets, sizes).
     """
-    # About the middle of the sizes powers stay near 1.
+    # Relative to the middle of the sizes, powers stay near 1.
     middle = float(np.log(sizes).mean())
     logarithm = np.log(sizes) - middle
     weight = weights[..., None, :]
@@ -68,7 +68,7 @@ def fit_nested_law(sizes: Array, times: Array, weights: Array) -> tuple[Array, A
         tangent = tangent - ((tangent * growth).sum(-1) / squares)[..., None] * growth
         curvature = (tangent**2).sum(-1)
         fitted = exponent
-        # Where nothing grows no z is better than another.
+        # Without any growth no z is better than another.
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.nan_to_num((residual * tangent).sum(-1) / curvature, posinf=0.0, neginf=0.0)
         exponent = np.clip(exponent + np.clip(step, -cell, cell), NESTED_EXPONENTS[0], NESTED_EXPONENTS[-1])

@@ -1,10 +1,10 @@
-"""Rounding: numbers with errors, in the digits that the errors allow."""
+"""Rounding: numbers with as many digits as their errors justify."""
 
 import numpy as np
 
 
 def rounded(value: float, error: float) -> tuple[str, str]:
-    """Value and error to the digits that the error allows: one of its own, two where it begins with 1.
+    """Value and error, rounded to one digit of the error, or to two where the error begins with 1.
 
     Returns:
         Decimals of the same length; the error is empty where there is none, and the value then has four digits.

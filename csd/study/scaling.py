@@ -1,21 +1,21 @@
-"""Scaling laws: exponents, the log law, and the law that holds both and measures which it is (docs/scaling.md).
+"""Scaling laws: exponents, the log law, and the law that contains both and measures which holds (docs/scaling.md).
 
     power law    ln τ = ln A + z ln L
     log law      ln τ = ln(a + b ln L)
     nested law   τ = a + b (L^z − 1) / z
 
-The nested law (Box and Cox, 1964) is the log law at z = 0 and a power with a constant beside it elsewhere, so that its
-z, with a statistical and a systematic error, says how fast τ grows. It is fitted to relative residuals: for a given z
-the best a and b are a linear least squares, so that only z is searched for. It says nothing of a constant, whose b = 0
-leaves z free, nor of L^z ln L, which is none of its laws: for these there are the power law of τ and of τ / ln L.
+The nested law (Box and Cox, 1964) is the log law at z = 0 and a power plus a constant elsewhere, so that its z, with a
+statistical and a systematic error, says how fast τ grows. It is fitted to relative residuals: for a given z the best a
+and b are a linear least squares, so that only z is searched for. It says nothing of a constant, whose b = 0 leaves z
+free, nor of L^z ln L, which it does not contain: for these there are the power laws of τ and of τ / ln L.
 
 Power law and log law have two parameters each and are fitted by least squares to ln τ, so that with the same n and
 k = 3 (two parameters and the variance) AICc = n ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1) compares them: ΔAICc =
 AICc(power) − AICc(log) = n ln(RSS_power / RSS_log), positive where the log law is the better one. AICc exists for
 n > k + 1 only, so there is no evidence from fewer than five sizes.
 
-Statistical errors are those of resampled seeds. A seed is resampled at all sizes together, since a seed's start, and
-with it much of what is special about its times, may be the same at all of them; where it is not this is right as well.
+Statistical errors are those of resampled seeds. A seed is resampled at all sizes together, since its start, and with it
+much of the deviation of its times, may be the same at all of them; where it is not, this is correct as well.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ from csd.study.seeds import resampled_means, student
 RESAMPLES = 500
 SIZES_FOR_EVIDENCE = 5
 RESIDUAL_NOISE = 1e-4
-"""Relative precision below which residuals count as equal; a law that fits better than this is not better for it."""
+"""Relative precision below which residuals count as equal; no law is preferred for fitting better than this."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Fit:
     Attributes:
         law: 'power', 'log', 'power_log' (τ = A L^z ln L) or 'boxcox' (the nested law).
         exponent: z; for the log law b, steps per e-fold of L.
-        error: one standard error, statistical: the bootstrap's or the residuals', whichever is larger; for the nested
-            law the bootstrap's, and the residuals' where there is none. NaN if neither is known.
-        bootstrap_error: standard error from resampling the seeds, or from the errors of the times; 0 where seeds agree.
+        error: statistical standard error: the larger of those from bootstrap and residuals; for the nested law the
+            bootstrap's, or the residuals' without it. NaN if neither is known.
+        bootstrap_error: standard error from resampling seeds, or from the errors of the times; 0 where seeds agree.
         residual_error: standard error from the scatter about the law; NaN where the law goes through all points.
         intercept: ln A, or a in steps.
         evidence: ΔAICc in favour of the log law, positive if it fits better; NaN for fewer than five sizes.
-        sizes: used.
+        sizes: that it is fitted to.
         local_exponents: ln(τ₂/τ₁) / ln(L₂/L₁) of neighbouring sizes.
         systematic_error: of the nested law, |change of z| when the smallest size is left out; NaN for three sizes.
         evidence_error: standard error of the evidence, from resampling the seeds.
@@ -72,13 +72,11 @@ class Fit:
     def __call__(self, size: Array) -> Array:
         """τ(L) of the law, in steps."""
         logarithm = np.log(size)
-        if self.law == "power":
-            return np.exp(self.intercept + self.exponent * logarithm)
-        if self.law == "power_log":
-            return np.exp(self.intercept + self.exponent * logarithm) * logarithm
         if self.law == "boxcox":
             return self.intercept + self.slope * box_cox(logarithm, np.array(self.exponent))
-        return self.intercept + self.exponent * logarithm
+        if self.law == "log":
+            return self.intercept + self.exponent * logarithm
+        return np.exp(self.intercept + self.exponent * logarithm) * (logarithm if self.law == "power_log" else 1.0)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -96,7 +94,7 @@ LAW_COLUMNS = (
 def law_row(
     sizes: Iterable[Any], note: str = "", law: str = "none", local_exponents: Iterable[float] = (), **numbers: float
 ) -> dict[str, Any]:
-    """The columns of a law in a table of laws, or of none and the note why; numbers that are not given are NaN."""
+    """The columns of a law in a table of laws; of 'none' with a note why. Numbers that are not given are NaN."""
     return {
         "law": law,
         **dict.fromkeys(LAW_COLUMNS, float("nan")),
@@ -166,35 +164,28 @@ def fit(sizes: Sequence[int], times: Sequence[Array]) -> dict[str, Fit]:
         raise InputError(f"a scaling law needs at least three sizes; there are {sorted(set(sizes))}")
     if any(not (np.isfinite(sample).all() and (sample > 0.0).all() and sample.size) for sample in samples):
         raise InputError("a training time is missing or not positive; a scaling law needs all of them")
-    used = tuple(int(size) for size in length)
     mean = np.array([sample.mean() for sample in samples])
-    spread = seed_errors(length, samples, stream("bootstrap", used))
+    used = tuple(int(size) for size in length)
+    spread = {name: float(error) for name, error in seed_errors(length, samples, stream("bootstrap", used)).items()}
     smallest = len(length) * RESIDUAL_NOISE**2
-    power, log = fit_power_law(length, mean), fit_log_law(length, mean)
-    evidence = evidence_error = float("nan")
-    if len(length) >= SIZES_FOR_EVIDENCE:
-        evidence = len(length) * float(np.log((power[3] + smallest) / (log[3] + smallest)))
-        evidence_error = float(spread.evidence)
-    local = tuple(float(z) for z in local_exponents(length, mean))
-    about: dict[str, Any] = {
-        "evidence": evidence,
-        "evidence_error": evidence_error,
-        "sizes": used,
-        "local_exponents": local,
+    fitted = {
+        "power": fit_power_law(length, mean),
+        "log": fit_log_law(length, mean),
+        "power_log": fit_power_law(length, mean / np.log(length)),
     }
-
-    def law(name: str, fitted: tuple[float, float, float, float], bootstrap_error: float) -> Fit:
-        intercept, slope, residual_error, _ = fitted
-        error = max(bootstrap_error, residual_error)
-        return Fit(name, slope, error, bootstrap_error, residual_error, intercept, **about)
-
-    laws = (
-        law("power", power, float(spread.power)),
-        law("log", log, float(spread.log)),
-        law("power_log", fit_power_law(length, mean / np.log(length)), float(spread.power_log)),
-        _nested(length, mean, float(spread.nested), about),
-    )
-    return {law.law: law for law in laws}
+    about: dict[str, Any] = {
+        "evidence": float("nan"),
+        "sizes": used,
+        "local_exponents": tuple(float(z) for z in local_exponents(length, mean)),
+    }
+    if len(length) >= SIZES_FOR_EVIDENCE:
+        power, log = (fitted[name][3] + smallest for name in ("power", "log"))
+        about |= {"evidence": len(length) * float(np.log(power / log)), "evidence_error": spread["evidence"]}
+    laws = {
+        name: Fit(name, slope, max(spread[name], residual_error), spread[name], residual_error, intercept, **about)
+        for name, (intercept, slope, residual_error, _) in fitted.items()
+    }
+    return laws | {"boxcox": _nested(length, mean, spread["boxcox"], about)}
 
 
 def _nested(sizes: Array, mean: Array, bootstrap_error: float, about: dict[str, Any]) -> Fit:
@@ -259,29 +250,10 @@ def fit_weighted(sizes: Sequence[int], times: Array, errors: Array) -> Fit:
     return Fit("power", exponent, max(statistical, scatter), statistical, scatter, intercept, float("nan"), used, local)
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Standard errors from resampled seeds, for many data sets at once; shape (…,) each, 0 where seeds agree.
-
-    Attributes:
-        power: of z of the power law.
-        log: of b of the log law.
-        power_log: of z of the power law of τ / ln L.
-        nested: of z of the nested law.
-        evidence: of ΔAICc.
-    """
-
-    power: Array
-    log: Array
-    power_log: Array
-    nested: Array
-    evidence: Array
-
-
 def seed_errors(
     sizes: Array, samples: Sequence[Array], generator: np.random.Generator, resamples: int = RESAMPLES
-) -> Spread:
-    """Errors of all laws by the bootstrap over seeds.
+) -> dict[str, Array]:
+    """Errors of all laws by the bootstrap over seeds, for many data sets at once.
 
     The deviation of the resampled values is widened by sqrt(n/(n − 1)), as the bootstrap of n seeds underestimates the
     variance by (n − 1)/n, and by `student`. Log laws of resamples have relative residuals, which are those of ln τ to
@@ -292,12 +264,15 @@ def seed_errors(
         samples: τ of the seeds at each size, shape (…, seeds).
         generator: that resamples them.
         resamples: how often.
+
+    Returns:
+        Standard errors of z of 'power', b of 'log', z of 'power_log' and 'boxcox', and of 'evidence' (ΔAICc), of shape
+        (…,) each; 0 where seeds agree.
     """
     seeds = min(sample.shape[-1] for sample in samples)
     mean = np.stack([sample.mean(-1) for sample in samples], axis=-1)
     if seeds < 2:
-        none = np.zeros(mean.shape[:-1])
-        return Spread(none, none, none, none, none)
+        return dict.fromkeys(("power", "log", "power_log", "boxcox", "evidence"), np.zeros(mean.shape[:-1]))
     means = resampled_means(samples, resamples, generator)
     widening = np.sqrt(seeds / (seeds - 1.0)) * student(seeds)
     logarithm = np.log(sizes)
@@ -316,7 +291,8 @@ def seed_errors(
     nested = fit_nested_law(sizes, means, 1.0 / mean)[2]
     smallest = len(sizes) * RESIDUAL_NOISE**2
     evidence = len(sizes) * np.log((power_squares + smallest) / (log_squares + smallest))
-    values = (exponent, parameters[..., 1], power(np.log(means / logarithm))[0], nested, evidence)
+    values = {"power": exponent, "log": parameters[..., 1], "power_log": power(np.log(means / logarithm))[0]}
+    values |= {"boxcox": nested, "evidence": evidence}
     # Rounding errors of seeds that agree are no scatter.
     agree = (np.stack([np.ptp(sample, axis=-1) for sample in samples], axis=-1) == 0.0).all(-1)
-    return Spread(*(np.where(agree, 0.0, widening * value.std(-1)) for value in values))
+    return {name: np.where(agree, 0.0, widening * value.std(-1)) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Seeds: means over them, their errors, and how errors of fits follow from their scatter."""
+"""Seeds: means over them, their standard errors, and the resampled means from which errors of fits follow."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from csd.lattice import Array
 def student(seeds: int) -> float:
     """One standard error of a mean of `seeds` numbers in units of the estimated one: Student's quantile at 0.8413.
 
-    It grows from 1 as the error itself is less and less well known: 1.08 for 8 seeds, 1.20 for 4, 1.84 for 2.
+    It grows as the error itself is known less well: 1.08 for 8 seeds, 1.20 for 4, 1.84 for 2.
     """
     from scipy.stats import norm, t
 
@@ -28,13 +28,13 @@ def total_error(row: Mapping[str, Any]) -> float:
 
 
 def mean_over_seeds(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, Any]:
-    """Mean over seeds and its standard error; NaN where a seed that was run has no value, as that of others is biased.
+    """Mean over seeds and its standard error; NaN where a seed that was run has no value: the others are biased.
 
     Args:
-        values: numbers, one axis of which is that of seeds.
-        axis: that one.
-        ran: whether each seed was run, in the shape of the values or to be broadcast to it; by default those seeds were
-            that have a value anywhere.
+        values: numbers, one axis of which runs over seeds.
+        axis: the axis of seeds.
+        ran: whether each seed was run, of a shape that is broadcast to that of the values; by default the seeds with a
+            value anywhere.
 
     Returns:
         Both without the axis of seeds; the error of a single seed is 0.
@@ -52,16 +52,15 @@ def mean_over_seeds(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, 
 
 
 def resampled_means(samples: Sequence[Array], resamples: int, generator: np.random.Generator) -> Array:
-    """Means over resampled seeds, shape (…, resamples, sizes); the same seeds at all sizes where these have as many.
+    """Means over resampled seeds, shape (…, resamples, sizes); the same seeds at all sizes if they are equally many.
 
     Args:
         samples: one a size, shape (…, seeds).
         resamples: sets of seeds, drawn with replacement.
-        generator: that draws them.
+        generator: random numbers.
     """
     counts = [sample.shape[-1] for sample in samples]
-    shares = [generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n for n in counts[:1]]
-    together = len(set(counts)) == 1
-    for n in counts[1:]:
-        shares.append(shares[0] if together else generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n)
+    drawn = counts[:1] if len(set(counts)) == 1 else counts
+    shares = [generator.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n for n in drawn]
+    shares *= len(counts) // len(drawn)
     return np.stack([sample @ share.T for sample, share in zip(samples, shares, strict=True)], axis=-1)

@@ -1,7 +1,6 @@
-"""What of a study is there: files that are damaged, stale or foreign, and how far it is (docs/reruns.md).
+"""The state of a study: files that are damaged, stale or foreign, and the progress of its jobs (docs/reruns.md).
 
-Everything is read from the study and its folder alone, so that another terminal or another node of a cluster sees the
-same.
+All is read from the study and its folder alone, so that another terminal or another node of a cluster sees the same.
 """
 
 import json
@@ -9,6 +8,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from csd.study.config.study import STAGES, Jobs, Study, jobs_of
 from csd.study.stages.base import Job, Stage
 
 ALIVE = 60.0
-"""Seconds after which a job that has told nothing counts as dead; one tells every ten seconds."""
+"""Seconds without a report after which a job counts as dead; a running job reports every ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fault:
         path: of the file.
         state: 'damaged', 'stale' or 'foreign'.
         reason: what is wrong with it.
-        mend: a command.
+        mend: a command that mends it.
         counted: whether it is one of the study's own files.
     """
 
@@ -46,27 +46,25 @@ def study_of(folder: Path, config: Path | None) -> Study:
     """The study of a results folder: the one given, or the one that was last run into it.
 
     Raises:
-        InputError: if the folder is not there, or says nothing of its study.
+        InputError: if the folder is missing, or holds no record of its study.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give that of a study's results")
-    if config is not None:
-        return parse(load(config))
-    record = folder / "summary" / "study.json"
-    if not record.is_file():
+    record = config or folder / "summary" / "study.json"
+    if config is None and not record.is_file():
         raise InputError(f"{folder}: there is no summary/study.json in it; name the study with --config")
     return parse(load(record))
 
 
 def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
-    """Look at all files that the jobs of a study make.
+    """Check all files in the folders that the jobs of a study write to.
 
     Args:
-        study: what they should be of.
+        study: that the files should belong to.
         folder: its results.
 
     Returns:
-        (files of the study that are there, those at fault and those that are none of it).
+        (number of the study's files that are there, faults of these and foreign files).
     """
     faults: list[Fault] = []
     sources: dict[str, str] = {}
@@ -77,38 +75,29 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             own[stage.place] = {f"{identifier}.nc" for identifier in jobs}
         if stage.checkpoints:
             own[Path("checkpoints")] = {f"{identifier}.{suffix}" for identifier in jobs for suffix in ("npz", "json")}
-        for identifier, job in jobs.items():
-            path = folder / stage.place / f"{identifier}.nc"
-            if path.is_file():
-                fault = _fault(stage, job, path, sources)
-                faults += [Fault(path, *fault, _remake(path))] if fault else []
+        for job in jobs.values():
+            path = stage.file(job, folder)
+            if path.is_file() and (fault := _fault(stage, job, path, sources)):
+                # Snakemake does not notice that a file is missing while the files made from it are there.
+                force = f"snakemake --workflow-profile workflow/profiles/default --force {shlex.quote(str(path))}"
+                faults.append(Fault(path, *fault, f"{force}, then run the study again"))
     for part, names in own.items():
-        faults += [
-            _foreign(path) for path in sorted((folder / part).glob("*")) if path.is_file() and path.name not in names
-        ]
+        for path in sorted((folder / part).glob("*")):
+            if path.is_file() and path.name not in names:
+                killed = path.name.startswith(".")
+                reason = "left by a write that was killed" if killed else "no run of this study makes it"
+                faults.append(Fault(path, "foreign", reason, f"rm {shlex.quote(str(path))}", counted=False))
     return len(sources), faults
 
 
-def _foreign(path: Path) -> Fault:
-    """The fault of a file that no job of the study makes."""
-    reason = "left of a write that was killed" if path.name.startswith(".") else "no run of this study makes it"
-    return Fault(path, "foreign", reason, f"rm {shlex.quote(str(path))}", counted=False)
-
-
-def _remake(path: Path) -> str:
-    """The command that makes a file of the workflow again; one that is only removed is not missed by what was made."""
-    profile = "snakemake --workflow-profile workflow/profiles/default"
-    return f"{profile} --force {shlex.quote(str(path))}, then run the study again"
-
-
 def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple[str, str] | None:
-    """What is wrong with the file of a job: (state, reason).
+    """The fault of a job's file, (state, reason), or None.
 
     Args:
         stage: of the job.
         job: whose file it is.
         path: of the file.
-        sources: hashes of the code that made the files looked at so far, to which this one's is added; '' if damaged.
+        sources: hashes of the code that made the files checked so far, to which this one's is added; '' if damaged.
     """
     place = f"{stage.name}/{job.identifier}"
     sources[place] = ""
@@ -130,12 +119,12 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far one job is.
+    """The progress of one job.
 
     Attributes:
-        name: of its file.
-        state: 'done', 'running', 'failed', 'stopped' or 'left'.
-        about: what else is known, in words.
+        name: folder and name of its file.
+        state: one of `STATES`.
+        about: further information, in words.
     """
 
     name: str
@@ -147,7 +136,7 @@ STATES = ("done", "running", "failed", "stopped", "left")
 
 
 def job_states(jobs: Jobs, folder: Path) -> Iterator[JobStatus]:
-    """How far each job of a study is.
+    """The progress of each job of a study.
 
     Args:
         jobs: all of the study.
@@ -159,50 +148,33 @@ def job_states(jobs: Jobs, folder: Path) -> Iterator[JobStatus]:
 
 
 def _state(stage: Stage, name: str, folder: Path) -> tuple[str, str]:
-    """(state, what else is known) of one job, from its file, its log and what it tells of its progress."""
+    """(state, further information) of one job, from its file, its log and the reports of its progress."""
     if (folder / stage.place / f"{name}.nc").is_file():
         return "done", ""
-    progress = _progress(folder / "checkpoints" / f"{name}.json") if stage.checkpoints else None
-    if progress is not None and time.time() - progress["updated"] < ALIVE:
-        return "running", _far(progress)
-    lines = _lines(folder / stage.log_place / f"{name}.log")
+    told: dict[str, float] | None = None
+    with suppress(OSError, ValueError):
+        report = folder / "checkpoints" / f"{name}.json"
+        told = json.loads(report.read_text(encoding="utf-8")) if stage.checkpoints else None
+    if told is not None and time.time() - told["updated"] < ALIVE:
+        of = f" of about {told['expected_steps']:,.0f}" if told.get("expected_steps") else ""
+        return "running", f"step {told['step']:,.0f}{of}, error {told['excess']:.3g} times the tolerance"
+    lines: list[str] = []
+    with suppress(OSError):
+        log = (folder / stage.log_place / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in log.splitlines() if line.strip()]
     if not lines:
         return "left", ""
     if lines[-1].startswith(stage.ends):
         return "left", "its file was made and is gone"
     command = f"csd {stage.command}"
-    if lines[-1].startswith((f"{command}: stopped by", f"{command} --", "going on after")) or progress is not None:
+    if lines[-1].startswith((f"{command}: stopped by", f"{command} --", "going on after")) or told is not None:
         kept = stage.checkpoints and (folder / "checkpoints" / f"{name}.npz").is_file()
         return "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept"
     return "failed", lines[-1]
 
 
-def _progress(path: Path) -> dict[str, float] | None:
-    """What a job last told; None if nothing."""
-    try:
-        told: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return told
-
-
-def _far(told: dict[str, float]) -> str:
-    """A job's progress in words."""
-    expected = told.get("expected_steps")
-    of = f" of about {expected:,.0f}" if expected else ""
-    return f"step {told['step']:,.0f}{of}, error {told['excess']:.3g} times what is allowed"
-
-
-def _lines(path: Path) -> list[str]:
-    """Lines of a log that hold something; none if there is no log."""
-    try:
-        return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return []
-
-
 def status_lines(study: Study, found: Sequence[JobStatus]) -> Iterator[str]:
-    """How far a study is, in words: counts, then each job that is running, stopped or failed.
+    """The progress of a study in words: counts, then each job that is running, stopped or failed.
 
     Args:
         study: the study.

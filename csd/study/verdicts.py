@@ -2,18 +2,18 @@
 
 A value *holds* if it lies in its range with two standard errors, *fails* if it lies outside with two, and is
 *undecided* otherwise. The error of z is statistical and systematic in quadrature. Evidence holds from 10 and fails from
-−10, with one standard error; it is no measurement, and what it weighs is judged by z with two. Growth over less than a
-factor of 8 in size is undecided whatever the numbers, and so is z without a systematic error, that is from three sizes.
-A group is *incomplete* if at some size one seed or more did not reach the tolerance, as the mean over the others would
-be too small.
+−10, with one standard error, as it weighs what z measures with two. Undecided in any case are growth over less than a
+factor of 8 in size and z without a systematic error, that is from three sizes. A group is *incomplete* if at some size
+a seed did not reach the tolerance: the mean over the other seeds would be too small.
 
 Times of a single seed of a random training have no error, and decide nothing; those of the population loss are exact.
 
 A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
-has no value ('no data'); undecided if a value is; and it holds only if all hold. Without any data it is *not tested*. A
-claim that requires others is at best what they are.
+has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
+tested*. A claim that requires others is at best what they are.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +23,15 @@ import pandas as pd
 import xarray as xr
 
 from csd.study.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
+from csd.study.rounding import plus_minus
 from csd.study.seeds import student, total_error
+from csd.study.summaries.columns import HOW, at_default_options
 from csd.study.summaries.laws import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
 
 SPAN = 8.0
-"""Largest over smallest size that growth is judged from."""
+"""Least ratio of the largest to the smallest size from which growth is judged."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class Outcome:
     """One value of one test.
 
     Attributes:
-        test: whose value it is.
+        test: the test.
         dimension: d.
         noise_level: t; NaN where there is none.
-        data: loss and data.
-        measured: value; NaN where there is none.
+        data: label of loss and data.
+        measured: the value; NaN where there is none.
         error: one standard error; NaN where it is not known.
         note: why the value cannot decide; empty where it can.
         missing: whether there is no value because a size has no mean.
@@ -58,7 +60,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """Of this value alone."""
+        """The verdict of this value alone."""
         if self.missing:
             return INCOMPLETE
         if self.note:
@@ -69,25 +71,19 @@ class Outcome:
                 return UNDECIDED
             return HOLDS if abs(self.measured) < PULLS * self.error else FAILS
         low, high = self.test.accepted
+        least, most = -np.inf if low is None else low, np.inf if high is None else high
         margin = self.error if measure == "evidence" else 2.0 * self.error
         lower, upper = self.measured - margin, self.measured + margin
-        if (low is None or lower >= low) and (high is None or upper <= high):
+        if least <= lower and upper <= most:
             return HOLDS
-        if measure == "evidence":
-            # Less than what counts is evidence for nothing.
-            return FAILS if upper <= -COUNTS else UNDECIDED
-        if (low is not None and upper < low) or (high is not None and lower > high):
-            return FAILS
-        return UNDECIDED
-
-
-Where = tuple[ClaimTest, int, float, str]
-"""The first attributes of an outcome: test, dimension, noise level and data."""
+        # Evidence below what counts is evidence for nothing.
+        fails = upper <= -COUNTS if measure == "evidence" else upper < least or lower > most
+        return FAILS if fails else UNDECIDED
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, the values of its tests, and what they amount to.
+    """A claim, the values of its tests, and the verdict that follows.
 
     Attributes:
         claim: what is claimed.
@@ -110,9 +106,9 @@ class Verdict:
 
     @property
     def rows(self) -> tuple[tuple[Outcome, ...], ...]:
-        """Values of each test, and an outcome without one for what it lists and the study has not.
+        """The values of each test, and an outcome 'no data' for each listed place without one.
 
-        Nothing where there is no value of any test.
+        If no test has a value, there are none.
         """
         if not any(self.outcomes):
             return self.outcomes
@@ -123,7 +119,7 @@ def _absent(test: ClaimTest, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]
     """An outcome for every dimension and noise level that a test lists and that has no value."""
     places = {(outcome.dimension, outcome.noise_level) for outcome in outcomes}
     for dimension in test.dimensions:
-        # Without a list of levels any will do.
+        # Without a list of levels any level will do.
         anywhere = test.noise_levels is None and any(of == dimension for of, _ in places)
         for level in [np.nan] if test.noise_levels is None else test.noise_levels:
             if not anywhere and (dimension, level) not in places:
@@ -131,7 +127,7 @@ def _absent(test: ClaimTest, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]
 
 
 def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
-    """Verdicts of all claims.
+    """The verdicts of all claims.
 
     Args:
         claims: what is claimed; a claim comes after those that it requires.
@@ -144,28 +140,34 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
     verdicts: dict[str, Verdict] = {}
     for claim in claims:
         check_required(claim, verdicts)
-        outcomes = tuple(tuple(_outcomes(test, claim.about, scaling, summary)) for test in claim.tests)
+        # The population loss is theory's own; it says nothing about training.
+        left_out = None if claim.about == "theory" else "population"
+        outcomes = tuple(
+            tuple(
+                _from_fits(test, scaling, left_out) if test.measure in FITTED else _from_times(test, summary, left_out)
+            )
+            for test in claim.tests
+        )
         verdicts[claim.id] = Verdict(claim, outcomes, tuple(verdicts[name].verdict for name in claim.requires))
     return list(verdicts.values())
 
 
-def _outcomes(test: ClaimTest, about: str, scaling: pd.DataFrame, summary: xr.Dataset) -> Iterator[Outcome]:
-    """The values of a test, one for each dimension, noise level and kind of data that the study has."""
-    # The population loss is theory's own; it says nothing of training.
-    left_out = None if about == "theory" else "population"
-    if test.measure in FITTED:
-        yield from _from_fits(test, scaling, left_out)
-    else:
-        yield from _from_times(test, summary, left_out)
+def _trained_so(table: pd.DataFrame, test: ClaimTest) -> pd.DataFrame:
+    """The rows of a table of runs or laws whose data and options of training a test is about."""
+    if test.data is None:
+        return at_default_options(table, test.options)
+    table = table[table["data"] == test.data]
+    every = {name: table[name].unique() for name in HOW if name in table}
+    return at_default_options(table, every | test.options)
 
 
 def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> Iterator[Outcome]:
-    """What fits of measured times say, but for those of networks trained on the loss that is left out."""
+    """The values of a test of fitted laws, without networks trained on the loss that is left out."""
     if "law" not in scaling or "quantity" not in scaling:
         return
-    table = with_criterion(scaling)
+    table, measure = with_criterion(scaling), test.measure
     chosen = table[
-        table["law"].isin([FITTED[test.measure], "none"])
+        table["law"].isin([FITTED[measure], "none"])
         & (table["quantity"] == test.quantity)
         & (table["criterion"] == test.criterion)
         & (table["architecture"] == test.architecture)
@@ -175,76 +177,75 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> 
     ]
     if test.noise_levels is not None:
         chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
-    if test.data is not None:
-        chosen = chosen[chosen["data"] == test.data]
-    for _, row in chosen.iterrows():
-        where = int(row["dimension"]), float(row["noise_level"]), str(row["data"])
+    for _, row in _trained_so(chosen, test).iterrows():
+        where = test, int(row["dimension"]), float(row["noise_level"]), str(row["data"])
         sizes = [int(size) for size in str(row["sizes"]).split()]
         if row["law"] == "none":
             # A single size was never meant to be a law.
             if len(sizes) > 1:
-                yield Outcome(test, *where, np.nan, np.nan, str(row["note"]), missing=len(sizes) > 2)
+                yield Outcome(*where, np.nan, np.nan, str(row["note"]), missing=len(sizes) > 2)
             continue
-        value, error = _value_of_fit(test.measure, row)
+        names = ("evidence", "evidence_error") if measure == "evidence" else ("exponent", "error")
+        value, error = (float(row.get(name, np.nan)) for name in names)
+        if measure == "exact_exponent":
+            value -= float(row.get("reference", np.nan))
+        if FITTED[measure] == "boxcox":
+            error = total_error(row)
         note = ""
-        if test.measure != "exact_exponent" and max(sizes) < SPAN * min(sizes):
+        if measure != "exact_exponent" and max(sizes) < SPAN * min(sizes):
             note = f"sizes {min(sizes)} to {max(sizes)} span less than a factor of {SPAN:g}"
         elif not np.isfinite(value):
-            note = "too few sizes" if test.measure == "evidence" else "no value"
+            note = "too few sizes" if measure == "evidence" else "no value"
         elif not np.isfinite(error):
             note = "three sizes give no systematic error" if len(sizes) == 3 else "its error is not known"
-        yield Outcome(test, *where, value, error, note)
-
-
-def _value_of_fit(measure: str, row: pd.Series) -> tuple[float, float]:
-    """(value, error) of a measure from the row of its law."""
-
-    def column(name: str) -> float:
-        return float(row[name]) if name in row else float("nan")
-
-    if measure == "evidence":
-        return column("evidence"), column("evidence_error")
-    if measure == "exact_exponent":
-        return column("exponent") - column("reference"), column("error")
-    if FITTED[measure] == "boxcox":
-        return column("exponent"), total_error(row)
-    return column("exponent"), column("error")
+        yield Outcome(*where, value, error, note)
 
 
 def _from_times(test: ClaimTest, summary: xr.Dataset, left_out: str | None) -> Iterator[Outcome]:
-    """Ratios of training times or parameters, and agreement with the prediction, but for the loss that is left out."""
+    """Ratios of training times or parameters, and agreement with the prediction, without the loss that is left out."""
     if "architecture" not in summary:
         return
-    table = summary[["architecture", "dimension", "size", "mass_label", "data", "loss"]].to_dataframe()
-    table = table[table["loss"] != left_out]
-    own, reference = _runs(table, test, test.architecture), _runs(table, test, test.reference)
+    columns = ["architecture", "dimension", "size", "mass_label", "data", "loss"]
+    table = summary[[*columns, *(name for name in HOW if name in summary)]].to_dataframe()
+    table = table[(table["loss"] != left_out) & (table["mass_label"] == test.mass)]
+    table = table[table["dimension"].isin(test.dimensions)]
+    own, reference = (
+        _trained_so(table[table["architecture"] == name], test) for name in (test.architecture, test.reference)
+    )
+    known = summary["noise_level"].values
     for (dimension, data), rows in own.groupby(["dimension", "data"], sort=False):
         others = reference[(reference["dimension"] == dimension) & (reference["data"] == data)]
-        for level in summary["noise_level"].values if test.noise_levels is None else test.noise_levels:
-            if level not in summary["noise_level"].values:
+        places = list(rows.index)
+        if test.reference is not None:
+            if not (shared := set(rows["size"]) & set(others["size"])):
                 continue
+            places = [of.index[of["size"] == max(shared)][0] for of in (rows, others)]
+        for level in known if test.noise_levels is None else [level for level in test.noise_levels if level in known]:
             at = summary.sel(noise_level=level)
-            where = test, int(dimension), float(level), str(data)
-            if test.measure == "agreement":
-                runs = [at.isel(run=int(run)) for run in rows.index if len(_times(at.isel(run=int(run))))]
-                if runs:
-                    yield _agreement(where, runs)
-                continue
-            shared = set(rows["size"]) & set(others["size"])
-            if not shared:
-                continue
-            pair = [at.isel(run=int(table.index[table["size"] == max(shared)][0])) for table in (rows, others)]
-            if all(len(_times(run)) for run in pair):
-                yield _ratio(where, pair)
+            runs = [run for run in (at.isel(run=int(place)) for place in places) if len(_times(run))]
+            if len(runs) == len(places) if test.reference is not None else runs:
+                yield Outcome(test, int(dimension), float(level), str(data), *_value_of_times(test.measure, runs))
 
 
-def _agreement(where: Where, runs: list[xr.Dataset]) -> Outcome:
-    """Agreement with theory of the runs of several sizes."""
-    for run in runs:
-        if not np.isfinite(_times(run)).all():
-            return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
-    pairs = [(_times(run), _times(run, "predicted_crossing_time")) for run in runs]
-    return _timed(where, *agreement(pairs, exact=all(map(_exact, runs))))
+def _value_of_times(measure: str, runs: list[xr.Dataset]) -> tuple[float, float, str, bool]:
+    """(value, error, note, missing) of a measure of the times of runs at one noise level; of ratios from two runs."""
+    if measure == "parameter_ratio":
+        return float(runs[0]["level_parameters"]) / float(runs[1]["level_parameters"]), 0.0, "", False
+    times = [_times(run) for run in runs]
+    for run, sample in zip(runs, times, strict=True):
+        if not np.isfinite(sample).all():
+            note = f"at size {int(run['size'])} some seeds did not reach the tolerance"
+            return np.nan, np.nan, note, True
+    # The population loss itself has neither minibatches nor a data set, so that its times are exact.
+    exact = [str(run["loss"].values) == "population" and not int(run["data_set"]) for run in runs]
+    if measure == "agreement":
+        predicted = [_times(run, "predicted_crossing_time") for run in runs]
+        value, error = agreement(list(zip(times, predicted, strict=True)), exact=all(exact))
+    else:
+        value = float(times[0].mean() / times[1].mean())
+        relative = (_standard_error(*one) / one[0].mean() for one in zip(times, exact, strict=True))
+        error = value * float(np.hypot(*relative))
+    return value, error, "" if np.isfinite(error) else "a single seed gives no error", False
 
 
 def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[float, float]:
@@ -266,51 +267,11 @@ def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[fl
     return max(deviations), float(np.max(errors))
 
 
-def _exact(run: xr.Dataset) -> bool:
-    """Whether training has neither minibatches nor a data set, so that a time is exact: the population loss itself."""
-    return str(run["loss"].values) == "population" and not int(run["data_set"])
-
-
-def _timed(where: Where, value: float, error: float) -> Outcome:
-    """A value of times, which decides nothing where its error is not known."""
-    return Outcome(*where, value, error, "" if np.isfinite(error) else "a single seed gives no error")
-
-
-def _ratio(where: Where, pair: list[xr.Dataset]) -> Outcome:
-    """Parameters or times of one run over those of another."""
-    if where[0].measure == "parameter_ratio":
-        return Outcome(*where, float(pair[0]["level_parameters"]) / float(pair[1]["level_parameters"]), 0.0)
-    times = [_times(run) for run in pair]
-    for run, sample in zip(pair, times, strict=True):
-        if not np.isfinite(sample).all():
-            return Outcome(*where, np.nan, np.nan, _late(run), missing=True)
-    quotient = float(times[0].mean() / times[1].mean())
-    relative = np.hypot(
-        *(_standard_error(sample, _exact(run)) / sample.mean() for run, sample in zip(pair, times, strict=True))
-    )
-    return _timed(where, quotient, quotient * float(relative))
-
-
 def _standard_error(sample: Any, exact: bool) -> float:
-    """Of the mean over seeds, widened by Student's quantile; of a single seed 0 if it is exact, else NaN."""
+    """Standard error of the mean over seeds, widened by Student's quantile; of one seed 0 if it is exact, else NaN."""
     if sample.size < 2:
         return 0.0 if exact else float("nan")
     return student(sample.size) * float(sample.std(ddof=1) / np.sqrt(sample.size))
-
-
-def _late(run: xr.Dataset) -> str:
-    """Why there is no mean."""
-    return f"at size {int(run['size'])} some seeds did not reach the tolerance"
-
-
-def _runs(table: pd.DataFrame, test: ClaimTest, architecture: str | None) -> pd.DataFrame:
-    """The runs of an architecture that a test is about."""
-    chosen = table[
-        (table["architecture"] == architecture)
-        & (table["mass_label"] == test.mass)
-        & table["dimension"].isin(test.dimensions)
-    ]
-    return chosen if test.data is None else chosen[chosen["data"] == test.data]
 
 
 def _times(run: xr.Dataset, name: str = "crossing_time") -> Any:
@@ -327,3 +288,56 @@ def _bounds(test: ClaimTest) -> str:
     if low is None:
         return f"at most {high:g}"
     return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: None where a number is not finite."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def as_json(verdicts: list[Verdict]) -> str:
+    """Verdicts as JSON: for each claim id, statement, verdict, and for each test measured, error, accepted range."""
+    content = []
+    for verdict in verdicts:
+        claim, tests = verdict.claim, []
+        for test, outcomes in zip(claim.tests, verdict.rows, strict=True):
+            names = ("measure", "quantity", "criterion", "architecture", "reference", "because")
+            about = {name: getattr(test, name) for name in names} | test.options
+            about |= {"accepted": [_plain(bound) for bound in test.accepted], "bounds": _bounds(test)}
+            found = ("dimension", "noise_level", "data", "measured", "error", "verdict", "note")
+            tests += [about | {name: _plain(getattr(outcome, name)) for name in found} for outcome in outcomes] or [
+                about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}
+            ]
+        shown = next((test for test in tests if test["verdict"] == verdict.verdict), tests[0])
+        own = {"id": claim.id, "statement": claim.statement, "requires": claim.requires}
+        own |= {name: shown[name] for name in ("measured", "error", "accepted", "bounds")}
+        content.append(own | {"verdict": verdict.verdict, "tests": tests})
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_markdown(verdicts: list[Verdict]) -> str:
+    """Verdicts as a Markdown table, one row for each test and dimension."""
+    lines = [
+        "| claim | test | d | t | data | measured | accepted | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for verdict in verdicts:
+        statement = verdict.claim.statement.replace("|", "\\|")
+        if verdict.claim.requires:
+            statement += f" Requires {', '.join(verdict.claim.requires)}."
+        lines.append(f"| **{verdict.claim.id}** | {statement} | | | | | | **{verdict.verdict}** |")
+        for test, outcomes in zip(verdict.claim.tests, verdict.rows, strict=True):
+            of = "" if test.quantity == "training_time" else f" of {test.quantity.replace('_', ' ')}"
+            of += f" ({test.criterion.replace('_', ' ')})" if test.criterion else ""
+            name = f"{test.measure.replace('_', ' ')}{of} of {test.architecture}"
+            name += f" over {test.reference}" if test.reference else ""
+            name += "".join(f", {option} {' or '.join(map(str, values))}" for option, values in test.options.items())
+            if not outcomes:
+                lines.append(f"| | {name} | | | | | {_bounds(test)} | {NOT_TESTED} |")
+            for o in outcomes:
+                value = plus_minus(o.measured, o.error) if np.isfinite(o.measured) else ""
+                level = f"{o.noise_level:g}" if np.isfinite(o.noise_level) else ""
+                why = f": {o.note}" if o.note else ""
+                where = f"{o.dimension} | {level} | {o.data}"
+                lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict}{why} |")
+    return "\n".join(lines) + "\n"

@@ -1,12 +1,12 @@
-"""Where the data of a training step come from (docs/physics.md, section 4).
+"""Data of a training step (docs/physics.md, section 4).
 
     population     the target's own spectrum, no randomness
-    fresh          B new fields a step, by the exact law of their power spectra or as raw fields
-    data set       M fields drawn once per seed: full-batch steps on their empirical spectrum, the noise averaged
+    fresh          B new fields a step, by the exact distribution of their power spectra or as raw fields
+    data set       M fields drawn once per seed: full-batch steps on their empirical spectrum, averaged over the noise
                    exactly; or minibatches of B of them with fresh noise, as raw fields
 
-A source serves several seeds and noise levels at once. Each seed and level has a stream of its own, so what a seed sees
-depends on nothing else.
+A source serves several seeds and noise levels at once. Each seed and level has a random stream of its own, so the data
+of a seed do not depend on the other seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,13 +37,13 @@ class Source(Protocol):
         """The data of the next step."""
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Go on with the chosen seeds only."""
+        """Drop all seeds but the chosen ones."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Arrays that `resume` goes on from."""
+        """The state as arrays, for `resume`."""
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from a snapshot of a source of the same seeds."""
+        """Return to the state of a snapshot of a source with the same seeds."""
 
 
 class Expectation:
@@ -63,27 +63,60 @@ class Expectation:
         return self.spectra, 1.0
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
+        """Drop all seeds but the chosen ones."""
         if self.spectra.ndim == 3:
             self.spectra = self.spectra[seeds]
 
     def snapshot(self) -> dict[str, Any]:
-        """Nothing: every step is alike."""
+        """An empty state: all steps are alike."""
         return {}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Nothing to do."""
 
     def serve(self, place: Callable[[Any], Any]) -> None:
-        """Give arrays as `place` makes them, such as tensors on a device."""
+        """Convert the arrays by `place` from now on, for example to tensors on a device."""
         self.spectra = place(self.spectra)
 
 
-class FreshSpectra:
-    """(S, T) of a new minibatch at every step, by their exact law.
+class _Drawn:
+    """Random streams of a run, one for each seed and noise level.
 
     Args:
-        objective: what is descended.
+        purpose: first word of the streams' names.
+        identity: of the run.
+        seeds: of the run.
+        levels: of the target.
+    """
+
+    def __init__(self, purpose: str, identity: str, seeds: Sequence[int], levels: Sequence[float]) -> None:
+        self.streams = [[stream(purpose, identity, seed, level) for level in levels] for seed in seeds]
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+        self.streams = _chosen(self.streams, seeds)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The positions of the streams, shape (seeds, levels, 6)."""
+        return {"streams": np.array([[position(generator) for generator in of_seed] for of_seed in self.streams])}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the state of a snapshot of a source with the same seeds."""
+        for of_seed, of_places in zip(self.streams, snapshot["streams"], strict=True):
+            for generator, place in zip(of_seed, of_places, strict=True):
+                move_to(generator, place)
+
+
+def _chosen(of_seeds: Sequence[Any], seeds: NDArray[np.bool_]) -> list[Any]:
+    """The entries of the chosen seeds."""
+    return [own for own, kept in zip(of_seeds, seeds, strict=True) if kept]
+
+
+class FreshSpectra(_Drawn):
+    """(S, T) of a new minibatch at every step, by their exact distribution.
+
+    Args:
+        objective: the loss.
         noised: the target at its noise levels.
         modes: the lattice's *pairs*.
         batch: B.
@@ -94,78 +127,69 @@ class FreshSpectra:
     def __init__(
         self, objective: Objective, noised: NoisedTarget, modes: Modes, batch: int, identity: str, seeds: Sequence[int]
     ) -> None:
+        super().__init__("minibatch", identity, seeds, noised.levels)
         self.objective, self.modes, self.batch = objective, modes, batch
-        self.spectra = noised.spectra_at(modes)
-        self.variances = noised.variances
-        self.streams = [[stream("minibatch", identity, seed, level) for level in noised.levels] for seed in seeds]
+        self.spectra, self.variances = noised.spectra_at(modes), noised.variances
         self.steps = int(np.clip(BLOCK // len(modes), 1, MOST_DRAWN))
-        self._next = self.steps
-        # Where the streams stood before the block at hand; None before the first.
-        self._before: Any = None
-        self._spectrum: Array = np.empty((len(seeds), len(noised.levels), self.steps, len(modes)))
-        self._target: Any = np.empty_like(self._spectrum, dtype=complex) if objective.complex_target else None
+        shape = (len(seeds), len(noised.levels), self.steps, len(modes))
+        # S and, where it is random, T of a block of steps.
+        self._block: list[Any] = [np.empty(shape)]
+        self._block += [np.empty(shape, dtype=complex)] if objective.complex_target else []
         self._place: Callable[[Any], Any] = lambda array: array
-        self._serve()
+        # The positions of the streams before the current block; none before the first.
+        self._before: dict[str, Any] = {}
+        self._next = self.steps
 
     def draw(self) -> tuple[Any, Any]:
         """(S, T), shape (seeds, levels, modes); T is 1 where the objective has no random target."""
         if self._next == self.steps:
             self._fill()
-        here = self._next
+        spectrum, *target = (array[:, :, self._next] for array in self._served)
         self._next += 1
-        spectrum, target = self._served
-        return spectrum[:, :, here], 1.0 if target is None else target[:, :, here]
+        return spectrum, target[0] if target else 1.0
 
     def _fill(self) -> None:
-        """The next block of steps of every stream."""
-        self._before = _positions(self.streams)
+        """Draw the next block of steps from every stream."""
+        self._before = super().snapshot()
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
-                room = self._spectrum[seed, level], None if self._target is None else self._target[seed, level]
-                variance = float(self.variances[level])
-                self.objective.draw(generator, self.modes, self.spectra[level], variance, self.batch, *room)
+                spectra, *targets = (array[seed, level] for array in self._block)
+                law = (self.modes, self.spectra[level], float(self.variances[level]), self.batch)
+                self.objective.draw(generator, *law, spectra, targets[0] if targets else None)
         self._next = 0
-        self._serve()
-
-    def _serve(self) -> None:
-        """What `draw` gives of the block: itself, or what is made of it."""
-        self._served = self._place(self._spectrum), None if self._target is None else self._place(self._target)
+        self.serve(self._place)
 
     def serve(self, place: Callable[[Any], Any]) -> None:
-        """Give arrays as `place` makes them, such as tensors on a device; a whole block at a time."""
-        self._place = place
-        self._serve()
+        """Convert the arrays by `place` from now on, for example to tensors on a device, a block at a time."""
+        self._place, self._served = place, [place(array) for array in self._block]
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
-        self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
-        self._spectrum = self._spectrum[seeds]
-        self._target = None if self._target is None else self._target[seeds]
-        self._before = None if self._before is None else self._before[seeds]
-        self._serve()
+        """Drop all seeds but the chosen ones."""
+        super().keep(seeds)
+        self._block = [array[seeds] for array in self._block]
+        self._before = {name: places[seeds] for name, places in self._before.items()}
+        self.serve(self._place)
 
     def snapshot(self) -> dict[str, Any]:
-        """Where the streams stood before the block at hand, and the place in it."""
-        drawn = self._before is not None
-        streams = self._before if drawn else _positions(self.streams)
-        return {"streams": streams, "drawn": np.array(self._next if drawn else -1)}
+        """The positions of the streams before the current block, and the next step within it, −1 before the first."""
+        return {**(self._before or super().snapshot()), "drawn": np.array(self._next if self._before else -1)}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Draw the block again, and go on within it."""
-        _move(self.streams, snapshot["streams"])
+        """Draw the block of a snapshot again, and go to the same step of it."""
+        super().resume(snapshot)
         if snapshot["drawn"] >= 0:
             self._fill()
             self._next = int(snapshot["drawn"])
 
 
 def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity: str, seeds: Sequence[int]) -> Array:
-    """α² Ŝ₀(k) + σ² of one data set a seed, Ŝ₀ the power spectrum of M exact fields, by its law.
+    """α² Ŝ₀(k) + σ² of one data set a seed, where Ŝ₀ is the power spectrum of M exact fields, by its distribution.
 
     Args:
         noised: the target at its noise levels, all of which see the same data set.
         modes: the lattice's *pairs*.
-        fields: M; a target that is known by its fields alone (`csd.targets.dataset`) gives their own spectrum.
-        identity: of the data, not of what learns them.
+        fields: M; not used for a target known by its fields alone (`csd.targets.dataset`), whose spectrum is theirs.
+        identity: of the data, whatever learns them.
         seeds: one data set each.
 
     Returns:
@@ -173,33 +197,31 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     """
     if isinstance(noised.target, HasFields):
         return np.stack([noised.spectra(noised.target.empirical_spectrum(modes))] * len(seeds))
+    ratios = np.empty((len(seeds), 1, len(modes)))
+    for seed, own in zip(seeds, ratios, strict=True):
+        draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, own)
     propagator = noised.target.propagator(modes.laplacian)
-    spectra = []
-    for seed in seeds:
-        ratios = np.empty((1, len(modes)))
-        draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, ratios)
-        spectra.append(noised.spectra(ratios[0] * propagator))
-    return np.stack(spectra)
+    return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
 
 
-class RawFields:
-    """Noised fields, their noise and random signs, at every step; for networks that are called on fields.
+class RawFields(_Drawn):
+    """Noised fields, their noise and random signs at every step, for networks that act on fields.
 
     Args:
         noised: the target at its noise levels.
         batch: B.
-        data_set: M, fields drawn once per seed that minibatches are taken from, with replacement; None for fresh ones.
+        data_set: M fields drawn once per seed, from which minibatches are taken with replacement; None for fresh ones.
         identity: of the run.
         seeds: of the run.
     """
 
+    steps = 1
+
     def __init__(
         self, noised: NoisedTarget, batch: int, data_set: int | None, identity: str, seeds: Sequence[int]
     ) -> None:
-        self.noised = noised
-        self.batch = batch
-        self.steps = 1
-        self.streams = [[stream("fields", identity, seed, level) for level in noised.levels] for seed in seeds]
+        super().__init__("fields", identity, seeds, noised.levels)
+        self.noised, self.batch = noised, batch
         self.target = with_samples(noised.target)
         self.data: list[Array] | None = None
         if isinstance(noised.target, HasFields) and data_set is not None:
@@ -224,27 +246,6 @@ class RawFields:
         return np.reshape(noised, shape), np.reshape(noise, shape), np.reshape(probe, shape)
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
-        self.streams = [of_seed for of_seed, kept in zip(self.streams, seeds, strict=True) if kept]
-        if self.data is not None:
-            self.data = [fields for fields, kept in zip(self.data, seeds, strict=True) if kept]
-
-    def snapshot(self) -> dict[str, Any]:
-        """Where the streams stand."""
-        return {"streams": _positions(self.streams)}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from there."""
-        _move(self.streams, snapshot["streams"])
-
-
-def _positions(streams: Sequence[Sequence[np.random.Generator]]) -> NDArray[np.uint64]:
-    """Where the streams of all seeds and levels stand, shape (seeds, levels, 6)."""
-    return np.array([[position(generator) for generator in of_seed] for of_seed in streams])
-
-
-def _move(streams: Sequence[Sequence[np.random.Generator]], places: NDArray[np.uint64]) -> None:
-    """Put the streams there."""
-    for of_seed, of_places in zip(streams, places, strict=True):
-        for generator, place in zip(of_seed, of_places, strict=True):
-            move_to(generator, place)
+        """Drop all seeds but the chosen ones."""
+        super().keep(seeds)
+        self.data = None if self.data is None else _chosen(self.data, seeds)

@@ -1,4 +1,4 @@
-"""A training run as the content of a file: names, dimensions, units (docs/results.md)."""
+"""The content of a training file: names, dimensions, units (docs/results.md)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +15,21 @@ from csd.networks import Architecture
 from csd.targets.base import spec_of
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
+from csd.training.preparation import Prepared
 from csd.training.record import TrainingRecord
 from csd.training.reference import Prediction
 
 RESIDUAL_STEP = 2.0**-11
-"""Of recorded kernels C K − 1 is kept in multiples of this: K is off by at most 2.5e-4 of the exact one.
+"""Recorded kernels are stored as C K − 1 in multiples of this: the error of K is at most 2.5e-4 of the exact kernel.
 
-That is far below minibatch noise. Where errors of all levels have one sign, χ of samples is off by 1e-3 at most.
+That is far below minibatch noise. If the errors of all levels had one sign, χ of samples would be off by 1e-3.
 """
 RESIDUAL_BITS = 7
-"""Bits of the mantissa of residuals averaged over modes, which are drawn: a relative error of 0.4 % at most."""
+"""Bits of the mantissa of residuals averaged over modes, for figures: a relative error of at most 0.4 %."""
 WEIGHT_BITS = 15
-"""The same of layers as wide as the lattice that learned from random fields: 1.5e-5, far below minibatch noise."""
+"""Bits for layers as wide as the lattice trained on random fields: 1.5e-5, far below minibatch noise."""
 SAID = ("target", "dimension", "size", "mass", "data")
-"""Of a target's spec: what attributes hold in their own words; where a data set lies is not kept, but its digest is."""
+"""Entries of a target's spec with attributes of their own; of a data set files keep the digest and not the path."""
 VARIABLES: dict[str, tuple[str, ...]] = {
     "score_error": ("seed noise_level step", "relative score error"),
     "training_time": ("seed noise_level", "training time", "steps"),
@@ -58,16 +59,16 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "wave_number": ("mode axis", "n of k = 2 pi n / L"),
     "multiplicity": ("mode", "momenta that the mode stands for"),
 }
-"""Dimensions, long name, and units where there are any. `predicted_NAME` is the same, predicted."""
+"""Dimensions, long name, and units if any, of each variable; `predicted_NAME` is the prediction of NAME."""
 DRAWN = ("kernel_profile", "exact_kernel_profile")
-"""What is kept in single precision."""
+"""Variables stored in single precision."""
 NOISY = ("score_error", "predicted_score_error", "kernel", "kernel_imaginary")
-"""What is so too, where it was learned from random fields."""
+"""Variables stored in single precision after training on random fields."""
 CURVES = ("score_error", "training_time", "crossing_time")
 
 
 def attributes(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
-    """What was trained on what, and how, as NetCDF attributes; 0 stands for 'does not apply'."""
+    """Architecture, target and options of training as NetCDF attributes; 0 means 'does not apply'."""
     lattice, target = noised.lattice, noised.target
     own = {
         "architecture": architecture.name,
@@ -87,7 +88,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
 
 
 def _variables(found: Mapping[str, Any]) -> dict[str, Variable]:
-    """Values by their names in `VARIABLES`; the imaginary parts of complex ones are variables of their own."""
+    """Variables from their values by name; imaginary parts become variables of their own."""
     variables = {}
     for name, values in found.items():
         dims, words, *units = VARIABLES[name.removeprefix("predicted_")]
@@ -99,7 +100,7 @@ def _variables(found: Mapping[str, Any]) -> dict[str, Variable]:
 
 
 def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -> dict[str, Any]:
-    """The coordinates that every file shares."""
+    """The coordinates of training and theory files."""
     return {
         "seed": np.array(settings.seeds, dtype=np.int64),
         "noise_level": noised.levels,
@@ -111,7 +112,7 @@ def _coordinates(noised: NoisedTarget, settings: TrainingSettings, steps: Any) -
 
 
 def training_request(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
-    """All that determines a training file, besides the code: its hash is the file's configuration_hash."""
+    """All that determines a training file, besides the code; the configuration_hash is its hash."""
     return attributes(noised, architecture, settings) | {
         "noise_levels": list(noised.levels),
         "seeds": list(settings.seeds),
@@ -119,29 +120,28 @@ def training_request(noised: NoisedTarget, architecture: Architecture, settings:
 
 
 def prediction_content(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, prediction: Prediction, record: Any
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, prediction: Prediction, run: Prepared
 ) -> Content:
-    """What theory predicts, in the variables of a training file.
+    """The content of a theory file: predictions, in the variables of a training file.
 
     Args:
         noised: the target at its noise levels.
         architecture: the network.
-        settings: as for training.
+        settings: options of training.
         prediction: the curves.
-        record: anything with `rates`, `parameters` and `floors`, each of shape (levels,).
+        run: prepared, for its rates, floors and numbers of parameters.
     """
     return Content(
-        _variables({name: getattr(prediction, name) for name in CURVES} | _per_level(record)),
+        _variables({name: getattr(prediction, name) for name in CURVES} | _per_level(run)),
         _variables(_coordinates(noised, settings, prediction.steps)),
         attributes(noised, architecture, settings) | {"method": prediction.method},
     )
 
 
-def _per_level(record: Any) -> dict[str, Any]:
-    """Rates, floors and numbers of parameters."""
-    names = {"learning_rate": "rates", "level_parameters": "parameters", "floor": "floors", "range": "ranges"}
-    found = {name: getattr(record, held) for name, held in names.items()}
-    return {**found, "parameters": record.parameters.max()}
+def _per_level(run: "Prepared | TrainingRecord") -> dict[str, Any]:
+    """Rates, floors, ranges and numbers of parameters."""
+    found = {"learning_rate": run.rates, "level_parameters": run.parameters, "floor": run.floors, "range": run.ranges}
+    return found | {"parameters": run.parameters.max()}
 
 
 def training_content(
@@ -151,23 +151,22 @@ def training_content(
     record: TrainingRecord,
     prediction: Prediction | None,
 ) -> Content:
-    """A training run, beside its prediction.
+    """The content of a training file: the record of a run and its prediction.
 
     Args:
         noised: the target at its noise levels.
         architecture: the network.
-        settings: how it was trained.
-        record: what was measured.
-        prediction: what theory says; its variables are NaN if there is none.
+        settings: options of training.
+        record: of the run.
+        prediction: of the run; its variables are NaN if there is none.
     """
     lattice, modes, kernel = noised.lattice, record.modes, record.kernel
     shape = (len(settings.seeds), len(noised.levels), len(record.steps))
     known = {name: np.full(shape if name == "score_error" else shape[:2], np.nan) for name in CURVES}
     if prediction is not None:
         known = {name: getattr(prediction, name) for name in CURVES}
-        shared = min(shape[2], len(prediction.steps))
-        left = ((0, 0), (0, 0), (0, shape[2] - shared))
-        known["score_error"] = np.pad(known["score_error"][:, :, :shared], left, constant_values=np.nan)
+        left = ((0, 0), (0, 0), (0, max(0, shape[2] - len(prediction.steps))))
+        known["score_error"] = np.pad(prediction.score_error, left, constant_values=np.nan)[:, :, : shape[2]]
     propagator = noised.target.propagator(lattice.shells.laplacian)
     found = {
         **{name: getattr(record, name) for name in CURVES},
@@ -195,7 +194,7 @@ def training_content(
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
         spectra = noised.spectra_at(record.recorded_modes)[:, None]
-        # Numbers of one step are of one size, and compress best side by side.
+        # Numbers of one step are of similar size, and compress best side by side.
         kernels = record.recorded_kernels.transpose(2, 1, 0, 3)
         kept = _variables({"recorded_residual": np.stack([_residual(own, spectra) for own in kernels])})
         at = "mode" if record.recorded_modes is modes else "shell"

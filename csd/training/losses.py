@@ -1,4 +1,4 @@
-"""Objectives: what a training step descends (docs/physics.md, section 4).
+"""Objectives: the losses that training descends (docs/physics.md, section 4).
 
 For a linear, translation-invariant score s(x) = −K∗x every objective is, per noise level and site,
 
@@ -10,13 +10,13 @@ with the spectrum S and the target T of one step:
     implicit     S = Ŝ,   T = 1                        (Hyvärinen; the divergence term is exact)
     denoising    S = Ŝ,   T = Σ_b x̂_b* ẑ_b / (B N σ)    (Vincent; ½ E |s(x_t) + z/σ|²)
 
-where Ŝ is the minibatch's power spectrum. For B fresh fields the joint law of (Ŝ, T) is known: with a unit Gaussian
-amplitude a_b of x and an independent one of the rest of z, in each mode,
+where Ŝ is the minibatch's power spectrum. For B fresh fields the joint distribution of (Ŝ, T) is known: with a unit
+Gaussian amplitude of x and an independent one of the part of z that is not correlated with x, in each mode,
 
     Ŝ = C g,   T = g − sqrt(g (C − σ²) / (σ² B)) ζ,
 
 g ~ Gamma(B)/B and ζ a unit complex normal for k ≠ −k, g ~ Gamma(B/2)/(B/2) and ζ a unit real normal for k = −k (the
-Bartlett decomposition of the 2×2 Wishart matrix of x and z). So a step costs O(N) whatever the batch.
+Bartlett decomposition of the 2×2 Wishart matrix of x and z). So a step costs O(N) for any batch size.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ PIECE = 2**12
 
 
 class Objective(Protocol):
-    """What a step descends, drawn by the law of power spectra or computed from raw fields."""
+    """A loss, by the distribution of power spectra or on raw fields."""
 
     stochastic: bool
     """Whether a step needs a minibatch."""
@@ -57,28 +57,38 @@ class Objective(Protocol):
         spectra: Array,
         targets: ComplexArray | None,
     ) -> None:
-        """Fill (S, T) of fresh minibatches, one a step.
+        """Fill arrays with (S, T) of fresh minibatches, one for each step: by default of the distribution above.
 
         Args:
-            generator: where the random numbers come from.
+            generator: of the random numbers.
             modes: the lattice's *pairs*.
             spectrum: C, shape (modes,).
             variance: σ².
             batch: B.
-            spectra: where S goes, shape (steps, modes).
-            targets: where T goes, same shape; None where it is 1, for an objective without a complex target.
+            spectra: filled with S, shape (steps, modes).
+            targets: filled with T, same shape; None for an objective without a complex target, where T is 1.
         """
+        draw_power_ratios(generator, modes, batch, spectra)
+        if targets is not None:
+            count = len(modes) - modes.self_conjugate
+            width = (spectrum - variance) / (variance * batch)
+            for rows, columns in pieces(len(spectra), count):
+                ratio = spectra[rows, columns]
+                draw_complex_normal(generator, ratio, -np.sqrt(ratio * width[columns]), targets[rows, columns])
+            ratio = spectra[:, count:]
+            targets[:, count:] = ratio - draw_normal(generator, ratio.shape) * np.sqrt(ratio * width[count:])
+        spectra *= spectrum
 
     def loss(
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
     ) -> "Tensor":
-        """ℒ of a network on raw fields, a mean over batch and sites.
+        """ℒ of a network on raw fields, averaged over batch and sites.
 
         Args:
             network: the score network.
             noised: x_t, shape (batch, *lattice).
             noise: z of x_t = α x₀ + σ z, same shape.
-            probe: independent random signs, same shape, for divergences that are estimated.
+            probe: independent random signs, same shape, to estimate divergences.
             variance: σ².
 
         Raises:
@@ -93,19 +103,6 @@ class Population(Objective):
     stochastic = False
     complex_target = False
 
-    def draw(
-        self,
-        generator: Generator,
-        modes: Modes,
-        spectrum: Array,
-        variance: float,
-        batch: int,
-        spectra: Array,
-        targets: ComplexArray | None,
-    ) -> None:
-        """S = C, without randomness."""
-        spectra[...] = spectrum
-
 
 class Implicit(Objective):
     """ℒ = (1/N) [½ |s(x_t)|² + ∇·s(x_t)] (Hyvärinen)."""
@@ -113,62 +110,24 @@ class Implicit(Objective):
     stochastic = True
     complex_target = False
 
-    def draw(
-        self,
-        generator: Generator,
-        modes: Modes,
-        spectrum: Array,
-        variance: float,
-        batch: int,
-        spectra: Array,
-        targets: ComplexArray | None,
-    ) -> None:
-        """S = C Gamma(B)/B (k ≠ −k) or C Gamma(B/2)/(B/2) (k = −k)."""
-        draw_power_ratios(generator, modes, batch, spectra)
-        spectra *= spectrum
-
     def loss(
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
     ) -> "Tensor":
-        """½ |s|² + ∇·s, per site; a nonlinear network estimates the divergence with the probe (Hutchinson)."""
+        """½ |s|² + ∇·s per site; of a nonlinear network the divergence is estimated with the probe (Hutchinson)."""
         score = network(noised)
         return (0.5 * score.square().sum() + network.divergence(noised, probe)) / noised.numel()
 
 
 class Denoising(Objective):
-    """ℒ = (1/N) ½ |s(x_t) + z/σ|² (Vincent), what practitioners use."""
+    """ℒ = (1/N) ½ |s(x_t) + z/σ|² (Vincent), the loss used in practice."""
 
     stochastic = True
     complex_target = True
 
-    def draw(
-        self,
-        generator: Generator,
-        modes: Modes,
-        spectrum: Array,
-        variance: float,
-        batch: int,
-        spectra: Array,
-        targets: ComplexArray | None,
-    ) -> None:
-        """S = C g, T = g − sqrt(g (C − σ²) / (σ² B)) ζ."""
-        assert targets is not None
-        draw_power_ratios(generator, modes, batch, spectra)
-        count = len(modes) - modes.self_conjugate
-        width = (spectrum - variance) / (variance * batch)
-        for rows, columns in pieces(len(spectra), count):
-            ratio = spectra[rows, columns]
-            spread = -np.sqrt(ratio * width[columns])
-            draw_complex_normal(generator, ratio, spread, targets[rows, columns])
-        ratio = spectra[:, count:]
-        real = draw_normal(generator, ratio.shape)
-        targets[:, count:] = ratio - real * np.sqrt(ratio * width[count:])
-        spectra *= spectrum
-
     def loss(
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
     ) -> "Tensor":
-        """½ |s + z/σ|², per site."""
+        """½ |s + z/σ|² per site."""
         return 0.5 * (network(noised) + noise / variance**0.5).square().mean()
 
 
@@ -183,10 +142,10 @@ def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Ar
     """Fill Ŝ/⟨S⟩ of B independent fields: Gamma(B)/B for k ≠ −k, Gamma(B/2)/(B/2) for k = −k.
 
     Args:
-        generator: where the numbers come from.
+        generator: of the random numbers.
         modes: the lattice's *pairs*.
         batch: B ≥ 1.
-        ratios: where they go, shape (independent minibatches, modes).
+        ratios: filled, shape (independent minibatches, modes).
     """
     count = len(modes) - modes.self_conjugate
     for rows, columns in pieces(len(ratios), count):
@@ -197,12 +156,12 @@ def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Ar
 
 
 def pieces(steps: int, count: int) -> Iterator[tuple[slice, slice]]:
-    """An array of shape (steps, count) in pieces of about `PIECE` numbers, in the order in which it lies in memory.
+    """Divide an array of shape (steps, count) into pieces of about `PIECE` numbers, in the order of memory.
 
-    Numbers drawn piece by piece are those drawn at once; what is made on the way stays in the cache, and is too small
-    for the allocator to give its pages back and fault them in again.
+    Drawn piece by piece, the random numbers are the same, and temporary arrays stay in the cache, too small for the
+    allocator to return and fault in their pages again.
     """
-    rows, columns = max(1, PIECE // max(count, 1)), min(count, PIECE)
+    rows = max(1, PIECE // max(count, 1))
     for row in range(0, steps, rows):
-        for column in range(0, count, max(columns, 1)):
-            yield slice(row, row + rows), slice(column, min(column + columns, count))
+        for column in range(0, count, PIECE):
+            yield slice(row, row + rows), slice(column, min(column + PIECE, count))

@@ -1,4 +1,4 @@
-"""Options: how a network is trained."""
+"""Options of training."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,35 +10,33 @@ from csd.core.errors import InputError
 from csd.core.options import Option, Options
 
 INTEGRATOR = "heun"
-"""Integrator where none is given."""
+"""The default integrator."""
 Count = Annotated[int, Ge(1)]
-
-
 DATA = "number of fields in the data set; 0 means fresh fields at every step"
-RATE = "0 means the architecture's own"
+named = partial(Option, label="{value}", always=True)
+"""An option in the names of files too, whatever its value."""
 unnamed = partial(Option, label=None, always=True)
-"""An option that says when training ends, not what is learned: files hold it, their names do not."""
+"""An option of when training ends: attributes of files contain it, names of files do not."""
+given_rate = partial(
+    Option, attribute="learning_rate_given", absent=0.0, always=True, note="0 means the architecture's own"
+)
 unsaid = partial(Option, label=None, attribute=None)
-"""One that leaves alone what is learned, and how."""
+"""An option that does not change the result of training: files do not contain it."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings(Options):
-    """How a network is trained; an option declared here is a keyword, a flag, a key of a study, and in files."""
+    """Options of training; each is a keyword, a flag, a key of a study and an attribute of files."""
 
-    loss: Annotated[
-        str,
-        Option(
-            "population, implicit or denoising", label="{value}", always=True, names="csd.training.losses:OBJECTIVES"
-        ),
-    ] = "implicit"
+    loss: Annotated[str, named("population, implicit or denoising", names="csd.training.losses:OBJECTIVES")] = (
+        "implicit"
+    )
     batch: Annotated[
-        Count,
-        Option("fields in a minibatch", "B", label="B{value}", absent=0, always=True, note="0 means full-batch steps"),
+        Count, named("fields in a minibatch", "B", label="B{value}", absent=0, note="0 means full-batch steps")
     ] = 64
     data_set: Annotated[
         Count | None,
-        Option("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, always=True, note=DATA),
+        named("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, note=DATA),
     ] = None
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
@@ -46,41 +44,30 @@ class TrainingSettings(Options):
     ] = 0.01
     max_steps: Annotated[Count, unnamed("steps after which training ends in any case", "N")] = 1_000_000
     learning_rate: Annotated[
-        Annotated[float, Gt(0.0)] | None,
-        Option(
-            "instead of the architecture's own",
-            "ETA",
-            label="lr{value}",
-            attribute="learning_rate_given",
-            absent=0.0,
-            always=True,
-            note=RATE,
-        ),
+        Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
     momentum: Annotated[float, Ge(0.0), Lt(1.0), Option("momentum of the heavy ball; 0 is plain descent", "B")] = 0.0
-    path: Annotated[
-        Literal["spectral", "fields"],
-        Option("spectral (fast) or fields (any network)", label="{value}", always=True),
-    ] = "spectral"
+    path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
     device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        unsaid("cpu; cuda, on power spectra too; auto: cuda for autograd where there is one"),
+        Literal["auto", "cpu", "cuda"], unsaid("cpu; cuda; auto: cuda, where there is one, for autograd alone")
     ] = "auto"
     kernel_steps: Annotated[
         Literal["last", "recorded", "sparse", "none"] | tuple[Annotated[int, Ge(0)], ...],
         unsaid(
-            "keep kernels: last; recorded, every step to 48, then 12 a decade; sparse, 12 a decade; these steps; none",
+            "keep kernels: last; recorded, all steps to 48, then 12 a decade; sparse, 12 a decade; these steps; none",
             "N",
         ),
     ] = "last"
     until: Annotated[
         Literal["score_error", "samples"],
-        unnamed("what ends training: score_error, at the tolerance, or samples, when they are right"),
+        unnamed("what ends training: score_error, at the tolerance, or samples, once they meet all criteria"),
     ] = "score_error"
     integrator: Annotated[
-        str, unnamed("that samples are made by, with until samples", names="csd.diffusion.integrators:INTEGRATORS")
+        str, unnamed("integrator of the samples, with until samples", names="csd.diffusion.integrators:INTEGRATORS")
     ] = INTEGRATOR
-    start: Annotated[Literal["noise", "exact"], unnamed("where samples start, likewise: noise or exact")] = "noise"
+    start: Annotated[Literal["noise", "exact"], unnamed("start of the samples, with until samples: noise or exact")] = (
+        "noise"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,17 +86,17 @@ class TrainingSettings(Options):
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
 
     def applied(self) -> dict[str, Any]:
-        """Full-batch steps take no minibatch; nothing is generated until the score error ends training."""
+        """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""
         idle = {"batch"} if self.loss == "population" else set()
         idle |= {"integrator", "start"} if self.until == "score_error" else set()
         return {name: None if name in idle else value for name, value in super().applied().items()}
 
     def labels(self) -> dict[str, str]:
-        """Loss and batch, at their defaults too, and what else differs from its default."""
+        """Loss and batch always, other options where they differ from their defaults."""
         batch = {} if self.loss == "population" else {"batch": f"B{self.batch}"}
         return {"loss": self.loss.replace(":", ".")} | batch | super().labels()
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:
-    """The same training on the exact population loss, on spectra, to the tolerance."""
+    """The same training, on power spectra, on the population loss and to the tolerance."""
     return replace(settings, loss="population", data_set=None, path="spectral", until="score_error")

@@ -1,7 +1,7 @@
-"""Preparation: networks at their start, their descent, and where its data come from."""
+"""Prepare a run: networks at their start, their descent, and the source of its data."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,45 +25,55 @@ from csd.training.options import TrainingSettings
 
 @dataclass
 class Prepared:
-    """A descent and the data that it steps on; made by `prepare`.
+    """A descent and its data, made by `prepare`.
 
-    On a device, descent and data are tensors, and errors are read many steps at a time. With `closed_form`, a formula
-    leads from one recorded step to the next. Steps that are not `plain` gradient descent have no closed form at all:
-    theory follows them.
+    Attributes:
+        descent: of the networks; its arrays are tensors where `on_device`.
+        source: of the data of each step.
+        modes: momenta of the kernels.
+        parameters: trainable numbers at each level, shape (levels,).
+        rates: η, shape (levels,).
+        stable_rates: the largest stable η on the exact loss, NaN if unknown, shape (levels,).
+        ranges: R of local networks, NaN for others, shape (levels,).
+        floors: ε_R, shape (levels,).
+        seeds: of the run.
+        on_device: whether errors are read many steps at a time.
+        closed_form: whether a formula gives the state at any step.
+        plain: whether the steps are those of plain gradient descent, which closed forms describe.
     """
 
     descent: Any
     source: Source
     modes: Modes
+    parameters: NDArray[np.int64]
     rates: Array
     stable_rates: Array
-    parameters: NDArray[np.int64]
     ranges: Array
     floors: Array
-    seeds: tuple[int, ...] = field(default=())
+    seeds: tuple[int, ...]
     on_device: bool = False
     closed_form: bool = False
     plain: bool = True
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
-    """What names the random streams of a run, besides seed and noise level."""
+    """The name of the random streams of a run, besides seed and noise level."""
     what = f"{type(noised.schedule).__name__} {architecture.label} {settings.loss}"
     return f"{data_identity(noised)} {what} B={settings.batch} M={settings.data_set} {settings.path}"
 
 
 def data_identity(noised: NoisedTarget) -> str:
-    """What names the random stream of a data set, besides its seed and size: every architecture learns the same."""
+    """The name of the random stream of a data set, besides seed and size: all architectures learn the same one."""
     target, lattice = noised.target, noised.lattice
     return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
 
 
 def start_stream(lattice: Lattice, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
-    """The stream of a network's random start: one a seed and noise level.
+    """The random stream of a network's start, one for each seed and noise level.
 
-    It is the same whatever the loss, so that theory can follow a seed, and whatever the size and the mass, so that a
-    seed of a local network starts from the same filters on every lattice, but for the amplitude that the lattice sets:
-    what the start does to the training time then drops out of its growth with size.
+    It does not depend on the loss, so that theory can follow a seed. Nor does it depend on size and mass, so that a
+    seed of a local network has the same initial filters on every lattice, up to the amplitude set by the lattice: the
+    effect of the start on the training time then cancels in its growth with size.
     """
     return stream("start", lattice.dimension, architecture.label, seed, level)
 
@@ -72,33 +82,38 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     """Build the networks, their descent and their data.
 
     Raises:
-        InputError: if something does not fit, or would not fit in memory.
+        InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
     objective: Objective = resolve("loss", settings.loss, OBJECTIVES)()
+    seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * len(noised.levels)
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
-    copies = 8.0 if objective.stochastic or settings.data_set is not None or not isotropic else 0.5
+    copies = 8.0 if seeded or not isotropic else 0.5
     if settings.path == "fields":
         copies += 8.0 * settings.batch + (settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
-    written_out = architecture.is_family and settings.path == "spectral"
-    run = _prepare_family(noised, architecture, settings, objective) if written_out else None
-    if run is None:
-        run = _prepare_modules(noised, architecture, settings, objective)
-    elif settings.device == "cuda":
-        run = move(run, "cuda")
+    explicit = architecture.is_family and settings.path == "spectral"
+    found = _family_descent(noised, architecture, settings, objective, seeded) if explicit else None
+    descent, modes, parameters, known = found or _autograd_descent(noised, architecture, settings, objective)
+    source = _source(noised, architecture, settings, objective, modes)
+    run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
+    if found is not None:
+        # One full layer on the exact loss, at rates at which its error falls at every step.
+        one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
+        run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
+        run = move(run, "cuda") if settings.device == "cuda" else run
     return with_momentum(run, settings.momentum)
 
 
 def with_momentum(run: Prepared, momentum: float) -> Prepared:
-    """A run that has not stepped yet, with the heavy ball's steps; itself without momentum.
+    """Give a run that has not stepped yet the steps of the heavy ball; return it unchanged without momentum.
 
-    It is stable at learning rates up to 1 + β times those of plain descent.
+    The heavy ball is stable at learning rates up to 1 + β times those of plain descent.
 
     Args:
-        run: on the CPU, or trained by autograd; on power spectra a device reads errors many steps at a time.
+        run: on the CPU, or trained by autograd.
         momentum: β, from 0 to below 1.
     """
     if momentum == 0.0:
@@ -108,10 +123,10 @@ def with_momentum(run: Prepared, momentum: float) -> Prepared:
 
 
 def move(run: Prepared, device: str) -> Prepared:
-    """A run on power spectra that has not stepped yet, on a PyTorch device; its random numbers stay the CPU's.
+    """Move a run on power spectra that has not stepped yet to a PyTorch device; its random numbers stay the CPU's.
 
     Raises:
-        InputError: if there is no such device, or the descent cannot live there.
+        InputError: if there is no such device, or the descent runs on the CPU only.
     """
     import torch
 
@@ -123,15 +138,17 @@ def move(run: Prepared, device: str) -> Prepared:
     return replace(run, descent=on_device(run.descent, there), on_device=True, closed_form=False)
 
 
-def _known(
-    networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings
-) -> tuple[Array, Array, Array, Array]:
-    """(η, the largest stable η, R, ε_R) of the network at each level, shape (levels,) each.
+Known = tuple[Array, Array, Array, Array]
+"""η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
+
+
+def _known(networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings) -> Known:
+    """Rates, ranges and floors of networks.
 
     Args:
         networks: families, or modules, of which only the rate is known.
         spectra: C, as their `learning_rate` takes it.
-        settings: with the rate, if one is given.
+        settings: with the learning rate, if it is given.
     """
     rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
     floors[:] = 0.0
@@ -142,15 +159,14 @@ def _known(
     return rates, stable, ranges, floors
 
 
-def _prepare_family(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
-) -> Prepared | None:
-    """Descent on power spectra, written out; None for a family that only autograd can step."""
+def _family_descent(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, seeded: bool
+) -> tuple[Any, Modes, list[int], Known] | None:
+    """Explicit descent on power spectra; None for a family that only autograd can train."""
     lattice = noised.lattice
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     spectra = noised.spectra_at(lattice.shells)
-    rates, stable, ranges, floors = _known(networks, spectra, settings)
-    seeded = objective.stochastic or settings.data_set is not None
+    known = rates, *_ = _known(networks, spectra, settings)
     modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
@@ -159,25 +175,15 @@ def _prepare_family(
         ]
         for seed in settings.seeds
     ]
-    descent = descent_of(
-        networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=objective.complex_target
-    )
-    if descent is None:
-        return None
-    source = _source(noised, architecture, settings, objective, modes)
-    parameters = np.array([network.parameters for network in networks], dtype=np.int64)
-    # One full layer on the exact loss, where its error is sure to fall at every step.
-    one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
-    closed_form = one_layer and bool((rates < stable).all())
-    return Prepared(
-        descent, source, modes, rates, stable, parameters, ranges, floors, settings.seeds, closed_form=closed_form
-    )
+    complex_kernel = objective.complex_target
+    descent = descent_of(networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=complex_kernel)
+    return None if descent is None else (descent, modes, [network.parameters for network in networks], known)
 
 
 def _source(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, modes: Modes
 ) -> Source:
-    """Data for descent on raw fields or on power spectra."""
+    """The data of a descent on raw fields or on power spectra."""
     name = identity(noised, architecture, settings)
     if settings.path == "fields":
         return RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
@@ -189,16 +195,15 @@ def _source(
     return Expectation(noised.spectra_at(modes))
 
 
-def _prepare_modules(
+def _autograd_descent(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
-) -> Prepared:
+) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
     from csd.networks.module import ConvolutionalScore
     from csd.training.descent.modules import AutogradDescent, choose_device
 
-    lattice = noised.lattice
-    shells = noised.spectra_at(lattice.shells)
-    lengths = noised.score_lengths()
+    lattice, modes = noised.lattice, noised.lattice.pairs
+    shells, lengths = noised.spectra_at(lattice.shells), noised.score_lengths()
     networks = [
         [
             architecture.module(lattice, float(length), spectrum, start_stream(lattice, architecture, seed, level))
@@ -211,9 +216,6 @@ def _prepare_modules(
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     spectra = shells if families else lattice.spread(shells, lattice.shells)
-    rates, stable, ranges, floors = _known(families or first, spectra, settings)
-    modes = lattice.pairs
-    descent = AutogradDescent(networks, noised, modes, rates, objective, choose_device(settings.device))
-    parameters = np.array([sum(p.numel() for p in network.parameters()) for network in first], dtype=np.int64)
-    source = _source(noised, architecture, settings, objective, modes)
-    return Prepared(descent, source, modes, rates, stable, parameters, ranges, floors, settings.seeds)
+    known = _known(families or first, spectra, settings)
+    descent = AutogradDescent(networks, noised, modes, known[0], objective, choose_device(settings.device))
+    return descent, modes, [sum(p.numel() for p in network.parameters()) for network in first], known

@@ -1,4 +1,4 @@
-"""What a training run leaves: the grid of recorded steps, training times between them, and the record itself."""
+"""The record of a training run, its grid of steps, and training times interpolated between steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from csd.lattice import Array, ComplexArray, Modes
 
 DENSE_RECORDS = 48
-"""Every step up to this one is recorded."""
+"""All steps up to this one are recorded."""
 RECORDS_PER_DECADE = 12
-"""Recorded steps a decade, beyond."""
+"""Recorded steps per decade beyond `DENSE_RECORDS`."""
 
 
 @dataclass
 class TrainingRecord:
-    """What a run leaves; S seeds, T levels, R recorded steps, NaN where a seed had ended before.
+    """The record of a run with S seeds, T levels and R recorded steps; NaN after the last step of a seed.
 
     Attributes:
         steps: recorded steps, shape (R,).
         score_error: ε, shape (S, T, R).
-        training_time: τ in steps, NaN if never reached, shape (S, T).
+        training_time: τ in steps, NaN if not reached, shape (S, T).
         crossing_time: where ln ε crosses the threshold, interpolated between steps τ − 1 and τ, shape (S, T).
         rates: η, shape (T,).
         parameters: trainable numbers at each level, shape (T,).
@@ -31,13 +31,13 @@ class TrainingRecord:
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
         kernel_steps: steps at which kernels were kept, shape (KS,).
-        recorded_kernels: K at the modes at these steps, shape (S, T, KS, modes); None if there are none.
-        recorded_modes: the momenta of these.
-        modes: the momenta of the kernel.
-        weights: the trained numbers after the last step, shape (S, T, numbers); see `Descent`.
-        weights_are: likewise.
-        last_step: step at which each seed ended, shape (S,).
-        stepping: 'every step', or 'exact jump' where a closed form led from one recorded step to the next.
+        recorded_kernels: K at `recorded_modes` at these steps, shape (S, T, KS, modes); None if there are none.
+        recorded_modes: momenta of the recorded kernels.
+        modes: momenta of the last kernel.
+        weights: the trained numbers after the last step, shape (S, T, numbers).
+        weights_are: 'modes', 'filters' or 'parameters'; see `csd.training.descent.families.Descent`.
+        last_step: step at which the training of each seed ended, shape (S,).
+        stepping: 'every step', or 'exact jump' where a closed form gave the recorded steps.
     """
 
     steps: NDArray[np.int64]
@@ -62,7 +62,7 @@ class TrainingRecord:
 
 
 def padded(networks: Sequence[Sequence[Array]]) -> Array:
-    """The numbers of networks of different size, one a seed and level, as one array with NaN beyond those of each."""
+    """The numbers of networks of different size, one for each seed and level, as one array padded with NaN."""
     widest = max(len(numbers) for of_seed in networks for numbers in of_seed)
     wide = np.full((len(networks), len(networks[0]), widest), np.nan)
     for row, of_seed in enumerate(networks):
@@ -72,22 +72,22 @@ def padded(networks: Sequence[Sequence[Array]]) -> Array:
 
 
 def record_steps(last: int) -> NDArray[np.int64]:
-    """The grid of recorded steps up to `last`: every one to 48, then 12 a decade; the same for every run."""
+    """The grid of recorded steps up to `last`: all steps up to 48, then 12 per decade."""
     grid = sparse_steps(last)
     return np.concatenate([np.arange(min(DENSE_RECORDS, last) + 1), grid[grid > DENSE_RECORDS]])
 
 
 def sparse_steps(last: int) -> NDArray[np.int64]:
-    """Those of `record_steps` that are 12 a decade from the first step on, and step 0."""
+    """Step 0 and 12 steps per decade from step 1 on, up to `last`."""
     exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
     grid = np.unique([0, *np.rint(10.0**exponents)]).astype(np.int64)
     return grid[grid <= last]
 
 
 def crossing_time(step: float, before: float, after: float, threshold: float) -> float:
-    """Where ln ε, straight between steps j − 1 and j, crosses the threshold: j − 1 + ln(ε_{j−1}/θ) / ln(ε_{j−1}/ε_j).
+    """j − 1 + ln(ε_{j−1}/θ) / ln(ε_{j−1}/ε_j), where ln ε crosses the threshold, linear between steps j − 1 and j.
 
-    The integer training time is coarse where it is small; laws are fitted to this.
+    Integer training times are coarse where they are small; scaling laws are fitted to these.
 
     Args:
         step: j, the first step at or below the threshold.

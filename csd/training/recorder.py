@@ -1,4 +1,4 @@
-"""Recorder: looks at every step, notes ε and training times, and says which seeds have ended."""
+"""Record a run: ε, residuals, kernels and training times, and when the training of each seed ends."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,37 +17,36 @@ from csd.training.preparation import Prepared
 from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps
 
 RIGHT_FOR = 1.2
-"""Training until samples are right ends at a recorded step j if they were at all recorded steps from j / 1.2 on."""
+"""With `until` samples, training ends at a recorded step j if the goal was met at all recorded steps from j/1.2 on."""
 BLOW_UP = 1e3
-"""Training whose error exceeds this multiple of the larger of 1 and the error at the start has diverged."""
+"""Training has diverged when an error exceeds this multiple of the larger of 1 and the error at the start."""
 
 Goal = Callable[[Score], NDArray[np.bool_]]
-"""Whether the samples of a score are right, for each of its seeds: kernels (levels, seeds, modes) → (seeds,)."""
-
+"""Whether the samples of a score meet the goal, for each seed: kernels (levels, seeds, modes) → (seeds,)."""
 
 MANY = 4096
-"""Momenta beyond which real kernels are kept during training at one of each class that lattice symmetry makes alike.
+"""With more momenta than this, recorded real kernels are kept at one momentum of each class of lattice symmetry.
 
-Their noise differs, but not its distribution: sums over all, each counted as often as its class has members, have the
-same mean, and with so many momenta they scatter little.
+The noise of the momenta of a class differs, but has the same distribution: sums over classes, each weighted with the
+number of its members, have the same mean, and with so many momenta a small scatter.
 """
 CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit")
-"""Arrays of a `Recorder` that change from step to step."""
+"""Arrays of a `Recorder` that change during training."""
 GROWING = ("errors", "residuals", "kernel_steps", "recorded_kernels")
-"""Lists of a `Recorder` that grow."""
+"""Lists of a `Recorder` that grow during training."""
 
 
 class Recorder:
-    """What a run has shown so far: errors, times, residuals and kernels of the seeds that are still trained.
+    """Errors, times, residuals and kernels of a run so far.
 
     Args:
         noised: the target at its noise levels.
         run: made by `prepare`.
-        settings: how it is trained.
-        goal: what ends training until samples are right.
+        settings: options of training.
+        goal: ends training where `until` is samples.
 
     Raises:
-        InputError: if there is no such goal, but it is asked for.
+        InputError: if `until` is samples and there is no goal.
     """
 
     def __init__(
@@ -74,20 +73,20 @@ class Recorder:
         self._before: Array = np.empty(shape)
         self._missing = np.ones(shape, dtype=bool)
         self._none = np.zeros(seeds, dtype=bool)
-        # The recorded step since which a seed's samples have been right.
+        # The recorded step since which a seed has met the goal.
         self._right_since = np.full(seeds, np.inf)
         self._limit = np.inf
         self._next = 0
 
     def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
-        """Take in a step; True for those of the seeds still trained that end here.
+        """Record a step; return which of the seeds still trained end here.
 
         Raises:
             TrainingDiverged: if an error is not finite or has blown up.
         """
         if step == 0:
             self._limit = BLOW_UP * max(1.0, float(error.max()))
-        # Of small arrays, counting is far faster than any() or max().
+        # For small arrays, counting is far faster than any() or max().
         if np.count_nonzero(error <= self._limit) < error.size:
             row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
             level = int(np.argmax(~(error[row] <= self._limit)))
@@ -120,23 +119,23 @@ class Recorder:
         return self._none
 
     def excess(self) -> float:
-        """Largest of ε / threshold, as last observed, over the seeds and levels that have not reached the tolerance."""
+        """The largest of ε / threshold, as last observed, over the seeds and levels above the tolerance."""
         ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
         return float(ratio.max())
 
     def looks(self) -> set[int]:
-        """The steps at which more than the error is recorded, whatever the error."""
+        """The steps at which more than the error is recorded, whatever its value."""
         last = self.settings.max_steps
         return {step for step in self._wanted | set(self.grid.tolist()) | {last} if step <= last}
 
     def quiet(self, errors: Array) -> int:
-        """How many of the coming steps, by their errors of shape (steps, seeds, levels), have nothing to look at."""
+        """The number of steps before something happens, from their errors of shape (steps, seeds, levels)."""
         loud = ~(errors <= self._limit) | (self._missing & (errors <= self.threshold))
         found = np.flatnonzero(loud.any(axis=(1, 2)))
         return int(found[0]) if len(found) else len(errors)
 
     def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
-        """Note the training times of seeds and levels that have reached the tolerance."""
+        """Record the training times of seeds and levels that have reached the tolerance."""
         for row, column in zip(*np.nonzero(reached), strict=True):
             place = self.alive[row], column
             self.time[place] = step
@@ -146,7 +145,7 @@ class Recorder:
                 self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
 
     def _record(self, error: Array, descent: Descent) -> None:
-        """Keep errors and residuals of a recorded step."""
+        """Keep the errors and residuals of a recorded step."""
         self.errors.append(self._spread(error, np.float64))
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
@@ -155,7 +154,7 @@ class Recorder:
         self.residuals.append(self._spread(residual, np.float32))
 
     def _thinned(self, kernel: Any) -> Any:
-        """K at all momenta, or at one of each class; all those that a data set has made."""
+        """K at all momenta or, see `MANY`, at one of each class; a data set breaks the symmetry."""
         modes = self.run.modes
         if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or self.settings.data_set is not None:
             return kernel
@@ -163,20 +162,20 @@ class Recorder:
         return kernel[..., lattice.pair_of_half[0][lattice.shells.half_index]]
 
     def _spread(self, values: Any, kind: Any) -> Any:
-        """Values of the seeds still trained among those of all seeds, NaN for the others."""
+        """Values of the seeds still trained as values of all seeds, NaN for the others."""
         kind = np.complex64 if np.iscomplexobj(values) else kind
         everyone = np.full((len(self.run.seeds), *values.shape[1:]), np.nan, dtype=kind)
         everyone[self.alive] = values
         return everyone
 
     def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> NDArray[np.bool_]:
-        """Keep the last kernels of the seeds that end here, and let them go; what was given as done."""
+        """Keep the last kernels and weights of the seeds that end here and drop the seeds; return `done`."""
         if not done.any():
             return done
-        trained = {"kernel": descent.kernel(), "weights": descent.weights()}
-        for row in np.flatnonzero(done):
-            self.last[self.alive[row]] = step
-            self.ended |= {f"{name}{self.alive[row]}": own[row] for name, own in trained.items() if own is not None}
+        self.last[self.alive[done]] = step
+        for name, own in (("kernel", descent.kernel()), ("weights", descent.weights())):
+            if own is not None:
+                self.ended |= {f"{name}{seed}": own[row] for row, seed in enumerate(self.alive) if done[row]}
         self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
         self._right_since = self._right_since[~done]
         self._none = np.zeros(len(self.alive), dtype=bool)
@@ -186,7 +185,7 @@ class Recorder:
         """The record of all seeds.
 
         Raises:
-            TrainingDiverged: if a level never settled at a learning rate that is too high for it to.
+            TrainingDiverged: if a level did not reach the tolerance at a learning rate beyond stability.
         """
         run, settings = self.run, self.settings
         for level, stable in enumerate(run.stable_rates):
@@ -196,7 +195,6 @@ class Recorder:
                     f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
                     f" it must be below {stable:.4g}"
                 )
-        seeds = range(len(run.seeds))
         recorded = np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None
         thinned = recorded is not None and recorded.shape[-1] < len(run.modes)
         return TrainingRecord(
@@ -206,24 +204,29 @@ class Recorder:
             crossing_time=self.crossing,
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
-            kernel=np.stack([self.ended[f"kernel{seed}"] for seed in seeds]) if "kernel0" in self.ended else None,
+            kernel=self._of_all("kernel"),
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
             recorded_kernels=recorded,
             recorded_modes=self.noised.lattice.shells if thinned else run.modes,
-            weights=np.stack([self.ended[f"weights{seed}"] for seed in seeds]),
+            weights=self._of_all("weights"),
             weights_are=run.descent.weights_are,
             last_step=self.last,
             stepping="exact jump" if run.closed_form else "every step",
             **{name: getattr(run, name) for name in ("rates", "parameters", "ranges", "floors", "modes")},
         )
 
+    def _of_all(self, name: str) -> Any:
+        """The kernels or weights after the last step of every seed; None if there are none."""
+        found = [self.ended[f"{name}{seed}"] for seed in range(len(self.last)) if f"{name}{seed}" in self.ended]
+        return np.stack(found) if found else None
+
     def snapshot(self, step: int) -> dict[str, Any]:
-        """Arrays that `resume` goes on from, after a step was observed and the seeds that ended have left."""
+        """The state as arrays, for `resume`, after a step was observed and the seeds that ended were dropped."""
         kept = {name: np.array(getattr(self, name)) for name in CARRIED + GROWING}
         return kept | {"step": np.array(step)} | {f"ended {name}": array for name, array in self.ended.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> int:
-        """Go on from a snapshot; the step it was made after."""
+        """Return to the state of a snapshot; return its step."""
         for name in CARRIED + GROWING:
             setattr(self, name, list(snapshot[name]) if name in GROWING else snapshot[name])
         self.ended = {name[6:]: array for name, array in snapshot.items() if name.startswith("ended ")}
@@ -233,7 +236,7 @@ class Recorder:
 
 
 def _wanted(settings: TrainingSettings) -> set[int]:
-    """The steps at which kernels are kept, the last one apart."""
+    """The steps at which kernels are kept, besides the last one."""
     if not isinstance(settings.kernel_steps, str):
         return set(settings.kernel_steps)
     grid = {"recorded": record_steps, "sparse": sparse_steps}.get(settings.kernel_steps)
@@ -243,9 +246,9 @@ def _wanted(settings: TrainingSettings) -> set[int]:
 def _diverged(
     seed: int, level: int, step: int, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
 ) -> TrainingDiverged:
-    """The error of a training that blew up, with the rate that it would need."""
+    """The error of a run that diverged, with the learning rate that it needs."""
     rate, stable = run.rates[level], run.stable_rates[level]
-    others = "; the other seeds of the job train without it, if it is left out" if len(run.seeds) > 1 else ""
+    others = "; without this seed, the other seeds of the job can train" if len(run.seeds) > 1 else ""
     where = (
         f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
         f" with learning rate {rate:.4g}"
@@ -254,10 +257,7 @@ def _diverged(
         return TrainingDiverged(f"{where}; it must be below {stable:.4g}")
     advice = f"take a learning rate of at most {rate / 4:.3g}"
     if settings.loss != "population":
-        noise = (
-            f"in the end the exact loss is stable below {stable:.4g}: the minibatch's noise or the way there did it; "
-            if stable == stable
-            else ""
-        )
-        return TrainingDiverged(f"{where}; {noise}{advice} or a batch of at least {4 * settings.batch}{others}")
+        advice += f" or a batch of at least {4 * settings.batch}"
+        if np.isfinite(stable):
+            advice = f"near its minimum the exact loss is stable below {stable:.4g}, minibatches are not; {advice}"
     return TrainingDiverged(f"{where}; {advice}{others}")

@@ -1,35 +1,34 @@
-"""What training should give: closed forms and exact dynamics (docs/physics.md, section 5).
+"""Predictions of training: closed forms and exact dynamics (docs/physics.md, section 5).
 
 One layer, from K₀ = 0 at rate η:                 K_j = K* (1 − (1 − η C)^j)
 One local layer, P = V λ Vᵀ:                      κ_j = (1 − (1 − η P)^j) κ*
 Two balanced layers, in the limit of small η:     K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}),  s = η j
-p layers at the fixed point:                      rate p C^{2/p − 1}, so steps ∝ L^z, z = 2 |1 − 2/p|
+p layers near the fixed point:                    rate p C^{2/p − 1}, so steps ∝ L^z, z = 2 |1 − 2/p|
 
-Where no closed form of the discrete map is known, the prediction is the map itself: descent of the population loss.
+Where the discrete map has no known closed form, the prediction is the map itself: descent on the population loss.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csd.lattice import Array, Modes
+from csd.networks import Architecture
 from csd.networks.full import DeepLinear
-from csd.networks.linear import START_KERNEL
+from csd.networks.linear import START_KERNEL, LinearNetwork
 from csd.networks.local import LocalOneLayer
-
-if TYPE_CHECKING:
-    from csd.networks import Architecture
-    from csd.networks.linear import LinearNetwork
-    from csd.targets.noising import NoisedTarget
-    from csd.training.options import TrainingSettings
+from csd.targets.noising import NoisedTarget
+from csd.training.loop import descend
+from csd.training.options import TrainingSettings, with_population
+from csd.training.preparation import Prepared, prepare
+from csd.training.record import crossing_time, record_steps
 
 
 def depth_exponent(depth: int) -> float:
-    """z = 2 |1 − 2/p| of steps ∝ L^z at criticality; 0 stands for log L."""
+    """z = 2 |1 − 2/p| of steps ∝ L^z at criticality; z = 0 means log L."""
     return 2.0 * abs(1.0 - 2.0 / depth)
 
 
@@ -79,11 +78,11 @@ def first_step(error: Callable[[float], float], threshold: float, last: int) -> 
 
 @dataclass
 class Prediction:
-    """ε and τ as theory has them, in the form of `csd.training.record.TrainingRecord`.
+    """Predicted ε and τ, in the form of `csd.training.record.TrainingRecord`.
 
     Attributes:
         steps: recorded steps, shape (R,).
-        score_error: ε, shape (S, T, R); NaN after the step at which a prediction that is iterated has ended.
+        score_error: ε, shape (S, T, R); NaN after the last step of a prediction by descent.
         training_time: τ, shape (S, T); NaN if never reached.
         crossing_time: τ interpolated between steps, shape (S, T).
         method: 'closed form' or 'population descent'.
@@ -96,43 +95,30 @@ class Prediction:
     method: str
 
 
-class Known(Protocol):
-    """What a prediction has in common with a training: each of shape (T,)."""
-
-    rates: Array
-    stable_rates: Array
-    floors: Array
-    plain: bool
-
-
 def reference_curve(
-    noised: "NoisedTarget", architecture: "Architecture", settings: "TrainingSettings", known: Known | None = None
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, known: Prepared | None = None
 ) -> Prediction | None:
-    """The exact learning curve of the population loss; None for an architecture that is known only as a module.
+    """The exact learning curve on the population loss; None for an architecture that is not a linear family.
 
     Args:
         noised: the target at its noise levels.
-        architecture: what is trained.
-        settings: as for training; the loss, batch and data set play no part.
-        known: a run of this architecture on this target, whose rates and floors are taken; computed if None.
+        architecture: the network.
+        settings: options of training, of which loss, batch and data set are not used.
+        known: a run of this architecture on this target, whose rates and floors are taken; prepared if None.
 
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
     """
-    from csd.training.options import with_population
-    from csd.training.preparation import prepare
-    from csd.training.record import crossing_time, record_steps
-
     if not architecture.is_family:
         return None
     exact = with_population(settings)
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
-    if not all(_has_closed_form(network) for network in networks):
-        return _descended(noised, architecture, exact)
-    known = known or prepare(noised, architecture, exact)
-    # Beyond stability there is nothing to predict: descent says where it diverges. Closed forms are of plain steps.
-    if not known.plain or not (known.rates < known.stable_rates).all():
-        return _descended(noised, architecture, exact)
+    closed = all(_has_closed_form(network) for network in networks)
+    known = (known or prepare(noised, architecture, exact)) if closed else None
+    # Closed forms describe plain steps, and beyond stability descent finds out where it diverges.
+    if known is None or not known.plain or not (known.rates < known.stable_rates).all():
+        run = descend(noised, prepare(noised, architecture, exact), exact)
+        return Prediction(run.steps, run.score_error, run.training_time, run.crossing_time, "population descent")
 
     modes: Modes = noised.lattice.shells
     grid = record_steps(settings.max_steps)
@@ -146,34 +132,23 @@ def reference_curve(
         crossings.append(crossing_time(time, error(time - 1.0), error(time), threshold) if time > 0.0 else time)
         curves.append([error(float(step)) for step in grid])
     # The same for every seed.
-    of_curves, of_times, of_crossings = (
-        np.tile(values, (len(settings.seeds), *[1] * np.ndim(values))) for values in (curves, times, crossings)
+    every_curve, every_time, every_crossing = (
+        np.array([values] * len(settings.seeds)) for values in (curves, times, crossings)
     )
-    return Prediction(grid, of_curves, of_times, of_crossings, "closed form")
-
-
-def _descended(noised: "NoisedTarget", architecture: "Architecture", exact: "TrainingSettings") -> Prediction:
-    """The prediction by stepping."""
-    from csd.training.loop import descend
-    from csd.training.preparation import prepare
-
-    record = descend(noised, prepare(noised, architecture, exact), exact)
-    return Prediction(
-        record.steps, record.score_error, record.training_time, record.crossing_time, "population descent"
-    )
+    return Prediction(grid, every_curve, every_time, every_crossing, "closed form")
 
 
 CURVE_POINTS = 48
-"""Spectral values that stand for all modes where expected steps are estimated."""
+"""Values of C that represent all modes in the estimate of expected steps."""
 
 
-def expected_steps(noised: "NoisedTarget", architecture: "Architecture", settings: "TrainingSettings") -> float:
-    """Steps that training will about take: the closed form of the slowest level, or that of its modes' logistic map.
+def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> float:
+    """An estimate of the steps that training takes: those of the slowest level, by closed form or map of its modes.
 
     Args:
         noised: the target at its noise levels.
-        architecture: what is trained.
-        settings: how.
+        architecture: the network.
+        settings: options of training.
 
     Returns:
         NaN for user-defined networks and for rates beyond stability; `max_steps` if nothing else ends training.
@@ -197,12 +172,12 @@ def expected_steps(noised: "NoisedTarget", architecture: "Architecture", setting
             depth = network.depth if isinstance(network, DeepLinear) else 2
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
         slowest = max(slowest, time if time == time else float(settings.max_steps))
-    # Momentum makes rates 1/(1 − β) times as large, where they are small.
+    # At small rates momentum multiplies them by 1/(1 − β).
     return slowest * (1.0 - settings.momentum)
 
 
-def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: "TrainingSettings") -> float:
-    """Steps of w ← w − η w^{p−1} (C wᵖ − 1) to the tolerance, for values of C that stand for all modes."""
+def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: TrainingSettings) -> float:
+    """Steps of w ← w − η w^{p−1} (C wᵖ − 1) to the tolerance, for values of C that represent all modes."""
     edges = np.geomspace(spectrum.min(), spectrum.max() * (1.0 + 1e-9), CURVE_POINTS + 1)
     place = np.clip(np.searchsorted(edges, spectrum, side="right") - 1, 0, CURVE_POINTS - 1)
     share = np.bincount(place, weight / spectrum, CURVE_POINTS)
@@ -216,15 +191,15 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
     return float(settings.max_steps)
 
 
-def _has_closed_form(network: "LinearNetwork") -> bool:
-    """Whether the learning curve is known without iterating a map."""
+def _has_closed_form(network: LinearNetwork) -> bool:
+    """Whether the learning curve has a closed form."""
     return isinstance(network, LocalOneLayer) or (isinstance(network, DeepLinear) and network.depth == 1)
 
 
 def _learning_curve(
-    network: "LinearNetwork", spectrum: Array, weight: Array, rate: float, floor: float
+    network: LinearNetwork, spectrum: Array, weight: Array, rate: float, floor: float
 ) -> Callable[[float], float]:
-    """ε_j of a network that has a closed form, as a function of j."""
+    """ε_j of a network with a closed form, as a function of j."""
     if isinstance(network, LocalOneLayer):
         return local_one_layer_error(network, spectrum, weight, rate, floor)
     return lambda step: float(one_layer_error(spectrum, weight, rate, step))

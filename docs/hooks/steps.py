@@ -9,13 +9,13 @@ AFTER = {
     "train": ("aggregate",),
     "generate": ("aggregate_generation",),
     "mcmc": ("aggregate_mcmc",),
-    "aggregate": ("fit", "claims", "figure", "pages", "paper", "explore"),
-    "aggregate_generation": ("timing", "fit", "figure", "paper", "explore"),
-    "aggregate_mcmc": ("timing", "fit", "figure"),
-    "timing": ("figure",),
-    "fit": ("claims", "figure", "paper"),
+    "aggregate": ("fit", "claims", "figures", "pages", "paper", "explore"),
+    "aggregate_generation": ("timing", "fit", "figures", "paper", "explore"),
+    "aggregate_mcmc": ("timing", "fit", "figures"),
+    "timing": ("figures",),
+    "fit": ("claims", "figures", "paper"),
     "claims": ("pages", "paper"),
-    "integrators": ("fit", "figure"),
+    "integrators": ("fit", "figures"),
 }
 """Steps that read the files of a step. Of training, `generate` does too, in sweeps that generate."""
 SINGLE = "report/figures/"
@@ -41,7 +41,7 @@ def first_steps() -> dict[str, tuple[str, ...]]:
         for file in files_used(step):
             users[file.relative_to(PACKAGE).as_posix()].append(step)
 
-    shared = {file.relative_to(PACKAGE).as_posix() for file in files_used("figure")}
+    shared = {file.relative_to(PACKAGE).as_posix() for file in files_used("figures")}
     return {
         file: tuple(step for step in steps if step not in rerun({*steps} - {step}))
         for file, steps in users.items()

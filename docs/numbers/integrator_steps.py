@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from csd.diffusion.discretisation import compare
-from csd.study.summaries.integrators import integrator_table
+from csd.study.summaries.laws import integrator_table
 
 NAMES = ("euler_maruyama", "predictor_corrector", "heun")
 """In the order of a cell."""

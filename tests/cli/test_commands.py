@@ -524,9 +524,9 @@ def test_generation_says_what_would_tell_and_what_is_not_known(csd: Runner) -> N
     train = "train --architecture one_layer --dimension 1 --size 8 --loss population --max-steps 9 --output out.nc"
     generate = "generate out.nc --samples 2 --output made.nc"
     for given, said in (
-        ("", "the steps kept do not tell (train with --kernel-steps sparse and --until samples)"),
-        ("--kernel-steps sparse", "the steps kept do not tell (train with --until samples)"),
-        ("--until samples", "the steps kept do not tell (train with --kernel-steps sparse)"),
+        ("", "not known from the steps kept (train with --kernel-steps sparse and --until samples)"),
+        ("--kernel-steps sparse", "not known from the steps kept (train with --until samples)"),
+        ("--until samples", "not known from the steps kept (train with --kernel-steps sparse)"),
         ("--until samples --kernel-steps recorded", "not reached"),
     ):
         csd(f"{train} {given}")

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.integrate import quad
@@ -25,7 +26,7 @@ from csd.diffusion.grids import MOST_STEPS, steps_needed
 from csd.diffusion.integrators import EulerMaruyama, Heun, Integrator, PredictorCorrector
 from csd.diffusion.sampling import linear_steps
 from csd.lattice import Array, Lattice
-from csd.study.summaries.integrators import integrator_table
+from csd.study.summaries.laws import integrator_table
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule, VarianceExploding, VariancePreserving
 from tests.helpers import ROOT
@@ -233,17 +234,16 @@ def test_errors_of_the_law_say_what_they_are(compared: xr.Dataset) -> None:
 
 def test_a_paper_tells_criteria_apart_and_has_the_law_beside_the_fit(compared: xr.Dataset) -> None:
     """One macro a law and no two of one name; the table's prediction is d/(2p), where there is one."""
-    from csd.report.paper.numbers import numbers, usual_data
-    from csd.report.paper.tables import table_of_exponents, typeset_exponents
+    from csd.report.paper.numbers import numbers
+    from csd.report.paper.tables import TIMES, table_of_exponents
 
     scaling = integrator_table(compared)
-    found = {number.name: number.value for number in numbers([], scaling, {}, usual_data({}, 0.1))}
-    assert len(found) == len(scaling) == 2 * len(COMPARED) * len(CRITERIA)
+    laws = table_of_exponents(scaling, {})
+    found = {number.name: number.value for number in numbers([], laws, pd.DataFrame(columns=TIMES), 0.1)}
+    assert sum("Predicted" not in name for name in found) == len(scaling) == 2 * len(COMPARED) * len(CRITERIA)
     row = scaling.set_index(["dimension", "architecture", "criterion"]).loc[(2, "heun", "effective_sample_size")]
-    assert found["csdIntegratorStepsExponentHeunTwoDEffectiveSampleSize"] == row["exponent"]
-    typeset = typeset_exponents(table_of_exponents(scaling, {}), 0.1)
-    assert len(typeset) == 2 * len(COMPARED) * 2
-    assert set(typeset[typeset["architecture"] == "heun"]["theory"]) == {"0.500", "0.750"}
+    assert found["csdIntegratorStepsExponentHeunTwoDEffectiveSampleSize"] == pytest.approx(row["exponent"])
+    assert set(laws.loc[laws["architecture"] == "heun", "predicted_exponent"].dropna()) == {0.5, 0.75}
 
 
 def test_softest_modes_decide_in_one_dimension_only() -> None:

@@ -53,6 +53,16 @@ def test_figures_that_are_asked_for_have_something_to_show() -> None:
         figures_of(["fields", "colapse"])
 
 
+def test_the_noise_level_of_figures_is_one_that_is_trained() -> None:
+    """A figure that shows all levels, or none, needs no certain one; a sweep's own levels count."""
+    with pytest.raises(
+        InputError, match=r"^figure_style\.noise_level is 0\.1, .*'training_time'.*\(allowed: 0\.2, 0\.5\)$"
+    ):
+        figures_of(["fields", "training_time"], training={"noise_levels": [0.5, 0.2]})
+    assert figures_of(["fields"], training={"noise_levels": [0.5]}) == ["fields"]
+    assert "training_time" in figures_of(training={"noise_levels": [0.1]})
+
+
 @pytest.mark.parametrize(
     ("figure", "keys"),
     [
@@ -143,11 +153,11 @@ def test_local_range_leaves_out_ranges_whose_samples_have_no_correlation_length(
         exact_score_soft_ratio=(("run", "level"), np.full((3, 2), 0.9)),
     )
     summary["sampled_correlation_length"][0, 1] = np.nan
-    figure = local_range.draw(summary, pd.DataFrame(), STYLE)
-    (susceptibility,), (length,) = _points(figure.axes[0]), _points(figure.axes[1])
-    assert susceptibility == pytest.approx([0.5, 0.5, 0.5])
-    assert np.isnan(length[0])
-    assert length[1:] == pytest.approx([0.5, 0.5])
+    figure, _ = local_range.draw(summary, pd.DataFrame(), STYLE)
+    for axes, places in zip(figure.axes, ([0, 1, 2], [1, 2]), strict=False):
+        (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "None"]
+        assert list(line.get_xdata()) == places
+        assert line.get_ydata() == pytest.approx(np.full(len(places), 0.5))
 
 
 def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> None:
@@ -171,18 +181,19 @@ def test_size_transfer_draws_both_observables_over_those_of_the_same_mass() -> N
         wavenumber=(("run", "bin"), np.tile([0.0, 1.0], (count, 1))),
         exact_spectrum=(("run", "bin"), np.full((count, 2), 1.0)),
         power_spectrum=(("run", "seed", "bin"), seeds),
+        power_spectrum_error=(("run", "seed", "bin"), 0.1 * seeds),
         generated_spectrum=(("run", "seed", "step", "bin"), spectrum),
     )
-    figure = size_transfer.draw(summary, pd.DataFrame(), STYLE)
+    figure, _ = size_transfer.draw(summary, pd.DataFrame(), STYLE)
     for axes, sampled, power in zip(figure.axes[2:], (1.0, 0.5), (2, 1), strict=True):
         assert all(points == pytest.approx(np.full(3, sampled)) for points in _points(axes))
         assert len(_points(axes)) == 2
         recursion = [line for line in axes.get_lines() if line.get_linestyle() == "-" and len(line.get_ydata()) == 3]  # type: ignore[arg-type]
         assert [line.get_ydata() for line in recursion] == [pytest.approx(np.full(3, 0.5))] * 2
-        (critical,) = [line for line in axes.get_lines() if line.get_label() == "exact, m = 1 / L"]
+        (critical,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
         ends = np.asarray(critical.get_ydata(), dtype=float)[[0, -1]]
         assert ends == pytest.approx([1.0, 4.0**power])
-        assert axes.get_ylabel() in ("χ / exact χ of the same mass", "ξ / exact ξ of the same mass")
+        assert axes.get_title() == {2: "χ, same mass", 1: "ξ, same mass"}[power]
 
 
 LABELLED: dict[str, Any] = {
@@ -240,7 +251,7 @@ def _results(folder: Path, claims: list[Claim]) -> tuple[list[Any], pd.DataFrame
     summary = aggregate_training(training_jobs(parse(LABELLED)), folder)
     scaling = training_table(summary)
     figures = [figure_module(name).draw(summary, scaling, STYLE) for name in DRAWN]
-    drawn = [_shown(figure) for figure in figures]
+    drawn = [[*_shown(figure), facts] for figure, facts in figures]
     plt.close("all")
     judged = [
         (verdict.verdict, [(one.dimension, one.measured, one.error) for row in verdict.outcomes for one in row])
@@ -267,13 +278,13 @@ def test_labels_are_only_shown(trained: Path, tmp_path: Path, monkeypatch: pytes
     jobs = training_jobs(parse(LABELLED))
     before = _results(trained, claims(str))
     assert [verdict for verdict, _ in before[2]] == ["undecided", "not tested"]
-    assert all(lines for lines, _ in before[0])
+    assert all(lines for lines, _, _ in before[0])
     names = [job.identifier for job in jobs]
 
     def turned(text: str) -> str:
         return f"x{text[::-1]}"
 
-    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "mass_label", "data_label")}
+    labels = {name: getattr(TrainingJob, name).fget for name in ("label", "target_label", "data_label")}
     for name, label in labels.items():
         monkeypatch.setattr(TrainingJob, name, property(lambda job, label=label: turned(label(job))))
     monkeypatch.setattr("csd.study.claims.target_label", lambda **given: turned(target_label(**given)))

@@ -61,7 +61,7 @@ def test_no_logarithm_is_drawn_where_nothing_speaks_for_it() -> None:
     three = SIZES[:3]
     drawn = series.law(rows(10.0 + 4.48 * np.log(three), 1e-3, three), three)
     assert drawn is not None
-    assert drawn.label.startswith("$L^{0.")
+    assert drawn.label.startswith("z = 0.")
     assert series.law(pd.DataFrame({"law": ["none"]}), three) is None
 
 

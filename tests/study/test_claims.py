@@ -26,8 +26,20 @@ from csd.study.stages.monte_carlo import monte_carlo_jobs
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.laws import fitted_laws, training_table
 from csd.study.summaries.training import aggregate_training
-from csd.study.verdict_files import as_json, as_markdown
-from csd.study.verdicts import FAILS, HOLDS, INCOMPLETE, NOT_TESTED, SPAN, UNDECIDED, Outcome, Verdict, agreement, judge
+from csd.study.verdicts import (
+    FAILS,
+    HOLDS,
+    INCOMPLETE,
+    NOT_TESTED,
+    SPAN,
+    UNDECIDED,
+    Outcome,
+    Verdict,
+    agreement,
+    as_json,
+    as_markdown,
+    judge,
+)
 from tests.helpers import ROOT, train_files
 
 OURS = load(ROOT / "config" / "claims.yaml")
@@ -242,6 +254,29 @@ def test_every_dimension_level_and_kind_of_data_that_is_there_counts() -> None:
         assert len(judge([claim(test)], table, NO_SUMMARY)[0].outcomes[0]) == 2
     assert verdict_of([criterion(data="implicit-B64")], fits({}, {"data": "other", "exponent": 3.0})) == HOLDS
     assert verdict_of([criterion(noise_levels=None)], fits({}, {"noise_level": 7.0, "exponent": 3.0})) == FAILS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "label"),
+    [("momentum", 0.9, "momentum0.9"), ("path", "fields", "fields"), ("target", "mine:Target", "mine.Target")],
+)
+def test_a_test_is_about_default_options_unless_it_names_others(name: str, value: Any, label: str) -> None:
+    usual = {"target": "gaussian", "schedule": "vp", "momentum": 0.0, "path": "spectral"}
+    other = usual | {name: value, "data": f"implicit-B64-{label}", "exponent": 3.0}
+    table = fits(usual, other)
+    assert verdict_of([criterion()], table) == HOLDS
+    assert verdict_of([criterion(**{name: value})], table) == FAILS
+    assert verdict_of([criterion(data=other["data"])], table) == FAILS
+    assert len(judge([claim(criterion(**{name: [usual[name], value]}))], table, NO_SUMMARY)[0].outcomes[0]) == 2
+    (found,) = json.loads(as_json(judge([claim(criterion(**{name: value}))], table, NO_SUMMARY)))
+    assert found["tests"][0][name] == [value]
+
+
+def test_networks_that_train_on_raw_fields_alone_are_tested_on_them() -> None:
+    fields = {"architecture": "one_layer_onsite", "path": "fields", "exponent": 3.0}
+    table = fits({"path": "spectral"}, fields)
+    assert verdict_of([criterion()], table) == HOLDS
+    assert verdict_of([criterion(architecture="one_layer_onsite")], table) == FAILS
 
 
 def test_the_population_loss_decides_nothing_about_training() -> None:
@@ -655,7 +690,7 @@ def test_whole_studies_do_not_fail_by_chance() -> None:
             mean = times.mean(-1).T
             spread = seed_errors(sizes, list(times), generator, resamples=100)
             z = fit_nested_law(sizes, mean[:, None], 1.0 / mean)[2][:, 0]
-            error = np.hypot(spread.nested, systematic_error(sizes, mean))
+            error = np.hypot(spread["boxcox"], systematic_error(sizes, mean))
             values: dict[str, Any] = {"power": (z, error), "log": (z, error)}
             pairs = [
                 agreement([(of[place], np.full(4, level)) for of, level in zip(times, exact, strict=True)])
@@ -663,7 +698,7 @@ def test_whole_studies_do_not_fail_by_chance() -> None:
             ]
             values["agreement"] = tuple(np.array(pairs).T)
             squares = [np.array([law(sizes, row)[3] for row in mean]) for law in (fit_power_law, fit_log_law)]
-            values["evidence"] = len(sizes) * np.log(squares[0] / squares[1]), spread.evidence
+            values["evidence"] = len(sizes) * np.log(squares[0] / squares[1]), spread["evidence"]
             outcomes = tuple(
                 tuple(
                     Outcome(
@@ -882,7 +917,7 @@ def test_every_claim_is_about_runs_that_our_study_has() -> None:
                 own = [
                     run
                     for run in runs
-                    if (run.label, run.dimension, run.mass_label) == (label, dimension, test.mass)
+                    if (run.label, run.dimension, run.target_label) == (label, dimension, test.mass)
                     and (run.generation is not None) == generated
                 ]
                 sizes = {run.size for run in own}

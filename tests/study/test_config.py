@@ -256,8 +256,8 @@ def test_yaml_numbers_in_all_spellings() -> None:
     assert (parsed.training.tolerance, parsed.training.learning_rate) == (1e-4, 0.05)
     assert parsed.figure_style.noise_level == 0.01
     runs = training_jobs(parsed)
-    assert [run.mass for run in runs] == [0.001, 2.0, None]
-    assert runs[2].couplings == (-0.001, 10.0)
+    assert [run.field.mass for run in runs] == [0.001, 2.0, None]
+    assert (runs[2].field.r0, runs[2].field.u) == (-0.001, 10.0)
 
 
 def test_single_values_stand_for_lists_of_one() -> None:
@@ -285,7 +285,7 @@ def test_the_table_is_the_product_of_all_choices() -> None:
         "local_two_layer-R2-c3",
     }
     assert {run.seeds for run in runs} == {(1, 2), (3,)}
-    assert {(run.size, run.mass, run.data_set) for run in runs} == {
+    assert {(run.size, run.field.mass, run.data_set) for run in runs} == {
         (size, mass, count) for size in (8, 16) for mass in (0.1, 0.2, 0.3) for count in (4, 5)
     }
 
@@ -312,7 +312,7 @@ def test_a_sweep_overrides_the_training_of_the_study_and_only_that() -> None:
 def test_couplings_fix_the_mass_by_the_gap_equation() -> None:
     """L = 2, d = 1, u = 2, m² = 1: I = 0.6 and r₀ = −0.2."""
     (run,) = runs_of(sweep(sizes=[2], couplings={"r0": -0.2, "u": 2}))
-    assert run.mass_label == "r-0.2u2"
+    assert run.target_label == "r-0.2u2"
     assert problem(run)[0].target.mass == pytest.approx(1.0, rel=1e-12)
 
 
@@ -337,14 +337,16 @@ def assert_round_trip(run: TrainingJob) -> None:
     noised, architecture, settings = problem(run)
     lattice, training = noised.lattice, run.settings
     assert (lattice.dimension, lattice.size) == (run.dimension, run.size)
-    if run.mass is not None:
-        assert noised.target.mass == run.mass
-    elif run.mass_times_length is not None:
-        assert noised.target.mass == run.mass_times_length / run.size
+    if run.field.mass is not None:
+        assert noised.target.mass == run.field.mass
+    elif run.field.mass_times_length is not None:
+        assert noised.target.mass == run.field.mass_times_length / run.size
     else:
         from csd.targets.gaussian import GaussianField
 
-        assert noised.target.mass == GaussianField.from_couplings(lattice, *run.couplings or (1.0, 0.0)).mass
+        assert run.field.r0 is not None
+        assert run.field.u is not None
+        assert noised.target.mass == GaussianField.from_couplings(lattice, run.field.r0, run.field.u).mass
     assert type(noised.schedule).__name__ == {"vp": "VariancePreserving", "ve": "VarianceExploding"}[run.schedule]
     assert list(noised.levels) == run.noise_levels
     assert architecture == run.architecture

@@ -17,12 +17,10 @@ from csd.lattice import Lattice
 from csd.study.config.reading import load, parse
 from csd.study.config.study import STAGES, jobs_of
 from csd.study.cost.calibration import calibrate
-from csd.study.cost.estimate import expected_costs, steps_of
+from csd.study.cost.estimate import by_autograd, expected_costs, steps_of
 from csd.study.cost.expected import ExpectedCost
-from csd.study.cost.limits import Limits, cluster_jobs, study_costs
+from csd.study.cost.limits import Limits, cluster_jobs, corrected, other_jobs, study_costs
 from csd.study.cost.pace import REFERENCE, Calibration, JobPace, Pace
-from csd.study.cost.records import corrected, other_jobs
-from csd.study.cost.work import by_autograd
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.training import TrainingJob
 from csd.training.loop import train_network
@@ -108,8 +106,8 @@ def test_ten_thousand_runs_need_the_steps_of_a_few(monkeypatch: pytest.MonkeyPat
 def test_modes_are_counted_without_making_them(dimension: int) -> None:
     for size in (2, 3, 8, 9):
         lattice = Lattice(dimension, size)
-        assert csd.study.cost.work.pairs_of(lattice) == len(lattice.pairs)
-        assert csd.study.cost.work.shells_of(lattice) == len(lattice.shells)
+        assert csd.study.cost.estimate.pairs_of(lattice) == len(lattice.pairs)
+        assert csd.study.cost.estimate.shells_of(lattice) == len(lattice.shells)
 
 
 def test_memory_and_disk_are_those_of_a_job(here: Calibration, tmp_path: Path) -> None:

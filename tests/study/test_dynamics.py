@@ -19,6 +19,7 @@ from csd.report.figures import drawn
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
 from csd.study.cost.limits import Limits
+from csd.study.rounding import parentheses
 from csd.study.scaling import fit_weighted
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo, MonteCarloJob, monte_carlo_jobs
 from csd.study.status import job_states, verify_files
@@ -264,6 +265,12 @@ def test_exponents_are_written_and_drawn(results: Path, tmp_path: Path) -> None:
     words = ["--summary", str(tmp_path / "monte_carlo.nc"), "--scaling", str(tmp_path / "scaling.csv")]
     main(["figure", "dynamic_exponents", *words, "--output", str(tmp_path / "figure")])
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+    laws = dynamic_table(summary)
+    laws = laws[(laws["quantity"] == "autocorrelation_updates") & (laws["law"] == "power")]
+    caption = (tmp_path / "figure.rst").read_text(encoding="utf-8")
+    assert len(laws)
+    for _, law in laws.iterrows():
+        assert parentheses(law["exponent"], law["error"]).replace("-", "−") in caption
 
 
 def test_defaults_are_a_study_of_their_own() -> None:

@@ -120,7 +120,7 @@ def test_the_bootstrap_error_is_that_of_independent_seeds(seeds: int) -> None:
     for _ in range(10):
         noise = 0.05 * generator.standard_normal((len(SIZES), 40, seeds))
         samples = [5.0 * size**2 * np.exp(own) for size, own in zip(SIZES, noise, strict=True)]
-        squares.append(seed_errors(np.array(SIZES, dtype=float), samples, generator, resamples=200).power ** 2)
+        squares.append(seed_errors(np.array(SIZES, dtype=float), samples, generator, resamples=200)["power"] ** 2)
     assert np.sqrt(np.mean(squares)) == pytest.approx(exact, rel=0.12)
 
 
@@ -310,7 +310,7 @@ def measured_exponents(samples: Sequence[Array], *, together: bool = True) -> tu
     # Each part has resamples of its own, so that their noise, 7 % of an error, is not the same for all studies.
     parts = np.split(np.stack(samples), 20, axis=1)
     if together:
-        error = np.concatenate([seed_errors(length, list(part), generator, resamples=100).nested for part in parts])
+        error = np.concatenate([seed_errors(length, list(part), generator, resamples=100)["boxcox"] for part in parts])
     else:
         seeds = samples[0].shape[-1]
         widening = np.sqrt(seeds / (seeds - 1.0)) * student(seeds)

@@ -168,7 +168,7 @@ def test_how_far_a_study_is(results: Path) -> None:
     (results / "logs" / "train" / f"{names[1]}.log").write_text("csd train --size 8\ncsd train: out of memory\n")
     states = {job.name: job for job in job_states(jobs_of(STUDY), results)}
     assert states[f"training/{names[0]}"].state == "running"
-    assert states[f"training/{names[0]}"].about == "step 1,200 of about 4,000, error 3.5 times what is allowed"
+    assert states[f"training/{names[0]}"].about == "step 1,200 of about 4,000, error 3.5 times the tolerance"
     assert states[f"training/{names[1]}"].state == "failed"
     assert states[f"training/{names[2]}"].state == "left"
     assert states[f"generation/{names[2]}"].state == "done"

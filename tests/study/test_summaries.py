@@ -1,5 +1,6 @@
 """From training files to one Dataset, and from that to scaling laws."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from csd.core.files import GENERATION, SUMMARY, digest, read, write
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
+from csd.report.figures import series
 from csd.study.config.reading import parse
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.monte_carlo import monte_carlo_jobs
@@ -91,6 +93,37 @@ def test_a_mean_over_the_seeds_that_arrived_is_not_fitted(tmp_path: Path) -> Non
     measured = table[table["quantity"] == "training_time"]
     assert set(measured["law"]) == {"none"}
     assert measured["note"].str.contains("at size 8 some seeds did not reach the tolerance").all()
+
+
+def test_runs_that_differ_in_options_have_laws_of_their_own(tmp_path: Path) -> None:
+    """One architecture on two targets, with and without momentum, on spectra and on raw fields: figures show one."""
+    module = tmp_path / "softened.py"
+    module.write_text("from csd.targets.gaussian import GaussianField\n\n\nclass Softened(GaussianField):\n    pass\n")
+    line = {"dimension": 1, "sizes": [4, 6, 8], "architectures": ["one_layer"], "mass": 0.5}
+    sweeps = {
+        "default": line,
+        "momentum": line | {"training": {"momentum": 0.5}},
+        "fields": line | {"training": {"path": "fields"}},
+        "target": line | {"target": "softened:Softened"},
+    }
+    training = {"noise_levels": [0.1], "seeds": [1], "max_steps": 3}
+    jobs = training_jobs(parse({"study": "options", "training": training, "sweeps": sweeps}))
+    sys.path.insert(0, str(tmp_path))
+    try:
+        train_files(jobs, tmp_path)
+        summary = aggregate_training(jobs, tmp_path)
+    finally:
+        sys.path.remove(str(tmp_path))
+    found = training_table(summary).drop_duplicates("study").set_index("study")
+    assert found[["target", "schedule", "momentum", "path"]].to_numpy().tolist() == [
+        ["gaussian", "vp", 0.0, "spectral"],
+        ["gaussian", "vp", 0.5, "spectral"],
+        ["gaussian", "vp", 0.0, "fields"],
+        ["softened:Softened", "vp", 0.0, "spectral"],
+    ]
+    assert set(series.runs(summary)["sweep"]) == {"default"}
+    assert set(series.runs(summary, momentum=0.5)["sweep"]) == {"momentum"}
+    assert set(series.runs(summary, path=["spectral", "fields"])["sweep"]) == {"default", "fields"}
 
 
 def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:

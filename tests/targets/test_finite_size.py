@@ -137,8 +137,8 @@ def test_the_figure_shows_the_cut_off(summary: xr.Dataset) -> None:
         assert len(theory) == 2
         assert theory[0][2] / theory[0][0] == pytest.approx(growth, rel=0.04)
     text = figure.axes[1].get_legend().get_texts()
-    assert any(label.get_text().startswith("$L^{1.9") for label in text)
-    assert any(label.get_text().startswith(("$L^{0.00", "$L^{-0.00")) for label in text)
+    assert any(label.get_text().startswith("z = 1.9") for label in text)
+    assert any(label.get_text().startswith(("z = 0.00", "z = −0.00")) for label in text)
 
 
 def test_a_law_without_an_error_is_not_named(summary: xr.Dataset) -> None:

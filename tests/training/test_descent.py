@@ -114,7 +114,7 @@ def test_fused_steps_of_local_filters_are_the_reference(
     spectra = lattice.gather(lattice.spread(own, lattice.shells), modes)
     known, made = pair_times
     with patch.object(local, "KNOWN_PAIR", known), patch.object(local, "SITE_PAIR", made):
-        descent = local.PatchDescent(network, modes, spectra, rates, filters, complex_kernel="complex" in target)
+        descent = local.PatchDescent(network, modes, spectra, rates, filters, "complex" in target)
         data = _data(generator, modes, (spectrum, target))
         if spectrum == "levels":
             # S of the levels alone is the target's own.

@@ -89,8 +89,21 @@ def test_everything_is_there(finished: Path) -> None:
 
 def test_integrators_are_there_for_claims_without_their_figure(tmp_path: Path) -> None:
     jobs = would_run(tmp_path, {**TEST_STUDY, "figures": []}, "all")
-    assert "figure" not in jobs
+    assert "figures" not in jobs
     assert jobs["integrators"] == jobs["fit"] == 1
+
+
+def test_a_study_whose_sweeps_all_generate(tmp_path: Path) -> None:
+    """Its summary of training has no runs, and everything is made of that of generation alone."""
+    line = {"dimension": 1, "sizes": 4, "architectures": "two_layer", "generation": {"steps": 16, "samples": 4}}
+    study = {"study": "generating", "training": {"loss": "population", "seeds": 1}, "sweeps": {"line": line}}
+    snakemake(tmp_path, {**study, "integrator_steps": {"sizes": [4]}, "figures": []}, *WHOLE)
+    results = tmp_path / "results"
+    with xr.open_dataset(results / "summary" / "training.nc") as training:
+        assert training.sizes["run"] == 0
+    for made in ("summary/claims.json", "explore.html", "pages/claims.html", "paper/numbers.tex"):
+        assert (results / made).stat().st_size > 0
+    assert "generation_training_time" in (results / "summary" / "scaling.csv").read_text()
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
@@ -99,7 +112,7 @@ def test_a_second_run_does_nothing(finished: Path) -> None:
 
 # The table of docs/reruns.md, row by row.
 
-RULES = {*AFTER, "figure", "pages", "paper", "explore"}
+RULES = {*AFTER, "figures", "pages", "paper", "explore"}
 
 
 def table() -> dict[str, str]:
@@ -252,8 +265,8 @@ def test_what_a_changed_study_runs_again(
         assert (jobs.get("train", 0), jobs.get("generate", 0)) == (trained, generated)
 
 
-def test_a_setting_of_figures_redraws_all(finished: Path) -> None:
-    assert would_run(finished, {**TEST_STUDY, "figure_style": {"font_size": 9}})["figure"] == len(FIGURES)
+def test_a_setting_of_figures_redraws_them_in_one_process(finished: Path) -> None:
+    assert would_run(finished, {**TEST_STUDY, "figure_style": {"font_size": 9}})["figures"] == 1
 
 
 EDITS = {
@@ -330,9 +343,9 @@ EDITED = {
     "study/summaries/integrators": "`fit` and on",
     "study/scaling study/nested_law": "`aggregate_mcmc`, `explore` and on",
     "study/claims study/verdicts": "`claims` and on",
-    "study/rounding": "`claims`, `figure`, `explore` and on",
-    "report/figures/looks report/figures/series": "`figure`, `explore`, `paper`",
-    "report/figures/collapse": "`figure`, `paper`",
+    "study/rounding": "`claims`, `figures`, `explore` and on",
+    "report/figures/looks report/figures/series": "`figures`, `explore`, `paper`",
+    "report/figures/collapse": "`figures`, `paper`",
     "report/pages": "`pages`",
     "report/explore": "`explore`",
     "report/paper": "`paper`",
@@ -355,7 +368,7 @@ def test_an_edited_module_changes_the_hashes_that_it_should(tmp_path: Path) -> N
     def prints() -> dict[str, str]:
         source = source_of(package)
         own = {step: source.fingerprint(step) for step in source.SOURCES}
-        return own | {name: source.fingerprint("figure", f"report/figures/{name}") for name in FIGURES}
+        return own | {name: source.fingerprint("figures", f"report/figures/{name}") for name in FIGURES}
 
     def edited(file: Path, old: str, new: str) -> dict[str, str]:
         """The hashes with an edit of a file."""
@@ -369,7 +382,7 @@ def test_an_edited_module_changes_the_hashes_that_it_should(tmp_path: Path) -> N
     def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
         """Rules whose code has changed, and what depends on them."""
         steps = {step for step in before if before[step] != after[step]}
-        rules = {"figure" if step in FIGURES else step for step in steps}
+        rules = {"figures" if step in FIGURES else step for step in steps}
         return and_on(rules | ({"generate"} if "train" in rules else set()))
 
     before, on_page = prints(), first_steps()
@@ -473,7 +486,7 @@ def test_the_share_of_core_time_is_measured(tmp_path: Path, capsys: pytest.Captu
 
 def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
     package = copied_package(tmp_path)
-    steps = {"train": (), "fit": (), "claims": (), "figure": ("report/figures/collapse",)}
+    steps = {"train": (), "fit": (), "claims": (), "figures": ("report/figures/collapse",)}
 
     def edit(file: str, old: str, new: str) -> set[str]:
         """Steps whose fingerprint an edit changes."""
@@ -490,8 +503,8 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
 
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "BLOW_UP = 1e4") == {"train"}
     # Claims and figures take errors and laws from there.
-    assert edit("study/scaling.py", "RESAMPLES = 500", "RESAMPLES = 2000") == {"fit", "claims", "figure"}
-    assert edit("report/figures/collapse.py", '"L / ξ"', '"size / ξ"') == {"figure"}
+    assert edit("study/scaling.py", "RESAMPLES = 500", "RESAMPLES = 2000") == {"fit", "claims", "figures"}
+    assert edit("report/figures/collapse.py", '"L / ξ"', '"size / ξ"') == {"figures"}
     assert edit("report/figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training/loop.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()

@@ -1,9 +1,9 @@
-# What only clusters look at; see workflow/profiles/slurm.
+# Limits that only clusters use; see workflow/profiles/slurm.
 from csd.study.cluster import require_slurm
 
 
 def summary_memory_mb(wildcards, attempt):
-    """Memory of a step that reads or draws summaries, all of which share one job."""
+    """Memory of a step that reads or draws summaries; all such steps share one cluster job."""
     return 2000 * 2 ** (attempt - 1)
 
 
@@ -12,7 +12,7 @@ def summary_runtime_minutes(wildcards, attempt):
     return 5 * 2 ** (attempt - 1)
 
 
-# Before the first job: without SLURM's commands the executor would wait for ever, and say nothing.
+# Before the first job, as without SLURM's commands the executor would wait for ever without a message.
 onstart:
     executor = workflow.executor_plugin.name
     if executor == "slurm" or "sbatch" in str(

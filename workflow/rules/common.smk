@@ -1,6 +1,6 @@
-# What the rules share.
+# Functions of several rules.
 def beside(*parts):
-    """A path in the results that is no output: as outputs do, it follows the prefix that an importing workflow gives."""
+    """A path in the results that is no output; like outputs, it has the prefix that an importing workflow gives."""
 
     def path(wildcards, output):
         inside = [part.format(wildcards=wildcards) for part in parts]
@@ -10,13 +10,13 @@ def beside(*parts):
 
 
 def stage_inputs(stage, identifier):
-    """The file that the command of a job takes, made by a job of the stage before; for most there is none."""
+    """The file that the command of a job takes, made by a job of the stage before; most jobs take none."""
     parent = stage.parent(JOBS[stage.name][identifier])
     return [] if parent is None else STAGES[stage.after].file(parent, OUTPUT)
 
 
 def kept_beside(stage):
-    """Flags for a job's record and checkpoint: no outputs, which Snakemake deletes before a job is tried again."""
+    """Flags for a job's record and checkpoint. They are no outputs, which Snakemake deletes before it repeats a job."""
 
     def flags(wildcards, output):
         results = Path(output[0]).parent.parent
@@ -29,11 +29,11 @@ def kept_beside(stage):
 
 
 def summaries(*stages):
-    """Summaries of those stages that the study has jobs of."""
+    """Summaries of those of the stages that have jobs."""
     return [SUMMARY / f"{stage}.nc" for stage in stages if JOBS[stage]]
 
 
 def as_flags(wildcards, input):
-    """The input `others` as flags of a command, each named by its file."""
+    """The files of the input `others` as flags of a command; each flag has the name of its file."""
     flags = {f"--{Path(path).stem.replace('_', '-')}": path for path in input.others}
     return shlex.join(word for flag in flags.items() for word in flag)

@@ -1,12 +1,21 @@
-rule figure:
+# One process draws the figures that are not up to date: seaborn is imported once, and `update` leaves the others there.
+rule figures:
     input:
-        summary=lambda wildcards: SUMMARY / f"{summary_of(wildcards.figure)}.nc",
+        summaries=[
+            SUMMARY / f"{kind}.nc" for kind in sorted({summary_of(name) for name in DRAWN})
+        ],
         scaling=SUMMARY / "scaling.csv",
     output:
-        FIGURES / "{figure}.pdf",
-        FIGURES / "{figure}.png",
+        update(
+            [
+                FIGURES / f"{name}.{suffix}"
+                for name in DRAWN
+                for suffix in ("pdf", "png", "rst")
+            ]
+        ),
+        update(FIGURES / "drawn.json"),
     log:
-        LOGS / "figures" / "{figure}.log",
+        LOGS / "figures.log",
     group:
         "summary"
     conda:
@@ -15,11 +24,11 @@ rule figure:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        stem=beside("figures", "{wildcards.figure}"),
-        code=lambda wildcards: fingerprint(
-            "figure", f"report/figures/{wildcards.figure}"
-        ),
+        names=shlex.join(DRAWN),
+        summaries=lambda wildcards, input: Path(input.scaling).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        code=[code_of(name) for name in DRAWN],
         style=STUDY.figure_style.model_dump_json(),
     shell:
-        "csd figure {wildcards.figure} --summary {input.summary:q} --scaling {input.scaling:q}"
-        " --style {params.style:q} --output {params.stem:q} 2> {log:q}"
+        "csd figure {params.names} --summary {params.summaries:q} --scaling {input.scaling:q}"
+        " --style {params.style:q} --output {params.folder:q} 2> {log:q}"

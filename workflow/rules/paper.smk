@@ -1,4 +1,4 @@
-# Numbers, tables and figures for a paper in LaTeX: a target of its own, which `make study` asks for.
+# Numbers, tables and figures for a paper in LaTeX: a target of its own, one of those of `make study`.
 import re
 
 SHOWN = [
@@ -27,6 +27,7 @@ rule paper:
             for name in ("claims", "exponents", "training_times")
             for suffix in ("tex", "csv")
         ],
+        [PAPER / "tables" / "generation_times.csv"] if JOBS["generation"] else [],
         [PAPER / "figures" / f"{figure}.pdf" for figure in SHOWN],
     log:
         LOGS / "paper.log",

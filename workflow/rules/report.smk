@@ -1,4 +1,4 @@
-# What people use of a finished study: a report for the browser, a page to look around in. Targets of their own.
+# The report of a finished study for the browser, and the page to look around in: targets of their own.
 # snakemake reported, then snakemake --report FILE reported, as `make study` does.
 rule reported:
     input:

@@ -1,4 +1,4 @@
-# The jobs of every stage of the study (csd/study/stages): a file, a command, a log and a record each.
+# The jobs of every stage of the study (csd/study/stages): each has a command, a file, a log and a record.
 for STAGE in STAGES.values():
 
     rule:
@@ -10,7 +10,7 @@ for STAGE in STAGES.values():
             OUTPUT / STAGE.place / f"{{{STAGE.wildcard},{STAGE.names}}}.nc",
         log:
             OUTPUT / STAGE.log_place / f"{{{STAGE.wildcard}}}.log",
-        # On clusters only: which jobs share one, how many of them says the profile.
+        # On clusters only: jobs of a group share cluster jobs; the profile says how many.
         group:
             lambda wildcards, stage=STAGE.name: LIMITS.group(stage, wildcards[0])
         conda:
@@ -23,7 +23,7 @@ for STAGE in STAGES.values():
             runtime=lambda wildcards, attempt, stage=STAGE.name: LIMITS[
                 stage, wildcards[0]
             ].time_limit(attempt),
-            # On a cluster: a run that is told to train on a GPU asks for one.
+            # On a cluster, a job that trains on a GPU asks for one.
             gpu=lambda wildcards, stage=STAGE: int(
                 stage.gpu(JOBS[stage.name][wildcards[0]])
             ),

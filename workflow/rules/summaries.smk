@@ -1,9 +1,9 @@
-# Where jobs are submitted: it takes a third of a second.
+# Run where jobs are submitted, as it takes a third of a second.
 localrules:
     study,
 
 
-# The study as it was run, with all defaults filled in.
+# The study as it is run, with all defaults filled in.
 rule study:
     output:
         SUMMARY / "study.json",
@@ -23,7 +23,7 @@ rule study:
 for STAGE in STAGES.values():
     if STAGE.rule:
 
-        # In no group: Snakemake goes through all inputs of a group's members each time that one of them is made.
+        # In no group, as Snakemake goes through all inputs of a group whenever one of them is made.
         rule:
             name:
                 STAGE.rule
@@ -31,8 +31,7 @@ for STAGE in STAGES.values():
                 study=SUMMARY / "study.json",
                 files=[
                     STAGE.file(job, OUTPUT)
-                    for job in JOBS[STAGE.name].values()
-                    if STAGE.summarised(job)
+                    for job in STAGE.summarised_jobs(JOBS[STAGE.name].values())
                 ],
             output:
                 SUMMARY / f"{STAGE.name}.nc",
@@ -52,7 +51,7 @@ for STAGE in STAGES.values():
                 " 2> {log:q}"
 
 
-# Everything that is compared is timed here, on one core and in one process.
+# All methods that are compared are timed here, on one core and in one process.
 rule timing:
     input:
         study=SUMMARY / "study.json",
@@ -81,7 +80,7 @@ rule timing:
 rule fit:
     input:
         summary=SUMMARY / "training.nc",
-        # Drawn or not: claims may be about them.
+        # With or without figures, as claims may be about them.
         others=summaries("generation", "monte_carlo", "integrators"),
     output:
         SUMMARY / "scaling.csv",

@@ -1,13 +1,16 @@
-"""A page to look at a study with: one HTML file that holds its data and its script, and asks no server for anything.
+"""A page to explore a study with: one HTML file that holds its data, its script and its chart library.
 
-The page lets one pick an architecture, a lattice, a mass and a noise level, and draws learning curve, residual of each
-mode, kernel and fields; for what was generated, KL divergence, spectrum and fields after any number of training steps.
+The page lets one choose an architecture, a lattice, a mass and a noise level. It draws learning curve, residual of each
+mode, kernel and fields; for generation, KL divergence, power spectrum and fields after any number of training steps.
+
+Its charts are drawn by uPlot 1.6.32 (MIT licence, LICENSE.uPlot.txt), whose released files lie here unchanged.
 """
 
 import base64
 import gzip
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,167 +22,168 @@ from csd.report.figures import looks
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import network_of
 
-HERE = Path(__file__).parent
-DIGITS = 12
-"""Bits of the mantissa that are kept: a relative error of 1e-4, less than a picture shows; a third of the size."""
+POINTS_PER_DECADE = 10.0
+"""Points of a learning curve, along its steps."""
 RESIDUALS_PER_DECADE = 4.0
 
 
 def page(summary: xr.Dataset, generation: xr.Dataset | None, title: str) -> str:
-    """The page.
+    """The page as HTML; the same study gives the same page.
 
     Args:
         summary: of `csd aggregate`.
         generation: of `csd aggregate-generation`, if the study generates.
         title: of the page.
     """
-    content: dict[str, Any] = {
+    import matplotlib
+
+    content = {
+        "colours": (255.0 * matplotlib.colormaps["cividis"](range(256))[:, :3]).round().astype(int).tolist(),
         "made": {name: str(summary.attrs.get(f"csd_{name}")) for name in ("version", "commit")},
         "configuration": str(summary.attrs.get("configuration_hash")),
         "training": _training(summary),
-        "generation": None if generation is None else _generation(generation),
+        "generation": None if generation is None else {"runs": [_generated(run) for run in _runs(generation)]},
     }
-    # Without a time stamp, so that the same study gives the same page.
-    squeezed = gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0)
-    text = (HERE / "page.html").read_text(encoding="utf-8")
-    for mark, part in (
-        ("{title}", html.escape(title)),
-        ("/*style*/", (HERE / "page.css").read_text(encoding="utf-8")),
-        ("/*script*/", (HERE / "page.js").read_text(encoding="utf-8")),
-        ("{data}", base64.b64encode(squeezed).decode()),
-    ):
-        text = text.replace(mark, part)
-    return text
+    squeezed = gzip.compress(json.dumps(content, separators=(",", ":"), allow_nan=False).encode(), mtime=0)
+    parts = {"title": html.escape(title), "data": base64.b64encode(squeezed).decode()}
+    here = Path(__file__).parent
+
+    def part(mark: re.Match[str]) -> str:
+        return parts.get(mark[1]) or (here / mark[1]).read_text(encoding="utf-8")
+
+    return re.sub(r"\{([\w.]+)\}", part, (here / "page.html").read_text(encoding="utf-8"))
 
 
-def packed(values: Any) -> str:
-    """Numbers as base64 of little-endian float32, of `DIGITS` bits; their shape is the reader's business."""
-    bits = np.ascontiguousarray(values, dtype="<f4").view("<u4")
-    kept = np.uint32(0xFFFFFFFF << (23 - DIGITS) & 0xFFFFFFFF)
-    return base64.b64encode((bits & kept).tobytes()).decode()
+def _runs(summary: xr.Dataset) -> list[xr.Dataset]:
+    """The runs of a summary in the order of the choices: dimension, the critical line first, size, mass."""
+    off_line = summary["mass_times_length"] != 1.0
+    order = np.lexsort([summary["mass"], summary["size"], off_line, summary["dimension"]])
+    return [summary.isel(run=run) for run in order]
+
+
+def _numbers(values: Any) -> list[float | None]:
+    """Numbers of four digits, flattened, up to the last that is finite; None where one is not."""
+    values = np.ravel(values)
+    values = values[: np.flatnonzero(np.isfinite(values)).max(initial=-1) + 1]
+    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.tolist()]
+
+
+def _number(value: Any) -> float | None:
+    """A number, or None where it is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _spread(steps: Any, per_decade: float) -> Any:
+    """Places of at most so many steps a decade, and of step 0."""
+    places = np.flatnonzero(steps > 0)
+    _, first = np.unique(np.round(per_decade * np.log10(steps[places])), return_index=True)
+    return np.append(0, places[first])
+
+
+def _mean(values: Any, shown: Any = slice(None)) -> dict[str, list[float | None]]:
+    """Mean and standard error over seeds, the first axis, at the places that are shown and the last that has a mean."""
+    mean, error = mean_over_seeds(values, axis=0)
+    hidden = np.ones(mean.shape, bool)
+    hidden[shown] = False
+    hidden[np.flatnonzero(np.isfinite(mean))[-1:]] = False
+    return {key: _numbers(np.where(hidden, np.nan, values)) for key, values in (("mean", mean), ("error", error))}
+
+
+def _time(times: Any, predicted: Any) -> dict[str, float | None]:
+    """A time of each seed: its mean and standard error, and the prediction of theory."""
+    mean, error = mean_over_seeds(times, ran=True)
+    return {"time": _number(mean), "timeError": _number(error), "predictedTime": _number(predicted)}
 
 
 def _identity(run: xr.Dataset) -> dict[str, Any]:
-    """What a run is, and how it is shown."""
-    network = network_of(run)
+    """The choices that lead to a run, and its name and colour."""
+    network, size, mass, data = network_of(run), int(run["size"]), float(run["mass"]), str(run["data"].values)
+    trained = int(run["trained_size"]) if "trained_size" in run else size
+    label = str(run["mass_label"].values)
+    line = f"{label[2:]}/L = " if label.startswith("mL") else ""
     return {
         "architecture": str(run["architecture"].values),
         "name": looks.name(network).replace("ξ$_t$", "ξₜ"),
         "colour": looks.colour(network),
         "dimension": int(run["dimension"]),
-        "size": int(run["size"]),
-        "mass": float(run["mass"]),
-        "massLabel": str(run["mass_label"].values),
-        "critical": bool(run["mass_times_length"] == 1.0),
-        "data": str(run["data"].values),
-        "sweep": str(run["sweep"].values),
+        "size": size,
+        "mass": mass,
+        "massLabel": label,
+        "massInWords": f"{line}{mass:.3g}",
+        "dataInWords": data if trained == size else f"{data}, trained at L = {trained}",
+        # A user-defined target or schedule, named by a dotted path, may have another spectrum than 1/(k̂² + m²).
+        "gaussian": not any(re.search(r"\.[A-Za-z]", part) for part in data.split("-") if not part.startswith("lr")),
     }
 
 
-def _number(value: Any) -> float | None:
-    """A number that JSON can hold."""
-    return float(value) if np.isfinite(value) else None
-
-
-def _length(values: Any) -> int:
-    """Places along the last axis up to the last that holds a number anywhere."""
-    there = np.flatnonzero(np.isfinite(values).any(axis=tuple(range(values.ndim - 1))))
-    return int(there[-1]) + 1 if there.size else 0
-
-
-def _mean(values: Any) -> dict[str, str]:
-    """Mean and standard error over seeds, the first axis, without warnings where no seed has a value."""
-    mean, error = mean_over_seeds(values, axis=0)
-    return {"mean": packed(mean), "error": packed(error)}
-
-
 def _training(summary: xr.Dataset) -> dict[str, Any]:
-    """Runs of a summary of training: curves cut where all seeds have ended, residuals at fewer steps."""
+    """Runs of a summary of training: curves up to the last seed's end, residuals at a few steps a decade."""
     steps = summary["step"].values
-    some = np.unique(np.concatenate([[0], looks.thinned(steps, np.ones(steps.shape, bool), RESIDUALS_PER_DECADE)]))
+    few = _spread(steps, RESIDUALS_PER_DECADE)
     runs = []
-    for place in range(summary.sizes["run"]):
-        run = summary.isel(run=place)
+    for run in _runs(summary):
+        levels = [run.sel(noise_level=level) for level in summary["noise_level"].values]
         bins = np.isfinite(run["inverse_length"].values)
-        distances = _length(run["exact_kernel_profile"].values)
-        levels = []
-        for level in summary["noise_level"].values:
-            at = run.sel(noise_level=level)
-            score = at["score_error"].values
-            ran = np.isfinite(score[:, 0])
-            if not ran.any():
-                continue
-            predicted, _ = mean_over_seeds(at["predicted_score_error"].values[ran], axis=0)
-            count = max(_length(score), _length(predicted[None]))
-            residual_steps = np.unique([*some[some < _length(score)], _length(score) - 1])
-            predicted_time = at["predicted_training_time"].values[ran].mean()
-            levels.append(
-                {
-                    "level": float(level),
-                    "signal": float(at["signal"]),
-                    "noiseVariance": float(at["noise_variance"]),
-                    "scoreLength": _number(at["score_length"]),
-                    "floor": _number(at["floor"]),
-                    "rate": _number(at["learning_rate"]),
-                    **_time(at["training_time"].values[ran], predicted_time),
-                    "seeds": int(ran.sum()),
-                    "score": _mean(score[ran, :count]),
-                    "predicted": packed(predicted[:count]),
-                    "kernel": _mean(at["kernel_profile"].values[ran, :distances]) if "kernel_profile" in at else None,
-                    "exactKernel": packed(at["exact_kernel_profile"].values[:distances]),
-                    "residualSteps": steps[residual_steps].tolist(),
-                    "residual": packed(at["mode_residual"].values[residual_steps][:, bins]),
-                }
-            )
-        runs.append(
-            {
-                **_identity(run),
-                "parameters": int(run["parameters"]),
-                "tolerance": float(run["tolerance"]),
-                "inverseLength": packed(run["inverse_length"].values[bins]),
-                "levels": levels,
-            }
-        )
-    return {"steps": steps.tolist(), "runs": [run for run in runs if run["levels"]]}
+        shown = {
+            **_identity(run),
+            "parameters": int(run["parameters"]),
+            "tolerance": float(run["tolerance"]),
+            "inverseLength": _numbers(run["inverse_length"].values[bins]),
+            "levels": [_level(at, few, bins) for at in levels if np.isfinite(at["score_error"].values[:, 0]).any()],
+        }
+        runs += [shown] if shown["levels"] else []
+    return {"steps": steps.tolist(), "runs": runs}
 
 
-def _generation(summary: xr.Dataset) -> dict[str, Any]:
-    """Runs of a summary of generation."""
-    runs = []
-    for place in range(summary.sizes["run"]):
-        run = summary.isel(run=place)
-        divergence = run["kl_per_site"].values
-        ran = np.isfinite(divergence[:, 0])
-        # Of the steps of all runs those that this one kept.
-        kept = np.isfinite(divergence).any(axis=0)
-        bins = np.isfinite(run["wavenumber"].values)
-        spectrum, _ = mean_over_seeds(run["generated_spectrum"].values[ran][:, kept][:, :, bins], axis=0)
-        runs.append(
-            {
-                **_identity(run),
-                "trainedSize": int(run["trained_size"]),
-                "seeds": int(ran.sum()),
-                "steps": summary["step"].values[kept].tolist(),
-                "times": [_criterion(run.sel(criterion=name), ran) for name in CRITERIA],
-                "exactScore": _number(run["exact_score_kl_per_site"]),
-                "divergence": _mean(divergence[ran][:, kept]),
-                "predicted": packed(run["predicted_kl_per_site"].values[kept]),
-                "wavenumber": packed(run["wavenumber"].values[bins]),
-                "exactSpectrum": packed(run["exact_spectrum"].values[bins]),
-                "spectrum": packed(spectrum),
-                "sampled": _mean(run["power_spectrum"].values[ran][:, bins]),
-            }
-        )
-    return {"runs": runs}
+def _level(at: xr.Dataset, few: Any, bins: Any) -> dict[str, Any]:
+    """A run at one noise level; residuals at the places `few` along the steps, for those `bins` of modes."""
+    steps, score = at["step"].values, at["score_error"].values
+    ran = np.isfinite(score[:, 0])
+    predicted, _ = mean_over_seeds(at["predicted_score_error"].values[ran], axis=0)
+    last = np.flatnonzero(np.isfinite(score).any(axis=0))[-1]
+    places = np.append(few[few < last], last)
+    return {
+        "level": float(at["noise_level"]),
+        "signal": float(at["signal"]),
+        "noiseVariance": float(at["noise_variance"]),
+        "scoreLength": _number(at["score_length"]),
+        "floor": _number(at["floor"]),
+        "rate": _number(at["learning_rate"]),
+        **_time(at["training_time"].values[ran], at["predicted_training_time"].values[ran].mean()),
+        "seeds": int(ran.sum()),
+        "score": _mean(score[ran], _spread(steps, POINTS_PER_DECADE)),
+        "predicted": _numbers(predicted),
+        "exactKernel": _numbers(at["exact_kernel_profile"]),
+        "kernel": _mean(at["kernel_profile"].values[ran]) if "kernel_profile" in at else None,
+        "residualSteps": steps[places].tolist(),
+        "residual": _numbers(at["mode_residual"].values[places][:, bins]),
+    }
 
 
-def _criterion(at: xr.Dataset, ran: Any) -> dict[str, Any]:
-    """When samples are right by a criterion, and why that is not known."""
-    times = _time(at["generation_training_time"].values[ran], at["predicted_generation_training_time"])
-    return {"criterion": WORDS[str(at["criterion"].values)], **times, "remark": str(at["criterion_remark"].values)}
-
-
-def _time(times: Any, predicted: Any) -> dict[str, float | None]:
-    """A time: mean over seeds, standard error, and what theory says."""
-    mean, error = (times.mean(), mean_over_seeds(times)[1]) if times.size else (np.nan, np.nan)
-    return {"time": _number(mean), "timeError": _number(error), "predictedTime": _number(predicted)}
+def _generated(run: xr.Dataset) -> dict[str, Any]:
+    """A run of a summary of generation, at the steps that it kept."""
+    divergence = run["kl_per_site"].values
+    ran, kept = np.isfinite(divergence[:, 0]), np.isfinite(divergence).any(axis=0)
+    divergence, steps = divergence[ran][:, kept], run["step"].values[kept]
+    bins = np.isfinite(run["wavenumber"].values)
+    spectrum, _ = mean_over_seeds(run["generated_spectrum"].values[ran][:, kept][:, :, bins], axis=0)
+    times = []
+    for name in CRITERIA:
+        at = run.sel(criterion=name)
+        measured, predicted = at["generation_training_time"].values[ran], at["predicted_generation_training_time"]
+        remark = str(at["criterion_remark"].values)
+        times.append({"criterion": WORDS[name], "remark": remark, **_time(measured, predicted)})
+    return {
+        **_identity(run),
+        "seeds": int(ran.sum()),
+        "steps": steps.tolist(),
+        "times": times,
+        "exactScore": _number(run["exact_score_kl_per_site"]),
+        "divergence": _mean(divergence)["mean"],
+        "curve": _mean(divergence, _spread(steps, POINTS_PER_DECADE)),
+        "predicted": _numbers(run["predicted_kl_per_site"].values[kept]),
+        "inverseLength": _numbers(np.hypot(run["wavenumber"].values[bins], float(run["mass"]))),
+        "exactSpectrum": _numbers(run["exact_spectrum"].values[bins]),
+        "spectrum": _numbers(spectrum),
+        "sampled": _mean(run["power_spectrum"].values[ran][:, bins]),
+    }

@@ -1,14 +1,13 @@
-"""Training time at fixed masses: τ / L² is a function of L / ξ, as τ = s*(α²ξ² + σ²) whatever L."""
+"""Training time at fixed masses: τ = s*(α²ξ² + σ²) whatever L, so that τ / ξ² knows no break where L passes ξ."""
 
 import numpy as np
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
 
 SUMMARY = "training"
 NEEDS = "one_layer at fixed masses"
 ARCHITECTURE = "one_layer"
-MARKS = ("o", "s", "D", "^", "v", "P", "X")
 
 
 def shows(study: Study) -> bool:
@@ -16,29 +15,42 @@ def shows(study: Study) -> bool:
     return any(sweep.mass is not None for sweep in sweeps_in(study, SUMMARY))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
-    """Points: one layer at fixed masses and on the critical line. Lines: the closed form, and (ξ/L)²."""
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Points: one layer at fixed masses and on the critical line. Lines: the closed form, and one that L cuts off."""
     level = series.at_level(summary, style.noise_level)
     table = series.runs(level, architecture_name=ARCHITECTURE, data_set=0)
-    given = table["mass_times_length"].isna() & table["r0"].isna()
-    fixed = series.require(table[given], "collapse", NEEDS)
+    table = table.assign(given=table["mass_times_length"].isna() & table["r0"].isna())
+    fixed = series.require(table[table["given"]], "collapse", NEEDS)
     # Where there are several dimensions, that with the most masses.
     dimension = fixed.groupby("dimension")["mass"].nunique().idxmax()
-    table = table[(table["dimension"] == dimension) & (given | (table["mass_times_length"] == 1.0))]
-    figure, axes = looks.subplots(1, 1, height=2.9, width=looks.COLUMN)
+    shown = (table["dimension"] == dimension) & (table["given"] | (table["mass_times_length"] == 1.0))
+    table = series.with_times(level, table[shown])
+    of_mass = table[table["given"]].dropna(subset="time").groupby("mass")
+    compared = of_mass.filter(lambda own: own["size"].nunique() > 1)
+    times = compared.groupby("mass")["time"]
+    spread = (times.max() / times.min()).max() - 1.0
+    table = table.assign(ratio=table["size"] * table["mass"]).sort_values("ratio")
+    table[["time", "error", "theory"]] = table[["time", "error", "theory"]].mul(table["mass"] ** 2, axis=0)
+    figure, axes = looks.subplots(1, 1, height=3.0, width=looks.COLUMN)
     sizes = sorted(table["size"].unique())
-    ratio = table["size"].to_numpy() * table["mass"].to_numpy()
-    mean, error, predicted = np.array(series.mean_times(level, table)) / table["size"].to_numpy() ** 2
-    order = np.argsort(ratio)
-    axes.plot(ratio[order], predicted[order], color="0.2", zorder=1, label="theory")
-    middle = order[len(order) // 2]
-    square = predicted[middle] * (ratio[middle] / ratio[order]) ** 2
-    axes.plot(ratio[order], square, color="0.5", lw=0.9, ls=looks.DASHED, zorder=1, label="∝ (ξ / L)²")
-    for shade, mark, size in zip(looks.shades(ARCHITECTURE, len(sizes)), MARKS * len(sizes), sizes, strict=False):
-        own = (table["size"] == size).to_numpy()
-        look: looks.Look = {"mec": "white", "mew": 0.3, "label": f"L = {size}"}
-        looks.points(axes, ratio[own], mean[own], error[own], shade, mark, **look)
-    axes.set(xscale="log", yscale="log", xlabel="L / ξ", ylabel="τ / L² (steps per lattice spacing²)")
-    axes.set_title(f"one layer, d = {dimension}, t = {style.noise_level:g}: nothing saturates at L = ξ")
-    axes.legend(loc="lower left", handlelength=1.4)
-    return figure
+    # Points of several sizes that coincide stay visible.
+    for size, shade, ms in zip(
+        sizes, looks.shades(ARCHITECTURE, len(sizes)), np.linspace(8, 3, len(sizes)), strict=True
+    ):
+        own, look = table[table["size"] == size], {"color": shade, "marker": looks.marker(ARCHITECTURE)}
+        looks.curve(axes, own, "ratio", "theory", zorder=1, **look)
+        looks.points(axes, own, "ratio", "time", "error", ms=ms, **look)
+    ratios = np.geomspace(table["ratio"].min(), table["ratio"].max(), 100)
+    cut = table["theory"].iloc[0] * np.minimum(1.0, ratios**2)
+    axes.plot(ratios, cut, color=looks.INK, ls=looks.DASHED, zorder=0)
+    axes.set(xscale="log", ylim=(0.0, 1.15 * table[["time", "theory"]].max(axis=None)))
+    axes.set(xlabel="size over correlation length, L / ξ", ylabel="τ / ξ² (steps per lattice spacing²)")
+    cut_off = looks.key("if τ ∝ L² below ξ", color=looks.INK, ls=looks.DASHED)
+    looks.legend_below(figure, [*looks.shade_keys(sizes, "L = {}"), *looks.kinds(), cut_off], 2)
+    between = ", ".join(map(str, sorted(set(compared["size"]))))
+    return figure, {
+        "dimension": str(dimension),
+        "spread": f"differ by at most {100.0 * spread:.2g} % between L = {between}"
+        if between
+        else "are of one size alone",
+    }

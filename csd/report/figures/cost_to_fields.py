@@ -1,11 +1,11 @@
-"""What independent fields cost at the same accuracy: against size, and against how many are made."""
+"""Cost of independent fields at the same accuracy: against size, and against how many are made."""
 
 from typing import Any
 
 import numpy as np
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Series, Study
 
 SUMMARY = "timing"
 NEEDS = "monte_carlo beside generation on the critical line of one dimension"
@@ -15,15 +15,14 @@ MANY = 1e10
 """Fields that the lower panels go to."""
 NETWORKS = ("one_layer", "two_layer")
 SAMPLERS = ("local", "accelerated", "direct")
-CHARGES: dict[str, Any] = {"local": "-", "accelerated": (0, (5, 1.5)), "free": (0, (1, 1.5))}
-"""How lines of networks are drawn, by who made the training data."""
-WORDS = {"local": "by the best local sampler", "accelerated": "by the best accelerated one", "free": "free"}
-KINDS = {"local": "heat_bath", "accelerated": "fourier_hmc"}
-"""Samplers whose colour stands for a kind of them."""
-Ends = dict[str, tuple[float, str]]
-"""Where each line ends and what is said beside it, by name."""
-APART = 0.08
-"""Smallest distance of two labels beside a panel, in heights of it."""
+CHARGES: dict[str, tuple[Any, str]] = {
+    "local": ("-", "from the best local sampler"),
+    "accelerated": ((0, (5, 1.5)), "from the best accelerated one"),
+    "free": ((0, (1, 1.5)), "free"),
+}
+"""How lines of networks are drawn, by where the training data are from, and words for that."""
+COLOURS = {name: looks.colour(name) for name in (*NETWORKS, "direct")}
+COLOURS |= {"local": looks.colour("heat_bath"), "accelerated": looks.colour("fourier_hmc")}
 
 
 def shows(study: Study) -> bool:
@@ -35,38 +34,44 @@ def shows(study: Study) -> bool:
     )
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
-    """Lines of samplers bold, of networks by who made their training data; labels stand where lines end."""
-    table = summary[["method", "kind", "data", "data_kind", "dimension", "size", "seen"]].to_dataframe()
-    table["start"], table["each"] = summary["start_updates"].values, summary["each_updates"].values
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Lines of samplers bold, of networks by their training data; labels stand where lines end."""
+    columns = ["method", "kind", "data", "data_kind", "dimension", "size", "seen", "start_updates", "each_updates"]
+    table = summary[columns].to_dataframe().rename(columns={"start_updates": "start", "each_updates": "each"})
+    table["error"] = summary["updates_error"].sel(fields=COUNT).values
     kinds = table.groupby("dimension")["kind"].agg(set)
     shown = [d for d, found in kinds.items() if "diffusion" in found and found & {"local", "accelerated"}]
     table = series.require(table[table["dimension"].isin(shown)], "cost_to_fields", NEEDS)
-    figure, grid = looks.subplots(2, len(shown), height=5.4, sharey="row", squeeze=False)
-    said = []
-    for (top, bottom), dimension in zip(grid.T, sorted(shown), strict=True):
-        here = table[table["dimension"] == dimension]
-        learned = here.loc[here["kind"] == "diffusion", "size"]
-        here = here[here["size"].between(learned.min(), learned.max())]
+    figure, grid = looks.subplots(2, len(shown), height=4.8, sharey="row", squeeze=False)
+    told, ends = [], []
+    for (top, bottom), (dimension, here) in zip(grid.T, table.groupby("dimension"), strict=True):
+        learned = here.loc[(here["kind"] == "diffusion") & np.isfinite(here["each"]), "size"]
+        here = here[here["size"].isin(learned)]
         size = largest(here)
         at_largest = here[here["size"] == size]
-        _against_size(top, summary, here)
-        top.set_title(f"d = {dimension}, $10^{len(str(COUNT)) - 1}$ fields")
-        _against_count(bottom, at_largest)
+        ends += [(top, _against_size(top, here)), (bottom, _against_count(bottom, at_largest))]
+        top.set_title(f"d = {dimension}, {COUNT:,} fields")
         bottom.set_title(f"d = {dimension}, L = {size}")
-        said.append(who_wins(at_largest))
+        told.append(who_wins(at_largest))
+    for axes, words in ends:
+        looks.end_labels(axes, words)
     grid[0][0].set_ylabel("cost (field updates)")
-    grid[1][0].set_ylabel("cost a field (field updates)")
-    entries = [looks.key(f"training data {words}", ls=CHARGES[kind]) for kind, words in WORDS.items()]
-    figure.legend(handles=entries, loc="outside upper center", ncols=3, handlelength=3.0)
-    figure.supxlabel("\n".join(said), fontsize="small")
-    return figure
+    grid[1][0].set_ylabel("cost per field (field updates)")
+    looks.legend_below(figure, [looks.key(f"training data {words}", ls=dashes) for dashes, words in CHARGES.values()])
+    return figure, {"winners": told, "count": f"{COUNT:,}"}
+
+
+def lines(table: DataFrame) -> Any:
+    """The rows of each line, grouped by network or kind of sampler and by where training data are from."""
+    table = table[np.isfinite(table["each"]) & table["data_kind"].isin(["", *CHARGES])]
+    table = table.assign(line=table["method"].where(table["kind"] == "diffusion", table["kind"]))
+    return table[table["line"].isin(COLOURS)].groupby(["line", "data_kind"], sort=False)
 
 
 def largest(table: DataFrame) -> int:
     """The largest size at which most of the lines have a cost."""
-    lines = {size: len(_series(rows)) for size, rows in table.groupby("size")}
-    return int(max(lines, key=lambda size: (lines[size], size)))
+    counts = {size: len(lines(rows)) for size, rows in table.groupby("size")}
+    return int(max(counts, key=lambda size: (counts[size], size)))
 
 
 def best(rows: DataFrame, count: float = COUNT) -> DataFrame:
@@ -83,107 +88,67 @@ def pays_from(network: DataFrame, sampler: Series) -> float:
 
 
 def who_wins(table: DataFrame) -> str:
-    """What one lattice says: samplers from the cheapest on, and from how many fields on networks pay.
+    """Words on one lattice: samplers in order of cost, and the number of fields from which on networks cost less.
 
     Args:
         table: rows of one size, with the columns kind, method, data_kind, start and each.
     """
     found = {kind: best(table[table["kind"] == kind]) for kind in SAMPLERS}
-    chains = [rows.iloc[0] for rows in found.values() if len(rows)]
-    order = sorted(chains, key=lambda row: float(row["cost"]))
-    ranked = ", ".join(looks.name(row["method"]) for row in order)
-    words = f"d = {order[0]['dimension']}, L = {order[0]['size']}, cheapest first: {ranked}."
+    order = sorted((rows.iloc[0] for rows in found.values() if len(rows)), key=lambda row: float(row["cost"]))
+    words = " < ".join(looks.name(row["method"]) for row in order)
     told = []
     for network in NETWORKS:
         rows = table[table["method"] == network]
         taught = rows[(rows["data_kind"] == "local") & np.isfinite(rows["each"])]
         if len(taught) and len(found["local"]):
             first = pays_from(taught, found["local"].iloc[0])
-            told.append(f"{looks.name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields on'}")
+            told.append(f"{looks.name(network)} {'never' if np.isinf(first) else f'from {_power(first)} fields'}")
         elif len(rows) and rows["each"].isna().all():
             told.append(f"{looks.name(network)} is never as accurate")
-    if told:
-        words += f"\nTaught by the best local sampler, a network costs less than it: {', '.join(told)}."
-    return words
+    return f"in d = {order[0]['dimension']} at L = {order[0]['size']} {words} ({', '.join(told) or 'no network'})"
 
 
-def _power(value: float) -> str:
-    """3 × 10⁴, in Matplotlib's words."""
-    exponent = int(np.floor(np.log10(max(value, 1.0))))
-    digit = round(value / 10**exponent)
-    return f"$10^{{{exponent + 1}}}$" if digit == 10 else f"${digit}\\times 10^{{{exponent}}}$"
+def _power(count: float) -> str:
+    """A number of fields to one digit: 3 × 10⁴, in reStructuredText."""
+    digit, exponent = f"{max(count, 1.0):.0e}".split("e")
+    return f"{digit} × 10\\ :sup:`{int(exponent)}`"
 
 
-def _series(table: DataFrame) -> list[tuple[str, str, Any, DataFrame]]:
-    """(network or kind of sampler, who made the data, dashes, rows) of every line; samplers last, so on top."""
-    table = table[np.isfinite(table["each"])]
-    networks = [
-        (network, kind, dashes, table[(table["method"] == network) & (table["data_kind"] == kind)])
-        for network in NETWORKS
-        for kind, dashes in CHARGES.items()
-    ]
-    samplers = [(kind, "", "-", table[table["kind"] == kind]) for kind in SAMPLERS]
-    return [one for one in [*networks, *samplers] if len(one[3])]
-
-
-def _against_size(axes: Axes, summary: Dataset, table: DataFrame) -> None:
-    """Points with errors, and lines to guide the eye."""
-    ends: Ends = {}
-    for name, kind, dashes, rows in _series(table):
-        own = best(rows)
-        error = summary["updates_error"].sel(fields=COUNT).values[own.index.to_numpy()]
-        relative = error / own["cost"]
-        # The same factor up and down, so that no bar leaves a logarithmic axis.
-        bars = own["cost"] * relative / (1.0 + relative), error
-        look = _line(name)
-        looks.points(axes, own["size"], own["cost"], bars, look["color"], "o", ms=2.6, elinewidth=0.7)
-        axes.plot(own["size"], own["cost"], ls=dashes, **look)
-        _end(ends, name, kind, float(own["cost"].iloc[-1]), own["method"].unique())
+def _against_size(axes: Axes, table: DataFrame) -> list[tuple[Any, ...]]:
+    """Points with errors, and lines to guide the eye; what is said at their ends."""
     axes.set_yscale("log")
-    looks.size_axis(axes, list(table["size"].unique()))
-    _label(axes, ends)
+    drawn = series.joined(*(best(rows) for _, rows in lines(table)))
+    for name, rows in drawn.groupby("line"):
+        looks.points(axes, rows, "size", "cost", "error", color=COLOURS[name], marker="o", ms=2.6, elinewidth=0.7)
+    looks.size_axis(axes, drawn["size"])
+    return _drawn_lines(axes, drawn, "size")
 
 
-def _against_count(axes: Axes, table: DataFrame) -> None:
+def _against_count(axes: Axes, table: DataFrame) -> list[tuple[Any, ...]]:
     """One size: start / n + each, of the best row for each n. A tick where a network has made what it has seen."""
-    counts = np.geomspace(1.0, MANY, 200)
-    ends: Ends = {}
-    for name, kind, dashes, rows in _series(table):
+    import pandas as pd
+
+    counts, drawn = np.geomspace(1.0, MANY, 200), []
+    axes.set(xscale="log", yscale="log", xlim=(1.0, MANY), xlabel="number of fields")
+    for (name, kind), rows in lines(table):
         # Samplers are compared by one of their kind, that of the upper panel.
         own = rows if kind else best(rows)
         cost = (own["start"].to_numpy()[:, None] / counts + own["each"].to_numpy()[:, None]).min(axis=0)
-        axes.plot(counts, cost, ls=dashes, **_line(name))
-        seen = own["seen"].min()
-        if kind == "local" and seen < MANY:
-            axes.plot(seen, np.interp(seen, counts, cost), "|", ms=7, mew=1.0, color=_line(name)["color"])
-        _end(ends, name, kind, float(cost[-1]), own["method"].unique())
-    axes.set(xscale="log", yscale="log", xlim=(1.0, MANY), xlabel="fields made")
-    _label(axes, ends)
+        drawn.append(
+            pd.DataFrame({"count": counts, "cost": cost}).assign(**own.iloc[0][["line", "data_kind", "method"]])
+        )
+        if kind == "local" and (seen := own["seen"].min()) < MANY:
+            axes.plot(seen, np.interp(seen, counts, cost), "|", ms=7, mew=1.0, color=COLOURS[name])
+    return _drawn_lines(axes, series.joined(*drawn), "count")
 
 
-def _end(ends: Ends, name: str, kind: str, cost: float, methods: np.ndarray) -> None:
-    """Note the words for a line and where it ends; a network has them once, at its dearest line."""
-    if not kind or name not in ends or ends[name][0] < cost:
-        ends[name] = cost, " / ".join(looks.name(method) for method in methods)
-
-
-def _label(axes: Axes, ends: Ends) -> None:
-    """Words beside the panel at the height of each line's end, moved apart where they would overlap."""
-    low, high = np.log(axes.get_ylim())
-    places = sorted(((np.log(cost) - low) / (high - low), words, name) for name, (cost, words) in ends.items())
-    heights = np.array([height for height, _, _ in places])
-    # The two that overlap most give way, and so on until none do; a few labels take a few turns.
-    for _ in range(100):
-        gaps = np.diff(heights)
-        if not len(gaps) or gaps.min() > 0.99 * APART:
-            break
-        place = int(gaps.argmin())
-        heights[place : place + 2] += 0.5 * (APART - gaps[place]) * np.array([-1.0, 1.0])
-    for height, (_, words, name) in zip(heights, places, strict=True):
-        colour = _line(name)["color"]
-        axes.annotate(words, (1.02, height), xycoords="axes fraction", va="center", color=colour, fontsize="small")
-
-
-def _line(name: str) -> looks.Look:
-    """Colour and width of the lines of a network or of a kind of sampler."""
-    return {"color": looks.colour(KINDS.get(name, name)), "lw": 1.1 if name in NETWORKS else 1.9}
+def _drawn_lines(axes: Axes, drawn: DataFrame, x: str) -> list[tuple[Any, ...]]:
+    """Draw lines, samplers bold and on top; one label for each network and kind of sampler, at its dearest end."""
+    ends: dict[str, tuple[Any, ...]] = {}
+    for (name, kind), own in drawn.groupby(["line", "data_kind"], sort=False):
+        bold, shade = not kind, COLOURS[name]
+        dashes = "-" if bold else CHARGES[kind][0]
+        looks.curve(axes, own, x, "cost", color=shade, ls=dashes, lw=1.9 if bold else 1.1, zorder=2 + bold)
+        words = " / ".join(looks.name(method) for method in own["method"].unique())
+        ends[name] = max(ends.get(name, (0.0,)), (own["cost"].iloc[-1], words, shade))
+    return list(ends.values())

@@ -1,22 +1,16 @@
 """Where the lattice cuts ξ off: training at the infinite lattice's critical couplings, and at a mass that is given."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
-from csd.study.rounding import parentheses
-from csd.study.seeds import total_error
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
 from csd.targets.gaussian import WATSON, critical_ratio
 
 SUMMARY = "training"
 NEEDS = "one_layer or two_layer at given couplings"
 ARCHITECTURES = ("one_layer", "two_layer")
-COUPLINGS, LINE, FIXED = "critical couplings", "m = 1/L", "m = {:.12g}"
-"""Masses that are given by couplings, as m = 1/L, and as themselves; in words."""
-MARKS = {COUPLINGS: "o", LINE: "s", FIXED: "D"}
-SHADES = {COUPLINGS: looks.NO_ARCHITECTURE[0], LINE: looks.NO_ARCHITECTURE[1], FIXED: "0.45"}
+COUPLINGS, LINE = "critical couplings", "m = 1/L"
+LENGTH = "correlation length"
 
 
 def shows(study: Study) -> bool:
@@ -24,95 +18,62 @@ def shows(study: Study) -> bool:
     return any(sweep.couplings is not None for sweep in sweeps_in(study, SUMMARY, *ARCHITECTURES))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left: ξ/L, exact. Others: training times of one and two layers, means of seeds; lines are theory."""
     level = series.at_level(summary, style.noise_level)
-    table = series.runs(level, data_set=0, architecture_name=ARCHITECTURES)
-    table = table.assign(given=_given(table))
-    critical = series.require(table[table["given"] == COUPLINGS], "finite_size", NEEDS)
-    dimension, r0, u = critical.groupby(["dimension", "r0", "u"])["size"].nunique().idxmax()
-    table = table[table["dimension"] == dimension]
-    critical = critical[(critical["dimension"] == dimension) & (critical["r0"] == r0) & (critical["u"] == u)]
-    sizes = sorted(set(critical["size"]))
-    line, fixed = (table[(table["given"] == given) & table["size"].isin(sizes)] for given in (LINE, FIXED))
-    if len(fixed):
-        # The one with the most sizes, out of several masses.
-        counts = fixed.groupby(["sweep", "mass"])["size"].nunique().groupby("mass").max()
-        fixed = fixed[fixed["mass"] == counts.idxmax()]
-    given = [own for own in (critical, line, fixed) if len(own)]
-    present = [name for name in ARCHITECTURES if name in set(critical["architecture_name"])]
-    figure, panels = looks.subplots(1, 1 + len(present), height=2.9)
-    _lengths(panels[0], given)
-    for axes, architecture in zip(panels[1:], present, strict=True):
-        for own in given:
-            _times(axes, level, scaling, own[own["architecture_name"] == architecture], style.noise_level)
-        axes.set_yscale("log" if architecture == "one_layer" else "linear")
-        looks.size_axis(axes, sizes)
-        axes.set_title(f"{looks.name(architecture)}, t = {style.noise_level:g}")
-        # Three sizes leave z without an error, and no law to name.
-        if axes.get_legend_handles_labels()[0]:
-            # Above the panel, where no point lies.
-            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), handlelength=1.2, labelspacing=0.3)
-    panels[1].set_ylabel("training time τ (steps)")
-    figure.legend(handles=looks.kinds(), loc="outside lower center", ncols=2)
-    return figure
-
-
-def _given(table: DataFrame) -> list[str | None]:
-    """In which of the three ways the mass of each run is given; None for another line m = c/L."""
-    ways = zip(table["r0"].notna(), table["mass_times_length"] == 1.0, table["mass_times_length"].isna(), strict=True)
-    return [
-        COUPLINGS if coupled else LINE if on_line else FIXED if itself else None for coupled, on_line, itself in ways
-    ]
-
-
-def _lengths(axes: Axes, given: Sequence[DataFrame]) -> None:
-    """ξ/L of each way, and what it tends to at the critical point."""
-    for own in given:
-        own = own.drop_duplicates("size").sort_values("size")
-        way, mass = own["given"].iloc[0], own["mass"].to_numpy()
-        look: looks.Look = {
-            "color": SHADES[way],
-            "marker": MARKS[way],
-            "ms": 3.5,
-            "mew": 0,
-            "label": way.format(mass[0]),
-        }
-        axes.plot(own["size"], 1.0 / (mass * own["size"].to_numpy()), **look)
-    first = given[0].iloc[0]
+    table = _compared(series.runs(level, data_set=0, architecture_name=ARCHITECTURES))
+    times = series.with_times(level, table, "crossing_time").assign(panel=table["network"].map(looks.name))
+    length = 1.0 / (times["mass"] * times["size"])
+    lengths = times.assign(panel=LENGTH, time=length, theory=length, error=0.0).drop_duplicates(["given", "size"])
+    shown = series.joined(lengths, times)
+    grid = looks.panels(shown, hue="given", col="panel", height=2.9, sharex=False, sharey=False)
+    colours = dict(zip(grid.hue_names, looks.COLOURS, strict=False))
+    for panel, axes in grid.axes_dict.items():
+        looks.size_axis(axes, table["size"])
+        looks.scaled(axes, shown["time"][shown["panel"] == panel])
+    looks.onto(grid, looks.curve, "size", "theory", zorder=1)
+    looks.onto(grid, looks.points, "size", "time", "error")
+    told = []
+    for panel, own in times.groupby("panel", sort=False):
+        ends, words = [], []
+        for way, runs in own.groupby("given", sort=False):
+            laws = series.laws_of(scaling, runs.iloc[0], "training_time", style.noise_level)
+            # Times that do not grow, as at a fixed mass, have no z of the nested law.
+            law = series.law(laws if runs["mass"].nunique() > 1 else laws[laws["law"] == "power"], runs["size"])
+            if law is not None:
+                ends.append((runs["theory"].iloc[-1], law.label, colours[way]))
+                words.append(f"{law.label} at {way}")
+        looks.end_labels(grid.axes_dict[panel], ends)
+        told += [f"{panel} {', '.join(words)}"] if words else []
+    first, (left, right, *_) = table.iloc[0], grid.axes.flat
     if first["dimension"] == 3 and np.isclose(first["r0"], -first["u"] * WATSON, rtol=1e-9):
-        limit = critical_ratio()
-        axes.axhline(limit, color="0.4", lw=0.8, ls=looks.DASHED, zorder=0)
-        place: looks.Look = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-        axes.text(0.98, 1.02 * limit, f"limit {limit:.4f}", **place)
-    axes.set_yscale("log", base=2)
-    # Not so narrow that the eye takes corrections for growth.
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0.35), max(high, 1.15))
-    axes.yaxis.set_major_formatter("{x:g}")
-    looks.size_axis(axes, list(given[0]["size"]))
-    axes.set(ylabel="ξ / L", title=f"correlation length, d = {first['dimension']}")
-    axes.legend(loc="best", handlelength=1.2, labelspacing=0.3)
+        left.axhline(critical_ratio(), color=looks.GREY, lw=0.8, ls=looks.DASHED, zorder=0)
+    grid.set_titles("{col_name}")
+    left.set_ylabel("ξ / L")
+    right.set_ylabel("training time τ (steps)")
+    looks.legend_below(grid.figure, [*looks.hue_keys(grid), *looks.kinds()], 5)
+    ends = lengths[lengths["given"] == COUPLINGS].iloc[[0, -1]]
+    return grid.figure, {
+        "dimension": str(first["dimension"]),
+        "lengths": " and ".join(dict.fromkeys(f"{run['time']:.4f} at L = {run['size']}" for _, run in ends.iterrows())),
+        "laws": looks.in_caption("; ".join(told)) or "no law is fitted",
+    }
 
 
-def _times(axes: Axes, level: Dataset, scaling: DataFrame, own: DataFrame, noise_level: float) -> None:
-    """Training times of one network at one kind of mass."""
-    if own.empty:
-        return
-    own = own.sort_values("size")
-    shade, mark = (look[own["given"].iloc[0]] for look in (SHADES, MARKS))
-    mean, error, predicted = series.mean_times(level, own, "crossing_time")
-    axes.plot(own["size"], predicted, color=shade, zorder=1)
-    looks.points(axes, own["size"], mean, error, shade, mark, label=_law(scaling, own.iloc[0], noise_level))
+def _compared(table: DataFrame) -> DataFrame:
+    """Runs at the couplings that have the most sizes, with those at m = 1/L and at one mass: how is in `given`."""
+    critical = series.require(table[table["r0"].notna()], "finite_size", NEEDS)
+    same = ["dimension", "r0", "u"]
+    chosen = critical.groupby(same)["size"].nunique().idxmax()
+    critical = critical[(critical[same] == list(chosen)).all(axis=1)]
+    alike = (table["dimension"] == chosen[0]) & table["size"].isin(critical["size"])
+    table = table[alike & table["architecture_name"].isin(critical["architecture_name"])]
+    fixed = table[table["r0"].isna() & table["mass_times_length"].isna()]
+    if len(fixed):
+        # Of several masses, that with the most sizes.
+        mass = fixed.groupby("mass")["size"].nunique().idxmax()
+        fixed = fixed[fixed["mass"] == mass].assign(given=f"m = {mass:.12g}")
+    line = table[table["mass_times_length"] == 1.0].assign(given=LINE)
+    from pandas import concat
 
-
-def _law(scaling: DataFrame, run: Series, noise_level: float) -> str | None:
-    """The fitted exponent in words: of the nested law for two layers that slow down, else of a power law."""
-    nested = run["architecture_name"] == "two_layer" and run["given"] != FIXED
-    rows = series.laws_of(scaling, run, "training_time", noise_level)
-    for _, row in rows[rows["law"] == ("boxcox" if nested else "power")].iterrows():
-        error = total_error(row) if nested else row["error"]
-        if np.isfinite(error):
-            exponent = parentheses(float(row["exponent"]), float(error))
-            return f"nested law, z = {exponent}" if nested else f"$L^{{{exponent}}}$"
-    return None
+    return concat([critical.assign(given=COUPLINGS), line, fixed]).sort_values("architecture_name", kind="stable")

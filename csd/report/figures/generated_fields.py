@@ -10,7 +10,8 @@ from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score
 from csd.report.figures import looks
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures.fields import picture_of
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import at_steps
@@ -23,26 +24,31 @@ SIZE = 64
 LEVELS = 176
 """Steps of Heun's method: with the exact score χ is within 1 % at this size."""
 SHOWN_STEPS = (10, 100, 1000, 10_000)
+LEAST = 0.001
+"""Relative error below which fields are called equal."""
 SHOWN = ("one_layer", "two_layer")
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """The same noise in every panel, one colour scale; kernels from the population loss, m = 1/L, d = 2."""
-    lattice = Lattice(2, SIZE)
-    target = GaussianField.on_critical_line(lattice)
+    target = GaussianField.on_critical_line(Lattice(2, SIZE))
     grid = geometric_grid(LOWEST_LEVEL, longest_level(SIZE), LEVELS)
     noised = NoisedTarget(target, VariancePreserving(), grid.tolist())
+    exact = _field(noised, ExactScore(target, noised.schedule, noised.lattice.shells))
     titles = [*(f"{step:,} steps" for step in SHOWN_STEPS), "exact score"]
-    figure, panels = looks.subplots(2, len(titles), height=3.1)
-    exact = _field(noised, ExactScore(target, noised.schedule, lattice.shells))
+    figure, panels = looks.subplots(len(SHOWN), len(titles), height=2.7)
+    told = []
     for row, architecture in zip(panels, SHOWN, strict=True):
         pictures = [*(_field(noised, score) for score in _scores(noised, architecture)), exact]
         for axes, picture, title in zip(row, pictures, titles, strict=True):
-            looks.field_picture(axes, picture, 2.5 * target.variance**0.5)
+            picture_of(axes, picture, 2.5 * target.variance**0.5)
             axes.set(xticks=[], yticks=[], title=title if architecture == SHOWN[0] else "")
-        row[0].set_ylabel(f"{looks.name(architecture)}\nL = {SIZE}")
-    figure.colorbar(panels[0][0].images[0], ax=panels, label="field (lattice units)", extend="both", shrink=0.8)
-    return figure
+        row[0].set_ylabel(looks.name(architecture))
+        errors = [float(np.std(picture - exact) / np.std(exact)) for picture in pictures[:-1]]
+        words = [f"{error:.2g}" if error > LEAST else f"less than {LEAST:g}" for error in errors]
+        told.append(f"{', '.join(words[:-1])} and {words[-1]} with {looks.name(architecture)}")
+    figure.colorbar(panels[0][0].images[0], ax=panels, label="field (lattice units)", extend="both", shrink=0.9)
+    return figure, {"errors": told, "lattice": f"d = 2, L = {SIZE}"}
 
 
 def _scores(noised: NoisedTarget, architecture: str) -> list[Score]:

@@ -1,10 +1,10 @@
-"""Spectrum of generated fields over the exact one, at several training steps: which modes are wrong when."""
+"""Spectrum of generated fields over the exact one, after several training steps."""
 
 import numpy as np
 
+from csd.networks import Architecture
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
-from csd.study.seeds import mean_over_seeds
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
 
 SUMMARY = "generation"
 NEEDS = "generation with one_layer and two_layer on the critical line"
@@ -17,38 +17,56 @@ def shows(study: Study) -> bool:
     return all(sweeps_in(study, SUMMARY, architecture) for architecture in SHOWN)
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def largest_runs(summary: Dataset, figure: str, *, lowest: bool = False) -> DataFrame:
+    """The run of each network at its largest size, in the highest dimension or the lowest.
+
+    Raises:
+        InputError: if a network has none.
+    """
+    table = series.in_order(series.generation_runs(summary, architecture_name=SHOWN), SHOWN)
+    table = table.sort_values("dimension", ascending=not lowest, kind="stable")
+    table = table.drop_duplicates("network", keep="last").sort_values("place")
+    return series.require(table if len(table) == len(SHOWN) else table[:0], figure, NEEDS)
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Lines: exact recursion of the trained kernels, mean over seeds. Points: sampled fields at the last step."""
-    figure, panels = looks.subplots(1, 2, height=2.8, sharey=True)
-    for axes, architecture in zip(panels, SHOWN, strict=True):
-        table = series.generation_runs(summary, architecture_name=architecture)
-        table = series.require(table, "generated_spectra", NEEDS)
-        table = table[table["dimension"] == table["dimension"].max()]
-        _spectra(axes, summary.isel(run=int(table.index[-1])), architecture)
-        looks.spectrum_axes(axes, looks.title(table.iloc[-1]))
-        axes.legend(title="after training steps", ncols=2, handlelength=1.2, labelspacing=0.25)
-    panels[0].set_ylabel("generated / exact S(k)")
+    table = largest_runs(summary, "generated_spectra")
+    spectra = series.joined(*(_spectra(summary.isel(run=run), row["network"]) for run, row in table.iterrows()))
+    grid = looks.shaded(spectra, "rank", col="network", height=2.7)
+    looks.onto(grid, looks.curve, "length", "generated")
+    looks.onto(grid, looks.points, "length", "sampled", "error", ms=3, mec="black", mew=0.4)
+    for (_, row), axes in zip(table.iterrows(), grid.axes.flat, strict=True):
+        looks.spectrum_axes(axes, looks.title(row))
+        ends = spectra[spectra["network"] == row["network"]].groupby("step").tail(1)
+        shade = looks.colour(row["network"])
+        looks.end_labels(axes, [(end["generated"], f"{end['step']:,} steps", shade) for _, end in ends.iterrows()])
+    grid.axes.flat[0].set_ylabel("generated / exact S(k)")
     kinds = looks.kinds("trained kernels, exact recursion", "sampled fields, last step", size=3)
-    figure.legend(handles=kinds, loc="outside upper center", ncols=2)
-    return figure
+    looks.legend_below(grid.figure, kinds)
+    return grid.figure, {"ratios": [_told(own) for _, own in spectra.groupby("network", sort=False)]}
 
 
-def _spectra(axes: Axes, run: Dataset, architecture: str) -> None:
-    """One architecture at its largest size."""
-    bins, length = series.inverse_length(run)
-    exact = run["exact_spectrum"].values[bins]
-    generated, _ = mean_over_seeds(run["generated_spectrum"].values, axis=0)
+def _spectra(run: Dataset, network: Architecture) -> DataFrame:
+    """Ratios of one run at some steps, a row for each step and wavenumber; sampled fields have theirs at the last."""
     steps = run["step"].values
-    there = np.flatnonzero(np.isfinite(generated[:, 0]) & (steps > 0))
+    there = series.steps_of_all_seeds(run)
+    there = there[steps[there] > 0]
     last = steps[there[-1]]
     wanted = np.geomspace(last / 300 if last > 1000 else last / 3, last, CURVES)
     chosen = sorted({int(there[np.argmin(np.abs(np.log(steps[there] / step)))]) for step in wanted})
-    for shade, place in zip(looks.shades(architecture, len(chosen)), chosen, strict=True):
-        axes.plot(length, generated[place, bins] / exact, color=shade, label=f"{steps[place]}")
-    spectrum, _ = mean_over_seeds(run["power_spectrum"].values, axis=0)
-    seeds = np.isfinite(run["power_spectrum"].values).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        error = np.sqrt(np.nansum(run["power_spectrum_error"].values ** 2, axis=0)) / seeds
-    look: looks.Look = {"ms": 3, "mec": "black", "mew": 0.4, "elinewidth": 0.7}
-    colour, mark = looks.colour(architecture), looks.marker(architecture)
-    looks.points(axes, length, spectrum[bins] / exact, error[bins] / exact, colour, mark, **look)
+    spectra = []
+    for rank, place in enumerate(chosen):
+        own = series.spectrum(run, place).assign(network=network, step=steps[place], rank=rank)
+        spectra.append(own if place == chosen[-1] else own.assign(sampled=np.nan))
+    return series.joined(*spectra)
+
+
+def _told(own: DataFrame) -> str:
+    """The ratios of the softest mode and of the hardest, at the first step that is drawn and at the last."""
+    ends = own.sort_values(["step", "length"], kind="stable").groupby("step")["generated"].agg(["first", "last"])
+    first, last = (
+        f"{series.short(soft)} and {series.short(hard)} after {step:,} steps"
+        for step, (soft, hard) in ends.iloc[[0, -1]].T.items()
+    )
+    return f"{first} and {last} for {looks.name(own['network'].iloc[0])}"

@@ -1,94 +1,84 @@
-"""Training steps until samples are right by each criterion, against size: where does the slowing down reach?"""
+"""Training steps until samples are right by each criterion, against size."""
 
 from typing import Any
 
 import numpy as np
 
-from csd.diffusion.criteria import CRITERIA, WORDS
+from csd.diffusion.criteria import CRITERIA
 from csd.report.figures import looks, series
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"
 NEEDS = "generation with one or two layers on the critical line at three sizes or more"
 SHOWN = ("one_layer", "two_layer")
-COLOURS = dict(zip(CRITERIA, looks.NO_ARCHITECTURE, strict=True))
-MARKERS = dict(zip(CRITERIA, "oDsv^", strict=True))
+QUANTITY = "generation_training_time"
 SUMS = ("total_kl", "effective_sample_size")
 """Criteria that sum over all modes: their times grow as L² ln L with one layer."""
 SOFT = ("susceptibility", "correlation_length")
-"""Criteria of the softest modes: no law is drawn where nothing grows."""
+"""Criteria of the softest modes, whose times have no law."""
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: mean over seeds with standard errors. Solid: fitted law. Dashed: exact map and recursion."""
-    from matplotlib.ticker import LogLocator
+    table = with_criteria(summary, growing_runs(summary, "generation_time"))
+    hard = table[~table["criterion"].isin(SOFT)]
+    fits = series.fits(hard, scaling, QUANTITY, None, "criterion", law=_law)
+    facets: looks.Look = {"row": "dimension", "col": "network", "hue": "criterion", "sharex": False, "sharey": False}
+    grid = looks.panels(series.joined(table, fits), height=1.0 + 1.7 * table["dimension"].nunique(), **facets)
+    grid.set(yscale="log")
+    looks.onto(grid, looks.curve, "size", "fit")
+    looks.onto(grid, looks.curve, "size", "theory", ls=looks.DASHED, zorder=1)
+    looks.onto(grid, looks.points, "size", "time", "error")
+    looks.size_axes(grid, table)
+    for (dimension, network), axes in grid.axes_dict.items():
+        here = fits[(fits["dimension"] == dimension) & (fits["network"] == network)]
+        looks.ticks_within_a_decade(axes.yaxis)
+        looks.end_labels(axes, series.law_ends(here, "criterion"))
+        axes.set_title(f"{looks.name(network)}, d = {dimension}")
+    grid.figure.supylabel("training until samples are right (steps)", fontsize="medium")
+    looks.legend_below(grid.figure, [*looks.network_keys(CRITERIA), *looks.kinds_with_fit()], 5)
+    growth = [_growth(own) for _, own in table.groupby("place")]
+    return grid.figure, {"growth": growth, "laws": series.told(fits[fits["criterion"] == "kl_per_site"])}
 
-    figure, found = panels(summary, "generation_time")
-    for axes, own in found:
-        for criterion in CRITERIA:
-            _series(axes, summary, scaling, own, criterion)
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        if high < 20.0 * low:
-            # Within a decade or so, where powers of ten alone would be one tick or none.
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.minorticks_off()
-        looks.size_axis(axes, list(own["size"]))
-        looks.legend_beside(axes, handlelength=1.0)
-        axes.set_title(f"{looks.name(own['network'].iloc[0])}, d = {own['dimension'].iloc[0]}")
-    figure.supylabel("training until samples are right (steps)", fontsize=style.font_size)
-    figure.legend(handles=looks.kinds_with_fit(), loc="outside lower center", ncols=3)
-    return figure
 
-
-def panels(summary: Dataset, name: str) -> tuple[Figure, list[tuple[Axes, DataFrame]]]:
-    """A figure with a panel for each dimension (down) and architecture (across), and the runs of each, sorted by size.
-
-    Args:
-        summary: of `csd.study.summaries.generation.aggregate_generation`.
-        name: of the figure.
+def growing_runs(summary: Dataset, figure: str) -> DataFrame:
+    """The runs of one and two layers at three sizes or more, by dimension, architecture and size.
 
     Raises:
-        InputError: if one or two layers were not sampled at three sizes or more.
+        InputError: if there are none.
     """
     table = series.generation_runs(summary, architecture_name=SHOWN)
-    table = series.require(series.grown(table, "sweep", "network", "data_set"), name, NEEDS)
-    dimensions = sorted(table["dimension"].unique())
-    names = [name for name in SHOWN if name in set(table["architecture_name"])]
-    width, height = looks.PAGE * max(len(names), 1.2) / 2, 0.5 + 2.1 * len(dimensions)
-    figure, grid = looks.subplots(len(dimensions), len(names), height=height, width=width, squeeze=False)
-    found = []
-    for row, dimension in zip(grid, dimensions, strict=True):
-        for panel, architecture in zip(row, names, strict=True):
-            own = table[(table["dimension"] == dimension) & (table["architecture_name"] == architecture)]
-            if own.empty:
-                panel.axis("off")
-            else:
-                found.append((panel, own))
-    return figure, found
+    return series.in_order(series.require(series.grown(table, "sweep", "network"), figure, NEEDS), SHOWN)
 
 
-def _series(axes: Axes, summary: Dataset, scaling: DataFrame, own: DataFrame, criterion: str) -> None:
-    """One criterion of one architecture in one dimension."""
-    chosen = summary.isel(run=own.index.to_numpy()).sel(criterion=criterion)
-    sizes, shade = own["size"].to_numpy(), COLOURS[criterion]
-    laws = series.laws_of(scaling, own.iloc[0], "generation_training_time")
-    law = None if criterion in SOFT else _law(laws[laws["criterion"] == criterion], sizes, criterion)
-    label = looks.plot_law(axes, law, shade, WORDS[criterion])
-    axes.plot(sizes, chosen["predicted_generation_training_time"].values, color=shade, ls=looks.DASHED, zorder=1)
-    mean, error = mean_over_seeds(chosen["generation_training_time"].values)
-    looks.points(axes, sizes, mean, error, shade, MARKERS[criterion], label=label, zorder=3)
+def with_criteria(summary: Dataset, table: DataFrame) -> DataFrame:
+    """A row for each run and criterion, with the mean over seeds of its time, in columns `time`, `error`, `theory`."""
+    chosen = summary.isel(run=table.index.to_numpy())
+    ran = np.isfinite(chosen["susceptibility"].transpose("run", "seed", "step").values).any(axis=-1)
+    rows = []
+    for name in CRITERIA:
+        own = chosen.sel(criterion=name)
+        time, error = mean_over_seeds(own[QUANTITY].values, ran=ran)
+        theory = own[f"predicted_{QUANTITY}"].values
+        rows.append(table.assign(criterion=name, time=time, error=error, theory=theory))
+    return series.joined(*rows)
 
 
-def _law(laws: DataFrame, sizes: Any, criterion: str) -> series.DrawnLaw | None:
-    """The law to draw: that of all figures, but L^z ln L for sums over modes that grow as a power."""
-    rows = laws[laws["law"] == "power_log"]
-    if criterion in SUMS and not rows.empty and rows["exponent"].iloc[0] > 1.0:
-        law = rows.iloc[0]
-        fine = np.geomspace(min(sizes), max(sizes), 100)
-        times = np.exp(law["intercept"]) * fine ** law["exponent"] * np.log(fine)
-        return series.DrawnLaw(fine, times, f"$L^{{{parentheses(law['exponent'], law['error'])}}}$ ln L")
-    return series.law(laws, sizes)
+def _law(laws: DataFrame, sizes: Any) -> series.DrawnLaw | None:
+    """The law to draw: as in all figures, but L^z ln L for sums over modes that grow as a power."""
+    power = laws[laws["criterion"].isin(SUMS) & (laws["law"] == "power_log") & (laws["exponent"] > 1.0)]
+    if power.empty:
+        return series.law(laws, sizes)
+    found, fine = power.iloc[0], np.geomspace(min(sizes), max(sizes), 100)
+    times = np.exp(found["intercept"]) * fine ** found["exponent"] * np.log(fine)
+    return series.DrawnLaw(fine, times, f"z = {parentheses(found['exponent'], found['error'])} (× ln L)")
+
+
+def _growth(own: DataFrame) -> str:
+    """By which factors the times of a network grow from the smallest size to the largest, of soft modes and of all."""
+    ends = own.dropna(subset=["time"]).groupby(["dimension", "criterion"])["time"].agg(["first", "last"])
+    factors, soft = ends["last"] / ends["first"], ends.index.get_level_values("criterion").isin(SOFT)
+    few, many = (series.span(factors[which]) for which in (soft, ~soft))
+    return f"{few} for χ and ξ and {many} for KL and ESS with {looks.name(own['network'].iloc[0])}"

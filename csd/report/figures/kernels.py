@@ -1,13 +1,22 @@
-"""Kernels of the score and what a finite range costs: profiles, and the floor of the error against range."""
+"""Kernels of the score and what a finite range costs: profiles, and the lowest error against range."""
 
 import numpy as np
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "training"
 NEEDS = "local_one_layer at several ranges on the critical line"
+ANY_LEVEL = True
+LABELS = {
+    "kernel of one layer": ("displacement r along an axis (lattice spacings)", "|K(r)| / K(0)"),
+    "lowest error of one local layer": ("range R (lattice spacings)", "relative score error ε"),
+}
+KERNEL, FLOOR = LABELS
+"""Panels, with the labels of their axes."""
+LOWEST, FARTHEST = 1e-8, 12
+"""Lower end of the y axes at the least, and the largest displacement, in lattice spacings."""
 
 
 def shows(study: Study) -> bool:
@@ -15,36 +24,51 @@ def shows(study: Study) -> bool:
     return bool(sweeps_in(study, SUMMARY, "local_one_layer"))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
-    """Left: exact kernels as lines, trained ones as points. Right: floors against range, with the score length."""
-    from matplotlib import colormaps
-
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Left: exact kernels as lines, trained ones as points. Right: the lowest error that a range can reach."""
     table = series.runs(summary, mass_times_length=1.0, data_set=0)
     local = table[(table["architecture_name"] == "local_one_layer") & (table["fixed_range"] > 0)]
     series.require(local, "kernels", NEEDS)
-    dimension, size = local.groupby(["dimension", "size"])["fixed_range"].nunique().idxmax()
-    local = local[(local["dimension"] == dimension) & (local["size"] == size)]
+    dimension, size = local.groupby(["dimension", "size"])["fixed_range"].nunique()[::-1].idxmax()
+    local = local[(local["dimension"] == dimension) & (local["size"] == size)].sort_values("fixed_range")
     full = table[(table["architecture_name"] == "one_layer") & (table["dimension"] == dimension)]
-    figure, (left, right) = looks.subplots(1, 2, height=2.9)
-    levels = summary["noise_level"].values
-    for index, level in enumerate(levels):
-        tone, mark, label = colormaps["cividis"](index / max(1, len(levels))), "os^Dv"[index % 5], f"t = {level:g}"
-        at = summary.sel(noise_level=level)
-        if len(full):
-            run = at.isel(run=int(full.index[-1]))
-            distance, exact = run["distance"].values, np.abs(run["exact_kernel_profile"].values)
-            trained, error = mean_over_seeds(run["kernel_profile"].values, axis=0)
-            left.plot(distance, exact / exact[0], color=tone, label=label)
-            looks.points(left, distance, np.abs(trained) / trained[0], error / trained[0], tone, mark, ms=3)
-        floors = at.isel(run=local.index.to_numpy()).sortby("range")
-        right.plot(floors["range"], floors["floor"], color=tone, marker=mark, ms=3.5, mew=0, label=label)
-        right.axvline(float(floors["score_length"][0]), ymin=0.96, color=tone, lw=2.0)
-    left.set(yscale="log", ylim=(1e-6, 3.0), xlim=(-0.3, 12.3), ylabel="|K(r)| / K(0)")
-    left.set_xlabel("displacement r along an axis (lattice spacings)")
-    shown = f", L = {full['size'].iloc[-1]}" if len(full) else ""
-    left.set_title(f"kernels, d = {dimension}{shown}\nlines: exact, points: one layer at ε = 1 %")
-    left.legend(loc="upper right", handlelength=1.2)
-    right.set(yscale="log", ylim=(1e-10, 3.0), xlabel="range R (lattice spacings)", ylabel="relative score error")
-    right.set_title(f"local kernels, d = {dimension}, L = {size}\nlines: exact floor, ticks on top: ξ$_t$")
-    right.legend(loc="lower left", handlelength=1.2)
-    return figure
+    floors = summary[["floor", "score_length", "tolerance"]].isel(run=local.index.to_numpy())
+    floors = floors.assign(place=("run", local["fixed_range"].to_numpy())).to_dataframe().reset_index()
+    floors = floors.assign(panel=FLOOR, value=floors["floor"], line=floors["floor"], error=0.0)
+    shown = [floors]
+    if len(full):
+        run = summary.isel(run=full.index[-1])
+        exact = abs(run["exact_kernel_profile"].transpose("noise_level", "distance"))
+        mean, error = mean_over_seeds(run["kernel_profile"].transpose("noise_level", "distance", "seed").values)
+        kernels = (exact / exact.isel(distance=0)).to_dataframe("line").reset_index().assign(panel=KERNEL)
+        kernels = kernels.assign(place=kernels["distance"], value=np.abs(mean / mean[:, :1]).ravel())
+        kernels = kernels.assign(error=(error / mean[:, :1]).ravel())
+        shown = [kernels[kernels["distance"] <= FARTHEST], floors]
+    table = series.joined(*shown).sort_values(["noise_level", "place"], kind="stable")
+    lengths = floors.groupby("noise_level")["score_length"].first()
+    table["level"] = table["noise_level"].map({t: f"t = {t:g}, ξ$_t$ = {xi:.2g}" for t, xi in lengths.items()})
+    layout: looks.Look = {"height": 2.9, "width": looks.PAGE if len(full) else looks.COLUMN}
+    grid = looks.panels(
+        table,
+        hue="level",
+        col="panel",
+        col_order=[p for p in LABELS if p in set(table["panel"])],
+        sharex=False,
+        sharey=False,
+        **layout,
+    )
+    grid.set(yscale="log", ylim=(max(LOWEST, 0.3 * table["value"].min()), 3.0)).set_titles("{col_name}")
+    looks.onto(grid, looks.curve, "place", "line", zorder=1)
+    looks.onto(grid, looks.points, "place", "value", "error", ms=3.5)
+    for panel, axes in grid.axes_dict.items():
+        axes.set(xlabel=LABELS[panel][0], ylabel=LABELS[panel][1])
+        axes.locator_params(axis="x", integer=True)
+    looks.legend_below(grid.figure, looks.hue_keys(grid), 4 if len(full) else 2)
+    reach = floors[floors["floor"] <= floors["tolerance"]].groupby("noise_level")["place"].min()
+    enough = ", ".join(f"{f'R = {reach[t]}' if t in reach else 'none of these'} at t = {t:g}" for t in lengths.index)
+    return grid.figure, {
+        "dimension": str(dimension),
+        "size": str(size),
+        "tolerance": f"{floors['tolerance'].iloc[0]:g}",
+        "enough": enough,
+    }

@@ -1,42 +1,36 @@
-"""Learning curves: relative score error against training step, for three architectures and all sizes."""
+"""Learning curves: relative score error against training step, a panel an architecture, for all sizes."""
 
-from csd.networks import Architecture
 from csd.report.figures import looks, series
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Series
-from csd.study.seeds import mean_over_seeds
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 
 SUMMARY = "training"
 NEEDS = "runs on the critical line"
 SHOWN = ("one_layer", "two_layer", "local_two_layer")
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: mean over seeds with standard errors, while all train. Lines: the closed form, or the exact map."""
     level, table = series.critical_runs(summary, style)
-    table = series.require(series.in_plane(table), "learning_curves", NEEDS)
-    figure, panels = looks.subplots(1, 3, height=2.5, sharey=True)
-    for axes, architecture in zip(panels, SHOWN, strict=True):
-        own = table[table["architecture_name"] == architecture]
-        own = own[own["network"] == _commonest(own["network"])] if len(own) else own
-        shades, mark = looks.shades(architecture, len(own)), looks.marker(architecture)
-        for shade, (run, row) in zip(shades, own.iterrows(), strict=True):
-            at = level.isel(run=run)
-            steps, predicted = at["step"].values, mean_over_seeds(at["predicted_score_error"].values, axis=0)[0]
-            looks.plot_theory(axes, steps, predicted, shade, zorder=2)
-            looks.plot_curve(axes, steps, at["score_error"].values, shade, mark, f"L = {row['size']}")
-        axes.set(xscale="log", yscale="log", ylim=(3e-3, 2.0), xlabel="training step (steps)")
-        axes.set_xlim(left=0.8)
-        axes.set_title(looks.name(own["network"].iloc[0]) if len(own) else architecture)
-        axes.axhline(float(level["tolerance"].isel(run=0)), color="0.6", lw=0.6, zorder=0)
-        if len(own):
-            axes.legend(loc="lower left", handlelength=1.0, labelspacing=0.25, borderaxespad=0.3, **looks.OVER_LINES)
-    panels[0].set_ylabel("relative score error ε")
-    figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
-    return figure
-
-
-def _commonest(networks: Series) -> Architecture:
-    """The network of the most runs; of several that of the shortest range."""
-    counts = networks.value_counts()
-    most: list[Architecture] = list(counts.index[counts == counts.max()])
-    return min(most, key=looks.order)
+    table = series.in_plane(series.require(table, "learning_curves", NEEDS))
+    # Without any of these, the study's own networks.
+    names = [name for name in SHOWN if (table["architecture_name"] == name).any()] or sorted(table["architecture_name"])
+    table = series.in_order(table[table["architecture_name"].isin(names)], names)
+    # Of each, the options of the most runs; of several the shortest range.
+    counts = table.groupby(["architecture_name", "network"], sort=False).size()
+    shown = [counts[name].idxmax() for name in dict.fromkeys(names)]
+    table = series.told_apart(table[table["network"].isin(shown)])
+    tolerance = float(level["tolerance"].isel(run=table.index[0]))
+    curves = series.learning_curves(level, table, "score_error")
+    grid = looks.shaded(curves, "size", col="series", height=2.6)
+    grid.set(xscale="log", yscale="log", ylim=(tolerance / 4.0, 2.0))
+    looks.onto(grid, looks.curve, "step", "theory", zorder=2)
+    looks.onto(grid, looks.points, "step", "score_error", "error", ms=3)
+    for axes in grid.axes.flat:
+        axes.axhline(tolerance, color=looks.GREY, lw=0.6, zorder=0)
+    grid.set_titles("{col_name}").set_axis_labels("training step (steps)", "relative score error ε")
+    looks.legend_below(grid.figure, [*looks.kinds(), *looks.shade_keys(table["size"], "L = {}")])
+    return grid.figure, {
+        "dimension": str(table["dimension"].iloc[0]),
+        "tolerance": f"{tolerance:g}",
+        "times": series.from_to(series.with_times(level, table)),
+    }

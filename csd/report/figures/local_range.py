@@ -1,14 +1,14 @@
-"""What a finite range costs the samples: χ and ξ against range, and the noise levels where soft modes are lost."""
+"""Susceptibility and correlation length of samples against the range of a network, and where soft modes are lost."""
 
 import numpy as np
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Series, Study
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Series, Study
+from csd.study.rounding import parentheses
 
 SUMMARY = "generation"
 NEEDS = "generation with local_one_layer on the critical line"
 SHOWN = "local_one_layer"
-QUANTITIES = {"susceptibility": "χ", "correlation_length": "ξ"}
 
 
 def shows(study: Study) -> bool:
@@ -16,7 +16,7 @@ def shows(study: Study) -> bool:
     return bool(sweeps_in(study, SUMMARY, SHOWN))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Lines: best network of each range. Points: trained and sampled, where the samples of every seed have a value."""
     table = series.generation_runs(summary, architecture_name=SHOWN)
     table = series.require(table, "local_range", NEEDS)
@@ -26,31 +26,28 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
     table = table[(table["size"] == table["size"].max()) & (table["sweep"] == table["sweep"].iloc[-1])]
     # Ranges that follow the score length come after the fixed ones.
     table = table.assign(follows=table["fixed_range"] == 0).sort_values(["follows", "fixed_range", "range_factor"])
-    figure, panels = looks.subplots(1, 3, height=2.9, width_ratios=(1, 1, 1.1))
-    for axes, name in zip(panels, QUANTITIES, strict=False):
-        _bias(axes, summary, table, name)
-    _on_the_way(panels[2], summary, table)
-    panels[0].set_title(f"d = {table['dimension'].iloc[0]}, L = {table['size'].iloc[0]}")
-    kinds = looks.kinds("best network of the range", "trained and sampled, mean of seeds")
-    figure.legend(handles=kinds, loc="outside upper center", ncols=2)
-    return figure
-
-
-def _bias(axes: Axes, summary: Dataset, table: DataFrame, name: str) -> None:
-    """An observable over that of the exact score on the same grid, a place a range."""
-    chosen = summary.isel(run=table.index.to_numpy())
-    exact = chosen[f"exact_score_{name}"].values
-    places, follows = np.arange(len(table)), table["follows"].to_numpy()
-    shade, mark = looks.colour(SHOWN), looks.marker(SHOWN)
-    best = chosen[f"best_{name}"].values / exact
-    for group in (~follows, follows):
-        axes.plot(places[group], best[group], color=shade)
-    mean, error = series.of_samples(chosen, name)
-    looks.points(axes, places, mean / exact, error / exact, shade, mark, elinewidth=0.8)
-    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
-    axes.set_xticks(places, [_words(row) for _, row in table.iterrows()])
-    axes.set(xlabel="range R (lattice spacings)", ylabel=f"{QUANTITIES[name]} over that of the exact score")
-    axes.set_ylim(bottom=0.0)
+    words = [_words(row) for _, row in table.iterrows()]
+    table = table.assign(place=np.arange(len(table)), words=words)
+    chosen, told = summary.isel(run=table.index.to_numpy()), []
+    figure, (left, middle, right) = looks.subplots(1, 3, height=2.7, width_ratios=(1, 1, 1.2))
+    look: looks.Look = {"color": looks.colour(SHOWN), "marker": looks.marker(SHOWN)}
+    for axes, name in ((left, "susceptibility"), (middle, "correlation_length")):
+        exact, (mean, error) = chosen[f"exact_score_{name}"].values, series.of_samples(chosen, name)
+        ratios = table.assign(best=chosen[f"best_{name}"].values / exact, sampled=mean / exact, error=error / exact)
+        for _, group in ratios.groupby("follows"):
+            looks.curve(axes, group, "place", "best", **look)
+        looks.points(axes, ratios, "place", "sampled", "error", **look)
+        looks.line_at_one(axes)
+        axes.set_xticks(ratios["place"], words)
+        axes.set(title=looks.name(name), xlabel="range R (lattice spacings)", ylim=(0.0, None))
+        for _, end in ratios.dropna(subset=["sampled"]).groupby("follows").tail(1).iterrows():
+            ratio = parentheses(end["sampled"], end["error"])
+            told.append(f"{looks.name(name)} {ratio} with R = {end['words']}")
+    left.set_ylabel("sampled / exact score's")
+    _along_trajectory(right, summary, table)
+    looks.legend_below(figure, looks.kinds("best network of the range", "trained and sampled, mean of seeds"))
+    first = table.iloc[0]
+    return figure, {"ratios": told, "lattice": f"d = {first['dimension']}, L = {first['size']}"}
 
 
 def _words(row: Series) -> str:
@@ -60,19 +57,20 @@ def _words(row: Series) -> str:
     return "ξₜ" if row["range_factor"] == 1.0 else f"{row['range_factor']:g}ξₜ"
 
 
-def _on_the_way(axes: Axes, summary: Dataset, table: DataFrame) -> None:
+def _along_trajectory(axes: Axes, summary: Dataset, table: DataFrame) -> None:
     """Variance of the zero mode over the exact one, at every level along the reverse trajectory; best networks."""
     fixed = table[~table["follows"]]
-    for shade, (run, row) in zip(looks.shades(SHOWN, len(fixed)), fixed.iterrows(), strict=True):
+    shown = {run: (f"R = {row['words']}", "-") for run, row in fixed.iterrows()}
+    shown |= {run: (f"R = {row['words']}", "-.") for run, row in table[table["follows"]].tail(1).iterrows()}
+    ends = []
+    for (run, (words, dashes)), shade in zip(shown.items(), looks.shades(SHOWN, len(shown)), strict=True):
         at = summary.isel(run=run)
-        axes.plot(at["noise_level"], at["best_soft_ratio"], color=shade, label=f"R = {_words(row)}")
-        axes.axvline(0.5 * np.log1p(row["fixed_range"] ** 2), color=shade, lw=0.7, ls=":")
-    for run, row in table[table["follows"]].tail(1).iterrows():
-        at = summary.isel(run=run)
-        look: looks.Look = {"color": looks.colour(SHOWN), "ls": "-.", "label": f"R = {_words(row)}"}
-        axes.plot(at["noise_level"], at["best_soft_ratio"], **look)
-    at = summary.isel(run=int(table.index[0]))
-    axes.plot(at["noise_level"], at["exact_score_soft_ratio"], color="black", ls=looks.DASHED, label="exact score")
+        axes.plot(at["noise_level"], at["best_soft_ratio"], color=shade, ls=dashes)
+        ends.append((float(at["best_soft_ratio"].dropna("level")[-1]), words, looks.colour(SHOWN)))
+        if run in fixed.index:
+            axes.axvline(0.5 * np.log1p(table["fixed_range"][run] ** 2), color=shade, lw=0.7, ls=":")
+    exact = at["exact_score_soft_ratio"]
+    axes.plot(at["noise_level"], exact, color="black", ls=looks.DASHED)
     axes.set(yscale="log", xlim=(float(at["noise_level"].max()), 0.0), xlabel="noise level t (dotted: ξₜ = R)")
-    axes.set_ylabel("zero mode, generated / exact variance")
-    looks.legend_beside(axes)
+    axes.set(title="zero mode", ylabel="generated / exact variance")
+    looks.end_labels(axes, [*ends, (float(exact.dropna("level")[-1]), looks.name("exact"), "black")])

@@ -1,30 +1,38 @@
-"""One look for all figures: widths, fonts, a colour and marker for each architecture, and what several draw alike.
+"""One look for all figures, seaborn's: its theme, its colour-blind palette, and panels of a tidy table.
 
-Colours are those of Okabe and Ito, which colour-blind readers tell apart; markers differ too. Nothing here imports
-matplotlib, pandas or xarray before something is drawn: the workflow asks every figure what it needs, at each start.
+An architecture has one colour and marker everywhere. Nothing here imports seaborn, pandas or xarray before something
+is drawn: the workflow asks every figure what it needs, at each start.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from csd.diffusion.criteria import CRITERIA, WORDS
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.study.config.study import FigureStyle as FigureStyle
 from csd.study.config.study import Study as Study
-from csd.study.seeds import mean_over_seeds
 
 # What figures take and make, for their signatures.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as Figure
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D as Line2D
     from pandas import DataFrame as DataFrame
     from pandas import Series as Series
+    from seaborn import FacetGrid as FacetGrid
     from xarray import Dataset as Dataset
 else:
-    Axes = DataFrame = Dataset = Figure = Line2D = Series = Any
+    Axes = Axis = DataFrame = Dataset = FacetGrid = Figure = Line2D = Series = Any
+
+Facts = dict[str, Any]
+"""What a caption says of the data: values of the names in NAME.rst."""
+Drawing = tuple[Figure, Facts]
+"""A figure and the facts of its caption."""
 
 COLUMN = 3.375
 """Width of one journal column, inches."""
@@ -36,83 +44,183 @@ INK = "0.15"
 DASHED = (0, (3, 2))
 Look = dict[str, Any]
 """Arguments of matplotlib."""
-OVER_LINES: Look = {"frameon": True, "framealpha": 1.0, "facecolor": "white", "edgecolor": "none"}
-"""For a legend that a reference line runs behind."""
+APART = 0.08
+"""Smallest distance of two labels beside a panel, in heights of it."""
 
+COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
+"""seaborn's palette `colorblind`, written out for pages that are made without seaborn."""
+BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, PINK, GREY, YELLOW, SKY = COLOURS
 Family = str | tuple[str, int]
-"""What colour and marker depend on: the name of an architecture, with its depth if it has one, or of a sampler."""
+"""Colour and marker depend on this: the name of an architecture, with its depth if it has one, or of a sampler."""
 FAMILIES: dict[Family, tuple[str, str, str]] = {
     "exact": ("#000000", "x", "exact score"),
     "direct": ("#000000", "x", "direct sampling"),
-    "one_layer": ("#0072B2", "o", "one layer"),
-    "two_layer": ("#D55E00", "s", "two layers"),
-    "local_one_layer": ("#56B4E9", "v", "one local layer"),
-    "local_two_layer": ("#009E73", "^", "two local layers"),
-    ("deep_linear", 3): ("#CC79A7", "D", "3 layers"),
-    ("deep_linear", 4): ("#E69F00", "P", "4 layers"),
-    ("deep_linear", 6): ("#7B5EA7", "X", "6 layers"),
-    "metropolis": ("#999999", "v", "Metropolis"),
-    "heat_bath": ("#882255", "o", "heat bath"),
-    "overrelaxation": ("#CC79A7", "s", "overrelaxation"),
-    "langevin": ("#8C6D31", "P", "Langevin (MALA)"),
-    "hmc": ("#E69F00", "D", "HMC"),
-    "fourier_hmc": ("#7B5EA7", "^", "HMC, Fourier accelerated"),
-    "wolff": ("#009E73", "X", "Wolff"),
+    "one_layer": (BLUE, "o", "one layer"),
+    "two_layer": (RED, "s", "two layers"),
+    "local_one_layer": (SKY, "v", "one local layer"),
+    "local_two_layer": (GREEN, "^", "two local layers"),
+    ("deep_linear", 3): (PURPLE, "D", "3 layers"),
+    ("deep_linear", 4): (ORANGE, "P", "4 layers"),
+    ("deep_linear", 6): (BROWN, "X", "6 layers"),
+    "metropolis": (GREY, "v", "Metropolis"),
+    "heat_bath": (BROWN, "o", "heat bath"),
+    "overrelaxation": (PINK, "s", "overrelaxation"),
+    "langevin": (SKY, "P", "Langevin (MALA)"),
+    "hmc": (ORANGE, "D", "HMC"),
+    "fourier_hmc": (PURPLE, "^", "HMC, Fourier accelerated"),
+    "wolff": (GREEN, "X", "Wolff"),
+    **{name: (shade, mark, WORDS[name]) for name, shade, mark in zip(CRITERIA, COLOURS, "oDsv^", strict=False)},
 }
-"""Colour, marker and words, in the order of tables."""
-NO_ARCHITECTURE = ("#332288", "#882255", "#117733", "#999933", "#AA4499")
-"""Of what is no architecture: criteria, dimensions, masses. From Paul Tol's muted scheme, for the colour-blind too."""
-OTHERS = (("#8C6D31", "<"), ("#555555", ">"), ("#B07AA1", "p"), ("#4E79A7", "h"))
-"""Colours and markers of what is in no table, by its name."""
+"""Colour, marker and words of architectures and samplers, in the order of tables, and of criteria."""
+MARKERS = "oDsv^Pp<>h"
+"""For series that are no architectures, in turn with `COLOURS`: criteria, dimensions, masses."""
+OTHERS = ((BROWN, "<"), (GREY, ">"), (PINK, "p"), (YELLOW, "h"))
+"""Colours and markers of architectures that are in no table, by their labels."""
 
 
 def apply(style: FigureStyle) -> None:
-    """Set the look for the figures that follow."""
+    """Set seaborn's theme for the figures that follow, with the font size of the study."""
     import matplotlib
+    import seaborn
 
-    # For who draws by pyplot: no window is opened.
+    # No window is opened.
     matplotlib.use("agg")
-    small = 0.85 * style.font_size
-    ticks = {"color": INK, "labelsize": small, "direction": "in"}
-    ticks |= {"major.size": 4.8, "minor.size": 3.2, "major.width": 0.6, "minor.width": 0.4}
-    settings: Any = {f"{axis}tick.{name}": value for axis in "xy" for name, value in ticks.items()}
-    settings |= {
-        "font.size": style.font_size,
-        "axes.labelsize": style.font_size,
-        "axes.titlesize": style.font_size,
-        "legend.fontsize": small,
-        "legend.title_fontsize": small,
-        "legend.frameon": False,
-        "lines.linewidth": 1.1,
-        "lines.markersize": 4.0,
-        "lines.solid_capstyle": "round",
-        "patch.edgecolor": "white",
-        "patch.force_edgecolor": True,
-        "patch.linewidth": 0.8,
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": INK,
-        "axes.axisbelow": True,
-        "axes.linewidth": 0.6,
-        "pdf.fonttype": 42,
-        "figure.constrained_layout.use": True,
-        "mathtext.default": "regular",
-    }
-    matplotlib.rcdefaults()
-    matplotlib.rcParams.update(settings)
-
-
-def empty_figure(height: float, width: float = PAGE) -> Figure:
-    """A figure of so many inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height))
+    seaborn.set_theme(
+        context={name: size * style.font_size / 9.6 for name, size in seaborn.plotting_context("paper").items()},
+        style="ticks",
+        palette="colorblind",
+        rc={
+            "font.family": ["DejaVu Sans"],
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "lines.markersize": 4.0,
+            "lines.markeredgewidth": 0.0,
+            "lines.linewidth": 1.1,
+            "pdf.fonttype": 42,
+            "mathtext.default": "regular",
+        },
+    )
 
 
 def subplots(rows: int, columns: int, *, height: float, width: float = PAGE, **options: Any) -> tuple[Figure, Any]:
-    """The same with a grid of panels; options are those of `matplotlib.figure.Figure.subplots`."""
-    figure = empty_figure(height, width)
+    """A figure of so many inches with panels that differ in kind; options are those of `Figure.subplots`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **options)
+
+
+def panels(
+    table: DataFrame,
+    *,
+    hue: str = "network",
+    colours: Mapping[Any, Any] | None = None,
+    markers: Mapping[Any, str] | None = None,
+    height: float,
+    width: float = PAGE,
+    **facets: Any,
+) -> FacetGrid:
+    """Panels of a tidy table, a colour and a marker for each value of the column `hue`.
+
+    Draw with `onto(grid, points, …)` and `onto(grid, curve, …)`.
+
+    Args:
+        table: a row for each point, with the columns that are drawn and those of `hue` and `facets`.
+        hue: column whose values differ in colour and marker, in order of appearance; by default the architecture.
+        colours: of each value of `hue`; by default those in `FAMILIES`, or `COLOURS` in turn.
+        markers: of each value of `hue`; by default those in `FAMILIES`, or `MARKERS` in turn.
+        height: of the figure, inches.
+        width: of the figure, inches.
+        facets: `col`, `row`, `sharey` and further arguments of `seaborn.FacetGrid`.
+    """
+    import seaborn
+
+    levels = list(dict.fromkeys(table[hue]))
+    networks = dict(zip(table[hue], table["network" if hue == "series" else hue], strict=True))
+    if all(isinstance(one, Architecture) or one in FAMILIES for one in networks.values()):
+        colours = colours or {level: colour(one) for level, one in networks.items()}
+        markers = markers or {level: marker(one) for level, one in networks.items()}
+    colours = colours or dict(zip(levels, COLOURS, strict=False))
+    markers = markers or dict(zip(levels, MARKERS, strict=False))
+    looks = {"marker": [markers[level] for level in levels]}
+    grid = seaborn.FacetGrid(table, hue=hue, hue_order=levels, palette=dict(colours), hue_kws=looks, **facets)
+    grid.figure.set_size_inches(width, height)
+    grid.figure.set_layout_engine("constrained")
+    filled = {grid.facet_axis(*place[:2], modify_state=False) for place, own in grid.facet_data() if len(own)}
+    for empty in [which for which, axes in grid.axes_dict.items() if axes not in filled]:
+        grid.axes_dict.pop(empty).remove()
+    return grid
+
+
+def onto(grid: FacetGrid, draw: Callable[..., None], *columns: str, **look: Any) -> None:
+    """Draw columns of a grid's table, by `points` or `curve`, in each panel and in each colour and marker.
+
+    seaborn's own `map_dataframe` lays the whole figure out again after each call.
+    """
+    for (row, column, hue), rows in grid.facet_data():
+        if len(rows):
+            own = {"color": grid._colors[hue], "marker": grid.hue_kws["marker"][hue]}
+            draw(grid.facet_axis(row, column, modify_state=False), rows, *columns, **own | look)
+
+
+def points(axes: Axes, table: DataFrame, x: str, y: str, error: str, **look: Any) -> None:
+    """Measured values with their errors.
+
+    On a logarithmic axis an error as large as its value goes down by the factor that it goes up, and stays on the axis.
+
+    Args:
+        axes: to draw on.
+        table: the points; those without a value are left out.
+        x: column of the places.
+        y: column of the values.
+        error: column of their errors.
+        look: of matplotlib's `errorbar`.
+    """
+    shown = table[np.isfinite(table[y])]
+    up = shown[error].fillna(0.0)
+    down = up if axes.get_yscale() == "linear" else up.where(up < shown[y], shown[y] * up / (shown[y] + up))
+    bars: Look = {"ls": "none", "elinewidth": 0.8, "zorder": 3}
+    axes.errorbar(shown[x], shown[y], (down, up), **bars | look)
+
+
+def curve(axes: Axes, table: DataFrame, x: str, y: str, **look: Any) -> None:
+    """A line through the values that there are; arguments as those of `points`, looks are those of `plot`."""
+    shown = table[np.isfinite(table[y])]
+    axes.plot(shown[x], shown[y], **look | {"marker": "none"})
+
+
+def network_keys(networks: Iterable[Architecture | str]) -> list[Line2D]:
+    """Entries of a legend, one for each architecture, sampler or criterion, whatever its range and channels."""
+    families = {family(one): one for one in networks}
+    return [
+        key(FAMILIES[of][2] if of in FAMILIES else name(one), color=colour(one), marker=marker(one), lw=0)
+        for of, one in families.items()
+    ]
+
+
+def end_labels(axes: Axes, ends: Sequence[tuple[float, str, Any]]) -> None:
+    """Words on the right of a panel, each at the height where its line ends, moved apart where they would overlap.
+
+    Args:
+        axes: of the panel, whose limits are final.
+        ends: value on the y axis, words, colour.
+    """
+    low, high = axes.get_ylim()
+    scale = np.log if axes.get_yscale() == "log" else np.asarray
+    bottom, top = scale(low), scale(high)
+    places = sorted((float((scale(value) - bottom) / (top - bottom)), words, shade) for value, words, shade in ends)
+    heights = np.array([height for height, _, _ in places])
+    # The two that overlap most give way, and so on until none do; a few labels take a few turns.
+    for _ in range(100):
+        gaps = np.diff(heights)
+        if not len(gaps) or gaps.min() > 0.99 * APART:
+            break
+        place = int(gaps.argmin())
+        heights[place : place + 2] += 0.5 * (APART - gaps[place]) * np.array([-1.0, 1.0])
+    heights += max(0.0, -heights.min(initial=0.0))
+    for height, (_, words, shade) in zip(heights, places, strict=True):
+        axes.annotate(words, (1.02, height), xycoords="axes fraction", va="center", color=shade, fontsize="small")
 
 
 def family(network: Architecture | str) -> Family:
@@ -142,7 +250,7 @@ def shades(network: Architecture | str, count: int) -> list[tuple[float, float, 
     from matplotlib.colors import to_rgb
 
     full = np.array(to_rgb(colour(network)))
-    weights = np.linspace(0.4, 1.0, count) if count > 1 else np.ones(count)
+    weights = np.linspace(0.35, 1.0, count) if count > 1 else np.ones(count)
     return [(float(r), float(g), float(b)) for r, g, b in (1.0 - weights[:, None]) + weights[:, None] * full]
 
 
@@ -158,6 +266,11 @@ def name(network: Architecture | str) -> str:
     return f"{name(network.name)}, R = {reach}"
 
 
+def in_caption(words: str) -> str:
+    """Words of a figure with matplotlib's superscripts and subscripts as those of reStructuredText."""
+    return re.sub(r"\$L\^\{(.*?)\}\$", r"L\\ :sup:`\1`", words).replace("$_t$", "ₜ")
+
+
 def order(network: Architecture) -> tuple[Any, ...]:
     """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
     follows = isinstance(network.range, str)
@@ -170,10 +283,14 @@ def title(run: Any) -> str:
     return f"{name(run['network'])}, d = {run['dimension']}, L = {run['size']}"
 
 
-def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
-    """A logarithmic axis of lattice sizes, with the sizes themselves as ticks."""
+def size_axis(axes: Axes, sizes: Iterable[int], apart: float = 1.4) -> None:
+    """A logarithmic axis of lattice sizes, with sizes as ticks; of those closer than a factor `apart` the smaller."""
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(set(sizes)))
+    ticks: list[int] = []
+    for size in sorted(set(sizes)):
+        if not ticks or size >= apart * ticks[-1] or len(set(sizes)) < 4:
+            ticks.append(size)
+    axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.minorticks_off()
     axes.set_xlabel("size L (lattice spacings)")
@@ -181,26 +298,15 @@ def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
 
 def spectrum_axes(axes: Axes, title: str) -> None:
     """Axes of spectra of what is generated over the exact ones, with a line where both are equal."""
-    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
+    line_at_one(axes)
     axes.set(xscale="log", yscale="log", title=title, xlabel="sqrt(k² + m²) (inverse lattice spacings)")
+    ticks_within_a_decade(axes.xaxis)
+    ticks_within_a_decade(axes.yaxis)
 
 
-def field_picture(axes: Axes, field: Any, scale: float) -> None:
-    """A field in two dimensions, its values from −scale to scale as colours."""
-    axes.imshow(field, cmap="cividis", vmin=-scale, vmax=scale, origin="lower", interpolation="nearest")
-
-
-def plot_law(axes: Axes, law: Any, shade: str, label: str) -> str:
-    """The fitted law as a line, where there is one; the label of its points, with the law in words."""
-    if law is None:
-        return label
-    axes.plot(law.sizes, law.times, color=shade, zorder=2)
-    return f"{label}: {law.label}"
-
-
-def points(axes: Axes, x: Any, mean: Any, error: Any, shade: Any, mark: str, **look: Any) -> None:
-    """Measured values as markers with errors; further looks are those of `errorbar`."""
-    axes.errorbar(x, mean, error, color=shade, fmt=mark, **{"mew": 0} | look)
+def line_at_one(axes: Axes) -> None:
+    """A grey line where a ratio is 1."""
+    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
 
 
 def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
@@ -210,51 +316,9 @@ def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
     return points[np.unique(apart, return_index=True)[1]]
 
 
-def plot_curve(
-    axes: Axes, steps: Any, measured: Any, shade: Any, mark: str, label: str, *, size: float = 2.8, dense: float = 8.0
-) -> None:
-    """A learning curve: mean over seeds as thinned points with standard errors; `measured` has shape (seeds, steps).
-
-    Step 0 has no place on a logarithmic axis.
-    """
-    mean, error = mean_over_seeds(measured, axis=0)
-    shown = thinned(steps, np.isfinite(mean), dense)
-    points(axes, steps[shown], mean[shown], error[shown], shade, mark, ms=size, elinewidth=0.7, label=label)
-
-
-def plot_theory(axes: Axes, steps: Any, predicted: Any, shade: Any, **look: Any) -> None:
-    """What theory says of a learning curve as a line; `predicted` has shape (steps,)."""
-    line = np.isfinite(predicted) & (steps > 0)
-    axes.plot(steps[line], predicted[line], color=shade, **look)
-
-
-def plot_data_sets(axes: Axes, runs: Dataset, own: DataFrame, quantity: str, marks: str, **look: Any) -> None:
-    """Learning from fixed data sets: a curve for each number M of fields, and theory for infinitely many.
-
-    Args:
-        axes: of one network.
-        runs: a summary, at one noise level if it is of training.
-        own: the network's runs.
-        quantity: that is learned.
-        marks: a marker for each M, from the first again where there are more.
-        look: of `plot_curve`.
-    """
-    own = own.sort_values("data_set")
-    marks = marks * len(own)
-    network = own["network"].iloc[0]
-    for shade, mark, (run, row) in zip(shades(network, len(own)), marks, own.iterrows(), strict=False):
-        at = runs.isel(run=run)
-        plot_curve(axes, at["step"].values, at[quantity].values, shade, mark, f"M = {row['data_set']}", **look)
-    predicted = at[f"predicted_{quantity}"]
-    if "seed" in predicted.dims:
-        predicted = mean_over_seeds(predicted.values, axis=0)[0]
-    plot_theory(axes, at["step"].values, np.asarray(predicted), "0.2", zorder=1, label="theory, M = ∞")
-    axes.set(xscale="log", yscale="log", xlabel="training step (steps)", title=title(own.iloc[0]))
-
-
 def key(label: str, **look: Any) -> Line2D:
     """An entry of a legend that belongs to no single line: a grey line, or what `look` makes of it."""
-    from matplotlib.lines import Line2D
+    from matplotlib.lines import Line2D as Line2D
 
     return Line2D([], [], label=label, **{"color": "0.3"} | look)
 
@@ -266,11 +330,69 @@ def kinds(line: str = "theory", points: str = "trained, mean of seeds", *, size:
 
 def kinds_with_fit() -> list[Line2D]:
     """The same where theory is dashed and fits are lines."""
-    fit, trained = kinds("fit")
-    return [fit, key("theory, population loss", ls=DASHED), trained]
+    return [*kinds("fit"), key("theory, population loss", ls=DASHED)]
 
 
-def legend_beside(axes: Axes, **look: Any) -> None:
-    """A legend on the right of a panel."""
-    look = {"handlelength": 1.2, "labelspacing": 0.3} | look
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **look)
+def legend_below(figure: Figure, entries: Sequence[Line2D], columns: int = 4) -> None:
+    """One legend for all panels, below them."""
+    figure.legend(handles=list(entries), loc="outside lower center", ncols=columns, columnspacing=1.4)
+
+
+def size_axes(grid: FacetGrid, table: DataFrame, apart: float = 1.4) -> None:
+    """An axis of lattice sizes for each panel of a grid, with its label below the lowest panels alone.
+
+    Args:
+        grid: of `panels`.
+        table: the points that are drawn.
+        apart: factor between two ticks, at least.
+    """
+    facets = [column for column in (grid._row_var, grid._col_var) if column]
+    for which, own in table.groupby(facets, sort=False):
+        size_axis(grid.axes_dict[which if len(facets) > 1 else which[0]], own["size"], apart)
+    for axes in grid._not_bottom_axes:
+        axes.set_xlabel("")
+
+
+def ticks_within_a_decade(axis: Axis) -> None:
+    """Ticks at 1, 2, 5, … on a logarithmic axis that spans so little that powers of ten would be one tick or none."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    if high < 30.0 * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 6.0 * low else (1.0, 1.5, 2.0, 3.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+
+
+def shaded(table: DataFrame, by: str, **facets: Any) -> FacetGrid:
+    """Panels with shades of the architecture's colour for values of a column, the darker the larger.
+
+    Args:
+        table: as that of `panels`, with the column `network`.
+        by: column of numbers.
+        facets: further arguments of `panels`.
+    """
+    levels = sorted(set(table[by]))
+    names = [f"{name(network)} {level}" for network, level in zip(table["network"], table[by], strict=True)]
+    shown = dict(zip(names, zip(table["network"], table[by], strict=True), strict=True))
+    colours = {words: shades(network, len(levels))[levels.index(level)] for words, (network, level) in shown.items()}
+    markers = {words: marker(network) for words, (network, _) in shown.items()}
+    return panels(table.assign(shade=names), hue="shade", colours=colours, markers=markers, **facets)
+
+
+def shade_keys(values: Iterable[Any], words: str) -> list[Line2D]:
+    """Entries of a legend for the shades of `shaded`, in grey; `words` has the value in braces: 'L = {}'."""
+    levels = sorted(set(values))
+    greys = zip(levels, shades("exact", len(levels)), strict=True)
+    return [key(words.format(level), color=grey, lw=4) for level, grey in greys]
+
+
+def scaled(axes: Axes, values: Any) -> None:
+    """A logarithmic y axis for values that span more than a decade, else a linear one."""
+    axes.set_yscale("log" if np.nanmax(values) > 10.0 * np.nanmin(values) else "linear")
+
+
+def hue_keys(grid: FacetGrid) -> list[Line2D]:
+    """Entries of a legend for the values of a grid's hue."""
+    looks = zip(grid.hue_names, grid._colors, grid.hue_kws["marker"], strict=True)
+    return [key(str(words), color=shade, marker=mark, lw=0) for words, shade, mark in looks]

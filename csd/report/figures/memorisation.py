@@ -1,15 +1,16 @@
-"""Samples learned from a fixed data set: when to stop, and when the data set itself comes out."""
+"""Samples learned from a fixed data set: whether to stop early, and when the data set itself comes out."""
 
 import numpy as np
 
-from csd.networks import Architecture
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.report.figures.overfitting import data_set_panels
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"
 NEEDS = "generation with data sets"
-DIVERGENCE = "KL per site from the true distribution"
+ENDS = "best and last step"
+OPEN = {"mfc": "none", "mew": 0.9, "ms": 5}
 
 
 def shows(study: Study) -> bool:
@@ -17,29 +18,37 @@ def shows(study: Study) -> bool:
     return any(sweep.training.get("data_sets", study.training.data_sets) for sweep in sweeps_in(study, SUMMARY))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
-    """Points: mean over seeds. Lines: M = ∞ by exact map and recursion; divergence of a data set's own distribution."""
-    table = series.runs(summary)
-    table = series.require(table[table["data_set"] > 0], "memorisation", NEEDS)
-    table = table[table["size"] == table["size"].max()].sort_values("data_set")
-    networks = sorted(set(table["network"]), key=looks.order)[:2]
-    figure, panels = looks.subplots(2, 2, height=5.0)
-    divergences, steps = panels[1]
-    for axes, network in zip(panels[0], networks, strict=False):
-        own = table[table["network"] == network]
-        looks.plot_data_sets(axes, summary, own, "kl_per_site", looks.marker(network), dense=4.0)
-        axes.set_ylabel(DIVERGENCE)
-        looks.legend_beside(axes, handlelength=1.0)
-        _against_fields(divergences, steps, summary, own, network)
-    for axes in panels[0][len(networks) :]:
-        axes.axis("off")
-    fields = np.geomspace(table["data_set"].min(), table["data_set"].max(), 50)
-    own_distribution = _expected(fields, int(table["dimension"].iloc[0]), int(table["size"].iloc[0]))
-    divergences.plot(fields, own_distribution, color="0.2", zorder=1, label="distribution of the data set")
-    for axes, label in ((divergences, DIVERGENCE), (steps, "training step (steps)")):
-        axes.set(xscale="log", yscale="log", xlabel="fields M of the data set", ylabel=label)
-        looks.legend_beside(axes)
-    return figure
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Points: mean over seeds. Lines: M = ∞ by exact map and recursion. Right: over a data set's own divergence."""
+    table = series.require(series.data_set_runs(summary), "memorisation", NEEDS)
+    dimension, size = int(table["dimension"].iloc[0]), int(table["size"].iloc[0])
+    curves = series.learning_curves(summary, table, "kl_per_site", 4.0)
+    ends = _ends(summary, table)
+    onsets = ends[["network", "series", "data_set"]].assign(step=ends["time"], onset=ends["last"], error=0.0)
+    divergences = ["best", "best_error", "last", "last_error"]
+    ratios = ends[divergences].div(_expected(ends["data_set"].to_numpy(), dimension, size), axis=0)
+    # In full colour, as M is on the axis.
+    ratios = ratios.assign(network=ends["network"], data_set=ends["data_set"].max(), series=ENDS)
+    # Architectures stand beside each other.
+    ratios["fields"] = ends["data_set"] * 1.15 ** (ends["series"].rank(method="dense") - 1.0)
+    keys = [looks.key("memorised", marker="|", ms=8, mew=1.2, lw=0), looks.key("best step", **OPEN, marker="o", lw=0)]
+    shown = series.joined(curves, onsets, ratios)
+    layout: looks.Look = {"col": "series", "height": 2.8, "sharex": False, "sharey": False}
+    grid = data_set_panels(shown, "kl_per_site", [*keys, looks.key("last step", marker="o", lw=0)], **layout)
+    right = grid.axes_dict[ENDS]
+    right.set(yscale="linear", xlabel="fields M of the data set", ylabel="KL over that of the data set")
+    looks.onto(grid, looks.points, "step", "onset", "error", marker="|", ms=8, mew=1.2)
+    looks.onto(grid, looks.points, "fields", "best", "best_error", **OPEN)
+    looks.onto(grid, looks.points, "fields", "last", "last_error")
+    right.axhline(1.0, color=looks.GREY, lw=0.6, zorder=0)
+    right.set_xlim(0.7 * ratios["fields"].min(), 1.4 * ratios["fields"].max())
+    grid.axes.flat[0].set_ylabel("KL per site")
+    return grid.figure, {
+        "dimension": str(dimension),
+        "size": str(size),
+        "gains": series.from_to(ends.assign(time=ends["gain"], error=ends["gain_error"]), "data_set", "M", " %"),
+        "onsets": series.from_to(ends, "data_set", "M"),
+    }
 
 
 def _expected(fields: np.ndarray, dimension: int, size: int) -> np.ndarray:
@@ -52,34 +61,23 @@ def _expected(fields: np.ndarray, dimension: int, size: int) -> np.ndarray:
     return 0.5 * ((sites - real) * complex_part + real * real_part) / sites
 
 
-def _against_fields(divergences: Axes, steps: Axes, summary: Dataset, own: DataFrame, network: Architecture) -> None:
-    """KL at the best step and at the end; the best step, and that of memorisation.
+def _ends(summary: Dataset, table: DataFrame) -> DataFrame:
+    """The runs with means over seeds of the divergence at the best and last step, and of what the best gains, in %.
 
-    From the latter on, samples are twice as near to the data set's own distribution as to the true one.
+    In `time` and `error` is the step from which on samples are twice as near to the data set's own distribution as to
+    the true one.
     """
-    chosen = summary.isel(run=own.index.to_numpy())
-    true, memory = chosen["kl_per_site"].values, chosen["data_set_kl_per_site"].values
-    ran = np.isfinite(true).any(axis=2)
-    filled = np.where(np.isfinite(true), true, np.inf)
-    best, best_step = filled.min(axis=2), chosen["step"].values[filled.argmin(axis=2)]
+    chosen, steps = summary.isel(run=table.index.to_numpy()), summary["step"].values
+    true, memory = (chosen[name].values for name in ("kl_per_site", "data_set_kl_per_site"))
     # Runs keep kernels at steps of their own, so in between there are places without a value.
-    last, onset = np.full((2, *ran.shape), np.nan)
-    for row in zip(*np.nonzero(ran), strict=True):
-        there = np.flatnonzero(np.isfinite(true[row]))
-        last[row] = true[row][there[-1]]
-        # Early on both are large and alike, and chance decides which is smaller: what counts is from when on.
-        near = memory[row][there] < 0.5 * true[row][there]
-        after = np.flatnonzero(~near)[-1] + 1 if not near.all() else 0
-        if after < len(there):
-            onset[row] = chosen["step"].values[there[after]]
-    mark, shade, words = looks.marker(network), looks.colour(network), looks.name(network)
-    for axes, values, face, label in (
-        (divergences, np.where(ran, best, np.nan), "none", f"{words}, best step"),
-        (divergences, last, shade, f"{words}, last step"),
-        (steps, np.where(ran, best_step, np.nan), "none", f"{words}, best step"),
-        (steps, onset, shade, f"{words}, memorised"),
-    ):
-        mean, error = mean_over_seeds(values)
-        axes.errorbar(
-            own["data_set"], mean, error, fmt=mark, color=shade, mfc=face, ms=3.5, elinewidth=0.8, label=label
-        )
+    there = np.isfinite(true)
+    best = np.where(there.any(axis=-1), np.where(there, true, np.inf).min(axis=-1), np.nan)
+    last = np.take_along_axis(true, there.cumsum(axis=-1).argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    # Early on both are large and alike, and chance decides which is smaller: what counts is from when on.
+    far = there & ~(memory < 0.5 * true)
+    after = there & (far[..., ::-1].cumsum(axis=-1)[..., ::-1] == 0)
+    onset = np.where(after.any(axis=-1), steps[after.argmax(axis=-1)], np.nan)
+    columns = {"best": best, "last": last, "gain": 100.0 * (1.0 - best / last), "onset": onset}
+    for name, values in columns.items():
+        table[name], table[f"{name}_error"] = mean_over_seeds(values, ran=there.any(axis=-1))
+    return table.rename(columns={"onset": "time", "onset_error": "error"})

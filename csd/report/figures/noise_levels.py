@@ -1,13 +1,11 @@
-"""Training time against noise level: at which of them does training slow down?"""
-
-import numpy as np
+"""Training time against size at each noise level: at which of them does training slow down?"""
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
-from csd.study.seeds import mean_over_seeds
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
 
 SUMMARY = "training"
 NEEDS = "one_layer and two_layer on the critical line, at several noise levels"
+ANY_LEVEL = True
 SHOWN = ("one_layer", "two_layer")
 
 
@@ -17,26 +15,33 @@ def shows(study: Study) -> bool:
     return several and all(sweeps_in(study, SUMMARY, architecture) for architecture in SHOWN)
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
-    """Points: means over seeds, with errors, a shade a size. Lines: theory."""
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Points: means over seeds, with errors, a shade a noise level. Lines: theory. Beside them: fitted laws."""
     table = series.runs(summary, mass_times_length=1.0, data_set=0, architecture_name=SHOWN)
-    known = np.isfinite(summary["predicted_training_time"].max(["seed", "noise_level"]).values)
-    table = table[known[table.index.to_numpy()]]
     table = series.in_plane(series.require(table, "noise_levels", NEEDS))
-    figure, panels = looks.subplots(1, 2, height=2.8, sharey=True)
-    for axes, architecture in zip(panels, SHOWN, strict=True):
-        own = table[table["architecture_name"] == architecture].drop_duplicates("size")
-        shades, mark = looks.shades(architecture, len(own)), looks.marker(architecture)
-        for shade, (run, row) in zip(shades, own.iterrows(), strict=True):
-            at = summary.isel(run=run)
-            levels, ran = at["noise_level"].values, np.isfinite(at["score_error"].sel(step=0).values).T
-            mean, error = mean_over_seeds(at["training_time"].transpose("noise_level", "seed").values, ran=ran)
-            predicted = at["predicted_training_time"].transpose("noise_level", "seed").values
-            axes.plot(levels, mean_over_seeds(predicted, ran=ran)[0], color=shade, zorder=1)
-            looks.points(axes, levels, mean, error, shade, mark, label=f"L = {row['size']}")
-        title = f"{looks.name(architecture)}, d = {table['dimension'].iloc[0]}"
-        axes.set(xscale="log", yscale="log", xlabel="noise level t", title=title)
-        axes.legend(handlelength=1.0, labelspacing=0.3)
-    panels[0].set_ylabel("training time τ (steps)")
-    figure.legend(handles=looks.kinds(), loc="outside upper center", ncols=2)
-    return figure
+    table = series.told_apart(series.in_order(table, SHOWN))
+    levels = [float(level) for level in summary["noise_level"]]
+    times = (series.with_times(summary.sel(noise_level=level), table).assign(noise_level=level) for level in levels)
+    table = series.joined(*times)
+    grid = looks.shaded(table, "noise_level", col="series", height=2.9, sharex=False, sharey=False)
+    looks.onto(grid, looks.curve, "size", "theory", zorder=1)
+    looks.onto(grid, looks.points, "size", "time", "error")
+    told = []
+    for words, axes in grid.axes_dict.items():
+        own = table[table["series"] == words]
+        looks.size_axis(axes, own["size"])
+        looks.scaled(axes, own[["time", "theory"]])
+        laws: dict[str, str] = {}
+        shade, ends = looks.colour(own["network"].iloc[0]), []
+        for level, at in own.groupby("noise_level"):
+            fitted = series.fits(at, scaling, "training_time", level)["law"].unique()
+            ends.append((at["theory"].iloc[-1], ": ".join([f"t = {level:g}", *fitted]), shade))
+            laws |= {f"{level:g}": law for law in fitted}
+        looks.end_labels(axes, ends)
+        told.append(
+            f"{words} {', '.join(laws.values())} at t = {', '.join(laws)}" if laws else f"{words} is not fitted"
+        )
+    grid.set_titles("{col_name}")
+    grid.axes.flat[0].set_ylabel("training time τ (steps)")
+    looks.legend_below(grid.figure, looks.kinds())
+    return grid.figure, {"dimension": str(table["dimension"].iloc[0]), "laws": looks.in_caption("; ".join(told))}

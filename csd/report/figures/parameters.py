@@ -1,7 +1,8 @@
 """Training time against number of parameters: depth buys speed, locality keeps it for fewer numbers."""
 
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Study
+from csd.study.rounding import parentheses
 
 SUMMARY = "training"
 NEEDS = "one or two layers, local or not, on the critical line"
@@ -13,36 +14,33 @@ def shows(study: Study) -> bool:
     return bool(sweeps_in(study, SUMMARY, *SHOWN))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
-    """Points: mean over seeds; one a size, larger ones larger. Lines: predictions."""
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Points: means over seeds, one a size, with the smallest and the largest beside them. Lines: theory."""
     level, table = series.critical_runs(summary, style, architecture_name=SHOWN)
     table = series.in_plane(series.require(table, "parameters", NEEDS))
-    figure, axes = looks.subplots(1, 1, height=3.0, width=looks.COLUMN)
-    for network in sorted(table["network"].unique(), key=lambda network: SHOWN.index(network.name)):
-        own = table[table["network"] == network]
-        if own["size"].nunique() < 2:
-            continue
-        mean, error, predicted = series.mean_times(level, own)
-        parameters = level["level_parameters"].values[own.index.to_numpy()]
-        colour, mark, sizes = looks.colour(network), looks.marker(network), list(own["size"])
-        axes.plot(parameters, predicted, color=colour, lw=0.9, zorder=1)
-        for index, place in enumerate(zip(parameters, mean, error, strict=True)):
-            label = looks.name(network) if index == 0 else None
-            looks.points(axes, *place, colour, mark, ms=2.5 + 0.9 * index, label=label)
-        ends = {0: f"L = {sizes[0]}", len(own) - 1: f"L = {sizes[-1]}"}
-        if parameters[0] == parameters[-1]:
-            ends = {len(own) // 2: f"L = {sizes[0]} … {sizes[-1]}"}
-        look: looks.Look = {
-            "textcoords": "offset points",
-            "fontsize": 0.8 * style.font_size,
-            "color": colour,
-            "va": "top",
-        }
-        for index, text in ends.items():
-            axes.annotate(text, (parameters[index], mean[index]), (6, -2), **look)
-    axes.set(xscale="log", yscale="log", xlabel="trainable parameters", ylabel="training time τ (steps)")
-    axes.margins(0.12)
-    axes.set_title(f"d = {table['dimension'].iloc[0]}, t = {style.noise_level:g}; lines: theory")
-    axes.set_xlim(right=10.0 * float(level["level_parameters"].isel(run=table.index.to_numpy()).max()))
-    axes.legend(loc="center right", handlelength=1.0)
-    return figure
+    # Of networks at one size there is nothing to compare, unless there are no others.
+    several = table.groupby("network", sort=False)["size"].transform("nunique") > 1
+    table = series.told_apart(series.in_order(table[several] if several.any() else table, SHOWN))
+    table = series.with_times(level, table)
+    table["parameters"] = level["level_parameters"].values[table.index.to_numpy()]
+    grid = looks.panels(table, hue="series", height=3.0, width=looks.COLUMN)
+    grid.set(xscale="log", yscale="log")
+    grid.set_axis_labels("trainable parameters", "training time τ (steps)")
+    looks.onto(grid, looks.curve, "parameters", "theory", zorder=1)
+    looks.onto(grid, looks.points, "parameters", "time", "error")
+    for _, own in table.dropna(subset="time").groupby("series", sort=False):
+        for place in dict.fromkeys(own["parameters"].iloc[[0, -1]]):
+            at = own[own["parameters"] == place]
+            sizes = " … ".join(dict.fromkeys(f"{size}" for size in at["size"].iloc[[0, -1]]))
+            look: looks.Look = {"textcoords": "offset points", "fontsize": "small", "va": "top"}
+            where, shade = (place, at["time"].median()), looks.colour(own["network"].iloc[0])
+            grid.ax.annotate(f"L = {sizes}", where, (5, -2), color=shade, **look)
+    grid.ax.margins(0.15)
+    grid.ax.xaxis.set_minor_formatter("")
+    looks.legend_below(grid.figure, [*looks.network_keys(table["network"].unique()), *looks.kinds()], 2)
+    largest = table.dropna(subset="time").groupby("series", sort=False).tail(1)
+    times = ", ".join(
+        f"{run['series']} {parentheses(run['time'], run['error'])} with {run['parameters']:g} at L = {run['size']}"
+        for _, run in largest.iterrows()
+    )
+    return grid.figure, {"dimension": str(table["dimension"].iloc[0]), "times": looks.in_caption(times)}

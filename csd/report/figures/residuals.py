@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.networks.linear import START_KERNEL
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Study
 
 SUMMARY = "training"
 NEEDS = "one_layer and two_layer on the critical line"
@@ -17,31 +17,43 @@ def shows(study: Study) -> bool:
     return all(sweeps_in(study, SUMMARY, architecture) for architecture in SHOWN)
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Colour: root mean square over modes and seeds. Line: where theory has |C K − 1| = 0.1."""
     from matplotlib.colors import LogNorm
 
-    figure, panels = looks.subplots(1, 2, height=2.7, sharey=True)
-    for axes, architecture in zip(panels, SHOWN, strict=True):
-        level, table = series.critical_runs(summary, style, architecture_name=architecture)
-        table = series.require(table, "residuals", NEEDS)
-        table = table[table["dimension"] == table["dimension"].min()]
-        own = level.isel(run=int(table.index[-1]))
-        residual = own["mode_residual"].transpose("bin", "step").values
-        length = own["inverse_length"].values
-        rows = np.isfinite(length)
-        columns = np.isfinite(residual[rows]).any(axis=0) & (own["step"].values > 0)
-        steps, shown = own["step"].values[columns], np.clip(residual[np.ix_(rows, columns)], 1e-3, None)
+    level, table = series.critical_runs(summary, style, architecture_name=SHOWN)
+    table = series.require(table, "residuals", NEEDS)
+    table = series.in_order(table[table["dimension"] == table["dimension"].min()], SHOWN)
+    largest = table.drop_duplicates("network", keep="last")
+    figure, ((*panels,),) = looks.subplots(1, len(largest), height=2.9, sharey=True, squeeze=False)
+    learned = []
+    for axes, (place, row) in zip(panels, largest.iterrows(), strict=True):
+        run = level.isel(run=place)
+        bins, steps = np.isfinite(run["inverse_length"].values), run["step"].values
+        length, residual = (
+            run["inverse_length"].values[bins],
+            run["mode_residual"].transpose("bin", "step").values[bins],
+        )
+        there = np.isfinite(residual).any(axis=0) & (steps > 0)
+        steps, residual = steps[there], residual[:, there]
         look: looks.Look = {"norm": LogNorm(1e-3, 1.0), "cmap": "cividis", "shading": "nearest", "rasterized": True}
-        axes.pcolormesh(steps, length[rows], shown, **look)
-        axes.set(xscale="log", yscale="log")
-        _front(axes, architecture, own, length[rows])
-        axes.set(xlim=(1, steps[-1]), xlabel="training step (steps)", title=looks.title(table.iloc[-1]))
-        front = looks.key(f"theory: |CK − 1| = {CONTOUR:g}", color="black")
-        axes.legend(handles=[front], loc="upper left", handlelength=1.2)
-    panels[0].set_ylabel("sqrt(k² + m²)\n(inverse lattice spacings)")
-    figure.colorbar(panels[0].collections[0], ax=panels, label="|CK − 1|", extend="min")
-    return figure
+        picture = axes.pcolormesh(steps, length, np.clip(residual, 1e-3, None), **look)
+        _front(axes, row["architecture_name"], run, length)
+        axes.set(
+            xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel="training step (steps)", title=looks.title(row)
+        )
+        softest, hardest = (
+            next(
+                (f"step {step}" for step, value in zip(steps, mode, strict=True) if value <= CONTOUR),
+                "no recorded step",
+            )
+            for mode in (residual[length.argmin()], residual[length.argmax()])
+        )
+        learned.append(f"{looks.name(row['network'])} the softest at {softest}, the hardest at {hardest}")
+    panels[0].set_ylabel("sqrt(k² + m²) (inverse lattice spacings)")
+    figure.colorbar(picture, ax=panels, label="|C K − 1|", extend="min")
+    looks.legend_below(figure, [looks.key(f"theory: |C K − 1| = {CONTOUR:g}", color="black")])
+    return figure, {"contour": f"{CONTOUR:g}", "learned": "; ".join(learned)}
 
 
 def _front(axes: Axes, architecture: str, run: Dataset, length: np.ndarray) -> None:
@@ -49,13 +61,13 @@ def _front(axes: Axes, architecture: str, run: Dataset, length: np.ndarray) -> N
     from matplotlib import patheffects
 
     spectrum = float(run["signal"]) ** 2 / length**2 + float(run["noise_variance"])
-    rate, largest = float(run["learning_rate"]), spectrum.max()
+    rate = float(run["learning_rate"])
     if architecture == "one_layer":
         with np.errstate(divide="ignore"):
             front = np.log(CONTOUR) / np.log(np.abs(1.0 - rate * spectrum))
     else:
-        start = START_KERNEL / largest
         # K / K* = 0.9 of the logistic flow.
+        start = START_KERNEL / spectrum.max()
         front = np.log((1.0 / spectrum / start - 1.0) * (1.0 - CONTOUR) / CONTOUR) / (2.0 * rate)
     outline = [patheffects.Stroke(linewidth=2.6, foreground="white"), patheffects.Normal()]
     axes.plot(np.maximum(front, 0.5), length, color="black", lw=1.2, path_effects=outline)

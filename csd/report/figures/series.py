@@ -1,11 +1,13 @@
 """Runs that a figure shows: chosen from a summary, with their times, and the law fitted to a series of them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset, FigureStyle
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, total_error
@@ -17,14 +19,16 @@ LOGARITHM = 0.1
 def runs(summary: Dataset, **wanted: Any) -> DataFrame:
     """The runs of a summary whose columns are as wanted; a list stands for any of its values. Sorted by size.
 
-    Runs with an option of training that is not at its default, such as momentum, are there if it is wanted.
+    Runs whose target, noise or options of training (`HOW`) are not the default are there if they are wanted, or if no
+    run has the default.
     """
-    from csd.study.summaries.columns import HOW, run_table
+    from csd.study.summaries.columns import HOW, at_default_options, run_table
 
     table = run_table(summary)
-    usual = {name: one.default for name, one in HOW.items() if name in table}
-    for key, value in (usual | wanted).items():
-        table = table[table[key].isin(value if isinstance(value, list | tuple) else [value])]
+    several = {key: value if isinstance(value, list | tuple) else [value] for key, value in wanted.items()}
+    for key in several.keys() - HOW:
+        table = table[table[key].isin(several[key])]
+    table = at_default_options(table, {key: value for key, value in several.items() if key in HOW}, usual=True)
     return table.sort_values("size")
 
 
@@ -97,24 +101,74 @@ def at_level(summary: Dataset, level: float) -> Dataset:
     return summary.sel(noise_level=level)
 
 
-def mean_times(level: Dataset, own: DataFrame, quantity: str = "training_time") -> tuple[Any, Any, Any]:
-    """Mean over seeds of a time of some runs, its error, and that of theory, each of shape (runs,).
+def with_times(level: Dataset, table: DataFrame, quantity: str = "training_time") -> DataFrame:
+    """The runs with means over seeds of a time, in the columns `time`, `error` and `theory`.
 
     Args:
         level: a summary of training at one noise level.
-        own: the runs, of `runs`.
-        quantity: that is the time.
+        table: the runs, of `runs`.
+        quantity: the time.
     """
-    chosen = level.isel(run=own.index.to_numpy())
+    chosen = level.isel(run=table.index.to_numpy())
     ran = np.isfinite(chosen["score_error"].sel(step=0).transpose("run", "seed").values)
     mean, error = mean_over_seeds(chosen[quantity].values, ran=ran)
-    return mean, error, mean_over_seeds(chosen[f"predicted_{quantity}"].values, ran=ran)[0]
+    theory, _ = mean_over_seeds(chosen[f"predicted_{quantity}"].values, ran=ran)
+    return table.assign(time=mean, error=error, theory=theory)
+
+
+def learning_curves(runs: Dataset, table: DataFrame, quantity: str, per_decade: float = 8.0) -> DataFrame:
+    """A row for each run and step: mean over seeds in the column of the quantity, `error`, and `theory`.
+
+    Step 0, which has no place on a logarithmic axis, is left out, and means are at most `per_decade` a decade.
+
+    Args:
+        runs: a summary, at one noise level if it is of training.
+        table: the runs, of `runs`; their columns are repeated at every step.
+        quantity: shown against training step.
+        per_decade: means a decade of steps.
+    """
+    import pandas as pd
+
+    rows = []
+    for run, row in table.iterrows():
+        at = runs.isel(run=run)
+        predicted, steps = at[f"predicted_{quantity}"], at["step"].values
+        theory = mean_over_seeds(predicted.values, axis=0)[0] if "seed" in predicted.dims else predicted.values
+        mean, error = mean_over_seeds(at[quantity].values, axis=0)
+        shown = np.isin(np.arange(len(steps)), looks.thinned(steps, np.isfinite(mean), per_decade))
+        one = pd.DataFrame({"step": steps, quantity: np.where(shown, mean, np.nan), "error": error, "theory": theory})
+        rows.append(one[steps > 0].assign(run=run, **row))
+    return pd.concat(rows, ignore_index=True)
 
 
 def inverse_length(run: Dataset) -> tuple[Any, Any]:
     """Which bins of a run of generation hold modes, and sqrt(k² + m²) of each: the zero mode has its place at m."""
     bins = np.isfinite(run["wavenumber"].values)
     return bins, np.sqrt(run["wavenumber"].values[bins] ** 2 + float(run["mass"]) ** 2)
+
+
+def steps_of_all_seeds(run: Dataset) -> Any:
+    """Places of the steps at which every seed of a run of generation has a spectrum."""
+    return np.flatnonzero(np.isfinite(mean_over_seeds(run["generated_spectrum"].values[:, :, 0], axis=0)[0]))
+
+
+def spectrum(run: Dataset, place: int) -> DataFrame:
+    """Spectra of a run of generation over the exact one, means over seeds: a row for each wavenumber, at its `length`.
+
+    Args:
+        run: of a summary of generation.
+        place: of the step of the column `generated`, the exact recursion of the trained kernels; `sampled`, of sampled
+            fields, with its `error`, is of the last step.
+    """
+    import pandas as pd
+
+    bins, length = inverse_length(run)
+    exact = run["exact_spectrum"].values[bins]
+    generated, _ = mean_over_seeds(run["generated_spectrum"].values[:, place, bins], axis=0)
+    values, own = (run[name].values[:, bins].T for name in ("power_spectrum", "power_spectrum_error"))
+    sampled, error = _with_error(values, own, np.isfinite(values))
+    columns = {"generated": generated / exact, "sampled": sampled / exact, "error": error / exact}
+    return pd.DataFrame(columns).assign(length=length)
 
 
 def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
@@ -127,12 +181,31 @@ def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
     Returns:
         Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
     """
-    values, own = runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values
     # χ has a value for each seed that was sampled.
     sampled = np.isfinite(runs["sampled_susceptibility"].values)
+    return _with_error(runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values, sampled)
+
+
+def _with_error(values: Any, own: Any, sampled: Any) -> tuple[Any, Any]:
+    """Mean over seeds, the last axis, and its error: the larger of their scatter's and that of their own errors."""
     mean, scatter = mean_over_seeds(values, ran=sampled)
     with np.errstate(invalid="ignore", divide="ignore"):
         return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1))
+
+
+def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
+    """The runs sorted by architecture, as in `names` and by their options, then by size."""
+    ordered = sorted(set(table["network"]), key=lambda network: (names.index(network.name), looks.order(network)))
+    return table.assign(place=table["network"].map(ordered.index)).sort_values(["dimension", "place", "size"])
+
+
+def joined(*tables: DataFrame) -> DataFrame:
+    """The rows of all tables in one, with the columns of those without rows too."""
+    import pandas as pd
+
+    filled = [table for table in tables if not table.empty] or list(tables[:1])
+    columns = dict.fromkeys(column for table in tables for column in table)
+    return pd.concat(filled, ignore_index=True).reindex(columns=list(columns))
 
 
 @dataclass(frozen=True)
@@ -163,9 +236,111 @@ def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
             return DrawnLaw(fine, times, f"{parentheses(log['exponent'], log['error'])} ln L")
         if np.isfinite(error):
             times = nested["intercept"] + nested["slope"] * box_cox(np.log(fine), np.array(nested["exponent"]))
-            return DrawnLaw(fine, times, f"z = {parentheses(nested['exponent'], error)}")
+            return DrawnLaw(fine, times, f"z = {parentheses(nested['exponent'], error)}".replace("-", "−"))
     power = by_law.get("power")
     if power is None:
         return None
-    exponent = parentheses(power["exponent"], power["error"])
-    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], f"$L^{{{exponent}}}$")
+    words = f"z = {parentheses(power['exponent'], power['error'])}".replace("-", "−")
+    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], words)
+
+
+def fits(
+    table: DataFrame,
+    scaling: DataFrame,
+    quantity: str,
+    noise_level: float | None = None,
+    *apart: str,
+    law: Callable[[DataFrame, Any], DrawnLaw | None] = law,
+) -> DataFrame:
+    """The law to draw for each architecture and dimension, where there is one: rows with `size`, `fit` and `law`.
+
+    Args:
+        table: the runs, with the columns of `runs`.
+        scaling: of `csd fit`.
+        quantity: the time that was fitted.
+        noise_level: at which; None for what has none.
+        apart: further columns whose values have a law of their own, such as `criterion`.
+        law: chooses the law of a series out of its rows.
+    """
+    import pandas as pd
+
+    by = ["dimension", "network", *apart]
+    found = [pd.DataFrame(columns=[*by, "size", "fit", "law"])]
+    for _, own in table.groupby(by, sort=False):
+        first = own.iloc[0]
+        rows = laws_of(scaling, first, quantity, noise_level)
+        for column in set(apart) & set(rows):
+            rows = rows[rows[column] == first[column]]
+        if (drawn := law(rows, own["size"])) is not None:
+            line = {"size": drawn.sizes, "fit": drawn.times, "law": drawn.label}
+            found.append(pd.DataFrame(line).assign(**first[by]))
+    return joined(*found)
+
+
+def law_ends(fits: DataFrame, hue: str = "network") -> list[tuple[float, str, str]]:
+    """What stands at the end of each fitted line of a panel: its height, the law in words, its colour."""
+    ends = fits.groupby(hue, sort=False).tail(1)
+    return [(row["fit"], row["law"], looks.colour(row[hue])) for _, row in ends.iterrows()]
+
+
+def told(fits: DataFrame) -> str:
+    """The fitted laws as words of a caption: 'in d = 1 one layer z = 2.00(1), two layers 4.5(1) ln L; in d = 2 …'."""
+    ends = fits.groupby(["dimension", "network"], sort=False).tail(1)
+    laws = "; ".join(
+        f"in d = {dimension} " + ", ".join(f"{looks.name(row['network'])} {row['law']}" for _, row in own.iterrows())
+        for dimension, own in ends.groupby("dimension")
+    )
+    return looks.in_caption(laws) or "no law is fitted"
+
+
+def unfitted(table: DataFrame, fits: DataFrame) -> str:
+    """A sentence of a caption that names the series that no law was fitted to; empty where all have one."""
+    fitted = set(zip(fits["dimension"], fits["network"], strict=True))
+    without = [
+        pair for pair in dict.fromkeys(zip(table["dimension"], table["network"], strict=True)) if pair not in fitted
+    ]
+    words = looks.in_caption(", ".join(f"{looks.name(network)} in d = {dimension}" for dimension, network in without))
+    return f" Not fitted: {words}." if words else ""
+
+
+def short(value: float) -> str:
+    """A number without an error in words: '0.97', '1.0', '3,970'."""
+    return f"{value:#.2g}" if value < 10.0 else f"{value:,.0f}"
+
+
+def span(values: Any) -> str:
+    """The range of some numbers in words: '1.0 to 1.3', or '1.0' where the ends look alike."""
+    return " to ".join(dict.fromkeys((short(min(values)), short(max(values)))))
+
+
+def told_apart(table: DataFrame) -> DataFrame:
+    """The runs with a column `series`: the network in words, and the sweep and data where runs of one size differ."""
+    words = table["network"].map(looks.name)
+    for column in ("sweep", "data"):
+        place = [words, table["dimension"], table["size"], table["data_set"]]
+        apart = words.isin(words[table.groupby(place)[column].transform("nunique") > 1])
+        words = words.where(~apart, words + ", " + table[column])
+    return table.assign(series=words)
+
+
+def from_to(table: DataFrame, at: str = "size", symbol: str = "L", unit: str = "") -> str:
+    """Times of each series at both ends of a column in words: 'one layer 272(1) at L = 8 and 1084(3) at L = 16'."""
+    told = []
+    for words, own in table.dropna(subset="time").sort_values(at).groupby("series", sort=False):
+        ends = own.drop_duplicates(at).iloc[[0, -1]]
+        times = [
+            f"{parentheses(row['time'], row['error'])}{unit} at {symbol} = {row[at]}" for _, row in ends.iterrows()
+        ]
+        told.append(f"{words} {' and '.join(dict.fromkeys(times))}")
+    return looks.in_caption(", ".join(told)) or "none"
+
+
+def data_set_runs(summary: Dataset) -> DataFrame:
+    """Runs that learn from fixed data sets, told apart, at the dimension and size that have the most of them."""
+    table = runs(summary)
+    table = table[table["data_set"] > 0]
+    if len(table):
+        dimension, size = table.groupby(["dimension", "size"])["data_set"].nunique().idxmax()
+        table = table[(table["dimension"] == dimension) & (table["size"] == size)].sort_values("data_set")
+        table = in_order(told_apart(table), sorted(set(table["architecture_name"])))
+    return table

@@ -1,17 +1,15 @@
-"""Size transfer: local networks trained at L generate at 2L and 4L; spectra, χ and ξ beside those of the same mass."""
+"""Local networks trained at L that generate at 2L and 4L: spectra, χ and ξ beside those of the same mass."""
 
-import numpy as np
-
-from csd.networks import Architecture
 from csd.report.figures import looks, series, sweeps_in
-from csd.report.figures.looks import Axes, DataFrame, Dataset, Figure, FigureStyle, Study
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Series, Study
+from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"
 NEEDS = "generation with transfer"
 SHOWN = 2
-QUANTITIES = {"susceptibility": ("χ", 2), "correlation_length": ("ξ", 1)}
-"""Observables: their symbols, and the power of L that they grow with on the critical line."""
+QUANTITIES = {"susceptibility": 2, "correlation_length": 1}
+"""Observables, and the power of L that they grow with on the critical line."""
 
 
 def shows(study: Study) -> bool:
@@ -19,73 +17,66 @@ def shows(study: Study) -> bool:
     return any(sweep.generation and sweep.generation.transfer for sweep in sweeps_in(study, SUMMARY))
 
 
-def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Figure:
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Top: spectra over those of the same mass. Bottom: χ and ξ over those of the same mass, against size."""
     table = series.runs(summary)
     table = table.assign(trained=summary["trained_size"].values[table.index.to_numpy()])
-    moved = set(table[table["size"] > table["trained"]]["network"])
-    table = series.require(table[table["network"].isin(moved)], "size_transfer", NEEDS)
-    table = table[table["dimension"] == table["dimension"].max()]
-    table = table[table["trained"] == table["trained"].max()]
+    together = table.groupby(["sweep", "network", "trained"], sort=False)["size"]
+    table = series.require(table[together.transform("max") > table["trained"]], "size_transfer", NEEDS)
+    for column in ("dimension", "trained"):
+        table = table[table[column] == table[column].max()]
     networks = sorted(set(table["network"]), key=looks.order)[:SHOWN]
-    table = table[table["network"].isin(networks)]
-    figure, panels = looks.subplots(2, SHOWN, height=5.2, squeeze=False)
-    for axes, network in zip(panels[0], networks, strict=False):
-        _spectra(axes, summary, table[table["network"] == network], network)
-    for axes in panels[0][len(networks) :]:
-        axes.axis("off")
-    panels[0][0].set_ylabel("generated / exact S(k), same mass")
-    for axes, name in zip(panels[1], QUANTITIES, strict=True):
-        _observable(axes, summary, table, networks, name)
-    kinds = looks.kinds("trained kernels, exact recursion", "sampled fields", size=3)
-    figure.legend(handles=kinds, loc="outside upper center", ncols=2)
-    return figure
+    table = table[table["network"].isin(networks)].sort_values(
+        "network", key=lambda own: own.map(looks.order), kind="stable"
+    )
+    ratios = series.joined(*(_ratios(summary, table, name) for name in QUANTITIES))
+    figure, (top, bottom) = looks.subplots(2, SHOWN, height=4.6, sharex="row", sharey="row")
+    for axes, (network, own) in zip(top, table.groupby("network", sort=False), strict=False):
+        for shade, run in zip(looks.shades(network, len(own)), own.index, strict=True):
+            spectrum = series.spectrum(summary.isel(run=run), series.steps_of_all_seeds(summary.isel(run=run))[-1])
+            look: looks.Look = {"color": shade, "marker": looks.marker(network)}
+            looks.curve(axes, spectrum, "length", "generated", **look)
+            looks.points(axes, spectrum, "length", "sampled", "error", ms=3, **look)
+        looks.spectrum_axes(axes, looks.name(network))
+    for axes in top[len(networks) :]:
+        axes.remove()
+    for axes, (name, own) in zip(bottom, ratios.groupby("quantity", sort=False), strict=True):
+        axes.set(yscale="log", title=f"{looks.name(name)}, same mass")
+        looks.line_at_one(axes)
+        for network, line in own.groupby("network", sort=False):
+            look = {"color": looks.colour(network), "marker": looks.marker(network)}
+            looks.curve(axes, line, "size", "recursion", **look)
+            looks.points(axes, line, "size", "sampled", "error", **look)
+        looks.curve(axes, own.sort_values("size"), "size", "critical", color="0.2", ls=looks.DASHED)
+        looks.size_axis(axes, own["size"])
+    top[0].set_ylabel("generated / exact S(k)")
+    bottom[0].set_ylabel("generated / exact")
+    last, first = ratios.groupby(["quantity", "network"], sort=False).tail(1), table.iloc[0]
+    # Now that both panels have the same limits.
+    for axes, (_, own) in zip(bottom, last.groupby("quantity", sort=False), strict=True):
+        ends = zip(own["recursion"], own["reach"], own["network"].map(looks.colour), strict=True)
+        looks.end_labels(axes, [*ends, (own["critical"].max(), f"m = {first['mass'] * first['trained']:g}/L", "0.2")])
+    sizes = sorted(set(table["size"]))
+    shades = zip(sizes, looks.shades(networks[0], len(sizes)), strict=True)
+    keys = [looks.key(f"at L = {size}", color=shade, lw=3) for size, shade in shades]
+    looks.legend_below(figure, [*keys, *looks.kinds("trained kernels, exact recursion", "sampled fields")], 5)
+    facts = {"observables": last.dropna(subset=["sampled"]).apply(_told, axis=1), "largest": f"L = {sizes[-1]}"}
+    trained = f"L = {first['trained']}, m = {first['mass']:.4g}"
+    return figure, facts | {"trained": trained, "lattice": f"d = {first['dimension']}"}
 
 
-def _last(run: Dataset) -> int:
-    """Place of the last step with data for every seed."""
-    spectra = run["generated_spectrum"].values[:, :, 0]
-    ran = np.isfinite(spectra).any(axis=1)
-    return int(np.flatnonzero(np.isfinite(spectra[ran]).all(axis=0))[-1])
+def _ratios(summary: Dataset, table: DataFrame, name: str) -> DataFrame:
+    """An observable of generated fields over the exact one of the same mass: by recursion, sampled, and for m ∝ 1/L."""
+    chosen = summary.isel(run=table.index.to_numpy())
+    each = [chosen.isel(run=place) for place in range(len(table))]
+    recursion = [mean_over_seeds(run[name].values[:, series.steps_of_all_seeds(run)[-1]])[0] for run in each]
+    exact, (mean, error) = chosen[f"exact_{name}"].values, series.of_samples(chosen, name)
+    table = table.assign(recursion=recursion / exact, sampled=mean / exact, error=error / exact, quantity=name)
+    reach = table["network"].map(lambda network: looks.name(network).rpartition(", ")[2])
+    return table.assign(critical=(table["size"] / table["trained"]) ** QUANTITIES[name], reach=reach)
 
 
-def _spectra(axes: Axes, summary: Dataset, own: DataFrame, network: Architecture) -> None:
-    """One network at all sizes it generates at."""
-    for shade, (run, row) in zip(looks.shades(network, len(own)), own.iterrows(), strict=True):
-        at = summary.isel(run=run)
-        bins, length = series.inverse_length(at)
-        exact = at["exact_spectrum"].values[bins]
-        generated, _ = mean_over_seeds(at["generated_spectrum"].values[:, _last(at)], axis=0)
-        axes.plot(length, generated[bins] / exact, color=shade)
-        spectrum, scatter = mean_over_seeds(at["power_spectrum"].values, axis=0)
-        look: looks.Look = {"ms": 2.8, "elinewidth": 0.7, "label": f"generated at {row['size']}"}
-        ratio, error = spectrum[bins] / exact, scatter[bins] / exact
-        looks.points(axes, length, ratio, error, shade, looks.marker(network), **look)
-    trained, dimension = own["trained"].iloc[0], own["dimension"].iloc[0]
-    looks.spectrum_axes(axes, f"{looks.name(network)}\ntrained at {trained}, d = {dimension}")
-    axes.legend(handlelength=1.0, labelspacing=0.25, loc="lower right")
-
-
-def _observable(axes: Axes, summary: Dataset, table: DataFrame, networks: list[Architecture], name: str) -> None:
-    """χ or ξ of what is generated, over the exact one of the same mass, against size."""
-    symbol, power = QUANTITIES[name]
-    # One architecture, so one colour: ranges differ in marker and shade.
-    shades = looks.shades(networks[0], len(networks))
-    for mark, network, shade in zip("oD", networks, shades, strict=False):
-        own = table[table["network"] == network].sort_values("size")
-        chosen = summary.isel(run=own.index.to_numpy())
-        exact = chosen[f"exact_{name}"].values
-        each = [chosen.isel(run=place) for place in range(chosen.sizes["run"])]
-        recursion = [mean_over_seeds(run[name].values[:, _last(run)])[0] for run in each]
-        axes.plot(own["size"], np.array(recursion) / exact, color=shade)
-        mean, error = series.of_samples(chosen, name)
-        ratios = mean / exact, error / exact
-        looks.points(axes, own["size"], *ratios, shade, mark, label=looks.name(network), elinewidth=0.8)
-    trained, mass = table["trained"].iloc[0], table["mass"].iloc[0]
-    sizes = np.geomspace(trained, table["size"].max(), 20)
-    axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
-    look: looks.Look = {"color": "0.2", "lw": 0.9, "ls": looks.DASHED, "label": f"exact, m = {mass * trained:g} / L"}
-    axes.plot(sizes, (sizes / trained) ** power, **look)
-    looks.size_axis(axes, list(table["size"]))
-    axes.set(yscale="log", ylabel=f"{symbol} / exact {symbol} of the same mass")
-    axes.legend(loc="upper left", handlelength=1.2, labelspacing=0.3)
+def _told(end: Series) -> str:
+    """What samples have at the largest size, in words."""
+    ratio = parentheses(end["sampled"], end["error"])
+    return f"{looks.name(end['quantity'])} {ratio} with {looks.in_caption(end['reach'])}"

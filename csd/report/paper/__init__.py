@@ -1,7 +1,6 @@
 """A paper's numbers, tables and figures, made from the summaries of a study and from nothing else.
 
-Every number is a LaTeX macro, so that no digit is typed by hand: `\\csdExponentOneLayerTwoD` is 1.9994(4); with `Value`
-or `Error` at its end it is 1.9994, or 0.0004.
+Every number is a LaTeX macro, so that no digit is typed by hand: `\\csdExponentOneLayerTwoD` is 1.9994(4).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,10 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.files import write_text
 from csd.report.figures import draw, summary_of
-from csd.report.paper.numbers import macros, numbers, usual_data
+from csd.report.paper.numbers import macros, numbers, settings
 from csd.report.paper.tables import (
     claims_table,
+    generation_times_table,
     table_of_exponents,
     tabular,
     times_table,
@@ -70,30 +70,39 @@ def write_paper(
     import json
 
     from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
-    from csd.study.summaries.columns import networks_of
+    from csd.study.summaries.columns import at_default_options, networks_of, run_table
     from csd.study.summaries.laws import read_scaling
 
     kinds = {"training": SUMMARY, "generation": GENERATION_SUMMARY}
     known = {kind: read(summaries[kind], of) for kind, of in kinds.items() if kind in summaries}
-    scaling = read_scaling(scaling_file)
+    # The paper quotes runs at default options; scaling.csv and the summaries have all.
+    for kind, read_in in known.items():
+        known[kind] = read_in.isel(run=at_default_options(run_table(read_in), usual=True).index.to_numpy())
+    scaling = at_default_options(read_scaling(scaling_file), usual=True)
     try:
         claims = json.loads(claims_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{claims_file}: cannot be read ({error}); make it with csd claims") from error
     level, networks = style.noise_level, networks_of(known.values())
-    usual = usual_data(known, level)
 
     def written(text: str, name: str, mark: str = "%") -> None:
         write_text(stamp(made_by, known["training"], mark) + text, output / name)
 
-    written(macros(numbers(claims, scaling, known, usual), claims), "numbers.tex")
     judged, laws, times = claims_table(claims), table_of_exponents(scaling, networks), times_table(known["training"])
-    for name, table in (("claims", judged), ("exponents", laws), ("training_times", times)):
+    found = [*settings(known["training"], times, level), *numbers(claims, laws, times, level)]
+    written(macros(found), "numbers.tex")
+    tables = {"claims": judged, "exponents": laws, "training_times": times}
+    if "generation" in known:
+        tables["generation_times"] = generation_times_table(known["generation"])
+    for name, table in tables.items():
         written(table.to_csv(index=False), f"tables/{name}.csv", "#")
-    written(tabular(typeset_claims(judged), "lllrrrl", networks), "tables/claims.tex")
-    written(tabular(typeset_exponents(laws, level), "llrrrrrrr", networks), "tables/exponents.tex")
     wide = typeset_times(times, level)
-    written(tabular(wide, "rl" + "r" * (wide.shape[1] - 2), networks), "tables/training_times.tex")
+    for name, table, columns in (
+        ("claims", typeset_claims(judged), "lllrrrl"),
+        ("exponents", typeset_exponents(laws, level), "llrrrrrrr"),
+        ("training_times", wide, "rl" + "r" * (wide.shape[1] - 2)),
+    ):
+        written(tabular(table, columns, networks), f"tables/{name}.tex")
     for name in shown:
         summary = summaries.get(summary_of(name))
         if summary is None:

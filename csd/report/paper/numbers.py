@@ -1,9 +1,10 @@
-"""Numbers of a study as LaTeX macros, each with its error in the digits that the error allows."""
+"""Numbers that a paper quotes, as LaTeX macros: each with its error in parentheses, in units of the last digit."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,61 +12,42 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.errors import InputError
+from csd.report.paper.tables import on_critical_line, series_of_sizes
 from csd.study.rounding import parentheses, rounded
-from csd.study.seeds import mean_over_seeds, total_error
-from csd.study.summaries.integrators import DATA as INTEGRATOR_DATA
-from csd.study.summaries.laws import with_criterion
-from csd.targets.labels import target_label
 
+NAMING = Path(__file__).with_name("naming.tex")
+"""The rule of the macros' names, and what they are made of."""
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Point")
 SPELLED = dict(zip("0123456789.", DIGITS, strict=True))
 DIMENSIONS = {1: "OneD", 2: "TwoD", 3: "ThreeD"}
-QUANTITIES = {
-    "training_time": "",
-    "predicted_training_time": "Predicted",
-    "generation_training_time": "Generation",
-    "predicted_generation_training_time": "PredictedGeneration",
+TRAINING = "training_time"
+TIMES = {TRAINING: "", "generation_training_time": "Generation"}
+"""How names of the laws of a quantity begin, where that is not the quantity itself."""
+LAWS = {
+    "Exponent": ("exponent", "error", "exponent"),
+    "PredictedExponent": ("predicted_exponent", "", "predicted exponent"),
+    "LogSlope": ("log_slope", "log_slope_error", "slope in ln L"),
+    "Nested": ("z", "z_total_error", "nested z"),
+    "Evidence": ("evidence", "evidence_error", "ΔAICc for the log law"),
 }
-"""Quantities of a table of scaling laws, and how their macros begin."""
-LAWS = {"power": ("Exponent", "exponent"), "log": ("LogSlope", "slope in ln L"), "boxcox": ("Nested", "nested z")}
-"""How macros of a law go on, and what they are in words."""
+"""Numbers of a law: columns of value and error in `csd.report.paper.tables.table_of_exponents`, and words."""
 
 
 @dataclass(frozen=True)
 class QuotedNumber:
-    """A number that a paper may quote.
+    """A number, or a word, that a paper may quote.
 
     Attributes:
         name: of its macro, without the backslash: letters only.
-        value: the number.
-        error: its standard error; 0 for what has none.
-        meaning: what it is, in words.
+        value: the number; a word, or a number whose digits are chosen already, as it is to be read.
+        error: its standard error; 0 or NaN without one.
+        meaning: the number in words.
     """
 
     name: str
-    value: float
+    value: float | str
     error: float
     meaning: str
-
-
-@dataclass(frozen=True)
-class Usual:
-    """What a macro's name leaves out: one noise level and one kind of data a quantity.
-
-    Attributes:
-        level: noise level.
-        data: loss and data of fresh fields, by prefix of the quantity.
-    """
-
-    level: float
-    data: Mapping[str, str]
-
-    def suffix(self, prefix: str, mass: str, data: str, level: float) -> str:
-        """What distinguishes a number from the one that its name would suggest."""
-        # The critical line m = 1/L goes without saying.
-        words = "" if mass == target_label(mass_times_length=1.0) else f"Mass{spelled(mass)}"
-        words += "" if data == self.data.get(prefix) else f"Data{spelled(data)}"
-        return words + ("" if not np.isfinite(level) or level == self.level else f"At{spelled(f'{level:g}')}")
 
 
 def spelled(text: str) -> str:
@@ -74,23 +56,26 @@ def spelled(text: str) -> str:
     return "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z]+", words))
 
 
+def macro_name(quantity: str, architecture: str, dimension: int, criterion: str = "") -> str:
+    """The name of a macro, without its backslash: csdExponentOneLayerTwoD."""
+    return f"csd{quantity}{spelled(architecture)}{DIMENSIONS[dimension]}{spelled(criterion)}"
+
+
 def numbers(
-    claims: Sequence[Mapping[str, Any]], scaling: pd.DataFrame, summaries: Mapping[str, xr.Dataset], usual: Usual
+    claims: Sequence[Mapping[str, Any]], laws: pd.DataFrame, times: pd.DataFrame, level: float
 ) -> list[QuotedNumber]:
-    """All numbers of a study: claims, exponents and slopes, times at every size, parameters.
+    """The numbers of claims, laws and largest sizes.
 
     Args:
         claims: content of claims.json.
-        scaling: of `csd fit`.
-        summaries: 'training', and 'generation' if the study has one.
-        usual: what names leave out.
+        laws: of `csd.report.paper.tables.table_of_exponents`.
+        times: of `csd.report.paper.tables.times_table`.
+        level: the noise level of the figures.
 
     Raises:
         InputError: if two numbers would have one name.
     """
-    found = [*_claims(claims), *_laws(scaling, usual)]
-    for kind, summary in summaries.items():
-        found += _times(summary, "Generation" if kind == "generation" else "", usual)
+    found = [*_of_claims(claims), *_of_laws(laws, level), *_of_largest_sizes(times, level)]
     meanings: dict[str, str] = {}
     for number in found:
         other = meanings.setdefault(number.name, number.meaning)
@@ -102,104 +87,97 @@ def numbers(
     return found
 
 
-def usual_data(summaries: Mapping[str, xr.Dataset], level: float) -> Usual:
-    """The noise level of the figures, and the kind of data that most runs on the critical line have."""
-    data = {"IntegratorSteps": INTEGRATOR_DATA}
-    for kind, summary in summaries.items():
-        prefix = "Generation" if kind == "generation" else ""
-        table = summary[["data", "mass_times_length", "data_set"]].to_dataframe()
-        table = table[(table["mass_times_length"] == 1.0) & (table["data_set"] == 0)]
-        if len(table):
-            data[prefix] = data[f"Predicted{prefix}"] = str(table["data"].mode()[0])
-    return Usual(level, data)
-
-
-def _claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[QuotedNumber]:
-    """The number that stands beside each verdict."""
+def _of_claims(claims: Sequence[Mapping[str, Any]]) -> Iterator[QuotedNumber]:
+    """Each verdict, and the number beside it."""
     for claim in claims:
+        name, meaning = f"csdClaim{spelled(claim['id'])}", f"claim {claim['id']}"
         if claim["measured"] is not None:
-            name, meaning = f"csdClaim{spelled(claim['id'])}", f"claim {claim['id']}"
             yield QuotedNumber(name, claim["measured"], claim["error"] or 0.0, meaning)
+        yield QuotedNumber(f"{name}Verdict", claim["verdict"], 0.0, f"verdict on {meaning}")
 
 
-def _laws(scaling: pd.DataFrame, usual: Usual) -> Iterator[QuotedNumber]:
-    """Exponents of power laws, slopes of log laws, z of the nested law, and the evidence between the first two."""
-    if "exponent" not in scaling:
-        return
-    rows = with_criterion(scaling[scaling["law"].isin(LAWS)])
-    alike = ["quantity", "criterion", "architecture", "dimension", "mass", "data", "noise_level", "law"]
-    twice = rows.duplicated(alike, keep=False)
-    for (_, row), again in zip(rows.iterrows(), twice, strict=True):
-        prefix = QUANTITIES.get(row["quantity"], spelled(row["quantity"]))
-        where = spelled(row["architecture"]) + DIMENSIONS[row["dimension"]]
-        where += spelled(row["criterion"]) + usual.suffix(prefix, row["mass"], row["data"], row["noise_level"])
-        where += f"Sweep{spelled(row['study'])}" if again else ""
-        at = "" if np.isnan(row["noise_level"]) else f", t = {row['noise_level']:g}"
-        right = f" by {row['criterion'].replace('_', ' ')}" if row["criterion"] else ""
-        about = f"{row['quantity'].replace('_', ' ')}{right}, {row['architecture']}, d = {row['dimension']}{at}"
-        about += f", {row['mass']}, {row['data']}, L = {row['sizes']}" + (f", sweep {row['study']}" if again else "")
-        kind, words = LAWS[row["law"]]
-        error = total_error(row) if row["law"] == "boxcox" else row["error"]
-        yield QuotedNumber(f"csd{prefix}{kind}{where}", row["exponent"], error, f"{words} of {about}")
-        if row["law"] == "power" and np.isfinite(row["evidence"]):
-            error, meaning = float(row.get("evidence_error", np.nan)), f"ΔAICc for the log law of {about}"
-            yield QuotedNumber(f"csd{prefix}Evidence{where}", row["evidence"], error, meaning)
+def _of_laws(laws: pd.DataFrame, level: float) -> Iterator[QuotedNumber]:
+    """Numbers of laws; of several sweeps with one architecture and dimension, those of the one with the most sizes."""
+    chosen = on_critical_line(laws, level)
+    counts = chosen["sizes"].str.split().str.len()
+    chosen = chosen.loc[counts.sort_values(ascending=False, kind="stable").index]
+    by = ["quantity", "criterion", "architecture", "dimension"]
+    for _, row in chosen.drop_duplicates(by).sort_index().iterrows():
+        time = TIMES.get(row["quantity"], spelled(row["quantity"]))
+        of = f"{row['quantity']} {row['criterion'] and 'by '}{row['criterion']}".strip().replace("_", " ")
+        about = f"{of}, {row['architecture']}, d = {row['dimension']}, {row['data']}, L = {row['sizes']}"
+        row["z_total_error"] = np.hypot(row["z_error"], row["z_systematic_error"])
+        # All of training, of samples no second law, and of other times, which have a power law alone, that.
+        count = len(LAWS) if row["quantity"] == TRAINING else 3 if row["quantity"] in TIMES else 2
+        for quantity, (value, error, words) in list(LAWS.items())[:count]:
+            if np.isfinite(row[value]):
+                name = macro_name(time + quantity, row["architecture"], row["dimension"], row["criterion"])
+                # What is left of a zero by rounding is zero; theory has no error to say how many digits it has.
+                shown = round(row[value], 12) + 0.0 if error else f"{row[value]:.3f}"
+                yield QuotedNumber(name, shown, round(row[error], 12) if error else 0.0, f"{words} of {about}")
 
 
-def _times(summary: xr.Dataset, prefix: str, usual: Usual) -> Iterator[QuotedNumber]:
-    """Training times at every size, measured and predicted, and parameters."""
-    quantity = "generation_training_time" if prefix else "training_time"
-    levels = [np.nan] if prefix else summary["noise_level"].values
-    criteria = [str(name) for name in summary["criterion"].values] if prefix else [""]
-    for run in range(summary.sizes["run"]):
-        own = summary.isel(run=run)
-        if prefix and int(own["size"]) != int(own["trained_size"]):
-            continue
-        architecture, dimension, size = str(own["architecture"].values), int(own["dimension"]), int(own["size"])
-        mass, data = str(own["mass_label"].values), str(own["data"].values)
-        where = f"{spelled(architecture)}{DIMENSIONS[dimension]}Size{spelled(str(size))}"
-        words = f"{architecture}, d = {dimension}, L = {size}, {mass}, {data}"
-        if not prefix:
-            name = f"csdParameters{where}{usual.suffix(prefix, mass, data, np.nan)}"
-            yield QuotedNumber(name, float(own["parameters"]), 0.0, f"parameters of {words}")
-        for level, right in product(levels, criteria):
-            at = own.sel(criterion=right) if prefix else own.sel(noise_level=level)
-            suffix = spelled(right) + usual.suffix(prefix, mass, data, level)
-            by, shown = (f" by {right.replace('_', ' ')}", "") if prefix else ("", f", t = {level:g}")
-            for kind in ("", "predicted_"):
-                values = at[f"{kind}{quantity}"].values
-                mean, error = mean_over_seeds(np.atleast_1d(values), ran=ran(at) if np.ndim(values) else True)
-                if np.isfinite(mean):
-                    name = f"csd{kind.rstrip('_').capitalize()}{prefix}Time{where}{suffix}"
-                    meaning = f"{kind.replace('_', ' ')}{quantity.replace('_', ' ')}{by} in steps of {words}{shown}"
-                    # A prediction is a number of its own, not a sample.
-                    yield QuotedNumber(name, mean, 0.0 if kind else error, meaning)
+def _of_largest_sizes(times: pd.DataFrame, level: float) -> Iterator[QuotedNumber]:
+    """Size, training time and parameters at the largest size of each series."""
+    chosen = series_of_sizes(on_critical_line(times, level)).sort_values("size", kind="stable")
+    for _, row in chosen.drop_duplicates(["architecture", "dimension"], keep="last").sort_index().iterrows():
+        about = f"{row['architecture']}, d = {row['dimension']}, L = {row['size']}, {row['data']}"
+        for quantity, value, error, words in (
+            ("Size", "size", 0.0, "largest size"),
+            ("Time", "training_time", row["error"], "training time in steps"),
+            ("PredictedTime", "predicted_training_time", 0.0, "predicted training time in steps"),
+            ("Parameters", "parameters", 0.0, "parameters"),
+        ):
+            if np.isfinite(row[value]):
+                name = macro_name(quantity, row["architecture"], row["dimension"])
+                yield QuotedNumber(name, float(row[value]), error, f"{words} of {about}")
 
 
-def ran(own: xr.Dataset) -> Any:
-    """Whether each seed of a run was run, at one noise level or in generation; shape (seeds,)."""
-    return np.isfinite(own["kl_per_site" if "kl_per_site" in own else "score_error"].isel(step=0).values)
+def settings(summary: xr.Dataset, times: pd.DataFrame, level: float) -> Iterator[QuotedNumber]:
+    """Settings that most runs on the critical line have, and versions of software.
+
+    Args:
+        summary: of training.
+        times: of `csd.report.paper.tables.times_table`.
+        level: the noise level of the figures.
+    """
+    chosen = on_critical_line(times, level)
+    usual = (chosen if len(chosen) else times)[["data", "loss", "tolerance", "seeds"]].mode().iloc[0]
+    batch = re.search(r"-B(\d+)", usual["data"])
+    found = {
+        "NoiseLevel": (f"{level:g}", "noise level"),
+        "Loss": (usual["loss"], "loss"),
+        "Tolerance": (f"{usual['tolerance']:g}", "tolerance of the relative score error"),
+        "Seeds": (f"{usual['seeds']}", "seeds of a run"),
+        **({"Batch": (batch[1], "fields in a batch")} if batch else {}),
+        "Runs": (f"{summary.sizes['run']}", "runs of training"),
+        "Configuration": (summary.attrs["configuration_hash"], "hash of the configuration"),
+        "Commit": (summary.attrs["csd_commit"], "commit of csd"),
+        "VersionCsd": (summary.attrs["csd_version"], "version of csd"),
+    }
+    for package, version in json.loads(summary.attrs.get("package_versions", "{}")).items():
+        found[f"Version{spelled(package)}"] = version, f"version of {package}"
+    for name, (value, meaning) in found.items():
+        yield QuotedNumber(f"csd{name}", str(value), 0.0, meaning)
 
 
-def macros(found: Iterable[QuotedNumber], claims: Sequence[Mapping[str, Any]]) -> str:
-    """The file of macros: for each number itself, and its value and error where it has an error; a claim's verdict."""
-    lines = []
-    for number in found:
-        value, error = rounded(number.value, number.error)
-        lines += [f"% {number.meaning}", _macro(number.name, _typeset(parentheses(number.value, number.error)))]
-        if error:
-            lines += [_macro(f"{number.name}Value", _typeset(value)), _macro(f"{number.name}Error", error)]
-    lines += [_macro(f"csdClaim{spelled(claim['id'])}Verdict", claim["verdict"]) for claim in claims]
-    return "\n".join(lines) + "\n"
+def macros(found: Iterable[QuotedNumber]) -> str:
+    """The file of macros: the rule of their names, and each with its meaning in a comment above."""
+    head = NAMING.read_text(encoding="utf-8")
+    return head + "".join(f"% {one.meaning}\n\\newcommand{{\\{one.name}}}{{{_content(one)}}}\n" for one in found)
 
 
-def _macro(name: str, text: str) -> str:
-    """The definition of a macro."""
-    return f"\\newcommand{{\\{name}}}{{{text}}}"
+def _content(number: QuotedNumber) -> str:
+    """A word in LaTeX; of a number the value with its error, the value, and the error, for one of them to be shown."""
+    if isinstance(number.value, str):
+        return _typeset(number.value.replace("_", r"\_"))
+    value, error = rounded(number.value, number.error)
+    whole = _typeset(parentheses(number.value, number.error))
+    return rf"\csdnumber{{{whole}}}{{{_typeset(value)}}}{{{error or 0}}}"
 
 
 def _typeset(text: str) -> str:
-    """A number with a minus sign and a power of ten as mathematics, in and out of it."""
+    """A number, whose minus sign and power of ten are set as mathematics in text too."""
     if match := re.fullmatch(r"(.*)e([+-]\d+)", text):
         return rf"\ensuremath{{{match[1]}\times 10^{{{int(match[2])}}}}}"
     return rf"\ensuremath{{{text}}}" if text.startswith("-") else text

@@ -1,4 +1,4 @@
-"""The configuration of a study: its kinds of values, its parts, and the jobs that it expands to.
+"""The configuration of a study: kinds of values, the whole study with its jobs, and reading it from a file.
 
 Nothing here runs a job.
 """

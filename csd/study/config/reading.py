@@ -1,4 +1,4 @@
-"""Reading a configuration: YAML in, a checked study out, or one sentence that names the key."""
+"""Read a configuration: from YAML to a checked study, or to one sentence that names the key that is wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ from csd.study.stages.sweeps import Training
 
 
 def load(path: Path, what: str = "a study is a mapping of keys to values") -> dict[str, Any]:
-    """The YAML file of a study, or of claims, as it stands.
+    """The content of the YAML file of a study, or of claims, unchecked.
 
     Args:
         path: of the file.
-        what: it must be, for the error.
+        what: what the file must be, for the error.
 
     Raises:
         InputError: if it cannot be read, or is no mapping.
@@ -39,11 +39,11 @@ def claims_file(study: Study, checkout: Path) -> Path:
     """The file of a study's claims: in the working directory, in the checkout, or the one of the package.
 
     Args:
-        study: whose claims they are.
-        checkout: folder that the workflow lies in.
+        study: the study.
+        checkout: folder of the workflow.
 
     Raises:
-        InputError: if there is none; claims that are not the default are in no package.
+        InputError: if there is none; the package holds the default claims alone.
     """
     package = Path(__file__).parents[2]
     own = (package / "studies" / "claims.yaml", package.parent / DEFAULT_CLAIMS)

@@ -1,5 +1,6 @@
-"""Kinds of values that the parts of a configuration share, and how content is checked against a part."""
+"""The kinds of values that the parts of a configuration share, and the check of content against a part."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -65,14 +66,14 @@ Size = Annotated[StrictInt, Field(ge=2)]
 Dimension = Annotated[Literal[1, 2, 3], BeforeValidator(number, json_schema_input_type=Literal[1, 2, 3])]
 
 MOST_SEEDS = 10_000
-"""Seeds that a number may stand for; each is a network to train."""
+"""The largest number of seeds that a number may stand for; each is a network to train."""
 SeedCount = Annotated[StrictInt, Field(ge=1, le=MOST_SEEDS)]
 
 
 class Part(BaseModel):
-    """What all parts of a configuration share: unknown keys are errors."""
+    """A part of a configuration, in which unknown keys are errors."""
 
-    # Built when they are first used: a figure needs but one of them.
+    # Built when they are first used: a figure needs only one of them.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
@@ -80,11 +81,11 @@ P = TypeVar("P", bound=Part)
 
 
 def with_options(options: Mapping[str, Declared], *, several: bool = False) -> Callable[[type[P]], type[P]]:
-    """What gives a part of a configuration a key for each option, with its type, bounds, default and help.
+    """A decorator that gives a part of a configuration a key for each option, with its type, bounds, default and help.
 
     Args:
-        options: those.
-        several: whether a list stands for one value each.
+        options: by name.
+        several: whether a key may hold a list of values, or null.
     """
 
     def extend(part: type[P]) -> type[P]:
@@ -101,7 +102,7 @@ def with_options(options: Mapping[str, Declared], *, several: bool = False) -> C
 
 
 def chosen(options: Mapping[str, Declared], *parts: Part) -> dict[str, Any]:
-    """What parts of a configuration give of some options; the last part that has a key counts."""
+    """The values of options that parts of a configuration give; the last part that has a key counts."""
     return {name: value for part in parts for name, value in vars(part).items() if name in options}
 
 
@@ -136,12 +137,12 @@ class TargetPart(Part):
             raise ValueError(f"{' and '.join(given)} are both given; give the target in one way")
         return self
 
-    def targets(self) -> tuple[str, list[Any]]:
-        """The key that its targets are given by, and their values, (r0, u) of couplings; m = 1/L where none is."""
+    def targets(self) -> list[dict[str, Any]]:
+        """Its targets, each as the options of a command that give it: {'mass': 0.1}, {'r0': -0.2, 'u': 2.0}."""
         for way in WAYS:
             if (values := getattr(self, way, None)) is not None:
-                return way, [(pair.r0, pair.u) for pair in values] if way == "couplings" else list(values)
-        return "mass_times_length", [1.0]
+                return [value.model_dump() if way == "couplings" else {way: value} for value in values]
+        return [{"mass_times_length": 1.0}]
 
 
 def counted(value: Any) -> Any:
@@ -153,16 +154,13 @@ def counted(value: Any) -> Any:
     raise ValueError(f"a list of seeds, or how many: an integer from 1 to {MOST_SEEDS}")
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
-def validated(model: type[M], content: Any, prefix: str) -> M:
-    """`content` as a model.
+def validated(model: type[P], content: Any, prefix: str) -> P:
+    """The content of a configuration as a model.
 
     Args:
-        model: what it must be.
+        model: what the content must be.
         content: as YAML has it.
-        prefix: what comes before its keys in an error.
+        prefix: text before the keys in an error.
 
     Raises:
         InputError: one sentence for the first thing that is wrong, with its key.
@@ -177,34 +175,26 @@ def validated(model: type[M], content: Any, prefix: str) -> M:
 
 def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
     """One sentence for one of pydantic's errors."""
-    location = [
-        part for part in error["loc"] if not (isinstance(part, str) and part.startswith(("function-", "list[")))
-    ]
-    key = prefix + ".".join(map(str, location))
-    if error["type"] == "extra_forbidden":
+    location = [part for part in error["loc"] if not str(part).startswith(("function-", "list["))]
+    key, kind = prefix + ".".join(map(str, location)), error["type"]
+    if kind == "extra_forbidden":
         allowed = _fields_at(model, location[:-1])
         return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
-    if error["type"] == "missing":
+    if kind == "missing":
         return f"{key}: this key is missing"
-    if error["type"] == "value_error" and isinstance(error["input"], dict):
-        # Of several keys together: the sentence says which.
-        return f"{key.rstrip('.: ')}: {error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]
-    if error["type"] == "value_error":
+    if kind == "value_error":
         message = str(error["ctx"]["error"])
-    if error["type"] == "literal_error":
-        allowed = [str(name) for name in _words(error["ctx"]["expected"])]
-        message += nearest(str(error["input"]), allowed)
+        if isinstance(error["input"], dict):
+            # The error is about several keys, which the sentence names.
+            return f"{key.rstrip('.: ')}: {message}"
+    if kind == "literal_error":
+        message += nearest(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     return f"{key} is {error['input']!r}: {message}"
 
 
-def _words(expected: str) -> list[str]:
-    """The names in pydantic's list: 'a', 'b' or 'c'."""
-    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
-
-
 def _fields_at(model: type[BaseModel], location: Sequence[Any]) -> list[str]:
-    """The keys allowed where an unknown one was found; names of sweeps may be those of keys."""
+    """The keys allowed at the place of an unknown one; names of sweeps may be those of keys."""
     path = list(location)
     while path:
         field = model.model_fields.get(str(path.pop(0)))

@@ -1,6 +1,6 @@
-"""The whole study: its configuration, validated; `csd.study.stages` has its parts, and the jobs that they expand to.
+"""The whole study: its validated configuration, and its jobs.
 
-A study is one YAML file. Its sweeps are expanded there and nowhere else, into jobs: one command and one file each.
+A study is one YAML file. `csd.study.stages` has its parts, and expands them into jobs: one command and one file each.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from csd.study.stages.sweeps import Sweep, Training
 from csd.study.stages.training import TRAINING
 
 STAGES: dict[str, Stage] = {stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT)}
-"""Kinds of job, each after that whose files it takes."""
+"""Kinds of job by name, each after the one whose files it takes."""
 Jobs = Mapping[str, Mapping[str, Job]]
-"""All jobs of a study, of `jobs_of`."""
+"""All jobs of a study by stage and identifier."""
 DEFAULT_CLAIMS = "config/claims.yaml"
-"""Where claims are looked for; the package has a copy of this file, for those who have it from no checkout."""
+"""The file of claims; the package has a copy of it, for use without a checkout."""
 
 
 class FigureStyle(Part):
@@ -58,7 +58,7 @@ class Study(Part):
 
 
 def jobs_of(study: Study) -> Jobs:
-    """All jobs of a study, by their stage and by their identifier, each checked as far as it can be without doing it.
+    """All jobs of a study by stage and identifier, each checked as far as it can be without running it.
 
     Raises:
         InputError: for a job that cannot be done, or two that have one file.

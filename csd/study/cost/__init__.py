@@ -1,4 +1,4 @@
-"""Cost of a study before it starts: pace of the machine, work of each job, what jobs may take on a cluster.
+"""The cost of a study before it starts: the pace of the machine, the work of each job, limits for a cluster.
 
-Nothing here runs a job, but for the seconds that tell the pace.
+Nothing here runs a job, except for the seconds of calibration.
 """

@@ -1,11 +1,11 @@
-"""Calibration: how fast this machine is beside the one that stands in `REFERENCE`, measured in about a second."""
+"""Calibration: the pace of this machine, measured in about a second relative to `REFERENCE`."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -29,20 +29,18 @@ REPEATS, STEPS = 5, 200
 def calibrate() -> Calibration:
     """`REFERENCE` as it would be on this machine.
 
-    Speed is measured by training steps of a full and of a local network, which draw numbers, stream through arrays and
-    transform them as all other work does; the job that does nothing is measured as it is.
+    Training steps of a full and of a local network measure the speed: they draw numbers, stream through arrays and
+    transform them as all other work does. The job that does nothing is measured as it is.
     """
     slowness = float(np.exp(np.mean([np.log(_step(*what) / seconds) for what, seconds in MEASURED.items()])))
     job = _job()
-    start_up = job.seconds / REFERENCE.job.seconds
-    paces: dict[str, Any] = {"job": job}
-    for field in fields(REFERENCE):
-        pace = getattr(REFERENCE, field.name)
+    paces: dict[str, Any] = {}
+    for name, pace in vars(REFERENCE).items():
         if isinstance(pace, Pace):
-            paces[field.name] = Pace(slowness * pace.overhead, slowness * pace.rate)
-        elif field.name != "job":
-            paces[field.name] = JobPace(start_up * pace.seconds, pace.memory_mb)
-    return replace(REFERENCE, **paces)
+            paces[name] = Pace(slowness * pace.overhead, slowness * pace.rate)
+        else:
+            paces[name] = replace(pace, seconds=pace.seconds * job.seconds / REFERENCE.job.seconds)
+    return Calibration(**paces | {"job": job})
 
 
 def _step(name: str, size: int) -> float:
@@ -61,20 +59,15 @@ def _step(name: str, size: int) -> float:
 
 
 def _job() -> JobPace:
-    """A training job of one step, as another process."""
+    """A training job of one step, as a process of its own."""
     words = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --tolerance 0"
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "record.json"
         command = [sys.executable, "-m", "csd", *words.split(), "--max-steps", "1", "--benchmark", str(record)]
         times = []
         for _ in range(2):
-            before = _of_children()
+            before = os.times()
             subprocess.run([*command, "--output", f"{folder}/file.nc"], check=True, capture_output=True)
-            times.append(_of_children() - before)
+            after = os.times()
+            times.append(sum(after[2:4]) - sum(before[2:4]))
         return JobPace(min(times), float(json.loads(record.read_text())["peak_memory_mb"]))
-
-
-def _of_children() -> float:
-    """Processor seconds of the processes that this one has started and seen end."""
-    times = os.times()
-    return times.children_user + times.children_system

@@ -1,19 +1,22 @@
 """What a study costs before it starts: steps from closed forms, times what steps take on this machine.
 
-A run's time is that of a job that does nothing (start-up, a small file), plus
+The time of a training job is that of a job that does nothing (start-up, a small file), plus
 
-    steps × (numbers drawn + modes or patches stepped) + recorded steps × residuals + the prediction + the file,
+    steps × (numbers drawn + modes or patches stepped) + recorded steps × residuals + prediction + file,
 
-each an overhead and a rate times the numbers worked on, measured here in about a second (`calibrate`), in processor
-time, which others on the machine disturb least. What a cluster job may take is the same, with the speed of one machine
-that stands here (`REFERENCE`) and head-room. Generation is the recursion of every kept kernel through all levels,
-plus samples × levels × modes. Memory and disk are the sizes of the arrays that are held and written. Between levels and
-masses that lie close, expected steps are interpolated, so 10,000 runs cost a few.
+each an overhead and a rate times the numbers worked on. `calibrate` measures them in about a second, in processor time,
+which other work on the machine disturbs least; limits on a cluster use the speed of one machine (`REFERENCE`) with
+head-room. Generation costs the recursion of every recorded kernel through all levels, plus samples × levels × modes.
+Memory and disk are the sizes of the arrays that are held and written. Expected steps are interpolated between noise
+levels and masses that lie close, so 10,000 jobs cost a few evaluations.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import comb
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -22,60 +25,196 @@ from csd.diffusion.samples import compared_fields
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS
 from csd.networks import Architecture
+from csd.networks.full import DeepLinear
+from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
-from csd.study.cost.pace import LOOPS, Calibration
-from csd.study.cost.work import (
-    HELD,
-    LEVELS,
-    Work,
-    drawing_time,
-    is_known,
-    kept_steps,
-    pairs_of,
-    recorded_steps,
-    shells_of,
-    stand_in,
-    work_of,
-)
+from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.stages.base import Job
 from csd.study.stages.generation import GenerationJob, generation_jobs
 from csd.study.stages.training import TrainingJob
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import BLOCK, MOST_DRAWN
 from csd.training.descent.modes import ModeDescent
+from csd.training.descent.patches import KNOWN_PAIR
 from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import prepare
-from csd.training.record import record_steps
+from csd.training.record import record_steps, sparse_steps
 from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
 
-MASSES = 8
-"""Most masses whose steps are computed, out of a sweep's list."""
+MASSES, LEVELS = 8, 9
+"""Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
-"""How often the bisection for a training time evaluates a closed form, for each noise level."""
+"""Evaluations of the closed form in the bisection for a training time, at each noise level."""
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
+HELD = 4.0
+"""Arrays of the size of the recorded kernels that generation holds at a time."""
 FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a file without numbers; of a network at a recorded step; of a mode's weight in full layers,
-of its kernel after the last step, and at one kept step.
+of its kernel after the last step, and of its kernel at one recorded step.
 """
 
 
+@cache
+def pairs_of(lattice: Lattice) -> int:
+    """The number of *pairs* of a lattice, without making them."""
+    own = 2**lattice.dimension if lattice.size % 2 == 0 else 1
+    return (lattice.sites + own) // 2
+
+
+@cache
+def shells_of(lattice: Lattice) -> int:
+    """The number of *shells* of a lattice, without making them."""
+    return comb(lattice.size // 2 + lattice.dimension, lattice.dimension)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of a training job, as far as its time and memory depend on it; S seeds, T noise levels.
+
+    Attributes:
+        networks: S T.
+        modes: modes of spectra and kernels.
+        shells: shells of the lattice.
+        step: seconds of a step of all networks, without drawing data.
+        ahead: seconds of a step of the prediction.
+        look: seconds to compute the kernels at a recorded step, where they are not at hand.
+        set_up: seconds before and after the steps.
+        layers: 'one' full layer or two balanced ones, whose prediction is a closed form; 'deep'; 'local', of one or
+            'local_two' layers; 'module', trained by autograd.
+    """
+
+    networks: int
+    modes: int
+    shells: int
+    step: float
+    ahead: float = 0.0
+    look: float = 0.0
+    set_up: float = 0.0
+    layers: Literal["one", "deep", "local", "local_two", "module"] = "module"
+
+
+def work_of(run: TrainingJob, pace: Calibration) -> Work:
+    """The work of a training job."""
+    noised, architecture, settings = stand_in(run).problem()
+    lattice = noised.lattice
+    pairs, shells = pairs_of(lattice), shells_of(lattice)
+    seeds, networks = len(settings.seeds), len(settings.seeds) * len(noised.levels)
+    if by_autograd(run):
+        assert pace.fields is not None
+        numbers = settings.batch * lattice.sites if settings.path == "fields" else 2 * pairs
+        return Work(networks, pairs, shells, pace.fields(networks * numbers, networks))
+    built = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
+    if local := [network for network in built if isinstance(network, LocalNetwork)]:
+        groups = len({network.patch.reach for network in local})
+        step, ahead = (
+            pace.patch(seeds * sum(patch_time(network, fresh=fresh) for network in local), groups)
+            for fresh in (_seeded(run), False)
+        )
+        look = pace.patch.rate * networks * transform_time(lattice)
+        set_up = pace.patch.rate * sum(map(_set_up_time, local))
+        layers: Literal["local", "local_two"] = "local_two" if isinstance(local[0], LocalTwoLayer) else "local"
+        return Work(networks, pairs, shells, step, ahead, look, set_up, layers)
+    depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
+    # Passes over the modes, in units of the ten that two layers take.
+    passes = (7.0 + 3.0 * (depth - 1)) / 10.0
+    modes = pairs if _seeded(run) else shells
+    step, ahead = (pace.modes(passes * networks * numbers) for numbers in (modes, shells))
+    return Work(networks, modes, shells, step, ahead, layers="one" if depth == 1 else "deep")
+
+
+def _seeded(run: TrainingJob) -> bool:
+    """Whether seeds differ in the fields that they see."""
+    return run.settings.loss != "population" or run.settings.data_set is not None
+
+
+def patch_time(network: LocalNetwork, *, fresh: bool) -> float:
+    """Nominal nanoseconds of a step of one local network and its error.
+
+    Args:
+        network: the network.
+        fresh: whether its spectrum is drawn anew at every step.
+    """
+    pairs, transform = float(len(network.patch)) ** 2, transform_time(network.lattice)
+    known = min(KNOWN_PAIR * pairs, 2.0 * transform)
+    made = transform + SITE_PAIR * pairs if SITE_PAIR * pairs < transform else 2.0 * transform
+    own = 0.0
+    if isinstance(network, LocalTwoLayer):
+        filters = float(len(network.offsets)) ** 2
+        own = 2.0 * min(SITE_PAIR * filters, (network.channels + 1) * transform)
+    return (made if fresh else known) + known + own
+
+
+def _set_up_time(network: LocalNetwork) -> float:
+    """Nominal nanoseconds to find the start, rate, floor and best kernel of a local network, and its prediction."""
+    patch, lattice = network.patch, network.lattice
+    classes = float(comb(patch.reach + lattice.dimension, lattice.dimension))
+    return 4.0 * (classes**3 + SITE_PAIR * classes * len(patch) + transform_time(lattice))
+
+
+def kept_steps(run: TrainingJob, steps: float) -> int:
+    """The number of training steps at which kernels are kept; none where nothing is generated."""
+    if run.generation is None:
+        return 0
+    grid = sparse_steps if run.generation.kernel_steps == "sparse" else record_steps
+    return len(grid(max(int(steps), 1)))
+
+
+def drawing_time(pace: Pace, numbers: float, calls: float) -> float:
+    """Seconds to draw this many numbers; where they are many, compiled loops draw most of them."""
+    by_numpy = min(numbers, float(WORTH_LOADING))
+    compiled = numbers - by_numpy
+    return pace(by_numpy + COMPILED * compiled, calls) + (LOOPS.seconds if compiled > 0.0 else 0.0)
+
+
+def is_known(job: TrainingJob) -> bool:
+    """Whether its network is a built-in family, whose cost is known; others are not imported to estimate theirs."""
+    return ":" not in job.name and job.architecture.is_family
+
+
+def by_autograd(job: Job) -> bool:
+    """Whether a job trains by autograd, as user-defined networks do."""
+    return isinstance(job, TrainingJob) and (job.settings.path == "fields" or not is_known(job))
+
+
+def stand_in(run: TrainingJob) -> TrainingJob:
+    """The job with built-in parts in the place of user-defined ones, which are not imported to estimate their cost.
+
+    They are one layer, the Gaussian target, VP noise and the implicit loss.
+    """
+
+    def built_in(name: str, usual: str) -> str:
+        return usual if ":" in name else name
+
+    return replace(
+        run,
+        field=replace(run.field, target=built_in(run.target, "gaussian")),
+        schedule=built_in(run.schedule, "vp"),
+        architecture=run.architecture if is_known(run) else Architecture("one_layer"),
+        settings=replace(run.settings, loss=built_in(run.settings.loss, TrainingSettings.loss)),
+    )
+
+
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
-    """What a training job takes."""
-    records = recorded_steps(steps)
+    """The cost of a training job."""
+    fresh = run.settings.loss != "population" and run.settings.path == "spectral"
+    records = len(record_steps(max(int(steps), 1)))
     numbers = float(work.networks * work.modes)
-    taken = records + BISECTIONS * len(run.noise_levels) if work.closed_form else steps
-    block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if work.fresh else 1
-    job = pace.fields_job if work.autograd and pace.fields_job is not None else pace.job
+    closed_form = work.layers == "one" and not _seeded(run)
+    taken = records + BISECTIONS * len(run.noise_levels) if closed_form else steps
+    block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if fresh else 1
+    job = pace.fields_job if work.layers == "module" and pace.fields_job is not None else pace.job
     look = work.look + pace.record(numbers, work.networks)
-    seconds = job.seconds + work.set_up + taken * work.own + records * look
-    if work.fresh:
-        # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
-        drawn = numbers * block * np.ceil(max(steps, 1.0) / block)
+    seconds = job.seconds + work.set_up + taken * work.step + records * look
+    # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
+    drawn = numbers * block * np.ceil(max(steps, 1.0) / block) if fresh else 0.0
+    if fresh:
         seconds += drawing_time(pace.draw, drawn, taken)
-    if work.iterated:
+    if work.layers in ("deep", "local_two"):
+        # Their prediction is a map that is iterated.
         seconds += steps * work.ahead + records * (work.look + pace.record(work.networks * work.shells, work.networks))
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
@@ -83,46 +222,42 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     curves = float(records * work.networks)
-    # Filters, room for a step, spectra and kernels; a block of spectra; kernels kept as they come and together.
-    wide = 1.5 if work.complex else 1.0
+    # Filters, room for a step, spectra and kernels; a block of spectra; recorded kernels, one by one and together.
+    wide = 1.5 if run.settings.loss == "denoising" and work.layers in ("one", "deep", "local") else 1.0
     held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
     if run.settings.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     # Filters laid out on the lattice, and their transforms.
     held += 16.0 * work.networks * run.size**run.dimension if work.look else 0.0
-    held += 1e6 * LOOPS.memory_mb if work.fresh and drawn > WORTH_LOADING else 0.0
-    of_modes = WEIGHT * (not work.local) + KERNEL * (kept > 0.0)
+    held += 1e6 * LOOPS.memory_mb if drawn > WORTH_LOADING else 0.0
+    of_modes = WEIGHT * (work.layers not in ("local", "local_two")) + KERNEL * (kept > 0.0)
     written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
-    memory = job.memory_mb + held / 1e6
-    known = is_known(run) and run.settings.device != "cuda"
-    return ExpectedCost(
-        "training", run.identifier, float(seconds), memory, written / 1e6, steps, known, family=run.name
-    )
+    memory, known = job.memory_mb + held / 1e6, is_known(run) and run.settings.device != "cuda"
+    return ExpectedCost("training", run.identifier, float(seconds), memory, written / 1e6, steps, known, run.name)
 
 
 def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
-    """What a generation job takes."""
+    """The cost of a generation job."""
     run, asked = job.run, job.settings
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
     kernels = float(levels * seeds * records * modes)
-    recursion = pace.recursion(kernels, levels)
-    predicted = 0.0
+    seconds = pace.job.seconds + work.set_up + pace.recursion(kernels, levels)
     if job.size == run.size:
-        # The population loss is followed to the last step that was kept, for one seed.
-        recursion += pace.recursion(kernels / seeds, levels * records)
-        predicted = (records if work.full_layer else steps) * work.ahead / seeds
-    step = pace.flow if asked.integrator in ODES else pace.sample
+        # The population loss is followed to the last recorded step, for one seed.
+        seconds += pace.recursion(kernels / seeds, levels * records)
+        seconds += (records if work.layers == "one" else steps) * work.ahead / seeds
     fields, pairs = float(seeds * asked.samples), pairs_of(lattice)
-    normals = fields * levels * pairs
-    drawn = step(normals, fields * levels) if asked.integrator in ODES else drawing_time(step, normals, fields * levels)
-    looked = fields + seeds * compared_fields(lattice, asked.samples)
-    drawn += pace.field(looked * pairs, looked)
+    normals, moves = fields * levels * pairs, fields * levels
+    noisy = asked.integrator not in ODES
+    seconds += drawing_time(pace.sample, normals, moves) if noisy else pace.flow(normals, moves)
+    compared = compared_fields(lattice, asked.samples)
+    looked = fields + seeds * compared
+    seconds += pace.field(looked * pairs, looked)
     written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
-    held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared_fields(lattice, asked.samples) * lattice.sites
-    held += 1e6 * LOOPS.memory_mb if asked.integrator not in ODES and normals > WORTH_LOADING else 0.0
-    seconds = pace.job.seconds + work.set_up + recursion + predicted + drawn
+    held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared * lattice.sites
+    held += 1e6 * LOOPS.memory_mb if noisy and normals > WORTH_LOADING else 0.0
     memory = pace.job.memory_mb + held / 1e6
     return ExpectedCost(
         "generation", job.identifier, float(seconds), memory, float(written) / 1e6, family=asked.integrator
@@ -130,27 +265,23 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
 
 
 _KNOWN: dict[str, float] = {}
-"""Steps of runs that were asked for before: training and generation of a run ask one after the other."""
+"""Expected steps by job: training and generation ask for those of the same job one after the other."""
 
 
 def _steps(run: TrainingJob) -> float:
-    """Steps of a run, by closed forms at some of its levels; all that are allowed where nothing is known."""
-    if (asked := repr(run)) not in _KNOWN:
-        _KNOWN[asked] = _found_steps(run)
+    """Expected steps of a job, by closed forms at some of its levels; all that are allowed where nothing is known."""
+    asked = repr(run)
+    if asked not in _KNOWN:
+        noised, architecture, settings = stand_in(run).problem()
+        steps = float("nan")
+        if settings.until == "samples" and ":" not in settings.integrator:
+            steps = _until_right(noised, architecture, settings)
+        if steps != steps:
+            chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
+            levels = [noised.levels[place] for place in chosen]
+            steps = expected_steps(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
+        _KNOWN[asked] = steps if steps == steps else float(settings.max_steps)
     return _KNOWN[asked]
-
-
-def _found_steps(run: TrainingJob) -> float:
-    noised, architecture, settings = stand_in(run).problem()
-    if settings.until == "samples" and ":" not in settings.integrator:
-        steps = _until_right(noised, architecture, settings)
-        if steps == steps:
-            return steps
-    if len(noised.levels) > LEVELS:
-        chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
-        noised = NoisedTarget(noised.target, noised.schedule, [noised.levels[place] for place in chosen])
-    steps = expected_steps(noised, architecture, settings)
-    return steps if steps == steps else float(settings.max_steps)
 
 
 def _until_right(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> float:
@@ -171,14 +302,14 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Tra
 
 
 def steps_of(runs: Sequence[TrainingJob]) -> list[float]:
-    """Expected steps of each run: the same for runs that differ in seeds, interpolated between masses.
+    """Expected steps of each job: the same for jobs that differ in seeds alone, interpolated between masses.
 
     Args:
-        runs: of one study.
+        runs: training jobs of one study.
     """
     groups: dict[Hashable, dict[float, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, run in enumerate(runs):
-        groups[run.alike][run.mass or run.mass_times_length or 0.0].append(place)
+        groups[run.alike][run.field.mass or run.field.mass_times_length or 0.0].append(place)
     steps = np.zeros(len(runs))
     for members in groups.values():
         masses = np.array(sorted(members))
@@ -190,34 +321,36 @@ def steps_of(runs: Sequence[TrainingJob]) -> list[float]:
     return steps.tolist()
 
 
+J = TypeVar("J", TrainingJob, GenerationJob)
+
+
+def _expected(
+    cost: Callable[[J, Work, float, Calibration], ExpectedCost],
+    jobs: Sequence[J],
+    runs: Sequence[TrainingJob],
+    pace: Calibration,
+) -> list[ExpectedCost]:
+    """The cost of each job; `runs` has the training of each."""
+    works = {alike: work_of(run, pace) for alike, run in {run.alike: run for run in runs}.items()}
+    triples = zip(jobs, runs, steps_of(runs), strict=True)
+    return [cost(job, works[run.alike], steps, pace) for job, run, steps in triples]
+
+
+def expected_training(runs: Sequence[TrainingJob], calibration: Calibration) -> list[ExpectedCost]:
+    """The cost of each training job."""
+    return _expected(_training, runs, runs, calibration)
+
+
+def expected_generation(jobs: Sequence[GenerationJob], calibration: Calibration) -> list[ExpectedCost]:
+    """The cost of each generation job."""
+    return _expected(_generation, jobs, [job.run for job in jobs], calibration)
+
+
 def expected_costs(runs: Sequence[TrainingJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What training jobs take, then what generates from them.
+    """The cost of each training job, then of each job that generates from them.
 
     Args:
         runs: the training jobs.
         calibration: of this machine.
     """
     return expected_training(runs, calibration) + expected_generation(generation_jobs(runs), calibration)
-
-
-def expected_training(runs: Sequence[TrainingJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What training jobs take."""
-    works = _works(runs, calibration)
-    return [
-        _training(run, works[run.alike], steps, calibration) for run, steps in zip(runs, steps_of(runs), strict=True)
-    ]
-
-
-def expected_generation(jobs: Sequence[GenerationJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What generation jobs take."""
-    runs = [job.run for job in jobs]
-    works = _works(runs, calibration)
-    return [
-        _generation(job, works[job.run.alike], steps, calibration)
-        for job, steps in zip(jobs, steps_of(runs), strict=True)
-    ]
-
-
-def _works(runs: Sequence[TrainingJob], calibration: Calibration) -> dict[Hashable, Work]:
-    """What runs work on, which is the same for those that are alike."""
-    return {alike: work_of(run, calibration) for alike, run in {run.alike: run for run in runs}.items()}

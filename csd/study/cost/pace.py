@@ -1,4 +1,4 @@
-"""Pace: what steps, numbers and jobs take on a machine; one machine stands here."""
+"""The pace of a machine: seconds that steps, numbers and jobs take on it; one machine stands here as reference."""
 
 from dataclasses import dataclass
 
@@ -17,33 +17,33 @@ class Pace:
 
 @dataclass(frozen=True)
 class JobPace:
-    """Seconds that a process takes and MB that it holds, whatever its work."""
+    """Seconds and MB that a process takes before it does any work."""
 
     seconds: float
     memory_mb: float
 
 
 LOOPS = JobPace(0.3, 130.0)
-"""What loading the compiled loops of `csd.core.compiled_random` adds to a job that draws many numbers."""
+"""Time and memory to load the compiled loops of `csd.core.compiled_random`, in jobs that draw many numbers."""
 COMPILED = 0.4
-"""Time of drawing and using a number by compiled loops, over that by NumPy's."""
+"""Time to draw and use a number in compiled loops, over that in NumPy."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How fast this machine is.
+    """The pace of a machine at each kind of work.
 
     Attributes:
         job: a training job that trains nothing.
-        draw: a step's spectra, of one seed and level.
+        draw: drawing the spectra of a step, of one seed and level.
         modes: a step of two full layers and its error.
-        patch: the same of local networks; their numbers are nominal nanoseconds (`csd.networks.local`).
-        record: residuals of one seed and level.
+        patch: the same of local networks, whose numbers are nominal nanoseconds (`csd.networks.local`).
+        record: the residuals of one seed and level.
         recursion: all kernels of one level through a step of reverse diffusion.
         sample: a step of one sampled field, with noise.
-        flow: the same without, for the integrators of the ODE.
-        field: all that is done once for a sampled field.
-        fields: a step of one network by autograd on raw fields; None where nothing asks for it.
+        flow: the same without noise, for integrators of the ODE.
+        field: what is done once for each sampled field.
+        fields: a step of one network by autograd on raw fields; None where nothing is trained so.
         fields_job: a job that does that, and loads PyTorch; None likewise.
     """
 
@@ -73,4 +73,4 @@ REFERENCE = Calibration(
     fields=Pace(3e-4, 4e-8),
     fields_job=JobPace(1.5, 300.0),
 )
-"""A core of an EPYC processor that other work shared, as `calibrate` saw it, rounded up."""
+"""One core of an EPYC processor that other work shared, as `calibrate` measured it, rounded up."""

@@ -1,4 +1,4 @@
-"""Stages of a study: a file each, with its part of the configuration, its jobs, what they are asked for.
+"""The stages of a study, a file each: its part of the configuration, its jobs, and what each job asks for.
 
 Nothing here runs a job.
 """

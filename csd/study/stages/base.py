@@ -1,4 +1,4 @@
-"""What a stage of a study is: a kind of job, what its jobs make, and all that the study does with them."""
+"""A stage of a study: a kind of job, the files that its jobs make, and all that the study does with them."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from csd.core.errors import InputError
+from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
+from csd.targets.gaussian import GaussianField, gaussian_field
+from csd.targets.labels import target_label
+from csd.targets.options import LatticeOptions
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
-"""What the name of a job may hold; Snakemake's wildcard takes the same."""
+"""The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
 
 
 class Job(Protocol):
-    """What makes one file of a study, by one command."""
+    """One command that makes one file of a study."""
 
     @property
     def sweep(self) -> str:
-        """What it belongs to in its part of the configuration."""
+        """Its name in its part of the configuration."""
 
     @property
     def identifier(self) -> str:
@@ -31,41 +35,71 @@ class Job(Protocol):
 
     @property
     def request(self) -> Mapping[str, Any]:
-        """What the configuration hash of its file is of."""
+        """All that determines its file besides the code; the file's configuration hash is computed from it."""
 
     def arguments(self) -> list[str]:
         """The flags of its command, without files."""
 
 
+class OnLattice:
+    """A job with a target on a lattice, given by the options `field`."""
+
+    field: LatticeOptions
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d of the lattice."""
+        return self.field.dimension
+
+    @property
+    def size(self) -> int:
+        """Size L of the lattice."""
+        return self.field.size
+
+    @property
+    def target_label(self) -> str:
+        """The mass or couplings of the target as text: 'mL1', 'm0.1', 'r-1u2', 'b0.44'."""
+        given = {name: getattr(self.field, name, None) for name in ("mass", "mass_times_length", "beta")}
+        pair = (self.field.r0, self.field.u)
+        return target_label(**given, couplings=None if None in pair else pair)  # type: ignore[arg-type]
+
+    @property
+    def gaussian(self) -> GaussianField:
+        """The Gaussian field of the mass that is given, or that follows from the couplings."""
+        given = {name: getattr(self.field, name) for name in ("mass", "mass_times_length", "r0", "u")}
+        return gaussian_field(Lattice(self.dimension, self.size), **given)
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A kind of job. What is named by 'package.module:function' is imported when it is used.
+    """A kind of job. Functions that are named 'package.module:function' are imported when they are used.
 
     Attributes:
         name: folder of its files, name of its summary.
-        key: of its part of the configuration.
-        command: of the shell, which is the rule's name, the folder of its logs and its step in `csd.core.source`,
-            unless `source` names the modules that its files depend on.
-        kind: of its files.
-        jobs: all of a study, from the study and the jobs of the stage before.
-        cost: (jobs, calibration) → what each is expected to take.
-        ends: how the last line of a log begins where a job has done its work.
-        works: what a job does at once, in words, and how much of it; None where that says nothing.
-        aggregate: (jobs, folder, mixed) → their files as one summary; '' where there is none.
-        rule: of the workflow that does so, and its step in `csd.core.source`.
-        summary: kind of that; of its files, where these are summaries already.
+        key: its part of the configuration.
+        command: command of the shell; also the rule's name, the folder of logs and, unless `source` is given, the step
+            in `csd.core.source`.
+        kind: kind of its files.
+        jobs: (study, jobs of the stage before) → its jobs.
+        cost: (jobs, calibration) → the expected cost of each job.
+        ends: beginnings of the last line in the log of a job that has finished.
+        works: what a job works on, in words, and how many of them; None where that says nothing.
+        aggregate: (jobs, folder, mixed) → the files as one summary; '' where there is none.
+        rule: rule of the workflow that aggregates, and its step in `csd.core.source`.
+        summary: kind of the summary; that of the files themselves where these are summaries already.
         laws: summary → the scaling laws of its times, rows of `csd fit`.
-        summarised: whether a job's file goes into it.
+        summarised: whether a job's file goes into the summary.
         after: name of the stage before, whose files its commands take.
-        parent: the job of that stage whose file a job takes.
+        parent: the job of the stage before whose file a job takes.
         plugins: dotted paths of user-defined code that a job's file depends on.
-        alike: what jobs share whose cost is estimated together.
+        alike: key of jobs whose cost is estimated together.
         gpu: whether a job asks for a GPU.
-        folder: of its files where it is not its name.
-        logs: folder of its logs where it is not its command.
+        source: modules that its files depend on, where `csd.core.source` has no step for them.
+        folder: folder of its files, where it is not its name.
+        logs: folder of its logs, where it is not its command.
         checkpoints: whether its command keeps checkpoints.
-        names: pattern of its jobs' identifiers, which tells its files from others in the same folder.
-        wildcard: of its rule, which workflows that import ours may name in rules that they change.
+        names: pattern of its jobs' identifiers, where other files lie in the same folder.
+        wildcard: wildcard of its rule, which workflows that import ours may name in rules that they change.
     """
 
     name: str
@@ -95,7 +129,7 @@ class Stage:
 
     @property
     def step(self) -> str:
-        """What its files are made by, for `csd.core.source.fingerprint`."""
+        """The step, or the modules, that `csd.core.source.fingerprint` takes for its files."""
         return self.source or self.command
 
     @property
@@ -114,40 +148,42 @@ class Stage:
 
     @property
     def records(self) -> Path:
-        """Folder of the records of its jobs."""
-        # Of training they have always been at the top.
+        """Folder of the records of its jobs; those of training have always been at the top."""
         return Path("benchmarks", "" if self.checkpoints else self.name)
 
     def expected(self, jobs: Sequence[Job], calibration: Calibration) -> list[ExpectedCost]:
-        """What each of its jobs is expected to take."""
-        found: list[ExpectedCost] = _named(self.cost)(jobs, calibration)
-        return found
+        """The expected cost of each of its jobs."""
+        return list(_named(self.cost)(jobs, calibration))
 
     def law_table(self, summary: "xr.Dataset") -> "pd.DataFrame":
         """The scaling laws in a summary."""
         table: pd.DataFrame = _named(self.laws)(summary)
         return table
 
+    def summarised_jobs(self, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs whose files make the summary; without any, one whose file tells the variables of an empty one."""
+        own = list(jobs)
+        return [job for job in own if self.summarised(job)] or own[:1]
+
     def summed_up(self, jobs: Iterable[Job], folder: Path, *, mixed: bool = False) -> "xr.Dataset":
-        """The files of its jobs as one summary.
+        """The files of its jobs as one summary, which has no runs if no job's file goes into it.
 
         Args:
             jobs: all of the study.
             folder: of the files.
-            mixed: take files that different versions of the code, or other requests than the study's, made.
+            mixed: accept files of different versions of the code, or of other requests than the study's.
 
         Raises:
-            InputError: if there is none, or a file is missing, damaged, or not what its job asks for.
+            InputError: if there is no job, or a file is missing, damaged, or not what its job asks for.
         """
-        chosen = [job for job in jobs if self.summarised(job)]
-        if not chosen:
-            raise InputError(f"the study has no jobs of {self.kind}; give it some by the key {self.key}")
+        if not (chosen := self.summarised_jobs(jobs)):
+            raise InputError(f"the study has no jobs of {self.kind}; add some under the key {self.key}")
         found: xr.Dataset = _named(self.aggregate)(chosen, folder, mixed=mixed)
-        return found
+        return found if self.summarised(chosen[0]) else found.isel(run=slice(0))
 
 
 def _named(place: str) -> Callable[..., Any]:
-    """The function of 'package.module:function'."""
+    """The function 'package.module:function'."""
     module, _, name = place.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function
@@ -157,10 +193,10 @@ J = TypeVar("J", bound=Job)
 
 
 def once(jobs: Iterable[J], key: str) -> list[J]:
-    """The jobs of a part of the configuration, each of which has a file of its own.
+    """The jobs of a part of the configuration, after a check that each has a file of its own.
 
     Raises:
-        InputError: for two that have one file.
+        InputError: for two jobs with one file.
     """
     seen: dict[str, J] = {}
     for job in jobs:

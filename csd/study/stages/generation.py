@@ -1,4 +1,4 @@
-"""The stage of generation: what is sampled from training files, one file and one `csd generate` command a job."""
+"""The stage of generation: each job samples from a training file, by one `csd generate` command, into one file."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ from csd.study.stages.training import TRAINING, TrainingJob
 
 @dataclass(frozen=True)
 class GenerationJob:
-    """A generation file: a run that is generated from, on its own lattice or a larger one.
+    """Generation from a training job, on its own lattice or a larger one.
 
     Attributes:
-        run: whose training file it starts from.
+        run: the training job whose file it takes.
         size: of the lattice.
     """
 
@@ -27,39 +27,38 @@ class GenerationJob:
 
     @property
     def identifier(self) -> str:
-        """Unique name of the file."""
+        """Unique name of its file."""
         return self.run.identifier if self.size == self.run.size else f"{self.run.identifier}_to{self.size}"
 
     @property
     def sweep(self) -> str:
-        """Its sweep's name."""
+        """Name of its sweep."""
         return self.run.sweep
 
     @property
     def dimension(self) -> int:
-        """Of the lattice."""
+        """Dimension of the lattice."""
         return self.run.dimension
 
     @property
     def settings(self) -> GenerationSettings:
-        """How it is generated: as `csd generate` has it from the job's flags."""
-        asked = self.run.generation
-        assert asked is not None
+        """How fields are generated, as `csd generate` has it from the job's flags."""
+        assert self.run.generation is not None
         larger = None if self.size == self.run.size else self.size
-        return GenerationSettings(**chosen(GENERATED, asked), size=larger)
+        return GenerationSettings(**chosen(GENERATED, self.run.generation), size=larger)
 
     @property
     def request(self) -> dict[str, Any]:
-        """What the configuration hash of its file is of."""
+        """All that determines its file besides the code."""
         return {"training": digest(self.run.request), **asdict(self.settings)}
 
     def arguments(self) -> list[str]:
-        """The flags of `csd generate` that make it, without its files."""
+        """The flags of `csd generate` for this job, without files."""
         return self.settings.words()
 
 
 def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
-    """All that is generated from what training jobs train."""
+    """The jobs that generate from training jobs."""
     return [
         GenerationJob(run, factor * run.size)
         for run in runs

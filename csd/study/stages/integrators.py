@@ -1,4 +1,4 @@
-"""The stage of integrators: how many steps each needs with the exact score, one job without training."""
+"""The stage of integrators: one job, without training, finds how many steps each needs with the exact score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from csd.core.errors import check_distinct
 from csd.core.files import INTEGRATOR_STEPS
 from csd.diffusion.grids import SIGNAL_LEFT, longest_level
 from csd.study.config.schema import Dimension, Part, Positive, Several, Size
@@ -15,7 +16,7 @@ from csd.study.cost.pace import Calibration
 from csd.study.stages.base import Stage
 
 CALLS, NUMBERS = 8e4, 8e5
-"""Steps of recursions on a lattice, until the numbers of steps that are needed are found; numbers in them, a shell."""
+"""Steps of all recursions on a lattice until the steps needed are found; numbers in these steps, for each shell."""
 MEMORY_MB = 300.0
 
 
@@ -27,10 +28,7 @@ def _size_lists(value: Any) -> Any:
 class IntegratorSteps(Part):
     """How many steps integrators need with the exact score: no training, one job."""
 
-    dimension: Annotated[
-        Several[Dimension],
-        Field([2], description="lattice dimension, or several"),
-    ]
+    dimension: Annotated[Several[Dimension], Field([2], description="lattice dimension, or several")]
     sizes: Annotated[
         list[Annotated[list[Size], Field(min_length=1)]],
         BeforeValidator(_size_lists, json_schema_input_type=list[Size] | list[list[Size]]),
@@ -44,17 +42,15 @@ class IntegratorSteps(Part):
 
     @model_validator(mode="after")
     def _matched(self) -> "IntegratorSteps":
-        """One list of sizes for all dimensions, or one for each; nothing twice, and room between the noise levels."""
-        if len(set(self.dimension)) < len(self.dimension):
-            raise ValueError(f"a dimension is given twice in {self.dimension}; each must be given once")
+        """One list of sizes for all dimensions, or one for each; nothing twice; room between the noise levels."""
+        check_distinct("dimension", self.dimension)
         for sizes in self.sizes:
-            if len(set(sizes)) < len(sizes):
-                raise ValueError(f"a size is given twice in {sizes}; each must be given once")
+            check_distinct("size", sizes)
         if len(self.sizes) not in (1, len(self.dimension)):
             raise ValueError(
                 f"sizes has {len(self.sizes)} lists for {len(self.dimension)} dimensions; give one for all, or one each"
             )
-        smallest = min(min(sizes) for sizes in self.sizes)
+        smallest = min(map(min, self.sizes))
         if self.t_min >= (t_max := longest_level(smallest, SIGNAL_LEFT)):
             raise ValueError(
                 f"t_min is {self.t_min!r}; it must be below the highest level of size {smallest}, {t_max:.3g}"
@@ -67,7 +63,7 @@ class IntegratorsJob:
     """The comparison of all integrators.
 
     Attributes:
-        asked: what is compared.
+        asked: its part of the configuration.
     """
 
     asked: IntegratorSteps
@@ -76,10 +72,10 @@ class IntegratorsJob:
 
     @property
     def request(self) -> dict[str, Any]:
-        """What the configuration hash of its file is of."""
+        """All that determines its file besides the code."""
         asked = self.asked
         sizes = asked.sizes * (len(asked.dimension) if len(asked.sizes) == 1 else 1)
-        return asked.model_dump(include={"mass_times_length", "tolerance", "t_min", "dimension"}) | {"size": sizes}
+        return asked.model_dump(exclude={"sizes"}) | {"size": sizes}
 
     def arguments(self) -> list[str]:
         """The flags of `csd integrators`, without --output."""
@@ -87,12 +83,13 @@ class IntegratorsJob:
         words = ["--dimension", *map(str, asked.dimension)]
         for sizes in asked.sizes:
             words += ["--size", *map(str, sizes)]
-        words += ["--mass-times-length", repr(asked.mass_times_length)]
-        return [*words, "--tolerance", repr(asked.tolerance), "--t-min", repr(asked.t_min)]
+        for name in ("mass_times_length", "tolerance", "t_min"):
+            words += [f"--{name.replace('_', '-')}", repr(getattr(asked, name))]
+        return words
 
 
 def expected_integrators(jobs: Sequence[IntegratorsJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What a comparison takes: the recursions of all integrators, schedules and grids on every lattice."""
+    """The cost of a comparison: the recursions of all integrators, schedules and grids on every lattice."""
     costs = []
     for job in jobs:
         sizes = zip(job.asked.dimension, job.request["size"], strict=True)
@@ -111,7 +108,7 @@ INTEGRATORS = Stage(
     cost="csd.study.stages.integrators:expected_integrators",
     ends=("        ",),
     summary=INTEGRATOR_STEPS,
-    laws="csd.study.summaries.integrators:integrator_table",
+    laws="csd.study.summaries.laws:integrator_table",
     folder="summary",
     logs="",
     names="integrators",

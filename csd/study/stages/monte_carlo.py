@@ -1,7 +1,6 @@
-"""The stage of Monte Carlo: its part of the configuration, and the jobs that it expands to.
+"""The stage of Monte Carlo: each job samples one target on one lattice with one seed, by one `csd mcmc` command.
 
-A job is one target on one lattice with one seed, sampled by several samplers: one file of the workflow and one
-`csd mcmc` command.
+A job runs several samplers, into one file.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -18,9 +17,8 @@ from csd.lattice import Lattice
 from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request, target_of_chains
 from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
-from csd.study.stages.base import Stage, once
+from csd.study.stages.base import OnLattice, Stage, once
 from csd.targets.base import HasEnergy
-from csd.targets.labels import target_label
 from csd.targets.options import ChainOptions
 
 HOW = declared(MonteCarloSettings)
@@ -39,46 +37,34 @@ class MonteCarlo(TargetPart):
 
 
 @dataclass(frozen=True)
-class MonteCarloJob:
+class MonteCarloJob(OnLattice):
     """A target, its samplers, a seed.
 
     Attributes:
         sweep: its name in the study.
-        dimension, size: of the lattice.
-        components: n.
-        parameter: how the target is given: 'mass', 'mass_times_length', 'couplings' or 'beta'.
-        value: of that; (r₀, u) for couplings.
+        field: the target and its lattice.
         settings: how it is sampled.
     """
 
     sweep: str
-    dimension: int
-    size: int
-    components: int
-    parameter: str
-    value: float | tuple[float, float]
+    field: ChainOptions
     settings: MonteCarloSettings
+
+    @property
+    def components(self) -> int:
+        """Components n of the field or spin."""
+        return self.field.components
 
     @property
     def target(self) -> HasEnergy:
         """The target."""
-        return target_of_chains(Lattice(self.dimension, self.size), self.components, **self._given)
-
-    @property
-    def _given(self) -> dict[str, float]:
-        """How the target is given, by the names of options."""
-        value = self.value
-        return dict(zip(("r0", "u"), value, strict=True)) if isinstance(value, tuple) else {self.parameter: value}
-
-    @property
-    def target_label(self) -> str:
-        """The target but for its components, as text."""
-        return target_label(**{self.parameter: self.value})  # type: ignore[arg-type]
+        given = {name: value for name, value in vars(self.field).items() if name not in ("dimension", "size")}
+        return target_of_chains(Lattice(self.dimension, self.size), **given)
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        """What is sampled in which sweep of the study, whatever the seed: what jobs of one run of a summary share."""
-        return self.sweep, self.dimension, self.size, self.components, self.parameter, self.value
+        """All that is sampled, without the seed: what the jobs of one run of a summary share."""
+        return self.sweep, self.field
 
     @property
     def identifier(self) -> str:
@@ -88,13 +74,12 @@ class MonteCarloJob:
 
     @property
     def request(self) -> dict[str, Any]:
-        """What the configuration hash of its file is of."""
+        """All that determines its file besides the code."""
         return monte_carlo_request(self.target, self.settings)
 
     def arguments(self) -> list[str]:
-        """The flags of `csd mcmc` that make it, without --output."""
-        given: Any = {"dimension": self.dimension, "size": self.size, "components": self.components, **self._given}
-        return [*ChainOptions(**given).words(), *self.settings.words()]
+        """The flags of `csd mcmc` for this job, without --output."""
+        return [*self.field.words(), *self.settings.words()]
 
 
 def monte_carlo_jobs(sweeps: Mapping[str, MonteCarlo]) -> list[MonteCarloJob]:
@@ -110,10 +95,9 @@ def _expanded(sweeps: Mapping[str, MonteCarlo]) -> Iterator[MonteCarloJob]:
     """Jobs in the order of the configuration."""
     for name, sweep in sweeps.items():
         try:
-            parameter, values = sweep.targets()
-            for size, components, value, seed in product(sweep.sizes, sweep.components, values, sweep.seeds):
-                settings = MonteCarloSettings(seed=seed, **chosen(HOW, sweep))
-                job = MonteCarloJob(name, sweep.dimension, size, components, parameter, value, settings)
+            for size, components, given, seed in product(sweep.sizes, sweep.components, sweep.targets(), sweep.seeds):
+                field = ChainOptions(sweep.dimension, size, **given, components=components)
+                job = MonteCarloJob(name, field, MonteCarloSettings(seed=seed, **chosen(HOW, sweep)))
                 for sampler in sweep.samplers:
                     sweep_of(sampler, job.target)
                 yield job

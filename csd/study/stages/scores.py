@@ -1,4 +1,4 @@
-"""The stage of scores: held-out fields of targets with their exact scores, a file each target, size and seed."""
+"""The stage of scores: held-out fields of a target with their exact scores, one file for each target, size and seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,10 @@ from csd.core.errors import InputError
 from csd.core.files import SCORES, digest
 from csd.core.options import declared
 from csd.core.plugins import resolve
-from csd.lattice import Lattice
 from csd.study.config.schema import Positive, Seed, TargetPart, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.study.stages.base import Stage, once
-from csd.targets.gaussian import gaussian_field
-from csd.targets.labels import target_label
+from csd.study.stages.base import OnLattice, Stage, once
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, score_request
@@ -25,7 +22,7 @@ from csd.targets.scores import SOURCE, ScoreSettings, score_request
 HOW = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)
 LONGEST = 40
-"""Characters of noise levels in the name of a file; more are told by their number and hash."""
+"""Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
 @with_options({"fields": HOW["fields"], "schedule": NOISE["schedule"]})
@@ -37,7 +34,7 @@ class Scores(TargetPart):
 
 
 @dataclass(frozen=True)
-class ScoresJob:
+class ScoresJob(OnLattice):
     """A target and a seed.
 
     Attributes:
@@ -55,57 +52,49 @@ class ScoresJob:
     @property
     def noised(self) -> NoisedTarget:
         """The target at its noise levels."""
-        own = vars(self.field)
-        mass = {name: own[name] for name in ("mass", "mass_times_length", "r0", "u")}
-        target = gaussian_field(Lattice(self.field.dimension, self.field.size), **mass)
         schedule = resolve("schedule", self.noise.schedule, SCHEDULES)()
-        return NoisedTarget(target, schedule, self.noise.noise_levels or ())
+        return NoisedTarget(self.gaussian, schedule, self.noise.noise_levels or ())
 
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        own = self.field
-        couplings = None if own.r0 is None or own.u is None else (own.r0, own.u)
-        mass = target_label(mass=own.mass, mass_times_length=own.mass_times_length, couplings=couplings)
         noise_levels = self.noise.noise_levels or ()
         levels = "-".join(f"{level:.12g}" for level in noise_levels)
         if len(levels) > LONGEST:
             levels = f"{len(noise_levels)}.{digest({'levels': noise_levels})[:8]}"
         how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
-        return f"d{own.dimension}_L{own.size}_{mass}_{how}_s{self.settings.seed}"
+        return f"d{self.dimension}_L{self.size}_{self.target_label}_{how}_s{self.settings.seed}"
 
     @property
     def request(self) -> Mapping[str, Any]:
-        """What the configuration hash of its file is of."""
+        """All that determines its file besides the code."""
         return score_request(self.noised, self.settings)
 
     def arguments(self) -> list[str]:
-        """The flags of `csd scores` that make it, without --output."""
+        """The flags of `csd scores` for this job, without --output."""
         return [*self.field.words(), *self.noise.words(), *self.settings.words()]
 
 
 def _jobs(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
     """Jobs in the order of the configuration."""
     for name, part in parts.items():
-        way, values = part.targets()
-        noise = NoiseOptions(**chosen(NOISE, part))
-        for size, value, seed in product(part.sizes, values, part.seeds):
-            mass = dict(zip(("r0", "u"), value, strict=True)) if way == "couplings" else {way: value}
-            try:
+        try:
+            noise = NoiseOptions(**chosen(NOISE, part))
+            for size, given, seed in product(part.sizes, part.targets(), part.seeds):
                 settings = ScoreSettings(seed=seed, **chosen(HOW, part))
-                job = ScoresJob(name, FieldOptions(part.dimension, size, **mass), noise, settings)
+                job = ScoresJob(name, FieldOptions(part.dimension, size, **given), noise, settings)
                 assert job.noised
-            except InputError as error:
-                raise InputError(f"scores.{name}: {error}") from error
-            yield job
+                yield job
+        except InputError as error:
+            raise InputError(f"scores.{name}: {error}") from error
 
 
 def expected_scores(jobs: Sequence[ScoresJob], calibration: Calibration) -> list[ExpectedCost]:
-    """What jobs take: each field is drawn, and transformed there and back at each level."""
+    """The cost of each job: every field is drawn, and transformed there and back at each level."""
     costs = []
     for job in jobs:
         fields, levels = job.settings.fields, len(job.noise.noise_levels or ())
-        numbers = float(fields * job.field.size**job.field.dimension)
+        numbers = float(fields * job.size**job.dimension)
         seconds = calibration.job.seconds + calibration.field((1.0 + levels) * numbers, (1.0 + levels) * fields)
         memory = calibration.job.memory_mb + 8e-6 * (2.0 + 3.0 * levels) * numbers
         costs.append(ExpectedCost("scores", job.identifier, seconds, memory, 4e-6 * (1.0 + 2.0 * levels) * numbers))

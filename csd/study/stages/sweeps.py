@@ -1,4 +1,4 @@
-"""The sweeps of a study: what is trained over sizes, masses and networks, how, and what is generated from it."""
+"""The sweeps of a study: networks trained over sizes and masses, how they are trained, and what is generated."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ from csd.training.options import TrainingSettings
 Factor = Annotated[StrictInt, Field(ge=2)]
 HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
-"""Options that go with what a sweep generates; all others of training go with `training`."""
+"""Options under the key `generation` of a sweep; all others are under `training`."""
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
 
 
@@ -79,7 +79,7 @@ class Training(Part):
 
 @with_options(GENERATED)
 class Generation(Part):
-    """How fields are generated from what a sweep trains; its noise levels become the grid of the reverse diffusion."""
+    """How fields are generated from the networks of a sweep; they are trained at the levels of the grid."""
 
     steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
@@ -93,13 +93,13 @@ class Generation(Part):
     ]
 
     def levels(self, size: int) -> list[float]:
-        """The grid on a lattice of some size."""
+        """The noise levels of the grid on a lattice of a given size."""
         t_max = longest_level(size) if self.t_max is None else self.t_max
         return [float(level) for level in geometric_grid(self.t_min, t_max, self.steps)]
 
 
 class Sweep(TargetPart):
-    """Runs over sizes, masses, architectures and data sets in one dimension."""
+    """Training jobs over sizes, masses, architectures and data sets in one dimension."""
 
     target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
     architectures: Annotated[Several[Network], Field(description="what is trained")]

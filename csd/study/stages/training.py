@@ -1,24 +1,21 @@
-"""The stage of training: jobs that train a network for a few seeds, one file and one `csd train` command each."""
+"""The stage of training: each job trains a network for a few seeds, by one `csd train` command, into one file."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any, Protocol
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.core.plugins import resolve
-from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.registry import options_of
-from csd.study.config.schema import Dimension, Item, chosen, listed, validated
-from csd.study.stages.base import FILE_NAME, Stage, once
+from csd.study.config.schema import Item, chosen, listed
+from csd.study.stages.base import FILE_NAME, OnLattice, Stage, once
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
-from csd.targets.gaussian import GaussianField, gaussian_field
-from csd.targets.labels import target_label
 from csd.targets.noising import SCHEDULES, NoisedTarget
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
@@ -26,47 +23,38 @@ from csd.training.options import TrainingSettings
 
 
 class HasSweeps(Protocol):
-    """What training needs of a study."""
+    """The parts of a study that say what is trained, and how where a sweep does not say otherwise."""
 
-    @property
-    def training(self) -> Training:
-        """How networks are trained, where a sweep does not say otherwise."""
-
-    @property
-    def sweeps(self) -> Mapping[str, Sweep]:
-        """What is run, by name."""
+    training: Training
+    sweeps: dict[str, Sweep]
 
 
 @dataclass(frozen=True)
-class TrainingJob:
-    """A network that is trained on one lattice at one mass, for a few seeds.
+class TrainingJob(OnLattice):
+    """A network trained on one target and lattice, for a few seeds.
 
     Attributes:
-        sweep: its sweep's name.
-        dimension, size: of the lattice.
-        mass: m itself, or None.
-        mass_times_length: c of m = c / L, or None.
-        couplings: (r₀, u), or None.
-        target: its name.
+        sweep: name of its sweep.
+        field: the target and its lattice.
         architecture: the network, before it is built for a lattice.
         schedule: name of the noise.
-        noise_levels: that are trained: the study's, or the grid to generate on of this size.
+        noise_levels: the study's, or the grid of this size to generate on.
         settings: how it is trained.
         generation: what is generated from it, or None.
     """
 
     sweep: str
-    dimension: Dimension
-    size: int
-    mass: float | None
-    mass_times_length: float | None
-    couplings: tuple[float, float] | None
-    target: str
+    field: FieldOptions
     architecture: Architecture
     schedule: str
     noise_levels: list[float]
     settings: TrainingSettings
     generation: Generation | None = None
+
+    @property
+    def target(self) -> str:
+        """Name of the target, or its dotted path."""
+        return str(self.field.target)
 
     @property
     def name(self) -> str:
@@ -75,12 +63,12 @@ class TrainingJob:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """That this job trains."""
+        """The seeds that it trains."""
         return self.settings.seeds
 
     @property
     def data_set(self) -> int | None:
-        """M, or None."""
+        """The number of fields M of a fixed data set, or None."""
         return self.settings.data_set
 
     @property
@@ -89,15 +77,10 @@ class TrainingJob:
         return self.architecture.label
 
     @property
-    def mass_label(self) -> str:
-        """How the mass was given, as text."""
-        return target_label(mass=self.mass, mass_times_length=self.mass_times_length, couplings=self.couplings)
-
-    @property
     def data_label(self) -> str:
-        """Loss and data: 'implicit-B64', 'population', 'population-M100'."""
+        """Loss, data and all other options of training: 'implicit-B64', 'population-M100'."""
         labels = self.settings.labels()
-        # Files have been named in this order ever since.
+        # This order is that of the names of existing files.
         parts = [labels.pop(name) for name in ("loss", "batch", "data_set", "path") if name in labels]
         if self.schedule != NoiseOptions.schedule:
             parts.append(self.schedule.replace(":", "."))
@@ -106,16 +89,14 @@ class TrainingJob:
             parts.append(f"grid{self.generation.steps}")
             if self.generation.t_max is not None:
                 parts.append(f"t{self.generation.t_max:.12g}")
-        if self.target != "gaussian":
-            parts.append(self.target.replace(":", "."))
+        parts += [self.target.replace(":", ".")] * (self.target != FieldOptions.target)
         return "-".join(parts)
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        """What is trained on what, whatever the sweep and the seeds: what jobs of one run of a summary share."""
-        target = (self.dimension, self.size, self.mass, self.mass_times_length, self.couplings, self.target)
+        """All that is trained, without sweep and seeds: what the jobs of one run of a summary share."""
         grid = None if self.generation is None else (self.generation.steps, self.generation.t_max)
-        return *target, self.architecture, *self.settings.key, self.schedule, grid
+        return self.field, self.architecture, *self.settings.key, self.schedule, grid
 
     @property
     def plugins(self) -> list[str]:
@@ -127,9 +108,9 @@ class TrainingJob:
 
     @property
     def alike(self) -> tuple[Hashable, ...]:
-        """What jobs share that differ in mass and in which seeds they train: steps are interpolated between masses."""
+        """What jobs share that differ in mass and seeds alone: expected steps are interpolated between masses."""
         own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds))
-        return (*own, self.mass is None, self.couplings)
+        return (*own, self.field.mass is None, self.field.r0, self.field.u)
 
     @property
     def identifier(self) -> str:
@@ -137,7 +118,7 @@ class TrainingJob:
         first, last = self.seeds[0], self.seeds[-1]
         consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
         seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
-        name = f"d{self.dimension}_L{self.size}_{self.mass_label}_{self.label}_{self.data_label}_s{seeds}"
+        name = f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}"
         if not re.fullmatch(FILE_NAME, name):
             raise InputError(
                 f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
@@ -145,25 +126,20 @@ class TrainingJob:
         return name
 
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
-        """What is trained on what, and how: as `csd train` has it from the job's flags."""
-        lattice = Lattice(self.dimension, self.size)
-        r0, u = self.couplings or (None, None)
-        gaussian = gaussian_field(lattice, mass=self.mass, mass_times_length=self.mass_times_length, r0=r0, u=u)
-        target = with_spectrum(target_from_spec(gaussian.spec() | {"target": self.target}))
+        """The target under noise, the network and the settings, as `csd train` makes them from the job's flags."""
+        target = with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
         schedule = resolve("schedule", self.schedule, SCHEDULES)()
         return NoisedTarget(target, schedule, self.noise_levels), self.architecture, self.settings
 
     @property
     def request(self) -> dict[str, Any]:
-        """What the configuration hash of its file is of."""
+        """All that determines its file besides the code."""
         return training_request(*self.problem())
 
     def arguments(self) -> list[str]:
-        """The flags of `csd train` that do this job, without --output."""
-        r0, u = self.couplings or (None, None)
-        target = FieldOptions(self.dimension, self.size, self.mass, self.mass_times_length, r0, u, self.target)
+        """The flags of `csd train` for this job, without --output."""
         noise = NoiseOptions(self.schedule, tuple(self.noise_levels))
-        return [*self.architecture.words(), *target.words(), *noise.words(), *self.settings.words()]
+        return [*self.architecture.words(), *self.field.words(), *noise.words(), *self.settings.words()]
 
 
 def training_jobs(study: HasSweeps) -> list[TrainingJob]:
@@ -175,31 +151,26 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
     return once(_expanded(study), "sweeps")
 
 
+def training_of(study: HasSweeps, sweep: Sweep) -> Training:
+    """How a sweep trains: the study's settings, and those that it overrides."""
+    return Training.model_validate(study.training.model_dump() | sweep.training)
+
+
 def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
     """Jobs in the order of the configuration."""
     for name, sweep in study.sweeps.items():
-        overridden = study.training.model_dump() | sweep.training
-        training = validated(Training, overridden, f"sweeps.{name}.training.")
-        seeds, levels = training.seeds, training.noise_levels
-        if len(set(seeds)) < len(seeds):
-            raise InputError(f"sweeps.{name}: a seed is given twice in {seeds}; each must be given once")
-        if len(set(levels)) < len(levels):
-            raise InputError(f"sweeps.{name}: a noise level is given twice in {levels}")
-        chunks = [tuple(seeds[i : i + training.seeds_per_job]) for i in range(0, len(seeds), training.seeds_per_job)]
-        way, values = sweep.targets()
-        for size, value, network, data_set, chunk in product(
-            sweep.sizes, values, _networks(sweep), _choices(training.data_sets), chunks
-        ):
-            m, c, couplings = (value if way == one else None for one in ("mass", "mass_times_length", "couplings"))
-            try:
+        training = training_of(study, sweep)
+        seeds, levels, count = training.seeds, training.noise_levels, training.seeds_per_job
+        chunks = [tuple(seeds[start : start + count]) for start in range(0, len(seeds), count)]
+        try:
+            check_distinct("seed", seeds)
+            check_distinct("noise level", levels)
+            for size, given, network, data_set, chunk in product(
+                sweep.sizes, sweep.targets(), _networks(sweep), _choices(training.data_sets), chunks
+            ):
                 run = TrainingJob(
                     name,
-                    sweep.dimension,
-                    size,
-                    m,
-                    c,
-                    couplings,
-                    sweep.target,
+                    FieldOptions(sweep.dimension, size, **given, target=sweep.target),
                     Architecture(**network),
                     vars(training)["schedule"],
                     levels if sweep.generation is None else sweep.generation.levels(size),
@@ -207,17 +178,17 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                     sweep.generation,
                 )
                 _check(run)
-            except InputError as error:
-                raise InputError(f"sweeps.{name}: {error}") from error
-            yield run
+                yield run
+        except InputError as error:
+            raise InputError(f"sweeps.{name}: {error}") from error
 
 
 def _settings(
     training: Training, generation: Generation | None, data_set: int | None, seeds: tuple[int, ...]
 ) -> TrainingSettings:
-    """How a job is trained; what its sweep generates says what training keeps, and what ends it."""
+    """How a job is trained; generation adds which kernels are kept and how samples are made."""
     parts = (training,) if generation is None else (training, generation)
-    # Where nothing is generated, weights alone are kept: they tell the kernels.
+    # Where nothing is generated, weights alone are kept: kernels follow from them.
     kept = {"kernel_steps": "none"} if generation is None else {}
     return TrainingSettings(**chosen(HOW, *parts) | kept | {"data_set": data_set, "seeds": seeds})
 
@@ -243,8 +214,7 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
-    lattice = Lattice(run.dimension, run.size)
-    run.architecture.check(lattice)
+    run.architecture.check(run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family:
         if run.settings.path == "spectral":
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
@@ -254,8 +224,6 @@ def _check(run: TrainingJob) -> None:
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
         raise InputError(f"generation needs schedule vp; it is {run.schedule!r}")
-    if run.couplings is not None:
-        GaussianField.from_couplings(lattice, *run.couplings)
     assert run.arguments()
     assert run.identifier
     if ":" not in run.target and run.target not in BY_MASS:

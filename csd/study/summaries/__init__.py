@@ -1,4 +1,4 @@
-"""Files of many jobs as one table, laws of their times, and what fields cost by each way that a study has.
+"""The files of many jobs as one table, laws of their times, and the cost of fields by each method of a study.
 
 Nothing here judges.
 """

@@ -1,9 +1,8 @@
-"""Accuracy at which networks are compared: after how many steps of training, and on which grids, samples have it.
+"""The accuracy at which networks are compared: the training steps, and the grids, from which samples have it.
 
-Fields have the right distribution once they are reweighted. S is the first recorded step of training at which every
-seed has an effective sample size of at least half its fields (`csd.diffusion.criteria`) and χ is within 2 % (root mean
-square over seeds), by exact recursion along the reverse trajectory. The integrator may leave out noise
-levels.
+Samples have the right distribution once they are reweighted. S is the first recorded step of training at which every
+seed has an effective sample size of at least half its samples (`csd.diffusion.criteria`) and χ is within 2 % (root mean
+square over seeds), by exact recursion along the reverse trajectory. The integrator may leave out noise levels.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import TRAINING, Content, Variable, read_content
+from csd.core.files import TRAINING, Content, content_of, read_content
 from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, log_effective_sample_size
 from csd.diffusion.integrators import INTEGRATORS, FrozenKernel, Integrator
@@ -32,18 +31,18 @@ from csd.targets.noising import NoisedTarget, Schedule
 
 CRITERION = "effective_sample_size"
 SUSCEPTIBILITY = 0.02
-"""How far χ may be from the exact one, relative."""
+"""Largest relative deviation of χ from the exact one."""
 THINNER = 0.8
-"""Ratio of the numbers of steps of neighbouring grids that are tried."""
+"""Ratio of the numbers of steps of successive grids that are tried."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """When the seeds of a network are as accurate as the comparison asks, on one grid.
+    """The training time S from which the seeds of a network are accurate on one grid.
 
     Attributes:
         grid: noise levels, from the highest down.
-        evaluations: of the score a field.
+        evaluations: of the score, for each field.
         steps: S.
         per_field: M/ESS after S steps, shape (seeds,).
         steps_error: standard error of S.
@@ -59,7 +58,7 @@ class Matched:
 
 
 def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path) -> list[Matched] | str:
-    """`matched` of a network's files, or why it is never accurate enough.
+    """`matched` of a network's files, or the reason why it is never accurate enough.
 
     Args:
         members: the jobs that train it, each with some of its seeds.
@@ -67,79 +66,58 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
         folder: of the training files.
     """
     first = members[0]
-    assert first.generation is not None
     if first.settings.loss == "population":
         return "the population loss has seen infinitely many fields"
-    own = _run_of(summary, first)
+    own = _run_of(summary, first).sel(criterion=CRITERION)
     seeds = sorted(seed for run in members for seed in run.seeds)
-    reached = own["generation_training_time"].sel(criterion=CRITERION, seed=seeds).values
-    never = [seed for seed, time in zip(seeds, reached, strict=True) if not np.isfinite(time)]
-    if never:
-        told = str(own["criterion_remark"].sel(criterion=CRITERION).values)
-        return told or f"{_whose(never, seeds)} never had {CRITERION} of a half for good"
+    reached = own["generation_training_time"].sel(seed=seeds).values
+    if never := [str(seed) for seed, time in zip(seeds, reached, strict=True) if not np.isfinite(time)]:
+        some = f"seed{'s' * (len(never) > 1)} {', '.join(never)} of {len(seeds)}"
+        return str(own["criterion_remark"].values) or f"{some} never had {CRITERION} of a half for good"
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
     integrator: Integrator = resolve("integrator", first.settings.integrator, INTEGRATORS)()
     grids = matched(files, integrator, first.settings.start)
     if not grids:
         asked = f"an ESS/M of a half and the susceptibility within {SUSCEPTIBILITY:.0%}"
         return f"at no recorded step had all {len(seeds)} seeds {asked}"
-    # How the seeds scatter is that of the times between recorded steps.
+    # Seeds scatter as their times do that are interpolated between recorded steps.
     mean, error = mean_over_seeds(reached)
     return [replace(grid, batch=first.settings.batch, steps_error=grid.steps * error / mean) for grid in grids]
 
 
-def _whose(some: Sequence[int], seeds: Sequence[int]) -> str:
-    return f"seed{'s' * (len(some) > 1)} {', '.join(map(str, some))} of {len(seeds)}"
-
-
 def _run_of(summary: xr.Dataset, run: TrainingJob) -> xr.Dataset:
-    """The run's place in the summary, on the lattice that it was trained on."""
-    wanted: dict[str, Any] = {
-        "sweep": run.sweep,
-        "dimension": run.dimension,
-        "size": run.size,
-        "trained_size": run.size,
-    }
-    wanted |= {"data_set": run.data_set or 0, **columns_of(run)}
-    if run.mass is not None:
-        wanted["mass"] = run.mass
+    """The run of a summary that samples on the lattice of a training job."""
+    wanted: dict[str, Any] = {"sweep": run.sweep, "dimension": run.dimension, "size": run.size}
+    wanted |= {"trained_size": run.size, "data_set": run.data_set or 0, **columns_of(run)}
+    if run.field.mass is not None:
+        wanted["mass"] = run.field.mass
     here = np.ones(summary.sizes["run"], dtype=bool)
     for name, value in wanted.items():
         found = summary[name].values
         here &= found == value if value == value else np.isnan(found)
-    places = np.flatnonzero(here)
-    if not len(places):
+    if not here.any():
         raise InputError(
             f"the summary of generation lacks {run.identifier}; make it again with csd aggregate-generation"
         )
-    return summary.isel(run=int(places[0]))
+    return summary.isel(run=int(here.argmax()))
 
 
 def _since(training: Content, step: float) -> Content:
-    """A training file with only those of its recorded kernels that are no older than a step."""
-    kept = training["kernel_step"].values >= np.floor(step)
-
-    def newer(variables: dict[str, Variable]) -> dict[str, Variable]:
-        return {
-            name: found._replace(values=found.values.compress(kept, axis=found.dims.index("kernel_step")))
-            if "kernel_step" in found.dims
-            else found
-            for name, found in variables.items()
-        }
-
-    return replace(training, variables=newer(training.variables), coordinates=newer(training.coordinates))
+    """A training file without the recorded kernels before a step."""
+    dataset = training.dataset()
+    return content_of(dataset.isel(kernel_step=np.flatnonzero(dataset["kernel_step"].values >= np.floor(step))))
 
 
 def matched(files: Sequence[Content], integrator: Integrator, start: str) -> list[Matched]:
     """The first recorded step at which every seed has ESS/M of a half and χ is within 2 %, by recursion of the kernels.
 
     Integrators may take longer steps than the study's: grids with fewer and fewer of the trained levels are tried,
-    until one on which the exact score misses either, or the seeds are never right. Coarser ones may have both again, as
-    the integrator's error changes its sign, but by luck.
+    until one on which the exact score misses either, or the seeds are never right. A still coarser one may have both
+    again, as the integrator's error changes its sign, but only by chance.
 
     Args:
-        files: training files of one network, with kernels along the way.
-        integrator: how a step is made.
+        files: training files of one network, with recorded kernels.
+        integrator: that makes a step.
         start: 'noise' or 'exact'.
 
     Returns:
@@ -157,9 +135,8 @@ def matched(files: Sequence[Content], integrator: Integrator, start: str) -> lis
     while count >= 1:
         places = np.unique(np.linspace(0, len(levels) - 1, count + 1).round().astype(int))
         count = min(count - 1, round(count * THINNER))
-        exact = dict(
-            zip(CRITERIA, ReverseDiffusion(_on(trained[0], places), integrator, start).exact_deviations, strict=True)
-        )
+        deviations = ReverseDiffusion(_on(trained[0], places), integrator, start).exact_deviations
+        exact = dict(zip(CRITERIA, deviations, strict=True))
         if exact[CRITERION] > LIMITS[CRITERION] or exact["susceptibility"] > SUSCEPTIBILITY:
             break
         pairs = [_accuracy(*own, places, integrator, start) for own in zip(trained, kept, strict=True)]
@@ -196,10 +173,10 @@ def _accuracy(trained: Trained, kept: Kept, places: Array, integrator: Integrato
 
 
 def evaluations(integrator: Integrator, schedule: Schedule, grid: Array) -> int:
-    """How often an integrator asks for the score on its way down a grid: counted on a single number.
+    """The number of evaluations of the score by an integrator on a grid, counted on a single number.
 
     Args:
-        integrator: how a step is made.
+        integrator: that makes a step.
         schedule: α(t) and σ²(t).
         grid: noise levels from t_max down.
     """

@@ -1,4 +1,4 @@
-"""Typed columns of a summary: what each run is, for code to choose by; labels are shown, and not read."""
+"""Typed columns of a summary: what each run is, for code to choose runs by; its labels are only shown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,14 +8,17 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.files import Variable, labelled
-from csd.core.options import Declared
+from csd.core.options import Declared, declared
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.networks.registry import network_options
 from csd.study.stages import sweeps
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
+from csd.targets.options import FieldOptions, NoiseOptions
 
+About = Mapping[str, tuple[str, str]]
+"""Columns, with the long name and units of each."""
 COUPLINGS = {
     "mass_times_length": ("c of m = c / L; NaN where the mass is given otherwise", "1"),
     "r0": ("coupling r0; NaN where the mass is given otherwise", "1"),
@@ -28,15 +31,11 @@ def _scaled(one: Declared) -> bool:
     return one.mixed and not one.choices()
 
 
-def _columns_of_option(name: str, one: Declared) -> dict[str, tuple[str, str]]:
-    """The columns of a network's option; one that may follow the score length, such as 3xi, has two."""
-    about = one.option.help
-    if _scaled(one):
-        fixed = f"{about}; 0 where there is none, or it follows the score length"
-        factor = f"{name} over the score length; NaN where it does not follow that"
-        return {f"fixed_{name}": (fixed, "1"), f"{name}_factor": (factor, "1")}
-    shown = "empty" if _absent(one) == "" else "NaN" if one.option.absent is None else str(one.option.absent)
-    return {name: (f"{about}; {shown} where it is not given", "1")}
+def _absent(one: Declared) -> Any:
+    """The value in a column of a network's option where it is not given."""
+    if str in one.kinds or one.item is not None:
+        return ""
+    return np.nan if one.option.absent is None else one.option.absent
 
 
 def _cell(one: Declared, value: Any) -> Any:
@@ -44,40 +43,57 @@ def _cell(one: Declared, value: Any) -> Any:
     return " ".join(map(str, one.stored(value))) if isinstance(value, tuple) else one.stored(value)
 
 
-def _absent(one: Declared) -> Any:
-    """What a column says where an option is not given: what files say, or what is no value of it."""
-    if str in one.kinds or one.item is not None:
-        return ""
-    return np.nan if one.option.absent is None else one.option.absent
+def _columns_of_option(name: str, one: Declared) -> About:
+    """The columns of a network's option; one that may follow the score length, such as 3xi, has two."""
+    about = one.option.help
+    if _scaled(one):
+        fixed = f"{about}; 0 where there is none, or it follows the score length"
+        factor = f"{name} over the score length; NaN where it does not follow that"
+        return {f"fixed_{name}": (fixed, "1"), f"{name}_factor": (factor, "1")}
+    return {name: (f"{about}; {str(_absent(one)).replace('nan', 'NaN') or 'empty'} where it is not given", "1")}
 
 
-TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate", "path")
-"""Options of training with a column of another form, or told by the label `data` alone."""
-HOW = {name: one for name, one in sweeps.HOW.items() if one.option.label is not None and name not in TOLD_OTHERWISE}
-"""Others that say what is trained; figures show runs that have them at their defaults unless they ask for them."""
-TRAINED = {
+TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate")
+"""Options of training with a column of another form, or shown by the label `data` alone."""
+HOW = {
+    "target": declared(FieldOptions)["target"],
+    "schedule": declared(NoiseOptions)["schedule"],
+    **{name: one for name, one in sweeps.HOW.items() if one.option.label and name not in TOLD_OTHERWISE},
+}
+"""Options that keep runs apart: laws are of runs that agree in them, figures and claims of runs at their defaults."""
+TRAINED: About = {
     "architecture_name": ("architecture, without its options", "1"),
     **{name: about for one in network_options().items() for name, about in _columns_of_option(*one).items()},
     "loss": ("loss", "1"),
     **{name: (one.option.help, "1") for name, one in HOW.items()},
     **COUPLINGS,
 }
-"""Columns of a summary of training or generation, beside those that have always been there; long names and units."""
-SAMPLED = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
-"""Those of a summary of Monte Carlo."""
+"""Columns of a summary of training or generation that choose runs."""
+SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
+"""Columns of a summary of Monte Carlo that choose runs."""
+IDENTITY: About = {
+    "sweep": ("sweep of the study", "1"),
+    "architecture": ("architecture and options", "1"),
+    "mass_label": ("how the mass was given", "1"),
+    "data": ("loss and data", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "mass": ("mass", "inverse lattice spacings"),
+    "data_set": ("fields of the data set, 0 for fresh ones", "1"),
+    **TRAINED,
+}
+"""All columns of a summary of training or generation."""
 
 
 def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
-    """The values of a job in `TRAINED`, or in `SAMPLED`."""
+    """The values of a job in the columns `TRAINED`, or `SAMPLED`."""
+    names = SAMPLED if isinstance(job, MonteCarloJob) else COUPLINGS
+    found: dict[str, Any] = {name: getattr(job.field, name) for name in names}
+    found = {name: np.nan if value is None else value for name, value in found.items()}
     if isinstance(job, MonteCarloJob):
-        given = dict.fromkeys(SAMPLED, np.nan)
-        values = job.value if isinstance(job.value, tuple) else (job.value,)
-        names = ("r0", "u") if job.parameter == "couplings" else (job.parameter,)
-        return given | dict(zip(names, values, strict=True))
-    r0, u = job.couplings or (np.nan, np.nan)
-    found = {"architecture_name": job.name, "loss": job.settings.loss, "r0": r0, "u": u}
-    found |= {name: getattr(job.settings, name) for name in HOW}
-    found["mass_times_length"] = np.nan if job.mass_times_length is None else job.mass_times_length
+        return found
+    found |= {"architecture_name": job.name, "loss": job.settings.loss}
+    found |= {name: getattr(job if hasattr(job, name) else job.settings, name) for name in HOW}
     for name, one in network_options().items():
         # An option of a user-defined network may have another type.
         value = None if ":" in job.name else getattr(job.architecture, name)
@@ -89,26 +105,12 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     return found
 
 
-IDENTITY = {
-    "sweep": ("sweep of the study", "1"),
-    "architecture": ("architecture and options", "1"),
-    "mass_label": ("how the mass was given", "1"),
-    "data": ("loss and data", "1"),
-    "dimension": ("lattice dimension", "1"),
-    "size": ("lattice size", "lattice spacings"),
-    "mass": ("mass", "inverse lattice spacings"),
-    "data_set": ("fields of the data set, 0 for fresh ones", "1"),
-    **TRAINED,
-}
-"""All columns of a summary of training, and of generation."""
-
-
 def identity_of(run: TrainingJob, file: xr.Dataset) -> dict[str, Any]:
-    """The values of a run and one of its files in `IDENTITY`."""
+    """The values of a run and one of its files in the columns `IDENTITY`."""
     return {
         "sweep": run.sweep,
         "architecture": run.label,
-        "mass_label": run.mass_label,
+        "mass_label": run.target_label,
         "data": run.data_label,
         "dimension": run.dimension,
         "size": run.size,
@@ -118,8 +120,13 @@ def identity_of(run: TrainingJob, file: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def typed_columns(rows: Sequence[Mapping[str, Any]], about: Mapping[str, tuple[str, str]]) -> dict[str, Variable]:
-    """Variables along `run` of the values of each run; `about` has the long name and units of each that is wanted."""
+def typed_columns(rows: Sequence[Mapping[str, Any]], about: About) -> dict[str, Variable]:
+    """Variables along `run` from the values of each run.
+
+    Args:
+        rows: values by column, for each run.
+        about: the columns that are wanted.
+    """
     variables = {}
     for name, (long_name, units) in about.items():
         values = [row[name] for row in rows]
@@ -145,16 +152,42 @@ def network_of(run: pd.Series | xr.Dataset) -> Architecture:
         if _scaled(one) and (factor := float(run[f"{name}_factor"])) == factor:
             options[name] = f"{factor:.12g}xi"
         elif value != absent and value == value:
-            # Columns that have no value somewhere hold floating-point numbers.
+            # Columns with NaN somewhere hold floating-point numbers.
             number = int(value) if float not in one.kinds and not isinstance(value, str) else value
             options[name] = one.parse(value.split() if one.item is not None else number)
     return Architecture(architecture, **options)
 
 
 def run_table(summary: xr.Dataset) -> pd.DataFrame:
-    """Runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
+    """The runs of a summary of training or generation, a row each: labels, numbers, and their `network`."""
     table = summary[[name for name in IDENTITY if name in summary]].to_dataframe()
     table["network"] = pd.Series([network_of(run) for _, run in table.iterrows()], table.index, dtype=object)
+    return table
+
+
+def at_default_options(
+    table: pd.DataFrame, wanted: Mapping[str, Sequence[Any]] | None = None, *, usual: bool = False
+) -> pd.DataFrame:
+    """The rows of a table of runs or laws whose options `HOW` have the values wanted, or else their defaults.
+
+    Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
+    Rows without a value, such as laws of Monte Carlo, are kept.
+
+    Args:
+        table: with a column `architecture` and any of `HOW`.
+        wanted: values of options that are allowed.
+        usual: where no row has the default of an option, its commonest value counts as the default.
+    """
+    wanted = wanted or {}
+    for name, one in HOW.items():
+        if name in table:
+            asked = wanted.get(name, [one.default])
+            if usual and name not in wanted and not table[name].isin(asked).any():
+                asked = table[name].mode()
+            allowed = table[name].isin(asked) | table[name].isna()
+            if name == "path" and name not in wanted:
+                allowed |= ~allowed.groupby(table["architecture"]).transform("any").astype(bool)
+            table = table[allowed]
     return table
 
 

@@ -2,8 +2,8 @@
 
     τ ∝ L^z,  τ the largest of the autocorrelation times of the soft modes, |m|, m² and S(k₁)
 
-in two units: field updates (visits of all sites), which is what it costs; and the sampler's dynamic time, in which
-theory has its exponents (`csd.mcmc.ensemble`). On small lattices they are not those of L → ∞, so on the Gaussian field
+in two units: field updates (visits of all sites), the unit of cost; and the sampler's dynamic time, in which theory
+states exponents (`csd.mcmc.ensemble`). On small lattices these are not the exponents of L → ∞, so on the Gaussian field
 they stand beside the exponent of the exact times (`csd.mcmc.exact_sweeps`) of the same sizes, fitted with the same
 weights. One `run` is a sampler on one target; its seeds may come from several files.
 """
@@ -22,11 +22,22 @@ from csd.core.files import ENSEMBLE, labelled
 from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES
 from csd.study.scaling import fit_weighted, law_row
 from csd.study.stages.monte_carlo import MonteCarloJob
-from csd.study.summaries.columns import SAMPLED, columns_of, typed_columns
+from csd.study.summaries.columns import SAMPLED, About, columns_of, typed_columns
 from csd.study.summaries.files import files_of, gathered
 
 QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
-"""What exponents are fitted to, and what a sweep counts as in each."""
+"""Quantities to which exponents are fitted, and the unit of a sweep in each."""
+IDENTITY_OF_SAMPLER: About = {
+    "sweep": ("name of the simulation in the study", "1"),
+    "sampler": ("sampler", "1"),
+    "target": ("gaussian, phi4 or spins", "1"),
+    "target_label": ("how the target was given", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "components": ("components n", "1"),
+    **SAMPLED,
+}
+"""Columns of a summary of Monte Carlo."""
 
 
 def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -35,7 +46,7 @@ def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed:
     Args:
         jobs: those of Monte Carlo.
         folder: of their files.
-        mixed: take files that different versions of the code, or other requests than the study's, made.
+        mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Returns:
         Dimensions run (a sampler on a target), seed, observable.
@@ -49,17 +60,19 @@ def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed:
         for sampler in job.settings.samplers:
             groups[job.key, sampler].append(_of_sampler(file, sampler, job.settings.seed))
             about = {name: getattr(job, name) for name in ("sweep", "target_label", "dimension", "size", "components")}
-            own = {**about, "sampler": sampler, "target": file.attrs["target"], **columns_of(job)}
-            rows.setdefault((job.key, sampler), own)
+            about |= {"sampler": sampler, "target": file.attrs["target"]}
+            rows.setdefault((job.key, sampler), about | columns_of(job))
     summary = gathered(list(groups.values()), ("seed", "observable"), {})
     for name, chosen, long_name in (
         ("slowest_tau", (*SERIES, COMPONENT), "largest tau of the series, m itself among them"),
         ("collective_tau", COLLECTIVE, "largest tau of the soft modes |m|, m^2 and S(k)"),
     ):
         series = summary.sel(observable=list(chosen))
-        slowest, error = _slowest(series["tau"].values, series["tau_error"].values)
-        summary[name] = labelled(["run", "seed"], slowest, long_name, "sweeps")
-        summary[f"{name}_error"] = labelled(["run", "seed"], error, "its standard error", "sweeps")
+        tau, error = series["tau"].values, series["tau_error"].values
+        slowest = np.argmax(np.where(np.isnan(tau), -1.0, tau), axis=-1)[..., None]
+        for suffix, values, about_it in (("", tau, long_name), ("_error", error, "its standard error")):
+            largest = np.take_along_axis(values, slowest, -1)[..., 0]
+            summary[f"{name}{suffix}"] = labelled(["run", "seed"], largest, about_it, "sweeps")
     exact_tau = np.fmax.reduce(summary["exact_tau"].sel(observable=list(COLLECTIVE)).values, axis=-1)
     summary["exact_collective_tau"] = labelled(
         ["run", "seed"], exact_tau, "the same from the matrix of a sweep, where known", "sweeps"
@@ -68,21 +81,8 @@ def aggregate_monte_carlo(jobs: Sequence[MonteCarloJob], folder: Path, *, mixed:
     return summary.assign(typed_columns(list(rows.values()), IDENTITY_OF_SAMPLER))
 
 
-IDENTITY_OF_SAMPLER = {
-    "sweep": ("name of the simulation in the study", "1"),
-    "sampler": ("sampler", "1"),
-    "target": ("gaussian, phi4 or spins", "1"),
-    "target_label": ("how the target was given", "1"),
-    "dimension": ("lattice dimension", "1"),
-    "size": ("lattice size", "lattice spacings"),
-    "components": ("components n", "1"),
-    **SAMPLED,
-}
-"""Columns of a summary of Monte Carlo."""
-
-
 def _of_sampler(file: xr.Dataset, sampler: str, seed: int) -> xr.Dataset:
-    """What a file says of a sampler without its time series: means over chains, of the first update its acceptance."""
+    """The results of a sampler without its time series: means over chains, and the acceptance of its first update."""
     own = file.sel(sampler=sampler, drop=True).rename(thermalisation_cut="cut")
     first = own["acceptance"].isel(update=0).mean("chain")
     own["field_updates"] = own["field_updates"].mean("chain", keep_attrs=True)
@@ -90,12 +90,6 @@ def _of_sampler(file: xr.Dataset, sampler: str, seed: int) -> xr.Dataset:
     own = own.drop_dims(["chain", "measurement", "update", "component"], errors="ignore")
     with_seed = own.drop_vars("exact").expand_dims(seed=[seed]).assign(exact=own["exact"])
     return with_seed.assign_coords(seed=labelled(["seed"], [seed], "random seed"))
-
-
-def _slowest(tau: Any, error: Any) -> tuple[Any, Any]:
-    """Largest τ and its error, over the last axis; NaN where that one has no error."""
-    slowest = np.argmax(np.where(np.isnan(tau), -1.0, tau), axis=-1)[..., None]
-    return np.take_along_axis(tau, slowest, -1)[..., 0], np.take_along_axis(error, slowest, -1)[..., 0]
 
 
 def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tuple[Any, Any]:
@@ -112,16 +106,15 @@ def times(summary: xr.Dataset, quantity: str, name: str = "slowest_tau") -> tupl
 
 
 def known_times(summary: xr.Dataset, quantity: str) -> Any:
-    """The exact τ of the soft modes of each run, with the weights that its measured times have; NaN where unknown.
+    """The exact τ of the soft modes of each run, with the weights of its measured times; NaN where unknown.
 
     Args:
         summary: of `aggregate_monte_carlo`.
         quantity: a key of `QUANTITIES`.
     """
     factor = summary[QUANTITIES[quantity]].values
-    return _mean_of_seeds(
-        factor * summary["exact_collective_tau"].values, factor * summary["collective_tau_error"].values
-    )[0]
+    tau, error = summary["exact_collective_tau"].values, summary["collective_tau_error"].values
+    return _mean_of_seeds(factor * tau, factor * error)[0]
 
 
 def _mean_of_seeds(tau: Any, error: Any) -> tuple[Any, Any]:
@@ -137,15 +130,14 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
     """Dynamic exponents of every sampler at several sizes, in the columns of `csd.study.summaries.laws.training_table`.
 
     `architecture` is the sampler, `mass` how the target was given, `data` its kind and components, `reference` the
-    exponent of the exact times of the same sizes, where there are such.
+    exponent of the exact times of the same sizes, where these are known.
 
     Args:
         summary: of `aggregate_monte_carlo`.
     """
     keys = ["sweep", "sampler", "dimension", "target_label", "target", "components"]
-    table = summary[[*keys, "size"]].to_dataframe()
     rows: list[dict[str, Any]] = []
-    for group, members in table.groupby(keys, sort=False):
+    for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False):
         about = dict(zip(["study", "architecture", "dimension", "mass"], group, strict=False))
         about |= {"data": kind_of_model(*group[4:]), "noise_level": np.nan}
         chosen = summary.isel(run=members.index.to_numpy())
@@ -157,12 +149,12 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
 
 
 def kind_of_model(target: str, components: int) -> str:
-    """The data of a table of laws, for Monte Carlo: 'gaussian-n1'."""
+    """The label of a target of Monte Carlo in the column `data` of a table of laws: 'gaussian-n1'."""
     return f"{target}-n{components}"
 
 
 def _law(sizes: Any, tau: Any, error: Any, exact: Any) -> dict[str, Any]:
-    """The columns of a power law, or why there is none."""
+    """The columns of a power law, or of none with the reason why."""
     known = np.isfinite(error)
     if not known.all():
         size = int(sizes[~known][0])

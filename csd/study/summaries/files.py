@@ -1,8 +1,9 @@
-"""Files of a study, gathered: those that were made as asked, by one source, as arrays over all of them."""
+"""The files of a study, gathered as arrays: those that were made as asked, by one version of the code."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,25 +12,15 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.files import Variable, digest, read
 from csd.study.stages.base import Job
+from csd.study.stages.generation import GenerationJob
+from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.training import TrainingJob
 
-
-class OnLattice(Job, Protocol):
-    """A job on a lattice."""
-
-    @property
-    def dimension(self) -> int:
-        """Of the lattice."""
-
-    @property
-    def size(self) -> int:
-        """Of the lattice."""
-
-
-J = TypeVar("J", bound=OnLattice)
+J = TypeVar("J", TrainingJob, GenerationJob, MonteCarloJob)
 
 
 def training_file(run: Job, folder: Path) -> Path:
-    """Where the workflow keeps a job's file."""
+    """The path of a job's file in the folder of its stage."""
     return folder / f"{run.identifier}.nc"
 
 
@@ -40,18 +31,18 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
         jobs: of a stage.
         folder: of its files.
         kind: of the files.
-        mixed: take files that different versions of the code, or other requests than the study's, made.
+        mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
     found = []
     for job in jobs:
-        path = folder / f"{job.identifier}.nc"
+        path = training_file(job, folder)
         file = read(path, kind)
         request: dict[str, Any] = {"dimension": job.dimension, "size": job.size}
         if not mixed:
-            # Whatever an attribute says is named; the hash holds the rest.
+            # The attributes of a file that say what was asked are named in an error; the hash holds the rest.
             said = {name: value for name, value in job.request.items() if isinstance(value, str | float | int)}
             request |= {name: value for name, value in said.items() if name in file.attrs and name not in request}
             request["configuration_hash"] = digest(job.request)
@@ -62,7 +53,7 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
                     " study again"
                 )
         found.append((job, file))
-    # User-defined modules come after the first 16 digits.
+    # The hash of user-defined modules comes after the first 16 digits.
     sources = {str(file.attrs.get("source_hash"))[:16]: job.identifier for job, file in found}
     if not mixed and len(sources) > 1:
         first, second = list(sources.values())[:2]
@@ -73,23 +64,25 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
     return found
 
 
-def gathered(
-    groups: Sequence[Sequence[xr.Dataset]],
-    axes: Collection[str],
-    numbered: Mapping[str, str],
-    left_out: Collection[str] = (),
-) -> xr.Dataset:
-    """The variables of files as arrays, `run` before their own dimensions.
+def grouped(files: Sequence[tuple[J, xr.Dataset]], key: Callable[[J], Hashable]) -> list[list[tuple[J, xr.Dataset]]]:
+    """Jobs and files in groups of equal `key`, each a run of the summary with seeds from several files."""
+    groups: dict[Hashable, list[tuple[J, xr.Dataset]]] = defaultdict(list)
+    for job, file in files:
+        groups[key(job)].append((job, file))
+    return list(groups.values())
 
-    Along `axes` values are where their coordinate is in the union over all files; along `numbered` dimensions, whose
-    coordinates differ from run to run and become variables, they are counted from the first. What no file holds is NaN,
-    or '' of text. Every variable is there whose dimensions all are among these.
+
+def gathered(groups: Sequence[Sequence[xr.Dataset]], axes: Collection[str], numbered: Mapping[str, str]) -> xr.Dataset:
+    """The variables of files as arrays, with the dimension `run` before their own.
+
+    Along `axes` values lie at their coordinate in the union over all files. Along `numbered` dimensions they are
+    counted from the first; their coordinates differ from run to run and become variables. Missing values are NaN, or ''
+    of text. Variables with any other dimension are left out.
 
     Args:
         groups: files of each run.
         axes: dimensions whose coordinates runs share.
-        numbered: others, and the names that they have in the summary.
-        left_out: variables that are not wanted.
+        numbered: further dimensions, and their names in the summary.
     """
     files = [file for group in groups for file in group]
     unions = {name: _union([file[name].values for file in files if name in file.coords]) for name in axes}
@@ -100,12 +93,13 @@ def gathered(
     places = [[_places(file, unions, names) for file in group] for group in groups]
     variables = {}
     for name, found in known.items():
-        if name in axes or name in left_out or not set(found.dims) <= names.keys():
+        if name in axes or not set(found.dims) <= names.keys():
             continue
         dims = [names[str(dim)] for dim in found.dims]
         text = found.dtype.kind not in "biuf"
-        held = [file.variables[name].dtype for file in files if name in file.variables]
-        short = len(dims) > 3 or all(own == np.float32 for own in held)
+        short = len(dims) > 3 or all(
+            file.variables[name].dtype == np.float32 for file in files if name in file.variables
+        )
         kind: Any = object if text else np.float32 if short else float
         array = np.full((len(groups), *(sizes[dim] for dim in dims)), "" if text else np.nan, dtype=kind)
         for row, group in enumerate(groups):
@@ -123,11 +117,11 @@ def gathered(
 
 
 def _places(file: xr.Dataset, unions: Mapping[str, pd.Index], names: Collection[str]) -> dict[str, Any]:
-    """Where a file's values go along its dimensions."""
-    own = {str(dim): size for dim, size in file.sizes.items() if dim in names}
+    """The places of a file's values along its dimensions."""
     return {
-        dim: unions[dim].get_indexer(file[dim].values) if dim in unions else np.arange(size)
-        for dim, size in own.items()
+        str(dim): unions[str(dim)].get_indexer(file[dim].values) if dim in unions else np.arange(size)
+        for dim, size in file.sizes.items()
+        if dim in names
     }
 
 

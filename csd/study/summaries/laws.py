@@ -1,8 +1,9 @@
-"""Scaling laws of the times in summaries, as one table."""
+"""Scaling laws of the times in summaries, and of the steps that integrators need, as one table."""
 
 import csv
 import io
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,33 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.diffusion.criteria import CRITERIA
-from csd.study.scaling import fit, law_row
+from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
+from csd.diffusion.grids import MOST_STEPS
+from csd.lattice import Array
+from csd.study.scaling import fit, fit_power_law, law_row, local_exponents
+from csd.study.summaries.columns import HOW
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
-"""What laws are fitted to: training times interpolated between steps, as whole steps are coarse where they are few."""
+"""Quantities and the times that are fitted: those interpolated between steps, as whole steps are coarse when few."""
+SHORTEST = 1.0
+"""Generation training times below one step count as one, as 0 steps have no logarithm."""
+SCHEDULE, GRID = "vp", "geometric"
+DATA = f"{SCHEDULE}-{GRID}"
+"""The noise and grid of laws of integrator steps, in the table's column of data."""
+EVERY_ROW = (
+    *("study", "architecture", "dimension", "mass", "data", "noise_level", "quantity", "criterion", "loss"),
+    *("law", "sizes", "note"),
+)
+"""Columns that every table of laws has."""
+EVERY_LAW = ("exponent", "error")
+"""Further columns of a table that has a law."""
 
 
 def read_scaling(path: Path) -> pd.DataFrame:
     """The table that `csd fit` wrote.
 
     Raises:
-        InputError: if it is missing, no such table, or a damaged one.
+        InputError: if it is missing, no such table, or damaged.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -33,38 +50,30 @@ def read_scaling(path: Path) -> pd.DataFrame:
     needed = [*EVERY_ROW, *(EVERY_LAW if "law" in table and (table["law"] != "none").any() else ())]
     if missing := [name for name in needed if name not in head]:
         raise InputError(f"{path}: not a table of scaling laws (no column {missing[0]!r}); make it with csd fit")
-    # pandas would fill up what a row lacks; a last line without its end may be cut in its last word.
+    # pandas fills up short rows; a last line without its end may be cut in its last word.
     if any(len(row) != len(head) for row in rows) or not text.endswith("\n"):
         raise InputError(f"{path}: this table of scaling laws is cut off in a row; make it again with csd fit")
     return table
 
 
-EVERY_ROW = (
-    *("study", "architecture", "dimension", "mass", "data", "noise_level", "quantity", "criterion", "loss"),
-    *("law", "sizes", "note"),
-)
-"""Columns that every table of laws has."""
-EVERY_LAW = ("exponent", "error")
-"""Those that it has where there is a law."""
-
-
 def with_criterion(scaling: pd.DataFrame) -> pd.DataFrame:
-    """A table of laws whose column `criterion` is there, and empty where a quantity has none."""
+    """A table of laws that has the column `criterion`, empty where a quantity has none."""
     return scaling.assign(criterion=scaling["criterion"].astype(object).fillna("") if "criterion" in scaling else "")
 
 
 def training_table(summary: xr.Dataset) -> pd.DataFrame:
-    """All laws of τ(L), measured and predicted, for everything that was run at several sizes.
+    """All laws of τ(L), measured and predicted, of everything that was run at several sizes.
 
     Args:
         summary: of `aggregate`.
 
     Returns:
-        One row a law: study (the sweep), architecture, dimension, mass, data, noise_level, quantity, criterion (of
-        samples; empty here), loss (empty where nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'),
-        exponent, z (of the nested law only), error, systematic_error, bootstrap_error, residual_error, intercept,
-        slope, evidence (ΔAICc, positive for the log law), evidence_error, reference (an exact exponent for the same
-        sizes), sizes, local_exponents, note (why there is no fit).
+        One row a law: study (the sweep), architecture, dimension, mass, data, the options `HOW` of
+        `csd.study.summaries.columns`, noise_level, quantity, criterion (of samples; empty here), loss (empty where
+        nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'), exponent, z (of the nested law only), error,
+        systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for the log law),
+        evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note (why there is no
+        fit).
     """
     rows: list[dict[str, Any]] = []
     for about, chosen in _groups(summary):
@@ -78,17 +87,14 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
 
 
 def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
-    """Runs that differ in size alone, and what they are in the columns of a table of laws."""
-    keys = ["sweep", "architecture", "dimension", "mass_label", "data"]
-    for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False):
+    """Runs that differ in size alone, with their columns of a table of laws."""
+    options = [name for name in HOW if name in summary]
+    keys = ["sweep", "architecture", "dimension", "mass_label", "data", *options]
+    for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False, dropna=False):
         chosen = summary.isel(run=members.index.to_numpy())
-        about = dict(zip(["study", "architecture", "dimension", "mass", "data"], group, strict=True))
+        about = dict(zip(["study", "architecture", "dimension", "mass", "data", *options], group, strict=True))
         more = {"noise_level": np.nan, "quantity": "", "criterion": "", "loss": str(chosen["loss"].values[0])}
         yield about | more, chosen
-
-
-SHORTEST = 1.0
-"""Generation training times below one step count as one: of 0 steps there is no logarithm."""
 
 
 def generation_table(summary: xr.Dataset) -> pd.DataFrame:
@@ -102,12 +108,13 @@ def generation_table(summary: xr.Dataset) -> pd.DataFrame:
         sizes, ran = chosen["size"].values, np.isfinite(chosen["kl_per_site"].isel(step=0).values)
         for criterion in CRITERIA:
             at = chosen.sel(criterion=criterion)
-            missed = {int(L): str(why) for L, why in zip(sizes, at["criterion_remark"].values, strict=True) if why}
+            missed = [
+                f"at size {size}: {why}" for size, why in zip(sizes, at["criterion_remark"].values, strict=True) if why
+            ]
             for quantity in ("generation_training_time", "predicted_generation_training_time"):
                 about |= {"quantity": quantity, "criterion": criterion}
                 if missed:
-                    size, why = next(iter(missed.items()))
-                    rows.append(about | law_row(sizes, f"at size {size}: {why}"))
+                    rows.append(about | law_row(sizes, missed[0]))
                     continue
                 times = np.maximum(at[quantity].values, SHORTEST)
                 times = times if times.ndim == 2 else times[:, None]
@@ -119,17 +126,17 @@ def fitted_laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list
     """The rows of one group: all laws, or one row that says why there is none.
 
     Args:
-        about: what the group is.
+        about: the group's columns.
         sizes: L, shape (sizes,).
         times: shape (sizes, seeds); NaN where a seed was not run, or never reached the tolerance.
         ran: whether a seed was run, same shape.
     """
-    short = [int(size) for size, row, there in zip(sizes, times, ran, strict=True) if not np.isfinite(row[there]).all()]
     if not np.any(ran):
         return []
-    if short:
-        # The mean of those that reached it would be too small, and a law without this size one of other sizes.
-        note = f"at size {short[0]} some seeds did not reach the tolerance, so there is no mean to fit"
+    late = sizes[(ran & ~np.isfinite(times)).any(axis=1)]
+    if late.size:
+        # The mean over the other seeds would be too small, and a law without this size one of other sizes.
+        note = f"at size {int(late[0])} some seeds did not reach the tolerance, so there is no mean to fit"
         return [about | law_row(sizes, note)]
     present = ran.any(axis=1)
     used = [int(size) for size in sizes[present]]
@@ -138,3 +145,63 @@ def fitted_laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list
     except InputError as error:
         return [about | law_row(used, str(error))]
     return [about | law.row for law in laws.values()]
+
+
+def integrator_table(dataset: xr.Dataset) -> pd.DataFrame:
+    """Power laws n ∝ L^z of the steps needed on the geometric grid of VP, in the columns of `csd fit`.
+
+    Steps are exact, so seeds and sampling leave no error; the error is that of sizes that are not yet in the law.
+    `residual_error` is the standard error from the scatter about a pure power, `systematic_error` the change of z when
+    the smallest size is left out (NaN for three sizes), and `error` both in quadrature.
+
+    Args:
+        dataset: of `csd.diffusion.discretisation.compare`.
+
+    Returns:
+        A row for each dimension, integrator and criterion, with quantity `integrator_steps` and the integrator as
+        architecture. `reference` is d/(2p) where the law holds: total KL and effective sample size, d = 2 and 3.
+    """
+    rows: list[dict[str, Any]] = []
+    chosen = dataset["crossing_steps"].sel(schedule=SCHEDULE, grid=GRID)
+    keys = ("dimension", "integrator", "criterion")
+    for place in product(*(dataset[key].values.tolist() for key in keys)):
+        dimension, name, criterion = place
+        steps = chosen.sel(dict(zip(keys, place, strict=True))).dropna("size")
+        lawful = dimension > 1 and criterion in FOLLOWS_LAW
+        about = {
+            "study": "integrator_steps",
+            "architecture": name,
+            "dimension": dimension,
+            "mass": dataset.attrs["mass_label"],
+            "data": DATA,
+            "noise_level": np.nan,
+            "quantity": "integrator_steps",
+            "criterion": criterion,
+            "loss": "",
+        }
+        reference = dimension / (2.0 * ORDERS.get(name, np.nan)) if lawful else np.nan
+        rows.append(about | _power(steps["size"].values, steps.values) | {"reference": reference})
+    return pd.DataFrame(rows)
+
+
+def _power(sizes: Array, steps: Array) -> dict[str, Any]:
+    """The power law of one group, or the reason why there is none."""
+    if len(sizes) < 3:
+        return law_row(sizes, f"a scaling law needs at least three sizes; there are {len(sizes)}")
+    if not np.isfinite(steps).all():
+        largest = int(sizes[~np.isfinite(steps)][0])
+        return law_row(sizes, f"more than {MOST_STEPS} steps are needed at size {largest}")
+    length = sizes.astype(float)
+    intercept, exponent, residual_error, _ = fit_power_law(length, steps)
+    change = fit_power_law(length[1:], steps[1:])[1] - exponent if len(sizes) > 3 else np.nan
+    return law_row(
+        sizes,
+        law="power",
+        local_exponents=local_exponents(length, steps),
+        exponent=exponent,
+        error=float(np.hypot(residual_error, change)),
+        systematic_error=abs(change),
+        bootstrap_error=0.0,
+        residual_error=residual_error,
+        intercept=intercept,
+    )

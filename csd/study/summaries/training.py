@@ -1,11 +1,10 @@
 """A study's training files in one Dataset.
 
-One `run` of the summary is an architecture on one lattice at one mass with one kind of data; its seeds may come from
+One `run` of the summary is an architecture on one lattice and target with one kind of training; its seeds may come from
 several files. Curves are padded with NaN to the longest.
 """
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import xarray as xr
 from csd.core.files import TRAINING, Variable
 from csd.study.stages.training import TrainingJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
-from csd.study.summaries.files import files_of, gathered
+from csd.study.summaries.files import files_of, gathered, grouped
 
 
 def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -23,7 +22,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
     Args:
         runs: the training jobs.
         folder: of the training files.
-        mixed: take files that different versions of the code, or other requests than the study's, made.
+        mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Returns:
         Dimensions run, seed, noise_level, step, distance, bin.
@@ -31,21 +30,21 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
-    groups: dict[Hashable, list[tuple[TrainingJob, xr.Dataset]]] = defaultdict(list)
-    for run, file in files_of(runs, folder, TRAINING, mixed=mixed):
-        group = groups[run.sweep, run.key]
-        group.append((run, file.drop_vars("mode_residual") if group else _with_one_residual(file)))
+    groups = grouped(files_of(runs, folder, TRAINING, mixed=mixed), lambda run: (run.sweep, run.key))
     summary = gathered(
-        [[file for _, file in group] for group in groups.values()],
+        [
+            [_with_one_residual(group[0][1]), *(file.drop_vars("mode_residual") for _, file in group[1:])]
+            for group in groups
+        ],
         axes=("seed", "noise_level", "step", "distance"),
         numbered={"inverse_length": "bin"},
     )
-    rows = [{**identity_of(*group[0]), "tolerance": group[0][1].attrs["tolerance"]} for group in groups.values()]
+    rows = [{**identity_of(*group[0]), "tolerance": group[0][1].attrs["tolerance"]} for group in groups]
     return summary.assign(typed_columns(rows, {**IDENTITY, "tolerance": ("relative score error above the floor", "1")}))
 
 
 def _with_one_residual(file: xr.Dataset) -> xr.Dataset:
-    """Residuals are for one picture; one file's seeds are enough for their mean, as long as all of them train."""
+    """A file with its residuals averaged over seeds while all of them train; one file is enough for their figure."""
     residual = file["mode_residual"]
     mean = (residual**2).mean("seed", skipna=False)
     return file.assign(mode_residual=Variable(tuple(map(str, mean.dims)), np.sqrt(mean.values), residual.attrs))

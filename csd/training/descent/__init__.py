@@ -1,4 +1,4 @@
-"""Descent: one training step on every mode alone, on the patch of a local filter, by autograd, or on a device.
+"""Descent: the training step of each mode, of local filters on their patch, by autograd, and on a device.
 
 Nothing here knows when training ends or what is recorded.
 """

@@ -1,11 +1,10 @@
-"""Descent on power spectra as PyTorch tensors, on a GPU: `mode_step` and `patch_step`, without a look at the host.
+"""Descent on power spectra as PyTorch tensors, on a GPU: `mode_step` and `patch_step` without waiting for the host.
 
-Made from a descent that is ready to start (`on_device`). Here is how its arrays are placed on the device, and how
-errors and kernels come back. Full kernels lie at the modes, as on the CPU; local filters lie on the whole lattice, zero
-outside their box, so that levels of any range go together.
+`on_device` makes one from a descent that has not stepped yet. Full kernels lie at the modes, as on the CPU; local
+filters lie on the whole lattice, zero outside their box, so that levels of any range go together.
 
-Filters are never changed in place, so who holds them can bring a descent back to where it was. Errors stay on the
-device until they are asked for; a step and an error launch work and wait for nothing.
+Filters are replaced and never changed in place, so a caller that holds old ones can return to them. Errors stay on the
+device until `host` reads them; a step and an error launch work and wait for nothing.
 """
 
 from typing import Any
@@ -24,10 +23,10 @@ from csd.training.record import padded
 
 
 class _OnDevice:
-    """What a descent whose filters, data and errors are tensors on one device holds.
+    """A descent whose filters, data and errors are tensors on one device.
 
     Args:
-        device: where to.
+        device: of the tensors.
         filters: w.
         rates: η.
         exact: K*.
@@ -40,15 +39,15 @@ class _OnDevice:
         )
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
+        """Drop all seeds but the chosen ones."""
         self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
 
     def snapshot(self) -> dict[str, Any]:
-        """The filters, on the host."""
+        """The filters, copied to the host."""
         return {"filters": self.filters.cpu().numpy()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from these filters."""
+        """Return to the filters of a snapshot."""
         self.filters = torch.tensor(snapshot["filters"], device=self.filters.device)
 
 
@@ -57,7 +56,7 @@ class ModesOnDevice(_OnDevice):
 
     Args:
         descent: on the CPU.
-        device: where to.
+        device: of the tensors.
     """
 
     weights_are = "modes"
@@ -67,7 +66,7 @@ class ModesOnDevice(_OnDevice):
         self.depth = descent.depth
 
     def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
-        """One step on (S, T)."""
+        """Take one step on (S, T)."""
         self.filters = mode_step(self.filters, spectrum, target, self.rates, self.depth)
 
     def error(self) -> torch.Tensor:
@@ -87,9 +86,9 @@ class PatchesOnDevice(_OnDevice):
     """Descent of local filters, each level on a box of its own.
 
     Args:
-        descents: on the CPU, one a range.
+        descents: on the CPU, one for each range.
         groups: the levels of each.
-        device: where to.
+        device: of the tensors.
     """
 
     weights_are = "filters"
@@ -114,24 +113,22 @@ class PatchesOnDevice(_OnDevice):
         halves, weight = lattice.spread(spectra, self.modes), lattice.half_multiplicity
         norm = (weight / halves).sum(axis=lattice.axes, keepdims=True)
         super().__init__(device, filters, rates, 1.0 / halves, np.sqrt(weight * halves / norm))
-        place, mirrored = (lattice.shell_of_half, None) if self.modes.isotropic else lattice.pair_of_half
+        place, mirrored = (lattice.shell_of_half, []) if self.modes.isotropic else lattice.pair_of_half
         self._place = torch.tensor(place, device=device)
-        self._mirrored = None if mirrored is None else torch.tensor(mirrored, device=device)
+        self._mirrored = torch.tensor(mirrored, device=device, dtype=torch.int64)
         self._gather = torch.tensor(self.modes.half_index, device=device)
 
     def _spread(self, values: torch.Tensor) -> torch.Tensor:
         """Values at the modes in the *half* layout."""
         half = values.index_select(-1, self._place)
-        if half.is_complex() and self._mirrored is not None:
+        if half.is_complex():
             half = half.index_copy(-1, self._mirrored, half.index_select(-1, self._mirrored).conj())
         return half.reshape(*values.shape[:-1], *self.lattice.half_shape)
 
     def advance(self, spectrum: torch.Tensor, target: torch.Tensor | float) -> None:
-        """One step on (S, T)."""
-        wanted = self._spread(target) if isinstance(target, torch.Tensor) else target
-        self.filters = patch_step(
-            self.lattice, self.filters, self._spread(spectrum), wanted, self.rates, tied=self.tied
-        )
+        """Take one step on (S, T)."""
+        wanted, half = self._spread(target) if isinstance(target, torch.Tensor) else target, self._spread(spectrum)
+        self.filters = patch_step(self.lattice, self.filters, half, wanted, self.rates, tied=self.tied)
 
     def error(self) -> torch.Tensor:
         """ε of each seed and level."""
@@ -143,16 +140,16 @@ class PatchesOnDevice(_OnDevice):
         return np.asarray(half.reshape(*half.shape[: -self.lattice.dimension], -1).index_select(-1, self._gather).cpu())
 
     def weights(self) -> Array:
-        """The numbers of each level's box."""
+        """The filters of each level within its box."""
         filters = self.filters.cpu().numpy()
         return padded([[own[level][..., *box].ravel() for level, box in enumerate(self._boxes)] for own in filters])
 
 
 def on_device(descent: Descent, device: torch.device) -> "ModesOnDevice | PatchesOnDevice":
-    """A descent of `full` or `local` that has not stepped yet, on a device.
+    """A copy on a device of a descent of full or local networks that has not stepped yet.
 
     Raises:
-        InputError: for a family that brings a descent of its own.
+        InputError: for a family that defines a descent of its own.
     """
     if isinstance(descent, ModeDescent):
         return ModesOnDevice(descent, device)
@@ -164,5 +161,5 @@ def on_device(descent: Descent, device: torch.device) -> "ModesOnDevice | Patche
 
 
 def host(values: Any) -> Array:
-    """Tensors of one shape, stacked, on the host: the one place where the host waits for the device."""
+    """Tensors of one shape as one array on the host; only here the host waits for the device."""
     return np.asarray(torch.stack(list(values)).cpu())

@@ -1,4 +1,4 @@
-"""The descent of each family of linear networks, for all seeds and noise levels at once."""
+"""Choose the descent of a family of linear networks, for all seeds and noise levels at once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.full import DeepLinear, Exact
-from csd.networks.linear import LinearNetwork
+from csd.networks.linear import LinearNetwork, transform
 from csd.networks.local import LocalNetwork
-from csd.training.descent.modes import of_exact, of_full_networks
-from csd.training.descent.patches import of_local_networks
+from csd.training.descent.modes import ModeDescent
+from csd.training.descent.patches import GroupedDescent, PatchDescent
 
 
 class Descent(Protocol):
-    """Gradient descent of one network for several seeds and noise levels at once; (seeds, levels, …) throughout.
+    """Gradient descent of one network for several seeds and noise levels at once; all shapes are (seeds, levels, …).
 
     Attributes:
-        weights_are: 'modes', w(k) of layers as wide as the lattice that are all equal; 'filters' in real space, in C
-            order of the network's `filter_shape`; or 'parameters' of a module in its own order, and then its buffers.
+        weights_are: 'modes' for w(k) of equal layers as wide as the lattice; 'filters' for filters in real space, in C
+            order of the network's `filter_shape`; or 'parameters' for those of a module in its order, then its buffers.
     """
 
     weights_are: str
 
     def advance(self, spectrum: Array, target: Any) -> None:
-        """One step on (S, T) of `csd.training.losses`, of shape (seeds, levels, modes) or what broadcasts to it."""
+        """Take one step on (S, T) of `csd.training.losses`, of shape (seeds, levels, modes) or broadcasting to it."""
 
     def error(self) -> Array:
         """Relative score error ε = Σ_k C |K − K*|² / Σ_k C K*², shape (seeds, levels)."""
@@ -34,16 +34,16 @@ class Descent(Protocol):
         """K(k) at the modes, shape (seeds, levels, modes)."""
 
     def weights(self) -> Array | ComplexArray:
-        """The trained numbers, shape (seeds, levels, numbers), NaN beyond those of a level that has fewer."""
+        """The trained numbers, shape (seeds, levels, numbers), padded with NaN at levels that have fewer."""
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Go on with the chosen seeds only."""
+        """Drop all seeds but the chosen ones."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Arrays that `resume` goes on from: what the steps change."""
+        """The state that steps change, as arrays, for `resume`."""
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from a snapshot of a descent of the same seeds."""
+        """Return to the state of a snapshot of a descent with the same seeds."""
 
 
 def descent_of(
@@ -55,26 +55,40 @@ def descent_of(
     *,
     complex_kernel: bool,
 ) -> Descent | None:
-    """The descent of a family, written out for power spectra; None where only autograd can step it.
+    """The explicit descent of a family on power spectra; None for a family that only autograd can train.
 
-    A user-defined family may bring its own, as a class method `descent` of these arguments.
+    A user-defined family may define its own, as a class method `descent` with these arguments.
 
     Args:
-        networks: one a noise level, of one family.
-        modes: the momenta that the spectra are given at.
+        networks: one for each noise level, of one family.
+        modes: momenta of the spectra.
         spectra: C of the target, shape (levels, modes).
         rates: η, shape (levels,).
-        starts: filters, for each seed and level.
-        complex_kernel: whether the loss's target T is complex.
+        starts: initial filters, for each seed and level.
+        complex_kernel: whether the T of the loss is complex.
     """
     family = type(networks[0])
     own: Callable[..., Descent] | None = getattr(family, "descent", None)
     if own is not None:
         return own(networks, modes, spectra, rates, starts, complex_kernel=complex_kernel)
     if issubclass(family, Exact):
-        return of_exact(modes, spectra, len(starts))
+        # One layer that starts at K* and never moves.
+        kernels = np.repeat(1.0 / spectra[None], len(starts), axis=0)
+        return ModeDescent(1, modes, spectra, np.zeros(len(spectra)), kernels)
     if issubclass(family, DeepLinear):
-        return of_full_networks(networks, modes, spectra, rates, starts, complex_kernel=complex_kernel)  # type: ignore[arg-type]
+        depth, lattice = networks[0].depth, networks[0].lattice  # type: ignore[attr-defined]
+        filters = np.array(
+            [[lattice.gather(transform(lattice, start[0]), modes) for start in of_seed] for of_seed in starts]
+        )
+        return ModeDescent(depth, modes, spectra, rates, filters if complex_kernel else filters.real.copy())
     if issubclass(family, LocalNetwork):
-        return of_local_networks(networks, modes, spectra, rates, starts, complex_kernel=complex_kernel)  # type: ignore[arg-type]
+        # Levels of one range go together.
+        reaches = np.array([network.patch.reach for network in networks])  # type: ignore[attr-defined]
+        groups = [np.flatnonzero(reaches == reach) for reach in np.unique(reaches)]
+        descents = []
+        for levels in groups:
+            network: Any = networks[int(levels[0])]
+            filters = np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts])
+            descents.append(PatchDescent(network, modes, spectra[levels], rates[levels], filters, complex_kernel))
+        return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
     return None

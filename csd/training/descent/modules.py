@@ -1,4 +1,4 @@
-"""Descent of modules by autograd: any `ScoreNetwork`, on raw fields or, where it is linear, on power spectra."""
+"""Descent by autograd of any `ScoreNetwork`: on raw fields or, for a linear one, on power spectra."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ HELD_OUT = 256
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for 'auto' (a GPU where there is one), 'cpu' or 'cuda'.
+    """The device named 'cpu', 'cuda' or 'auto', which is a GPU where there is one.
 
     Raises:
         InputError: if there is no such device.
@@ -45,10 +45,10 @@ class AutogradDescent:
     Args:
         networks: modules, for each seed and level.
         noised: the target at its noise levels.
-        modes: momenta at which kernels are compared.
+        modes: momenta of the kernels.
         rates: η per use of a parameter, shape (levels,).
-        objective: what is descended.
-        device: where the modules live.
+        objective: the loss.
+        device: of the modules.
     """
 
     def __init__(
@@ -69,20 +69,11 @@ class AutogradDescent:
         self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def _tensor(self, array: Any) -> torch.Tensor:
-        """The array on the device."""
+        """The array on the device of the modules."""
         return torch.as_tensor(np.ascontiguousarray(array), device=self.device)
 
-    def _descend(self, seed: int, level: int, loss: torch.Tensor) -> None:
-        """θ ← θ − (η / uses) ∂ℒ/∂θ."""
-        network = self.networks[seed][level]
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        gradients = torch.autograd.grad(loss, parameters)
-        with torch.no_grad():
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
-
     def advance(self, *data: Any) -> None:
-        """One step on (S, T), or on (x_t, z, probe): see `csd.training.batches`."""
+        """θ ← θ − (η / uses) ∂ℒ/∂θ on (S, T), or on (x_t, z, probe) of `csd.training.batches`."""
         for seed, of_seed in enumerate(self.networks):
             for level, network in enumerate(of_seed):
                 if len(data) == 3:
@@ -94,7 +85,11 @@ class AutogradDescent:
                     kernel = network.kernel()
                     assert kernel is not None
                     loss = spectral_loss(kernel, spectrum, target, self._weight)
-                self._descend(seed, level, loss)
+                parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+                gradients = torch.autograd.grad(loss, parameters)
+                with torch.no_grad():
+                    for parameter, gradient in zip(parameters, gradients, strict=True):
+                        parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
 
     def _half(self, values: Any, seed: int, level: int) -> torch.Tensor:
         """S or T of one seed and level in the *half* layout."""
@@ -106,11 +101,13 @@ class AutogradDescent:
     def kernel(self) -> Array | ComplexArray | None:
         """K at the modes, shape (seeds, levels, modes); None for networks without a kernel."""
         with torch.no_grad():
-            kernels = [[network.kernel() for network in of_seed] for of_seed in self.networks]
-        if any(kernel is None for of_seed in kernels for kernel in of_seed):
+            kernels = [
+                kernel for of_seed in self.networks for network in of_seed if (kernel := network.kernel()) is not None
+            ]
+        if len(kernels) < len(self.networks) * len(self._rates):
             return None
-        arrays = [[kernel.cpu().numpy() for kernel in of_seed if kernel is not None] for of_seed in kernels]
-        return self.lattice.gather(np.array(arrays), self.modes)
+        halves = torch.stack(kernels).reshape(len(self.networks), -1, *kernels[0].shape)
+        return self.lattice.gather(halves.cpu().numpy(), self.modes)
 
     @property
     def weights_are(self) -> str:
@@ -118,32 +115,36 @@ class AutogradDescent:
         return "filters" if isinstance(self.networks[0][0], ConvolutionalScore) else "parameters"
 
     def weights(self) -> Array:
-        """The parameters of every module in its own order, and then its buffers."""
+        """The parameters of every module in its order, then its buffers."""
         return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
 
     def error(self) -> Array:
-        """ε by the kernels, or for networks without one over held-out fields, E|s − s*|² / E|s*|²."""
+        """ε from the kernels; for networks without one E|s − s*|² / E|s*|² over held-out fields."""
         kernel = self.kernel()
         if kernel is not None:
             return relative_error(kernel, self.spectra, self.modes.multiplicity)
         if not self._held_out:
             self._held_out = [self._exact_scores(level) for level in range(len(self.noised.levels))]
-        error = np.empty((len(self.networks), len(self.noised.levels)))
+        held = self._held_out
+        return np.array(
+            [[self._deviation(*pair) for pair in zip(of_seed, held, strict=True)] for of_seed in self.networks]
+        )
+
+    @staticmethod
+    def _deviation(network: ScoreNetwork, held_out: tuple[torch.Tensor, torch.Tensor]) -> float:
+        """E|s − s*|² / E|s*|² of one network."""
+        fields, exact = held_out
         with torch.no_grad():
-            for seed, of_seed in enumerate(self.networks):
-                for level, network in enumerate(of_seed):
-                    fields, exact = self._held_out[level]
-                    score = network(fields)
-                    if score.shape != exact.shape:
-                        raise InputError(
-                            f"the network gives a score of shape {tuple(score.shape)} for fields of shape"
-                            f" {tuple(exact.shape)}; both must be the same"
-                        )
-                    error[seed, level] = float((score - exact).square().sum() / exact.square().sum())
-        return error
+            score = network(fields)
+        if score.shape != exact.shape:
+            raise InputError(
+                f"the network gives a score of shape {tuple(score.shape)} for fields of shape {tuple(exact.shape)};"
+                " both must be the same"
+            )
+        return float((score - exact).square().sum() / exact.square().sum())
 
     def _exact_scores(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Held-out fields at a noise level, and their exact scores −K*∗x."""
+        """Held-out fields at a noise level and their exact scores −K*∗x."""
         generator = stream("held out", self.lattice, self.noised.levels[level])
         clean = with_samples(self.noised.target).sample(generator, HELD_OUT)
         noise = generator.standard_normal(clean.shape)
@@ -153,17 +154,17 @@ class AutogradDescent:
         return self._tensor(fields), self._tensor(exact)
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
+        """Drop all seeds but the chosen ones."""
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
 
     def snapshot(self) -> dict[str, Any]:
-        """The parameters and, apart, the buffers of every module, which no step of descent moves."""
+        """The parameters of every module and, apart, its buffers, which steps leave unchanged."""
         split = [[np.split(weights_of(one), [numbers_trained(one)]) for one in of_seed] for of_seed in self.networks]
-        parts = {"weights": 0, "buffers": 1}
-        return {name: padded([[one[part] for one in of_seed] for of_seed in split]) for name, part in parts.items()}
+        weights, buffers = (padded([[one[part] for one in of_seed] for of_seed in split]) for part in (0, 1))
+        return {"weights": weights, "buffers": buffers}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from these parameters and buffers."""
+        """Return to the parameters and buffers of a snapshot."""
         for seed, of_seed in enumerate(self.networks):
             for level, network in enumerate(of_seed):
                 weights = snapshot["weights"][seed, level, : numbers_trained(network)]

@@ -1,4 +1,4 @@
-"""Momentum for any descent: the heavy ball."""
+"""The heavy ball: momentum for any descent."""
 
 from copy import deepcopy
 from typing import Any
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from csd.training.descent.families import Descent
 
 BEHIND = "behind "
-"""What a checkpoint calls arrays of the step before, beside their names."""
+"""Prefix, in checkpoints, of the arrays of the step before."""
 
 
 class HeavyBall:
-    """w_{j+1} = w_j − η ∂ℒ/∂w_j + β (w_j − w_{j−1}), w_{−1} = w_0 (Polyak, 1964), of any descent.
+    """w_{j+1} = w_j − η ∂ℒ/∂w_j + β (w_j − w_{j−1}), w_{−1} = w_0 (Polyak, 1964), for any descent.
 
     On a quadratic loss the slowest mode, of curvature λ, decays at best like β^{j/2} with √β = 1 − √(ηλ): where plain
     descent takes 1/(ηλ) steps the heavy ball takes 1/√(ηλ).
 
     Args:
-        descent: takes the step −η ∂ℒ/∂w.
+        descent: plain descent, which takes the step −η ∂ℒ/∂w.
         momentum: β, from 0 to below 1.
     """
 
@@ -28,12 +28,12 @@ class HeavyBall:
         self._behind = deepcopy(descent.snapshot())
 
     def __getattr__(self, name: str) -> Any:
-        """Errors, kernels and weights are the descent's own."""
+        """Errors, kernels and weights are those of the plain descent."""
         return getattr(self.descent, name)
 
     def advance(self, *data: Any) -> None:
-        """One step on what the descent takes."""
-        # Descents may step in place.
+        """Take one step on the data of the plain descent."""
+        # Copied, as a descent may step in place.
         here = deepcopy(self.descent.snapshot())
         self.descent.advance(*data)
         self.descent.resume(
@@ -45,15 +45,15 @@ class HeavyBall:
         self._behind = here
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
+        """Drop all seeds but the chosen ones."""
         self.descent.keep(seeds)
         self._behind = {name: array[seeds] for name, array in self._behind.items()}
 
     def snapshot(self) -> dict[str, Any]:
-        """Where it is, and where it was a step before."""
+        """The state now and a step before."""
         return self.descent.snapshot() | {f"{BEHIND}{name}": array for name, array in self._behind.items()}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Return to the state of a snapshot."""
         self._behind = {name.removeprefix(BEHIND): own for name, own in snapshot.items() if name.startswith(BEHIND)}
         self.descent.resume({name: own for name, own in snapshot.items() if not name.startswith(BEHIND)})

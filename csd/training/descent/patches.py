@@ -1,11 +1,11 @@
-"""Descent of local filters on the patch that they cover (docs/physics.md, section 7).
+"""Descent of local filters on their patch, the sites that they cover (docs/physics.md, section 7).
 
     one layer    κ ← κ − η (P̂κ − b)
     two layers   w_c(s) ← w_c(s) − η Σ_{s′} g(s′ − s) w_c(s′),   g = P̂κ − b, made even
 
-First the reference, on NumPy and PyTorch arrays alike, by transforms of whole lattices: `patch_step` and `patch_error`,
-which are what runs on a device. Then what is fast on a CPU: `PatchDescent`, on the patch alone wherever that is less
-work. A test holds the two together.
+`patch_step` and `patch_error` are the reference, by transforms of whole lattices, for NumPy and PyTorch arrays alike;
+they run on devices. `PatchDescent` is the fast form for a CPU, on the patch alone wherever that is less work. A test
+compares both.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from csd.networks.local import SITE_PAIR, LocalNetwork, transform_time
 from csd.training.record import padded
 
 KNOWN_PAIR = 0.15
-"""Nanoseconds a pair of sites of a product with a matrix at hand, measured; only ratios of these times matter."""
+"""Nanoseconds per pair of sites of a product with a given matrix, measured; only ratios of such times matter."""
 
 
 def patch_step(lattice: Lattice, filters: Any, spectrum: Any, target: Any, rates: Any, *, tied: bool) -> Any:
-    """w − η × the transform of S K − T, or of Re(S K − T) ŵ_c for tied channels; nothing changed in place.
+    """w − η × the inverse transform of S K − T, or of Re(S K − T) ŵ_c for tied channels, as new arrays.
 
-    At the sites of the patch the transform of S K − T is P̂κ − b. Where layers share w_c, that of its real part is g,
-    and the product with ŵ_c correlates the two.
+    At the sites of the patch the inverse transform of S K − T is P̂κ − b. For layers that share w_c, that of its real
+    part is g, and the product with ŵ_c is the correlation of g and w_c.
 
     Args:
-        lattice: where the fields live.
+        lattice: of the fields.
         filters: w, shape (seeds, levels, *lattice.shape), or (seeds, levels, channels, *lattice.shape) if tied.
         spectrum: S in the *half* layout, shape (levels, *half_shape) or (seeds, levels, *half_shape).
-        target: T, likewise, or a number.
-        rates: η at the sites of a filter and 0 elsewhere, shape of `filters` without seeds, or what broadcasts to it.
+        target: T, of the same shape, or a number.
+        rates: η at the sites of a filter and 0 elsewhere, shape of `filters` without seeds, or broadcasting to it.
         tied: whether K = Σ_c |ŵ_c|², else K = ŵ.
     """
     wide = transform(lattice, filters)
@@ -53,71 +53,38 @@ def patch_error(lattice: Lattice, filters: Any, exact: Any, root_weight: Any, *,
     """ε = Σ_k ρ² |K − K*|², ρ² = C / Σ_k C K*², shape (seeds, levels).
 
     Args:
-        lattice: where the fields live.
+        lattice: of the fields.
         filters: w, as in `patch_step`.
         exact: K* in the *half* layout, shape (levels, *half_shape).
-        root_weight: ρ, same shape, times the root of the momenta that an entry stands for.
+        root_weight: ρ, same shape, times the square root of the number of momenta of an entry.
         tied: whether K = Σ_c |ŵ_c|².
     """
     deviation = root_weight * (patch_kernel(lattice, transform(lattice, filters), tied=tied) - exact)
     return sum_of_squares(deviation.reshape(*deviation.shape[: -lattice.dimension], -1))
 
 
-def of_local_networks(
-    networks: Sequence[LocalNetwork],
-    modes: Modes,
-    spectra: Array,
-    rates: Array,
-    starts: Sequence[Sequence[Array]],
-    *,
-    complex_kernel: bool,
-) -> "PatchDescent | GroupedDescent":
-    """Descent on the patch; levels of one range go together. See `csd.training.descent.families.descent_of`."""
-    reaches = np.array([network.patch.reach for network in networks])
-    groups = [np.flatnonzero(reaches == reach) for reach in np.unique(reaches)]
-    descents = [
-        PatchDescent(
-            networks[int(levels[0])],
-            modes,
-            spectra[levels],
-            rates[levels],
-            np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts]),
-            complex_kernel=complex_kernel,
-        )
-        for levels in groups
-    ]
-    return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
-
-
 class PatchDescent:
     """Descent of local filters of one range for several seeds and levels.
 
     Args:
-        network: the family.
-        modes: the momenta that spectra are given at.
+        network: of that range.
+        modes: momenta of the spectra.
         spectra: C, shape (levels, modes).
         rates: η, shape (levels,).
         filters: shape (seeds, levels, *network.filter_shape).
-        complex_kernel: whether a step can make κ(r) and κ(−r) differ, where they did not before.
+        complex_kernel: whether steps can make κ(r) and κ(−r) differ where they agree at the start.
     """
 
     weights_are = "filters"
 
     def __init__(
-        self,
-        network: LocalNetwork,
-        modes: Modes,
-        spectra: Array,
-        rates: Array,
-        filters: Array,
-        *,
-        complex_kernel: bool,
+        self, network: LocalNetwork, modes: Modes, spectra: Array, rates: Array, filters: Array, complex_kernel: bool
     ) -> None:
         self.network, self.patch, self.lattice = network, network.patch, network.lattice
         self.modes, self.spectra, self.filters = modes, spectra, filters
         self.rates = rates.reshape(-1, *[1] * len(network.filter_shape))
         halves = self.lattice.spread(spectra, modes)
-        # A product with a patch covariance that is at hand, or with one made for it, against two transforms.
+        # The cost of a product with a given patch covariance, or with a new one, against that of two transforms.
         pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
         self._covariance = None if KNOWN_PAIR * pairs > 2.0 * transforms else self.patch.covariance(halves)
         self._makes_covariances = SITE_PAIR * pairs < transforms
@@ -130,15 +97,15 @@ class PatchDescent:
         self._compose()
 
     def _compose(self) -> None:
-        """κ of the filters, for the next error and the next step."""
+        """Compute κ of the filters, for the next error and the next step."""
         self._kernel = self.network.compose(self.filters)
         self._transformed: Any = None
 
     def advance(self, spectrum: Array, target: Any) -> None:
-        """One step on (S, T)."""
+        """Take one step on (S, T)."""
         covariance = self._patch_covariance(spectrum) if np.ndim(target) == 0 else None
         if covariance is None:
-            # Both parts go through one transform.
+            # One transform for both parts.
             residual = self._on_patch(spectrum * self.kernel() - target)
         else:
             residual = (covariance @ self._kernel[..., None])[..., 0]
@@ -151,12 +118,12 @@ class PatchDescent:
         return self.patch.take(self.lattice.inverse(self.lattice.spread(values, self.modes)))
 
     def _patch_covariance(self, spectrum: Array) -> Array | None:
-        """P of the target's own spectrum, shape (levels, modes), or P̂ of a step's; None where transforms are faster."""
+        """P of the target's spectrum, shape (levels, modes), or P̂ of a step's; None where transforms are faster."""
         if spectrum.ndim == 2:
             return self._covariance
         if not self._makes_covariances:
             return None
-        # A data set gives the same array at every step.
+        # A data set returns the same array at every step.
         if spectrum is not self._seen[0]:
             self._seen = spectrum, self.patch.covariance(self.lattice.spread(spectrum, self.modes))
         return np.asarray(self._seen[1])
@@ -178,29 +145,29 @@ class PatchDescent:
         return np.asarray(self._transformed)
 
     def weights(self) -> Array:
-        """The filters."""
+        """The filters of all levels."""
         return self.filters.reshape(*self.filters.shape[:2], -1).copy()
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
+        """Drop all seeds but the chosen ones."""
         self.filters = self.filters[seeds]
         self._compose()
 
     def snapshot(self) -> dict[str, Any]:
-        """The filters."""
+        """The filters of all levels."""
         return {"filters": self.filters}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from these filters."""
+        """Return to the filters of a snapshot."""
         self.filters = snapshot["filters"]
         self._compose()
 
 
 class GroupedDescent:
-    """Several descents as one, each of some of the levels.
+    """Several descents, each of a group of levels, as one descent of all levels.
 
     Args:
-        descents: one a group.
+        descents: one for each group.
         groups: the levels of each group.
     """
 
@@ -212,8 +179,8 @@ class GroupedDescent:
         self._seen: tuple[Any, list[Array]] = (None, [])
 
     def advance(self, spectrum: Array, target: Any) -> None:
-        """One step on (S, T)."""
-        # What is the same array at every step is sliced once, so that descents know it again.
+        """Take one step on (S, T)."""
+        # An array that comes at every step is sliced once, so that the descents recognise it.
         if spectrum is not self._seen[0]:
             self._seen = spectrum, [spectrum[..., levels, :] for levels in self.groups]
         for descent, levels, own in zip(self.descents, self.groups, self._seen[1], strict=True):
@@ -229,13 +196,11 @@ class GroupedDescent:
 
     def weights(self) -> Array:
         """The filters of every group."""
-        found = [descent.weights() for descent in self.descents]
-        return padded([[own for group in of_seed for own in group] for of_seed in zip(*found, strict=True)])[
-            :, self._back
-        ]
+        of_seeds = zip(*(descent.weights() for descent in self.descents), strict=True)
+        return padded([[own for group in of_seed for own in group] for of_seed in of_seeds])[:, self._back]
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop the other seeds."""
+        """Drop all seeds but the chosen ones."""
         for descent in self.descents:
             descent.keep(seeds)
 
@@ -244,6 +209,6 @@ class GroupedDescent:
         return {f"filters{i}": descent.filters for i, descent in enumerate(self.descents)}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Go on from these filters."""
+        """Return to the filters of a snapshot."""
         for i, descent in enumerate(self.descents):
             descent.resume({"filters": snapshot[f"filters{i}"]})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say for Snakemake whether a SLURM job is running, success or failed; why it failed goes to the terminal."""
+"""Tell Snakemake whether a SLURM job is running, success or failed; the reason of a failure goes to the terminal."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ RUNNING |= {"STAGE_OUT", "STOPPED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT
 
 
 def state(number: str) -> tuple[str, str]:
-    """The state of a job in SLURM's words, and its log; from the queue, or from accounting if that has forgotten it."""
+    """The state of a job in SLURM's words, and its log; from the queue, or from accounting if the queue forgot it."""
     asked = subprocess.run(
         ["scontrol", "--oneliner", "show", "job", number], check=False, text=True, capture_output=True
     )
@@ -19,7 +19,7 @@ def state(number: str) -> tuple[str, str]:
         log = re.search(r"\bStdOut=(\S+)", asked.stdout)
         return found[1], log[1] if log else "unknown"
     if "Invalid job id" not in asked.stderr:
-        # The controller is busy or away; the next look will tell.
+        # The controller is busy or does not answer; the next call will tell.
         return "PENDING", "unknown"
     command = ["sacct", "--allocations", "--noheader", "--parsable2", "--format=State", f"--jobs={number}"]
     known = subprocess.run(command, check=False, text=True, capture_output=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Submit a job script of Snakemake with sbatch, asking for what it says; prints the job's number."""
+"""Submit a job script of Snakemake with sbatch and the limits that it states; prints the job's number."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def main() -> int:
     text = script.read_text()
     found = re.search(r"^# properties = (.*)$", text, re.MULTILINE)
     assert found is not None
-    # Snakemake hands this to none of its jobs: in a group, a member that fails would stop those after it.
+    # Snakemake does not pass this flag on: in a group, a member that fails would stop those after it.
     script.write_text(text.replace(" -m snakemake ", " -m snakemake --keep-going ", 1))
     job = json.loads(found[1])
     resources = job["resources"]

@@ -1,0 +1,245 @@
+"""Captions state what the data say: each number in a caption is compared with the summary that the figure draws."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from jinja2 import Environment, StrictUndefined
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from scipy.special import digamma
+
+from csd.report.figures import HERE, fields, figure_module, series
+from csd.study.config.reading import parse
+from csd.study.config.study import FigureStyle
+from csd.study.rounding import parentheses
+from csd.study.seeds import total_error
+from csd.study.stages.training import training_jobs
+from csd.study.summaries.columns import run_table
+from csd.study.summaries.laws import training_table
+from csd.study.summaries.training import aggregate_training
+from tests.helpers import train_files
+
+STYLE = FigureStyle.model_validate({})
+LINEAR = ["one_layer", "two_layer"]
+STUDY: dict[str, Any] = {
+    "study": "captions",
+    "training": {"noise_levels": [0.1, 0.5], "loss": "population", "seeds": [1, 2]},
+    "sweeps": {
+        "line": {
+            "dimension": 1,
+            "sizes": [8, 12, 16],
+            "architectures": [
+                *LINEAR,
+                {"name": "local_one_layer", "range": [1, 2, 3]},
+                {"name": "deep_linear", "depth": 3},
+            ],
+        },
+        # Some of its sizes are those of the sweep before.
+        "again": {
+            "dimension": 1,
+            "sizes": [8, 12],
+            "architectures": ["one_layer"],
+            "training": {"learning_rate": 0.01},
+        },
+        "masses": {"dimension": 1, "sizes": [8, 12], "mass": [0.25, 0.5], "architectures": ["one_layer"]},
+        "data": {
+            "dimension": 1,
+            "sizes": [8],
+            "architectures": ["two_layer"],
+            "training": {"data_sets": [16, 32], "max_steps": 200},
+        },
+        "critical": {
+            "dimension": 3,
+            "sizes": [3, 4, 5],
+            "couplings": {"r0": -0.252731009859, "u": 1.0},
+            "architectures": LINEAR,
+        },
+        "fixed": {"dimension": 3, "sizes": [3, 4, 5], "mass": 0.5, "architectures": LINEAR},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[xr.Dataset, pd.DataFrame, pd.DataFrame]:
+    """The summary of that study, its laws, and its runs."""
+    folder: Path = tmp_path_factory.mktemp("training")
+    jobs = training_jobs(parse(STUDY))
+    train_files(jobs, folder)
+    summary = aggregate_training(jobs, folder)
+    return summary, training_table(summary), run_table(summary)
+
+
+def drawn(name: str, summary: xr.Dataset, scaling: pd.DataFrame) -> tuple[Figure, dict[str, Any], str]:
+    """A figure, its facts and its caption, which says nothing that is not known and is short."""
+    figure, facts = figure_module(name).draw(summary, scaling, STYLE)
+    plt.close("all")
+    words = Environment(undefined=StrictUndefined).from_string((HERE / f"{name}.rst").read_text(encoding="utf-8"))
+    caption = words.render(noise_level=f"{STYLE.noise_level:g}", **facts)
+    assert "nan" not in caption.split()
+    return figure, facts, caption
+
+
+def time_of(summary: xr.Dataset, run: int, level: float = 0.1, quantity: str = "training_time") -> str:
+    """Mean over both seeds with its error, in words."""
+    times = summary[quantity].sel(noise_level=level).isel(run=run).values
+    return parentheses(float(times.mean()), float(times.std(ddof=1) / np.sqrt(len(times))))
+
+
+def the_run(runs: pd.DataFrame, **wanted: Any) -> int:
+    """Of which there is one."""
+    for column, value in wanted.items():
+        runs = runs[runs[column] == value]
+    (found,) = runs.index
+    return int(found)
+
+
+def test_learning_curves(study: Any) -> None:
+    summary, scaling, runs = study
+    _, facts, caption = drawn("learning_curves", summary, scaling)
+    (eight, sixteen) = (the_run(runs, sweep="line", architecture_name="two_layer", size=size) for size in (8, 16))
+    assert f"two layers {time_of(summary, eight)} at L = 8 and {time_of(summary, sixteen)} at L = 16" in caption
+    assert facts["tolerance"] == "0.01"
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "noise_levels"])
+def test_runs_of_one_size_in_two_sweeps_are_shown_apart(study: Any, name: str) -> None:
+    summary, scaling, runs = study
+    figure, _, _ = drawn(name, summary, scaling)
+    assert [axes.get_title() for axes in figure.axes] == ["one layer, line", "one layer, again", "two layers"]
+    if name == "noise_levels":
+        for axes, sweep in zip(figure.axes, ("line", "again"), strict=False):
+            wanted = [
+                summary["training_time"].sel(noise_level=level).isel(run=run).mean("seed").item()
+                for level in (0.1, 0.5)
+                for run in runs.index[(runs["sweep"] == sweep) & (runs["architecture_name"] == "one_layer")]
+            ]
+            shown = [line.get_ydata() for line in axes.get_lines() if line.get_linestyle() == "None"]
+            assert np.concatenate(shown).astype(float) == pytest.approx(wanted)
+
+
+def exponent(scaling: pd.DataFrame, law: str, level: float = 0.1, **wanted: Any) -> pd.Series:
+    """The row of a law of the training time."""
+    rows = scaling[(scaling["law"] == law) & (scaling["quantity"] == "training_time")]
+    for column, value in (wanted | {"noise_level": level}).items():
+        rows = rows[rows[column] == value]
+    (found,) = (row for _, row in rows.iterrows())
+    return found
+
+
+def test_noise_levels(study: Any) -> None:
+    summary, scaling, _ = study
+    _, _, caption = drawn("noise_levels", summary, scaling)
+    for level in (0.1, 0.5):
+        power = exponent(scaling, "power", level, study="line", architecture="two_layer")
+        assert f"{parentheses(power['exponent'], power['error'])}" in caption.partition("two layers")[2]
+    assert "one layer, again is not fitted" in caption
+
+
+def test_parameters(study: Any) -> None:
+    summary, scaling, runs = study
+    _, _, caption = drawn("parameters", summary, scaling)
+    run = the_run(runs, sweep="line", architecture_name="two_layer", size=16)
+    count = summary["level_parameters"].sel(noise_level=0.1).isel(run=run).item()
+    assert f"two layers {time_of(summary, run)} with {count:g} at L = 16" in caption
+
+
+def test_depth_law(study: Any) -> None:
+    summary, scaling, _ = study
+    figure, _, caption = drawn("depth_law", summary, scaling)
+    law = exponent(scaling, "boxcox", architecture="deep_linear-p3")
+    assert f"{parentheses(law['exponent'], total_error(law))} at p = 3 (0.6667)" in caption
+    shown = np.concatenate([np.asarray(line.get_xydata(), dtype=float) for line in figure.axes[1].get_lines()])
+    assert [3.0, law["exponent"]] in shown.tolist()
+
+
+def test_collapse(study: Any) -> None:
+    summary, scaling, runs = study
+    _, _, caption = drawn("collapse", summary, scaling)
+    fixed = runs[runs["sweep"] == "masses"]
+    times = summary["training_time"].sel(noise_level=0.1).mean("seed").values[fixed.index]
+    ratios = [max(own) / min(own) - 1.0 for own in (times[fixed["mass"] == mass] for mass in (0.25, 0.5))]
+    assert f"differ by at most {100.0 * max(ratios):.2g} % between L = 8, 12" in " ".join(caption.split())
+
+
+def test_finite_size(study: Any) -> None:
+    summary, scaling, runs = study
+    _, _, caption = drawn("finite_size", summary, scaling)
+    mass = runs["mass"][the_run(runs, sweep="critical", architecture_name="one_layer", size=3)]
+    assert f"{1.0 / (3 * mass):.4f} at L = 3" in caption
+    for sweep in ("critical", "fixed"):
+        power = exponent(scaling, "power", study=sweep, architecture="two_layer")
+        assert parentheses(power["exponent"], power["error"]).replace("-", "−") in caption.replace("-", "−")
+
+
+def test_kernels(study: Any) -> None:
+    summary, scaling, runs = study
+    _, _, caption = drawn("kernels", summary, scaling)
+    for level in (0.1, 0.5):
+        floors = summary["floor"].sel(noise_level=level).values
+        local = runs[(runs["architecture_name"] == "local_one_layer") & (runs["size"] == 16)]
+        reach = [reach for run, reach in local["fixed_range"].items() if floors[run] <= 0.01]
+        assert f"{f'R = {min(reach)}' if reach else 'none of these'} at t = {level:g}" in caption
+
+
+def test_residuals(study: Any) -> None:
+    summary, scaling, runs = study
+    _, _, caption = drawn("residuals", summary, scaling)
+    run = the_run(runs, sweep="line", architecture_name="two_layer", size=16)
+    at = summary.isel(run=run).sel(noise_level=0.1)
+    bins = np.flatnonzero(np.isfinite(at["inverse_length"]))
+    hardest = at["mode_residual"].isel(bin=bins[-1])
+    step = at["step"].values[(hardest.values <= 0.1) & (at["step"].values > 0)][0]
+    assert f"the hardest at step {step}" in caption.partition("two layers")[2]
+
+
+def test_overfitting(study: Any) -> None:
+    summary, scaling, runs = study
+    _, _, caption = drawn("overfitting", summary, scaling)
+    products = []
+    for fields_seen in (16, 32):
+        error = summary["score_error"].sel(noise_level=0.1).isel(run=the_run(runs, sweep="data", data_set=fields_seen))
+        products.append(fields_seen * float(error.mean("seed").dropna("step")[-1]))
+    assert f"two layers {min(products):.2g}/M to {max(products):.2g}/M" in caption
+
+
+def test_memorisation() -> None:
+    """Two seeds and data sets whose best and last divergence and step of memorisation are known."""
+    steps, counts = np.array([0, 1, 10, 100, 1000]), np.array([16, 64])
+    true = np.array([[8.0, 4.0, 2.0, 1.6, 2.0], [8.0, 4.0, 2.0, 1.8, 2.0]])
+    memory = np.array([[8.0, 1.0, 2.0, 0.1, 0.1], [8.0, 4.0, 2.0, 0.1, 0.1]])
+    text = {"sweep": "only", "mass_label": "its mass", "data": "its data", "loss": "population"}
+    text |= {"architecture_name": "one_layer", "architecture": "one_layer"}
+    numbers = {"dimension": 1, "size": 8, "mass": 0.125, "depth": 0, "trained_size": 8, "channels": 0, "fixed_range": 0}
+    numbers |= {"mass_times_length": 1.0, "r0": np.nan, "u": np.nan, "range_factor": np.nan}
+    content: dict[str, Any] = {name: ("run", np.array([value] * 2, dtype=object)) for name, value in text.items()}
+    content |= {name: ("run", np.array([value] * 2)) for name, value in numbers.items()}
+    both: Callable[[Any], Any] = lambda values: (("run", "seed", "step"), values / counts[:, None, None])  # noqa: E731
+    content |= {"data_set": ("run", counts), "kl_per_site": both(true), "data_set_kl_per_site": both(memory)}
+    content["predicted_kl_per_site"] = (("run", "step"), np.full((2, 5), 1e-6))
+    figure, facts, _ = drawn("memorisation", xr.Dataset(content, {"seed": [1, 2], "step": steps}), pd.DataFrame())
+    assert facts["gains"] == "one layer 15(5) % at M = 16 and 15(5) % at M = 64"
+    assert facts["onsets"] == "one layer 100 at M = 16 and 100 at M = 64"
+    # Six of eight modes are complex, two are real.
+    expected = (6 * (np.log(counts) - digamma(counts)) + 2 * (np.log(counts / 2) - digamma(counts / 2))) / 16
+    lines = [line for line in figure.axes[1].get_lines() if line.get_linestyle() == "None"]
+    shown = sorted(np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines]))
+    assert shown == pytest.approx(sorted([*(1.7 / counts / expected), *(2.0 / counts / expected)]))
+
+
+def test_fields(study: Any) -> None:
+    summary, scaling, _ = study
+    figure, _, caption = drawn("fields", summary, scaling)
+    assert ", ".join(f"{length:g}" for length in fields.LENGTHS) in caption
+    assert [axes.get_title().split()[2] for axes in figure.axes[:3]] == [f"{length:g}" for length in fields.LENGTHS]
+
+
+def test_sweeps_of_other_sizes_are_one_series() -> None:
+    table = pd.DataFrame({"sweep": ["a", "b"], "data": "x", "dimension": 1, "size": [8, 16], "data_set": 0})
+    table["network"] = ["one_layer"] * 2
+    assert list(series.told_apart(table)["series"]) == ["one layer"] * 2
+    assert list(series.told_apart(table.assign(size=8))["series"]) == ["one layer, a", "one layer, b"]
