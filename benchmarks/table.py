@@ -27,9 +27,17 @@ LOCAL_TARGET, CLUSTER_TARGET = 2e6, 5e5
 
 def table(dataset: xr.Dataset) -> str:
     """All tables of a measurement."""
+    return f"{summary(dataset)}\n{details(dataset)}"
+
+
+def summary(dataset: xr.Dataset) -> str:
+    """The machine, and the targets beside what was measured."""
+    return f"{_about(dataset)}\n\n{_section('Targets', _targets(dataset))}\n"
+
+
+def details(dataset: xr.Dataset) -> str:
+    """All tables but that of the targets."""
     parts = [
-        _about(dataset),
-        _section("Targets", _targets(dataset)),
         _section("A training step, as a multiple of csd's", _training(dataset)),
         _section("A generated field, as a multiple of csd's", _sampling(dataset)),
         _section("End to end, as a multiple of csd's", _end_to_end(dataset)),
@@ -43,7 +51,9 @@ def table(dataset: xr.Dataset) -> str:
 
 
 def put_into(document: Path, dataset: xr.Dataset) -> None:
-    """Replace what stands between the marks of a document by the tables, and draw the figure beside it.
+    """Replace what stands between the marks of a document by the summary, and write the rest and the figure beside it.
+
+    The other tables are `benchmarks/measured.md`, which the site shows in the same page.
 
     Raises:
         InputError: if the document is missing or has no marks.
@@ -56,7 +66,8 @@ def put_into(document: Path, dataset: xr.Dataset) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise InputError(f"{document}: the lines {BEGIN!r} and {END!r} are missing; put them where the tables belong")
-    write_text(f"{before}{BEGIN}\n\n{table(dataset)}\n{END}{after}", document)
+    write_text(f"{before}{BEGIN}\n\n{summary(dataset)}\n{END}{after}", document)
+    write_text(details(dataset), document.parent.parent / "benchmarks" / "measured.md")
     save(dataset, document.parent / "images" / "performance", suffixes=(".png",))
 
 

@@ -171,7 +171,7 @@ def compare(
     words = "share of the 2d + 1 softest modes in -ln(ESS/M) at its steps needed"
     return xr.Dataset(
         {
-            "steps_needed": labelled(every, needed, "integrator steps from which on the criterion holds", "steps"),
+            "steps_needed": labelled(every, needed, "integrator steps needed; infinite beyond 4096", "steps"),
             "crossing_steps": labelled(every, crossing, "the same, interpolated between whole numbers", "steps"),
             "soft_share": labelled(but_criterion, share, words, "1"),
         },

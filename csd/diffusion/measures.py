@@ -131,4 +131,5 @@ def remarks_on(reverse: ReverseDiffusion) -> dict[str, Variable]:
                 f"with {len(reverse.grid) - 1} steps the exact score itself misses {name};"
                 f" on geometric grids with the same ends {enough}"
             )
-    return {"criterion_remark": labelled(["criterion"], remarks, "why there is no generation training time")}
+    words = "why there is no generation training time, and the steps that the exact score needs"
+    return {"criterion_remark": labelled(["criterion"], remarks, words)}

@@ -173,6 +173,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     )
 
 
+RIGHT = "training step from which on samples are right; NaN if never, or if the exact score is not on this grid"
 CARRIED = (
     *("architecture", "label", "dimension", "mass", "schedule", "target", "until"),
     *(one.attribute or "" for one in declared(TrainingSettings).values() if one.option.label is not None),
@@ -199,8 +200,7 @@ def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[
     for name, found in variables.items():
         gone = kept.ended.reshape(*kept.ended.shape, *[1] * (len(found.dims) - 2))
         variables[name] = found._replace(values=np.where(gone, np.nan, found.values))
-    words = "training step from which on samples are right"
-    return variables | {"generation_training_time": labelled(["seed", "criterion"], times, words, "steps")}
+    return variables | {"generation_training_time": labelled(["seed", "criterion"], times, RIGHT, "steps")}
 
 
 def _shown(kept: Kept) -> NDArray[np.intp]:
@@ -255,9 +255,7 @@ def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
         modes, variance = predicted_variances(reverse, trained.architecture, trained.settings, kept.steps)
         times = times_until_right(reverse, kept.steps, reverse.deviations_of(modes, variance))
         variables |= judged("predicted_", "of what is generated, predicted", ["step"], reverse, modes, variance)
-        variables["predicted_generation_training_time"] = labelled(
-            ["criterion"], times, "training step from which on samples are right, predicted", "steps"
-        )
+        variables["predicted_generation_training_time"] = labelled(["criterion"], times, f"{RIGHT}, predicted", "steps")
     return variables
 
 
@@ -273,7 +271,7 @@ def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
     own = observables.kl_per_site(trained.modes, spectra[:, 0], lowest.spectra_at(trained.modes)[0])
     words = "KL divergence per site of what is generated from the distribution of the data set"
     found = labelled(["seed", "step"], np.where(kept.ended, np.nan, divergence), words)
-    memory = labelled(["seed"], own, "KL divergence per site of the distribution of the data set")
+    memory = labelled(["seed"], own, "KL divergence per site of that distribution from the true one")
     return {"data_set_kl_per_site": found, "memory_kl_per_site": memory}
 
 

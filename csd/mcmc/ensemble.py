@@ -49,12 +49,12 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "exact": ("observable", "exact value, where known"),
     "tau": ("sampler observable", "integrated autocorrelation time", "sweeps"),
     "tau_error": ("sampler observable", "its standard error", "sweeps"),
-    "exact_tau": ("sampler observable", "exact tau of Gaussian fields, where known; acceptance is averaged", "sweeps"),
+    "exact_tau": ("sampler observable", "tau by the matrix of a sweep at the measured acceptance, if known", "sweeps"),
     "r_hat": ("sampler observable", "split R-hat over chains"),
     "remark": ("sampler observable", "reason why there is no error, if there is none"),
     "acceptance": ("sampler chain update", "acceptance of each update; of clusters: sites reflected over all sites"),
     "step_size": ("sampler chain update", "tuned step, or number of clusters, of each update; NaN if it has neither"),
-    "field_updates": ("sampler chain", "field updates (visits of all sites)", "per sweep"),
+    "field_updates": ("sampler chain", "visits of all sites, leapfrog steps, or sites in clusters over N", "per sweep"),
     "dynamic_time": ("sampler", "field updates, or the time of Hamilton's or Langevin's equations", "per sweep"),
     "thermalisation_cut": ("sampler", "number of first sweeps that are discarded", "sweeps"),
     "update_name": ("sampler update", "updates in a sweep"),
@@ -309,7 +309,7 @@ def _fields(
     mean, error = spectrum.estimate()
     dims = ["field", "component", *("x", "y", "z")[: target.lattice.dimension]]
     return {
-        "fields": labelled(dims, fields.astype(np.float32), "decorrelated fields"),
+        "fields": labelled(dims, fields.astype(np.float32), "decorrelated fields, fields_spacing sweeps apart"),
         "power_spectrum": _variable("power_spectrum", mean),
         "power_spectrum_error": _variable("power_spectrum_error", error),
     }, {

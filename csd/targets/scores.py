@@ -75,10 +75,10 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
     levels = ["noise_level", *dims]
     return Content(
         {
-            "clean": labelled(dims, clean[:, None], "fields of the target"),
-            "field": labelled(levels, field[:, :, None], "the same under noise, alpha x0 + sigma z"),
-            "score": labelled(levels, score[:, :, None], "their exact scores"),
-            "squared_score": labelled(["noise_level"], squared, "exact mean square of a site's score, E|s*|^2 / N"),
+            "clean": labelled(dims, clean[:, None], "fields x0 of the target"),
+            "field": labelled(levels, field[:, :, None], "x_t = alpha x0 + sigma z, independent noise at each level"),
+            "score": labelled(levels, score[:, :, None], "s*(x_t) = -K* x_t with K* = 1/C_t, of the fields as stored"),
+            "squared_score": labelled(["noise_level"], squared, "E|s*|^2 / N = (1/N) sum of 1/C_t, exactly"),
         },
         {
             "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),

@@ -1,4 +1,4 @@
-"""What is made from the code: tables of keys, figures and reruns within pages; pages of commands and modules."""
+"""What is made from the code: tables of keys, variables, figures and reruns; pages of commands and modules."""
 
 import posixpath
 import re
@@ -14,6 +14,7 @@ from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from steps import edited_modules
+from variables import COLUMNS, HEAD, column_rows, variable_rows
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -160,7 +161,7 @@ def _commands() -> str:
 
 @cache
 def tables() -> dict[str, str]:
-    """All tables that a page may name: keys of each part of a study, figures, and what an edit of a module reruns."""
+    """All tables that a page may name: keys of a study, variables, figures, measurements, what an edit reruns."""
     from csd.report.figures import FIGURES, figure_module
     from csd.study.config.study import Study
 
@@ -168,7 +169,10 @@ def tables() -> dict[str, str]:
     rows = [(f"`{name}`", f"`{figure_module(name).SUMMARY}`", figure_module(name).NEEDS) for name in FIGURES]
     made["figures"] = _table(("figure", "summary", "needs"), rows)
     edited = [(", ".join(f"`{step}`" for step in steps), modules) for steps, modules in edited_modules()]
-    return made | {"edits": _table(("these steps and those after them run", "after an edit of"), edited)}
+    made["edits"] = _table(("these steps and those after them run", "after an edit of"), edited)
+    made["columns of runs"] = _table(COLUMNS, column_rows())
+    made["measurements"] = (ROOT / "benchmarks" / "measured.md").read_text()
+    return made | {f"variables, {kind}": _table(HEAD, rows) for kind, rows in variable_rows().items()}
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

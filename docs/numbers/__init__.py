@@ -38,11 +38,18 @@ is an error.
 After `as` comes a Python format, or `()` for the error in parentheses. Without it a number with an error has the error
 in parentheses, and any other has four digits.
 
+Tables that a page links to by a line of its own are files of `docs/numbers/tables/`, which the site shows in its place.
+`tables.yaml` has the mark from which each is written:
+
+    [Table: steps to ε = 0.01](numbers/tables/depths.csv)
+
     python -m docs.numbers collect results   # the named numbers of a finished study into study.json
     python -m docs.numbers run finite_size   # a script's numbers into docs/numbers/finite_size.txt
-    python -m docs.numbers write             # all pages, from these files
+    python -m docs.numbers write             # all pages and tables, from these files
 """
 
+import csv
+import io
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -50,16 +57,33 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from csd.core.errors import InputError
-from docs.numbers._marks import marks, written
+from docs.numbers._marks import cells, marked, marks, written
 from docs.numbers._study import Results, collect, flat, made_by
 
-__all__ = ["Results", "collect", "computed", "flat", "made_by", "marks", "output", "parsed", "printed", "written"]
+__all__ = [
+    "Results",
+    "collect",
+    "computed",
+    "flat",
+    "made_by",
+    "marks",
+    "output",
+    "parsed",
+    "printed",
+    "tables",
+    "texts",
+    "written",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent
 STUDY = FOLDER / "study.json"
 """Numbers of the default study, stored by `collect`."""
+TABLES = FOLDER / "tables.yaml"
+"""The mark of each table, by the name of its file."""
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md")])
 
 
@@ -90,3 +114,30 @@ def computed(script: str) -> dict[str, Any]:
 def printed(values: Mapping[str, Any]) -> str:
     """A script's output: one line per number."""
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
+def texts() -> dict[str, str]:
+    """Every page, by its path, and the marks of all tables."""
+    found = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+    return found | {TABLES.relative_to(ROOT).as_posix(): "\n".join(map(marked, _definitions().values()))}
+
+
+def tables(study: Mapping[str, Any] | None) -> dict[Path, str]:
+    """The text of each file of a table; without a study, of those that need none.
+
+    Raises:
+        InputError: if a table names an unknown number.
+    """
+    found = {}
+    for name, definition in _definitions().items():
+        table = cells(definition, study, output)
+        if table is not None:
+            stream = io.StringIO()
+            csv.writer(stream, lineterminator="\n").writerows(table)
+            found[FOLDER / "tables" / f"{name}.csv"] = stream.getvalue()
+    return found
+
+
+def _definitions() -> dict[str, str]:
+    """The marks of tables, by name."""
+    return dict(yaml.safe_load(TABLES.read_text(encoding="utf-8")))

@@ -12,6 +12,9 @@ from csd.study.rounding import parentheses
 KINDS = ("study", "study-table", "output", "output-table")
 """Where the number of a mark comes from."""
 
+Table = list[list[str]]
+"""Cells of a table, its head first."""
+
 _MARK = re.compile(r"(<!--\s*(study|study-table|output|output-table):\s*(.+?)\s*-->)(.*?)(<!--\s*/\s*-->)", re.DOTALL)
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _FENCE = re.compile(r"^(```+).*?^\1`*\s*$", re.DOTALL | re.MULTILINE)
@@ -106,7 +109,10 @@ def written(page: str, study: Mapping[str, Any] | None, outputs: Callable[[str],
         if mark.of_study and study is None:
             return found[0]
         known = _known(study, mark) if mark.of_study else _output(outputs, mark)
-        text = f"\n{_as_table(known, mark.form)}\n" if mark.kind.endswith("table") else _as_text(known, mark.form)
+        if mark.kind.endswith("table"):
+            text = f"\n{_as_markdown(_as_table(known, mark.form))}\n"
+        else:
+            text = _as_text(known, mark.form)
         return f"{found[1]}{text}{found[5]}"
 
     parts, end = [], 0
@@ -114,6 +120,32 @@ def written(page: str, study: Mapping[str, Any] | None, outputs: Callable[[str],
         parts += [_MARK.sub(replaced, page[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, _MARK.sub(replaced, page[end:])])
+
+
+def cells(
+    definition: str, study: Mapping[str, Any] | None, outputs: Callable[[str], Mapping[str, Any]]
+) -> Table | None:
+    """Head and rows of a table that a mark names, as text; None for a table of a study where there is none.
+
+    Args:
+        definition: what stands in the comment of the mark, 'study-table: …' or 'output-table: …'.
+        study: the content that `collect` returns.
+        outputs: the numbers of a script, by its name.
+
+    Raises:
+        InputError: if the mark is not one of a table, or names nothing.
+    """
+    if not definition.startswith(("study-table:", "output-table:")):
+        raise InputError(f"{definition}: a table begins with study-table or output-table")
+    (mark,) = marks(marked(definition))
+    if mark.of_study and study is None:
+        return None
+    return _as_table(_known(study, mark) if mark.of_study else _output(outputs, mark), mark.form)
+
+
+def marked(definition: str) -> str:
+    """A mark without text."""
+    return f"<!-- {definition} -->\n<!-- / -->\n"
 
 
 def _known(study: Mapping[str, Any] | None, mark: Mark) -> Any:
@@ -159,13 +191,17 @@ def _one(value: Any, error: float | None, form: str) -> str:
         raise InputError(f"as {form}: not a format of Python's ({wrong})") from wrong
 
 
-def _as_table(known: Mapping[str, Any], form: str) -> str:
-    """A Markdown table with blank lines around it."""
-    lines = [known["head"], ["---"] * len(known["head"])]
+def _as_table(known: Mapping[str, Any], form: str) -> Table:
+    """The cells of a table as text, its head first."""
+    lines = [known["head"]]
     for row in known["rows"]:
         cells = [_one(value, error, form) for value, error in row["cells"]]
         lines.append([*(_one(name, None, "") for name in row["names"]), *cells])
     assert all(len(line) == len(known["head"]) for line in lines)
-    return (
-        "\n" + "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
-    )
+    return lines
+
+
+def _as_markdown(table: Table) -> str:
+    """A Markdown table with blank lines around it."""
+    head, *rows = ([cell.replace("|", "\\|") for cell in line] for line in table)
+    return "\n" + "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)) + "\n"

@@ -24,7 +24,7 @@ from docs.numbers._marks import marks
 FILES = ("training", "generation", "integrators", "monte_carlo", "timing")
 """NetCDF files of a summary; each is a table of its name."""
 ABBREVIATIONS = {"d": "dimension", "L": "size", "t": "noise_level"}
-SHOWN = {"dimension": "d", "size": "L", "noise_level": "t"}
+SHOWN = {"dimension": "d", "size": "L", "noise_level": "t", "data_set": "M"}
 """Heads of columns in a page."""
 ERRORS = {"exponent": "error", "z": "error", "measured": "error"}
 """Columns whose error has a name of its own."""

@@ -29,14 +29,18 @@ def numbers() -> dict[str, Any]:
     times = [[steps("one_layer", dimension=2, size=size, mass=mass) * mass**2 for mass in MASSES] for size in FIXED]
     if max(max(column) / min(column) for column in zip(*times, strict=True)) > 1.001:
         raise ValueError("training times at a fixed mass depend on the size")
+    found = {name: [steps(name, size=size, **couplings) for size in SIZES] for name in ("one_layer", "two_layer")}
     return {
         "watson": WATSON,
         "ratio": ratio,
         "ratio_squared": ratio**2,
         "x": 1.0 / ratio,
-        "sizes": SIZES,
-        "ratios": [field.correlation_length / field.lattice.size for field in critical],
-        **{name: [steps(name, size=size, **couplings) for size in SIZES] for name in ("one_layer", "two_layer")},
+        "table": [
+            ["", "L = 4", *map(str, SIZES[1:])],
+            ["ξ/L", *(f"{field.correlation_length / field.lattice.size:.4f}" for field in critical)],
+            ["steps of one layer", *(f"{time:.0f}" for time in found["one_layer"])],
+            ["steps of two layers", *(f"{time:.1f}" for time in found["two_layer"])],
+        ],
         "fixed_sizes": FIXED,
         "fixed_mass": times[-1],
     }

@@ -45,10 +45,7 @@ def scatter(architecture: str, batch: int) -> tuple[float, float]:
 
 
 def numbers() -> dict[str, Any]:
-    """Scatter in percent, by name, for one layer and two."""
+    """Scatter in percent by batch, of χ and ξ, for one layer and two."""
     found = {batch: 100.0 * np.round([scatter(architecture, batch) for architecture in FROM], 5) for batch in BATCHES}
-    return {
-        f"{name}_{batch}": found[batch][:, place].tolist()
-        for batch in BATCHES
-        for place, name in enumerate(("susceptibility", "correlation_length"))
-    }
+    head = ["B", *(f"{name}, {layers}" for name in "χξ" for layers in ("one layer", "two layers"))]
+    return {"table": [head, *([str(batch), *found[batch].T.ravel().tolist()] for batch in BATCHES)]}

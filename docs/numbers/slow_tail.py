@@ -13,6 +13,13 @@ from csd.targets.phi4 import PhiFour
 
 LATTICE = Lattice(2, 8)
 RUNS, CHAINS, LENGTH = 200, 2, 4000
+WAYS = {
+    "window": "window alone",
+    "even": "τ_exp of m², from where ρ is noise",
+    "odd": "τ_exp of m, likewise",
+    "here": "through m² (here)",
+}
+"""Ways to attach a tail, as the table names them."""
 
 
 def chains() -> tuple[Array, Array]:
@@ -45,18 +52,18 @@ def attached(table: Array, time: float) -> tuple[float, float, float]:
 
 
 def numbers() -> dict[str, Any]:
-    """For each way, the rms of the energy's pulls, mean τ and its scatter; and the exact τ."""
-    ways: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ("window", "even", "odd", "here")}
+    """For each way, the root mean square of the energy's pulls, mean τ and its scatter; and the exact τ."""
+    ways: dict[str, list[tuple[float, float, float]]] = {name: [] for name in WAYS}
     for energy, mean in zip(*chains(), strict=True):
         alone, here = estimate(energy), estimate(energy, slowest=mean**2)
         ways["window"].append((alone.value, alone.error, alone.tau))
         ways["here"].append((here.value, here.error, here.tau))
         ways["even"].append(attached(energy, time_of(mean**2)))
         ways["odd"].append(attached(energy, time_of(mean)))
-    found: dict[str, Any] = {}
+    table: list[list[Any]] = [["tail", "rms of pulls", "mean τ", "its scatter"]]
     for way, rows in ways.items():
         value, error, tau = np.array(rows).T
-        found[f"{way}_rms"] = float(np.sqrt(np.mean(((value - 0.5) / error) ** 2)))
-        found[f"{way}_tau"], found[f"{way}_scatter"] = float(tau.mean()), float(tau.std())
+        pulls = (value - 0.5) / error
+        table.append([WAYS[way], float(np.sqrt(np.mean(pulls**2))), float(tau.mean()), float(tau.std())])
     target = PhiFour.of_gaussian(GaussianField.on_critical_line(LATTICE), 1)
-    return found | {"exact": exact_times(target, "heat_bath")["energy"]}
+    return {"table": table, "exact": exact_times(target, "heat_bath")["energy"]}

@@ -49,16 +49,16 @@ def numbers() -> dict[str, Any]:
         for rate in (0.25, 0.125, 0.0625)
     ]
     # The noise of the softest mode's target is sqrt(C / (σ² B)).
-    lines = {"1": (1.06, (16, 32, 64)), "2": (2.1, (16, 32, 64, 128)), "4": (4.25, (16, 32, 64, 128))}
-    lines["8"] = 8.5, (32, 64, 128)
-    for name, (noise, sizes) in lines.items():
+    lines = {1.06: (16, 32, 64), 2.1: (16, 32, 64, 128), 4.25: (16, 32, 64, 128), 8.5: (32, 64, 128)}
+    found["denoising"] = [["ν", "L", "diverging"]]
+    for noise, sizes in lines.items():
         counts = []
         for size in sizes:
             target = noised(1, size, 0.1)
             spectrum = target.spectra(target.target.propagator(target.lattice.laplacian))[0]
             batch = round(float(spectrum.max()) / (float(target.variances[0]) * noise**2))
             counts.append(diverging(target, Architecture("two_layer"), 16, loss="denoising", batch=batch))
-        found[f"denoising_{name}"] = counts
+        found["denoising"].append([f"{noise:g}", ", ".join(map(str, sizes)), ", ".join(map(str, counts))])
     problems = ((1, 64, 2), (1, 256, 2), (2, 32, 2), (2, 64, 2), (3, 16, 1))
     one = [steps(*problem, 1) for problem in problems]
     several = [time for problem in problems for time in steps(*problem, None)]

@@ -28,10 +28,10 @@ def steps(dimension: int, size: int, depth: int = 0) -> float:
     return float(predicted(dimension, size, depth=depth).training_time.item())
 
 
-def floors(size: int, levels: tuple[float, ...], reaches: list[int]) -> list[float]:
-    """Floors in d = 1, of a range at each noise level."""
+def floors(levels: tuple[float, ...], reaches: list[int]) -> list[float]:
+    """Floors of a range at each noise level, d = 1, L = 256."""
     return [
-        float(predicted(1, size, level, reach=reach).floor.item()) for level, reach in zip(levels, reaches, strict=True)
+        float(predicted(1, 256, level, reach=reach).floor.item()) for level, reach in zip(levels, reaches, strict=True)
     ]
 
 
@@ -48,16 +48,18 @@ def numbers() -> dict[str, Any]:
         length = f"{found[0].score_length.item():.3f}"
         table.append([f"{dimension}, {size}", f"{level:g}", length, *(f"{one.floor.item():.3g}" for one in found)])
     levels = (0.01, 0.1, 0.5, 1.0)
+    local: list[list[Any]] = [["d", "L = 8", *map(str, SIZES[1:])]]
+    local += [[str(dimension), *(steps(dimension, size) for size in SIZES)] for dimension in (1, 2)]
     lengths = [float(predicted(1, 256, level).score_length.item()) for level in levels]
     reaches = [int(np.ceil(3.0 * length)) for length in lengths]
     return {
         "times": times,
         "floors": table,
-        "local_1d": [steps(1, size) for size in SIZES],
-        "local_2d": [steps(2, size) for size in SIZES],
-        "following_ranges": reaches,
-        "following_floors": floors(256, levels, reaches),
-        "fixed_floors": floors(256, levels, [2] * len(levels)),
+        "local": local,
+        "following": [
+            ["t", "R = ⌈3 ξ_t⌉", "its floor", "floor of R = 2"],
+            *map(list, zip(levels, reaches, floors(levels, reaches), floors(levels, [2] * len(levels)), strict=True)),
+        ],
         "decay_lengths": [float(1.0 / (2.0 * np.arcsinh(1.0 / (2.0 * length)))) for length in (lengths[1], lengths[3])],
         "score_lengths": [lengths[1], lengths[3]],
     }

@@ -236,8 +236,8 @@ def test_a_quick_measurement_is_whole(quick: Path) -> None:
 
 
 def test_the_table_says_what_the_file_holds(quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = tmp_path / "performance.md"
-    (tmp_path / "images").mkdir()
+    document = tmp_path / "docs" / "performance.md"
+    (tmp_path / "docs" / "images").mkdir(parents=True)
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     file = quick / "benchmarks.nc"
     assert main(["--table", str(file), "--document", str(document)]) == 0
@@ -246,9 +246,11 @@ def test_the_table_says_what_the_file_holds(quick: Path, tmp_path: Path, capsys:
     text = document.read_text()
     assert text.startswith(f"before\n{BEGIN}\n")
     assert text.endswith(f"{END}\nafter\n")
-    assert shown.rstrip() in text
     assert "old" not in text.split("\n")
-    assert (tmp_path / "images" / "performance.png").stat().st_size > 10_000
+    summary, details = (part.strip() for part in shown.split("### A training step"))
+    assert summary in text
+    assert details in (tmp_path / "benchmarks" / "measured.md").read_text()
+    assert (tmp_path / "docs" / "images" / "performance.png").stat().st_size > 10_000
     dataset = load(file)
     conv = float(dataset["training_ratio"].sel(code="conv").isel(training_case=0, quartile=1))
     row = next(line for line in text.splitlines() if line.startswith("| training step over (a)"))

@@ -17,6 +17,9 @@ import pytest
 
 pytest.importorskip("markdown_it", reason="markdown-it-py is not installed (pip install .[docs])")
 
+from csd.core.files import GENERATION, REQUIRED, SCORES, TIMING
+from csd.mcmc.ensemble import VARIABLES as SAMPLED
+from csd.training.content import VARIABLES as TRAINED
 from docs.hooks.blocks import KNOWN, ROOT, Session, blocks
 
 EXECUTED = ("start.md", "claims/", "tutorials/")
@@ -134,6 +137,13 @@ def test_site_tells_every_key_of_a_study(site: Path) -> None:
                 # What mkdocs makes of quotes and stars is its own matter.
                 words = re.split(r"[`*<>&'\"]", known["description"])
                 assert all(word in page for word in words), known["description"]
+
+
+def test_site_tells_every_variable_of_files(site: Path) -> None:
+    """Tables of variables come from files made for the page, which have all that the code can write."""
+    page = (site / "results.html").read_text()
+    for name in {*REQUIRED[GENERATION], *REQUIRED[SCORES], *REQUIRED[TIMING], *TRAINED, *SAMPLED}:
+        assert f"<code>{name}</code>" in page, name
 
 
 def test_site_needs_no_network(site: Path) -> None:

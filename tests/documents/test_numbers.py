@@ -18,7 +18,6 @@ from csd.study.config.reading import parse
 from csd.study.summaries.laws import EVERY_ROW
 from docs.numbers import (
     FOLDER,
-    PAGES,
     ROOT,
     STUDY,
     Results,
@@ -30,11 +29,15 @@ from docs.numbers import (
     output,
     parsed,
     printed,
+    tables,
+    texts,
     written,
 )
+from docs.numbers._marks import cells
 
 CONFIG = ROOT / "config" / "config.yaml"
-TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
+TEXTS = texts()
+TABLES = "docs/numbers/tables.yaml"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
@@ -42,9 +45,27 @@ def _stored() -> dict[str, Any]:
     return dict(json.loads(STUDY.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", sorted({*TEXTS} - {TABLES}))
 def test_a_page_says_what_is_stored(name: str) -> None:
     assert written(TEXTS[name], _stored(), output) == TEXTS[name], "run python -m docs.numbers write"
+
+
+def test_tables_hold_what_is_stored() -> None:
+    found = tables(_stored())
+    assert {*found} == {*(FOLDER / "tables").glob("*")}
+    for path, text in found.items():
+        assert path.read_text(encoding="utf-8") == text, "run python -m docs.numbers write"
+
+
+def test_each_table_is_in_one_page() -> None:
+    linked = [name for text in TEXTS.values() for name in re.findall(r"^\[Table: .+\]\(\S+/(\S+\.csv)\)$", text, re.M)]
+    assert sorted(linked) == sorted(path.name for path in tables(_stored()))
+
+
+def test_a_table_is_told_from_a_number() -> None:
+    assert cells("study-table: training training_time rows=size", None, output) is None
+    with pytest.raises(InputError, match="study-table or output-table"):
+        cells("output: a.b", None, lambda script: {"b": 1.0})
 
 
 def test_the_stored_study_is_the_last_one() -> None:

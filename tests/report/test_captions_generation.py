@@ -86,7 +86,7 @@ def test_training_that_samples_need_grows_as_the_caption_says(summary: xr.Datase
         laws = scaling[(scaling["architecture"] == str(runs["architecture"].values[0]))]
         laws = laws[(laws["quantity"] == "generation_training_time") & (laws["criterion"] == "kl_per_site")]
         exponents = [parentheses(law["exponent"], law["error"]).replace("-", "−") for _, law in laws.iterrows()]
-        assert any(f"{words} z = {exponent}" in caption for exponent in exponents)
+        assert any(f"{words} L\\ :sup:`{exponent}`" in caption for exponent in exponents)
 
 
 def test_without_laws_none_is_said_to_be_fitted_and_no_panel_is_empty(summary: xr.Dataset) -> None:

@@ -332,7 +332,7 @@ EDITED = {
     "training/reference training/content": "`train` and on",
     "diffusion/samples diffusion/measures diffusion/quality": "`generate` and on",
     "diffusion/grids diffusion/integrators targets/noising": "`train`, `integrators` and on",
-    "diffusion/discretisation": "`integrators` and on",
+    "diffusion/discretisation": "`integrators`, `explore` and on",
     "targets/phi4 lattice/sites mcmc/samplers mcmc/simulation mcmc/updates/local mcmc/chains": "`mcmc` and on",
     "mcmc/ensemble mcmc/exact_sweeps": "`mcmc` and on",
     "study/summaries/training": "`aggregate` and on",
@@ -504,7 +504,7 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "BLOW_UP = 1e4") == {"train"}
     # Claims and figures take errors and laws from there.
     assert edit("study/scaling.py", "RESAMPLES = 500", "RESAMPLES = 2000") == {"fit", "claims", "figures"}
-    assert edit("report/figures/collapse.py", '"L / ξ"', '"size / ξ"') == {"figures"}
+    assert edit("report/figures/collapse.py", 'L / ξ"', 'size / ξ"') == {"figures"}
     assert edit("report/figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training/loop.py", '"""Training: gradient', '"""Training by gradient') == set()
     assert edit("training/recorder.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()

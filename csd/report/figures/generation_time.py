@@ -46,7 +46,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         axes.set_title(f"{looks.name(network)}, d = {dimension}")
     grid.figure.supylabel("training until samples are right (steps)", fontsize="medium")
     looks.legend_below(grid.figure, [*looks.network_keys(CRITERIA), *looks.kinds_with_fit()], 5)
-    growth = [_growth(own) for _, own in table.groupby("place")]
+    growth = list(filter(None, (_growth(own) for _, own in table.groupby("place"))))
     return grid.figure, {"growth": growth, "laws": series.told(fits[fits["criterion"] == "kl_per_site"])}
 
 
@@ -79,12 +79,13 @@ def _law(laws: DataFrame, sizes: Any) -> series.DrawnLaw | None:
         return series.law(laws, sizes)
     found, fine = power.iloc[0], np.geomspace(min(sizes), max(sizes), 100)
     times = np.exp(found["intercept"]) * fine ** found["exponent"] * np.log(fine)
-    return series.DrawnLaw(fine, times, f"z = {parentheses(found['exponent'], found['error'])} (× ln L)")
+    return series.DrawnLaw(fine, times, f"L^{parentheses(found['exponent'], found['error'])} ln L")
 
 
 def _growth(own: DataFrame) -> str:
     """By which factors the times of a network grow from the smallest size to the largest, of soft modes and of all."""
     ends = own.dropna(subset=["time"]).groupby(["dimension", "criterion"])["time"].agg(["first", "last"])
     factors, soft = ends["last"] / ends["first"], ends.index.get_level_values("criterion").isin(SOFT)
-    few, many = (series.span(factors[which]) for which in (soft, ~soft))
-    return f"{few} for χ and ξ and {many} for KL and ESS with {looks.name(own['network'].iloc[0])}"
+    groups = {"χ and ξ": factors[soft], "KL and ESS": factors[~soft]}
+    told = [f"{series.span(values)} for {words}" for words, values in groups.items() if len(values)]
+    return f"{' and '.join(told)} with {looks.name(own['network'].iloc[0])}" if told else ""

@@ -277,8 +277,8 @@ def name(network: Architecture | str) -> str:
 
 
 def in_caption(words: str) -> str:
-    """Words of a figure with matplotlib's superscripts and subscripts as those of reStructuredText."""
-    return re.sub(r"\$L\^\{(.*?)\}\$", r"L\\ :sup:`\1`", words).replace("$_t$", "ₜ")
+    """Words of a figure, such as L^2.00(1), with the superscripts of reStructuredText and without matplotlib's."""
+    return re.sub(r"L\^([−\d.()]+)", r"L\\ :sup:`\1`", words).replace("$_t$", "ₜ")
 
 
 def order(network: Architecture) -> tuple[Any, ...]:

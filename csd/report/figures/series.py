@@ -228,7 +228,7 @@ def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
     power = by_law.get("power")
     if power is None:
         return None
-    words = f"z = {parentheses(power['exponent'], power['error'])}".replace("-", "−")
+    words = f"L^{parentheses(power['exponent'], power['error'])}".replace("-", "−")
     return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], words)
 
 

@@ -142,14 +142,19 @@ def settings(summary: xr.Dataset, times: pd.DataFrame, level: float) -> Iterator
         level: the noise level of the figures.
     """
     chosen = on_critical_line(times, level)
-    usual = (chosen if len(chosen) else times)[["data", "loss", "tolerance", "seeds"]].mode().iloc[0]
-    batch = re.search(r"-B(\d+)", usual["data"])
-    found = {
-        "NoiseLevel": (f"{level:g}", "noise level"),
-        "Loss": (usual["loss"], "loss"),
-        "Tolerance": (f"{usual['tolerance']:g}", "tolerance of the relative score error"),
-        "Seeds": (f"{usual['seeds']}", "seeds of a run"),
-        **({"Batch": (batch[1], "fields in a batch")} if batch else {}),
+    found = {"NoiseLevel": (f"{level:g}", "noise level")}
+    # A study whose sweeps all generate has no runs of training alone.
+    for _, usual in (
+        (chosen if len(chosen) else times)[["data", "loss", "tolerance", "seeds"]].mode().head(1).iterrows()
+    ):
+        found |= {
+            "Loss": (usual["loss"], "loss"),
+            "Tolerance": (f"{usual['tolerance']:g}", "tolerance of the relative score error"),
+            "Seeds": (f"{usual['seeds']}", "seeds of a run"),
+        }
+        if batch := re.search(r"-B(\d+)", usual["data"]):
+            found["Batch"] = batch[1], "fields in a batch"
+    found |= {
         "Runs": (f"{summary.sizes['run']}", "runs of training"),
         "Configuration": (summary.attrs["configuration_hash"], "hash of the configuration"),
         "Commit": (summary.attrs["csd_commit"], "commit of csd"),

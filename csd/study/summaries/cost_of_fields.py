@@ -330,15 +330,15 @@ def compared(
 ABOUT = {
     "method": ("direct, sampler or architecture", "1"),
     "kind": ("direct, accelerated or local sampler, or diffusion", "1"),
-    "data": ("what made the training data, free if nobody is charged", "1"),
+    "data": ("what made the training data; free where they are not charged", "1"),
     "data_kind": ("its kind", "1"),
     "remark": ("why there is no cost", "1"),
     "dimension": ("lattice dimension", "1"),
     "size": ("lattice size", "lattice spacings"),
     "steps": ("training steps S; 0 for what learns nothing", "1"),
     "seen": ("fields seen in training", "1"),
-    "evaluations": ("evaluations of the score for a field made", "1"),
-    "per_field": ("fields made for one that counts, M/ESS, mean over seeds", "1"),
+    "evaluations": ("evaluations of the score per generated field", "1"),
+    "per_field": ("generated fields per effective one, M/ESS, mean over seeds", "1"),
 }
 """Columns of the comparison, and their units."""
 
@@ -376,7 +376,7 @@ def cost_of_fields(methods: Sequence[Method]) -> xr.Dataset:
     with np.errstate(invalid="ignore", divide="ignore"):
         for name, part, what in (("start", "start", "before the first field"), ("field", "each", "of each field")):
             ratio = variables[f"{part}_seconds"].values / variables[f"{part}_updates"].values
-            variables[f"seconds_of_{name}"] = labelled(["run"], ratio, f"a field update {what}", "s")
+            variables[f"seconds_of_{name}"] = labelled(["run"], ratio, f"time of a field update {what}", "s")
     return xr.Dataset(
         variables,
         {"fields": labelled(["fields"], np.array(FIELDS), "independent fields n")},

@@ -1,0 +1,73 @@
+"""The variables of every kind of file, from a small file of each kind, whose variables say what they are."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+Row = tuple[str, ...]
+HEAD = ("variable", "dimensions", "units", "meaning")
+COLUMNS = ("column", "units", "meaning")
+
+
+def variable_rows() -> dict[str, list[Row]]:
+    """The cells of `HEAD` for each variable, by the kind of file."""
+    return {kind: list(_rows(file.variables)) for kind, file in _small_files().items()}
+
+
+def column_rows() -> list[Row]:
+    """The cells of `COLUMNS` for what tells the runs of a summary apart."""
+    from csd.study.summaries.columns import IDENTITY
+
+    return [(f"`{name}`", units, _plain(words)) for name, (words, units) in IDENTITY.items()]
+
+
+def _small_files() -> dict[str, Any]:
+    """A Dataset of each kind, with all variables that a file of the kind may have."""
+    import csd
+    from csd.diffusion.discretisation import compare
+    from csd.lattice import Lattice
+    from csd.mcmc.ensemble import ensemble
+    from csd.mcmc.simulation import MonteCarloSettings, target_of_chains
+    from csd.study.summaries.cost_of_fields import cost_of_fields, of_direct
+    from csd.targets.gaussian import GaussianField
+    from csd.targets.noising import NoisedTarget, VariancePreserving
+    from csd.targets.scores import ScoreSettings, exact_scores
+
+    size = {"dimension": 1, "size": 8}
+    lattice = Lattice(**size)
+    options = {"loss": "population", "data_set": 64, "max_steps": 8, "kernel_steps": "recorded", "progress": False}
+    run = csd.train("two_layer", **size, noise_levels=[1.0, 0.1], **options)
+    noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), [0.1])
+    chains = MonteCarloSettings(samplers=("heat_bath",), sweeps=2000, fields=2)
+    return {
+        "training": run,
+        "generation": csd.generate(run, samples=64),
+        "scores": exact_scores(noised, ScoreSettings(fields=1)).dataset(),
+        "Monte Carlo": ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset(),
+        "timing": cost_of_fields(of_direct([(1, 8)])),
+        "integrators": compare({1: [4]}, integrators=["heun"], schedules=["vp"], grids=["geometric"]),
+    }
+
+
+def _rows(variables: Any) -> Iterator[Row]:
+    """A row for each variable, with its prediction, standard error and values for comparison in the same row."""
+    for name, found in variables.items():
+        if _base(name, variables) != name:
+            continue
+        names = ", ".join(f"`{other}`" for other in variables if _base(other, variables) == name)
+        yield names, ", ".join(found.dims), found.attrs["units"], _plain(found.attrs["long_name"])
+
+
+def _base(name: str, variables: Any) -> str:
+    """The variable that a variable predicts, is the standard error of, or is one exact value of; else itself."""
+    dims = variables[name].dims
+    bases = [name.removeprefix("predicted_"), name.removesuffix("_error")]
+    if not dims:
+        bases += [name.removeprefix(prefix) for prefix in ("exact_score_", "exact_", "best_")]
+    found = (base for base in bases if base != name and base in variables and {*dims} <= {*variables[base].dims})
+    return next(found, name)
+
+
+def _plain(words: str) -> str:
+    """Words without signs that Markdown reads."""
+    return re.sub(r"([|*_<>])", r"\\\1", words)
