@@ -34,7 +34,7 @@ from tests.helpers import on_path, train_files
 STYLE = FigureStyle.model_validate({})
 
 
-ONE: dict[str, Any] = {"dimension": 1, "sizes": [4], "architectures": ["one_layer"]}
+ONE: dict[str, Any] = {"dimension": 1, "sizes": [4, 6, 8], "architectures": ["one_layer"]}
 
 
 def figures_of(asked: list[str] | None = None, **keys: Any) -> list[str]:
@@ -87,7 +87,10 @@ def test_figures_are_drawn_by_default_where_a_sweep_has_something_for_them(figur
 def test_declarations_of_figures_import_nothing_heavy() -> None:
     """The workflow reads all of them at each start."""
     code = "import sys; from csd.report.figures import *; [summary_of(name) for name in FIGURES]"
-    code += "; print([name for name in ('matplotlib', 'pandas', 'xarray', 'scipy', 'torch') if name in sys.modules])"
+    study = {"study": "one", "sweeps": {"a": ONE}}
+    code += f"; from csd.study.config.reading import parse; drawn(parse({study}))"
+    heavy = ("matplotlib", "seaborn", "pandas", "xarray", "scipy", "torch")
+    code += f"; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=on_path())
     assert done.stdout.strip() == "[]"
 

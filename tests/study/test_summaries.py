@@ -15,11 +15,12 @@ from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.report.figures import series
+from csd.report.figures.needs import Wanted
 from csd.study.config.reading import parse
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.monte_carlo import monte_carlo_jobs
 from csd.study.stages.training import TrainingJob, training_jobs
-from csd.study.summaries.columns import TRAINED, columns_of, network_of
+from csd.study.summaries.columns import TRAINED, at_default_options, columns_of, network_of, run_table
 from csd.study.summaries.files import training_file
 from csd.study.summaries.generation import aggregate_generation
 from csd.study.summaries.laws import EVERY_LAW, EVERY_ROW, generation_table, read_scaling, training_table
@@ -121,9 +122,10 @@ def test_runs_that_differ_in_options_have_laws_of_their_own(tmp_path: Path) -> N
         ["gaussian", "vp", 0.0, "fields"],
         ["softened:Softened", "vp", 0.0, "spectral"],
     ]
-    assert set(series.runs(summary)["sweep"]) == {"default"}
-    assert set(series.runs(summary, momentum=0.5)["sweep"]) == {"momentum"}
-    assert set(series.runs(summary, path=["spectral", "fields"])["sweep"]) == {"default", "fields"}
+    assert set(series.runs(summary, Wanted(critical=False))["sweep"]) == {"default"}
+    table = run_table(summary)
+    assert set(at_default_options(table, {"momentum": [0.5]})["sweep"]) == {"momentum"}
+    assert set(at_default_options(table, {"path": ["spectral", "fields"]})["sweep"]) == {"default", "fields"}
 
 
 def test_files_of_another_study_are_not_aggregated(tmp_path: Path) -> None:

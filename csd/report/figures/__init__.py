@@ -1,7 +1,7 @@
 """Figures: one a module, which makes a picture of a summary and its fits; its caption is beside it, as NAME.rst.
 
 A module declares `SUMMARY`, the summary that it draws, and `NEEDS`, in words, which runs a study must have for it.
-`wanted(runs)` chooses these runs (`csd.report.figures.needs`), among those that a study will have as among those in its
+`WANTED` chooses these runs (`csd.report.figures.needs`), among those that a study will have as among those in its
 summary; without it, any run will do. One that is drawn from training, but not at the noise level of `figure_style`,
 declares `ANY_LEVEL`. `draw(summary, scaling, style)` returns the figure and the facts that the caption states: values
 of the Jinja names in it. A figure is named in a study as its module is. Modules import nothing heavy before they draw.
@@ -68,7 +68,7 @@ def drawn(study: Study, jobs: Jobs | None = None) -> list[str]:
     found = []
     for name in FIGURES if study.figures is None else study.figures:
         module = figure_module(name)
-        wanted, own = getattr(module, "wanted", list), runs[module.SUMMARY]
+        wanted, own = getattr(module, "WANTED", list), runs[module.SUMMARY]
         leveled = module.SUMMARY == "training" and not hasattr(module, "ANY_LEVEL")
         if leveled and not at_level and wanted(own):
             levels = sorted({level for run in own for level in run["noise_levels"]})
@@ -179,6 +179,8 @@ def draw(
         InputError: if the name is unknown, or the study lacks the runs that the figure shows.
     """
     module = figure_module(name)
+    from textwrap import fill
+
     from jinja2 import Environment, StrictUndefined
     from matplotlib import pyplot, rc_context
     from matplotlib import style as sheets
@@ -207,7 +209,10 @@ def draw(
             if not if_possible:
                 raise
             reason = f"{name.replace('_', ' ')}: nothing to show, as {error}"
-            figure, facts, caption = looks.sentence(reason), {"reason": reason}, "{{ reason }}"
+            figure, axes = looks.subplots(1, 1, height=1.0)
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, fill(reason, 90), ha="center", va="center", color=looks.INK)
+            facts, caption = {"reason": reason}, "{{ reason }}"
         pyplot.close(figure)
         # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
         with atomic_path(output.with_suffix(".pdf")) as temporary:

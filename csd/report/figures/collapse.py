@@ -4,23 +4,20 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import chosen, if_any, mass_is_given
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
 NEEDS = "one_layer at fixed masses"
 ARCHITECTURE = "one_layer"
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs of one layer, if the mass of any is given itself."""
-    return if_any(chosen(runs, architecture_name=ARCHITECTURE, data_set=0), mass_is_given)
+WANTED = Wanted(
+    (ARCHITECTURE,), critical=False, having=lambda run: bool(np.isnan([run["mass_times_length"], run["r0"]]).all())
+)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: one layer at fixed masses and on the critical line. Lines: the closed form, and one that L cuts off."""
     level = series.at_level(summary, style.noise_level)
-    table = series.require(series.runs(level, wanted), "collapse", NEEDS)
+    table = series.require(series.runs(level, WANTED), "collapse", NEEDS)
     table = table.assign(given=table["mass_times_length"].isna() & table["r0"].isna())
     fixed = table[table["given"]]
     # Where there are several dimensions, that with the most masses.

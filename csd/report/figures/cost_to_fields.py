@@ -1,5 +1,6 @@
 """Cost of independent fields at the same accuracy: against size, and against how many are made."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ COLOURS = {name: looks.colour(name) for name in (*NETWORKS, "direct")}
 COLOURS |= {"local": looks.colour("heat_bath"), "accelerated": looks.colour("fourier_hmc")}
 
 
-def wanted(runs: list[Run]) -> list[Run]:
+def on_same_lattices(runs: Iterable[Run]) -> list[Run]:
     """Runs on the critical line, of one or two layers and of samplers on the same lattices."""
     runs = [run for run in runs if run["mass_times_length"] == 1.0 and run.get("architecture") in (None, *NETWORKS)]
     learned, sampled = ({_lattice(run) for run in runs if ("network" in run) is own} for own in (True, False))
@@ -36,6 +37,9 @@ def wanted(runs: list[Run]) -> list[Run]:
 def _lattice(run: Run) -> tuple[int, int]:
     """Dimension and size."""
     return run["dimension"], run["size"]
+
+
+WANTED = on_same_lattices
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

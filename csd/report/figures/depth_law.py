@@ -4,21 +4,15 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical, if_any
+from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import total_error
-from csd.study.summaries.columns import Run
 from csd.training.reference import depth_exponent
 
 SUMMARY = "training"
 NEEDS = "deep_linear on the critical line"
 SHALLOW = {"one_layer": 1, "two_layer": 2}
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs of any depth, if there is a network of a given one."""
-    found = critical(runs, *SHALLOW, "deep_linear")
-    return if_any(found, lambda run: run["architecture_name"] == "deep_linear")
+WANTED = Wanted((*SHALLOW, "deep_linear"), having=lambda run: run["architecture_name"] == "deep_linear")
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -26,7 +20,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     import pandas as pd
 
     level = series.at_level(summary, style.noise_level)
-    table = series.require(series.runs(level, wanted), "depth_law", NEEDS)
+    table = series.require(series.runs(level, WANTED), "depth_law", NEEDS)
     deep = table[table["architecture_name"] == "deep_linear"]
     table = series.with_times(level, table[table["dimension"] == deep["dimension"].iloc[0]])
     table["depth"] = table["architecture_name"].map(SHALLOW).fillna(table["depth"]).astype(int)

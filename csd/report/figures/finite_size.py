@@ -4,8 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import chosen, if_any
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 from csd.targets.gaussian import WATSON, critical_ratio
 
 SUMMARY = "training"
@@ -13,17 +12,13 @@ NEEDS = "one_layer or two_layer at given couplings"
 ARCHITECTURES = ("one_layer", "two_layer")
 COUPLINGS, LINE = "critical couplings", "m = 1/L"
 LENGTH = "correlation length"
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs of one and two layers, if couplings of any are given."""
-    return if_any(chosen(runs, architecture_name=ARCHITECTURES, data_set=0), lambda run: not np.isnan(run["r0"]))
+WANTED = Wanted(ARCHITECTURES, critical=False, having=lambda run: not np.isnan(run["r0"]))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left: ξ/L, exact. Others: training times of one and two layers, means of seeds; lines are theory."""
     level = series.at_level(summary, style.noise_level)
-    table = _compared(series.require(series.runs(level, wanted), "finite_size", NEEDS))
+    table = _compared(series.require(series.runs(level, WANTED), "finite_size", NEEDS))
     times = series.with_times(level, table, "crossing_time").assign(panel=table["network"].map(looks.name))
     length = 1.0 / (times["mass"] * times["size"])
     lengths = times.assign(panel=LENGTH, time=length, theory=length, error=0.0).drop_duplicates(["given", "size"])

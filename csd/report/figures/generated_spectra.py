@@ -5,13 +5,13 @@ import numpy as np
 from csd.networks import Architecture
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import generated, together
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "generation"
 NEEDS = "generation with one_layer and two_layer on the critical line of one dimension"
 SHOWN = ("one_layer", "two_layer")
 CURVES = 5
+WANTED = Wanted(SHOWN, together=True)
 
 
 def largest_runs(summary: Dataset, figure: str, *, lowest: bool = False) -> DataFrame:
@@ -20,15 +20,10 @@ def largest_runs(summary: Dataset, figure: str, *, lowest: bool = False) -> Data
     Raises:
         InputError: if no dimension has both.
     """
-    table = series.require(series.runs(summary, wanted), figure, NEEDS)
+    table = series.require(series.runs(summary, WANTED), figure, NEEDS)
     table = series.in_order(table, SHOWN)
     table = table.sort_values("dimension", ascending=not lowest, kind="stable")
     return table.drop_duplicates("network", keep="last").sort_values("place")
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs in dimensions with both networks."""
-    return together(generated(runs, *SHOWN), SHOWN)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

@@ -8,7 +8,7 @@ from csd.diffusion.criteria import CRITERIA, LIMITS, deviation
 from csd.report.figures import looks, series
 from csd.report.figures.generation_time import NEEDS as NEEDS
 from csd.report.figures.generation_time import SOFT, growing_runs, with_criteria
-from csd.report.figures.generation_time import wanted as wanted
+from csd.report.figures.generation_time import WANTED as WANTED
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 
 SUMMARY = "generation"

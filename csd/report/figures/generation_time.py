@@ -7,10 +7,9 @@ import numpy as np
 from csd.diffusion.criteria import CRITERIA
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import generated, grown
+from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
-from csd.study.summaries.columns import Run
 
 SUMMARY = "generation"
 NEEDS = "generation with one or two layers on the critical line at three sizes or more"
@@ -20,11 +19,7 @@ SUMS = ("total_kl", "effective_sample_size")
 """Criteria that sum over all modes: their times grow as L² ln L with one layer."""
 SOFT = ("susceptibility", "correlation_length")
 """Criteria of the softest modes, whose times have no law."""
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs at three sizes or more."""
-    return grown(generated(runs, *SHOWN), "sweep", "network")
+WANTED = Wanted(SHOWN, grown=("sweep", "network"))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -56,7 +51,7 @@ def growing_runs(summary: Dataset, figure: str) -> DataFrame:
     Raises:
         InputError: if there are none.
     """
-    return series.in_order(series.require(series.runs(summary, wanted), figure, NEEDS), SHOWN)
+    return series.in_order(series.require(series.runs(summary, WANTED), figure, NEEDS), SHOWN)
 
 
 def with_criteria(summary: Dataset, table: DataFrame) -> DataFrame:

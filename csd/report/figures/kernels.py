@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical, if_any
+from csd.report.figures.needs import Wanted
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import Run
 
@@ -21,19 +21,17 @@ LOWEST, FARTHEST = 1e-8, 12
 """Lower end of the y axes at the least, and the largest displacement, in lattice spacings."""
 
 
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs on the critical line, if one layer of a fixed range is among them."""
-    return if_any(critical(runs), _is_local)
-
-
 def _is_local(run: Run) -> bool:
     """Whether a run has one layer of a fixed range."""
     return bool(run["architecture_name"] == "local_one_layer" and run["fixed_range"] > 0)
 
 
+WANTED = Wanted(having=_is_local)
+
+
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left: exact kernels as lines, trained ones as points. Right: the lowest error that a range can reach."""
-    table = series.require(series.runs(summary, wanted), "kernels", NEEDS)
+    table = series.require(series.runs(summary, WANTED), "kernels", NEEDS)
     local = table[table.apply(_is_local, axis=1)]
     dimension, size = local.groupby(["dimension", "size"])["fixed_range"].nunique()[::-1].idxmax()
     local = local[(local["dimension"] == dimension) & (local["size"] == size)].sort_values("fixed_range")

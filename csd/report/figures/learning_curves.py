@@ -2,23 +2,18 @@
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
 NEEDS = "runs on the critical line"
 SHOWN = ("one_layer", "two_layer", "local_two_layer")
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs of any network on the critical line."""
-    return critical(runs)
+WANTED = Wanted()
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: mean over seeds with standard errors, while all train. Lines: the closed form, or the exact map."""
     level = series.at_level(summary, style.noise_level)
-    table = series.in_plane(series.require(series.runs(level, wanted), "learning_curves", NEEDS))
+    table = series.in_plane(series.require(series.runs(level, WANTED), "learning_curves", NEEDS))
     # Without any of these, the study's own networks.
     names = [name for name in SHOWN if (table["architecture_name"] == name).any()] or sorted(table["architecture_name"])
     table = series.in_order(table[table["architecture_name"].isin(names)], names)

@@ -4,23 +4,18 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Series
-from csd.report.figures.needs import generated
+from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
-from csd.study.summaries.columns import Run
 
 SUMMARY = "generation"
 NEEDS = "generation with local_one_layer on the critical line"
 SHOWN = "local_one_layer"
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs on the critical line."""
-    return generated(runs, SHOWN)
+WANTED = Wanted((SHOWN,))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Lines: best network of each range. Points: trained and sampled, where the samples of every seed have a value."""
-    table = series.require(series.runs(summary, wanted), "local_range", NEEDS)
+    table = series.require(series.runs(summary, WANTED), "local_range", NEEDS)
     # One sweep, so that all have the same grid and integrator.
     counts = table.groupby(["sweep", "size"])["network"].transform("nunique")
     table = table[counts == counts.max()]

@@ -111,16 +111,6 @@ def subplots(rows: int, columns: int, *, height: float, width: float = PAGE, **o
     return figure, figure.subplots(rows, columns, **options)
 
 
-def sentence(words: str) -> Figure:
-    """A figure of a sentence alone, where there is nothing else to show."""
-    from textwrap import fill
-
-    figure, axes = subplots(1, 1, height=1.0)
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, fill(words, 90), ha="center", va="center", color=INK)
-    return figure
-
-
 def panels(
     table: DataFrame,
     *,

@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import with_data_sets as wanted  # noqa: F401
+from csd.report.figures.needs import Wanted
 from csd.report.figures.overfitting import data_set_panels
 from csd.study.seeds import mean_over_seeds
 
@@ -12,11 +12,12 @@ SUMMARY = "generation"
 NEEDS = "generation with data sets"
 ENDS = "best and last step"
 OPEN = {"mfc": "none", "mew": 0.9, "ms": 5}
+WANTED = Wanted(critical=False, data_sets=True)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: mean over seeds. Lines: M = ∞ by exact map and recursion. Right: over a data set's own divergence."""
-    table = series.require(series.data_set_runs(summary), "memorisation", NEEDS)
+    table = series.with_most_data_sets(series.require(series.runs(summary, WANTED), "memorisation", NEEDS))
     dimension, size = int(table["dimension"].iloc[0]), int(table["size"].iloc[0])
     curves = series.learning_curves(summary, table, "kl_per_site", 4.0)
     ends = _ends(summary, table)

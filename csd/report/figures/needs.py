@@ -4,15 +4,14 @@ A run is a mapping with the columns of `run_table`, and `trained_size` in a summ
 of training. Nothing here imports pandas or xarray.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from csd.core.files import TIMING
 from csd.study.config.study import STAGES, Jobs
-from csd.study.summaries.columns import HOW, Run, columns_of, with_default_options
+from csd.study.summaries.columns import Run, columns_of, with_default_options
 
 SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
 """What a figure may be drawn from, and its kind of file."""
@@ -49,52 +48,47 @@ def _at_defaults(run: Run) -> bool:
     return run["data_set"] == 0 and ":" not in run["architecture_name"] and len(with_default_options([run])) == 1
 
 
-def chosen(runs: Iterable[Run], **wanted: Any) -> list[Run]:
-    """The runs whose columns are as wanted, by size; a list or tuple stands for any of its values.
+@dataclass(frozen=True)
+class Wanted:
+    """A choice among runs: called with those of a summary, it returns those that a figure shows, by size.
 
-    Runs whose target, noise or options of training (`HOW`) are not the default are there if they are wanted, or if no
-    run has the default.
+    Runs whose target, noise or options of training (`HOW`) are not the default are there if no other run is.
+
+    Attributes:
+        names: architectures; all if empty.
+        critical: only with m = 1/L.
+        data_sets: only with fixed data sets; False for fresh fields, None for both.
+        transfer: on larger lattices than they were trained on too.
+        together: only in dimensions that have all architectures named.
+        grown: columns; only runs that stand, with others of equal values in them, at three sizes or more.
+        having: none, unless this is true of one of them.
     """
-    several = {key: value if isinstance(value, list | tuple) else [value] for key, value in wanted.items()}
-    found = [run for run in runs if all(run[key] in several[key] for key in several.keys() - HOW)]
-    found = with_default_options(found, {key: several[key] for key in several.keys() & HOW}, usual=True)
-    return sorted(found, key=lambda run: run["size"])
 
+    names: tuple[str, ...] = ()
+    critical: bool = True
+    data_sets: bool | None = False
+    transfer: bool = False
+    together: bool = False
+    grown: tuple[str, ...] = ()
+    having: Callable[[Run], bool] | None = None
 
-def critical(runs: Iterable[Run], *names: str) -> list[Run]:
-    """The runs with m = 1/L and fresh fields, of the architectures named or of all."""
-    return chosen(runs, mass_times_length=1.0, data_set=0, **({"architecture_name": names} if names else {}))
+    def __call__(self, runs: Iterable[Run]) -> list[Run]:
+        """The runs among those given."""
+        found = with_default_options(filter(self._fits, runs), usual=True)
+        if self.together:
+            there = {(run["dimension"], run["architecture_name"]) for run in found}
+            found = [run for run in found if all((run["dimension"], name) in there for name in self.names)]
+        if self.grown:
+            places = {(*(run[column] for column in self.grown), run["size"]) for run in found}
+            sizes = Counter(place[:-1] for place in places)
+            found = [run for run in found if sizes[tuple(run[column] for column in self.grown)] >= 3]
+        return sorted(found, key=lambda run: run["size"]) if any(map(self.having or bool, found)) else []
 
-
-def generated(runs: Iterable[Run], *names: str) -> list[Run]:
-    """The runs of generation with m = 1/L and fresh fields, on the lattice that they were trained on."""
-    return [run for run in critical(runs, *names) if run["size"] == run["trained_size"]]
-
-
-def grown(runs: Sequence[Run], *alike: str) -> list[Run]:
-    """The runs that stand, with others of equal columns `alike`, at three sizes or more."""
-    sizes = defaultdict[tuple[Hashable, ...], set[int]](set)
-    for run in runs:
-        sizes[tuple(run[column] for column in alike)].add(run["size"])
-    return [run for run in runs if len(sizes[tuple(run[column] for column in alike)]) >= 3]
-
-
-def together(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
-    """The runs in dimensions in which all architectures named are."""
-    there = {(run["dimension"], run["architecture_name"]) for run in runs}
-    return [run for run in runs if all((run["dimension"], name) in there for name in names)]
-
-
-def if_any(runs: list[Run], condition: Callable[[Run], bool]) -> list[Run]:
-    """The runs, if any of them fulfils a condition; none otherwise."""
-    return runs if any(map(condition, runs)) else []
-
-
-def mass_is_given(run: Run) -> bool:
-    """Whether the mass of a run is given itself, rather than by c of m = c / L or by couplings."""
-    return bool(np.isnan([run["mass_times_length"], run["r0"]]).all())
-
-
-def with_data_sets(runs: Iterable[Run]) -> list[Run]:
-    """The runs that learn from fixed data sets."""
-    return [run for run in chosen(runs) if run["data_set"] > 0]
+    def _fits(self, run: Run) -> bool:
+        """Whether a run is wanted for itself."""
+        return (
+            (not self.names or run["architecture_name"] in self.names)
+            and (not self.critical or run["mass_times_length"] == 1.0)
+            and self.data_sets in (None, run["data_set"] > 0)
+            and (self.transfer or run["size"] == run.get("trained_size", run["size"]))
+        )

@@ -2,24 +2,18 @@
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical, together
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
 NEEDS = "one_layer and two_layer on the critical line of one dimension, at several noise levels"
 ANY_LEVEL = True
 SHOWN = ("one_layer", "two_layer")
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs in dimensions with both networks, at two noise levels or more."""
-    found = together(critical(runs, *SHOWN), SHOWN)
-    return found if len({level for run in found for level in run["noise_levels"]}) > 1 else []
+WANTED = Wanted(SHOWN, together=True, having=lambda run: len(run["noise_levels"]) > 1)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds, with errors, a shade a noise level. Lines: theory. Beside them: fitted laws."""
-    table = series.in_plane(series.require(series.runs(summary, wanted), "noise_levels", NEEDS))
+    table = series.in_plane(series.require(series.runs(summary, WANTED), "noise_levels", NEEDS))
     table = series.told_apart(series.in_order(table, SHOWN))
     levels = [float(level) for level in summary["noise_level"]]
     times = (series.with_times(summary.sel(noise_level=level), table).assign(noise_level=level) for level in levels)

@@ -6,8 +6,8 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.generated_spectra import NEEDS as NEEDS
+from csd.report.figures.generated_spectra import WANTED as WANTED
 from csd.report.figures.generated_spectra import largest_runs
-from csd.report.figures.generated_spectra import wanted as wanted
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
 from csd.study.seeds import mean_over_seeds
 

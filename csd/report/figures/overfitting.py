@@ -5,16 +5,17 @@ from typing import Any
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FacetGrid, FigureStyle, Line2D
-from csd.report.figures.needs import with_data_sets as wanted  # noqa: F401
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
 NEEDS = "runs with data sets"
+WANTED = Wanted(critical=False, data_sets=True)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: mean over seeds, a data set each. Line: the closed form for infinitely many fields."""
     level = series.at_level(summary, style.noise_level)
-    table = series.require(series.data_set_runs(level), "overfitting", NEEDS)
+    table = series.with_most_data_sets(series.require(series.runs(level, WANTED), "overfitting", NEEDS))
     curves = series.learning_curves(level, table, "score_error")
     width = looks.PAGE if table["series"].nunique() > 1 else looks.COLUMN
     grid = data_set_panels(curves, "score_error", col="series", height=2.7, width=width, sharex=False)

@@ -2,24 +2,19 @@
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical
+from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
-from csd.study.summaries.columns import Run
 
 SUMMARY = "training"
 NEEDS = "one or two layers, local or not, on the critical line"
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs on the critical line."""
-    return critical(runs, *SHOWN)
+WANTED = Wanted(SHOWN)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds, one a size, with the smallest and the largest beside them. Lines: theory."""
     level = series.at_level(summary, style.noise_level)
-    table = series.in_plane(series.require(series.runs(level, wanted), "parameters", NEEDS))
+    table = series.in_plane(series.require(series.runs(level, WANTED), "parameters", NEEDS))
     # Of networks at one size there is nothing to compare, unless there are no others.
     several = table.groupby("network", sort=False)["size"].transform("nunique") > 1
     table = series.told_apart(series.in_order(table[several] if several.any() else table, SHOWN))

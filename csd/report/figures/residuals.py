@@ -5,18 +5,13 @@ import numpy as np
 from csd.networks.linear import START_KERNEL
 from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical, together
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
 NEEDS = "one_layer and two_layer on the critical line of one dimension"
 SHOWN = ("one_layer", "two_layer")
 CONTOUR = 0.1
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs in dimensions with both networks."""
-    return together(critical(runs, *SHOWN), SHOWN)
+WANTED = Wanted(SHOWN, together=True)
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -24,7 +19,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     from matplotlib.colors import LogNorm
 
     level = series.at_level(summary, style.noise_level)
-    table = series.require(series.runs(level, wanted), "residuals", NEEDS)
+    table = series.require(series.runs(level, WANTED), "residuals", NEEDS)
     table = series.in_order(table[table["dimension"] == table["dimension"].min()], SHOWN)
     largest = table.drop_duplicates("network", keep="last")
     figure, ((*panels,),) = looks.subplots(1, len(largest), height=2.9, sharey=True, squeeze=False)

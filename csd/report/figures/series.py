@@ -9,16 +9,15 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset
-from csd.report.figures.needs import chosen, with_data_sets
+from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, total_error
-from csd.study.summaries.columns import Run
 
 LOGARITHM = 0.1
 """|z| of the nested law up to which a fit is drawn as a logarithm."""
 
 
-def runs(summary: Dataset, wanted: Callable[[list[Run]], list[Run]] = chosen) -> DataFrame:
+def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
     """The runs of a summary that a figure shows, as its choice among them (`csd.report.figures.needs`) orders them."""
     from csd.study.summaries.columns import run_table
 
@@ -323,11 +322,8 @@ def from_to(table: DataFrame, at: str = "size", symbol: str = "L", unit: str = "
     return looks.in_caption(", ".join(told)) or "none"
 
 
-def data_set_runs(summary: Dataset) -> DataFrame:
-    """Runs that learn from fixed data sets, told apart, at the dimension and size that have the most of them."""
-    table = runs(summary, with_data_sets)
-    if len(table):
-        dimension, size = table.groupby(["dimension", "size"])["data_set"].nunique().idxmax()
-        table = table[(table["dimension"] == dimension) & (table["size"] == size)].sort_values("data_set")
-        table = in_order(told_apart(table), sorted(set(table["architecture_name"])))
-    return table
+def with_most_data_sets(table: DataFrame) -> DataFrame:
+    """The runs at the dimension and size that have the most data sets, told apart."""
+    dimension, size = table.groupby(["dimension", "size"])["data_set"].nunique().idxmax()
+    table = table[(table["dimension"] == dimension) & (table["size"] == size)].sort_values("data_set")
+    return in_order(told_apart(table), sorted(set(table["architecture_name"])))

@@ -2,26 +2,21 @@
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, Series
-from csd.report.figures.needs import chosen, if_any
+from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
-from csd.study.summaries.columns import Run
 
 SUMMARY = "generation"
 NEEDS = "generation with transfer"
 SHOWN = 2
 QUANTITIES = {"susceptibility": 2, "correlation_length": 1}
 """Observables, and the power of L that they grow with on the critical line."""
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """All runs, if some are on larger lattices."""
-    return if_any(chosen(runs), lambda run: run["size"] > run["trained_size"])
+WANTED = Wanted(critical=False, data_sets=None, transfer=True, having=lambda run: run["size"] > run["trained_size"])
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Top: spectra over those of the same mass. Bottom: χ and ξ over those of the same mass, against size."""
-    table = series.require(series.runs(summary, wanted), "size_transfer", NEEDS)
+    table = series.require(series.runs(summary, WANTED), "size_transfer", NEEDS)
     table = table.assign(trained=summary["trained_size"].values[table.index.to_numpy()])
     together = table.groupby(["sweep", "network", "trained"], sort=False)["size"]
     table = table[together.transform("max") > table["trained"]]

@@ -2,24 +2,19 @@
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import critical, grown
-from csd.study.summaries.columns import Run
+from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
 NEEDS = "one or two layers, local or not, on the critical line at three sizes or more"
 SHOWN = ("one_layer", "two_layer", "local_one_layer", "local_two_layer")
-
-
-def wanted(runs: list[Run]) -> list[Run]:
-    """Runs at three sizes or more."""
-    return grown(critical(runs, *SHOWN), "dimension", "network")
+WANTED = Wanted(SHOWN, grown=("dimension", "network"))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory."""
     level = series.at_level(summary, style.noise_level)
     # Ranges of one architecture are compared by the figure `kernels`.
-    table = series.require(series.runs(level, wanted), "training_time", NEEDS)
+    table = series.require(series.runs(level, WANTED), "training_time", NEEDS)
     table = series.with_times(level, series.in_order(table, SHOWN))
     fits = series.fits(table, scaling, "training_time", style.noise_level)
     grid = looks.panels(series.joined(table, fits), col="dimension", height=3.1, sharex=False)
