@@ -106,6 +106,29 @@ def test_a_study_whose_sweeps_all_generate(tmp_path: Path) -> None:
     assert "generation_training_time" in (results / "summary" / "scaling.csv").read_text()
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["two sizes", "a target of one's own"])
+def test_a_small_study_has_figures_of_what_it_has(own: bool, tmp_path: Path) -> None:
+    """Those that need more are left out, or say why they are empty: none stops the others."""
+    line = {"dimension": 1, "sizes": [4, 6], "architectures": "one_layer", "training": {"max_steps": 3}}
+    if own:
+        (tmp_path / "mine.py").write_text(
+            "from csd.targets.gaussian import GaussianField\n\n\nclass Mine(GaussianField): ...\n"
+        )
+        line["target"] = "mine:Mine"
+    # No seed reaches the tolerance at the masses.
+    sweeps = {"line": line, "masses": {**line, "mass": [0.3, 0.5]}}
+    training = {"noise_levels": [0.1], "seeds": 1, "batch": 64, "path": "fields"}
+    study = {"study": "small", "training": training, "sweeps": sweeps, "integrator_steps": {"sizes": [4]}}
+    snakemake(tmp_path, study, *WHOLE, package=tmp_path if own else ROOT)
+    figures = tmp_path / "results" / "figures"
+    assert {path.stem for path in figures.glob("*.png")} == {
+        *("collapse", "fields", "integrator_steps", "learning_curves", "parameters")
+    }
+    log = (tmp_path / "results" / "logs" / "figures.log").read_text()
+    assert "collapse: nothing to show" in log
+    assert "Nothing to be done" in snakemake(tmp_path, study, *WHOLE, package=tmp_path if own else ROOT)
+
+
 def test_a_second_run_does_nothing(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, TEST_STUDY, *WHOLE)
 

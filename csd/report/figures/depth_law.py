@@ -31,6 +31,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         laws += [run[["network", "depth"]].to_dict() | fit for fit in fits[fits["law"] == "boxcox"].to_dict("records")]
     laws = pd.DataFrame(laws, columns=["network", "depth", *scaling.columns])
     laws["total"] = [total_error(law) for _, law in laws.iterrows()]
+    laws = laws.astype({"exponent": float, "total": float})
     figure, (left, right) = looks.subplots(1, 2, height=2.9)
     left.set_yscale("log")
     for network, own in table.groupby("network", sort=False):
