@@ -356,7 +356,7 @@ EDITED = {
     "study/summaries/files": "`aggregate`, `aggregate_generation`, `aggregate_mcmc` and on",
     "study/summaries/dynamics": "`aggregate_mcmc` and on",
     "study/summaries/cost_of_fields": "`timing` and on",
-    "study/summaries/integrators": "`fit` and on",
+    "study/summaries/laws": "`fit`, `figures`, `explore` and on",
     "study/scaling study/nested_law": "`aggregate_mcmc`, `explore` and on",
     "study/claims study/verdicts": "`claims` and on",
     "study/rounding": "`claims`, `figures`, `explore` and on",

@@ -44,7 +44,8 @@ def read_scaling(path: Path) -> pd.DataFrame:
     try:
         text = path.read_text(encoding="utf-8")
         head, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
-        table = pd.read_csv(io.StringIO(text))
+        # A table whose series all have one size would be read as numbers.
+        table = pd.read_csv(io.StringIO(text), dtype={"sizes": str})
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table of scaling laws ({error}); make it with csd fit") from error
     needed = [*EVERY_ROW, *(EVERY_LAW if "law" in table and (table["law"] != "none").any() else ())]
