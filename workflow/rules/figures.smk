@@ -2,7 +2,8 @@
 rule figures:
     input:
         summaries=[
-            SUMMARY / f"{kind}.nc" for kind in sorted({summary_of(name) for name in DRAWN})
+            SUMMARY / f"{kind}.nc"
+            for kind in sorted({summary_of(name) for name in DRAWN})
         ],
         scaling=SUMMARY / "scaling.csv",
     output:
