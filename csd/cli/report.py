@@ -17,6 +17,8 @@ def add_flags(own: dict[str, Parser]) -> None:
         add_paths(own[name], "generation", about="summary of generation, if the study has any", required=False)
     for name in ("figure", "paper"):
         own[name].add_argument("--if-possible", action="store_true", help="where nothing is to be drawn, say why")
+    about = "folder that keeps what was drawn; only figures that have changed are drawn again"
+    add_paths(own["figure"], "checkpoint", about=about, required=False)
     own["figure"].add_argument("name", nargs="+", help="of a figure; of several, if --summary is a folder")
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
     add_paths(own["pages"], "study", "claims")
@@ -30,7 +32,7 @@ def add_flags(own: dict[str, Parser]) -> None:
 def figure(arguments: argparse.Namespace) -> None:
     """Draw figures of a study, with their captions.
 
-    From a folder of summaries, those figures into a folder that are not up to date; from a summary, one figure.
+    From a folder of summaries, several figures into a folder; from a summary, one figure.
     """
     from csd.core.errors import InputError
     from csd.report.figures import draw, draw_all
@@ -40,7 +42,8 @@ def figure(arguments: argparse.Namespace) -> None:
     style: FigureStyle = parse_style(parsed_json("--style", arguments.style))
     if arguments.summary.is_dir():
         files = arguments.summary, arguments.scaling, style, arguments.output
-        print(*draw_all(arguments.name, *files, if_possible=arguments.if_possible), sep="\n", file=sys.stderr)
+        how = {"checkpoint": arguments.checkpoint, "if_possible": arguments.if_possible}
+        print(*draw_all(arguments.name, *files, **how), sep="\n", file=sys.stderr)
     elif len(arguments.name) > 1:
         raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
     else:

@@ -1,6 +1,5 @@
 """The figures of a study are those that can be drawn, and a redraw is of what has changed."""
 
-import json
 from collections import Counter
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -173,40 +172,38 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 DRAWN = ["collapse", "learning_curves", "parameters"]
 
 
-def state(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """When each file was written, and its bytes."""
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
-
-
 def test_only_figures_that_changed_are_drawn_again(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = tmp_path / "figures"
+    output, kept = tmp_path / "figures", tmp_path / "checkpoints"
 
     def again(style: FigureStyle = STYLE, summaries: Path = made) -> set[str]:
-        """Figures that are drawn again; all files of the others stay as they are."""
-        before = state(output) if output.is_dir() else {}
-        said = draw_all(DRAWN, summaries, made / "scaling.csv", style, output)[0]
+        """Figures that are drawn again; all are there, though the workflow removes them before it calls."""
+        for file in output.iterdir() if output.is_dir() else []:
+            file.unlink()
+        before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} if kept.is_dir() else {}
+        said = draw_all(DRAWN, summaries, made / "scaling.csv", style, output, checkpoint=kept)[0]
         words = said.removeprefix("drawn: ").partition(";")[0]
         redrawn = set() if words == "none" else set(words.split(", "))
-        after = state(output)
-        touched = {Path(name).stem for name in after if after[name][0] != before.get(name, (0,))[0]}
-        assert touched - {"drawn"} == redrawn
+        assert {path.stem for path in kept.iterdir() if path.stat().st_mtime_ns != before.get(path.name)} == redrawn
+        for name in DRAWN:
+            for suffix in (".pdf", ".png", ".rst"):
+                assert (output / f"{name}{suffix}").read_bytes() == (kept / f"{name}{suffix}").read_bytes()
         return redrawn
 
     assert again() == set(DRAWN)
-    first = state(output)
+    first = {path.name: path.read_bytes() for path in output.iterdir()}
     assert again() == set()
     code_of = figures.code_of
-    monkeypatch.setattr(figures, "code_of", lambda name: code_of(name) + ("edited" if name == "collapse" else ""))
+    with monkeypatch.context() as edited:
+        edited.setattr(figures, "code_of", lambda name: code_of(name) + ("edited" if name == "collapse" else ""))
+        assert again() == {"collapse"}
     assert again() == {"collapse"}
     assert again(FigureStyle.model_validate({"dots_per_inch": 100})) == set(DRAWN)
     assert again() == set(DRAWN)
-    (output / "parameters.png").unlink()
+    (kept / "parameters.png").unlink()
     assert again() == {"parameters"}
-    (output / "drawn.json").write_text("{")
-    assert again() == set(DRAWN)
-    assert {name: text for name, (_, text) in state(output).items() if name != "drawn.json"} == {
-        name: text for name, (_, text) in first.items() if name != "drawn.json"
-    }
+    (kept / "learning_curves.digest").write_text("{")
+    assert again() == {"learning_curves"}
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == first
     with xr.open_dataset(made / "training.nc") as summary:
         write(summary.load().assign_attrs(note="edited"), tmp_path / "training.nc", SUMMARY)
     assert again(summaries=tmp_path) == set(DRAWN)
@@ -223,17 +220,17 @@ def test_captions_and_code_are_in_what_a_figure_is_drawn_by(tmp_path: Path, monk
 
 def test_a_figure_without_anything_to_draw_costs_no_other(made: Path, tmp_path: Path) -> None:
     """Asked for by name it is an error, once the others are drawn; otherwise a sentence takes its place."""
-    about = made, made / "scaling.csv", STYLE, tmp_path
+    about, kept = (made, made / "scaling.csv", STYLE, tmp_path), tmp_path / "kept"
     with pytest.raises(InputError, match=r"^figures: 'overfitting' needs runs with data sets; "):
-        draw_all(["overfitting", "parameters"], *about)
+        draw_all(["overfitting", "parameters"], *about, checkpoint=kept)
     assert (tmp_path / "parameters.png").is_file()
     assert not (tmp_path / "overfitting.png").is_file()
-    said = draw_all(["overfitting", "parameters"], *about, if_possible=True)
-    assert said[0] == "drawn: overfitting; up to date: parameters"
+    said = draw_all(["overfitting", "parameters"], *about, checkpoint=kept, if_possible=True)
+    assert said[0] == "drawn: overfitting; not changed: parameters"
     assert said[1].startswith("overfitting: nothing to show, as figures: 'overfitting' needs runs with data sets")
     assert (tmp_path / "overfitting.rst").read_text().strip() == said[1]
     assert all((tmp_path / f"overfitting.{suffix}").stat().st_size for suffix in ("png", "pdf"))
-    assert list(json.loads((tmp_path / "drawn.json").read_text())) == ["parameters"]
+    assert [path.name for path in kept.glob("*.digest")] == ["parameters.digest"]
 
 
 def test_the_command_says_why_a_figure_is_empty(made: Path, csd: Runner) -> None:

@@ -1,4 +1,4 @@
-# One process draws the figures that are not up to date: seaborn is imported once, and `update` leaves the others there.
+# One process draws all figures, as seaborn takes a second to import; its checkpoint keeps those that have not changed.
 rule figures:
     input:
         summaries=[
@@ -7,14 +7,11 @@ rule figures:
         ],
         scaling=SUMMARY / "scaling.csv",
     output:
-        update(
-            [
-                FIGURES / f"{name}.{suffix}"
-                for name in DRAWN
-                for suffix in ("pdf", "png", "rst")
-            ]
-        ),
-        update(FIGURES / "drawn.json"),
+        [
+            FIGURES / f"{name}.{suffix}"
+            for name in DRAWN
+            for suffix in ("pdf", "png", "rst")
+        ],
     log:
         LOGS / "figures.log",
     group:
@@ -30,8 +27,9 @@ rule figures:
         how=[] if STUDY.figures else "--if-possible",
         summaries=lambda wildcards, input: Path(input.scaling).parent,
         folder=lambda wildcards, output: Path(output[0]).parent,
+        checkpoint=beside("checkpoints", "figures"),
         code=[code_of(name) for name in DRAWN],
         style=STUDY.figure_style.model_dump_json(),
     shell:
         "csd figure {params.names} {params.how} --summary {params.summaries:q} --scaling {input.scaling:q}"
-        " --style {params.style:q} --output {params.folder:q} 2> {log:q}"
+        " --style {params.style:q} --checkpoint {params.checkpoint:q} --output {params.folder:q} 2> {log:q}"

@@ -7,12 +7,11 @@ declares `ANY_LEVEL`. `draw(summary, scaling, style)` returns the figure and the
 of the Jinja names in it. A figure is named in a study as its module is. Modules import nothing heavy before they draw.
 """
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 from csd.core.errors import InputError, unknown
@@ -96,53 +95,57 @@ def draw_all(
     style: FigureStyle,
     output: Path,
     *,
+    checkpoint: Path | None = None,
     if_possible: bool = False,
 ) -> list[str]:
-    """Draw the figures of a study whose code, caption, summary, laws or style has changed since they were drawn.
+    """Draw figures of a study, those alone that have changed where a checkpoint keeps what was drawn.
 
     Args:
         names: of the figures.
         summaries: folder of their summaries.
         scaling_file: of `csd fit`.
         style: settings of all figures.
-        output: folder to write NAME.pdf, NAME.png, NAME.rst and `drawn.json` to, which says what each was drawn from.
+        output: folder to write NAME.pdf, NAME.png and NAME.rst to.
+        checkpoint: folder that keeps the figures, each with a digest of its code, caption, summary, laws and style;
+            those whose digest is the same are copied from it.
         if_possible: a figure whose runs leave nothing to draw becomes a sentence that says why, instead of an error.
 
     Returns:
-        Lines of a log: which figures were drawn, which were left as they are, and why one has nothing to show.
+        Lines of a log: which figures were drawn, which had not changed, and why one has nothing to show.
 
     Raises:
         InputError: as `draw`, once all other figures have been drawn.
     """
-    drawn_from = output / "drawn.json"
-    known: dict[str, str] = {}
-    # A damaged file costs a redraw.
-    with suppress(OSError, ValueError):
-        known = dict(json.loads(drawn_from.read_text(encoding="utf-8")))
-    now, stale = dict[str, str](), list[str]()
-    reasons, failures = list[str](), list[str]()
+    drawn, same, reasons, failures = list[str](), list[str](), list[str](), list[str]()
     for name in names:
+        summary = summaries / f"{summary_of(name)}.nc"
         digest = blake2b(code_of(name).encode() + style.model_dump_json().encode(), digest_size=16)
-        for file in (summaries / f"{summary_of(name)}.nc", scaling_file):
+        for file in (summary, scaling_file):
             digest.update(file.read_bytes() if file.is_file() else b"")
-        now[name] = digest.hexdigest()
-        files = [output / f"{name}{suffix}" for suffix in (".pdf", ".png", ".rst")]
-        if known.get(name) == now[name] and all(map(Path.is_file, files)):
-            continue
-        stale.append(name)
-        about = name, summaries / f"{summary_of(name)}.nc", scaling_file, style, output / name
-        try:
-            if reason := draw(*about, if_possible=if_possible):
+        place = (output if checkpoint is None else checkpoint) / name
+        files = [place.with_name(f"{name}{suffix}") for suffix in (".pdf", ".png", ".rst")]
+        known = place.with_name(f"{name}.digest")
+        if checkpoint and all(map(Path.is_file, [known, *files])) and known.read_text() == digest.hexdigest():
+            same.append(name)
+        else:
+            known.unlink(missing_ok=True)
+            try:
+                reason = draw(name, summary, scaling_file, style, place, if_possible=if_possible)
+            except InputError as error:
+                failures.append(str(error))
+                continue
+            drawn.append(name)
+            if reason:
                 reasons.append(reason)
-                del now[name]
-        except InputError as error:
-            failures.append(str(error))
-            del now[name]
-    write_text(json.dumps(now, indent=1) + "\n", drawn_from)
+            elif checkpoint:
+                write_text(digest.hexdigest(), known)
+        if checkpoint:
+            for file in files:
+                with atomic_path(output / file.name) as temporary:
+                    copyfile(file, temporary)
     if failures:
         raise InputError("; ".join(failures))
-    left = [name for name in names if name not in stale]
-    return [f"drawn: {', '.join(stale) or 'none'}; up to date: {', '.join(left) or 'none'}", *reasons]
+    return [f"drawn: {', '.join(drawn) or 'none'}; not changed: {', '.join(same) or 'none'}", *reasons]
 
 
 def code_of(name: str) -> str:
