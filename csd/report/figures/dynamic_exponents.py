@@ -50,7 +50,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 
 def _exponents(sampler: str, laws: Series) -> str:
     """The exponent of a sampler, or the smallest and the largest where it samples several targets."""
-    found = sorted(laws.str.removeprefix("L^"), key=lambda words: float(words.partition("(")[0].replace("−", "-")))
+    exponents = laws.str.rpartition("z = ")[2]
+    found = sorted(exponents, key=lambda words: float(words.partition("(")[0].replace("−", "-")))
     return f"{looks.name(sampler)} {' to '.join(dict.fromkeys((found[0], found[-1])))}"
 
 
