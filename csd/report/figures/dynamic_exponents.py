@@ -45,7 +45,10 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     place = {"loc": "lower right"} if rows and left else {"loc": "outside lower center", "ncols": 4}
     grid.figure.legend(handles=[*looks.network_keys(table["network"].unique()), *kinds], **place)
     ends = fits.drop_duplicates(["panel", "sweep", "network"]).groupby("network", sort=False)["law"]
-    return grid.figure, {"exponents": [_exponents(*of_sampler) for of_sampler in ends] or ["none is fitted"]}
+    return grid.figure, {
+        "exponents": [_exponents(*of_sampler) for of_sampler in ends] or ["none is determined"],
+        "determined": f"{series.DETERMINED:g}",
+    }
 
 
 def _exponents(sampler: str, laws: Series) -> str:

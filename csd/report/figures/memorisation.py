@@ -35,7 +35,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     layout: looks.Look = {"col": "series", "height": 2.8, "sharex": False, "sharey": False}
     grid = data_set_panels(shown, "kl_per_site", [*keys, looks.key("last step", marker="o", lw=0)], **layout)
     right = grid.axes_dict[ENDS]
-    outline = [patheffects.Stroke(linewidth=3.0, foreground="white"), patheffects.Normal()]
+    outline = [patheffects.Stroke(linewidth=2.6, foreground="white"), patheffects.Normal()]
     right.set(yscale="linear", xlabel="fields M of the data set", ylabel="KL over that of the data set")
     looks.onto(grid, looks.points, "step", "onset", "error", marker="|", ms=11, mew=1.4, zorder=5, path_effects=outline)
     looks.onto(grid, looks.points, "fields", "best", "best_error", **OPEN)
