@@ -100,10 +100,15 @@ def the_run(runs: pd.DataFrame, **wanted: Any) -> int:
 
 def test_learning_curves(study: Any) -> None:
     summary, scaling, runs = study
-    _, facts, caption = drawn("learning_curves", summary, scaling)
+    figure, facts, caption = drawn("learning_curves", summary, scaling)
     (eight, sixteen) = (the_run(runs, sweep="line", architecture_name="two_layer", size=size) for size in (8, 16))
     assert f"two layers {time_of(summary, eight)} at L = 8 and {time_of(summary, sixteen)} at L = 16" in caption
     assert facts["tolerance"] == "0.01"
+    # The times of the caption are drawn, at the tolerance.
+    times = summary["training_time"].sel(noise_level=0.1).mean("seed").values
+    opened = [line.get_xydata() for line in figure.axes[-1].get_lines() if line.get_markerfacecolor() == "none"]
+    assert {times[eight], times[sixteen]} <= {float(place[0]) for line in opened for place in line}
+    assert {float(place[1]) for line in opened for place in line} == {0.01}
 
 
 @pytest.mark.parametrize("name", ["learning_curves", "noise_levels"])
@@ -114,7 +119,7 @@ def test_runs_of_one_size_in_two_sweeps_are_shown_apart(study: Any, name: str) -
     if name == "noise_levels":
         for axes, sweep in zip(figure.axes, ("line", "again"), strict=False):
             wanted = [
-                summary["training_time"].sel(noise_level=level).isel(run=run).mean("seed").item()
+                summary["crossing_time"].sel(noise_level=level).isel(run=run).mean("seed").item()
                 for level in (0.1, 0.5)
                 for run in runs.index[(runs["sweep"] == sweep) & (runs["architecture_name"] == "one_layer")]
             ]
@@ -161,7 +166,7 @@ def test_collapse(study: Any) -> None:
     summary, scaling, runs = study
     _, _, caption = drawn("collapse", summary, scaling)
     fixed = runs[runs["sweep"] == "masses"]
-    times = summary["training_time"].sel(noise_level=0.1).mean("seed").values[fixed.index]
+    times = summary["crossing_time"].sel(noise_level=0.1).mean("seed").values[fixed.index]
     ratios = [max(own) / min(own) - 1.0 for own in (times[fixed["mass"] == mass] for mass in (0.25, 0.5))]
     assert f"differ by at most {100.0 * max(ratios):.2g} % between L = 8, 12" in " ".join(caption.split())
 

@@ -82,11 +82,11 @@ def test_training_that_samples_need_grows_as_the_caption_says(summary: xr.Datase
         hard = factors.drop(index=soft.index)
         ends = [short(value) for value in (soft.min(), soft.max(), hard.min(), hard.max())]
         few, many = (" to ".join(dict.fromkeys(pair)) for pair in (ends[:2], ends[2:]))
-        assert f"{few} for χ and ξ and {many} for KL and ESS with {words}" in caption
+        assert f"{few} for χ and ξ and {many} for KL and ESS with {words} in d = 1 (L = 4 to 8)" in caption
         laws = scaling[(scaling["architecture"] == str(runs["architecture"].values[0]))]
         laws = laws[(laws["quantity"] == "generation_training_time") & (laws["criterion"] == "kl_per_site")]
         exponents = [parentheses(law["exponent"], law["error"]).replace("-", "−") for _, law in laws.iterrows()]
-        assert any(f"{words} L\\ :sup:`{exponent}`" in caption for exponent in exponents)
+        assert any(f"{words} ∝ L\\ :sup:`z`, z = {exponent}" in caption for exponent in exponents)
 
 
 def test_without_laws_none_is_said_to_be_fitted_and_no_panel_is_empty(summary: xr.Dataset) -> None:

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from csd.lattice import Array
-from csd.report.figures import series
+from csd.report.figures import looks, series
 from csd.study.rounding import parentheses, plus_minus
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.laws import fitted_laws
@@ -57,12 +58,35 @@ def test_a_logarithm_is_drawn_where_it_would_be_claimed(times: Array, scatter: f
 
 
 def test_no_logarithm_is_drawn_where_nothing_speaks_for_it() -> None:
-    """Three sizes have neither evidence nor a systematic error."""
+    """Three sizes have neither evidence nor a systematic error: a power is drawn, and named as one."""
     three = SIZES[:3]
     drawn = series.law(rows(10.0 + 4.48 * np.log(three), 1e-3, three), three)
     assert drawn is not None
-    assert drawn.label.startswith("z = 0.")
+    assert drawn.label.startswith("∝ L$^z$, z = 0.2")
+    assert looks.in_caption(drawn.label).startswith("∝ L\\ :sup:`z`, z = 0.2")
     assert series.law(pd.DataFrame({"law": ["none"]}), three) is None
+
+
+@pytest.mark.parametrize(("law", "words"), [("boxcox", "z = 1.2(4)"), ("power", "∝ L$^z$, z = 1.2(4)")])
+def test_a_law_whose_exponent_is_not_determined_is_not_drawn(law: str, words: str) -> None:
+    row = {"law": law, "exponent": 1.2, "intercept": 1.0, "slope": 1.0, "error": 0.4, "systematic_error": 0.0}
+    drawn = series.law(pd.DataFrame([row]), SIZES)
+    assert drawn is not None and drawn.label == words
+    assert series.law(pd.DataFrame([row | {"error": 0.6}]), SIZES) is None
+
+
+def test_a_seed_whose_jackknife_has_no_error_leaves_that_of_the_scatter() -> None:
+    values = np.array([[0.171, 0.239, 0.063, 0.192]] * 2)
+    own = np.array([[0.01, np.nan, 0.01, 0.01], [0.2] * 4])
+    run = xr.Dataset(
+        {
+            "sampled_susceptibility": (("run", "seed"), values),
+            "sampled_correlation_length": (("run", "seed"), values),
+            "sampled_correlation_length_error": (("run", "seed"), own),
+        }
+    )
+    mean, error = series.of_samples(run, "correlation_length")
+    assert [parentheses(*pair) for pair in zip(mean, error, strict=True)] == ["0.17(4)", "0.17(10)"]
 
 
 def test_values_have_the_digits_of_their_errors() -> None:

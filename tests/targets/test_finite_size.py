@@ -142,8 +142,9 @@ def test_the_figure_shows_the_cut_off(summary: xr.Dataset) -> None:
         assert line[2] / line[0] == pytest.approx(growth, rel=0.04)
         assert fixed == pytest.approx(np.full(3, fixed[0]), rel=1e-3)
     # A constant, and two powers that are near 2.
-    assert {law.partition(".")[0] for law in _laws(figure, 1)} == {"L^0", "L^1"}
-    assert all(abs(float(law[2:])) % 1.0 > 0.9 or float(law[2:]) < 0.02 for law in _laws(figure, 1))
+    powers = sorted(float(law.removeprefix("∝ L$^z$, z = ").replace("−", "-")) for law in _laws(figure, 1))
+    assert powers[0] == pytest.approx(0.0, abs=0.02)
+    assert powers[1:] == pytest.approx([2.0] * len(powers[1:]), abs=0.1) and len(powers) > 1
 
 
 def test_the_figure_of_one_way_alone_has_its_law(summary: xr.Dataset) -> None:
@@ -152,7 +153,7 @@ def test_the_figure_of_one_way_alone_has_its_law(summary: xr.Dataset) -> None:
     figure = _draw(finite_size, alone)
     assert next(text.get_text() for text in figure.legends[0].get_texts()) == "critical couplings"
     assert [len(_laws(figure, panel)) for panel in (1, 2)] == [1, 1]
-    assert all(law.startswith("L^") for panel in (1, 2) for law in _laws(figure, panel))
+    assert all(law.startswith("∝ L$^z$, z = ") for panel in (1, 2) for law in _laws(figure, panel))
 
 
 def test_the_collapse_does_not_saturate(summary: xr.Dataset) -> None:
@@ -164,11 +165,11 @@ def test_the_collapse_does_not_saturate(summary: xr.Dataset) -> None:
         ratio, scaled = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
         assert ratio.min() == pytest.approx(1.0)
         assert ratio.max() > 3.0
-        # τ ∝ α² ξ² + σ², with the noise of t = 0.1.
+        # τ ∝ α² ξ² + σ², with the noise of t = 0.1, where the slowest mode's decay in a step is small: ξ > 1.
         xi = 1.0 / (ratio / line_size(ratio))
         signal = np.exp(-0.2)
         expected = signal + (1.0 - signal) / xi**2
-        assert scaled / scaled[0] == pytest.approx(expected / expected[0], rel=0.02)
+        assert scaled / scaled[0] == pytest.approx(expected / expected[0], rel=0.08)
 
 
 def line_size(ratio: Any) -> float:

@@ -23,7 +23,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     # Where there are several dimensions, that with the most masses.
     dimension = fixed.groupby("dimension")["mass"].nunique().idxmax()
     shown = (table["dimension"] == dimension) & (table["given"] | (table["mass_times_length"] == 1.0))
-    table = series.with_times(level, table[shown]).dropna(subset=["time", "theory"], how="all")
+    table = series.with_times(level, table[shown], "crossing_time").dropna(subset=["time", "theory"], how="all")
     series.require(table, "collapse", f"{NEEDS}, whose seeds reach the tolerance")
     of_mass = table[table["given"]].dropna(subset="time").groupby("mass")
     compared = of_mass.filter(lambda own: own["size"].nunique() > 1)

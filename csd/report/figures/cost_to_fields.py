@@ -43,7 +43,7 @@ WANTED = on_same_lattices
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
-    """Lines of samplers bold, of networks by their training data; labels stand where lines end."""
+    """Lines of samplers bold, with labels where they end; of networks by their training data."""
     columns = ["method", "kind", "data", "data_kind", "dimension", "size", "seen", "start_updates", "each_updates"]
     table = summary[columns].to_dataframe().rename(columns={"start_updates": "start", "each_updates": "each"})
     table["error"] = summary["updates_error"].sel(fields=COUNT).values
@@ -64,7 +64,10 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         looks.end_labels(axes, words)
     grid[0][0].set_ylabel("cost (field updates)")
     grid[1][0].set_ylabel("cost per field (field updates)")
-    looks.legend_below(figure, [looks.key(f"training data {words}", ls=dashes) for dashes, words in CHARGES.values()])
+    # Lines of networks end at three places each, or all at one.
+    keys = [looks.key(looks.name(one), color=COLOURS[one]) for one in NETWORKS if (table["method"] == one).any()]
+    charges = [looks.key(f"training data {words}", ls=dashes) for dashes, words in CHARGES.values()]
+    looks.legend_below(figure, [*keys, *charges], 3)
     return figure, {"winners": told, "count": f"{COUNT:,}"}
 
 
@@ -150,12 +153,12 @@ def _against_count(axes: Axes, table: DataFrame) -> list[tuple[Any, ...]]:
 
 
 def _drawn_lines(axes: Axes, drawn: DataFrame, x: str) -> list[tuple[Any, ...]]:
-    """Draw lines, samplers bold and on top; one label for each network and kind of sampler, at its dearest end."""
-    ends: dict[str, tuple[Any, ...]] = {}
+    """Draw lines, samplers bold and on top; a label for each kind of sampler, where it ends."""
+    ends: list[tuple[Any, ...]] = []
     for (name, kind), own in drawn.groupby(["line", "data_kind"], sort=False):
         bold, shade = not kind, COLOURS[name]
         dashes = "-" if bold else CHARGES[kind][0]
         looks.curve(axes, own, x, "cost", color=shade, ls=dashes, lw=1.9 if bold else 1.1, zorder=2 + bold)
         words = " / ".join(looks.name(method) for method in own["method"].unique())
-        ends[name] = max(ends.get(name, (0.0,)), (own["cost"].iloc[-1], words, shade))
-    return list(ends.values())
+        ends += [(own["cost"].iloc[-1], words, shade)] if bold else []
+    return ends

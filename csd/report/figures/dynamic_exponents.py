@@ -45,12 +45,16 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     place = {"loc": "lower right"} if rows and left else {"loc": "outside lower center", "ncols": 4}
     grid.figure.legend(handles=[*looks.network_keys(table["network"].unique()), *kinds], **place)
     ends = fits.drop_duplicates(["panel", "sweep", "network"]).groupby("network", sort=False)["law"]
-    return grid.figure, {"exponents": [_exponents(*of_sampler) for of_sampler in ends] or ["none is fitted"]}
+    return grid.figure, {
+        "exponents": [_exponents(*of_sampler) for of_sampler in ends] or ["none is determined"],
+        "determined": f"{series.DETERMINED:g}",
+    }
 
 
 def _exponents(sampler: str, laws: Series) -> str:
     """The exponent of a sampler, or the smallest and the largest where it samples several targets."""
-    found = sorted(laws.str.removeprefix("L^"), key=lambda words: float(words.partition("(")[0].replace("−", "-")))
+    exponents = laws.str.rpartition("z = ")[2]
+    found = sorted(exponents, key=lambda words: float(words.partition("(")[0].replace("−", "-")))
     return f"{looks.name(sampler)} {' to '.join(dict.fromkeys((found[0], found[-1])))}"
 
 

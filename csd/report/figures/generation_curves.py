@@ -31,8 +31,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         looks.line_at_one(axes)
         axes.set_title(looks.title(here.iloc[0]))
     looks.legend_below(grid.figure, [*looks.network_keys(CRITERIA), *looks.kinds()], 7)
-    lowest = with_criteria(summary, table[table["dimension"] == table["dimension"].min()])
-    return grid.figure, {"times": [_times(own) for _, own in lowest.groupby("place")]}
+    times = with_criteria(summary, table).groupby(["dimension", "place"])
+    return grid.figure, {"times": [_times(own) for _, own in times]}
 
 
 def _curve(summary: Dataset, table: DataFrame, name: str) -> DataFrame:

@@ -8,7 +8,6 @@ from csd.diffusion.criteria import CRITERIA
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted
-from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"
@@ -41,7 +40,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         axes.set_title(f"{looks.name(network)}, d = {dimension}")
     grid.figure.supylabel("training until samples are right (steps)", fontsize="medium")
     looks.legend_below(grid.figure, [*looks.network_keys(CRITERIA), *looks.kinds_with_fit()], 5)
-    growth = list(filter(None, (_growth(own) for _, own in table.groupby("place"))))
+    growth = list(filter(None, (_growth(own) for _, own in table.groupby(["place", "dimension"]))))
     return grid.figure, {"growth": growth, "laws": series.told(fits[fits["criterion"] == "kl_per_site"])}
 
 
@@ -72,15 +71,19 @@ def _law(laws: DataFrame, sizes: Any) -> series.DrawnLaw | None:
     power = laws[laws["criterion"].isin(SUMS) & (laws["law"] == "power_log") & (laws["exponent"] > 1.0)]
     if power.empty:
         return series.law(laws, sizes)
+    if power.iloc[0]["error"] > series.DETERMINED:
+        return None
     found, fine = power.iloc[0], np.geomspace(min(sizes), max(sizes), 100)
     times = np.exp(found["intercept"]) * fine ** found["exponent"] * np.log(fine)
-    return series.DrawnLaw(fine, times, f"L^{parentheses(found['exponent'], found['error'])} ln L")
+    return series.DrawnLaw(fine, times, series.power_in_words(found, "ln L"))
 
 
 def _growth(own: DataFrame) -> str:
-    """By which factors the times of a network grow from the smallest size to the largest, of soft modes and of all."""
-    ends = own.dropna(subset=["time"]).groupby(["dimension", "criterion"])["time"].agg(["first", "last"])
-    factors, soft = ends["last"] / ends["first"], ends.index.get_level_values("criterion").isin(SOFT)
+    """By which factors times grow from the smallest size to the largest, of soft modes and of all: in one dimension."""
+    known = own.dropna(subset=["time"])
+    ends = known.groupby("criterion")["time"].agg(["first", "last"])
+    factors, soft = ends["last"] / ends["first"], ends.index.isin(SOFT)
     groups = {"χ and ξ": factors[soft], "KL and ESS": factors[~soft]}
     told = [f"{series.span(values)} for {words}" for words, values in groups.items() if len(values)]
-    return f"{' and '.join(told)} with {looks.name(own['network'].iloc[0])}" if told else ""
+    sizes = f"d = {own['dimension'].iloc[0]} (L = {known['size'].min()} to {known['size'].max()})"
+    return f"{' and '.join(told)} with {looks.name(own['network'].iloc[0])} in {sizes}" if told else ""

@@ -39,7 +39,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         for _, end in ratios.dropna(subset=["sampled"]).groupby("follows").tail(1).iterrows():
             ratio = parentheses(end["sampled"], end["error"])
             told.append(f"{looks.name(name)} {ratio} with R = {end['words']}")
-    left.set_ylabel("sampled / exact score's")
+    left.set_ylabel("sampled / exact score")
     _along_trajectory(right, summary, table)
     looks.legend_below(figure, looks.kinds("best network of the range", "trained and sampled, mean of seeds"))
     first = table.iloc[0]

@@ -4,7 +4,6 @@ An architecture has one colour and marker everywhere. Nothing here imports seabo
 is drawn: the workflow asks every figure what it needs, at each start.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,8 @@ PAGE = 7.0
 
 INK = "0.15"
 """Grey of axes and words."""
+INVERSE_LENGTH = r"sqrt($\hat{k}$² + m²) (inverse lattice spacings)"
+"""Label of an axis of modes, k̂ as the lattice has it."""
 DASHED = (0, (3, 2))
 Look = dict[str, Any]
 """Arguments of matplotlib."""
@@ -267,8 +268,8 @@ def name(network: Architecture | str) -> str:
 
 
 def in_caption(words: str) -> str:
-    """Words of a figure, such as L^2.00(1), with the superscripts of reStructuredText and without matplotlib's."""
-    return re.sub(r"L\^([−\d.()]+)", r"L\\ :sup:`\1`", words).replace("$_t$", "ₜ")
+    """Words of a figure with the superscripts of reStructuredText, as of L to the power z, for those of matplotlib."""
+    return words.replace("$^z$", "\\ :sup:`z`").replace("$_t$", "ₜ")
 
 
 def order(network: Architecture) -> tuple[Any, ...]:
@@ -299,7 +300,7 @@ def size_axis(axes: Axes, sizes: Iterable[int], apart: float = 1.4) -> None:
 def spectrum_axes(axes: Axes, title: str) -> None:
     """Axes of spectra of what is generated over the exact ones, with a line where both are equal."""
     line_at_one(axes)
-    axes.set(xscale="log", yscale="log", title=title, xlabel="sqrt(k² + m²) (inverse lattice spacings)")
+    axes.set(xscale="log", yscale="log", title=title, xlabel=INVERSE_LENGTH)
     ticks_within_a_decade(axes.xaxis)
     ticks_within_a_decade(axes.yaxis)
 

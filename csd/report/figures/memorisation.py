@@ -17,6 +17,8 @@ WANTED = Wanted(critical=False, data_sets=True)
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: mean over seeds. Lines: M = ∞ by exact map and recursion. Right: over a data set's own divergence."""
+    from matplotlib import patheffects
+
     table = series.with_most_data_sets(series.require(series.runs(summary, WANTED), "memorisation", NEEDS))
     dimension, size = int(table["dimension"].iloc[0]), int(table["size"].iloc[0])
     curves = series.learning_curves(summary, table, "kl_per_site", 4.0)
@@ -28,13 +30,14 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     ratios = ratios.assign(network=ends["network"], data_set=ends["data_set"].max(), series=ENDS)
     # Architectures stand beside each other.
     ratios["fields"] = ends["data_set"] * 1.15 ** (ends["series"].rank(method="dense") - 1.0)
-    keys = [looks.key("memorised", marker="|", ms=8, mew=1.2, lw=0), looks.key("best step", **OPEN, marker="o", lw=0)]
+    keys = [looks.key("memorised", marker="|", ms=8, mew=1.4, lw=0), looks.key("best step", **OPEN, marker="o", lw=0)]
     shown = series.joined(curves, onsets, ratios)
     layout: looks.Look = {"col": "series", "height": 2.8, "sharex": False, "sharey": False}
     grid = data_set_panels(shown, "kl_per_site", [*keys, looks.key("last step", marker="o", lw=0)], **layout)
     right = grid.axes_dict[ENDS]
+    outline = [patheffects.Stroke(linewidth=2.6, foreground="white"), patheffects.Normal()]
     right.set(yscale="linear", xlabel="fields M of the data set", ylabel="KL over that of the data set")
-    looks.onto(grid, looks.points, "step", "onset", "error", marker="|", ms=8, mew=1.2)
+    looks.onto(grid, looks.points, "step", "onset", "error", marker="|", ms=11, mew=1.4, zorder=5, path_effects=outline)
     looks.onto(grid, looks.points, "fields", "best", "best_error", **OPEN)
     looks.onto(grid, looks.points, "fields", "last", "last_error")
     right.axhline(1.0, color=looks.GREY, lw=0.6, zorder=0)

@@ -32,7 +32,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
             if axes is row[max(count - 2, 0)]:
                 told.append(f"{errors} with {looks.name(known['network'])} at step {step}")
     figure.supxlabel("noise level t", fontsize="medium")
-    figure.supylabel("sqrt(k² + m²) (inverse lattice spacings)", fontsize="medium")
+    figure.supylabel(looks.INVERSE_LENGTH, fontsize="medium")
     bar = figure.colorbar(image, ax=grid, label="generated / exact spectrum", extend="both", shrink=0.8)
     bar.set_ticks(np.log(RATIOS).tolist(), labels=[f"{ratio:g}" for ratio in RATIOS])
     lattices = [f"d = {row['dimension']}, L = {row['size']}" for _, row in table.iterrows()]

@@ -46,8 +46,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
             )
             for mode in (residual[length.argmin()], residual[length.argmax()])
         )
-        learned.append(f"{looks.name(row['network'])} the softest at {softest}, the hardest at {hardest}")
-    panels[0].set_ylabel("sqrt(k² + m²) (inverse lattice spacings)")
+        learned.append(f"with {looks.name(row['network'])} the softest at {softest} and the hardest at {hardest}")
+    panels[0].set_ylabel(looks.INVERSE_LENGTH)
     figure.colorbar(picture, ax=panels, label="|C K − 1|", extend="min")
     looks.legend_below(figure, [looks.key(f"theory: |C K − 1| = {CONTOUR:g}", color="black")])
     return figure, {"contour": f"{CONTOUR:g}", "learned": "; ".join(learned)}

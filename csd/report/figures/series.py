@@ -15,6 +15,8 @@ from csd.study.seeds import mean_over_seeds, total_error
 
 LOGARITHM = 0.1
 """|z| of the nested law up to which a fit is drawn as a logarithm."""
+DETERMINED = 0.5
+"""Largest error of an exponent with which its law is drawn: a larger one tells no law from another."""
 
 
 def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
@@ -161,6 +163,8 @@ def spectrum(run: Dataset, place: int) -> DataFrame:
 def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
     """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
 
+    Where the jackknife gives no error for a seed, the error is that of the scatter.
+
     Args:
         runs: of a summary of generation.
         name: of the observable.
@@ -174,10 +178,14 @@ def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
 
 
 def _with_error(values: Any, own: Any, sampled: Any) -> tuple[Any, Any]:
-    """Mean over seeds, the last axis, and its error: the larger of their scatter's and that of their own errors."""
+    """Mean over seeds, the last axis, and its error: the larger of their scatter's and that of their own errors.
+
+    Where a seed's own error is unknown, such as a jackknife with blocks that have no ξ, the scatter's alone.
+    """
     mean, scatter = mean_over_seeds(values, ran=sampled)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return mean, np.maximum(scatter, np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1))
+        of_own = np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1)
+        return mean, np.where(np.isnan(of_own), scatter, np.maximum(scatter, of_own))
 
 
 def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
@@ -208,7 +216,8 @@ def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
     """The law to draw over `sizes`, of the rows of a scaling table that belong to one series; None without a fit.
 
     The log law is drawn where the nested law's z is 0 within 0.1 at two errors, as a claim of a logarithm would hold;
-    the nested law with its z where that has an error; and the power law where there is nothing else.
+    the nested law with its z where that has an error; and the power law where there is nothing else. An exponent whose
+    error exceeds 0.5 is not determined, and None is returned.
     """
     from csd.study.nested_law import box_cox
 
@@ -221,14 +230,25 @@ def law(rows: DataFrame, sizes: Any) -> DrawnLaw | None:
             log = by_law["log"]
             times = log["intercept"] + log["exponent"] * np.log(fine)
             return DrawnLaw(fine, times, f"{parentheses(log['exponent'], log['error'])} ln L")
+        if error > DETERMINED:
+            return None
         if np.isfinite(error):
             times = nested["intercept"] + nested["slope"] * box_cox(np.log(fine), np.array(nested["exponent"]))
             return DrawnLaw(fine, times, f"z = {parentheses(nested['exponent'], error)}".replace("-", "−"))
     power = by_law.get("power")
-    if power is None:
+    if power is None or power["error"] > DETERMINED:
         return None
-    words = f"L^{parentheses(power['exponent'], power['error'])}".replace("-", "−")
-    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], words)
+    return DrawnLaw(fine, np.exp(power["intercept"]) * fine ** power["exponent"], power_in_words(power))
+
+
+def power_in_words(law: Any, factor: str = "") -> str:
+    """A power law as words of a figure, 'L^z, z = 1.93(4)': an exponent with its error is too small to read.
+
+    Args:
+        law: row of a scaling table.
+        factor: what the power is multiplied by.
+    """
+    return f"∝ L$^z$ {factor}".rstrip() + f", z = {parentheses(law['exponent'], law['error'])}".replace("-", "−")
 
 
 def fits(
@@ -281,13 +301,13 @@ def told(fits: DataFrame) -> str:
 
 
 def unfitted(table: DataFrame, fits: DataFrame) -> str:
-    """A sentence of a caption that names the series that no law was fitted to; empty where all have one."""
+    """A sentence of a caption that names the series for which no law is drawn; empty where all have one."""
     fitted = set(zip(fits["dimension"], fits["network"], strict=True))
     without = [
         pair for pair in dict.fromkeys(zip(table["dimension"], table["network"], strict=True)) if pair not in fitted
     ]
     words = looks.in_caption(", ".join(f"{looks.name(network)} in d = {dimension}" for dimension, network in without))
-    return f" Not fitted: {words}." if words else ""
+    return f" Not fitted, or z not determined within ±{DETERMINED:g}: {words}." if words else ""
 
 
 def short(value: float) -> str:
