@@ -157,24 +157,25 @@ def test_the_figure_of_one_way_alone_has_its_law(summary: xr.Dataset) -> None:
 
 
 def test_the_collapse_does_not_saturate(summary: xr.Dataset) -> None:
-    """What the caption says: τ/ξ² is the same from L = ξ to L several times ξ, but for σ² at the shortest ξ."""
+    """The lines are τ/ξ² of one layer, the root of its score error in closed form, summed over all modes here."""
     lines = _draw(collapse, summary).axes[0].get_lines()
     theory = [line for line in lines if line.get_linestyle() == "-"]
     assert len(theory) == 3
-    for line in theory:
-        ratio, scaled = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
-        assert ratio.min() == pytest.approx(1.0)
-        assert ratio.max() > 3.0
-        # τ ∝ α² ξ² + σ², with the noise of t = 0.1, where the slowest mode's decay in a step is small: ξ > 1.
-        xi = 1.0 / (ratio / line_size(ratio))
-        signal = np.exp(-0.2)
-        expected = signal + (1.0 - signal) / xi**2
-        assert scaled / scaled[0] == pytest.approx(expected / expected[0], rel=0.08)
+    for line, size in zip(theory, (4, 6, 8), strict=True):
+        ratios, scaled = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+        assert ratios.min() == pytest.approx(1.0)
+        assert ratios.max() == pytest.approx(0.8 * size)
+        for ratio, found in zip(ratios, scaled, strict=True):
+            mass = ratio / size
+            symbol = 4.0 * np.sin(np.pi * np.arange(size) / size) ** 2
+            laplacian = symbol[:, None, None] + symbol[:, None] + symbol
+            noised = np.exp(-0.2) / (laplacian + mass**2) + 1.0 - np.exp(-0.2)
+            left = 1.0 - noised / noised.max()
 
+            def error(step: float, noised: Any = noised, left: Any = left) -> float:
+                return float((left ** (2.0 * step) / noised).sum() / (1.0 / noised).sum())
 
-def line_size(ratio: Any) -> float:
-    """The size of a line of the figure: its masses are 1/L, 0.5 and 0.8."""
-    return float(ratio.max() / 0.8)
+            assert found == pytest.approx(mass**2 * brentq(lambda step: error(step) - 0.01, 0.5, 1e5), rel=5e-3)
 
 
 def test_times_at_a_fixed_mass_do_not_know_the_size(summary: xr.Dataset) -> None:
