@@ -422,7 +422,8 @@ def plain(content: str) -> tuple[float, float, float]:
     parts = re.fullmatch(r"\\csdnumber\{(.*)\}\{(.*)\}\{(.*)\}", content)
     if parts is not None:
         value, error, unit = plain(parts[1])
-        assert (plain(parts[2])[0], float(parts[3])) == (value, pytest.approx(error, rel=1e-12))
+        assert (plain(parts[2])[0], float(parts[3] or 0.0)) == (value, pytest.approx(error, rel=1e-12))
+        assert bool(parts[3]) == ("(" in parts[1])
         return value, error, unit
     content = re.sub(r"\\ensuremath\{(.*)\}", r"\1", content)
     content = re.sub(r"\\times 10\^\{(-?\d+)\}", r"e\1", content)
