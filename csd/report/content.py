@@ -34,8 +34,7 @@ def judged_claims(path: Path) -> list[dict[str, Any]]:
     tests = [claim["tests"] for claim in claims] if _have(claims, OF_CLAIMS) else None
     if tests is None or not all(_have(own, OF_TESTS) for own in tests):
         raise InputError(
-            f"--claims is {str(path)!r}, which is not a list of judged claims; it must be the claims.json that csd"
-            " claims writes"
+            f"--claims is {str(path)!r}, which is not a list of judged claims; it must be the claims.json of csd claims"
         )
     return list(claims)
 
@@ -50,7 +49,7 @@ def study_as_run(path: Path) -> dict[str, Any]:
     missing = [key for key in ("study", "sweeps") if not isinstance(asked, dict) or key not in asked]
     if missing:
         raise InputError(
-            f"--study is {str(path)!r}, which has no key {missing[0]!r}; it must be the study.json that csd study writes"
+            f"--study is {str(path)!r}, which has no key {missing[0]!r}; it must be the study.json of csd study"
         )
     return dict(asked)
 
