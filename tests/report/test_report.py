@@ -701,9 +701,9 @@ def test_files_that_are_no_claims_and_no_study_are_refused(tmp_path: Path) -> No
             with pytest.raises(InputError, match="--claims is "):
                 judged_claims(file)
     file.write_text("{}")
-    with pytest.raises(InputError, match="--study is .*no key 'study'"):
+    with pytest.raises(InputError, match=r"--study is .*no key 'study'"):
         study_as_run(file)
-    with pytest.raises(InputError, match="--benchmarks is .*no folder"):
+    with pytest.raises(InputError, match=r"--benchmarks is .*no folder"):
         write_pages(file, file, xr.Dataset(), tmp_path / "nowhere", tmp_path, {})
 
 
