@@ -703,8 +703,11 @@ def test_files_that_are_no_claims_and_no_study_are_refused(tmp_path: Path) -> No
     file.write_text("{}")
     with pytest.raises(InputError, match=r"--study is .*no key 'study'"):
         study_as_run(file)
+    study, claims = tmp_path / "study.json", tmp_path / "none.json"
+    study.write_text('{"study": "s", "sweeps": {}}')
+    claims.write_text("[]")
     with pytest.raises(InputError, match=r"--benchmarks is .*no folder"):
-        write_pages(file, file, xr.Dataset(), tmp_path / "nowhere", tmp_path, {})
+        write_pages(study, claims, xr.Dataset(), tmp_path / "nowhere", tmp_path, {})
 
 
 def test_an_error_that_is_not_known_is_empty() -> None:

@@ -36,12 +36,13 @@ def write_pages(
     import yaml
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    asked = study_as_run(study)
+    judged = judged_claims(claims)
     if not benchmarks.is_dir():
         raise InputError(f"--benchmarks is {str(benchmarks)!r}, which is no folder; it must hold records of jobs")
-    asked = study_as_run(study)
     configuration = yaml.safe_dump(_without_defaults(asked), sort_keys=False, allow_unicode=True)
     contents: dict[str, dict[str, Any]] = {
-        "claims": {"claims": judged_claims(claims), "number": _number},
+        "claims": {"claims": judged, "number": _number},
         "study": {"configuration": configuration, "versions": _versions(summary, made_by)},
         "run_times": {"stages": list(_stages(benchmarks))},
     }
