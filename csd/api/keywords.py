@@ -1,12 +1,12 @@
 """Keywords of calls: signatures, docstrings and checks from the declared options."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from csd.core.errors import InputError, nearest
 from csd.core.options import Declared, declared
-from csd.networks.registry import network_options, options_of
+from csd.networks.registry import network_options, options_of, undeclared
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.options import TrainingSettings
 
@@ -18,11 +18,16 @@ OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data",
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
-def training_options(architecture: str) -> dict[str, Declared]:
+def training_options(architecture: str, given: Iterable[str] = ()) -> dict[str, Declared]:
     """The options of training an architecture; those of a user-defined network are read from its class.
 
+    Args:
+        architecture: its name, or a dotted path.
+        given: names of keywords or flags; they may also be unknown.
+
     Raises:
-        InputError: if the class cannot be imported, or an option has the name of one of training or the target.
+        InputError: if the class cannot be imported, if an option has the name of one of training or the target, or if
+            one is given that the class has, but does not declare.
     """
     own = options_of(architecture) if ":" in architecture else {}
     if clash := own.keys() & (OTHERS | TRAINING.keys() - network_options().keys()):
@@ -30,6 +35,9 @@ def training_options(architecture: str) -> dict[str, Declared]:
             f"architecture {architecture!r} declares the option {min(clash)}, which is a name of an option of"
             " training or the target; rename it"
         )
+    for option in given:
+        if option not in TRAINING and option not in OTHERS and (hint := undeclared(architecture, option)):
+            raise InputError(f"architecture {architecture!r} takes no {option}; {hint}")
     return {**TRAINING, **own}
 
 

@@ -48,7 +48,7 @@ def problem(
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """Target, architecture and options of training, from the arguments of `train`."""
     name = name_of("architecture", architecture, ARCHITECTURES)
-    given = checked("train", training_options(name), asked)
+    given = checked("train", training_options(name, asked), asked)
     network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):

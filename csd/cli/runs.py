@@ -45,7 +45,8 @@ def add_flags(own: dict[str, Parser]) -> None:
 def _add_options(name: str, parser: Parser) -> None:
     """Add the flags of the options of a command."""
     try:
-        groups = _options(name, _architecture(parser.given))
+        flags = [word.removeprefix("--").split("=")[0] for word in parser.given if word.startswith("--")]
+        groups = _options(name, _architecture(parser.given), [flag.replace("-", "_") for flag in flags])
     except InputError as error:
         parser.error(str(error))
     for title, options in groups.items():
@@ -65,12 +66,13 @@ TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
-def _options(name: str, architecture: str = "") -> Mapping[str, Mapping[str, Declared]]:
+def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Mapping[str, Mapping[str, Declared]]:
     """The options of a command, by their title in its help.
 
     Args:
         name: of the command.
         architecture: the network; a user-defined one has options of its own.
+        given: names of the flags that were given.
     """
     if name == "mcmc":
         from csd.mcmc.simulation import MonteCarloSettings
@@ -88,7 +90,7 @@ def _options(name: str, architecture: str = "") -> Mapping[str, Mapping[str, Dec
         from csd.targets.scores import ScoreSettings
 
         return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
-    how = {option: one for option, one in training_options(architecture).items() if option not in FIELD}
+    how = {option: one for option, one in training_options(architecture, given).items() if option not in FIELD}
     return ({} if name == "field" else {"": how}) | {TARGET: FIELD}
 
 

@@ -68,6 +68,7 @@ def validate(arguments: argparse.Namespace) -> None:
     from csd.study.claims import load_claims
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
+    from csd.study.stages.training import TrainingJob, check_options
 
     try:
         study = parse(load(arguments.config))
@@ -75,6 +76,9 @@ def validate(arguments: argparse.Namespace) -> None:
         figures = drawn(study, jobs)
         for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
             resolve("plug-in", path, {})
+        for job in jobs["training"].values():
+            if isinstance(job, TrainingJob):
+                check_options(job)
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)

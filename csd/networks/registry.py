@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -62,13 +63,39 @@ def _fitted(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     takes = options_of(name)
     for option in given:
         if option not in takes:
-            owners = ", ".join(own for own in ARCHITECTURES if option in options_of(own))
-            hint = f"it is an option of {owners}" if owners else f"it takes {', '.join(takes) or 'no options'}"
-            raise InputError(f"architecture {name!r} takes no {option}; {hint}")
+            raise InputError(f"architecture {name!r} takes no {option}; {_hint(name, option)}")
     for option, own in takes.items():
         if own.required and option not in given:
             raise InputError(f"architecture {name!r} needs the option {option}")
     return tuple((option, own.fit(given.get(option, own.default))) for option, own in takes.items())
+
+
+def undeclared(name: str, option: str) -> str:
+    """How to declare an option that the class of a user-defined network has, but does not declare; '' for others."""
+    if ":" not in name or option in options_of(name):
+        return ""
+    made = resolve("architecture", name, ARCHITECTURES)
+    known = {
+        *signature(made).parameters,
+        *(one for base in made.__mro__ for one in vars(base).get("__annotations__", {})),
+    }
+    if option not in known and not hasattr(made, option):
+        return ""
+    return (
+        f'to declare it as an option, write in the class, say, {option}: Annotated[int, Ge(1), Option("meaning")] = 2'
+        " (Option of csd.core.options, Ge of annotated_types)"
+    )
+
+
+def _hint(name: str, option: str) -> str:
+    """What to do about an option that an architecture does not take."""
+    if hint := undeclared(name, option):
+        return hint
+    if option == "options":
+        return "options are keys beside name"
+    if owners := [own for own in ARCHITECTURES if option in options_of(own)]:
+        return f"it is an option of {', '.join(owners)}"
+    return f"it takes {', '.join(options_of(name)) or 'no options'}"
 
 
 @dataclass(frozen=True, init=False)

@@ -25,7 +25,7 @@ ELSEWHERE = {
 }
 """Pages of the site whose text lies elsewhere in the repository."""
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
-_TABLE = re.compile(r"^\*Table in the built site: (.+)\*$", re.MULTILINE)
+_TABLE = re.compile(r"^\*Table in the built site: ([^;\n]+)(?:; .+)?\*$", re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

@@ -163,6 +163,11 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["'feilds'", "did you mean 'fields'?", "collapse"],
     ),
     "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "not a readable NetCDF-4 file"]),
+    "data no NetCDF": (
+        "train --architecture one_layer --data file --noise-level 0.5 --output out.nc",
+        ["--data is 'file'", "csd mcmc --fields", "MeasuredField"],
+    ),
+    "options in a key of their own": ("validate options.yaml", ["architectures.0.options", "keys beside name"]),
     "no such fits": (
         f"claims --summary file --scaling none.csv --claims {ROOT}/config/claims.yaml --output a.json --table a.md",
         ["none.csv"],
@@ -178,6 +183,9 @@ def test_a_mistake_is_one_sentence_and_changes_no_file(
     (tmp_path / "folder").mkdir()
     (tmp_path / "broken.yaml").write_text("sweeps: [1, 2")
     (tmp_path / "typo.yaml").write_text("study: s\nsweps: {}\n")
+    network = "{name: one_layer, options: {order: 3}}"
+    study = f"study: s\nsweeps: {{a: {{dimension: 1, sizes: 8, architectures: [{network}]}}}}\n"
+    (tmp_path / "options.yaml").write_text(study)
     for there in (False, True):
         if there:
             (tmp_path / "out.nc").write_bytes(b"old")

@@ -55,6 +55,10 @@ class Usual(Gated):
 
 class Clashing(Gated):
     batch: Annotated[int, Option("not the batch of training")] = 3
+
+
+class Undeclared(Usual):
+    order: int = 2
 '''
 GIVEN = {"width": 1, "slopes": (0.5,), "linear": False, "unit": "sin", "used": 1}
 FLAGS = "--width 1 --slopes 0.5 --linear false --unit sin --used 1"
@@ -148,6 +152,7 @@ def test_a_user_defined_network_is_imported_for_its_options_only(csd: Runner) ->
         ("--architecture mypkg.nets:Gated --width 1 --linear maybe", ["linear", "true or false"]),
         ("--architecture mypkg.nets:Gated --width 1 --depth 2", ["takes no depth", "deep_linear"]),
         ("--architecture mypkg.nets:Clashing --width 1", ["batch", "rename it"]),
+        ("--architecture mypkg.nets:Undeclared --order 3", ["order", "order: Annotated[int, Ge(1), Option("]),
         ("--architecture two_layer --linear true", ["--linear"]),
     ],
 )
@@ -158,6 +163,28 @@ def test_a_wrong_option_of_a_user_defined_network_is_one_sentence(
     assert ran.status == 2
     sentence = ran.err.splitlines()[-1]
     assert [word for word in expected if word not in sentence] == [], sentence
+
+
+def test_an_option_that_is_not_declared_says_how_it_is(nets: str) -> None:
+    """In a study and in Python too; options of a study are keys beside `name`."""
+    undeclared = nets.replace("Gated", "Undeclared")
+    how: Any = {"dimension": 1, "size": 8, "noise_levels": [0.5], "order": 3}
+    with pytest.raises(InputError, match="takes no order; to declare it"):
+        package.train(undeclared, **how)
+    with pytest.raises(InputError, match="takes no order; to declare it"):
+        networks({"name": undeclared, "order": 3})
+    for name in (undeclared, "one_layer"):
+        with pytest.raises(InputError, match="options are keys beside name"):
+            networks({"name": name, "options": {"order": 3}})
+
+
+def test_validate_asks_for_a_required_option(nets: str, tmp_path: Path, csd: Runner) -> None:
+    for network, status, said in ((nets, 2, "sweeps.own: "), ({"name": nets, "width": 1}, 0, "")):
+        (tmp_path / "study.yaml").write_text(json.dumps(study([network]) | {"figures": []}))
+        ran = csd("validate --no-cost study.yaml")
+        assert ran.status == status, ran.err
+        assert said in ran.err
+        assert ("needs the option width" in ran.err) == bool(said)
 
 
 REGISTERED = """

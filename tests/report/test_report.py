@@ -22,9 +22,13 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 
 from csd.cli.commands import main
+from csd.core.errors import InputError
 from csd.diffusion.criteria import CRITERIA
-from csd.report.paper.numbers import macro_name, numbers, spelled
-from csd.report.paper.tables import TIMES, table_of_exponents
+from csd.report.content import judged_claims, study_as_run
+from csd.report.pages import write_pages
+from csd.report.paper.numbers import QuotedNumber, macro_name, numbers, spelled
+from csd.report.paper.numbers import macros as macros_of
+from csd.report.paper.tables import TIMES, claims_table, table_of_exponents, typeset_claims
 from csd.study.config.reading import load, parse
 from csd.study.config.study import jobs_of
 from csd.study.rounding import parentheses, rounded
@@ -422,7 +426,8 @@ def plain(content: str) -> tuple[float, float, float]:
     parts = re.fullmatch(r"\\csdnumber\{(.*)\}\{(.*)\}\{(.*)\}", content)
     if parts is not None:
         value, error, unit = plain(parts[1])
-        assert (plain(parts[2])[0], float(parts[3])) == (value, pytest.approx(error, rel=1e-12))
+        assert (plain(parts[2])[0], float(parts[3] or 0.0)) == (value, pytest.approx(error, rel=1e-12))
+        assert bool(parts[3]) == ("(" in parts[1])
         return value, error, unit
     content = re.sub(r"\\ensuremath\{(.*)\}", r"\1", content)
     content = re.sub(r"\\times 10\^\{(-?\d+)\}", r"e\1", content)
@@ -682,6 +687,32 @@ def test_rounding_loses_less_than_half_a_digit_of_the_error(value: float, error:
     assert len(digits) <= 2
     assert abs(float(shown) - value) <= 0.26 * error
     assert abs(float(spread) - error) <= 0.26 * error
+
+
+def test_files_that_are_no_claims_and_no_study_are_refused(tmp_path: Path) -> None:
+    """A study without claims has an empty list of them."""
+    file = tmp_path / "claims.json"
+    for text, right in (("{}", False), ('[{"id": "C1"}]', False), ("no JSON", False), ("[]", True)):
+        file.write_text(text)
+        if right:
+            assert judged_claims(file) == []
+            assert typeset_claims(claims_table([])).empty
+        else:
+            with pytest.raises(InputError, match="--claims is "):
+                judged_claims(file)
+    file.write_text("{}")
+    with pytest.raises(InputError, match=r"--study is .*no key 'study'"):
+        study_as_run(file)
+    study, claims = tmp_path / "study.json", tmp_path / "none.json"
+    study.write_text('{"study": "s", "sweeps": {}}')
+    claims.write_text("[]")
+    with pytest.raises(InputError, match=r"--benchmarks is .*no folder"):
+        write_pages(study, claims, xr.Dataset(), tmp_path / "nowhere", tmp_path, {})
+
+
+def test_an_error_that_is_not_known_is_empty() -> None:
+    text = macros_of([QuotedNumber("csdA", 2.0, 0.0, "two"), QuotedNumber("csdB", 2.0, 0.5, "about two")])
+    assert text.endswith("{\\csdnumber{2}{2}{}}\n% about two\n\\newcommand{\\csdB}{\\csdnumber{2.0(5)}{2.0}{0.5}}\n")
 
 
 @pytest.mark.workflow

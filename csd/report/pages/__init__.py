@@ -13,6 +13,7 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import write_text
+from csd.report.content import json_of, judged_claims, study_as_run
 from csd.study.rounding import parentheses
 
 
@@ -30,15 +31,18 @@ def write_pages(
         made_by: of `csd.core.files.provenance`.
 
     Raises:
-        InputError: if a file cannot be read.
+        InputError: if a file cannot be read, is not what it must be, or there are no records.
     """
     import yaml
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    asked = _read(study)
+    asked = study_as_run(study)
+    judged = judged_claims(claims)
+    if not benchmarks.is_dir():
+        raise InputError(f"--benchmarks is {str(benchmarks)!r}, which is no folder; it must hold records of jobs")
     configuration = yaml.safe_dump(_without_defaults(asked), sort_keys=False, allow_unicode=True)
     contents: dict[str, dict[str, Any]] = {
-        "claims": {"claims": _read(claims), "number": _number},
+        "claims": {"claims": judged, "number": _number},
         "study": {"configuration": configuration, "versions": _versions(summary, made_by)},
         "run_times": {"stages": list(_stages(benchmarks))},
     }
@@ -49,14 +53,6 @@ def write_pages(
     for name, content in contents.items():
         page = environment.get_template(f"{name}.html").render(study=asked["study"], made_by=made_by, **content)
         write_text(f"{page}\n", output / f"{name}.html")
-
-
-def _read(path: Path) -> Any:
-    """The content of a JSON file of the study."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); run the study again") from error
 
 
 def _number(value: float | None, error: float | None) -> str:
@@ -88,7 +84,7 @@ def _versions(summary: xr.Dataset, made_by: Mapping[str, str]) -> dict[str, str]
 def _stages(folder: Path) -> Iterator[dict[str, Any]]:
     """Run times of training, then of generation: sums over jobs, and the ten longest jobs."""
     for name, place in (("training", folder), ("generation", folder / "generation")):
-        jobs = [{"job": path.stem, **_read(path)} for path in sorted(place.glob("*.json"))]
+        jobs = [{"job": path.stem, **json_of("--benchmarks", path)} for path in sorted(place.glob("*.json"))]
         wall = [job["wall_s"] for job in jobs]
         if jobs:
             yield {

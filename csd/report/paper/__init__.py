@@ -10,6 +10,7 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import write_text
+from csd.report.content import judged_claims
 from csd.report.figures import draw, summary_of
 from csd.report.paper.numbers import macros, numbers, settings
 from csd.report.paper.tables import (
@@ -70,8 +71,6 @@ def write_paper(
     Raises:
         InputError: if a file is missing or damaged, or a figure's summary was not given.
     """
-    import json
-
     from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
     from csd.study.summaries.columns import at_default_options, networks_of, run_table
     from csd.study.summaries.laws import read_scaling
@@ -82,10 +81,7 @@ def write_paper(
     for kind, read_in in known.items():
         known[kind] = read_in.isel(run=at_default_options(run_table(read_in), usual=True).index.to_numpy())
     scaling = at_default_options(read_scaling(scaling_file), usual=True)
-    try:
-        claims = json.loads(claims_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{claims_file}: cannot be read ({error}); make it with csd claims") from error
+    claims = judged_claims(claims_file)
     level, networks = style.noise_level, networks_of(known.values())
 
     def written(text: str, name: str, mark: str = "%") -> None:

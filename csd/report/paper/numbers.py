@@ -40,7 +40,7 @@ class QuotedNumber:
     Attributes:
         name: of its macro, without the backslash: letters only.
         value: the number; a word, or a number whose digits are chosen already, as it is to be read.
-        error: its standard error; 0 or NaN without one.
+        error: its standard error; 0 or NaN where none is known.
         meaning: the number in words.
     """
 
@@ -173,12 +173,12 @@ def macros(found: Iterable[QuotedNumber]) -> str:
 
 
 def _content(number: QuotedNumber) -> str:
-    """A word in LaTeX; of a number the value with its error, the value, and the error, for one of them to be shown."""
+    """A word in LaTeX; of a number the value with its error, the value, and the error, empty if none is known."""
     if isinstance(number.value, str):
         return _typeset(number.value.replace("_", r"\_"))
     value, error = rounded(number.value, number.error)
     whole = _typeset(parentheses(number.value, number.error))
-    return rf"\csdnumber{{{whole}}}{{{_typeset(value)}}}{{{error or 0}}}"
+    return rf"\csdnumber{{{whole}}}{{{_typeset(value)}}}{{{error}}}"
 
 
 def _typeset(text: str) -> str:

@@ -17,6 +17,10 @@ from csd.study.summaries.columns import networks_of
 from csd.study.summaries.laws import with_criterion
 from csd.targets.labels import target_label
 
+TESTS = ["claim", "measure", "quantity", "criterion", "architecture", "measured", "error", "verdict"]
+TESTS += ["accepted_from", "accepted_to"]
+"""Columns of the table of claims that are typeset."""
+WORDS_OF_CLAIMS = ["claim", "measure", "architecture", "values", "measured", "accepted", "verdict"]
 CRITICAL = target_label(mass_times_length=1.0)
 """Label of the critical line m = 1/L."""
 KINDS = {"training_time": "training", "generation_training_time": "generation"}
@@ -55,6 +59,8 @@ GENERATION_TIMES += ["generation_training_time", "error", "predicted_generation_
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a value of a test: claim, measure, quantity, architecture, reference, dimension, noise_level, …"""
     table = pd.DataFrame([{"claim": claim["id"], **test} for claim in claims for test in claim["tests"]])
+    if table.empty:
+        return pd.DataFrame(columns=TESTS)
     accepted = table.pop("accepted")
     return table.assign(accepted_from=[low for low, _ in accepted], accepted_to=[high for _, high in accepted])
 
@@ -159,7 +165,7 @@ def typeset_claims(table: pd.DataFrame) -> pd.DataFrame:
                 "verdict": min(values["verdict"], key=VERDICTS.index),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=WORDS_OF_CLAIMS)
 
 
 def typeset_exponents(table: pd.DataFrame, level: float) -> pd.DataFrame:

@@ -179,6 +179,8 @@ def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
     key, kind = prefix + ".".join(map(str, location)), error["type"]
     if kind == "extra_forbidden":
         allowed = _fields_at(model, location[:-1])
+        if location[-1] == "options" and "name" in allowed:
+            return f"{key}: options are keys beside name (allowed: {', '.join(allowed)})"
         return f"{key}: unknown key{nearest(str(location[-1]), allowed)} (allowed: {', '.join(allowed)})"
     if kind == "missing":
         return f"{key}: this key is missing"

@@ -230,6 +230,18 @@ def _check(run: TrainingJob) -> None:
         raise unknown("target", run.target, BY_MASS)
 
 
+def check_options(run: TrainingJob) -> None:
+    """Refuse a user-defined network without an option that it requires; its class is imported.
+
+    Raises:
+        InputError: if the class cannot be imported, or an option is missing.
+    """
+    try:
+        run.architecture.complete()
+    except InputError as error:
+        raise InputError(f"sweeps.{run.sweep}: {error}") from error
+
+
 TRAINING = Stage(
     "training",
     key="sweeps",
