@@ -707,7 +707,7 @@ def test_files_that_are_no_claims_and_no_study_are_refused(tmp_path: Path) -> No
     study.write_text('{"study": "s", "sweeps": {}}')
     claims.write_text("[]")
     with pytest.raises(InputError, match=r"--benchmarks is .*no folder"):
-        write_pages(study, claims, xr.Dataset(), tmp_path / "nowhere", tmp_path, {})
+        write_pages(study, claims, xr.Dataset(), study, tmp_path, {})
 
 
 def test_an_error_that_is_not_known_is_empty() -> None:

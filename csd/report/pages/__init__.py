@@ -38,7 +38,8 @@ def write_pages(
 
     asked = study_as_run(study)
     judged = judged_claims(claims)
-    if not benchmarks.is_dir():
+    # Records may have been removed, and cannot be made again without the jobs.
+    if benchmarks.exists() and not benchmarks.is_dir():
         raise InputError(f"--benchmarks is {str(benchmarks)!r}, which is no folder; it must hold records of jobs")
     configuration = yaml.safe_dump(_without_defaults(asked), sort_keys=False, allow_unicode=True)
     contents: dict[str, dict[str, Any]] = {
