@@ -443,7 +443,7 @@ def test_thousands_of_runs_are_planned(tmp_path: Path) -> None:
     study = {
         "study": "many",
         "output": "out",
-        "figures": ["collapse", "training_time"],
+        "figures": ["collapse"],
         "sweeps": {
             "trained": {
                 "dimension": 2,
