@@ -23,6 +23,7 @@ from csd.study.summaries.columns import run_table
 from csd.study.summaries.laws import training_table
 from csd.study.summaries.training import aggregate_training
 from tests.helpers import train_files
+from tests.report.test_figures import LABELLED
 
 STYLE = FigureStyle.model_validate({})
 LINEAR = ["one_layer", "two_layer"]
@@ -47,19 +48,7 @@ STUDY: dict[str, Any] = {
             "training": {"learning_rate": 0.01},
         },
         "masses": {"dimension": 1, "sizes": [8, 12], "mass": [0.25, 0.5], "architectures": ["one_layer"]},
-        "data": {
-            "dimension": 1,
-            "sizes": [8],
-            "architectures": ["two_layer"],
-            "training": {"data_sets": [16, 32], "max_steps": 200},
-        },
-        "critical": {
-            "dimension": 3,
-            "sizes": [3, 4, 5],
-            "couplings": {"r0": -0.252731009859, "u": 1.0},
-            "architectures": LINEAR,
-        },
-        "fixed": {"dimension": 3, "sizes": [3, 4, 5], "mass": 0.5, "architectures": LINEAR},
+        **{name: LABELLED["sweeps"][name] for name in ("data", "critical", "fixed")},
     },
 }
 
