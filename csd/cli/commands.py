@@ -32,6 +32,8 @@ def command_parser() -> Parser:
         name: commands.add_parser(name, help=(command.__doc__ or "").rstrip("."), description=command.__doc__)
         for name, command in COMMANDS.items()
     }
+    for one in own.values():
+        one.set_defaults(parser=one)
     for module in MODULES:
         module.add_flags(own)
     return parser
@@ -57,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.command = "--print-completion"
             print(completion_script(parser, arguments.print_completion), end="")
             return
+        arguments.parser.check_paths(arguments)
         COMMANDS[arguments.command](arguments)
     except InputError as error:
         _fail(arguments.command, str(error), BAD_INPUT)

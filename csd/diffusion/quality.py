@@ -18,11 +18,10 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled
+from csd.core.files import Content, Variable, content_of, digest, labelled, shortened
 from csd.core.options import Option, Options, declared
 from csd.core.plugins import resolve
 from csd.core.random import stream
-from csd.core.rounding import shortened
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.integrators import INTEGRATORS
 from csd.diffusion.measures import (

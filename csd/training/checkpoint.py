@@ -13,15 +13,18 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 import numpy as np
 
-from csd.core.errors import InputError, Interrupted
-from csd.core.files import atomic_path, write_text
+from csd.core.errors import InputError, Interrupted, NotWritten
+from csd.core.files import Content, content_in, image_of
+from csd.core.paths import LONGEST, Named, atomic_path, read_bytes, remove_leftovers, short_name, write_text
 
 EVERY = 60.0
 """Seconds of work between checkpoints."""
@@ -30,6 +33,28 @@ LOOK = 0.2
 TELL = 10.0
 """Seconds between updates of the progress file."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+ARCHIVE, FIRST = b"PK\x03\x04", b"identity.npy"
+"""The first bytes of a checkpoint, and the name of its first array, which follows `FIRST_AT` bytes from the start."""
+FIRST_AT = 30
+
+
+def checkpoint_beside(output: Path) -> Path:
+    """The checkpoint of a run whose output is given."""
+    return output.with_name(f"{short_name(output.name, LONGEST - len('.checkpoint.json'))}.checkpoint.npz")
+
+
+def progress_file(checkpoint: Path) -> Path:
+    """The file that records the progress of a run whose checkpoint is given."""
+    return checkpoint.with_suffix(".json")
+
+
+def checkpoint_files(checkpoint: Path | None, name: str) -> list[Named]:
+    """The files of a run besides its output: its checkpoint, given by a flag or argument, and its progress."""
+    if checkpoint is None:
+        return []
+    return [(name, checkpoint), (f"the record of progress beside {name}", progress_file(checkpoint))]
 
 
 class JobWatch:
@@ -81,7 +106,7 @@ class JobWatch:
         if self._bar is not None:
             self._bar.close()
         if self.checkpoint is not None:
-            self.checkpoint.with_suffix(".json").unlink(missing_ok=True)
+            progress_file(self.checkpoint).unlink(missing_ok=True)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Remember the signal until the current step is done; a second signal ends the run at once."""
@@ -96,25 +121,51 @@ class JobWatch:
         return None if np.isnan(steps) else steps
 
     def found(self) -> dict[str, Any] | None:
-        """Read the checkpoint; None, with a line in the log, if it is damaged or belongs to another request."""
-        if self.checkpoint is None:
+        """Read the checkpoint; None, with a line in the log, if it is damaged or belongs to another request.
+
+        Raises:
+            InputError: if it is not a checkpoint of csd, which must not be replaced, or cannot be opened.
+        """
+        if self.checkpoint is None or not self.checkpoint.exists():
             return None
-        for leftover in self.checkpoint.parent.glob(f".{self.checkpoint.name}.*"):
-            leftover.unlink(missing_ok=True)
-        if not self.checkpoint.is_file():
-            return None
-        try:
-            with self.checkpoint.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                kept = {name: file[name] for name in file.files}
-            of = str(kept.pop("identity"))
-            wrong = "" if of == self.identity else "of another version or request"
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            wrong = f"damaged ({error})"
+        kept, wrong = self._read()
         if wrong:
             self._log(f"{self.checkpoint}: the checkpoint is {wrong}; training starts at step 0")
             return None
         self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
         return kept
+
+    def finished(self) -> Content | None:
+        """The content of a finished run that `keep_finished` has kept; None if there is none.
+
+        Raises:
+            InputError: as `found`, and if the record of progress would replace another file.
+        """
+        if self.checkpoint is None:
+            return None
+        _require_own_progress(progress_file(self.checkpoint))
+        remove_leftovers(self.checkpoint)
+        kept, _ = self._read("content") if self.checkpoint.exists() else ({}, "")
+        if "content" not in kept:
+            return None
+        self._log(f"the training is finished, its result is in {self.checkpoint}")
+        return content_in(kept["content"].tobytes())
+
+    def _read(self, *names: str) -> tuple[dict[str, Any], str]:
+        """(arrays of the checkpoint: those that are named, or all; in words why there are none)."""
+        assert self.checkpoint is not None
+        image = read_bytes(self.checkpoint)
+        if not (ARCHIVE.startswith(image[:4]) and FIRST.startswith(image[FIRST_AT : FIRST_AT + len(FIRST)])):
+            raise InputError(
+                f"checkpoint {str(self.checkpoint)!r} is there and not one of csd's; name another file, or remove it"
+            )
+        try:
+            with np.load(BytesIO(image), allow_pickle=False) as file:
+                if str(file["identity"]) != self.identity:
+                    return {}, "of another version or request"
+                return {name: file[name] for name in file.files if name in (names or file.files)}, ""
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return {}, f"damaged ({error})"
 
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
         """Show a step, on the bar and in the progress file; return whether a checkpoint is due.
@@ -130,7 +181,7 @@ class JobWatch:
                 self._bar.n = step
                 self._bar.set_postfix_str(f"error {excess():.3g} x allowed", refresh=True)
             if self.checkpoint is not None and now >= self._tell:
-                self._write_progress(self.checkpoint.with_suffix(".json"), step, excess(), now)
+                self._write_progress(progress_file(self.checkpoint), step, excess(), now)
         return self.checkpoint is not None and (self._stopped is not None or now >= self._due)
 
     def _write_progress(self, path: Path, step: int, excess: float, now: float) -> None:
@@ -150,11 +201,9 @@ class JobWatch:
         Raises:
             Interrupted: if a signal asked for it.
         """
-        assert self.checkpoint is not None
         where = f"kept in {self.checkpoint}; the same command goes on from there"
         try:
-            with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
-                np.savez(file, identity=np.array(self.identity), **snapshot)
+            self._write(snapshot)
         except InputError as error:
             # The result may still be written where the checkpoint could not be.
             self._log(str(error))
@@ -163,7 +212,44 @@ class JobWatch:
         if self._stopped is not None:
             raise Interrupted(self._stopped, f"after step {int(snapshot['recorder/step'])}, {where}")
 
+    def keep_finished(self, content: Content) -> str:
+        """Keep the content of a finished run as its checkpoint, as its file could not be written.
+
+        If the checkpoint cannot be written either, the last one is left.
+
+        Returns:
+            What is kept, in words.
+        """
+        try:
+            self._write({"content": np.frombuffer(image_of(content), dtype=np.uint8)})
+        except NotWritten:
+            if self.checkpoint is None or not self.checkpoint.exists():
+                return "no checkpoint could be written either, the training is lost"
+            return f"the same command goes on from the last checkpoint, {self.checkpoint}"
+        return f"the finished training is kept in {self.checkpoint}; the same command writes it without training again"
+
+    def _write(self, arrays: dict[str, Any]) -> None:
+        """Write arrays and the identity of the run to the checkpoint."""
+        assert self.checkpoint is not None
+        with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
+            np.savez(file, identity=np.array(self.identity), **arrays)
+
     def ended(self) -> None:
         """Remove the checkpoint, as the result is written."""
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
+
+
+def _require_own_progress(path: Path) -> None:
+    """Refuse to replace, and to remove in the end, a file that records no progress of a training.
+
+    Raises:
+        InputError: if there is one.
+    """
+    if not path.exists():
+        return
+    told: Any = None
+    with suppress(ValueError):
+        told = json.loads(read_bytes(path))
+    if not isinstance(told, dict) or "expected_steps" not in told:
+        raise InputError(f"{path} is there, where the progress of training would be written; name another checkpoint")
