@@ -9,6 +9,8 @@ import sys
 # Set before NumPy is loaded: training is memory bound and jobs share the machine, so BLAS threads only slow it down.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Set before HDF5 is loaded: a file of fields may be locked, or lie where locks do not exist; it is only read.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from collections.abc import Sequence  # noqa: E402
 from typing import NoReturn  # noqa: E402

@@ -5,13 +5,14 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csd.cli.parser import Parser, add_paths, command_line, duration, parsed_json, read_path, written_path
 from csd.cli.records import recorded
 from csd.core.errors import InputError
+from csd.core.paths import check_paths
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from csd.study.config.study import Jobs
     from csd.study.cost.expected import ExpectedCost
     from csd.study.cost.pace import Calibration
+    from csd.study.stages.base import Job
 
 
 def add_flags(own: dict[str, Parser]) -> None:
@@ -91,9 +93,9 @@ def validate(arguments: argparse.Namespace) -> None:
             works[job.sweep].append(work_of(job))
         for sweep, own in works.items():
             print(f"  {sweep:<30}{len(own):5d} jobs, {sum(own):6d} {words}")
-    print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.output}/")
+    print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.results}/")
     if not arguments.no_cost:
-        _print_cost(jobs, Path(study.output), len(figures))
+        _print_cost(jobs, study.results, len(figures))
 
 
 def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
@@ -190,9 +192,16 @@ def aggregate(arguments: argparse.Namespace) -> None:
     stage = STAGES.get(arguments.stage)
     if stage is None or not stage.aggregate:
         raise unknown("stage", arguments.stage, [name for name, one in STAGES.items() if one.aggregate])
-    dataset = stage.summed_up(jobs_of(study)[stage.name].values(), arguments.files, mixed=arguments.mixed)
+    jobs = jobs_of(study)[stage.name].values()
+    _spare(jobs, arguments.files, arguments.output)
+    dataset = stage.summed_up(jobs, arguments.files, mixed=arguments.mixed)
     made_by = provenance(command_line(arguments), study.model_dump(), fingerprint(stage.rule))
     write(dataset.assign_attrs(made_by), arguments.output, stage.summary)
+
+
+def _spare(jobs: "Iterable[Job]", folder: Path, output: Path) -> None:
+    """Refuse an output that is the file of a job among those that are read from a folder."""
+    check_paths([(str(folder), folder / f"{job.identifier}.nc") for job in jobs], [("--output", output)])
 
 
 def aggregate_generation(arguments: argparse.Namespace) -> None:
@@ -214,12 +223,15 @@ def timing(arguments: argparse.Namespace) -> None:
     from csd.study.summaries.cost_of_fields import compared, cost_of_fields
 
     own = parse(load(arguments.study))
+    folder = arguments.training or arguments.generation.parent.parent / "training"
+    runs = [run for run in training_jobs(own) if run.generation is not None]
+    _spare(runs, folder, arguments.output)
     methods = compared(
         monte_carlo_jobs(own.monte_carlo),
         read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
-        [run for run in training_jobs(own) if run.generation is not None],
+        runs,
         read(arguments.generation, GENERATION_SUMMARY),
-        arguments.training or arguments.generation.parent.parent / "training",
+        folder,
     )
     made_by = provenance(command_line(arguments), own.model_dump())
     write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)

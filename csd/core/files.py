@@ -2,11 +2,11 @@
 
 Most trainings take less time than an import of xarray, so jobs write a `Content`; users read files as xarray Datasets.
 
-A file is made and read in memory. HDF5 never opens it on the disk, and so needs no locks: what lies there is always
-whole (`csd.core.paths.atomic_path`). Large variables are compressed and have checksums (fletcher32). Small variables
-are stored uncompressed and share one hash, as the index of a compressed variable takes more room than they do.
-Attributes hold the version and commit of the code, the command, the versions of the relevant packages and a hash of the
-settings, but no time stamps or host names, so a rerun gives the same bytes.
+A file is written under a temporary name (`csd.core.paths.atomic_path`), and read in memory, as HDF5 would lock it: no
+lock is needed where a file is always whole. Large variables are compressed and have checksums (fletcher32). Small
+variables are stored uncompressed and share one hash, as the index of a compressed variable takes more room than they
+do. Attributes hold the version and commit of the code, the command, the versions of the relevant packages and a hash of
+the settings, but no time stamps or host names, so a rerun gives the same bytes.
 """
 
 import json
@@ -15,9 +15,12 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from errno import EIO
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import netCDF4
@@ -63,13 +66,6 @@ SMALL = 4096
 """Bytes up to which a variable is stored uncompressed."""
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """The first bytes of a NetCDF-4 file."""
-FORMATS = {
-    b"CDF": "a NetCDF-3 file",
-    b"\x93NUMPY": "an array of NumPy",
-    b"PK": "an archive (.npz or .zip)",
-    b"\x1f\x8b": "a file compressed by gzip",
-}
-"""Formats that are not ours, by their first bytes."""
 
 
 class Variable(NamedTuple):
@@ -204,35 +200,37 @@ def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Callab
     """
     plain = content if isinstance(content, Content) else content_of(content)
     whole = stamped(plain, kind)
-    image = image_of(whole)
     try:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(image)
+            try:
+                _make(whole, temporary)
+            except PermissionError:
+                # The file system has no locks. Commands do without them, but HDF5 asks before a user's script can.
+                with TemporaryDirectory() as folder:
+                    _make(whole, Path(folder) / "file.nc")
+                    copyfile(Path(folder) / "file.nc", temporary)
     except NotWritten as error:
         raise NotWritten(f"{error}; {rescue(whole)}") from error
 
 
-def image_of(content: Content) -> memoryview:
-    """The bytes of the file that holds a content."""
-    file = netCDF4.Dataset("image", "w", memory=SMALL)
-    try:
-        _fill(file, content)
-    except BaseException:
-        file.close()
-        raise
-    image: memoryview = file.close()
-    # HDF5 makes room in large steps; its superblock, of version 2 or 3, holds the end of the file.
-    return image[: int.from_bytes(image[28:36], "little")] if image[8] in (2, 3) else image
-
-
-def content_in(image: Any) -> Content:
-    """The content of the file whose bytes are given.
+def _make(content: Content, path: Path) -> None:
+    """Write the file of a content.
 
     Raises:
-        OSError, RuntimeError, ValueError: if they are damaged.
+        OSError: if it cannot be written.
     """
-    with netCDF4.Dataset("image", memory=image) as file:
-        return _content(file)
+    try:
+        with netCDF4.Dataset(path, "w") as file:
+            _fill(file, content)
+    except PermissionError:
+        raise
+    except (OSError, RuntimeError) as error:
+        if "NetCDF" not in str(error):
+            raise
+        # netCDF4 does not say why; the system does, when more is written.
+        with path.open("ab") as rest:
+            rest.write(bytes(2**20))
+        raise OSError(EIO, str(error)) from error
 
 
 def stamped(content: Content, kind: str) -> Content:
@@ -294,8 +292,8 @@ def read_content(path: Path, *kinds: str) -> Content:
     mend = "remove it and run the step that makes it again"
     if not image.startswith(HDF5):
         if HDF5.startswith(image):
-            raise InputError(f"{path}: this NetCDF-4 file is {'truncated' if image else 'empty'}; {mend}")
-        raise InputError(f"{path}: this is {_format(image)}; a NetCDF-4 file of csd is needed")
+            raise InputError(f"{path}: not a NetCDF-4 file, it is {'truncated' if image else 'empty'}; {mend}")
+        raise InputError(f"{path}: this has another format than NetCDF-4; a file of csd is needed")
     try:
         with netCDF4.Dataset("image", memory=image) as opened:
             attributes = opened.__dict__
@@ -325,11 +323,6 @@ def read_content(path: Path, *kinds: str) -> Content:
     if missing:
         raise InputError(f"{path}: the variable {missing[0]!r} is missing; {mend}")
     return content
-
-
-def _format(beginning: bytes) -> str:
-    """The format of a file that begins so, in words."""
-    return next((words for mark, words in FORMATS.items() if beginning.startswith(mark)), "no NetCDF file")
 
 
 def _content(file: netCDF4.Dataset) -> Content:

@@ -2,7 +2,8 @@
 
 A checkpoint holds the full state of a run after a step, so that the resumed run writes the same bytes. It is written at
 least every minute, and at once on SIGTERM (a time limit) or SIGINT (Ctrl-C). It belongs to one version of the code and
-one request; any other checkpoint is ignored. A small file beside it records the progress for `csd status`.
+one request; any other checkpoint is ignored, and a file that is none is never replaced. Where the result of a finished
+run cannot be written, the checkpoint holds it. A small file beside it records the progress for `csd status`.
 """
 
 import json
@@ -23,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from csd.core.errors import InputError, Interrupted, NotWritten
-from csd.core.files import Content, content_in, image_of
+from csd.core.files import HDF5, TRAINING, Content, lost, read_content, write
 from csd.core.paths import LONGEST, Named, atomic_path, read_bytes, remove_leftovers, short_name, write_text
 
 EVERY = 60.0
@@ -38,6 +39,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ARCHIVE, FIRST = b"PK\x03\x04", b"identity.npy"
 """The first bytes of a checkpoint, and the name of its first array, which follows `FIRST_AT` bytes from the start."""
 FIRST_AT = 30
+KEPT = "checkpoint_of"
+"""Attribute of a finished run in place of its checkpoint: the identity of code and request."""
 
 
 def checkpoint_beside(output: Path) -> Path:
@@ -120,52 +123,57 @@ class JobWatch:
         steps = self._asked()
         return None if np.isnan(steps) else steps
 
-    def found(self) -> dict[str, Any] | None:
-        """Read the checkpoint; None, with a line in the log, if it is damaged or belongs to another request.
-
-        Raises:
-            InputError: if it is not a checkpoint of csd, which must not be replaced, or cannot be opened.
-        """
-        if self.checkpoint is None or not self.checkpoint.exists():
-            return None
-        kept, wrong = self._read()
-        if wrong:
-            self._log(f"{self.checkpoint}: the checkpoint is {wrong}; training starts at step 0")
-            return None
-        self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
-        return kept
-
     def finished(self) -> Content | None:
-        """The content of a finished run that `keep_finished` has kept; None if there is none.
+        """The content of a finished run that `keep_finished` has kept; None if there is none of this request.
 
         Raises:
-            InputError: as `found`, and if the record of progress would replace another file.
+            InputError: if the checkpoint, or the record of progress beside it, would replace a file of the user's.
         """
         if self.checkpoint is None:
             return None
         _require_own_progress(progress_file(self.checkpoint))
-        remove_leftovers(self.checkpoint)
-        kept, _ = self._read("content") if self.checkpoint.exists() else ({}, "")
-        if "content" not in kept:
+        if not self.checkpoint.exists() or not read_bytes(self.checkpoint).startswith(HDF5):
             return None
-        self._log(f"the training is finished, its result is in {self.checkpoint}")
-        return content_in(kept["content"].tobytes())
+        content = read_content(self.checkpoint, TRAINING)
+        if KEPT not in content.attrs:
+            raise self._refusal()
+        if content.attrs.pop(KEPT) != self.identity:
+            return None
+        self._log(f"the training is finished already, its result is in {self.checkpoint}")
+        return content
 
-    def _read(self, *names: str) -> tuple[dict[str, Any], str]:
-        """(arrays of the checkpoint: those that are named, or all; in words why there are none)."""
-        assert self.checkpoint is not None
-        image = read_bytes(self.checkpoint)
-        if not (ARCHIVE.startswith(image[:4]) and FIRST.startswith(image[FIRST_AT : FIRST_AT + len(FIRST)])):
-            raise InputError(
-                f"checkpoint {str(self.checkpoint)!r} is there and not one of csd's; name another file, or remove it"
-            )
-        try:
-            with np.load(BytesIO(image), allow_pickle=False) as file:
-                if str(file["identity"]) != self.identity:
-                    return {}, "of another version or request"
-                return {name: file[name] for name in file.files if name in (names or file.files)}, ""
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            return {}, f"damaged ({error})"
+    def found(self) -> dict[str, Any] | None:
+        """Read the checkpoint; None, with a line in the log, if it is damaged or belongs to another request.
+
+        Raises:
+            InputError: if there is another file, which must not be replaced, or the checkpoint cannot be opened.
+        """
+        if self.checkpoint is None:
+            return None
+        remove_leftovers(self.checkpoint)
+        if not self.checkpoint.exists():
+            return None
+        image, wrong = read_bytes(self.checkpoint), "of another version or request"
+        if not image.startswith(HDF5):
+            name = image[FIRST_AT : FIRST_AT + len(FIRST)]
+            if not (ARCHIVE.startswith(image[: len(ARCHIVE)]) and FIRST.startswith(name)):
+                raise self._refusal()
+            try:
+                with np.load(BytesIO(image), allow_pickle=False) as file:
+                    if str(file["identity"]) == self.identity:
+                        kept = {name: file[name] for name in file.files if name != "identity"}
+                        self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
+                        return kept
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                wrong = f"damaged ({error})"
+        self._log(f"{self.checkpoint}: the checkpoint is {wrong}; training starts at step 0")
+        return None
+
+    def _refusal(self) -> InputError:
+        """The error for a checkpoint that would replace another file."""
+        return InputError(
+            f"checkpoint {str(self.checkpoint)!r} is there and not one of csd's; name another file, or remove it"
+        )
 
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
         """Show a step, on the bar and in the progress file; return whether a checkpoint is due.
@@ -201,9 +209,11 @@ class JobWatch:
         Raises:
             Interrupted: if a signal asked for it.
         """
+        assert self.checkpoint is not None
         where = f"kept in {self.checkpoint}; the same command goes on from there"
         try:
-            self._write(snapshot)
+            with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
+                np.savez(file, identity=np.array(self.identity), **snapshot)
         except InputError as error:
             # The result may still be written where the checkpoint could not be.
             self._log(str(error))
@@ -213,26 +223,21 @@ class JobWatch:
             raise Interrupted(self._stopped, f"after step {int(snapshot['recorder/step'])}, {where}")
 
     def keep_finished(self, content: Content) -> str:
-        """Keep the content of a finished run as its checkpoint, as its file could not be written.
+        """Keep the content of a finished run, whose file could not be written, in place of its checkpoint.
 
-        If the checkpoint cannot be written either, the last one is left.
+        If this cannot be written either, the last checkpoint is left.
 
         Returns:
             What is kept, in words.
         """
+        if self.checkpoint is None:
+            return lost(content)
         try:
-            self._write({"content": np.frombuffer(image_of(content), dtype=np.uint8)})
+            write(content.assign_attrs({KEPT: self.identity}), self.checkpoint, TRAINING)
         except NotWritten:
-            if self.checkpoint is None or not self.checkpoint.exists():
-                return "no checkpoint could be written either, the training is lost"
-            return f"the same command goes on from the last checkpoint, {self.checkpoint}"
+            left = f"the same command goes on from the last checkpoint, {self.checkpoint}"
+            return left if self.checkpoint.exists() else "no checkpoint could be written either, the training is lost"
         return f"the finished training is kept in {self.checkpoint}; the same command writes it without training again"
-
-    def _write(self, arrays: dict[str, Any]) -> None:
-        """Write arrays and the identity of the run to the checkpoint."""
-        assert self.checkpoint is not None
-        with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
-            np.savez(file, identity=np.array(self.identity), **arrays)
 
     def ended(self) -> None:
         """Remove the checkpoint, as the result is written."""

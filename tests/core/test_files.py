@@ -22,16 +22,14 @@ from csd.core.files import (
     THEORY,
     TRAINING,
     Variable,
-    atomic_path,
     commit,
     content_of,
     labelled,
     provenance,
     read,
-    require_writable,
     write,
-    write_text,
 )
+from csd.core.paths import atomic_path, require_writable, write_text
 
 COMMAND = ["csd", "train", "--size", "8", "--output", "a b.nc"]
 
