@@ -15,7 +15,7 @@ import csd as package
 from csd.cli import commands as cli
 from csd.core.errors import InputError, NotWritten
 from csd.core.files import read
-from tests.helpers import ROOT, Ran, Runner, on_path, outside
+from tests.helpers import Ran, Runner, on_path, outside
 
 TRAIN = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 1 --loss population"
 """A run of some ten steps; a file of 30 kB."""
@@ -86,7 +86,7 @@ def test_an_aggregate_spares_the_files_that_it_reads(run: Runner) -> None:
     train = "train --architecture two_layer --dimension 1 --size 8 --noise-level 0.5 --batch 16384 --seed 1"
     assert run(f"{train} --output {name}").status == 0
     refused(run(f"aggregate --study study.json --files training --output {name}"), name, "--output")
-    assert run(f"aggregate --study study.json --files training --output ./training/summary.nc").status == 0
+    assert run("aggregate --study study.json --files training --output ./training/summary.nc").status == 0
 
 
 def test_calls_refuse_what_commands_refuse(run: Runner) -> None:
