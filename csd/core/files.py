@@ -20,7 +20,6 @@ from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import copyfile
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import netCDF4
@@ -205,7 +204,9 @@ def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Callab
             try:
                 _make(whole, temporary)
             except PermissionError:
-                # The file system has no locks. Commands do without them, but HDF5 asks before a user's script can.
+                # The file system has no locks, for which HDF5 asks, unless told otherwise as the commands do.
+                from tempfile import TemporaryDirectory
+
                 with TemporaryDirectory() as folder:
                     _make(whole, Path(folder) / "file.nc")
                     copyfile(Path(folder) / "file.nc", temporary)

@@ -45,7 +45,7 @@ KEPT = "checkpoint_of"
 
 def checkpoint_beside(output: Path) -> Path:
     """The checkpoint of a run whose output is given."""
-    return output.with_name(f"{short_name(output.name, LONGEST - len('.checkpoint.json'))}.checkpoint.npz")
+    return output.parent / f"{short_name(output.name, LONGEST - len('.checkpoint.json'))}.checkpoint.npz"
 
 
 def progress_file(checkpoint: Path) -> Path:
