@@ -38,7 +38,10 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Named]:
     """The files of the figures, in the output and in the checkpoint."""
     several = arguments.summary.is_dir()
     places = {"--output": arguments.output} | ({"--checkpoint": arguments.checkpoint} if several else {})
-    for (flag, place), name, suffix in product(places.items(), arguments.name, (".pdf", ".png", ".rst")):
+    suffixes = {".pdf", ".png", ".rst"} | (
+        {arguments.output.suffix} if arguments.output.suffix and not several else set()
+    )
+    for (flag, place), name, suffix in product(places.items(), arguments.name, sorted(suffixes)):
         if place is not None:
             yield flag, place / f"{name}{suffix}" if several else place.with_suffix(suffix)
 
