@@ -219,19 +219,13 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
-    from csd.targets.base import HasExactValues
+    from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
-    if not isinstance(own, HasExactValues):
-        raise InputError(f"target {arguments.target!r} has no susceptibility, correlation length, variance and energy")
-    for name, value, units in (
-        ("mass", own.mass, "inverse lattice spacings"),
-        ("susceptibility", own.susceptibility, ""),
-        ("correlation_length", own.correlation_length, "lattice spacings"),
-        ("variance", own.variance, ""),
-        ("energy", own.energy, "per site"),
-    ):
-        print(f"{name:<20}{value:.15g}  {units}".rstrip())
+    found = {"mass": own.mass, **exact_observables(own)}
+    units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+        print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 
 def show(arguments: argparse.Namespace) -> None:

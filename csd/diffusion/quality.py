@@ -28,7 +28,6 @@ from csd.diffusion.integrators import INTEGRATORS
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
     judged,
-    observables_of,
     predicted_variances,
     remarks_on,
     times_until_right,
@@ -239,7 +238,7 @@ def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     spectrum = reverse.noised.spectra_at(modes)[-1]
     bins = LengthBins(modes, reverse.noised.target.mass, lattice.dimension)
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
-    for name, value in observables_of(lattice, modes, spectrum).items():
+    for name, value in observables.spectral_observables(lattice, modes, spectrum).items():
         variables[f"exact_{name}"] = labelled([], value, f"exact {name.replace('_', ' ')}", SPECTRAL_OBSERVABLES[name])
     return variables
 

@@ -6,6 +6,7 @@ the class of a target:
     HasSpectrum       mass, propagator                   networks can be trained, and their error is known
     HasSamples        sample                             raw fields can be drawn
     HasExactValues    susceptibility, variance, …        measured values can be compared with exact ones
+                                                         (`csd.targets.gaussian.exact_observables` needs a propagator)
     HasEnergy         energy as sums over sites          Markov chains can update single sites
     HasForce          force                              Markov chains can move along the force
     HasFields         data, their spectrum and digest    only these fields are known
@@ -64,7 +65,7 @@ class HasSpectrum(Target, Protocol):
 
     @property
     def mass(self) -> float:
-        """Inverse correlation length."""
+        """m, an inverse length, which sets scales: bins of modes and score lengths; 1/ξ of a Gaussian field."""
 
     def propagator(self, laplacian: Array) -> Array:
         """⟨S(k)⟩ at the given values of k̂²."""
@@ -80,7 +81,7 @@ class HasSamples(Target, Protocol):
 
 @runtime_checkable
 class HasExactValues(HasSpectrum, Protocol):
-    """A target whose observables have closed forms."""
+    """A target that knows its observables exactly."""
 
     @property
     def susceptibility(self) -> float:
