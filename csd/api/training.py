@@ -16,13 +16,13 @@ from csd.api.targets import target_of
 from csd.core.errors import InputError
 from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
 from csd.core.options import declared, plain
-from csd.core.plugins import name_of, resolve
+from csd.core.plugins import name_of
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.registry import network_options
 from csd.targets.base import HasFields
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch
 from csd.training.content import attributes, prediction_content, training_content, training_request
@@ -74,7 +74,7 @@ def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
     if "noise_levels" not in given and schedule != NoiseOptions.schedule:
         raise InputError(f"noise levels are not given; the default grid is for vp, not {schedule!r}")
     levels = given.get("noise_levels") or generation_levels(field.lattice.size)
-    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels)
+    return NoisedTarget(field, schedule_of(schedule), levels)
 
 
 def generation_levels(size: int) -> list[float]:

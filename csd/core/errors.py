@@ -1,9 +1,13 @@
 """Errors that a user can act on: one sentence with the key, flag or file, what is wrong, and what is allowed."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from math import isfinite
+from pathlib import Path
 from signal import Signals
+from types import FrameType, TracebackType
 from typing import Any
 
 
@@ -17,6 +21,42 @@ class TrainingDiverged(ArithmeticError):
 
 class GenerationFailed(ArithmeticError):
     """A score gave values that are not finite during generation; the message names the time, and the site or mode."""
+
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of csd."""
+
+
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """Raise an InputError, with file and line, from an error that user-defined code raises while the block runs."""
+    try:
+        yield
+    except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
+        raise
+    except Exception as error:
+        place = _users_place(error.__traceback__)
+        if place is None:
+            raise
+        frame, line = place
+        code = frame.f_code
+        raise InputError(
+            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
+    """The innermost frame, and its line, that is neither csd's nor an installed library's; None if there is none."""
+    import sysconfig
+
+    folders = (str(PACKAGE), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
+    libraries = ("<frozen", *(f"{folder}{os.sep}" for folder in folders))
+    found = None
+    while traceback is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(libraries):
+            found = traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next
+    return found
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

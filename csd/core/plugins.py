@@ -81,3 +81,84 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
     if not isinstance(found, type):
         raise InputError(f"{kind} {name!r} is no class; it must be 'package.module:Class'")
     return found
+
+
+def is_user_defined(thing: object) -> bool:
+    """Whether a class, or the class of an object, is defined outside csd."""
+    made = thing if isinstance(thing, type) else type(thing)
+    return made.__module__.partition(".")[0] != "csd"
+
+
+def built(kind: str, made: Any, call: str, *arguments: Any, **options: Any) -> Any:
+    """An object of a class.
+
+    Args:
+        kind: the kind of class ('architecture', …), for the message.
+        made: the class.
+        call: how it is called, such as 'Class(lattice, mass)', for the message.
+        arguments: of the call.
+        options: keywords of the call.
+
+    Raises:
+        InputError: if the class cannot be called in this way.
+    """
+    try:
+        return made(*arguments, **options)
+    except TypeError as error:
+        # An error from within the class has a longer traceback.
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        raise InputError(f"{kind} {made.__name__} cannot be built as {call} ({error})") from error
+
+
+def require_methods(kind: str, thing: Any, *calls: str) -> None:
+    """Refuse a class where an object is needed, and a user-defined object that lacks methods of its kind.
+
+    Args:
+        kind: the kind of object ('schedule', …), for the message.
+        thing: the object.
+        calls: its methods with their arguments, such as 'signal(level)'.
+    """
+    if isinstance(thing, type):
+        raise InputError(f"{kind} is the class {thing.__name__}; give an object of it, {thing.__name__}()")
+    if not is_user_defined(thing):
+        return
+    from inspect import signature
+
+    what = f"{kind} {type(thing).__name__}"
+    for call in calls:
+        name, _, arguments = call.removesuffix(")").partition("(")
+        method = getattr(thing, name, None)
+        if not callable(method):
+            raise InputError(f"{what} has no method {call}")
+        try:
+            signature(method).bind(*filter(None, arguments.split(", ")))
+        except TypeError as error:
+            raise InputError(f"{what} has a method {name} that cannot be called as {call} ({error})") from error
+
+
+def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: float | None = None) -> Any:
+    """Numbers that a user-defined object has returned, as an array.
+
+    Args:
+        what: the call that returned them, for the message.
+        given: the numbers.
+        shape: that they must have.
+        least: a number that all of them must be above; None for none.
+
+    Raises:
+        InputError: if they are not real and finite numbers of that shape, or too small.
+    """
+    import numpy as np
+
+    found = np.asarray(given)
+    must = f"it must give {'real numbers' if shape else 'a real number'}"
+    if found.dtype.kind not in "fiu":
+        raise InputError(f"{what} gives {'complex numbers' if found.dtype.kind == 'c' else repr(given)}; {must}")
+    if found.shape != shape:
+        raise InputError(f"{what} gives an array of shape {found.shape}; it must have shape {shape}")
+    wrong = ~np.isfinite(found) if least is None else ~(np.isfinite(found) & (found > least))
+    if wrong.any():
+        above = "" if least is None else f" above {least:g}"
+        raise InputError(f"{what} gives {found[wrong][0]}; {must}, finite{above}")
+    return found

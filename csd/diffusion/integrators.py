@@ -29,6 +29,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.core.plugins import built, is_user_defined, require_methods, resolve
 from csd.lattice import Array
 from csd.networks.score import Score
 from csd.targets.noising import Schedule
@@ -200,6 +201,40 @@ INTEGRATORS: dict[str, str] = {
     "heun": "csd.diffusion.integrators:Heun",
     "predictor_corrector": "csd.diffusion.integrators:PredictorCorrector",
 }
+
+
+def integrator_of(name: str) -> Integrator:
+    """The integrator of a name in `INTEGRATORS` or of a dotted path."""
+    made: Integrator = built("integrator", resolve("integrator", name, INTEGRATORS), "Class()")
+    check_integrator(made)
+    return made
+
+
+def check_integrator(integrator: Integrator) -> None:
+    """Refuse a class in place of an object, and an integrator without its two methods."""
+    calls = "step(score, schedule, fields, t, lower, noise)", "linear(schedule, t, lower, kernel, kernel_below)"
+    require_methods("integrator", integrator, *calls)
+
+
+def linear_step(
+    integrator: Integrator, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array
+) -> LinearStep:
+    """(g, v) of an integrator's step for a linear score; those of a user-defined integrator are checked.
+
+    Raises:
+        InputError: unless it gives two arrays that fit the kernel, the second one without negative numbers.
+    """
+    found = integrator.linear(schedule, t, lower, kernel, kernel_below)
+    if is_user_defined(integrator):
+        what = f"integrator {type(integrator).__name__}: linear(schedule, t, lower, kernel, kernel_below)"
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise InputError(f"{what} gives {type(found).__name__}; it must give the pair (g, v)")
+        gain, added = (np.broadcast_to(part, np.shape(kernel)) if np.ndim(part) == 0 else part for part in found)
+        if np.shape(gain) != np.shape(kernel) or (np.isnan(gain).any() and np.isfinite(kernel).all()):
+            raise InputError(f"{what} gives a g that is not one number for each mode; its shape must be the kernel's")
+        if np.iscomplexobj(added) or not (np.asarray(added) >= 0.0).all():
+            raise InputError(f"{what} gives a v that is not real and at least 0; it is the variance of added noise")
+    return found
 
 
 def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:

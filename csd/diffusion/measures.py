@@ -10,7 +10,7 @@ from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA, LIMITS
 from csd.diffusion.grids import MOST_STEPS
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.lattice import Array, Lattice, Modes, observables
+from csd.lattice import Array, Modes, observables
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
 from csd.training.loop import at_steps

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
 from csd.core.options import Option, Options, declared
-from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.core.rounding import shortened
 from csd.diffusion.criteria import CRITERIA
-from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
     judged,
@@ -133,7 +132,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     require_memory(6.0 * kept.score.kernels.size * larger.sites / lattice.sites, f"generation at size {larger.size}")
     kept = replace(kept, score=transfer(kept.score, larger))
     noised = trained.noised_on(larger)
-    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
     bins = LengthBins(kept.score.modes, noised.target.mass, larger.dimension)
     variables = {
         **_generated(reverse, kept, bins),

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.core.options import declared, said
-from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
 from csd.targets.base import lattice_of, spec_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.training.options import TrainingSettings
 from csd.training.preparation import start_stream
 
@@ -68,7 +67,7 @@ def load_trained(training: Content, levels: Sequence[float]) -> Trained:
             "the file was trained on fields of a Monte Carlo file, whose distribution has no closed form to compare to"
         )
     target = with_spectrum(target_from_spec(about))
-    noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
+    noised = NoisedTarget(target, schedule_of(about["schedule"]), levels)
     settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
     return Trained(noised, _modes(about), architecture, settings)

@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.plugins import name_of, resolve
+from csd.core.plugins import built, checked_numbers, is_user_defined, name_of, require_methods, resolve
 from csd.lattice import Array, Lattice, Modes
 
 Spec = dict[str, Any]
@@ -165,17 +165,25 @@ class HasFields(HasSpectrum, HasSamples, Protocol):
 
 
 def with_spectrum(target: Any) -> HasSpectrum:
-    """The target, if networks can be trained on it.
+    """The target, if networks can be trained on it; a user-defined one is checked here.
 
     Raises:
-        InputError: if its power spectrum is not known.
+        InputError: if its power spectrum is not known, or not finite and above 0.
     """
-    if isinstance(target, HasSpectrum):
-        return target
-    raise InputError(
-        f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
-        " attributes, or an object returned by csd.target()"
-    )
+    if not isinstance(target, HasSpectrum):
+        raise InputError(
+            f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
+            " attributes, or an object returned by csd.target()"
+        )
+    if is_user_defined(target):
+        name = f"target {type(target).__name__}"
+        require_methods("target", target, "propagator(laplacian)")
+        if not isinstance(target.lattice, Lattice):
+            raise InputError(f"{name} has {target.lattice!r} as lattice; it must be a csd.lattice.Lattice")
+        checked_numbers(f"{name}: mass", target.mass, (), least=0.0)
+        laplacian = target.lattice.shells.laplacian
+        checked_numbers(f"{name}: propagator(laplacian)", target.propagator(laplacian), laplacian.shape, least=0.0)
+    return target
 
 
 def with_samples(target: Target) -> HasSamples:
@@ -185,8 +193,22 @@ def with_samples(target: Target) -> HasSamples:
         InputError: if it has no `sample`.
     """
     if isinstance(target, HasSamples):
+        require_methods("target", target, "sample(generator, count)")
         return target
     raise InputError(f"target is {target!r}, which has no method sample(generator, count) to draw raw fields")
+
+
+def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int) -> Array:
+    """Independent fields of a target, shape (count, *lattice.shape); those of a user-defined one are checked.
+
+    Raises:
+        InputError: if they are not real and finite numbers of that shape.
+    """
+    fields = target.sample(generator, count)
+    if is_user_defined(target):
+        what = f"target {type(target).__name__}: sample(generator, {count})"
+        fields = checked_numbers(what, fields, (count, *target.lattice.shape))
+    return fields
 
 
 def is_ising(target: HasEnergy) -> bool:
@@ -227,9 +249,11 @@ def target_from_spec(spec: Mapping[str, Any]) -> Target:
         if hasattr(made_of, "from_spec"):
             made: Target = made_of.from_spec(spec)
         else:
-            made = made_of(lattice_of(spec), float(spec["mass"]))
+            made = built("target", made_of, "Class(lattice, mass)", lattice_of(spec), float(spec["mass"]))
     except KeyError as error:
         raise InputError(f"target {name!r} needs {error.args[0]}, which is not given") from error
     except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(f"target {name!r}: {error}") from error
+        if isinstance(error, InputError) or is_user_defined(made_of):
+            raise
+        raise InputError(f"target {name!r}: {error}") from error
     return made

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
-from csd.targets.base import HasFields, with_samples
+from csd.targets.base import HasFields, drawn_fields, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective, draw_power_ratios
 
@@ -227,7 +227,9 @@ class RawFields(_Drawn):
         if isinstance(noised.target, HasFields) and data_set is not None:
             self.data = [noised.target.data for _ in seeds]
         elif data_set is not None:
-            self.data = [self.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
+            self.data = [
+                drawn_fields(self.target, stream("data set fields", identity, seed), data_set) for seed in seeds
+            ]
 
     def draw(self) -> tuple[Array, Array, Array]:
         """(x_t, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""
@@ -235,7 +237,7 @@ class RawFields(_Drawn):
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
                 if self.data is None:
-                    clean = self.target.sample(generator, self.batch)
+                    clean = drawn_fields(self.target, generator, self.batch)
                 else:
                     clean = self.data[seed][generator.integers(len(self.data[seed]), size=self.batch)]
                 z = draw_normal(generator, clean.shape)

@@ -9,14 +9,13 @@ from typing import Any, Protocol
 from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
-from csd.core.plugins import resolve
 from csd.networks import Architecture
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
 from csd.study.stages.base import FILE_NAME, OnLattice, Stage, once
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
 from csd.training.options import TrainingSettings
@@ -128,8 +127,7 @@ class TrainingJob(OnLattice):
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
         """The target under noise, the network and the settings, as `csd train` makes them from the job's flags."""
         target = with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
-        schedule = resolve("schedule", self.schedule, SCHEDULES)()
-        return NoisedTarget(target, schedule, self.noise_levels), self.architecture, self.settings
+        return NoisedTarget(target, schedule_of(self.schedule), self.noise_levels), self.architecture, self.settings
 
     @property
     def request(self) -> dict[str, Any]:
