@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from csd.api.keywords import checked, spelt_out
 from csd.api.training import RUN, called, completed, path_of
-from csd.core.errors import InputError
+from csd.core.errors import InputError, users_errors
 from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content, require_writable
 from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
@@ -20,6 +20,7 @@ GENERATION_OPTIONS = declared(GenerationSettings)
 
 
 @spelt_out(GENERATION_OPTIONS)
+@users_errors()
 def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from csd.api.keywords import FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of
-from csd.core.errors import InputError
+from csd.core.errors import InputError, users_errors
 from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
 from csd.core.options import declared, plain
 from csd.core.plugins import name_of
@@ -83,6 +83,7 @@ def generation_levels(size: int) -> list[float]:
 
 
 @spelt_out(TRAINING_OPTIONS)
+@users_errors()
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
@@ -225,6 +226,7 @@ def _goal(
 
 
 @spelt_out(TRAINING_OPTIONS)
+@users_errors()
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":

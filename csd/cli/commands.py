@@ -15,8 +15,10 @@ from typing import NoReturn  # noqa: E402
 
 from csd.cli import report, runs, study  # noqa: E402
 from csd.cli.parser import BAD_INPUT, DIVERGED, Parser, log  # noqa: E402
-from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged  # noqa: E402
+from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, users_errors  # noqa: E402
 
+TRACEBACK = "CSD_TRACEBACK"
+"""Environment variable with which a mistake is also shown as Python's traceback."""
 MODULES = (runs, study, report)
 COMMANDS = {command.__name__.replace("_", "-"): command for module in MODULES for command in module.COMMANDS}
 """The function of each command."""
@@ -57,8 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             arguments.command = "--print-completion"
             print(completion_script(parser, arguments.print_completion), end="")
             return
-        COMMANDS[arguments.command](arguments)
+        with users_errors():
+            COMMANDS[arguments.command](arguments)
     except InputError as error:
+        if TRACEBACK in os.environ:
+            from traceback import print_exception
+
+            print_exception(error)
         _fail(arguments.command, str(error), BAD_INPUT)
     except (TrainingDiverged, GenerationFailed) as error:
         _fail(arguments.command, str(error), DIVERGED)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.core.options import declared, said
+from csd.core.random import stream
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
@@ -126,11 +127,14 @@ def trained_score(training: Content, seed: int) -> Score:
         return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
     import torch
 
-    networks = dict(zip(levels, trained_networks(training, seed), strict=True))
+    from csd.networks.border import TorchStream
+
+    networks = {level: own.eval() for level, own in zip(levels, trained_networks(training, seed), strict=True)}
+    layers = TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu"))
 
     def score(fields: Array, t: float, /) -> Array:
         """s(x, t) of the network trained at t; an InputError at any other level."""
-        with torch.no_grad():
+        with torch.no_grad(), layers:
             return np.asarray(networks[level_of(networks, t, "network")](torch.as_tensor(fields)))
 
     return score
@@ -148,8 +152,10 @@ def _last_kernels(training: Content) -> Any:
     """K after the last step, shape (levels, seeds, modes), stored in the file or computed from its networks."""
     if "kernel" in training:
         return _complex(training, "kernel", "noise_level", "seed", "mode")
+    from csd.networks.module import kernel_of
+
     networks = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
-    halves = [[own.kernel().detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
+    halves = [[kernel_of(own.eval()).detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
     kernels = lattice_of(training.attrs).gather(np.array(halves), _modes(training.attrs))
     return kernels if training.attrs["kernels"] == "complex" else kernels.real
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from csd.core.errors import InputError, unknown
 from csd.core.options import Choice, Declared, declared, said
-from csd.core.plugins import resolve
+from csd.core.plugins import built, checked_numbers, is_user_defined, resolve
+from csd.core.random import global_generators
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
 from csd.networks.parametric import ParametricNetwork
@@ -96,6 +97,25 @@ def _hint(name: str, option: str) -> str:
     if owners := [own for own in ARCHITECTURES if option in options_of(own)]:
         return f"it is an option of {', '.join(owners)}"
     return f"it takes {', '.join(options_of(name)) or 'no options'}"
+
+
+def started(network: LinearNetwork, spectrum: Array, generator: np.random.Generator) -> Array:
+    """The initial filters of a family; those of a user-defined one are checked.
+
+    Args:
+        network: the family on a lattice.
+        spectrum: C on *shells*.
+        generator: source of a random start.
+
+    Raises:
+        InputError: unless they are finite numbers of the shape of the filters.
+    """
+    if not is_user_defined(network):
+        return network.start(spectrum, generator)
+    what = f"architecture {type(network).__name__}: start(spectrum, generator)"
+    with global_generators(generator):
+        filters: Array = checked_numbers(what, network.start(spectrum, generator), network.filter_shape)
+    return filters
 
 
 @dataclass(frozen=True, init=False)
@@ -201,19 +221,32 @@ class Architecture(Choice):
             score_length: ξ_t, lattice spacings.
             spectrum: C_t on *shells*.
             generator: source of a random start.
+
+        Raises:
+            InputError: if a user-defined network cannot be built, or trained from its start.
         """
-        from csd.networks.module import ConvolutionalScore, ParametricScore, ScoreNetwork
+        if not is_user_defined(self.made_by):
+            return self._module(lattice, score_length, spectrum, generator)
+        from csd.networks.border import check_network
+
+        with global_generators(generator):
+            module = self._module(lattice, score_length, spectrum, generator)
+        check_network(module, lattice, lattice.spread(spectrum, lattice.shells))
+        return module
+
+    def _module(
+        self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
+    ) -> "ScoreNetwork":
+        """The network as a module, before it is checked."""
+        from csd.networks.module import ConvolutionalScore, ParametricScore
 
         if self.is_family:
             family = self.build(lattice, score_length)
-            return ConvolutionalScore(family, family.start(spectrum, generator))
+            return ConvolutionalScore(family, started(family, spectrum, generator))
         half, options = lattice.spread(spectrum, lattice.shells), dict(self.complete().options)
         if issubclass(self.made_by, ParametricNetwork):
-            network = self.made_by(lattice, **options)
+            network = built("architecture", self.made_by, "Class(lattice, **options)", lattice, **options)
             return ParametricScore(network, network.start(half, generator))
-        module = self.made_by(lattice, half, generator, **options)
-        if not isinstance(module, ScoreNetwork):
-            raise InputError(
-                f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"
-            )
+        call = "Class(lattice, spectrum, generator, **options)"
+        module: ScoreNetwork = built("architecture", self.made_by, call, lattice, half, generator, **options)
         return module

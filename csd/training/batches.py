@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.plugins import checked_numbers, is_user_defined
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
 from csd.targets.base import HasFields, drawn_fields, with_samples
@@ -156,6 +157,10 @@ class FreshSpectra(_Drawn):
                 spectra, *targets = (array[seed, level] for array in self._block)
                 law = (self.modes, self.spectra[level], float(self.variances[level]), self.batch)
                 self.objective.draw(generator, *law, spectra, targets[0] if targets else None)
+                if is_user_defined(self.objective):
+                    what = f"loss {type(self.objective).__name__}: draw(…, spectra, targets)"
+                    for filled in (spectra.view(float), *(own.view(float) for own in targets)):
+                        checked_numbers(what, filled, filled.shape)
         self._next = 0
         self.serve(self._place)
 
