@@ -41,8 +41,13 @@ def users_errors() -> Iterator[None]:
         frame, line = place
         code = frame.f_code
         raise InputError(
-            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {error}"
+            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {one_line(error)}"
         ) from error
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
 
 
 def _users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:

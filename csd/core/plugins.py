@@ -84,9 +84,8 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
 
 
 def is_user_defined(thing: object) -> bool:
-    """Whether a class, or the class of an object, is defined outside csd."""
-    made = thing if isinstance(thing, type) else type(thing)
-    return made.__module__.partition(".")[0] != "csd"
+    """Whether a class, a method of a class, or the class of an object is defined outside csd."""
+    return thing.__module__.partition(".")[0] != "csd"
 
 
 def built(kind: str, made: Any, call: str, *arguments: Any, **options: Any) -> Any:

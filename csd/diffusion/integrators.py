@@ -29,16 +29,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.plugins import built, is_user_defined, require_methods, resolve
+from csd.core.plugins import built, checked_numbers, is_user_defined, require_methods, resolve
 from csd.lattice import Array
 from csd.networks.score import Score
-from csd.targets.noising import Schedule
+from csd.targets.noising import Schedule, VariancePreserving
 
 Noise = Callable[[], Array]
 """Returns new independent standard normal numbers of the shape of the fields at every call."""
 LinearStep = tuple[Array, Array | float]
 """(g, v) of x̂ ← g x̂ + √v z in each mode."""
 
+MOST_NOISES = 64
+"""Calls for noise in a step up to which a user-defined integrator is checked."""
 BLOCK = 2**14
 """Numbers combined at a time, few enough for the cache."""
 
@@ -211,9 +213,35 @@ def integrator_of(name: str) -> Integrator:
 
 
 def check_integrator(integrator: Integrator) -> None:
-    """Refuse a class in place of an object, and an integrator without its two methods."""
+    """Refuse a class in place of an object, and a user-defined integrator that cannot be used.
+
+    Both of its methods make one step with the score −K x: `step` on fields, of which each site sees the noise of one
+    call alone, and `linear`. They must agree, unless `step` is for no score without a kernel.
+
+    Raises:
+        InputError: if a method is missing, or the two methods are not those of one integrator.
+    """
     calls = "step(score, schedule, fields, t, lower, noise)", "linear(schedule, t, lower, kernel, kernel_below)"
     require_methods("integrator", integrator, *calls)
+    if not is_user_defined(integrator):
+        return
+    schedule, kernel = VariancePreserving(), np.array(1.2)
+    gain, added = linear_step(integrator, schedule, 0.5, 0.4, kernel, kernel)
+
+    def score(fields: Array, t: float) -> Array:
+        return np.asarray(-kernel * fields)
+
+    sites = iter(range(1, MOST_NOISES))
+    try:
+        first = np.eye(1, MOST_NOISES)
+        moved = integrator.step(score, schedule, first, 0.5, 0.4, lambda: np.eye(1, MOST_NOISES, next(sites)))
+    except (InputError, StopIteration):
+        return
+    name = f"integrator {type(integrator).__name__}"
+    moved = checked_numbers(f"{name}: step(score, schedule, fields, t, lower, noise)", moved, first.shape)[0]
+    found, linear = [moved[0], (moved[1:] ** 2).sum()], [float(np.real(gain)), float(added)]
+    if not np.allclose(found, linear, rtol=1e-6, atol=1e-9):
+        raise InputError(f"{name}: step and linear make different steps with a linear score; they must agree")
 
 
 def linear_step(

@@ -58,15 +58,11 @@ class TorchStream:
     def measuring(self, network: torch.nn.Module) -> Iterator[None]:
         """Put a module into `eval()` and draw from the first state while the block runs; then both are as before."""
         own, self._own = self._own, self._first
-        stepping = [part for part in network.modules() if part.training]
-        network.eval()
         try:
-            with self:
+            with self, _evaluating(network):
                 yield
         finally:
             self._own = own
-            for part in stepping:
-                part.training = True
 
     @property
     def used(self) -> bool:
@@ -81,6 +77,18 @@ class TorchStream:
         """Return to the state of a snapshot."""
         sizes = [len(state) for state in self._own]
         self._own = list(torch.split(torch.from_numpy(np.array(snapshot)), sizes))
+
+
+@contextmanager
+def _evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """Put a module into `eval()` while the block runs; then each of its parts is in its mode again."""
+    stepping = [part for part in network.modules() if part.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for part in stepping:
+            part.training = True
 
 
 def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
@@ -100,18 +108,22 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
     name = f"network {defining_class(network).__name__}"
     if getattr(network, "lattice", None) != lattice:
         raise InputError(f"{name} is on another lattice; its __init__ must call super().__init__(lattice)")
+    if not isinstance(network.uses, int) or network.uses < 1:
+        raise InputError(f"{name}: uses is {network.uses!r}; it must be an integer of at least 1")
+    require_methods("network", network, "forward(fields)", "kernel()", "learning_rate(spectrum)")
     for parameter, values in network.named_parameters():
         if values.dtype not in PRECISIONS:
             raise InputError(f"{name}: parameter {parameter} is {values.dtype}; it must be float32, float64 or complex")
-    require_methods("network", network, "forward(fields)", "kernel()", "learning_rate(spectrum)")
-    before = [buffer.clone() for buffer in network.buffers()]
     deviation = np.sqrt((lattice.half_multiplicity * spectrum).sum() / lattice.sites)
-    fields = deviation * np.cos(np.arange(2 * lattice.sites)).reshape(2, *lattice.shape)
-    with torch.no_grad(), TorchStream(0, torch.device("cpu")).measuring(network):
+    fields = torch.from_numpy(deviation * np.cos(np.arange(2 * lattice.sites)).reshape(2, *lattice.shape))
+    given, before = fields.clone(), [buffer.clone() for buffer in network.buffers()]
+    with torch.no_grad(), _evaluating(network):
         kernel = kernel_of(network)
-        score = network(torch.from_numpy(fields)) if kernel is None else kernel
+        score = network(fields) if kernel is None else kernel
         for buffer, own in zip(network.buffers(), before, strict=True):
             buffer.copy_(own)
+    if not torch.equal(fields, given):
+        raise InputError(f"{name}: forward(fields) changes its fields in place; it must work on a copy")
     if not torch.isfinite(score).all():
         what = "forward(fields) gives a score" if kernel is None else "kernel() gives a kernel"
         raise InputError(f"{name}: {what} that is not finite at the start; all of its numbers must be finite")

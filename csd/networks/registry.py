@@ -229,9 +229,13 @@ class Architecture(Choice):
             return self._module(lattice, score_length, spectrum, generator)
         from csd.networks.border import check_network
 
+        laplacian = lattice.laplacian.copy()
         with global_generators(generator):
             module = self._module(lattice, score_length, spectrum, generator)
-        check_network(module, lattice, lattice.spread(spectrum, lattice.shells))
+            # Lazy layers draw their parameters at the first call.
+            check_network(module, lattice, lattice.spread(spectrum, lattice.shells))
+        if not np.array_equal(lattice.laplacian, laplacian):
+            raise InputError(f"architecture {self.name!r} changes lattice.laplacian in place; it must work on a copy")
         return module
 
     def _module(
@@ -246,7 +250,11 @@ class Architecture(Choice):
         half, options = lattice.spread(spectrum, lattice.shells), dict(self.complete().options)
         if issubclass(self.made_by, ParametricNetwork):
             network = built("architecture", self.made_by, "Class(lattice, **options)", lattice, **options)
-            return ParametricScore(network, network.start(half, generator))
+            start = network.start(half, generator)
+            if not isinstance(start, Mapping):
+                what = f"{type(start).__name__}; it must give a dictionary of arrays"
+                raise InputError(f"architecture {self.name!r}: start(spectrum, generator) gives {what}")
+            return ParametricScore(network, start)
         call = "Class(lattice, spectrum, generator, **options)"
         module: ScoreNetwork = built("architecture", self.made_by, call, lattice, half, generator, **options)
         return module

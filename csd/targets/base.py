@@ -182,7 +182,10 @@ def with_spectrum(target: Any) -> HasSpectrum:
             raise InputError(f"{name} has {target.lattice!r} as lattice; it must be a csd.lattice.Lattice")
         checked_numbers(f"{name}: mass", target.mass, (), least=0.0)
         laplacian = target.lattice.shells.laplacian
-        checked_numbers(f"{name}: propagator(laplacian)", target.propagator(laplacian), laplacian.shape, least=0.0)
+        given = laplacian.copy()
+        checked_numbers(f"{name}: propagator(laplacian)", target.propagator(given), given.shape, least=0.0)
+        if not np.array_equal(given, laplacian):
+            raise InputError(f"{name}: propagator(laplacian) changes its argument in place; it must work on a copy")
     return target
 
 

@@ -83,6 +83,10 @@ SCHEDULES: dict[str, str] = {
 }
 
 
+STEP, SLACK, ROUNDING = 1e-4, 1e-3, 1e-9
+"""Relative step of the differences of a schedule, and their relative and absolute deviations that are allowed."""
+
+
 def schedule_of(name: str) -> Schedule:
     """The schedule of a name in `SCHEDULES` or of a dotted path."""
     made: Schedule = built("schedule", resolve("schedule", name, SCHEDULES), "Class()")
@@ -107,25 +111,39 @@ def check_schedule(schedule: Schedule, levels: Sequence[float]) -> None:
 def check_reversible(schedule: Schedule, levels: Sequence[float]) -> None:
     """Refuse a user-defined schedule with which reverse diffusion has no meaning.
 
+    Its a = −d ln α/dt and D = dσ²/dt + 2aσ² are compared with differences of α and σ²; a schedule with kinks may differ
+    from them at some levels, but not at most of them.
+
     Args:
         schedule: that `check_schedule` accepts.
         levels: noise levels from t_max down.
 
     Raises:
-        InputError: if a method is missing, a(t) or D(t) is not finite, D negative, or α²/σ² does not fall with t.
+        InputError: if a method is missing, a(t) or D(t) is not finite, D negative, α²/σ² does not fall with t, or a or
+            D belongs to another α or σ².
     """
     if not is_user_defined(schedule):
         return
     require_methods("schedule", schedule, "damping(level)", "diffusion(level)")
-    name, before = f"schedule {type(schedule).__name__}", -1.0
+    name, before, wrong = f"schedule {type(schedule).__name__}", -1.0, 0
     for level in levels:
-        checked_numbers(f"{name}: damping({level:g})", schedule.damping(level), ())
-        if checked_numbers(f"{name}: diffusion({level:g})", schedule.diffusion(level), ()) < 0.0:
-            raise InputError(f"{name}: diffusion({level:g}) is negative; it must be at least 0")
-        ratio = float(schedule.signal(level) ** 2 / schedule.variance(level))
-        if ratio <= before:
+        damping = checked_numbers(f"{name}: damping({level:g})", schedule.damping(level), ())
+        diffusion = checked_numbers(f"{name}: diffusion({level:g})", schedule.diffusion(level), ())
+        if diffusion < 0.0:
+            raise InputError(f"{name}: diffusion({level:g}) gives {diffusion}; it must be at least 0")
+        signal, variance = schedule.signal(level), schedule.variance(level)
+        if not signal**2 > before * variance:
             raise InputError(f"{name}: signal^2/variance does not fall with the noise level at {level:g}; it must")
-        before = ratio
+        before, step = signal**2 / variance, STEP * level
+        slopes = [(of(level + step) - of(level - step)) / (2.0 * step) for of in (schedule.signal, schedule.variance)]
+        off = abs(slopes[0] + damping * signal), abs(slopes[1] + 2.0 * damping * variance - diffusion)
+        scale = abs(slopes[0]) + abs(damping * signal), abs(slopes[1]) + abs(2.0 * damping * variance) + diffusion
+        wrong += off[0] > SLACK * scale[0] + ROUNDING or off[1] > SLACK * scale[1] + ROUNDING
+    if 2 * wrong > len(levels):
+        raise InputError(
+            f"{name}: its damping and diffusion belong to another signal or variance; they must be damping ="
+            " -d ln(signal)/dt and diffusion = d variance/dt + 2 damping variance"
+        )
 
 
 def check_level(level: float) -> float:

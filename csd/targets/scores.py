@@ -15,6 +15,7 @@ from annotated_types import Ge
 from csd.core.errors import InputError
 from csd.core.files import Content, digest, labelled
 from csd.core.options import Option, Options
+from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice.memory import require_memory
 from csd.targets.base import drawn_fields, spec_of, with_samples
@@ -54,7 +55,7 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
         InputError: if the target is not Gaussian, or memory does not suffice.
     """
     target, lattice = with_samples(noised.target), noised.lattice
-    if not isinstance(target, GaussianField):
+    if not isinstance(target, GaussianField) or is_user_defined(type(target).sample):
         raise InputError(f"target is {type(target).__name__}, whose exact score has no closed form; take gaussian")
     numbers = settings.fields * lattice.sites
     require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")

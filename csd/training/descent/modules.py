@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, one_line
 from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
@@ -96,7 +96,7 @@ class AutogradDescent:
                     continue
                 with self._layers[seed][level] if self._layers else nullcontext():
                     loss = self._loss(network, seed, level, data)
-                    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+                    gradients = self._gradients(network, loss, parameters)
                 if not self._stepped:
                     self._check_first(network, loss, gradients)
                 with torch.no_grad():
@@ -112,15 +112,28 @@ class AutogradDescent:
             return spectral_loss(kernel_of(network), spectrum, target, self._weight)
         noised, noise, probe = (self._tensor(array[seed, level]) for array in data)
         loss = self.objective.loss(network, noised, noise, probe, float(self.noised.variances[level]))
-        if not isinstance(loss, torch.Tensor) or loss.ndim > 0:
-            shape = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
-            raise InputError(f"loss {type(self.objective).__name__} gives {shape}; it must give a tensor of one number")
+        if not isinstance(loss, torch.Tensor) or loss.ndim > 0 or loss.is_complex():
+            given = (
+                f"shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+            )
+            raise InputError(f"loss {type(self.objective).__name__} gives {given}; it must give one real number (0-d)")
         if not loss.requires_grad:
             raise InputError(
                 f"loss {type(self.objective).__name__} of network {defining_class(network).__name__} does not depend on"
                 " its parameters by differentiable operations; there must be no detach() or item() between them"
             )
         return loss
+
+    @staticmethod
+    def _gradients(network: ScoreNetwork, loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> Any:
+        """∂ℒ/∂θ of each parameter; None for one that the loss does not depend on."""
+        try:
+            return torch.autograd.grad(loss, parameters, allow_unused=True)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or not is_user_defined(defining_class(network)):
+                raise
+            name = defining_class(network).__name__
+            raise InputError(f"the gradient of network {name} cannot be computed: {one_line(error)}") from error
 
     def _check_first(self, network: ScoreNetwork, loss: torch.Tensor, gradients: Sequence[torch.Tensor | None]) -> None:
         """Refuse a loss or gradient that is not finite at the first step, where no step can have diverged."""
