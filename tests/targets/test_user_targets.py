@@ -82,3 +82,81 @@ def test_closed_forms_of_the_gaussian_field_stay() -> None:
     field = GaussianField(LATTICE, 1e20)
     assert (field.susceptibility, field.correlation_length) == (1e-40, 1e-20)
     assert field.variance == pytest.approx(1e-40, rel=1e-12)
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def target(**methods: Any) -> type:
+    """The target with some methods replaced."""
+    return type("Mine", (Alone,), methods)
+
+
+def raising(self: Any, laplacian: Array) -> Array:
+    """A propagator that fails."""
+    raise KeyError("coupling")
+
+
+def in_place(self: Any, laplacian: Array) -> Array:
+    """A propagator that adds to its argument."""
+    laplacian += self.mass**2
+    return 1.0 / laplacian
+
+
+def sample(values: Any) -> Any:
+    """A method `sample` that returns the same whatever it is called with."""
+    return lambda self, generator, count: values
+
+
+FIELDS: dict[str, Any] = {"path": "fields", "batch": 4}
+TARGETS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "negative": ({"propagator": lambda self, k: k - 1.0}, ["Mine", "propagator", "-1.0", "above 0"]),
+    "infinite": ({"propagator": lambda self, k: np.divide(1.0, k, where=k > 0, out=k + np.inf)}, ["Mine", "inf"]),
+    "complex": ({"propagator": lambda self, k: 1.0 / (k + 1j)}, ["Mine", "propagator", "complex", "real"]),
+    "one number": ({"propagator": lambda self, k: 1.0}, ["Mine", "propagator", "shape ()", "(9,)"]),
+    "nothing": ({"propagator": lambda self, k: None}, ["Mine", "propagator", "None", "real"]),
+    "no argument": ({"propagator": lambda self: 1.0}, ["Mine", "propagator(laplacian)"]),
+    "in place": ({"propagator": in_place}, ["Mine", "propagator", "in place"]),
+    "raises": ({"propagator": raising}, ["test_user_targets.py, line", "in raising", "KeyError", "coupling"]),
+    "mass 0": ({"mass": property(lambda self: 0.0, lambda self, m: None)}, ["Mine", "mass", "0.0", "above 0"]),
+    "no lattice": ({"lattice": property(lambda self: 16, lambda self, m: None)}, ["Mine", "16", "Lattice"]),
+    "constructor": ({"__init__": lambda self, size: None}, ["Mine", "Class(lattice, mass)"]),
+    "raises at start": ({"__init__": lambda self, *given: 1 / 0}, ["test_user_targets.py, line", "ZeroDivisionError"]),
+    "no sample": (FIELDS, ["sample(generator, count)"]),
+    "sample of one": ({"sample": lambda self, generator: 1.0, **FIELDS}, ["Mine", "sample(generator, count)"]),
+    "sample shape": ({"sample": sample(np.ones(16)), **FIELDS}, ["Mine", "sample", "(16,)", "(4, 16)"]),
+    "sample nan": ({"sample": sample(np.full((4, 16), np.nan)), **FIELDS}, ["Mine", "sample", "nan", "finite"]),
+    "sample complex": ({"sample": sample(np.ones((4, 16)) + 0j), **FIELDS}, ["Mine", "sample", "complex"]),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), TARGETS.values(), ids=TARGETS.keys())
+def test_a_mistake_of_a_target_is_one_sentence(change: dict[str, Any], words: list[str]) -> None:
+    asked: dict[str, Any] = {name: change[name] for name in FIELDS if name in change}
+    made_of = target(**{name: value for name, value in change.items() if name not in FIELDS})
+    with pytest.raises(InputError) as caught:
+        csd.train("one_layer", target=made_of, dimension=1, size=16, noise_levels=0.1, max_steps=2, **asked)
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+def test_an_object_of_a_target_is_checked_as_its_class_is() -> None:
+    with pytest.raises(InputError, match=r"Mine: propagator.*-1\.0"):
+        csd.train("one_layer", target=target(propagator=lambda self, k: k - 1.0)(LATTICE, 0.1), noise_levels=0.1)
+
+
+def test_scores_of_a_subclass_with_samples_of_its_own_are_not_those_of_a_gaussian_field(csd: Runner) -> None:
+    """The exact score of fields that another sampler draws is not known."""
+    Doubled.__module__ = __name__
+    ran = csd(
+        "scores --target tests.targets.test_user_targets:Doubled --dimension 1 --size 8 --noise-level 1 --output s"
+    )
+    assert ran.status == 2
+    assert "Doubled, whose exact score has no closed form" in ran.err
+
+
+class Doubled(GaussianField):
+    """A field that is not Gaussian, though its class is a subclass."""
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        """Two heights."""
+        return np.sign(super().sample(generator, count))
