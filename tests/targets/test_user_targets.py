@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import csd
+from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
 from csd.targets.gaussian import GaussianField, exact_observables
 from tests.helpers import Runner
@@ -146,7 +147,6 @@ def test_an_object_of_a_target_is_checked_as_its_class_is() -> None:
 
 def test_scores_of_a_subclass_with_samples_of_its_own_are_not_those_of_a_gaussian_field(csd: Runner) -> None:
     """The exact score of fields that another sampler draws is not known."""
-    Doubled.__module__ = __name__
     ran = csd(
         "scores --target tests.targets.test_user_targets:Doubled --dimension 1 --size 8 --noise-level 1 --output s"
     )
