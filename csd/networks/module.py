@@ -46,13 +46,11 @@ class ScoreNetwork(torch.nn.Module):
             InputError: if `forward` gives anything else than real numbers of that shape.
         """
         score = super().__call__(fields.to(precision(self)))
-        what = f"network {defining_class(self).__name__}: forward(fields) gives"
-        if not isinstance(score, torch.Tensor) or score.is_complex():
-            given = "complex numbers" if isinstance(score, torch.Tensor) else type(score).__name__
-            raise InputError(f"{what} {given}; it must give a tensor of real numbers")
-        if score.shape != fields.shape:
-            shapes = f"{tuple(score.shape)} for fields of shape {tuple(fields.shape)}"
-            raise InputError(f"{what} a score of shape {shapes}; both must be the same")
+        if not isinstance(score, torch.Tensor) or score.is_complex() or score.shape != fields.shape:
+            raise InputError(
+                f"network {defining_class(self).__name__}: forward(fields) gives {_described(score)} for fields of"
+                f" shape {tuple(fields.shape)}; it must give a tensor of real numbers of the same shape"
+            )
         return score.to(fields.dtype)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
@@ -118,6 +116,9 @@ class ConvolutionalScore(LinearScore):
         self.uses = network.uses
         self.filters = torch.nn.Parameter(torch.from_numpy(np.array(filters, dtype=np.float64)))
 
+    # In double precision, with shapes that fit, calls need no conversion.
+    __call__ = torch.nn.Module.__call__
+
     def kernel(self) -> torch.Tensor:
         """K(k) in the *half* layout."""
         kernel: torch.Tensor = self.network.kernel(self.filters)
@@ -153,10 +154,19 @@ def defining_class(network: ScoreNetwork) -> type:
     return type(network.network if isinstance(network, ConvolutionalScore | ParametricScore) else network)
 
 
+def _described(given: Any) -> str:
+    """The type and shape of what a network gave, for a message."""
+    return f"{given.dtype} of shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
+
+
 def precision(module: torch.nn.Module) -> torch.dtype:
     """The widest real type of a module's parameters, or of its buffers if it has none; float64 without either."""
     for tensors in (module.parameters(), module.buffers()):
-        kinds = {own.dtype.to_real() for own in tensors if own.is_floating_point() or own.is_complex()}
+        kinds = set()
+        for own in tensors:
+            if own.dtype is torch.float64:
+                return own.dtype
+            kinds |= {own.dtype.to_real()} if own.is_floating_point() or own.is_complex() else set()
         if kinds:
             return max(kinds, key=lambda kind: torch.finfo(kind).bits)
     return torch.float64
@@ -168,16 +178,17 @@ def kernel_of(network: ScoreNetwork) -> Any:
     Raises:
         InputError: if `kernel` gives anything else than numbers of that shape.
     """
-    kernel, name = network.kernel(), defining_class(network).__name__
+    kernel: Any = network.kernel()
     if kernel is None and not isinstance(network, LinearScore):
         return None
-    if not isinstance(kernel, torch.Tensor) or not (kernel.is_floating_point() or kernel.is_complex()):
-        given = kernel.dtype if isinstance(kernel, torch.Tensor) else type(kernel).__name__
-        raise InputError(f"network {name}: kernel() gives {given}; it must give a tensor of real or complex numbers")
-    if kernel.shape != network.lattice.half_shape:
-        shape, half = tuple(kernel.shape), network.lattice.half_shape
-        full = f", and all momenta: give kernel[..., :{half[-1]}]" if shape == network.lattice.shape else ""
-        raise InputError(f"network {name}: kernel() has shape {shape}; it must have the half layout's, {half}{full}")
+    half = network.lattice.half_shape
+    numbers = isinstance(kernel, torch.Tensor) and (kernel.is_floating_point() or kernel.is_complex())
+    if not numbers or kernel.shape != half:
+        full = numbers and kernel.shape == network.lattice.shape
+        raise InputError(
+            f"network {defining_class(network).__name__}: kernel() gives {_described(kernel)}; it must give real or"
+            f" complex numbers in the half layout, of shape {half}{f': kernel[..., :{half[-1]}]' if full else ''}"
+        )
     return kernel.to(torch.complex128 if kernel.is_complex() else torch.float64)
 
 

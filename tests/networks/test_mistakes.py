@@ -61,7 +61,7 @@ def no_lattice(self: Any, lattice: Any, spectrum: Any, generator: Any) -> None:
 
 ONE = torch.ones(1, dtype=torch.float64)
 MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "shape": ({"forward": lambda self, x: x[:, :4]}, ["Net", "(2, 4)", "(2, 16)", "same"]),
+    "shape": ({"forward": lambda self, x: x[:, :4]}, ["Net", "(2, 4)", "(2, 16)", "same shape"]),
     "no tensor": ({"forward": lambda self, x: x.numpy()}, ["Net", "forward", "ndarray", "tensor"]),
     "nothing": ({"forward": lambda self, x: None}, ["Net", "forward", "NoneType"]),
     "complex": ({"forward": lambda self, x: x + 1j}, ["Net", "complex", "real"]),
