@@ -35,7 +35,8 @@ class TorchStream:
     def __init__(self, seed: int, device: torch.device) -> None:
         self._generators = [torch.default_generator]
         if device.type == "cuda":
-            self._generators.append(torch.cuda.default_generators[device.index or torch.cuda.current_device()])
+            number = torch.cuda.current_device() if device.index is None else device.index
+            self._generators.append(torch.cuda.default_generators[number])
         places = [torch.Generator(generator.device) for generator in self._generators]
         self._first = self._own = [place.manual_seed(seed).get_state() for place in places]
 
