@@ -93,7 +93,7 @@ def built(kind: str, made: Any, call: str, *arguments: Any, **options: Any) -> A
 
     Args:
         kind: the kind of class ('architecture', …), for the message.
-        made: the class.
+        made: the class, or a class method of it.
         call: how it is called, such as 'Class(lattice, mass)', for the message.
         arguments: of the call.
         options: keywords of the call.
@@ -107,7 +107,8 @@ def built(kind: str, made: Any, call: str, *arguments: Any, **options: Any) -> A
         # An error from within the class has a longer traceback.
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
-        raise InputError(f"{kind} {made.__name__} cannot be built as {call} ({error})") from error
+        name = getattr(made, "__self__", made).__name__
+        raise InputError(f"{kind} {name} cannot be built as {call} ({error})") from error
 
 
 def require_methods(kind: str, thing: Any, *calls: str) -> None:
@@ -150,8 +151,12 @@ def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: flo
     """
     import numpy as np
 
-    found = np.asarray(given)
-    must = f"it must give {'real numbers' if shape else 'a real number'}"
+    must = f"it must give {'an array of real numbers' if shape else 'a real number'}"
+    try:
+        found = np.asarray(given)
+    # Whatever NumPy makes of a ragged list, or of a tensor with a gradient or on a GPU.
+    except Exception as error:
+        raise InputError(f"{what} gives {type(given).__name__} ({error}); {must}") from error
     if found.dtype.kind not in "fiu":
         raise InputError(f"{what} gives {'complex numbers' if found.dtype.kind == 'c' else repr(given)}; {must}")
     if found.shape != shape:

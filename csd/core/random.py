@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from csd.core.compiled_random import loops_for, state_words
 from csd.core.compiled_random import position as position
 
+ONE_AT_A_TIME = RLock()
+"""Held while the global generators have states that are not the caller's, as threads share them."""
 ROOT_HALF = float(np.sqrt(0.5))
 GLOBAL = 0x676C6F62616C
 """Key of the seeds of global generators among the descendants of a stream's seed."""
@@ -42,7 +45,7 @@ def global_generators(generator: np.random.Generator) -> Iterator[None]:
     purpose: Any = generator.bit_generator.seed_seq
     own = np.random.SeedSequence(purpose.entropy, spawn_key=(*purpose.spawn_key, GLOBAL))
     seeds = own.generate_state(3).tolist()
-    with ExitStack() as states:
+    with ONE_AT_A_TIME, ExitStack() as states:
         states.callback(random.setstate, random.getstate())
         states.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
         random.seed(seeds[0])

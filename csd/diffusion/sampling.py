@@ -95,9 +95,9 @@ def sample_fields(
 
     def checked(fields: Array, t: float) -> Array:
         value = score(fields, t)
-        if value.shape != fields.shape:
+        if np.shape(value) != fields.shape:
             raise GenerationFailed(
-                f"at noise level {t:g} the score has shape {value.shape}; the fields have shape {fields.shape}"
+                f"at noise level {t:g} the score has shape {np.shape(value)}; the fields have shape {fields.shape}"
             )
         # A finite sum implies finite terms, in one pass; otherwise each term is checked.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -7,7 +7,6 @@ and the generators of the caller stay as they were.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.plugins import require_methods
+from csd.core.random import ONE_AT_A_TIME
 from csd.lattice import Array, Lattice
 from csd.networks.module import ScoreNetwork, defining_class, kernel_of
 
 PRECISIONS = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 """Types of parameters."""
-_ONE_AT_A_TIME = RLock()
 
 
 class TorchStream:
@@ -41,12 +40,12 @@ class TorchStream:
         self._first = self._own = [place.manual_seed(seed).get_state() for place in places]
 
     def __enter__(self) -> None:
-        _ONE_AT_A_TIME.acquire()
+        ONE_AT_A_TIME.acquire()
         self._outside = self._exchanged(self._own)
 
     def __exit__(self, *error: object) -> None:
         self._own = self._exchanged(self._outside)
-        _ONE_AT_A_TIME.release()
+        ONE_AT_A_TIME.release()
 
     def _exchanged(self, states: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Set the states of the generators; return those that they had."""

@@ -182,10 +182,13 @@ def with_spectrum(target: Any) -> HasSpectrum:
             raise InputError(f"{name} has {target.lattice!r} as lattice; it must be a csd.lattice.Lattice")
         checked_numbers(f"{name}: mass", target.mass, (), least=0.0)
         laplacian = target.lattice.shells.laplacian
-        given = laplacian.copy()
-        checked_numbers(f"{name}: propagator(laplacian)", target.propagator(given), given.shape, least=0.0)
+        given, what = laplacian.copy(), f"{name}: propagator(laplacian)"
+        found = target.propagator(given)
+        checked_numbers(what, found, given.shape, least=0.0)
+        if not isinstance(found, np.ndarray):
+            raise InputError(f"{what} gives {type(found).__name__}; it must give an array of NumPy")
         if not np.array_equal(given, laplacian):
-            raise InputError(f"{name}: propagator(laplacian) changes its argument in place; it must work on a copy")
+            raise InputError(f"{what} changes its argument in place; it must work on a copy")
     return target
 
 
@@ -250,7 +253,7 @@ def target_from_spec(spec: Mapping[str, Any]) -> Target:
     made_of = resolve("target", family, TARGETS)
     try:
         if hasattr(made_of, "from_spec"):
-            made: Target = made_of.from_spec(spec)
+            made: Target = built("target", made_of.from_spec, "Class.from_spec(spec)", spec)
         else:
             made = built("target", made_of, "Class(lattice, mass)", lattice_of(spec), float(spec["mass"]))
     except KeyError as error:

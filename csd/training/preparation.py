@@ -156,7 +156,7 @@ def _known(networks: Sequence[Any], spectra: Iterable[Array], settings: Training
     for level, (network, spectrum) in enumerate(zip(networks, spectra, strict=True)):
         rates[level], ranges[level] = settings.learning_rate or _own_rate(network, spectrum), network.reach
         if isinstance(network, LinearNetwork):
-            stable[level], floors[level] = network.stable_rate(spectrum), network.floor(spectrum)
+            stable[level], floors[level] = _bounds(network, spectrum)
     return rates, stable, ranges, floors
 
 
@@ -164,8 +164,21 @@ def _own_rate(network: Any, spectrum: Array) -> float:
     """The default η of a network; that of a user-defined one is checked."""
     rate = network.learning_rate(spectrum)
     if is_user_defined(network):
+        rate = float(rate.detach()) if hasattr(rate, "detach") else rate
         checked_numbers(f"network {type(network).__name__}: learning_rate(spectrum)", rate, (), least=0.0)
     return float(rate)
+
+
+def _bounds(network: LinearNetwork, spectrum: Array) -> tuple[float, float]:
+    """(largest stable η, ε_R) of a family; those of a user-defined one are checked."""
+    stable, floor = network.stable_rate(spectrum), network.floor(spectrum)
+    if is_user_defined(network):
+        name = f"network {type(network).__name__}"
+        # Any rate may be stable, or nothing known about it.
+        if not isinstance(stable, float | int | np.number):
+            raise InputError(f"{name}: stable_rate(spectrum) gives {stable!r}; it must give a number, inf or nan")
+        checked_numbers(f"{name}: floor(spectrum)", floor, ())
+    return stable, floor
 
 
 def _family_descent(

@@ -10,7 +10,9 @@ import torch
 import csd
 from csd.core.errors import InputError
 from csd.lattice import Lattice
+from csd.networks.linear import LinearNetwork, transform
 from csd.networks.module import ScoreNetwork
+from csd.networks.parametric import ParametricNetwork
 from csd.training.losses import Implicit
 from tests.helpers import Runner
 from tests.networks.test_border import FIELDS, HOW, Free, Nothing, Unused
@@ -147,3 +149,59 @@ def test_a_command_says_file_and_line_and_gives_the_traceback_when_asked(
     assert "Traceback" not in ran.err
     monkeypatch.setenv("CSD_TRACEBACK", "1")
     assert "Traceback" in csd(command).err
+
+
+class Family(LinearNetwork):
+    """One layer as a family of one's own, trained by autograd."""
+
+    filter_shape = (16,)
+
+    def start(self, spectrum: Any, generator: np.random.Generator) -> Any:
+        return np.zeros(16)
+
+    def kernel(self, filters: Any) -> Any:
+        return transform(self.lattice, filters)
+
+    def learning_rate(self, spectrum: Any) -> Any:
+        return 1.0 / spectrum.max()
+
+    def stable_rate(self, spectrum: Any) -> Any:
+        return 2.0 / spectrum.max()
+
+
+class Given(ParametricNetwork):
+    """s(x) = −a x."""
+
+    def start(self, spectrum: Any, generator: np.random.Generator) -> Any:
+        return {"a": np.zeros(1)}
+
+    def score(self, parameters: Any, fields: Any) -> Any:
+        return -parameters["a"] * fields
+
+
+FAMILIES: dict[str, tuple[type, dict[str, Any], list[str]]] = {
+    "start": (Family, {"start": lambda self, *given: np.zeros(3)}, ["Own", "start(spectrum", "(3,)", "(16,)"]),
+    "start nan": (Family, {"start": lambda self, *given: np.full(16, np.nan)}, ["Own", "start(spectrum", "nan"]),
+    "rate": (Family, {"learning_rate": lambda self, spectrum: -1.0}, ["Own", "learning_rate", "-1.0"]),
+    "stable rate": (Family, {"stable_rate": lambda self, spectrum: None}, ["Own", "stable_rate", "None"]),
+    "floor": (Family, {"floor": lambda self, spectrum: np.nan}, ["Own", "floor", "nan"]),
+    "abstract": (LinearNetwork, {"start": Family.start}, ["Own", "Class(lattice, **options)", "kernel"]),
+    "layout": (Family, {"kernel": lambda self, w: w * 1.0}, ["Own", "kernel()", "(9,)", "[..., :9]"]),
+    "no dictionary": (Given, {"start": lambda self, *given: None}, ["Own", "start(spectrum", "NoneType", "dictionary"]),
+    "score": (Given, {"score": lambda self, parameters, x: x[0]}, ["Own", "(16,)", "same shape"]),
+    "score raises": (Given, {"score": lambda self, p, x: p["b"] * x}, ["test_mistakes.py, line", "KeyError"]),
+}
+
+
+@pytest.mark.parametrize(("base", "methods", "words"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_a_mistake_of_a_family_is_one_sentence(base: type, methods: dict[str, Any], words: list[str]) -> None:
+    how = FIELDS if base is Given else HOW
+    with pytest.raises(InputError) as caught:
+        csd.train(type("Own", (base,), methods), **how)
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+@pytest.mark.parametrize("base", [Family, Given])
+def test_families_without_mistakes_train(base: Any) -> None:
+    run = csd.train(base, **(FIELDS if base is Given else HOW))
+    assert float(run.score_error[0, 0, -1]) < float(run.score_error[0, 0, 0])
