@@ -89,7 +89,7 @@ def is_user_defined(thing: object) -> bool:
 
 
 def built(kind: str, made: Any, call: str, *arguments: Any, **options: Any) -> Any:
-    """An object of a class.
+    """Make an object of a class.
 
     Args:
         kind: the kind of class ('architecture', …), for the message.
@@ -138,7 +138,7 @@ def require_methods(kind: str, thing: Any, *calls: str) -> None:
 
 
 def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: float | None = None) -> Any:
-    """Numbers that a user-defined object has returned, as an array.
+    """Check numbers that a user-defined object has returned; return them as an array.
 
     Args:
         what: the call that returned them, for the message.
@@ -154,7 +154,7 @@ def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: flo
     must = f"it must give {'an array of real numbers' if shape else 'a real number'}"
     try:
         found = np.asarray(given)
-    # Whatever NumPy makes of a ragged list, or of a tensor with a gradient or on a GPU.
+    # NumPy refuses ragged lists, and tensors that require a gradient or are on a GPU, by errors of several types.
     except Exception as error:
         raise InputError(f"{what} gives {type(given).__name__} ({error}); {must}") from error
     if found.dtype.kind not in "fiu":

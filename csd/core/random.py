@@ -40,7 +40,7 @@ def global_generators(generator: np.random.Generator) -> Iterator[None]:
     """Seed the global generators of PyTorch, NumPy and Python while the block runs, and set them back at its end.
 
     Args:
-        generator: a stream, whose purpose gives the seeds; nothing is drawn from it.
+        generator: a stream, from whose purpose the seeds follow; nothing is drawn from it.
     """
     purpose: Any = generator.bit_generator.seed_seq
     own = np.random.SeedSequence(purpose.entropy, spawn_key=(*purpose.spawn_key, GLOBAL))
@@ -54,7 +54,7 @@ def global_generators(generator: np.random.Generator) -> Iterator[None]:
         if torch := sys.modules.get("torch"):
             devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
             states.enter_context(torch.random.fork_rng(devices=devices))
-            torch.default_generator.manual_seed(seeds[2])
+            (torch.manual_seed if devices else torch.default_generator.manual_seed)(seeds[2])
         yield
 
 

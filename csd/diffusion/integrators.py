@@ -215,8 +215,9 @@ def integrator_of(name: str) -> Integrator:
 def check_integrator(integrator: Integrator) -> None:
     """Refuse a class in place of an object, and a user-defined integrator that cannot be used.
 
-    Both of its methods make one step with the score −K x: `step` on fields, of which each site sees the noise of one
-    call alone, and `linear`. They must agree, unless `step` is for no score without a kernel.
+    `step` and `linear` must make the same step with the score −K x. `step` acts on a row of sites, each of which
+    receives the noise of one call only, so that v is the sum of their squares. An integrator for linear scores only
+    raises an InputError in `step`, and is not compared.
 
     Raises:
         InputError: if a method is missing, or the two methods are not those of one integrator.
@@ -225,7 +226,7 @@ def check_integrator(integrator: Integrator) -> None:
     require_methods("integrator", integrator, *calls)
     if not is_user_defined(integrator):
         return
-    schedule, kernel = VariancePreserving(), np.array(1.2)
+    schedule, kernel = VariancePreserving(), np.array([1.2])
     gain, added = linear_step(integrator, schedule, 0.5, 0.4, kernel, kernel)
 
     def score(fields: Array, t: float) -> Array:
@@ -239,8 +240,8 @@ def check_integrator(integrator: Integrator) -> None:
         return
     name = f"integrator {type(integrator).__name__}"
     moved = checked_numbers(f"{name}: step(score, schedule, fields, t, lower, noise)", moved, first.shape)[0]
-    found, linear = [moved[0], (moved[1:] ** 2).sum()], [float(np.real(gain)), float(added)]
-    if not np.allclose(found, linear, rtol=1e-6, atol=1e-9):
+    linear = np.ravel([np.real(gain), np.broadcast_to(added, gain.shape)])
+    if not np.allclose([moved[0], (moved[1:] ** 2).sum()], linear, rtol=1e-6, atol=1e-9):
         raise InputError(f"{name}: step and linear make different steps with a linear score; they must agree")
 
 
@@ -257,7 +258,7 @@ def linear_step(
         what = f"integrator {type(integrator).__name__}: linear(schedule, t, lower, kernel, kernel_below)"
         if not isinstance(found, tuple) or len(found) != 2:
             raise InputError(f"{what} gives {type(found).__name__}; it must give the pair (g, v)")
-        gain, added = (np.broadcast_to(part, np.shape(kernel)) if np.ndim(part) == 0 else part for part in found)
+        gain, added = found
         if np.shape(gain) != np.shape(kernel) or (np.isnan(gain).any() and np.isfinite(kernel).all()):
             raise InputError(f"{what} gives a g that is not one number for each mode; its shape must be the kernel's")
         if np.iscomplexobj(added) or not (np.asarray(added) >= 0.0).all():

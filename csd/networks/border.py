@@ -1,8 +1,8 @@
-"""The border at which user-defined networks enter: what they give at their start, their modes, their random numbers.
+"""User-defined networks: checks when they are built, `eval()` while they are measured, random numbers of their own.
 
 A module is in `eval()` while it is measured, and in the modes of its construction while it steps. What it draws from
-PyTorch's generators comes from a state of its own, so that its numbers depend on nothing that ran before or beside it,
-and the generators of the caller stay as they were.
+PyTorch's generators comes from a state of its own, so that its numbers do not depend on what ran before or runs beside
+it, and the generators of the caller stay as they were.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ from csd.lattice import Array, Lattice
 from csd.networks.module import ScoreNetwork, defining_class, kernel_of
 
 PRECISIONS = (torch.float32, torch.float64, torch.complex64, torch.complex128)
-"""Types of parameters."""
+"""The types that parameters may have."""
 
 
 class TorchStream:
-    """A state of PyTorch's generators that one network draws from, as a context.
+    """A state of PyTorch's generators for one network, which draws from it in this context.
 
     Args:
         seed: of the first state.

@@ -132,10 +132,14 @@ def check_reversible(schedule: Schedule, levels: Sequence[float]) -> None:
         if diffusion < 0.0:
             raise InputError(f"{name}: diffusion({level:g}) gives {diffusion}; it must be at least 0")
         signal, variance = schedule.signal(level), schedule.variance(level)
-        if not signal**2 > before * variance:
+        if signal**2 < before * variance * (1.0 - ROUNDING):
             raise InputError(f"{name}: signal^2/variance does not fall with the noise level at {level:g}; it must")
         before, step = signal**2 / variance, STEP * level
-        slopes = [(of(level + step) - of(level - step)) / (2.0 * step) for of in (schedule.signal, schedule.variance)]
+        # A schedule need not be defined above t_max.
+        slopes = [
+            (3.0 * of(level) - 4.0 * of(level - step) + of(level - 2.0 * step)) / (2.0 * step)
+            for of in (schedule.signal, schedule.variance)
+        ]
         off = abs(slopes[0] + damping * signal), abs(slopes[1] + 2.0 * damping * variance - diffusion)
         scale = abs(slopes[0]) + abs(damping * signal), abs(slopes[1]) + abs(2.0 * damping * variance) + diffusion
         wrong += off[0] > SLACK * scale[0] + ROUNDING or off[1] > SLACK * scale[1] + ROUNDING

@@ -111,7 +111,7 @@ INTEGRATORS: dict[str, tuple[type, list[str]]] = {
     "no linear": (type("Own", (), {"step": Euler.step}), ["Own", "no method linear(schedule, t"]),
     "few arguments": (integrator(linear=lambda self, t: t), ["Own", "linear(schedule, t"]),
     "parent's linear": (integrator(step=half_step), ["Own", "step and linear", "agree"]),
-    "parent's step": (integrator(linear=PredictorCorrector._epsilon), ["Own", "linear(schedule, t"]),
+    "parent's step": (integrator(linear=EulerMaruyama.linear), ["Own", "step and linear", "agree"]),
     "shape": (integrator(linear=linear(lambda kernel: np.ones(3), 0.0)), ["Own", "linear", "shape"]),
     "no pair": (integrator(linear=lambda self, *given: 1.0), ["Own", "linear", "float", "(g, v)"]),
     "negative": (integrator(linear=linear(lambda kernel: 1.0 - kernel, -1.0)), ["Own", "linear", "at least 0"]),

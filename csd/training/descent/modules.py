@@ -78,7 +78,7 @@ class AutogradDescent:
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
         self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._stepped = False
-        # Layers of built-in networks draw nothing, and have one mode.
+        # Built-in networks draw nothing, and are the same in both modes.
         self._layers: list[list[TorchStream]] = []
         if is_user_defined(defining_class(self.networks[0][0])):
             self._layers = [[TorchStream(int(own.integers(2**63)), device) for own in of_seed] for of_seed in layers]
@@ -130,7 +130,7 @@ class AutogradDescent:
         try:
             return torch.autograd.grad(loss, parameters, allow_unused=True)
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or not is_user_defined(defining_class(network)):
+            if isinstance(error, torch.cuda.OutOfMemoryError) or not is_user_defined(defining_class(network)):
                 raise
             name = defining_class(network).__name__
             raise InputError(f"the gradient of network {name} cannot be computed: {one_line(error)}") from error
@@ -210,7 +210,7 @@ class AutogradDescent:
         self._layers = [of_seed for of_seed, kept in zip(self._layers, seeds, strict=False) if kept]
 
     def snapshot(self) -> dict[str, Any]:
-        """The parameters of every module and, apart, its buffers and random state, which are not descended."""
+        """The parameters of every module and, apart, its buffers and random state, on which no gradient acts."""
         split = [[np.split(weights_of(one), [numbers_trained(one)]) for one in of_seed] for of_seed in self.networks]
         weights, buffers = (padded([[one[part] for one in of_seed] for of_seed in split]) for part in (0, 1))
         kept = {"weights": weights, "buffers": buffers}

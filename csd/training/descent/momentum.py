@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from csd.training.descent.families import Descent
 
 UNMOVED = ("buffers", "layers")
-"""Parts of the state of a descent that momentum does not move."""
+"""Parts of the state of a descent to which momentum does not apply."""
 BEHIND = "behind "
 """Prefix, in checkpoints, of the arrays of the step before."""
 
