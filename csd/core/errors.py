@@ -52,13 +52,13 @@ def one_line(error: Exception) -> str:
 
 def _users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
     """The innermost frame, and its line, that is neither csd's nor an installed library's; None if there is none."""
-    import sysconfig
+    from sysconfig import get_path
 
-    folders = (str(PACKAGE), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
-    libraries = ("<frozen", *(f"{folder}{os.sep}" for folder in folders))
+    libraries = (f"{PACKAGE}{os.sep}", f"{get_path('stdlib')}{os.sep}", "<frozen")
     found = None
     while traceback is not None:
-        if not traceback.tb_frame.f_code.co_filename.startswith(libraries):
+        file = traceback.tb_frame.f_code.co_filename
+        if not (file.startswith(libraries) or {"site-packages", "dist-packages"} & set(Path(file).parts)):
             found = traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
     return found

@@ -110,7 +110,8 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
         raise InputError(f"{name} is on another lattice; its __init__ must call super().__init__(lattice)")
     if not isinstance(network.uses, int) or network.uses < 1:
         raise InputError(f"{name}: uses is {network.uses!r}; it must be an integer of at least 1")
-    require_methods("network", network, "forward(fields)", "kernel()", "learning_rate(spectrum)")
+    calls = "forward(fields)", "kernel()", "learning_rate(spectrum)", "divergence(fields, probe)"
+    require_methods("network", network, *calls)
     for parameter, values in network.named_parameters():
         if values.dtype not in PRECISIONS:
             raise InputError(f"{name}: parameter {parameter} is {values.dtype}; it must be float32, float64 or complex")

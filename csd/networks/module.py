@@ -46,10 +46,11 @@ class ScoreNetwork(torch.nn.Module):
             InputError: if `forward` gives anything else than real numbers of that shape.
         """
         score = super().__call__(fields.to(precision(self)))
-        if not isinstance(score, torch.Tensor) or score.is_complex() or score.shape != fields.shape:
+        dense = isinstance(score, torch.Tensor) and score.layout is torch.strided
+        if not dense or score.is_complex() or score.shape != fields.shape:
             raise InputError(
                 f"network {defining_class(self).__name__}: forward(fields) gives {_described(score)} for fields of"
-                f" shape {tuple(fields.shape)}; it must give a tensor of real numbers of the same shape"
+                f" shape {tuple(fields.shape)}; it must give a dense tensor of real numbers of the same shape"
             )
         return score.to(fields.dtype)
 

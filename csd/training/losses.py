@@ -115,8 +115,11 @@ class Implicit(Objective):
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
     ) -> "Tensor":
         """½ |s|² + ∇·s per site; of a nonlinear network the divergence is estimated with the probe (Hutchinson)."""
-        score = network(noised)
-        return (0.5 * score.square().sum() + network.divergence(noised, probe)) / noised.numel()
+        score, divergence = network(noised), network.divergence(noised, probe)
+        if getattr(divergence, "ndim", None) != 0:
+            what = f"network {type(network).__name__}: divergence(fields, probe)"
+            raise InputError(f"{what} gives {type(divergence).__name__}; it must give a tensor of one number")
+        return (0.5 * score.square().sum() + divergence) / noised.numel()
 
 
 class Denoising(Objective):

@@ -87,9 +87,7 @@ class Recorder:
         """
         if step == 0:
             if not np.isfinite(error).all():
-                raise InputError(
-                    "the score error is not finite at the start; the score of the network must be finite there"
-                )
+                raise InputError("the score error is not finite at the start, where the network's score must be finite")
             self._limit = BLOW_UP * max(1.0, float(error.max()))
         # For small arrays, counting is far faster than any() or max().
         if np.count_nonzero(error <= self._limit) < error.size:

@@ -13,7 +13,6 @@ import csd
 from csd.core.files import content_of, read
 from csd.diffusion.trained import trained_networks, trained_score
 from csd.lattice import Lattice
-from csd.networks import Architecture
 from csd.networks.full import TwoLayer
 from csd.networks.module import LinearScore, ScoreNetwork, kernel_of
 from csd.training.checkpoint import JobWatch
@@ -318,13 +317,3 @@ def test_a_subclass_is_trained_with_its_own_kernel_and_start(made_of: Any) -> No
     np.testing.assert_allclose(run["kernel"].values.ravel(), lattice.gather(kernel, lattice.pairs).real, rtol=1e-12)
     layers = network.filters.detach().numpy()
     assert np.array_equal(layers[0], layers[1]) == (made_of is Squared)
-
-
-def test_built_in_networks_go_without_what_only_others_need() -> None:
-    """No state of generators is set at their steps."""
-    from csd.api.training import problem
-    from csd.training.preparation import prepare
-
-    run = prepare(*problem("one_layer", **FIELDS))
-    assert "layers" not in run.descent.snapshot()
-    assert Architecture("one_layer").made_by.__module__ == "csd.networks.full"

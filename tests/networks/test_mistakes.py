@@ -89,6 +89,16 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"__init__": start_with(ONE - 1.0), "forward": lambda self, x: -self.a.sqrt() * x},
         ["Net", "first step", "not finite"],
     ),
+    "sparse": ({"forward": lambda self, x: x.to_sparse()}, ["Net", "dense tensor"]),
+    "divergence": (
+        {"base": Unused, "loss": Implicit, "divergence": lambda self, x, v: None},
+        ["Net", "divergence(fields, probe)", "NoneType", "one number"],
+    ),
+    "divergence of one": (
+        {"base": Unused, "loss": Implicit, "divergence": lambda self, x: None},
+        ["Net", "divergence(fields, probe)"],
+    ),
+    "recursion": ({"forward": lambda self, x: self(x)}, ["test_mistakes.py, line", "RecursionError"]),
     "full layout": ({"base": Free, "kernel": lambda self: self.numbers[:1].expand(16)}, ["(16,)", "(9,)", "[..., :9]"]),
     "no kernel": ({"base": Free, "kernel": lambda self: None}, ["Net", "kernel()", "NoneType"]),
     "kernel nan": ({"base": Free, "kernel": lambda self: self.numbers * torch.nan}, ["Net", "kernel()", "not finite"]),
@@ -123,6 +133,12 @@ def test_a_mistake_of_a_spectral_loss_is_one_sentence() -> None:
         csd.train("one_layer", **HOW, loss=Empty)
     with pytest.raises(InputError, match="no method draw"):
         csd.train("one_layer", **HOW, loss=Unfinished)
+
+
+def test_a_kernel_that_does_not_depend_on_the_parameters_is_one_sentence() -> None:
+    made_of = net(base=Free, kernel=lambda self: self.numbers.detach())
+    with pytest.raises(InputError, match="Net does not depend on its parameters"):
+        csd.train(made_of, **HOW)
 
 
 def test_the_lattice_of_a_network_is_not_changed_in_place() -> None:

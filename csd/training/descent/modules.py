@@ -117,16 +117,15 @@ class AutogradDescent:
                 f"shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, torch.Tensor) else type(loss).__name__
             )
             raise InputError(f"loss {type(self.objective).__name__} gives {given}; it must give one real number (0-d)")
+        return loss
+
+    def _gradients(self, network: ScoreNetwork, loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> Any:
+        """∂ℒ/∂θ of each parameter; None for one that the loss does not depend on."""
         if not loss.requires_grad:
             raise InputError(
                 f"loss {type(self.objective).__name__} of network {defining_class(network).__name__} does not depend on"
                 " its parameters by differentiable operations; there must be no detach() or item() between them"
             )
-        return loss
-
-    @staticmethod
-    def _gradients(network: ScoreNetwork, loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> Any:
-        """∂ℒ/∂θ of each parameter; None for one that the loss does not depend on."""
         try:
             return torch.autograd.grad(loss, parameters, allow_unused=True)
         except RuntimeError as error:
