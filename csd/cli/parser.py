@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,13 +100,14 @@ def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]
 
 
 def command_line(arguments: argparse.Namespace) -> str:
-    """The command, as it can be typed again."""
-    return shlex.join(["csd", *arguments.given])
+    """The command, as it can be typed again; bytes that are not UTF-8 become escapes, as files hold text."""
+    return os.fsencode(shlex.join(["csd", *arguments.given])).decode("utf-8", "backslashreplace")
 
 
 def log(message: str) -> None:
-    """Write a line to the log, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Write a line to the log, on standard error; a log that cannot be written stops no work."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def parsed_json(flag: str, text: str) -> Any:

@@ -30,7 +30,7 @@ class _Beside(caching.InTreeCacheLocator):
 class _Places(caching.CompileResultCacheImpl):
     """Numba's own folders for compiled code, or else the one beside the module, for reading."""
 
-    _locator_classes = [*caching.CacheImpl._locator_classes, _Beside]
+    _locator_classes = [*caching.CacheImpl._locator_classes, _Beside]  # noqa: RUF012
 
 
 class _Stored(caching.FunctionCache):

@@ -125,7 +125,11 @@ def draw_all(
         place = (output if checkpoint is None else checkpoint) / name
         files = [place.with_name(f"{name}{suffix}") for suffix in (".pdf", ".png", ".rst")]
         known = place.with_name(f"{name}.digest")
-        if checkpoint and all(map(Path.is_file, [known, *files])) and known.read_text() == digest.hexdigest():
+        if (
+            checkpoint
+            and all(map(Path.is_file, [known, *files]))
+            and known.read_text(encoding="utf-8") == digest.hexdigest()
+        ):
             same.append(name)
         else:
             known.unlink(missing_ok=True)
