@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest
-from csd.core.options import Declared
+from csd.core.options import Declared, number_in
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -64,6 +64,20 @@ class Parser(argparse.ArgumentParser):
         return parsed, extra
 
 
+def real(text: str) -> float:
+    """The number that a flag is given."""
+    with suppress(ValueError):
+        return float(number_in(text, float))
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+
+
+def integer(text: str) -> int:
+    """The integer that a flag is given."""
+    with suppress(ValueError):
+        return int(number_in(text, int))
+    raise argparse.ArgumentTypeError(f"{text!r} is not an integer")
+
+
 def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool = True) -> None:
     """Flags of declared options.
 
@@ -73,7 +87,7 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
         required: whether options without a default must be given.
     """
     for name, one in options.items():
-        kind = float if float in one.kinds else int if int in one.kinds and str not in one.kinds else None
+        kind = real if float in one.kinds else integer if int in one.kinds and str not in one.kinds else None
         several: Any = {} if one.item is None else {"nargs": "+", "action": "extend"}
         about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
         needed = required and one.required

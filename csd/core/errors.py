@@ -1,10 +1,15 @@
 """Errors that a user can act on: one sentence with the key, flag or file, what is wrong, and what is allowed."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from math import isfinite
+from operator import index
 from signal import Signals
 from typing import Any
+
+LARGEST_INTEGER = 2**63 - 1
+"""The largest integer that files and arrays hold."""
 
 
 class InputError(ValueError):
@@ -31,10 +36,13 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
 
 
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse a value that is not an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER) -> int:
+    """Return the value, of Python or NumPy, as an integer of Python; refuse one that is none from `least` to `most`."""
+    with suppress(TypeError):
+        if not isinstance(value, bool) and least <= (found := index(value)) <= most:
+            return found
+    above = f" and at most {most}" if isinstance(value, int) and value > most else ""
+    raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}{above}")
 
 
 def check_positive(name: str, value: float) -> float:

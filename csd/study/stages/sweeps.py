@@ -10,6 +10,7 @@ from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longes
 from csd.diffusion.quality import GenerationSettings
 from csd.networks.registry import network_options
 from csd.study.config.schema import (
+    HELD,
     Count,
     Part,
     Positive,
@@ -23,7 +24,7 @@ from csd.study.config.schema import (
 from csd.targets.options import NoiseOptions
 from csd.training.options import TrainingSettings
 
-Factor = Annotated[StrictInt, Field(ge=2)]
+Factor = Annotated[StrictInt, Field(ge=2), HELD]
 HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
 """Options under the key `generation` of a sweep; all others are under `training`."""
