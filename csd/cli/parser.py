@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from csd.core.errors import InputError, nearest
-from csd.core.options import Declared, number_in
+from csd.core.errors import InputError, nearest, number_in
+from csd.core.options import Declared
 
 BAD_INPUT = 2
 DIVERGED = 3

@@ -36,6 +36,13 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
 
 
+def number_in(text: str, kind: type) -> Any:
+    """The number of a type, int or float, that a text is; a ValueError for 1_000 and digits of other scripts too."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number")
+    return kind(text)
+
+
 def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER) -> int:
     """Return the value, of Python or NumPy, as an integer of Python; refuse one that is none from `least` to `most`."""
     with suppress(TypeError):

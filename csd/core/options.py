@@ -19,7 +19,7 @@ from operator import ge, gt, le, lt
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from csd.core.errors import LARGEST_INTEGER, InputError, nearest, unknown
+from csd.core.errors import LARGEST_INTEGER, InputError, nearest, number_in, unknown
 from csd.core.plugins import name_of
 
 WRONG: Any = object()
@@ -203,13 +203,6 @@ class Declared:
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
 """Truth values in commands, and as files store them."""
-
-
-def number_in(text: str, kind: type) -> Any:
-    """The number of a type, int or float, that a text is; a ValueError for 1_000 and digits of other scripts too."""
-    if "_" in text or not text.isascii():
-        raise ValueError(f"{text!r} is no number")
-    return kind(text)
 
 
 def plain(value: Any) -> Any:

@@ -10,8 +10,8 @@ import xarray as xr
 from annotated_types import Ge, Gt, Le
 
 from csd.cli.parser import Parser, add_options, given_options
-from csd.core.errors import InputError
-from csd.core.options import Option, Options, declared, number_in, said
+from csd.core.errors import InputError, number_in
+from csd.core.options import Option, Options, declared, said
 from csd.lattice import Lattice
 from csd.mcmc.simulation import MonteCarloSettings
 from csd.networks import Architecture
