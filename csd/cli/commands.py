@@ -64,7 +64,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (TrainingDiverged, GenerationFailed) as error:
         _fail(arguments.command, str(error), DIVERGED)
     except MemoryError:
-        _fail(arguments.command, "out of memory; take a smaller size, batch or number of noise levels", BAD_INPUT)
+        _fail(
+            arguments.command,
+            "out of memory; take a smaller size, batch or number of noise levels, fields or sweeps",
+            BAD_INPUT,
+        )
     except Interrupted as interrupted:
         _fail(arguments.command, str(interrupted), 128 + interrupted.signal)
     except KeyboardInterrupt:

@@ -231,7 +231,10 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     sweeps = [sweep_of(name, target, **settings.options) for name in settings.samplers]
     measurements = settings.sweeps // settings.every
     numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2 + target.components)
-    require_memory(numbers + settings.fields * target.components * target.lattice.sites, "storing all measurements")
+    fields = (settings.chains + settings.fields + 4) * target.components
+    # Besides the fields of chains, tables of neighbours and waves.
+    numbers += (fields + 8 * target.lattice.dimension) * target.lattice.sites
+    require_memory(numbers, "storing chains, measurements and fields")
     spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
     found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
     parts = max(map(len, sweeps))

@@ -82,7 +82,9 @@ class Training(Part):
 class Generation(Part):
     """How fields are generated from the networks of a sweep; they are trained at the levels of the grid."""
 
-    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
+    steps: Annotated[
+        Count, Field(GRID_STEPS, le=100_000, description="steps of the integrator; one more noise level is trained")
+    ]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
     kernel_steps: Annotated[
