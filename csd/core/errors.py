@@ -76,5 +76,9 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signal: int, kept: str) -> None:
-        self.signal = int(signal)
+        self.signal, self.kept = int(signal), kept
         super().__init__(f"stopped by {Signals(signal).name} {kept}")
+
+    def __reduce__(self) -> "tuple[type[Interrupted], tuple[int, str]]":
+        """The arguments that make a copy, for pickles: those of other errors are their message."""
+        return type(self), (self.signal, self.kept)
