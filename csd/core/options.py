@@ -270,7 +270,7 @@ def _fit(kind: Any, value: Any) -> Any:
 def _if_too_large(value: Any) -> str:
     """What an integer must be besides, if one of the values is an integer that files and arrays cannot hold."""
     large = any(isinstance(one, int) and abs(one) > LARGEST_INTEGER for one in _several(value))
-    return " that 64 bits can hold" * large
+    return ", which 64 bits can hold" * large
 
 
 def _limits(bounds: Iterable[Any]) -> Iterator[tuple[Callable[[Any, Any], bool], Any, str]]:

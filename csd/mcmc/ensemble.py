@@ -79,9 +79,11 @@ def _variable(name: str, values: Any) -> Variable:
 
 
 def _step_of(series: Sequence[Array]) -> float | None:
-    """The largest power of two below σ / `FINE` of the series of all samplers; None if all are constant."""
+    """The largest power of two below σ / `FINE` of the series of all samplers; None if all are constant, or float32
+    does not hold it.
+    """
     spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
-    return 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None
+    return 2.0 ** np.floor(np.log2(spread / FINE)) if 1e-30 < spread < 1e30 else None
 
 
 class SpectrumBlocks:

@@ -90,6 +90,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "fields of chains": (f"{MCMC} --sampler hmc --fields {10**12}", ["GB of memory", "fields"]),
     "components": (f"{MCMC} --sampler heat_bath --components {10**10} --sweeps 10", ["GB of memory"]),
     "size of chains": (f"{MCMC} --sampler heat_bath --size {10**12}", ["GB of memory"]),
+    "spins frozen by rounding": (
+        "mcmc --dimension 1 --size 8 --beta 1e16 --components 3 --sampler heat_bath --output out.nc",
+        ["2d beta + |source| = 1e+12", "2e+16", "smaller beta"],
+    ),
     "chains": (f"{MCMC} --sampler heat_bath --chains {10**12}", ["GB of memory"]),
     "fields of scores": (f"scores --dimension 1 --size 8 --fields {10**12} --output s.nc", ["GB of memory"]),
     "samples": (f"generate x.nc --samples {10**10} --output g.nc", ["samples is 10000000000", "1e+09"]),

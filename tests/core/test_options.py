@@ -82,7 +82,7 @@ def test_what_is_said_can_be_read(given: Options) -> None:
         ({"bread": 3}, ["bread is 3", "text"]),
         ({"crust": 1}, ["crust is 1", "true or false"]),
         ({"seeds": ["rye", "flex"]}, ["seeds holds 'flex'", "one or several none, rye or flax"]),
-        ({"loaves": 2**63}, ["loaf is 9223372036854775808", "at least 1 that 64 bits can hold"]),
+        ({"loaves": 2**63}, ["loaf is 9223372036854775808", "at least 1, which 64 bits can hold"]),
         ({"loaves": np.uint64(2**63)}, ["loaf is 9223372036854775808", "64 bits"]),
         ({"loaves": True}, ["loaf is True", "integer"]),
         ({"loaves": 2.0}, ["loaf is 2.0", "integer"]),
