@@ -12,6 +12,7 @@ from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance
 from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
+from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,9 +82,9 @@ def _training_content(training: "xr.Dataset | str | Path") -> Content:
         InputError: if it is not a training run.
     """
     if isinstance(training, str | Path):
-        return read_content(Path(training), TRAINING)
+        return whole(read_content(Path(training), TRAINING))
     kind = getattr(training, "attrs", {}).get("csd_file")
     if kind != TRAINING:
         given = type(training).__name__ if kind is None else f"a {kind} Dataset"
         raise InputError(f"training is {given}; give the Dataset that csd.train() returned, or the path of its file")
-    return content_of(training)
+    return whole(content_of(training))

@@ -44,11 +44,11 @@ RUN = "run"
 
 
 def problem(
-    architecture: "str | type[ScoreNetwork]", **asked: Any
+    architecture: "str | type[ScoreNetwork]", call: str = "train", /, **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
-    """Target, architecture and options of training, from the arguments of `train`."""
+    """Target, architecture and options of training, from the arguments of `train` or `predict`, which messages name."""
     name = name_of("architecture", architecture, ARCHITECTURES)
-    given = checked("train", training_options(name, asked), asked)
+    given = checked(call, training_options(name, asked), asked)
     network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):
@@ -244,7 +244,7 @@ def predict(
         InputError: for an argument that cannot be used, or an architecture without theory.
     """
     call = called("predict", architecture, asked | {"output": output})
-    return predicted(*problem(architecture, **asked), call, path_of(output)).dataset()
+    return predicted(*problem(architecture, "predict", **asked), call, path_of(output)).dataset()
 
 
 def predicted(

@@ -1,9 +1,8 @@
 """Commands that present a study: figures, paper, explorer, pages of its report."""
 
 import argparse
-import sys
 
-from csd.cli.parser import Parser, add_paths, command_line, parsed_json
+from csd.cli.parser import Parser, add_paths, command_line, log, parsed_json
 
 
 def add_flags(own: dict[str, Parser]) -> None:
@@ -43,12 +42,13 @@ def figure(arguments: argparse.Namespace) -> None:
     if arguments.summary.is_dir():
         files = arguments.summary, arguments.scaling, style, arguments.output
         how = {"checkpoint": arguments.checkpoint, "if_possible": arguments.if_possible}
-        print(*draw_all(arguments.name, *files, **how), sep="\n", file=sys.stderr)
+        log("\n".join(draw_all(arguments.name, *files, **how)))
     elif len(arguments.name) > 1:
         raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
     else:
         files = arguments.summary, arguments.scaling, style, arguments.output
-        print(end=draw(arguments.name[0], *files, if_possible=arguments.if_possible), file=sys.stderr)
+        if reason := draw(arguments.name[0], *files, if_possible=arguments.if_possible):
+            log(reason)
 
 
 def paper(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.cli.parser import Parser, add_options, command_line, given_options, log
+from csd.cli.parser import Parser, add_options, command_line, given_options, log, real
 from csd.cli.printed import print_generation, print_table, report_times
 from csd.cli.records import recorded
 from csd.core.errors import InputError
@@ -31,7 +31,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=Path, metavar="FILE.npz", help=kept)
     between = "time between checkpoints (60)"
-    train.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=between)
+    train.add_argument("--checkpoint-every", type=real, default=60.0, metavar="SECONDS", help=between)
     for name in ("train", "theory"):
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"

@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from math import isfinite
+from operator import index
 from pathlib import Path
 from signal import Signals
 from types import FrameType, TracebackType
 from typing import Any
+
+LARGEST_INTEGER = 2**63 - 1
+"""The largest integer that files and arrays hold."""
 
 
 class InputError(ValueError):
@@ -76,10 +80,20 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
 
 
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse a value that is not an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+def number_in(text: str, kind: type) -> Any:
+    """The number of a type, int or float, that a text is; a ValueError for 1_000 and digits of other scripts too."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number")
+    return kind(text)
+
+
+def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER) -> int:
+    """Return the value, of Python or NumPy, as an integer of Python; refuse one that is none from `least` to `most`."""
+    with suppress(TypeError):
+        if not isinstance(value, bool) and least <= (found := index(value)) <= most:
+            return found
+    above = f" and at most {most}" if isinstance(value, int) and value > most else ""
+    raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}{above}")
 
 
 def check_positive(name: str, value: float) -> float:
@@ -106,5 +120,9 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signal: int, kept: str) -> None:
-        self.signal = int(signal)
+        self.signal, self.kept = int(signal), kept
         super().__init__(f"stopped by {Signals(signal).name} {kept}")
+
+    def __reduce__(self) -> "tuple[type[Interrupted], tuple[int, str]]":
+        """The arguments that make a copy, for pickles: those of other errors are their message."""
+        return type(self), (self.signal, self.kept)

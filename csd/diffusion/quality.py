@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
@@ -68,11 +68,13 @@ class GenerationSettings(Options):
     start: Annotated[
         Literal["noise", "exact"], Option("start: noise, or exact for the exact distribution at t_max", always=True)
     ] = "noise"
-    samples: Annotated[int, Ge(2), Option("fields to draw for each seed", "M", always=True)] = 256
-    step: Annotated[int | None, Option("training step to sample at", "N", default="the last one kept")] = None
+    samples: Annotated[int, Ge(2), Le(10**9), Option("fields to draw for each seed", "M", always=True)] = 256
+    step: Annotated[
+        Annotated[int, Ge(0)] | None, Option("training step to sample at", "N", default="the last one kept")
+    ] = None
     t_min: Annotated[Level | None, Option("lowest noise level", "T", default="the file's lowest")] = None
     t_max: Annotated[Level | None, Option("highest noise level", "T", default="the file's highest")] = None
-    size: Annotated[int | None, Option("a larger lattice than the trained one", "L")] = None
+    size: Annotated[Annotated[int, Ge(2)] | None, Option("a larger lattice than the trained one", "L")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

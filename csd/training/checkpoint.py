@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from csd.core.errors import InputError, Interrupted
+from csd.core.errors import InputError, Interrupted, check_positive
 from csd.core.files import atomic_path, write_text
 
 EVERY = 60.0
@@ -56,7 +56,8 @@ class JobWatch:
         every: float = EVERY,
         shown: bool | None = None,
     ) -> None:
-        self.checkpoint, self.identity, self.every = checkpoint, identity, every
+        self.checkpoint, self.identity = checkpoint, identity
+        self.every = check_positive("checkpoint_every", every)
         self._asked, self._log = expected, log
         self._shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
         self._bar: Any = None

@@ -81,7 +81,8 @@ def _jobs(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
             for size, given, seed in product(part.sizes, part.targets(), part.seeds):
                 settings = ScoreSettings(seed=seed, **chosen(HOW, part))
                 job = ScoresJob(name, FieldOptions(part.dimension, size, **given), noise, settings)
-                assert job.noised
+                # Checks the target and its noise levels.
+                _ = job.noised
                 yield job
         except InputError as error:
             raise InputError(f"scores.{name}: {error}") from error

@@ -222,8 +222,9 @@ def _check(run: TrainingJob) -> None:
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
         raise InputError(f"generation needs schedule vp; it is {run.schedule!r}")
-    assert run.arguments()
-    assert run.identifier
+    # Options are checked as they become the flags of a job and the name of its file.
+    run.arguments()
+    _ = run.identifier
     if ":" not in run.target and run.target not in BY_MASS:
         raise unknown("target", run.target, BY_MASS)
 
