@@ -9,7 +9,6 @@ import ast
 import dis
 import json
 import os
-import pickle
 import re
 import secrets
 import sys
@@ -242,7 +241,7 @@ class CompiledCode:
         self._met: dict[int, Any] = {}
 
     def of(self, thing: Any) -> str:
-        """A text that differs if code or values do; that of a value which cannot be stored is never the same."""
+        """A text that differs if code or values do; that of a value which cannot be copied is never the same."""
         if thing is None or isinstance(thing, bool | int | float | complex | str | bytes):
             return f"{type(thing).__name__} {thing!r}"
         if id(thing) in self._met:
@@ -255,10 +254,8 @@ class CompiledCode:
             return f"module {thing.__name__}"
         if isinstance(thing, type | FunctionType) and self._is_in_a_file(thing):
             return f"{thing.__module__}:{thing.__qualname__}"
-        if (parts := self._parts(thing)) is not None:
-            return f"{type(thing).__name__} {[*map(self.of, parts)]}"
         try:
-            return f"{self.of(type(thing))} {pickle.dumps(thing, 4)!r}"
+            return f"{type(thing).__name__} {[*map(self.of, self._parts(thing))]}"
         except Exception:
             return secrets.token_hex()
 
@@ -268,8 +265,8 @@ class CompiledCode:
         inside = "<" in thing.__qualname__ or module == "__main__"
         return not inside and (self.modules.add(module) or self.modules.is_installed(module))
 
-    def _parts(self, thing: Any) -> list[Any] | None:
-        """What a class, a function, code or a collection consists of; None for any other value."""
+    def _parts(self, thing: Any) -> list[Any]:
+        """What a class, a function, code or a value consists of; a value as Python would copy it."""
         if isinstance(thing, tuple | list):
             return list(thing)
         if isinstance(thing, dict):
@@ -283,19 +280,37 @@ class CompiledCode:
             return [thing.co_code, thing.co_consts, *names]
         if isinstance(thing, FunctionType):
             cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
-            used = {name: thing.__globals__[name] for name in _globals(thing.__code__) if name in thing.__globals__}
-            return [thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, used]
+            used = {name: thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__}
+            return [thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, used, _submodules(thing, used)]
         if isinstance(thing, type):
             own = {name: value for name, value in sorted(vars(thing).items()) if _counts(name, value)}
             return [thing.__qualname__, thing.__bases__, own]
-        return None
+        if hasattr(thing, "detach"):
+            # A copy of a tensor names its address.
+            return [thing.detach().cpu().numpy()]
+        copied = thing.__reduce_ex__(4)
+        if isinstance(copied, str):
+            return [getattr(thing, "__module__", None), copied]
+        return [list(part) if isinstance(part, Iterator) else part for part in copied]
 
 
-def _globals(code: CodeType) -> list[str]:
-    """The global names that code and the functions in it use."""
-    inner = [_globals(const) for const in code.co_consts if isinstance(const, CodeType)]
-    own = [str(step.argval) for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
-    return sorted({*own, *(name for names in inner for name in names)})
+def _names(code: CodeType, *, attributes: bool = False) -> list[str]:
+    """The global names that code and the functions in it use, or all names with those of attributes."""
+    inner = [_names(const, attributes=attributes) for const in code.co_consts if isinstance(const, CodeType)]
+    loaded = [str(step.argval) for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    return sorted({*(code.co_names if attributes else loaded), *(name for names in inner for name in names)})
+
+
+def _submodules(function: FunctionType, used: dict[str, Any]) -> list[ModuleType]:
+    """The modules that a function reaches as attributes of modules, such as `package.module` after its import."""
+    names, found = _names(function.__code__, attributes=True), list[ModuleType]()
+    left = [value for value in used.values() if isinstance(value, ModuleType)]
+    while left:
+        module = left.pop()
+        inner = [sys.modules.get(f"{module.__name__}.{name}") for name in names]
+        left += [one for one in inner if one is not None]
+        found += [one for one in inner if one is not None]
+    return found
 
 
 def _counts(name: str, value: Any) -> bool:
