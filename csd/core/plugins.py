@@ -106,40 +106,48 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+    what = f"{kind} {name!r} cannot be imported"
+    if not re.fullmatch(r"[^\W\d]\w*(\.\w+)*:[^:]+", path):
+        raise InputError(f"{what}: it must be 'package.module:Class'")
     try:
         made = import_module(module)
-        found = attrgetter(attribute)(made)
     except KeyboardInterrupt:
         raise
     # A module may raise anything while it is imported, such as SystemExit.
     except BaseException as error:
-        raise InputError(f"{kind} {name!r} cannot be imported: {_reason(path, error)}") from error
+        raise InputError(f"{what}: {_reason(module, error)}") from error
+    try:
+        found = attrgetter(attribute)(made)
+    except AttributeError as error:
+        raise InputError(f"{what}: {_missing(module, attribute)}") from error
     if not isinstance(found, type):
         raise InputError(f"{kind} {name!r} is {found!r}, which is no class; it must be 'package.module:Class'")
     _NAMED[found] = path
     return found
 
 
-def _reason(path: str, error: BaseException) -> str:
-    """Why a dotted path cannot be imported: the file and line of the user's code that fails, and its error."""
-    module, _, attribute = path.partition(":")
-    must = "it must be 'package.module:Class', with the module's folder as the working directory or on PYTHONPATH"
-    if isinstance(error, AttributeError) and (made := sys.modules.get(module)) is not None and not _frames(error):
-        place = getattr(made, "__file__", None)
-        here = Path(*module.split(".")).with_suffix(".py")
-        other = here.is_file() and not (place and here.samefile(place))
-        hint = f"; {here} in the working directory has the name of that module, rename it" if other else ""
-        return f"the module {module} ({place or 'built into Python'}) has no class {attribute}{hint}"
-    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.") and not _frames(error):
-        return f"there is no module {error.name}; {must}"
+def _missing(module: str, attribute: str) -> str:
+    """Why a module that was imported does not have a class."""
+    if module == "__main__" or "<" in attribute:
+        return "it was defined in a notebook, a script or a function; define it at the top of a module"
+    place, own = getattr(sys.modules[module], "__file__", None), Path(*module.split(".")).with_suffix(".py")
+    other = own.is_file() and not (place and own.samefile(place))
+    hint = f"; {own} in the working directory has the name of that module, rename it" if other else ""
+    return f"the module {module} ({place or 'built into Python'}) has no class {attribute}{hint}"
+
+
+def _reason(module: str, error: BaseException) -> str:
+    """Why a module cannot be imported: the file and line of the user's code that fails, and its error."""
+    frames = _frames(error)
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.") and not frames:
+        return f"there is no module {error.name} in the working directory or on PYTHONPATH"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     told = " ".join(str(error).split())
     said = f"{type(error).__name__}: {told}" if told else type(error).__name__
     # Helpers in installed packages may fail, called from a line of the user's.
-    frames = _frames(error)
     own = [frame for frame in frames if "site-packages" not in frame[0]] or frames
-    return f"{own[-1][0]}, line {own[-1][1]}: {said}" if own else f"{said}; {must}"
+    return f"{own[-1][0]}, line {own[-1][1]}: {said}" if own else said
 
 
 def _frames(error: BaseException) -> list[tuple[str, int]]:
