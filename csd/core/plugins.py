@@ -108,7 +108,7 @@ def resolve(kind: str, name: str, registry: dict[str, str]) -> Any:
         sys.path.append(here)
     what = f"{kind} {name!r} cannot be imported"
     if not re.fullmatch(r"[^\W\d]\w*(\.\w+)*:[^:]+", path):
-        raise InputError(f"{what}: it must be 'package.module:Class'")
+        raise InputError(f"{what}; it must be 'package.module:Class'")
     try:
         made = import_module(module)
     except KeyboardInterrupt:
@@ -132,15 +132,17 @@ def _missing(module: str, attribute: str) -> str:
         return "it was defined in a notebook, a script or a function; define it at the top of a module"
     place, own = getattr(sys.modules[module], "__file__", None), Path(*module.split(".")).with_suffix(".py")
     other = own.is_file() and not (place and own.samefile(place))
-    hint = f"; {own} in the working directory has the name of that module, rename it" if other else ""
-    return f"the module {module} ({place or 'built into Python'}) has no class {attribute}{hint}"
+    hint = f"{own} in the working directory has the name of that module, rename it" if other else ""
+    hint = hint or "it must be 'package.module:Class'"
+    return f"the module {module} ({place or 'built into Python'}) has no class {attribute}; {hint}"
 
 
 def _reason(module: str, error: BaseException) -> str:
     """Why a module cannot be imported: the file and line of the user's code that fails, and its error."""
     frames = _frames(error)
     if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.") and not frames:
-        return f"there is no module {error.name} in the working directory or on PYTHONPATH"
+        must = "it must be 'package.module:Class', with the module's folder as the working directory or on PYTHONPATH"
+        return f"there is no module {error.name}; {must}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     told = " ".join(str(error).split())

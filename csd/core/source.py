@@ -60,8 +60,7 @@ def fingerprint(step: str, *more: str) -> str:
     """
     digest = blake2b(digest_size=8)
     for file in files_used(step, *more):
-        # Templates and style files are hashed byte by byte.
-        digest.update(_look(file)[0].encode() if file.suffix == ".py" else file.read_bytes())
+        digest.update(_look(file)[0].encode())
     return digest.hexdigest()
 
 
@@ -78,8 +77,7 @@ def files_used(step: str, *more: str) -> list[Path]:
         file = left.pop()
         if file not in found and file.is_file():
             found.add(file)
-            imported = _look(file)[1] if file.suffix == ".py" else []
-            places = [name[4:].replace(".", "/") for name in imported if name.startswith("csd.")]
+            places = [name[4:].replace(".", "/") for name in _look(file)[1] if name.startswith("csd.")]
             own = [place for place in places if not place.startswith(NO_SOURCE)]
             left += [PACKAGE / f"{place}{end}" for place in own for end in (".py", "/__init__.py")]
     return sorted(found)
@@ -101,15 +99,18 @@ def fingerprint_with_plugins(step: str, *names: str) -> str:
 def plugin_fingerprint(*names: str) -> str:
     """Hash of the source of user-defined classes and of all modules of the user that it imports; empty without any.
 
+    It is the same in a process that has imported the classes and in one that only looks for their files, unless a file
+    has changed since it was imported, as may happen in a notebook.
+
     Args:
         names: of classes; only those given as 'package.module:Class', and not of csd, count.
     """
     paths = sorted({name for name in names if is_user_path(name)})
     if not paths:
         return ""
-    modules, parts = UserModules(), list[str]()
-    for path in paths:
-        module, made = path.partition(":")[0], given_class(path)
+    modules, parts, classes = UserModules(), list[str](), tuple(map(given_class, paths))
+    for path, made in zip(paths, classes, strict=True):
+        module = path.partition(":")[0]
         found = module != "__main__" and modules.add(module, named=True)
         if made is not None and not (found and found_in_module(path, made)):
             parts.append(f"{path} {CompiledCode(modules).of(made)}")
@@ -117,7 +118,13 @@ def plugin_fingerprint(*names: str) -> str:
             # This process plans or checks without the module: the hash is that of no code.
             parts.append(f"{path} is not found")
     parts += [f"{name} {_look(file)[0]}" for name, file in sorted(modules.files.items())]
+    if any(classes) and _IMPORTED.setdefault(classes, parts) != parts:
+        parts.append("the files have changed since then")
     return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+
+
+_IMPORTED: dict[tuple[type | None, ...], list[str]] = {}
+"""What the hash of classes was made of when this process first asked for it."""
 
 
 class UserModules:
@@ -162,7 +169,7 @@ class UserModules:
     def is_installed(self, module: str) -> bool:
         """Whether a module is part of Python, csd or an installed distribution that the user does not name."""
         top = module.partition(".")[0]
-        return top not in self._named and (top in sys.stdlib_module_names or top == "csd" or top in _INSTALLED)
+        return top not in self._named and (top == "csd" or top in _INSTALLED)
 
     def _file(self, module: str, folder: Path | None) -> Path | None:
         """The file of a module of the user; None for any other module, and for a folder without a file of its own."""
@@ -170,11 +177,11 @@ class UserModules:
             return None
         places = [spec.origin] if spec.has_location and spec.origin else _folders(spec)
         top = module.partition(".")[0]
-        if top not in self._named and any(map(_is_installed, places)):
+        if top not in self._named and (not places or any(map(_is_installed, places))):
             _INSTALLED.add(top)
             return None
         # The file, or the archive that holds it.
-        first = Path(places[0])
+        first = Path(places[0]) if places else Path()
         return next((path for path in (first, *first.parents) if path.is_file()), None)
 
     def _spec(self, module: str, folder: Path | None) -> ModuleSpec | None:
@@ -187,15 +194,13 @@ class UserModules:
         if module not in self._specs:
             parent, _, last = module.rpartition(".")
             above = self._spec(parent, folder) if parent else None
-            if parent:
-                self._specs[module] = PathFinder.find_spec(last, _folders(above)) if above else None
-            else:
-                self._specs[module] = _on_path(module, folder)
+            inside = PathFinder.find_spec(last, _folders(above)) if above else None
+            self._specs[module] = inside if parent else _on_path(module, folder)
         return self._specs[module]
 
 
 _INSTALLED: set[str] = set()
-"""Names of packages that were found to be installed."""
+"""Names of packages and modules that were found to be installed, or built into Python."""
 
 
 def _folders(spec: ModuleSpec) -> list[str]:
@@ -229,6 +234,10 @@ def _is_installed(place: str) -> bool:
     return next(above.glob("*.dist-info"), None) is not None
 
 
+CODE = ("code", "consts", "names", "varnames", "freevars", "flags", "argcount")
+"""Attributes of compiled code that say what it does, and not where it stands."""
+
+
 class CompiledCode:
     """The compiled code of classes and functions that are in no file, with all values that it takes from outside.
 
@@ -238,15 +247,17 @@ class CompiledCode:
 
     def __init__(self, modules: UserModules) -> None:
         self.modules = modules
-        self._met: dict[int, Any] = {}
+        self._met: dict[int, tuple[int, Any]] = {}
 
     def of(self, thing: Any) -> str:
         """A text that differs if code or values do; that of a value which cannot be copied is never the same."""
         if thing is None or isinstance(thing, bool | int | float | complex | str | bytes):
             return f"{type(thing).__name__} {thing!r}"
-        if id(thing) in self._met:
-            return f"again {list(self._met).index(id(thing))}"
-        self._met[id(thing)] = thing
+        # Whether equal constants are one object depends on how Python has loaded them.
+        if not isinstance(thing, tuple | frozenset | CodeType):
+            if id(thing) in self._met:
+                return f"again {self._met[id(thing)][0]}"
+            self._met[id(thing)] = (len(self._met), thing)
         if isinstance(thing, set | frozenset):
             return f"set {sorted(map(self.of, thing))}"
         if isinstance(thing, ModuleType):
@@ -270,14 +281,11 @@ class CompiledCode:
         if isinstance(thing, tuple | list):
             return list(thing)
         if isinstance(thing, dict):
-            return [*thing.keys(), *thing.values()]
-        if isinstance(thing, staticmethod | classmethod):
-            return [thing.__func__]
-        if isinstance(thing, property):
-            return [thing.fget, thing.fset, thing.fdel]
+            return [*thing.items()]
+        if isinstance(thing, staticmethod | classmethod | property):
+            return [getattr(thing, name, None) for name in ("__func__", "fget", "fset", "fdel")]
         if isinstance(thing, CodeType):
-            names = (thing.co_names, thing.co_varnames, thing.co_freevars, thing.co_flags, thing.co_argcount)
-            return [thing.co_code, thing.co_consts, *names]
+            return [getattr(thing, f"co_{name}") for name in CODE]
         if isinstance(thing, FunctionType):
             cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
             used = {name: thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__}
@@ -339,12 +347,10 @@ def _read(file: Path, *state: int) -> tuple[str, list[str]]:
         *of, meaning, imported = json.loads(kept.read_text())
         if of == known:
             return str(meaning), list(imported)
-    content = file.read_bytes()
-    try:
-        tree = _Meaning().visit(ast.parse(content if file.suffix == ".py" else ""))
-    except (SyntaxError, ValueError, RecursionError):
-        tree = None
-    if tree is None or file.suffix != ".py":
+    content, tree = file.read_bytes(), None
+    with suppress(SyntaxError, ValueError, RecursionError):
+        tree = _Meaning().visit(ast.parse(content)) if file.suffix == ".py" else None
+    if tree is None:
         return blake2b(content, digest_size=16).hexdigest(), []
     meaning, imported = blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest(), sorted({*_imported(tree)})
     temporary = kept.with_suffix(f".{os.getpid()}")
