@@ -364,7 +364,7 @@ def _read(file: Path, *state: int) -> tuple[str, list[str]]:
 def _imported(tree: ast.AST) -> Iterator[str]:
     """The modules that code may import, at the top or inside functions; an imported name may be a module."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             yield from _imported(ast.Module(node.orelse, []))
             continue
         if isinstance(node, ast.ImportFrom):
