@@ -71,13 +71,15 @@ def files_used(step: str, *more: str) -> list[Path]:
         step: as for `fingerprint`.
         more: as for `fingerprint`.
     """
-    found: set[Path] = set()
+    found, met = set[Path](), set[str]()
     left = [file for module in (*SOURCES.get(step, step.split()), *more) for file in _files(module)]
     while left:
         file = left.pop()
         if file not in found and file.is_file():
             found.add(file)
-            places = [name[4:].replace(".", "/") for name in _look(file)[1] if name.startswith("csd.")]
+            imported = {name for name in _look(file)[1] if name.startswith("csd.")} - met
+            met |= imported
+            places = [name[4:].replace(".", "/") for name in imported]
             own = [place for place in places if not place.startswith(NO_SOURCE)]
             left += [PACKAGE / f"{place}{end}" for place in own for end in (".py", "/__init__.py")]
     return sorted(found)
