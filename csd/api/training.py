@@ -4,6 +4,7 @@ The command line makes the same calls with its flags, so both have the same defa
 written unless an output is named. Architecture, target, schedule and loss are given by name or as a class.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from csd.api.targets import target_of
 from csd.core.errors import InputError, users_errors
 from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
 from csd.core.options import declared, plain
-from csd.core.plugins import name_of
+from csd.core.plugins import name_of, path_named
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
@@ -122,6 +123,11 @@ def train(
     return content.dataset()
 
 
+def _on_standard_error(line: str) -> None:
+    """Print a line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def path_of(path: str | Path | None) -> Path | None:
     """The path, or None."""
     return None if path is None else Path(path)
@@ -148,7 +154,7 @@ def trained(
     checkpoint_every: float = EVERY,
     *,
     progress: bool | None = None,
-    log: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = _on_standard_error,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
     """Train, and return the content of a training file, which is written if an output is given.
@@ -162,7 +168,7 @@ def trained(
         checkpoint: of an unfinished run; if None, beside the output, and none without an output.
         checkpoint_every: seconds between checkpoints.
         progress: whether to show a progress bar; if None, on terminals and in notebooks.
-        log: writes a line to the log.
+        log: writes a line to the log; by default to standard error.
         lap: called at the end of each part of the work: 'start', 'ready' (networks and data), 'set-up', 'training'.
     """
     if output is not None:
@@ -175,7 +181,7 @@ def trained(
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     asked = training_request(noised, architecture, settings)
-    names = [architecture.name, asked["target"], asked["schedule"], settings.loss]
+    names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
 

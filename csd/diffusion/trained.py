@@ -5,6 +5,7 @@ further, and `trained_score` a score, from which one can sample. `kept_scores` r
 also of earlier training steps where the file has them.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.core.options import declared, said
+from csd.core.plugins import is_user_path
 from csd.core.random import stream
+from csd.core.source import plugin_fingerprint
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
@@ -94,6 +97,7 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
 
     if "weights" not in training:
         raise InputError("the file holds no weights, as it was written by an earlier version; train again")
+    _warn_of_other_code(training.attrs)
     kept = _complex(training, "weights", "noise_level", "seed", "weight")
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
     lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
@@ -110,6 +114,21 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
         load_weights(module, weights)
         modules.append(module)
     return modules
+
+
+def _warn_of_other_code(about: Mapping[str, Any]) -> None:
+    """Warn if the class of a user-defined network is not the one that was trained."""
+    names = [str(about.get(name, "")) for name in ("architecture", "target", "schedule", "loss")]
+    if about.get("until") == "samples":
+        names.append(str(about.get("integrator", "")))
+    made_by = str(about.get("source_hash", ""))
+    # The hash of user-defined code comes after the first 16 digits.
+    if made_by and is_user_path(names[0]) and plugin_fingerprint(*names) != made_by[16:]:
+        warnings.warn(
+            f"the weights were trained with other code of {', '.join(filter(is_user_path, names))} than is found here;"
+            " train again unless the score of the network is still the same",
+            stacklevel=3,
+        )
 
 
 def trained_score(training: Content, seed: int) -> Score:

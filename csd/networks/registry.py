@@ -6,6 +6,7 @@ class. The class of a user-defined network is imported only if an option is give
 can be planned where the class cannot be found.
 """
 
+import sys
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
@@ -37,9 +38,30 @@ ARCHITECTURES: dict[str, str] = {
 }
 
 
+def network_class(name: str) -> Any:
+    """The class of an architecture, given by a built-in name or a dotted path.
+
+    Raises:
+        InputError: if it cannot be imported, or is no class of networks.
+    """
+    made = resolve("architecture", name, ARCHITECTURES)
+    # If that module is not loaded yet, the class cannot be derived from it; PyTorch takes a second to import.
+    torch_networks = sys.modules.get("csd.networks.module")
+    kinds = (LinearNetwork, ParametricNetwork, *([torch_networks.ScoreNetwork] if torch_networks else []))
+    if not issubclass(made, kinds):
+        raise InputError(
+            f"architecture {name!r} is no network; its class must be derived from csd.networks.module.ScoreNetwork"
+        )
+    return made
+
+
 def options_of(name: str) -> dict[str, Declared]:
     """The options that the class of an architecture declares; the name is a built-in one or a dotted path."""
-    return declared(resolve("architecture", name, ARCHITECTURES))
+    made = network_class(name)
+    try:
+        return declared(made)
+    except NameError as error:
+        raise InputError(f"architecture {name!r} has an annotation that cannot be read ({error})") from error
 
 
 @cache
@@ -75,7 +97,7 @@ def undeclared(name: str, option: str) -> str:
     """How to declare an option that the class of a user-defined network has, but does not declare; '' for others."""
     if ":" not in name or option in options_of(name):
         return ""
-    made = resolve("architecture", name, ARCHITECTURES)
+    made = network_class(name)
     known = {
         *signature(made).parameters,
         *(one for base in made.__mro__ for one in vars(base).get("__annotations__", {})),
@@ -184,7 +206,7 @@ class Architecture(Choice):
     @property
     def made_by(self) -> Any:
         """The class of the network."""
-        return resolve("architecture", self.name, ARCHITECTURES)
+        return network_class(self.name)
 
     @property
     def is_family(self) -> bool:

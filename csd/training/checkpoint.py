@@ -32,6 +32,17 @@ TELL = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+def _difference(of: str, identity: str) -> str:
+    """Why a checkpoint of one identity is not one of another; empty if they are the same."""
+    if of == identity:
+        return ""
+    # The hash of the code has 16 digits of csd, and further ones of user-defined code.
+    theirs, ours = of.partition(" ")[0], identity.partition(" ")[0]
+    if theirs[:16] != ours[:16]:
+        return "of another version of csd"
+    return "of another request" if theirs == ours else "of other user-defined code"
+
+
 class JobWatch:
     """Show the progress of a training run and, given a path, keep its checkpoint.
 
@@ -108,7 +119,7 @@ class JobWatch:
             with self.checkpoint.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 kept = {name: file[name] for name in file.files}
             of = str(kept.pop("identity"))
-            wrong = "" if of == self.identity else "of another version or request"
+            wrong = _difference(of, self.identity)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             wrong = f"damaged ({error})"
         if wrong:
