@@ -57,7 +57,7 @@ MOVED: dict[str, str] = {
     "sampling": "api.generation",
     "scaling": "study.scaling study.nested_law study.seeds",
     "simulation": "mcmc.simulation targets.phi4",
-    "store": "core.files",
+    "store": "core.files core.paths",
     "stream": "core.random core.compiled_random",
     "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
     "theory": "training.reference",

@@ -19,6 +19,14 @@ class InputError(ValueError):
     """A flag, key, file or argument given by the user cannot be used."""
 
 
+class NotWritten(InputError):
+    """A file cannot be written."""
+
+
+class Unreadable(InputError):
+    """A file that is there cannot be opened or read; its content may be good."""
+
+
 class TrainingDiverged(ArithmeticError):
     """Gradient descent became unstable; the message names the step, the noise level and a stable learning rate."""
 

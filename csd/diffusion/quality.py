@@ -18,10 +18,9 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled
+from csd.core.files import Content, Variable, content_of, digest, labelled, shortened
 from csd.core.options import Option, Options, declared
 from csd.core.random import stream
-from csd.core.rounding import shortened
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (

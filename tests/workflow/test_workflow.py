@@ -338,7 +338,7 @@ def test_a_module_of_ones_own_reruns_what_names_it(tmp_path: Path) -> None:
 
 
 EDITED = {
-    "core/errors core/files core/random core/rounding lattice/lattice lattice/memory targets/base": (
+    "core/errors core/files core/paths core/random lattice/lattice lattice/memory targets/base": (
         "everything but `study`"
     ),
     "core/options": "`train`, `mcmc` and on",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from csd.core.errors import InputError
+from csd.core.paths import expanded
 from csd.study.config.schema import validated
 from csd.study.config.study import DEFAULT_CLAIMS, FigureStyle, Study
 from csd.study.stages.sweeps import Training
@@ -119,7 +120,8 @@ def claims_file(study: Study, checkout: Path) -> Path:
     package = Path(__file__).parents[2]
     own = (package / "studies" / "claims.yaml", package.parent / DEFAULT_CLAIMS)
     shipped = own if study.claims == DEFAULT_CLAIMS else ()
-    for place in (Path.cwd() / study.claims, checkout / study.claims, *shipped):
+    asked = expanded(study.claims)
+    for place in (Path.cwd() / asked, checkout / asked, *shipped):
         if place.is_file():
             return place
     raise InputError(f"claims: there is no file {study.claims!r} in {Path.cwd()} nor in {checkout}")
