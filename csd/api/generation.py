@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from csd.api.keywords import checked, spelt_out
 from csd.api.training import RUN, called, completed, named, path_of
-from csd.core.errors import InputError
+from csd.core.errors import InputError, users_errors
 from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
+from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +22,7 @@ GENERATION_OPTIONS = declared(GenerationSettings)
 
 
 @spelt_out(GENERATION_OPTIONS)
+@users_errors()
 def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
 
@@ -82,9 +84,9 @@ def _training_content(training: "xr.Dataset | str | Path") -> Content:
         InputError: if it is not a training run.
     """
     if isinstance(training, str | Path):
-        return read_content(expanded(training), TRAINING)
+        return whole(read_content(expanded(training), TRAINING))
     kind = getattr(training, "attrs", {}).get("csd_file")
     if kind != TRAINING:
         given = type(training).__name__ if kind is None else f"a {kind} Dataset"
         raise InputError(f"training is {given}; give the Dataset that csd.train() returned, or the path of its file")
-    return content_of(training)
+    return whole(content_of(training))

@@ -4,6 +4,7 @@ The command line makes the same calls with its flags, so both have the same defa
 written unless an output is named. Architecture, target, schedule and loss are given by name or as a class.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from csd.api.keywords import FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of
-from csd.core.errors import InputError
+from csd.core.errors import InputError, users_errors
 from csd.core.files import THEORY, TRAINING, Content, lost, provenance, stamped, write
 from csd.core.options import declared, plain
 from csd.core.paths import Named, check_paths, expanded
-from csd.core.plugins import name_of, resolve
+from csd.core.plugins import name_of, path_named
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.registry import network_options
 from csd.targets.base import HasFields
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
@@ -45,11 +46,11 @@ RUN = "run"
 
 
 def problem(
-    architecture: "str | type[ScoreNetwork]", **asked: Any
+    architecture: "str | type[ScoreNetwork]", call: str = "train", /, **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
-    """Target, architecture and options of training, from the arguments of `train`."""
+    """Target, architecture and options of training, from the arguments of `train` or `predict`, which messages name."""
     name = name_of("architecture", architecture, ARCHITECTURES)
-    given = checked("train", training_options(name, asked), asked)
+    given = checked(call, training_options(name, asked), asked)
     network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):
@@ -75,7 +76,7 @@ def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
     if "noise_levels" not in given and schedule != NoiseOptions.schedule:
         raise InputError(f"noise levels are not given; the default grid is for vp, not {schedule!r}")
     levels = given.get("noise_levels") or generation_levels(field.lattice.size)
-    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels)
+    return NoisedTarget(field, schedule_of(schedule), levels)
 
 
 def generation_levels(size: int) -> list[float]:
@@ -84,6 +85,7 @@ def generation_levels(size: int) -> list[float]:
 
 
 @spelt_out(TRAINING_OPTIONS)
+@users_errors()
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
@@ -132,6 +134,11 @@ def _data(noised: NoisedTarget) -> list[Named]:
     return named("data", path_of(getattr(noised.target, "file", "") or None))
 
 
+def _on_standard_error(line: str) -> None:
+    """Print a line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def path_of(path: str | Path | None) -> Path | None:
     """The path, or None."""
     return None if path is None else expanded(path)
@@ -158,7 +165,7 @@ def trained(
     checkpoint_every: float = EVERY,
     *,
     progress: bool | None = None,
-    log: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = _on_standard_error,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
     """Train, and return the content of a training file, which is written if an output is given.
@@ -172,7 +179,7 @@ def trained(
         checkpoint: of an unfinished run; if None, beside the output, and none without an output.
         checkpoint_every: seconds between checkpoints.
         progress: whether to show a progress bar; if None, on terminals and in notebooks.
-        log: writes a line to the log.
+        log: writes a line to the log; by default to standard error.
         lap: called at the end of each part of the work: 'start', 'ready' (networks and data), 'set-up', 'training'.
     """
     if output is not None:
@@ -182,7 +189,7 @@ def trained(
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     asked = training_request(noised, architecture, settings)
-    names = [architecture.name, asked["target"], asked["schedule"], settings.loss]
+    names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
 
@@ -252,6 +259,7 @@ def _goal(
 
 
 @spelt_out(TRAINING_OPTIONS)
+@users_errors()
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":
@@ -269,7 +277,7 @@ def predict(
         InputError: for an argument that cannot be used, or an architecture without theory.
     """
     call = called("predict", architecture, asked | {"output": output})
-    wanted, place = problem(architecture, **asked), path_of(output)
+    wanted, place = problem(architecture, "predict", **asked), path_of(output)
     check_paths(_data(wanted[0]), named("output", place))
     return predicted(*wanted, call, place).dataset()
 

@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from csd.core.errors import InputError, nearest
+from csd.core.errors import InputError, nearest, number_in
 from csd.core.options import Declared
 from csd.core.paths import Named, check_paths, expanded
 
@@ -93,6 +95,20 @@ def written_names(text: str) -> Path:
     return expanded(text)
 
 
+def real(text: str) -> float:
+    """The number that a flag is given."""
+    with suppress(ValueError):
+        return float(number_in(text, float))
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+
+
+def integer(text: str) -> int:
+    """The integer that a flag is given."""
+    with suppress(ValueError):
+        return int(number_in(text, int))
+    raise argparse.ArgumentTypeError(f"{text!r} is not an integer")
+
+
 def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool = True) -> None:
     """Flags of declared options.
 
@@ -102,7 +118,7 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
         required: whether options without a default must be given.
     """
     for name, one in options.items():
-        kind = float if float in one.kinds else int if int in one.kinds and str not in one.kinds else None
+        kind = real if float in one.kinds else integer if int in one.kinds and str not in one.kinds else None
         several: Any = {} if one.item is None else {"nargs": "+", "action": "extend"}
         about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
         needed = required and one.required
@@ -137,13 +153,14 @@ def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]
 
 
 def command_line(arguments: argparse.Namespace) -> str:
-    """The command, as it can be typed again."""
-    return shlex.join(["csd", *arguments.given])
+    """The command, as it can be typed again; bytes that are not UTF-8 become escapes, as files hold text."""
+    return os.fsencode(shlex.join(["csd", *arguments.given])).decode("utf-8", "backslashreplace")
 
 
 def log(message: str) -> None:
-    """Write a line to the log, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Write a line to the log, on standard error; a log that cannot be written stops no work."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def parsed_json(flag: str, text: str) -> Any:

@@ -73,7 +73,7 @@ def recorded(arguments: argparse.Namespace, part: str) -> Iterator[Laps]:
 def _process_age() -> float:
     """Seconds since the start of this process."""
     try:
-        after_name = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
+        after_name = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(after_name[19]) / os.sysconf("SC_CLK_TCK")
     except OSError:
         import psutil
@@ -85,7 +85,7 @@ def _peak_memory() -> float:
     """The largest resident size of this process so far, in MB."""
     try:
         # The value of getrusage is at least the peak of the parent process.
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024.0
     except (OSError, StopIteration):
         import resource

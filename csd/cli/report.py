@@ -1,11 +1,10 @@
 """Commands that present a study: figures, paper, explorer, pages of its report."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from itertools import product
 
-from csd.cli.parser import Parser, add_paths, command_line, parsed_json, written_names
+from csd.cli.parser import Parser, add_paths, command_line, log, parsed_json, written_names
 from csd.core.paths import Named
 
 
@@ -72,12 +71,13 @@ def figure(arguments: argparse.Namespace) -> None:
     if arguments.summary.is_dir():
         files = arguments.summary, arguments.scaling, style, arguments.output
         how = {"checkpoint": arguments.checkpoint, "if_possible": arguments.if_possible}
-        print(*draw_all(arguments.name, *files, **how), sep="\n", file=sys.stderr)
+        log("\n".join(draw_all(arguments.name, *files, **how)))
     elif len(arguments.name) > 1:
         raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
     else:
         files = arguments.summary, arguments.scaling, style, arguments.output
-        print(end=draw(arguments.name[0], *files, if_possible=arguments.if_possible), file=sys.stderr)
+        if reason := draw(arguments.name[0], *files, if_possible=arguments.if_possible):
+            log(reason)
 
 
 def paper(arguments: argparse.Namespace) -> None:

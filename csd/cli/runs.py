@@ -5,7 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from csd.cli.parser import Parser, add_options, command_line, given_options, log, read_path, written_names, written_path
+from csd.cli.parser import (
+    Parser,
+    add_options,
+    command_line,
+    given_options,
+    log,
+    read_path,
+    real,
+    written_names,
+    written_path,
+)
 from csd.cli.printed import print_generation, print_table, report_times
 from csd.cli.records import recorded
 from csd.core.errors import InputError
@@ -34,7 +44,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
     train.further = _kept
     between = "time between checkpoints (60)"
-    train.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=between)
+    train.add_argument("--checkpoint-every", type=real, default=60.0, metavar="SECONDS", help=between)
     for name in ("train", "theory"):
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"
@@ -229,19 +239,13 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
-    from csd.targets.base import HasExactValues
+    from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
-    if not isinstance(own, HasExactValues):
-        raise InputError(f"target {arguments.target!r} has no susceptibility, correlation length, variance and energy")
-    for name, value, units in (
-        ("mass", own.mass, "inverse lattice spacings"),
-        ("susceptibility", own.susceptibility, ""),
-        ("correlation_length", own.correlation_length, "lattice spacings"),
-        ("variance", own.variance, ""),
-        ("energy", own.energy, "per site"),
-    ):
-        print(f"{name:<20}{value:.15g}  {units}".rstrip())
+    found = {"mass": own.mass, **exact_observables(own)}
+    units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+        print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 
 def show(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csd.cli.parser import Parser, add_paths, command_line, duration, parsed_json, read_path, written_path
+from csd.cli.parser import (
+    Parser,
+    add_paths,
+    command_line,
+    duration,
+    integer,
+    parsed_json,
+    read_path,
+    real,
+    written_path,
+)
 from csd.cli.records import recorded
 from csd.core.errors import InputError
 from csd.core.paths import check_paths
@@ -51,12 +61,12 @@ def add_flags(own: dict[str, Parser]) -> None:
         add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
     add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
     add = own["integrators"].add_argument
-    add("--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several")
+    add("--dimension", type=integer, nargs="+", required=True, metavar="D", help="one or several")
     sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
-    add("--size", type=int, nargs="+", action="append", required=True, metavar="L", help=sizes)
-    add("--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)")
-    add("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
-    add("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
+    add("--size", type=integer, nargs="+", action="append", required=True, metavar="L", help=sizes)
+    add("--mass-times-length", type=real, default=1.0, metavar="C", help="C of m = C/L (1)")
+    add("--tolerance", type=real, default=0.01, metavar="E", help="KL per site (0.01)")
+    add("--t-min", type=real, default=1e-3, metavar="T", help="lowest level (0.001)")
     add_paths(own["integrators"], "benchmark", about="record of wall times", required=False, kind=written_path)
     add_paths(own["integrators"], "output")
     add_paths(own["claims"], "summary", "scaling", "claims", "output")

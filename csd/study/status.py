@@ -109,8 +109,10 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
     except InputError as error:
         return "damaged", str(error).removeprefix(f"{path}: ")
     sources[place] = str(made_by["source_hash"])
-    if sources[place] != fingerprint_with_plugins(stage.step, *stage.plugins(job)):
-        return "stale", "other code made it"
+    plugins = stage.plugins(job)
+    if sources[place] != (now := fingerprint_with_plugins(stage.step, *plugins)):
+        same = sources[place][:16] == now[:16]
+        return "stale", f"other code of {', '.join(plugins)} made it than is found here" * same or "other code made it"
     parent = stage.parent(job)
     before = sources.get(f"{stage.after}/{parent.identifier}") if parent else None
     if before and made_by[f"{stage.after}_source_hash"] != before:

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from csd.core.errors import InputError, Interrupted, NotWritten
+from csd.core.errors import InputError, Interrupted, NotWritten, check_positive
 from csd.core.files import HDF5, TRAINING, Content, lost, read_content, write
 from csd.core.paths import LONGEST, Named, atomic_path, read_bytes, remove_leftovers, short_name, write_text
 
@@ -60,6 +60,17 @@ def checkpoint_files(checkpoint: Path | None, name: str) -> list[Named]:
     return [(name, checkpoint), (f"the record of progress beside {name}", progress_file(checkpoint))]
 
 
+def _difference(of: str, identity: str) -> str:
+    """Why a checkpoint of one identity is not one of another; empty if they are the same."""
+    if of == identity:
+        return ""
+    # The hash of the code has 16 digits of csd, and further ones of user-defined code.
+    theirs, ours = of.partition(" ")[0], identity.partition(" ")[0]
+    if theirs[:16] != ours[:16]:
+        return "of another version of csd"
+    return "of another request" if theirs == ours else "of other user-defined code"
+
+
 class JobWatch:
     """Show the progress of a training run and, given a path, keep its checkpoint.
 
@@ -84,7 +95,8 @@ class JobWatch:
         every: float = EVERY,
         shown: bool | None = None,
     ) -> None:
-        self.checkpoint, self.identity, self.every = checkpoint, identity, every
+        self.checkpoint, self.identity = checkpoint, identity
+        self.every = check_positive("checkpoint_every", every)
         self._asked, self._log = expected, log
         self._shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
         self._bar: Any = None
@@ -153,14 +165,15 @@ class JobWatch:
         remove_leftovers(self.checkpoint)
         if not self.checkpoint.exists():
             return None
-        image, wrong = read_bytes(self.checkpoint), "of another version or request"
+        image, wrong = read_bytes(self.checkpoint), "of another request"
         if not image.startswith(HDF5):
             name = image[FIRST_AT : FIRST_AT + len(FIRST)]
             if not (ARCHIVE.startswith(image[: len(ARCHIVE)]) and FIRST.startswith(name)):
                 raise self._refusal()
             try:
                 with np.load(BytesIO(image), allow_pickle=False) as file:
-                    if str(file["identity"]) == self.identity:
+                    wrong = _difference(str(file["identity"]), self.identity)
+                    if not wrong:
                         kept = {name: file[name] for name in file.files if name != "identity"}
                         self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
                         return kept

@@ -1,5 +1,6 @@
 """Interruption: a killed run goes on from its checkpoint, to the same bytes."""
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csd.core.errors import InputError, Interrupted
+from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged
 from csd.diffusion.grids import geometric_grid, longest_level
 from csd.diffusion.reverse import goal_of
 from csd.lattice import Lattice
@@ -226,3 +227,15 @@ def test_expected_steps_are_those_of_training(architecture: Architecture) -> Non
     taken = float(train_network(noised, architecture, settings).last_step.max())
     factor = 2.0 if architecture.name == "local_two_layer" else 1.2
     assert taken / factor < expected_steps(noised, architecture, settings) < taken * factor
+
+
+def test_errors_pass_from_process_to_process() -> None:
+    """As `multiprocessing` does it: a copy with the same message and attributes."""
+    for error in (
+        Interrupted(signal.SIGTERM, "after step 5"),
+        InputError("size is 1"),
+        TrainingDiverged("at step 5"),
+        GenerationFailed("at 0.1"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

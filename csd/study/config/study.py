@@ -31,7 +31,7 @@ class FigureStyle(Part):
     """Settings of all figures; changing one redraws and trains nothing."""
 
     noise_level: Annotated[Positive, Field(0.1, description="the noise level that figures show")]
-    dots_per_inch: Annotated[Count, Field(200, description="resolution of the PNG files")]
+    dots_per_inch: Annotated[Count, Field(200, le=2400, description="resolution of the PNG files")]
     font_size: Annotated[Positive, Field(8.0, description="points")]
 
 
