@@ -181,7 +181,7 @@ def digest(asked: Mapping[str, Any]) -> str:
 
 
 def lost(content: Content) -> str:
-    """What is left of a content that could not be written, in words: nothing, unless a caller rescues it."""
+    """Say that nothing is left of a content that could not be written."""
     return "its content is lost"
 
 
