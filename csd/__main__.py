@@ -6,6 +6,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+# `python -m csd` puts the working directory first, where a file such as random.py would hide Python's own.
+if __name__ == "__main__" and sys.path[0] == os.getcwd():  # noqa: PTH109
+    sys.path.append(sys.path.pop(0))
+
 from csd.cli.commands import main
 
 

@@ -91,7 +91,7 @@ def two_layer_flow(spectrum: NDArray[np.float64], start: float, time: float) -> 
 # ---- Snakemake ------------------------------------------------------------------------------------------------------
 
 
-def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path = ROOT) -> str:
+def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path = ROOT, path: str = "") -> str:
     """Run the workflow in a folder: all it says.
 
     Args:
@@ -99,6 +99,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
         config: of the study, written to the folder.
         options: of Snakemake, and targets.
         package: where csd is imported from.
+        path: further folders of PYTHONPATH.
 
     Raises:
         AssertionError: if it fails, with all it said.
@@ -114,7 +115,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
         text=True,
         check=False,
         timeout=300,
-        env=on_path() | {"PYTHONPATH": str(package)},
+        env=on_path() | {"PYTHONPATH": f"{package}{os.pathsep}{path}".removesuffix(os.pathsep)},
         # The working directory comes first where modules are looked for.
         cwd=package,
     )

@@ -6,13 +6,14 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest, number_in
 from csd.core.options import Declared
+from csd.core.paths import Named, check_paths, expanded
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -25,6 +26,8 @@ class Parser(argparse.ArgumentParser):
         kwargs["allow_abbrev"] = False
         self.given: Sequence[str] = ()
         self.fill: Callable[[Parser], None] | None = None
+        self.further: Callable[[argparse.Namespace], Iterator[Named]] = lambda arguments: iter(())
+        """The files that the command writes besides those that a flag names, with the flags that they follow from."""
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
@@ -63,6 +66,34 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(extra)}")
         return parsed, extra
 
+    def check_paths(self, arguments: argparse.Namespace) -> None:
+        """Check the files and folders of a command before its work begins.
+
+        Raises:
+            InputError: if a file has two roles, or cannot be written.
+        """
+        own: dict[Any, list[Named]] = {read_path: [], written_path: []}
+        for action in self._actions:
+            path = getattr(arguments, action.dest, None)
+            if action.type in own and path is not None:
+                own[action.type].append(((action.option_strings or [str(action.metavar)])[0], path))
+        check_paths(own[read_path], [*own[written_path], *self.further(arguments)])
+
+
+def read_path(text: str) -> Path:
+    """The path of a file or folder that a command reads."""
+    return expanded(text)
+
+
+def written_path(text: str) -> Path:
+    """The path of a file that a command writes."""
+    return expanded(text)
+
+
+def written_names(text: str) -> Path:
+    """A path that the names of several written files are made of, which `Parser.further` tells."""
+    return expanded(text)
+
 
 def real(text: str) -> float:
     """The number that a flag is given."""
@@ -94,7 +125,13 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
         parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices
 
 
-def add_paths(parser: Any, *flags: str, about: str | None = None, required: bool = True) -> None:
+def add_paths(
+    parser: Any,
+    *flags: str,
+    about: str | None = None,
+    required: bool = True,
+    kind: Callable[[str], Path] | None = None,
+) -> None:
     """Flags that take a path.
 
     Args:
@@ -102,9 +139,11 @@ def add_paths(parser: Any, *flags: str, about: str | None = None, required: bool
         flags: without dashes.
         about: their help.
         required: whether they must be given.
+        kind: `read_path`, `written_path` or `written_names`; None for the second of --output, the first of others.
     """
     for flag in flags:
-        parser.add_argument(f"--{flag}", type=Path, required=required, help=about)
+        usual = written_path if flag == "output" else read_path
+        parser.add_argument(f"--{flag}", type=kind or usual, required=required, help=about)
 
 
 def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from csd.cli.parser import command_line, log
+from csd.core.errors import NotWritten
+from csd.core.paths import write_text
 
 
 class Laps:
@@ -51,22 +53,21 @@ class Laps:
 
 @contextmanager
 def recorded(arguments: argparse.Namespace, part: str) -> Iterator[Laps]:
-    """Log the command and check that its files can be written; after the work, write a record if one is asked for.
+    """Log the command; after its work, write a record if one is asked for.
 
     Args:
-        arguments: with `output` and `benchmark`.
+        arguments: with `benchmark`.
         part: name of the work; the laps are called at its end, and at the end of 'set-up' before it.
     """
     laps = Laps()
     log(command_line(arguments))
-    from csd.core.files import require_writable, write_text
-
-    for path in (arguments.output, arguments.benchmark):
-        if path is not None:
-            require_writable(path)
     yield laps
     if arguments.benchmark is not None:
-        write_text(json.dumps(laps.record(part), indent=2) + "\n", arguments.benchmark)
+        try:
+            write_text(json.dumps(laps.record(part), indent=2) + "\n", arguments.benchmark)
+        except NotWritten as error:
+            # The result is there; Snakemake would remove it if the command failed.
+            log(f"{error}; the result is written, its record is not")
 
 
 def _process_age() -> float:

@@ -1,11 +1,14 @@
 """Errors that a user can act on: one sentence with the key, flag or file, what is wrong, and what is allowed."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from math import isfinite
 from operator import index
+from pathlib import Path
 from signal import Signals
+from types import FrameType, TracebackType
 from typing import Any
 
 LARGEST_INTEGER = 2**63 - 1
@@ -16,12 +19,61 @@ class InputError(ValueError):
     """A flag, key, file or argument given by the user cannot be used."""
 
 
+class NotWritten(InputError):
+    """A file cannot be written."""
+
+
+class Unreadable(InputError):
+    """A file that is there cannot be opened or read; its content may be good."""
+
+
 class TrainingDiverged(ArithmeticError):
     """Gradient descent became unstable; the message names the step, the noise level and a stable learning rate."""
 
 
 class GenerationFailed(ArithmeticError):
     """A score gave values that are not finite during generation; the message names the time, and the site or mode."""
+
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of csd."""
+
+
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """Raise an InputError, with file and line, from an error that user-defined code raises while the block runs."""
+    try:
+        yield
+    except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
+        raise
+    except Exception as error:
+        place = _users_place(error.__traceback__)
+        if place is None:
+            raise
+        frame, line = place
+        code = frame.f_code
+        raise InputError(
+            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {one_line(error)}"
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
+
+
+def _users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
+    """The innermost frame, and its line, that is neither csd's nor an installed library's; None if there is none."""
+    from sysconfig import get_path
+
+    libraries = (f"{PACKAGE}{os.sep}", f"{get_path('stdlib')}{os.sep}", "<frozen")
+    found = None
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if not (file.startswith(libraries) or {"site-packages", "dist-packages"} & set(Path(file).parts)):
+            found = traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next
+    return found
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -18,17 +18,14 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled
+from csd.core.files import Content, Variable, content_of, digest, labelled, shortened
 from csd.core.options import Option, Options, declared
-from csd.core.plugins import resolve
 from csd.core.random import stream
-from csd.core.rounding import shortened
 from csd.diffusion.criteria import CRITERIA
-from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
     judged,
-    observables_of,
     predicted_variances,
     remarks_on,
     times_until_right,
@@ -136,7 +133,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
     require_memory(6.0 * kept.score.kernels.size * larger.sites / lattice.sites, f"generation at size {larger.size}")
     kept = replace(kept, score=transfer(kept.score, larger))
     noised = trained.noised_on(larger)
-    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
     bins = LengthBins(kept.score.modes, noised.target.mass, larger.dimension)
     variables = {
         **_generated(reverse, kept, bins),
@@ -241,7 +238,7 @@ def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     spectrum = reverse.noised.spectra_at(modes)[-1]
     bins = LengthBins(modes, reverse.noised.target.mass, lattice.dimension)
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
-    for name, value in observables_of(lattice, modes, spectrum).items():
+    for name, value in observables.spectral_observables(lattice, modes, spectrum).items():
         variables[f"exact_{name}"] = labelled([], value, f"exact {name.replace('_', ' ')}", SPECTRAL_OBSERVABLES[name])
     return variables
 

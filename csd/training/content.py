@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, labelled
+from csd.core.files import Content, Variable, labelled, shortened
 from csd.core.plugins import lasting_path
-from csd.core.rounding import shortened
 from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture

@@ -208,7 +208,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "figure feilds --summary file --scaling file --output figure",
         ["'feilds'", "did you mean 'fields'?", "collapse"],
     ),
-    "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "not a readable NetCDF-4 file"]),
+    "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "another format than NetCDF-4"]),
     "data no NetCDF": (
         "train --architecture one_layer --data file --noise-level 0.5 --output out.nc",
         ["--data is 'file'", "csd mcmc --fields", "MeasuredField"],

@@ -140,7 +140,7 @@ def test_training_until_samples_are_right_goes_on_as_if_nothing_had_been(device:
         assert goal(score).tolist() == [right] * 3
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn"])
 def test_a_damaged_checkpoint_is_left_aside(content: bytes, tmp_path: Path) -> None:
     said: list[str] = []
     (tmp_path / "c.npz").write_bytes(content)

@@ -15,7 +15,8 @@ from shutil import copyfile
 from typing import Any
 
 from csd.core.errors import InputError, unknown
-from csd.core.files import atomic_path, read, write_text
+from csd.core.files import read
+from csd.core.paths import atomic_path, write_text
 from csd.core.source import fingerprint
 from csd.report.figures.needs import SUMMARIES, runs_of
 from csd.report.figures.series import lacking

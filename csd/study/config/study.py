@@ -4,10 +4,12 @@ A study is one YAML file. `csd.study.stages` has its parts, and expands them int
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from csd.core.paths import expanded
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
 from csd.study.stages.generation import GENERATION
@@ -55,6 +57,11 @@ class Study(Part):
         list[str] | None, Field(None, description="figures to draw; by default those that a sweep has something for")
     ]
     figure_style: Annotated[FigureStyle, Field(default_factory=lambda: FigureStyle.model_validate({}))]
+
+    @property
+    def results(self) -> Path:
+        """The folder that everything is written to."""
+        return expanded(self.output)
 
 
 def jobs_of(study: Study) -> Jobs:
