@@ -254,7 +254,7 @@ def show(arguments: argparse.Namespace) -> None:
 
     content = read_content(arguments.file)
     if cut := [name for name, own in content.coordinates.items() if not own.dims]:
-        raise InputError(f"{arguments.file}: holds a single {cut[0]}, as xarray cut it out; give the whole file")
+        raise InputError(f"{arguments.file}: this is a slice at one {cut[0]}; csd show takes whole files")
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
     for name, value in content.attrs.items():
         if not name.startswith(("note_", "csd_file")) and str(value) not in ("", "0", "0.0"):

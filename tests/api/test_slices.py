@@ -83,7 +83,7 @@ def test_files_that_xarray_has_written_or_opened(
             assert_generates_the_same(opened, generated)
     with pytest.raises(SystemExit):
         main(["show", str(tmp_path / "one.nc")])
-    assert "one.nc: holds a single seed" in capsys.readouterr().err
+    assert "one.nc: this is a slice at one seed" in capsys.readouterr().err
     with (
         xr.open_dataset(tmp_path / "again.nc", mask_and_scale=False) as opened,
         pytest.raises(csd.InputError, match=r"recorded_residual.* packed integers; open the file with csd\.read"),
