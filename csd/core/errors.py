@@ -47,7 +47,7 @@ def users_errors() -> Iterator[None]:
     except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
         raise
     except Exception as error:
-        place = _users_place(error.__traceback__)
+        place = users_place(error.__traceback__)
         if place is None:
             raise
         frame, line = place
@@ -57,12 +57,12 @@ def users_errors() -> Iterator[None]:
         ) from error
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """The message of an error on one line."""
     return " ".join(str(error).split())
 
 
-def _users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
+def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
     """The innermost frame, and its line, that is neither csd's nor an installed library's; None if there is none."""
     from sysconfig import get_path
 

@@ -1,16 +1,14 @@
 """Classes by name: a name in a registry, the dotted path `package.module:Class`, or the class itself."""
 
-import os
 import re
 import sys
 from contextlib import suppress
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, one_line, unknown, users_place
 
 _GIVEN: dict[str, type] = {}
 """Classes given as objects, by dotted path: a class of a notebook or a function cannot be imported from a module."""
@@ -224,21 +222,11 @@ def _missing(module: str, attribute: str) -> str:
 
 def _reason(module: str, error: BaseException) -> str:
     """Why a module cannot be imported: the file and line of the user's code that fails, and its error."""
-    frames = _frames(error)
-    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.") and not frames:
+    place = users_place(error.__traceback__)
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.") and place is None:
         must = "it must be 'package.module:Class', with the module's folder as the working directory or on PYTHONPATH"
         return f"there is no module {error.name}; {must}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
-    told = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {told}" if told else type(error).__name__
-    # Helpers in installed packages may fail, called from a line of the user's.
-    own = [frame for frame in frames if "site-packages" not in frame[0]] or frames
-    return f"{own[-1][0]}, line {own[-1][1]}: {said}" if own else said
-
-
-def _frames(error: BaseException) -> list[tuple[str, int]]:
-    """(file, line) of each call that leads to an error, without those of this module and of Python's import."""
-    found = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    library = re.compile(rf"<frozen|{re.escape(str(Path(os.__file__).parent))}(?!.*site-packages)")
-    return [one for one in found if one[0] != __file__ and not library.match(one[0])]
+    said = f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
+    return said if place is None else f"{place[0].f_code.co_filename}, line {place[1]}: {said}"
