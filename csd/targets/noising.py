@@ -14,7 +14,7 @@ import numpy as np
 
 from csd.core.errors import InputError, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
-from csd.targets.base import HasSpectrum
+from csd.targets.base import HasSpectrum, spectrum_of
 
 
 class Schedule(Protocol):
@@ -136,7 +136,17 @@ class NoisedTarget:
 
     def spectra_at(self, modes: Modes) -> Array:
         """C_t(k) of the target at each level and mode, shape (levels, modes)."""
-        return self.spectra(self.target.propagator(modes.laplacian))
+        return self.spectra(spectrum_of(self.target, modes))
+
+    @property
+    def modes(self) -> Modes:
+        """Momenta at which the target's spectrum is known: *shells* if it is isotropic, otherwise *pairs*."""
+        return self.lattice.shells if getattr(self.target, "isotropic", True) else self.lattice.pairs
+
+    @property
+    def mean(self) -> float:
+        """μ of the fields without noise; 0 for a target that does not say otherwise."""
+        return float(getattr(self.target, "mean", 0.0))
 
     def score_lengths(self) -> Array:
         """ξ_t of each level, shape (levels,), lattice spacings."""
