@@ -141,7 +141,20 @@ class NoisedTarget:
     @property
     def modes(self) -> Modes:
         """Momenta at which the target's spectrum is known: *shells* if it is isotropic, otherwise *pairs*."""
-        return self.lattice.shells if getattr(self.target, "isotropic", True) else self.lattice.pairs
+        lattice = self.lattice
+        return lattice.shells if lattice.dimension == 1 or getattr(self.target, "isotropic", True) else lattice.pairs
+
+    def half_spectra(self) -> Array:
+        """C_t(k) of the target at each level in the *half* layout, shape (levels, *half_shape)."""
+        lattice, modes = self.lattice, self.modes
+        if not modes.isotropic:
+            return lattice.spread(self.spectra_at(modes), modes)
+        return self.spectra(self.target.propagator(lattice.laplacian))
+
+    @property
+    def means(self) -> Array:
+        """α(t) μ of each level, shape (levels,)."""
+        return self.signals * self.mean
 
     @property
     def mean(self) -> float:
