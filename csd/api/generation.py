@@ -12,6 +12,7 @@ from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance
 from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
+from csd.diffusion.trained import is_linear
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,7 +80,9 @@ def sampled(
     content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
-    made_by = provenance(command, asked, fingerprint_with_plugins("generate", settings.integrator))
+    # A network without a kernel is built again, from the code of its class.
+    code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
+    made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
 
