@@ -59,8 +59,8 @@ def print_generation(content: "Content") -> None:
         print(f"seed {seed}: fields drawn after {content.attrs['sampled_step']} steps")
         if steps is not None:
             place = number, int((steps == content.attrs["sampled_step"]).argmax())
-            error = f" ± {value('kl_per_site_error', *place):.2g}" if "kl_per_site_error" in content else ""
-            row("kl_per_site", f"{value('kl_per_site', *place):.3g}{error}, of their kernels")
+            scatter = f" ± {value('kl_per_site_error', *place):.2g}" if "kl_per_site_error" in content else ""
+            row("kl_per_site", f"{value('kl_per_site', *place):.3g}{scatter}, of their kernels")
         for name in OF_SAMPLES:
             found, error = value(f"sampled_{name}", number), value(f"sampled_{name}_error", number)
             source = f"held_out_{name}" if known == "held-out" else f"exact_{name}"
