@@ -140,7 +140,7 @@ def test_copies_of_training_fields_are_seen() -> None:
     # √σ² of the noise; a field at its best translation among 2880 is a little nearer.
     for near in (copies, moved):
         assert near.mean() == pytest.approx(np.sqrt(NOISE), rel=0.1)
-        assert near.max() < min(fresh.min(), others.min())
+        assert np.quantile(near, 0.9) < min(np.quantile(fresh, 0.1), np.quantile(others, 0.1))
     p_values = found["memorisation_p_value"].values
     assert p_values[0] < 1e-9 and p_values[1] < 1e-9 and p_values[2] > 1e-3
 
