@@ -170,9 +170,9 @@ def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settin
 
 
 def learned_spectra(noised: NoisedTarget) -> Array:
-    """C_t(k) that networks start from and are trained on, at `noised.modes`, shape (levels, modes).
+    """C_t(k) that networks learn, at `noised.modes`, shape (levels, modes).
 
-    It is that of the target, or of the training fields where the spectrum of the target is that of held-out fields.
+    This is the spectrum of the target or, where that is measured in held-out fields, of the training fields.
     """
     target = noised.target
     if isinstance(target, HasHeldOut):
