@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from csd.api.keywords import FIELD, checked, spelt_out
-from csd.core.errors import InputError
+from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
 from csd.targets.base import (
@@ -22,6 +22,7 @@ from csd.targets.gaussian import gaussian_field
 
 
 @spelt_out(FIELD)
+@users_errors()
 def target(**asked: Any) -> HasSpectrum:
     """The target, with its exact values: mass, susceptibility, correlation length, variance, energy.
 
