@@ -89,7 +89,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
             np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case != "raw fields, autograd"])
+@pytest.mark.parametrize("case", [case for case, (_, keys) in CASES.items() if keys.get("path") != "fields"])
 def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, tmp_path: Path) -> None:
     """Stopped again and again, within blocks and after the first seed has left: every number as in one go."""
     architecture, keys = CASES[case]
