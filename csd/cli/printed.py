@@ -77,7 +77,7 @@ def print_generation(content: "Content") -> None:
             if known == "held-out":
                 others = content["held_out_nearest_training_field"].values
                 shown += f", {others.min():.3g} to {others.max():.3g} from held-out fields"
-                shown += f", p = {value('memorisation_p_value', number):.2g}"
+                shown += f", {value('nearer_fraction', number):.0%} nearer than these"
             row("nearest training", f"field at {shown}")
         if "two_sample_distance" in content:
             distance, p_value = value("two_sample_distance", number), value("two_sample_p_value", number)

@@ -227,7 +227,7 @@ def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> t
 def sampled_variables(
     reverse: ReverseDiffusion, scores: Sequence[Score], seeds: Sequence[int], run: str, count: int
 ) -> dict[str, Variable]:
-    """Draw fields with the score of each seed, measure them, and compare them with exact or with held-out fields.
+    """Draw fields with the score of each seed, measure them, and compare them with exact or held-out fields.
 
     Args:
         reverse: draws the fields.
@@ -337,10 +337,7 @@ def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> 
 def _whole_fields(
     reverse: ReverseDiffusion, drawn: Sequence[Samples], seeds: Sequence[int], run: str
 ) -> dict[str, Variable]:
-    """Two-sample tests, and distances to the training fields of a data set, of every seed.
-
-    All fields are taken about the mean, which would otherwise round their distances.
-    """
+    """Two-sample tests of every seed, and distances to training fields, about the mean, which would round them."""
     noised, lattice = reverse.noised, reverse.noised.lattice
     target, compared = noised.target, [one.fields for one in drawn]
     held_out = None
@@ -383,8 +380,10 @@ def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_ou
         held = labelled(["held_out_field"], own[-1], f"{about}, of held-out fields with noise")
         p_values = [float(mannwhitneyu(one, own[-1], alternative="less").pvalue) for one in own[:-1]]
         words = "p-value of the rank test that samples are not nearer to the training fields than held-out fields are"
+        nearer = [float((one < own[-1].min()).mean()) for one in own[:-1]]
         variables |= {
             "held_out_nearest_training_field": held,
+            "nearer_fraction": labelled(["seed"], nearer, "fraction of samples nearer than every held-out field"),
             "memorisation_p_value": labelled(["seed"], p_values, words),
         }
     return variables

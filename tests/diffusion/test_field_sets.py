@@ -141,6 +141,7 @@ def test_copies_of_training_fields_are_seen() -> None:
     for near in (copies, moved):
         assert near.mean() == pytest.approx(np.sqrt(NOISE), rel=0.1)
         assert np.quantile(near, 0.9) < min(np.quantile(fresh, 0.1), np.quantile(others, 0.1))
+    assert (found["nearer_fraction"].values[:2] > 0.7).all() and found["nearer_fraction"].values[2] < 0.2
     p_values = found["memorisation_p_value"].values
     assert p_values[0] < 1e-9 and p_values[1] < 1e-9 and p_values[2] > 1e-3
 
