@@ -13,23 +13,33 @@ from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
+from csd.diffusion.trained import is_linear
 from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from csd.targets.base import HasFields
 
 GENERATION_OPTIONS = declared(GenerationSettings)
 
 
 @spelt_out(GENERATION_OPTIONS)
 @users_errors()
-def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
+def generate(
+    training: "xr.Dataset | str | Path",
+    *,
+    output: str | Path | None = None,
+    data: "HasFields | None" = None,
+    **asked: Any,
+) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
 
     Args:
         training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
         output: a file to write.
+        data: the target of a training on fields that are in no file, or no longer where they were.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -47,7 +57,7 @@ def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None =
     place = path_of(output)
     read = [("training", expanded(training))] if isinstance(training, str | Path) else []
     check_paths(read, named("output", place))
-    return sampled(training, settings, call, place).dataset()
+    return sampled(training, settings, call, place, data).dataset()
 
 
 def sampled(
@@ -55,6 +65,7 @@ def sampled(
     settings: GenerationSettings,
     command: str,
     output: Path | None = None,
+    data: "HasFields | None" = None,
     *,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
@@ -65,14 +76,17 @@ def sampled(
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
+        data: the fields that the network was trained on, for a training file that does not name theirs.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     run = _training_content(training)
     lap("set-up")
-    content = generated(run, settings)
+    content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
-    made_by = provenance(command, asked, fingerprint_with_plugins("generate", settings.integrator))
+    # A network without a kernel is built again, from the code of its class.
+    code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
+    made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
 

@@ -35,6 +35,8 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
+    moved = "the fields of a training on --data, if they are no longer where they were"
+    own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
     train.add_argument(
@@ -139,6 +141,13 @@ def _measured(arguments: argparse.Namespace) -> Any:
         return None
     if named:
         raise InputError(f"{named[0]} is given with --data, whose file describes the target; give one of them")
+    return _fields(arguments)
+
+
+def _fields(arguments: argparse.Namespace) -> Any:
+    """The target in the file of --data; None without that flag."""
+    if arguments.data is None:
+        return None
     from csd.mcmc.fields import load_fields
 
     return load_fields(arguments.data)
@@ -169,7 +178,8 @@ def generate(arguments: argparse.Namespace) -> None:
         from csd.diffusion.quality import GenerationSettings
 
         settings = GenerationSettings(**_given(arguments))
-        print_generation(sampled(arguments.file, settings, command_line(arguments), arguments.output, lap=laps))
+        kept = command_line(arguments), arguments.output, _fields(arguments)
+        print_generation(sampled(arguments.file, settings, *kept, lap=laps))
 
 
 def mcmc(arguments: argparse.Namespace) -> None:

@@ -241,7 +241,7 @@ class Architecture(Choice):
         Args:
             lattice: where the fields live.
             score_length: ξ_t, lattice spacings.
-            spectrum: C_t on *shells*.
+            spectrum: C_t on *shells*, or on *pairs* if it is not isotropic.
             generator: source of a random start.
 
         Raises:
@@ -255,7 +255,7 @@ class Architecture(Choice):
         with global_generators(generator):
             module = self._module(lattice, score_length, spectrum, generator)
             # Lazy layers draw their parameters at the first call.
-            check_network(module, lattice, lattice.spread(spectrum, lattice.shells))
+            check_network(module, lattice, lattice.half(spectrum))
         if not np.array_equal(lattice.laplacian, laplacian):
             raise InputError(f"architecture {self.name!r} changes lattice.laplacian in place; it must work on a copy")
         return module
@@ -269,7 +269,7 @@ class Architecture(Choice):
         if self.is_family:
             family = self.build(lattice, score_length)
             return ConvolutionalScore(family, started(family, spectrum, generator))
-        half, options = lattice.spread(spectrum, lattice.shells), dict(self.complete().options)
+        half, options = lattice.half(spectrum), dict(self.complete().options)
         if issubclass(self.made_by, ParametricNetwork):
             network = built("architecture", self.made_by, "Class(lattice, **options)", lattice, **options)
             start = network.start(half, generator)

@@ -11,7 +11,7 @@ from csd.core.plugins import lasting_path
 from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
-from csd.targets.base import lattice_of, spec_of
+from csd.targets.base import HasHeldOut, lattice_of, spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
@@ -27,12 +27,14 @@ RESIDUAL_BITS = 7
 """Bits of the mantissa of residuals averaged over modes, for figures: a relative error of at most 0.4 %."""
 WEIGHT_BITS = 15
 """Bits for layers as wide as the lattice trained on random fields: 1.5e-5, far below minibatch noise."""
-SAID = ("target", "dimension", "size", "mass", "data")
+SAID = ("target", "dimension", "size", "mass", "data", "data_key")
 """Entries of a target's spec with attributes of their own; of a data set files keep the digest and not the path."""
 VARIABLES: dict[str, tuple[str, ...]] = {
     "score_error": ("seed noise_level step", "relative score error"),
     "training_time": ("seed noise_level", "training time", "steps"),
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
+    "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
+    "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
@@ -41,6 +43,10 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "last_step": ("seed", "step at which training ended", "steps"),
     "mode_residual": ("seed noise_level step inverse_length", "root mean square of |C K - 1| over modes of one length"),
     "propagator": ("shell", "power spectrum G(k) of the target, one k of each class under the lattice's symmetry"),
+    "training_spectrum": (
+        "shell",
+        "power spectrum of the training fields about their mean; propagator is of held-out ones",
+    ),
     "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
     "kernel_profile": ("seed noise_level distance", "trained kernel K(r) along the axes"),
     "kernel": ("seed noise_level mode", "kernel K(k) after the last step"),
@@ -87,6 +93,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
+        **({"mean": noised.mean} if noised.mean else {}),
         "schedule": lasting_path(type(noised.schedule)),
         **settings.attributes(),
     }
@@ -176,7 +183,7 @@ def training_content(
         known = {name: getattr(prediction, name) for name in CURVES}
         left = ((0, 0), (0, 0), (0, max(0, shape[2] - len(prediction.steps))))
         known["score_error"] = np.pad(prediction.score_error, left, constant_values=np.nan)[:, :, : shape[2]]
-    propagator = noised.target.propagator(lattice.shells.laplacian)
+    propagator = spectrum_of(noised.target, noised.modes)
     found = {
         **{name: getattr(record, name) for name in CURVES},
         **{f"predicted_{name}": values for name, values in known.items()},
@@ -184,9 +191,13 @@ def training_content(
         "last_step": record.last_step,
         "mode_residual": shortened(record.residual, RESIDUAL_BITS),
         "propagator": propagator,
-        "exact_kernel_profile": axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)),
+        "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
         "weights": record.weights,
     }
+    if isinstance(noised.target, HasHeldOut):
+        found["training_spectrum"] = noised.target.empirical_spectrum(noised.modes)
+    if record.held_out_loss is not None:
+        found |= {"held_out_loss": record.held_out_loss, "linear_held_out_loss": record.linear_loss}
     coordinates = _coordinates(noised, settings, record.steps) | {
         "inverse_length": record.inverse_lengths,
         "distance": np.arange(lattice.size // 2 + 1),
@@ -200,6 +211,9 @@ def training_content(
     if from_fields and record.weights_are == "modes":
         found["weights"] = shortened(record.weights, WEIGHT_BITS)
     variables = _variables(found)
+    if not noised.modes.isotropic:
+        at_modes = ("propagator", "training_spectrum")
+        variables |= {name: variables[name]._replace(dims=("mode",)) for name in at_modes if name in variables}
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
         spectra = noised.spectra_at(record.recorded_modes)[:, None]

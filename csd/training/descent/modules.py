@@ -24,7 +24,7 @@ from csd.networks.module import (
     spectral_loss,
     weights_of,
 )
-from csd.targets.base import drawn_fields, with_samples
+from csd.targets.base import HasHeldOut, drawn_fields, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
 from csd.training.record import padded
@@ -76,7 +76,7 @@ class AutogradDescent:
         self.spectra = noised.spectra_at(modes)
         self._rates = rates
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
-        self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._held_out: list[tuple[torch.Tensor, ...]] = []
         self._stepped = False
         # Built-in networks draw nothing, and are the same in both modes.
         self._layers: list[list[TorchStream]] = []
@@ -184,24 +184,45 @@ class AutogradDescent:
         kernel = self.kernel()
         if kernel is not None:
             return relative_error(kernel, self.spectra, self.modes.multiplicity)
+        return np.array(self._measured(self._deviation))
+
+    def held_out_loss(self) -> Array:
+        """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
+        return np.array(self._measured(self._denoising_loss))
+
+    def linear_loss(self) -> Array:
+        """The denoising loss of the best linear score over the same fields, shape (levels,)."""
+        return np.array([_half_square(exact + noise) for _, exact, noise in self._held_out_fields()])
+
+    def _held_out_fields(self) -> list[tuple[torch.Tensor, ...]]:
+        """(fields, exact scores, z/σ) of each level."""
         if not self._held_out:
             self._held_out = [self._exact_scores(level) for level in range(len(self.noised.levels))]
-        return np.array(self._measured(self._deviation))
+        return self._held_out
 
     def _deviation(self, network: ScoreNetwork, level: int) -> float:
         """E|s − s*|² / E|s*|² of one network."""
-        fields, exact = self._held_out[level]
+        fields, exact, _ = self._held_out_fields()[level]
         return float((network(fields) - exact).square().sum() / exact.square().sum())
 
-    def _exact_scores(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Held-out fields at a noise level and their exact scores −K*∗x."""
+    def _denoising_loss(self, network: ScoreNetwork, level: int) -> float:
+        """½ E|s + z/σ|² per site of one network."""
+        fields, _, noise = self._held_out_fields()[level]
+        return _half_square(network(fields) + noise)
+
+    def _exact_scores(self, level: int) -> tuple[torch.Tensor, ...]:
+        """Held-out fields about their mean at a noise level, their exact scores −K*∗(x − α μ), and z/σ."""
+        target, deviation = self.noised.target, np.sqrt(self.noised.variances[level])
         generator = stream("held out", self.lattice, self.noised.levels[level])
-        clean = drawn_fields(with_samples(self.noised.target), generator, HELD_OUT)
+        if isinstance(target, HasHeldOut):
+            chosen = generator.integers(len(target.held_out), size=HELD_OUT)
+            clean = np.asarray(target.held_out[chosen], dtype=float) - self.noised.mean
+        else:
+            clean = drawn_fields(with_samples(target), generator, HELD_OUT) - self.noised.mean
         noise = generator.standard_normal(clean.shape)
-        fields = self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * noise
-        spectrum = self.noised.spectra(self.noised.target.propagator(self.lattice.laplacian))[level]
-        exact = self.lattice.inverse(-self.lattice.transform(fields) / spectrum)
-        return self._tensor(fields), self._tensor(exact)
+        fields = self.noised.signals[level] * clean + deviation * noise
+        exact = self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])
+        return tuple(self._tensor(array) for array in (fields, exact, noise / deviation))
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
@@ -226,3 +247,8 @@ class AutogradDescent:
                 load_weights(network, np.concatenate([weights, snapshot["buffers"][seed, level]]))
                 if "layers" in snapshot:
                     self._layers[seed][level].resume(snapshot["layers"][seed, level])
+
+
+def _half_square(values: torch.Tensor) -> float:
+    """Half the mean square."""
+    return float(0.5 * values.square().mean())
