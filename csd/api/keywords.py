@@ -14,7 +14,7 @@ FIELD = declared(FieldOptions)
 """Options of the target."""
 TRAINING = {**FIELD, **network_options(), **declared(NoiseOptions), **declared(TrainingSettings)}
 """Options of target, network, noise levels and training."""
-OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "output", "progress"}
+OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 

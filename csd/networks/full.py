@@ -98,7 +98,7 @@ class Exact(LinearNetwork):
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
         """K*(r), the transform of 1 / C."""
-        return self.lattice.inverse(self.lattice.spread(1.0 / spectrum, self.lattice.shells))
+        return self.lattice.inverse(self.lattice.half(1.0 / spectrum))
 
     def kernel(self, filters: Any) -> Any:
         """K in the *half* layout."""

@@ -64,7 +64,7 @@ class LinearNetwork(ABC):
 
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
-        """Initial filters, shape `filter_shape`, for a spectrum C on *shells*."""
+        """Initial filters, shape `filter_shape`, for a spectrum C on *shells*, or on *pairs* if it is not isotropic."""
 
     @abstractmethod
     def kernel(self, filters: Any) -> Any:
@@ -72,18 +72,18 @@ class LinearNetwork(ABC):
 
     @abstractmethod
     def learning_rate(self, spectrum: Array) -> float:
-        """Default η for a spectrum C on *shells*."""
+        """Default η for a spectrum C at the same modes."""
 
     @abstractmethod
     def stable_rate(self, spectrum: Array) -> float:
-        """Largest η at which descent of the population loss is stable, for a spectrum C on *shells*."""
+        """Largest η at which descent of the population loss is stable, for a spectrum C at the same modes."""
 
     def floor(self, spectrum: Array) -> float:
         """Smallest relative score error of any filters; 0 if the network can be exact."""
         return 0.0
 
     def best_kernel(self, spectrum: Array) -> Array:
-        """The kernel K of smallest score error, on *shells*, for a spectrum C on *shells*; 1 / C if it can be exact."""
+        """The kernel K of smallest score error, at the modes of the spectrum C; 1 / C if it can be exact."""
         return 1.0 / spectrum
 
 

@@ -199,7 +199,7 @@ class Architecture(Choice):
         Args:
             lattice: where the fields live.
             score_length: ξ_t, lattice spacings.
-            spectrum: C_t on *shells*.
+            spectrum: C_t on *shells*, or on *pairs* if it is not isotropic.
             generator: source of a random start.
         """
         from csd.networks.module import ConvolutionalScore, ParametricScore, ScoreNetwork
@@ -207,7 +207,7 @@ class Architecture(Choice):
         if self.is_family:
             family = self.build(lattice, score_length)
             return ConvolutionalScore(family, family.start(spectrum, generator))
-        half, options = lattice.spread(spectrum, lattice.shells), dict(self.complete().options)
+        half, options = lattice.half(spectrum), dict(self.complete().options)
         if issubclass(self.made_by, ParametricNetwork):
             network = self.made_by(lattice, **options)
             return ParametricScore(network, network.start(half, generator))

@@ -9,6 +9,7 @@ the class of a target:
     HasEnergy         energy as sums over sites          Markov chains can update single sites
     HasForce          force                              Markov chains can move along the force
     HasFields         data, their spectrum and digest    only these fields are known
+    HasHeldOut        held_out, mean, spectrum_at        nothing but the fields is known, and some are held out
 
 A *spec* describes a target by plain values, as files, studies and commands contain them.
 """
@@ -29,6 +30,7 @@ TARGETS: dict[str, str] = {
     "phi4": "csd.targets.phi4:PhiFour",
     "spins": "csd.targets.spins:SpinModel",
     "data": "csd.targets.dataset:MeasuredField",
+    "fields": "csd.targets.dataset:FieldSet",
 }
 BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
 """Targets that are given by a lattice and a mass, which a sweep of trainings can have."""
@@ -36,7 +38,11 @@ BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
 
 @runtime_checkable
 class Target(Protocol):
-    """A distribution of real fields that is invariant under translations and the lattice's rotations."""
+    """A distribution of real fields that is invariant under translations.
+
+    It is invariant under the lattice's rotations and reflections too, and its mean is 0, unless it says otherwise by
+    attributes `isotropic` and `mean`, as a `HasHeldOut` does.
+    """
 
     @property
     def lattice(self) -> Lattice:
@@ -152,8 +158,8 @@ class HasFields(HasSpectrum, HasSamples, Protocol):
     """A data set, a target of which only these fields are known."""
 
     @property
-    def data(self) -> Array:
-        """The fields, shape (M, *lattice.shape)."""
+    def data(self) -> Any:
+        """The fields, shape (M, *lattice.shape); an array, or one that is read when it is indexed."""
 
     @property
     def digest(self) -> str:
@@ -161,6 +167,32 @@ class HasFields(HasSpectrum, HasSamples, Protocol):
 
     def empirical_spectrum(self, modes: Modes) -> Array:
         """Power spectrum of the M fields, shape (modes,)."""
+
+
+@runtime_checkable
+class HasHeldOut(HasFields, Protocol):
+    """A data set of which nothing else is known: its spectrum is that of held-out fields."""
+
+    @property
+    def held_out(self) -> Any:
+        """The held-out fields, shape (M′, *lattice.shape); an array, or one that is read when it is indexed."""
+
+    @property
+    def mean(self) -> float:
+        """μ, the mean of the training fields over fields and sites."""
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether spectra at the lattice's *shells* suffice."""
+
+    def spectrum_at(self, modes: Modes) -> Array:
+        """S of the held-out fields, shape (modes,)."""
+
+
+def spectrum_of(target: HasSpectrum, modes: Modes) -> Array:
+    """⟨S(k)⟩ at modes, shape (modes,): by the target's `spectrum_at`, or else by its `propagator`."""
+    own = getattr(target, "spectrum_at", None)
+    return np.asarray(target.propagator(modes.laplacian) if own is None else own(modes))
 
 
 def with_spectrum(target: Any) -> HasSpectrum:

@@ -14,7 +14,7 @@ import numpy as np
 
 from csd.core.errors import InputError, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
-from csd.targets.base import HasSpectrum
+from csd.targets.base import HasSpectrum, spectrum_of
 
 
 class Schedule(Protocol):
@@ -136,7 +136,30 @@ class NoisedTarget:
 
     def spectra_at(self, modes: Modes) -> Array:
         """C_t(k) of the target at each level and mode, shape (levels, modes)."""
-        return self.spectra(self.target.propagator(modes.laplacian))
+        return self.spectra(spectrum_of(self.target, modes))
+
+    @property
+    def modes(self) -> Modes:
+        """Momenta at which the target's spectrum is known: *shells* if it is isotropic, otherwise *pairs*."""
+        lattice = self.lattice
+        return lattice.shells if lattice.dimension == 1 or getattr(self.target, "isotropic", True) else lattice.pairs
+
+    def half_spectra(self) -> Array:
+        """C_t(k) of the target at each level in the *half* layout, shape (levels, *half_shape)."""
+        lattice, modes = self.lattice, self.modes
+        if not modes.isotropic:
+            return lattice.spread(self.spectra_at(modes), modes)
+        return self.spectra(self.target.propagator(lattice.laplacian))
+
+    @property
+    def means(self) -> Array:
+        """α(t) μ of each level, shape (levels,)."""
+        return self.signals * self.mean
+
+    @property
+    def mean(self) -> float:
+        """μ of the fields without noise; 0 for a target that does not say otherwise."""
+        return float(getattr(self.target, "mean", 0.0))
 
     def score_lengths(self) -> Array:
         """ξ_t of each level, shape (levels,), lattice spacings."""

@@ -12,7 +12,7 @@ from csd.core.rounding import shortened
 from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
-from csd.targets.base import spec_of
+from csd.targets.base import spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
@@ -28,12 +28,14 @@ RESIDUAL_BITS = 7
 """Bits of the mantissa of residuals averaged over modes, for figures: a relative error of at most 0.4 %."""
 WEIGHT_BITS = 15
 """Bits for layers as wide as the lattice trained on random fields: 1.5e-5, far below minibatch noise."""
-SAID = ("target", "dimension", "size", "mass", "data")
+SAID = ("target", "dimension", "size", "mass", "data", "data_key")
 """Entries of a target's spec with attributes of their own; of a data set files keep the digest and not the path."""
 VARIABLES: dict[str, tuple[str, ...]] = {
     "score_error": ("seed noise_level step", "relative score error"),
     "training_time": ("seed noise_level", "training time", "steps"),
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
+    "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
+    "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
@@ -78,6 +80,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
+        **({"mean": noised.mean} if noised.mean else {}),
         "schedule": lasting_path(type(noised.schedule)),
         **settings.attributes(),
     }
@@ -167,7 +170,7 @@ def training_content(
         known = {name: getattr(prediction, name) for name in CURVES}
         left = ((0, 0), (0, 0), (0, max(0, shape[2] - len(prediction.steps))))
         known["score_error"] = np.pad(prediction.score_error, left, constant_values=np.nan)[:, :, : shape[2]]
-    propagator = noised.target.propagator(lattice.shells.laplacian)
+    propagator = spectrum_of(noised.target, noised.modes)
     found = {
         **{name: getattr(record, name) for name in CURVES},
         **{f"predicted_{name}": values for name, values in known.items()},
@@ -175,9 +178,11 @@ def training_content(
         "last_step": record.last_step,
         "mode_residual": shortened(record.residual, RESIDUAL_BITS),
         "propagator": propagator,
-        "exact_kernel_profile": axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)),
+        "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
         "weights": record.weights,
     }
+    if record.held_out_loss is not None:
+        found |= {"held_out_loss": record.held_out_loss, "linear_held_out_loss": record.linear_loss}
     coordinates = _coordinates(noised, settings, record.steps) | {
         "inverse_length": record.inverse_lengths,
         "distance": np.arange(lattice.size // 2 + 1),
@@ -191,6 +196,8 @@ def training_content(
     if from_fields and record.weights_are == "modes":
         found["weights"] = shortened(record.weights, WEIGHT_BITS)
     variables = _variables(found)
+    if not noised.modes.isotropic:
+        variables["propagator"] = variables["propagator"]._replace(dims=("mode",))
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
         spectra = noised.spectra_at(record.recorded_modes)[:, None]

@@ -1,6 +1,6 @@
 """Prepare a run: networks at their start, their descent, and the source of its data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
-from csd.networks.linear import LinearNetwork
+from csd.networks.linear import LinearNetwork, relative_error
+from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
@@ -90,9 +91,9 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     instances = len(settings.seeds) * len(noised.levels)
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
-    copies = 8.0 if seeded or not isotropic else 0.5
+    copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5
     if settings.path == "fields":
-        copies += 8.0 * settings.batch + (settings.data_set or 0)
+        copies += 8.0 * settings.batch + (0 if isinstance(noised.target, HasFields) else settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
     found = _family_descent(noised, architecture, settings, objective, seeded) if explicit else None
@@ -142,21 +143,41 @@ Known = tuple[Array, Array, Array, Array]
 """η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
 
 
-def _known(networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings) -> Known:
+def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settings: TrainingSettings) -> Known:
     """Rates, ranges and floors of networks.
 
     Args:
         networks: families, or modules, of which only the rate is known.
-        spectra: C, as their `learning_rate` takes it.
+        noised: the target at its noise levels.
+        learned: `learned_spectra` of it.
         settings: with the learning rate, if it is given.
     """
     rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
     floors[:] = 0.0
-    for level, (network, spectrum) in enumerate(zip(networks, spectra, strict=True)):
-        rates[level], ranges[level] = settings.learning_rate or network.learning_rate(spectrum), network.reach
-        if isinstance(network, LinearNetwork):
+    lattice, measured = noised.lattice, isinstance(noised.target, HasHeldOut)
+    exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
+    for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
+        family = isinstance(network, LinearNetwork)
+        rate = settings.learning_rate or network.learning_rate(spectrum if family else lattice.half(spectrum))
+        rates[level], ranges[level] = rate, network.reach
+        if family:
             stable[level], floors[level] = network.stable_rate(spectrum), network.floor(spectrum)
+        if measured and (family or network.kernel() is not None):
+            # Training ends at the best network on the training spectrum.
+            best = network.best_kernel(spectrum) if family else 1.0 / spectrum
+            floors[level] = relative_error(best, exact[level], weight)
     return rates, stable, ranges, floors
+
+
+def learned_spectra(noised: NoisedTarget) -> Array:
+    """C_t(k) that networks start from and are trained on, at `noised.modes`, shape (levels, modes).
+
+    It is that of the target, or of the training fields where the spectrum of the target is that of held-out fields.
+    """
+    target = noised.target
+    if isinstance(target, HasHeldOut):
+        return noised.spectra(target.empirical_spectrum(noised.modes))
+    return noised.spectra_at(noised.modes)
 
 
 def _family_descent(
@@ -165,9 +186,9 @@ def _family_descent(
     """Explicit descent on power spectra; None for a family that only autograd can train."""
     lattice = noised.lattice
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
-    spectra = noised.spectra_at(lattice.shells)
-    known = rates, *_ = _known(networks, spectra, settings)
-    modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
+    spectra = learned_spectra(noised)
+    known = rates, *_ = _known(networks, noised, spectra, settings)
+    modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
             network.start(spectrum, start_stream(lattice, architecture, seed, level))
@@ -203,11 +224,11 @@ def _autograd_descent(
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     lattice, modes = noised.lattice, noised.lattice.pairs
-    shells, lengths = noised.spectra_at(lattice.shells), noised.score_lengths()
+    learned, lengths = learned_spectra(noised), noised.score_lengths()
     networks = [
         [
             architecture.module(lattice, float(length), spectrum, start_stream(lattice, architecture, seed, level))
-            for length, spectrum, level in zip(lengths, shells, noised.levels, strict=True)
+            for length, spectrum, level in zip(lengths, learned, noised.levels, strict=True)
         ]
         for seed in settings.seeds
     ]
@@ -215,7 +236,6 @@ def _autograd_descent(
     if settings.path == "spectral" and any(network.kernel() is None for network in first):
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
-    spectra = shells if families else lattice.spread(shells, lattice.shells)
-    known = _known(families or first, spectra, settings)
+    known = _known(families or first, noised, learned, settings)
     descent = AutogradDescent(networks, noised, modes, known[0], objective, choose_device(settings.device))
     return descent, modes, [sum(p.numel() for p in network.parameters()) for network in first], known

@@ -1,6 +1,6 @@
 """Descent by autograd of any `ScoreNetwork`: on raw fields or, for a linear one, on power spectra."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from csd.networks.module import (
     spectral_loss,
     weights_of,
 )
-from csd.targets.base import with_samples
+from csd.targets.base import HasHeldOut, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
 from csd.training.record import padded
@@ -66,7 +66,7 @@ class AutogradDescent:
         self.spectra = noised.spectra_at(modes)
         self._rates = rates
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
-        self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._held_out: list[tuple[torch.Tensor, ...]] = []
 
     def _tensor(self, array: Any) -> torch.Tensor:
         """The array on the device of the modules."""
@@ -123,35 +123,66 @@ class AutogradDescent:
         kernel = self.kernel()
         if kernel is not None:
             return relative_error(kernel, self.spectra, self.modes.multiplicity)
+        return self._over_held_out(self._deviation)
+
+    def held_out_loss(self) -> Array:
+        """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
+        return self._over_held_out(
+            lambda network, fields, exact, noise: self._loss(self._score(network, fields), noise)
+        )
+
+    def linear_loss(self) -> Array:
+        """The denoising loss of the best linear score over the same fields, shape (levels,)."""
+        return np.array([self._loss(exact, noise) for _, exact, noise in self._held_out_fields()])
+
+    def _held_out_fields(self) -> list[tuple[torch.Tensor, ...]]:
+        """(fields, exact scores, z/σ) of each level."""
         if not self._held_out:
             self._held_out = [self._exact_scores(level) for level in range(len(self.noised.levels))]
-        held = self._held_out
+        return self._held_out
+
+    def _over_held_out(self, measure: Callable[..., float]) -> Array:
+        """A number for the network of each seed and level, from its level's held-out fields."""
+        held = self._held_out_fields()
         return np.array(
-            [[self._deviation(*pair) for pair in zip(of_seed, held, strict=True)] for of_seed in self.networks]
+            [[measure(one, *own) for one, own in zip(of_seed, held, strict=True)] for of_seed in self.networks]
         )
 
     @staticmethod
-    def _deviation(network: ScoreNetwork, held_out: tuple[torch.Tensor, torch.Tensor]) -> float:
+    def _loss(score: torch.Tensor, noise: torch.Tensor) -> float:
+        """½ E|s + z/σ|² per site."""
+        return float(0.5 * (score + noise).square().mean())
+
+    def _deviation(self, network: ScoreNetwork, fields: torch.Tensor, exact: torch.Tensor, _: torch.Tensor) -> float:
         """E|s − s*|² / E|s*|² of one network."""
-        fields, exact = held_out
-        with torch.no_grad():
-            score = network(fields)
-        if score.shape != exact.shape:
-            raise InputError(
-                f"the network gives a score of shape {tuple(score.shape)} for fields of shape {tuple(exact.shape)};"
-                " both must be the same"
-            )
+        score = self._score(network, fields)
         return float((score - exact).square().sum() / exact.square().sum())
 
-    def _exact_scores(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Held-out fields at a noise level and their exact scores −K*∗x."""
+    @staticmethod
+    def _score(network: ScoreNetwork, fields: torch.Tensor) -> torch.Tensor:
+        """The score of one network."""
+        with torch.no_grad():
+            score: torch.Tensor = network(fields)
+        if score.shape != fields.shape:
+            raise InputError(
+                f"the network gives a score of shape {tuple(score.shape)} for fields of shape {tuple(fields.shape)};"
+                " both must be the same"
+            )
+        return score
+
+    def _exact_scores(self, level: int) -> tuple[torch.Tensor, ...]:
+        """Held-out fields about their mean at a noise level, their exact scores −K*∗(x − α μ), and z/σ."""
+        target, deviation = self.noised.target, np.sqrt(self.noised.variances[level])
         generator = stream("held out", self.lattice, self.noised.levels[level])
-        clean = with_samples(self.noised.target).sample(generator, HELD_OUT)
+        if isinstance(target, HasHeldOut):
+            chosen = generator.integers(len(target.held_out), size=HELD_OUT)
+            clean = np.asarray(target.held_out[chosen], dtype=float) - self.noised.mean
+        else:
+            clean = with_samples(target).sample(generator, HELD_OUT)
         noise = generator.standard_normal(clean.shape)
-        fields = self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * noise
-        spectrum = self.noised.spectra(self.noised.target.propagator(self.lattice.laplacian))[level]
-        exact = self.lattice.inverse(-self.lattice.transform(fields) / spectrum)
-        return self._tensor(fields), self._tensor(exact)
+        fields = self.noised.signals[level] * clean + deviation * noise
+        exact = self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])
+        return tuple(self._tensor(array) for array in (fields, exact, noise / deviation))
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
