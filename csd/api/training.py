@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import FIELD, checked, spelt_out, training_options
+from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
-from csd.api.targets import target_of
+from csd.api.targets import target_of, target_of_data
 from csd.core.errors import InputError
 from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
 from csd.core.options import declared, plain
@@ -44,12 +44,23 @@ RUN = "run"
 
 
 def problem(
-    architecture: "str | type[ScoreNetwork]", **asked: Any
+    architecture: "str | type[ScoreNetwork]", *, data: Any = None, **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """Target, architecture and options of training, from the arguments of `train`."""
     name = name_of("architecture", architecture, ARCHITECTURES)
-    given = checked("train", training_options(name, asked), asked)
-    network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
+    options = training_options(name, asked)
+    of_data = [option for option in DATA if option not in options]
+    given = checked("train", {**DATA, **options}, asked)
+    further = [option for option in of_data if option in given]
+    if data is None and further:
+        raise InputError(
+            f"{further[0].rstrip('_')} is given without data; it says something about fields given as data"
+        )
+    others = {*NOT_OF_NETWORKS, *of_data}
+    network = Architecture(name, **{option: value for option, value in given.items() if option not in others})
+    if data is not None:
+        about = {option: given.pop(option) for option in [*FIELD, *of_data] if option in given}
+        given["target"] = target_of_data(data, about)
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):
         fields = len(noised.target.data)
@@ -82,10 +93,11 @@ def generation_levels(size: int) -> list[float]:
     return list(geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS).tolist())
 
 
-@spelt_out(TRAINING_OPTIONS)
+@spelt_out({**TRAINING_OPTIONS, **{name: one for name, one in DATA.items() if name not in TRAINING_OPTIONS}})
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
+    data: Any = None,
     output: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -99,6 +111,8 @@ def train(
 
     Args:
         architecture: a built-in one, 'package.module:Class', or a class.
+        data: fields to learn instead of a target: a path, or an array of shape (M, L, …, L) or (M, n, L, …, L). Their
+            lattice need not be given.
         **asked: what follows.
         output: a file to write; the checkpoint of an unfinished run is beside it.
         checkpoint: another path for the checkpoint.
@@ -114,9 +128,14 @@ def train(
         TrainingDiverged: if descent is not stable.
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
-    call = called("train", architecture, asked | {"output": output})
+    call = called("train", architecture, {"data": data, **asked, "output": output})
     content = trained(
-        *problem(architecture, **asked), call, path_of(output), path_of(checkpoint), checkpoint_every, progress=progress
+        *problem(architecture, data=data, **asked),
+        call,
+        path_of(output),
+        path_of(checkpoint),
+        checkpoint_every,
+        progress=progress,
     )
     return content.dataset()
 
@@ -131,6 +150,8 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
 
     def shown(value: Any) -> str:
         value = str(value) if isinstance(value, Path) else value
+        if len(getattr(value, "shape", ())) > 1:
+            return f"<array of shape {tuple(value.shape)}>"
         return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]

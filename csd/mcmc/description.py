@@ -2,18 +2,13 @@
 
 Fields in file order are taken for successive states of one Markov chain. Errors of moments are those of the Γ method
 (`csd.mcmc.autocorrelation`); errors of S(k) come from the scatter of blocks that are many autocorrelation times long.
-
-A symmetry is tested by randomisation: if it holds, blocks that are transformed by random elements of its group (the
-change of sign, or rotations and reflections of the lattice, or permutations of components) have the same distribution.
-So the rank of T = |Σ_b d_b|² among those of transformed blocks is uniform, whatever the distribution of the fields, and
-a p below 0.01 is a false alarm in one of a hundred files. Far in the tail, p is that of a gamma distribution with the
-mean and variance of T.
+Symmetries are tested by randomisation (`csd.mcmc.symmetries`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import permutations, product
+from itertools import permutations
 from math import ceil, nan, sqrt
 from typing import Any
 
@@ -23,31 +18,25 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.lattice.arrays import PIECE, StoredFields
+from csd.lattice.arrays import StoredFields
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
+from csd.mcmc.symmetries import FEWEST_BLOCKS, images, p_value
+from csd.targets.dataset import PIECE, held_out_count
 
 BLOCKS = 256
 """Fewest blocks into which a large array is cut while it is read."""
 MOST_BLOCKS = 64
 """Most blocks in the test of isotropy, which transforms many numbers."""
-FEWEST_BLOCKS = 8
-"""Fewest blocks for an error of S(k) or a test."""
 LENGTH_OF_BLOCK = 8.0
 """Shortest length of a block, in units of τ."""
 SOFT = 4096
 """Most modes whose isotropy is tested, those of longest wavelength."""
-DRAWS = 999
-"""Random transformations of the blocks in a test."""
 ALARM = 0.01
 """A symmetry is taken for broken at a p below this: the rate of false alarms."""
 CONTRADICTION = 5.7e-7
 """The p of five standard deviations, below which data contradict what is said of their target."""
-FEW_NUMBERS = 64
-"""Most numbers d_b of a block that are summed one by one."""
 SHELLS = 4
 """Shells of S(k) that are printed, momentum by momentum."""
-HELD_OUT = 5
-"""One in so many fields is held out."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +126,7 @@ class Survey:
         zero = self.shift / self.scale
         odd = np.stack([y + zero, cube + 3.0 * zero * square + 3.0 * zero**2 * y + zero**3])
         own = self.block_means(odd)
-        return _p_value(np.stack([own, -own], axis=1) / _spread(own), "sign")
+        return p_value(np.stack([own, -own], axis=1) / _spread(own), "sign")
 
     @cached_property
     def isotropy(self) -> float:
@@ -148,14 +137,14 @@ class Survey:
         dimension, size = self.fields.lattice.dimension, self.fields.lattice.size
         if dimension == 1:
             return nan
-        places = np.stack(list(_images(self.modes, size)))
+        places = np.stack(list(images(self.modes, size)))
         own = self.joined
         orbit = own.mean(axis=0)[places].mean(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             off = np.nan_to_num(own / orbit - 1.0, posinf=0.0, neginf=0.0)
         turned = off[:, places]
         softest = (np.minimum(self.modes, size - self.modes) <= 1).all(axis=1)
-        both = _p_value(turned, "isotropy"), _p_value(turned[..., softest], "isotropy of the softest")
+        both = p_value(turned, "isotropy"), p_value(turned[..., softest], "isotropy of the softest")
         return min(1.0, 2.0 * min(both))
 
     @cached_property
@@ -167,7 +156,7 @@ class Survey:
         orders = list(permutations(range(count))) if count <= 4 else [np.roll(range(count), by) for by in range(count)]
         own = self.block_means(np.stack([self.powers[0], self.powers[1], self.softest]))
         off = own - own.mean(axis=2, keepdims=True)
-        return _p_value((off / _spread(off))[..., np.array(orders)].swapaxes(1, 2), "components")
+        return p_value((off / _spread(off))[..., np.array(orders)].swapaxes(1, 2), "components")
 
 
 def _spread(own: Array) -> Array:
@@ -175,50 +164,6 @@ def _spread(own: Array) -> Array:
     axes = tuple(axis for axis in range(own.ndim) if axis != 1)
     spread = own.std(axis=axes, keepdims=True)
     return np.where(spread > 0.0, spread, 1.0)
-
-
-def _p_value(transformed: Array, name: str) -> float:
-    """p of T = |Σ_b d_b|² among those of blocks that are transformed at random; NaN for too few blocks.
-
-    Args:
-        transformed: d_b after each element of the group, the identity first; shape (blocks, elements, …).
-        name: of the test, for its random stream.
-    """
-    blocks, elements = transformed.shape[:2]
-    flat = transformed.reshape(blocks * elements, -1)
-    if blocks < FEWEST_BLOCKS or not flat.any():
-        return nan if blocks < FEWEST_BLOCKS else 1.0
-    # Σ_b d_b needs no more than the products of all d_b, which are fewer numbers than the d_b of many modes.
-    gram = flat @ flat.T if flat.shape[1] > FEW_NUMBERS else None
-
-    def total(chosen: NDArray[np.intp]) -> float:
-        return float((flat[chosen].sum(axis=0) ** 2).sum() if gram is None else gram[np.ix_(chosen, chosen)].sum())
-
-    first = elements * np.arange(blocks)
-    drawn = first + stream("test of data", name).integers(elements, size=(DRAWS, blocks))
-    own, others = total(first), np.array([total(one) for one in drawn])
-    rank = (1.0 + float((others >= own * (1.0 - 1e-12)).sum())) / (DRAWS + 1.0)
-    if rank > 1.5 / (DRAWS + 1.0):
-        return rank
-    from scipy.special import gammaincc
-
-    mean, variance = others.mean(), others.var()
-    return min(rank, float(gammaincc(mean**2 / variance, own * mean / variance)))
-
-
-def _images(modes: NDArray[np.intp], size: int) -> Iterator[NDArray[np.intp]]:
-    """The place among the modes of the image of each under a rotation or reflection; the identity is the first.
-
-    Elements of the group that differ in the sign of all axes are the same for S(k) = S(−k).
-    """
-    dimension = modes.shape[1]
-    strides = size ** np.arange(dimension)
-    known = np.concatenate([modes % size @ strides, -modes % size @ strides])
-    order = np.argsort(known)
-    for axes in permutations(range(dimension)):
-        for signs in product((1, -1), repeat=dimension - 1):
-            wanted = (modes[:, axes] * (1, *signs)) % size @ strides
-            yield order[np.searchsorted(known[order], wanted)] % len(modes)
 
 
 def _soft_modes(lattice: Lattice) -> NDArray[np.intp]:
@@ -235,8 +180,7 @@ def survey(fields: StoredFields) -> Survey:
         InputError: if nothing can be learned from them: too few, not finite, or all the same.
     """
     name, lattice, count, total = fields.name, fields.lattice, fields.components, fields.configurations
-    if total < 2:
-        raise InputError(f"{name}: {total} fields; at least 2 are needed, one to learn from and one held out")
+    held_out_count(total, name)
     soft = _soft_modes(lattice)
     half = lattice.pairs.half_index[soft]
     axes = np.flatnonzero(np.isclose(lattice.pairs.laplacian[soft], 4.0 * np.sin(np.pi / lattice.size) ** 2))
@@ -246,7 +190,7 @@ def survey(fields: StoredFields) -> Survey:
     marks, signs = np.empty(total * count, dtype=np.uint64), np.empty(total * count, dtype=bool)
     multiplier = stream("marks of fields").integers(2**63, size=lattice.sites, dtype=np.uint64) * np.uint64(2) + 1
     shift, scale, lowest, highest, bad, first = 0.0, 1.0, np.inf, -np.inf, 0, -1
-    each = max(1, PIECE // (8 * count * lattice.sites))
+    each = max(1, PIECE // (count * lattice.sites))
     for start in range(0, total, each):
         stop = min(start + each, total)
         own = fields[start * count : stop * count]
@@ -301,7 +245,7 @@ def check_known(found: Survey, known: Mapping[str, float]) -> None:
 
     Args:
         found: of the fields.
-        known: couplings of a target that is symmetric under φ → −φ, rotations and reflections; none if nothing is known.
+        known: couplings of a target that is symmetric under φ → −φ, rotations and reflections; none if unknown.
 
     Raises:
         InputError: beyond five standard deviations.
@@ -381,7 +325,7 @@ def summary(found: Survey, known: Mapping[str, float]) -> list[str]:
     lines += [
         _row("duplicates", f"{same} fields equal another, {found.distinct - found.distinct_up_to_sign} its negative")
     ]
-    held = max(1, total // HELD_OUT)
+    held = held_out_count(total, fields.name)
     assumed = (
         "mean 0 and isotropic, by the couplings" if known else "a mean to be learned, S(k) of each pair of momenta"
     )

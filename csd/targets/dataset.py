@@ -182,7 +182,14 @@ class FieldSet(KnownByFields):
 
     @classmethod
     def split(
-        cls, lattice: Lattice, fields: Any, *, known: Mapping[str, Any] | None = None, file: str = "", key: str = ""
+        cls,
+        lattice: Lattice,
+        fields: Any,
+        *,
+        known: Mapping[str, Any] | None = None,
+        file: str = "",
+        key: str = "",
+        together: int = 1,
     ) -> Self:
         """Hold out the last fifth of the fields, in their order: neighbours along a Markov chain are alike.
 
@@ -192,16 +199,12 @@ class FieldSet(KnownByFields):
             known: couplings of their Hamiltonian.
             file: path of their file.
             key: name of the array in the file.
+            together: fields that follow each other and are not separated, such as the components of one configuration.
 
         Raises:
             InputError: if there are fewer than four fields, or their shape differs from the lattice's.
         """
-        if len(fields) < 2 * FEWEST:
-            raise InputError(
-                f"{file + ': ' if file else ''}there are {len(fields)} fields; it takes {2 * FEWEST}, of which"
-                f" {FEWEST} are held out"
-            )
-        cut = len(fields) - max(FEWEST, len(fields) // HELD_OUT_SHARE)
+        cut = len(fields) - together * held_out_count(len(fields) // together, file)
         return cls(lattice, part(fields, 0, cut), part(fields, cut, len(fields)), known or {}, file, key)
 
     @classmethod
@@ -313,6 +316,24 @@ class FieldSet(KnownByFields):
         whole = power.copy()
         whole.ravel()[0] = zero
         return whole
+
+
+def held_out_count(fields: int, name: str) -> int:
+    """Number of the last fields, of all, that are held out.
+
+    Args:
+        fields: number of all.
+        name: of their file, for the error; '' for fields that are in no file.
+
+    Raises:
+        InputError: if there are fewer than four.
+    """
+    if fields < 2 * FEWEST:
+        raise InputError(
+            f"{name + ': ' if name else ''}there are {fields} fields; it takes {2 * FEWEST}, of which {FEWEST} are held"
+            " out"
+        )
+    return max(FEWEST, fields // HELD_OUT_SHARE)
 
 
 class Part:
