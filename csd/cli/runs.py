@@ -234,13 +234,14 @@ def field(arguments: argparse.Namespace) -> None:
 
 def data(arguments: argparse.Namespace) -> None:
     """Describe fields: moments, spectrum, correlations, symmetries, and what training assumes."""
+    from csd.lattice.array_files import kind_of_csd
     from csd.mcmc.description import check_known, summary, survey
     from csd.mcmc.fields import stored_fields
     from csd.targets.options import DataOptions
 
     about = DataOptions(**_given(arguments))
     found = survey(stored_fields(arguments.file, about))
-    print("\n".join(summary(found, about.known)))
+    print("\n".join(summary(found, about.known, whole=bool(kind_of_csd(arguments.file)))))
     check_known(found, about.known)
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 NETWORKS = ("networks", "targets/gaussian")
 SOURCES: dict[str, tuple[str, ...]] = {
-    "train": ("training/reference", "training/content", "diffusion/reverse", *NETWORKS),
+    "train": ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),

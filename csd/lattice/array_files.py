@@ -45,7 +45,7 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(f"{path}: it cannot be read ({reason})") from error
     try:
         if starts[0].startswith(NPY):
-            return {"": _mapped(path)}, {}
+            return {"": _Mapped(path)}, {}
         if starts[0].startswith(ZIP):
             return _stacked(_zipped(path), fits), {}
         if HDF5 in starts or starts[0].startswith(CLASSIC):
@@ -60,7 +60,7 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
             ) from error
         raise InputError(f"{path}: it cannot be read, it may be truncated or damaged ({error})") from error
     raise InputError(
-        f"--data is {str(path)!r}, which begins like no file of arrays; it must be .npy, .npz, HDF5, NetCDF, or a file"
+        f"{path}: it begins like no file of arrays; it must be .npy, .npz, HDF5, NetCDF, or a file"
         " of csd mcmc --fields (from text: numpy.save('fields.npy', numpy.loadtxt(FILE)))"
     )
 
@@ -82,16 +82,34 @@ def _bytes_at(file: BinaryIO, place: int) -> bytes:
     return file.read(len(HDF5))
 
 
-def _mapped(path: Path) -> Any:
-    """The array of an .npy file, in the memory map that NumPy makes of it."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
+class _Mapped:
+    """The array of an .npy file, by a memory map."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self.shape, self.dtype = _header(file)
         # An array without numbers cannot be mapped.
-        found = np.load(path, allow_pickle=False) if path.stat().st_size < 2**16 else None
-        if found is None or found.size:
-            raise
-        return found
+        self._empty = np.empty(self.shape, self.dtype) if 0 in self.shape else None
+        self._open()
+
+    def _open(self) -> Any:
+        """The array, unread. Pages that were read count as memory of this process while it is open."""
+        return np.load(self.path, mmap_mode="r", allow_pickle=False) if self._empty is None else self._empty
+
+    def __len__(self) -> int:
+        return self.shape[0] if self.shape else 0
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.array(self._open()[key])
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], Any]:
+    """(shape, type) of the array of an .npy file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return shape, kind
 
 
 class _Zipped:
@@ -100,9 +118,7 @@ class _Zipped:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            self.shape, _, self.dtype = header(file)
+            self.shape, self.dtype = _header(file)
         self._whole: Any = None
 
     def __len__(self) -> int:

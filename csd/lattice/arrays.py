@@ -141,7 +141,7 @@ def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, 
         for name in (key.strip("/"), *(inside if len(inside) == 1 else ())):
             if name in table:
                 return name
-        raise InputError(f"{path}: it has no array {key!r}{nearest(key, table)} ({_listed(table)})")
+        raise InputError(f"{path}: it has no array {key!r}{nearest(key, table)}; {_listed(table)}")
     stacked = {one for found in table.values() for one in getattr(found, "members", ())}
     fitting = [
         name for name, found in table.items() if name not in stacked and _layouts(found.shape, **_none_wrong(given))
@@ -149,7 +149,7 @@ def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, 
     if len(fitting) == 1 or len(table) == 1:
         return (fitting or list(table))[0]
     which = "several arrays" if fitting else "no array"
-    raise InputError(f"{path}: it has {which} of fields; name one with --data-key ({_listed(table)})")
+    raise InputError(f"{path}: it has {which} of fields; name one by its key (--data-key), {_listed(table)}")
 
 
 def _none_wrong(given: Mapping[str, int | None]) -> dict[str, int | None]:
@@ -159,7 +159,7 @@ def _none_wrong(given: Mapping[str, int | None]) -> dict[str, int | None]:
 
 def _listed(table: Mapping[str, Any]) -> str:
     """The arrays of a file with their shapes, in words."""
-    shown = [f"{name} {tuple(found.shape)}" for name, found in table.items()]
+    shown = [f"{name or 'one'} {tuple(found.shape)}" for name, found in table.items()]
     more = f", and {len(shown) - SHOWN} more" * (len(shown) > SHOWN)
     return f"it has {', '.join(shown[:SHOWN])}{more}" if shown else "it has no array of numbers"
 

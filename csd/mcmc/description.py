@@ -20,13 +20,15 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.arrays import StoredFields
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
-from csd.mcmc.symmetries import FEWEST_BLOCKS, images, p_value
+from csd.mcmc.symmetries import images, p_value
 from csd.targets.dataset import PIECE, held_out_count
 
 BLOCKS = 256
 """Fewest blocks into which a large array is cut while it is read."""
 MOST_BLOCKS = 64
 """Most blocks in the test of isotropy, which transforms many numbers."""
+FEWEST_BLOCKS = 8
+"""Fewest blocks for errors of S(k) and tests."""
 LENGTH_OF_BLOCK = 8.0
 """Shortest length of a block, in units of τ."""
 SOFT = 4096
@@ -78,7 +80,12 @@ class Survey:
         series = {"mean m of a field": m, "m^2": m**2, "S at the smallest k": self.softest, "phi^2": square}
         if m.shape[1] < FEWEST:
             return {}
-        return {name: estimate(rows) for name, rows in series.items() if not constant(rows).any()}
+        # Components that differ in mean are found by a test, not taken for slow.
+        return {
+            name: estimate(rows - rows.mean(axis=1, keepdims=True))
+            for name, rows in series.items()
+            if not constant(rows).any()
+        }
 
     @property
     def time(self) -> float:
@@ -94,6 +101,11 @@ class Survey:
     def merged(self) -> int:
         """Blocks that are joined into one, of at least `LENGTH_OF_BLOCK` τ."""
         return ceil(LENGTH_OF_BLOCK * self.time / self.length)
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are enough blocks for errors of S(k) and tests."""
+        return len(self.blocks) // self.merged >= FEWEST_BLOCKS
 
     @cached_property
     def joined(self) -> Array:
@@ -112,16 +124,18 @@ class Survey:
     @cached_property
     def spectrum(self) -> tuple[Array, Array]:
         """(S, its standard error) at the softest momenta; NaN errors for too few blocks."""
-        own = self.joined
-        if len(own) < FEWEST_BLOCKS:
-            return self.blocks.mean(axis=0), np.full(len(self.modes), nan)
-        return self.blocks.mean(axis=0), own.std(axis=0, ddof=1) / sqrt(len(own))
+        mean = self.blocks.mean(axis=0)
+        if not self.testable:
+            return mean, np.full(len(mean), nan)
+        return mean, self.joined.std(axis=0, ddof=1) / sqrt(len(self.joined))
 
     # ---- tests ------------------------------------------------------------------------------------------------------
 
     @cached_property
     def sign(self) -> float:
         """p of the symmetry φ → −φ: means of φ and φ³ are 0; NaN for too few blocks."""
+        if not self.testable:
+            return nan
         y, square, cube = (self.powers[power].mean(axis=0) for power in range(3))
         zero = self.shift / self.scale
         odd = np.stack([y + zero, cube + 3.0 * zero * square + 3.0 * zero**2 * y + zero**3])
@@ -135,7 +149,7 @@ class Survey:
         The smaller p of two tests counts twice: of all soft modes, and of those with |n_μ| ≤ 1.
         """
         dimension, size = self.fields.lattice.dimension, self.fields.lattice.size
-        if dimension == 1:
+        if dimension == 1 or not self.testable:
             return nan
         places = np.stack(list(images(self.modes, size)))
         own = self.joined
@@ -151,7 +165,7 @@ class Survey:
     def alike(self) -> float:
         """p of the symmetry of the components: means of φ, φ² and S at the smallest k agree; NaN for one component."""
         count = self.fields.components
-        if count == 1:
+        if count == 1 or not self.testable:
             return nan
         orders = list(permutations(range(count))) if count <= 4 else [np.roll(range(count), by) for by in range(count)]
         own = self.block_means(np.stack([self.powers[0], self.powers[1], self.softest]))
@@ -297,8 +311,14 @@ def moments(found: Survey) -> dict[str, Estimate]:
     }
 
 
-def summary(found: Survey, known: Mapping[str, float]) -> list[str]:
-    """Lines of text on the fields, a screenful."""
+def summary(found: Survey, known: Mapping[str, float], *, whole: bool = False) -> list[str]:
+    """Lines of text on the fields, a screenful.
+
+    Args:
+        found: of the fields.
+        known: couplings; none if nothing is known.
+        whole: whether training takes all fields, as it does from a Monte Carlo file.
+    """
     fields, lattice = found.fields, found.fields.lattice
     count, total = fields.components, fields.configurations
     kind = f"{total} configurations of {count} components" if count > 1 else f"{total} fields"
@@ -325,10 +345,10 @@ def summary(found: Survey, known: Mapping[str, float]) -> list[str]:
     lines += [
         _row("duplicates", f"{same} fields equal another, {found.distinct - found.distinct_up_to_sign} its negative")
     ]
+    if whole:
+        return [*lines, "training takes all of them, with mean 0 and the spectrum of the long run in their file"]
     held = held_out_count(total, fields.name)
-    assumed = (
-        "mean 0 and isotropic, by the couplings" if known else "a mean to be learned, S(k) of each pair of momenta"
-    )
+    assumed = "mean 0 and an isotropic spectrum, by the couplings" if known else "nothing of their mean and spectrum"
     return [*lines, f"training takes the first {total - held}, holds out the last {held}, and assumes {assumed}"]
 
 

@@ -330,8 +330,8 @@ def held_out_count(fields: int, name: str) -> int:
     """
     if fields < 2 * FEWEST:
         raise InputError(
-            f"{name + ': ' if name else ''}there are {fields} fields; it takes {2 * FEWEST}, of which {FEWEST} are held"
-            " out"
+            f"{name + ': ' if name else ''}the number of fields is {fields}; it must be at least {2 * FEWEST}, of which"
+            f" {FEWEST} are held out"
         )
     return max(FEWEST, fields // HELD_OUT_SHARE)
 
