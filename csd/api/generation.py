@@ -16,17 +16,26 @@ from csd.diffusion.quality import GenerationSettings, generated
 if TYPE_CHECKING:
     import xarray as xr
 
+    from csd.targets.base import HasFields
+
 GENERATION_OPTIONS = declared(GenerationSettings)
 
 
 @spelt_out(GENERATION_OPTIONS)
-def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
+def generate(
+    training: "xr.Dataset | str | Path",
+    *,
+    output: str | Path | None = None,
+    data: "HasFields | None" = None,
+    **asked: Any,
+) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
 
     Args:
         training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
         output: a file to write.
+        data: the target of a training on fields that are in no file, or no longer where they were.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -41,7 +50,7 @@ def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None =
     changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
     told = str(training) if isinstance(training, str | Path) else RUN
     call = called("generate", told, changed | {"output": output})
-    return sampled(training, settings, call, path_of(output)).dataset()
+    return sampled(training, settings, call, path_of(output), data).dataset()
 
 
 def sampled(
@@ -49,6 +58,7 @@ def sampled(
     settings: GenerationSettings,
     command: str,
     output: Path | None = None,
+    data: "HasFields | None" = None,
     *,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
@@ -59,13 +69,14 @@ def sampled(
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
+        data: the fields that the network was trained on, for a training file that does not name theirs.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     if output is not None:
         require_writable(output)
     run = _training_content(training)
     lap("set-up")
-    content = generated(run, settings)
+    content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
     made_by = provenance(command, asked, fingerprint_with_plugins("generate", settings.integrator))

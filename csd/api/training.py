@@ -209,6 +209,9 @@ def trained(
     followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
     prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
     content = training_content(noised, architecture, settings, record, prediction)
+    # Where the fields of a data set lie does not change the result.
+    if file := getattr(noised.target, "file", ""):
+        content = content.assign_attrs({"data_file": file, "data_key": getattr(noised.target, "key", "")})
     if goal is not None:
         content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
     content = completed(content, made_by, TRAINING, output)

@@ -47,7 +47,7 @@ SCORES = "scores"
 REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
-    GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
+    GENERATION: ("exact_spectrum", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture", "loss"),
     INTEGRATOR_STEPS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),

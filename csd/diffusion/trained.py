@@ -19,7 +19,7 @@ from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
-from csd.targets.base import lattice_of, spec_of, target_from_spec, with_spectrum
+from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.preparation import start_stream
@@ -45,33 +45,65 @@ class Trained:
     settings: TrainingSettings
 
     def noised_on(self, lattice: Lattice) -> NoisedTarget:
-        """The target of the same mass on another lattice, at the same levels."""
+        """The target of the same mass on another lattice, at the same levels.
+
+        Raises:
+            InputError: if the target is a data set, which has one lattice.
+        """
+        if lattice == self.noised.lattice:
+            return self.noised
+        if isinstance(self.noised.target, HasFields):
+            raise InputError(
+                f"size is {lattice.size}, but the network was trained on fields of size {self.noised.lattice.size}, and"
+                " there are no fields of another size to compare with; leave size out"
+            )
         spec = spec_of(self.noised.target) | {"dimension": lattice.dimension, "size": lattice.size}
         return NoisedTarget(with_spectrum(target_from_spec(spec)), self.noised.schedule, self.noised.levels)
 
 
-def load_trained(training: Content, levels: Sequence[float]) -> Trained:
+def load_trained(training: Content, levels: Sequence[float], data: HasFields | None = None) -> Trained:
     """Read the target, network and options of a training file.
 
     Args:
         training: of `csd train`.
         levels: the chosen ones of its noise levels, in the chosen order.
+        data: the fields that the network was trained on; if None, they are read from the file that is named in
+            `training`. They are not used for a target of another kind.
 
     Raises:
-        InputError: if the file holds no kernels.
+        InputError: if the network was trained on other fields, or on fields that are not found.
     """
     about = training.attrs
-    if about.get("kernels", "real" if "kernel" in training else "none") == "none":
-        raise InputError("the file holds no kernels, which csd generate needs and only linear networks have")
-    if "data_digest" in about:
-        raise InputError(
-            "the file was trained on fields of a Monte Carlo file, whose distribution has no closed form to compare to"
-        )
-    target = with_spectrum(target_from_spec(about))
+    target: HasSpectrum
+    if "data_digest" not in about:
+        target = with_spectrum(target_from_spec(about))
+    elif data is None:
+        target = _fields_of(about)
+    elif data.digest != about["data_digest"]:
+        raise InputError(f"data is {data.digest}, by its digest, but the network was trained on {about['data_digest']}")
+    else:
+        target = data
     noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
     settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
     return Trained(noised, _modes(about), architecture, settings)
+
+
+def _fields_of(about: Mapping[str, Any]) -> HasFields:
+    """The fields that a training file was made from, by the attributes of the training file.
+
+    Raises:
+        InputError: if they are in no file, or the file is not there or has changed.
+    """
+    advice = "give the fields by --data, or by data= from Python"
+    if not about.get("data_file"):
+        raise InputError(f"the network was trained on fields of digest {about['data_digest']}, in no file; {advice}")
+    try:
+        target = target_from_spec({**about, "data": about["data_file"]})
+    except InputError as error:
+        raise InputError(f"{error} (the network was trained on these fields; {advice})") from error
+    assert isinstance(target, HasFields)
+    return target
 
 
 def _modes(about: Mapping[str, Any]) -> Modes:
@@ -123,18 +155,27 @@ def trained_score(training: Content, seed: int) -> Score:
         InputError: if the file has no such seed, or neither weights nor kernels.
     """
     levels, row = training["noise_level"].values.tolist(), _row_of(training, seed)
-    if training.attrs.get("kernels") != "none":
-        return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
+    mean = training.attrs.get("mean", 0.0)
+    means = mean * training["signal"].values if mean else np.zeros(len(levels))
+    if is_linear(training):
+        kernels = _last_kernels(training)[:, row]
+        return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, kernels, means)
     import torch
 
-    networks = dict(zip(levels, trained_networks(training, seed), strict=True))
+    found = {level: own for level, *own in zip(levels, trained_networks(training, seed), means, strict=True)}
 
     def score(fields: Array, t: float, /) -> Array:
-        """s(x, t) of the network trained at t; an InputError at any other level."""
+        """s(x, t) of the network trained at t, which takes x − α μ; an InputError at any other level."""
+        network, mean = found[level_of(found, t, "network")]
         with torch.no_grad():
-            return np.asarray(networks[level_of(networks, t, "network")](torch.as_tensor(fields)))
+            return np.asarray(network(torch.as_tensor(fields - mean if mean else fields)))
 
     return score
+
+
+def is_linear(training: Content) -> bool:
+    """Whether the networks of a training file have kernels."""
+    return bool(training.attrs.get("kernels", "real" if "kernel" in training else "none") != "none")
 
 
 def _row_of(training: Content, seed: int) -> int:
@@ -210,7 +251,7 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
     kernels = np.where(ended[None, :, :, None], 1.0, kernels)
-    return Kept(steps, KernelScore(noised.lattice, modes, noised.levels, kernels), ended, chosen)
+    return Kept(steps, KernelScore(noised.lattice, modes, noised.levels, kernels, noised.means), ended, chosen)
 
 
 def _complex(training: Content, name: str, *dims: str) -> Any:
@@ -247,4 +288,5 @@ def transfer(score: KernelScore, larger: Lattice) -> KernelScore:
         placed[there] = lattice.inverse(lattice.spread(kernel, modes)).ravel()[here]
         transformed = larger.gather(larger.transform(placed.reshape(larger.shape)), to)
         moved[row] = transformed if np.iscomplexobj(flat) else transformed.real
-    return KernelScore(larger, to, score.levels, moved.reshape(*score.kernels.shape[:-1], len(to)))
+    kernels = moved.reshape(*score.kernels.shape[:-1], len(to))
+    return KernelScore(larger, to, score.levels, kernels, score.means)

@@ -188,6 +188,9 @@ class HasHeldOut(HasFields, Protocol):
     def spectrum_at(self, modes: Modes) -> Array:
         """S of the held-out fields, shape (modes,)."""
 
+    def held_out_blocks(self, modes: Modes) -> tuple[Array, Array]:
+        """Numbers of fields in consecutive blocks of the held-out ones, (blocks,), and their S, (blocks, modes)."""
+
 
 def spectrum_of(target: HasSpectrum, modes: Modes) -> Array:
     """⟨S(k)⟩ at modes, shape (modes,): by the target's `spectrum_at`, or else by its `propagator`."""

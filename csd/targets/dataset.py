@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from math import pi, sin, sqrt
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +34,8 @@ PIECE = 2**22
 """Numbers of an array that are read at a time."""
 HELD_OUT_SHARE = 5
 """One of so many fields is held out."""
+BLOCKS = 20
+"""The most blocks of held-out fields."""
 FEWEST = 2
 """Fields of which a spectrum about their mean can be measured."""
 
@@ -72,7 +75,7 @@ class KnownByFields:
         return chosen * signs.reshape(-1, *(1,) * self.lattice.dimension)
 
 
-def inverse_length(lattice: Lattice, modes: Modes, spectrum: Array) -> float:
+def _inverse_length(lattice: Lattice, modes: Modes, spectrum: Array) -> float:
     """1/ξ with the second-moment ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)); a scale where no such ξ exists."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float(susceptibility(modes, spectrum) / (spectrum @ first_shell(lattice, modes))) - 1.0
@@ -133,7 +136,7 @@ class MeasuredField(KnownByFields):
     @cached_property
     def mass(self) -> float:
         """1/ξ of the second moment; it sets scales of length only."""
-        return inverse_length(self.lattice, self.lattice.shells, self.spectrum)
+        return _inverse_length(self.lattice, self.lattice.shells, self.spectrum)
 
     @cached_property
     def digest(self) -> str:
@@ -205,7 +208,8 @@ class FieldSet(KnownByFields):
             InputError: if there are fewer than four fields, or their shape differs from the lattice's.
         """
         cut = len(fields) - together * held_out_count(len(fields) // together, file)
-        return cls(lattice, part(fields, 0, cut), part(fields, cut, len(fields)), known or {}, file, key)
+        parts = (fields_between(fields, 0, cut), fields_between(fields, cut, len(fields)))
+        return cls(lattice, *parts, known or {}, file, key)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
@@ -244,7 +248,7 @@ class FieldSet(KnownByFields):
     def mass(self) -> float:
         """1/ξ of the second moment of the training fields; it sets scales of length only."""
         modes = self.lattice.pairs
-        return inverse_length(self.lattice, modes, self.empirical_spectrum(modes))
+        return _inverse_length(self.lattice, modes, self.empirical_spectrum(modes))
 
     @cached_property
     def digest(self) -> str:
@@ -258,14 +262,17 @@ class FieldSet(KnownByFields):
 
     @cached_property
     def _means_and_power(self) -> tuple[Array, Array]:
-        """Of the training fields: see `_measured`."""
-        return self._measured(self.data)
+        """`_measured` of the training fields; an InputError if they are all the same constant."""
+        means, power = self._measured(self.data)
+        if not power.any() and not np.ptp(means):
+            raise InputError(f"{self.said}all fields are the same constant, so there is nothing to learn")
+        return means, power
 
     def _measured(self, fields: Any) -> tuple[Array, Array]:
         """(mean over the sites of each field, mean over the fields of S(k) in the *half* layout, without S(0)).
 
         Raises:
-            InputError: if a field holds numbers that are not finite, or all are constant.
+            InputError: if a field holds numbers that are not finite.
         """
         lattice, means = self.lattice, []
         power = np.zeros(lattice.half_shape)
@@ -278,44 +285,55 @@ class FieldSet(KnownByFields):
         found = np.concatenate(means)
         if not np.isfinite(power).all():
             raise InputError(f"{self.said}a field holds numbers that are not finite; leave it out")
-        if not power.any() and not np.ptp(found):
-            raise InputError(f"{self.said}all fields are the same constant, so there is nothing to learn")
         return found, power
 
     def empirical_spectrum(self, modes: Modes) -> Array:
         """S of the training fields about μ, shape (modes,); without bias at k = 0, where μ is their own mean."""
         means, power = self._means_and_power
-        measured = 0 if self.symmetric else 1
-        zero = self.lattice.sites * ((means - self.mean) ** 2).sum() / (len(means) - measured)
-        return self.lattice.gather(self._with_zero(power, zero), modes)
+        lost = 0 if self.symmetric else 1
+        whole = power.copy()
+        whole.ravel()[0] = self.lattice.sites * ((means - self.mean) ** 2).sum() / (len(means) - lost)
+        return self.lattice.gather(whole, modes)
 
     def spectrum_at(self, modes: Modes) -> Array:
         """S of the held-out fields, shape (modes,); averaged over rotations and reflections where they are known."""
-        if not self.known:
-            return self.lattice.gather(self._held_out_power, modes)
-        shells = self.lattice.shells
-        return self.lattice.gather(self.lattice.spread(self.shell_spectrum, shells), modes)
+        counts, spectra = self.held_out_blocks(modes)
+        return np.asarray(counts @ spectra / counts.sum())
 
-    @cached_property
+    def held_out_blocks(self, modes: Modes) -> tuple[Array, Array]:
+        """Spectra of consecutive held-out fields, from which errors follow even if neighbours are alike.
+
+        Returns:
+            Fields of each block, shape (blocks,), and their mean S as `spectrum_at` has it, shape (blocks, modes).
+        """
+        lattice, (counts, spectra) = self.lattice, self._blocks
+        if self.known:
+            spectra = lattice.spread(np.stack([self._over_shells(own) for own in spectra]), lattice.shells)
+        return counts, lattice.gather(spectra, modes)
+
+    @property
     def shell_spectrum(self) -> Array:
         """S of the held-out fields averaged over the momenta of each of the lattice's *shells*."""
+        counts, spectra = self._blocks
+        return self._over_shells(np.tensordot(counts, spectra, 1) / counts.sum())
+
+    def _over_shells(self, spectrum: Array) -> Array:
+        """The mean over the momenta of each of the lattice's *shells* of S in the *half* layout."""
         lattice = self.lattice
-        weights = (lattice.half_multiplicity * self._held_out_power).ravel()
+        weights = (lattice.half_multiplicity * spectrum).ravel()
         return np.bincount(lattice.shell_of_half, weights=weights) / lattice.shells.multiplicity
 
     @cached_property
-    def _held_out_power(self) -> Array:
-        """S of the held-out fields about μ, or about their own mean, in the *half* layout."""
-        means, power = self._measured(self.held_out)
-        center, measured = (0.0, 0) if self.symmetric else (means.mean(), 1)
-        return self._with_zero(power, self.lattice.sites * ((means - center) ** 2).sum() / (len(means) - measured))
-
-    @staticmethod
-    def _with_zero(power: Array, zero: float) -> Array:
-        """S with its value at k = 0."""
-        whole = power.copy()
-        whole.ravel()[0] = zero
-        return whole
+    def _blocks(self) -> tuple[Array, Array]:
+        """The blocks' numbers of fields, and S about 0 or about the mean of all held-out fields, *half* layout."""
+        fields = len(self.held_out)
+        edges = np.linspace(0, fields, min(BLOCKS, fields) + 1).astype(int).tolist()
+        found = [self._measured(fields_between(self.held_out, *ends)) for ends in pairwise(edges)]
+        centre, lost = (0.0, 0) if self.symmetric else (float(np.concatenate([own for own, _ in found]).mean()), 1)
+        for means, power in found:
+            # Without bias at k = 0.
+            power.ravel()[0] = self.lattice.sites * ((means - centre) ** 2).mean() * fields / (fields - lost)
+        return np.diff(edges).astype(float), np.stack([power for _, power in found])
 
 
 def held_out_count(fields: int, name: str) -> int:
@@ -336,7 +354,7 @@ def held_out_count(fields: int, name: str) -> int:
     return max(FEWEST, fields // HELD_OUT_SHARE)
 
 
-class Part:
+class LazyFields:
     """Some consecutive fields of an array that is read when it is indexed.
 
     Args:
@@ -360,9 +378,9 @@ class Part:
         return self.fields[np.asarray(index) + self.start]
 
 
-def part(fields: Any, start: int, stop: int) -> Any:
+def fields_between(fields: Any, start: int, stop: int) -> Any:
     """Fields `start` to `stop` of an array, without reading them."""
-    return fields[start:stop] if isinstance(fields, np.ndarray) else Part(fields, start, stop)
+    return fields[start:stop] if isinstance(fields, np.ndarray) else LazyFields(fields, start, stop)
 
 
 def pieces_of(fields: Any) -> Iterator[Array]:

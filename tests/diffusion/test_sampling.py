@@ -26,7 +26,6 @@ from csd.diffusion.integrators import (
 from csd.diffusion.measures import crossing_step
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.diffusion.samples import two_sample_test
 from csd.diffusion.sampling import (
     generated_variance,
     linear_steps,
@@ -35,6 +34,7 @@ from csd.diffusion.sampling import (
 )
 from csd.diffusion.trained import transfer
 from csd.lattice import Array, Lattice
+from csd.lattice.distances import two_sample_test
 from csd.lattice.observables import kl_per_site
 from csd.networks import Architecture
 from csd.networks.score import KernelScore

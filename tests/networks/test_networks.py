@@ -183,7 +183,7 @@ def test_best_local_kernel_is_the_wiener_like_solution(critical: Problem) -> Non
     spectrum = noised.spectra_at(lattice.shells)[0]
     network = Architecture("local_one_layer", range=1).build(lattice, 1.0)
     assert isinstance(network, LocalNetwork)
-    best = network.patch.solve(network.half_spectrum(spectrum))
+    best = network.patch.solve(network.lattice.half(spectrum))
 
     def error(kernel: np.ndarray) -> float:
         deviation = network.kernel(kernel) - 1.0 / network.half_spectrum(spectrum)
