@@ -12,11 +12,11 @@ from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance
 from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
+from csd.diffusion.trained import fields_of
+from csd.targets.base import HasFields
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from csd.targets.base import HasFields
 
 GENERATION_OPTIONS = declared(GenerationSettings)
 
@@ -26,7 +26,7 @@ def generate(
     training: "xr.Dataset | str | Path",
     *,
     output: str | Path | None = None,
-    data: "HasFields | None" = None,
+    data: Any = None,
     **asked: Any,
 ) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
@@ -35,7 +35,7 @@ def generate(
         training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
         output: a file to write.
-        data: the target of a training on fields that are in no file, or no longer where they were.
+        data: the fields of a training whose fields are in no file, or no longer where they were: a path or an array.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -58,7 +58,7 @@ def sampled(
     settings: GenerationSettings,
     command: str,
     output: Path | None = None,
-    data: "HasFields | None" = None,
+    data: Any = None,
     *,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
@@ -69,12 +69,15 @@ def sampled(
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
-        data: the fields that the network was trained on, for a training file that does not name theirs.
+        data: the fields that the network was trained on, for a training file that does not name theirs: a target, a path
+            or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     if output is not None:
         require_writable(output)
     run = _training_content(training)
+    if data is not None and not isinstance(data, HasFields):
+        data = fields_of(run.attrs, data)
     lap("set-up")
     content = generated(run, settings, data)
     lap("generation")

@@ -25,6 +25,8 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     own["generate"].add_argument("file", type=Path, metavar="FILE.nc", help=files)
+    moved = "the fields that the network learned, where they are no longer in the file that it learned them from"
+    own["generate"].add_argument("--data", type=Path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=Path, metavar="FILE.nc")
     train = own["train"]
     fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
@@ -147,7 +149,8 @@ def generate(arguments: argparse.Namespace) -> None:
         from csd.diffusion.quality import GenerationSettings
 
         settings = GenerationSettings(**_given(arguments))
-        print_generation(sampled(arguments.file, settings, command_line(arguments), arguments.output, lap=laps))
+        content = sampled(arguments.file, settings, command_line(arguments), arguments.output, arguments.data, lap=laps)
+        print_generation(content)
 
 
 def mcmc(arguments: argparse.Namespace) -> None:

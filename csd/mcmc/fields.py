@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, read_content
 from csd.lattice.array_files import kind_of_csd
@@ -13,9 +11,6 @@ from csd.mcmc.autocorrelation import LARGEST_R_HAT
 from csd.mcmc.description import check_known, survey
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.options import DataOptions
-
-IN_MEMORY = 2**28
-"""Bytes of fields, as float64, that are held in memory; more are read when they are needed."""
 
 
 def load_fields(source: Any, about: DataOptions | None = None, *, check: bool = False) -> MeasuredField | FieldSet:
@@ -36,9 +31,7 @@ def load_fields(source: Any, about: DataOptions | None = None, *, check: bool = 
     fields = stored_fields(source, about)
     if check:
         check_known(survey(fields), about.known)
-    small = 8 * int(np.prod(fields.shape)) <= IN_MEMORY
-    how: dict[str, Any] = {"known": about.known, "file": str(source) if path else "", "key": about.data_key}
-    return FieldSet.split(fields.lattice, fields[:] if small else fields, **how, together=fields.components)
+    return FieldSet.of_stored(fields, about.known, str(source) if path else "", about.data_key)
 
 
 def stored_fields(source: Any, about: DataOptions) -> StoredFields:

@@ -25,13 +25,17 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, Content, read_content
 from csd.lattice import Array, Lattice, Modes
+from csd.lattice.arrays import StoredFields, open_fields
 from csd.lattice.observables import first_shell, susceptibility
 from csd.targets.base import Spec, lattice_of
+from csd.targets.options import KNOWN
 
 FLATTEST, STEEPEST = 1e-2, 1e12
 """Smallest and largest S(0)/S(k₁) − 1 that define a correlation length."""
 PIECE = 2**22
 """Numbers of an array that are read at a time."""
+IN_MEMORY = 2**28
+"""Bytes of fields, as float64, that are held in memory; more are read when they are needed."""
 HELD_OUT_SHARE = 5
 """One of so many fields is held out."""
 BLOCKS = 20
@@ -212,9 +216,21 @@ class FieldSet(KnownByFields):
         return cls(lattice, *parts, known or {}, file, key)
 
     @classmethod
+    def of_stored(cls, fields: StoredFields, known: Mapping[str, Any], file: str = "", key: str = "") -> Self:
+        """The set of the fields of a file or an array, which are held in memory if they are few; as for `split`."""
+        kept = fields[:] if 8 * int(np.prod(fields.shape)) <= IN_MEMORY else fields
+        return cls.split(fields.lattice, kept, known=known, file=file, key=key, together=fields.components)
+
+    @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
-        """Raise an InputError: a spec holds the digest of the fields alone."""
-        raise InputError(f"the fields of digest {spec['data_digest']} are in no file that is known; give them as data")
+        """The fields of the file in the spec, or of an array in the place of the path, if they have its digest."""
+        source, key, digest = spec["data"], str(spec.get("data_key", "")), str(spec["data_digest"])
+        fields = open_fields(source, key, dimension=int(spec["dimension"]), size=int(spec["size"]))
+        known = {name: spec[name] for name in KNOWN if name in spec}
+        made = cls.of_stored(fields, known, str(source) if isinstance(source, str | Path) else "", key)
+        if made.digest != digest:
+            raise InputError(f"{fields.name}: its fields have changed, their digest is {made.digest}, not {digest}")
+        return made
 
     def spec(self) -> Spec:
         """The file, if there is one, the digest of the fields, and what is known of them."""

@@ -44,6 +44,8 @@ class ChainOptions(LatticeOptions):
 
 COUPLINGS = (("kappa", "lambda_"), ("r0", "u"), ("beta",))
 """Ways to give the couplings of a lattice field; those of a way belong together."""
+KNOWN = ("kappa", "lambda", "r0", "u", "beta", "components")
+"""Names of couplings in files."""
 
 
 @dataclass(frozen=True)
