@@ -69,8 +69,8 @@ def sampled(
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
-        data: the fields that the network was trained on, for a training file that does not name theirs: a target, a path
-            or an array.
+        data: the fields that the network was trained on, where they are not in the file that it names: a target, a
+            path or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     if output is not None:
