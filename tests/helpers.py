@@ -17,6 +17,8 @@ import yaml
 from numpy.typing import NDArray
 
 from csd.core.files import TRAINING, provenance, write
+from csd.core.random import stream
+from csd.lattice import Array, Lattice
 from csd.study.config.reading import parse
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
@@ -86,6 +88,28 @@ def two_layer_flow(spectrum: NDArray[np.float64], start: float, time: float) -> 
     """Gradient flow of two balanced layers, K(s) = K* K₀ / (K₀ + (K* − K₀) e^{−2s}), at time s = η × steps."""
     exact = 1.0 / spectrum
     return exact * start / (start + (exact - start) * np.exp(-2.0 * time))
+
+
+# ---- fields without the symmetries of a lattice ---------------------------------------------------------------------
+
+
+def tilted_spectrum(lattice: Lattice) -> Array:
+    """1/S = 0.2 + 0.6 (1 − cos k_x) + 4 (1 − cos k_y) + (1 − cos(k_x + k_y)), *half* layout; in d = 1 without k_y.
+
+    S differs between the axes, and between (k_x, k_y) and (k_x, −k_y).
+    """
+    line = 2.0 * np.pi * np.arange(lattice.size) / lattice.size
+    axes = np.meshgrid(*(line[:length] for length in lattice.half_shape), indexing="ij")
+    inverse = 0.2 + 0.6 * (1.0 - np.cos(axes[0]))
+    if lattice.dimension > 1:
+        inverse += 4.0 * (1.0 - np.cos(axes[1])) + 1.0 - np.cos(axes[0] + axes[1])
+    return np.asarray(1.0 / inverse)
+
+
+def tilted_fields(lattice: Lattice, count: int, mean: float, *purpose: object) -> Array:
+    """Independent Gaussian fields of this spectrum about a mean; shape (count, *lattice.shape)."""
+    white = stream("tilted fields", *purpose).standard_normal((count, *lattice.shape))
+    return mean + lattice.inverse(np.sqrt(tilted_spectrum(lattice)) * lattice.transform(white))
 
 
 # ---- Snakemake ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance
 from csd.core.options import declared
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
-from csd.diffusion.trained import fields_of
+from csd.diffusion.trained import fields_of, is_linear
 from csd.targets.base import HasFields
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def sampled(
     content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
-    made_by = provenance(command, asked, fingerprint_with_plugins("generate", settings.integrator))
+    # A network without a kernel is built again, from the code of its class.
+    code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
+    made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
 

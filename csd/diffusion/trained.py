@@ -135,7 +135,9 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
         raise InputError("the file holds no weights, as it was written by an earlier version; train again")
     kept = _complex(training, "weights", "noise_level", "seed", "weight")
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
-    lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
+    lattice, modes = lattice_of(about), _modes(about)
+    # As `learned_spectra` had it when the networks were built.
+    propagator = training["training_spectrum" if "training_spectrum" in training else "propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
     modules = []
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):

@@ -3,7 +3,7 @@
 They are read when they are indexed, so an array may be larger than the memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ from csd.core.errors import InputError, nearest
 from csd.lattice.array_files import arrays_of
 from csd.lattice.lattice import ORDERS, Array, Lattice
 
+PIECE = 2**22
+"""Numbers of an array that are read at a time."""
 FEW = 4
 """Most components that an array may have without being told; a longer axis may be one of a lattice."""
 SHOWN = 8
@@ -101,6 +103,42 @@ class StoredFields:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or self.dtype)
+
+
+class LazyFields:
+    """Some consecutive fields of an array that is read when it is indexed.
+
+    Args:
+        fields: the array.
+        start: index of the first field.
+        stop: index after the last one.
+    """
+
+    def __init__(self, fields: Any, start: int, stop: int) -> None:
+        self.fields, self.start, self.dtype = fields, start, fields.dtype
+        self.shape = (stop - start, *fields.shape[1:])
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Any:
+        """The fields of a slice with a positive step, or of an array of indices from 0 on."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            return self.fields[self.start + start : self.start + stop : step]
+        return self.fields[np.asarray(index) + self.start]
+
+
+def fields_between(fields: Any, start: int, stop: int) -> Any:
+    """Fields `start` to `stop` of an array, without reading them."""
+    return fields[start:stop] if isinstance(fields, np.ndarray) else LazyFields(fields, start, stop)
+
+
+def pieces_of(fields: Any) -> Iterator[Array]:
+    """The fields in consecutive pieces of at most `PIECE` numbers, as float64."""
+    step = max(1, PIECE // int(np.prod(fields.shape[1:])))
+    for start in range(0, len(fields), step):
+        yield np.asarray(fields[start : start + step], dtype=float)
 
 
 def open_fields(

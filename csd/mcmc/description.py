@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.lattice.arrays import StoredFields
+from csd.lattice.arrays import PIECE, StoredFields
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
 from csd.mcmc.symmetries import images, p_value
-from csd.targets.dataset import PIECE, held_out_count
+from csd.targets.dataset import held_out_count
 
 BLOCKS = 256
 """Fewest blocks into which a large array is cut while it is read."""

@@ -10,7 +10,7 @@ distribution.
 Networks are trained on the M fields, whose own spectrum scatters about S.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -20,20 +20,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, Content, read_content
 from csd.lattice import Array, Lattice, Modes
-from csd.lattice.arrays import StoredFields, open_fields
+from csd.lattice.arrays import StoredFields, fields_between, open_fields, pieces_of
 from csd.lattice.observables import first_shell, susceptibility
 from csd.targets.base import Spec, lattice_of
 from csd.targets.options import KNOWN
 
 FLATTEST, STEEPEST = 1e-2, 1e12
 """Smallest and largest S(0)/S(k₁) − 1 that define a correlation length."""
-PIECE = 2**22
-"""Numbers of an array that are read at a time."""
 IN_MEMORY = 2**28
 """Bytes of fields, as float64, that are held in memory; more are read when they are needed."""
 HELD_OUT_SHARE = 5
@@ -368,39 +365,3 @@ def held_out_count(fields: int, name: str) -> int:
             f" {FEWEST} are held out"
         )
     return max(FEWEST, fields // HELD_OUT_SHARE)
-
-
-class LazyFields:
-    """Some consecutive fields of an array that is read when it is indexed.
-
-    Args:
-        fields: the array.
-        start: index of the first field.
-        stop: index after the last one.
-    """
-
-    def __init__(self, fields: Any, start: int, stop: int) -> None:
-        self.fields, self.start, self.dtype = fields, start, fields.dtype
-        self.shape = (stop - start, *fields.shape[1:])
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
-
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> Any:
-        """The fields of a slice with a positive step, or of an array of indices from 0 on."""
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            return self.fields[self.start + start : self.start + stop : step]
-        return self.fields[np.asarray(index) + self.start]
-
-
-def fields_between(fields: Any, start: int, stop: int) -> Any:
-    """Fields `start` to `stop` of an array, without reading them."""
-    return fields[start:stop] if isinstance(fields, np.ndarray) else LazyFields(fields, start, stop)
-
-
-def pieces_of(fields: Any) -> Iterator[Array]:
-    """The fields in consecutive pieces of at most `PIECE` numbers, as float64."""
-    step = max(1, PIECE // int(np.prod(fields.shape[1:])))
-    for start in range(0, len(fields), step):
-        yield np.asarray(fields[start : start + step], dtype=float)

@@ -12,7 +12,7 @@ from csd.core.rounding import shortened
 from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
-from csd.targets.base import spec_of, spectrum_of
+from csd.targets.base import HasHeldOut, spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
@@ -44,6 +44,10 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "last_step": ("seed", "step at which training ended", "steps"),
     "mode_residual": ("seed noise_level step inverse_length", "root mean square of |C K - 1| over modes of one length"),
     "propagator": ("shell", "power spectrum G(k) of the target, one k of each class under the lattice's symmetry"),
+    "training_spectrum": (
+        "shell",
+        "power spectrum of the training fields about their mean; propagator is of held-out ones",
+    ),
     "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
     "kernel_profile": ("seed noise_level distance", "trained kernel K(r) along the axes"),
     "kernel": ("seed noise_level mode", "kernel K(k) after the last step"),
@@ -181,6 +185,8 @@ def training_content(
         "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
         "weights": record.weights,
     }
+    if isinstance(noised.target, HasHeldOut):
+        found["training_spectrum"] = noised.target.empirical_spectrum(noised.modes)
     if record.held_out_loss is not None:
         found |= {"held_out_loss": record.held_out_loss, "linear_held_out_loss": record.linear_loss}
     coordinates = _coordinates(noised, settings, record.steps) | {
@@ -197,7 +203,8 @@ def training_content(
         found["weights"] = shortened(record.weights, WEIGHT_BITS)
     variables = _variables(found)
     if not noised.modes.isotropic:
-        variables["propagator"] = variables["propagator"]._replace(dims=("mode",))
+        at_modes = ("propagator", "training_spectrum")
+        variables |= {name: variables[name]._replace(dims=("mode",)) for name in at_modes if name in variables}
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
         spectra = noised.spectra_at(record.recorded_modes)[:, None]

@@ -205,7 +205,7 @@ def test_seeds_are_tested_against_fields_of_their_own(two_layers: xr.Dataset, mo
         seen.append(others)
         return two_sample_test(fields, others, *purpose)
 
-    monkeypatch.setattr("csd.diffusion.quality.two_sample_test", spied)
+    monkeypatch.setattr("csd.diffusion.samples.two_sample_test", spied)
     evaluate(two_layers, GenerationSettings(samples=8))
     first, second = seen
     assert first.shape == second.shape == (8, 64)

@@ -15,6 +15,8 @@ from csd.diffusion.reverse import goal_of
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
+from csd.targets.base import HasSpectrum
+from csd.targets.dataset import FieldSet
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.checkpoint import JobWatch
@@ -23,6 +25,7 @@ from csd.training.options import TrainingSettings
 from csd.training.preparation import move, prepare
 from csd.training.record import TrainingRecord
 from csd.training.reference import expected_steps
+from tests.helpers import tilted_fields
 
 
 class Once(JobWatch):
@@ -53,6 +56,10 @@ CASES = {
         Architecture("two_layer"),
         {"path": "fields", "batch": 8, "max_steps": 40, "tolerance": 0.0},
     ),
+    "held-out losses": (
+        Architecture("one_layer_onsite", width=2),
+        {"path": "fields", "loss": "denoising", "batch": 8, "max_steps": 40, "tolerance": 0.0, "kernel_steps": "last"},
+    ),
 }
 
 
@@ -60,7 +67,10 @@ CASES = {
 def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path) -> None:
     """Stopped at step 3, at 17, and when the first seed has left: every number as in one go."""
     architecture, keys = CASES[case]
-    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 12)), VariancePreserving(), [0.05, 0.4])
+    target: HasSpectrum = GaussianField.on_critical_line(Lattice(1, 12))
+    if case == "held-out losses":
+        target, keys = FieldSet.split(target.lattice, tilted_fields(target.lattice, 30, 2.0)), {**keys, "data_set": 24}
+    noised = NoisedTarget(target, VariancePreserving(), [0.05, 0.4])
     settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
     whole = train_network(noised, architecture, settings)
     stops = sorted({3, 17, *(int(step) for step in whole.last_step if step < whole.last_step.max())})
@@ -82,7 +92,10 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
 def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, tmp_path: Path) -> None:
     """Stopped again and again, within blocks and after the first seed has left: every number as in one go."""
     architecture, keys = CASES[case]
-    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(1, 12)), VariancePreserving(), [0.05, 0.4])
+    target: HasSpectrum = GaussianField.on_critical_line(Lattice(1, 12))
+    if case == "held-out losses":
+        target, keys = FieldSet.split(target.lattice, tilted_fields(target.lattice, 30, 2.0)), {**keys, "data_set": 24}
+    noised = NoisedTarget(target, VariancePreserving(), [0.05, 0.4])
     settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
 
     def trained(watch: JobWatch | None) -> TrainingRecord:

@@ -10,7 +10,6 @@ from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.core.plugins import resolve
-from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
@@ -238,7 +237,7 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
-    run.architecture.check(Lattice(run.dimension, run.size))
+    run.architecture.check(run.field.loaded().lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family:
         if run.settings.path == "spectral":
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
