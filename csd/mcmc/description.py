@@ -37,6 +37,8 @@ ALARM = 0.01
 """A symmetry is taken for broken at a p below this: the rate of false alarms."""
 CONTRADICTION = 5.7e-7
 """The p of five standard deviations, below which data contradict what is said of their target."""
+SMALLEST_P = 1e-12
+"""Smallest p that is printed, far in the tail of an approximation."""
 SHELLS = 4
 """Shells of S(k) that are printed, momentum by momentum."""
 
@@ -56,7 +58,8 @@ class Survey:
         powers: means over the sites of each field of y, y², y³ and y⁴, y = (φ − shift)/scale, shape (4, n, M).
         softest: S at the smallest k > 0, mean over axes, of each field; shape (n, M).
         modes: integers n of the softest momenta k = 2πn/L, one of each pair {k, −k}, shape (modes, d).
-        blocks: S at these momenta of each block of configurations, mean over components, shape (blocks, modes).
+        blocks: S about the mean at these momenta of each block of configurations, mean over components, shape
+            (blocks, modes).
         length: configurations in a block.
     """
 
@@ -226,7 +229,7 @@ def survey(fields: StoredFields) -> Survey:
         for row in powers:
             row[:, start:stop] = power.mean(axis=1).reshape(-1, count).T
             power *= y
-        of_modes = lattice.power_spectrum(own).reshape(len(own), -1)[:, half]
+        of_modes = scale**2 * lattice.power_spectrum(y.reshape(own.shape)).reshape(len(own), -1)[:, half]
         softest[:, start:stop] = of_modes[:, axes].mean(axis=1).reshape(-1, count).T
         np.add.at(sums, np.arange(start, stop) // length, of_modes.reshape(-1, count, len(soft)).mean(axis=1))
     if bad:
@@ -239,6 +242,10 @@ def survey(fields: StoredFields) -> Survey:
     exact = len(np.unique(np.stack([marks, signs.astype(np.uint64)]), axis=1).T)
     if exact == 1:
         raise InputError(f"{name}: all {total * count} fields are the same; there is nothing to learn")
+    # At k = 0, the mean of all fields is subtracted.
+    zero = scale**2 * lattice.sites * (powers[0] - powers[0].mean()) ** 2
+    place_of_zero = int(np.flatnonzero(lattice.pairs.laplacian[soft] == 0.0)[0])
+    sums[:, place_of_zero] = np.bincount(np.arange(total) // length, zero.mean(axis=0), minlength=len(sums))
     kept = total // length
     numbers = lattice.pairs.numbers[soft]
     seen = (exact, len(np.unique(marks)), shift, scale, powers, softest, numbers)
@@ -326,7 +333,9 @@ def summary(found: Survey, known: Mapping[str, float], *, whole: bool = False) -
         f"{fields.name}: {kind} in d = {lattice.dimension} with L = {lattice.size}, of type {fields.raw.dtype}",
         _row("values", f"from {found.lowest:.5g} to {found.highest:.5g}"),
     ]
-    lines += [_row(name, _with_error(one.value, one.error)) for name, one in moments(found).items()]
+    for name, one in moments(found).items():
+        away = f", {abs(one.value) / one.error:.1f} errors from 0" if name == "mean" and one.error > 0.0 else ""
+        lines.append(_row(name, _with_error(one.value, one.error) + away))
     lines += _spectrum_lines(found)
     lines += ["correlation along the file, in configurations (tau = 1/2 + sum of rho):"]
     lines += [
@@ -366,7 +375,8 @@ def _verdict(p: float) -> str:
     """A p in words."""
     if p != p:
         return "not tested"
-    return f"p = {p:.2g}: {'broken' if p < ALARM else 'no sign that it is broken'}"
+    shown = f"p = {p:.2g}" if p >= SMALLEST_P else f"p below {SMALLEST_P:g}"
+    return f"{shown}: {'broken' if p < ALARM else 'no sign that it is broken'}"
 
 
 def _spectrum_lines(found: Survey) -> list[str]:
@@ -375,7 +385,7 @@ def _spectrum_lines(found: Survey) -> list[str]:
     signed = np.where(found.modes > size // 2, found.modes - size, found.modes)
     classes = np.sort(np.abs(signed), axis=1)
     order = np.lexsort((*classes.T[::-1], (classes**2).sum(axis=1)))
-    lines, seen = ["S(k) at k = 2 pi n / L:"], list[list[int]]()
+    lines, seen = ["S(k) about the mean, at k = 2 pi n / L:"], list[list[int]]()
     for place in order:
         own = classes[place].tolist()
         seen += [own] * (own not in seen)

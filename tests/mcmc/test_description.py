@@ -33,6 +33,16 @@ def surveyed(fields: Any) -> Survey:
     return survey(open_fields(fields, dimension=2))
 
 
+def test_the_spectrum_is_about_the_mean() -> None:
+    """A mean of 10⁶ changes it by rounding only."""
+    fields = chain(9, 600)
+    found, moved = surveyed(fields), surveyed(fields + 1e6)
+    off = fields.mean(axis=(1, 2)) - fields.mean()
+    zero = (found.modes == 0).all(axis=1)
+    assert found.blocks.mean(axis=0)[zero] == pytest.approx(64.0 * (off[: 2 * len(found.blocks)] ** 2).mean(), rel=1e-9)
+    np.testing.assert_allclose(moved.blocks, found.blocks, rtol=1e-6, atol=1e-8)
+
+
 def exact(found: Survey) -> Array:
     return TARGET.propagator(4.0 * (np.sin(np.pi * found.modes / 8) ** 2).sum(axis=1))
 
