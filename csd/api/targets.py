@@ -8,7 +8,16 @@ from csd.api.keywords import DATA, FIELD, checked, spelt_out
 from csd.core.errors import InputError
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
-from csd.targets.base import BY_MASS, HasFields, HasSpectrum, spec_of, target_from_spec, with_spectrum
+from csd.targets.base import (
+    BY_MASS,
+    HasFields,
+    HasSpectrum,
+    spec_of,
+    spectrum_modes,
+    spectrum_of,
+    target_from_spec,
+    with_spectrum,
+)
 from csd.targets.gaussian import gaussian_field
 from csd.targets.options import DataOptions
 
@@ -72,8 +81,8 @@ def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
         raise InputError(
             f"target is {given!r}, which its class cannot make from its spec, or from lattice and mass ({error})"
         ) from error
-    laplacian = found.lattice.shells.laplacian
-    if not np.array_equal(again.propagator(laplacian), found.propagator(laplacian)):
+    modes = spectrum_modes(found)
+    if not np.array_equal(spectrum_of(again, modes), spectrum_of(found, modes)):
         raise InputError(
             f"target is {given!r}, which depends on more than its class, lattice and mass; make the rest part of its"
             " class, or of its spec() and from_spec()"

@@ -28,6 +28,8 @@ from csd.lattice import Array, Lattice
 from csd.lattice.memory import require_memory
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
+SAME = 1e-9
+"""Relative difference of spectra at momenta that are alike by symmetry: by rounding."""
 SITE_PAIR = 2.0
 """Nanoseconds to gather a matrix and multiply with it, for each pair of sites."""
 
@@ -84,8 +86,10 @@ class Patch:
             sites of each class, shape (classes,).
         """
         lattice = self.lattice
+        if lattice.dimension == 1:
+            return self._classes[1]
         shells = lattice.spread(lattice.gather(spectrum, lattice.shells), lattice.shells)
-        return self._classes[int(np.allclose(spectrum, shells, rtol=1e-9, atol=0.0))]
+        return self._classes[int((np.abs(spectrum - shells) <= SAME * spectrum).all())]
 
     @cached_property
     def _classes(self) -> _Classes:

@@ -198,6 +198,12 @@ def spectrum_of(target: HasSpectrum, modes: Modes) -> Array:
     return np.asarray(target.propagator(modes.laplacian) if own is None else own(modes))
 
 
+def spectrum_modes(target: Target) -> Modes:
+    """Momenta at which the spectrum of a target is known: *shells* if it is isotropic, otherwise *pairs*."""
+    lattice = target.lattice
+    return lattice.shells if lattice.dimension == 1 or getattr(target, "isotropic", True) else lattice.pairs
+
+
 def with_spectrum(target: Any) -> HasSpectrum:
     """The target, if networks can be trained on it.
 

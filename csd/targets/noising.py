@@ -14,7 +14,7 @@ import numpy as np
 
 from csd.core.errors import InputError, check_distinct, check_positive
 from csd.lattice import Array, Lattice, Modes
-from csd.targets.base import HasSpectrum, spectrum_of
+from csd.targets.base import HasSpectrum, spectrum_modes, spectrum_of
 
 
 class Schedule(Protocol):
@@ -141,8 +141,7 @@ class NoisedTarget:
     @property
     def modes(self) -> Modes:
         """Momenta at which the target's spectrum is known: *shells* if it is isotropic, otherwise *pairs*."""
-        lattice = self.lattice
-        return lattice.shells if lattice.dimension == 1 or getattr(self.target, "isotropic", True) else lattice.pairs
+        return spectrum_modes(self.target)
 
     def half_spectra(self) -> Array:
         """C_t(k) of the target at each level in the *half* layout, shape (levels, *half_shape)."""

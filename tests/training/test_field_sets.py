@@ -23,6 +23,7 @@ from tests.helpers import tilted_fields, tilted_spectrum
 
 LEVELS = [0.5, 0.1]
 LATTICE = Lattice(2, 6)
+GRID = np.geomspace(3.0, 0.05, 33).tolist()
 MEAN = 3.0
 
 
@@ -135,6 +136,9 @@ def test_an_exact_spectrum_may_have_no_symmetry_either() -> None:
         if name != "local_one_layer":
             np.testing.assert_allclose(np.asarray(record.kernel)[0] * spectra, 1.0, atol=0.05)
     assert (record.floors > 1e-4).all()
+    run = csd.train("one_layer", target=Tilted(LATTICE, 0.4), noise_levels=GRID, batch=1024, tolerance=1e-2)
+    made = csd.generate(run, samples=10, integrator="heun", start="exact")
+    assert float(made["kl_per_site"][0, -1]) < 0.01
 
 
 def test_the_floor_is_the_scatter_of_both_spectra() -> None:
