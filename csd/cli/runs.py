@@ -238,8 +238,9 @@ def field(arguments: argparse.Namespace) -> None:
 def data(arguments: argparse.Namespace) -> None:
     """Describe fields: moments, spectrum, correlations, symmetries, and what training assumes."""
     from csd.lattice.array_files import kind_of_csd
-    from csd.mcmc.description import check_known, summary, survey
+    from csd.mcmc.description import summary
     from csd.mcmc.fields import stored_fields
+    from csd.mcmc.survey import check_known, survey
     from csd.targets.options import DataOptions
 
     about = DataOptions(**_given(arguments))

@@ -164,7 +164,7 @@ def open_fields(
         # An array that is read when it is indexed, such as a data set of h5py, stays unread.
         return _fields(raw if isinstance(getattr(raw, "dtype", None), np.dtype) else np.asarray(raw), "data", given)
     path = Path(source).expanduser()
-    table, about = arrays_of(path, fits=lambda shape: bool(_layouts(shape)))
+    table, about = arrays_of(path, fits=lambda shape: any(one.components <= FEW for one in _layouts(shape)))
     if about:
         key = key or "fields" * ("fields" in table)
         given |= {name: int(about[name]) for name in ("dimension", "size") if given[name] is None and name in about}
@@ -180,7 +180,7 @@ def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, 
             if name in table:
                 return name
         raise InputError(f"{path}: it has no array {key!r}{nearest(key, table)}; {_listed(table)}")
-    stacked = {one for found in table.values() for one in getattr(found, "members", ())}
+    stacked = _members(table)
     fitting = [
         name for name, found in table.items() if name not in stacked and _layouts(found.shape, **_none_wrong(given))
     ]
@@ -195,9 +195,15 @@ def _none_wrong(given: Mapping[str, int | None]) -> dict[str, int | None]:
     return {**given, "components": None}
 
 
+def _members(table: Mapping[str, Any]) -> set[str]:
+    """Names of the arrays that are also there together, as one array."""
+    return {one for found in table.values() for one in getattr(found, "members", ())}
+
+
 def _listed(table: Mapping[str, Any]) -> str:
     """The arrays of a file with their shapes, in words."""
-    shown = [f"{name or 'one'} {tuple(found.shape)}" for name, found in table.items()]
+    stacked = _members(table)
+    shown = [f"{name or 'one'} {tuple(found.shape)}" for name, found in table.items() if name not in stacked]
     more = f", and {len(shown) - SHOWN} more" * (len(shown) > SHOWN)
     return f"it has {', '.join(shown[:SHOWN])}{more}" if shown else "it has no array of numbers"
 

@@ -8,7 +8,7 @@ from csd.core.files import ENSEMBLE, read_content
 from csd.lattice.array_files import kind_of_csd
 from csd.lattice.arrays import StoredFields, open_fields
 from csd.mcmc.autocorrelation import LARGEST_R_HAT
-from csd.mcmc.description import check_known, survey
+from csd.mcmc.survey import check_known, survey
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.options import DataOptions
 

@@ -196,6 +196,15 @@ def test_packed_and_missing_values_of_netcdf(form: Any, tmp_path: Path) -> None:
     assert np.isnan(open_fields(tmp_path / "a.nc", "psi")[3:]).all()
 
 
+def test_ensembles_of_two_couplings_are_not_one(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("beta_0.40", "beta_0.44"):
+            file[f"{name}/configs"] = PHI
+    with pytest.raises(InputError, match=r"several arrays.*beta_0.40/configs \(6, 8, 8\), beta_0.44"):
+        open_fields(tmp_path / "a.h5")
+    assert open_fields(tmp_path / "a.h5", "beta_0.44/configs").shape == (6, 8, 8)
+
+
 def _zip_of_text() -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:

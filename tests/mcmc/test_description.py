@@ -12,8 +12,8 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.arrays import open_fields
-from csd.mcmc import description
-from csd.mcmc.description import Survey, check_known, moments, summary, survey
+from csd.mcmc.description import moments, summary
+from csd.mcmc.survey import Survey, check_known, survey
 from csd.targets.gaussian import GaussianField
 from tests.helpers import Runner
 
@@ -163,6 +163,8 @@ def test_duplicates_are_counted() -> None:
         (np.repeat(chain(4, 1), 50, axis=0), "all 50 fields are the same"),
         (np.empty((0, 8, 8)), "number of fields is 0"),
         (chain(4, 1), "number of fields is 1"),
+        (1e200 * chain(4, 50), "up to .*e\\+200.*common scale"),
+        (1e-200 * chain(4, 50), "up to .*e-200.*common scale"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(fields: Array, words: str) -> None:
@@ -193,7 +195,7 @@ def test_an_array_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The description does not depend on them."""
     fields = chain(7, 1001, 0.5)
     whole = surveyed(fields)
-    monkeypatch.setattr(description, "PIECE", 10 * 64)
+    monkeypatch.setattr("csd.mcmc.survey.PIECE", 10 * 64)
     largest = 0
 
     class Watched:
