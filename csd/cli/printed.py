@@ -48,7 +48,8 @@ def print_generation(content: "Content") -> None:
         if remarks[name]:
             print(f"no training time by {name}: {remarks[name]}")
     advice = [] if steps is None or steps[0] == 0 else ["--kernel-steps sparse"]
-    advice += [] if content.attrs.get("until") == "samples" else ["--until samples"]
+    # Of a data set no closed form tells when samples are right.
+    advice += [] if content.attrs.get("until") == "samples" or "data_digest" in content.attrs else ["--until samples"]
     untold = f"not known from the steps kept (train with {' and '.join(advice)})" if advice else "not reached"
     for number, seed in enumerate(content["seed"].values):
         if steps is not None:
