@@ -58,7 +58,9 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
                 f"{path}: it holds Python objects (a pickle), which could run code and are not read; save an array"
                 " of numbers"
             ) from error
-        raise InputError(f"{path}: it cannot be read, it may be truncated or damaged ({error})") from error
+        raise InputError(
+            f"{path}: it cannot be read ({error}); it may be truncated, damaged, or of an unknown form"
+        ) from error
     raise InputError(
         f"{path}: it begins like no file of arrays; it must be .npy, .npz, HDF5, NetCDF, or a file"
         " of csd mcmc --fields (from text: numpy.save('fields.npy', numpy.loadtxt(FILE)))"

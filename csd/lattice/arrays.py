@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +98,13 @@ class StoredFields:
 
     def read(self, rows: "slice | NDArray[np.intp]") -> Array:
         """Configurations, shape (rows, n, *lattice.shape); `rows` are a slice of step 1 or ascending integers."""
-        found = np.asarray(self.raw[rows], dtype=np.float64)
+        try:
+            found = np.asarray(self.raw[rows], dtype=np.float64)
+        except (OSError, RuntimeError, BadZipFile, ZlibError) as error:
+            raise InputError(
+                f"{self.name}: its numbers cannot be read ({error}); it is damaged, or compressed in a way that is not"
+                " known here: save it with gzip or uncompressed"
+            ) from error
         if self.layout.place == "last":
             found = np.moveaxis(found, -1, 1)
         return found.reshape(len(found), self.components, *self.lattice.shape)
@@ -182,7 +190,9 @@ def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, 
         raise InputError(f"{path}: it has no array {key!r}{nearest(key, table)}; {_listed(table)}")
     stacked = _members(table)
     fitting = [
-        name for name, found in table.items() if name not in stacked and _layouts(found.shape, **_none_wrong(given))
+        name
+        for name, found in table.items()
+        if name not in stacked and _layouts(found.shape, **_without_components(given))
     ]
     if len(fitting) == 1 or len(table) == 1:
         return (fitting or list(table))[0]
@@ -190,7 +200,7 @@ def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, 
     raise InputError(f"{path}: it has {which} of fields; name one by its key (--data-key), {_listed(table)}")
 
 
-def _none_wrong(given: Mapping[str, int | None]) -> dict[str, int | None]:
+def _without_components(given: Mapping[str, int | None]) -> dict[str, int | None]:
     """What is given of the layout, except for the number of components, which a single array may contradict."""
     return {**given, "components": None}
 

@@ -1,4 +1,4 @@
-"""Words on the fields of an array: moments, spectrum, correlations, symmetries, and what training assumes of them.
+"""The description of fields in words: moments, spectrum, correlations, symmetries, and what training assumes of them.
 
 Errors of moments are those of the Γ method (`csd.mcmc.autocorrelation`).
 """
@@ -100,7 +100,7 @@ def _with_error(value: float, error: float) -> str:
 
 
 def _verdict(p: float) -> str:
-    """A p in words."""
+    """The result of a test in words."""
     if p != p:
         return "not tested"
     shown = f"p = {p:.2g}" if p >= SMALLEST_P else f"p below {SMALLEST_P:g}"

@@ -245,6 +245,22 @@ def test_other_files_are_refused_in_one_sentence(content: Callable[[], bytes], w
         open_fields(tmp_path / "none.npy")
 
 
+def test_numbers_that_cannot_be_read_are_an_error_in_one_sentence(tmp_path: Path) -> None:
+    """A compression that NetCDF does not have, a damaged chunk, a damaged archive."""
+    with h5py.File(tmp_path / "lzf.h5", "w") as file:
+        file.create_dataset("phi", data=np.rint(PHI), compression="lzf")
+    with h5py.File(tmp_path / "checked.h5", "w") as file:
+        file.create_dataset("phi", data=PHI, chunks=PHI.shape, fletcher32=True)
+    np.savez(tmp_path / "archive.npz", phi=PHI)
+    for name in ("checked.h5", "archive.npz"):
+        whole = bytearray((tmp_path / name).read_bytes())
+        whole[whole.index(PHI.tobytes()[:64])] ^= 1
+        (tmp_path / name).write_bytes(whole)
+    for name in ("lzf.h5", "checked.h5", "archive.npz"):
+        with pytest.raises(InputError, match=f"{name}: phi: its numbers cannot be read"):
+            open_fields(tmp_path / name)[:]
+
+
 def test_arrays_of_other_libraries() -> None:
     """Masked numbers are missing, and what is read when it is indexed stays unread."""
     masked = open_fields(np.ma.masked_array(PHI, PHI > 2.0))[:]
