@@ -115,7 +115,7 @@ def tilted_fields(lattice: Lattice, count: int, mean: float, *purpose: object) -
 # ---- Snakemake ------------------------------------------------------------------------------------------------------
 
 
-def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path = ROOT) -> str:
+def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path = ROOT, path: str = "") -> str:
     """Run the workflow in a folder: all it says.
 
     Args:
@@ -123,6 +123,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
         config: of the study, written to the folder.
         options: of Snakemake, and targets.
         package: where csd is imported from.
+        path: further folders of PYTHONPATH.
 
     Raises:
         AssertionError: if it fails, with all it said.
@@ -138,7 +139,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
         text=True,
         check=False,
         timeout=300,
-        env=on_path() | {"PYTHONPATH": str(package)},
+        env=on_path() | {"PYTHONPATH": f"{package}{os.pathsep}{path}".removesuffix(os.pathsep)},
         # The working directory comes first where modules are looked for.
         cwd=package,
     )

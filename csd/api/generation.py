@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csd.api.keywords import checked, spelt_out
-from csd.api.training import RUN, called, completed, path_of
-from csd.core.errors import InputError
-from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content, require_writable
+from csd.api.training import RUN, called, completed, named, path_of
+from csd.core.errors import InputError, users_errors
+from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content
 from csd.core.options import declared
+from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
 from csd.diffusion.trained import fields_of, is_linear
 from csd.targets.base import HasFields
+from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +24,7 @@ GENERATION_OPTIONS = declared(GenerationSettings)
 
 
 @spelt_out(GENERATION_OPTIONS)
+@users_errors()
 def generate(
     training: "xr.Dataset | str | Path",
     *,
@@ -50,7 +53,10 @@ def generate(
     changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
     told = str(training) if isinstance(training, str | Path) else RUN
     call = called("generate", told, changed | {"output": output})
-    return sampled(training, settings, call, path_of(output), data).dataset()
+    place = path_of(output)
+    read = [("training", expanded(training))] if isinstance(training, str | Path) else []
+    check_paths(read, named("output", place))
+    return sampled(training, settings, call, place, data).dataset()
 
 
 def sampled(
@@ -73,8 +79,6 @@ def sampled(
             path or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
-    if output is not None:
-        require_writable(output)
     run = _training_content(training)
     if data is not None and not isinstance(data, HasFields):
         data = fields_of(run.attrs, data)
@@ -96,9 +100,9 @@ def _training_content(training: "xr.Dataset | str | Path") -> Content:
         InputError: if it is not a training run.
     """
     if isinstance(training, str | Path):
-        return read_content(Path(training), TRAINING)
+        return whole(read_content(expanded(training), TRAINING))
     kind = getattr(training, "attrs", {}).get("csd_file")
     if kind != TRAINING:
         given = type(training).__name__ if kind is None else f"a {kind} Dataset"
         raise InputError(f"training is {given}; give the Dataset that csd.train() returned, or the path of its file")
-    return content_of(training)
+    return whole(content_of(training))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from csd.api.keywords import DATA, FIELD, checked, spelt_out
-from csd.core.errors import InputError
+from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
 from csd.targets.base import (
@@ -23,6 +23,7 @@ from csd.targets.options import DataOptions
 
 
 @spelt_out(FIELD)
+@users_errors()
 def target(**asked: Any) -> HasSpectrum:
     """The target, with its exact values: mass, susceptibility, correlation length, variance, energy.
 

@@ -1,15 +1,19 @@
 """Commands that present a study: figures, paper, explorer, pages of its report."""
 
 import argparse
-import sys
+from collections.abc import Iterator
+from itertools import product
 
-from csd.cli.parser import Parser, add_paths, command_line, parsed_json
+from csd.cli.parser import Parser, add_paths, command_line, log, parsed_json, written_names
+from csd.core.paths import Named
 
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module."""
     for name in ("figure", "paper", "explore", "pages"):
-        add_paths(own[name], "summary", "output")
+        add_paths(own[name], "summary")
+        add_paths(own[name], "output", kind=None if name == "explore" else written_names)
+    own["figure"].further, own["paper"].further, own["pages"].further = _figures, _paper, _pages
     for name in ("figure", "paper"):
         add_paths(own[name], "scaling")
         own[name].add_argument("--style", default="{}", help="settings as JSON")
@@ -18,7 +22,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     for name in ("figure", "paper"):
         own[name].add_argument("--if-possible", action="store_true", help="where nothing is to be drawn, say why")
     about = "folder that keeps what was drawn; only figures that have changed are drawn again"
-    add_paths(own["figure"], "checkpoint", about=about, required=False)
+    add_paths(own["figure"], "checkpoint", about=about, required=False, kind=written_names)
     own["figure"].add_argument("name", nargs="+", help="of a figure; of several, if --summary is a folder")
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
     add_paths(own["pages"], "study", "claims")
@@ -27,6 +31,27 @@ def add_flags(own: dict[str, Parser]) -> None:
     add_paths(own["paper"], *others, about="that summary, if a figure shows it", required=False)
     add_paths(own["paper"], "claims", about="claims.json")
     own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
+
+
+def _figures(arguments: argparse.Namespace) -> Iterator[Named]:
+    """The files of the figures, in the output and in the checkpoint."""
+    several = arguments.summary.is_dir()
+    places = {"--output": arguments.output} | ({"--checkpoint": arguments.checkpoint} if several else {})
+    for (flag, place), name, suffix in product(places.items(), arguments.name, (".pdf", ".png", ".rst")):
+        if place is not None:
+            yield flag, place / f"{name}{suffix}" if several else place.with_suffix(suffix)
+
+
+def _paper(arguments: argparse.Namespace) -> Iterator[Named]:
+    """The paper and its numbers; tables and figures are in folders beside them."""
+    yield from (("--output", arguments.output / name) for name in ("paper.tex", "numbers.tex"))
+
+
+def _pages(arguments: argparse.Namespace) -> Iterator[Named]:
+    """The pages, which have the names of their templates."""
+    from csd.report.pages import HERE
+
+    yield from (("--output", arguments.output / template.name) for template in HERE.glob("*.html"))
 
 
 def figure(arguments: argparse.Namespace) -> None:
@@ -43,12 +68,13 @@ def figure(arguments: argparse.Namespace) -> None:
     if arguments.summary.is_dir():
         files = arguments.summary, arguments.scaling, style, arguments.output
         how = {"checkpoint": arguments.checkpoint, "if_possible": arguments.if_possible}
-        print(*draw_all(arguments.name, *files, **how), sep="\n", file=sys.stderr)
+        log("\n".join(draw_all(arguments.name, *files, **how)))
     elif len(arguments.name) > 1:
         raise InputError(f"--summary is {str(arguments.summary)!r}, a file; several figures need a folder of summaries")
     else:
         files = arguments.summary, arguments.scaling, style, arguments.output
-        print(end=draw(arguments.name[0], *files, if_possible=arguments.if_possible), file=sys.stderr)
+        if reason := draw(arguments.name[0], *files, if_possible=arguments.if_possible):
+            log(reason)
 
 
 def paper(arguments: argparse.Namespace) -> None:
@@ -76,7 +102,8 @@ def paper(arguments: argparse.Namespace) -> None:
 
 def explore(arguments: argparse.Namespace) -> None:
     """Write a page to explore a study in, without a server."""
-    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read, write_text
+    from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+    from csd.core.paths import write_text
     from csd.report.explore import page
 
     generation = None if arguments.generation is None else read(arguments.generation, GENERATION_SUMMARY)

@@ -1,18 +1,28 @@
 """Commands that compute one file or the values of one target, and show files."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.cli.parser import Parser, add_options, command_line, given_options, log
+from csd.cli.parser import (
+    Parser,
+    add_options,
+    command_line,
+    given_options,
+    log,
+    read_path,
+    real,
+    written_names,
+    written_path,
+)
 from csd.cli.printed import print_generation, print_table, report_times
 from csd.cli.records import recorded
 from csd.core.errors import InputError
 from csd.core.options import Declared, declared
 
 if TYPE_CHECKING:
+    from csd.core.paths import Named
     from csd.networks import Architecture
     from csd.targets.base import HasEnergy
     from csd.targets.noising import NoisedTarget
@@ -24,26 +34,34 @@ def add_flags(own: dict[str, Parser]) -> None:
     for name in ("train", "theory", "generate", "mcmc", "scores", "field", "data"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
-    own["generate"].add_argument("file", type=Path, metavar="FILE.nc", help=files)
+    own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
     moved = "the fields that the network learned, where they are no longer in the file that it learned them from"
-    own["generate"].add_argument("--data", type=Path, metavar="FILE", help=moved)
-    own["show"].add_argument("file", type=Path, metavar="FILE.nc")
+    own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
+    own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
     fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
-    train.add_argument("--data", type=Path, metavar="FILE", help=f"{fields}, instead of a target")
-    own["data"].add_argument("file", type=Path, metavar="FILE", help=fields)
+    train.add_argument("--data", type=read_path, metavar="FILE", help=f"{fields}, instead of a target")
+    own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
     kept = "checkpoint of an unfinished run (beside the output)"
-    train.add_argument("--checkpoint", type=Path, metavar="FILE.npz", help=kept)
+    train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
+    train.further = _kept
     between = "time between checkpoints (60)"
-    train.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=between)
+    train.add_argument("--checkpoint-every", type=real, default=60.0, metavar="SECONDS", help=between)
     for name in ("train", "theory"):
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"
         )
     for name in ("train", "generate", "mcmc", "scores", "theory"):
-        own[name].add_argument("--output", type=Path, required=name != "theory", metavar="FILE.nc")
+        own[name].add_argument("--output", type=written_path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
-            own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="record of wall times")
+            own[name].add_argument("--benchmark", type=written_path, metavar="FILE.json", help="record of wall times")
+
+
+def _kept(arguments: argparse.Namespace) -> "Iterator[Named]":
+    """The files of the checkpoint of a training."""
+    from csd.training.checkpoint import checkpoint_beside, checkpoint_files
+
+    yield from checkpoint_files(arguments.checkpoint or checkpoint_beside(arguments.output), "--checkpoint")
 
 
 def _add_options(name: str, parser: Parser) -> None:
@@ -220,19 +238,13 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
-    from csd.targets.base import HasExactValues
+    from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
-    if not isinstance(own, HasExactValues):
-        raise InputError(f"target {arguments.target!r} has no susceptibility, correlation length, variance and energy")
-    for name, value, units in (
-        ("mass", own.mass, "inverse lattice spacings"),
-        ("susceptibility", own.susceptibility, ""),
-        ("correlation_length", own.correlation_length, "lattice spacings"),
-        ("variance", own.variance, ""),
-        ("energy", own.energy, "per site"),
-    ):
-        print(f"{name:<20}{value:.15g}  {units}".rstrip())
+    found = {"mass": own.mass, **exact_observables(own)}
+    units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+        print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 
 def data(arguments: argparse.Namespace) -> None:

@@ -17,21 +17,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled
+from csd.core.files import Content, Variable, content_of, digest, labelled, shortened
 from csd.core.options import Option, Options, declared
-from csd.core.plugins import resolve
-from csd.core.rounding import shortened
 from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA
-from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
     judged,
-    observables_of,
     predicted_variances,
     remarks_on,
     times_until_right,
@@ -66,11 +63,13 @@ class GenerationSettings(Options):
     start: Annotated[
         Literal["noise", "exact"], Option("start: noise, or exact for the exact distribution at t_max", always=True)
     ] = "noise"
-    samples: Annotated[int, Ge(2), Option("fields to draw for each seed", "M", always=True)] = 256
-    step: Annotated[int | None, Option("training step to sample at", "N", default="the last one kept")] = None
+    samples: Annotated[int, Ge(2), Le(10**9), Option("fields to draw for each seed", "M", always=True)] = 256
+    step: Annotated[
+        Annotated[int, Ge(0)] | None, Option("training step to sample at", "N", default="the last one kept")
+    ] = None
     t_min: Annotated[Level | None, Option("lowest noise level", "T", default="the file's lowest")] = None
     t_max: Annotated[Level | None, Option("highest noise level", "T", default="the file's highest")] = None
-    size: Annotated[int | None, Option("a larger lattice than the trained one", "L")] = None
+    size: Annotated[Annotated[int, Ge(2)] | None, Option("a larger lattice than the trained one", "L")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,7 +128,7 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
     if larger.size < lattice.size:
         raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
     noised = trained.noised_on(larger)
-    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
     exact_score = reverse.exact_score(noised.modes)
     scores: list[Score]
     if is_linear(training):
@@ -277,13 +276,19 @@ def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     measured = isinstance(noised.target, HasFields)
     words = "spectrum of the held-out fields, or of a long run, with noise" if measured else "exact spectrum"
     variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), words)}
-    for name, value in observables_of(lattice, modes, spectrum).items():
+    for name, value in observables.spectral_observables(lattice, modes, spectrum).items():
         about = f"{name.replace('_', ' ')} of this spectrum" if measured else f"exact {name.replace('_', ' ')}"
         variables[f"exact_{name}"] = labelled([], value, about, SPECTRAL_OBSERVABLES[name])
-        if isinstance(noised.target, HasHeldOut):
-            _, error, _ = over_held_out(noised, modes, lambda own: observables_of(lattice, modes, own)[name])  # noqa: B023
-            words = "its standard error, by the jackknife over held-out fields"
-            variables[f"exact_{name}_error"] = labelled([], error, words, SPECTRAL_OBSERVABLES[name])
+    if isinstance(noised.target, HasHeldOut):
+
+        def values(own: Array) -> Array:
+            return np.array([*observables.spectral_observables(lattice, modes, own).values()])
+
+        words = "its standard error, by the jackknife over held-out fields"
+        for (name, units), error in zip(
+            SPECTRAL_OBSERVABLES.items(), over_held_out(noised, modes, values)[1], strict=True
+        ):
+            variables[f"exact_{name}_error"] = labelled([], error, words, units)
     return variables
 
 

@@ -13,18 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA, LIMITS
 from csd.diffusion.grids import check_grid, geometric_grid, steps_needed
-from csd.diffusion.integrators import INTEGRATORS, Integrator, LinearStep
+from csd.diffusion.integrators import Integrator, LinearStep, check_integrator, integrator_of
 from csd.diffusion.sampling import draw_modes, generated_variance, linear_steps, variance_history
 from csd.diffusion.sampling import start_variance as noise_variance
 from csd.lattice import Array, ComplexArray, Modes, observables
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score, SpectralScore, kernels_of, modes_of
-from csd.targets.noising import NoisedTarget, check_start
+from csd.targets.noising import NoisedTarget, check_reversible, check_start
 from csd.training.options import TrainingSettings
 
 MARGIN = 0.5
@@ -50,6 +49,8 @@ class ReverseDiffusion:
     def __post_init__(self) -> None:
         self.grid = check_grid(self.noised.levels)
         check_start(self.start)
+        check_integrator(self.integrator)
+        check_reversible(self.noised.schedule, self.noised.levels)
 
     def start_variance(self, modes: Modes) -> Array | float:
         """V at t_max, shape (modes,) or one number."""
@@ -208,7 +209,7 @@ def goal_of(noised: NoisedTarget, architecture: Architecture, settings: Training
             "until is samples, but there is one noise level; reverse diffusion needs a grid of at least two"
         )
     grid = NoisedTarget(noised.target, noised.schedule, levels)
-    reverse = ReverseDiffusion(grid, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    reverse = ReverseDiffusion(grid, integrator_of(settings.integrator), settings.start)
     limits = np.array(list(LIMITS.values()))
     met = reverse.exact_deviations <= limits
     if architecture.is_family:

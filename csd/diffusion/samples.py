@@ -46,7 +46,7 @@ class Samples:
     Attributes:
         counts: fields of each block, shape (blocks,).
         sums: of each observable over the fields of a block, shape (blocks,), 'spectrum' (blocks, bins).
-        fields: the first fields, shape (compared, sites).
+        fields: the first fields, about the mean, shape (compared, sites).
     """
 
     counts: Array
@@ -92,7 +92,7 @@ def measured(
     mean: float = 0.0,
     blocks: int = BLOCKS,
 ) -> Samples:
-    """Measure fields one by one: the magnetisation of the fields as they are, all else about a mean.
+    """Measure fields one by one: their magnetisation as it is, all else about a mean.
 
     Args:
         lattice: of the fields.
@@ -114,7 +114,7 @@ def measured(
         spectrum = state.real**2 + state.imag**2
         field = lattice.inverse(lattice.spread(state, modes) * np.sqrt(lattice.sites)).ravel()
         if sample < len(kept):
-            kept[sample] = field + mean
+            kept[sample] = field
         zero, off, squared = observables.susceptibility(modes, spectrum), field.mean(), field * field
         magnetisation = lattice.sites * (off + mean) ** 2 if mean else zero
         found = {
@@ -337,28 +337,29 @@ def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> 
 def _whole_fields(
     reverse: ReverseDiffusion, drawn: Sequence[Samples], seeds: Sequence[int], run: str
 ) -> dict[str, Variable]:
-    """Two-sample tests, and distances to the training fields of a data set, of every seed."""
+    """Two-sample tests, and distances to the training fields of a data set, of every seed.
+
+    All fields are taken about the mean, which would otherwise round their distances.
+    """
     noised, lattice = reverse.noised, reverse.noised.lattice
     target, compared = noised.target, [one.fields for one in drawn]
-    words, held_out = "exact", None
+    held_out = None
     if isinstance(target, HasHeldOut):
         # Spread over the set, as neighbours along a Markov chain are alike.
         fields = len(target.held_out)
         numbers = np.linspace(0, fields - 1, compared_fields(lattice, fields)).astype(int).tolist()
-        held_out = np.stack([own.ravel() for own in held_out_samples(noised, run, numbers)])
-        words, others = "held-out", [held_out] * len(seeds)
-    elif not isinstance(target, HasFields):
-        # Exact fields of their own for each seed: tests that shared them would not be independent.
-        others = [_exact_fields(reverse, len(own), run, seed) for own, seed in zip(compared, seeds, strict=True)]
-    else:
+        held_out = np.stack([own.ravel() for own in held_out_samples(noised, run, numbers)]) - noised.means[-1]
+    elif isinstance(target, HasFields):
         return _training_distances(noised, compared, None)
-    tests = [
-        two_sample_test(own, other, run, lattice.size, seed)
-        for own, other, seed in zip(compared, others, seeds, strict=True)
-    ]
+    tests = []
+    for own, seed in zip(compared, seeds, strict=True):
+        # Exact fields of their own for each seed: tests that shared them would not be independent.
+        others = _exact_fields(reverse, len(own), run, seed) if held_out is None else held_out
+        tests.append(two_sample_test(own, others, run, lattice.size, seed))
     distances, p_values = zip(*tests, strict=True)
+    words = f"energy distance of sampled from {'exact' if held_out is None else 'held-out'} fields"
     variables = {
-        "two_sample_distance": labelled(["seed"], distances, f"energy distance of sampled from {words} fields"),
+        "two_sample_distance": labelled(["seed"], distances, words),
         "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
     }
     return variables | (_training_distances(noised, compared, held_out) if held_out is not None else {})
@@ -368,8 +369,7 @@ def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_ou
     """Distances of samples, and of held-out fields, to the nearest training field α y at the lowest level."""
     target, lattice, signal = noised.target, noised.lattice, noised.signals[-1]
     assert isinstance(target, HasFields)
-    fields = np.concatenate([*compared, *([] if held_out is None else [held_out])]) - noised.means[-1]
-    # About the mean, so that it does not round the distances.
+    fields = np.concatenate([*compared, *([] if held_out is None else [held_out])])
     others = (signal * (piece - noised.mean) for piece in pieces_of(target.data))
     translations = with_translations(lattice, len(fields), len(target.data))
     found = nearest_distances(lattice, fields.reshape(-1, *lattice.shape), others, translations=translations)

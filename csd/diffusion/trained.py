@@ -5,6 +5,7 @@ further, and `trained_score` a score, from which one can sample. `kept_scores` r
 also of earlier training steps where the file has them.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.core.options import declared, said
-from csd.core.plugins import resolve
+from csd.core.plugins import is_user_path
+from csd.core.random import stream
+from csd.core.source import plugin_fingerprint
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.training.options import TrainingSettings
 from csd.training.preparation import start_stream
 
@@ -83,7 +86,7 @@ def load_trained(training: Content, levels: Sequence[float], data: HasFields | N
         raise InputError(f"data is {data.digest}, by its digest, but the network was trained on {about['data_digest']}")
     else:
         target = data
-    noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
+    noised = NoisedTarget(target, schedule_of(about["schedule"]), levels)
     settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
     return Trained(noised, _modes(about), architecture, settings)
@@ -133,6 +136,7 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
 
     if "weights" not in training:
         raise InputError("the file holds no weights, as it was written by an earlier version; train again")
+    _warn_of_other_code(training.attrs)
     kept = _complex(training, "weights", "noise_level", "seed", "weight")
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
     lattice, modes = lattice_of(about), _modes(about)
@@ -153,6 +157,21 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     return modules
 
 
+def _warn_of_other_code(about: Mapping[str, Any]) -> None:
+    """Warn if the class of a user-defined network is not the one that was trained."""
+    names = [str(about.get(name, "")) for name in ("architecture", "target", "schedule", "loss")]
+    if about.get("until") == "samples":
+        names.append(str(about.get("integrator", "")))
+    made_by = str(about.get("source_hash", ""))
+    # The hash of user-defined code comes after the first 16 digits.
+    if made_by and is_user_path(names[0]) and plugin_fingerprint(*names) != made_by[16:]:
+        warnings.warn(
+            f"the weights were trained with other code of {', '.join(filter(is_user_path, names))} than is found here;"
+            " train again unless the score of the network is still the same",
+            stacklevel=3,
+        )
+
+
 def trained_score(training: Content, seed: int) -> Score:
     """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
 
@@ -171,12 +190,16 @@ def trained_score(training: Content, seed: int) -> Score:
         return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, kernels, means)
     import torch
 
-    found = {level: own for level, *own in zip(levels, trained_networks(training, seed), means, strict=True)}
+    from csd.networks.border import TorchStream
+
+    networks = [own.eval() for own in trained_networks(training, seed)]
+    found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
+    layers = TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu"))
 
     def score(fields: Array, t: float, /) -> Array:
         """s(x, t) of the network trained at t, which takes x − α μ; an InputError at any other level."""
         network, mean = found[level_of(found, t, "network")]
-        with torch.no_grad():
+        with torch.no_grad(), layers:
             return np.asarray(network(torch.as_tensor(fields - mean if mean else fields)))
 
     return score
@@ -199,8 +222,10 @@ def _last_kernels(training: Content) -> Any:
     """K after the last step, shape (levels, seeds, modes), stored in the file or computed from its networks."""
     if "kernel" in training:
         return _complex(training, "kernel", "noise_level", "seed", "mode")
+    from csd.networks.module import kernel_of
+
     networks = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
-    halves = [[own.kernel().detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
+    halves = [[kernel_of(own.eval()).detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
     kernels = lattice_of(training.attrs).gather(np.array(halves), _modes(training.attrs))
     return kernels if training.attrs["kernels"] == "complex" else kernels.real
 

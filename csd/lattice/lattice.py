@@ -67,9 +67,11 @@ class Lattice:
     size: int
 
     def __post_init__(self) -> None:
-        if self.dimension not in ORDERS:
+        if isinstance(self.dimension, bool) or self.dimension not in ORDERS:
             raise InputError(f"dimension is {self.dimension!r}; it must be one of 1, 2, 3")
-        check_integer("size", self.size, 2)
+        # Products of NumPy's integers could overflow.
+        object.__setattr__(self, "dimension", int(self.dimension))
+        object.__setattr__(self, "size", check_integer("size", self.size, 2))
 
     @property
     def sites(self) -> int:

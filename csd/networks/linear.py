@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.plugins import built
 from csd.lattice import Array, Lattice
 
 START_KERNEL = 0.1
@@ -46,7 +47,8 @@ class LinearNetwork(ABC):
     @classmethod
     def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:
         """The network at a noise level of score length ξ_t (lattice spacings), with the options of the class."""
-        return cls(lattice, **options)
+        made: Self = built("architecture", cls, "Class(lattice, **options)", lattice, **options)
+        return made
 
     @classmethod  # noqa: B027
     def check(cls, lattice: Lattice, **options: Any) -> None:

@@ -6,6 +6,7 @@ the class of a target:
     HasSpectrum       mass, propagator                   networks can be trained, and their error is known
     HasSamples        sample                             raw fields can be drawn
     HasExactValues    susceptibility, variance, …        measured values can be compared with exact ones
+                                                         (`csd.targets.gaussian.exact_observables` needs a propagator)
     HasEnergy         energy as sums over sites          Markov chains can update single sites
     HasForce          force                              Markov chains can move along the force
     HasFields         data, their spectrum and digest    only these fields are known
@@ -20,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.plugins import name_of, resolve
+from csd.core.plugins import built, checked_numbers, is_user_defined, name_of, require_methods, resolve
 from csd.lattice import Array, Lattice, Modes
 
 Spec = dict[str, Any]
@@ -70,7 +71,7 @@ class HasSpectrum(Target, Protocol):
 
     @property
     def mass(self) -> float:
-        """Inverse correlation length."""
+        """m, an inverse length, which sets scales: bins of modes and score lengths; 1/ξ of a Gaussian field."""
 
     def propagator(self, laplacian: Array) -> Array:
         """⟨S(k)⟩ at the given values of k̂²."""
@@ -86,7 +87,7 @@ class HasSamples(Target, Protocol):
 
 @runtime_checkable
 class HasExactValues(HasSpectrum, Protocol):
-    """A target whose observables have closed forms."""
+    """A target that knows its observables exactly."""
 
     @property
     def susceptibility(self) -> float:
@@ -205,17 +206,36 @@ def spectrum_modes(target: Target) -> Modes:
 
 
 def with_spectrum(target: Any) -> HasSpectrum:
-    """The target, if networks can be trained on it.
+    """The target, if networks can be trained on it; a user-defined one is checked here.
 
     Raises:
-        InputError: if its power spectrum is not known.
+        InputError: if its power spectrum is not known, or not finite and above 0.
     """
-    if isinstance(target, HasSpectrum):
-        return target
-    raise InputError(
-        f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
-        " attributes, or an object returned by csd.target()"
-    )
+    if not isinstance(target, HasSpectrum):
+        raise InputError(
+            f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
+            " attributes, or an object returned by csd.target()"
+        )
+    if is_user_defined(target):
+        name = f"target {type(target).__name__}"
+        require_methods("target", target, "propagator(laplacian)")
+        if not isinstance(target.lattice, Lattice):
+            raise InputError(f"{name} has {target.lattice!r} as lattice; it must be a csd.lattice.Lattice")
+        checked_numbers(f"{name}: mass", target.mass, (), least=0.0)
+        checked_numbers(f"{name}: mean", getattr(target, "mean", 0.0), ())
+        own, modes = getattr(target, "spectrum_at", None), spectrum_modes(target)
+        if own is not None:
+            checked_numbers(f"{name}: spectrum_at(modes)", own(modes), (len(modes),), least=0.0)
+            return target
+        laplacian = target.lattice.shells.laplacian
+        given, what = laplacian.copy(), f"{name}: propagator(laplacian)"
+        found = target.propagator(given)
+        checked_numbers(what, found, given.shape, least=0.0)
+        if not isinstance(found, np.ndarray):
+            raise InputError(f"{what} gives {type(found).__name__}; it must give an array of NumPy")
+        if not np.array_equal(given, laplacian):
+            raise InputError(f"{what} changes its argument in place; it must work on a copy")
+    return target
 
 
 def with_samples(target: Target) -> HasSamples:
@@ -225,8 +245,22 @@ def with_samples(target: Target) -> HasSamples:
         InputError: if it has no `sample`.
     """
     if isinstance(target, HasSamples):
+        require_methods("target", target, "sample(generator, count)")
         return target
     raise InputError(f"target is {target!r}, which has no method sample(generator, count) to draw raw fields")
+
+
+def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int) -> Array:
+    """Independent fields of a target, shape (count, *lattice.shape); those of a user-defined one are checked.
+
+    Raises:
+        InputError: if they are not real and finite numbers of that shape.
+    """
+    fields = target.sample(generator, count)
+    if is_user_defined(target):
+        what = f"target {type(target).__name__}: sample(generator, {count})"
+        fields = checked_numbers(what, fields, (count, *target.lattice.shape))
+    return fields
 
 
 def is_ising(target: HasEnergy) -> bool:
@@ -265,11 +299,13 @@ def target_from_spec(spec: Mapping[str, Any]) -> Target:
     made_of = resolve("target", family, TARGETS)
     try:
         if hasattr(made_of, "from_spec"):
-            made: Target = made_of.from_spec(spec)
+            made: Target = built("target", made_of.from_spec, "Class.from_spec(spec)", spec)
         else:
-            made = made_of(lattice_of(spec), float(spec["mass"]))
+            made = built("target", made_of, "Class(lattice, mass)", lattice_of(spec), float(spec["mass"]))
     except KeyError as error:
         raise InputError(f"target {name!r} needs {error.args[0]}, which is not given") from error
     except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(f"target {name!r}: {error}") from error
+        if isinstance(error, InputError) or is_user_defined(made_of):
+            raise
+        raise InputError(f"target {name!r}: {error}") from error
     return made

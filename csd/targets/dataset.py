@@ -1,11 +1,11 @@
-"""Targets given by fields alone: those of a Monte Carlo file, and arrays of the user's.
+"""Targets given by fields alone: the decorrelated fields of a Monte Carlo file, or any array of fields.
 
 There is no closed form. But the loss of a translation-invariant linear network depends on the fields only through their
 mean μ and their power spectrum S, so the best network is s = −K∗(x − α μ), K = 1/(α² S + σ²), whatever the
 distribution.
 
-    MeasuredField   M fields of a Monte Carlo file: S is that of the long run, μ = 0 by symmetry
-    FieldSet        M training fields and M′ held-out fields: S is that of the held-out fields, μ the training fields'
+    MeasuredField   M fields of a Monte Carlo file; S is that of its long run, and μ = 0 by symmetry
+    FieldSet        M training fields, whose mean is μ, and M′ held-out fields, whose spectrum is S
 
 Networks are trained on the M fields, whose own spectrum scatters about S.
 """
@@ -42,12 +42,12 @@ FEWEST = 2
 
 
 class KnownByFields:
-    """What both targets share: a spectrum, and fields that are drawn from those at hand."""
+    """A target that draws its samples from given fields, and whose spectrum is measured."""
 
     lattice: Lattice
     data: Any
     symmetric: bool = True
-    """Whether −φ is as probable as φ; random signs of drawn fields then make them more varied."""
+    """Whether −φ is as probable as φ; drawn fields then have random signs."""
 
     @property
     def shell_spectrum(self) -> Array:
@@ -77,7 +77,7 @@ class KnownByFields:
 
 
 def _inverse_length(lattice: Lattice, modes: Modes, spectrum: Array) -> float:
-    """1/ξ with the second-moment ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)); a scale where no such ξ exists."""
+    """1/ξ with the second-moment ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L)); S(0)/S(k₁) − 1 is kept between bounds."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float(susceptibility(modes, spectrum) / (spectrum @ first_shell(lattice, modes))) - 1.0
     return 2.0 * sin(pi / lattice.size) / sqrt(min(max(FLATTEST, ratio), STEEPEST))

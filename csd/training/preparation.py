@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.plugins import resolve
+from csd.core.plugins import checked_numbers, is_user_defined, resolve
 from csd.core.random import stream
 from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork, relative_error
+from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall
-from csd.training.losses import OBJECTIVES, Objective
+from csd.training.losses import Objective, objective_of
 from csd.training.options import TrainingSettings
 
 
@@ -85,7 +86,7 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
-    objective: Objective = resolve("loss", settings.loss, OBJECTIVES)()
+    objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * len(noised.levels)
@@ -158,10 +159,10 @@ def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settin
     exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
     for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
         family = isinstance(network, LinearNetwork)
-        rate = settings.learning_rate or network.learning_rate(spectrum if family else lattice.half(spectrum))
-        rates[level], ranges[level] = rate, network.reach
+        own = spectrum if family else lattice.half(spectrum)
+        rates[level], ranges[level] = settings.learning_rate or _own_rate(network, own), network.reach
         if family:
-            stable[level], floors[level] = network.stable_rate(spectrum), network.floor(spectrum)
+            stable[level], floors[level] = _bounds(network, spectrum)
         if measured and (family or network.kernel() is not None):
             # Training ends at the best network on the training spectrum.
             best = network.best_kernel(spectrum) if family else 1.0 / spectrum
@@ -170,14 +171,35 @@ def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settin
 
 
 def learned_spectra(noised: NoisedTarget) -> Array:
-    """C_t(k) that networks start from and are trained on, at `noised.modes`, shape (levels, modes).
+    """C_t(k) that networks learn, at `noised.modes`, shape (levels, modes).
 
-    It is that of the target, or of the training fields where the spectrum of the target is that of held-out fields.
+    This is the spectrum of the target or, where that is measured in held-out fields, of the training fields.
     """
     target = noised.target
     if isinstance(target, HasHeldOut):
         return noised.spectra(target.empirical_spectrum(noised.modes))
     return noised.spectra_at(noised.modes)
+
+
+def _own_rate(network: Any, spectrum: Array) -> float:
+    """The default η of a network; that of a user-defined one is checked."""
+    rate = network.learning_rate(spectrum)
+    if is_user_defined(network):
+        rate = float(rate.detach()) if hasattr(rate, "detach") else rate
+        checked_numbers(f"network {type(network).__name__}: learning_rate(spectrum)", rate, (), least=0.0)
+    return float(rate)
+
+
+def _bounds(network: LinearNetwork, spectrum: Array) -> tuple[float, float]:
+    """(largest stable η, ε_R) of a family; those of a user-defined one are checked."""
+    stable, floor = network.stable_rate(spectrum), network.floor(spectrum)
+    if is_user_defined(network):
+        name = f"network {type(network).__name__}"
+        # Any rate may be stable, or nothing known about it.
+        if not isinstance(stable, float | int | np.number):
+            raise InputError(f"{name}: stable_rate(spectrum) gives {stable!r}; it must give a number, inf or nan")
+        checked_numbers(f"{name}: floor(spectrum)", floor, ())
+    return stable, floor
 
 
 def _family_descent(
@@ -191,7 +213,7 @@ def _family_descent(
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
-            network.start(spectrum, start_stream(lattice, architecture, seed, level))
+            started(network, spectrum, start_stream(lattice, architecture, seed, level))
             for network, spectrum, level in zip(networks, spectra, noised.levels, strict=True)
         ]
         for seed in settings.seeds
@@ -220,7 +242,7 @@ def _autograd_descent(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
-    from csd.networks.module import ConvolutionalScore
+    from csd.networks.module import ConvolutionalScore, numbers_trained
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     lattice, modes = noised.lattice, noised.lattice.pairs
@@ -233,9 +255,12 @@ def _autograd_descent(
         for seed in settings.seeds
     ]
     first = networks[0]
-    if settings.path == "spectral" and any(network.kernel() is None for network in first):
-        raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     known = _known(families or first, noised, learned, settings)
-    descent = AutogradDescent(networks, noised, modes, known[0], objective, choose_device(settings.device))
-    return descent, modes, [sum(p.numel() for p in network.parameters()) for network in first], known
+    name = identity(noised, architecture, settings)
+    layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
+    device = choose_device(settings.device)
+    descent = AutogradDescent(networks, noised, modes, known[0], objective, device, layers)
+    if settings.path == "spectral" and descent.kernel() is None:
+        raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
+    return descent, modes, [numbers_trained(network, frozen=False) for network in first], known

@@ -84,9 +84,12 @@ class Recorder:
         """Record a step; return which of the seeds still trained end here.
 
         Raises:
-            TrainingDiverged: if an error is not finite or has blown up.
+            InputError: if an error is not finite at the start.
+            TrainingDiverged: if an error is not finite later, or has blown up.
         """
         if step == 0:
+            if not np.isfinite(error).all():
+                raise InputError("the score error is not finite at the start, where the network's score must be finite")
             self._limit = BLOW_UP * max(1.0, float(error.max()))
         # For small arrays, counting is far faster than any() or max().
         if np.count_nonzero(error <= self._limit) < error.size:

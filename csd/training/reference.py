@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.plugins import is_user_defined
 from csd.lattice import Array
 from csd.networks import Architecture
 from csd.networks.full import DeepLinear
@@ -194,7 +195,9 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
 
 
 def _has_closed_form(network: LinearNetwork) -> bool:
-    """Whether the learning curve has a closed form."""
+    """Whether the learning curve has a closed form, which belongs to the kernel and start of built-in networks."""
+    if is_user_defined(type(network).kernel) or is_user_defined(type(network).start):
+        return False
     return isinstance(network, LocalOneLayer) or (isinstance(network, DeepLinear) and network.depth == 1)
 
 

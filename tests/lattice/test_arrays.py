@@ -257,7 +257,7 @@ def test_numbers_that_cannot_be_read_are_an_error_in_one_sentence(tmp_path: Path
         whole[whole.index(PHI.tobytes()[:64])] ^= 1
         (tmp_path / name).write_bytes(whole)
     for name in ("lzf.h5", "checked.h5", "archive.npz"):
-        with pytest.raises(InputError, match=f"{name}: phi: its numbers cannot be read"):
+        with pytest.raises(InputError, match=f"{name}.*cannot be read"):
             open_fields(tmp_path / name)[:]
 
 

@@ -90,6 +90,21 @@ def test_a_damaged_file(results: Path, part: str) -> None:
     assert fault.mend.endswith(f" --force {path}, then run the study again")
 
 
+def test_a_file_that_may_not_be_read_is_not_made_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = first(results), Path.read_bytes
+
+    def refused(asked: Path) -> bytes:
+        if asked == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(asked)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    fault = only(STUDY, results)
+    assert (fault.path, fault.state) == (path, "unreadable")
+    assert "Permission denied" in fault.reason
+    assert "force" not in fault.mend
+
+
 @pytest.mark.parametrize("part", ["training", "generation"])
 def test_a_file_that_other_code_made(results: Path, part: str) -> None:
     path = first(results, part)

@@ -1,5 +1,6 @@
 """Interruption: a killed run goes on from its checkpoint, to the same bytes."""
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csd.core.errors import InputError, Interrupted
+from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged
 from csd.diffusion.grids import geometric_grid, longest_level
 from csd.diffusion.reverse import goal_of
 from csd.lattice import Lattice
@@ -152,7 +153,7 @@ def test_training_until_samples_are_right_goes_on_as_if_nothing_had_been(device:
         assert goal(score).tolist() == [right] * 3
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn"])
 def test_a_damaged_checkpoint_is_left_aside(content: bytes, tmp_path: Path) -> None:
     said: list[str] = []
     (tmp_path / "c.npz").write_bytes(content)
@@ -239,3 +240,15 @@ def test_expected_steps_are_those_of_training(architecture: Architecture) -> Non
     taken = float(train_network(noised, architecture, settings).last_step.max())
     factor = 2.0 if architecture.name == "local_two_layer" else 1.2
     assert taken / factor < expected_steps(noised, architecture, settings) < taken * factor
+
+
+def test_errors_pass_from_process_to_process() -> None:
+    """As `multiprocessing` does it: a copy with the same message and attributes."""
+    for error in (
+        Interrupted(signal.SIGTERM, "after step 5"),
+        InputError("size is 1"),
+        TrainingDiverged("at step 5"),
+        GenerationFailed("at 0.1"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

@@ -37,7 +37,7 @@ for STAGE in STAGES.values():
             data=lambda wildcards, stage=STAGE: stage.data(
                 JOBS[stage.name][wildcards[0]]
             ),
-            plugins=lambda wildcards, stage=STAGE: plugin_fingerprint(
+            plugins=lambda wildcards, stage=STAGE: code_of_plugins(
                 *stage.plugins(JOBS[stage.name][wildcards[0]])
             ),
         shell:

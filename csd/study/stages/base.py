@@ -1,5 +1,6 @@
 """A stage of a study: a kind of job, the files that its jobs make, and all that the study does with them."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from csd.core.errors import InputError
+from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
+LONGEST_NAME = 235
+"""Bytes that the name of a job may have: its record was `.NAME.json.12345678.json` while it was written."""
+
+
+def file_name(name: str) -> str:
+    """The name of a job; a digest stands for the end of one that is too long for a file.
+
+    Raises:
+        InputError: if it cannot name a file.
+    """
+    if not re.fullmatch(FILE_NAME, name):
+        raise InputError(
+            f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
+        )
+    return short_name(name, LONGEST_NAME)
 
 
 class Job(Protocol):

@@ -10,6 +10,7 @@ from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longes
 from csd.diffusion.quality import GenerationSettings
 from csd.networks.registry import network_options
 from csd.study.config.schema import (
+    HELD,
     WAYS,
     Count,
     Part,
@@ -25,7 +26,7 @@ from csd.study.stages.data import FieldsInFile
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.options import TrainingSettings
 
-Factor = Annotated[StrictInt, Field(ge=2)]
+Factor = Annotated[StrictInt, Field(ge=2), HELD]
 HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
 """Options under the key `generation` of a sweep; all others are under `training`."""
@@ -83,7 +84,9 @@ class Training(Part):
 class Generation(Part):
     """How fields are generated from the networks of a sweep; they are trained at the levels of the grid."""
 
-    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
+    steps: Annotated[
+        Count, Field(GRID_STEPS, le=100_000, description="steps of the integrator; one more noise level is trained")
+    ]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
     kernel_steps: Annotated[

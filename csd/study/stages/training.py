@@ -1,6 +1,5 @@
 """The stage of training: each job trains a network for a few seeds, by one `csd train` command, into one file."""
 
-import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -9,15 +8,14 @@ from typing import Any, Protocol
 from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
-from csd.core.plugins import resolve
 from csd.networks import Architecture
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
-from csd.study.stages.base import FILE_NAME, OnLattice, Stage, once
+from csd.study.stages.base import OnLattice, Stage, file_name, once
 from csd.study.stages.data import DataField
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
 from csd.training.options import TrainingSettings
@@ -124,12 +122,7 @@ class TrainingJob(OnLattice):
         first, last = self.seeds[0], self.seeds[-1]
         consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
         seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
-        name = f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}"
-        if not re.fullmatch(FILE_NAME, name):
-            raise InputError(
-                f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
-            )
-        return name
+        return file_name(f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}")
 
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
         """The target under noise, the network and the settings, as `csd train` makes them from the job's flags."""
@@ -138,8 +131,7 @@ class TrainingJob(OnLattice):
             if isinstance(self.field, DataField)
             else with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
         )
-        schedule = resolve("schedule", self.schedule, SCHEDULES)()
-        return NoisedTarget(target, schedule, self.noise_levels), self.architecture, self.settings
+        return NoisedTarget(target, schedule_of(self.schedule), self.noise_levels), self.architecture, self.settings
 
     @property
     def request(self) -> dict[str, Any]:
@@ -247,8 +239,9 @@ def _check(run: TrainingJob) -> None:
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
         raise InputError(f"generation needs schedule vp; it is {run.schedule!r}")
-    assert run.arguments()
-    assert run.identifier
+    # Options are checked as they become the flags of a job and the name of its file.
+    run.arguments()
+    _ = run.identifier
     if isinstance(run.field, FieldOptions) and ":" not in run.target and run.target not in BY_MASS:
         raise unknown("target", run.target, BY_MASS)
 
