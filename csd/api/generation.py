@@ -55,6 +55,7 @@ def generate(
     call = called("generate", told, changed | {"output": output})
     place = path_of(output)
     read = [("training", expanded(training))] if isinstance(training, str | Path) else []
+    read += [("data", expanded(data))] if isinstance(data, str | Path) else []
     check_paths(read, named("output", place))
     return sampled(training, settings, call, place, data).dataset()
 

@@ -8,7 +8,7 @@ also of earlier training steps where the file has them.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,11 +109,9 @@ def fields_of(about: Mapping[str, Any], data: Any = None) -> HasFields:
     if data is None:
         raise InputError(f"the network was trained on fields of digest {about['data_digest']}, in no file; {advice}")
     try:
-        target = target_from_spec({**about, "data": data})
+        return cast("HasFields", target_from_spec({**about, "data": data}))
     except InputError as error:
         raise InputError(f"{error} (the network was trained on these fields; {advice})") from error
-    assert isinstance(target, HasFields)
-    return target
 
 
 def _modes(about: Mapping[str, Any]) -> Modes:

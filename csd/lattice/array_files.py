@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.core.paths import regular_file
 from csd.lattice.lattice import Array
 from csd.lattice.memory import require_memory
 
@@ -37,12 +38,8 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         InputError: if the file cannot be read, or is of another kind.
     """
-    try:
-        with path.open("rb") as file:
-            starts = [_bytes_at(file, place) for place in USER_BLOCKS]
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise InputError(f"{path}: it cannot be read ({reason})") from error
+    with regular_file(path) as file:
+        starts = [_bytes_at(file, place) for place in USER_BLOCKS]
     try:
         if starts[0].startswith(NPY):
             return {"": _Mapped(path)}, {}
@@ -71,7 +68,7 @@ def kind_of_csd(path: Path) -> str:
     """The kind of a file of csd, such as 'Monte Carlo'; '' for all other files, also for one that cannot be read."""
     import netCDF4
 
-    with suppress(OSError, RuntimeError), path.open("rb") as file:
+    with suppress(OSError, RuntimeError, InputError), regular_file(path) as file:
         if _bytes_at(file, 0) == HDF5:
             with netCDF4.Dataset(path) as opened:
                 return str(opened.__dict__.get("csd_file", ""))

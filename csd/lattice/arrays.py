@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError, nearest
+from csd.core.paths import expanded
 from csd.lattice.array_files import arrays_of
 from csd.lattice.lattice import ORDERS, Array, Lattice
 
@@ -171,7 +172,7 @@ def open_fields(
         raw = np.ma.filled(source.astype(float), np.nan) if isinstance(source, np.ma.MaskedArray) else source
         # An array that is read when it is indexed, such as a data set of h5py, stays unread.
         return _fields(raw if isinstance(getattr(raw, "dtype", None), np.dtype) else np.asarray(raw), "data", given)
-    path = Path(source).expanduser()
+    path = expanded(source)
     table, about = arrays_of(path, fits=lambda shape: any(one.components <= FEW for one in _layouts(shape)))
     if about:
         key = key or "fields" * ("fields" in table)

@@ -5,6 +5,7 @@ from typing import Any
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, read_content
+from csd.core.paths import expanded
 from csd.lattice.array_files import kind_of_csd
 from csd.lattice.arrays import StoredFields, open_fields
 from csd.mcmc.autocorrelation import LARGEST_R_HAT
@@ -25,7 +26,7 @@ def load_fields(source: Any, about: DataOptions | None = None, *, check: bool = 
         InputError: if there are no such fields, or they cannot be used.
     """
     about = about or DataOptions()
-    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    path = expanded(source) if isinstance(source, str | Path) else None
     if path is not None and not about.data_key and kind_of_csd(path):
         return _measured(path, about)
     fields = stored_fields(source, about)

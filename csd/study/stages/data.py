@@ -11,6 +11,7 @@ from pydantic import Field
 from csd.core.errors import InputError
 from csd.core.files import digest
 from csd.core.options import declared
+from csd.core.paths import expanded
 from csd.study.config.schema import Part, with_options
 from csd.targets.base import HasFields
 from csd.targets.options import DataOptions
@@ -61,7 +62,7 @@ class DataField(DataOptions):
 
     def loaded(self, *, check: bool = False) -> HasFields:
         """The fields, read once in this process while their file does not change; `check` as for `load_fields`."""
-        path = Path(self.file).expanduser()
+        path = expanded(self.file)
         if not path.is_file():
             raise InputError(f"data.file is {self.file!r}, but there is no such file in {Path.cwd()}")
         state = path.stat()
