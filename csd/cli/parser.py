@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
         self.given: Sequence[str] = ()
         self.fill: Callable[[Parser], None] | None = None
         self.further: Callable[[argparse.Namespace], Iterator[Named]] = lambda arguments: iter(())
-        """The files that the command writes besides those that a flag names, with the flags that they follow from."""
+        """Lists the files that the command writes besides those that flags name, each with the flag that decides it."""
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
@@ -91,7 +91,7 @@ def written_path(text: str) -> Path:
 
 
 def written_names(text: str) -> Path:
-    """A path that the names of several written files are made of, which `Parser.further` tells."""
+    """A folder, or the beginning of a name, of several files that a command writes; `Parser.further` lists them."""
     return expanded(text)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from csd.cli.parser import Parser, add_paths, command_line, log, parsed_json, written_names
+from csd.core.errors import InputError
 from csd.core.paths import Named
 
 
@@ -34,12 +35,26 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 
 def _figures(arguments: argparse.Namespace) -> Iterator[Named]:
-    """The files of the figures, in the output and in the checkpoint."""
-    several = arguments.summary.is_dir()
-    places = {"--output": arguments.output} | ({"--checkpoint": arguments.checkpoint} if several else {})
+    """The files of the figures: of one, or of all in the output and in the checkpoint.
+
+    Raises:
+        InputError: if the output is not a folder where it must be.
+    """
+    from csd.report.figures import FORMATS, REFUSED
+
+    output = arguments.output
+    if not arguments.summary.is_dir():
+        suffixes = [output.suffix] if output.suffix else [".pdf", ".png"]
+        yield from (("--output", output.with_suffix(suffix)) for suffix in [*suffixes, ".rst"])
+        return
+    if output.suffix.lower() in (*FORMATS, *REFUSED) or output.is_file():
+        raise InputError(
+            f"output {str(output)!r} is a file; figures from a folder of summaries are written to a folder"
+        )
+    places = {"--output": output, "--checkpoint": arguments.checkpoint}
     for (flag, place), name, suffix in product(places.items(), arguments.name, (".pdf", ".png", ".rst")):
         if place is not None:
-            yield flag, place / f"{name}{suffix}" if several else place.with_suffix(suffix)
+            yield flag, place / f"{name}{suffix}"
 
 
 def _paper(arguments: argparse.Namespace) -> Iterator[Named]:
@@ -59,7 +74,6 @@ def figure(arguments: argparse.Namespace) -> None:
 
     From a folder of summaries, several figures into a folder; from a summary, one figure.
     """
-    from csd.core.errors import InputError
     from csd.report.figures import draw, draw_all
     from csd.study.config.reading import parse_style
     from csd.study.config.study import FigureStyle

@@ -266,6 +266,8 @@ def show(arguments: argparse.Namespace) -> None:
     from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
+    if cut := [name for name, own in content.coordinates.items() if not own.dims]:
+        raise InputError(f"{arguments.file}: this is a slice at one {cut[0]}; csd show takes whole files")
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
     for name, value in content.attrs.items():
         if not name.startswith(("note_", "csd_file")) and str(value) not in ("", "0", "0.0"):

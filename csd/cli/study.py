@@ -210,7 +210,7 @@ def aggregate(arguments: argparse.Namespace) -> None:
 
 
 def _spare(jobs: "Iterable[Job]", folder: Path, output: Path) -> None:
-    """Refuse an output that is the file of a job among those that are read from a folder."""
+    """Refuse an output that is one of the files of jobs to be read."""
     check_paths([(str(folder), folder / f"{job.identifier}.nc") for job in jobs], [("--output", output)])
 
 

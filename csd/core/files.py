@@ -181,7 +181,7 @@ def digest(asked: Mapping[str, Any]) -> str:
 
 
 def lost(content: Content) -> str:
-    """What is left of a content that could not be written, in words: nothing, unless a caller rescues it."""
+    """Say that nothing is left of a content that could not be written."""
     return "its content is lost"
 
 
@@ -203,8 +203,9 @@ def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Callab
         with atomic_path(path) as temporary:
             try:
                 _make(whole, temporary)
-            except PermissionError:
-                # The file system has no locks, for which HDF5 asks, unless told otherwise as the commands do.
+            except (PermissionError, UnicodeEncodeError):
+                # The file system has no locks, for which HDF5 asks, unless told otherwise as the commands do; or the
+                # path is not text in the encoding of the system, which netCDF4 asks for.
                 from tempfile import TemporaryDirectory
 
                 with TemporaryDirectory() as folder:

@@ -33,14 +33,14 @@ KINDS = {
 }
 """What is not a regular file, in words."""
 ADVICE = {ENAMETOOLONG: "choose a shorter name", ENOSPC: "make room on the disk", EDQUOT: "make room in your quota"}
-"""What helps against an error of the system; for all others it is another folder."""
+"""Advice for errors of the system; for all others, the advice is another folder."""
 
 Named = tuple[str, Path]
 """A path, after the flag or the argument that names it."""
 
 
 def expanded(path: str | Path) -> Path:
-    """The path; a `~` at its beginning is the home folder, also where no shell has replaced it."""
+    """The path with the home folder in place of a `~` at its beginning, which shells replace in some places only."""
     # A name may begin with ~ and be no user's.
     with suppress(RuntimeError):
         return Path(path).expanduser()
@@ -48,7 +48,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def short_name(name: str, longest: int = LONGEST) -> str:
-    """The name of a file; if it has more than `longest` bytes, a digest of it stands for its end."""
+    """The name of a file; if it has more than `longest` bytes, a digest of the whole name replaces its end."""
     whole = os.fsencode(name)
     if len(whole) <= longest:
         return name
@@ -87,7 +87,7 @@ def check_paths(read: Iterable[Named], written: Iterable[Named]) -> None:
 
 
 def _identity(path: Path) -> object:
-    """What two paths of one file share, through symbolic and hard links: its inode, or its path before it exists."""
+    """The key that all paths of one file share: its device and inode or, before it exists, its path without links."""
     try:
         found = path.stat()
         return found.st_dev, found.st_ino
@@ -131,7 +131,7 @@ def require_writable(path: Path) -> None:
 
 
 def destination(path: Path) -> Path:
-    """The file that is written for a path: that which its symbolic links lead to.
+    """The file that is written for a path, after its symbolic links have been followed.
 
     Raises:
         InputError: if something is there that is not a regular file, or a link leads to a folder that is not there.
@@ -155,7 +155,7 @@ def destination(path: Path) -> Path:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[tuple[Path, Path]]:
-    """A new empty file in the folder of the file that a path names, and that file; at the end the new one is removed.
+    """A new empty file beside the file that a path names, and that file; the new one is removed at the end.
 
     Raises:
         InputError: if the new file cannot be made or filled.

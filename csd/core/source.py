@@ -117,7 +117,7 @@ def plugin_fingerprint(*names: str) -> str:
         if made is not None and not (found and found_in_module(path, made)):
             parts.append(f"{path} {CompiledCode(modules).of(made)}")
         elif not found:
-            # This process plans or checks without the module: the hash is that of no code.
+            # A process that plans or checks may not find the module; the hash must then differ from that of any code.
             parts.append(f"{path} is not found")
     parts += [f"{name} {_look(file)[0]}" for name, file in sorted(modules.files.items())]
     if any(classes) and _IMPORTED.setdefault(classes, parts) != parts:
@@ -126,13 +126,13 @@ def plugin_fingerprint(*names: str) -> str:
 
 
 _IMPORTED: dict[tuple[type | None, ...], list[str]] = {}
-"""What the hash of classes was made of when this process first asked for it."""
+"""The parts of the hash of classes when this process first computed it."""
 
 
 class UserModules:
-    """The modules of the user that others import, found without importing any.
+    """Modules of the user and those that they import, found without importing any.
 
-    Installed modules count only where one is named, since a distribution has versions of its own.
+    An installed module counts only if the user names it or another module of its top-level package.
 
     Attributes:
         files: by the names of modules.
@@ -148,7 +148,7 @@ class UserModules:
 
         Args:
             module: its full name.
-            named: whether the user names it, so that it counts even if it is installed.
+            named: whether the user names it; it then counts even if it is installed.
 
         Returns:
             Whether it is a file of the user.
@@ -217,7 +217,7 @@ def _on_path(name: str, folder: Path | None) -> ModuleSpec | None:
     finders = [finder for finder in sys.meta_path if finder is not PathFinder and hasattr(finder, "find_spec")]
     return (
         PathFinder.find_spec(name, [*path, here])
-        # Packages that are installed to be edited have finders of their own.
+        # Editable installs have finders of their own.
         or next(filter(None, (finder.find_spec(name, None) for finder in finders)), None)
         or PathFinder.find_spec(name, [str(folder)] if folder else [])
     )

@@ -8,7 +8,7 @@ step.
 
 import sys
 from abc import ABC, abstractmethod
-from math import nan
+from math import nan, prod
 from types import ModuleType
 from typing import Any, Self
 
@@ -62,7 +62,7 @@ class LinearNetwork(ABC):
     @property
     def parameters(self) -> int:
         """Number of trainable parameters."""
-        return int(np.prod(self.filter_shape))
+        return prod(self.filter_shape)
 
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:

@@ -19,7 +19,7 @@ from math import ceil, inf
 from typing import Annotated, Any, Self
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
@@ -269,7 +269,7 @@ class LocalTwoLayer(LocalNetwork):
     uses = 2
     isotropic = False
     channels: Annotated[
-        int, Ge(1), Le(10**6), Option("tied channels", "C", default="d + 1", label="c{value}", absent=0, always=True)
+        int, Ge(1), Option("tied channels", "C", default="d + 1", label="c{value}", absent=0, always=True)
     ] = None  # type: ignore[assignment]
 
     def __init__(self, lattice: Lattice, reach: int, channels: int | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge
 
 from csd.core.options import Option
 from csd.lattice import Array, Lattice
@@ -23,7 +23,7 @@ class OneLayerOnsite(ParametricNetwork):
         width: number of units, at least 1.
     """
 
-    width: Annotated[int, Ge(1), Le(10**6), Option("on-site units", "N", label="w{value}")]
+    width: Annotated[int, Ge(1), Option("on-site units", "N", label="w{value}")]
 
     def __init__(self, lattice: Lattice, width: int) -> None:
         super().__init__(lattice)

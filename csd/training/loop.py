@@ -68,7 +68,10 @@ def descend(
         TrainingDiverged: as soon as an error is not finite or has blown up.
     """
     if not run.closed_form and settings.max_steps > MOST_STEPS:
-        raise InputError(f"max_steps is {settings.max_steps}, but every step is made here; take at most {MOST_STEPS:,}")
+        raise InputError(
+            f"max_steps is {settings.max_steps}, but without a closed form every step is made; take at most"
+            f" {MOST_STEPS:,}"
+        )
     recorder = Recorder(noised, run, settings, goal)
     kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)

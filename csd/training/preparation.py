@@ -208,6 +208,7 @@ def _family_descent(
     """Explicit descent on power spectra; None for a family that only autograd can train."""
     lattice = noised.lattice
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
+    require_memory(max(network.parameters for network in networks), f"a network {architecture.label!r}")
     spectra = learned_spectra(noised)
     known = rates, *_ = _known(networks, noised, spectra, settings)
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs

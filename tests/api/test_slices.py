@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import csd
+from csd.cli.commands import main
 
 OPTIONS: dict[str, Any] = {
     **{"dimension": 1, "size": 8, "noise_levels": [0.5, 0.1], "kernel_steps": "sparse"},
@@ -71,13 +72,18 @@ def test_a_single_kept_step_is_a_dimension_again(run: xr.Dataset, generated: xr.
     np.testing.assert_allclose(found["kl_per_site"], generated["kl_per_site"].isel(step=[-1]))
 
 
-def test_files_that_xarray_has_written_or_opened(run: xr.Dataset, generated: xr.Dataset, tmp_path: Path) -> None:
+def test_files_that_xarray_has_written_or_opened(
+    run: xr.Dataset, generated: xr.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run.to_netcdf(tmp_path / "again.nc")
     run.isel(seed=0).to_netcdf(tmp_path / "one.nc")
     for file in ("again.nc", "one.nc"):
         assert_generates_the_same(tmp_path / file, generated)
         with xr.open_dataset(tmp_path / file) as opened:
             assert_generates_the_same(opened, generated)
+    with pytest.raises(SystemExit):
+        main(["show", str(tmp_path / "one.nc")])
+    assert "one.nc: this is a slice at one seed" in capsys.readouterr().err
     with (
         xr.open_dataset(tmp_path / "again.nc", mask_and_scale=False) as opened,
         pytest.raises(csd.InputError, match=r"recorded_residual.* packed integers; open the file with csd\.read"),

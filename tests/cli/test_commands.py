@@ -101,8 +101,8 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "every step of theory": (f"{THEORY} --architecture two_layer --tolerance 0 --max-steps {10**13}", ["max_steps"]),
     "steps beyond the grid": (f"{GOOD} --max-steps {2**62}", ["max_steps is 4611686018427387904", "1e+18"]),
     "layers": (f"{GOOD} --architecture deep_linear --depth 1001", ["depth is 1001", "at most 1000"]),
-    "channels": (f"{GOOD} --architecture local_two_layer --range 1 --channels {10**7}", ["channels", "1e+06"]),
-    "units": (f"{GOOD} --architecture one_layer_onsite --width {10**7}", ["width is 10000000", "1e+06"]),
+    "channels": (f"{GOOD} --architecture local_two_layer --range 1 --channels {10**18}", ["GB of memory"]),
+    "units": (f"{GOOD} --architecture one_layer_onsite --path fields --loss implicit --width {10**15}", ["memory"]),
     "checkpoints nan": (f"{GOOD} --checkpoint-every nan", ["checkpoint_every is nan", "above 0"]),
     "checkpoints never": (f"{GOOD} --checkpoint-every 0", ["checkpoint_every is 0.0", "above 0"]),
     # The mass.

@@ -95,6 +95,15 @@ def test_the_command_in_a_file_is_text_whatever_was_typed(folder: Path) -> None:
     assert "--benchmark 'ξ.json'" in shell("csd show made.nc", folder).out
 
 
+@pytest.mark.parametrize(("name", "variables"), [("$'\\xff.nc'", {}), ("ξ.nc", ASCII)])
+def test_files_may_have_names_that_the_encoding_lacks(name: str, variables: dict[str, str], folder: Path) -> None:
+    ran = shell(
+        f"csd {TRAIN.format(name)} && csd generate {name} --output g.nc && csd show {name}", folder, **variables
+    )
+    assert ran.status == 0, ran.err
+    assert "architecture        one_layer" in ran.out
+
+
 def test_text_files_name_their_encoding() -> None:
     """The locale does not decide how files are read or written; the cache of `csd.core.source` is JSON in ASCII."""
     found = []

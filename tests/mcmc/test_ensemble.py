@@ -198,7 +198,7 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
         ("--u 2", "--u 0", "r0 = -1.0"),
         ("--r0 -1 --u 2", "--r0 -1", "--r0 and --u"),
         ("--u 2", "--u 2 --components 0", "components is 0"),
-        ("--u 2", "--u 2 --components 1.5", "int value: '1.5'"),
+        ("--u 2", "--u 2 --components 1.5", "'1.5' is not an integer"),
         ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u"),
         ("--r0 -1 --u 2", "", "--mass or --mass-times-length"),
         ("--r0 -1 --u 2", "--beta 0", "beta is 0.0; it must be a finite number above 0"),

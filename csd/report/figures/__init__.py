@@ -119,12 +119,8 @@ def draw_all(
         Lines of a log: which figures were drawn, which had not changed, and why one has nothing to show.
 
     Raises:
-        InputError: if the output is a file; as `draw`, once all other figures have been drawn.
+        InputError: as `draw`, once all other figures have been drawn.
     """
-    if output.suffix.lower() in (*FORMATS, *REFUSED) or output.is_file():
-        raise InputError(
-            f"output {str(output)!r} is a file; figures from a folder of summaries are written to a folder"
-        )
     drawn, same, reasons, failures = list[str](), list[str](), list[str](), list[str]()
     for name in names:
         summary = summaries / f"{summary_of(name)}.nc"

@@ -22,7 +22,7 @@ def read_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """A loader that refuses what PyYAML reads without a word: the last of two equal keys."""
+        """A loader that refuses equal keys in a mapping; PyYAML takes the last one."""
 
         def compose_mapping_node(self, anchor: Any) -> Any:
             """The node of a mapping, checked before merge keys (<<) add to it."""
@@ -80,7 +80,7 @@ def load(path: Path, what: str = "a study is a mapping of keys to values") -> di
 def given_to_snakemake(config: Mapping[str, Any], files: Iterable[str | Path], entries: Iterable[str]) -> Any:
     """The configuration that Snakemake was given, read as YAML.
 
-    Snakemake itself takes the last of two equal keys, and all that is nested in an entry of --config for text.
+    Snakemake itself takes the last of two equal keys, and reads everything nested in an entry of --config as text.
 
     Args:
         config: as Snakemake has read it.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
 LONGEST_NAME = 235
-"""Bytes that the name of a job may have: its record was `.NAME.json.12345678.json` while it was written."""
+"""The most bytes of a job's name that version 0.1 could write, with `.NAME.json.12345678.json` beside a record."""
 
 
 def file_name(name: str) -> str:
