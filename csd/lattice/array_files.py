@@ -116,7 +116,7 @@ class _Zipped:
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        with zipfile.ZipFile(path) as archive, zipfile.Path(archive, f"{name}.npy").open("rb") as file:
             self.shape, self.dtype = _header(file)
         self._whole: Any = None
 
