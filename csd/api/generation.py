@@ -13,13 +13,12 @@ from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
-from csd.diffusion.trained import is_linear
+from csd.diffusion.trained import fields_of, is_linear
+from csd.targets.base import HasFields
 from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from csd.targets.base import HasFields
 
 GENERATION_OPTIONS = declared(GenerationSettings)
 
@@ -30,7 +29,7 @@ def generate(
     training: "xr.Dataset | str | Path",
     *,
     output: str | Path | None = None,
-    data: "HasFields | None" = None,
+    data: Any = None,
     **asked: Any,
 ) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
@@ -39,7 +38,7 @@ def generate(
         training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
         output: a file to write.
-        data: the target of a training on fields that are in no file, or no longer where they were.
+        data: the fields of a training whose fields are in no file, or no longer where they were: a path or an array.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -56,6 +55,7 @@ def generate(
     call = called("generate", told, changed | {"output": output})
     place = path_of(output)
     read = [("training", expanded(training))] if isinstance(training, str | Path) else []
+    read += [("data", expanded(data))] if isinstance(data, str | Path) else []
     check_paths(read, named("output", place))
     return sampled(training, settings, call, place, data).dataset()
 
@@ -65,7 +65,7 @@ def sampled(
     settings: GenerationSettings,
     command: str,
     output: Path | None = None,
-    data: "HasFields | None" = None,
+    data: Any = None,
     *,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
@@ -76,10 +76,13 @@ def sampled(
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
-        data: the fields that the network was trained on, for a training file that does not name theirs.
+        data: the fields that the network was trained on, where they are not in the file that it names: a target, a
+            path or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     run = _training_content(training)
+    if data is not None and not isinstance(data, HasFields):
+        data = fields_of(run.attrs, data)
     lap("set-up")
     content = generated(run, settings, data)
     lap("generation")

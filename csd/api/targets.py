@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.api.keywords import FIELD, checked, spelt_out
+from csd.api.keywords import DATA, FIELD, checked, spelt_out
 from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
@@ -19,6 +19,7 @@ from csd.targets.base import (
     with_spectrum,
 )
 from csd.targets.gaussian import gaussian_field
+from csd.targets.options import DataOptions
 
 
 @spelt_out(FIELD)
@@ -48,6 +49,21 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
     name = name_of("target", wanted, BY_MASS)
     resolve("target", name, BY_MASS)
     return with_spectrum(target_from_spec(gaussian.spec() | {"target": name}))
+
+
+def target_of_data(data: Any, given: dict[str, Any]) -> HasFields:
+    """The target of fields in a file or an array, checked.
+
+    Args:
+        data: a path or an array.
+        given: checked keywords of the target.
+    """
+    others = [name for name in FIELD if name in given and name not in DATA]
+    if others:
+        raise InputError(f"{others[0]} is given with data, whose fields are the target; give one of them")
+    from csd.mcmc.fields import load_fields
+
+    return load_fields(data, DataOptions(**{name: given[name] for name in DATA if name in given}), check=True)
 
 
 def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import FIELD, checked, spelt_out, training_options
+from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
-from csd.api.targets import target_of
+from csd.api.targets import target_of, target_of_data
 from csd.core.errors import InputError, users_errors
 from csd.core.files import THEORY, TRAINING, Content, lost, provenance, stamped, write
 from csd.core.options import declared, plain
@@ -46,12 +46,21 @@ RUN = "run"
 
 
 def problem(
-    architecture: "str | type[ScoreNetwork]", call: str = "train", /, **asked: Any
+    architecture: "str | type[ScoreNetwork]", call: str = "train", /, *, data: Any = None, **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
     """Target, architecture and options of training, from the arguments of `train` or `predict`, which messages name."""
     name = name_of("architecture", architecture, ARCHITECTURES)
-    given = checked(call, training_options(name, asked), asked)
-    network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
+    options = training_options(name, asked)
+    of_data = [option for option in DATA if option not in options]
+    given = checked(call, {**DATA, **options}, asked)
+    further = [option for option in of_data if option in given]
+    if data is None and further:
+        raise InputError(f"{further[0].rstrip('_')} is given without data; it is about fields that are given as data")
+    others = {*NOT_OF_NETWORKS, *of_data}
+    network = Architecture(name, **{option: value for option, value in given.items() if option not in others})
+    if data is not None:
+        about = {option: given.pop(option) for option in [*FIELD, *of_data] if option in given}
+        given["target"] = target_of_data(data, about)
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):
         fields = len(noised.target.data)
@@ -84,11 +93,12 @@ def generation_levels(size: int) -> list[float]:
     return list(geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS).tolist())
 
 
-@spelt_out(TRAINING_OPTIONS)
+@spelt_out({**TRAINING_OPTIONS, **{name: one for name, one in DATA.items() if name not in TRAINING_OPTIONS}})
 @users_errors()
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
+    data: Any = None,
     output: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -102,6 +112,8 @@ def train(
 
     Args:
         architecture: a built-in one, 'package.module:Class', or a class.
+        data: fields to learn instead of a target: a path, or an array of shape (M, L, …, L) or (M, n, L, …, L). Their
+            lattice need not be given.
         **asked: what follows.
         output: a file to write; the checkpoint of an unfinished run is beside it.
         checkpoint: another path for the checkpoint.
@@ -117,8 +129,8 @@ def train(
         TrainingDiverged: if descent is not stable.
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
-    call = called("train", architecture, asked | {"output": output})
-    wanted, place, kept = problem(architecture, **asked), path_of(output), path_of(checkpoint)
+    call = called("train", architecture, {"data": data, **asked, "output": output})
+    wanted, place, kept = problem(architecture, data=data, **asked), path_of(output), path_of(checkpoint)
     kept = checkpoint_beside(place) if kept is None and place is not None else kept
     check_paths(_data(wanted[0]), [*named("output", place), *checkpoint_files(kept, "checkpoint")])
     return trained(*wanted, call, place, kept, checkpoint_every, progress=progress).dataset()
@@ -149,6 +161,8 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
 
     def shown(value: Any) -> str:
         value = str(value) if isinstance(value, Path) else value
+        if len(getattr(value, "shape", ())) > 1:
+            return f"<array of shape {tuple(value.shape)}>"
         return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]

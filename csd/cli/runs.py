@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module; those of options are added when a command is used."""
-    for name in ("train", "theory", "generate", "mcmc", "scores", "field"):
+    for name in ("train", "theory", "generate", "mcmc", "scores", "field", "data"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
-    moved = "the fields of a training on --data, if they are no longer where they were"
+    moved = "the fields that the network learned, where they are no longer in the file that it learned them from"
     own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
-    train.add_argument(
-        "--data", type=read_path, metavar="FILE.nc", help="fields of csd mcmc --fields, instead of a target"
-    )
+    fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
+    train.add_argument("--data", type=read_path, metavar="FILE", help=f"{fields}, instead of a target")
+    own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
     kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
     train.further = _kept
@@ -85,6 +85,7 @@ def _architecture(given: Sequence[str]) -> str:
 
 
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
+DATA = "with --data: place of the fields in the file, their components, and couplings if these are known"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
@@ -105,6 +106,11 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
         from csd.diffusion.quality import GenerationSettings
 
         return {"": declared(GenerationSettings)}
+    if name == "data":
+        from csd.targets.options import DataOptions
+
+        return {"": declared(DataOptions)}
+    from csd.api.keywords import DATA as ABOUT_DATA
     from csd.api.keywords import FIELD, training_options
 
     if name == "scores":
@@ -113,7 +119,10 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
 
         return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
     how = {option: one for option, one in training_options(architecture, given).items() if option not in FIELD}
-    return ({} if name == "field" else {"": how}) | {TARGET: FIELD}
+    if name == "field":
+        return {TARGET: FIELD}
+    about = {option: one for option, one in ABOUT_DATA.items() if option not in FIELD and option not in how}
+    return {"": how, TARGET: FIELD, **({DATA: about} if name == "train" else {})}
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -126,31 +135,11 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     """Target, architecture and options of training, from the flags of `train` and `theory`."""
     from csd.api.training import problem
 
-    data = _measured(arguments)
-    return problem(arguments.architecture, **_given(arguments), **({} if data is None else {"target": data}))
-
-
-def _measured(arguments: argparse.Namespace) -> Any:
-    """The target in the file of --data; None without that flag."""
-    options = [*_options("field")[TARGET], "data_set"]
-    named = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name) is not None]
-    if getattr(arguments, "data", None) is None:
-        missing = [flag for flag in ("--dimension", "--size") if flag not in named]
-        if missing:
-            raise InputError(f"the following arguments are required: {', '.join(missing)}")
-        return None
-    if named:
-        raise InputError(f"{named[0]} is given with --data, whose file describes the target; give one of them")
-    return _fields(arguments)
-
-
-def _fields(arguments: argparse.Namespace) -> Any:
-    """The target in the file of --data; None without that flag."""
-    if arguments.data is None:
-        return None
-    from csd.mcmc.fields import load_fields
-
-    return load_fields(arguments.data)
+    given, data = _given(arguments), getattr(arguments, "data", None)
+    missing = [flag for flag in ("dimension", "size") if flag not in given]
+    if data is None and missing:
+        raise InputError(f"the following arguments are required: --{', --'.join(missing)}")
+    return problem(arguments.architecture, data=data, **given)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -178,8 +167,8 @@ def generate(arguments: argparse.Namespace) -> None:
         from csd.diffusion.quality import GenerationSettings
 
         settings = GenerationSettings(**_given(arguments))
-        kept = command_line(arguments), arguments.output, _fields(arguments)
-        print_generation(sampled(arguments.file, settings, *kept, lap=laps))
+        content = sampled(arguments.file, settings, command_line(arguments), arguments.output, arguments.data, lap=laps)
+        print_generation(content)
 
 
 def mcmc(arguments: argparse.Namespace) -> None:
@@ -258,6 +247,20 @@ def field(arguments: argparse.Namespace) -> None:
         print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 
+def data(arguments: argparse.Namespace) -> None:
+    """Describe fields: moments, spectrum, correlations, symmetries, and what training assumes."""
+    from csd.lattice.array_files import kind_of_csd
+    from csd.mcmc.description import summary
+    from csd.mcmc.fields import stored_fields
+    from csd.mcmc.survey import check_known, survey
+    from csd.targets.options import DataOptions
+
+    about = DataOptions(**_given(arguments))
+    found = survey(stored_fields(arguments.file, about))
+    print("\n".join(summary(found, about.known, whole=bool(kind_of_csd(arguments.file)))))
+    check_known(found, about.known)
+
+
 def show(arguments: argparse.Namespace) -> None:
     """Summarise a file of csd."""
     from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
@@ -281,5 +284,5 @@ def show(arguments: argparse.Namespace) -> None:
         print_table(content)
 
 
-COMMANDS = (train, generate, theory, mcmc, scores, field, show)
+COMMANDS = (train, generate, theory, mcmc, scores, field, data, show)
 """The commands of this module, in the order of help; a docstring is the help of its command."""

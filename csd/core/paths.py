@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, ENAMETOOLONG, ENOSPC
 from pathlib import Path
+from typing import BinaryIO
 
 from csd.core.errors import InputError, NotWritten, Unreadable
 
@@ -208,7 +209,14 @@ def remove_leftovers(path: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a regular file.
+    """The content of a regular file; errors are those of `regular_file`."""
+    with regular_file(path) as file:
+        return file.read()
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open for reading.
 
     Raises:
         InputError: if there is none.
@@ -218,7 +226,8 @@ def read_bytes(path: Path) -> bytes:
         kind = stat.S_IFMT(path.stat().st_mode)
         if kind != stat.S_IFREG:
             raise InputError(f"{path}: this is {KINDS.get(kind, 'no regular file')}; a file is needed")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except OSError as error:

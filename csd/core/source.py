@@ -30,7 +30,7 @@ FORM = 2
 
 NETWORKS = ("networks", "targets/gaussian")
 SOURCES: dict[str, tuple[str, ...]] = {
-    "train": ("training/reference", "training/content", "diffusion/reverse", *NETWORKS),
+    "train": ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),

@@ -24,11 +24,11 @@ from csd.diffusion.integrators import LinearStep
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.sampling import TOGETHER, sample_modes
 from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
+from csd.lattice.arrays import pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
 from csd.networks.score import Score
 from csd.targets.base import HasFields, HasHeldOut
-from csd.targets.dataset import pieces_of
 from csd.targets.noising import NoisedTarget
 
 BLOCKS = 256

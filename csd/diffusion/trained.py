@@ -8,7 +8,7 @@ also of earlier training steps where the file has them.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ def load_trained(training: Content, levels: Sequence[float], data: HasFields | N
     if "data_digest" not in about:
         target = with_spectrum(target_from_spec(about))
     elif data is None:
-        target = _fields_of(about)
+        target = fields_of(about)
     elif data.digest != about["data_digest"]:
         raise InputError(f"data is {data.digest}, by its digest, but the network was trained on {about['data_digest']}")
     else:
@@ -92,21 +92,26 @@ def load_trained(training: Content, levels: Sequence[float], data: HasFields | N
     return Trained(noised, _modes(about), architecture, settings)
 
 
-def _fields_of(about: Mapping[str, Any]) -> HasFields:
-    """The fields that a training file was made from, by the attributes of the training file.
+def fields_of(about: Mapping[str, Any], data: Any = None) -> HasFields:
+    """The fields that a training file was made from.
+
+    Args:
+        about: attributes of the training file.
+        data: path or array of the fields; the path in the attributes if None.
 
     Raises:
-        InputError: if they are in no file, or the file is not there or has changed.
+        InputError: if there are none, they are in no file, or the file is not there or has changed.
     """
     advice = "give the fields by --data, or by data= from Python"
-    if not about.get("data_file"):
+    if "data_digest" not in about:
+        raise InputError("data is given, but the network was trained on no data; leave it out")
+    data = about.get("data_file") if data is None else data
+    if data is None:
         raise InputError(f"the network was trained on fields of digest {about['data_digest']}, in no file; {advice}")
     try:
-        target = target_from_spec({**about, "data": about["data_file"]})
+        return cast("HasFields", target_from_spec({**about, "data": data}))
     except InputError as error:
         raise InputError(f"{error} (the network was trained on these fields; {advice})") from error
-    assert isinstance(target, HasFields)
-    return target
 
 
 def _modes(about: Mapping[str, Any]) -> Modes:

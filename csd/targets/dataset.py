@@ -10,7 +10,7 @@ distribution.
 Networks are trained on the M fields, whose own spectrum scatters about S.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -20,18 +20,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, Content, read_content
 from csd.lattice import Array, Lattice, Modes
+from csd.lattice.arrays import StoredFields, fields_between, open_fields, pieces_of
 from csd.lattice.observables import first_shell, susceptibility
 from csd.targets.base import Spec, lattice_of
+from csd.targets.options import KNOWN
 
 FLATTEST, STEEPEST = 1e-2, 1e12
 """Smallest and largest S(0)/S(k₁) − 1 that define a correlation length."""
-PIECE = 2**22
-"""Numbers of an array that are read at a time."""
+IN_MEMORY = 2**28
+"""Bytes of fields, as float64, that are held in memory; more are read when they are needed."""
 HELD_OUT_SHARE = 5
 """One of so many fields is held out."""
 BLOCKS = 20
@@ -185,7 +186,14 @@ class FieldSet(KnownByFields):
 
     @classmethod
     def split(
-        cls, lattice: Lattice, fields: Any, *, known: Mapping[str, Any] | None = None, file: str = "", key: str = ""
+        cls,
+        lattice: Lattice,
+        fields: Any,
+        *,
+        known: Mapping[str, Any] | None = None,
+        file: str = "",
+        key: str = "",
+        together: int = 1,
     ) -> Self:
         """Hold out the last fifth of the fields, in their order: neighbours along a Markov chain are alike.
 
@@ -195,24 +203,31 @@ class FieldSet(KnownByFields):
             known: couplings of their Hamiltonian.
             file: path of their file.
             key: name of the array in the file.
+            together: fields that follow each other and are not separated, such as the components of one configuration.
 
         Raises:
             InputError: if there are fewer than four fields, or their shape differs from the lattice's.
         """
-        if len(fields) < 2 * FEWEST:
-            raise InputError(
-                f"{file + ': ' if file else ''}there are {len(fields)} fields; it takes {2 * FEWEST}, of which"
-                f" {FEWEST} are held out"
-            )
-        cut = len(fields) - max(FEWEST, len(fields) // HELD_OUT_SHARE)
-        return cls(
-            lattice, fields_between(fields, 0, cut), fields_between(fields, cut, len(fields)), known or {}, file, key
-        )
+        cut = len(fields) - together * held_out_count(len(fields) // together, file)
+        parts = (fields_between(fields, 0, cut), fields_between(fields, cut, len(fields)))
+        return cls(lattice, *parts, known or {}, file, key)
+
+    @classmethod
+    def of_stored(cls, fields: StoredFields, known: Mapping[str, Any], file: str = "", key: str = "") -> Self:
+        """The set of the fields of a file or an array, which are held in memory if they are few; as for `split`."""
+        kept = fields[:] if 8 * int(np.prod(fields.shape)) <= IN_MEMORY else fields
+        return cls.split(fields.lattice, kept, known=known, file=file, key=key, together=fields.components)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
-        """Raise an InputError: a spec holds the digest of the fields alone."""
-        raise InputError(f"the fields of digest {spec['data_digest']} are in no file that is known; give them as data")
+        """The fields of the file in the spec, or of an array in the place of the path, if they have its digest."""
+        source, key, digest = spec["data"], str(spec.get("data_key", "")), str(spec["data_digest"])
+        fields = open_fields(source, key, dimension=int(spec["dimension"]), size=int(spec["size"]))
+        known = {name: spec[name] for name in KNOWN if name in spec}
+        made = cls.of_stored(fields, known, str(source) if isinstance(source, str | Path) else "", key)
+        if made.digest != digest:
+            raise InputError(f"{fields.name}: its fields have changed, their digest is {made.digest}, not {digest}")
+        return made
 
     def spec(self) -> Spec:
         """The file, if there is one, the digest of the fields, and what is known of them."""
@@ -334,37 +349,19 @@ class FieldSet(KnownByFields):
         return np.diff(edges).astype(float), np.stack([power for _, power in found])
 
 
-class LazyFields:
-    """Some consecutive fields of an array that is read when it is indexed.
+def held_out_count(fields: int, name: str) -> int:
+    """Number of the last fields, of all, that are held out.
 
     Args:
-        fields: the array.
-        start: index of the first field.
-        stop: index after the last one.
+        fields: number of all.
+        name: of their file, for the error; '' for fields that are in no file.
+
+    Raises:
+        InputError: if there are fewer than four.
     """
-
-    def __init__(self, fields: Any, start: int, stop: int) -> None:
-        self.fields, self.start, self.dtype = fields, start, fields.dtype
-        self.shape = (stop - start, *fields.shape[1:])
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
-
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> Any:
-        """The fields of a slice with a positive step, or of an array of indices from 0 on."""
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            return self.fields[self.start + start : self.start + stop : step]
-        return self.fields[np.asarray(index) + self.start]
-
-
-def fields_between(fields: Any, start: int, stop: int) -> Any:
-    """Fields `start` to `stop` of an array, without reading them."""
-    return fields[start:stop] if isinstance(fields, np.ndarray) else LazyFields(fields, start, stop)
-
-
-def pieces_of(fields: Any) -> Iterator[Array]:
-    """The fields in consecutive pieces of at most `PIECE` numbers, as float64."""
-    step = max(1, PIECE // int(np.prod(fields.shape[1:])))
-    for start in range(0, len(fields), step):
-        yield np.asarray(fields[start : start + step], dtype=float)
+    if fields < 2 * FEWEST:
+        raise InputError(
+            f"{name + ': ' if name else ''}the number of fields is {fields}; it must be at least {2 * FEWEST}, of which"
+            f" {FEWEST} are held out"
+        )
+    return max(FEWEST, fields // HELD_OUT_SHARE)

@@ -211,7 +211,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "another format than NetCDF-4"]),
     "data no NetCDF": (
         "train --architecture one_layer --data file --noise-level 0.5 --output out.nc",
-        ["--data is 'file'", "csd mcmc --fields", "MeasuredField"],
+        ["file: ", "no file of arrays", ".npy", "csd mcmc --fields"],
     ),
     "options in a key of their own": ("validate options.yaml", ["architectures.0.options", "keys beside name"]),
     "no such fits": (

@@ -190,10 +190,10 @@ def test_a_file_that_cannot_be_opened_is_not_said_to_be_damaged(monkeypatch: pyt
     """The tests may be those of root, who may read everything."""
     Path("a").write_text("good")
 
-    def refused(path: Path) -> bytes:
+    def refused(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(Unreadable, match=r"a: .*Permission denied.*need not be damaged"):
         read_bytes(Path("a"))
     with pytest.raises(InputError, match="none: there is no such file"):

@@ -393,7 +393,8 @@ def test_a_measured_field_gives_its_own_fields(kept: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--data {kept} --size 6", "--size is given with --data"),
+        ("--data {kept} --size 8 --loss population", "size is 8, but"),
+        ("--data {kept} --beta 0.4 --loss population", "leave it out"),
         ("--data {kept}", "loss population"),
         ("--data {plain} --loss population", "csd mcmc --fields"),
         ("--data {mixed} --loss population", "mixed.nc"),

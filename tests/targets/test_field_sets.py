@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.random import stream
-from csd.lattice import Array, Lattice
-from csd.targets import dataset
+from csd.lattice import Array, Lattice, arrays
 from csd.targets.base import HasFields, HasHeldOut, HasSamples, HasSpec, HasSpectrum, spec_of, spectrum_of
 from csd.targets.dataset import FieldSet
 from csd.targets.gaussian import GaussianField
@@ -117,7 +116,7 @@ def test_known_couplings_give_symmetries() -> None:
 
 def test_arrays_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same numbers as from memory, and never more at a time than a piece; of any type."""
-    monkeypatch.setattr(dataset, "PIECE", 7 * LATTICE.sites)
+    monkeypatch.setattr(arrays, "PIECE", 7 * LATTICE.sites)
     fields = tilted_fields(LATTICE, 60, 2.0).astype(np.float32)
     for kind in (np.float32, np.float64, np.dtype(">f8"), np.int8):
         stored = fields.astype(kind)
@@ -148,7 +147,7 @@ def test_the_digest_is_that_of_all_fields() -> None:
     ("fields", "said"),
     [
         (np.zeros((10, 6, 5)), r"training fields have shape \(8, 6, 5\); it must be \(M, 6, 6\)"),
-        (np.zeros((3, 6, 6)), "there are 3 fields; it takes 4"),
+        (np.zeros((3, 6, 6)), "the number of fields is 3; it must be at least 4"),
         (np.ones((10, 6, 6)), "all fields are the same constant"),
         (np.where(np.arange(360) == 40, np.nan, 1.0).reshape(10, 6, 6), "numbers that are not finite"),
     ],

@@ -34,6 +34,9 @@ for STAGE in STAGES.values():
             command=STAGE.command,
             kept=kept_beside(STAGE),
             code=fingerprint(STAGE.step),
+            data=lambda wildcards, stage=STAGE: stage.data(
+                JOBS[stage.name][wildcards[0]]
+            ),
             plugins=lambda wildcards, stage=STAGE: code_of_plugins(
                 *stage.plugins(JOBS[stage.name][wildcards[0]])
             ),

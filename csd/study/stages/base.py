@@ -109,6 +109,7 @@ class Stage:
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
         plugins: dotted paths of user-defined code that a job's file depends on.
+        data: digest of the fields in a file that a job learns; '' where it learns none.
         alike: key of jobs whose cost is estimated together.
         gpu: whether a job asks for a GPU.
         source: modules that its files depend on, where `csd.core.source` has no step for them.
@@ -135,6 +136,7 @@ class Stage:
     after: str = ""
     parent: Callable[[Any], Job | None] = lambda job: None
     plugins: Callable[[Any], Sequence[str]] = lambda job: ()
+    data: Callable[[Any], str] = lambda job: ""
     alike: Callable[[Any], Hashable] = lambda job: None
     gpu: Callable[[Any], bool] = lambda job: False
     source: str = ""
