@@ -20,10 +20,12 @@ from csd.core.options import Choice, Declared, declared, said
 from csd.core.plugins import resolve
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.nonlinear import NonlinearNetwork
 from csd.networks.parametric import ParametricNetwork
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
+    from csd.targets.noising import Schedule
 
 ARCHITECTURES: dict[str, str] = {
     "exact": "csd.networks.full:Exact",
@@ -33,6 +35,12 @@ ARCHITECTURES: dict[str, str] = {
     "local_one_layer": "csd.networks.local:LocalOneLayer",
     "local_two_layer": "csd.networks.local:LocalTwoLayer",
     "one_layer_onsite": "csd.networks.one_layer_onsite:OneLayerOnsite",
+    "multiscale": "csd.networks.multiscale:Multiscale",
+    "mean_field": "csd.networks.mean_field:MeanField",
+    "fields_of_experts": "csd.networks.fields_of_experts:FieldsOfExperts",
+    "convolutional": "csd.networks.convolutional:Convolutional",
+    "unet": "csd.networks.unet:UNet",
+    "wiener": "csd.networks.wiener:Wiener",
 }
 
 
@@ -177,7 +185,7 @@ class Architecture(Choice):
         Raises:
             InputError: if an option does not fit.
         """
-        if self.options and self.is_family:
+        if self.options and (self.is_family or issubclass(self.made_by, NonlinearNetwork)):
             self.made_by.check(lattice, **dict(self.options))
 
     def build(self, lattice: Lattice, score_length: float) -> LinearNetwork:
@@ -192,7 +200,13 @@ class Architecture(Choice):
         return network
 
     def module(
-        self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
+        self,
+        lattice: Lattice,
+        score_length: float,
+        spectrum: Array,
+        generator: np.random.Generator,
+        noise: "tuple[Schedule, float] | None" = None,
+        **form: Any,
     ) -> "ScoreNetwork":
         """The network as a `torch.nn.Module`, with its initial parameters.
 
@@ -201,6 +215,8 @@ class Architecture(Choice):
             score_length: ξ_t, lattice spacings.
             spectrum: C_t on *shells*.
             generator: source of a random start.
+            noise: schedule and level t, which networks of `csd.networks.nonlinear` need.
+            form: `components` and `conditioned` of these.
         """
         from csd.networks.module import ConvolutionalScore, ParametricScore, ScoreNetwork
 
@@ -211,6 +227,12 @@ class Architecture(Choice):
         if issubclass(self.made_by, ParametricNetwork):
             network = self.made_by(lattice, **options)
             return ParametricScore(network, network.start(half, generator))
+        if issubclass(self.made_by, NonlinearNetwork):
+            from csd.networks.nonlinear_score import NonlinearScore
+
+            if noise is None:
+                raise TypeError(f"{self.name} needs the schedule and level of the noise")
+            return NonlinearScore(self.made_by(lattice, **form, **options), *noise, half, generator)
         module = self.made_by(lattice, half, generator, **options)
         if not isinstance(module, ScoreNetwork):
             raise InputError(

@@ -1,0 +1,118 @@
+"""Layers of nonlinear networks on periodic lattices, for fields of shape (batch, *lattice, channels).
+
+These functions act on PyTorch tensors. They import PyTorch themselves, since commands import the networks that use them
+for their options. All of them work under `torch.func.vmap`.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from csd.lattice import Array
+
+ODD_ACTIVATIONS = ("tanh", "softsign")
+"""Activations with f(−y) = −f(y)."""
+FILM_UNITS = 16
+"""Hidden units of the function of ln γ that scales the channels."""
+LOG_RATIOS = (-9.0, 5.0)
+"""Range of ln γ over which the hidden units are spread at the start: VP noise levels from 0.004 to 4.5."""
+
+
+class Amplitudes(NamedTuple):
+    """α and σ² of x_t = α x₀ + σ z: tensors of shape (), or (batch,) for fields at several noise levels."""
+
+    signal: Any
+    variance: Any
+
+
+@cache
+def _places(shape: tuple[int, ...], kernel_size: int, device: str) -> Any:
+    """Flat sites r + a of every site r and every offset a with |a_μ| ≤ kernel_size // 2, on a device."""
+    import torch
+
+    sites = np.indices(shape).reshape(len(shape), -1).T
+    line = range(-(kernel_size // 2), kernel_size // 2 + 1)
+    offsets = np.array(list(product(line, repeat=len(shape))))
+    moved = (sites[:, None] + offsets) % shape
+    return torch.as_tensor(np.ravel_multi_index(tuple(np.moveaxis(moved, -1, 0)), shape).ravel(), device=device)
+
+
+def convolve(fields: Any, filters: Any) -> Any:
+    """y_o(r) = Σ_a Σ_c w_co(a) x_c(r + a), periodic, as one product of matrices.
+
+    Args:
+        fields: x, shape (batch, *lattice, channels in).
+        filters: w, shape (taps, channels in, channels out), with (2R + 1)^d taps at |a_μ| ≤ R in C order.
+
+    Returns:
+        Shape (batch, *lattice, channels out).
+    """
+    batch, *shape, channels = fields.shape
+    taps = filters.shape[0]
+    if taps > 1:
+        places = _places(tuple(shape), round(taps ** (1.0 / len(shape))), str(fields.device))
+        fields = fields.reshape(batch, -1, channels).index_select(1, places)
+    return (fields.reshape(-1, taps * channels) @ filters.reshape(taps * channels, -1)).reshape(batch, *shape, -1)
+
+
+def transposed(filters: Any) -> Any:
+    """Filters of the transposed convolution, shape (taps, channels out, channels in)."""
+    return filters.flip(0).transpose(1, 2)
+
+
+def pool(fields: Any) -> Any:
+    """Means over blocks of 2^d sites, shape (batch, *half lattice, channels)."""
+    batch, *shape, channels = fields.shape
+    blocks = fields.reshape(batch, *(part for size in shape for part in (size // 2, 2)), channels)
+    return blocks.mean(dim=tuple(range(2, 2 * len(shape) + 1, 2)))
+
+
+def unpool(fields: Any) -> Any:
+    """Every site repeated in a block of 2^d sites, shape (batch, *double lattice, channels)."""
+    for axis in range(1, fields.dim() - 1):
+        fields = fields.repeat_interleave(2, dim=axis)
+    return fields
+
+
+def activate(name: str, fields: Any) -> Any:
+    """The activation function of a name, at every site."""
+    from torch.nn import functional
+
+    return getattr(functional, name)(fields)
+
+
+def on_fields(values: Any, dimension: int) -> Any:
+    """Values of shape () or (batch,), with axes for d lattice dimensions and the channels."""
+    return values.reshape(*values.shape, *(1,) * (dimension + 1))
+
+
+def start_film(generator: np.random.Generator, channels: Mapping[str, int]) -> dict[str, Array]:
+    """Parameters of FiLM: hidden units h = tanh(a ln γ + b) spread over ln γ, and V = 0 for each layer.
+
+    Args:
+        generator: not used.
+        channels: of each layer, by name.
+    """
+    centres = np.linspace(*LOG_RATIOS, FILM_UNITS)
+    slopes = np.full(FILM_UNITS, 0.5)
+    scales = {f"film_{name}": np.zeros((FILM_UNITS, count)) for name, count in channels.items()}
+    return {"film_slopes": slopes, "film_offsets": -slopes * centres, **scales}
+
+
+def film_units(parameters: Mapping[str, Any], noise: Amplitudes) -> Any:
+    """h = tanh(a ln γ + b), γ = σ²/α², shape (…, units); None for a network without FiLM."""
+    if "film_slopes" not in parameters:
+        return None
+    ratio = (noise.variance / noise.signal**2).log()[..., None]
+    return (ratio * parameters["film_slopes"] + parameters["film_offsets"]).tanh()
+
+
+def film(parameters: Mapping[str, Any], name: str, units: Any, dimension: int) -> Any:
+    """V h of one layer, shape (…, 1, …, 1, channels), which broadcasts over the lattice; 0 without FiLM."""
+    if units is None:
+        return 0.0
+    values = units @ parameters[f"film_{name}"]
+    return values.reshape(*values.shape[:-1], *(1,) * dimension, values.shape[-1])
