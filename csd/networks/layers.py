@@ -5,8 +5,6 @@ for their options. All of them work under `torch.func.vmap`.
 """
 
 from collections.abc import Mapping
-from functools import cache
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,34 +26,30 @@ class Amplitudes(NamedTuple):
     variance: Any
 
 
-@cache
-def _places(shape: tuple[int, ...], kernel_size: int, device: str) -> Any:
-    """Flat sites r + a of every site r and every offset a with |a_μ| ≤ kernel_size // 2, on a device."""
-    import torch
-
-    sites = np.indices(shape).reshape(len(shape), -1).T
-    line = range(-(kernel_size // 2), kernel_size // 2 + 1)
-    offsets = np.array(list(product(line, repeat=len(shape))))
-    moved = (sites[:, None] + offsets) % shape
-    return torch.as_tensor(np.ravel_multi_index(tuple(np.moveaxis(moved, -1, 0)), shape).ravel(), device=device)
-
-
 def convolve(fields: Any, filters: Any) -> Any:
-    """y_o(r) = Σ_a Σ_c w_co(a) x_c(r + a), periodic, as one product of matrices.
+    """y_o(r) = Σ_a Σ_c w_co(a) x_c(r + a), periodic.
 
     Args:
         fields: x, shape (batch, *lattice, channels in).
-        filters: w, shape (taps, channels in, channels out), with (2R + 1)^d taps at |a_μ| ≤ R in C order.
+        filters: w, shape (taps, channels in, channels out), with (2R + 1)^d taps at |a_μ| ≤ R in C order, 2R < L.
 
     Returns:
         Shape (batch, *lattice, channels out).
     """
-    batch, *shape, channels = fields.shape
-    taps = filters.shape[0]
-    if taps > 1:
-        places = _places(tuple(shape), round(taps ** (1.0 / len(shape))), str(fields.device))
-        fields = fields.reshape(batch, -1, channels).index_select(1, places)
-    return (fields.reshape(-1, taps * channels) @ filters.reshape(taps * channels, -1)).reshape(batch, *shape, -1)
+    import torch
+
+    dimension = fields.dim() - 2
+    taps, channels, outputs = filters.shape
+    size = round(taps ** (1.0 / dimension))
+    reach = size // 2
+    if dimension == 1:
+        # One product of matrices is three times as fast as PyTorch's convolution here, and slower in d = 2 and 3.
+        moved = [fields.roll(-shift, 1) for shift in range(-reach, reach + 1)]
+        return torch.cat(moved, dim=-1) @ filters.reshape(taps * channels, outputs)
+    padded = torch.nn.functional.pad(fields.movedim(-1, 1), (reach,) * (2 * dimension), mode="circular")
+    kernel = filters.permute(2, 1, 0).reshape(outputs, channels, *(size,) * dimension)
+    convolution = torch.conv2d if dimension == 2 else torch.conv3d
+    return convolution(padded, kernel).movedim(1, -1)
 
 
 def transposed(filters: Any) -> Any:

@@ -119,7 +119,10 @@ class ParametricScore(ScoreNetwork):
 
 
 def weights_of(module: torch.nn.Module) -> Array:
-    """All numbers of a module: its parameters in order, then its buffers; a complex number counts as two."""
+    """All numbers of a module: its parameters in order, then its buffers but those that are not persistent.
+
+    A complex number counts as two.
+    """
     return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
 
 
@@ -130,7 +133,9 @@ def numbers_trained(module: torch.nn.Module) -> int:
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
     """The tensors that hold the numbers."""
-    held = [tensor.detach() for tensor in (*module.parameters(), *module.buffers())]
+    kept = module.state_dict().keys()
+    buffers = [buffer for name, buffer in module.named_buffers() if name in kept]
+    held = [tensor.detach() for tensor in (*module.parameters(), *buffers)]
     return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in held]
 
 
