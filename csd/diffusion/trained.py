@@ -98,10 +98,11 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
     lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
-    modules = []
+    schedule, modules = resolve("schedule", about["schedule"], {})(), []
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
         generator = start_stream(lattice, architecture, seed, float(level))
-        module = architecture.module(lattice, float(length), signal**2 * propagator + variance, generator)
+        spectrum = signal**2 * propagator + variance
+        module = architecture.module(lattice, float(length), spectrum, generator, (schedule, float(level)))
         weights = kept[place, row]
         if about["weights_are"] == "modes":
             # Equal layers are stored once.

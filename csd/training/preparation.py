@@ -206,7 +206,13 @@ def _autograd_descent(
     shells, lengths = noised.spectra_at(lattice.shells), noised.score_lengths()
     networks = [
         [
-            architecture.module(lattice, float(length), spectrum, start_stream(lattice, architecture, seed, level))
+            architecture.module(
+                lattice,
+                float(length),
+                spectrum,
+                start_stream(lattice, architecture, seed, level),
+                (noised.schedule, level),
+            )
             for length, spectrum, level in zip(lengths, shells, noised.levels, strict=True)
         ]
         for seed in settings.seeds
