@@ -15,8 +15,8 @@ ODD_ACTIVATIONS = ("tanh", "softsign")
 """Activations with f(−y) = −f(y)."""
 FILM_UNITS = 16
 """Hidden units of the function of ln γ that scales the channels."""
-LOG_RATIOS = (-9.0, 5.0)
-"""Range of ln γ over which the hidden units are spread at the start: VP noise levels from 0.004 to 4.5."""
+LOG_RATIOS = (-6.0, 9.0)
+"""Range of ln γ over which the hidden units are spread at the start: VP noise levels from 0.001 to 4.5."""
 
 
 class Amplitudes(NamedTuple):
