@@ -48,7 +48,7 @@ class ConvolutionalLayers(NonlinearNetwork):
                 parameters[f"offset_{name}"] = np.zeros(outputs)
         if self.conditioned:
             scaled = {name: self.channels[name][1] * (1 + self.biased) for name in hidden[:-1]}
-            parameters |= start_film(generator, scaled)
+            parameters |= start_film(scaled)
         return parameters
 
     def silence(self, parameters: dict[str, Array]) -> None:

@@ -34,7 +34,7 @@ class FieldsOfExperts(NonlinearNetwork):
             "slopes": np.broadcast_to(np.arange(1.0, self.units + 1.0), shape).copy(),
         }
         offsets = {"offsets": np.zeros(shape)} if self.symmetry == "none" else {}
-        scales = start_film(generator, {"potential": 2 * self.width}) if self.conditioned else {}
+        scales = start_film({"potential": 2 * self.width}) if self.conditioned else {}
         return {**parameters, **offsets, **scales}
 
     def silence(self, parameters: dict[str, Array]) -> None:

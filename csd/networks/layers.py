@@ -83,13 +83,8 @@ def on_fields(values: Any, dimension: int) -> Any:
     return values.reshape(*values.shape, *(1,) * (dimension + 1))
 
 
-def start_film(generator: np.random.Generator, channels: Mapping[str, int]) -> dict[str, Array]:
-    """Parameters of FiLM: hidden units h = tanh(a ln γ + b) spread over ln γ, and V = 0 for each layer.
-
-    Args:
-        generator: not used.
-        channels: of each layer, by name.
-    """
+def start_film(channels: Mapping[str, int]) -> dict[str, Array]:
+    """Parameters of FiLM: hidden units h = tanh(a ln γ + b) spread over ln γ, and V = 0 for each layer, by name."""
     centres = np.linspace(*LOG_RATIOS, FILM_UNITS)
     slopes = np.full(FILM_UNITS, 0.5)
     scales = {f"film_{name}": np.zeros((FILM_UNITS, count)) for name, count in channels.items()}

@@ -43,7 +43,7 @@ class MeanField(NonlinearNetwork):
         ones, zeros = np.ones(self.depth), np.zeros(self.depth)
         parameters = {"field": ones, "linear": zeros, "amplitude": ones.copy(), "filters": filters}
         offsets = {"offsets": zeros.copy()} if self.symmetry == "none" else {}
-        scales = start_film(generator, {"iterations": 3 * self.depth}) if self.conditioned else {}
+        scales = start_film({"iterations": 3 * self.depth}) if self.conditioned else {}
         return {**parameters, **offsets, **scales}
 
     def _coupling(self, spectrum: Array) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from csd.core.errors import InputError
 from csd.core.options import Option
@@ -33,7 +33,7 @@ KernelSize = Annotated[
 Activation = Annotated[
     Literal["tanh", "softsign", "silu", "relu"], Option("tanh, softsign, silu or relu", label="{value}")
 ]
-Scales = Annotated[int, Ge(2), Option("lattices, each half as large as the one before, 2 to 4", label="s{value}")]
+Scales = Annotated[int, Ge(2), Le(4), Option("lattices, each half as large as the one before", label="s{value}")]
 Units = Annotated[int, Ge(1), Option("tanh units of each potential", "U", label="u{value}")]
 Coupling = Annotated[float, Option("start of the coupling of neighbours; by default that of the spectrum", "J")]
 

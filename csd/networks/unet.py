@@ -28,8 +28,6 @@ class UNet(ConvolutionalLayers):
         """
         super().check(lattice, **options)
         scales, kernel_size = options["scales"], options["kernel_size"]
-        if scales > 4:
-            raise InputError(f"scales is {scales}; it must be 2, 3 or 4")
         block = 2 ** (scales - 1)
         least = block * kernel_size
         if lattice.size % block or lattice.size < least:

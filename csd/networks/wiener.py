@@ -28,8 +28,8 @@ class Wiener(NonlinearNetwork):
     """s = −K∗x + W∗N(W∗x / c) / c,   K = 1 / (α² S + σ²),   W = α S K,   c² = ⟨φ²⟩,
 
     with the spectrum S of the fields without noise and an inner network N whose last layer is 0 at the start, where s
-    is the best linear score. W∗x is the mean of x₀ given x for Gaussian fields. For a φ⁴ coupling u, N is −u (cφ)³ c in
-    lowest order at every noise level: the sandwich leaves a local function to be learned.
+    is the best linear score. W∗x is the mean of x₀ given x for Gaussian fields. To first order in the
+    coupling u of φ⁴ (n = 1), N(y) is −u c⁴ y³ at every noise level, so that a local function is left to be learned.
     """
 
     inner: Annotated[
