@@ -119,10 +119,7 @@ class ParametricScore(ScoreNetwork):
 
 
 def weights_of(module: torch.nn.Module) -> Array:
-    """All numbers of a module: its parameters in order, then its buffers but those that are not persistent.
-
-    A complex number counts as two.
-    """
+    """All numbers of a module: its parameters in order, then its buffers; a complex number counts as two."""
     return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
 
 
@@ -132,7 +129,7 @@ def numbers_trained(module: torch.nn.Module) -> int:
 
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    """The tensors that hold the numbers."""
+    """The tensors that hold the numbers; buffers that are not persistent follow from the lattice."""
     kept = module.state_dict().keys()
     buffers = [buffer for name, buffer in module.named_buffers() if name in kept]
     held = [tensor.detach() for tensor in (*module.parameters(), *buffers)]
