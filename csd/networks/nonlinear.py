@@ -24,7 +24,7 @@ def _check_odd(kernel_size: int) -> None:
         raise InputError(f"kernel_size is {kernel_size}; it must be odd")
 
 
-# Options that several networks have; a default of its own belongs to each class.
+# Options that several networks share; each class gives its own default.
 Depth = Annotated[int, Ge(1), Option("layers", "P", label="p{value}")]
 Width = Annotated[int, Ge(1), Option("channels of a layer", "C", label="w{value}")]
 KernelSize = Annotated[
@@ -46,7 +46,7 @@ class NonlinearNetwork(ABC):
     Args:
         lattice: where the fields live.
         components: n of fields of shape (batch, n, *lattice); None for scalar fields, shape (batch, *lattice).
-        conditioned: whether one network serves all noise levels, by functions of ln(σ²/α²) that scale its channels.
+        conditioned: whether one network serves all noise levels: functions of ln(σ²/α²) then scale its channels.
         options: values of the options of the class.
 
     Raises:
@@ -87,7 +87,7 @@ class NonlinearNetwork(ABC):
 
     @property
     def odd_by_form(self) -> bool:
-        """Whether `body` is odd as it is; otherwise it is made odd where this is asked for."""
+        """Whether `body` is odd for any parameters of an odd network."""
         return True
 
     @abstractmethod
@@ -96,10 +96,10 @@ class NonlinearNetwork(ABC):
 
     @abstractmethod
     def silence(self, parameters: dict[str, Array]) -> None:
-        """Set the last layer of initial parameters to 0, so that N = 0."""
+        """Set the last layer in initial parameters to 0, so that N = 0."""
 
     def constants(self, spectrum: Array) -> dict[str, Array]:
-        """Numbers that are not trained, by name, for the same spectrum; here ⟨φ²⟩."""
+        """Numbers that are not trained, by name, for the same spectrum: ⟨φ²⟩, and those of a subclass."""
         return {"power": np.asarray((self.lattice.half_multiplicity * spectrum).sum() / self.lattice.sites)}
 
     @abstractmethod
@@ -113,7 +113,7 @@ class NonlinearNetwork(ABC):
         """
 
     def symmetric_body(self, parameters: Mapping[str, Any], fields: Any, noise: Amplitudes) -> Any:
-        """N with its symmetry: (N(x) − N(−x)) / 2 if it has to be odd and is not by its form."""
+        """N, or (N(x) − N(−x)) / 2 if it has to be odd and `body` is not."""
         if self.symmetry == "none" or self.odd_by_form:
             return self.body(parameters, fields, noise)
         return 0.5 * (self.body(parameters, fields, noise) - self.body(parameters, -fields, noise))

@@ -14,9 +14,9 @@ from csd.targets.noising import Schedule
 
 
 class NonlinearScore(ScoreNetwork):
-    """s_θ(x) at one noise level, or s_θ(x, t) of a conditioned network at any.
+    """s_θ(x) at one noise level, or s_θ(x, t) of a conditioned network at all noise levels.
 
-    Its parameters are θ. Its buffers are α, σ² and the constants of the network, which files need not hold.
+    Its parameters are θ. Its buffers are α, σ² and the constants of the network; files do not hold them.
 
     Args:
         network: the network.
@@ -67,7 +67,9 @@ class NonlinearScore(ScoreNetwork):
         if t is None:
             noise = Amplitudes(self.signal, self.variance)
         elif not self.network.conditioned:
-            raise InputError(f"the network is of noise level {self.level:g} alone; only a conditioned one takes others")
+            raise InputError(
+                f"the network holds at noise level {self.level:g} alone; only a conditioned one can be called at others"
+            )
         else:
             noise = t if isinstance(t, Amplitudes) else self.noise_at(t)
         parameters = {**dict(self.named_parameters()), **dict(self.named_buffers())}

@@ -71,7 +71,7 @@ class Wiener(NonlinearNetwork):
         return parameters
 
     def silence(self, parameters: dict[str, Array]) -> None:
-        """Leave the last layer 0."""
+        """Nothing: the last layer is 0 at the start."""
 
     def constants(self, spectrum: Array) -> dict[str, Array]:
         """S beside those of the inner network."""
