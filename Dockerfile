@@ -19,7 +19,7 @@ COPY csd csd
 COPY workflow workflow
 RUN pip install --no-cache-dir --no-deps .
 
-# Caches of matplotlib and Snakemake, for users that have no home.
-ENV HOME=/tmp OMP_NUM_THREADS=1
+# Users without a home or a name: caches of Numba, matplotlib and Snakemake, and the name that Snakemake logs.
+ENV HOME=/tmp USER=csd OMP_NUM_THREADS=1
 WORKDIR /data
 CMD ["csd", "--help"]

@@ -40,7 +40,8 @@ def _run(given: argparse.Namespace, words: list[str]) -> None:
     from benchmarks.plan import QUICK, Plan
     from benchmarks.record import KIND, load, stamp
     from benchmarks.table import put_into, table
-    from csd.core.files import require_writable, write, write_text
+    from csd.core.files import write
+    from csd.core.paths import require_writable, write_text
 
     if given.table is not None:
         dataset = load(given.table)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from benchmarks.clock import quartiles
-from csd.core.files import atomic_path
+from csd.core.paths import atomic_path
 from csd.report.figures import looks
 from csd.study.config.study import FigureStyle
 

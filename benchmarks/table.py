@@ -9,7 +9,7 @@ import xarray as xr
 
 from benchmarks.clock import quartiles
 from csd.core.errors import InputError
-from csd.core.files import write_text
+from csd.core.paths import write_text
 
 BEGIN = "<!-- made by: python -m benchmarks --table results/benchmarks/benchmarks.nc --document docs/performance.md -->"
 END = "<!-- end of what is made -->"

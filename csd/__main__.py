@@ -4,20 +4,33 @@ import atexit
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
+
+# `python -m csd` puts the working directory first, where a file such as random.py would hide Python's own.
+if __name__ == "__main__" and sys.path[0] == os.getcwd():  # noqa: PTH109
+    sys.path.append(sys.path.pop(0))
 
 from csd.cli.commands import main
 
 
 def run() -> None:
     """`main`, and an end without taking the interpreter apart, which would last up to 0.4 s a job."""
-    main()
+    for name in ("stdout", "stderr"):
+        # None where the shell has closed it.
+        stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        # What its encoding lacks is written as an escape, as in \xb1 for a plus-minus sign.
+        stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, stream)
+    status = 0
+    try:
+        main()
+    except SystemExit as ended:
+        status = int(ended.code or 0)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        # Whoever read it may have gone.
-        with suppress(BrokenPipeError):
-            if not stream.closed:
-                stream.flush()
-    os._exit(0)
+        with suppress(OSError):
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

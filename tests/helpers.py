@@ -17,6 +17,8 @@ import yaml
 from numpy.typing import NDArray
 
 from csd.core.files import TRAINING, provenance, write
+from csd.core.random import stream
+from csd.lattice import Array, Lattice
 from csd.study.config.reading import parse
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
@@ -88,10 +90,32 @@ def two_layer_flow(spectrum: NDArray[np.float64], start: float, time: float) -> 
     return exact * start / (start + (exact - start) * np.exp(-2.0 * time))
 
 
+# ---- fields without the symmetries of a lattice ---------------------------------------------------------------------
+
+
+def tilted_spectrum(lattice: Lattice) -> Array:
+    """1/S = 0.2 + 0.6 (1 − cos k_x) + 4 (1 − cos k_y) + (1 − cos(k_x + k_y)), *half* layout; in d = 1 without k_y.
+
+    S differs between the axes, and between (k_x, k_y) and (k_x, −k_y).
+    """
+    line = 2.0 * np.pi * np.arange(lattice.size) / lattice.size
+    axes = np.meshgrid(*(line[:length] for length in lattice.half_shape), indexing="ij")
+    inverse = 0.2 + 0.6 * (1.0 - np.cos(axes[0]))
+    if lattice.dimension > 1:
+        inverse += 4.0 * (1.0 - np.cos(axes[1])) + 1.0 - np.cos(axes[0] + axes[1])
+    return np.asarray(1.0 / inverse)
+
+
+def tilted_fields(lattice: Lattice, count: int, mean: float, *purpose: object) -> Array:
+    """Independent Gaussian fields of this spectrum about a mean; shape (count, *lattice.shape)."""
+    white = stream("tilted fields", *purpose).standard_normal((count, *lattice.shape))
+    return mean + lattice.inverse(np.sqrt(tilted_spectrum(lattice)) * lattice.transform(white))
+
+
 # ---- Snakemake ------------------------------------------------------------------------------------------------------
 
 
-def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path = ROOT) -> str:
+def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path = ROOT, path: str = "") -> str:
     """Run the workflow in a folder: all it says.
 
     Args:
@@ -99,6 +123,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
         config: of the study, written to the folder.
         options: of Snakemake, and targets.
         package: where csd is imported from.
+        path: further folders of PYTHONPATH.
 
     Raises:
         AssertionError: if it fails, with all it said.
@@ -114,7 +139,7 @@ def snakemake(folder: Path, config: dict[str, Any], *options: str, package: Path
         text=True,
         check=False,
         timeout=300,
-        env=on_path() | {"PYTHONPATH": str(package)},
+        env=on_path() | {"PYTHONPATH": f"{package}{os.pathsep}{path}".removesuffix(os.pathsep)},
         # The working directory comes first where modules are looked for.
         cwd=package,
     )

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csd.api.keywords import checked, spelt_out
-from csd.api.training import RUN, called, completed, path_of
-from csd.core.errors import InputError
-from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content, require_writable
+from csd.api.training import RUN, called, completed, named, path_of
+from csd.core.errors import InputError, users_errors
+from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content
 from csd.core.options import declared
+from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
+from csd.diffusion.trained import fields_of, is_linear
+from csd.targets.base import HasFields
+from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,13 +24,21 @@ GENERATION_OPTIONS = declared(GenerationSettings)
 
 
 @spelt_out(GENERATION_OPTIONS)
-def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
+@users_errors()
+def generate(
+    training: "xr.Dataset | str | Path",
+    *,
+    output: str | Path | None = None,
+    data: Any = None,
+    **asked: Any,
+) -> "xr.Dataset":
     """Generate from a training run, exactly and in samples; its noise levels are the grid of the reverse diffusion.
 
     Args:
         training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
         output: a file to write.
+        data: the fields of a training whose fields are in no file, or no longer where they were: a path or an array.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -41,7 +53,11 @@ def generate(training: "xr.Dataset | str | Path", *, output: str | Path | None =
     changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
     told = str(training) if isinstance(training, str | Path) else RUN
     call = called("generate", told, changed | {"output": output})
-    return sampled(training, settings, call, path_of(output)).dataset()
+    place = path_of(output)
+    read = [("training", expanded(training))] if isinstance(training, str | Path) else []
+    read += [("data", expanded(data))] if isinstance(data, str | Path) else []
+    check_paths(read, named("output", place))
+    return sampled(training, settings, call, place, data).dataset()
 
 
 def sampled(
@@ -49,6 +65,7 @@ def sampled(
     settings: GenerationSettings,
     command: str,
     output: Path | None = None,
+    data: Any = None,
     *,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
@@ -59,16 +76,20 @@ def sampled(
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
+        data: the fields that the network was trained on, where they are not in the file that it names: a target, a
+            path or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
-    if output is not None:
-        require_writable(output)
     run = _training_content(training)
+    if data is not None and not isinstance(data, HasFields):
+        data = fields_of(run.attrs, data)
     lap("set-up")
-    content = generated(run, settings)
+    content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
-    made_by = provenance(command, asked, fingerprint_with_plugins("generate", settings.integrator))
+    # A network without a kernel is built again, from the code of its class.
+    code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
+    made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
 
@@ -80,9 +101,9 @@ def _training_content(training: "xr.Dataset | str | Path") -> Content:
         InputError: if it is not a training run.
     """
     if isinstance(training, str | Path):
-        return read_content(Path(training), TRAINING)
+        return whole(read_content(expanded(training), TRAINING))
     kind = getattr(training, "attrs", {}).get("csd_file")
     if kind != TRAINING:
         given = type(training).__name__ if kind is None else f"a {kind} Dataset"
         raise InputError(f"training is {given}; give the Dataset that csd.train() returned, or the path of its file")
-    return content_of(training)
+    return whole(content_of(training))

@@ -7,14 +7,16 @@ from typing import Any, TypeVar
 from csd.core.errors import InputError, nearest
 from csd.core.options import Declared, declared
 from csd.networks.registry import network_options, options_of, undeclared
-from csd.targets.options import FieldOptions, NoiseOptions
+from csd.targets.options import DataOptions, FieldOptions, NoiseOptions
 from csd.training.options import TrainingSettings
 
 FIELD = declared(FieldOptions)
 """Options of the target."""
+DATA = declared(DataOptions)
+"""Options of fields that are given as data, some of which are those of a target too."""
 TRAINING = {**FIELD, **network_options(), **declared(NoiseOptions), **declared(TrainingSettings)}
 """Options of target, network, noise levels and training."""
-OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "output", "progress"}
+OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 

@@ -4,15 +4,26 @@ from typing import Any
 
 import numpy as np
 
-from csd.api.keywords import FIELD, checked, spelt_out
-from csd.core.errors import InputError
+from csd.api.keywords import DATA, FIELD, checked, spelt_out
+from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
 from csd.lattice import Lattice
-from csd.targets.base import BY_MASS, HasFields, HasSpectrum, spec_of, target_from_spec, with_spectrum
+from csd.targets.base import (
+    BY_MASS,
+    HasFields,
+    HasSpectrum,
+    spec_of,
+    spectrum_modes,
+    spectrum_of,
+    target_from_spec,
+    with_spectrum,
+)
 from csd.targets.gaussian import gaussian_field
+from csd.targets.options import DataOptions
 
 
 @spelt_out(FIELD)
+@users_errors()
 def target(**asked: Any) -> HasSpectrum:
     """The target, with its exact values: mass, susceptibility, correlation length, variance, energy.
 
@@ -40,6 +51,21 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
     return with_spectrum(target_from_spec(gaussian.spec() | {"target": name}))
 
 
+def target_of_data(data: Any, given: dict[str, Any]) -> HasFields:
+    """The target of fields in a file or an array, checked.
+
+    Args:
+        data: a path or an array.
+        given: checked keywords of the target.
+    """
+    others = [name for name in FIELD if name in given and name not in DATA]
+    if others:
+        raise InputError(f"{others[0]} is given with data, whose fields are the target; give one of them")
+    from csd.mcmc.fields import load_fields
+
+    return load_fields(data, DataOptions(**{name: given[name] for name in DATA if name in given}), check=True)
+
+
 def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
     """A target given as an object; an InputError if a file could not describe it."""
     if besides:
@@ -56,8 +82,8 @@ def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
         raise InputError(
             f"target is {given!r}, which its class cannot make from its spec, or from lattice and mass ({error})"
         ) from error
-    laplacian = found.lattice.shells.laplacian
-    if not np.array_equal(again.propagator(laplacian), found.propagator(laplacian)):
+    modes = spectrum_modes(found)
+    if not np.array_equal(spectrum_of(again, modes), spectrum_of(found, modes)):
         raise InputError(
             f"target is {given!r}, which depends on more than its class, lattice and mass; make the rest part of its"
             " class, or of its spec() and from_spec()"

@@ -4,27 +4,29 @@ The command line makes the same calls with its flags, so both have the same defa
 written unless an output is named. Architecture, target, schedule and loss are given by name or as a class.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import FIELD, checked, spelt_out, training_options
+from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
-from csd.api.targets import target_of
-from csd.core.errors import InputError
-from csd.core.files import THEORY, TRAINING, Content, provenance, require_writable, stamped, write
+from csd.api.targets import target_of, target_of_data
+from csd.core.errors import InputError, users_errors
+from csd.core.files import THEORY, TRAINING, Content, lost, provenance, stamped, write
 from csd.core.options import declared, plain
-from csd.core.plugins import name_of, resolve
+from csd.core.paths import Named, check_paths, expanded
+from csd.core.plugins import name_of, path_named
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.registry import network_options
 from csd.targets.base import HasFields
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
-from csd.training.checkpoint import EVERY, JobWatch
+from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, with_population
@@ -44,12 +46,21 @@ RUN = "run"
 
 
 def problem(
-    architecture: "str | type[ScoreNetwork]", **asked: Any
+    architecture: "str | type[ScoreNetwork]", call: str = "train", /, *, data: Any = None, **asked: Any
 ) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
-    """Target, architecture and options of training, from the arguments of `train`."""
+    """Target, architecture and options of training, from the arguments of `train` or `predict`, which messages name."""
     name = name_of("architecture", architecture, ARCHITECTURES)
-    given = checked("train", training_options(name, asked), asked)
-    network = Architecture(name, **{option: value for option, value in given.items() if option not in NOT_OF_NETWORKS})
+    options = training_options(name, asked)
+    of_data = [option for option in DATA if option not in options]
+    given = checked(call, {**DATA, **options}, asked)
+    further = [option for option in of_data if option in given]
+    if data is None and further:
+        raise InputError(f"{further[0].rstrip('_')} is given without data; it is about fields that are given as data")
+    others = {*NOT_OF_NETWORKS, *of_data}
+    network = Architecture(name, **{option: value for option, value in given.items() if option not in others})
+    if data is not None:
+        about = {option: given.pop(option) for option in [*FIELD, *of_data] if option in given}
+        given["target"] = target_of_data(data, about)
     noised = noised_target(given)
     if isinstance(noised.target, HasFields):
         fields = len(noised.target.data)
@@ -74,7 +85,7 @@ def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
     if "noise_levels" not in given and schedule != NoiseOptions.schedule:
         raise InputError(f"noise levels are not given; the default grid is for vp, not {schedule!r}")
     levels = given.get("noise_levels") or generation_levels(field.lattice.size)
-    return NoisedTarget(field, resolve("schedule", schedule, SCHEDULES)(), levels)
+    return NoisedTarget(field, schedule_of(schedule), levels)
 
 
 def generation_levels(size: int) -> list[float]:
@@ -82,10 +93,12 @@ def generation_levels(size: int) -> list[float]:
     return list(geometric_grid(LOWEST_LEVEL, longest_level(size), GRID_STEPS).tolist())
 
 
-@spelt_out(TRAINING_OPTIONS)
+@spelt_out({**TRAINING_OPTIONS, **{name: one for name, one in DATA.items() if name not in TRAINING_OPTIONS}})
+@users_errors()
 def train(
     architecture: "str | type[ScoreNetwork]",
     *,
+    data: Any = None,
     output: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -99,6 +112,8 @@ def train(
 
     Args:
         architecture: a built-in one, 'package.module:Class', or a class.
+        data: fields to learn instead of a target: a path, or an array of shape (M, L, …, L) or (M, n, L, …, L). Their
+            lattice need not be given.
         **asked: what follows.
         output: a file to write; the checkpoint of an unfinished run is beside it.
         checkpoint: another path for the checkpoint.
@@ -114,16 +129,31 @@ def train(
         TrainingDiverged: if descent is not stable.
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
-    call = called("train", architecture, asked | {"output": output})
-    content = trained(
-        *problem(architecture, **asked), call, path_of(output), path_of(checkpoint), checkpoint_every, progress=progress
-    )
-    return content.dataset()
+    call = called("train", architecture, {"data": data, **asked, "output": output})
+    wanted, place, kept = problem(architecture, data=data, **asked), path_of(output), path_of(checkpoint)
+    kept = checkpoint_beside(place) if kept is None and place is not None else kept
+    check_paths(_data(wanted[0]), [*named("output", place), *checkpoint_files(kept, "checkpoint")])
+    return trained(*wanted, call, place, kept, checkpoint_every, progress=progress).dataset()
+
+
+def named(name: str, path: Path | None) -> list[Named]:
+    """An argument that is a path, with its name; nothing if it is not given."""
+    return [] if path is None else [(name, path)]
+
+
+def _data(noised: NoisedTarget) -> list[Named]:
+    """The file of the target's fields, if it has one."""
+    return named("data", path_of(getattr(noised.target, "file", "") or None))
+
+
+def _on_standard_error(line: str) -> None:
+    """Print a line on standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def path_of(path: str | Path | None) -> Path | None:
     """The path, or None."""
-    return None if path is None else Path(path)
+    return None if path is None else expanded(path)
 
 
 def called(function: str, first: Any, asked: dict[str, Any]) -> str:
@@ -131,6 +161,8 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
 
     def shown(value: Any) -> str:
         value = str(value) if isinstance(value, Path) else value
+        if len(getattr(value, "shape", ())) > 1:
+            return f"<array of shape {tuple(value.shape)}>"
         return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
@@ -147,7 +179,7 @@ def trained(
     checkpoint_every: float = EVERY,
     *,
     progress: bool | None = None,
-    log: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = _on_standard_error,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
     """Train, and return the content of a training file, which is written if an output is given.
@@ -161,45 +193,64 @@ def trained(
         checkpoint: of an unfinished run; if None, beside the output, and none without an output.
         checkpoint_every: seconds between checkpoints.
         progress: whether to show a progress bar; if None, on terminals and in notebooks.
-        log: writes a line to the log.
+        log: writes a line to the log; by default to standard error.
         lap: called at the end of each part of the work: 'start', 'ready' (networks and data), 'set-up', 'training'.
     """
     if output is not None:
-        require_writable(output)
-        checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.npz")
-    if checkpoint is not None:
-        require_writable(checkpoint)
+        checkpoint = checkpoint or checkpoint_beside(output)
     lap("start")
     run = prepare(noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     asked = training_request(noised, architecture, settings)
-    names = [architecture.name, asked["target"], asked["schedule"], settings.loss]
+    names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
     made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
 
     lap("set-up")
     identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
     expected = partial(expected_steps, noised, architecture, settings)
-    with JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress) as watch:
-        record = descend(noised, run, settings, watch, goal)
-    lap("training")
-    # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
-    followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
-    prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
-    content = training_content(noised, architecture, settings, record, prediction)
-    if goal is not None:
-        content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
-    content = completed(content, made_by, TRAINING, output)
+    watch = JobWatch(checkpoint, identity, expected, log, checkpoint_every, progress)
+    content = watch.finished()
+    if content is None:
+        with watch:
+            record = descend(noised, run, settings, watch, goal)
+        lap("training")
+        # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
+        followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
+        prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
+        content = training_content(noised, architecture, settings, record, prediction)
+        # Where the fields of a data set lie does not change the result.
+        if file := getattr(noised.target, "file", ""):
+            content = content.assign_attrs({"data_file": file, "data_key": getattr(noised.target, "key", "")})
+        if goal is not None:
+            content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
+    else:
+        lap("training")
+    content = completed(content, made_by, TRAINING, output, watch.keep_finished)
     watch.ended()
     return content
 
 
-def completed(content: Content, made_by: Mapping[str, Any], kind: str, output: Path | None) -> Content:
-    """Add the provenance to the content of a file of a kind, and write the file if an output is given."""
+def completed(
+    content: Content,
+    made_by: Mapping[str, Any],
+    kind: str,
+    output: Path | None,
+    rescue: Callable[[Content], str] = lost,
+) -> Content:
+    """Add the provenance to the content of a file of a kind, and write the file if an output is given.
+
+    Args:
+        content: of the file.
+        made_by: its provenance.
+        kind: of the file.
+        output: the file.
+        rescue: as for `write`.
+    """
     content = stamped(content.assign_attrs(made_by), kind)
     if output is not None:
-        write(content, output, kind)
+        write(content, output, kind, rescue)
     return content
 
 
@@ -225,6 +276,7 @@ def _goal(
 
 
 @spelt_out(TRAINING_OPTIONS)
+@users_errors()
 def predict(
     architecture: "str | type[ScoreNetwork]", *, output: str | Path | None = None, **asked: Any
 ) -> "xr.Dataset":
@@ -242,7 +294,9 @@ def predict(
         InputError: for an argument that cannot be used, or an architecture without theory.
     """
     call = called("predict", architecture, asked | {"output": output})
-    return predicted(*problem(architecture, **asked), call, path_of(output)).dataset()
+    wanted, place = problem(architecture, "predict", **asked), path_of(output)
+    check_paths(_data(wanted[0]), named("output", place))
+    return predicted(*wanted, call, place).dataset()
 
 
 def predicted(

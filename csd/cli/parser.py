@@ -2,15 +2,18 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from csd.core.errors import InputError, nearest
+from csd.core.errors import InputError, nearest, number_in
 from csd.core.options import Declared
+from csd.core.paths import Named, check_paths, expanded
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -23,6 +26,8 @@ class Parser(argparse.ArgumentParser):
         kwargs["allow_abbrev"] = False
         self.given: Sequence[str] = ()
         self.fill: Callable[[Parser], None] | None = None
+        self.further: Callable[[argparse.Namespace], Iterator[Named]] = lambda arguments: iter(())
+        """Lists the files that the command writes besides those that flags name, each with the flag that decides it."""
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
@@ -61,6 +66,48 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(extra)}")
         return parsed, extra
 
+    def check_paths(self, arguments: argparse.Namespace) -> None:
+        """Check the files and folders of a command before its work begins.
+
+        Raises:
+            InputError: if a file has two roles, or cannot be written.
+        """
+        own: dict[Any, list[Named]] = {read_path: [], written_path: []}
+        for action in self._actions:
+            path = getattr(arguments, action.dest, None)
+            if action.type in own and path is not None:
+                own[action.type].append(((action.option_strings or [str(action.metavar)])[0], path))
+        check_paths(own[read_path], [*own[written_path], *self.further(arguments)])
+
+
+def read_path(text: str) -> Path:
+    """The path of a file or folder that a command reads."""
+    return expanded(text)
+
+
+def written_path(text: str) -> Path:
+    """The path of a file that a command writes."""
+    return expanded(text)
+
+
+def written_names(text: str) -> Path:
+    """A folder, or the beginning of a name, of several files that a command writes; `Parser.further` lists them."""
+    return expanded(text)
+
+
+def real(text: str) -> float:
+    """The number that a flag is given."""
+    with suppress(ValueError):
+        return float(number_in(text, float))
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+
+
+def integer(text: str) -> int:
+    """The integer that a flag is given."""
+    with suppress(ValueError):
+        return int(number_in(text, int))
+    raise argparse.ArgumentTypeError(f"{text!r} is not an integer")
+
 
 def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool = True) -> None:
     """Flags of declared options.
@@ -71,14 +118,20 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
         required: whether options without a default must be given.
     """
     for name, one in options.items():
-        kind = float if float in one.kinds else int if int in one.kinds and str not in one.kinds else None
+        kind = real if float in one.kinds else integer if int in one.kinds and str not in one.kinds else None
         several: Any = {} if one.item is None else {"nargs": "+", "action": "extend"}
         about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
         needed = required and one.required
         parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices
 
 
-def add_paths(parser: Any, *flags: str, about: str | None = None, required: bool = True) -> None:
+def add_paths(
+    parser: Any,
+    *flags: str,
+    about: str | None = None,
+    required: bool = True,
+    kind: Callable[[str], Path] | None = None,
+) -> None:
     """Flags that take a path.
 
     Args:
@@ -86,9 +139,11 @@ def add_paths(parser: Any, *flags: str, about: str | None = None, required: bool
         flags: without dashes.
         about: their help.
         required: whether they must be given.
+        kind: `read_path`, `written_path` or `written_names`; None for the second of --output, the first of others.
     """
     for flag in flags:
-        parser.add_argument(f"--{flag}", type=Path, required=required, help=about)
+        usual = written_path if flag == "output" else read_path
+        parser.add_argument(f"--{flag}", type=kind or usual, required=required, help=about)
 
 
 def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]) -> dict[str, Any]:
@@ -98,13 +153,14 @@ def given_options(arguments: argparse.Namespace, options: Mapping[str, Declared]
 
 
 def command_line(arguments: argparse.Namespace) -> str:
-    """The command, as it can be typed again."""
-    return shlex.join(["csd", *arguments.given])
+    """The command, as it can be typed again; bytes that are not UTF-8 become escapes, as files hold text."""
+    return os.fsencode(shlex.join(["csd", *arguments.given])).decode("utf-8", "backslashreplace")
 
 
 def log(message: str) -> None:
-    """Write a line to the log, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Write a line to the log, on standard error; a log that cannot be written stops no work."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def parsed_json(flag: str, text: str) -> Any:

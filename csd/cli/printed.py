@@ -36,34 +36,52 @@ def print_generation(content: "Content") -> None:
     def value(name: str, *place: Any) -> float:
         return float(content[name].values[place])
 
-    criteria, steps = content["criterion"].values, content["step"].values
-    print("exact score:")
+    criteria = content["criterion"].values
+    # A network without a kernel generates fields alone.
+    steps = content["step"].values if "step" in content else None
+    known = "held-out" if "held_out_mean" in content else "exact"
+    print("exact score:" if known == "exact" else "best linear score of the held-out fields:")
     for name in criteria:
         row(name, f"{value(f'exact_score_{name}'):.4g}")
     remarks = dict(zip(criteria, content["criterion_remark"].values, strict=True))
     for name in criteria:
         if remarks[name]:
             print(f"no training time by {name}: {remarks[name]}")
-    advice = [] if steps[0] == 0 else ["--kernel-steps sparse"]
-    advice += [] if content.attrs.get("until") == "samples" else ["--until samples"]
+    advice = [] if steps is None or steps[0] == 0 else ["--kernel-steps sparse"]
+    # Of a data set no closed form tells when samples are right.
+    advice += [] if content.attrs.get("until") == "samples" or "data_digest" in content.attrs else ["--until samples"]
     untold = f"not known from the steps kept (train with {' and '.join(advice)})" if advice else "not reached"
-    sampled = int((steps == content.attrs["sampled_step"]).argmax())
     for number, seed in enumerate(content["seed"].values):
-        print(f"seed {seed}: samples are right from a step of training on, by")
-        for name, right in zip(criteria, content["generation_training_time"].values[number], strict=True):
-            if not remarks[name]:
-                row(name, f"{right:.1f}" if right == right else untold)
+        if steps is not None:
+            print(f"seed {seed}: samples are right from a step of training on, by")
+            for name, right in zip(criteria, content["generation_training_time"].values[number], strict=True):
+                if not remarks[name]:
+                    row(name, f"{right:.1f}" if right == right else untold)
         print(f"seed {seed}: fields drawn after {content.attrs['sampled_step']} steps")
-        row("kl_per_site", f"{value('kl_per_site', number, sampled):.3g}, of their kernels")
+        if steps is not None:
+            place = number, int((steps == content.attrs["sampled_step"]).argmax())
+            scatter = f" ± {value('kl_per_site_error', *place):.2g}" if "kl_per_site_error" in content else ""
+            row("kl_per_site", f"{value('kl_per_site', *place):.3g}{scatter}, of their kernels")
         for name in OF_SAMPLES:
             found, error = value(f"sampled_{name}", number), value(f"sampled_{name}_error", number)
-            exact = value(f"exact_{name}") if f"exact_{name}" in content else 0.0
+            source = f"held_out_{name}" if known == "held-out" else f"exact_{name}"
+            right = f"{value(source) if source in content else 0.0:.5g}"
+            right += f" ± {value(f'{source}_error'):.2g}" if known == "held-out" else ""
             shown = f"{found:.5g} ± {error:.2g}" if error == error else f"{found:.5g}, no error: too few samples"
             if name == "correlation_length" and found != found:
                 shown = "no correlation length: S(0) < S(k1) in these samples"
-            row(name, f"{shown}, exact {exact:.5g}")
-        distance, p_value = value("two_sample_distance", number), value("two_sample_p_value", number)
-        row("two-sample test", f"energy distance {distance:.3g} from exact fields, p = {p_value:.2g}")
+            row(name, f"{shown}, {known} {right}")
+        if "nearest_training_field" in content:
+            own = content["nearest_training_field"].values[number]
+            shown = f"{own.min():.3g} to {own.max():.3g} from samples"
+            if known == "held-out":
+                others = content["held_out_nearest_training_field"].values
+                shown += f", {others.min():.3g} to {others.max():.3g} from held-out fields"
+                shown += f", {value('nearer_fraction', number):.0%} nearer than these"
+            row("nearest training", f"field at {shown}")
+        if "two_sample_distance" in content:
+            distance, p_value = value("two_sample_distance", number), value("two_sample_p_value", number)
+            row("two-sample test", f"energy distance {distance:.3g} from {known} fields, p = {p_value:.2g}")
 
 
 def print_table(content: "Content") -> None:

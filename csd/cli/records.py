@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from csd.cli.parser import command_line, log
+from csd.core.errors import NotWritten
+from csd.core.paths import write_text
 
 
 class Laps:
@@ -51,28 +53,27 @@ class Laps:
 
 @contextmanager
 def recorded(arguments: argparse.Namespace, part: str) -> Iterator[Laps]:
-    """Log the command and check that its files can be written; after the work, write a record if one is asked for.
+    """Log the command; after its work, write a record if one is asked for.
 
     Args:
-        arguments: with `output` and `benchmark`.
+        arguments: with `benchmark`.
         part: name of the work; the laps are called at its end, and at the end of 'set-up' before it.
     """
     laps = Laps()
     log(command_line(arguments))
-    from csd.core.files import require_writable, write_text
-
-    for path in (arguments.output, arguments.benchmark):
-        if path is not None:
-            require_writable(path)
     yield laps
     if arguments.benchmark is not None:
-        write_text(json.dumps(laps.record(part), indent=2) + "\n", arguments.benchmark)
+        try:
+            write_text(json.dumps(laps.record(part), indent=2) + "\n", arguments.benchmark)
+        except NotWritten as error:
+            # The result is there; Snakemake would remove it if the command failed.
+            log(f"{error}; the result is written, its record is not")
 
 
 def _process_age() -> float:
     """Seconds since the start of this process."""
     try:
-        after_name = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
+        after_name = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(after_name[19]) / os.sysconf("SC_CLK_TCK")
     except OSError:
         import psutil
@@ -84,7 +85,7 @@ def _peak_memory() -> float:
     """The largest resident size of this process so far, in MB."""
     try:
         # The value of getrusage is at least the peak of the parent process.
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024.0
     except (OSError, StopIteration):
         import resource

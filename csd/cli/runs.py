@@ -1,18 +1,28 @@
 """Commands that compute one file or the values of one target, and show files."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.cli.parser import Parser, add_options, command_line, given_options, log
+from csd.cli.parser import (
+    Parser,
+    add_options,
+    command_line,
+    given_options,
+    log,
+    read_path,
+    real,
+    written_names,
+    written_path,
+)
 from csd.cli.printed import print_generation, print_table, report_times
 from csd.cli.records import recorded
 from csd.core.errors import InputError
 from csd.core.options import Declared, declared
 
 if TYPE_CHECKING:
+    from csd.core.paths import Named
     from csd.networks import Architecture
     from csd.targets.base import HasEnergy
     from csd.targets.noising import NoisedTarget
@@ -21,25 +31,37 @@ if TYPE_CHECKING:
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module; those of options are added when a command is used."""
-    for name in ("train", "theory", "generate", "mcmc", "scores", "field"):
+    for name in ("train", "theory", "generate", "mcmc", "scores", "field", "data"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
-    own["generate"].add_argument("file", type=Path, metavar="FILE.nc", help=files)
-    own["show"].add_argument("file", type=Path, metavar="FILE.nc")
+    own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
+    moved = "the fields that the network learned, where they are no longer in the file that it learned them from"
+    own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
+    own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
-    train.add_argument("--data", type=Path, metavar="FILE.nc", help="fields of csd mcmc --fields, instead of a target")
+    fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
+    train.add_argument("--data", type=read_path, metavar="FILE", help=f"{fields}, instead of a target")
+    own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
     kept = "checkpoint of an unfinished run (beside the output)"
-    train.add_argument("--checkpoint", type=Path, metavar="FILE.npz", help=kept)
+    train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
+    train.further = _kept
     between = "time between checkpoints (60)"
-    train.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=between)
+    train.add_argument("--checkpoint-every", type=real, default=60.0, metavar="SECONDS", help=between)
     for name in ("train", "theory"):
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"
         )
     for name in ("train", "generate", "mcmc", "scores", "theory"):
-        own[name].add_argument("--output", type=Path, required=name != "theory", metavar="FILE.nc")
+        own[name].add_argument("--output", type=written_path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
-            own[name].add_argument("--benchmark", type=Path, metavar="FILE.json", help="record of wall times")
+            own[name].add_argument("--benchmark", type=written_path, metavar="FILE.json", help="record of wall times")
+
+
+def _kept(arguments: argparse.Namespace) -> "Iterator[Named]":
+    """The files of the checkpoint of a training."""
+    from csd.training.checkpoint import checkpoint_beside, checkpoint_files
+
+    yield from checkpoint_files(arguments.checkpoint or checkpoint_beside(arguments.output), "--checkpoint")
 
 
 def _add_options(name: str, parser: Parser) -> None:
@@ -63,6 +85,7 @@ def _architecture(given: Sequence[str]) -> str:
 
 
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
+DATA = "with --data: place of the fields in the file, their components, and couplings if these are known"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
@@ -83,6 +106,11 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
         from csd.diffusion.quality import GenerationSettings
 
         return {"": declared(GenerationSettings)}
+    if name == "data":
+        from csd.targets.options import DataOptions
+
+        return {"": declared(DataOptions)}
+    from csd.api.keywords import DATA as ABOUT_DATA
     from csd.api.keywords import FIELD, training_options
 
     if name == "scores":
@@ -91,7 +119,10 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
 
         return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
     how = {option: one for option, one in training_options(architecture, given).items() if option not in FIELD}
-    return ({} if name == "field" else {"": how}) | {TARGET: FIELD}
+    if name == "field":
+        return {TARGET: FIELD}
+    about = {option: one for option, one in ABOUT_DATA.items() if option not in FIELD and option not in how}
+    return {"": how, TARGET: FIELD, **({DATA: about} if name == "train" else {})}
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -104,24 +135,11 @@ def _problem(arguments: argparse.Namespace) -> "tuple[NoisedTarget, Architecture
     """Target, architecture and options of training, from the flags of `train` and `theory`."""
     from csd.api.training import problem
 
-    data = _measured(arguments)
-    return problem(arguments.architecture, **_given(arguments), **({} if data is None else {"target": data}))
-
-
-def _measured(arguments: argparse.Namespace) -> Any:
-    """The target in the file of --data; None without that flag."""
-    options = [*_options("field")[TARGET], "data_set"]
-    named = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name) is not None]
-    if getattr(arguments, "data", None) is None:
-        missing = [flag for flag in ("--dimension", "--size") if flag not in named]
-        if missing:
-            raise InputError(f"the following arguments are required: {', '.join(missing)}")
-        return None
-    if named:
-        raise InputError(f"{named[0]} is given with --data, whose file describes the target; give one of them")
-    from csd.mcmc.fields import load_fields
-
-    return load_fields(arguments.data)
+    given, data = _given(arguments), getattr(arguments, "data", None)
+    missing = [flag for flag in ("dimension", "size") if flag not in given]
+    if data is None and missing:
+        raise InputError(f"the following arguments are required: --{', --'.join(missing)}")
+    return problem(arguments.architecture, data=data, **given)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -149,7 +167,8 @@ def generate(arguments: argparse.Namespace) -> None:
         from csd.diffusion.quality import GenerationSettings
 
         settings = GenerationSettings(**_given(arguments))
-        print_generation(sampled(arguments.file, settings, command_line(arguments), arguments.output, lap=laps))
+        content = sampled(arguments.file, settings, command_line(arguments), arguments.output, arguments.data, lap=laps)
+        print_generation(content)
 
 
 def mcmc(arguments: argparse.Namespace) -> None:
@@ -219,19 +238,27 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
-    from csd.targets.base import HasExactValues
+    from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
-    if not isinstance(own, HasExactValues):
-        raise InputError(f"target {arguments.target!r} has no susceptibility, correlation length, variance and energy")
-    for name, value, units in (
-        ("mass", own.mass, "inverse lattice spacings"),
-        ("susceptibility", own.susceptibility, ""),
-        ("correlation_length", own.correlation_length, "lattice spacings"),
-        ("variance", own.variance, ""),
-        ("energy", own.energy, "per site"),
-    ):
-        print(f"{name:<20}{value:.15g}  {units}".rstrip())
+    found = {"mass": own.mass, **exact_observables(own)}
+    units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+        print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
+
+
+def data(arguments: argparse.Namespace) -> None:
+    """Describe fields: moments, spectrum, correlations, symmetries, and what training assumes."""
+    from csd.lattice.array_files import kind_of_csd
+    from csd.mcmc.description import summary
+    from csd.mcmc.fields import stored_fields
+    from csd.mcmc.survey import check_known, survey
+    from csd.targets.options import DataOptions
+
+    about = DataOptions(**_given(arguments))
+    found = survey(stored_fields(arguments.file, about))
+    print("\n".join(summary(found, about.known, whole=bool(kind_of_csd(arguments.file)))))
+    check_known(found, about.known)
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -239,6 +266,8 @@ def show(arguments: argparse.Namespace) -> None:
     from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
+    if cut := [name for name, own in content.coordinates.items() if not own.dims]:
+        raise InputError(f"{arguments.file}: this is a slice at one {cut[0]}; csd show takes whole files")
     print(f"{arguments.file}: a {content.attrs['csd_file']} file of csd")
     for name, value in content.attrs.items():
         if not name.startswith(("note_", "csd_file")) and str(value) not in ("", "0", "0.0"):
@@ -255,5 +284,5 @@ def show(arguments: argparse.Namespace) -> None:
         print_table(content)
 
 
-COMMANDS = (train, generate, theory, mcmc, scores, field, show)
+COMMANDS = (train, generate, theory, mcmc, scores, field, data, show)
 """The commands of this module, in the order of help; a docstring is the help of its command."""

@@ -5,13 +5,24 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from csd.cli.parser import Parser, add_paths, command_line, duration, parsed_json
+from csd.cli.parser import (
+    Parser,
+    add_paths,
+    command_line,
+    duration,
+    integer,
+    parsed_json,
+    read_path,
+    real,
+    written_path,
+)
 from csd.cli.records import recorded
 from csd.core.errors import InputError
+from csd.core.paths import check_paths
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -19,16 +30,17 @@ if TYPE_CHECKING:
     from csd.study.config.study import Jobs
     from csd.study.cost.expected import ExpectedCost
     from csd.study.cost.pace import Calibration
+    from csd.study.stages.base import Job
 
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module."""
-    own["validate"].add_argument("config", type=Path, metavar="CONFIG.yaml")
+    own["validate"].add_argument("config", type=read_path, metavar="CONFIG.yaml")
     own["validate"].add_argument("--no-cost", action="store_true", help="leave out time, memory and disk")
     own["status"].add_argument("--no-cost", action="store_true", help="leave out the time left")
     last = "the study, a YAML file (RESULTS/summary/study.json: as last run)"
     for name in ("verify", "status"):
-        own[name].add_argument("folder", type=Path, metavar="RESULTS", help="folder of a study, such as results")
+        own[name].add_argument("folder", type=read_path, metavar="RESULTS", help="folder of a study, such as results")
         add_paths(own[name], "config", about=last, required=False)
     own["study"].add_argument("--json", required=True)
     add_paths(own["study"], "output")
@@ -39,7 +51,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         command.set_defaults(stage=stage)
         add_paths(command, "study", "output")
         flags = ("--files", f"--{stage.replace('_', '-')}")
-        command.add_argument(*flags, type=Path, required=True, metavar="FOLDER", help="folder of the files")
+        command.add_argument(*flags, type=read_path, required=True, metavar="FOLDER", help="folder of the files")
         command.add_argument("--mixed", action="store_true", help=mixed)
     add_paths(own["timing"], "study", "output")
     add_paths(own["fit"], "summary", "output")
@@ -49,16 +61,16 @@ def add_flags(own: dict[str, Parser]) -> None:
         add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
     add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
     add = own["integrators"].add_argument
-    add("--dimension", type=int, nargs="+", required=True, metavar="D", help="one or several")
+    add("--dimension", type=integer, nargs="+", required=True, metavar="D", help="one or several")
     sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
-    add("--size", type=int, nargs="+", action="append", required=True, metavar="L", help=sizes)
-    add("--mass-times-length", type=float, default=1.0, metavar="C", help="C of m = C/L (1)")
-    add("--tolerance", type=float, default=0.01, metavar="E", help="KL per site (0.01)")
-    add("--t-min", type=float, default=1e-3, metavar="T", help="lowest level (0.001)")
-    add_paths(own["integrators"], "benchmark", about="record of wall times", required=False)
+    add("--size", type=integer, nargs="+", action="append", required=True, metavar="L", help=sizes)
+    add("--mass-times-length", type=real, default=1.0, metavar="C", help="C of m = C/L (1)")
+    add("--tolerance", type=real, default=0.01, metavar="E", help="KL per site (0.01)")
+    add("--t-min", type=real, default=1e-3, metavar="T", help="lowest level (0.001)")
+    add_paths(own["integrators"], "benchmark", about="record of wall times", required=False, kind=written_path)
     add_paths(own["integrators"], "output")
     add_paths(own["claims"], "summary", "scaling", "claims", "output")
-    add_paths(own["claims"], "table", about="the verdicts as Markdown")
+    add_paths(own["claims"], "table", about="the verdicts as Markdown", kind=written_path)
 
 
 def validate(arguments: argparse.Namespace) -> None:
@@ -91,9 +103,9 @@ def validate(arguments: argparse.Namespace) -> None:
             works[job.sweep].append(work_of(job))
         for sweep, own in works.items():
             print(f"  {sweep:<30}{len(own):5d} jobs, {sum(own):6d} {words}")
-    print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.output}/")
+    print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.results}/")
     if not arguments.no_cost:
-        _print_cost(jobs, Path(study.output), len(figures))
+        _print_cost(jobs, study.results, len(figures))
 
 
 def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
@@ -172,7 +184,7 @@ def schema(arguments: argparse.Namespace) -> None:
 
 def study(arguments: argparse.Namespace) -> None:
     """Write a study, given as JSON, with all defaults filled in."""
-    from csd.core.files import write_text
+    from csd.core.paths import write_text
     from csd.study.config.reading import parse
 
     write_text(parse(parsed_json("--json", arguments.json)).model_dump_json(indent=2) + "\n", arguments.output)
@@ -190,9 +202,16 @@ def aggregate(arguments: argparse.Namespace) -> None:
     stage = STAGES.get(arguments.stage)
     if stage is None or not stage.aggregate:
         raise unknown("stage", arguments.stage, [name for name, one in STAGES.items() if one.aggregate])
-    dataset = stage.summed_up(jobs_of(study)[stage.name].values(), arguments.files, mixed=arguments.mixed)
+    jobs = jobs_of(study)[stage.name].values()
+    _spare(jobs, arguments.files, arguments.output)
+    dataset = stage.summed_up(jobs, arguments.files, mixed=arguments.mixed)
     made_by = provenance(command_line(arguments), study.model_dump(), fingerprint(stage.rule))
     write(dataset.assign_attrs(made_by), arguments.output, stage.summary)
+
+
+def _spare(jobs: "Iterable[Job]", folder: Path, output: Path) -> None:
+    """Refuse an output that is one of the files of jobs to be read."""
+    check_paths([(str(folder), folder / f"{job.identifier}.nc") for job in jobs], [("--output", output)])
 
 
 def aggregate_generation(arguments: argparse.Namespace) -> None:
@@ -207,20 +226,22 @@ def aggregate_mcmc(arguments: argparse.Namespace) -> None:
 
 def timing(arguments: argparse.Namespace) -> None:
     """Measure the cost of independent fields by Monte Carlo and by diffusion models on this machine."""
-    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, require_writable, write
+    from csd.core.files import ENSEMBLE_SUMMARY, GENERATION_SUMMARY, TIMING, provenance, read, write
     from csd.study.config.reading import load, parse
     from csd.study.stages.monte_carlo import monte_carlo_jobs
     from csd.study.stages.training import training_jobs
     from csd.study.summaries.cost_of_fields import compared, cost_of_fields
 
-    require_writable(arguments.output)
     own = parse(load(arguments.study))
+    folder = arguments.training or arguments.generation.parent.parent / "training"
+    runs = [run for run in training_jobs(own) if run.generation is not None]
+    _spare(runs, folder, arguments.output)
     methods = compared(
         monte_carlo_jobs(own.monte_carlo),
         read(arguments.monte_carlo, ENSEMBLE_SUMMARY),
-        [run for run in training_jobs(own) if run.generation is not None],
+        runs,
         read(arguments.generation, GENERATION_SUMMARY),
-        arguments.training or arguments.generation.parent.parent / "training",
+        folder,
     )
     made_by = provenance(command_line(arguments), own.model_dump())
     write(cost_of_fields(methods).assign_attrs(made_by), arguments.output, TIMING)
@@ -270,7 +291,8 @@ def fit(arguments: argparse.Namespace) -> None:
     """Fit scaling laws to the training times of a summary."""
     import pandas as pd
 
-    from csd.core.files import read, write_text
+    from csd.core.files import read
+    from csd.core.paths import write_text
     from csd.study.config.study import STAGES
 
     summaries = vars(arguments) | {"training": arguments.summary}
@@ -284,7 +306,8 @@ def fit(arguments: argparse.Namespace) -> None:
 
 def claims(arguments: argparse.Namespace) -> None:
     """Test the claims on a summary and its fits."""
-    from csd.core.files import SUMMARY, read, write_text
+    from csd.core.files import SUMMARY, read
+    from csd.core.paths import write_text
     from csd.study.claims import load_claims
     from csd.study.summaries.laws import read_scaling
     from csd.study.verdicts import as_json, as_markdown, judge

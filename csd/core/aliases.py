@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from operator import attrgetter
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 MOVED: dict[str, str] = {
     **{
@@ -58,7 +57,7 @@ MOVED: dict[str, str] = {
     "sampling": "api.generation",
     "scaling": "study.scaling study.nested_law study.seeds",
     "simulation": "mcmc.simulation targets.phi4",
-    "store": "core.files",
+    "store": "core.files core.paths",
     "stream": "core.random core.compiled_random",
     "summary": "study.summaries.training study.summaries.generation study.summaries.laws study.summaries.files",
     "theory": "training.reference",
@@ -130,13 +129,24 @@ def _places(old: str) -> list[str]:
     return MOVED[old].split() if old in MOVED else [f"{MOVED[head].split()[0]}.{rest}"] if head in PACKAGES else []
 
 
-class _Old(MetaPathFinder, Loader):
-    """Creates old modules when they are imported."""
+class _Old:
+    """Creates old modules when they are imported.
+
+    It has the methods of a finder and of a loader, but is not derived from these classes: `importlib.abc` imports much
+    of Python's library, and `csd.__main__` must first make sure that no file of the working directory hides any of it.
+    """
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The specification of an old module in the table; None for other modules."""
         old = name.removeprefix("csd.")
-        return ModuleSpec(name, self, is_package=old in PACKAGES) if name.startswith("csd.") and _places(old) else None
+        return (
+            ModuleSpec(name, cast("Any", self), is_package=old in PACKAGES)
+            if name.startswith("csd.") and _places(old)
+            else None
+        )
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to Python to create the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Add the lookup to the new module."""

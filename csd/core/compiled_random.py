@@ -83,8 +83,9 @@ def compiled_loops() -> Any:
     try:
         with _undisturbed():
             from csd.core import _ziggurat as loops
-    # Numba has moved its tables, or its compiled code cannot be stored, so that every job would compile it again.
-    except (ImportError, RuntimeError, OSError):
+    # Numba has moved its tables, or its compiled code can neither be read nor stored, so that every job would compile
+    # it again.
+    except Exception:
         return None
     # With NUMBA_DISABLE_JIT nothing is compiled.
     is_compiled = hasattr(loops.fill_normal, "py_func")

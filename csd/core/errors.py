@@ -1,14 +1,30 @@
 """Errors that a user can act on: one sentence with the key, flag or file, what is wrong, and what is allowed."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from math import isfinite
+from operator import index
+from pathlib import Path
 from signal import Signals
+from types import FrameType, TracebackType
 from typing import Any
+
+LARGEST_INTEGER = 2**63 - 1
+"""The largest integer that files and arrays hold."""
 
 
 class InputError(ValueError):
     """A flag, key, file or argument given by the user cannot be used."""
+
+
+class NotWritten(InputError):
+    """A file cannot be written."""
+
+
+class Unreadable(InputError):
+    """A file that is there cannot be opened or read; its content may be good."""
 
 
 class TrainingDiverged(ArithmeticError):
@@ -17,6 +33,47 @@ class TrainingDiverged(ArithmeticError):
 
 class GenerationFailed(ArithmeticError):
     """A score gave values that are not finite during generation; the message names the time, and the site or mode."""
+
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of csd."""
+
+
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """Raise an InputError, with file and line, from an error that user-defined code raises while the block runs."""
+    try:
+        yield
+    except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
+        raise
+    except Exception as error:
+        place = users_place(error.__traceback__)
+        if place is None:
+            raise
+        frame, line = place
+        code = frame.f_code
+        raise InputError(
+            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {one_line(error)}"
+        ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
+
+
+def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
+    """The innermost frame, and its line, that is neither csd's nor an installed library's; None if there is none."""
+    from sysconfig import get_path
+
+    libraries = (f"{PACKAGE}{os.sep}", f"{get_path('stdlib')}{os.sep}", "<frozen")
+    found = None
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if not (file.startswith(libraries) or {"site-packages", "dist-packages"} & set(Path(file).parts)):
+            found = traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next
+    return found
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -31,10 +88,20 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> InputError:
     return InputError(f"unknown {what} {name!r}{nearest(name, names)} (known: {', '.join(names)})")
 
 
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Refuse a value that is not an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+def number_in(text: str, kind: type) -> Any:
+    """The number of a type, int or float, that a text is; a ValueError for 1_000 and digits of other scripts too."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number")
+    return kind(text)
+
+
+def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER) -> int:
+    """Return the value, of Python or NumPy, as an integer of Python; refuse one that is none from `least` to `most`."""
+    with suppress(TypeError):
+        if not isinstance(value, bool) and least <= (found := index(value)) <= most:
+            return found
+    above = f" and at most {most}" if isinstance(value, int) and value > most else ""
+    raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}{above}")
 
 
 def check_positive(name: str, value: float) -> float:
@@ -61,5 +128,9 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signal: int, kept: str) -> None:
-        self.signal = int(signal)
+        self.signal, self.kept = int(signal), kept
         super().__init__(f"stopped by {Signals(signal).name} {kept}")
+
+    def __reduce__(self) -> "tuple[type[Interrupted], tuple[int, str]]":
+        """The arguments that make a copy, for pickles: those of other errors are their message."""
+        return type(self), (self.signal, self.kept)

@@ -2,30 +2,31 @@
 
 Most trainings take less time than an import of xarray, so jobs write a `Content`; users read files as xarray Datasets.
 
-A file is written under a temporary name in its own folder and then renamed. Large variables are compressed and have
-checksums (fletcher32). Small variables are stored uncompressed and share one hash, as the index of a compressed
-variable takes more room than they do. Attributes hold the version and commit of the code, the command, the versions of
-the relevant packages and a hash of the settings, but no time stamps or host names, so a rerun gives the same bytes.
+A file is written under a temporary name (`csd.core.paths.atomic_path`), and read in memory, as HDF5 would lock it: no
+lock is needed where a file is always whole. Large variables are compressed and have checksums (fletcher32). Small
+variables are stored uncompressed and share one hash, as the index of a compressed variable takes more room than they
+do. Attributes hold the version and commit of the code, the command, the versions of the relevant packages and a hash of
+the settings, but no time stamps or host names, so a rerun gives the same bytes.
 """
 
 import json
-import secrets
 import shlex
-import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from errno import EIO
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import netCDF4
 import numpy as np
 
-from csd.core.errors import InputError
-from csd.core.rounding import whole_steps
+from csd.core.errors import InputError, NotWritten
+from csd.core.paths import atomic_path, expanded, read_bytes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +48,7 @@ SCORES = "scores"
 REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
     THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
-    GENERATION: ("kl_per_site", "generation_training_time", "power_spectrum"),
+    GENERATION: ("exact_spectrum", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture", "loss"),
     INTEGRATOR_STEPS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
@@ -62,6 +63,8 @@ SAMPLING_PACKAGES = ("numpy", "scipy", "numba", "pyerrors", "netCDF4")
 """The same for Monte Carlo files."""
 SMALL = 4096
 """Bytes up to which a variable is stored uncompressed."""
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of a NetCDF-4 file."""
 
 
 class Variable(NamedTuple):
@@ -177,68 +180,59 @@ def digest(asked: Mapping[str, Any]) -> str:
     return blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def require_writable(path: Path) -> None:
-    """Check, before hours of work, that a file can be written; no file remains.
-
-    Raises:
-        InputError: if its folder cannot be created or written.
-    """
-    _temporary(path).unlink()
+def lost(content: Content) -> str:
+    """Say that nothing is left of a content that could not be written."""
+    return "its content is lost"
 
 
-def _temporary(path: Path) -> Path:
-    """A new empty file beside `path`."""
-    if path.is_dir():
-        raise InputError(f"output {str(path)!r} cannot be written, it is a folder; choose the name of a file")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(
-            f"output {str(path)!r} cannot be written ({error.strerror}); choose a folder that you may write to"
-        ) from error
-    return temporary
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder; it replaces `path` if the block succeeds, and is removed otherwise.
-
-    Raises:
-        InputError: if the folder cannot be created or written.
-    """
-    temporary = _temporary(path)
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from error
-    except RuntimeError as error:
-        # netCDF4 raises RuntimeError if the disk is full.
-        if "NetCDF" not in str(error):
-            raise
-        full = shutil.disk_usage(path.parent).free < 2**20
-        reason = "the disk is full" if full else str(error)
-        raise InputError(f"output {str(path)!r} cannot be written ({reason})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write(content: "Content | xr.Dataset", path: Path, kind: str) -> None:
+def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Callable[[Content], str] = lost) -> None:
     """Write a file of csd, completely or not at all.
 
     Args:
         content: of the file, with its attributes.
         path: of the file.
         kind: of the file, 'training' for instance, which `read` checks.
+        rescue: called with the content if it cannot be written; returns in words what is left of it.
 
     Raises:
-        InputError: if it cannot be written.
+        NotWritten: if it cannot be written.
     """
     plain = content if isinstance(content, Content) else content_of(content)
-    with atomic_path(path) as temporary, netCDF4.Dataset(temporary, "w") as file:
-        _fill(file, stamped(plain, kind))
+    whole = stamped(plain, kind)
+    try:
+        with atomic_path(path) as temporary:
+            try:
+                _make(whole, temporary)
+            except (PermissionError, UnicodeEncodeError):
+                # The file system has no locks, for which HDF5 asks, unless told otherwise as the commands do; or the
+                # path is not text in the encoding of the system, which netCDF4 asks for.
+                from tempfile import TemporaryDirectory
+
+                with TemporaryDirectory() as folder:
+                    _make(whole, Path(folder) / "file.nc")
+                    copyfile(Path(folder) / "file.nc", temporary)
+    except NotWritten as error:
+        raise NotWritten(f"{error}; {rescue(whole)}") from error
+
+
+def _make(content: Content, path: Path) -> None:
+    """Write the file of a content.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    try:
+        with netCDF4.Dataset(path, "w") as file:
+            _fill(file, content)
+    except PermissionError:
+        raise
+    except (OSError, RuntimeError) as error:
+        if "NetCDF" not in str(error):
+            raise
+        # netCDF4 does not say why; the system does, when more is written.
+        with path.open("ab") as rest:
+            rest.write(bytes(2**20))
+        raise OSError(EIO, str(error)) from error
 
 
 def stamped(content: Content, kind: str) -> Content:
@@ -281,12 +275,6 @@ def _bytes(values: Any) -> bytes:
     return kept
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write a text file, completely or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 def read(path: str | Path, *kinds: str) -> "xr.Dataset":
     """Read a file of csd into memory and check it.
 
@@ -297,16 +285,19 @@ def read(path: str | Path, *kinds: str) -> "xr.Dataset":
     Raises:
         InputError: if the file is missing, truncated, damaged, not a file of csd, or of another kind or layout.
     """
-    return read_content(Path(path), *kinds).dataset()
+    return read_content(expanded(path), *kinds).dataset()
 
 
 def read_content(path: Path, *kinds: str) -> Content:
     """The content of a file, checked as by `read` but without xarray."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+    image = read_bytes(path)
     mend = "remove it and run the step that makes it again"
+    if not image.startswith(HDF5):
+        if HDF5.startswith(image):
+            raise InputError(f"{path}: not a NetCDF-4 file, it is {'truncated' if image else 'empty'}; {mend}")
+        raise InputError(f"{path}: this has another format than NetCDF-4; a file of csd is needed")
     try:
-        with netCDF4.Dataset(path) as opened:
+        with netCDF4.Dataset("image", memory=image) as opened:
             attributes = opened.__dict__
             kind = attributes.get("csd_file")
             if kind is None:
@@ -317,12 +308,17 @@ def read_content(path: Path, *kinds: str) -> Content:
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not a readable NetCDF-4 file, it may be truncated or damaged; {mend}") from error
+        # Whatever is damaged, the name of this attribute is most likely still there.
+        if b"csd_file" not in image:
+            mend = f"if csd made it, {mend}"
+        raise InputError(f"{path}: not a readable NetCDF-4 file, it is truncated or damaged; {mend}") from error
+    by = f"csd {attributes.get('csd_version', 'of an unknown version')}"
     if kind not in REQUIRED:
-        raise InputError(f"{path}: this version of csd has no {kind!r} files; {mend}")
-    if attributes.get("csd_schema") != SCHEMA:
-        written = attributes.get("csd_schema")
-        raise InputError(f"{path}: written with layout {written}, this version of csd reads layout {SCHEMA}; {mend}")
+        raise InputError(f"{path}: {by} wrote this {kind!r} file, which this version does not have; {mend}")
+    if (layout := attributes.get("csd_schema")) != SCHEMA:
+        if isinstance(layout, int | np.integer) and layout > SCHEMA:
+            mend = f"update csd, or {mend}"
+        raise InputError(f"{path}: {by} wrote it with layout {layout}, this version reads layout {SCHEMA}; {mend}")
     if kinds and kind not in kinds:
         raise InputError(f"{path}: this is a {kind} file; a {' or '.join(kinds)} file is needed")
     missing = [name for name in REQUIRED[str(kind)] if name not in content]
@@ -376,3 +372,24 @@ def labelled(
     """
     encoding = None if step is None else {"scale_factor": step}
     return Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units}, encoding)
+
+
+def shortened(values: Any, bits: int) -> Any:
+    """float32 or complex64 numbers whose mantissa is rounded to `bits` bits, so that they compress well; same shape.
+
+    The relative error is at most 2^(−bits − 1): 5e-4 with 10 bits, 4e-3 with 7.
+    """
+    short = np.ascontiguousarray(values, dtype=np.complex64 if np.iscomplexobj(values) else np.float32)
+    dropped = 23 - bits
+    whole = short.view(np.float32).view(np.uint32)
+    rounded = (whole + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    return rounded.view(np.float32).view(short.dtype)
+
+
+def whole_steps(values: Any, step: float) -> Any:
+    """values / step as integers of the smallest type that holds them; its lowest integer stands for other values."""
+    numbers = np.rint(np.asarray(values) / step)
+    known = np.isfinite(numbers)
+    most = np.abs(numbers, where=known, out=np.zeros_like(numbers)).max(initial=0.0)
+    kind = next(kind for kind in (np.int16, np.int32, np.int64) if most <= np.iinfo(kind).max)
+    return np.where(known, numbers, np.iinfo(kind).min).astype(kind)

@@ -19,7 +19,7 @@ from operator import ge, gt, le, lt
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from csd.core.errors import InputError, nearest, unknown
+from csd.core.errors import LARGEST_INTEGER, InputError, nearest, number_in, unknown
 from csd.core.plugins import name_of
 
 WRONG: Any = object()
@@ -136,7 +136,7 @@ class Declared:
     def expected(self, value: Any) -> str:
         """A sentence on the allowed values, with the allowed name nearest to a wrong one."""
         close = nearest(value, self.choices()) if isinstance(value, str) else ""
-        return f"it must be {self.option.allowed or _allowed(self.kind)}{close}"
+        return f"it must be {self.option.allowed or _allowed(self.kind)}{_if_too_large(value)}{close}"
 
     def from_yaml(self, value: Any) -> Any:
         """The value, with text that is a number as this number, since YAML reads 1e-3 as text; no check is made."""
@@ -174,7 +174,7 @@ class Declared:
         several = item is not None and (flag or not isinstance(value, str))
         wrong = [one for one in _several(value) if _fit(item, one) is WRONG] if several else []
         if wrong and flag:
-            raise InputError(f"{flag} is {wrong[0]!r}; it must be {_allowed(item)}")
+            raise InputError(f"{flag} is {wrong[0]!r}; it must be {_allowed(item)}{_if_too_large(wrong[0])}")
         found = f"holds {wrong[0]!r}" if wrong else f"is {value!r}"
         raise InputError(f"{self.name} {found}; {self.expected(value)}")
 
@@ -191,7 +191,7 @@ class Declared:
         for kind in (int, float):
             if kind in self.kinds and isinstance(stored, str):
                 with suppress(ValueError):
-                    return kind(stored)
+                    return number_in(stored, kind)
         return stored
 
     def stored(self, value: Any) -> Any:
@@ -206,8 +206,11 @@ TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
 def plain(value: Any) -> Any:
-    """The value without NumPy types: an array becomes a list, a number one of Python's."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    """The value without types of NumPy, PyTorch or xarray: an array becomes a list, a number one of Python's."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    array = value.__array__() if hasattr(value, "__array__") else value
+    return array.tolist() if hasattr(array, "tolist") else value
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -252,13 +255,22 @@ def _fit(kind: Any, value: Any) -> Any:
         elif get_origin(part) is Literal:
             found = next((word for word in get_args(part) if word == value and type(word) is type(value)), WRONG)
         elif part is float:
-            real = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-            found = float(value) if real else WRONG
+            with suppress(OverflowError):
+                real = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+                found = float(value) if real else WRONG
+        elif part is int and _if_too_large(value):
+            found = WRONG
         elif part is Any or (isinstance(value, part) and (part is bool or not isinstance(value, bool))):
             found = value
         if found is not WRONG and all(compare(found, limit) for compare, limit, _ in _limits(bounds)):
             return found
     return WRONG
+
+
+def _if_too_large(value: Any) -> str:
+    """What an integer must be besides, if one of the values is an integer that files and arrays cannot hold."""
+    large = any(isinstance(one, int) and abs(one) > LARGEST_INTEGER for one in _several(value))
+    return ", which 64 bits can hold" * large
 
 
 def _limits(bounds: Iterable[Any]) -> Iterator[tuple[Callable[[Any, Any], bool], Any, str]]:

@@ -4,7 +4,13 @@ All numbers are those of NumPy. A process that needs many of them draws them in 
 numbers bit for bit; `csd.core.compiled_random` explains when, and how to turn this off.
 """
 
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
+from threading import RLock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +18,11 @@ from numpy.typing import NDArray
 from csd.core.compiled_random import loops_for, state_words
 from csd.core.compiled_random import position as position
 
+ONE_AT_A_TIME = RLock()
+"""Held while the global generators have states that are not the caller's, as threads share them."""
 ROOT_HALF = float(np.sqrt(0.5))
+GLOBAL = 0x676C6F62616C
+"""Key of the seeds of global generators among the descendants of a stream's seed."""
 
 
 def stream(*purpose: object) -> np.random.Generator:
@@ -23,6 +33,29 @@ def stream(*purpose: object) -> np.random.Generator:
     """
     digest = blake2b("\x1f".join(map(repr, purpose)).encode(), digest_size=32).digest()
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(int.from_bytes(digest, "little"))))
+
+
+@contextmanager
+def global_generators(generator: np.random.Generator) -> Iterator[None]:
+    """Seed the global generators of PyTorch, NumPy and Python while the block runs, and set them back at its end.
+
+    Args:
+        generator: a stream, from whose purpose the seeds follow; nothing is drawn from it.
+    """
+    purpose: Any = generator.bit_generator.seed_seq
+    own = np.random.SeedSequence(purpose.entropy, spawn_key=(*purpose.spawn_key, GLOBAL))
+    seeds = own.generate_state(3).tolist()
+    with ONE_AT_A_TIME, ExitStack() as states:
+        states.callback(random.setstate, random.getstate())
+        states.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
+        random.seed(seeds[0])
+        np.random.seed(seeds[1])  # noqa: NPY002
+        # A network without PyTorch must not load it.
+        if torch := sys.modules.get("torch"):
+            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+            states.enter_context(torch.random.fork_rng(devices=devices))
+            (torch.manual_seed if devices else torch.default_generator.manual_seed)(seeds[2])
+        yield
 
 
 def move_to(generator: np.random.Generator, place: NDArray[np.uint64]) -> None:

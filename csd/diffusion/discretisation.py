@@ -18,16 +18,22 @@ import xarray as xr
 
 from csd.core.errors import InputError, check_distinct, check_positive
 from csd.core.files import labelled
-from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, deviations, log_effective_sample_size
 from csd.diffusion.grids import SIGNAL_LEFT, geometric_grid, log_snr_grid, steps_needed, uniform_grid
-from csd.diffusion.integrators import BLOCK, INTEGRATORS, Integrator
+from csd.diffusion.integrators import BLOCK, Integrator, integrator_of, linear_step
 from csd.lattice import Array, Lattice
 from csd.networks.score import ExactScore
 from csd.targets.base import HasSpectrum
 from csd.targets.gaussian import GaussianField
 from csd.targets.labels import target_label
-from csd.targets.noising import SCHEDULES, Schedule, noised_spectrum
+from csd.targets.noising import (
+    SCHEDULES,
+    Schedule,
+    check_reversible,
+    check_schedule,
+    noised_spectrum,
+    schedule_of,
+)
 
 FIRST_ORDER = ("euler_maruyama", "exponential", "frozen_kernel", "predictor_corrector", "euler")
 ORDERS = {**dict.fromkeys(FIRST_ORDER, 1), "heun": 2}
@@ -86,7 +92,7 @@ def exact_score_variance(target: HasSpectrum, schedule: Schedule, integrator: In
         for start in range(0, len(levels) - 1, at_once):
             block = levels[start : start + at_once + 1, None]
             kernels = score.kernel(block)
-            gains, added = integrator.linear(schedule, block[:-1], block[1:], kernels[:-1], kernels[1:])
+            gains, added = linear_step(integrator, schedule, block[:-1], block[1:], kernels[:-1], kernels[1:])
             for squared, more in zip(gains * gains, np.broadcast_to(added, gains.shape), strict=True):
                 variance *= squared
                 variance += more
@@ -153,8 +159,8 @@ def compare(
         if all_sizes[n] not in sizes[dimensions[i]]:
             continue
         target = GaussianField.on_critical_line(Lattice(dimensions[i], all_sizes[n]), mass_times_length)
-        schedule = resolve("schedule", schedules[k], SCHEDULES)()
-        integrator = resolve("integrator", integrators[j], INTEGRATORS)()
+        schedule = schedule_of(schedules[k])
+        integrator = integrator_of(integrators[j])
         here = (i, slice(None), j, k, m, n)
         needed[here], crossing[here], share[i, j, k, m, n] = _compared(
             target, schedule, integrator, grids[m], t_min, limits
@@ -190,6 +196,8 @@ def _compared(
 ) -> tuple[Array, Array, float]:
     """(steps needed, crossing steps, soft share at the steps needed) on a kind of grid; see `compare`."""
     t_max = highest_level(schedule, target.lattice.size)
+    check_schedule(schedule, (t_max, t_min))
+    check_reversible(schedule, (t_max, t_min))
 
     def levels(steps: int) -> Array:
         return grid(kind, schedule, t_min, t_max, steps)

@@ -29,15 +29,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.core.plugins import built, checked_numbers, is_user_defined, require_methods, resolve
 from csd.lattice import Array
 from csd.networks.score import Score
-from csd.targets.noising import Schedule
+from csd.targets.noising import Schedule, VariancePreserving
 
 Noise = Callable[[], Array]
 """Returns new independent standard normal numbers of the shape of the fields at every call."""
 LinearStep = tuple[Array, Array | float]
 """(g, v) of x̂ ← g x̂ + √v z in each mode."""
 
+MOST_NOISES = 64
+"""Calls for noise in a step up to which a user-defined integrator is checked."""
 BLOCK = 2**14
 """Numbers combined at a time, few enough for the cache."""
 
@@ -200,6 +203,67 @@ INTEGRATORS: dict[str, str] = {
     "heun": "csd.diffusion.integrators:Heun",
     "predictor_corrector": "csd.diffusion.integrators:PredictorCorrector",
 }
+
+
+def integrator_of(name: str) -> Integrator:
+    """The integrator of a name in `INTEGRATORS` or of a dotted path."""
+    made: Integrator = built("integrator", resolve("integrator", name, INTEGRATORS), "Class()")
+    check_integrator(made)
+    return made
+
+
+def check_integrator(integrator: Integrator) -> None:
+    """Refuse a class in place of an object, and a user-defined integrator that cannot be used.
+
+    `step` and `linear` must make the same step with the score −K x. `step` acts on a row of sites, each of which
+    receives the noise of one call only, so that v is the sum of their squares. An integrator for linear scores only
+    raises an InputError in `step`, and is not compared.
+
+    Raises:
+        InputError: if a method is missing, or the two methods are not those of one integrator.
+    """
+    calls = "step(score, schedule, fields, t, lower, noise)", "linear(schedule, t, lower, kernel, kernel_below)"
+    require_methods("integrator", integrator, *calls)
+    if not is_user_defined(integrator):
+        return
+    schedule, kernel = VariancePreserving(), np.array([1.2])
+    gain, added = linear_step(integrator, schedule, 0.5, 0.4, kernel, kernel)
+
+    def score(fields: Array, t: float) -> Array:
+        return np.asarray(-kernel * fields)
+
+    sites = iter(range(1, MOST_NOISES))
+    try:
+        first = np.eye(1, MOST_NOISES)
+        moved = integrator.step(score, schedule, first, 0.5, 0.4, lambda: np.eye(1, MOST_NOISES, next(sites)))
+    except (InputError, StopIteration):
+        return
+    name = f"integrator {type(integrator).__name__}"
+    moved = checked_numbers(f"{name}: step(score, schedule, fields, t, lower, noise)", moved, first.shape)[0]
+    linear = np.ravel([np.real(gain), np.broadcast_to(added, gain.shape)])
+    if not np.allclose([moved[0], (moved[1:] ** 2).sum()], linear, rtol=1e-6, atol=1e-9):
+        raise InputError(f"{name}: step and linear make different steps with a linear score; they must agree")
+
+
+def linear_step(
+    integrator: Integrator, schedule: Schedule, t: Any, lower: Any, kernel: Array, kernel_below: Array
+) -> LinearStep:
+    """(g, v) of an integrator's step for a linear score; those of a user-defined integrator are checked.
+
+    Raises:
+        InputError: unless it gives two arrays that fit the kernel, the second one without negative numbers.
+    """
+    found = integrator.linear(schedule, t, lower, kernel, kernel_below)
+    if is_user_defined(integrator):
+        what = f"integrator {type(integrator).__name__}: linear(schedule, t, lower, kernel, kernel_below)"
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise InputError(f"{what} gives {type(found).__name__}; it must give the pair (g, v)")
+        gain, added = found
+        if np.shape(gain) != np.shape(kernel) or (np.isnan(gain).any() and np.isfinite(kernel).all()):
+            raise InputError(f"{what} gives a g that is not one number for each mode; its shape must be the kernel's")
+        if np.iscomplexobj(added) or not (np.asarray(added) >= 0.0).all():
+            raise InputError(f"{what} gives a v that is not real and at least 0; it is the variance of added noise")
+    return found
 
 
 def flow(score: Score, schedule: Schedule, fields: Array, t: float) -> Array:

@@ -10,7 +10,7 @@ from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA, LIMITS
 from csd.diffusion.grids import MOST_STEPS
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.lattice import Array, Lattice, Modes, observables
+from csd.lattice import Array, Modes, observables
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
 from csd.training.loop import at_steps
@@ -85,16 +85,6 @@ MEASURES = {
 """Long names and units of the observables and of the divergences of the criteria."""
 
 
-def observables_of(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
-    """The observables of a spectrum, by name; (…, modes) → (…)."""
-    return {
-        "susceptibility": observables.susceptibility(modes, spectrum),
-        "correlation_length": observables.correlation_length(lattice, modes, spectrum),
-        "energy": observables.energy(modes, spectrum),
-        "variance": observables.variance(modes, spectrum),
-    }
-
-
 def judged(
     prefix: str, words: str, dims: Sequence[str], reverse: ReverseDiffusion, modes: Modes, variance: Array
 ) -> dict[str, Variable]:
@@ -102,7 +92,7 @@ def judged(
     noised = reverse.noised
     found = criteria.quantities(noised.lattice, modes, variance, noised.spectra_at(modes)[-1])
     found["effective_sample_size"] = np.exp(found["effective_sample_size"])
-    found |= observables_of(noised.lattice, modes, variance)
+    found |= observables.spectral_observables(noised.lattice, modes, variance)
     return {
         f"{prefix}{name}": labelled(dims, found[name], f"{long} {words}", units)
         for name, (long, units) in MEASURES.items()

@@ -8,46 +8,39 @@ steps that reverse diffusion would need (docs/physics.md, section 6).
 
 A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel in real space, up
 to half the trained size, is placed on the larger lattice. The target there has the same mass.
+
+A network without a kernel generates fields alone, which are measured as those of any other. A network that was trained
+on a data set is compared with its held-out fields, never with the fields that it was trained on.
 """
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled
+from csd.core.files import Content, Variable, content_of, digest, labelled, shortened
 from csd.core.options import Option, Options, declared
-from csd.core.plugins import resolve
-from csd.core.random import stream
-from csd.core.rounding import shortened
+from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA
-from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
     judged,
-    observables_of,
     predicted_variances,
     remarks_on,
     times_until_right,
 )
 from csd.diffusion.reverse import ReverseDiffusion, best_score
-from csd.diffusion.samples import (
-    SampledObservable,
-    jackknife,
-    measured,
-    sample_streams,
-    sampled_observables,
-    two_sample_test,
-)
-from csd.diffusion.sampling import sample_modes
-from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained, transfer
-from csd.lattice import Array, Lattice, observables
+from csd.diffusion.samples import over_held_out, sampled_variables
+from csd.diffusion.trained import Kept, Trained, is_linear, kept_scores, load_trained, trained_score, transfer
+from csd.lattice import Array, Lattice, Modes, observables
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
-from csd.networks.score import KernelScore, SpectralScore
+from csd.networks.score import Score, SpectralScore
+from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
 from csd.training.options import INTEGRATOR, TrainingSettings
@@ -70,11 +63,13 @@ class GenerationSettings(Options):
     start: Annotated[
         Literal["noise", "exact"], Option("start: noise, or exact for the exact distribution at t_max", always=True)
     ] = "noise"
-    samples: Annotated[int, Ge(2), Option("fields to draw for each seed", "M", always=True)] = 256
-    step: Annotated[int | None, Option("training step to sample at", "N", default="the last one kept")] = None
+    samples: Annotated[int, Ge(2), Le(10**9), Option("fields to draw for each seed", "M", always=True)] = 256
+    step: Annotated[
+        Annotated[int, Ge(0)] | None, Option("training step to sample at", "N", default="the last one kept")
+    ] = None
     t_min: Annotated[Level | None, Option("lowest noise level", "T", default="the file's lowest")] = None
     t_max: Annotated[Level | None, Option("highest noise level", "T", default="the file's highest")] = None
-    size: Annotated[int | None, Option("a larger lattice than the trained one", "L")] = None
+    size: Annotated[Annotated[int, Ge(2)] | None, Option("a larger lattice than the trained one", "L")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,50 +104,67 @@ def evaluate(training: "xr.Dataset", settings: GenerationSettings) -> "xr.Datase
     return generated(content_of(training), settings).dataset()
 
 
-def generated(training: Content, settings: GenerationSettings) -> Content:
+def generated(training: Content, settings: GenerationSettings, data: HasFields | None = None) -> Content:
     """Generate from a training file.
 
     Args:
         training: of `csd train`, with at least two noise levels.
         settings: options of generation.
+        data: the fields that the network was trained on, for a file that does not name theirs; see `load_trained`.
 
     Returns:
         The quantities of the five criteria and observables of the generated spectrum (seed, step) at every kept
         training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise level along
         the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables and a two-sample test at one step.
+        Of a network without a kernel only these last, as nothing is known without sampling.
 
     Raises:
         InputError: if the file lacks what the options ask for, with the kept steps or noise levels.
         GenerationFailed: if a mode diverges.
     """
-    trained = load_trained(training, settings.levels(training["noise_level"].values).tolist())
+    trained = load_trained(training, settings.levels(training["noise_level"].values).tolist(), data)
     lattice = trained.noised.lattice
     larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
     if larger.size < lattice.size:
         raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
-    kept = kept_scores(training, trained, settings.step)
-    require_memory(6.0 * kept.score.kernels.size * larger.sites / lattice.sites, f"generation at size {larger.size}")
-    kept = replace(kept, score=transfer(kept.score, larger))
     noised = trained.noised_on(larger)
-    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
-    bins = LengthBins(kept.score.modes, noised.target.mass, larger.dimension)
-    variables = {
-        **_generated(reverse, kept, bins),
-        **_along_the_trajectory(reverse, kept, bins),
-        **_reference(reverse, "exact_score", "with the exact score on this grid", reverse.exact_score(larger.shells)),
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
+    exact_score = reverse.exact_score(noised.modes)
+    scores: list[Score]
+    if is_linear(training):
+        kept = kept_scores(training, trained, settings.step)
+        numbers = 6.0 * kept.score.kernels.size * larger.sites / lattice.sites
+        require_memory(numbers, f"generation at size {larger.size}")
+        kept = replace(kept, score=transfer(kept.score, larger))
+        bins = LengthBins(kept.score.modes, noised.target.mass, larger.dimension)
+        variables = {
+            **_generated(reverse, kept, bins),
+            **_along_the_trajectory(reverse, kept, bins),
+            **_predicted(trained, reverse, kept),
+            **_memorised(trained, reverse, kept),
+        }
+        steps = {
+            "step": labelled(["step"], kept.steps, "training step", "steps"),
+            "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
+        }
+        scores, step = [kept.score[row, kept.chosen] for row in range(len(kept.ended))], kept.steps[kept.chosen]
+    else:
+        _check_without_kernel(settings)
+        bins = LengthBins(lattice.pairs, noised.target.mass, lattice.dimension)
+        scores = [trained_score(training, seed) for seed in training["seed"].values.tolist()]
+        variables, steps, step = {}, {}, training["last_step"].values.max()
+    variables |= {
+        **_reference(reverse, "exact_score", "with the exact score on this grid", exact_score),
         **remarks_on(reverse),
         **_exact(reverse),
-        **_predicted(trained, reverse, kept),
-        **_memorised(trained, reverse, kept),
-        **_sampled(reverse, training, kept.score[:, kept.chosen], settings.samples),
+        **sampled_variables(reverse, scores, training["seed"].values.tolist(), _identity(training), settings.samples),
     }
     return Content(
         variables,
         {
             "seed": training["seed"],
-            "step": labelled(["step"], kept.steps, "training step", "steps"),
+            **steps,
             "criterion": labelled(["criterion"], np.array(CRITERIA, dtype=object), "what counts as right"),
-            "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
             "noise_level": labelled(["noise_level"], reverse.grid, "noise level t"),
             "wavenumber": labelled(["wavenumber"], bins.wavenumbers, "wavenumber", "inverse lattice spacings"),
         },
@@ -160,7 +172,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
             "integrator": settings.integrator,
             "start": settings.start,
             "samples": settings.samples,
-            "sampled_step": int(kept.steps[kept.chosen]),
+            "sampled_step": int(step),
             "t_max": float(reverse.grid[0]),
             "t_min": float(reverse.grid[-1]),
             "sampler_steps": len(reverse.grid) - 1,
@@ -175,7 +187,7 @@ def generated(training: Content, settings: GenerationSettings) -> Content:
 
 RIGHT = "training step from which on samples are right; NaN if never, or if the exact score is not on this grid"
 CARRIED = (
-    *("architecture", "label", "dimension", "mass", "schedule", "target", "until"),
+    *("architecture", "label", "dimension", "mass", "mean", "data_digest", "schedule", "target", "until"),
     *(one.attribute or "" for one in declared(TrainingSettings).values() if one.option.label is not None),
 )
 """Attributes of the training file that a generation file repeats."""
@@ -196,11 +208,34 @@ def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[
     ]
     dims, words = ["seed", "step"], "exact spectrum of what is generated"
     variables = judged("", "of what is generated", dims, reverse, modes, variance)
+    if isinstance(reverse.noised.target, HasHeldOut):
+        variables |= _divergence_errors(reverse.noised, modes, variance)
     variables["generated_spectrum"] = labelled([*dims, "wavenumber"], bins.mean(variance).astype(np.float32), words)
     for name, found in variables.items():
         gone = kept.ended.reshape(*kept.ended.shape, *[1] * (len(found.dims) - 2))
         variables[name] = found._replace(values=np.where(gone, np.nan, found.values))
     return variables | {"generation_training_time": labelled(["seed", "criterion"], times, RIGHT, "steps")}
+
+
+def _divergence_errors(noised: NoisedTarget, modes: Modes, variance: Array) -> dict[str, Variable]:
+    """Error and bias of the KL per site of generated variances from held-out fields, by the scatter of these fields."""
+
+    def divergence(exact: Array) -> Array:
+        return criteria.quantities(noised.lattice, modes, variance, exact)["kl_per_site"]
+
+    _, error, bias = over_held_out(noised, modes, divergence)
+    words = "of the KL divergence per site, by the jackknife over held-out fields"
+    return {
+        "kl_per_site_error": labelled(["seed", "step"], error, f"standard error {words}"),
+        "kl_per_site_bias": labelled(["seed", "step"], bias, f"bias {words}; the divergence contains it"),
+    }
+
+
+def _check_without_kernel(settings: GenerationSettings) -> None:
+    """Refuse options that need a kernel."""
+    for name in ("step", "size"):
+        if (value := getattr(settings, name)) is not None:
+            raise InputError(f"{name} is {value}, but the network has no kernel, which {name} needs; leave it out")
 
 
 def _shown(kept: Kept) -> NDArray[np.intp]:
@@ -235,18 +270,31 @@ def _reference(reverse: ReverseDiffusion, prefix: str, words: str, score: Spectr
 
 def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     """The exact values of the target at the lowest level."""
-    lattice, modes = reverse.noised.lattice, reverse.noised.lattice.shells
-    spectrum = reverse.noised.spectra_at(modes)[-1]
-    bins = LengthBins(modes, reverse.noised.target.mass, lattice.dimension)
-    variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), "exact spectrum")}
-    for name, value in observables_of(lattice, modes, spectrum).items():
-        variables[f"exact_{name}"] = labelled([], value, f"exact {name.replace('_', ' ')}", SPECTRAL_OBSERVABLES[name])
+    noised, lattice, modes = reverse.noised, reverse.noised.lattice, reverse.noised.modes
+    spectrum = noised.spectra_at(modes)[-1]
+    bins = LengthBins(modes, noised.target.mass, lattice.dimension)
+    measured = isinstance(noised.target, HasFields)
+    words = "spectrum of the held-out fields, or of a long run, with noise" if measured else "exact spectrum"
+    variables = {"exact_spectrum": labelled(["wavenumber"], bins.mean(spectrum), words)}
+    for name, value in observables.spectral_observables(lattice, modes, spectrum).items():
+        about = f"{name.replace('_', ' ')} of this spectrum" if measured else f"exact {name.replace('_', ' ')}"
+        variables[f"exact_{name}"] = labelled([], value, about, SPECTRAL_OBSERVABLES[name])
+    if isinstance(noised.target, HasHeldOut):
+
+        def values(own: Array) -> Array:
+            return np.array([*observables.spectral_observables(lattice, modes, own).values()])
+
+        words = "its standard error, by the jackknife over held-out fields"
+        for (name, units), error in zip(
+            SPECTRAL_OBSERVABLES.items(), over_held_out(noised, modes, values)[1], strict=True
+        ):
+            variables[f"exact_{name}_error"] = labelled([], error, words, units)
     return variables
 
 
 def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
     """Theory of the architecture: its best network and, on the trained lattice, training on the population loss."""
-    if trained.architecture is None:
+    if trained.architecture is None or isinstance(trained.noised.target, HasHeldOut):
         return {}
     noised, small = trained.noised, trained.noised.lattice
     best = transfer(best_score(trained.architecture, noised), reverse.noised.lattice)
@@ -275,55 +323,7 @@ def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
     return {"data_set_kl_per_site": found, "memory_kl_per_site": memory}
 
 
-def _sampled(reverse: ReverseDiffusion, training: Content, score: KernelScore, count: int) -> dict[str, Variable]:
-    """Spectra, observables and two-sample tests of sampled fields of every seed; kernels (levels, seeds, modes)."""
-    lattice, run = reverse.noised.lattice, _identity(training)
-    bins = LengthBins(lattice.pairs, reverse.noised.target.mass, lattice.dimension)
-    drawn, tests = [], []
-    for row, seed in enumerate(training["seed"].values.tolist()):
-        samples = measured(
-            lattice, reverse.draw(score[row], sample_streams(count, run, lattice.size, seed)), bins, count
-        )
-        # Exact fields of their own for each seed: tests that shared them would not be independent.
-        exact = _exact_fields(reverse, len(samples.fields), run, seed)
-        tests.append(two_sample_test(samples.fields, exact, run, lattice.size, seed))
-        drawn.append(samples)
-    weight, per_bin = bins.momenta / lattice.sites, bins.mean(reverse.noised.spectra_at(lattice.pairs)[-1])
-
-    def divergence(spectrum: Array) -> Array:
-        ratio = spectrum / per_bin
-        return np.asarray(0.5 * (weight * (ratio - 1.0 - np.log(ratio))).sum())
-
-    distances, p_values = zip(*tests, strict=True)
-    variables = {
-        "two_sample_distance": labelled(["seed"], distances, "energy distance of sampled from exact fields"),
-        "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
-    }
-    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))} | sampled_observables(lattice)
-    for name, (of_means, sums, units) in (
-        measures | {"kl_per_site": SampledObservable(divergence, ("spectrum",))}
-    ).items():
-        found = [jackknife(of_means, one.counts, *(one.sums[part] for part in sums)) for one in drawn]
-        # The KL is a convex function of noisy spectra: its bias by the noise is subtracted.
-        values = [value - bias if name == "kl_per_site" else value for value, _, bias in found]
-        named, dims = (name, ["seed", "wavenumber"]) if name == "power_spectrum" else (f"sampled_{name}", ["seed"])
-        errors, words = [error for _, error, _ in found], "its standard error, by the jackknife"
-        variables[named] = labelled(dims, values, f"{name.replace('_', ' ')} of sampled fields", units)
-        variables[f"{named}_error"] = labelled(dims, errors, words, units)
-    return variables
-
-
 def _identity(training: Content) -> str:
     """The name of the random streams of samples, besides the seed; independent of the other seeds of the file."""
     about: dict[str, Any] = {name: kind(training.attrs[name]) for name, kind in IDENTITY.items()}
     return digest(about | {"noise_levels": training["noise_level"].values.tolist()})
-
-
-def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
-    """Exact fields at the lowest level, different for each seed; shape (count, sites)."""
-    lattice = reverse.noised.lattice
-    modes = lattice.pairs
-    spectrum = reverse.noised.spectra_at(modes)[-1]
-    streams = [stream("exact sample", run, lattice.size, seed, i) for i in range(count)]
-    drawn = np.stack([sample_modes([], modes, spectrum, own) for own in streams])
-    return lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).reshape(count, lattice.sites)

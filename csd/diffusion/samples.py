@@ -4,10 +4,10 @@ Fields are drawn one by one and added to sums over at most 256 blocks, so memory
 come from the jackknife over blocks. Spectra are summed in bins of wavenumber. Some quantities need no Fourier
 transform: the moments of the marginal distribution over sites,
 
-    mean ⟨φ⟩ = 0,     skewness ⟨φ³⟩ / ⟨φ²⟩^{3/2} = 0,     excess kurtosis ⟨φ⁴⟩ / ⟨φ²⟩² − 3 = 0    (exact values),
+    mean ⟨φ⟩ = 0,     skewness ⟨φ³⟩ / ⟨φ²⟩^{3/2} = 0,     excess kurtosis ⟨φ⁴⟩ / ⟨φ²⟩² − 3 = 0    (Gaussian fields),
 
-and a two-sample test of whole fields, by their energy distance 2 E|x − y| − E|x − x′| − E|y − y′| (Székely and Rizzo,
-J. Stat. Plan. Inference 143, 1249, 2013), which is 0 only if both have the same distribution.
+and two comparisons of whole fields (`csd.lattice.distances`): a two-sample test with exact or held-out fields and,
+for a data set, the distance of each sample to the nearest training field beside those of held-out fields.
 """
 
 from collections import defaultdict
@@ -18,11 +18,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from csd.core.random import stream
+from csd.core.files import Variable, labelled
+from csd.core.random import draw_normal, stream
 from csd.diffusion.integrators import LinearStep
-from csd.diffusion.sampling import sample_modes
-from csd.lattice import Array, ComplexArray, Lattice, observables
+from csd.diffusion.reverse import ReverseDiffusion
+from csd.diffusion.sampling import TOGETHER, sample_modes
+from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
+from csd.lattice.arrays import pieces_of
 from csd.lattice.bins import LengthBins
+from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
+from csd.networks.score import Score
+from csd.targets.base import HasFields, HasHeldOut
+from csd.targets.noising import NoisedTarget
 
 BLOCKS = 256
 """The most blocks of the jackknife."""
@@ -30,8 +37,6 @@ COMPARED = 200
 """The most fields of each kind in the two-sample test."""
 COMPARED_NUMBERS = 2**23
 """The most numbers in its fields of each kind."""
-PERMUTATIONS = 499
-"""Permutations of the two-sample test, whose smallest p-value is 1/500."""
 
 
 @dataclass
@@ -41,7 +46,7 @@ class Samples:
     Attributes:
         counts: fields of each block, shape (blocks,).
         sums: of each observable over the fields of a block, shape (blocks,), 'spectrum' (blocks, bins).
-        fields: the first fields, shape (compared, sites).
+        fields: the first fields, about the mean, shape (compared, sites).
     """
 
     counts: Array
@@ -79,35 +84,48 @@ def sample_streams(count: int, *purpose: object) -> Iterator[np.random.Generator
     return (stream("sample", *purpose, number) for number in range(count))
 
 
-def measured(lattice: Lattice, drawn: Iterable[ComplexArray], bins: LengthBins, count: int) -> Samples:
-    """Measure fields one by one.
+def measured(
+    lattice: Lattice,
+    drawn: Iterable[ComplexArray],
+    bins: LengthBins,
+    count: int,
+    mean: float = 0.0,
+    blocks: int = BLOCKS,
+) -> Samples:
+    """Measure fields one by one: their magnetisation as it is, all else about a mean.
 
     Args:
         lattice: of the fields.
-        drawn: x̂/√N of each at the lattice's *pairs*, of `csd.diffusion.sampling.draw_modes`.
+        drawn: x̂/√N of each at the lattice's *pairs*, as `ReverseDiffusion.draw` gives it.
         bins: of wavenumbers.
         count: number of fields, at least 2.
+        mean: of the target at the noise level of the fields.
+        blocks: the most blocks of consecutive fields; few where neighbours are alike.
     """
     modes = lattice.pairs
     first_shell = observables.first_shell(lattice, modes)
-    blocks = min(count, BLOCKS)
+    constant = np.where(modes.laplacian == 0.0, mean * np.sqrt(lattice.sites), 0.0)
+    blocks = min(count, blocks)
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(blocks), spectrum=np.zeros((blocks, len(bins.middles))))
     counts = np.zeros(blocks)
     kept = np.empty((compared_fields(lattice, count), lattice.sites))
-    for sample, state in enumerate(drawn):
+    for sample, whole in enumerate(drawn):
+        state = whole - constant if mean else whole
         spectrum = state.real**2 + state.imag**2
         field = lattice.inverse(lattice.spread(state, modes) * np.sqrt(lattice.sites)).ravel()
         if sample < len(kept):
             kept[sample] = field
-        zero, mean, squared = observables.susceptibility(modes, spectrum), field.mean(), field * field
+        zero, off, squared = observables.susceptibility(modes, spectrum), field.mean(), field * field
+        magnetisation = lattice.sites * (off + mean) ** 2 if mean else zero
         found = {
             "spectrum": bins.mean(spectrum),
             "zero_mode": zero,
-            "squared_zero_mode": zero * zero,
+            "squared_magnetisation": magnetisation,
+            "fourth_magnetisation": magnetisation * magnetisation,
             "first_mode": spectrum @ first_shell,
             "energy": observables.energy(modes, spectrum),
-            "first_moment": mean,
-            "absolute_mean": abs(mean),
+            "first_moment": off,
+            "absolute_mean": abs(off + mean),
             "second_moment": squared.mean(),
             "third_moment": (squared * field).mean(),
             "fourth_moment": (squared * squared).mean(),
@@ -131,7 +149,7 @@ def skewness(first: Array, second: Array, third: Array) -> Array:
 
 
 def excess_kurtosis(second: Array, fourth: Array) -> Array:
-    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, with the exact mean 0."""
+    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, of moments about the target's mean."""
     return fourth / second**2 - 3.0
 
 
@@ -160,8 +178,8 @@ def _length(zero: Array, first: Array, *, size: int) -> Array:
         return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / size)))
 
 
-def sampled_observables(lattice: Lattice) -> dict[str, SampledObservable]:
-    """The observables of fields on a lattice, by name."""
+def sampled_observables(lattice: Lattice, mean: float = 0.0) -> dict[str, SampledObservable]:
+    """The observables of fields on a lattice, measured about a mean, by name."""
     own = np.asarray
     return {
         "susceptibility": SampledObservable(own, ("zero_mode",)),
@@ -170,11 +188,11 @@ def sampled_observables(lattice: Lattice) -> dict[str, SampledObservable]:
         ),
         "energy": SampledObservable(own, ("energy",)),
         "variance": SampledObservable(own, ("second_moment",)),
-        "mean": SampledObservable(own, ("first_moment",)),
+        "mean": SampledObservable(lambda off: own(off + mean), ("first_moment",)),
         "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
         "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
         "absolute_magnetisation": SampledObservable(own, ("absolute_mean",)),
-        "binder": SampledObservable(binder, ("zero_mode", "squared_zero_mode")),
+        "binder": SampledObservable(binder, ("squared_magnetisation", "fourth_magnetisation")),
     }
 
 
@@ -206,33 +224,176 @@ def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> t
     return value, error, (blocks - 1) * (mean - value)
 
 
-def two_sample_test(fields: Array, others: Array, *purpose: object) -> tuple[float, float]:
-    """The energy distance of two samples of whole fields, and the probability that chance makes it as large.
+def sampled_variables(
+    reverse: ReverseDiffusion, scores: Sequence[Score], seeds: Sequence[int], run: str, count: int
+) -> dict[str, Variable]:
+    """Draw fields with the score of each seed, measure them, and compare them with exact or held-out fields.
 
     Args:
-        fields: shape (samples, sites).
-        others: shape (other samples, sites).
-        purpose: name of the random stream of the permutations.
+        reverse: draws the fields.
+        scores: one for each seed.
+        seeds: of the training.
+        run: name of the random streams, besides the seed.
+        count: fields of each seed, at least 2.
 
     Returns:
-        (distance, p-value), by permutations of the pooled fields; the p-value is uniform if both distributions agree.
+        power_spectrum(seed, wavenumber), sampled_… observables (seed) with their errors, and the tests of whole fields.
     """
-    pooled = np.concatenate([fields, others])
-    squares = (pooled**2).sum(axis=1)
-    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2.0 * pooled @ pooled.T, 0.0))
-    np.fill_diagonal(distances, 0.0)
-    generator, places = stream("permutations", *purpose), np.arange(len(pooled))
-    orders = [places, *(generator.permutation(places) for _ in range(PERMUTATIONS))]
-    # Each row is a division of the pooled fields, with 1 for those of the first sample.
-    first = np.zeros((len(orders), len(pooled)))
-    for row, order in zip(first, orders, strict=True):
-        row[order[: len(fields)]] = 1.0
-    to_first = first @ distances
-    within = (to_first * first).sum(axis=1)
-    across = (to_first * (1.0 - first)).sum(axis=1)
-    within_others = distances.sum() - within - 2.0 * across
-    own, other = len(fields), len(others)
-    energy = 2.0 * across / (own * other) - within / (own * (own - 1)) - within_others / (other * (other - 1))
-    # Divisions that differ by rounding only count as equal.
-    larger = np.count_nonzero(energy[1:] >= energy[0] - 1e-12 * abs(energy[0]))
-    return float(energy[0]), (larger + 1.0) / (PERMUTATIONS + 1.0)
+    noised, lattice = reverse.noised, reverse.noised.lattice
+    target, mean = noised.target, float(noised.means[-1])
+    bins = LengthBins(lattice.pairs, target.mass, lattice.dimension)
+    streams = [sample_streams(count, run, lattice.size, seed) for seed in seeds]
+    drawn = [
+        measured(lattice, reverse.draw(score, own), bins, count, mean)
+        for score, own in zip(scores, streams, strict=True)
+    ]
+    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))} | sampled_observables(lattice, mean)
+    variables = _whole_fields(reverse, drawn, seeds, run)
+    if isinstance(target, HasHeldOut):
+        fields = len(target.held_out)
+        states = (
+            lattice.gather(lattice.transform(own), lattice.pairs) / np.sqrt(lattice.sites)
+            for own in held_out_samples(noised, run, range(fields))
+        )
+        held_out = measured(lattice, states, bins, fields, mean, len(target.held_out_blocks(lattice.pairs)[0]))
+        for name, (of_means, sums, units) in measures.items():
+            value, error = held_out.estimate(of_means, *sums)
+            words, dims = name.replace("_", " "), ["wavenumber"] if name == "power_spectrum" else []
+            variables[f"held_out_{name}"] = labelled(dims, value, f"{words} of held-out fields with noise", units)
+            variables[f"held_out_{name}_error"] = labelled(dims, error, "its standard error, by the jackknife", units)
+    for name, (of_means, sums, units) in measures.items():
+        found = [one.estimate(of_means, *sums) for one in drawn]
+        dims = ["seed", "wavenumber"] if name == "power_spectrum" else ["seed"]
+        variables |= _with_errors("" if name == "power_spectrum" else "sampled_", name, dims, found, units)
+    return variables | _with_errors("sampled_", "kl_per_site", ["seed"], _sampled_divergences(noised, drawn, bins), "1")
+
+
+def _with_errors(
+    prefix: str, name: str, dims: Sequence[str], found: Sequence[tuple[Array, Array]], units: str
+) -> dict[str, Variable]:
+    """An observable of sampled fields and its standard error, from (value, error) of each seed."""
+    values, errors = zip(*found, strict=True)
+    words = f"{name.replace('_', ' ')} of sampled fields"
+    return {
+        f"{prefix}{name}": labelled(dims, values, words, units),
+        f"{prefix}{name}_error": labelled(dims, errors, "its standard error, by the jackknife", units),
+    }
+
+
+def _sampled_divergences(noised: NoisedTarget, drawn: Sequence[Samples], bins: LengthBins) -> list[tuple[Array, Array]]:
+    """KL per site of sampled fields from the target, by their spectra in bins, and its error; for each seed.
+
+    The KL is a convex function of noisy spectra: its bias by the noise is subtracted, also that of held-out fields.
+    """
+    weight, pairs = bins.momenta / noised.lattice.sites, noised.lattice.pairs
+
+    def divergence(spectrum: Array, exact: Array) -> Array:
+        ratio = spectrum / exact
+        return np.asarray(0.5 * (weight * (ratio - 1.0 - np.log(ratio))).sum())
+
+    exact, found = bins.mean(noised.spectra_at(pairs)[-1]), []
+    for one in drawn:
+        value, error, bias = jackknife(lambda spectrum: divergence(spectrum, exact), one.counts, one.sums["spectrum"])
+        if isinstance(noised.target, HasHeldOut):
+            mean = one.sums["spectrum"].sum(axis=0) / one.counts.sum()
+            _, more, further = over_held_out(noised, pairs, lambda own: divergence(mean, bins.mean(own)))  # noqa: B023
+            error, bias = np.hypot(error, more), bias + further
+        found.append((value - bias, error))
+    return found
+
+
+def over_held_out(
+    noised: NoisedTarget, modes: Modes, statistic: Callable[[Array], Array]
+) -> tuple[Array, Array, Array]:
+    """(value, standard error, bias) of a function of C(k) of held-out fields at the lowest level; see `jackknife`.
+
+    Args:
+        noised: with a target that has held-out fields.
+        modes: of C.
+        statistic: of C, shape (modes,); may return an array.
+    """
+    assert isinstance(noised.target, HasHeldOut)
+    counts, spectra = noised.target.held_out_blocks(modes)
+    return jackknife(statistic, counts, counts[:, None] * noised.spectra(spectra)[-1])
+
+
+def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> Iterator[Array]:
+    """α y + σ z of held-out fields y at the lowest level; a field's noise depends on its number alone.
+
+    Args:
+        noised: with a target that has held-out fields.
+        run: name of the random streams.
+        numbers: of the fields.
+    """
+    assert isinstance(noised.target, HasHeldOut)
+    lattice, signal, deviation = noised.lattice, noised.signals[-1], np.sqrt(noised.variances[-1])
+    for start in range(0, len(numbers), TOGETHER):
+        chosen = np.array(numbers[start : start + TOGETHER])
+        for number, clean in zip(chosen.tolist(), noised.target.held_out[chosen], strict=True):
+            noise = draw_normal(stream("noise of held-out fields", run, number), lattice.shape)
+            yield signal * np.asarray(clean, dtype=float) + deviation * noise
+
+
+def _whole_fields(
+    reverse: ReverseDiffusion, drawn: Sequence[Samples], seeds: Sequence[int], run: str
+) -> dict[str, Variable]:
+    """Two-sample tests of every seed, and distances to training fields, about the mean, which would round them."""
+    noised, lattice = reverse.noised, reverse.noised.lattice
+    target, compared = noised.target, [one.fields for one in drawn]
+    held_out = None
+    if isinstance(target, HasHeldOut):
+        # Spread over the set, as neighbours along a Markov chain are alike.
+        fields = len(target.held_out)
+        numbers = np.linspace(0, fields - 1, compared_fields(lattice, fields)).astype(int).tolist()
+        held_out = np.stack([own.ravel() for own in held_out_samples(noised, run, numbers)]) - noised.means[-1]
+    elif isinstance(target, HasFields):
+        return _training_distances(noised, compared, None)
+    tests = []
+    for own, seed in zip(compared, seeds, strict=True):
+        # Exact fields of their own for each seed: tests that shared them would not be independent.
+        others = _exact_fields(reverse, len(own), run, seed) if held_out is None else held_out
+        tests.append(two_sample_test(own, others, run, lattice.size, seed))
+    distances, p_values = zip(*tests, strict=True)
+    words = f"energy distance of sampled from {'exact' if held_out is None else 'held-out'} fields"
+    variables = {
+        "two_sample_distance": labelled(["seed"], distances, words),
+        "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
+    }
+    return variables | (_training_distances(noised, compared, held_out) if held_out is not None else {})
+
+
+def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_out: Array | None) -> dict[str, Variable]:
+    """Distances of samples, and of held-out fields, to the nearest training field α y at the lowest level."""
+    target, lattice, signal = noised.target, noised.lattice, noised.signals[-1]
+    assert isinstance(target, HasFields)
+    fields = np.concatenate([*compared, *([] if held_out is None else [held_out])])
+    others = (signal * (piece - noised.mean) for piece in pieces_of(target.data))
+    translations = with_translations(lattice, len(fields), len(target.data))
+    found = nearest_distances(lattice, fields.reshape(-1, *lattice.shape), others, translations=translations)
+    own = np.split(found, np.cumsum([len(one) for one in compared]))
+    over = "at its best translation" if translations else "as it lies"
+    about = f"root mean square distance per site to the nearest training field, {over}"
+    variables = {"nearest_training_field": labelled(["seed", "sample"], own[:-1], f"{about}, of sampled fields")}
+    if held_out is not None:
+        from scipy.stats import mannwhitneyu
+
+        held = labelled(["held_out_field"], own[-1], f"{about}, of held-out fields with noise")
+        p_values = [float(mannwhitneyu(one, own[-1], alternative="less").pvalue) for one in own[:-1]]
+        words = "p-value of the rank test that samples are not nearer to the training fields than held-out fields are"
+        nearer = [float((one < own[-1].min()).mean()) for one in own[:-1]]
+        variables |= {
+            "held_out_nearest_training_field": held,
+            "nearer_fraction": labelled(["seed"], nearer, "fraction of samples nearer than every held-out field"),
+            "memorisation_p_value": labelled(["seed"], p_values, words),
+        }
+    return variables
+
+
+def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
+    """Exact fields at the lowest level, different for each seed; shape (count, sites)."""
+    lattice = reverse.noised.lattice
+    modes = lattice.pairs
+    spectrum = reverse.noised.spectra_at(modes)[-1]
+    streams = [stream("exact sample", run, lattice.size, seed, i) for i in range(count)]
+    drawn = np.stack([sample_modes([], modes, spectrum, own) for own in streams])
+    return lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).reshape(count, lattice.sites)

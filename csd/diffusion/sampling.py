@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import GenerationFailed
+from csd.core.plugins import checked_numbers, is_user_defined
 from csd.core.random import draw_normal
 from csd.diffusion.grids import check_grid
-from csd.diffusion.integrators import Integrator, LinearStep, Noise
+from csd.diffusion.integrators import Integrator, LinearStep, Noise, linear_step
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.score import Score, kernels_of, modes_of
 from csd.targets.noising import Schedule
@@ -31,7 +32,7 @@ def linear_steps(
         kernels: K at each of them, shape (levels, …, modes).
     """
     ends = zip(grid[:-1], grid[1:], kernels[:-1], kernels[1:], strict=True)
-    return [integrator.linear(schedule, float(t), float(lower), k, below) for t, lower, k, below in ends]
+    return [linear_step(integrator, schedule, float(t), float(lower), k, below) for t, lower, k, below in ends]
 
 
 def generated_variance(start: Array | float, steps: Sequence[LinearStep]) -> Array:
@@ -94,9 +95,9 @@ def sample_fields(
 
     def checked(fields: Array, t: float) -> Array:
         value = score(fields, t)
-        if value.shape != fields.shape:
+        if np.shape(value) != fields.shape:
             raise GenerationFailed(
-                f"at noise level {t:g} the score has shape {value.shape}; the fields have shape {fields.shape}"
+                f"at noise level {t:g} the score has shape {np.shape(value)}; the fields have shape {fields.shape}"
             )
         # A finite sum implies finite terms, in one pass; otherwise each term is checked.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -110,6 +111,8 @@ def sample_fields(
     tell(float(levels[0]), fields)
     for t, lower in pairwise(levels.tolist()):
         fields = integrator.step(checked, schedule, fields, t, lower, noise)
+        if is_user_defined(integrator):
+            fields = checked_numbers(f"integrator {type(integrator).__name__}: step at {t:g}", fields, start.shape)
         tell(lower, fields)
     return fields
 

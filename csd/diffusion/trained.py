@@ -5,9 +5,10 @@ further, and `trained_score` a score, from which one can sample. `kept_scores` r
 also of earlier training steps where the file has them.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.core.options import declared, said
-from csd.core.plugins import resolve
+from csd.core.plugins import is_user_path
+from csd.core.random import stream
+from csd.core.source import plugin_fingerprint
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
-from csd.targets.base import lattice_of, spec_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget
+from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.training.options import TrainingSettings
 from csd.training.preparation import start_stream
 
@@ -45,33 +48,70 @@ class Trained:
     settings: TrainingSettings
 
     def noised_on(self, lattice: Lattice) -> NoisedTarget:
-        """The target of the same mass on another lattice, at the same levels."""
+        """The target of the same mass on another lattice, at the same levels.
+
+        Raises:
+            InputError: if the target is a data set, which has one lattice.
+        """
+        if lattice == self.noised.lattice:
+            return self.noised
+        if isinstance(self.noised.target, HasFields):
+            raise InputError(
+                f"size is {lattice.size}, but the network was trained on fields of size {self.noised.lattice.size}, and"
+                " there are no fields of another size to compare with; leave size out"
+            )
         spec = spec_of(self.noised.target) | {"dimension": lattice.dimension, "size": lattice.size}
         return NoisedTarget(with_spectrum(target_from_spec(spec)), self.noised.schedule, self.noised.levels)
 
 
-def load_trained(training: Content, levels: Sequence[float]) -> Trained:
+def load_trained(training: Content, levels: Sequence[float], data: HasFields | None = None) -> Trained:
     """Read the target, network and options of a training file.
 
     Args:
         training: of `csd train`.
         levels: the chosen ones of its noise levels, in the chosen order.
+        data: the fields that the network was trained on; if None, they are read from the file that is named in
+            `training`. They are not used for a target of another kind.
 
     Raises:
-        InputError: if the file holds no kernels.
+        InputError: if the network was trained on other fields, or on fields that are not found.
     """
     about = training.attrs
-    if about.get("kernels", "real" if "kernel" in training else "none") == "none":
-        raise InputError("the file holds no kernels, which csd generate needs and only linear networks have")
-    if "data_digest" in about:
-        raise InputError(
-            "the file was trained on fields of a Monte Carlo file, whose distribution has no closed form to compare to"
-        )
-    target = with_spectrum(target_from_spec(about))
-    noised = NoisedTarget(target, resolve("schedule", about["schedule"], {})(), levels)
+    target: HasSpectrum
+    if "data_digest" not in about:
+        target = with_spectrum(target_from_spec(about))
+    elif data is None:
+        target = fields_of(about)
+    elif data.digest != about["data_digest"]:
+        raise InputError(f"data is {data.digest}, by its digest, but the network was trained on {about['data_digest']}")
+    else:
+        target = data
+    noised = NoisedTarget(target, schedule_of(about["schedule"]), levels)
     settings = TrainingSettings(**said(declared(TrainingSettings), about), seeds=training["seed"].values)
     architecture = None if ":" in about["architecture"] else Architecture.of_attributes(about)
     return Trained(noised, _modes(about), architecture, settings)
+
+
+def fields_of(about: Mapping[str, Any], data: Any = None) -> HasFields:
+    """The fields that a training file was made from.
+
+    Args:
+        about: attributes of the training file.
+        data: path or array of the fields; the path in the attributes if None.
+
+    Raises:
+        InputError: if there are none, they are in no file, or the file is not there or has changed.
+    """
+    advice = "give the fields by --data, or by data= from Python"
+    if "data_digest" not in about:
+        raise InputError("data is given, but the network was trained on no data; leave it out")
+    data = about.get("data_file") if data is None else data
+    if data is None:
+        raise InputError(f"the network was trained on fields of digest {about['data_digest']}, in no file; {advice}")
+    try:
+        return cast("HasFields", target_from_spec({**about, "data": data}))
+    except InputError as error:
+        raise InputError(f"{error} (the network was trained on these fields; {advice})") from error
 
 
 def _modes(about: Mapping[str, Any]) -> Modes:
@@ -94,11 +134,14 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
 
     if "weights" not in training:
         raise InputError("the file holds no weights, as it was written by an earlier version; train again")
+    _warn_of_other_code(training.attrs)
     kept = _complex(training, "weights", "noise_level", "seed", "weight")
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
-    lattice, modes, propagator = lattice_of(about), _modes(about), training["propagator"].values
+    lattice, modes = lattice_of(about), _modes(about)
+    # As `learned_spectra` had it when the networks were built.
+    propagator = training["training_spectrum" if "training_spectrum" in training else "propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
-    schedule, modules = resolve("schedule", about["schedule"], {})(), []
+    schedule, modules = schedule_of(about["schedule"]), []
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
         generator = start_stream(lattice, architecture, seed, float(level))
         spectrum = signal**2 * propagator + variance
@@ -113,6 +156,21 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     return modules
 
 
+def _warn_of_other_code(about: Mapping[str, Any]) -> None:
+    """Warn if the class of a user-defined network is not the one that was trained."""
+    names = [str(about.get(name, "")) for name in ("architecture", "target", "schedule", "loss")]
+    if about.get("until") == "samples":
+        names.append(str(about.get("integrator", "")))
+    made_by = str(about.get("source_hash", ""))
+    # The hash of user-defined code comes after the first 16 digits.
+    if made_by and is_user_path(names[0]) and plugin_fingerprint(*names) != made_by[16:]:
+        warnings.warn(
+            f"the weights were trained with other code of {', '.join(filter(is_user_path, names))} than is found here;"
+            " train again unless the score of the network is still the same",
+            stacklevel=3,
+        )
+
+
 def trained_score(training: Content, seed: int) -> Score:
     """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
 
@@ -124,18 +182,31 @@ def trained_score(training: Content, seed: int) -> Score:
         InputError: if the file has no such seed, or neither weights nor kernels.
     """
     levels, row = training["noise_level"].values.tolist(), _row_of(training, seed)
-    if training.attrs.get("kernels") != "none":
-        return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, _last_kernels(training)[:, row])
+    mean = training.attrs.get("mean", 0.0)
+    means = mean * training["signal"].values if mean else np.zeros(len(levels))
+    if is_linear(training):
+        kernels = _last_kernels(training)[:, row]
+        return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, kernels, means)
     import torch
 
-    networks = dict(zip(levels, trained_networks(training, seed), strict=True))
+    from csd.networks.border import TorchStream
+
+    networks = [own.eval() for own in trained_networks(training, seed)]
+    found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
+    layers = TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu"))
 
     def score(fields: Array, t: float, /) -> Array:
-        """s(x, t) of the network trained at t; an InputError at any other level."""
-        with torch.no_grad():
-            return np.asarray(networks[level_of(networks, t, "network")](torch.as_tensor(fields)))
+        """s(x, t) of the network trained at t, which takes x − α μ; an InputError at any other level."""
+        network, mean = found[level_of(found, t, "network")]
+        with torch.no_grad(), layers:
+            return np.asarray(network(torch.as_tensor(fields - mean if mean else fields)))
 
     return score
+
+
+def is_linear(training: Content) -> bool:
+    """Whether the networks of a training file have kernels."""
+    return bool(training.attrs.get("kernels", "real" if "kernel" in training else "none") != "none")
 
 
 def _row_of(training: Content, seed: int) -> int:
@@ -150,8 +221,10 @@ def _last_kernels(training: Content) -> Any:
     """K after the last step, shape (levels, seeds, modes), stored in the file or computed from its networks."""
     if "kernel" in training:
         return _complex(training, "kernel", "noise_level", "seed", "mode")
+    from csd.networks.module import kernel_of
+
     networks = [trained_networks(training, seed) for seed in training["seed"].values.tolist()]
-    halves = [[own.kernel().detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
+    halves = [[kernel_of(own.eval()).detach().numpy() for own in of_level] for of_level in zip(*networks, strict=True)]
     kernels = lattice_of(training.attrs).gather(np.array(halves), _modes(training.attrs))
     return kernels if training.attrs["kernels"] == "complex" else kernels.real
 
@@ -211,7 +284,7 @@ def kept_scores(training: Content, trained: Trained, step: int | None) -> Kept:
         raise InputError(f"the kernels of seed {seed} at step {steps[place]} are not finite; train again")
     chosen = int(np.flatnonzero(steps == (reached[-1] if step is None else step))[0])
     kernels = np.where(ended[None, :, :, None], 1.0, kernels)
-    return Kept(steps, KernelScore(noised.lattice, modes, noised.levels, kernels), ended, chosen)
+    return Kept(steps, KernelScore(noised.lattice, modes, noised.levels, kernels, noised.means), ended, chosen)
 
 
 def _complex(training: Content, name: str, *dims: str) -> Any:
@@ -248,4 +321,5 @@ def transfer(score: KernelScore, larger: Lattice) -> KernelScore:
         placed[there] = lattice.inverse(lattice.spread(kernel, modes)).ravel()[here]
         transformed = larger.gather(larger.transform(placed.reshape(larger.shape)), to)
         moved[row] = transformed if np.iscomplexobj(flat) else transformed.real
-    return KernelScore(larger, to, score.levels, moved.reshape(*score.kernels.shape[:-1], len(to)))
+    kernels = moved.reshape(*score.kernels.shape[:-1], len(to))
+    return KernelScore(larger, to, score.levels, kernels, score.means)

@@ -1,4 +1,4 @@
-"""Periodic hypercubic lattices: momenta, transforms, bins of modes, observables, loops over sites, memory.
+"""Periodic hypercubic lattices: momenta, transforms, bins of modes, observables, arrays of fields, loops over sites.
 
 Nothing here defines a distribution of fields; `sites` has the compiled loops that interacting targets need.
 """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import combinations_with_replacement, product
 from math import comb
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,9 +67,11 @@ class Lattice:
     size: int
 
     def __post_init__(self) -> None:
-        if self.dimension not in ORDERS:
+        if isinstance(self.dimension, bool) or self.dimension not in ORDERS:
             raise InputError(f"dimension is {self.dimension!r}; it must be one of 1, 2, 3")
-        check_integer("size", self.size, 2)
+        # Products of NumPy's integers could overflow.
+        object.__setattr__(self, "dimension", int(self.dimension))
+        object.__setattr__(self, "size", check_integer("size", self.size, 2))
 
     @property
     def sites(self) -> int:
@@ -143,8 +145,22 @@ class Lattice:
         partner = np.where(self.half_multiplicity == 1.0, partner, flat)
         return flat.ravel(), partner.ravel()
 
+    def modes_of(self, values: NDArray[Any]) -> Modes:
+        """The *shells* or *pairs* of values of shape (…, modes), by their number; *shells* in d = 1, of as many."""
+        return self.shells if values.shape[-1] == len(self.shells) else self.pairs
+
+    def half(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Values in the *half* layout, from those at their `modes_of`, shape (…, modes)."""
+        return self.spread(values, self.modes_of(values))
+
     def spread(self, values: NDArray[Scalar], modes: Modes) -> NDArray[Scalar]:
-        """Values in the *half* layout, from those at *pairs* or *shells*, shape (…, modes), with f(-k) = f(k)*."""
+        """Values in the *half* layout, from those at *pairs* or *shells*, shape (…, modes), with f(-k) = f(k)*.
+
+        Raises:
+            InputError: if there are not as many values as modes.
+        """
+        if values.shape[-1] != len(modes):
+            raise InputError(f"there are {values.shape[-1]} values, but {len(modes)} modes; both must agree")
         if modes.isotropic:
             return values.take(self.shell_of_half, axis=-1).reshape(*values.shape[:-1], *self.half_shape)
         place, mirrored = self.pair_of_half

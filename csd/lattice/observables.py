@@ -46,6 +46,16 @@ def energy(modes: Modes, spectrum: Array) -> Array:
     return 0.5 * (modes.multiplicity * modes.laplacian * spectrum).sum(axis=-1) / modes.multiplicity.sum()
 
 
+def spectral_observables(lattice: Lattice, modes: Modes, spectrum: Array) -> dict[str, Array]:
+    """χ, ξ, energy and ⟨φ²⟩ of a spectrum, by name; (…, modes) → (…)."""
+    return {
+        "susceptibility": susceptibility(modes, spectrum),
+        "correlation_length": correlation_length(lattice, modes, spectrum),
+        "energy": energy(modes, spectrum),
+        "variance": variance(modes, spectrum),
+    }
+
+
 def kl_per_site(modes: Modes, generated: Array, exact: Array) -> Array:
     """KL divergence of Gaussian fields per site, ½ (1/N) Σ_k [ρ − 1 − ln ρ], ρ = V/C; (…, modes) → (…).
 

@@ -5,11 +5,13 @@ are the same site, which counts twice, as in Σ_r Σ_μ φ(r)·φ(r+μ).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import caching
 from numpy.typing import NDArray
 
 from csd.lattice import Array, Lattice
@@ -18,9 +20,44 @@ Function = TypeVar("Function", bound=Callable[..., object])
 Indices = NDArray[np.intp]
 
 
+class _Beside(caching.InTreeCacheLocator):
+    """The folder `__pycache__` beside a module, which need not be writable."""
+
+    def ensure_cache_path(self) -> None:
+        """Accept the folder as it is."""
+
+
+class _Places(caching.CompileResultCacheImpl):
+    """Numba's own folders for compiled code, or else the one beside the module, for reading."""
+
+    _locator_classes = [*caching.CacheImpl._locator_classes, _Beside]  # noqa: RUF012
+
+
+class _Stored(caching.FunctionCache):
+    """Compiled code on disk; what cannot be read is compiled again, and what cannot be written is not stored.
+
+    Numba alone raises an error if it finds no folder that it may write to, or a disk that is full.
+    """
+
+    _impl_class = _Places
+
+    def load_overload(self, *key: Any) -> Any:
+        """The compiled code; None if there is none, or it cannot be read."""
+        with suppress(Exception):
+            return super().load_overload(*key)  # type: ignore[no-untyped-call]
+        return None
+
+    def save_overload(self, *code: Any) -> None:
+        """Store compiled code where possible."""
+        with suppress(Exception):
+            super().save_overload(*code)  # type: ignore[no-untyped-call]
+
+
 def compiled(function: Function) -> Function:
-    """Compile a function at its first call and store it on disk; IEEE arithmetic, no threads."""
-    return cast("Function", numba.njit(cache=True)(function))
+    """Compile a function at its first call, and store it on disk where possible; IEEE arithmetic, no threads."""
+    made = numba.njit(function)
+    made._cache = _Stored(function)  # type: ignore[no-untyped-call]
+    return cast("Function", made)
 
 
 def part(function: Function) -> Function:

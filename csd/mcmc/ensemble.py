@@ -79,9 +79,11 @@ def _variable(name: str, values: Any) -> Variable:
 
 
 def _step_of(series: Sequence[Array]) -> float | None:
-    """The largest power of two below σ / `FINE` of the series of all samplers; None if all are constant."""
+    """The largest power of two below σ / `FINE` of the series of all samplers; None if all are constant, or float32
+    does not hold it.
+    """
     spread = min((deviation for deviation in map(np.std, series) if deviation > 0.0), default=0.0)
-    return 2.0 ** np.floor(np.log2(spread / FINE)) if 0.0 < spread < np.inf else None
+    return 2.0 ** np.floor(np.log2(spread / FINE)) if 1e-30 < spread < 1e30 else None
 
 
 class SpectrumBlocks:
@@ -231,7 +233,10 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     sweeps = [sweep_of(name, target, **settings.options) for name in settings.samplers]
     measurements = settings.sweeps // settings.every
     numbers = len(sweeps) * settings.chains * measurements * (len(SERIES) + 2 + target.components)
-    require_memory(numbers + settings.fields * target.components * target.lattice.sites, "storing all measurements")
+    fields = (settings.chains + settings.fields + 4) * target.components
+    # Besides the fields of chains, tables of neighbours and waves.
+    numbers += (fields + 8 * target.lattice.dimension) * target.lattice.sites
+    require_memory(numbers, "storing chains, measurements and fields")
     spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
     found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
     parts = max(map(len, sweeps))

@@ -1,39 +1,60 @@
-"""Fields of a Monte Carlo file as a target for training."""
+"""Fields of a file or an array as a target for training."""
 
 from pathlib import Path
+from typing import Any
 
 from csd.core.errors import InputError
 from csd.core.files import ENSEMBLE, read_content
+from csd.core.paths import expanded
+from csd.lattice.array_files import kind_of_csd
+from csd.lattice.arrays import StoredFields, open_fields
 from csd.mcmc.autocorrelation import LARGEST_R_HAT
-from csd.targets.dataset import MeasuredField
+from csd.mcmc.survey import check_known, survey
+from csd.targets.dataset import FieldSet, MeasuredField
+from csd.targets.options import DataOptions
 
-NETCDF = b"\x89HDF"
-"""The first bytes of a NetCDF-4 file."""
 
-
-def load_fields(path: Path) -> MeasuredField:
-    """The fields of a Monte Carlo file as a target.
+def load_fields(source: Any, about: DataOptions | None = None, *, check: bool = False) -> MeasuredField | FieldSet:
+    """The fields of a file, or of an array, as a target.
 
     Args:
-        path: a file of `csd mcmc --fields M`.
+        source: a path (.npy, .npz, HDF5, NetCDF, or a file of `csd mcmc --fields M`), or an array.
+        about: the place of the fields in the file, their lattice, and their couplings if these are known.
+        check: read all fields, and refuse those that contradict `about` or from which nothing can be learned.
 
     Raises:
-        InputError: if it is not such a file, holds no fields, or its chains were not in equilibrium.
+        InputError: if there are no such fields, or they cannot be used.
     """
-    if path.is_file() and not _is_netcdf(path):
+    about = about or DataOptions()
+    path = expanded(source) if isinstance(source, str | Path) else None
+    if path is not None and not about.data_key and kind_of_csd(path):
+        return _measured(path, about)
+    fields = stored_fields(source, about)
+    if check:
+        check_known(survey(fields), about.known)
+    return FieldSet.of_stored(fields, about.known, str(source) if path else "", about.data_key)
+
+
+def stored_fields(source: Any, about: DataOptions) -> StoredFields:
+    """The fields of a file or an array, unread."""
+    layout = {"dimension": about.dimension, "size": about.size, "components": about.components}
+    return open_fields(source, about.data_key, **layout)
+
+
+def _measured(path: Path, about: DataOptions) -> MeasuredField:
+    """The fields of a Monte Carlo file, whose chains were in equilibrium."""
+    if about.known:
         raise InputError(
-            f"--data is {str(path)!r}, which is no NetCDF file; it takes a file of csd mcmc --fields, and from Python"
-            " csd.targets.dataset.MeasuredField makes any array a target of csd.train (README.md)"
+            f"{next(iter(about.known))} is given, but {path} says the couplings of its fields; leave it out"
         )
     content = read_content(path, ENSEMBLE)
     target = MeasuredField.from_content(content, str(path))
+    for name in ("dimension", "size", "components"):
+        if getattr(about, name) not in (None, found := int(content.attrs.get(name, 1))):
+            raise InputError(
+                f"{name} is {getattr(about, name)}, but that of the fields in {path} is {found}; leave it out"
+            )
     mixing = float(content.attrs["fields_r_hat"])
     if mixing > LARGEST_R_HAT:
         raise InputError(f"{path}: the chains disagree (R-hat is {mixing:.3g}, above {LARGEST_R_HAT}); run them longer")
     return target
-
-
-def _is_netcdf(path: Path) -> bool:
-    """Whether a file begins as NetCDF-4 files do."""
-    with path.open("rb") as file:
-        return file.read(len(NETCDF)) == NETCDF

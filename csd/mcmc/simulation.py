@@ -8,7 +8,7 @@ from math import gamma, sqrt
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
@@ -32,6 +32,9 @@ COMPONENT = "magnetisation_component"
 """A component of m = (1/N) Σ φ."""
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0.0)]
+MOST_SWEEPS = 10**12
+"""The most sweeps of a chain: weeks on the smallest lattice."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,14 @@ class MonteCarloSettings(Options):
             names="csd.mcmc.samplers:SAMPLERS",
         ),
     ]
-    sweeps: Annotated[Count, Option("sweeps of each chain after thermalisation", "N", label=None, always=True)] = 10_000
-    every: Annotated[Count, Option("sweeps from one measurement to the next", "N", label=None, always=True)] = 1
+    sweeps: Annotated[
+        Count, Le(MOST_SWEEPS), Option("sweeps of each chain after thermalisation", "N", label=None, always=True)
+    ] = 10_000
+    every: Annotated[
+        Count, Le(MOST_SWEEPS), Option("sweeps from one measurement to the next", "N", label=None, always=True)
+    ] = 1
     thermalisation: Annotated[
-        Natural | None,
+        Annotated[Natural, Le(MOST_SWEEPS)] | None,
         Option("sweeps before, which tune updates", "N", label=None, default="a tenth of sweeps, at least 100"),
     ] = None
     chains: Annotated[Count, Option("Markov chains of each sampler", "C", label=None, always=True)] = 4
@@ -60,8 +67,10 @@ class MonteCarloSettings(Options):
         Natural,
         Option("decorrelated fields to keep, for training", "M", label="M{value}", always=True),
     ] = 0
-    step: Annotated[float | None, Option("width or leapfrog step, instead of being tuned", "E", attribute=None)] = None
-    trajectory: Annotated[float | None, Option("mean length of HMC's trajectories", "T", attribute=None)] = None
+    step: Annotated[Positive | None, Option("width or leapfrog step, instead of being tuned", "E", attribute=None)] = (
+        None
+    )
+    trajectory: Annotated[Positive | None, Option("mean length of HMC's trajectories", "T", attribute=None)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

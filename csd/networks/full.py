@@ -13,7 +13,7 @@ from operator import mul
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from csd.core.options import Option
 from csd.lattice import Array, Lattice
@@ -31,7 +31,7 @@ class DeepLinear(LinearNetwork):
         depth: p ≥ 1.
     """
 
-    depth: Annotated[int, Ge(1), Option("layers", "P", label="p{value}", absent=0, always=True)]
+    depth: Annotated[int, Ge(1), Le(1000), Option("layers", "P", label="p{value}", absent=0, always=True)]
 
     def __init__(self, lattice: Lattice, depth: int) -> None:
         super().__init__(lattice)
@@ -98,7 +98,7 @@ class Exact(LinearNetwork):
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
         """K*(r), the transform of 1 / C."""
-        return self.lattice.inverse(self.lattice.spread(1.0 / spectrum, self.lattice.shells))
+        return self.lattice.inverse(self.lattice.half(1.0 / spectrum))
 
     def kernel(self, filters: Any) -> Any:
         """K in the *half* layout."""

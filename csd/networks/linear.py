@@ -8,13 +8,14 @@ step.
 
 import sys
 from abc import ABC, abstractmethod
-from math import nan
+from math import nan, prod
 from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.plugins import built
 from csd.lattice import Array, Lattice
 
 START_KERNEL = 0.1
@@ -46,7 +47,8 @@ class LinearNetwork(ABC):
     @classmethod
     def at_level(cls, lattice: Lattice, score_length: float, **options: Any) -> Self:
         """The network at a noise level of score length ξ_t (lattice spacings), with the options of the class."""
-        return cls(lattice, **options)
+        made: Self = built("architecture", cls, "Class(lattice, **options)", lattice, **options)
+        return made
 
     @classmethod  # noqa: B027
     def check(cls, lattice: Lattice, **options: Any) -> None:
@@ -60,11 +62,11 @@ class LinearNetwork(ABC):
     @property
     def parameters(self) -> int:
         """Number of trainable parameters."""
-        return int(np.prod(self.filter_shape))
+        return prod(self.filter_shape)
 
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
-        """Initial filters, shape `filter_shape`, for a spectrum C on *shells*."""
+        """Initial filters, shape `filter_shape`, for a spectrum C on *shells*, or on *pairs* if it is not isotropic."""
 
     @abstractmethod
     def kernel(self, filters: Any) -> Any:
@@ -72,18 +74,18 @@ class LinearNetwork(ABC):
 
     @abstractmethod
     def learning_rate(self, spectrum: Array) -> float:
-        """Default η for a spectrum C on *shells*."""
+        """Default η for a spectrum C at the same modes."""
 
     @abstractmethod
     def stable_rate(self, spectrum: Array) -> float:
-        """Largest η at which descent of the population loss is stable, for a spectrum C on *shells*."""
+        """Largest η at which descent of the population loss is stable, for a spectrum C at the same modes."""
 
     def floor(self, spectrum: Array) -> float:
         """Smallest relative score error of any filters; 0 if the network can be exact."""
         return 0.0
 
     def best_kernel(self, spectrum: Array) -> Array:
-        """The kernel K of smallest score error, on *shells*, for a spectrum C on *shells*; 1 / C if it can be exact."""
+        """The kernel K of smallest score error, at the modes of the spectrum C; 1 / C if it can be exact."""
         return 1.0 / spectrum
 
 

@@ -28,8 +28,13 @@ from csd.lattice import Array, Lattice
 from csd.lattice.memory import require_memory
 from csd.networks.linear import COMPOSED_RATE, START_KERNEL, LinearNetwork, place_filters, relative_error, transform
 
+SAME = 1e-9
+"""Relative difference of spectra at momenta that are alike by symmetry: by rounding."""
 SITE_PAIR = 2.0
 """Nanoseconds to gather a matrix and multiply with it, for each pair of sites."""
+
+
+_Classes = list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]
 
 
 def transform_time(lattice: Lattice) -> float:
@@ -73,23 +78,35 @@ class Patch:
         """The fields at the sites of the box, shape (…, sites of the box)."""
         return self.lattice.take(fields, self.sites)
 
-    @cached_property
-    def _orbits(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Classes of sites under reflections and rotations of the box.
+    def _orbits(self, spectrum: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Classes of sites under the symmetry of a spectrum: rotations and reflections of the box, or r → −r alone.
 
         Returns:
             Index of one site of each class, shape (classes,); class of each site, shape (sites of the box,); number of
             sites of each class, shape (classes,).
         """
-        _, first, own, sizes = np.unique(
-            np.sort(np.abs(self.offsets), axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
-        )
-        return first, own.ravel(), sizes
+        lattice = self.lattice
+        if lattice.dimension == 1:
+            return self._classes[1]
+        shells = lattice.spread(lattice.gather(spectrum, lattice.shells), lattice.shells)
+        return self._classes[int((np.abs(spectrum - shells) <= SAME * spectrum).all())]
+
+    @cached_property
+    def _classes(self) -> _Classes:
+        """The classes of sites under r → −r alone, and under rotations and reflections."""
+        first_positive = self.offsets[np.arange(len(self)), (self.offsets != 0).argmax(axis=1)] > 0
+        upper = np.where(first_positive[:, None], self.offsets, -self.offsets)
+        found = []
+        for alike in (upper, np.sort(np.abs(self.offsets), axis=1)):
+            _, first, own, sizes = np.unique(alike, axis=0, return_index=True, return_inverse=True, return_counts=True)
+            found.append((first, own.ravel(), sizes))
+        return found
 
     def symmetric_covariance(self, spectrum: Array) -> Array:
-        """P between normalised sums over classes of sites, for a spectrum with the lattice's symmetry.
+        """P between normalised sums over classes of sites that are alike by the symmetry of the spectrum.
 
-        A population descent from 0 stays in the space of these sums, which has about 2^d d! times fewer dimensions.
+        A population descent from 0 stays in the space of these sums. With the symmetry of the lattice it has about
+        2^d d! times fewer dimensions, without it half as many.
 
         Args:
             spectrum: *half* layout.
@@ -97,7 +114,7 @@ class Patch:
         Returns:
             Shape (classes, classes), symmetric.
         """
-        first, own, sizes = self._orbits
+        first, own, sizes = self._orbits(spectrum)
         require_memory(2.0 * len(first) * len(self), f"a patch of range {self.reach}")
         order = np.argsort(own, kind="stable")
         places = self.lattice.index(self.offsets[first][:, None] - self.offsets[order][None])
@@ -107,17 +124,17 @@ class Patch:
 
     def symmetric_solution(self, spectrum: Array) -> Array:
         """κ* of P κ* = δ_{r,0} in normalised sums over classes of sites, shape (classes,)."""
-        unit = (self._orbits[0] == self.centre).astype(float)
+        unit = (self._orbits(spectrum)[0] == self.centre).astype(float)
         return np.asarray(np.linalg.solve(self.symmetric_covariance(spectrum), unit), dtype=float)
 
     def solve(self, spectrum: Array) -> Array:
-        """κ* of P κ* = δ_{r,0}, for a spectrum with the lattice's symmetry, *half* layout; (sites of the box,)."""
-        _, own, sizes = self._orbits
+        """κ* of P κ* = δ_{r,0}, for a spectrum in the *half* layout; (sites of the box,)."""
+        _, own, sizes = self._orbits(spectrum)
         return np.asarray((self.symmetric_solution(spectrum) / np.sqrt(sizes))[own])
 
     def largest_eigenvalue(self, spectrum: Array) -> float:
-        """λ_max(P), for a spectrum with the lattice's symmetry, in the *half* layout."""
-        # The leading eigenvector of a positive matrix is positive, so it has the lattice's symmetry (Perron).
+        """λ_max(P), for a spectrum in the *half* layout."""
+        # The leading eigenvector of a positive matrix is positive, so it has the symmetry of the spectrum (Perron).
         positive = bool((self.lattice.inverse(spectrum) > 0.0).all())
         matrix = self.symmetric_covariance(spectrum) if positive else self.covariance(spectrum)
         return float(np.linalg.eigvalsh(matrix)[-1])
@@ -189,17 +206,14 @@ class LocalNetwork(LinearNetwork):
             reach = max(1, min(ceil(range_factor(reach) * score_length), (lattice.size - 1) // 2))
         return cls(lattice, reach, **options)
 
-    def half_spectrum(self, spectrum: Array) -> Array:
-        """A spectrum in the *half* layout, from one on *shells*."""
-        return self.lattice.spread(spectrum, self.lattice.shells)
-
     def floor(self, spectrum: Array) -> float:
         """ε_R of the composed range."""
-        return self.patch.floor(self.half_spectrum(spectrum))
+        return self.patch.floor(self.lattice.half(spectrum))
 
     def best_kernel(self, spectrum: Array) -> Array:
-        """The best kernel K of the composed range, on *shells*."""
-        return self.lattice.gather(self.patch.best_kernel(self.half_spectrum(spectrum)), self.lattice.shells)
+        """The best kernel K of the composed range, at the modes of the spectrum."""
+        lattice = self.lattice
+        return lattice.gather(self.patch.best_kernel(lattice.half(spectrum)), lattice.modes_of(spectrum))
 
     @property
     def filter_offsets(self) -> NDArray[np.intp]:
@@ -237,7 +251,7 @@ class LocalOneLayer(LocalNetwork):
 
     def stable_rate(self, spectrum: Array) -> float:
         """2 / λ_max(P)."""
-        return 2.0 / self.patch.largest_eigenvalue(self.half_spectrum(spectrum))
+        return 2.0 / self.patch.largest_eigenvalue(self.lattice.half(spectrum))
 
 
 class LocalTwoLayer(LocalNetwork):

@@ -9,17 +9,22 @@ annotated attributes of the class, as those of built-in networks are; parameters
 
 from collections.abc import Mapping
 from math import nan
+from typing import Any
 
 import numpy as np
 import torch
 
+from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.nonlinear import NonlinearNetwork
 from csd.networks.parametric import ParametricNetwork
 
 
 class ScoreNetwork(torch.nn.Module):
     """A score s_θ(x) at one noise level.
+
+    A call takes fields of any precision and gives the score in theirs; `forward` sees them in that of the parameters.
 
     Args:
         lattice: where the fields live.
@@ -35,18 +40,43 @@ class ScoreNetwork(torch.nn.Module):
         super().__init__()
         self.lattice = lattice
 
+    def __call__(self, fields: torch.Tensor, *at: Any) -> torch.Tensor:
+        """s(x), or s(x, t), for fields of shape (batch, *lattice.shape); same shape and precision.
+
+        Raises:
+            InputError: if `forward` gives anything else than real numbers of that shape.
+        """
+        score = super().__call__(fields.to(precision(self)), *at)
+        dense = isinstance(score, torch.Tensor) and score.layout is torch.strided
+        if not dense or score.is_complex() or score.shape != fields.shape:
+            raise InputError(
+                f"network {defining_class(self).__name__}: forward(fields) gives {_described(score)} for fields of"
+                f" shape {tuple(fields.shape)}; it must give a dense tensor of real numbers of the same shape"
+            )
+        return score.to(fields.dtype)
+
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """s(x) for fields of shape (batch, *lattice.shape); same shape."""
-        raise TypeError(f"{type(self).__name__} defines no forward(fields)")
+        raise InputError(f"network {type(self).__name__} defines no forward(fields), which training on fields needs")
 
     def kernel(self) -> torch.Tensor | None:
         """K(k) in the *half* layout of a linear network, s(x) = −K∗x; None for other networks."""
         return None
 
     def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
-        """Σ_batch ∇·s, estimated as vᵀ(∂s/∂x)v with random signs v = probe (Hutchinson), which is unbiased."""
+        """Σ_batch ∇·s, estimated as vᵀ(∂s/∂x)v with random signs v = probe (Hutchinson), which is unbiased.
+
+        Raises:
+            InputError: if the score cannot be differentiated.
+        """
         fields = fields.detach().requires_grad_()
-        (product,) = torch.autograd.grad((self(fields) * probe).sum(), fields, create_graph=True)
+        score = self(fields)
+        if not score.requires_grad:
+            raise InputError(
+                f"network {defining_class(self).__name__}: its score cannot be differentiated, which the divergence of"
+                " the implicit loss needs; take loss denoising"
+            )
+        (product,) = torch.autograd.grad((score * probe).sum(), fields, create_graph=True, materialize_grads=True)
         return (product * probe).sum()
 
     def learning_rate(self, spectrum: Array) -> float:
@@ -59,17 +89,17 @@ class LinearScore(ScoreNetwork):
 
     def kernel(self) -> torch.Tensor:
         """K(k) in the *half* layout."""
-        raise TypeError(f"{type(self).__name__} is a LinearScore, but defines no kernel()")
+        raise InputError(f"network {type(self).__name__} is a LinearScore, but defines no kernel()")
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """−K∗x, by FFT."""
         lattice = self.lattice
         transformed = torch.fft.rfftn(fields, dim=lattice.axes)
-        return torch.fft.irfftn(-self.kernel() * transformed, s=lattice.shape, dim=lattice.axes)
+        return torch.fft.irfftn(-kernel_of(self) * transformed, s=lattice.shape, dim=lattice.axes)
 
     def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
         """∇·s = −N K(r = 0) = −Σ_k K for each field; exact."""
-        kernel = self.kernel()
+        kernel = kernel_of(self)
         weight = torch.as_tensor(self.lattice.half_multiplicity, device=kernel.device)
         return -len(fields) * (weight * kernel.real).sum()
 
@@ -87,6 +117,9 @@ class ConvolutionalScore(LinearScore):
         self.network = network
         self.uses = network.uses
         self.filters = torch.nn.Parameter(torch.from_numpy(np.array(filters, dtype=np.float64)))
+
+    # In double precision, with shapes that fit, calls need no conversion.
+    __call__ = torch.nn.Module.__call__
 
     def kernel(self) -> torch.Tensor:
         """K(k) in the *half* layout."""
@@ -118,14 +151,64 @@ class ParametricScore(ScoreNetwork):
         return self.network.learning_rate(spectrum)
 
 
+def defining_class(network: ScoreNetwork) -> type:
+    """The class that defines a network: its own, or that of the family or function that it wraps."""
+    wrapped = getattr(network, "network", None)
+    return type(wrapped if isinstance(wrapped, LinearNetwork | ParametricNetwork | NonlinearNetwork) else network)
+
+
+def _described(given: Any) -> str:
+    """The type and shape of what a network gave, for a message."""
+    return f"{given.dtype} of shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
+
+
+def precision(module: torch.nn.Module) -> torch.dtype:
+    """The widest real type of a module's parameters, or of its buffers if it has none; float64 without either."""
+    for tensors in (module.parameters(), module.buffers()):
+        kinds = set()
+        for own in tensors:
+            if own.dtype is torch.float64:
+                return own.dtype
+            kinds |= {own.dtype.to_real()} if own.is_floating_point() or own.is_complex() else set()
+        if kinds:
+            return max(kinds, key=lambda kind: torch.finfo(kind).bits)
+    return torch.float64
+
+
+def kernel_of(network: ScoreNetwork) -> Any:
+    """K(k) of a network in the *half* layout and in double precision; None for a network without a kernel.
+
+    Raises:
+        InputError: if `kernel` gives anything else than numbers of that shape.
+    """
+    kernel: Any = network.kernel()
+    if kernel is None and not isinstance(network, LinearScore):
+        return None
+    half = network.lattice.half_shape
+    numbers = isinstance(kernel, torch.Tensor) and (kernel.is_floating_point() or kernel.is_complex())
+    if not numbers or kernel.shape != half:
+        full = numbers and kernel.shape == network.lattice.shape
+        raise InputError(
+            f"network {defining_class(network).__name__}: kernel() gives {_described(kernel)}; it must give real or"
+            f" complex numbers in the half layout, of shape {half}{f': kernel[..., :{half[-1]}]' if full else ''}"
+        )
+    return kernel.to(torch.complex128 if kernel.is_complex() else torch.float64)
+
+
 def weights_of(module: torch.nn.Module) -> Array:
     """All numbers of a module: its parameters in order, then its buffers; a complex number counts as two."""
-    return np.concatenate([tensor.cpu().numpy().ravel() for tensor in _tensors(module)])
+    return np.concatenate([np.empty(0), *(tensor.double().cpu().numpy().ravel() for tensor in _tensors(module))])
 
 
-def numbers_trained(module: torch.nn.Module) -> int:
-    """How many of the numbers of `weights_of` are parameters; a complex number counts as two."""
-    return sum(tensor.numel() * (2 if tensor.is_complex() else 1) for tensor in module.parameters())
+def numbers_trained(module: torch.nn.Module, *, frozen: bool = True) -> int:
+    """How many of the numbers of `weights_of` are parameters; a complex number counts as two.
+
+    Args:
+        module: the module.
+        frozen: whether parameters that do not require gradients count.
+    """
+    own = [tensor for tensor in module.parameters() if frozen or tensor.requires_grad]
+    return sum(tensor.numel() * (2 if tensor.is_complex() else 1) for tensor in own)
 
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:

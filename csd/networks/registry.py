@@ -6,6 +6,7 @@ class. The class of a user-defined network is imported only if an option is give
 can be planned where the class cannot be found.
 """
 
+import sys
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ import numpy as np
 
 from csd.core.errors import InputError, unknown
 from csd.core.options import Choice, Declared, declared, said
-from csd.core.plugins import resolve
+from csd.core.plugins import built, checked_numbers, is_user_defined, resolve
+from csd.core.random import global_generators
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
 from csd.networks.nonlinear import NonlinearNetwork
@@ -44,9 +46,31 @@ ARCHITECTURES: dict[str, str] = {
 }
 
 
+def network_class(name: str) -> Any:
+    """The class of an architecture, given by a built-in name or a dotted path.
+
+    Raises:
+        InputError: if it cannot be imported, or is no class of networks.
+    """
+    made = resolve("architecture", name, ARCHITECTURES)
+    # If that module is not loaded yet, the class cannot be derived from it; PyTorch takes a second to import.
+    torch_networks = sys.modules.get("csd.networks.module")
+    kinds = LinearNetwork, ParametricNetwork, NonlinearNetwork
+    kinds += (torch_networks.ScoreNetwork,) if torch_networks else ()
+    if not issubclass(made, kinds):
+        raise InputError(
+            f"architecture {name!r} is no network; its class must be derived from csd.networks.module.ScoreNetwork"
+        )
+    return made
+
+
 def options_of(name: str) -> dict[str, Declared]:
     """The options that the class of an architecture declares; the name is a built-in one or a dotted path."""
-    return declared(resolve("architecture", name, ARCHITECTURES))
+    made = network_class(name)
+    try:
+        return declared(made)
+    except NameError as error:
+        raise InputError(f"architecture {name!r} has an annotation that cannot be read ({error})") from error
 
 
 @cache
@@ -82,7 +106,7 @@ def undeclared(name: str, option: str) -> str:
     """How to declare an option that the class of a user-defined network has, but does not declare; '' for others."""
     if ":" not in name or option in options_of(name):
         return ""
-    made = resolve("architecture", name, ARCHITECTURES)
+    made = network_class(name)
     known = {
         *signature(made).parameters,
         *(one for base in made.__mro__ for one in vars(base).get("__annotations__", {})),
@@ -104,6 +128,25 @@ def _hint(name: str, option: str) -> str:
     if owners := [own for own in ARCHITECTURES if option in options_of(own)]:
         return f"it is an option of {', '.join(owners)}"
     return f"it takes {', '.join(options_of(name)) or 'no options'}"
+
+
+def started(network: LinearNetwork, spectrum: Array, generator: np.random.Generator) -> Array:
+    """The initial filters of a family; those of a user-defined one are checked.
+
+    Args:
+        network: the family on a lattice.
+        spectrum: C on *shells*.
+        generator: source of a random start.
+
+    Raises:
+        InputError: unless they are finite numbers of the shape of the filters.
+    """
+    if not is_user_defined(network):
+        return network.start(spectrum, generator)
+    what = f"architecture {type(network).__name__}: start(spectrum, generator)"
+    with global_generators(generator):
+        filters: Array = checked_numbers(what, network.start(spectrum, generator), network.filter_shape)
+    return filters
 
 
 @dataclass(frozen=True, init=False)
@@ -172,7 +215,7 @@ class Architecture(Choice):
     @property
     def made_by(self) -> Any:
         """The class of the network."""
-        return resolve("architecture", self.name, ARCHITECTURES)
+        return network_class(self.name)
 
     @property
     def is_family(self) -> bool:
@@ -213,29 +256,56 @@ class Architecture(Choice):
         Args:
             lattice: where the fields live.
             score_length: ξ_t, lattice spacings.
-            spectrum: C_t on *shells*.
+            spectrum: C_t on *shells*, or on *pairs* if it is not isotropic.
             generator: source of a random start.
             noise: schedule and level t, which networks of `csd.networks.nonlinear` need.
             form: `components` and `conditioned` of these.
+
+        Raises:
+            InputError: if a user-defined network cannot be built, or trained from its start.
         """
-        from csd.networks.module import ConvolutionalScore, ParametricScore, ScoreNetwork
+        if not is_user_defined(self.made_by):
+            return self._module(lattice, score_length, spectrum, generator, noise, **form)
+        from csd.networks.border import check_network
+
+        laplacian = lattice.laplacian.copy()
+        with global_generators(generator):
+            module = self._module(lattice, score_length, spectrum, generator, noise, **form)
+            # Lazy layers draw their parameters at the first call.
+            check_network(module, lattice, lattice.half(spectrum))
+        if not np.array_equal(lattice.laplacian, laplacian):
+            raise InputError(f"architecture {self.name!r} changes lattice.laplacian in place; it must work on a copy")
+        return module
+
+    def _module(
+        self,
+        lattice: Lattice,
+        score_length: float,
+        spectrum: Array,
+        generator: np.random.Generator,
+        noise: "tuple[Schedule, float] | None",
+        **form: Any,
+    ) -> "ScoreNetwork":
+        """The network as a module, before it is checked."""
+        from csd.networks.module import ConvolutionalScore, ParametricScore
 
         if self.is_family:
             family = self.build(lattice, score_length)
-            return ConvolutionalScore(family, family.start(spectrum, generator))
-        half, options = lattice.spread(spectrum, lattice.shells), dict(self.complete().options)
+            return ConvolutionalScore(family, started(family, spectrum, generator))
+        half, options = lattice.half(spectrum), dict(self.complete().options)
         if issubclass(self.made_by, ParametricNetwork):
-            network = self.made_by(lattice, **options)
-            return ParametricScore(network, network.start(half, generator))
+            network = built("architecture", self.made_by, "Class(lattice, **options)", lattice, **options)
+            start = network.start(half, generator)
+            if not isinstance(start, Mapping):
+                what = f"{type(start).__name__}; it must give a dictionary of arrays"
+                raise InputError(f"architecture {self.name!r}: start(spectrum, generator) gives {what}")
+            return ParametricScore(network, start)
         if issubclass(self.made_by, NonlinearNetwork):
             from csd.networks.nonlinear_score import NonlinearScore
 
             if noise is None:
                 raise TypeError(f"{self.name} needs the schedule and level of the noise")
             return NonlinearScore(self.made_by(lattice, **form, **options), *noise, half, generator)
-        module = self.made_by(lattice, half, generator, **options)
-        if not isinstance(module, ScoreNetwork):
-            raise InputError(
-                f"architecture {self.name!r} gives a {type(module).__name__}; it must be a csd ScoreNetwork"
-            )
+        call = "Class(lattice, spectrum, generator, **options)"
+        module: ScoreNetwork = built("architecture", self.made_by, call, lattice, half, generator, **options)
         return module

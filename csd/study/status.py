@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, Unreadable
 from csd.core.files import digest, read
 from csd.core.source import fingerprint_with_plugins
 from csd.study.config.reading import load, parse
@@ -29,7 +29,7 @@ class Fault:
 
     Attributes:
         path: of the file.
-        state: 'damaged', 'stale' or 'foreign'.
+        state: 'damaged', 'unreadable', 'stale' or 'foreign'.
         reason: what is wrong with it.
         mend: a command that mends it.
         counted: whether it is one of the study's own files.
@@ -80,7 +80,8 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             if path.is_file() and (fault := _fault(stage, job, path, sources)):
                 # Snakemake does not notice that a file is missing while the files made from it are there.
                 force = f"snakemake --workflow-profile workflow/profiles/default --force {shlex.quote(str(path))}"
-                faults.append(Fault(path, *fault, f"{force}, then run the study again"))
+                mend = "allow it to be read" if fault[0] == "unreadable" else f"{force}, then run the study again"
+                faults.append(Fault(path, *fault, mend))
     for part, names in own.items():
         for path in sorted((folder / part).glob("*")):
             if path.is_file() and path.name not in names:
@@ -103,11 +104,15 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
     sources[place] = ""
     try:
         made_by = read(path, stage.kind).attrs
+    except Unreadable as error:
+        return "unreadable", str(error).removeprefix(f"{path}: ")
     except InputError as error:
         return "damaged", str(error).removeprefix(f"{path}: ")
     sources[place] = str(made_by["source_hash"])
-    if sources[place] != fingerprint_with_plugins(stage.step, *stage.plugins(job)):
-        return "stale", "other code made it"
+    plugins = stage.plugins(job)
+    if sources[place] != (now := fingerprint_with_plugins(stage.step, *plugins)):
+        same = sources[place][:16] == now[:16]
+        return "stale", f"other code of {', '.join(plugins)} made it than is found here" * same or "other code made it"
     parent = stage.parent(job)
     before = sources.get(f"{stage.after}/{parent.identifier}") if parent else None
     if before and made_by[f"{stage.after}_source_hash"] != before:

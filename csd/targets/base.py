@@ -6,9 +6,11 @@ the class of a target:
     HasSpectrum       mass, propagator                   networks can be trained, and their error is known
     HasSamples        sample                             raw fields can be drawn
     HasExactValues    susceptibility, variance, …        measured values can be compared with exact ones
+                                                         (`csd.targets.gaussian.exact_observables` needs a propagator)
     HasEnergy         energy as sums over sites          Markov chains can update single sites
     HasForce          force                              Markov chains can move along the force
     HasFields         data, their spectrum and digest    only these fields are known
+    HasHeldOut        held_out, mean, spectrum_at        nothing but the fields is known, and some are held out
 
 A *spec* describes a target by plain values, as files, studies and commands contain them.
 """
@@ -19,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.plugins import name_of, resolve
+from csd.core.plugins import built, checked_numbers, is_user_defined, name_of, require_methods, resolve
 from csd.lattice import Array, Lattice, Modes
 
 Spec = dict[str, Any]
@@ -29,6 +31,7 @@ TARGETS: dict[str, str] = {
     "phi4": "csd.targets.phi4:PhiFour",
     "spins": "csd.targets.spins:SpinModel",
     "data": "csd.targets.dataset:MeasuredField",
+    "fields": "csd.targets.dataset:FieldSet",
 }
 BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
 """Targets that are given by a lattice and a mass, which a sweep of trainings can have."""
@@ -36,7 +39,11 @@ BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
 
 @runtime_checkable
 class Target(Protocol):
-    """A distribution of real fields that is invariant under translations and the lattice's rotations."""
+    """A distribution of real fields that is invariant under translations.
+
+    It is invariant under the lattice's rotations and reflections too, and its mean is 0, unless it says otherwise by
+    attributes `isotropic` and `mean`, as a `HasHeldOut` does.
+    """
 
     @property
     def lattice(self) -> Lattice:
@@ -64,7 +71,7 @@ class HasSpectrum(Target, Protocol):
 
     @property
     def mass(self) -> float:
-        """Inverse correlation length."""
+        """m, an inverse length, which sets scales: bins of modes and score lengths; 1/ξ of a Gaussian field."""
 
     def propagator(self, laplacian: Array) -> Array:
         """⟨S(k)⟩ at the given values of k̂²."""
@@ -80,7 +87,7 @@ class HasSamples(Target, Protocol):
 
 @runtime_checkable
 class HasExactValues(HasSpectrum, Protocol):
-    """A target whose observables have closed forms."""
+    """A target that knows its observables exactly."""
 
     @property
     def susceptibility(self) -> float:
@@ -152,8 +159,8 @@ class HasFields(HasSpectrum, HasSamples, Protocol):
     """A data set, a target of which only these fields are known."""
 
     @property
-    def data(self) -> Array:
-        """The fields, shape (M, *lattice.shape)."""
+    def data(self) -> Any:
+        """The fields, shape (M, *lattice.shape); an array, or one that is read when it is indexed."""
 
     @property
     def digest(self) -> str:
@@ -163,18 +170,72 @@ class HasFields(HasSpectrum, HasSamples, Protocol):
         """Power spectrum of the M fields, shape (modes,)."""
 
 
+@runtime_checkable
+class HasHeldOut(HasFields, Protocol):
+    """A data set of which nothing else is known: its spectrum is that of held-out fields."""
+
+    @property
+    def held_out(self) -> Any:
+        """The held-out fields, shape (M′, *lattice.shape); an array, or one that is read when it is indexed."""
+
+    @property
+    def mean(self) -> float:
+        """μ, the mean of the training fields over fields and sites."""
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether spectra at the lattice's *shells* suffice."""
+
+    def spectrum_at(self, modes: Modes) -> Array:
+        """S of the held-out fields, shape (modes,)."""
+
+    def held_out_blocks(self, modes: Modes) -> tuple[Array, Array]:
+        """Numbers of fields in consecutive blocks of the held-out ones, (blocks,), and their S, (blocks, modes)."""
+
+
+def spectrum_of(target: HasSpectrum, modes: Modes) -> Array:
+    """⟨S(k)⟩ at modes, shape (modes,): by the target's `spectrum_at`, or else by its `propagator`."""
+    own = getattr(target, "spectrum_at", None)
+    return np.asarray(target.propagator(modes.laplacian) if own is None else own(modes))
+
+
+def spectrum_modes(target: Target) -> Modes:
+    """Momenta at which the spectrum of a target is known: *shells* if it is isotropic, otherwise *pairs*."""
+    lattice = target.lattice
+    return lattice.shells if lattice.dimension == 1 or getattr(target, "isotropic", True) else lattice.pairs
+
+
 def with_spectrum(target: Any) -> HasSpectrum:
-    """The target, if networks can be trained on it.
+    """The target, if networks can be trained on it; a user-defined one is checked here.
 
     Raises:
-        InputError: if its power spectrum is not known.
+        InputError: if its power spectrum is not known, or not finite and above 0.
     """
-    if isinstance(target, HasSpectrum):
-        return target
-    raise InputError(
-        f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
-        " attributes, or an object returned by csd.target()"
-    )
+    if not isinstance(target, HasSpectrum):
+        raise InputError(
+            f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
+            " attributes, or an object returned by csd.target()"
+        )
+    if is_user_defined(target):
+        name = f"target {type(target).__name__}"
+        require_methods("target", target, "propagator(laplacian)")
+        if not isinstance(target.lattice, Lattice):
+            raise InputError(f"{name} has {target.lattice!r} as lattice; it must be a csd.lattice.Lattice")
+        checked_numbers(f"{name}: mass", target.mass, (), least=0.0)
+        checked_numbers(f"{name}: mean", getattr(target, "mean", 0.0), ())
+        own, modes = getattr(target, "spectrum_at", None), spectrum_modes(target)
+        if own is not None:
+            checked_numbers(f"{name}: spectrum_at(modes)", own(modes), (len(modes),), least=0.0)
+            return target
+        laplacian = target.lattice.shells.laplacian
+        given, what = laplacian.copy(), f"{name}: propagator(laplacian)"
+        found = target.propagator(given)
+        checked_numbers(what, found, given.shape, least=0.0)
+        if not isinstance(found, np.ndarray):
+            raise InputError(f"{what} gives {type(found).__name__}; it must give an array of NumPy")
+        if not np.array_equal(given, laplacian):
+            raise InputError(f"{what} changes its argument in place; it must work on a copy")
+    return target
 
 
 def with_samples(target: Target) -> HasSamples:
@@ -184,8 +245,22 @@ def with_samples(target: Target) -> HasSamples:
         InputError: if it has no `sample`.
     """
     if isinstance(target, HasSamples):
+        require_methods("target", target, "sample(generator, count)")
         return target
     raise InputError(f"target is {target!r}, which has no method sample(generator, count) to draw raw fields")
+
+
+def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int) -> Array:
+    """Independent fields of a target, shape (count, *lattice.shape); those of a user-defined one are checked.
+
+    Raises:
+        InputError: if they are not real and finite numbers of that shape.
+    """
+    fields = target.sample(generator, count)
+    if is_user_defined(target):
+        what = f"target {type(target).__name__}: sample(generator, {count})"
+        fields = checked_numbers(what, fields, (count, *target.lattice.shape))
+    return fields
 
 
 def is_ising(target: HasEnergy) -> bool:
@@ -224,11 +299,13 @@ def target_from_spec(spec: Mapping[str, Any]) -> Target:
     made_of = resolve("target", family, TARGETS)
     try:
         if hasattr(made_of, "from_spec"):
-            made: Target = made_of.from_spec(spec)
+            made: Target = built("target", made_of.from_spec, "Class.from_spec(spec)", spec)
         else:
-            made = made_of(lattice_of(spec), float(spec["mass"]))
+            made = built("target", made_of, "Class(lattice, mass)", lattice_of(spec), float(spec["mass"]))
     except KeyError as error:
         raise InputError(f"target {name!r} needs {error.args[0]}, which is not given") from error
     except ValueError as error:
-        raise error if isinstance(error, InputError) else InputError(f"target {name!r}: {error}") from error
+        if isinstance(error, InputError) or is_user_defined(made_of):
+            raise
+        raise InputError(f"target {name!r}: {error}") from error
     return made

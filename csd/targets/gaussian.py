@@ -17,8 +17,8 @@ import numpy as np
 from csd.core.errors import InputError, check_positive
 from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice, Modes
-from csd.lattice.observables import energy
-from csd.targets.base import Spec, lattice_of, spec_by_mass
+from csd.lattice.observables import spectral_observables
+from csd.targets.base import HasSpectrum, Spec, lattice_of, spec_by_mass
 
 SMALLEST_MASS = 1e-100
 LARGEST_COUPLING = 1e100
@@ -74,29 +74,49 @@ class GaussianField:
     @property
     def susceptibility(self) -> float:
         """χ = G(0) = 1 / m²."""
-        return 1.0 / self.mass**2
+        return exact_observables(self)["susceptibility"]
 
     @property
     def correlation_length(self) -> float:
         """Second-moment ξ = sqrt(G(0) / G(k₁) − 1) / (2 sin(π/L)) = 1 / m, exact on this lattice; lattice spacings."""
-        return 1.0 / self.mass
+        return exact_observables(self)["correlation_length"]
 
     @property
     def variance(self) -> float:
         """⟨φ²⟩ = I(m²)."""
-        return tadpole(self.lattice.shells, self.mass**2)
+        return exact_observables(self)["variance"]
 
     @property
     def energy(self) -> float:
         """Gradient energy per site, ½ (1/N) Σ_k k̂² G(k)."""
-        shells = self.lattice.shells
-        return float(energy(shells, self.propagator(shells.laplacian)))
+        return exact_observables(self)["energy"]
 
     def sample(self, generator: np.random.Generator, count: int) -> Array:
         """Exact independent fields, white noise times sqrt(G) in Fourier space; shape (count, *lattice.shape)."""
         white = draw_normal(generator, (count, *self.lattice.shape))
         amplitude = np.sqrt(self.propagator(self.lattice.laplacian))
         return self.lattice.inverse(amplitude * self.lattice.transform(white))
+
+
+def exact_observables(target: HasSpectrum) -> dict[str, float]:
+    """χ, ξ (second moment), ⟨φ²⟩ and the gradient energy per site, by sums of the propagator over all momenta.
+
+    Where the propagator is that of `GaussianField`, and only there, its closed forms take the place of sums.
+
+    Args:
+        target: any target with a propagator.
+
+    Returns:
+        'susceptibility', 'correlation_length' (lattice spacings), 'variance' and 'energy'.
+    """
+    lattice, shells = target.lattice, target.lattice.shells
+    sums = spectral_observables(lattice, shells, target.propagator(shells.laplacian))
+    found = {name: float(value) for name, value in sums.items()}
+    if getattr(type(target), "propagator", None) is GaussianField.propagator:
+        squared = target.mass**2
+        found["susceptibility"], found["correlation_length"] = 1.0 / squared, 1.0 / target.mass
+        found["variance"] = tadpole(shells, squared)
+    return found
 
 
 def gaussian_field(

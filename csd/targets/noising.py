@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from csd.core.errors import InputError, check_distinct, check_positive
+from csd.core.plugins import built, checked_numbers, is_user_defined, require_methods, resolve
 from csd.lattice import Array, Lattice, Modes
-from csd.targets.base import HasSpectrum
+from csd.targets.base import HasSpectrum, spectrum_modes, spectrum_of
 
 
 class Schedule(Protocol):
@@ -82,6 +83,73 @@ SCHEDULES: dict[str, str] = {
 }
 
 
+STEP, SLACK, ROUNDING = 1e-4, 1e-3, 1e-9
+"""Relative step of the differences of a schedule, and their relative and absolute deviations that are allowed."""
+
+
+def schedule_of(name: str) -> Schedule:
+    """The schedule of a name in `SCHEDULES` or of a dotted path."""
+    made: Schedule = built("schedule", resolve("schedule", name, SCHEDULES), "Class()")
+    return made
+
+
+def check_schedule(schedule: Schedule, levels: Sequence[float]) -> None:
+    """Refuse a user-defined schedule whose α(t) or σ²(t) cannot be used.
+
+    Raises:
+        InputError: if a method is missing, or α or σ² is not finite, α negative or σ² not above 0 at one of the levels.
+    """
+    require_methods("schedule", schedule, "signal(level)", "variance(level)")
+    for level in levels if is_user_defined(schedule) else ():
+        name = f"schedule {type(schedule).__name__}"
+        signal = checked_numbers(f"{name}: signal({level:g})", schedule.signal(level), ())
+        if signal < 0.0:
+            raise InputError(f"{name}: signal({level:g}) gives {signal}; it must be at least 0")
+        checked_numbers(f"{name}: variance({level:g})", schedule.variance(level), (), least=0.0)
+
+
+def check_reversible(schedule: Schedule, levels: Sequence[float]) -> None:
+    """Refuse a user-defined schedule with which reverse diffusion has no meaning.
+
+    Its a = −d ln α/dt and D = dσ²/dt + 2aσ² are compared with differences of α and σ²; a schedule with kinks may differ
+    from them at some levels, but not at most of them.
+
+    Args:
+        schedule: that `check_schedule` accepts.
+        levels: noise levels from t_max down.
+
+    Raises:
+        InputError: if a method is missing, a(t) or D(t) is not finite, D negative, α²/σ² does not fall with t, or a or
+            D belongs to another α or σ².
+    """
+    if not is_user_defined(schedule):
+        return
+    require_methods("schedule", schedule, "damping(level)", "diffusion(level)")
+    name, before, wrong = f"schedule {type(schedule).__name__}", -1.0, 0
+    for level in levels:
+        damping = checked_numbers(f"{name}: damping({level:g})", schedule.damping(level), ())
+        diffusion = checked_numbers(f"{name}: diffusion({level:g})", schedule.diffusion(level), ())
+        if diffusion < 0.0:
+            raise InputError(f"{name}: diffusion({level:g}) gives {diffusion}; it must be at least 0")
+        signal, variance = schedule.signal(level), schedule.variance(level)
+        if signal**2 < before * variance * (1.0 - ROUNDING):
+            raise InputError(f"{name}: signal^2/variance does not fall with the noise level at {level:g}; it must")
+        before, step = signal**2 / variance, STEP * level
+        # A schedule need not be defined above t_max.
+        slopes = [
+            (3.0 * of(level) - 4.0 * of(level - step) + of(level - 2.0 * step)) / (2.0 * step)
+            for of in (schedule.signal, schedule.variance)
+        ]
+        off = abs(slopes[0] + damping * signal), abs(slopes[1] + 2.0 * damping * variance - diffusion)
+        scale = abs(slopes[0]) + abs(damping * signal), abs(slopes[1]) + abs(2.0 * damping * variance) + diffusion
+        wrong += off[0] > SLACK * scale[0] + ROUNDING or off[1] > SLACK * scale[1] + ROUNDING
+    if 2 * wrong > len(levels):
+        raise InputError(
+            f"{name}: its damping and diffusion belong to another signal or variance; they must be damping ="
+            " -d ln(signal)/dt and diffusion = d variance/dt + 2 damping variance"
+        )
+
+
 def check_level(level: float) -> float:
     """Return the noise level if it is finite and above 0; raise InputError otherwise."""
     return check_positive("noise level", level)
@@ -106,7 +174,8 @@ class NoisedTarget:
         levels: noise levels t > 0.
 
     Raises:
-        InputError: if there is no level, one is given twice, or one is not a finite number above 0.
+        InputError: if there is no level, one is given twice, or one is not a finite number above 0; or if the schedule
+            cannot be used at a level.
     """
 
     def __init__(self, target: HasSpectrum, schedule: Schedule, levels: Sequence[float]) -> None:
@@ -114,6 +183,7 @@ class NoisedTarget:
         self.schedule = schedule
         self.levels = tuple(check_level(level) for level in levels)
         check_distinct("noise level", self.levels)
+        check_schedule(schedule, self.levels)
 
     @property
     def lattice(self) -> Lattice:
@@ -136,7 +206,29 @@ class NoisedTarget:
 
     def spectra_at(self, modes: Modes) -> Array:
         """C_t(k) of the target at each level and mode, shape (levels, modes)."""
-        return self.spectra(self.target.propagator(modes.laplacian))
+        return self.spectra(spectrum_of(self.target, modes))
+
+    @property
+    def modes(self) -> Modes:
+        """Momenta at which the target's spectrum is known: *shells* if it is isotropic, otherwise *pairs*."""
+        return spectrum_modes(self.target)
+
+    def half_spectra(self) -> Array:
+        """C_t(k) of the target at each level in the *half* layout, shape (levels, *half_shape)."""
+        lattice, modes = self.lattice, self.modes
+        if not modes.isotropic:
+            return lattice.spread(self.spectra_at(modes), modes)
+        return self.spectra(self.target.propagator(lattice.laplacian))
+
+    @property
+    def means(self) -> Array:
+        """α(t) μ of each level, shape (levels,)."""
+        return self.signals * self.mean
+
+    @property
+    def mean(self) -> float:
+        """μ of the fields without noise; 0 for a target that does not say otherwise."""
+        return float(getattr(self.target, "mean", 0.0))
 
     def score_lengths(self) -> Array:
         """ξ_t of each level, shape (levels,), lattice spacings."""

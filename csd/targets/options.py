@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
+from csd.core.errors import InputError
 from csd.core.options import Option, Options
 
 Positive = Annotated[float, Gt(0.0)]
@@ -39,6 +40,51 @@ class ChainOptions(LatticeOptions):
 
     components: Annotated[int, Ge(1), Option("components n of the field or spin", "N", always=True)] = 1
     beta: Annotated[Positive | None, Option("coupling of unit spins: Ising, XY, Heisenberg, …", "B")] = None
+
+
+COUPLINGS = (("kappa", "lambda_"), ("r0", "u"), ("beta",))
+"""Ways to give the couplings of a lattice field; those of a way belong together."""
+KNOWN = ("kappa", "lambda", "r0", "u", "beta", "components")
+"""Names of couplings in files."""
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """The place of fields in a file, their lattice, and the couplings of their Hamiltonian, if these are known.
+
+    Couplings say that the fields are symmetric under a change of sign and under rotations and reflections; without any,
+    nothing is assumed.
+    """
+
+    data_key: Annotated[str, Option("name of the array, in a file that has several")] = ""
+    dimension: Annotated[Literal[1, 2, 3] | None, Option("lattice dimension: 1, 2 or 3", "D")] = None
+    size: Annotated[Annotated[int, Ge(2)] | None, Option("lattice size", "L")] = None
+    components: Annotated[Annotated[int, Ge(1)] | None, Option("components n of the field or spin", "N")] = None
+    kappa: Annotated[Positive | None, Option("hopping parameter of the lattice action, with lambda", "K")] = None
+    lambda_: Annotated[
+        Annotated[float, Ge(0.0)] | None,
+        Option("quartic coupling of the lattice action, with kappa", "L", flag="lambda"),
+    ] = None
+    r0: Annotated[float | None, Option("bare mass squared of the O(n) model, with u", "R0")] = None
+    u: Annotated[Annotated[float, Ge(0.0)] | None, Option("quartic coupling of the O(n) model, with r0", "U")] = None
+    beta: Annotated[Positive | None, Option("coupling of unit spins: Ising, XY, Heisenberg, …", "B")] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [way for way in COUPLINGS if any(getattr(self, name) is not None for name in way)]
+        for way in given:
+            if any(getattr(self, name) is None for name in way):
+                raise InputError(f"{' and '.join(way).replace('_', '')} belong together; give both")
+        if len(given) > 1:
+            words = [" and ".join(way).replace("_", "") for way in given]
+            raise InputError(f"{words[0]} are given as well as {words[1]}; give the couplings in one way")
+
+    @property
+    def known(self) -> dict[str, float]:
+        """The couplings by name, with the number of components if it is given; empty if none is known."""
+        names = [name for way in COUPLINGS for name in way]
+        found = {name.rstrip("_"): getattr(self, name) for name in names if getattr(self, name) is not None}
+        return found | ({"components": self.components} if found and self.components else {})
 
 
 @dataclass(frozen=True)

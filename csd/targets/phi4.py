@@ -24,7 +24,7 @@ from csd.targets.gaussian import LARGEST_COUPLING, GaussianField, check_coupling
 
 def check_components(components: int, source: float) -> None:
     """Refuse a number of components below 1, or a source that is not finite or too large."""
-    check_integer("components", components.item() if isinstance(components, np.integer) else components, 1)
+    check_integer("components", components, 1)
     if not abs(source) <= LARGEST_COUPLING:
         raise InputError(f"source is {source!r}; it must be a finite number of at most 1e100")
 

@@ -15,9 +15,10 @@ from annotated_types import Ge
 from csd.core.errors import InputError
 from csd.core.files import Content, digest, labelled
 from csd.core.options import Option, Options
+from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice.memory import require_memory
-from csd.targets.base import spec_of, with_samples
+from csd.targets.base import drawn_fields, spec_of, with_samples
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget
 
@@ -54,7 +55,7 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
         InputError: if the target is not Gaussian, or memory does not suffice.
     """
     target, lattice = with_samples(noised.target), noised.lattice
-    if not isinstance(target, GaussianField):
+    if not isinstance(target, GaussianField) or is_user_defined(type(target).sample):
         raise InputError(f"target is {type(target).__name__}, whose exact score has no closed form; take gaussian")
     numbers = settings.fields * lattice.sites
     require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")
@@ -63,7 +64,7 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
     def streams(purpose: str) -> list[np.random.Generator]:
         return [stream("scores", purpose, identity, settings.seed, number) for number in range(settings.fields)]
 
-    clean = np.concatenate([target.sample(own, 1) for own in streams("clean")]).astype(np.float32)
+    clean = np.concatenate([drawn_fields(target, own, 1) for own in streams("clean")]).astype(np.float32)
     noise = np.stack([own.standard_normal((len(noised.levels), *lattice.shape)) for own in streams("noise")], axis=1)
     shape = (-1, *[1] * (lattice.dimension + 1))
     signal, deviation = noised.signals.reshape(shape), np.sqrt(noised.variances).reshape(shape)

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.plugins import checked_numbers, is_user_defined
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
-from csd.targets.base import HasFields, with_samples
+from csd.targets.base import HasFields, drawn_fields, spectrum_of, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective, draw_power_ratios
 
@@ -156,6 +157,10 @@ class FreshSpectra(_Drawn):
                 spectra, *targets = (array[seed, level] for array in self._block)
                 law = (self.modes, self.spectra[level], float(self.variances[level]), self.batch)
                 self.objective.draw(generator, *law, spectra, targets[0] if targets else None)
+                if is_user_defined(self.objective):
+                    what = f"loss {type(self.objective).__name__}: draw(…, spectra, targets)"
+                    for filled in (spectra.view(float), *(own.view(float) for own in targets)):
+                        checked_numbers(what, filled, filled.shape)
         self._next = 0
         self.serve(self._place)
 
@@ -200,12 +205,12 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     ratios = np.empty((len(seeds), 1, len(modes)))
     for seed, own in zip(seeds, ratios, strict=True):
         draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, own)
-    propagator = noised.target.propagator(modes.laplacian)
+    propagator = spectrum_of(noised.target, modes)
     return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
 
 
 class RawFields(_Drawn):
-    """Noised fields, their noise and random signs at every step, for networks that act on fields.
+    """Noised fields about their mean, x_t − α μ, their noise and random signs, for networks that act on fields.
 
     Args:
         noised: the target at its noise levels.
@@ -223,21 +228,26 @@ class RawFields(_Drawn):
         super().__init__("fields", identity, seeds, noised.levels)
         self.noised, self.batch = noised, batch
         self.target = with_samples(noised.target)
-        self.data: list[Array] | None = None
+        self.data: list[Any] | None = None
         if isinstance(noised.target, HasFields) and data_set is not None:
             self.data = [noised.target.data for _ in seeds]
         elif data_set is not None:
-            self.data = [self.target.sample(stream("data set fields", identity, seed), data_set) for seed in seeds]
+            self.data = [
+                drawn_fields(self.target, stream("data set fields", identity, seed), data_set) for seed in seeds
+            ]
 
     def draw(self) -> tuple[Array, Array, Array]:
-        """(x_t, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""
+        """(x_t − α μ, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""
         noised, noise, probe = [], [], []
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
                 if self.data is None:
-                    clean = self.target.sample(generator, self.batch)
+                    clean = drawn_fields(self.target, generator, self.batch)
                 else:
-                    clean = self.data[seed][generator.integers(len(self.data[seed]), size=self.batch)]
+                    chosen = generator.integers(len(self.data[seed]), size=self.batch)
+                    clean = np.asarray(self.data[seed][chosen], dtype=float)
+                # Networks learn s(x) of x − α μ.
+                clean = clean - self.noised.mean if self.noised.mean else clean
                 z = draw_normal(generator, clean.shape)
                 noised.append(self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * z)
                 noise.append(z)

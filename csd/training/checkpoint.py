@@ -2,7 +2,8 @@
 
 A checkpoint holds the full state of a run after a step, so that the resumed run writes the same bytes. It is written at
 least every minute, and at once on SIGTERM (a time limit) or SIGINT (Ctrl-C). It belongs to one version of the code and
-one request; any other checkpoint is ignored. A small file beside it records the progress for `csd status`.
+one request; any other checkpoint is ignored, and a file that is none is never replaced. Where the result of a finished
+run cannot be written, the checkpoint holds it. A small file beside it records the progress for `csd status`.
 """
 
 import json
@@ -13,15 +14,18 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 import numpy as np
 
-from csd.core.errors import InputError, Interrupted
-from csd.core.files import atomic_path, write_text
+from csd.core.errors import InputError, Interrupted, NotWritten, check_positive
+from csd.core.files import HDF5, TRAINING, Content, lost, read_content, write
+from csd.core.paths import LONGEST, Named, atomic_path, read_bytes, remove_leftovers, short_name, write_text
 
 EVERY = 60.0
 """Seconds of work between checkpoints."""
@@ -30,6 +34,41 @@ LOOK = 0.2
 TELL = 10.0
 """Seconds between updates of the progress file."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+ARCHIVE, FIRST = b"PK\x03\x04", b"identity.npy"
+"""The first bytes of a checkpoint, and the name of its first array, which follows `FIRST_AT` bytes from the start."""
+FIRST_AT = 30
+KEPT = "checkpoint_of"
+"""Attribute of a finished run in place of its checkpoint: the identity of code and request."""
+
+
+def checkpoint_beside(output: Path) -> Path:
+    """The checkpoint of a run whose output is given."""
+    return output.parent / f"{short_name(output.name, LONGEST - len('.checkpoint.json'))}.checkpoint.npz"
+
+
+def progress_file(checkpoint: Path) -> Path:
+    """The file that records the progress of a run whose checkpoint is given."""
+    return checkpoint.with_suffix(".json")
+
+
+def checkpoint_files(checkpoint: Path | None, name: str) -> list[Named]:
+    """The files of a run besides its output: its checkpoint, given by a flag or argument, and its progress."""
+    if checkpoint is None:
+        return []
+    return [(name, checkpoint), (f"the record of progress beside {name}", progress_file(checkpoint))]
+
+
+def _difference(of: str, identity: str) -> str:
+    """Why a checkpoint of one identity is not one of another; empty if they are the same."""
+    if of == identity:
+        return ""
+    # The hash of the code has 16 digits of csd, and further ones of user-defined code.
+    theirs, ours = of.partition(" ")[0], identity.partition(" ")[0]
+    if theirs[:16] != ours[:16]:
+        return "of another version of csd"
+    return "of another request" if theirs == ours else "of other user-defined code"
 
 
 class JobWatch:
@@ -56,7 +95,8 @@ class JobWatch:
         every: float = EVERY,
         shown: bool | None = None,
     ) -> None:
-        self.checkpoint, self.identity, self.every = checkpoint, identity, every
+        self.checkpoint, self.identity = checkpoint, identity
+        self.every = check_positive("checkpoint_every", every)
         self._asked, self._log = expected, log
         self._shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
         self._bar: Any = None
@@ -81,7 +121,7 @@ class JobWatch:
         if self._bar is not None:
             self._bar.close()
         if self.checkpoint is not None:
-            self.checkpoint.with_suffix(".json").unlink(missing_ok=True)
+            progress_file(self.checkpoint).unlink(missing_ok=True)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Remember the signal until the current step is done; a second signal ends the run at once."""
@@ -95,26 +135,58 @@ class JobWatch:
         steps = self._asked()
         return None if np.isnan(steps) else steps
 
-    def found(self) -> dict[str, Any] | None:
-        """Read the checkpoint; None, with a line in the log, if it is damaged or belongs to another request."""
+    def finished(self) -> Content | None:
+        """The content of a finished run that `keep_finished` has kept; None if there is none of this request.
+
+        Raises:
+            InputError: if the checkpoint, or the record of progress beside it, would replace a file of the user's.
+        """
         if self.checkpoint is None:
             return None
-        for leftover in self.checkpoint.parent.glob(f".{self.checkpoint.name}.*"):
-            leftover.unlink(missing_ok=True)
-        if not self.checkpoint.is_file():
+        _require_own_progress(progress_file(self.checkpoint))
+        if not self.checkpoint.exists() or not read_bytes(self.checkpoint).startswith(HDF5):
             return None
-        try:
-            with self.checkpoint.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                kept = {name: file[name] for name in file.files}
-            of = str(kept.pop("identity"))
-            wrong = "" if of == self.identity else "of another version or request"
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            wrong = f"damaged ({error})"
-        if wrong:
-            self._log(f"{self.checkpoint}: the checkpoint is {wrong}; training starts at step 0")
+        content = read_content(self.checkpoint, TRAINING)
+        if KEPT not in content.attrs:
+            raise self._refusal()
+        if content.attrs.pop(KEPT) != self.identity:
             return None
-        self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
-        return kept
+        self._log(f"the training is finished already, its result is in {self.checkpoint}")
+        return content
+
+    def found(self) -> dict[str, Any] | None:
+        """Read the checkpoint; None, with a line in the log, if it is damaged or belongs to another request.
+
+        Raises:
+            InputError: if there is another file, which must not be replaced, or the checkpoint cannot be opened.
+        """
+        if self.checkpoint is None:
+            return None
+        remove_leftovers(self.checkpoint)
+        if not self.checkpoint.exists():
+            return None
+        image, wrong = read_bytes(self.checkpoint), "of another request"
+        if not image.startswith(HDF5):
+            name = image[FIRST_AT : FIRST_AT + len(FIRST)]
+            if not (ARCHIVE.startswith(image[: len(ARCHIVE)]) and FIRST.startswith(name)):
+                raise self._refusal()
+            try:
+                with np.load(BytesIO(image), allow_pickle=False) as file:
+                    wrong = _difference(str(file["identity"]), self.identity)
+                    if not wrong:
+                        kept = {name: file[name] for name in file.files if name != "identity"}
+                        self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
+                        return kept
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                wrong = f"damaged ({error})"
+        self._log(f"{self.checkpoint}: the checkpoint is {wrong}; training starts at step 0")
+        return None
+
+    def _refusal(self) -> InputError:
+        """The error for a checkpoint that would replace another file."""
+        return InputError(
+            f"checkpoint {str(self.checkpoint)!r} is there and not one of csd's; name another file, or remove it"
+        )
 
     def passed(self, step: int, excess: Callable[[], float]) -> bool:
         """Show a step, on the bar and in the progress file; return whether a checkpoint is due.
@@ -130,7 +202,7 @@ class JobWatch:
                 self._bar.n = step
                 self._bar.set_postfix_str(f"error {excess():.3g} x allowed", refresh=True)
             if self.checkpoint is not None and now >= self._tell:
-                self._write_progress(self.checkpoint.with_suffix(".json"), step, excess(), now)
+                self._write_progress(progress_file(self.checkpoint), step, excess(), now)
         return self.checkpoint is not None and (self._stopped is not None or now >= self._due)
 
     def _write_progress(self, path: Path, step: int, excess: float, now: float) -> None:
@@ -163,7 +235,39 @@ class JobWatch:
         if self._stopped is not None:
             raise Interrupted(self._stopped, f"after step {int(snapshot['recorder/step'])}, {where}")
 
+    def keep_finished(self, content: Content) -> str:
+        """Keep the content of a finished run, whose file could not be written, in place of its checkpoint.
+
+        If this cannot be written either, the last checkpoint is left.
+
+        Returns:
+            What is kept, in words.
+        """
+        if self.checkpoint is None:
+            return lost(content)
+        try:
+            write(content.assign_attrs({KEPT: self.identity}), self.checkpoint, TRAINING)
+        except NotWritten:
+            left = f"the same command goes on from the last checkpoint, {self.checkpoint}"
+            return left if self.checkpoint.exists() else "no checkpoint could be written either, the training is lost"
+        return f"the finished training is kept in {self.checkpoint}; the same command writes it without training again"
+
     def ended(self) -> None:
         """Remove the checkpoint, as the result is written."""
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
+
+
+def _require_own_progress(path: Path) -> None:
+    """Refuse to replace, and to remove in the end, a file that records no progress of a training.
+
+    Raises:
+        InputError: if there is one.
+    """
+    if not path.exists():
+        return
+    told: Any = None
+    with suppress(ValueError):
+        told = json.loads(read_bytes(path))
+    if not isinstance(told, dict) or "expected_steps" not in told:
+        raise InputError(f"{path} is there, where the progress of training would be written; name another checkpoint")

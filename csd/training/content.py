@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, labelled
+from csd.core.files import Content, Variable, labelled, shortened
 from csd.core.plugins import lasting_path
-from csd.core.rounding import shortened
 from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
-from csd.targets.base import spec_of
+from csd.targets.base import HasHeldOut, lattice_of, spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
@@ -28,12 +27,14 @@ RESIDUAL_BITS = 7
 """Bits of the mantissa of residuals averaged over modes, for figures: a relative error of at most 0.4 %."""
 WEIGHT_BITS = 15
 """Bits for layers as wide as the lattice trained on random fields: 1.5e-5, far below minibatch noise."""
-SAID = ("target", "dimension", "size", "mass", "data")
+SAID = ("target", "dimension", "size", "mass", "data", "data_key")
 """Entries of a target's spec with attributes of their own; of a data set files keep the digest and not the path."""
 VARIABLES: dict[str, tuple[str, ...]] = {
     "score_error": ("seed noise_level step", "relative score error"),
     "training_time": ("seed noise_level", "training time", "steps"),
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
+    "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
+    "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
@@ -42,6 +43,10 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "last_step": ("seed", "step at which training ended", "steps"),
     "mode_residual": ("seed noise_level step inverse_length", "root mean square of |C K - 1| over modes of one length"),
     "propagator": ("shell", "power spectrum G(k) of the target, one k of each class under the lattice's symmetry"),
+    "training_spectrum": (
+        "shell",
+        "power spectrum of the training fields about their mean; propagator is of held-out ones",
+    ),
     "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
     "kernel_profile": ("seed noise_level distance", "trained kernel K(r) along the axes"),
     "kernel": ("seed noise_level mode", "kernel K(k) after the last step"),
@@ -64,6 +69,16 @@ DRAWN = ("kernel_profile", "exact_kernel_profile")
 """Variables stored in single precision."""
 NOISY = ("score_error", "predicted_score_error", "kernel", "kernel_imaginary")
 """Variables stored in single precision after training on random fields."""
+NEEDED = (
+    *("seed", "noise_level", "last_step"),
+    *("architecture", "label", "target", "dimension", "size", "schedule", "loss", "path", "modes"),
+    *("configuration_hash", "source_hash"),
+)
+"""Variables and attributes without which nothing can be generated from a run."""
+SLICED = ("kernel_step", "seed", "noise_level", "step")
+"""Dimensions along which users slice a run; they come first in each variable."""
+KEPT = {dim for dims, *_ in VARIABLES.values() for dim in dims.split()} - {*SLICED}
+"""All others."""
 CURVES = ("score_error", "training_time", "crossing_time")
 
 
@@ -78,6 +93,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "dimension": lattice.dimension,
         "size": lattice.size,
         "mass": target.mass,
+        **({"mean": noised.mean} if noised.mean else {}),
         "schedule": lasting_path(type(noised.schedule)),
         **settings.attributes(),
     }
@@ -167,7 +183,7 @@ def training_content(
         known = {name: getattr(prediction, name) for name in CURVES}
         left = ((0, 0), (0, 0), (0, max(0, shape[2] - len(prediction.steps))))
         known["score_error"] = np.pad(prediction.score_error, left, constant_values=np.nan)[:, :, : shape[2]]
-    propagator = noised.target.propagator(lattice.shells.laplacian)
+    propagator = spectrum_of(noised.target, noised.modes)
     found = {
         **{name: getattr(record, name) for name in CURVES},
         **{f"predicted_{name}": values for name, values in known.items()},
@@ -175,9 +191,13 @@ def training_content(
         "last_step": record.last_step,
         "mode_residual": shortened(record.residual, RESIDUAL_BITS),
         "propagator": propagator,
-        "exact_kernel_profile": axis_profile(lattice, lattice.shells, 1.0 / noised.spectra(propagator)),
+        "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
         "weights": record.weights,
     }
+    if isinstance(noised.target, HasHeldOut):
+        found["training_spectrum"] = noised.target.empirical_spectrum(noised.modes)
+    if record.held_out_loss is not None:
+        found |= {"held_out_loss": record.held_out_loss, "linear_held_out_loss": record.linear_loss}
     coordinates = _coordinates(noised, settings, record.steps) | {
         "inverse_length": record.inverse_lengths,
         "distance": np.arange(lattice.size // 2 + 1),
@@ -191,6 +211,9 @@ def training_content(
     if from_fields and record.weights_are == "modes":
         found["weights"] = shortened(record.weights, WEIGHT_BITS)
     variables = _variables(found)
+    if not noised.modes.isotropic:
+        at_modes = ("propagator", "training_spectrum")
+        variables |= {name: variables[name]._replace(dims=("mode",)) for name in at_modes if name in variables}
     if record.recorded_kernels is not None:
         coordinates["kernel_step"] = record.kernel_steps
         spectra = noised.spectra_at(record.recorded_modes)[:, None]
@@ -219,3 +242,52 @@ def training_content(
 def _residual(kernel: Any, spectra: Array) -> Any:
     """C K − 1 in multiples of `RESIDUAL_STEP`, in the precision of K."""
     return (RESIDUAL_STEP * np.rint((kernel * spectra - 1.0) / RESIDUAL_STEP)).astype(kernel.dtype)
+
+
+def whole(content: Content) -> Content:
+    """The content of a training file with the dimensions of `VARIABLES`, from one that was sliced or put together.
+
+    A dimension whose coordinate is a single value, as after `isel(seed=0)`, is restored. One that a variable does not
+    have in a file, as after a concatenation of runs, is dropped.
+
+    Raises:
+        InputError: if a coordinate, an attribute or a part of the momenta is missing, if a variable differs along a
+            dimension that it does not have in a file, or if numbers are packed.
+    """
+    about, advice = content.attrs, "give the Dataset that csd.train() returned, or the path of its file"
+    for name in NEEDED:
+        if name not in content and name not in about:
+            raise InputError(f"training has no {name!r}, which was dropped or renamed; {advice}")
+    lattice = lattice_of(about)
+    momenta = {"mode": lattice.shells if about["modes"] == "shells" else lattice.pairs, "shell": lattice.shells}
+    for dim, modes in momenta.items():
+        if content.sizes.get(dim, len(modes)) != len(modes):
+            raise InputError(f"training has {content.sizes[dim]} of {len(modes)} momenta along {dim!r}; {advice}")
+    variables, coordinates = (
+        {name: _with_dimensions(name, variable, content) for name, variable in own.items()}
+        for own in (content.variables, content.coordinates)
+    )
+    return Content(variables, coordinates, about)
+
+
+def _with_dimensions(name: str, variable: Variable, content: Content) -> Variable:
+    """A variable with the dimensions that it has in a file; one that is in no file as it is."""
+    if "scale_factor" in variable.attrs:
+        raise InputError(f"training has {name!r} as packed integers; open the file with csd.read()")
+    known = VARIABLES.get(name.removeprefix("predicted_").removesuffix("_imaginary"))
+    if known is None:
+        return variable
+    values, dims = variable.values, list(variable.dims)
+    wanted = [dim for dim in known[0].split() if dim in SLICED]
+    others = [dim for dim in dims if dim in KEPT]
+    for dim in [dim for dim in dims if dim not in (*wanted, *others)]:
+        first = np.take(values, [0], axis := dims.index(dim))
+        if not np.array_equal(values, np.broadcast_to(first, values.shape), equal_nan=values.dtype.kind == "f"):
+            raise InputError(f"training has a {name!r} that differs along {dim!r}; give the runs one by one")
+        values, dims = np.take(values, 0, axis), [other for other in dims if other != dim]
+    for dim in [dim for dim in wanted if dim not in dims]:
+        if dim not in content or content[dim].values.size != 1:
+            raise InputError(f"training has a {name!r} without {dim!r}; keep all of {dim!r}, or one value of it")
+        values, dims = np.expand_dims(values, 0), [dim, *dims]
+    order = [*wanted, *others]
+    return variable._replace(dims=tuple(order), values=values.transpose([dims.index(dim) for dim in order]))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.errors import InputError
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
@@ -26,6 +27,9 @@ from csd.training.recorder import Goal, Recorder
 if TYPE_CHECKING:
     # For types alone: a change to checkpoints reruns no training.
     from csd.training.checkpoint import JobWatch
+
+MOST_STEPS = 10**12
+"""The most training steps where no closed form gives the state at a later step: weeks for the smallest network."""
 
 
 def train_network(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> TrainingRecord:
@@ -58,7 +62,16 @@ def descend(
         settings: options of training.
         watch: shows the progress of the run and keeps its checkpoint.
         goal: ends training where `until` is samples.
+
+    Raises:
+        InputError: if so many steps would never end.
+        TrainingDiverged: as soon as an error is not finite or has blown up.
     """
+    if not run.closed_form and settings.max_steps > MOST_STEPS:
+        raise InputError(
+            f"max_steps is {settings.max_steps}, but without a closed form every step is made; take at most"
+            f" {MOST_STEPS:,}"
+        )
     recorder = Recorder(noised, run, settings, goal)
     kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.random import Generator
 
 from csd.core.errors import InputError
+from csd.core.plugins import built, require_methods, resolve
 from csd.core.random import draw_complex_normal, draw_gamma, draw_normal
 from csd.lattice import Array, ComplexArray, Modes
 
@@ -114,8 +115,11 @@ class Implicit(Objective):
         self, network: "ScoreNetwork", noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float
     ) -> "Tensor":
         """½ |s|² + ∇·s per site; of a nonlinear network the divergence is estimated with the probe (Hutchinson)."""
-        score = network(noised)
-        return (0.5 * score.square().sum() + network.divergence(noised, probe)) / noised.numel()
+        score, divergence = network(noised), network.divergence(noised, probe)
+        if getattr(divergence, "ndim", None) != 0:
+            what = f"network {type(network).__name__}: divergence(fields, probe)"
+            raise InputError(f"{what} gives {type(divergence).__name__}; it must give a tensor of one number")
+        return (0.5 * score.square().sum() + divergence) / noised.numel()
 
 
 class Denoising(Objective):
@@ -136,6 +140,27 @@ OBJECTIVES: dict[str, str] = {
     "implicit": "csd.training.losses:Implicit",
     "denoising": "csd.training.losses:Denoising",
 }
+
+
+def objective_of(name: str, path: str) -> Objective:
+    """The loss of a name in `OBJECTIVES` or of a dotted path, if it can be used on a path of training.
+
+    Args:
+        name: of the loss.
+        path: 'spectral' or 'fields'.
+
+    Raises:
+        InputError: if its class cannot be built, or lacks what the path needs.
+    """
+    found: Objective = built("loss", resolve("loss", name, OBJECTIVES), "Class()")
+    for attribute in ("stochastic", "complex_target"):
+        if not isinstance(getattr(found, attribute, None), bool):
+            raise InputError(f"loss {type(found).__name__} has no attribute {attribute}, which must be True or False")
+    if path == "fields":
+        require_methods("loss", found, "loss(network, noised, noise, probe, variance)")
+    elif found.stochastic:
+        require_methods("loss", found, "draw(generator, modes, spectrum, variance, batch, spectra, targets)")
+    return found
 
 
 def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Array) -> None:

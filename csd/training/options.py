@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
@@ -42,7 +42,7 @@ class TrainingSettings(Options):
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
     ] = 0.01
-    max_steps: Annotated[Count, unnamed("steps after which training ends in any case", "N")] = 1_000_000
+    max_steps: Annotated[Count, Le(10**18), unnamed("steps after which training ends in any case", "N")] = 1_000_000
     learning_rate: Annotated[
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None

@@ -1,6 +1,6 @@
 """Prepare a run: networks at their start, their descent, and the source of its data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.plugins import resolve
+from csd.core.plugins import checked_numbers, is_user_defined, resolve
 from csd.core.random import stream
 from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
-from csd.networks.linear import LinearNetwork
+from csd.networks.linear import LinearNetwork, relative_error
+from csd.networks.registry import started
+from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall
-from csd.training.losses import OBJECTIVES, Objective
+from csd.training.losses import Objective, objective_of
 from csd.training.options import TrainingSettings
 
 
@@ -84,15 +86,15 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
-    objective: Objective = resolve("loss", settings.loss, OBJECTIVES)()
+    objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * len(noised.levels)
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
-    copies = 8.0 if seeded or not isotropic else 0.5
+    copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5
     if settings.path == "fields":
-        copies += 8.0 * settings.batch + (settings.data_set or 0)
+        copies += 8.0 * settings.batch + (0 if isinstance(noised.target, HasFields) else settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
     found = _family_descent(noised, architecture, settings, objective, seeded) if explicit else None
@@ -142,21 +144,62 @@ Known = tuple[Array, Array, Array, Array]
 """η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
 
 
-def _known(networks: Sequence[Any], spectra: Iterable[Array], settings: TrainingSettings) -> Known:
+def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settings: TrainingSettings) -> Known:
     """Rates, ranges and floors of networks.
 
     Args:
         networks: families, or modules, of which only the rate is known.
-        spectra: C, as their `learning_rate` takes it.
+        noised: the target at its noise levels.
+        learned: `learned_spectra` of it.
         settings: with the learning rate, if it is given.
     """
     rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
     floors[:] = 0.0
-    for level, (network, spectrum) in enumerate(zip(networks, spectra, strict=True)):
-        rates[level], ranges[level] = settings.learning_rate or network.learning_rate(spectrum), network.reach
-        if isinstance(network, LinearNetwork):
-            stable[level], floors[level] = network.stable_rate(spectrum), network.floor(spectrum)
+    lattice, measured = noised.lattice, isinstance(noised.target, HasHeldOut)
+    exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
+    for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
+        family = isinstance(network, LinearNetwork)
+        own = spectrum if family else lattice.half(spectrum)
+        rates[level], ranges[level] = settings.learning_rate or _own_rate(network, own), network.reach
+        if family:
+            stable[level], floors[level] = _bounds(network, spectrum)
+        if measured and (family or network.kernel() is not None):
+            # Training ends at the best network on the training spectrum.
+            best = network.best_kernel(spectrum) if family else 1.0 / spectrum
+            floors[level] = relative_error(best, exact[level], weight)
     return rates, stable, ranges, floors
+
+
+def learned_spectra(noised: NoisedTarget) -> Array:
+    """C_t(k) that networks learn, at `noised.modes`, shape (levels, modes).
+
+    This is the spectrum of the target or, where that is measured in held-out fields, of the training fields.
+    """
+    target = noised.target
+    if isinstance(target, HasHeldOut):
+        return noised.spectra(target.empirical_spectrum(noised.modes))
+    return noised.spectra_at(noised.modes)
+
+
+def _own_rate(network: Any, spectrum: Array) -> float:
+    """The default η of a network; that of a user-defined one is checked."""
+    rate = network.learning_rate(spectrum)
+    if is_user_defined(network):
+        rate = float(rate.detach()) if hasattr(rate, "detach") else rate
+        checked_numbers(f"network {type(network).__name__}: learning_rate(spectrum)", rate, (), least=0.0)
+    return float(rate)
+
+
+def _bounds(network: LinearNetwork, spectrum: Array) -> tuple[float, float]:
+    """(largest stable η, ε_R) of a family; those of a user-defined one are checked."""
+    stable, floor = network.stable_rate(spectrum), network.floor(spectrum)
+    if is_user_defined(network):
+        name = f"network {type(network).__name__}"
+        # Any rate may be stable, or nothing known about it.
+        if not isinstance(stable, float | int | np.number):
+            raise InputError(f"{name}: stable_rate(spectrum) gives {stable!r}; it must give a number, inf or nan")
+        checked_numbers(f"{name}: floor(spectrum)", floor, ())
+    return stable, floor
 
 
 def _family_descent(
@@ -165,12 +208,13 @@ def _family_descent(
     """Explicit descent on power spectra; None for a family that only autograd can train."""
     lattice = noised.lattice
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
-    spectra = noised.spectra_at(lattice.shells)
-    known = rates, *_ = _known(networks, spectra, settings)
-    modes = lattice.shells if not seeded and all(network.isotropic for network in networks) else lattice.pairs
+    require_memory(max(network.parameters for network in networks), f"a network {architecture.label!r}")
+    spectra = learned_spectra(noised)
+    known = rates, *_ = _known(networks, noised, spectra, settings)
+    modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
-            network.start(spectrum, start_stream(lattice, architecture, seed, level))
+            started(network, spectrum, start_stream(lattice, architecture, seed, level))
             for network, spectrum, level in zip(networks, spectra, noised.levels, strict=True)
         ]
         for seed in settings.seeds
@@ -199,11 +243,11 @@ def _autograd_descent(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
-    from csd.networks.module import ConvolutionalScore
+    from csd.networks.module import ConvolutionalScore, numbers_trained
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     lattice, modes = noised.lattice, noised.lattice.pairs
-    shells, lengths = noised.spectra_at(lattice.shells), noised.score_lengths()
+    learned, lengths = learned_spectra(noised), noised.score_lengths()
     networks = [
         [
             architecture.module(
@@ -213,15 +257,17 @@ def _autograd_descent(
                 start_stream(lattice, architecture, seed, level),
                 (noised.schedule, level),
             )
-            for length, spectrum, level in zip(lengths, shells, noised.levels, strict=True)
+            for length, spectrum, level in zip(lengths, learned, noised.levels, strict=True)
         ]
         for seed in settings.seeds
     ]
     first = networks[0]
-    if settings.path == "spectral" and any(network.kernel() is None for network in first):
-        raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
-    spectra = shells if families else lattice.spread(shells, lattice.shells)
-    known = _known(families or first, spectra, settings)
-    descent = AutogradDescent(networks, noised, modes, known[0], objective, choose_device(settings.device))
-    return descent, modes, [sum(p.numel() for p in network.parameters()) for network in first], known
+    known = _known(families or first, noised, learned, settings)
+    name = identity(noised, architecture, settings)
+    layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
+    device = choose_device(settings.device)
+    descent = AutogradDescent(networks, noised, modes, known[0], objective, device, layers)
+    if settings.path == "spectral" and descent.kernel() is None:
+        raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
+    return descent, modes, [numbers_trained(network, frozen=False) for network in first], known

@@ -29,6 +29,8 @@ class TrainingRecord:
         floors: ε_R, shape (T,).
         inverse_lengths: geometric mean of sqrt(k̂² + m²) over each bin's momenta, shape (bins,).
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
+        held_out_loss: ½ E|s + z/σ|² per site over held-out fields, shape (S, T, R); None where it is not measured.
+        linear_loss: the same of the best linear score, shape (T,).
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
         kernel_steps: steps at which kernels were kept, shape (KS,).
         recorded_kernels: K at `recorded_modes` at these steps, shape (S, T, KS, modes); None if there are none.
@@ -50,6 +52,8 @@ class TrainingRecord:
     floors: Array
     inverse_lengths: Array
     residual: NDArray[np.float32]
+    held_out_loss: Array | None
+    linear_loss: Array | None
     kernel: Array | ComplexArray | None
     kernel_steps: NDArray[np.int64]
     recorded_kernels: NDArray[np.float32] | None

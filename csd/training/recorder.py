@@ -10,6 +10,7 @@ from csd.core.errors import InputError, TrainingDiverged
 from csd.lattice import Array
 from csd.lattice.bins import LengthBins
 from csd.networks.score import KernelScore, Score
+from csd.targets.base import HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
@@ -32,7 +33,7 @@ number of its members, have the same mean, and with so many momenta a small scat
 """
 CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit")
 """Arrays of a `Recorder` that change during training."""
-GROWING = ("errors", "residuals", "kernel_steps", "recorded_kernels")
+GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
 """Lists of a `Recorder` that grow during training."""
 
 
@@ -67,6 +68,7 @@ class Recorder:
         self.last = np.zeros(seeds, dtype=np.int64)
         self.errors: list[Array] = []
         self.residuals: list[NDArray[np.float32]] = []
+        self.losses: list[Array] = []
         self.kernel_steps: list[int] = []
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.ended: dict[str, Any] = {}
@@ -82,9 +84,12 @@ class Recorder:
         """Record a step; return which of the seeds still trained end here.
 
         Raises:
-            TrainingDiverged: if an error is not finite or has blown up.
+            InputError: if an error is not finite at the start.
+            TrainingDiverged: if an error is not finite later, or has blown up.
         """
         if step == 0:
+            if not np.isfinite(error).all():
+                raise InputError("the score error is not finite at the start, where the network's score must be finite")
             self._limit = BLOW_UP * max(1.0, float(error.max()))
         # For small arrays, counting is far faster than any() or max().
         if np.count_nonzero(error <= self._limit) < error.size:
@@ -149,14 +154,16 @@ class Recorder:
         self.errors.append(self._spread(error, np.float64))
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
+        if kernel is None and isinstance(self.noised.target, HasHeldOut):
+            self.losses.append(self._spread(self.run.descent.held_out_loss(), np.float64))
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
 
     def _thinned(self, kernel: Any) -> Any:
         """K at all momenta or, see `MANY`, at one of each class; a data set breaks the symmetry."""
-        modes = self.run.modes
-        if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or self.settings.data_set is not None:
+        modes, symmetric = self.run.modes, self.noised.modes.isotropic and self.settings.data_set is None
+        if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or not symmetric:
             return kernel
         lattice = self.noised.lattice
         return kernel[..., lattice.pair_of_half[0][lattice.shells.half_index]]
@@ -206,6 +213,8 @@ class Recorder:
             residual=np.stack(self.residuals, axis=2),
             kernel=self._of_all("kernel"),
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
+            held_out_loss=np.stack(self.losses, axis=-1) if self.losses else None,
+            linear_loss=run.descent.linear_loss() if self.losses else None,
             recorded_kernels=recorded,
             recorded_modes=self.noised.lattice.shells if thinned else run.modes,
             weights=self._of_all("weights"),

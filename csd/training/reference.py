@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.lattice import Array, Modes
+from csd.core.plugins import is_user_defined
+from csd.lattice import Array
 from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.networks.linear import START_KERNEL, LinearNetwork
 from csd.networks.local import LocalOneLayer
+from csd.targets.base import HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, with_population
@@ -57,12 +59,12 @@ def local_one_layer_error(
 
     Args:
         network: the local network.
-        spectrum: C on *shells*.
-        weight: multiplicity of the *shells*.
+        spectrum: C on *shells*, or on *pairs* if it is not isotropic.
+        weight: multiplicity of these modes.
         rate: η.
         floor: ε_R.
     """
-    half = network.half_spectrum(spectrum)
+    half = network.lattice.half(spectrum)
     values, vectors = np.linalg.eigh(network.patch.symmetric_covariance(half))
     share = values * (vectors.T @ network.patch.symmetric_solution(half)) ** 2
     share /= (weight / spectrum).sum() / network.lattice.sites
@@ -98,7 +100,7 @@ class Prediction:
 def reference_curve(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, known: Prepared | None = None
 ) -> Prediction | None:
-    """The exact learning curve on the population loss; None for an architecture that is not a linear family.
+    """The exact learning curve on the population loss; None if a linear family or the exact spectrum is missing.
 
     Args:
         noised: the target at its noise levels.
@@ -109,7 +111,8 @@ def reference_curve(
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
     """
-    if not architecture.is_family:
+    # The spectrum of held-out fields is no exact loss to descend.
+    if not architecture.is_family or isinstance(noised.target, HasHeldOut):
         return None
     exact = with_population(settings)
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
@@ -120,7 +123,7 @@ def reference_curve(
         run = descend(noised, prepare(noised, architecture, exact), exact)
         return Prediction(run.steps, run.score_error, run.training_time, run.crossing_time, "population descent")
 
-    modes: Modes = noised.lattice.shells
+    modes = noised.modes
     grid = record_steps(settings.max_steps)
     curves, times, crossings = [], [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
@@ -157,7 +160,7 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         return float(settings.max_steps)
     if not architecture.is_family:
         return float("nan")
-    modes: Modes = noised.lattice.shells
+    modes = noised.modes
     slowest = 0.0
     for length, spectrum in zip(noised.score_lengths(), noised.spectra_at(modes), strict=True):
         network = architecture.build(noised.lattice, float(length))
@@ -192,7 +195,9 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
 
 
 def _has_closed_form(network: LinearNetwork) -> bool:
-    """Whether the learning curve has a closed form."""
+    """Whether the learning curve has a closed form, which belongs to the kernel and start of built-in networks."""
+    if is_user_defined(type(network).kernel) or is_user_defined(type(network).start):
+        return False
     return isinstance(network, LocalOneLayer) or (isinstance(network, DeepLinear) and network.depth == 1)
 
 

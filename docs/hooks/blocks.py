@@ -114,7 +114,7 @@ class Session:
         if block.not_run is not None or block.language == "text":
             return Result()
         if block.title is not None:
-            (self.folder / block.title).write_text(block.source)
+            (self.folder / block.title).write_text(block.source, encoding="utf-8")
             return Result()
         if block.language == "yaml":
             _check(yaml.safe_load(block.source))

@@ -49,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/index.md": _index(),
         "reference/commands.md": _commands(),
         **{_page(name): f"# {name}\n\n::: {name}\n" for name in _modules()},
-        **{page: (ROOT / source).read_text() for page, source in ELSEWHERE.items()},
+        **{page: (ROOT / source).read_text(encoding="utf-8") for page, source in ELSEWHERE.items()},
     }
     for path, text in made.items():
         files.append(File.generated(config, path, content=text))
@@ -70,7 +70,8 @@ def on_page_content(content: str, page: Page, **_: Any) -> str:
 
 def _sections(page: str) -> dict[str, str]:
     """Anchors of a page's numbered headings, by number."""
-    headings = re.findall(r"^## (\d)\. (.+)$", (ROOT / "docs" / f"{page}.md").read_text(), re.MULTILINE)
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (\d)\. (.+)$", text, re.MULTILINE)
     return {number: "#" + slugify(f"{number}. {words}", "-") for number, words in headings}
 
 
@@ -121,7 +122,7 @@ def _index() -> str:
     for name in _modules():
         path = ROOT.joinpath(*name.split("."))
         source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
-        sentence = (ast.get_docstring(ast.parse(source.read_text())) or "").split("\n")[0]
+        sentence = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").split("\n")[0]
         rows.append(f"| [`{name}`]({name}.md) | {sentence} |")
     return "\n".join(
         [
@@ -171,7 +172,7 @@ def tables() -> dict[str, str]:
     edited = [(", ".join(f"`{step}`" for step in steps), modules) for steps, modules in edited_modules()]
     made["edits"] = _table(("these steps and those after them run", "after an edit of"), edited)
     made["columns of runs"] = _table(COLUMNS, column_rows())
-    made["measurements"] = (ROOT / "benchmarks" / "measured.md").read_text()
+    made["measurements"] = (ROOT / "benchmarks" / "measured.md").read_text(encoding="utf-8")
     return made | {f"variables, {kind}": _table(HEAD, rows) for kind, rows in variable_rows().items()}
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from csd.core.errors import InputError
-from csd.core.files import write_text
+from csd.core.paths import write_text
 from docs.numbers import FOLDER, PAGES, ROOT, STUDY, collect, computed, output, printed, tables, texts, written
 
 

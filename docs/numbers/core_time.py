@@ -41,7 +41,10 @@ def measured(results: Path, seconds: float, wall: float) -> dict[str, Any]:
     """
     folders = {"training": ".", "generation": "generation", "monte_carlo": "monte_carlo"}
     records = {
-        name: [json.loads(file.read_text()) for file in sorted((results / "benchmarks" / folder).glob("*.json"))]
+        name: [
+            json.loads(file.read_text(encoding="utf-8"))
+            for file in sorted((results / "benchmarks" / folder).glob("*.json"))
+        ]
         for name, folder in folders.items()
     }
     jobs = _beside_expected(results)
@@ -69,6 +72,6 @@ def _beside_expected(results: Path) -> list[tuple[dict[str, float], ExpectedCost
     """Records of training and generation jobs, each with its cost expected on the reference machine."""
     runs = training_jobs(parse(load(ROOT / "config" / "config.yaml")))
     return [
-        (json.loads((results / STAGES[one.stage].records / f"{one.identifier}.json").read_text()), one)
+        (json.loads((results / STAGES[one.stage].records / f"{one.identifier}.json").read_text(encoding="utf-8")), one)
         for one in expected_costs(runs, REFERENCE)
     ]

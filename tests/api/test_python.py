@@ -311,6 +311,12 @@ def test_an_unknown_or_missing_keyword_is_said_as_python_says_it() -> None:
         csd.trane  # noqa: B018
 
 
+def test_messages_name_the_function_that_was_called() -> None:
+    for call in (csd.train, csd.predict):
+        with pytest.raises(TypeError, match=rf"^{call.__name__}\(\) got an unexpected keyword argument 'colour'"):
+            call("one_layer", **SMALL, colour=1)
+
+
 def test_generation_takes_training_runs_only() -> None:
     theory = csd.predict("one_layer", **SMALL)
     for given, words in ((theory, "theory"), (xr.Dataset(), "training is Dataset"), (3, "training is int")):

@@ -20,6 +20,7 @@ from tests.helpers import ROOT, Runner, outside
 GOOD = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --output out.nc"
 """A run of 69 steps; a later flag wins over an earlier one, except that noise levels and seeds add up."""
 THEORY = GOOD.replace("train", "theory")
+MCMC = "mcmc --dimension 1 --size 8 --mass 1 --output out.nc"
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +60,58 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "dimension 4": (f"{GOOD} --dimension 4", ["dimension is 4", "1, 2 or 3"]),
     "dimension 0": (f"{GOOD} --dimension 0", ["dimension is 0", "1, 2 or 3"]),
     "dimension 4 of field": ("field --dimension 4 --size 8", ["dimension is 4", "1, 2 or 3"]),
+    # Numbers that no result could hold, or that Python alone takes for numbers.
+    "size beyond 64 bits": (f"{GOOD} --size 9223372036854775808", ["size is 9223372036854775808", "64 bits"]),
+    "seed beyond 64 bits": (f"{GOOD} --seed 9223372036854775808", ["seed is 9223372036854775808", "64 bits"]),
+    "steps beyond 64 bits": (f"{GOOD} --max-steps {10**30}", ["max_steps is 1000", "1e+18"]),
+    "kernel steps beyond 64 bits": (f"{GOOD} --kernel-steps {2**63}", ["kernel_steps holds 922", "64 bits"]),
+    "depth beyond 64 bits": (f"{GOOD} --architecture deep_linear --depth {2**64}", ["depth is 184", "64 bits"]),
+    "samples beyond 64 bits": (f"generate x.nc --samples {2**63} --output g.nc", ["samples is 922", "64 bits"]),
+    "size beyond 64 bits of integrators": (
+        f"integrators --dimension 1 --size {2**63} --output i.nc",
+        ["size is 9223372036854775808", "at most 9223372036854775807"],
+    ),
+    "size with an underscore": (f"{GOOD} --size 1_6", ["--size", "'1_6'", "integer"]),
+    "size in other digits": (f"{GOOD} --size \uff18", ["--size", "integer"]),
+    "mass with an underscore": (f"{GOOD} --mass 0_1.5", ["--mass", "'0_1.5'", "number"]),
+    "mass beyond floats": (f"{GOOD} --mass 1e400", ["mass is inf", "finite"]),
+    "mass an integer beyond floats": (f"{GOOD} --mass 1{'0' * 400}", ["mass is inf", "finite"]),
+    # Work without an end.
+    "step of hmc": (f"{MCMC} --sampler hmc --step 1e-300", ["hmc with step 1e-300", "10,000 leapfrog", "above 0.0002"]),
+    "small step of hmc": (f"{MCMC} --sampler hmc --step 1e-9", ["step 1e-09", "10,000 leapfrog", "step above 0.0002"]),
+    "trajectory of hmc": (f"{MCMC} --sampler hmc --trajectory 1e6", ["trajectory 1e+06", "trajectory below 1.8e+03"]),
+    "trajectory of Fourier hmc": (f"{MCMC} --sampler fourier_hmc --trajectory 1e308", ["1e+308", "trajectory below"]),
+    "both of hmc": (f"{MCMC} --sampler hmc --step 1e-308 --trajectory 1e6", ["step 1e-308", "trajectory below"]),
+    "large step of hmc": (f"{MCMC} --sampler hmc --step 1e300", ["energy error", "try a step of 0.27"]),
+    "step 0": (f"{MCMC} --sampler hmc --step 0", ["step is 0.0", "above 0"]),
+    "trajectory nan": (f"{MCMC} --sampler hmc --trajectory nan", ["trajectory is nan", "finite"]),
+    "sweeps": (f"{MCMC} --sampler hmc --sweeps 1000000000001 --every 100000000", ["sweeps is 1000000000001", "1e+12"]),
+    "thermalisation": (f"{MCMC} --sampler hmc --thermalisation 1000000000001", ["thermalisation", "1e+12"]),
+    "fields of chains": (f"{MCMC} --sampler hmc --fields {10**12}", ["GB of memory", "fields"]),
+    "components": (f"{MCMC} --sampler heat_bath --components {10**10} --sweeps 10", ["GB of memory"]),
+    "size of chains": (f"{MCMC} --sampler heat_bath --size {10**12}", ["GB of memory"]),
+    "spins frozen by rounding": (
+        "mcmc --dimension 1 --size 8 --beta 1e16 --components 3 --sampler heat_bath --output out.nc",
+        ["2d beta + |source| = 1e+12", "2e+16", "smaller beta"],
+    ),
+    "chains": (f"{MCMC} --sampler heat_bath --chains {10**12}", ["GB of memory"]),
+    "fields of scores": (f"scores --dimension 1 --size 8 --fields {10**12} --output s.nc", ["GB of memory"]),
+    "samples": (f"generate x.nc --samples {10**10} --output g.nc", ["samples is 10000000000", "1e+09"]),
+    "every step": (f"{GOOD} --loss implicit --tolerance 0 --max-steps {10**13}", ["max_steps", "1,000,000,000,000"]),
+    "every step of theory": (f"{THEORY} --architecture two_layer --tolerance 0 --max-steps {10**13}", ["max_steps"]),
+    "steps beyond the grid": (f"{GOOD} --max-steps {2**62}", ["max_steps is 4611686018427387904", "1e+18"]),
+    "layers": (f"{GOOD} --architecture deep_linear --depth 1001", ["depth is 1001", "at most 1000"]),
+    "channels": (f"{GOOD} --architecture local_two_layer --range 1 --channels {10**18}", ["GB of memory"]),
+    "units": (f"{GOOD} --architecture one_layer_onsite --path fields --loss implicit --width {10**15}", ["memory"]),
+    "checkpoints nan": (f"{GOOD} --checkpoint-every nan", ["checkpoint_every is nan", "above 0"]),
+    "checkpoints never": (f"{GOOD} --checkpoint-every 0", ["checkpoint_every is 0.0", "above 0"]),
     # The mass.
     "mass 0": (f"{GOOD} --mass 0", ["mass is 0.0", "above 0"]),
     "mass negative": (f"{GOOD} --mass -1e-3", ["mass is -0.001", "above 0"]),
     "mass nan": (f"{GOOD} --mass nan", ["mass is nan", "finite"]),
     "mass infinite": (f"{GOOD} --mass inf", ["mass is inf", "finite"]),
     "mass minus infinite": (f"{GOOD} --mass -inf", ["mass is -inf", "finite"]),
-    "mass no number": (f"{GOOD} --mass heavy", ["--mass", "'heavy'", "float"]),
+    "mass no number": (f"{GOOD} --mass heavy", ["--mass", "'heavy'", "number"]),
     "mass too large to square": (f"{GOOD} --mass 1e200", ["mass", "1e+200"]),
     "mass too small to square": (f"{GOOD} --mass 1e-200", ["mass", "1e-200"]),
     "mass of the line 0": (f"{GOOD} --mass-times-length 0", ["mass_times_length is 0.0", "above 0"]),
@@ -162,10 +208,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "figure feilds --summary file --scaling file --output figure",
         ["'feilds'", "did you mean 'fields'?", "collapse"],
     ),
-    "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "not a readable NetCDF-4 file"]),
+    "summary not NetCDF": ("fit --summary file --output scaling.csv", ["file", "another format than NetCDF-4"]),
     "data no NetCDF": (
         "train --architecture one_layer --data file --noise-level 0.5 --output out.nc",
-        ["--data is 'file'", "csd mcmc --fields", "MeasuredField"],
+        ["file: ", "no file of arrays", ".npy", "csd mcmc --fields"],
     ),
     "options in a key of their own": ("validate options.yaml", ["architectures.0.options", "keys beside name"]),
     "no such fits": (

@@ -22,16 +22,14 @@ from csd.core.files import (
     THEORY,
     TRAINING,
     Variable,
-    atomic_path,
     commit,
     content_of,
     labelled,
     provenance,
     read,
-    require_writable,
     write,
-    write_text,
 )
+from csd.core.paths import atomic_path, require_writable, write_text
 
 COMMAND = ["csd", "train", "--size", "8", "--output", "a b.nc"]
 
@@ -293,13 +291,40 @@ def test_a_truncated_file_is_refused(kept: int, path: Path) -> None:
         read(path)
 
 
-def test_what_is_no_netcdf_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "text.nc").write_text("not NetCDF")
-    with pytest.raises(InputError, match=r"text\.nc: .*NetCDF"):
-        read(tmp_path / "text.nc")
-    for missing in (tmp_path / "none.nc", tmp_path):
-        with pytest.raises(InputError, match=re.escape(str(missing))):
-            read(missing)
+def test_what_cannot_be_used_says_why_and_only_a_damaged_file_is_to_be_removed(path: Path, tmp_path: Path) -> None:
+    """Not there, a folder, empty, cut off, of another format, of another program, damaged, of a newer csd."""
+    good = path.read_bytes()
+    (tmp_path / "folder").mkdir()
+    content = {
+        "empty": b"",
+        "short": good[:5],
+        "text": b"not NetCDF",
+        "array": b"\x93NUMPY\x01\x00",
+        "torn": good[:-100],
+        "head": good[:300],
+    }
+    for name, kept in content.items():
+        (tmp_path / name).write_bytes(kept)
+    with netCDF4.Dataset(tmp_path / "other", "w") as opened:
+        opened.title = "of another program"
+    write(dataset().assign_attrs(csd_schema=SCHEMA + 1), tmp_path / "newer", TRAINING)
+    expected = {
+        "none": ("there is no such file", False),
+        "folder": ("this is a folder", False),
+        "empty": ("it is empty; remove it", True),
+        "short": ("it is truncated; remove it", True),
+        "text": ("another format than NetCDF-4", False),
+        "array": ("another format than NetCDF-4", False),
+        "torn": ("truncated or damaged; remove it", True),
+        "head": ("truncated or damaged; if csd made it, remove it", True),
+        "other": ("not one of csd's", False),
+        "newer": (f"layout {SCHEMA + 1}, this version reads layout {SCHEMA}; update csd", False),
+    }
+    for name, (words, removed) in expected.items():
+        with pytest.raises(InputError, match=re.escape(str(tmp_path / name))) as raised:
+            read(tmp_path / name)
+        assert words in str(raised.value)
+        assert ("remove" in str(raised.value)) == removed
 
 
 @pytest.mark.parametrize("form", ["NETCDF4", "NETCDF3_CLASSIC"])

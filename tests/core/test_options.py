@@ -5,11 +5,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 from annotated_types import Ge, Gt, Le
 
 from csd.cli.parser import Parser, add_options, given_options
-from csd.core.errors import InputError
+from csd.core.errors import InputError, number_in
 from csd.core.options import Option, Options, declared, said
+from csd.lattice import Lattice
 from csd.mcmc.simulation import MonteCarloSettings
 from csd.networks import Architecture
 from csd.training.options import TrainingSettings
@@ -79,12 +82,53 @@ def test_what_is_said_can_be_read(given: Options) -> None:
         ({"bread": 3}, ["bread is 3", "text"]),
         ({"crust": 1}, ["crust is 1", "true or false"]),
         ({"seeds": ["rye", "flex"]}, ["seeds holds 'flex'", "one or several none, rye or flax"]),
+        ({"loaves": 2**63}, ["loaf is 9223372036854775808", "at least 1, which 64 bits can hold"]),
+        ({"loaves": np.uint64(2**63)}, ["loaf is 9223372036854775808", "64 bits"]),
+        ({"loaves": True}, ["loaf is True", "integer"]),
+        ({"loaves": 2.0}, ["loaf is 2.0", "integer"]),
+        ({"loaves": np.True_}, ["loaf is True", "integer"]),
+        ({"until": -(10**30)}, ["until is -1000", "64 bits"]),
+        ({"heat": 10**400}, ["heat is 1000", "finite number"]),
+        ({"heat": float("inf")}, ["heat is inf", "finite number"]),
+        ({"heat": "180"}, ["heat is '180'", "finite number"]),
     ],
 )
 def test_a_wrong_value_is_one_sentence(wrong: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         Oven(**{"bread": "rye", **wrong})
     assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "three", [3, np.int8(3), np.uint64(3), np.array(3), torch.tensor(3), xr.DataArray(3), np.array([3]), [np.int32(3)]]
+)
+def test_integers_of_libraries_are_taken(three: Any) -> None:
+    assert Oven("rye", loaves=three).loaves == (3,)
+
+
+@pytest.mark.parametrize("text", ["1_0", "\uff11", "1 0", "0x10", ""])
+def test_text_is_a_number_only_as_everybody_writes_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"number|invalid literal"):
+        number_in(text, int)
+    assert declared(Oven)["until"].parse(text) == text
+    assert declared(Oven)["until"].parse(" -10") == -10
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2)])
+def test_a_lattice_takes_any_integers(value: Any) -> None:
+    lattice = Lattice(value, value * 4)
+    assert (type(lattice.dimension), type(lattice.size), lattice.sites) == (int, int, 64)
+
+
+def test_products_of_integers_do_not_overflow() -> None:
+    size = np.int64(3_000_000_000)
+    assert Lattice(3, int(size)).sites == Lattice(3, size).sites == 27 * 10**27
+
+
+@pytest.mark.parametrize("wrong", [True, 8.0, "8", 2**63, np.float64(8.0), None, [8]])
+def test_a_lattice_refuses_what_is_no_integer(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"size is .*; it must be an integer of at least 2"):
+        Lattice(1, wrong)
 
 
 def test_numbers_of_numpy_are_taken() -> None:

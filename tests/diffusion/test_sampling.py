@@ -26,7 +26,6 @@ from csd.diffusion.integrators import (
 from csd.diffusion.measures import crossing_step
 from csd.diffusion.quality import GenerationSettings, evaluate
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.diffusion.samples import two_sample_test
 from csd.diffusion.sampling import (
     generated_variance,
     linear_steps,
@@ -35,6 +34,7 @@ from csd.diffusion.sampling import (
 )
 from csd.diffusion.trained import transfer
 from csd.lattice import Array, Lattice
+from csd.lattice.distances import two_sample_test
 from csd.lattice.observables import kl_per_site
 from csd.networks import Architecture
 from csd.networks.score import KernelScore
@@ -205,7 +205,7 @@ def test_seeds_are_tested_against_fields_of_their_own(two_layers: xr.Dataset, mo
         seen.append(others)
         return two_sample_test(fields, others, *purpose)
 
-    monkeypatch.setattr("csd.diffusion.quality.two_sample_test", spied)
+    monkeypatch.setattr("csd.diffusion.samples.two_sample_test", spied)
     evaluate(two_layers, GenerationSettings(samples=8))
     first, second = seen
     assert first.shape == second.shape == (8, 64)

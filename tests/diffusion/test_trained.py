@@ -86,8 +86,12 @@ def test_a_nonlinear_network_is_sampled_with_by_its_weights(tmp_path: Path) -> N
     np.testing.assert_allclose(score(fields, 0.5), -a * np.tanh(fields) + b, rtol=1e-12)
     with pytest.raises(InputError, match=r"no network at noise level 0\.4; the nearest is at 0\.5"):
         score(fields, 0.4)
-    with pytest.raises(InputError, match="only linear networks"):
-        csd.generate(tmp_path / "wavy.nc")
+    made = csd.generate(tmp_path / "wavy.nc", samples=8)
+    assert np.isfinite(made["sampled_variance"]).all()
+    assert "kl_per_site" not in made and "step" not in made.coords
+    for option in ({"step": 3}, {"size": 12}):
+        with pytest.raises(InputError, match=r"the network has no kernel, which (step|size) needs"):
+            csd.generate(tmp_path / "wavy.nc", **option)
 
 
 def test_what_a_file_does_not_have_is_said() -> None:

@@ -198,7 +198,7 @@ GOOD = "mcmc --dimension 2 --size 4 --r0 -1 --u 2 --sampler heat_bath --sweeps 5
         ("--u 2", "--u 0", "r0 = -1.0"),
         ("--r0 -1 --u 2", "--r0 -1", "--r0 and --u"),
         ("--u 2", "--u 2 --components 0", "components is 0"),
-        ("--u 2", "--u 2 --components 1.5", "int value: '1.5'"),
+        ("--u 2", "--u 2 --components 1.5", "'1.5' is not an integer"),
         ("--u 2", "--u 2 --mass 1", "--mass and --r0 and --u"),
         ("--r0 -1 --u 2", "", "--mass or --mass-times-length"),
         ("--r0 -1 --u 2", "--beta 0", "beta is 0.0; it must be a finite number above 0"),
@@ -393,7 +393,8 @@ def test_a_measured_field_gives_its_own_fields(kept: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--data {kept} --size 6", "--size is given with --data"),
+        ("--data {kept} --size 8 --loss population", "size is 8, but"),
+        ("--data {kept} --beta 0.4 --loss population", "leave it out"),
         ("--data {kept}", "loss population"),
         ("--data {plain} --loss population", "csd mcmc --fields"),
         ("--data {mixed} --loss population", "mixed.nc"),
@@ -412,11 +413,29 @@ def test_fields_that_cannot_be_learned_from_are_refused(
     assert said in refused(["train", *given, *common], capsys)
 
 
-def test_generation_from_data_says_why_not(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = f"train --data {kept} --architecture one_layer --noise-level 0.5 0.1 --loss population --max-steps 5"
+def test_generation_is_compared_with_the_long_run(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All fields of the file are training fields, so no fields are left for a two-sample test."""
+    words = f"train --data {kept} --architecture one_layer --noise-level 2 1 0.5 0.1 --loss population --max-steps 5"
     main([*words.split(), "--tolerance", "0", "--output", str(tmp_path / "trained.nc")])
-    command = ["generate", str(tmp_path / "trained.nc"), "--output", str(tmp_path / "made.nc")]
-    assert "no closed form" in refused(command, capsys)
+    made, moved = tmp_path / "made.nc", tmp_path / "moved.nc"
+    main(["generate", str(tmp_path / "trained.nc"), "--samples", "20", "--output", str(made)])
+    target, modes = load_fields(kept), load_fields(kept).lattice.shells
+    with xr.open_dataset(made) as file:
+        exact = np.exp(-0.2) * target.propagator(modes.laplacian) - np.expm1(-0.2)
+        assert float(file["exact_susceptibility"]) == pytest.approx(exact[0], rel=1e-12)
+        assert "two_sample_p_value" not in file
+        assert file["nearest_training_field"].shape == (1, 20)
+        assert (file["nearest_training_field"] > 0.1).all()
+    kept.rename(moved)
+    try:
+        command = ["generate", str(tmp_path / "trained.nc"), "--output", str(made)]
+        assert "--data" in refused(command, capsys)
+        assert "size is 12" in refused([*command, "--data", str(moved), "--size", "12"], capsys)
+        main([*command, "--samples", "20", "--data", str(moved)])
+    finally:
+        moved.rename(kept)
 
 
 def test_fields_of_chains_out_of_equilibrium_are_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

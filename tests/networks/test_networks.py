@@ -183,11 +183,11 @@ def test_best_local_kernel_is_the_wiener_like_solution(critical: Problem) -> Non
     spectrum = noised.spectra_at(lattice.shells)[0]
     network = Architecture("local_one_layer", range=1).build(lattice, 1.0)
     assert isinstance(network, LocalNetwork)
-    best = network.patch.solve(network.half_spectrum(spectrum))
+    best = network.patch.solve(lattice.half(spectrum))
 
     def error(kernel: np.ndarray) -> float:
-        deviation = network.kernel(kernel) - 1.0 / network.half_spectrum(spectrum)
-        return float((lattice.half_multiplicity * network.half_spectrum(spectrum) * np.abs(deviation) ** 2).sum())
+        deviation = network.kernel(kernel) - 1.0 / lattice.half(spectrum)
+        return float((lattice.half_multiplicity * lattice.half(spectrum) * np.abs(deviation) ** 2).sum())
 
     for site in range(len(best)):
         nudge = np.zeros_like(best)

@@ -722,10 +722,11 @@ def test_mistakes_are_one_sentence(finished: Path, csd: Runner) -> None:
     for command, word in (
         (f"paper {summary} {laws} --claims nowhere.json", "nowhere.json"),
         (f"paper {summary} {laws} --claims {finished}/summary/claims.json --figure generation_time", "--generation"),
-        (f"explore --summary {finished}/summary/generation.nc", "training summary"),
+        (f"explore --summary {finished}/summary/generation.nc", "it is a folder"),
+        (f"explore --summary {finished}/summary/generation.nc --output made.html", "training summary"),
         (f"pages {summary} --study {finished}/summary/study.json --benchmarks x --claims no.json", "no.json"),
     ):
-        ran = csd(f"{command} --output made")
+        ran = csd(command if "--output" in command else f"{command} --output made")
         assert ran.status == 2
         (said,) = ran.err.splitlines()
         assert word in said

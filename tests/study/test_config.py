@@ -564,3 +564,26 @@ def test_what_training_would_refuse_is_refused_before() -> None:
     ):
         with pytest.raises(InputError, match=f"sweeps.a: {match}"):
             training_jobs(parse(sweep(training=keys)))
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("sizes", "sizes.0 is 9223372036854775808"),
+        ("seeds", "seeds"),
+        ("training.batch", "training.batch is 9223372036854775808"),
+        ("data_sets", "data_sets.0 is 9223372036854775808"),
+        ("training.max_steps", "training.max_steps is 9223372036854775808"),
+        ("seeds_per_job", "seeds_per_job is 9223372036854775808"),
+    ],
+)
+def test_integers_beyond_64_bits_are_refused_in_every_key(key: str, words: str) -> None:
+    sweep: dict[str, Any] = {"dimension": 1, "sizes": [8], "architectures": ["one_layer"], "training": {}}
+    if key == "sizes":
+        sweep["sizes"] = [2**63]
+    else:
+        sweep["training"][key.removeprefix("training.")] = [2**63] if key in ("seeds", "data_sets") else 2**63
+    with pytest.raises(InputError) as caught:
+        parse({"study": "s", "sweeps": {"line": sweep}})
+    assert words in str(caught.value)
+    assert "64 bits can hold" in str(caught.value)

@@ -11,12 +11,15 @@ import yaml
 
 from csd.cli.commands import main
 from csd.core.errors import InputError
+from csd.core.files import TRAINING, read, write
 from csd.study.config.reading import parse
 from csd.study.config.study import Study, jobs_of
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.training import training_jobs
 from csd.study.status import Fault, job_states, status_lines, study_of, verify_files
+from csd.study.summaries.files import training_file
 from csd.study.summaries.training import aggregate_training
+from tests.helpers import runs_of, train_files
 
 CONTENT = {
     "study": "small",
@@ -88,6 +91,21 @@ def test_a_damaged_file(results: Path, part: str) -> None:
     fault = only(STUDY, results)
     assert (fault.path, fault.state) == (path, "damaged")
     assert fault.mend.endswith(f" --force {path}, then run the study again")
+
+
+def test_a_file_that_may_not_be_read_is_not_made_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = first(results), Path.read_bytes
+
+    def refused(asked: Path) -> bytes:
+        if asked == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(asked)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    fault = only(STUDY, results)
+    assert (fault.path, fault.state) == (path, "unreadable")
+    assert "Permission denied" in fault.reason
+    assert "force" not in fault.mend
 
 
 @pytest.mark.parametrize("part", ["training", "generation"])
@@ -204,3 +222,26 @@ def test_a_folder_that_is_no_study_s(tmp_path: Path) -> None:
         study_of(tmp_path, None)
     with pytest.raises(InputError, match="absent"):
         study_of(tmp_path / "absent", None)
+
+
+def test_files_of_other_user_defined_code_are_not_mixed(tmp_path: Path) -> None:
+    """Jobs of one class share its hash; jobs of other classes do not."""
+    loss = "csd.training.losses:Denoising"
+    sweep = {"dimension": 1, "sizes": [8], "architectures": ["one_layer"]}
+    study = {
+        "study": "s",
+        "training": {"noise_levels": [0.1], "seeds": [1], "max_steps": 3},
+        "sweeps": {"a": {**sweep, "sizes": [8, 10], "training": {"loss": loss}}, "b": sweep},
+    }
+    jobs = runs_of(study)
+    train_files(jobs, tmp_path)
+
+    def aggregated(*hashes: str) -> int:
+        for job, digits in zip(jobs, hashes, strict=True):
+            path = training_file(job, tmp_path)
+            write(read(path, TRAINING).assign_attrs(source_hash=f"{'0' * 16}{digits}"), path, TRAINING)
+        return int(aggregate_training(jobs, tmp_path).sizes["run"])
+
+    assert aggregated("1" * 16, "1" * 16, "") == 3
+    with pytest.raises(InputError, match="--mixed"):
+        aggregated("1" * 16, "2" * 16, "")

@@ -331,14 +331,14 @@ def test_a_module_of_ones_own_reruns_what_names_it(tmp_path: Path) -> None:
     snakemake(tmp_path, study, "--", "aggregate", "aggregate_generation")
     (tmp_path / "misbehaving.py").write_text((tmp_path / "misbehaving.py").read_text() + "\nEDITED = 1\n")
     jobs = would_run(tmp_path, study, "--", "aggregate", "aggregate_generation")
-    row = table()["a module of your own named by a dotted path"]
+    row = table()["a module of your own named by a dotted path, or one that it imports"]
     assert set(jobs) == said(row) & set(jobs)
     # The two runs that name it, one of which generates.
     assert jobs == {"train": 2, "generate": 1, "aggregate": 1, "aggregate_generation": 1}
 
 
 EDITED = {
-    "core/errors core/files core/random core/rounding lattice/lattice lattice/memory targets/base": (
+    "core/errors core/files core/paths core/random lattice/lattice lattice/memory targets/base": (
         "everything but `study`"
     ),
     "core/options": "`train`, `mcmc` and on",
@@ -422,7 +422,7 @@ def test_an_edited_module_changes_the_hashes_that_it_should(tmp_path: Path) -> N
 
 def test_every_row_of_the_table_is_tried() -> None:
     tried = {of.values[0] for of in CHANGES} | set(EDITS) | {"the way in which `csd/core/source.py` computes hashes"}
-    assert tried | {"a module of your own named by a dotted path"} == set(table())
+    assert tried | {"a module of your own named by a dotted path, or one that it imports"} == set(table())
 
 
 def forget(package: Path) -> None:

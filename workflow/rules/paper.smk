@@ -5,7 +5,7 @@ SHOWN = [
     figure
     for figure in re.findall(
         r"\\csdfigure(?:wide)?{(\w+)}",
-        (PACKAGE / "report" / "paper" / "paper.tex").read_text(),
+        (PACKAGE / "report" / "paper" / "paper.tex").read_text(encoding="utf-8"),
     )
     if figure in DRAWN
 ]

@@ -34,7 +34,10 @@ for STAGE in STAGES.values():
             command=STAGE.command,
             kept=kept_beside(STAGE),
             code=fingerprint(STAGE.step),
-            plugins=lambda wildcards, stage=STAGE: plugin_fingerprint(
+            data=lambda wildcards, stage=STAGE: stage.data(
+                JOBS[stage.name][wildcards[0]]
+            ),
+            plugins=lambda wildcards, stage=STAGE: code_of_plugins(
                 *stage.plugins(JOBS[stage.name][wildcards[0]])
             ),
         shell:

@@ -41,7 +41,8 @@ class HybridMonteCarlo:
         trajectory: τ, mean length; a quarter period of the softest mode if None.
 
     Raises:
-        InputError: if a step or trajectory is not a finite number above 0.
+        InputError: if a step or trajectory is not a finite number above 0, or one that is given leads to
+            `MOST_LEAPFROGS` in a trajectory.
     """
 
     name = "hmc"
@@ -61,6 +62,14 @@ class HybridMonteCarlo:
         self._exploded = 0
         self.updates = 0.0
         self.step = Tuned("step", step, 1.0 / (stiffest * target.lattice.sites**0.25), self.acceptance)
+        longest = self.leapfrogs(1.5 * self.trajectory, self.step.value)
+        if longest == MOST_LEAPFROGS and (step is not None or trajectory is not None):
+            least, most = 1.5 * self.trajectory / MOST_LEAPFROGS, self.step.value * MOST_LEAPFROGS / 1.5
+            advice = f"a step above {least:.2g}" if trajectory is None else f"a trajectory below {most:.2g}"
+            raise InputError(
+                f"{self.name} with step {self.step.value:.3g} and trajectory {self.trajectory:.3g} makes"
+                f" {MOST_LEAPFROGS:,} leapfrog steps or more in a trajectory; take {advice}"
+            )
 
     @property
     def time(self) -> float:
@@ -72,8 +81,8 @@ class HybridMonteCarlo:
         return self.leapfrogs(self.trajectory * generator.uniform(0.5, 1.5), self.step.value)
 
     def leapfrogs(self, length: float, step: float) -> int:
-        """Number of leapfrog steps in a trajectory of a given length, at least one."""
-        return min(max(round(length / step), 1), MOST_LEAPFROGS)
+        """Number of leapfrog steps in a trajectory of a given length, from one to `MOST_LEAPFROGS`."""
+        return max(round(min(length / step, MOST_LEAPFROGS)), 1)
 
     def apply(self, field: Array, generator: Generator, times: int = 1) -> float:
         """Apply trajectories to a field, shape (n, sites), in place; returns the mean acceptance probability.
@@ -144,9 +153,11 @@ class HybridMonteCarlo:
         return moved, error if isfinite(error) else inf
 
     def _stable_step(self, field: Array, momenta: Array) -> float:
-        """The given step, halved until the energy error of a trajectory of the same length is below 1."""
-        step = self.step.value
-        while step > self.step.value * 2.0**-40:
+        """The given step or, if that is less, twice one to start tuning at, halved until the energy error of a
+        trajectory of the same length is below 1.
+        """
+        largest = step = min(self.step.value, 2.0 * self.step.start)
+        while step > largest * 2.0**-40:
             step *= 0.5
             if abs(self.leapfrog(field, momenta, step, self.leapfrogs(self.trajectory, step))[1]) < 1.0:
                 break

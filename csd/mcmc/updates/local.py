@@ -30,6 +30,9 @@ Loop = Callable[[Array, Indices, Indices, Generator, int, Couplings], int]
 LARGEST_NARROWNESS = 1e6
 """Largest ratio of the variances of φ² in the proposal and in the weight of a site; 1 in 1000 is accepted there."""
 
+LARGEST_STRENGTH = 1e12
+"""Largest energy of a spin among its neighbours: it scatters by 1e-12 of its length or more, rounding by 1e-16."""
+
 
 class SiteUpdate:
     """A local update, which visits the sites of a checkerboard in turn.
@@ -89,10 +92,17 @@ class HeatBath(SiteUpdate):
     """Heat bath: φ(r) is drawn from its conditional distribution given its neighbours.
 
     Raises:
-        InputError: for φ⁴ with |φ| so nearly fixed that hardly any proposal would be accepted.
+        InputError: for φ⁴ with |φ| so nearly fixed that hardly any proposal would be accepted; for spins with couplings
+            above `LARGEST_STRENGTH`.
     """
 
     def __init__(self, target: HasEnergy) -> None:
+        strength = 2.0 * target.lattice.dimension * target.coupling + abs(target.source)
+        if target.unit_length and target.components > 1 and strength > LARGEST_STRENGTH:
+            raise InputError(
+                f"'heat_bath' takes spins up to 2d beta + |source| = {LARGEST_STRENGTH:g}, as rounding freezes them"
+                f" beyond; here it is {strength:.3g}, take a smaller beta or source"
+            )
         if not target.unit_length:
             quadratic, quartic, _ = target.site_couplings
             precision = _envelope(quadratic, quartic, target.components, 0.0)

@@ -4,6 +4,9 @@ from math import exp
 
 from csd.core.errors import check_positive
 
+SPAN = 1e9
+"""Largest ratio of a tuned step and the initial one, either way."""
+
 
 class Tuned:
     """ln step ← ln step + (accepted − acceptance) · 2/√j at the j-th adaptation (Robbins and Monro).
@@ -19,7 +22,7 @@ class Tuned:
     """
 
     def __init__(self, name: str, given: float | None, start: float, acceptance: float) -> None:
-        self.value = start if given is None else float(check_positive(name, given))
+        self.start, self.value = start, start if given is None else float(check_positive(name, given))
         self.free = given is None
         self.acceptance = acceptance
         self._adapted = 0
@@ -28,4 +31,6 @@ class Tuned:
         """Change the step according to the accepted fraction."""
         if self.free:
             self._adapted += 1
-            self.value *= exp((accepted - self.acceptance) * 2.0 / self._adapted**0.5)
+            changed = self.value * exp((accepted - self.acceptance) * 2.0 / self._adapted**0.5)
+            # Where all steps are accepted, or none, it would become infinite or 0.
+            self.value = min(max(changed, self.start / SPAN), self.start * SPAN)

@@ -15,7 +15,8 @@ from shutil import copyfile
 from typing import Any
 
 from csd.core.errors import InputError, unknown
-from csd.core.files import atomic_path, read, write_text
+from csd.core.files import read
+from csd.core.paths import atomic_path, write_text
 from csd.core.source import fingerprint
 from csd.report.figures.needs import SUMMARIES, runs_of
 from csd.report.figures.series import lacking
@@ -26,6 +27,10 @@ PAPER = HERE.parent / "paper" / "paper.mplstyle"
 """The look of figures in a paper: its fonts, and nothing that is not a matplotlib setting."""
 FIGURES = tuple(sorted(path.stem for path in HERE.glob("*.rst") if path.with_suffix(".py").is_file()))
 """What can be drawn: modules that have a caption."""
+FORMATS = (".pdf", ".png", ".svg")
+"""Formats of figures."""
+REFUSED = (".eps", ".gif", ".jpeg", ".jpg", ".ps", ".tif", ".tiff", ".webp")
+"""Suffixes of pictures that no folder of figures is named by."""
 
 
 def figure_module(name: str) -> Any:
@@ -125,7 +130,11 @@ def draw_all(
         place = (output if checkpoint is None else checkpoint) / name
         files = [place.with_name(f"{name}{suffix}") for suffix in (".pdf", ".png", ".rst")]
         known = place.with_name(f"{name}.digest")
-        if checkpoint and all(map(Path.is_file, [known, *files])) and known.read_text() == digest.hexdigest():
+        if (
+            checkpoint
+            and all(map(Path.is_file, [known, *files]))
+            and known.read_text(encoding="utf-8") == digest.hexdigest()
+        ):
             same.append(name)
         else:
             known.unlink(missing_ok=True)
@@ -164,14 +173,14 @@ def draw(
     paper: bool = False,
     if_possible: bool = False,
 ) -> str:
-    """Draw a figure and write it as PDF and PNG, with its caption in reStructuredText.
+    """Draw a figure and write it, with its caption in reStructuredText beside it.
 
     Args:
         name: of the figure.
         summary_file: its summary.
         scaling_file: of `csd fit`.
         style: settings of all figures.
-        output: path without suffix; .pdf, .png and .rst are added.
+        output: path that ends in one of `FORMATS`, or has no suffix, for PDF and PNG; the caption ends in .rst.
         paper: in the fonts of a paper, whose style file has the last word, and as PDF alone.
         if_possible: where there is nothing to draw, write a sentence that says why, instead of an error.
 
@@ -179,16 +188,23 @@ def draw(
         Why there is nothing to draw; empty where there is something.
 
     Raises:
-        InputError: if the name is unknown, or the study lacks the runs that the figure shows.
+        InputError: if the name or the format is unknown, or the study lacks the runs that the figure shows.
     """
-    module = figure_module(name)
+    module, suffix = figure_module(name), output.suffix
+    if suffix and suffix not in FORMATS:
+        raise InputError(
+            f"output {str(output)!r} ends in {suffix!r}; it must end in {', '.join(FORMATS)} or, for PDF and PNG, in no"
+            " suffix"
+        )
+    suffixes = [suffix] if suffix else [".pdf"] if paper else [".pdf", ".png"]
     from textwrap import fill
 
     from jinja2 import Environment, StrictUndefined
-    from matplotlib import pyplot, rc_context
+    from matplotlib import pyplot, rc_context, rcParams
     from matplotlib import style as sheets
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     from csd.report.figures import looks
     from csd.study.summaries.laws import read_scaling
@@ -202,6 +218,8 @@ def draw(
     }
     with rc_context():
         looks.apply(style)
+        # Names of parts of an SVG file are random otherwise.
+        rcParams["svg.hashsalt"] = name
         if paper:
             sheets.use(PAPER)
         laws, reason = read_scaling(scaling_file), ""
@@ -218,14 +236,20 @@ def draw(
             facts, caption = {"reason": reason}, "{{ reason }}"
         pyplot.close(figure)
         # Canvases by themselves: `savefig` would draw each file twice, and lay out anew for the second.
-        with atomic_path(output.with_suffix(".pdf")) as temporary:
-            FigureCanvasPdf(figure).print_pdf(temporary, metadata=made)  # type: ignore[no-untyped-call]
+        canvases: dict[str, Any] = {
+            ".pdf": (FigureCanvasPdf, made),
+            ".png": (FigureCanvasAgg, {"Software": None}),
+            ".svg": (FigureCanvasSVG, {"Date": None}),
+        }
+        for suffix in suffixes:
+            canvas, about = canvases[suffix]
+            if suffix == ".png":
+                figure.set_dpi(style.dots_per_inch)
+            with atomic_path(output.with_suffix(suffix)) as temporary:
+                getattr(canvas(figure), f"print_{suffix[1:]}")(temporary, metadata=about)
+            figure.set_layout_engine("none")
         if paper:
             return reason
-        figure.set_layout_engine("none")
-        figure.set_dpi(style.dots_per_inch)
-        with atomic_path(output.with_suffix(".png")) as temporary:
-            FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]
     words = Environment(undefined=StrictUndefined).from_string(caption)
     write_text(words.render(noise_level=f"{style.noise_level:g}", **facts) + "\n", output.with_suffix(".rst"))
     return reason

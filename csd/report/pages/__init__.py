@@ -12,9 +12,12 @@ from typing import Any
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import write_text
+from csd.core.paths import write_text
 from csd.report.content import json_of, judged_claims, study_as_run
 from csd.study.rounding import parentheses
+
+HERE = Path(__file__).parent
+"""Folder of the templates."""
 
 
 def write_pages(
@@ -47,7 +50,7 @@ def write_pages(
         "study": {"configuration": configuration, "versions": _versions(summary, made_by)},
         "run_times": {"stages": list(_stages(benchmarks))},
     }
-    loader = FileSystemLoader(Path(__file__).parent)
+    loader = FileSystemLoader(HERE)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

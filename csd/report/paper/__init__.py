@@ -9,7 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from csd.core.errors import InputError
-from csd.core.files import write_text
+from csd.core.paths import write_text
 from csd.report.content import judged_claims
 from csd.report.figures import draw, summary_of
 from csd.report.paper.numbers import macros, numbers, settings

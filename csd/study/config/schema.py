@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from csd.core.errors import InputError, nearest
+from csd.core.errors import LARGEST_INTEGER, InputError, nearest
 from csd.core.options import Declared
 
 
@@ -58,11 +59,19 @@ def number(value: Any) -> Any:
     return value
 
 
+def held(value: int) -> int:
+    """Refuse an integer that files and arrays cannot hold."""
+    if abs(value) > LARGEST_INTEGER:
+        raise ValueError("an integer that 64 bits can hold is needed")
+    return value
+
+
 Number = Annotated[float, BeforeValidator(number, json_schema_input_type=float), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0.0)]
-Count = Annotated[StrictInt, Field(ge=1)]
-Seed = Annotated[StrictInt, Field(ge=0)]
-Size = Annotated[StrictInt, Field(ge=2)]
+HELD = AfterValidator(held)
+Count = Annotated[StrictInt, Field(ge=1), HELD]
+Seed = Annotated[StrictInt, Field(ge=0), HELD]
+Size = Annotated[StrictInt, Field(ge=2), HELD]
 Dimension = Annotated[Literal[1, 2, 3], BeforeValidator(number, json_schema_input_type=Literal[1, 2, 3])]
 
 MOST_SEEDS = 10_000

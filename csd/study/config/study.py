@@ -4,10 +4,12 @@ A study is one YAML file. `csd.study.stages` has its parts, and expands them int
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from csd.core.paths import expanded
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
 from csd.study.stages.generation import GENERATION
@@ -29,7 +31,7 @@ class FigureStyle(Part):
     """Settings of all figures; changing one redraws and trains nothing."""
 
     noise_level: Annotated[Positive, Field(0.1, description="the noise level that figures show")]
-    dots_per_inch: Annotated[Count, Field(200, description="resolution of the PNG files")]
+    dots_per_inch: Annotated[Count, Field(200, le=2400, description="resolution of the PNG files")]
     font_size: Annotated[Positive, Field(8.0, description="points")]
 
 
@@ -55,6 +57,11 @@ class Study(Part):
         list[str] | None, Field(None, description="figures to draw; by default those that a sweep has something for")
     ]
     figure_style: Annotated[FigureStyle, Field(default_factory=lambda: FigureStyle.model_validate({}))]
+
+    @property
+    def results(self) -> Path:
+        """The folder that everything is written to."""
+        return expanded(self.output)
 
 
 def jobs_of(study: Study) -> Jobs:

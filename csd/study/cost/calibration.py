@@ -70,4 +70,4 @@ def _job() -> JobPace:
             subprocess.run([*command, "--output", f"{folder}/file.nc"], check=True, capture_output=True)
             after = os.times()
             times.append(sum(after[2:4]) - sum(before[2:4]))
-        return JobPace(min(times), float(json.loads(record.read_text())["peak_memory_mb"]))
+        return JobPace(min(times), float(json.loads(record.read_text(encoding="utf-8"))["peak_memory_mb"]))

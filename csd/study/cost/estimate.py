@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import comb
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -31,9 +31,11 @@ from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
 from csd.study.stages.base import Job
+from csd.study.stages.data import DataField
 from csd.study.stages.generation import GenerationJob, generation_jobs
 from csd.study.stages.training import TrainingJob
 from csd.targets.noising import NoisedTarget
+from csd.targets.options import FieldOptions
 from csd.training.batches import BLOCK, MOST_DRAWN
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.patches import KNOWN_PAIR
@@ -189,9 +191,16 @@ def stand_in(run: TrainingJob) -> TrainingJob:
     def built_in(name: str, usual: str) -> str:
         return usual if ":" in name else name
 
+    field = run.field
+    if isinstance(field, DataField):
+        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.loaded().mass}
+        # Their cost is that of a Gaussian data set of the same correlation length.
+        field = FieldOptions(**given)
+    else:
+        field = replace(field, target=built_in(run.target, "gaussian"))
     return replace(
         run,
-        field=replace(run.field, target=built_in(run.target, "gaussian")),
+        field=field,
         schedule=built_in(run.schedule, "vp"),
         architecture=run.architecture if is_known(run) else Architecture("one_layer"),
         settings=replace(run.settings, loss=built_in(run.settings.loss, TrainingSettings.loss)),

@@ -1,5 +1,6 @@
 """A stage of a study: a kind of job, the files that its jobs make, and all that the study does with them."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from csd.core.errors import InputError
+from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 
 FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
+LONGEST_NAME = 235
+"""The most bytes of a job's name that version 0.1 could write, with `.NAME.json.12345678.json` beside a record."""
+
+
+def file_name(name: str) -> str:
+    """The name of a job; a digest stands for the end of one that is too long for a file.
+
+    Raises:
+        InputError: if it cannot name a file.
+    """
+    if not re.fullmatch(FILE_NAME, name):
+        raise InputError(
+            f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
+        )
+    return short_name(name, LONGEST_NAME)
 
 
 class Job(Protocol):
@@ -92,6 +109,7 @@ class Stage:
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
         plugins: dotted paths of user-defined code that a job's file depends on.
+        data: digest of the fields in a file that a job learns; '' where it learns none.
         alike: key of jobs whose cost is estimated together.
         gpu: whether a job asks for a GPU.
         source: modules that its files depend on, where `csd.core.source` has no step for them.
@@ -118,6 +136,7 @@ class Stage:
     after: str = ""
     parent: Callable[[Any], Job | None] = lambda job: None
     plugins: Callable[[Any], Sequence[str]] = lambda job: ()
+    data: Callable[[Any], str] = lambda job: ""
     alike: Callable[[Any], Hashable] = lambda job: None
     gpu: Callable[[Any], bool] = lambda job: False
     source: str = ""

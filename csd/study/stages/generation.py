@@ -8,7 +8,7 @@ from csd.core.files import GENERATION as GENERATION_FILE
 from csd.core.files import GENERATION_SUMMARY, digest
 from csd.diffusion.quality import GenerationSettings
 from csd.study.config.schema import chosen
-from csd.study.stages.base import Stage
+from csd.study.stages.base import Stage, file_name
 from csd.study.stages.sweeps import GENERATED
 from csd.study.stages.training import TRAINING, TrainingJob
 
@@ -28,7 +28,7 @@ class GenerationJob:
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        return self.run.identifier if self.size == self.run.size else f"{self.run.identifier}_to{self.size}"
+        return file_name(self.run.identifier + f"_to{self.size}" * (self.size != self.run.size))
 
     @property
     def sweep(self) -> str:
@@ -74,7 +74,7 @@ GENERATION = Stage(
     kind=GENERATION_FILE,
     jobs=lambda study, before: generation_jobs(before),
     cost="csd.study.cost.estimate:expected_generation",
-    ends=("  two-sample test",),
+    ends=("  two-sample test", "  nearest training"),
     aggregate="csd.study.summaries.generation:aggregate_generation",
     rule="aggregate_generation",
     summary=GENERATION_SUMMARY,

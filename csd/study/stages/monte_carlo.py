@@ -17,7 +17,7 @@ from csd.lattice import Lattice
 from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, monte_carlo_request, target_of_chains
 from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
-from csd.study.stages.base import OnLattice, Stage, once
+from csd.study.stages.base import OnLattice, Stage, file_name, once
 from csd.targets.base import HasEnergy
 from csd.targets.options import ChainOptions
 
@@ -70,7 +70,8 @@ class MonteCarloJob(OnLattice):
     def identifier(self) -> str:
         """Unique name of its file."""
         how = "_".join(self.settings.labels().values())
-        return f"d{self.dimension}_L{self.size}_{self.target_label}_n{self.components}_{how}_s{self.settings.seed}"
+        target = f"d{self.dimension}_L{self.size}_{self.target_label}_n{self.components}"
+        return file_name(f"{target}_{how}_s{self.settings.seed}")
 
     @property
     def request(self) -> dict[str, Any]:

@@ -10,12 +10,11 @@ from pydantic import Field
 from csd.core.errors import InputError
 from csd.core.files import SCORES, digest
 from csd.core.options import declared
-from csd.core.plugins import resolve
 from csd.study.config.schema import Positive, Seed, TargetPart, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.study.stages.base import OnLattice, Stage, once
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.study.stages.base import OnLattice, Stage, file_name, once
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, score_request
 
@@ -52,8 +51,7 @@ class ScoresJob(OnLattice):
     @property
     def noised(self) -> NoisedTarget:
         """The target at its noise levels."""
-        schedule = resolve("schedule", self.noise.schedule, SCHEDULES)()
-        return NoisedTarget(self.gaussian, schedule, self.noise.noise_levels or ())
+        return NoisedTarget(self.gaussian, schedule_of(self.noise.schedule), self.noise.noise_levels or ())
 
     @property
     def identifier(self) -> str:
@@ -63,7 +61,7 @@ class ScoresJob(OnLattice):
         if len(levels) > LONGEST:
             levels = f"{len(noise_levels)}.{digest({'levels': noise_levels})[:8]}"
         how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
-        return f"d{self.dimension}_L{self.size}_{self.target_label}_{how}_s{self.settings.seed}"
+        return file_name(f"d{self.dimension}_L{self.size}_{self.target_label}_{how}_s{self.settings.seed}")
 
     @property
     def request(self) -> Mapping[str, Any]:
@@ -83,7 +81,8 @@ def _jobs(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
             for size, given, seed in product(part.sizes, part.targets(), part.seeds):
                 settings = ScoreSettings(seed=seed, **chosen(HOW, part))
                 job = ScoresJob(name, FieldOptions(part.dimension, size, **given), noise, settings)
-                assert job.noised
+                # Checks the target and its noise levels.
+                _ = job.noised
                 yield job
         except InputError as error:
             raise InputError(f"scores.{name}: {error}") from error

@@ -1,15 +1,17 @@
 """The sweeps of a study: networks trained over sizes and masses, how they are trained, and what is generated."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, WrapValidator
+from pydantic import BeforeValidator, Field, SerializeAsAny, StrictInt, WrapValidator, model_validator
 
 from csd.core.options import declared
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.diffusion.quality import GenerationSettings
 from csd.networks.registry import network_options
 from csd.study.config.schema import (
+    HELD,
+    WAYS,
     Count,
     Part,
     Positive,
@@ -20,10 +22,11 @@ from csd.study.config.schema import (
     counted,
     with_options,
 )
-from csd.targets.options import NoiseOptions
+from csd.study.stages.data import FieldsInFile
+from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.options import TrainingSettings
 
-Factor = Annotated[StrictInt, Field(ge=2)]
+Factor = Annotated[StrictInt, Field(ge=2), HELD]
 HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
 """Options under the key `generation` of a sweep; all others are under `training`."""
@@ -81,7 +84,9 @@ class Training(Part):
 class Generation(Part):
     """How fields are generated from the networks of a sweep; they are trained at the levels of the grid."""
 
-    steps: Annotated[Count, Field(GRID_STEPS, description="steps of the integrator; one more noise level is trained")]
+    steps: Annotated[
+        Count, Field(GRID_STEPS, le=100_000, description="steps of the integrator; one more noise level is trained")
+    ]
     t_min: Annotated[Positive, Field(LOWEST_LEVEL, description="lowest noise level")]
     t_max: Annotated[Positive | None, Field(None, description="highest noise level; ½ ln(1 + 10⁴ L²) if absent")]
     kernel_steps: Annotated[
@@ -102,8 +107,22 @@ class Sweep(TargetPart):
     """Training jobs over sizes, masses, architectures and data sets in one dimension."""
 
     target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
+    data: Annotated[
+        FieldsInFile | None,
+        Field(None, description="fields in a file, of this size, instead of a target"),
+    ]
     architectures: Annotated[Several[Network], Field(description="what is trained")]
     generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
     training: Annotated[
         dict[str, Any], Field(default_factory=dict, description="settings of `training` that differ in this sweep")
     ]
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        """Fields in a file are the only target of a sweep."""
+        if self.data is not None:
+            others = [way for way in WAYS if getattr(self, way, None) is not None]
+            others += ["target"] * (self.target != FieldOptions.target)
+            if others:
+                raise ValueError(f"data and {others[0]} are both given; the fields of the file are the target")
+        return self

@@ -1,6 +1,5 @@
 """The stage of training: each job trains a network for a few seeds, by one `csd train` command, into one file."""
 
-import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -9,14 +8,14 @@ from typing import Any, Protocol
 from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
-from csd.core.plugins import resolve
 from csd.networks import Architecture
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
-from csd.study.stages.base import FILE_NAME, OnLattice, Stage, once
+from csd.study.stages.base import OnLattice, Stage, file_name, once
+from csd.study.stages.data import DataField
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
-from csd.targets.base import BY_MASS, target_from_spec, with_spectrum
-from csd.targets.noising import SCHEDULES, NoisedTarget
+from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
+from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
 from csd.training.options import TrainingSettings
@@ -35,7 +34,7 @@ class TrainingJob(OnLattice):
 
     Attributes:
         sweep: name of its sweep.
-        field: the target and its lattice.
+        field: the target and its lattice, or fields in a file.
         architecture: the network, before it is built for a lattice.
         schedule: name of the noise.
         noise_levels: the study's, or the grid of this size to generate on.
@@ -44,12 +43,17 @@ class TrainingJob(OnLattice):
     """
 
     sweep: str
-    field: FieldOptions
+    field: FieldOptions | DataField  # type: ignore[assignment]
     architecture: Architecture
     schedule: str
     noise_levels: list[float]
     settings: TrainingSettings
     generation: Generation | None = None
+
+    @property
+    def target_label(self) -> str:
+        """The mass or couplings of the target, or the file of its fields, as text."""
+        return self.field.label if isinstance(self.field, DataField) else super().target_label
 
     @property
     def target(self) -> str:
@@ -118,18 +122,16 @@ class TrainingJob(OnLattice):
         first, last = self.seeds[0], self.seeds[-1]
         consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
         seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
-        name = f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}"
-        if not re.fullmatch(FILE_NAME, name):
-            raise InputError(
-                f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
-            )
-        return name
+        return file_name(f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}")
 
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
         """The target under noise, the network and the settings, as `csd train` makes them from the job's flags."""
-        target = with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
-        schedule = resolve("schedule", self.schedule, SCHEDULES)()
-        return NoisedTarget(target, schedule, self.noise_levels), self.architecture, self.settings
+        target: HasSpectrum = (
+            self.field.loaded()
+            if isinstance(self.field, DataField)
+            else with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
+        )
+        return NoisedTarget(target, schedule_of(self.schedule), self.noise_levels), self.architecture, self.settings
 
     @property
     def request(self) -> dict[str, Any]:
@@ -165,22 +167,35 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
         try:
             check_distinct("seed", seeds)
             check_distinct("noise level", levels)
-            for size, given, network, data_set, chunk in product(
-                sweep.sizes, sweep.targets(), _networks(sweep), _choices(training.data_sets), chunks
+            if sweep.data is not None and training.data_sets is not None:
+                raise InputError("data_sets and data are both given; the fields of the file are the data set")
+            for field, network, data_set, chunk in product(
+                list(_fields(sweep)), _networks(sweep), _choices(training.data_sets), chunks
             ):
+                learned = len(field.loaded().data) if isinstance(field, DataField) else data_set
                 run = TrainingJob(
                     name,
-                    FieldOptions(sweep.dimension, size, **given, target=sweep.target),
+                    field,
                     Architecture(**network),
                     vars(training)["schedule"],
-                    levels if sweep.generation is None else sweep.generation.levels(size),
-                    _settings(training, sweep.generation, data_set, chunk),
+                    levels if sweep.generation is None else sweep.generation.levels(field.size),
+                    _settings(training, sweep.generation, learned, chunk),
                     sweep.generation,
                 )
                 _check(run)
                 yield run
         except InputError as error:
             raise InputError(f"sweeps.{name}: {error}") from error
+
+
+def _fields(sweep: Sweep) -> Iterator[FieldOptions | DataField]:
+    """The targets of a sweep on its lattices."""
+    for size in sweep.sizes:
+        if sweep.data is not None:
+            yield DataField.of(sweep.data, sweep.dimension, size)
+            continue
+        for given in sweep.targets():
+            yield FieldOptions(sweep.dimension, size, **given, target=sweep.target)
 
 
 def _settings(
@@ -214,7 +229,7 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
-    run.architecture.check(run.gaussian.lattice)
+    run.architecture.check(run.field.loaded().lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family:
         if run.settings.path == "spectral":
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
@@ -224,20 +239,24 @@ def _check(run: TrainingJob) -> None:
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
         raise InputError(f"generation needs schedule vp; it is {run.schedule!r}")
-    assert run.arguments()
-    assert run.identifier
-    if ":" not in run.target and run.target not in BY_MASS:
+    # Options are checked as they become the flags of a job and the name of its file.
+    run.arguments()
+    _ = run.identifier
+    if isinstance(run.field, FieldOptions) and ":" not in run.target and run.target not in BY_MASS:
         raise unknown("target", run.target, BY_MASS)
 
 
 def check_options(run: TrainingJob) -> None:
-    """Refuse a user-defined network without an option that it requires; its class is imported.
+    """Refuse a job whose network or fields are wrong; the class of the network is imported, and all fields are read.
 
     Raises:
-        InputError: if the class cannot be imported, or an option is missing.
+        InputError: if the class cannot be imported, if an option that it requires is missing, or if nothing can be
+            learned from the fields.
     """
     try:
         run.architecture.complete()
+        if isinstance(run.field, DataField):
+            run.field.loaded(check=True)
     except InputError as error:
         raise InputError(f"sweeps.{run.sweep}: {error}") from error
 
@@ -258,6 +277,7 @@ TRAINING = Stage(
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
     alike=lambda run: run.alike,
+    data=lambda run: run.field.loaded().digest if isinstance(run.field, DataField) else "",
     gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
     wildcard="run",

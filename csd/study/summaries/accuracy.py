@@ -16,9 +16,8 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import TRAINING, Content, content_of, read_content
-from csd.core.plugins import resolve
 from csd.diffusion.criteria import CRITERIA, LIMITS, log_effective_sample_size
-from csd.diffusion.integrators import INTEGRATORS, FrozenKernel, Integrator
+from csd.diffusion.integrators import FrozenKernel, Integrator, integrator_of
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.trained import Kept, Trained, kept_scores, load_trained
 from csd.lattice import Array
@@ -75,7 +74,7 @@ def of_network(members: Sequence[TrainingJob], summary: xr.Dataset, folder: Path
         some = f"seed{'s' * (len(never) > 1)} {', '.join(never)} of {len(seeds)}"
         return str(own["criterion_remark"].values) or f"{some} never had {CRITERION} of a half for good"
     files = [_since(read_content(training_file(run, folder), TRAINING), float(reached.min())) for run in members]
-    integrator: Integrator = resolve("integrator", first.settings.integrator, INTEGRATORS)()
+    integrator = integrator_of(first.settings.integrator)
     grids = matched(files, integrator, first.settings.start)
     if not grids:
         asked = f"an ESS/M of a half and the susceptibility within {SUSCEPTIBILITY:.0%}"

@@ -37,9 +37,8 @@ import xarray as xr
 
 from csd.core.errors import InputError
 from csd.core.files import labelled
-from csd.core.plugins import resolve
 from csd.core.random import stream
-from csd.diffusion.integrators import INTEGRATORS
+from csd.diffusion.integrators import integrator_of
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.sampling import sample_modes
 from csd.lattice import Array, Lattice
@@ -262,7 +261,7 @@ def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
         return len(noised.levels)
 
     modes = noised.lattice.pairs
-    reverse = ReverseDiffusion(noised, resolve("integrator", settings.integrator, INTEGRATORS)(), settings.start)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
     moves = reverse.steps(reverse.exact_score(modes))
     start, generator = reverse.start_variance(modes), stream("timing", run.label, run.size)
 

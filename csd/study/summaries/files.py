@@ -53,9 +53,15 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
                     " study again"
                 )
         found.append((job, file))
-    # The hash of user-defined modules comes after the first 16 digits.
-    sources = {str(file.attrs.get("source_hash"))[:16]: job.identifier for job, file in found}
-    if not mixed and len(sources) > 1:
+    made_by: dict[str, dict[str, str]] = defaultdict(dict)
+    for job, file in found:
+        source, plugins = str(file.attrs.get("source_hash")), " ".join(getattr(job, "plugins", ()))
+        # The hash of user-defined code comes after the first 16 digits; jobs of the same classes share it.
+        made_by[""][source[:16]] = job.identifier
+        if plugins:
+            made_by[plugins][source] = job.identifier
+    sources = next((own for own in made_by.values() if len(own) > 1), None)
+    if not mixed and sources is not None:
         first, second = list(sources.values())[:2]
         raise InputError(
             f"different versions of the code made the files of {first!r} and {second!r}; run the study again, or take"

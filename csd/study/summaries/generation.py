@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from csd.core.files import GENERATION
@@ -12,6 +13,8 @@ from csd.study.summaries.files import files_of, gathered, grouped
 
 NUMBERED = {"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"}
 """Coordinates of a generation file that differ from run to run, and their dimension in the summary."""
+PREDICTED = {"predicted_generation_training_time": ("run", "criterion"), "predicted_kl_per_site": ("run", "step")}
+"""Variables of all summaries; NaN where no run has a theory, as for user-defined networks and fields in a file."""
 
 
 def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -35,4 +38,6 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
     ]
     about = {**IDENTITY, "trained_size": ("lattice size in training", "lattice spacings")}
     summary = gathered(files, axes=("seed", "step", "criterion"), numbered=NUMBERED)
-    return summary.assign(typed_columns(rows, about))
+    missing = {name: dims for name, dims in PREDICTED.items() if name not in summary}
+    unknown = {name: (dims, np.full([summary.sizes[dim] for dim in dims], np.nan)) for name, dims in missing.items()}
+    return summary.assign(unknown | typed_columns(rows, about))

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.core.errors import InputError
+from csd.core.paths import read_bytes
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
@@ -41,12 +42,13 @@ def read_scaling(path: Path) -> pd.DataFrame:
     Raises:
         InputError: if it is missing, no such table, or damaged.
     """
+    content = read_bytes(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode()
         head, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
         # A table whose series all have one size would be read as numbers.
         table = pd.read_csv(io.StringIO(text), dtype={"sizes": str})
-    except (OSError, ValueError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table of scaling laws ({error}); make it with csd fit") from error
     needed = [*EVERY_ROW, *(EVERY_LAW if "law" in table and (table["law"] != "none").any() else ())]
     if missing := [name for name in needed if name not in head]:

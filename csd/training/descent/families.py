@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from csd.core.plugins import is_user_defined
 from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.full import DeepLinear, Exact
 from csd.networks.linear import LinearNetwork, transform
@@ -71,11 +72,14 @@ def descent_of(
     own: Callable[..., Descent] | None = getattr(family, "descent", None)
     if own is not None:
         return own(networks, modes, spectra, rates, starts, complex_kernel=complex_kernel)
-    if issubclass(family, Exact):
+    if is_user_defined(family.kernel):
+        # The steps below are those of built-in kernels.
+        return None
+    if issubclass(family, Exact) and not is_user_defined(family.start):
         # One layer that starts at K* and never moves.
         kernels = np.repeat(1.0 / spectra[None], len(starts), axis=0)
         return ModeDescent(1, modes, spectra, np.zeros(len(spectra)), kernels)
-    if issubclass(family, DeepLinear):
+    if issubclass(family, DeepLinear) and (not is_user_defined(family.start) or _all_layers_equal(starts)):
         depth, lattice = networks[0].depth, networks[0].lattice  # type: ignore[attr-defined]
         filters = np.array(
             [[lattice.gather(transform(lattice, start[0]), modes) for start in of_seed] for of_seed in starts]
@@ -92,3 +96,8 @@ def descent_of(
             descents.append(PatchDescent(network, modes, spectra[levels], rates[levels], filters, complex_kernel))
         return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
     return None
+
+
+def _all_layers_equal(starts: Sequence[Sequence[Array]]) -> bool:
+    """Whether the layers of each network start with equal filters, and so stay equal."""
+    return all((filters == filters[0]).all() for of_seed in starts for filters in of_seed)

@@ -1,25 +1,30 @@
 """Descent by autograd of any `ScoreNetwork`: on raw fields or, for a linear one, on power spectra."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, one_line
+from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
+from csd.networks.border import TorchStream
 from csd.networks.linear import relative_error
 from csd.networks.module import (
     ConvolutionalScore,
     ScoreNetwork,
+    defining_class,
+    kernel_of,
     load_weights,
     numbers_trained,
     spectral_loss,
     weights_of,
 )
-from csd.targets.base import with_samples
+from csd.targets.base import HasHeldOut, drawn_fields, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
 from csd.training.record import padded
@@ -49,6 +54,10 @@ class AutogradDescent:
         rates: η per use of a parameter, shape (levels,).
         objective: the loss.
         device: of the modules.
+        layers: random streams of the stochastic layers of user-defined networks, for each seed and level.
+
+    Raises:
+        InputError: by `advance`, if a loss of a network is not a finite number at the first step.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class AutogradDescent:
         rates: Array,
         objective: Objective,
         device: torch.device,
+        layers: Sequence[Sequence[np.random.Generator]] = (),
     ) -> None:
         self.networks = [[network.to(device) for network in of_seed] for of_seed in networks]
         self.noised, self.lattice, self.modes = noised, noised.lattice, modes
@@ -66,7 +76,12 @@ class AutogradDescent:
         self.spectra = noised.spectra_at(modes)
         self._rates = rates
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
-        self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._held_out: list[tuple[torch.Tensor, ...]] = []
+        self._stepped = False
+        # Built-in networks draw nothing, and are the same in both modes.
+        self._layers: list[list[TorchStream]] = []
+        if is_user_defined(defining_class(self.networks[0][0])):
+            self._layers = [[TorchStream(int(own.integers(2**63)), device) for own in of_seed] for of_seed in layers]
 
     def _tensor(self, array: Any) -> torch.Tensor:
         """The array on the device of the modules."""
@@ -76,20 +91,57 @@ class AutogradDescent:
         """θ ← θ − (η / uses) ∂ℒ/∂θ on (S, T), or on (x_t, z, probe) of `csd.training.batches`."""
         for seed, of_seed in enumerate(self.networks):
             for level, network in enumerate(of_seed):
-                if len(data) == 3:
-                    noised, noise, probe = (self._tensor(array[seed, level]) for array in data)
-                    variance = float(self.noised.variances[level])
-                    loss = self.objective.loss(network, noised, noise, probe, variance)
-                else:
-                    spectrum, target = (self._half(values, seed, level) for values in data)
-                    kernel = network.kernel()
-                    assert kernel is not None
-                    loss = spectral_loss(kernel, spectrum, target, self._weight)
                 parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-                gradients = torch.autograd.grad(loss, parameters)
+                if not parameters:
+                    continue
+                with self._layers[seed][level] if self._layers else nullcontext():
+                    loss = self._loss(network, seed, level, data)
+                    gradients = self._gradients(network, loss, parameters)
+                if not self._stepped:
+                    self._check_first(network, loss, gradients)
                 with torch.no_grad():
                     for parameter, gradient in zip(parameters, gradients, strict=True):
-                        parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+                        if gradient is not None:
+                            parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+        self._stepped = True
+
+    def _loss(self, network: ScoreNetwork, seed: int, level: int, data: Sequence[Any]) -> torch.Tensor:
+        """ℒ of a network on the data of a step."""
+        if len(data) < 3:
+            spectrum, target = (self._half(values, seed, level) for values in data)
+            return spectral_loss(kernel_of(network), spectrum, target, self._weight)
+        noised, noise, probe = (self._tensor(array[seed, level]) for array in data)
+        loss = self.objective.loss(network, noised, noise, probe, float(self.noised.variances[level]))
+        if not isinstance(loss, torch.Tensor) or loss.ndim > 0 or loss.is_complex():
+            given = (
+                f"shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+            )
+            raise InputError(f"loss {type(self.objective).__name__} gives {given}; it must give one real number (0-d)")
+        return loss
+
+    def _gradients(self, network: ScoreNetwork, loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> Any:
+        """∂ℒ/∂θ of each parameter; None for one that the loss does not depend on."""
+        if not loss.requires_grad:
+            raise InputError(
+                f"loss {type(self.objective).__name__} of network {defining_class(network).__name__} does not depend on"
+                " its parameters by differentiable operations; there must be no detach() or item() between them"
+            )
+        try:
+            return torch.autograd.grad(loss, parameters, allow_unused=True)
+        except RuntimeError as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError) or not is_user_defined(defining_class(network)):
+                raise
+            name = defining_class(network).__name__
+            raise InputError(f"the gradient of network {name} cannot be computed: {one_line(error)}") from error
+
+    def _check_first(self, network: ScoreNetwork, loss: torch.Tensor, gradients: Sequence[torch.Tensor | None]) -> None:
+        """Refuse a loss or gradient that is not finite at the first step, where no step can have diverged."""
+        finite = all(bool(own.isfinite().all()) for own in gradients if own is not None)
+        if not (loss.isfinite() and finite):
+            raise InputError(
+                f"loss {type(self.objective).__name__} of network {defining_class(network).__name__} is {loss.item():g}"
+                f" at the first step, with a gradient that is {'' if finite else 'not '}finite; both must be finite"
+            )
 
     def _half(self, values: Any, seed: int, level: int) -> torch.Tensor:
         """S or T of one seed and level in the *half* layout."""
@@ -100,14 +152,23 @@ class AutogradDescent:
 
     def kernel(self) -> Array | ComplexArray | None:
         """K at the modes, shape (seeds, levels, modes); None for networks without a kernel."""
-        with torch.no_grad():
-            kernels = [
-                kernel for of_seed in self.networks for network in of_seed if (kernel := network.kernel()) is not None
-            ]
-        if len(kernels) < len(self.networks) * len(self._rates):
+        kernels = self._measured(lambda network, level: kernel_of(network))
+        if any(kernel is None for of_seed in kernels for kernel in of_seed):
             return None
-        halves = torch.stack(kernels).reshape(len(self.networks), -1, *kernels[0].shape)
-        return self.lattice.gather(halves.cpu().numpy(), self.modes)
+        # Copied, as `kernel()` may give a parameter itself.
+        halves = np.array([[kernel.detach().cpu().numpy() for kernel in of_seed] for of_seed in kernels])
+        return self.lattice.gather(halves, self.modes)
+
+    def _measured(self, measure: Callable[[ScoreNetwork, int], Any]) -> list[list[Any]]:
+        """A function of each network and its level, in `eval()`, for each seed and level."""
+        found: list[list[Any]] = []
+        with torch.no_grad():
+            for seed, of_seed in enumerate(self.networks):
+                found.append([])
+                for level, network in enumerate(of_seed):
+                    with self._layers[seed][level].measuring(network) if self._layers else nullcontext():
+                        found[-1].append(measure(network, level))
+        return found
 
     @property
     def weights_are(self) -> str:
@@ -123,49 +184,71 @@ class AutogradDescent:
         kernel = self.kernel()
         if kernel is not None:
             return relative_error(kernel, self.spectra, self.modes.multiplicity)
+        return np.array(self._measured(self._deviation))
+
+    def held_out_loss(self) -> Array:
+        """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
+        return np.array(self._measured(self._denoising_loss))
+
+    def linear_loss(self) -> Array:
+        """The denoising loss of the best linear score over the same fields, shape (levels,)."""
+        return np.array([_half_square(exact + noise) for _, exact, noise in self._held_out_fields()])
+
+    def _held_out_fields(self) -> list[tuple[torch.Tensor, ...]]:
+        """(fields, exact scores, z/σ) of each level."""
         if not self._held_out:
             self._held_out = [self._exact_scores(level) for level in range(len(self.noised.levels))]
-        held = self._held_out
-        return np.array(
-            [[self._deviation(*pair) for pair in zip(of_seed, held, strict=True)] for of_seed in self.networks]
-        )
+        return self._held_out
 
-    @staticmethod
-    def _deviation(network: ScoreNetwork, held_out: tuple[torch.Tensor, torch.Tensor]) -> float:
+    def _deviation(self, network: ScoreNetwork, level: int) -> float:
         """E|s − s*|² / E|s*|² of one network."""
-        fields, exact = held_out
-        with torch.no_grad():
-            score = network(fields)
-        if score.shape != exact.shape:
-            raise InputError(
-                f"the network gives a score of shape {tuple(score.shape)} for fields of shape {tuple(exact.shape)};"
-                " both must be the same"
-            )
-        return float((score - exact).square().sum() / exact.square().sum())
+        fields, exact, _ = self._held_out_fields()[level]
+        return float((network(fields) - exact).square().sum() / exact.square().sum())
 
-    def _exact_scores(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Held-out fields at a noise level and their exact scores −K*∗x."""
+    def _denoising_loss(self, network: ScoreNetwork, level: int) -> float:
+        """½ E|s + z/σ|² per site of one network."""
+        fields, _, noise = self._held_out_fields()[level]
+        return _half_square(network(fields) + noise)
+
+    def _exact_scores(self, level: int) -> tuple[torch.Tensor, ...]:
+        """Held-out fields about their mean at a noise level, their exact scores −K*∗(x − α μ), and z/σ."""
+        target, deviation = self.noised.target, np.sqrt(self.noised.variances[level])
         generator = stream("held out", self.lattice, self.noised.levels[level])
-        clean = with_samples(self.noised.target).sample(generator, HELD_OUT)
+        if isinstance(target, HasHeldOut):
+            chosen = generator.integers(len(target.held_out), size=HELD_OUT)
+            clean = np.asarray(target.held_out[chosen], dtype=float) - self.noised.mean
+        else:
+            clean = drawn_fields(with_samples(target), generator, HELD_OUT) - self.noised.mean
         noise = generator.standard_normal(clean.shape)
-        fields = self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * noise
-        spectrum = self.noised.spectra(self.noised.target.propagator(self.lattice.laplacian))[level]
-        exact = self.lattice.inverse(-self.lattice.transform(fields) / spectrum)
-        return self._tensor(fields), self._tensor(exact)
+        fields = self.noised.signals[level] * clean + deviation * noise
+        exact = self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])
+        return tuple(self._tensor(array) for array in (fields, exact, noise / deviation))
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
+        self._layers = [of_seed for of_seed, kept in zip(self._layers, seeds, strict=False) if kept]
 
     def snapshot(self) -> dict[str, Any]:
-        """The parameters of every module and, apart, its buffers, which steps leave unchanged."""
+        """The parameters of every module and, apart, its buffers and random state, on which no gradient acts."""
         split = [[np.split(weights_of(one), [numbers_trained(one)]) for one in of_seed] for of_seed in self.networks]
         weights, buffers = (padded([[one[part] for one in of_seed] for of_seed in split]) for part in (0, 1))
-        return {"weights": weights, "buffers": buffers}
+        kept = {"weights": weights, "buffers": buffers}
+        if any(own.used for of_seed in self._layers for own in of_seed):
+            kept["layers"] = np.array([[own.snapshot() for own in of_seed] for of_seed in self._layers])
+        return kept
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Return to the parameters and buffers of a snapshot."""
+        """Return to the parameters, buffers and random states of a snapshot."""
+        self._stepped = True
         for seed, of_seed in enumerate(self.networks):
             for level, network in enumerate(of_seed):
                 weights = snapshot["weights"][seed, level, : numbers_trained(network)]
                 load_weights(network, np.concatenate([weights, snapshot["buffers"][seed, level]]))
+                if "layers" in snapshot:
+                    self._layers[seed][level].resume(snapshot["layers"][seed, level])
+
+
+def _half_square(values: torch.Tensor) -> float:
+    """Half the mean square."""
+    return float(0.5 * values.square().mean())

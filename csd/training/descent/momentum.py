@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from csd.training.descent.families import Descent
 
+UNMOVED = ("buffers", "layers")
+"""Parts of the state of a descent to which momentum does not apply."""
 BEHIND = "behind "
 """Prefix, in checkpoints, of the arrays of the step before."""
 
@@ -38,7 +40,7 @@ class HeavyBall:
         self.descent.advance(*data)
         self.descent.resume(
             {
-                name: there if name == "buffers" else there + self.momentum * (here[name] - self._behind[name])
+                name: there if name in UNMOVED else there + self.momentum * (here[name] - self._behind[name])
                 for name, there in self.descent.snapshot().items()
             }
         )

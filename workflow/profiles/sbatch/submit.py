@@ -13,11 +13,12 @@ LOGS = Path(".snakemake/slurm_logs")
 def main() -> int:
     """The exit status of sbatch."""
     script = Path(sys.argv[1])
-    text = script.read_text()
+    text = script.read_text(encoding="utf-8")
     found = re.search(r"^# properties = (.*)$", text, re.MULTILINE)
-    assert found is not None
+    if found is None:
+        sys.exit(f"{script}: this job script has no properties; submit.py takes those that Snakemake writes")
     # Snakemake does not pass this flag on: in a group, a member that fails would stop those after it.
-    script.write_text(text.replace(" -m snakemake ", " -m snakemake --keep-going ", 1))
+    script.write_text(text.replace(" -m snakemake ", " -m snakemake --keep-going ", 1), encoding="utf-8")
     job = json.loads(found[1])
     resources = job["resources"]
     name = job.get("rule") or job["groupid"]

@@ -1,0 +1,124 @@
+"""The description of fields in words: moments, spectrum, correlations, symmetries, and what training assumes of them.
+
+Errors of moments are those of the Γ method (`csd.mcmc.autocorrelation`).
+"""
+
+from collections.abc import Callable, Mapping
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
+from csd.mcmc.survey import Survey
+from csd.targets.dataset import held_out_count
+
+ALARM = 0.01
+"""A symmetry is taken for broken at a p below this: the rate of false alarms."""
+SMALLEST_P = 1e-12
+"""Smallest p that is printed, far in the tail of an approximation."""
+SHELLS = 4
+"""Shells of S(k) that are printed, momentum by momentum."""
+
+
+def moments(found: Survey) -> dict[str, Estimate]:
+    """Mean, variance, skewness and excess kurtosis of all values; none for too few fields."""
+    y = [power.mean(axis=0)[None] for power in found.powers]
+
+    def moment(of: Callable[..., Any], count: int) -> Estimate:
+        rows = y[:count]
+        if rows[0].shape[1] >= FEWEST and not any(constant(row).any() for row in rows):
+            return estimate(*rows, of=of)
+        value = float(of(*(float(row.mean()) for row in rows)))
+        return Estimate(value, nan, nan, nan, nan, nan, rows[0].size, "too few fields, or a constant")
+
+    def skewness(a: float, b: float, c: float) -> float:
+        return (c - 3.0 * a * b + 2.0 * a**3) / (b - a**2) ** 1.5
+
+    def kurtosis(a: float, b: float, c: float, d: float) -> float:
+        return (d - 4.0 * a * c + 6.0 * a**2 * b - 3.0 * a**4) / (b - a**2) ** 2 - 3.0
+
+    return {
+        "mean": moment(lambda a: found.scale * a + found.shift, 1),
+        "variance": moment(lambda a, b: found.scale**2 * (b - a**2), 2),
+        "skewness": moment(skewness, 3),
+        "excess kurtosis": moment(kurtosis, 4),
+    }
+
+
+def summary(found: Survey, known: Mapping[str, float], *, whole: bool = False) -> list[str]:
+    """Lines of text on the fields, a screenful.
+
+    Args:
+        found: of the fields.
+        known: couplings; none if nothing is known.
+        whole: whether training takes all fields, as it does from a Monte Carlo file.
+    """
+    fields, lattice = found.fields, found.fields.lattice
+    count, total = fields.components, fields.configurations
+    kind = f"{total} configurations of {count} components" if count > 1 else f"{total} fields"
+    lines = [
+        f"{fields.name}: {kind} in d = {lattice.dimension} with L = {lattice.size}, of type {fields.raw.dtype}",
+        _row("values", f"from {found.lowest:.5g} to {found.highest:.5g}"),
+    ]
+    for name, one in moments(found).items():
+        away = f", {abs(one.value) / one.error:.1f} errors from 0" if name == "mean" and one.error > 0.0 else ""
+        lines.append(_row(name, _with_error(one.value, one.error) + away))
+    lines += _spectrum_lines(found)
+    lines += ["correlation along the file, in configurations (tau = 1/2 + sum of rho):"]
+    lines += [
+        _row(name, f"tau {_with_error(one.tau, one.tau_error)}" + " (too few fields for errors)" * bool(one.remark))
+        for name, one in found.slow.items()
+    ]
+    lines += [_row("independent", f"about {found.effective:.0f} of {total} configurations")]
+    lines += [f"symmetries (where one holds, p is below {ALARM} for one in {1.0 / ALARM:.0f} files):"]
+    tests = {
+        "change of sign": found.sign,
+        "rotation, reflection": found.isotropy,
+        "exchange of components": found.alike,
+    }
+    lines += [_row(name, _verdict(p)) for name, p in tests.items() if name[0] != "e" or count > 1]
+    same = total * count - found.distinct
+    lines += [
+        _row("duplicates", f"{same} fields equal another, {found.distinct - found.distinct_up_to_sign} its negative")
+    ]
+    if whole:
+        return [*lines, "training takes all of them, with mean 0 and the spectrum of the long run in their file"]
+    held = held_out_count(total, fields.name)
+    assumed = "mean 0 and an isotropic spectrum, by the couplings" if known else "nothing of their mean and spectrum"
+    return [*lines, f"training takes the first {total - held}, holds out the last {held}, and assumes {assumed}"]
+
+
+def _row(name: str, shown: str) -> str:
+    """A line with a name and a value."""
+    return f"  {name:<24}{shown}"
+
+
+def _with_error(value: float, error: float) -> str:
+    """A value and its error."""
+    return f"{value:.5g} ± {error:.2g}" if error == error else f"{value:.5g}, error not known"
+
+
+def _verdict(p: float) -> str:
+    """The result of a test in words."""
+    if p != p:
+        return "not tested"
+    shown = f"p = {p:.2g}" if p >= SMALLEST_P else f"p below {SMALLEST_P:g}"
+    return f"{shown}: {'broken' if p < ALARM else 'no sign that it is broken'}"
+
+
+def _spectrum_lines(found: Survey) -> list[str]:
+    """S(k) of the softest shells, one by one in the directions of those with |n_μ| ≤ 1."""
+    size = found.fields.lattice.size
+    signed = np.where(found.modes > size // 2, found.modes - size, found.modes)
+    classes = np.sort(np.abs(signed), axis=1)
+    order = np.lexsort((*classes.T[::-1], (classes**2).sum(axis=1)))
+    lines, seen = ["S(k) about the mean, at k = 2 pi n / L:"], list[list[int]]()
+    for place in order:
+        own = classes[place].tolist()
+        seen += [own] * (own not in seen)
+        if len(seen) > SHELLS:
+            break
+        value, error = (float(one[place]) for one in found.spectrum)
+        lines.append(_row(f"n = ({', '.join(map(str, signed[place]))})", _with_error(value, error)))
+    return lines

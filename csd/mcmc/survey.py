@@ -1,0 +1,288 @@
+"""Fields of an array, read once: spectrum, correlation along the file, symmetries, and what contradicts couplings.
+
+Fields in file order are taken for successive states of one Markov chain. Errors of S(k) come from the scatter of blocks
+that are many autocorrelation times long. Symmetries are tested by randomisation (`csd.mcmc.symmetries`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from math import ceil, nan, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csd.core.errors import InputError
+from csd.core.random import stream
+from csd.lattice import Array, Lattice
+from csd.lattice.arrays import PIECE, StoredFields
+from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
+from csd.mcmc.symmetries import images, p_value
+from csd.targets.dataset import held_out_count
+
+BLOCKS = 256
+"""Fewest blocks into which a large array is cut while it is read."""
+MOST_BLOCKS = 64
+"""Most blocks in the test of isotropy, which transforms many numbers."""
+FEWEST_BLOCKS = 8
+"""Fewest blocks for errors of S(k) and tests."""
+LENGTH_OF_BLOCK = 8.0
+"""Shortest length of a block, in units of τ."""
+SOFT = 4096
+"""Most modes whose isotropy is tested, those of longest wavelength."""
+CONTRADICTION = 5.7e-7
+"""The p of five standard deviations, below which data contradict what is said of their target."""
+LARGEST = 1e60
+"""Largest value, and inverse of the smallest, whose fourth power is a number of float64."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the fields finds.
+
+    Attributes:
+        fields: the fields, unread.
+        lowest: smallest value.
+        highest: largest value.
+        distinct: number of fields that differ.
+        distinct_up_to_sign: number of fields that differ by more than their sign.
+        shift: number subtracted from all values in `powers`.
+        scale: number by which they are divided after that.
+        powers: means over the sites of each field of y, y², y³ and y⁴, y = (φ − shift)/scale, shape (4, n, M).
+        softest: S at the smallest k > 0, mean over axes, of each field; shape (n, M).
+        modes: integers n of the softest momenta k = 2πn/L, one of each pair {k, −k}, shape (modes, d).
+        blocks: S about the mean at these momenta of each block of configurations, mean over components, shape
+            (blocks, modes).
+        length: configurations in a block.
+    """
+
+    fields: StoredFields
+    lowest: float
+    highest: float
+    distinct: int
+    distinct_up_to_sign: int
+    shift: float
+    scale: float
+    powers: Array
+    softest: Array
+    modes: NDArray[np.intp]
+    blocks: Array
+    length: int
+
+    @cached_property
+    def slow(self) -> dict[str, Estimate]:
+        """Observables that change slowly along a chain, with their τ in configurations; none for too few fields."""
+        m, square = self.scale * self.powers[0] + self.shift, self.powers[1]
+        series = {"mean m of a field": m, "m^2": m**2, "S at the smallest k": self.softest, "phi^2": square}
+        if m.shape[1] < FEWEST:
+            return {}
+        # Components that differ in mean are found by a test, not taken for slow.
+        return {
+            name: estimate(rows - rows.mean(axis=1, keepdims=True))
+            for name, rows in series.items()
+            if not constant(rows).any()
+        }
+
+    @property
+    def time(self) -> float:
+        """The largest τ of the slow observables, configurations; ½ if none is known."""
+        return max((one.tau for one in self.slow.values()), default=0.5)
+
+    @property
+    def effective(self) -> float:
+        """M/2τ, the number of configurations that would have the same errors if they were independent."""
+        return self.fields.configurations / max(1.0, 2.0 * self.time)
+
+    @cached_property
+    def merged(self) -> int:
+        """Blocks that are joined into one, of at least `LENGTH_OF_BLOCK` τ."""
+        return ceil(LENGTH_OF_BLOCK * self.time / self.length)
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are enough blocks for errors of S(k) and tests."""
+        return len(self.blocks) // self.merged >= FEWEST_BLOCKS
+
+    @cached_property
+    def joined(self) -> Array:
+        """S at the softest momenta of each of at most `MOST_BLOCKS` joined blocks, shape (joined blocks, modes)."""
+        merged = max(self.merged, -(-len(self.blocks) // MOST_BLOCKS))
+        whole = len(self.blocks) // merged
+        return self.blocks[: whole * merged].reshape(whole, merged, -1).mean(axis=1)
+
+    def block_means(self, series: Array) -> Array:
+        """Means of series of shape (…, M) over the joined blocks, shape (joined blocks, …)."""
+        length = self.length * self.merged
+        whole = series.shape[-1] // length
+        cut = series[..., : whole * length].reshape(*series.shape[:-1], whole, length).mean(axis=-1)
+        return np.moveaxis(cut, -1, 0)
+
+    @cached_property
+    def spectrum(self) -> tuple[Array, Array]:
+        """(S, its standard error) at the softest momenta; NaN errors for too few blocks."""
+        mean = self.blocks.mean(axis=0)
+        if not self.testable:
+            return mean, np.full(len(mean), nan)
+        return mean, self.joined.std(axis=0, ddof=1) / sqrt(len(self.joined))
+
+    # ---- tests ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sign(self) -> float:
+        """p of the symmetry φ → −φ: means of φ and φ³ are 0; NaN for too few blocks."""
+        if not self.testable:
+            return nan
+        y, square, cube = (self.powers[power].mean(axis=0) for power in range(3))
+        zero = self.shift / self.scale
+        odd = np.stack([y + zero, cube + 3.0 * zero * square + 3.0 * zero**2 * y + zero**3])
+        own = self.block_means(odd)
+        return p_value(np.stack([own, -own], axis=1) / _spread(own), "sign")
+
+    @cached_property
+    def isotropy(self) -> float:
+        """p of the symmetry of S under rotations and reflections of the lattice; NaN where it says nothing.
+
+        The smaller p of two tests counts twice: of all soft modes, and of those with |n_μ| ≤ 1.
+        """
+        dimension, size = self.fields.lattice.dimension, self.fields.lattice.size
+        if dimension == 1 or not self.testable:
+            return nan
+        places = np.stack(list(images(self.modes, size)))
+        own = self.joined
+        orbit = own.mean(axis=0)[places].mean(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            off = np.nan_to_num(own / orbit - 1.0, posinf=0.0, neginf=0.0)
+        turned = off[:, places]
+        softest = (np.minimum(self.modes, size - self.modes) <= 1).all(axis=1)
+        both = p_value(turned, "isotropy"), p_value(turned[..., softest], "isotropy of the softest")
+        return min(1.0, 2.0 * min(both))
+
+    @cached_property
+    def alike(self) -> float:
+        """p of the symmetry of the components: means of φ, φ² and S at the smallest k agree; NaN for one component."""
+        count = self.fields.components
+        if count == 1 or not self.testable:
+            return nan
+        orders = list(permutations(range(count))) if count <= 4 else [np.roll(range(count), by) for by in range(count)]
+        own = self.block_means(np.stack([self.powers[0], self.powers[1], self.softest]))
+        off = own - own.mean(axis=2, keepdims=True)
+        return p_value((off / _spread(off))[..., np.array(orders)].swapaxes(1, 2), "components")
+
+
+def _spread(own: Array) -> Array:
+    """Standard deviation over the blocks and all axes but the second; 1 where it is 0."""
+    axes = tuple(axis for axis in range(own.ndim) if axis != 1)
+    spread = own.std(axis=axes, keepdims=True)
+    return np.where(spread > 0.0, spread, 1.0)
+
+
+def _soft_modes(lattice: Lattice) -> NDArray[np.intp]:
+    """Places in *pairs* of the softest modes, whole classes under rotations and reflections."""
+    laplacian = lattice.pairs.laplacian
+    limit = np.sort(laplacian)[min(SOFT, len(laplacian)) - 1]
+    return np.flatnonzero(laplacian <= limit + 1e-9)
+
+
+def survey(fields: StoredFields) -> Survey:
+    """Read all fields once, in pieces.
+
+    Raises:
+        InputError: if nothing can be learned from them: too few, not finite, or all the same.
+    """
+    name, lattice, count, total = fields.name, fields.lattice, fields.components, fields.configurations
+    held_out_count(total, name)
+    soft = _soft_modes(lattice)
+    half = lattice.pairs.half_index[soft]
+    axes = np.flatnonzero(np.isclose(lattice.pairs.laplacian[soft], 4.0 * np.sin(np.pi / lattice.size) ** 2))
+    length = max(1, total // BLOCKS)
+    sums = np.zeros((total // length + 1, len(soft)))
+    powers, softest = np.empty((4, count, total)), np.empty((count, total))
+    marks, signs = np.empty(total * count, dtype=np.uint64), np.empty(total * count, dtype=bool)
+    multiplier = stream("marks of fields").integers(2**63, size=lattice.sites, dtype=np.uint64) * np.uint64(2) + 1
+    shift, scale, lowest, highest, bad, first = 0.0, 1.0, np.inf, -np.inf, 0, -1
+    each = max(1, PIECE // (count * lattice.sites))
+    for start in range(0, total, each):
+        stop = min(start + each, total)
+        own = fields[start * count : stop * count]
+        flat = own.reshape(len(own), lattice.sites)
+        wrong = ~np.isfinite(flat).all(axis=1)
+        if wrong.any():
+            first = start * count + int(np.argmax(wrong)) if first < 0 else first
+            bad += int(wrong.sum())
+        if bad:
+            continue
+        lowest, highest = min(lowest, float(flat.min())), max(highest, float(flat.max()))
+        if max(highest, -lowest) > LARGEST or 0.0 < max(highest, -lowest) < 1.0 / LARGEST:
+            raise InputError(
+                f"{name}: values are up to {max(highest, -lowest):.3g}; divide all fields by a common scale"
+            )
+        if start == 0:
+            shift = float(flat.mean())
+            scale = float(np.abs(flat - shift).max()) or 1.0
+        place = slice(start * count, stop * count)
+        marks[place], signs[place] = _marks(flat, multiplier)
+        y = (flat - shift) / scale
+        power = y.copy()
+        for row in powers:
+            row[:, start:stop] = power.mean(axis=1).reshape(-1, count).T
+            power *= y
+        of_modes = scale**2 * lattice.power_spectrum(y.reshape(own.shape)).reshape(len(own), -1)[:, half]
+        softest[:, start:stop] = of_modes[:, axes].mean(axis=1).reshape(-1, count).T
+        np.add.at(sums, np.arange(start, stop) // length, of_modes.reshape(-1, count, len(soft)).mean(axis=1))
+    if bad:
+        raise InputError(
+            f"{name}: {bad} of {total * count} fields hold numbers that are missing or not finite, first the field with"
+            f" index {first}; leave them out"
+        )
+    if lowest == highest:
+        raise InputError(f"{name}: all values are {lowest:g}; there is nothing to learn")
+    exact = len(np.unique(np.stack([marks, signs.astype(np.uint64)]), axis=1).T)
+    if exact == 1:
+        raise InputError(f"{name}: all {total * count} fields are the same; there is nothing to learn")
+    # At k = 0, the mean of all fields is subtracted.
+    zero = scale**2 * lattice.sites * (powers[0] - powers[0].mean()) ** 2
+    place_of_zero = int(np.flatnonzero(lattice.pairs.laplacian[soft] == 0.0)[0])
+    sums[:, place_of_zero] = np.bincount(np.arange(total) // length, zero.mean(axis=0), minlength=len(sums))
+    kept = total // length
+    numbers = lattice.pairs.numbers[soft]
+    seen = (exact, len(np.unique(marks)), shift, scale, powers, softest, numbers)
+    return Survey(fields, lowest, highest, *seen, sums[:kept] / length, length)
+
+
+def _marks(flat: Array, multiplier: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """(a hash of each field up to its sign, whether its first number that is not 0 is negative)."""
+    first = flat[np.arange(len(flat)), np.argmax(flat != 0.0, axis=1)] < 0.0
+    # Adding 0 makes −0 to 0.
+    bits = (np.where(first, -1.0, 1.0)[:, None] * flat + 0.0).view(np.uint64)
+    bits ^= bits >> np.uint64(29)
+    return (bits * multiplier).sum(axis=1, dtype=np.uint64), first
+
+
+def check_known(found: Survey, known: Mapping[str, float]) -> None:
+    """Refuse fields that contradict what is said of their target, or whose components differ.
+
+    Args:
+        found: of the fields.
+        known: couplings of a target that is symmetric under φ → −φ, rotations and reflections; none if unknown.
+
+    Raises:
+        InputError: beyond five standard deviations.
+    """
+    name = found.fields.name
+    if found.alike < CONTRADICTION:
+        raise InputError(
+            f"{name}: its {found.fields.components} components differ in mean or spectrum (p = {found.alike:.1g}), so"
+            " they are no samples of one scalar field; give one component alone, an array (M, L, …, L)"
+        )
+    said = ", ".join(known)
+    if known and found.sign < CONTRADICTION:
+        raise InputError(
+            f"{name}: its fields are not symmetric under a change of sign (p = {found.sign:.1g}), as those of the given"
+            f" couplings ({said}) are; leave the couplings out, or take both signs"
+        )
+    if known and found.isotropy < CONTRADICTION:
+        raise InputError(
+            f"{name}: its spectrum depends on the direction of k (p = {found.isotropy:.1g}), which that of the given"
+            f" couplings ({said}) does not; leave the couplings out"
+        )
