@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 import torch
 
 from csd.core.errors import InputError
+from csd.core.files import read_content
+from csd.diffusion.trained import trained_networks, trained_score
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.module import weights_of
 from csd.networks.nonlinear_score import NonlinearScore
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VarianceExploding, VariancePreserving
+from tests.helpers import Runner
 
 LEVEL = 0.5
 FORMS: list[tuple[str, dict[str, Any]]] = [
@@ -289,3 +293,23 @@ def test_the_parameters_of_the_default_networks() -> None:
         for name in ("convolutional", "wiener", "mean_field")
     }
     assert counts == {"convolutional": 2592, "wiener": 2592 + 544, "mean_field": 27}
+
+
+@pytest.mark.parametrize("name", ["convolutional", "fields_of_experts"])
+def test_they_are_trained_stored_and_called_again(name: str, tmp_path: Path, csd: Runner) -> None:
+    """In single precision; the score that is read back is odd, and the network built again gives it too."""
+    path = tmp_path / "trained.nc"
+    words = "--dimension 1 --size 8 --noise-level 0.5 --path fields --loss denoising --max-steps 80 --width 4"
+    csd(f"train --architecture {name} {words} --kernel-size 5 --output {path}")
+    training = read_content(path)
+    assert training.attrs["kernel_size"] == 5
+    error = training["score_error"].values[0, 0]
+    assert error[-1] < 0.7 * error[0]
+    (network,) = trained_networks(training, 0)
+    assert isinstance(network, NonlinearScore)
+    assert network.signal.dtype == torch.float32
+    score = trained_score(training, 0)
+    fields = np.random.default_rng(2).standard_normal((3, 8))
+    assert score(-fields, 0.5) == pytest.approx(-score(fields, 0.5), rel=1e-5, abs=1e-6)
+    with torch.no_grad():
+        assert network(torch.from_numpy(fields)).numpy() == pytest.approx(score(fields, 0.5))
