@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -312,8 +312,7 @@ def over_held_out(
         modes: of C.
         statistic: of C, shape (modes,); may return an array.
     """
-    assert isinstance(noised.target, HasHeldOut)
-    counts, spectra = noised.target.held_out_blocks(modes)
+    counts, spectra = cast("HasHeldOut", noised.target).held_out_blocks(modes)
     return jackknife(statistic, counts, counts[:, None] * noised.spectra(spectra)[-1])
 
 
@@ -325,11 +324,11 @@ def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> 
         run: name of the random streams.
         numbers: of the fields.
     """
-    assert isinstance(noised.target, HasHeldOut)
+    held_out = cast("HasHeldOut", noised.target).held_out
     lattice, signal, deviation = noised.lattice, noised.signals[-1], np.sqrt(noised.variances[-1])
     for start in range(0, len(numbers), TOGETHER):
         chosen = np.array(numbers[start : start + TOGETHER])
-        for number, clean in zip(chosen.tolist(), noised.target.held_out[chosen], strict=True):
+        for number, clean in zip(chosen.tolist(), held_out[chosen], strict=True):
             noise = draw_normal(stream("noise of held-out fields", run, number), lattice.shape)
             yield signal * np.asarray(clean, dtype=float) + deviation * noise
 
@@ -364,8 +363,7 @@ def _whole_fields(
 
 def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_out: Array | None) -> dict[str, Variable]:
     """Distances of samples, and of held-out fields, to the nearest training field α y at the lowest level."""
-    target, lattice, signal = noised.target, noised.lattice, noised.signals[-1]
-    assert isinstance(target, HasFields)
+    target, lattice, signal = cast("HasFields", noised.target), noised.lattice, noised.signals[-1]
     fields = np.concatenate([*compared, *([] if held_out is None else [held_out])])
     others = (signal * (piece - noised.mean) for piece in pieces_of(target.data))
     translations = with_translations(lattice, len(fields), len(target.data))

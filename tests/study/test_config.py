@@ -316,7 +316,7 @@ def test_couplings_fix_the_mass_by_the_gap_equation() -> None:
     assert problem(run)[0].target.mass == pytest.approx(1.0, rel=1e-12)
 
 
-class Reached(Exception):
+class Reached(BaseException):
     """Where a command is stopped."""
 
 

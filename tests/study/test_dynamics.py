@@ -85,7 +85,7 @@ def test_names_say_what_is_sampled() -> None:
 def test_the_flags_of_a_job_ask_for_the_same(keys: dict[str, Any], tmp_path: Path) -> None:
     """What `csd mcmc` makes of them has the job's own hash, which `csd verify` compares."""
 
-    class Reached(Exception):
+    class Reached(BaseException):
         """Where the command is stopped."""
 
     def stop(*asked: Any) -> None:
