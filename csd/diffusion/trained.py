@@ -141,10 +141,11 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     # As `learned_spectra` had it when the networks were built.
     propagator = training["training_spectrum" if "training_spectrum" in training else "propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
-    modules = []
+    schedule, modules = schedule_of(about["schedule"]), []
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
         generator = start_stream(lattice, architecture, seed, float(level))
-        module = architecture.module(lattice, float(length), signal**2 * propagator + variance, generator)
+        spectrum = signal**2 * propagator + variance
+        module = architecture.module(lattice, float(length), spectrum, generator, (schedule, float(level)))
         weights = kept[place, row]
         if about["weights_are"] == "modes":
             # Equal layers are stored once.

@@ -17,6 +17,7 @@ import torch
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.nonlinear import NonlinearNetwork
 from csd.networks.parametric import ParametricNetwork
 
 
@@ -39,13 +40,13 @@ class ScoreNetwork(torch.nn.Module):
         super().__init__()
         self.lattice = lattice
 
-    def __call__(self, fields: torch.Tensor) -> torch.Tensor:
-        """s(x) for fields of shape (batch, *lattice.shape); same shape and precision.
+    def __call__(self, fields: torch.Tensor, *at: Any) -> torch.Tensor:
+        """s(x), or s(x, t), for fields of shape (batch, *lattice.shape); same shape and precision.
 
         Raises:
             InputError: if `forward` gives anything else than real numbers of that shape.
         """
-        score = super().__call__(fields.to(precision(self)))
+        score = super().__call__(fields.to(precision(self)), *at)
         dense = isinstance(score, torch.Tensor) and score.layout is torch.strided
         if not dense or score.is_complex() or score.shape != fields.shape:
             raise InputError(
@@ -152,7 +153,8 @@ class ParametricScore(ScoreNetwork):
 
 def defining_class(network: ScoreNetwork) -> type:
     """The class that defines a network: its own, or that of the family or function that it wraps."""
-    return type(network.network if isinstance(network, ConvolutionalScore | ParametricScore) else network)
+    wrapped = getattr(network, "network", None)
+    return type(wrapped if isinstance(wrapped, LinearNetwork | ParametricNetwork | NonlinearNetwork) else network)
 
 
 def _described(given: Any) -> str:
@@ -210,8 +212,10 @@ def numbers_trained(module: torch.nn.Module, *, frozen: bool = True) -> int:
 
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    """The tensors that hold the numbers."""
-    held = [tensor.detach() for tensor in (*module.parameters(), *module.buffers())]
+    """The tensors that hold the numbers; buffers that are not persistent follow from the lattice."""
+    kept = module.state_dict().keys()
+    buffers = [buffer for name, buffer in module.named_buffers() if name in kept]
+    held = [tensor.detach() for tensor in (*module.parameters(), *buffers)]
     return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in held]
 
 

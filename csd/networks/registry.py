@@ -22,10 +22,12 @@ from csd.core.plugins import built, checked_numbers, is_user_defined, resolve
 from csd.core.random import global_generators
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
+from csd.networks.nonlinear import NonlinearNetwork
 from csd.networks.parametric import ParametricNetwork
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
+    from csd.targets.noising import Schedule
 
 ARCHITECTURES: dict[str, str] = {
     "exact": "csd.networks.full:Exact",
@@ -35,6 +37,12 @@ ARCHITECTURES: dict[str, str] = {
     "local_one_layer": "csd.networks.local:LocalOneLayer",
     "local_two_layer": "csd.networks.local:LocalTwoLayer",
     "one_layer_onsite": "csd.networks.one_layer_onsite:OneLayerOnsite",
+    "multiscale": "csd.networks.multiscale:Multiscale",
+    "mean_field": "csd.networks.mean_field:MeanField",
+    "fields_of_experts": "csd.networks.fields_of_experts:FieldsOfExperts",
+    "convolutional": "csd.networks.convolutional:Convolutional",
+    "unet": "csd.networks.unet:UNet",
+    "wiener": "csd.networks.wiener:Wiener",
 }
 
 
@@ -47,7 +55,8 @@ def network_class(name: str) -> Any:
     made = resolve("architecture", name, ARCHITECTURES)
     # If that module is not loaded yet, the class cannot be derived from it; PyTorch takes a second to import.
     torch_networks = sys.modules.get("csd.networks.module")
-    kinds = (LinearNetwork, ParametricNetwork, *([torch_networks.ScoreNetwork] if torch_networks else []))
+    kinds = LinearNetwork, ParametricNetwork, NonlinearNetwork
+    kinds += (torch_networks.ScoreNetwork,) if torch_networks else ()
     if not issubclass(made, kinds):
         raise InputError(
             f"architecture {name!r} is no network; its class must be derived from csd.networks.module.ScoreNetwork"
@@ -219,7 +228,7 @@ class Architecture(Choice):
         Raises:
             InputError: if an option does not fit.
         """
-        if self.options and self.is_family:
+        if self.options and (self.is_family or issubclass(self.made_by, NonlinearNetwork)):
             self.made_by.check(lattice, **dict(self.options))
 
     def build(self, lattice: Lattice, score_length: float) -> LinearNetwork:
@@ -234,7 +243,13 @@ class Architecture(Choice):
         return network
 
     def module(
-        self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
+        self,
+        lattice: Lattice,
+        score_length: float,
+        spectrum: Array,
+        generator: np.random.Generator,
+        noise: "tuple[Schedule, float] | None" = None,
+        **form: Any,
     ) -> "ScoreNetwork":
         """The network as a `torch.nn.Module`, with its initial parameters.
 
@@ -243,17 +258,19 @@ class Architecture(Choice):
             score_length: ξ_t, lattice spacings.
             spectrum: C_t on *shells*, or on *pairs* if it is not isotropic.
             generator: source of a random start.
+            noise: schedule and level t, which networks of `csd.networks.nonlinear` need.
+            form: `components` and `conditioned` of these.
 
         Raises:
             InputError: if a user-defined network cannot be built, or trained from its start.
         """
         if not is_user_defined(self.made_by):
-            return self._module(lattice, score_length, spectrum, generator)
+            return self._module(lattice, score_length, spectrum, generator, noise, **form)
         from csd.networks.border import check_network
 
         laplacian = lattice.laplacian.copy()
         with global_generators(generator):
-            module = self._module(lattice, score_length, spectrum, generator)
+            module = self._module(lattice, score_length, spectrum, generator, noise, **form)
             # Lazy layers draw their parameters at the first call.
             check_network(module, lattice, lattice.half(spectrum))
         if not np.array_equal(lattice.laplacian, laplacian):
@@ -261,7 +278,13 @@ class Architecture(Choice):
         return module
 
     def _module(
-        self, lattice: Lattice, score_length: float, spectrum: Array, generator: np.random.Generator
+        self,
+        lattice: Lattice,
+        score_length: float,
+        spectrum: Array,
+        generator: np.random.Generator,
+        noise: "tuple[Schedule, float] | None",
+        **form: Any,
     ) -> "ScoreNetwork":
         """The network as a module, before it is checked."""
         from csd.networks.module import ConvolutionalScore, ParametricScore
@@ -277,6 +300,12 @@ class Architecture(Choice):
                 what = f"{type(start).__name__}; it must give a dictionary of arrays"
                 raise InputError(f"architecture {self.name!r}: start(spectrum, generator) gives {what}")
             return ParametricScore(network, start)
+        if issubclass(self.made_by, NonlinearNetwork):
+            from csd.networks.nonlinear_score import NonlinearScore
+
+            if noise is None:
+                raise TypeError(f"{self.name} needs the schedule and level of the noise")
+            return NonlinearScore(self.made_by(lattice, **form, **options), *noise, half, generator)
         call = "Class(lattice, spectrum, generator, **options)"
         module: ScoreNetwork = built("architecture", self.made_by, call, lattice, half, generator, **options)
         return module

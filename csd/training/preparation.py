@@ -250,7 +250,13 @@ def _autograd_descent(
     learned, lengths = learned_spectra(noised), noised.score_lengths()
     networks = [
         [
-            architecture.module(lattice, float(length), spectrum, start_stream(lattice, architecture, seed, level))
+            architecture.module(
+                lattice,
+                float(length),
+                spectrum,
+                start_stream(lattice, architecture, seed, level),
+                (noised.schedule, level),
+            )
             for length, spectrum, level in zip(lengths, learned, noised.levels, strict=True)
         ]
         for seed in settings.seeds
