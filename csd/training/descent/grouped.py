@@ -1,9 +1,12 @@
 """Descent of many networks of one architecture at once, with one array of parameters and one optimiser.
 
 Where it pays, the `forward` of a network runs once for several networks side by side (`torch.func.vmap`); how many is
-known from shapes alone. Side by side a network must have the same gradients, to the last bit, as by itself. This is
-tried once for each number of networks; those that differ, and those that vmap does not take, are called one after the
+known from shapes alone. Side by side a network must have the same gradients, to the last bit, as by itself. The first
+steps are computed both ways to see this. Networks that differ, and networks that vmap refuses, are called one after the
 other. So the bytes of a network do not depend on its company.
+
+Networks of `csd.networks.convolution` and of operations number by number agree. PyTorch's own convolutions, and some
+transforms and products of small matrices, round in an order that depends on how many networks there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +26,13 @@ SIDE_BY_SIDE = 2**15
 FEWEST = 4
 """Fewest networks that take less time side by side than one after the other."""
 MULTIPLE = 32
-"""Batches side by side are multiples of this, so that vectorised loops have no remainder, which may round otherwise."""
+"""Batches side by side are multiples of this: vectorised loops then have no remainder, which may round otherwise."""
+TRIALS = 3
+"""Steps that are computed both ways."""
+NEVER = -1
+"""In place of the trials left: networks that do not agree."""
+ALIGNED = 16
+"""A row of parameters is a multiple of this long: every network lies in memory as it would by itself."""
 
 NetworkLoss = Callable[..., torch.Tensor]
 """(network, data of this network …) → its loss, a number."""
@@ -42,7 +51,7 @@ class _Loss(torch.nn.Module):
 
 
 class GroupedNetworks:
-    """Networks of one architecture, each with data of its own, whose parameters are the rows of one array.
+    """Networks of one architecture, each with data of its own, whose parameters are rows of one array.
 
     The parameters of the modules become views of the array, so that the modules follow every step.
 
@@ -69,11 +78,14 @@ class GroupedNetworks:
                     " parameters of a network must be real numbers of one precision"
                 )
         self._names, self._shapes = [f"network.{name}" for name, _ in named], [own.shape for _, own in named]
-        self.parameters = torch.stack([torch.cat([own.detach().ravel() for own in _trained(one)]) for one in networks])
+        self._numbers = sum(shape.numel() for shape in self._shapes)
+        rows = torch.stack([torch.cat([own.detach().ravel() for own in _trained(one)]) for one in networks])
+        self.parameters = torch.nn.functional.pad(rows, (0, -self._numbers % ALIGNED))
         self.rates = torch.tensor(rates, dtype=self.parameters.dtype, device=self.parameters.device)[:, None]
         self.steps = 0
         self.state = optimizer.start(self.parameters)
-        self._agree: dict[Any, bool] = {}
+        # Trials left, by how many networks are side by side.
+        self._trials: dict[int, int] = {}
         self._bind()
 
     def _bind(self) -> None:
@@ -88,7 +100,7 @@ class GroupedNetworks:
 
     def _split(self, rows: torch.Tensor) -> list[torch.Tensor]:
         """Views of rows of the array in the shapes of the parameters of a module."""
-        parts = torch.split(rows, [shape.numel() for shape in self._shapes], dim=-1)
+        parts = torch.split(rows[..., : self._numbers], [shape.numel() for shape in self._shapes], dim=-1)
         return [part.view(*rows.shape[:-1], *shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def advance(self, *data: torch.Tensor) -> torch.Tensor:
@@ -112,30 +124,34 @@ class GroupedNetworks:
 
     def _together(self, own: slice, data: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses and gradients of a block of networks, side by side if they agree with those one after the other."""
-        key = tuple(values.shape for values in data)
-        if len(data[0]) < FEWEST or not self._agree.get(key, True):
-            return self._in_turn(own, data)
-        if key in self._agree:
+        size = len(data[0])
+        left = self._trials.get(size, TRIALS) if size >= FEWEST else NEVER
+        if left == 0:
             return self._side_by_side(own, data)
         alone = self._in_turn(own, data)
+        if left > 0:
+            self._trials[size] = left - 1 if self._same(alone, own, data) else NEVER
+        return alone
+
+    def _same(self, alone: tuple[torch.Tensor, torch.Tensor], own: slice, data: list[torch.Tensor]) -> bool:
+        """Whether a block has these losses and gradients, to the last bit, side by side too."""
         try:
             beside = self._side_by_side(own, data)
-            self._agree[key] = all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
         except (RuntimeError, TypeError, ValueError):
-            # What is wrong with the network itself has been raised above.
-            self._agree[key] = False
-        return alone
+            # vmap refuses the network; what is wrong with the network itself has been raised before.
+            return False
+        return all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
 
     def _in_turn(self, own: slice, data: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses and gradients of networks that are called one after the other."""
-        gradients = torch.empty_like(self.parameters[own])
+        gradients = torch.zeros_like(self.parameters[own])
         losses = torch.empty_like(gradients[:, 0])
         for place, network in enumerate(self.networks[own]):
             loss = self.loss(network, *(values[place] for values in data))
             parameters = _trained(network)
             found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             losses[place] = loss.detach()
-            torch.cat([gradient.ravel() for gradient in found], out=gradients[place])
+            torch.cat([gradient.ravel() for gradient in found], out=gradients[place, : self._numbers])
         return losses, gradients
 
     def _side_by_side(self, own: slice, data: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -152,7 +168,9 @@ class GroupedNetworks:
         losses = vmap(loss_of)(values, *data)
         # The networks share nothing: the gradient of the sum is that of each.
         found = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
-        return losses.detach(), torch.cat([gradient.flatten(1) for gradient in found], dim=1)
+        gradients = torch.zeros_like(self.parameters[own])
+        torch.cat([gradient.flatten(1) for gradient in found], dim=1, out=gradients[:, : self._numbers])
+        return losses.detach(), gradients
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
         """Drop all networks but the chosen ones."""
