@@ -24,7 +24,7 @@ def steps(name: str, start: Any, gradients: list[Any], rate: Any, **options: flo
     parameters = start.copy() if isinstance(start, np.ndarray) else start.clone()
     state = optimizer.start(parameters)
     for step, gradient in enumerate(gradients, start=1):
-        state = optimizer.advance(parameters, state, gradient, step, rate)
+        optimizer.advance(parameters, state, gradient, step, rate)
     return parameters
 
 
@@ -47,11 +47,11 @@ def test_it_is_that_of_pytorch(name: str) -> None:
 
 def modes(name: str, curvatures: Any, rate: float, count: int, **options: float) -> Any:
     """Distances e of modes of curvatures λ after steps on the gradients λ e, from e = 1."""
-    optimizer, distances = optimizer_of(name, **options), np.ones_like(curvatures)
+    optimizer, distances = optimizer_of(name, **options), np.ones((1, len(curvatures)))
     state = optimizer.start(distances)
     for step in range(1, count + 1):
-        state = optimizer.advance(distances, state, curvatures * distances, step, rate)
-    return distances
+        optimizer.advance(distances, state, curvatures * distances, step, rate)
+    return distances[0]
 
 
 @pytest.mark.parametrize("name", ["gd", "heavy_ball", "nesterov"])
@@ -79,22 +79,24 @@ def test_adam_moves_every_mode_alike_at_first() -> None:
     curvatures = 10.0 ** np.arange(-3.0, 4.0)
     np.testing.assert_allclose(modes("adam", curvatures, 1e-6, 50), 1.0 - 50e-6, rtol=0, atol=1e-8)
     phase = np.exp(1j * np.arange(7.0))
-    start = 2.0 * phase
+    start = 2.0 * phase[None]
     optimizer, own = OPTIMIZERS["adam"], start.copy()
     optimizer.advance(own, optimizer.start(own), curvatures * start, 1, 0.1)
-    np.testing.assert_allclose(own, 1.9 * phase, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(own[0], 1.9 * phase, rtol=0, atol=1e-5)
 
 
 def test_rates_of_rows_are_those_of_each() -> None:
     """Every row of an array moves as it would by itself, to the last bit."""
     generator = np.random.default_rng(2)
-    start, gradients = generator.standard_normal((3, 5)), list(generator.standard_normal((9, 3, 5)))
+    # More than one block of numbers.
+    start, gradients = generator.standard_normal((3, 40_000)), list(generator.standard_normal((4, 3, 40_000)))
     rates = np.array([[0.1], [0.01], [1.0]])
     for name in OPTIMIZERS:
         together = steps(name, start, gradients, rates)
         for row in range(3):
-            alone = steps(name, start[row], [own[row] for own in gradients], float(rates[row, 0]))
-            np.testing.assert_array_equal(alone, together[row])
+            own = slice(row, row + 1)
+            alone = steps(name, start[own], [gradient[own] for gradient in gradients], float(rates[row, 0]))
+            np.testing.assert_array_equal(alone, together[own])
 
 
 def test_mistakes_are_answered_in_a_sentence() -> None:

@@ -111,7 +111,7 @@ class GroupedNetworks:
         """
         losses, gradient = self.gradients(*data)
         self.steps += 1
-        self.state = self.optimizer.advance(self.parameters, self.state, gradient, self.steps, self.rates)
+        self.optimizer.advance(self.parameters, self.state, gradient, self.steps, self.rates)
         return losses
 
     def gradients(self, *data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,9 +1,9 @@
 """Optimisers: w ← (1 − η κ) w − η d with a direction d from the gradients g so far, and a decay κ.
 
-Each rule is a function of the state of all earlier steps, the gradient, and the number of the step from 1 on. It acts
-number by number on arrays of NumPy or PyTorch of any shape, so that many networks share one array, and uses operations
-that round alike wherever a number lies in its array. Of a complex number, such as an amplitude in Fourier space, the
-modulus counts.
+Each rule is a function of the state after the steps before, the gradient, and the number of the step from 1 on. It
+changes the state in place and returns d. It acts number by number on arrays of NumPy or PyTorch of any shape, so that
+many networks share one array, by operations that round alike wherever a number lies in its array. Of a complex number,
+such as an amplitude in Fourier space, the modulus counts.
 
 On a quadratic loss a mode of curvature λ has the gradient g = λ e at a distance e from its minimum. Its distances
 e_j = c₁ μ₁^j + c₂ μ₂^j are then known at every step for the first three rules: plain descent has μ = 1 − ηλ, and the
@@ -16,7 +16,7 @@ whose modulus is √β and √(β (1 − ηλ)) where they are complex. Adam div
 by about η a step, whatever λ, until e is of the order of η.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -25,17 +25,19 @@ from typing import Any
 from csd.core.errors import InputError, nearest
 
 State = tuple[Any, ...]
-"""Arrays of the shape of the gradient that a rule needs from step to step; 0 at first."""
-Rule = Callable[[State, Any, int], tuple[Any, State]]
-"""(state, g, step) → (d, next state)."""
+"""Arrays of the shape of the gradient, which a rule needs from step to step; 0 at first."""
+Rule = Callable[[State, Any, int], Any]
+"""(state, g, step) → d."""
+BLOCK = 2**15
+"""Numbers that take a step at a time: what stays in the cache from one operation to the next."""
 
 
-def gradient_descent(state: State, gradient: Any, step: int) -> tuple[Any, State]:
+def gradient_descent(state: State, gradient: Any, step: int) -> Any:
     """d = g."""
-    return gradient, state
+    return gradient
 
 
-def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> tuple[Any, State]:
+def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> Any:
     """d = v, v ← β v + g (Polyak, 1964): w_{j+1} = w_j − η g_j + β (w_j − w_{j−1}).
 
     Args:
@@ -44,11 +46,13 @@ def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = 0.9)
         step: not used.
         momentum: β.
     """
-    velocity = momentum * state[0] + gradient
-    return velocity, (velocity,)
+    (velocity,) = state
+    velocity *= momentum
+    velocity += gradient
+    return velocity
 
 
-def nesterov(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> tuple[Any, State]:
+def nesterov(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> Any:
     """d = g + β v, v ← β v + g (Nesterov, 1983, with the gradient where the step before would lead on).
 
     Args:
@@ -57,13 +61,12 @@ def nesterov(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -
         step: not used.
         momentum: β.
     """
-    velocity = momentum * state[0] + gradient
-    return gradient + momentum * velocity, (velocity,)
+    return gradient + momentum * heavy_ball(state, gradient, step, momentum=momentum)
 
 
 def adam(
     state: State, gradient: Any, step: int, *, momentum: float = 0.9, memory: float = 0.999, floor: float = 1e-8
-) -> tuple[Any, State]:
+) -> Any:
     """d = m̂ / (√v̂ + ε), m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) |g|², m̂ = m / (1 − β₁^j), v̂ = v / (1 − β₂^j).
 
     Kingma and Ba, 2015.
@@ -76,10 +79,14 @@ def adam(
         memory: β₂.
         floor: ε, in units of g.
     """
-    mean = momentum * state[0] + (1.0 - momentum) * gradient
-    square = memory * state[1] + (1.0 - memory) * (gradient * gradient.conj()).real
-    size = (square / (1.0 - memory**step)) ** 0.5 + floor
-    return mean / (1.0 - momentum**step) / size, (mean, square)
+    mean, square = state
+    mean *= momentum
+    mean += (1.0 - momentum) * gradient
+    square *= memory
+    square += (1.0 - memory) * (gradient * gradient.conj()).real
+    size = (square / (1.0 - memory**step)) ** 0.5
+    size += floor
+    return mean / (1.0 - momentum**step) / size
 
 
 @dataclass(frozen=True)
@@ -97,24 +104,34 @@ class Optimizer:
     decay: float = 0.0
 
     def start(self, parameters: Any) -> State:
-        """The state before the first step: zeros of the shape of the parameters w."""
+        """The state before the first step: zeros of the shape of w."""
         return (0.0 * parameters, 0.0 * abs(parameters))[: self.arrays]
 
-    def advance(self, parameters: Any, state: State, gradient: Any, step: int, rate: Any) -> State:
-        """Change w in place, and return the next state.
+    def advance(self, parameters: Any, state: State, gradient: Any, step: int, rate: Any) -> None:
+        """Change w and the state in place.
 
         Args:
-            parameters: w, any shape.
-            state: of the step before.
+            parameters: w, shape (networks, numbers).
+            state: after the step before.
             gradient: g, same shape.
             step: number of the step, from 1 on.
-            rate: η, a number or an array that broadcasts with w.
+            rate: η, a number, or one for each network, shape (networks, 1).
         """
-        direction, state = self.rule(state, gradient, step)
-        if self.decay:
-            parameters *= 1.0 - rate * self.decay
-        parameters -= rate * direction
-        return state
+        for rows, columns in _blocks(parameters.shape):
+            own = parameters[rows, columns]
+            direction = self.rule(tuple(array[rows, columns] for array in state), gradient[rows, columns], step)
+            eta = rate if isinstance(rate, float) else rate[rows]
+            if self.decay:
+                own *= 1.0 - eta * self.decay
+            own -= eta * direction
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of blocks of an array."""
+    rows = max(1, BLOCK // max(shape[1], 1))
+    for row in range(0, shape[0], rows):
+        for column in range(0, shape[1], BLOCK):
+            yield slice(row, row + rows), slice(column, column + BLOCK)
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
