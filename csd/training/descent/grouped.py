@@ -57,8 +57,8 @@ class GroupedNetworks:
 
     Args:
         networks: modules that differ in the values of parameters and buffers alone.
-        loss: the loss of one network on its data.
-        optimizer: its step.
+        loss: the loss of one network on its data; what differs between networks, such as σ², is part of the data.
+        optimizer: of all of them.
         rates: η of each network.
 
     Raises:
@@ -84,8 +84,8 @@ class GroupedNetworks:
         self.rates = torch.tensor(rates, dtype=self.parameters.dtype, device=self.parameters.device)[:, None]
         self.steps = 0
         self.state = optimizer.start(self.parameters)
-        # Trials left, by how many networks are side by side.
-        self._trials: dict[int, int] = {}
+        # Trials left, by the shape of the fields of a block.
+        self._trials: dict[tuple[int, ...], int] = {}
         self._bind()
 
     def _bind(self) -> None:
@@ -107,7 +107,8 @@ class GroupedNetworks:
         """Take one step of every network; return the losses before it, shape (networks,).
 
         Args:
-            data: arguments of the loss after the network, each with an axis of networks before the others.
+            data: arguments of the loss after the network, fields of shape (networks, batch, …) first; each has an axis
+                of networks before the others.
         """
         losses, gradient = self.gradients(*data)
         self.steps += 1
@@ -124,13 +125,13 @@ class GroupedNetworks:
 
     def _together(self, own: slice, data: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses and gradients of a block of networks, side by side if they agree with those one after the other."""
-        size = len(data[0])
-        left = self._trials.get(size, TRIALS) if size >= FEWEST else NEVER
+        shape = data[0].shape
+        left = self._trials.get(shape, TRIALS) if len(data[0]) >= FEWEST else NEVER
         if left == 0:
             return self._side_by_side(own, data)
         alone = self._in_turn(own, data)
         if left > 0:
-            self._trials[size] = left - 1 if self._same(alone, own, data) else NEVER
+            self._trials[shape] = left - 1 if self._same(alone, own, data) else NEVER
         return alone
 
     def _same(self, alone: tuple[torch.Tensor, torch.Tensor], own: slice, data: list[torch.Tensor]) -> bool:
