@@ -7,9 +7,10 @@ network has matrix products of its own, whose shapes do not depend on how many n
 a network is the same to the last bit, alone and among others. Under `torch.func.vmap` over fields and filters the
 networks are computed side by side; the derivatives are operations of the same kind, to any order.
 
-In memory fields have the order (networks, lattice axes but the last, channels, last lattice axis, batch). A row of
-length (last axis) × B is a run of memory, copied as a whole; and the rows r₁ + a of all a on the last axis but one are
-neighbours in memory, so that only (2R + 1)^{d−1} shifted copies of the fields are laid out for all (2R + 1)^d taps.
+In memory fields have the order (networks, lattice axes but the last, channels, last lattice axis, batch). A line of the
+lattice along its last axis, with all fields of the batch, is one run of memory for each channel, which is copied as a
+whole. Lines that are neighbours along the last axis but one are neighbours in memory. So copies shifted along the other
+axes are enough: (2R + 1)^{d−1} of them for (2R + 1)^d taps in d = 2 and 3, and 2R + 1 in d = 1.
 """
 
 import threading
@@ -80,7 +81,7 @@ class _Layout:
     def __init__(self, shape: tuple[int, ...], side: int, dtype: Any) -> None:
         self.dimension, self.reach = len(shape) - 3, side // 2
         *outer, self.channels, self.last, self.batch = shape[1:]
-        # The axes of the lattice in memory, and how long each is; all are shifted but the last but one, which slides.
+        # The axes of the lattice in memory, and how long each is. Copies are shifted along all but the last but one.
         axes, sizes = [*range(1, self.dimension), self.dimension + 1], [*outer, self.last]
         self.shifted = axes[:-2] + axes[-1:]
         wide = list(shape)
@@ -135,7 +136,7 @@ class _Layout:
     def _shifted(self, own: slice, strip: slice, side: int) -> Array:
         """A view (networks, outer axes, shifts, channels, last axis, batch) of the padded fields.
 
-        Shifted are all axes but the sliding one, the last but one, which is longer by 2R instead.
+        Along the last axis of the lattice but one there are no shifts; it is longer by 2R instead.
         """
         first = 1 if self.dimension > 1 else 2
         part = self.padded[(own, *[slice(None)] * (first - 1), slice(strip.start, strip.stop + 2 * self.reach))]
@@ -185,7 +186,7 @@ def _lines(fields: Array) -> Array:
 
 @lru_cache(LAYOUTS)
 def _taps(taps: int, dimension: int) -> tuple[int, Any]:
-    """2R + 1, and the taps in the order of the rows of the columns: the sliding axis first, then the others."""
+    """2R + 1, and the taps in the order of the rows of the columns: those along the last axis but one change slowest."""
     side = round(taps ** (1.0 / dimension))
     numbers = np.arange(taps).reshape((side,) * dimension)
     return side, np.moveaxis(numbers, max(dimension - 2, 0), 0).ravel()
