@@ -186,7 +186,7 @@ def _lines(fields: Array) -> Array:
 
 @lru_cache(LAYOUTS)
 def _taps(taps: int, dimension: int) -> tuple[int, Any]:
-    """2R + 1, and the taps in the order of the rows of the columns: those along the last axis but one change slowest."""
+    """2R + 1, and the taps in the order of rows of the columns: those along the last axis but one change slowest."""
     side = round(taps ** (1.0 / dimension))
     numbers = np.arange(taps).reshape((side,) * dimension)
     return side, np.moveaxis(numbers, max(dimension - 2, 0), 0).ravel()
