@@ -1,0 +1,162 @@
+"""Optimisers: w ← (1 − η κ) w − η d with a direction d from the gradients g so far, and a decay κ.
+
+Each rule is a function of the state after the steps before, the gradient, and the number of the step from 1 on. It
+changes the state in place and returns d. It acts number by number on arrays of NumPy or PyTorch of any shape, so that
+many networks share one array, by operations that round alike wherever a number lies in its array. Of a complex number,
+such as an amplitude in Fourier space, the modulus counts.
+
+On a quadratic loss a mode of curvature λ has the gradient g = λ e at a distance e from its minimum. Its distances
+e_j = c₁ μ₁^j + c₂ μ₂^j are then known at every step for the first three rules: plain descent has μ = 1 − ηλ, and the
+others have the two roots of
+
+    heavy ball   μ² − (1 + β − ηλ) μ + β = 0
+    Nesterov     μ² − (1 − ηλ) [(1 + β) μ − β] = 0
+
+whose modulus is √β and √(β (1 − ηλ)) where they are complex. Adam divides by the size of the gradient: it moves a mode
+by about η a step, whatever λ, until e is of the order of η.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from csd.core.errors import InputError, nearest
+
+State = tuple[Any, ...]
+"""Arrays of the shape of the gradient, which a rule needs from step to step; 0 at first."""
+Rule = Callable[[State, Any, int], Any]
+"""(state, g, step) → d."""
+BLOCK = 2**15
+"""Numbers that take a step at a time: what stays in the cache from one operation to the next."""
+
+
+def gradient_descent(state: State, gradient: Any, step: int) -> Any:
+    """d = g."""
+    return gradient
+
+
+def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> Any:
+    """d = v, v ← β v + g (Polyak, 1964): w_{j+1} = w_j − η g_j + β (w_j − w_{j−1}).
+
+    Args:
+        state: (v,).
+        gradient: g.
+        step: not used.
+        momentum: β.
+    """
+    (velocity,) = state
+    velocity *= momentum
+    velocity += gradient
+    return velocity
+
+
+def nesterov(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> Any:
+    """d = g + β v, v ← β v + g (Nesterov, 1983, with the gradient where the step before would lead on).
+
+    Args:
+        state: (v,).
+        gradient: g.
+        step: not used.
+        momentum: β.
+    """
+    return gradient + momentum * heavy_ball(state, gradient, step, momentum=momentum)
+
+
+def adam(
+    state: State, gradient: Any, step: int, *, momentum: float = 0.9, memory: float = 0.999, floor: float = 1e-8
+) -> Any:
+    """d = m̂ / (√v̂ + ε), m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) |g|², m̂ = m / (1 − β₁^j), v̂ = v / (1 − β₂^j).
+
+    Kingma and Ba, 2015.
+
+    Args:
+        state: (m, v).
+        gradient: g.
+        step: j, from 1 on.
+        momentum: β₁.
+        memory: β₂.
+        floor: ε, in units of g.
+    """
+    mean, square = state
+    mean *= momentum
+    mean += (1.0 - momentum) * gradient
+    square *= memory
+    square += (1.0 - memory) * (gradient * gradient.conj()).real
+    size = (square / (1.0 - memory**step)) ** 0.5
+    size += floor
+    return mean / (1.0 - momentum**step) / size
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """w ← (1 − η κ) w − η d, with the direction d of a rule.
+
+    Attributes:
+        rule: of d.
+        arrays: how many its state has.
+        decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
+    """
+
+    rule: Rule
+    arrays: int
+    decay: float = 0.0
+
+    def start(self, parameters: Any) -> State:
+        """The state before the first step: zeros of the shape of w."""
+        return (0.0 * parameters, 0.0 * abs(parameters))[: self.arrays]
+
+    def advance(self, parameters: Any, state: State, gradient: Any, step: int, rate: Any) -> None:
+        """Change w and the state in place.
+
+        Args:
+            parameters: w, shape (networks, numbers).
+            state: after the step before.
+            gradient: g, same shape.
+            step: number of the step, from 1 on.
+            rate: η, a number, or one for each network, shape (networks, 1).
+        """
+        for rows, columns in _blocks(parameters.shape):
+            own = parameters[rows, columns]
+            direction = self.rule(tuple(array[rows, columns] for array in state), gradient[rows, columns], step)
+            eta = rate if isinstance(rate, float) else rate[rows]
+            if self.decay:
+                own *= 1.0 - eta * self.decay
+            own -= eta * direction
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of blocks of an array."""
+    rows = max(1, BLOCK // max(shape[1], 1))
+    for row in range(0, shape[0], rows):
+        for column in range(0, shape[1], BLOCK):
+            yield slice(row, row + rows), slice(column, column + BLOCK)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "gd": Optimizer(gradient_descent, 0),
+    "heavy_ball": Optimizer(heavy_ball, 1),
+    "nesterov": Optimizer(nesterov, 1),
+    "adam": Optimizer(adam, 2),
+    "adamw": Optimizer(adam, 2, decay=0.01),
+}
+
+
+def optimizer_of(name: str, **options: float) -> Optimizer:
+    """The optimiser of a name, with the values of its options: those of its rule and, for adamw, `decay`.
+
+    Raises:
+        InputError: for a name that is not there, or an option that the optimiser does not have.
+    """
+    if name not in OPTIMIZERS:
+        raise InputError(f"optimizer is {name!r}; it must be one of {', '.join(OPTIMIZERS)}{nearest(name, OPTIMIZERS)}")
+    found = OPTIMIZERS[name]
+    own = [key for key, given in signature(found.rule).parameters.items() if given.kind is given.KEYWORD_ONLY]
+    allowed = own + ["decay"] * (found.decay > 0.0)
+    for option in options:
+        if option not in allowed:
+            has = " and ".join(allowed) or "no options"
+            raise InputError(f"{option} is given, but optimizer {name!r} has no such option; it has {has}")
+    rule = partial(found.rule, **{key: value for key, value in options.items() if key in own})
+    return replace(found, rule=rule, decay=options.get("decay", found.decay))
