@@ -93,5 +93,5 @@ class Wiener(NonlinearNetwork):
         filtering = (signal * spectrum)[..., None] * kernel / scale
         transformed = fft.rfftn(fields, dim=axes)
         estimate = fft.irfftn(filtering * transformed, s=lattice.shape, dim=axes)
-        correction = fft.rfftn(self.body(parameters, estimate, noise), dim=axes)
+        correction = fft.rfftn(self.body(parameters, estimate, noise).contiguous(), dim=axes)
         return fft.irfftn(filtering * correction - kernel * transformed, s=lattice.shape, dim=axes)
