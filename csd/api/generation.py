@@ -1,7 +1,6 @@
 """Generation as a call from Python: a training run in, an xarray Dataset out; `csd generate` makes the same call."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ def sampled(
     lap("set-up")
     content = generated(run, settings, data)
     lap("generation")
-    asked = {"training": run.attrs["configuration_hash"], **asdict(settings)}
+    asked = {"training": run.attrs["configuration_hash"], **settings.asked()}
     # A network without a kernel is built again, from the code of its class.
     code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
     made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))

@@ -23,7 +23,7 @@ from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.registry import network_options
-from csd.targets.base import HasFields
+from csd.targets.base import HasFields, is_symmetric
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
@@ -62,6 +62,7 @@ def problem(
         about = {option: given.pop(option) for option in [*FIELD, *of_data] if option in given}
         given["target"] = target_of_data(data, about)
     noised = noised_target(given)
+    network = network.with_symmetry(is_symmetric(noised.target), noised.mean)
     if isinstance(noised.target, HasFields):
         fields = len(noised.target.data)
         if given.setdefault("data_set", fields) != fields:

@@ -120,6 +120,8 @@ def add_options(parser: Any, options: Mapping[str, Declared], *, required: bool 
     for name, one in options.items():
         kind = real if float in one.kinds else integer if int in one.kinds and str not in one.kinds else None
         several: Any = {} if one.item is None else {"nargs": "+", "action": "extend"}
+        if one.kinds == {bool}:
+            several = {"nargs": "?", "const": "true"}
         about: Any = {"metavar": one.option.metavar, "help": one.help.replace("%", "%%")}
         needed = required and one.required
         parser.add_argument(one.flag, dest=name, type=kind, required=needed, **about, **several).names = one.choices

@@ -13,7 +13,7 @@ A network without a kernel generates fields alone, which are measured as those o
 on a data set is compared with its held-out fields, never with the fields that it was trained on.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from csd.core.files import Content, Variable, content_of, digest, labelled, shor
 from csd.core.options import Option, Options, declared
 from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA
+from csd.diffusion.grids import GRID_STEPS, geometric_grid
 from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
@@ -35,7 +36,16 @@ from csd.diffusion.measures import (
 )
 from csd.diffusion.reverse import ReverseDiffusion, best_score
 from csd.diffusion.samples import over_held_out, sampled_variables
-from csd.diffusion.trained import Kept, Trained, is_linear, kept_scores, load_trained, trained_score, transfer
+from csd.diffusion.trained import (
+    Kept,
+    Trained,
+    is_conditioned,
+    is_linear,
+    kept_scores,
+    load_trained,
+    trained_score,
+    transfer,
+)
 from csd.lattice import Array, Lattice, Modes, observables
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
@@ -69,6 +79,10 @@ class GenerationSettings(Options):
     ] = None
     t_min: Annotated[Level | None, Option("lowest noise level", "T", default="the file's lowest")] = None
     t_max: Annotated[Level | None, Option("highest noise level", "T", default="the file's highest")] = None
+    steps: Annotated[
+        Annotated[int, Ge(1)] | None,
+        Option("steps on a geometric grid, for a conditioned network", "N", default=str(GRID_STEPS)),
+    ] = None
     size: Annotated[Annotated[int, Ge(2)] | None, Option("a larger lattice than the trained one", "L")] = None
 
     def __post_init__(self) -> None:
@@ -76,12 +90,28 @@ class GenerationSettings(Options):
         if self.t_min is not None and self.t_max is not None and self.t_min >= self.t_max:
             raise InputError(f"t_min is {self.t_min!r}, t_max is {self.t_max!r}; t_min must be below t_max")
 
-    def levels(self, trained: Array) -> Array:
-        """The grid: the trained levels between t_min and t_max, from the highest down.
+    def asked(self) -> dict[str, Any]:
+        """The options that determine a generation file, without those that are newer than files and not given."""
+        return {name: value for name, value in asdict(self).items() if name != "steps" or value is not None}
+
+    def levels(self, trained: Array, *, conditioned: bool = False) -> Array:
+        """The grid, from the highest level down: the trained levels between t_min and t_max.
+
+        For a conditioned network it has `steps` steps between them, in geometric progression.
+
+        Args:
+            trained: noise levels of the training file.
+            conditioned: whether one network serves them all.
 
         Raises:
-            InputError: if an end is outside the trained levels, or fewer than two are between the ends.
+            InputError: if an end is outside the trained levels, fewer than two are between the ends, or `steps` is
+                given for networks that serve one level each.
         """
+        if self.steps is not None and not conditioned:
+            raise InputError(
+                f"steps is {self.steps}, but the networks serve one noise level each, and these levels are the grid;"
+                " leave steps out"
+            )
         falling = np.sort(trained)[::-1]
         if len(falling) < 2:
             raise InputError("the file holds one noise level; reverse diffusion needs a grid of at least two")
@@ -93,6 +123,8 @@ class GenerationSettings(Options):
         if low < falling[-1] * (1.0 - slack) or high > falling[0] * (1.0 + slack):
             name, value = ("t_min", low) if low < falling[-1] else ("t_max", high)
             raise InputError(f"{name} is {value:g}, but {covered}; train on levels that cover the grid")
+        if conditioned:
+            return geometric_grid(low, high, self.steps or GRID_STEPS)
         chosen = falling[(falling >= low * (1.0 - slack)) & (falling <= high * (1.0 + slack))]
         if len(chosen) < 2:
             raise InputError(f"fewer than two of the file's noise levels lie between {low:g} and {high:g}; {covered}")
@@ -122,7 +154,8 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         InputError: if the file lacks what the options ask for, with the kept steps or noise levels.
         GenerationFailed: if a mode diverges.
     """
-    trained = load_trained(training, settings.levels(training["noise_level"].values).tolist(), data)
+    grid = settings.levels(training["noise_level"].values, conditioned=is_conditioned(training))
+    trained = load_trained(training, grid.tolist(), data)
     lattice = trained.noised.lattice
     larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
     if larger.size < lattice.size:
@@ -326,4 +359,5 @@ def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
 def _identity(training: Content) -> str:
     """The name of the random streams of samples, besides the seed; independent of the other seeds of the file."""
     about: dict[str, Any] = {name: kind(training.attrs[name]) for name, kind in IDENTITY.items()}
+    about |= {"conditioned": 1} if is_conditioned(training) else {}
     return digest(about | {"noise_levels": training["noise_level"].values.tolist()})

@@ -23,7 +23,7 @@ from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.score import KernelScore, Score, level_of
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget, schedule_of
+from csd.targets.noising import NoisedTarget, Schedule, schedule_of
 from csd.training.options import TrainingSettings
 from csd.training.preparation import start_stream
 
@@ -123,6 +123,8 @@ def _modes(about: Mapping[str, Any]) -> Modes:
 def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     """The networks of one seed as modules, one for each noise level, with their weights after the last step.
 
+    A conditioned network serves all noise levels, and is the only one.
+
     Args:
         training: of `csd train`.
         seed: one of the seeds of the file.
@@ -132,21 +134,24 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     """
     from csd.networks.module import load_weights
 
-    if "weights" not in training:
+    conditioned = is_conditioned(training)
+    if (held := "conditioned_weights" if conditioned else "weights") not in training:
         raise InputError("the file holds no weights, as it was written by an earlier version; train again")
     _warn_of_other_code(training.attrs)
-    kept = _complex(training, "weights", "noise_level", "seed", "weight")
+    kept = _complex(training, held, *["noise_level"] * (not conditioned), "seed", "weight")
     about, architecture, row = training.attrs, Architecture.of_attributes(training.attrs), _row_of(training, seed)
     lattice, modes = lattice_of(about), _modes(about)
     # As `learned_spectra` had it when the networks were built.
     propagator = training["training_spectrum" if "training_spectrum" in training else "propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
-    schedule, modules = schedule_of(about["schedule"]), []
+    schedule, modules, form = schedule_of(about["schedule"]), [], {"conditioned": True} if conditioned else {}
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
+        if conditioned and level != training["noise_level"].values.min():
+            continue
         generator = start_stream(lattice, architecture, seed, float(level))
         spectrum = signal**2 * propagator + variance
-        module = architecture.module(lattice, float(length), spectrum, generator, (schedule, float(level)))
-        weights = kept[place, row]
+        module = architecture.module(lattice, float(length), spectrum, generator, (schedule, float(level)), **form)
+        weights = kept[row] if conditioned else kept[place, row]
         if about["weights_are"] == "modes":
             # Equal layers are stored once.
             filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
@@ -174,6 +179,8 @@ def _warn_of_other_code(about: Mapping[str, Any]) -> None:
 def trained_score(training: Content, seed: int) -> Score:
     """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
 
+    That of a conditioned network can be called at any noise level.
+
     Args:
         training: of `csd train`.
         seed: one of the seeds of the file.
@@ -192,6 +199,8 @@ def trained_score(training: Content, seed: int) -> Score:
     from csd.networks.border import TorchStream
 
     networks = [own.eval() for own in trained_networks(training, seed)]
+    if is_conditioned(training):
+        return _at_any_level(networks[0], schedule_of(training.attrs["schedule"]), float(mean))
     found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
     layers = TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu"))
 
@@ -202,6 +211,24 @@ def trained_score(training: Content, seed: int) -> Score:
             return np.asarray(network(torch.as_tensor(fields - mean if mean else fields)))
 
     return score
+
+
+def _at_any_level(network: "ScoreNetwork", schedule: Schedule, mean: float) -> Score:
+    """s(x, t) of a conditioned network, which takes x − α μ."""
+    import torch
+
+    def score(fields: Array, t: float, /) -> Array:
+        """s(x, t)."""
+        centred = fields - schedule.signal(t) * mean if mean else fields
+        with torch.inference_mode():
+            return np.asarray(network(torch.as_tensor(centred), float(t)))
+
+    return score
+
+
+def is_conditioned(training: Content) -> bool:
+    """Whether one network of each seed serves all noise levels."""
+    return bool(training.attrs.get("conditioned", False))
 
 
 def is_linear(training: Content) -> bool:

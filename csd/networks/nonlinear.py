@@ -54,8 +54,13 @@ class NonlinearNetwork(ABC):
     """
 
     symmetry: Annotated[
-        Literal["odd", "none"], Option("odd, s(−x) = −s(x) by construction, or none", label="{value}")
-    ] = "odd"
+        Literal["odd", "none"] | None,
+        Option(
+            "odd, s(−x) = −s(x) by construction, or none",
+            label="{value}",
+            default="odd for targets that are symmetric by definition, none for others",
+        ),
+    ] = None
     precision: Annotated[Literal["float32", "float64"], Option("of parameters and fields", label="{value}")] = "float32"
 
     def __init__(

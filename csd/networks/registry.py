@@ -222,6 +222,27 @@ class Architecture(Choice):
         """Whether the architecture is a family of `csd.networks.linear`."""
         return issubclass(self.made_by, LinearNetwork)
 
+    def with_symmetry(self, symmetric: bool, mean: float = 0.0) -> Self:
+        """The architecture with its option `symmetry`, where it has one: by default odd for a symmetric target.
+
+        Args:
+            symmetric: whether −φ is as probable as φ by definition of the target.
+            mean: of the fields.
+
+        Raises:
+            InputError: if it is odd, and the fields have a mean.
+        """
+        options = dict(self.options)
+        if self.name not in ARCHITECTURES or "symmetry" not in options:
+            return self
+        own = options["symmetry"] or ("odd" if symmetric else "none")
+        if own == "odd" and mean != 0.0:
+            raise InputError(
+                f"symmetry is 'odd', but the fields have the mean {mean:.4g}, and an odd score is that of fields"
+                " symmetric about it; take symmetry none"
+            )
+        return type(self)(self.name, **{**options, "symmetry": own})
+
     def check(self, lattice: Lattice) -> None:
         """Refuse options that do not fit a lattice.
 

@@ -263,6 +263,11 @@ def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int)
     return fields
 
 
+def is_symmetric(target: Target) -> bool:
+    """Whether −φ is as probable as φ by definition of the target; not known of a user-defined one."""
+    return not is_user_defined(target) and bool(getattr(target, "symmetric", not getattr(target, "source", 0.0)))
+
+
 def is_ising(target: HasEnergy) -> bool:
     """Whether the target has spins ±1."""
     return target.unit_length and target.components == 1

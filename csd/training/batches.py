@@ -236,18 +236,21 @@ class RawFields(_Drawn):
                 drawn_fields(self.target, stream("data set fields", identity, seed), data_set) for seed in seeds
             ]
 
-    def draw(self) -> tuple[Array, Array, Array]:
+    def _clean(self, seed: int, generator: np.random.Generator) -> Array:
+        """B fields without noise about their mean, as networks learn s(x) of x − α μ."""
+        if self.data is None:
+            clean = drawn_fields(self.target, generator, self.batch)
+        else:
+            chosen = generator.integers(len(self.data[seed]), size=self.batch)
+            clean = np.asarray(self.data[seed][chosen], dtype=float)
+        return clean - self.noised.mean if self.noised.mean else clean
+
+    def draw(self) -> tuple[Array, ...]:
         """(x_t − α μ, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""
         noised, noise, probe = [], [], []
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
-                if self.data is None:
-                    clean = drawn_fields(self.target, generator, self.batch)
-                else:
-                    chosen = generator.integers(len(self.data[seed]), size=self.batch)
-                    clean = np.asarray(self.data[seed][chosen], dtype=float)
-                # Networks learn s(x) of x − α μ.
-                clean = clean - self.noised.mean if self.noised.mean else clean
+                clean = self._clean(seed, generator)
                 z = draw_normal(generator, clean.shape)
                 noised.append(self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * z)
                 noise.append(z)
@@ -259,3 +262,35 @@ class RawFields(_Drawn):
         """Drop all seeds but the chosen ones."""
         super().keep(seeds)
         self.data = None if self.data is None else _chosen(self.data, seeds)
+
+
+class ConditionedFields(RawFields):
+    """Noised fields at noise levels of their own, for networks that serve all levels; one random stream for each seed.
+
+    ln t is uniform between the smallest and the largest noise level, for every field of a minibatch by itself.
+    """
+
+    def __init__(
+        self, noised: NoisedTarget, batch: int, data_set: int | None, identity: str, seeds: Sequence[int]
+    ) -> None:
+        super().__init__(noised, batch, data_set, identity, seeds)
+        self.ends = min(noised.levels), max(noised.levels)
+        self.streams = [[stream("conditioned fields", identity, seed, *self.ends)] for seed in seeds]
+
+    def draw(self) -> tuple[Array, ...]:
+        """(y, z, random signs, α, σ²) with y = (x_t − α μ)/σ.
+
+        The first three have the shape (seeds, batch, *lattice.shape), the others (seeds, batch).
+        """
+        found: list[tuple[Array, ...]] = []
+        schedule, (low, high) = self.noised.schedule, self.ends
+        for seed, (generator,) in enumerate(self.streams):
+            clean = self._clean(seed, generator)
+            levels = low * (high / low) ** generator.random(len(clean))
+            # One by one, as a user-defined schedule may take numbers alone.
+            signal, variance = (np.array([of(t) for t in levels]) for of in (schedule.signal, schedule.variance))
+            noise = draw_normal(generator, clean.shape)
+            probe = generator.choice([-1.0, 1.0], size=clean.shape)
+            ratio = (signal / np.sqrt(variance)).reshape(-1, *(1,) * (clean.ndim - 1))
+            found.append((ratio * clean + noise, noise, probe, signal, variance))
+        return tuple(np.stack(own) for own in zip(*found, strict=True))

@@ -51,6 +51,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "kernel_profile": ("seed noise_level distance", "trained kernel K(r) along the axes"),
     "kernel": ("seed noise_level mode", "kernel K(k) after the last step"),
     "weights": ("seed noise_level weight", "trained numbers after the last step; NaN fills up levels that have fewer"),
+    "conditioned_weights": ("seed weight", "trained numbers of the network of all noise levels, after the last step"),
     "recorded_residual": ("kernel_step noise_level seed mode", "C K - 1 during training"),
     "seed": ("seed", "random seed"),
     "noise_level": ("noise_level", "noise level t"),
@@ -192,8 +193,11 @@ def training_content(
         "mode_residual": shortened(record.residual, RESIDUAL_BITS),
         "propagator": propagator,
         "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
-        "weights": record.weights,
     }
+    if settings.conditioned:
+        found["conditioned_weights"] = record.weights[:, 0]
+    else:
+        found["weights"] = record.weights
     if isinstance(noised.target, HasHeldOut):
         found["training_spectrum"] = noised.target.empirical_spectrum(noised.modes)
     if record.held_out_loss is not None:

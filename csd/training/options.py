@@ -48,6 +48,9 @@ class TrainingSettings(Options):
     ] = None
     momentum: Annotated[float, Ge(0.0), Lt(1.0), Option("momentum of the heavy ball; 0 is plain descent", "B")] = 0.0
     path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
+    conditioned: Annotated[
+        bool, Option("one network for all noise levels, trained at levels between the extremes", label="conditioned")
+    ] = False
     device: Annotated[
         Literal["auto", "cpu", "cuda"], unsaid("cpu; cuda; auto: cuda, where there is one, for autograd alone")
     ] = "auto"
@@ -84,6 +87,8 @@ class TrainingSettings(Options):
             )
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
+        if self.conditioned and self.path == "spectral":
+            raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
 
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""

@@ -14,15 +14,19 @@ from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork, relative_error
-from csd.networks.registry import started
+from csd.networks.nonlinear import NonlinearNetwork
+from csd.networks.registry import network_class, started
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
-from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
+from csd.training.batches import ConditionedFields, Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall
 from csd.training.losses import Objective, objective_of
 from csd.training.options import TrainingSettings
+
+CONDITIONED_RATE = 0.003
+"""η of the first step of Adam for conditioned networks, unless it is given."""
 
 
 @dataclass
@@ -98,7 +102,8 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
     found = _family_descent(noised, architecture, settings, objective, seeded) if explicit else None
-    descent, modes, parameters, known = found or _autograd_descent(noised, architecture, settings, objective)
+    by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
+    descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective)
     source = _source(noised, architecture, settings, objective, modes)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
@@ -230,7 +235,8 @@ def _source(
     """The data of a descent on raw fields or on power spectra."""
     name = identity(noised, architecture, settings)
     if settings.path == "fields":
-        return RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
+        fields = ConditionedFields if settings.conditioned else RawFields
+        return fields(noised, settings.batch, settings.data_set, name, settings.seeds)
     if settings.data_set is not None:
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)
@@ -271,3 +277,45 @@ def _autograd_descent(
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     return descent, modes, [numbers_trained(network, frozen=False) for network in first], known
+
+
+def _conditioned_descent(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
+) -> tuple[Any, Modes, list[int], Known]:
+    """Descent of networks that serve all noise levels, on raw fields.
+
+    Raises:
+        InputError: if there is one noise level, or a network of this architecture serves one level alone.
+    """
+    from csd.networks.module import numbers_trained
+    from csd.training.descent.conditioned import ConditionedDescent
+    from csd.training.descent.modules import choose_device
+
+    if not issubclass(architecture.made_by, NonlinearNetwork):
+        able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
+        raise InputError(
+            f"conditioned is given, but a network {architecture.name!r} serves one noise level; it must be one of"
+            f" {', '.join(able)}"
+        )
+    if len(noised.levels) < 2:
+        raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
+    lattice, place = noised.lattice, int(np.argmin(noised.levels))
+    level, length = noised.levels[place], float(noised.score_lengths()[place])
+    spectrum, schedule = learned_spectra(noised)[place], noised.schedule
+    networks: list[Any] = [
+        architecture.module(
+            lattice,
+            length,
+            spectrum,
+            start_stream(lattice, architecture, seed, level),
+            (schedule, level),
+            conditioned=True,
+        )
+        for seed in settings.seeds
+    ]
+    rate, device = settings.learning_rate or CONDITIONED_RATE, choose_device(settings.device)
+    descent = ConditionedDescent(networks, noised, rate, settings.max_steps, objective, device)
+    levels = len(noised.levels)
+    nothing = np.full(levels, np.nan)
+    known = np.full(levels, rate), nothing, nothing, np.zeros(levels)
+    return descent, lattice.pairs, [numbers_trained(networks[0])] * levels, known

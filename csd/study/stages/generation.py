@@ -1,7 +1,7 @@
 """The stage of generation: each job samples from a training file, by one `csd generate` command, into one file."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from csd.core.files import GENERATION as GENERATION_FILE
@@ -50,7 +50,7 @@ class GenerationJob:
     @property
     def request(self) -> dict[str, Any]:
         """All that determines its file besides the code."""
-        return {"training": digest(self.run.request), **asdict(self.settings)}
+        return {"training": digest(self.run.request), **self.settings.asked()}
 
     def arguments(self) -> list[str]:
         """The flags of `csd generate` for this job, without files."""

@@ -14,7 +14,7 @@ from csd.study.config.schema import Item, chosen, listed
 from csd.study.stages.base import OnLattice, Stage, file_name, once
 from csd.study.stages.data import DataField
 from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
-from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
+from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
@@ -153,6 +153,14 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
     return once(_expanded(study), "sweeps")
 
 
+def _symmetry(field: FieldOptions) -> tuple[bool, float]:
+    """Whether the fields are symmetric under a change of sign by definition, and their mean."""
+    if isinstance(field, DataField):
+        target = field.loaded()
+        return is_symmetric(target), float(getattr(target, "mean", 0.0))
+    return ":" not in field.target, 0.0
+
+
 def training_of(study: HasSweeps, sweep: Sweep) -> Training:
     """How a sweep trains: the study's settings, and those that it overrides."""
     return Training.model_validate(study.training.model_dump() | sweep.training)
@@ -176,7 +184,7 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                 run = TrainingJob(
                     name,
                     field,
-                    Architecture(**network),
+                    Architecture(**network).with_symmetry(*_symmetry(field)),
                     vars(training)["schedule"],
                     levels if sweep.generation is None else sweep.generation.levels(field.size),
                     _settings(training, sweep.generation, learned, chunk),
