@@ -7,7 +7,7 @@ A network is a class that does not import PyTorch, since commands import it for 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -52,6 +52,9 @@ class NonlinearNetwork(ABC):
     Raises:
         InputError: for options that do not fit the lattice.
     """
+
+    training: ClassVar[dict[str, Any]] = {"optimizer": "adam", "rate_schedule": "cosine", "beta2": 0.99}
+    """Options of training where no optimiser is given."""
 
     symmetry: Annotated[
         Literal["odd", "none"] | None,

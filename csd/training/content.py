@@ -13,7 +13,7 @@ from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import HasHeldOut, lattice_of, spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
-from csd.training.options import TrainingSettings
+from csd.training.options import TrainingSettings, chosen
 from csd.training.preparation import Prepared
 from csd.training.record import TrainingRecord
 from csd.training.reference import Prediction
@@ -35,6 +35,7 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
     "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
     "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
+    "best_step": ("seed noise_level", "recorded step of the lowest held-out loss", "steps"),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
@@ -96,7 +97,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "mass": target.mass,
         **({"mean": noised.mean} if noised.mean else {}),
         "schedule": lasting_path(type(noised.schedule)),
-        **settings.attributes(),
+        **chosen(architecture, settings).attributes(),
     }
     further = {name: value for name, value in spec_of(target).items() if name not in SAID}
     if clash := own.keys() & further.keys():
@@ -202,6 +203,7 @@ def training_content(
         found["training_spectrum"] = noised.target.empirical_spectrum(noised.modes)
     if record.held_out_loss is not None:
         found |= {"held_out_loss": record.held_out_loss, "linear_held_out_loss": record.linear_loss}
+        found["best_step"] = record.best_step
     coordinates = _coordinates(noised, settings, record.steps) | {
         "inverse_length": record.inverse_lengths,
         "distance": np.arange(lattice.size // 2 + 1),
@@ -238,6 +240,7 @@ def training_content(
         "kernels": "none" if kernel is None else "complex" if np.iscomplexobj(kernel) else "real",
         "weights_are": record.weights_are,
         "stepping": record.stepping,
+        "until": record.until,
     }
     about = attributes(noised, architecture.complete(), settings) | about
     return Content(variables, _variables(coordinates), about)

@@ -78,7 +78,12 @@ def descend(
     if run.on_device:
         return _descend_in_blocks(run, recorder, watch, after)
     descent: Descent = run.descent
+    looks = recorder.looks() if getattr(descent, "measured_when_recorded", False) else None
     for step in _closed_form_steps(run, recorder, after) if run.closed_form else _steps(run, after):
+        if looks is not None and step not in looks:
+            if watch is not None and watch.passed(step, recorder.excess):
+                watch.keep(_snapshot(step, run, recorder))
+            continue
         done = recorder.observe(step, descent.error(), descent)
         if np.count_nonzero(done) > 0:
             if done.all():

@@ -8,6 +8,8 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
+from csd.networks import Architecture
+from csd.training.descent.optimizers import Optimizer, optimizer_of, schedule_of
 
 INTEGRATOR = "heun"
 """The default integrator."""
@@ -20,8 +22,14 @@ unnamed = partial(Option, label=None, always=True)
 given_rate = partial(
     Option, attribute="learning_rate_given", absent=0.0, always=True, note="0 means the architecture's own"
 )
+own_option = partial(Option, default="the optimizer's own")
+"""An option that not every optimiser has."""
 unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
+
+
+STEPPING = ("momentum", "optimizer", "beta2", "weight_decay", "rate_schedule", "clip", "average")
+"""Options of the steps."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,41 @@ class TrainingSettings(Options):
     learning_rate: Annotated[
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
-    momentum: Annotated[float, Ge(0.0), Lt(1.0), Option("momentum of the heavy ball; 0 is plain descent", "B")] = 0.0
+    momentum: Annotated[
+        float,
+        Ge(0.0),
+        Lt(1.0),
+        Option(
+            "momentum: gd with it is the heavy ball; of heavy_ball, nesterov and adam 0 stands for their own, 0.9", "B"
+        ),
+    ] = 0.0
+    optimizer: Annotated[
+        Literal["gd", "heavy_ball", "nesterov", "adam", "adamw"] | None,
+        Option(
+            "rule of the steps: gd, heavy_ball, nesterov, adam or adamw",
+            default="gd; of nonlinear networks adam with cosine",
+            label="{value}",
+        ),
+    ] = None
+    beta2: Annotated[
+        Annotated[float, Ge(0.0), Lt(1.0)] | None, own_option("memory of the squared gradient of adam", "B")
+    ] = None
+    weight_decay: Annotated[Annotated[float, Ge(0.0)] | None, own_option("decay of the parameters of adamw", "K")] = (
+        None
+    )
+    rate_schedule: Annotated[
+        Literal["constant", "cosine", "inverse_sqrt"] | None,
+        Option(
+            "learning rate against the step j: constant; cosine, down to 0 at max_steps; inverse_sqrt, as 1/√j",
+            default="constant",
+            label="{value}",
+        ),
+    ] = None
+    clip: Annotated[Annotated[float, Gt(0.0)] | None, own_option("longest gradient of a network", "G")] = None
+    average: Annotated[
+        Annotated[float, Gt(0.0), Lt(1.0)] | None,
+        own_option("decay of the moving average of the parameters that is kept, of nonlinear networks", "D"),
+    ] = None
     path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
     conditioned: Annotated[
         bool, Option("one network for all noise levels, trained at levels between the extremes", label="conditioned")
@@ -62,9 +104,21 @@ class TrainingSettings(Options):
         ),
     ] = "last"
     until: Annotated[
-        Literal["score_error", "samples"],
-        unnamed("what ends training: score_error, at the tolerance, or samples, once they meet all criteria"),
+        Literal["score_error", "samples", "held_out_loss"],
+        unnamed(
+            "what ends training: score_error, at the tolerance; samples, once they meet all criteria; held_out_loss,"
+            " once it has not fallen for the patience; nonlinear networks of a data set take the last"
+        ),
     ] = "score_error"
+    patience: Annotated[
+        float,
+        Gt(1.0),
+        Option(
+            "the held-out loss ends training once there were so many times the steps to its lowest value",
+            "F",
+            label=None,
+        ),
+    ] = 4.0
     integrator: Annotated[
         str, unnamed("integrator of the samples, with until samples", names="csd.diffusion.integrators:INTEGRATORS")
     ] = INTEGRATOR
@@ -81,25 +135,57 @@ class TrainingSettings(Options):
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
                 " minibatches of its fields need path fields"
             )
-        if self.momentum > 0.0 and self.device == "cuda" and self.path == "spectral":
-            raise InputError(
-                f"momentum is {self.momentum:g}, but device is cuda; take device cpu with it, or path fields"
-            )
+        if self.stepping and self.device == "cuda" and self.path == "spectral":
+            name, value = next(iter(self.stepping.items()))
+            raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
 
+    @property
+    def stepping(self) -> dict[str, Any]:
+        """The options by which steps differ from those of plain gradient descent, with their values."""
+        found = {name: getattr(self, name) for name in STEPPING}
+        plain = {"momentum": 0.0, "optimizer": "gd", "rate_schedule": "constant"}
+        return {name: value for name, value in found.items() if value not in (None, plain.get(name))}
+
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""
         idle = {"batch"} if self.loss == "population" else set()
-        idle |= {"integrator", "start"} if self.until == "score_error" else set()
+        idle |= {"integrator", "start"} if self.until != "samples" else set()
         return {name: None if name in idle else value for name, value in super().applied().items()}
 
     def labels(self) -> dict[str, str]:
         """Loss and batch always, other options where they differ from their defaults."""
         batch = {} if self.loss == "population" else {"batch": f"B{self.batch}"}
         return {"loss": self.loss.replace(":", ".")} | batch | super().labels()
+
+
+def chosen(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
+    """The settings with the options of the steps that the class of a network has, unless an optimiser is given."""
+    own = {} if ":" in architecture.name else getattr(architecture.made_by, "training", {})
+    if settings.optimizer is not None or not own:
+        return settings
+    return replace(settings, **{name: value for name, value in own.items() if getattr(settings, name) is None})
+
+
+def optimizer_for(settings: TrainingSettings) -> Optimizer:
+    """The optimiser of settings that `chosen` made; gd with momentum is the heavy ball.
+
+    Raises:
+        InputError: for an option that the optimiser does not have.
+    """
+    name = settings.optimizer or "gd"
+    name = "heavy_ball" if name == "gd" and settings.momentum > 0.0 else name
+    given = {"momentum": settings.momentum or None, "beta2": settings.beta2, "weight_decay": settings.weight_decay}
+    found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
+    return replace(
+        found,
+        schedule=schedule_of(settings.rate_schedule or "constant", settings.max_steps),
+        clip=settings.clip or 0.0,
+        average=settings.average or 0.0,
+    )
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:

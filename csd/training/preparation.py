@@ -21,12 +21,10 @@ from csd.targets.noising import NoisedTarget
 from csd.training.batches import ConditionedFields, Expectation, FreshSpectra, RawFields, Source, empirical_spectra
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
-from csd.training.descent.momentum import HeavyBall
+from csd.training.descent.momentum import HeavyBall, OptimizedDescent
+from csd.training.descent.optimizers import MOMENTUM, Optimizer
 from csd.training.losses import Objective, objective_of
-from csd.training.options import TrainingSettings
-
-CONDITIONED_RATE = 0.003
-"""η of the first step of Adam for conditioned networks, unless it is given."""
+from csd.training.options import TrainingSettings, chosen, optimizer_for
 
 
 @dataclass
@@ -46,6 +44,7 @@ class Prepared:
         on_device: whether errors are read many steps at a time.
         closed_form: whether a formula gives the state at any step.
         plain: whether the steps are those of plain gradient descent, which closed forms describe.
+        until: what ends training, as in `TrainingSettings`.
     """
 
     descent: Any
@@ -60,6 +59,7 @@ class Prepared:
     on_device: bool = False
     closed_form: bool = False
     plain: bool = True
+    until: str = "score_error"
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
@@ -90,6 +90,8 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
+    settings = chosen(architecture, settings)
+    optimizer = optimizer_for(settings)
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
@@ -101,9 +103,9 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
         copies += 8.0 * settings.batch + (0 if isinstance(noised.target, HasFields) else settings.data_set or 0)
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
-    found = _family_descent(noised, architecture, settings, objective, seeded) if explicit else None
+    found = _family_descent(noised, architecture, settings, objective, optimizer, seeded) if explicit else None
     by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
-    descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective)
+    descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective, optimizer)
     source = _source(noised, architecture, settings, objective, modes)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
@@ -111,7 +113,44 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
         one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
-    return with_momentum(run, settings.momentum)
+    run.until = _end(noised, architecture, settings, run)
+    if getattr(run.descent, "optimizer", None) is not None:
+        return replace(run, plain=False)
+    if settings.average is not None:
+        raise InputError(f"average is {settings.average:g}, but only nonlinear networks on path fields are averaged")
+    momentum = _heavy_ball(settings)
+    if momentum is not None:
+        return with_momentum(run, momentum)
+    optimized = OptimizedDescent(run.descent, optimizer, run.rates)
+    unknown = np.full_like(run.stable_rates, np.nan)
+    return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
+
+
+def _end(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared) -> str:
+    """What ends training: the held-out loss for nonlinear networks of a data set, whose exact score is not known.
+
+    Raises:
+        InputError: if the held-out loss is asked for and not measured.
+    """
+    measured = isinstance(noised.target, HasHeldOut)
+    if settings.until == "samples" or not (measured or settings.until == "held_out_loss"):
+        return settings.until
+    if run.on_device or run.descent.kernel() is not None:
+        if settings.until == "held_out_loss":
+            raise InputError(
+                f"until is held_out_loss, but architecture {architecture.name!r} has a kernel, whose error is measured;"
+                " take until score_error"
+            )
+        return settings.until
+    return "held_out_loss"
+
+
+def _heavy_ball(settings: TrainingSettings) -> float | None:
+    """β where the steps are those of plain descent or of the heavy ball; None for any other optimiser or rates."""
+    others = {name: value for name, value in settings.stepping.items() if name != "momentum"}
+    if others == {"optimizer": "heavy_ball"}:
+        return settings.momentum or MOMENTUM
+    return None if others else settings.momentum
 
 
 def with_momentum(run: Prepared, momentum: float) -> Prepared:
@@ -149,7 +188,9 @@ Known = tuple[Array, Array, Array, Array]
 """η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
 
 
-def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settings: TrainingSettings) -> Known:
+def _known(
+    networks: Sequence[Any], noised: NoisedTarget, learned: Array, settings: TrainingSettings, optimizer: Optimizer
+) -> Known:
     """Rates, ranges and floors of networks.
 
     Args:
@@ -157,6 +198,7 @@ def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settin
         noised: the target at its noise levels.
         learned: `learned_spectra` of it.
         settings: with the learning rate, if it is given.
+        optimizer: with its own rate, if it has one.
     """
     rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
     floors[:] = 0.0
@@ -165,7 +207,8 @@ def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settin
     for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
         family = isinstance(network, LinearNetwork)
         own = spectrum if family else lattice.half(spectrum)
-        rates[level], ranges[level] = settings.learning_rate or _own_rate(network, own), network.reach
+        rates[level] = settings.learning_rate or optimizer.rate or _own_rate(network, own)
+        ranges[level] = network.reach
         if family:
             stable[level], floors[level] = _bounds(network, spectrum)
         if measured and (family or network.kernel() is not None):
@@ -173,6 +216,11 @@ def _known(networks: Sequence[Any], noised: NoisedTarget, learned: Array, settin
             best = network.best_kernel(spectrum) if family else 1.0 / spectrum
             floors[level] = relative_error(best, exact[level], weight)
     return rates, stable, ranges, floors
+
+
+def _plain_rates(rates: Array, settings: TrainingSettings) -> Array:
+    """η of the plain descent of linear and user-defined networks: 1 where an optimiser takes its step as gradient."""
+    return rates if _heavy_ball(settings) is not None else np.ones_like(rates)
 
 
 def learned_spectra(noised: NoisedTarget) -> Array:
@@ -208,14 +256,20 @@ def _bounds(network: LinearNetwork, spectrum: Array) -> tuple[float, float]:
 
 
 def _family_descent(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, seeded: bool
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: Optimizer,
+    seeded: bool,
 ) -> tuple[Any, Modes, list[int], Known] | None:
     """Explicit descent on power spectra; None for a family that only autograd can train."""
     lattice = noised.lattice
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     require_memory(max(network.parameters for network in networks), f"a network {architecture.label!r}")
     spectra = learned_spectra(noised)
-    known = rates, *_ = _known(networks, noised, spectra, settings)
+    known = _known(networks, noised, spectra, settings, optimizer)
+    rates = _plain_rates(known[0], settings)
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     starts = [
         [
@@ -246,10 +300,16 @@ def _source(
 
 
 def _autograd_descent(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: Optimizer,
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
     from csd.networks.module import ConvolutionalScore, numbers_trained
+    from csd.networks.nonlinear_score import NonlinearScore
+    from csd.training.descent.fields import FieldDescent
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     lattice, modes = noised.lattice, noised.lattice.pairs
@@ -269,18 +329,26 @@ def _autograd_descent(
     ]
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
-    known = _known(families or first, noised, learned, settings)
+    known = _known(families or first, noised, learned, settings, optimizer)
     name = identity(noised, architecture, settings)
     layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
     device = choose_device(settings.device)
-    descent = AutogradDescent(networks, noised, modes, known[0], objective, device, layers)
+    if isinstance(first[0], NonlinearScore) and settings.path == "fields":
+        descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], objective, device, optimizer)
+    else:
+        rates = _plain_rates(known[0], settings)
+        descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers)
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     return descent, modes, [numbers_trained(network, frozen=False) for network in first], known
 
 
 def _conditioned_descent(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    objective: Objective,
+    optimizer: Optimizer,
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent of networks that serve all noise levels, on raw fields.
 
@@ -301,21 +369,21 @@ def _conditioned_descent(
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
     lattice, place = noised.lattice, int(np.argmin(noised.levels))
     level, length = noised.levels[place], float(noised.score_lengths()[place])
-    spectrum, schedule = learned_spectra(noised)[place], noised.schedule
+    learned, schedule = learned_spectra(noised), noised.schedule
     networks: list[Any] = [
         architecture.module(
             lattice,
             length,
-            spectrum,
+            learned[place],
             start_stream(lattice, architecture, seed, level),
             (schedule, level),
             conditioned=True,
         )
         for seed in settings.seeds
     ]
-    rate, device = settings.learning_rate or CONDITIONED_RATE, choose_device(settings.device)
-    descent = ConditionedDescent(networks, noised, rate, settings.max_steps, objective, device)
-    levels = len(noised.levels)
-    nothing = np.full(levels, np.nan)
-    known = np.full(levels, rate), nothing, nothing, np.zeros(levels)
-    return descent, lattice.pairs, [numbers_trained(networks[0])] * levels, known
+    known = _known(networks[:1] * len(noised.levels), noised, learned, settings, optimizer)
+    # The rate of one step for all levels.
+    known[0][:] = known[0].min()
+    device = choose_device(settings.device)
+    descent = ConditionedDescent(networks, noised, known[0][:1], objective, device, optimizer)
+    return descent, lattice.pairs, [numbers_trained(networks[0], frozen=False)] * len(noised.levels), known

@@ -30,6 +30,7 @@ class TrainingRecord:
         inverse_lengths: geometric mean of sqrt(k̂² + m²) over each bin's momenta, shape (bins,).
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
         held_out_loss: ½ E|s + z/σ|² per site over held-out fields, shape (S, T, R); None where it is not measured.
+        best_step: the recorded step of the lowest held-out loss, NaN where it is not measured, shape (S, T).
         linear_loss: the same of the best linear score, shape (T,).
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
         kernel_steps: steps at which kernels were kept, shape (KS,).
@@ -39,6 +40,7 @@ class TrainingRecord:
         weights: the trained numbers after the last step, shape (S, T, numbers).
         weights_are: 'modes', 'filters' or 'parameters'; see `csd.training.descent.families.Descent`.
         last_step: step at which the training of each seed ended, shape (S,).
+        until: what ends training, unless max_steps comes first.
         stepping: 'every step', or 'exact jump' where a closed form gave the recorded steps.
     """
 
@@ -54,6 +56,7 @@ class TrainingRecord:
     residual: NDArray[np.float32]
     held_out_loss: Array | None
     linear_loss: Array | None
+    best_step: Array
     kernel: Array | ComplexArray | None
     kernel_steps: NDArray[np.int64]
     recorded_kernels: NDArray[np.float32] | None
@@ -63,6 +66,7 @@ class TrainingRecord:
     weights_are: str
     last_step: NDArray[np.int64]
     stepping: str
+    until: str
 
 
 def padded(networks: Sequence[Sequence[Array]]) -> Array:

@@ -19,6 +19,8 @@ from csd.training.record import TrainingRecord, crossing_time, record_steps, spa
 
 RIGHT_FOR = 1.2
 """With `until` samples, training ends at a recorded step j if the goal was met at all recorded steps from j/1.2 on."""
+FIRST_LOOK = 100
+"""The held-out loss ends training at the patience times this many steps at the earliest."""
 BLOW_UP = 1e3
 """Training has diverged when an error exceeds this multiple of the larger of 1 and the error at the start."""
 
@@ -31,7 +33,7 @@ MANY = 4096
 The noise of the momenta of a class differs, but has the same distribution: sums over classes, each weighted with the
 number of its members, have the same mean, and with so many momenta a small scatter.
 """
-CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit")
+CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit", "_lowest", "best")
 """Arrays of a `Recorder` that change during training."""
 GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
 """Lists of a `Recorder` that grow during training."""
@@ -54,8 +56,8 @@ class Recorder:
         self, noised: NoisedTarget, run: Prepared, settings: TrainingSettings, goal: Goal | None = None
     ) -> None:
         self.noised, self.run, self.settings = noised, run, settings
-        self._goal = goal if settings.until == "samples" else None
-        if settings.until == "samples" and goal is None:
+        self._goal = goal if run.until == "samples" else None
+        if run.until == "samples" and goal is None:
             raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
         shape = seeds, _ = len(run.seeds), len(noised.levels)
         self.grid = record_steps(settings.max_steps)
@@ -63,6 +65,8 @@ class Recorder:
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
+        # ε is then that of a Gaussian distribution with the spectrum of the fields, and ends nothing.
+        self._by_loss = run.until == "held_out_loss"
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
@@ -78,6 +82,8 @@ class Recorder:
         # The recorded step since which a seed has met the goal.
         self._right_since = np.full(seeds, np.inf)
         self._limit = np.inf
+        # Held-out losses and their steps, of all seeds.
+        self._lowest, self.best = np.full(shape, np.inf), np.full(shape, np.nan)
         self._next = 0
 
     def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
@@ -96,7 +102,7 @@ class Recorder:
             row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
             level = int(np.argmax(~(error[row] <= self._limit)))
             raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
-        reached = self._missing & (error <= self.threshold)
+        reached = self._missing & (error <= (-np.inf if self._by_loss else self.threshold))
         news = np.count_nonzero(reached) > 0
         if news:
             self._reach(step, error, reached)
@@ -104,7 +110,7 @@ class Recorder:
         self._before = error
         recorded = step == self._next
         if recorded:
-            self._record(error, descent)
+            self._record(step, error, descent)
         if step in self._wanted:
             self.kernel_steps.append(step)
             kernel = descent.kernel()
@@ -119,12 +125,18 @@ class Recorder:
                 right = self._goal(KernelScore(self.noised.lattice, self.run.modes, self.noised.levels, kernels))
                 self._right_since = np.where(right, np.minimum(self._right_since, step), np.inf)
                 return self._end(step, np.logical_and(right, step >= RIGHT_FOR * self._right_since), descent)
+        elif self._by_loss:
+            if recorded:
+                slowest = self.best[self.alive].max(axis=1)
+                return self._end(step, step >= self.settings.patience * np.maximum(slowest, FIRST_LOOK), descent)
         elif news and self.settings.tolerance > 0.0:
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none
 
     def excess(self) -> float:
         """The largest of ε / threshold, as last observed, over the seeds and levels above the tolerance."""
+        if self._by_loss:
+            return float(self._before.max())
         ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
         return float(ratio.max())
 
@@ -149,13 +161,16 @@ class Recorder:
                 before, after = self._before[row, column], error[row, column]
                 self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
 
-    def _record(self, error: Array, descent: Descent) -> None:
-        """Keep the errors and residuals of a recorded step."""
+    def _record(self, step: int, error: Array, descent: Descent) -> None:
+        """Keep the errors, held-out losses and residuals of a recorded step."""
         self.errors.append(self._spread(error, np.float64))
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
-        if kernel is None and isinstance(self.noised.target, HasHeldOut):
-            self.losses.append(self._spread(self.run.descent.held_out_loss(), np.float64))
+        if self._by_loss or (kernel is None and isinstance(self.noised.target, HasHeldOut)):
+            losses = self._spread(self.run.descent.held_out_loss(), np.float64)
+            self.losses.append(losses)
+            lower = losses < self._lowest
+            self._lowest[lower], self.best[lower] = losses[lower], step
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
@@ -220,6 +235,8 @@ class Recorder:
             weights=self._of_all("weights"),
             weights_are=run.descent.weights_are,
             last_step=self.last,
+            best_step=self.best,
+            until=run.until,
             stepping="exact jump" if run.closed_form else "every step",
             **{name: getattr(run, name) for name in ("rates", "parameters", "ranges", "floors", "modes")},
         )

@@ -158,7 +158,7 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
     """
     if settings.tolerance == 0.0 or settings.data_set is not None:
         return float(settings.max_steps)
-    if not architecture.is_family:
+    if not architecture.is_family or settings.stepping.keys() - {"momentum"}:
         return float("nan")
     modes = noised.modes
     slowest = 0.0

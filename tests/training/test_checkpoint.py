@@ -61,6 +61,13 @@ CASES = {
         Architecture("one_layer_onsite", width=2),
         {"path": "fields", "loss": "denoising", "batch": 8, "max_steps": 40, "tolerance": 0.0, "kernel_steps": "last"},
     ),
+    "conditioned": (
+        Architecture("wiener", width=4),
+        {
+            **{"path": "fields", "loss": "denoising", "batch": 8, "max_steps": 40, "tolerance": 0.0},
+            **{"conditioned": True, "average": 0.9, "kernel_steps": "last"},
+        },
+    ),
 }
 
 

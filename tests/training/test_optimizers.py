@@ -14,7 +14,7 @@ TORCH: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any], dict[str, fl
     "heavy_ball": (torch.optim.SGD, {"momentum": 0.8}, {"momentum": 0.8}),
     "nesterov": (torch.optim.SGD, {"momentum": 0.8, "nesterov": True}, {"momentum": 0.8}),
     "adam": (torch.optim.Adam, {}, {}),
-    "adamw": (torch.optim.AdamW, {"weight_decay": 0.02}, {"decay": 0.02}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 0.02}, {"weight_decay": 0.02}),
 }
 
 
@@ -103,6 +103,6 @@ def test_mistakes_are_answered_in_a_sentence() -> None:
     with pytest.raises(InputError, match=r"optimizer is 'adma'; it must be one of gd, .*did you mean 'adam'"):
         optimizer_of("adma")
     with pytest.raises(InputError, match=r"decay is given, but optimizer 'adam' has no such option; it has momentum"):
-        optimizer_of("adam", decay=0.1)
+        optimizer_of("adam", weight_decay=0.1)
     with pytest.raises(InputError, match=r"momentum is given, but optimizer 'gd' .* no options"):
         optimizer_of("gd", momentum=0.1)

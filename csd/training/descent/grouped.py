@@ -9,7 +9,8 @@ Networks of `csd.networks.convolution` and of operations number by number agree.
 transforms and products of small matrices, round in an order that depends on how many networks there are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -90,13 +91,17 @@ class GroupedNetworks:
 
     def _bind(self) -> None:
         """Make the parameters of the modules views of the array, and stack what else the modules hold."""
-        for network, row in zip(self.networks, self.parameters, strict=True):
-            for parameter, values in zip(_trained(network), self._split(row), strict=True):
-                parameter.data = values
+        self._point_to(self.parameters)
         self._module = _Loss(self.networks[0], self.loss)
         held = [dict(network.named_parameters()) | dict(network.named_buffers()) for network in self.networks]
         others = [name for name in held[0] if f"network.{name}" not in self._names]
         self._held = {f"network.{name}": torch.stack([own[name].detach() for own in held]) for name in others}
+
+    def _point_to(self, rows: torch.Tensor) -> None:
+        """Make the parameters of the modules views of the rows of an array."""
+        for network, row in zip(self.networks, rows, strict=True):
+            for parameter, values in zip(_trained(network), self._split(row), strict=True):
+                parameter.data = values
 
     def _split(self, rows: torch.Tensor) -> list[torch.Tensor]:
         """Views of rows of the array in the shapes of the parameters of a module."""
@@ -180,6 +185,18 @@ class GroupedNetworks:
         self.parameters, self.rates = self.parameters[mask], self.rates[mask]
         self.state = tuple(array[mask] for array in self.state)
         self._bind()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A context in which the parameters of the modules are their moving averages, where the optimiser has them."""
+        if not self.optimizer.average:
+            yield
+            return
+        self._point_to(self.state[-1])
+        try:
+            yield
+        finally:
+            self._point_to(self.parameters)
 
     def snapshot(self) -> dict[str, Any]:
         """The state that steps change, as arrays, for `resume`."""

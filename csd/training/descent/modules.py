@@ -111,7 +111,10 @@ class AutogradDescent:
             spectrum, target = (self._half(values, seed, level) for values in data)
             return spectral_loss(kernel_of(network), spectrum, target, self._weight)
         noised, noise, probe = (self._tensor(array[seed, level]) for array in data)
-        loss = self.objective.loss(network, noised, noise, probe, float(self.noised.variances[level]))
+        return self.checked(self.objective.loss(network, noised, noise, probe, float(self.noised.variances[level])))
+
+    def checked(self, loss: torch.Tensor) -> torch.Tensor:
+        """The value of a loss; an InputError unless it is one real number."""
         if not isinstance(loss, torch.Tensor) or loss.ndim > 0 or loss.is_complex():
             given = (
                 f"shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, torch.Tensor) else type(loss).__name__

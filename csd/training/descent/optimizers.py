@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
+from math import cos, pi
 from typing import Any
 
 from csd.core.errors import InputError, nearest
@@ -32,12 +33,16 @@ BLOCK = 2**15
 """Numbers that take a step at a time: what stays in the cache from one operation to the next."""
 
 
+MOMENTUM = 0.9
+"""The default β, and β₁."""
+
+
 def gradient_descent(state: State, gradient: Any, step: int) -> Any:
     """d = g."""
     return gradient
 
 
-def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> Any:
+def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = MOMENTUM) -> Any:
     """d = v, v ← β v + g (Polyak, 1964): w_{j+1} = w_j − η g_j + β (w_j − w_{j−1}).
 
     Args:
@@ -52,7 +57,7 @@ def heavy_ball(state: State, gradient: Any, step: int, *, momentum: float = 0.9)
     return velocity
 
 
-def nesterov(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -> Any:
+def nesterov(state: State, gradient: Any, step: int, *, momentum: float = MOMENTUM) -> Any:
     """d = g + β v, v ← β v + g (Nesterov, 1983, with the gradient where the step before would lead on).
 
     Args:
@@ -65,7 +70,7 @@ def nesterov(state: State, gradient: Any, step: int, *, momentum: float = 0.9) -
 
 
 def adam(
-    state: State, gradient: Any, step: int, *, momentum: float = 0.9, memory: float = 0.999, floor: float = 1e-8
+    state: State, gradient: Any, step: int, *, momentum: float = MOMENTUM, beta2: float = 0.999, floor: float = 1e-8
 ) -> Any:
     """d = m̂ / (√v̂ + ε), m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) |g|², m̂ = m / (1 − β₁^j), v̂ = v / (1 − β₂^j).
 
@@ -76,17 +81,39 @@ def adam(
         gradient: g.
         step: j, from 1 on.
         momentum: β₁.
-        memory: β₂.
+        beta2: β₂.
         floor: ε, in units of g.
     """
     mean, square = state
     mean *= momentum
     mean += (1.0 - momentum) * gradient
-    square *= memory
-    square += (1.0 - memory) * (gradient * gradient.conj()).real
-    size = (square / (1.0 - memory**step)) ** 0.5
+    square *= beta2
+    square += (1.0 - beta2) * (gradient * gradient.conj()).real
+    size = (square / (1.0 - beta2**step)) ** 0.5
     size += floor
     return mean / (1.0 - momentum**step) / size
+
+
+def _constant(step: int) -> float:
+    """1."""
+    return 1.0
+
+
+def _inverse_sqrt(step: int) -> float:
+    """1/√j."""
+    return float(step**-0.5)
+
+
+def schedule_of(name: str, last: int) -> Callable[[int], float]:
+    """η_j / η of a step j from 1 on: 1 for constant, ½ (1 + cos(π (j − 1)/N)) for cosine, 1/√j for inverse_sqrt.
+
+    Args:
+        name: of the schedule.
+        last: N, the last step.
+    """
+    if name == "cosine":
+        return lambda step: 0.5 * (1.0 + cos(pi * (step - 1) / last))
+    return {"constant": _constant, "inverse_sqrt": _inverse_sqrt}[name]
 
 
 @dataclass(frozen=True)
@@ -95,17 +122,26 @@ class Optimizer:
 
     Attributes:
         rule: of d.
-        arrays: how many its state has.
-        decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
+        arrays: how many its state has, without the average.
+        weight_decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
+        rate: the default η; None where it depends on the network.
+        schedule: η_j / η as a function of the step j.
+        clip: the largest norm of the gradient of a network; longer ones are shortened to it; 0 for any norm.
+        average: D of the moving average a ← D_j a + (1 − D_j) w, with D_j = min(D, j/(j + 9)); 0 for none.
     """
 
     rule: Rule
     arrays: int
-    decay: float = 0.0
+    weight_decay: float = 0.0
+    rate: float | None = None
+    schedule: Callable[[int], float] = _constant
+    clip: float = 0.0
+    average: float = 0.0
 
     def start(self, parameters: Any) -> State:
-        """The state before the first step: zeros of the shape of w."""
-        return (0.0 * parameters, 0.0 * abs(parameters))[: self.arrays]
+        """The state before the first step: zeros of the shape of w and, last, the average, if there is one."""
+        zeros = (0.0 * parameters, 0.0 * abs(parameters))[: self.arrays]
+        return (*zeros, 1.0 * parameters) if self.average else zeros
 
     def advance(self, parameters: Any, state: State, gradient: Any, step: int, rate: Any) -> None:
         """Change w and the state in place.
@@ -117,13 +153,28 @@ class Optimizer:
             step: number of the step, from 1 on.
             rate: η, a number, or one for each network, shape (networks, 1).
         """
+        rate = rate * self.schedule(step)
+        if self.clip:
+            _shorten(gradient, self.clip)
         for rows, columns in _blocks(parameters.shape):
             own = parameters[rows, columns]
-            direction = self.rule(tuple(array[rows, columns] for array in state), gradient[rows, columns], step)
+            held = tuple(array[rows, columns] for array in state)
+            direction = self.rule(held[: self.arrays], gradient[rows, columns], step)
             eta = rate if isinstance(rate, float) else rate[rows]
-            if self.decay:
-                own *= 1.0 - eta * self.decay
+            if self.weight_decay:
+                own *= 1.0 - eta * self.weight_decay
             own -= eta * direction
+            if self.average:
+                mean = held[-1]
+                mean += (1.0 - min(self.average, step / (step + 9.0))) * (own - mean)
+
+
+def _shorten(gradient: Any, longest: float) -> None:
+    """Scale the gradients of networks, shape (networks, numbers), to a norm of at most `longest`, in place."""
+    for own in gradient:
+        # Row by row, so that the sum does not depend on the other networks.
+        norm = (own * own.conj()).real.sum() ** 0.5
+        own *= (longest / (norm + 1e-6)).clip(None, 1.0)
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
@@ -134,17 +185,19 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
             yield slice(row, row + rows), slice(column, column + BLOCK)
 
 
+ADAM_RATE = 0.003
+"""The default η of Adam."""
 OPTIMIZERS: dict[str, Optimizer] = {
     "gd": Optimizer(gradient_descent, 0),
     "heavy_ball": Optimizer(heavy_ball, 1),
     "nesterov": Optimizer(nesterov, 1),
-    "adam": Optimizer(adam, 2),
-    "adamw": Optimizer(adam, 2, decay=0.01),
+    "adam": Optimizer(adam, 2, rate=ADAM_RATE),
+    "adamw": Optimizer(adam, 2, weight_decay=0.01, rate=ADAM_RATE),
 }
 
 
 def optimizer_of(name: str, **options: float) -> Optimizer:
-    """The optimiser of a name, with the values of its options: those of its rule and, for adamw, `decay`.
+    """The optimiser of a name, with the values of its options: those of its rule and, for adamw, `weight_decay`.
 
     Raises:
         InputError: for a name that is not there, or an option that the optimiser does not have.
@@ -153,10 +206,10 @@ def optimizer_of(name: str, **options: float) -> Optimizer:
         raise InputError(f"optimizer is {name!r}; it must be one of {', '.join(OPTIMIZERS)}{nearest(name, OPTIMIZERS)}")
     found = OPTIMIZERS[name]
     own = [key for key, given in signature(found.rule).parameters.items() if given.kind is given.KEYWORD_ONLY]
-    allowed = own + ["decay"] * (found.decay > 0.0)
+    allowed = own + ["weight_decay"] * (found.weight_decay > 0.0)
     for option in options:
         if option not in allowed:
-            has = " and ".join(allowed) or "no options"
+            has = " and ".join(one for one in allowed if one != "floor") or "no options"
             raise InputError(f"{option} is given, but optimizer {name!r} has no such option; it has {has}")
     rule = partial(found.rule, **{key: value for key, value in options.items() if key in own})
-    return replace(found, rule=rule, decay=options.get("decay", found.decay))
+    return replace(found, rule=rule, weight_decay=options.get("weight_decay", found.weight_decay))

@@ -1,0 +1,121 @@
+"""Descent of nonlinear networks on raw fields, all seeds and noise levels at once, by any optimiser."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from csd.core.errors import InputError
+from csd.lattice import Array, Modes
+from csd.networks.module import ScoreNetwork, defining_class, precision
+from csd.targets.noising import NoisedTarget
+from csd.training.descent.grouped import GroupedNetworks
+from csd.training.descent.modules import AutogradDescent
+from csd.training.descent.optimizers import Optimizer
+from csd.training.losses import Objective
+
+
+class FieldDescent(AutogradDescent):
+    """Descent of one nonlinear network for each seed and noise level, which are grouped where that pays.
+
+    Errors and weights are those of the averaged parameters, where the optimiser averages. Errors are measured at
+    recorded steps only, as a measurement takes longer than a step.
+
+    Args:
+        networks: modules, for each seed and level, that differ in the values of parameters and buffers alone.
+        noised: the target at its noise levels.
+        modes: momenta of the kernels, which these networks do not have.
+        rates: η, shape (levels,).
+        objective: the loss.
+        device: of the modules.
+        optimizer: of all of them.
+    """
+
+    measured_when_recorded = True
+
+    def __init__(
+        self,
+        networks: Sequence[Sequence[ScoreNetwork]],
+        noised: NoisedTarget,
+        modes: Modes,
+        rates: Array,
+        objective: Objective,
+        device: torch.device,
+        optimizer: Optimizer,
+    ) -> None:
+        super().__init__(networks, noised, modes, rates, objective, device)
+        every = [network for of_seed in self.networks for network in of_seed]
+        self.optimizer = optimizer
+        self._kind = precision(every[0])
+        self.group = GroupedNetworks(every, self._loss_of_one, optimizer, np.tile(rates, len(self.networks)).tolist())
+        # Held-out losses of the last measurement, and its step.
+        self._losses: tuple[int, Array] | None = None
+
+    def _loss_of_one(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
+        """ℒ of a network on (x_t, z, probe, σ²)."""
+        return self.checked(self.objective.loss(network, *data))  # type: ignore[arg-type]
+
+    def advance(self, *data: Any) -> None:
+        """Take one step of every network on (x_t, z, probe) of `csd.training.batches`."""
+        variances = np.tile(self.noised.variances, len(self.networks))
+        self.step(*(array.reshape(-1, *array.shape[2:]) for array in data), variances)
+
+    def step(self, *data: Array) -> None:
+        """Take one step of every network on arguments of its loss, each with an axis of networks before the others."""
+        losses = self.group.advance(*(self._tensor(array).to(self._kind) for array in data))
+        if not self._stepped:
+            finite = losses.isfinite() & self.group.parameters.isfinite().all(dim=1)
+            if not bool(finite.all()):
+                raise InputError(
+                    f"loss {type(self.objective).__name__} of network {defining_class(self.networks[0][0]).__name__} or"
+                    " its gradient is not finite at the first step; both must be finite"
+                )
+        self._stepped = True
+
+    def _measured(self, measure: Callable[[ScoreNetwork, int], Any]) -> list[list[Any]]:
+        """A function of each network, with averaged parameters, and its level, for each seed and level."""
+        with self.group.averaged():
+            return super()._measured(measure)
+
+    def weights(self) -> Array:
+        """The averaged parameters of every module in its order."""
+        with self.group.averaged():
+            return super().weights()
+
+    def error(self) -> Array:
+        """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
+        found = np.array(self._measured(self._error_and_loss))
+        self._losses = self.group.steps, found[..., 1]
+        return found[..., 0]
+
+    def held_out_loss(self) -> Array:
+        """½ E|s + z/σ|² per site over held-out fields."""
+        if self._losses is None or self._losses[0] != self.group.steps or len(self._losses[1]) != len(self.networks):
+            self.error()
+        assert self._losses is not None
+        return self._losses[1]
+
+    def _error_and_loss(self, network: ScoreNetwork, level: int) -> tuple[float, float]:
+        """Both of one network, from one call."""
+        fields, exact, noise = self._held_out_fields()[level]
+        score = network(fields)
+        error = (score - exact).square().sum() / exact.square().sum()
+        return float(error), float(0.5 * (score + noise).square().mean())
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+        of_seed = len(self.networks[0])
+        super().keep(seeds)
+        self._losses = None
+        self.group.keep(np.repeat(seeds, of_seed))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Parameters and the state of the optimiser."""
+        return self.group.snapshot()
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the state of a snapshot."""
+        self._stepped = True
+        self.group.resume(snapshot)
