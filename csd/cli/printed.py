@@ -13,18 +13,34 @@ OF_SAMPLES = ("susceptibility", "correlation_length", "energy", "variance", "exc
 def report_times(content: "Content") -> None:
     """Log the training times of each noise level, and when and why the training of each seed ended."""
     times, about = content["training_time"].values, content.attrs
-    for level, of_level in zip(content["noise_level"].values, times.T, strict=True):
+    by_loss = about["until"] == "held_out_loss"
+    if by_loss:
+        _report_losses(content)
+    for level, of_level in zip(content["noise_level"].values, times.T if not by_loss else (), strict=not by_loss):
         shown = ", ".join("not reached" if time != time else f"{time:.0f} steps" for time in of_level)
         log(f"noise level {level:g}: training time {shown}")
     for seed, last, of_seed in zip(content["seed"].values, content["last_step"].values, times, strict=True):
         if about["until"] == "samples":
             waited = f"samples had been right by {about['waited_for']}"
             why = waited if last < about["max_steps"] else f"max_steps, before {waited} for long enough"
+        elif by_loss:
+            why = "max_steps" if last >= about["max_steps"] else "the held-out loss had not fallen for the patience"
         elif about["tolerance"] == 0.0:
             why = "max_steps"
         else:
             why = "max_steps, before the tolerance was reached" if (of_seed != of_seed).any() else "tolerance reached"
         log(f"seed {seed}: training ended at step {last}: {why}")
+
+
+def _report_losses(content: "Content") -> None:
+    """Log the lowest held-out losses of each noise level, and their steps."""
+    names = ("noise_level", "held_out_loss", "linear_held_out_loss", "best_step")
+    levels, losses, linear, best = (content[name].values for name in names)
+    for level, own, gaussian, steps in zip(levels, losses.swapaxes(0, 1), linear, best.T, strict=True):
+        lowest = own[(own == own).any(axis=1)]
+        found = [(loss[loss == loss].min(), step) for loss, step in zip(lowest, steps, strict=True)]
+        shown = ", ".join(f"{loss:.6g} at step {step:.0f}" for loss, step in found)
+        log(f"noise level {level:g}: lowest held-out loss {shown}; best linear score {gaussian:.6g}")
 
 
 def print_generation(content: "Content") -> None:

@@ -95,7 +95,7 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
-    instances = len(settings.seeds) * len(noised.levels)
+    instances = len(settings.seeds) * (1 if settings.conditioned else len(noised.levels))
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
     copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5

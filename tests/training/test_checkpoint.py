@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ class Once(JobWatch):
         return asked
 
 
-CASES = {
+NO_KERNELS = {"kernel_steps": "last"}
+CASES: dict[str, tuple[Architecture, dict[str, Any]]] = {
     "one layer, implicit": (Architecture("one_layer"), {"batch": 32}),
     "two layers, denoising": (Architecture("two_layer"), {"loss": "denoising", "batch": 2048}),
     "local, ranges of its own": (Architecture("local_one_layer", range="2xi"), {"batch": 64}),
@@ -68,6 +70,28 @@ CASES = {
             **{"conditioned": True, "average": 0.9, "kernel_steps": "last"},
         },
     ),
+    "adam, amplitudes": (Architecture("two_layer"), {"batch": 32, "optimizer": "adam", "max_steps": 60}),
+    "nesterov, ranges of its own": (
+        Architecture("local_one_layer", range="2xi"),
+        {"loss": "denoising", "optimizer": "nesterov", "rate_schedule": "inverse_sqrt", "max_steps": 60},
+    ),
+    "adamw, autograd": (
+        Architecture("one_layer_onsite", width=2),
+        {"path": "fields", "loss": "denoising", "optimizer": "adamw", "clip": 0.5, "max_steps": 40, **NO_KERNELS},
+    ),
+    **{
+        f"side by side, {optimizer}": (
+            Architecture("convolutional", width=2, depth=2),
+            {"path": "fields", "batch": 32, "loss": loss, "optimizer": optimizer, "max_steps": 60, **NO_KERNELS, **how},
+        )
+        for optimizer, loss, how in [
+            ("gd", "implicit", {"learning_rate": 0.01}),
+            ("heavy_ball", "denoising", {"learning_rate": 0.01, "tolerance": 0.8}),
+            ("nesterov", "denoising", {"learning_rate": 0.001, "clip": 1.0}),
+            ("adam", "denoising", {"average": 0.9, "rate_schedule": "cosine"}),
+            ("adamw", "implicit", {"tolerance": 0.8, "learning_rate": 0.02}),
+        ]
+    },
 }
 
 
@@ -79,7 +103,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
     if case == "held-out losses":
         target, keys = FieldSet.split(target.lattice, tilted_fields(target.lattice, 30, 2.0)), {**keys, "data_set": 24}
     noised = NoisedTarget(target, VariancePreserving(), [0.05, 0.4])
-    settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
+    settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})
     whole = train_network(noised, architecture, settings)
     stops = sorted({3, 17, *(int(step) for step in whole.last_step if step < whole.last_step.max())})
     for stop in [stop for stop in stops if stop < whole.last_step.max()]:
@@ -96,7 +120,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
             np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
 
 
-@pytest.mark.parametrize("case", [case for case, (_, keys) in CASES.items() if keys.get("path") != "fields"])
+@pytest.mark.parametrize("case", [case for case, (_, keys) in CASES.items() if not {"path", "optimizer"} & keys.keys()])
 def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, tmp_path: Path) -> None:
     """Stopped again and again, within blocks and after the first seed has left: every number as in one go."""
     architecture, keys = CASES[case]

@@ -45,7 +45,9 @@ class GenerationJob:
         """How fields are generated, as `csd generate` has it from the job's flags."""
         assert self.run.generation is not None
         larger = None if self.size == self.run.size else self.size
-        return GenerationSettings(**chosen(GENERATED, self.run.generation), size=larger)
+        # A conditioned network takes the grid of the study, others have been trained at its levels.
+        steps = self.run.generation.steps if self.run.settings.conditioned else None
+        return GenerationSettings(**chosen(GENERATED, self.run.generation), size=larger, steps=steps)
 
     @property
     def request(self) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def _check(run: TrainingJob) -> None:
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
         if run.generation is not None:
             raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
-    if run.generation is None and run.settings.until != "score_error":
+    if run.generation is None and run.settings.until == "samples":
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
         raise InputError(f"generation needs schedule vp; it is {run.schedule!r}")

@@ -101,7 +101,9 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     if isinstance(job, MonteCarloJob):
         return found
     found |= {"architecture_name": job.name, "loss": job.settings.loss}
-    found |= {name: getattr(job if hasattr(job, name) else job.settings, name) for name in HOW}
+    for name, one in HOW.items():
+        value = getattr(job if hasattr(job, name) else job.settings, name)
+        found[name] = _absent(one) if value is None else value
     for name, one in network_options().items():
         # An option of a user-defined network may have another type.
         value = None if ":" in job.name else getattr(job.architecture, name)
@@ -201,7 +203,7 @@ def with_default_options(
         if not found or name not in found[0]:
             continue
         counts = Counter(run[name] for run in found if run[name] is not None and run[name] == run[name])
-        allowed = set(wanted.get(name, [one.default]))
+        allowed = set(wanted.get(name, [_absent(one) if one.default is None else one.default]))
         if usual and name not in wanted and not allowed & counts.keys():
             allowed = {value for value, count in counts.items() if count == max(counts.values())}
         kept = [run[name] in allowed or run[name] not in counts for run in found]

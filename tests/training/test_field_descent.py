@@ -1,0 +1,132 @@
+"""Nonlinear networks on fields: PyTorch's optimisers, seeds that do not depend on others, the end by held-out loss."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import csd
+from csd.core.errors import InputError
+from csd.lattice import Array, Lattice
+from csd.networks import Architecture
+from csd.targets.gaussian import GaussianField
+from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.loop import train_network
+from csd.training.options import TrainingSettings
+from csd.training.preparation import prepare
+
+STEPS, LEVELS = 25, (0.1, 0.8)
+NETWORK: dict[str, Any] = {"width": 3, "depth": 2, "precision": "float64"}
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any], dict[str, Any]]] = {
+    "gd": (torch.optim.SGD, {}, {}),
+    "heavy_ball": (torch.optim.SGD, {"momentum": 0.8}, {"momentum": 0.8, "rate_schedule": "cosine"}),
+    "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}, {}),
+    "adam": (torch.optim.Adam, {"betas": (0.9, 0.97)}, {"beta2": 0.97, "clip": 0.3}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 0.1}, {"weight_decay": 0.1, "rate_schedule": "inverse_sqrt"}),
+}
+FACTORS = {
+    "constant": lambda step: 1.0,
+    "cosine": lambda step: 0.5 * (1.0 + np.cos(np.pi * step / STEPS)),
+    "inverse_sqrt": lambda step: (step + 1.0) ** -0.5,
+}
+
+
+def _noised() -> NoisedTarget:
+    return NoisedTarget(GaussianField(Lattice(1, 8), 0.5), VariancePreserving(), LEVELS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(("architecture", "own"), [("convolutional", NETWORK), ("one_layer_onsite", {"width": 2})])
+def test_training_takes_the_steps_of_pytorch(name: str, architecture: str, own: dict[str, Any]) -> None:
+    """`csd.train` beside a loop with torch.optim on the same fields, to 1e-12."""
+    kind, keywords, options = OPTIMIZERS[name]
+    how = {"batch": 8, "path": "fields", "loss": "denoising", "max_steps": STEPS, "tolerance": 0.0, "seeds": (4,)}
+    trained = csd.train(
+        architecture, **own, **how, dimension=1, size=8, mass=0.5, noise_levels=LEVELS, learning_rate=0.01,
+        optimizer=name, **options,
+    )  # fmt: skip
+    run = prepare(_noised(), Architecture(architecture, **own), TrainingSettings(**how, optimizer="gd"))  # type: ignore[arg-type]
+    data = [run.source.draw() for _ in range(STEPS)]
+    for level, network in enumerate(run.descent.networks[0]):
+        optimizer = kind(network.parameters(), lr=0.01, **keywords)  # type: ignore[call-arg]
+        factor = FACTORS[options.get("rate_schedule", "constant")]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        for noised, noise, _ in data:
+            optimizer.zero_grad()
+            score = network(torch.as_tensor(noised[0, level]))
+            residual = score + torch.as_tensor(noise[0, level]) / float(_noised().variances[level]) ** 0.5
+            (0.5 * residual.square().mean()).backward()
+            if "clip" in options:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), options["clip"])
+            optimizer.step()
+            schedule.step()
+        wanted = torch.cat([own.detach().ravel() for own in network.parameters()]).numpy()
+        np.testing.assert_allclose(trained["weights"].values[0, level, : len(wanted)], wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ["convolutional", "wiener"])
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_the_bytes_of_a_seed_do_not_depend_on_its_company(architecture: str, average: float | None) -> None:
+    """Side by side with others, until these have ended, and alone."""
+
+    def weights(*seeds: int) -> dict[int, Array]:
+        settings = TrainingSettings(
+            "denoising",
+            32,
+            seeds=seeds,
+            path="fields",
+            max_steps=30,
+            tolerance=0.7,
+            average=average,
+            learning_rate=0.01,
+        )
+        record = train_network(_noised(), Architecture(architecture, width=4), settings)
+        return dict(zip(seeds, record.weights, strict=True))
+
+    together = weights(5, 1, 2, 3, 4)
+    for seed, own in (weights(5) | weights(3, 2)).items():
+        np.testing.assert_array_equal(own, together[seed])
+
+
+def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> None:
+    """Also those that start at the best linear score; the file tells the step of the lowest loss."""
+    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((200, 8)))
+    trained = csd.train(
+        "wiener", data=fields, width=2, noise_levels=LEVELS, path="fields", loss="denoising", max_steps=1000,
+        learning_rate=0.1, optimizer="adam", patience=1.5,
+    )  # fmt: skip
+    assert trained.attrs["until"] == "held_out_loss"
+    last, best, losses = (trained[name].values for name in ("last_step", "best_step", "held_out_loss"))
+    assert 150 <= last[0] < 1000
+    steps = trained["step"].values
+    np.testing.assert_array_equal(steps[np.nanargmin(losses[0], axis=-1)], best[0])
+    assert last[0] >= 1.5 * best[0].max()
+    assert np.isnan(trained["training_time"].values).all()
+
+
+def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
+    """Recorded in files; an optimiser that is given replaces it and its rates."""
+    keys = {"dimension": 1, "size": 8, "noise_levels": [0.5], "path": "fields", "max_steps": 1, "width": 2}
+    about = csd.train("convolutional", **keys).attrs
+    assert (about["optimizer"], about["rate_schedule"], about["beta2"]) == ("adam", "cosine", 0.99)
+    assert csd.train("convolutional", **keys)["learning_rate"].values == pytest.approx(0.003)
+    about = csd.train("convolutional", optimizer="gd", **keys).attrs
+    assert about["optimizer"] == "gd"
+    assert "rate_schedule" not in about
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta2": 0.9}, "beta2 is given, but optimizer 'gd' has no such option"),
+        ({"optimizer": "adam", "weight_decay": 0.1}, "weight_decay is given, but optimizer 'adam'.*momentum and beta2"),
+        ({"average": 0.9}, "average is 0.9, but only nonlinear networks"),
+        ({"optimizer": "adma"}, "optimizer is 'adma'.*gd, heavy_ball, nesterov, adam or adamw.*'adam'"),
+        ({"optimizer": "adam", "device": "cuda"}, "optimizer is adam, but device is cuda; take device cpu"),
+        ({"until": "held_out_loss"}, "until is held_out_loss, but architecture 'one_layer' has a kernel"),
+    ],
+)
+def test_options_that_do_not_apply_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        csd.train("one_layer", dimension=1, size=8, noise_levels=[0.5], **options)
