@@ -18,6 +18,8 @@ from csd.targets.noising import Schedule
 
 TOGETHER = 64
 """Fields given at a time to a score without a kernel."""
+NUMBERS_TOGETHER = 2**20
+"""Most numbers in these fields."""
 
 
 def linear_steps(
@@ -189,12 +191,14 @@ def draw_modes(
         yield from (sample_modes(steps, pairs, start, own) for own in streams)
         return
     spread = lattice.spread(np.sqrt(np.broadcast_to(start, len(pairs))), pairs)
-    left = iter(streams)
-    while together := list(islice(left, TOGETHER)):
+    left, many = iter(streams), max(1, min(TOGETHER, NUMBERS_TOGETHER // lattice.sites))
+    while together := list(islice(left, many)):
 
         def noise(together: Sequence[np.random.Generator] = together) -> Array:
-            return np.stack([draw_normal(own, lattice.shape) for own in together])
+            drawn = [draw_normal(own, lattice.shape) for own in together]
+            # A matrix product rounds in an order that depends on its size: fewer fields are filled up with the first.
+            return np.stack(drawn + drawn[:1] * (many - len(drawn)))
 
         first = lattice.inverse(spread * lattice.transform(noise()))
-        fields = sample_fields(score, schedule, grid, integrator, first, noise)
+        fields = sample_fields(score, schedule, grid, integrator, first, noise)[: len(together)]
         yield from lattice.gather(lattice.transform(fields), pairs) / np.sqrt(lattice.sites)

@@ -9,7 +9,10 @@ import torch
 
 import csd
 from csd.core.errors import InputError
-from csd.core.files import read_content
+from csd.core.files import content_of, read_content
+from csd.diffusion.integrators import integrator_of
+from csd.diffusion.reverse import ReverseDiffusion
+from csd.diffusion.samples import sample_streams
 from csd.diffusion.trained import trained_networks, trained_score
 from csd.lattice import Lattice
 from csd.networks import Architecture
@@ -110,6 +113,18 @@ def test_a_seed_does_not_depend_on_the_others() -> None:
     for name in ("conditioned_weights", "score_error"):
         np.testing.assert_array_equal(together[name].sel(seed=3), alone[name].sel(seed=3))
     assert not np.array_equal(together["conditioned_weights"][0], together["conditioned_weights"][1])
+
+
+def test_a_sample_does_not_depend_on_their_number() -> None:
+    """The first 3 of 3 and of 70 fields, of a network whose products round by their size."""
+    training = csd.train("wiener", **(OPTIONS | {"width": 16}))
+    score, noised = (
+        trained_score(content_of(training), 0),
+        NoisedTarget(GaussianField(Lattice(1, 8), 0.5), VariancePreserving(), [4.0, 1.0, 0.2, 0.01]),
+    )
+    reverse = ReverseDiffusion(noised, integrator_of("heun"))
+    few, many = (list(reverse.draw(score, sample_streams(count, "test")))[:3] for count in (3, 70))
+    np.testing.assert_array_equal(few, many)
 
 
 @pytest.mark.parametrize(

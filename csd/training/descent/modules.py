@@ -77,6 +77,7 @@ class AutogradDescent:
         self._rates = rates
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
         self._held_out: list[tuple[torch.Tensor, ...]] = []
+        self.held_out_fields = HELD_OUT
         self._stepped = False
         # Built-in networks draw nothing, and are the same in both modes.
         self._layers: list[list[TorchStream]] = []
@@ -218,10 +219,10 @@ class AutogradDescent:
         target, deviation = self.noised.target, np.sqrt(self.noised.variances[level])
         generator = stream("held out", self.lattice, self.noised.levels[level])
         if isinstance(target, HasHeldOut):
-            chosen = generator.integers(len(target.held_out), size=HELD_OUT)
+            chosen = generator.integers(len(target.held_out), size=self.held_out_fields)
             clean = np.asarray(target.held_out[chosen], dtype=float) - self.noised.mean
         else:
-            clean = drawn_fields(with_samples(target), generator, HELD_OUT) - self.noised.mean
+            clean = drawn_fields(with_samples(target), generator, self.held_out_fields) - self.noised.mean
         noise = generator.standard_normal(clean.shape)
         fields = self.noised.signals[level] * clean + deviation * noise
         exact = self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])
