@@ -19,12 +19,11 @@ from csd.networks.module import ScoreNetwork
 from csd.networks.nonlinear_score import NonlinearScore
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.fields import FieldDescent
-from csd.training.descent.modules import HELD_OUT
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
 
-FEWEST_FIELDS = 16
-"""Fewest fields at a noise level on which errors are measured; all levels share those of one network at one level."""
+MEASURED, FEWEST = 128, 4
+"""Fields on which errors are measured at all noise levels together, and the fewest at one: a small part of the time."""
 
 
 class UnitNoise(ScoreNetwork):
@@ -71,7 +70,7 @@ class ConditionedDescent(FieldDescent):
     ) -> None:
         of_seeds = [[network] for network in networks]
         super().__init__(of_seeds, noised, noised.lattice.pairs, rates, objective, device, optimizer)
-        self.held_out_fields = max(FEWEST_FIELDS, HELD_OUT // len(noised.levels))
+        self.held_out_fields = max(FEWEST, MEASURED // len(noised.levels))
         self._noise = [networks[0].noise_at(level) for level in noised.levels]
 
     def _loss_of_one(self, network: Any, *data: torch.Tensor) -> torch.Tensor:
