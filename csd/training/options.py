@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
 from csd.networks import Architecture
-from csd.training.descent.optimizers import Optimizer, optimizer_of, schedule_of
+from csd.training.descent.optimizers import Optimizer, optimizer_of, rate_factor
 
 INTEGRATOR = "heun"
 """The default integrator."""
@@ -157,7 +157,7 @@ class TrainingSettings(Options):
         return {"loss": self.loss.replace(":", ".")} | batch | super().labels()
 
 
-def chosen(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
+def with_own_steps(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
     """The settings with the options of the steps that the class of a network has, unless an optimiser is given."""
     own = {} if ":" in architecture.name else getattr(architecture.made_by, "training", {})
     if settings.optimizer is not None or not own:
@@ -166,7 +166,7 @@ def chosen(architecture: Architecture, settings: TrainingSettings) -> TrainingSe
 
 
 def optimizer_for(settings: TrainingSettings) -> Optimizer:
-    """The optimiser of settings that `chosen` made; gd with momentum is the heavy ball.
+    """The optimiser of settings that `with_own_steps` made; gd with momentum is the heavy ball.
 
     Raises:
         InputError: for an option that the optimiser does not have.
@@ -177,7 +177,7 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
     return replace(
         found,
-        schedule=schedule_of(settings.rate_schedule or "constant", settings.max_steps),
+        schedule=rate_factor(settings.rate_schedule or "constant", settings.max_steps),
         clip=settings.clip or 0.0,
         average=settings.average or 0.0,
     )

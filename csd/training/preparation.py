@@ -23,7 +23,7 @@ from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
 from csd.training.descent.optimizers import MOMENTUM, Optimizer
 from csd.training.losses import Objective, objective_of
-from csd.training.options import TrainingSettings, chosen, optimizer_for
+from csd.training.options import TrainingSettings, optimizer_for, with_own_steps
 
 
 @dataclass
@@ -89,7 +89,7 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
-    settings = chosen(architecture, settings)
+    settings = with_own_steps(architecture, settings)
     optimizer = optimizer_for(settings)
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
