@@ -46,6 +46,14 @@ class TrainingSettings(Options):
         Count | None,
         named("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, note=DATA),
     ] = None
+    augment: Annotated[
+        bool,
+        Option(
+            "replace fields of a data set by images under translations and, of known targets, rotations, reflections,"
+            " sign",
+            label="augmented",
+        ),
+    ] = False
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
@@ -89,6 +97,14 @@ class TrainingSettings(Options):
         Annotated[float, Gt(0.0), Lt(1.0)] | None,
         own_option("decay of the moving average of the parameters that is kept, of nonlinear networks", "D"),
     ] = None
+    accumulate: Annotated[
+        Count,
+        Option(
+            "parts of a minibatch whose gradients are averaged one after the other, which takes less memory",
+            "A",
+            label="parts{value}",
+        ),
+    ] = 1
     path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
     device: Annotated[
         Literal["auto", "cpu", "cuda"], unsaid("cpu; cuda; auto: cuda, where there is one, for autograd alone")
@@ -132,6 +148,13 @@ class TrainingSettings(Options):
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
                 " minibatches of its fields need path fields"
             )
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"accumulate is {self.accumulate}, but batch is {self.batch}; the batch must be a multiple of it"
+            )
+        if self.augment and (self.path == "spectral" or self.data_set is None):
+            other = "path is spectral" if self.path == "spectral" else "fields are fresh at every step"
+            raise InputError(f"augment is true, but {other}; it needs path fields and a data set")
         if self.stepping and self.device == "cuda" and self.path == "spectral":
             name, value = next(iter(self.stepping.items()))
             raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")

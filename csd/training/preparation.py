@@ -17,7 +17,7 @@ from csd.networks.linear import LinearNetwork, relative_error
 from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
-from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra
+from csd.training.batches import Expectation, FreshSpectra, RawFields, Source, empirical_spectra, fields_trained
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
@@ -104,18 +104,24 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     explicit = architecture.is_family and settings.path == "spectral"
     found = _family_descent(noised, architecture, settings, objective, optimizer, seeded) if explicit else None
     descent, modes, parameters, known = found or _autograd_descent(noised, architecture, settings, objective, optimizer)
-    source = _source(noised, architecture, settings, objective, modes)
+    side_by_side = getattr(descent, "measured_when_recorded", False)
+    trained = fields_trained(noised.target) if side_by_side else None
+    source = _source(noised, architecture, settings, objective, modes, trained)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step.
         one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
-    run.until = _end(noised, architecture, settings, run)
+    run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
-    if settings.average is not None:
-        raise InputError(f"average is {settings.average:g}, but only nonlinear networks on path fields are averaged")
+    for name, idle in (("average", None), ("accumulate", 1)):
+        if getattr(settings, name) != idle:
+            raise InputError(
+                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
+                " csd's nonlinear networks do"
+            )
     momentum = _heavy_ball(settings)
     if momentum is not None:
         return with_momentum(run, momentum)
@@ -282,12 +288,18 @@ def _family_descent(
 
 
 def _source(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, modes: Modes
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    objective: Objective,
+    modes: Modes,
+    trained: int | None,
 ) -> Source:
-    """The data of a descent on raw fields or on power spectra."""
-    name = identity(noised, architecture, settings)
+    """The data of a descent on raw fields, of a data set the first `trained`, or on power spectra."""
+    name, seeds = identity(noised, architecture, settings), settings.seeds
     if settings.path == "fields":
-        return RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
+        how: dict[str, Any] = {"augment": settings.augment, "trained": trained}
+        return RawFields(noised, settings.batch, settings.data_set, name, seeds, **how)
     if settings.data_set is not None:
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)
@@ -331,7 +343,9 @@ def _autograd_descent(
     layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
     device = choose_device(settings.device)
     if isinstance(first[0], NonlinearScore) and settings.path == "fields":
-        descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], objective, device, optimizer)
+        descent: AutogradDescent = FieldDescent(
+            networks, noised, modes, known[0], objective, device, optimizer, settings.accumulate
+        )
     else:
         rates = _plain_rates(known[0], settings)
         descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers)
