@@ -43,7 +43,14 @@ def _noised() -> NoisedTarget:
 def test_training_takes_the_steps_of_pytorch(name: str, architecture: str, own: dict[str, Any]) -> None:
     """`csd.train` beside a loop with torch.optim on the same fields, to 1e-12."""
     kind, keywords, options = OPTIMIZERS[name]
-    how = {"batch": 8, "path": "fields", "loss": "denoising", "max_steps": STEPS, "tolerance": 0.0, "seeds": (4,)}
+    how: dict[str, Any] = {
+        "batch": 8,
+        "path": "fields",
+        "loss": "denoising",
+        "max_steps": STEPS,
+        "tolerance": 0.0,
+        "seeds": (4,),
+    }
     trained = csd.train(
         architecture, **own, **how, dimension=1, size=8, mass=0.5, noise_levels=LEVELS, learning_rate=0.01,
         optimizer=name, **options,
@@ -96,7 +103,7 @@ def test_gradients_of_parts_of_a_minibatch_are_averaged() -> None:
 
     def weights(accumulate: int) -> Array:
         settings = TrainingSettings("implicit", 32, path="fields", max_steps=15, tolerance=0.0, accumulate=accumulate)
-        return train_network(_noised(), Architecture("convolutional", **NETWORK), settings).weights
+        return train_network(_noised(), Architecture("convolutional", **NETWORK), settings).weights.real
 
     np.testing.assert_allclose(weights(4), weights(1), rtol=1e-9, atol=1e-11)
 
@@ -119,7 +126,14 @@ def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> No
 
 def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
     """Recorded in files; an optimiser that is given replaces it and its rates."""
-    keys = {"dimension": 1, "size": 8, "noise_levels": [0.5], "path": "fields", "max_steps": 1, "width": 2}
+    keys: dict[str, Any] = {
+        "dimension": 1,
+        "size": 8,
+        "noise_levels": [0.5],
+        "path": "fields",
+        "max_steps": 1,
+        "width": 2,
+    }
     about = csd.train("convolutional", **keys).attrs
     assert (about["optimizer"], about["rate_schedule"], about["beta2"]) == ("adam", "cosine", 0.99)
     assert csd.train("convolutional", **keys)["learning_rate"].values == pytest.approx(0.003)
