@@ -310,6 +310,12 @@ class Architecture(Choice):
         """The network as a module, before it is checked."""
         from csd.networks.module import ConvolutionalScore, ParametricScore
 
+        if form.get("conditioned") and not issubclass(self.made_by, NonlinearNetwork):
+            able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
+            raise InputError(
+                f"conditioned is given, but a network {self.name!r} serves one noise level; it must be one of"
+                f" {', '.join(able)}"
+            )
         if self.is_family:
             family = self.build(lattice, score_length)
             return ConvolutionalScore(family, started(family, spectrum, generator))

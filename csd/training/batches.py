@@ -10,6 +10,7 @@ of a seed do not depend on the other seeds.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from csd.core.plugins import checked_numbers, is_user_defined
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
-from csd.targets.base import HasFields, drawn_fields, spectrum_of, with_samples
+from csd.lattice.arrays import fields_between
+from csd.targets.base import HasFields, HasHeldOut, drawn_fields, spectrum_of, with_samples
+from csd.targets.dataset import held_out_count
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective, draw_power_ratios
 
@@ -218,19 +221,31 @@ class RawFields(_Drawn):
         data_set: M fields drawn once per seed, from which minibatches are taken with replacement; None for fresh ones.
         identity: of the run.
         seeds: of the run.
+        augment: whether each field of the data set is replaced by a random image under the symmetries of the target.
+        trained: how many of the first fields of a Monte Carlo file are trained on; None for all of them.
     """
 
     steps = 1
 
     def __init__(
-        self, noised: NoisedTarget, batch: int, data_set: int | None, identity: str, seeds: Sequence[int]
+        self,
+        noised: NoisedTarget,
+        batch: int,
+        data_set: int | None,
+        identity: str,
+        seeds: Sequence[int],
+        *,
+        augment: bool = False,
+        trained: int | None = None,
     ) -> None:
         super().__init__("fields", identity, seeds, noised.levels)
-        self.noised, self.batch = noised, batch
+        self.noised, self.batch, self.augment = noised, batch, augment
         self.target = with_samples(noised.target)
         self.data: list[Any] | None = None
         if isinstance(noised.target, HasFields) and data_set is not None:
-            self.data = [noised.target.data for _ in seeds]
+            self.data = [
+                fields_between(noised.target.data, 0, trained) if trained else noised.target.data for _ in seeds
+            ]
         elif data_set is not None:
             self.data = [
                 drawn_fields(self.target, stream("data set fields", identity, seed), data_set) for seed in seeds
@@ -243,6 +258,7 @@ class RawFields(_Drawn):
         else:
             chosen = generator.integers(len(self.data[seed]), size=self.batch)
             clean = np.asarray(self.data[seed][chosen], dtype=float)
+            clean = random_images(clean, self.noised, generator) if self.augment else clean
         return clean - self.noised.mean if self.noised.mean else clean
 
     def draw(self) -> tuple[Array, ...]:
@@ -271,9 +287,17 @@ class ConditionedFields(RawFields):
     """
 
     def __init__(
-        self, noised: NoisedTarget, batch: int, data_set: int | None, identity: str, seeds: Sequence[int]
+        self,
+        noised: NoisedTarget,
+        batch: int,
+        data_set: int | None,
+        identity: str,
+        seeds: Sequence[int],
+        *,
+        augment: bool = False,
+        trained: int | None = None,
     ) -> None:
-        super().__init__(noised, batch, data_set, identity, seeds)
+        super().__init__(noised, batch, data_set, identity, seeds, augment=augment, trained=trained)
         self.ends = min(noised.levels), max(noised.levels)
         self.streams = [[stream("conditioned fields", identity, seed, *self.ends)] for seed in seeds]
 
@@ -294,3 +318,42 @@ class ConditionedFields(RawFields):
             ratio = (signal / np.sqrt(variance)).reshape(-1, *(1,) * (clean.ndim - 1))
             found.append((ratio * clean + noise, noise, probe, signal, variance))
         return tuple(np.stack(own) for own in zip(*found, strict=True))
+
+
+def fields_trained(target: Any) -> int | None:
+    """How many of the first fields of a Monte Carlo file are trained on, while the others are held out.
+
+    None for other targets: those that are drawn, and data sets, which have held-out fields of their own.
+    """
+    if not isinstance(target, HasFields) or isinstance(target, HasHeldOut):
+        return None
+    fields = len(target.data)
+    return fields - held_out_count(fields, str(getattr(target, "file", "")))
+
+
+def random_images(fields: Array, noised: NoisedTarget, generator: np.random.Generator) -> Array:
+    """Each field translated and, where the target is known to be symmetric, rotated, reflected and of random sign.
+
+    Args:
+        fields: shape (batch, *lattice.shape).
+        noised: the target; of a user-defined one no symmetry but translations is known.
+        generator: of the random numbers.
+    """
+    target, lattice, count = noised.target, noised.lattice, len(fields)
+    ours = not is_user_defined(type(target))
+    known = ours and bool(getattr(target, "known", True))
+    at = np.arange(lattice.size)
+    for axis in range(1, 1 + lattice.dimension):
+        place = at + generator.integers(lattice.size, size=(count, 1))
+        if known:
+            place *= generator.choice([-1, 1], size=(count, 1))
+        shape = [count, *[1] * lattice.dimension]
+        shape[axis] = lattice.size
+        fields = np.take_along_axis(fields, (place % lattice.size).reshape(shape), axis)
+    orders = list(permutations(range(1, 1 + lattice.dimension)))
+    if known and len(orders) > 1:
+        drawn = generator.integers(len(orders), size=count)
+        fields = np.concatenate([fields[drawn == i].transpose(0, *order) for i, order in enumerate(orders)])
+    if ours and getattr(target, "symmetric", True):
+        fields = fields * generator.choice([-1.0, 1.0], size=count).reshape(-1, *[1] * lattice.dimension)
+    return fields

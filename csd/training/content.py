@@ -13,7 +13,7 @@ from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import HasHeldOut, lattice_of, spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
-from csd.training.options import TrainingSettings, chosen
+from csd.training.options import TrainingSettings, with_own_steps
 from csd.training.preparation import Prepared
 from csd.training.record import TrainingRecord
 from csd.training.reference import Prediction
@@ -97,7 +97,7 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         "mass": target.mass,
         **({"mean": noised.mean} if noised.mean else {}),
         "schedule": lasting_path(type(noised.schedule)),
-        **chosen(architecture, settings).attributes(),
+        **with_own_steps(architecture, settings).attributes(),
     }
     further = {name: value for name, value in spec_of(target).items() if name not in SAID}
     if clash := own.keys() & further.keys():

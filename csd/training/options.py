@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
 from csd.networks import Architecture
-from csd.training.descent.optimizers import Optimizer, optimizer_of, schedule_of
+from csd.training.descent.optimizers import Optimizer, optimizer_of, rate_factor
 
 INTEGRATOR = "heun"
 """The default integrator."""
@@ -46,6 +46,14 @@ class TrainingSettings(Options):
         Count | None,
         named("learn from a fixed data set of M fields", "M", label="M{value}", absent=0, note=DATA),
     ] = None
+    augment: Annotated[
+        bool,
+        Option(
+            "replace fields of a data set by images under translations and, of known targets, rotations, reflections,"
+            " sign",
+            label="augmented",
+        ),
+    ] = False
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
@@ -89,6 +97,14 @@ class TrainingSettings(Options):
         Annotated[float, Gt(0.0), Lt(1.0)] | None,
         own_option("decay of the moving average of the parameters that is kept, of nonlinear networks", "D"),
     ] = None
+    accumulate: Annotated[
+        Count,
+        Option(
+            "parts of a minibatch whose gradients are averaged one after the other, which takes less memory",
+            "A",
+            label="parts{value}",
+        ),
+    ] = 1
     path: Annotated[Literal["spectral", "fields"], named("spectral (fast) or fields (any network)")] = "spectral"
     conditioned: Annotated[
         bool, Option("one network for all noise levels, trained at levels between the extremes", label="conditioned")
@@ -135,6 +151,13 @@ class TrainingSettings(Options):
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
                 " minibatches of its fields need path fields"
             )
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"accumulate is {self.accumulate}, but batch is {self.batch}; the batch must be a multiple of it"
+            )
+        if self.augment and (self.path == "spectral" or self.data_set is None):
+            other = "path is spectral" if self.path == "spectral" else "fields are fresh at every step"
+            raise InputError(f"augment is true, but {other}; it needs path fields and a data set")
         if self.stepping and self.device == "cuda" and self.path == "spectral":
             name, value = next(iter(self.stepping.items()))
             raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")
@@ -162,7 +185,7 @@ class TrainingSettings(Options):
         return {"loss": self.loss.replace(":", ".")} | batch | super().labels()
 
 
-def chosen(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
+def with_own_steps(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
     """The settings with the options of the steps that the class of a network has, unless an optimiser is given."""
     own = {} if ":" in architecture.name else getattr(architecture.made_by, "training", {})
     if settings.optimizer is not None or not own:
@@ -171,7 +194,7 @@ def chosen(architecture: Architecture, settings: TrainingSettings) -> TrainingSe
 
 
 def optimizer_for(settings: TrainingSettings) -> Optimizer:
-    """The optimiser of settings that `chosen` made; gd with momentum is the heavy ball.
+    """The optimiser of settings that `with_own_steps` made; gd with momentum is the heavy ball.
 
     Raises:
         InputError: for an option that the optimiser does not have.
@@ -182,7 +205,7 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
     return replace(
         found,
-        schedule=schedule_of(settings.rate_schedule or "constant", settings.max_steps),
+        schedule=rate_factor(settings.rate_schedule or "constant", settings.max_steps),
         clip=settings.clip or 0.0,
         average=settings.average or 0.0,
     )

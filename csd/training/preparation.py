@@ -14,17 +14,24 @@ from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork, relative_error
-from csd.networks.nonlinear import NonlinearNetwork
-from csd.networks.registry import network_class, started
+from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
-from csd.training.batches import ConditionedFields, Expectation, FreshSpectra, RawFields, Source, empirical_spectra
+from csd.training.batches import (
+    ConditionedFields,
+    Expectation,
+    FreshSpectra,
+    RawFields,
+    Source,
+    empirical_spectra,
+    fields_trained,
+)
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
 from csd.training.descent.optimizers import MOMENTUM, Optimizer
 from csd.training.losses import Objective, objective_of
-from csd.training.options import TrainingSettings, chosen, optimizer_for
+from csd.training.options import TrainingSettings, optimizer_for, with_own_steps
 
 
 @dataclass
@@ -90,7 +97,7 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
-    settings = chosen(architecture, settings)
+    settings = with_own_steps(architecture, settings)
     optimizer = optimizer_for(settings)
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
@@ -106,18 +113,24 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     found = _family_descent(noised, architecture, settings, objective, optimizer, seeded) if explicit else None
     by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
     descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective, optimizer)
-    source = _source(noised, architecture, settings, objective, modes)
+    side_by_side = getattr(descent, "measured_when_recorded", False)
+    trained = fields_trained(noised.target) if side_by_side else None
+    source = _source(noised, architecture, settings, objective, modes, trained)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step.
         one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
-    run.until = _end(noised, architecture, settings, run)
+    run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
-    if settings.average is not None:
-        raise InputError(f"average is {settings.average:g}, but only nonlinear networks on path fields are averaged")
+    for name, idle in (("average", None), ("accumulate", 1)):
+        if getattr(settings, name) != idle:
+            raise InputError(
+                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
+                " csd's nonlinear networks do"
+            )
     momentum = _heavy_ball(settings)
     if momentum is not None:
         return with_momentum(run, momentum)
@@ -284,19 +297,42 @@ def _family_descent(
 
 
 def _source(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, objective: Objective, modes: Modes
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    objective: Objective,
+    modes: Modes,
+    trained: int | None,
 ) -> Source:
-    """The data of a descent on raw fields or on power spectra."""
-    name = identity(noised, architecture, settings)
+    """The data of a descent on raw fields, of a data set the first `trained`, or on power spectra."""
+    name, seeds = identity(noised, architecture, settings), settings.seeds
     if settings.path == "fields":
         fields = ConditionedFields if settings.conditioned else RawFields
-        return fields(noised, settings.batch, settings.data_set, name, settings.seeds)
+        how: dict[str, Any] = {"augment": settings.augment, "trained": trained}
+        return fields(noised, settings.batch, settings.data_set, name, seeds, **how)
     if settings.data_set is not None:
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)
     if objective.stochastic:
         return FreshSpectra(objective, noised, modes, settings.batch, name, settings.seeds)
     return Expectation(noised.spectra_at(modes))
+
+
+def _modules(noised: NoisedTarget, architecture: Architecture, learned: Array, seed: int, **form: Any) -> list[Any]:
+    """The modules of a seed at each noise level, from `learned_spectra`, with `form` as `Architecture.module` has it."""
+    lattice, schedule = noised.lattice, noised.schedule
+    about = zip(noised.levels, noised.score_lengths(), learned, strict=True)
+    return [
+        architecture.module(
+            lattice,
+            float(length),
+            spectrum,
+            start_stream(lattice, architecture, seed, level),
+            (schedule, level),
+            **form,
+        )
+        for level, length, spectrum in about
+    ]
 
 
 def _autograd_descent(
@@ -312,21 +348,8 @@ def _autograd_descent(
     from csd.training.descent.fields import FieldDescent
     from csd.training.descent.modules import AutogradDescent, choose_device
 
-    lattice, modes = noised.lattice, noised.lattice.pairs
-    learned, lengths = learned_spectra(noised), noised.score_lengths()
-    networks = [
-        [
-            architecture.module(
-                lattice,
-                float(length),
-                spectrum,
-                start_stream(lattice, architecture, seed, level),
-                (noised.schedule, level),
-            )
-            for length, spectrum, level in zip(lengths, learned, noised.levels, strict=True)
-        ]
-        for seed in settings.seeds
-    ]
+    modes, learned = noised.lattice.pairs, learned_spectra(noised)
+    networks = [_modules(noised, architecture, learned, seed) for seed in settings.seeds]
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     known = _known(families or first, noised, learned, settings, optimizer)
@@ -334,7 +357,9 @@ def _autograd_descent(
     layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
     device = choose_device(settings.device)
     if isinstance(first[0], NonlinearScore) and settings.path == "fields":
-        descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], objective, device, optimizer)
+        descent: AutogradDescent = FieldDescent(
+            networks, noised, modes, known[0], objective, device, optimizer, settings.accumulate
+        )
     else:
         rates = _plain_rates(known[0], settings)
         descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers)
@@ -353,37 +378,21 @@ def _conditioned_descent(
     """Descent of networks that serve all noise levels, on raw fields.
 
     Raises:
-        InputError: if there is one noise level, or a network of this architecture serves one level alone.
+        InputError: if there is one noise level.
     """
     from csd.networks.module import numbers_trained
     from csd.training.descent.conditioned import ConditionedDescent
     from csd.training.descent.modules import choose_device
 
-    if not issubclass(architecture.made_by, NonlinearNetwork):
-        able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
-        raise InputError(
-            f"conditioned is given, but a network {architecture.name!r} serves one noise level; it must be one of"
-            f" {', '.join(able)}"
-        )
     if len(noised.levels) < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
-    lattice, place = noised.lattice, int(np.argmin(noised.levels))
-    level, length = noised.levels[place], float(noised.score_lengths()[place])
-    learned, schedule = learned_spectra(noised), noised.schedule
-    networks: list[Any] = [
-        architecture.module(
-            lattice,
-            length,
-            learned[place],
-            start_stream(lattice, architecture, seed, level),
-            (schedule, level),
-            conditioned=True,
-        )
-        for seed in settings.seeds
-    ]
-    known = _known(networks[:1] * len(noised.levels), noised, learned, settings, optimizer)
-    # The rate of one step for all levels.
+    lowest = NoisedTarget(noised.target, noised.schedule, [min(noised.levels)])
+    spectrum = learned_spectra(lowest)
+    networks = [_modules(lowest, architecture, spectrum, seed, conditioned=True)[0] for seed in settings.seeds]
+    levels = len(noised.levels)
+    known = _known(networks[:1] * levels, noised, learned_spectra(noised), settings, optimizer)
+    # One rate for all levels.
     known[0][:] = known[0].min()
     device = choose_device(settings.device)
-    descent = ConditionedDescent(networks, noised, known[0][:1], objective, device, optimizer)
-    return descent, lattice.pairs, [numbers_trained(networks[0], frozen=False)] * len(noised.levels), known
+    descent = ConditionedDescent(networks, noised, known[0][:1], objective, device, optimizer, settings.accumulate)
+    return descent, noised.lattice.pairs, [numbers_trained(networks[0], frozen=False)] * levels, known

@@ -44,7 +44,14 @@ class Once(JobWatch):
         return asked
 
 
-NO_KERNELS = {"kernel_steps": "last"}
+NO_KERNELS: dict[str, Any] = {"kernel_steps": "last"}
+SIDE_BY_SIDE: list[tuple[str, str, dict[str, Any]]] = [
+    ("gd", "implicit", {"learning_rate": 0.01}),
+    ("heavy_ball", "denoising", {"learning_rate": 0.01, "tolerance": 0.8}),
+    ("nesterov", "denoising", {"learning_rate": 0.001, "clip": 1.0}),
+    ("adam", "denoising", {"average": 0.9, "rate_schedule": "cosine"}),
+    ("adamw", "implicit", {"tolerance": 0.8, "learning_rate": 0.02}),
+]
 CASES: dict[str, tuple[Architecture, dict[str, Any]]] = {
     "one layer, implicit": (Architecture("one_layer"), {"batch": 32}),
     "two layers, denoising": (Architecture("two_layer"), {"loss": "denoising", "batch": 2048}),
@@ -84,13 +91,7 @@ CASES: dict[str, tuple[Architecture, dict[str, Any]]] = {
             Architecture("convolutional", width=2, depth=2),
             {"path": "fields", "batch": 32, "loss": loss, "optimizer": optimizer, "max_steps": 60, **NO_KERNELS, **how},
         )
-        for optimizer, loss, how in [
-            ("gd", "implicit", {"learning_rate": 0.01}),
-            ("heavy_ball", "denoising", {"learning_rate": 0.01, "tolerance": 0.8}),
-            ("nesterov", "denoising", {"learning_rate": 0.001, "clip": 1.0}),
-            ("adam", "denoising", {"average": 0.9, "rate_schedule": "cosine"}),
-            ("adamw", "implicit", {"tolerance": 0.8, "learning_rate": 0.02}),
-        ]
+        for optimizer, loss, how in SIDE_BY_SIDE
     },
 }
 
@@ -128,7 +129,7 @@ def test_steps_on_a_device_go_on_as_if_nothing_had_been(case: str, device: str, 
     if case == "held-out losses":
         target, keys = FieldSet.split(target.lattice, tilted_fields(target.lattice, 30, 2.0)), {**keys, "data_set": 24}
     noised = NoisedTarget(target, VariancePreserving(), [0.05, 0.4])
-    settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})  # type: ignore[arg-type]
+    settings = TrainingSettings(**{"seeds": (1, 2, 3), "kernel_steps": "recorded", **keys})
 
     def trained(watch: JobWatch | None) -> TrainingRecord:
         return descend(noised, move(prepare(noised, architecture, settings), device), settings, watch)

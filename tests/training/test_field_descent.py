@@ -10,8 +10,10 @@ import csd
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
+from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.training.batches import random_images
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
@@ -41,7 +43,14 @@ def _noised() -> NoisedTarget:
 def test_training_takes_the_steps_of_pytorch(name: str, architecture: str, own: dict[str, Any]) -> None:
     """`csd.train` beside a loop with torch.optim on the same fields, to 1e-12."""
     kind, keywords, options = OPTIMIZERS[name]
-    how = {"batch": 8, "path": "fields", "loss": "denoising", "max_steps": STEPS, "tolerance": 0.0, "seeds": (4,)}
+    how: dict[str, Any] = {
+        "batch": 8,
+        "path": "fields",
+        "loss": "denoising",
+        "max_steps": STEPS,
+        "tolerance": 0.0,
+        "seeds": (4,),
+    }
     trained = csd.train(
         architecture, **own, **how, dimension=1, size=8, mass=0.5, noise_levels=LEVELS, learning_rate=0.01,
         optimizer=name, **options,
@@ -89,6 +98,16 @@ def test_the_bytes_of_a_seed_do_not_depend_on_its_company(architecture: str, ave
         np.testing.assert_array_equal(own, together[seed])
 
 
+def test_gradients_of_parts_of_a_minibatch_are_averaged() -> None:
+    """The same steps as on the whole minibatch, but for rounding."""
+
+    def weights(accumulate: int) -> Array:
+        settings = TrainingSettings("implicit", 32, path="fields", max_steps=15, tolerance=0.0, accumulate=accumulate)
+        return train_network(_noised(), Architecture("convolutional", **NETWORK), settings).weights.real
+
+    np.testing.assert_allclose(weights(4), weights(1), rtol=1e-9, atol=1e-11)
+
+
 def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> None:
     """Also those that start at the best linear score; the file tells the step of the lowest loss."""
     fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((200, 8)))
@@ -107,7 +126,14 @@ def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> No
 
 def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
     """Recorded in files; an optimiser that is given replaces it and its rates."""
-    keys = {"dimension": 1, "size": 8, "noise_levels": [0.5], "path": "fields", "max_steps": 1, "width": 2}
+    keys: dict[str, Any] = {
+        "dimension": 1,
+        "size": 8,
+        "noise_levels": [0.5],
+        "path": "fields",
+        "max_steps": 1,
+        "width": 2,
+    }
     about = csd.train("convolutional", **keys).attrs
     assert (about["optimizer"], about["rate_schedule"], about["beta2"]) == ("adam", "cosine", 0.99)
     assert csd.train("convolutional", **keys)["learning_rate"].values == pytest.approx(0.003)
@@ -121,7 +147,10 @@ def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
     [
         ({"beta2": 0.9}, "beta2 is given, but optimizer 'gd' has no such option"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "weight_decay is given, but optimizer 'adam'.*momentum and beta2"),
-        ({"average": 0.9}, "average is 0.9, but only nonlinear networks"),
+        ({"average": 0.9}, "average is 0.9, but architecture 'one_layer' does not take it"),
+        ({"accumulate": 3}, "accumulate is 3, but batch is 64; the batch must be a multiple"),
+        ({"augment": True}, "augment is true, but path is spectral"),
+        ({"augment": True, "path": "fields"}, "augment is true, but fields are fresh at every step"),
         ({"optimizer": "adma"}, "optimizer is 'adma'.*gd, heavy_ball, nesterov, adam or adamw.*'adam'"),
         ({"optimizer": "adam", "device": "cuda"}, "optimizer is adam, but device is cuda; take device cpu"),
         ({"until": "held_out_loss"}, "until is held_out_loss, but architecture 'one_layer' has a kernel"),
@@ -130,3 +159,44 @@ def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
 def test_options_that_do_not_apply_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         csd.train("one_layer", dimension=1, size=8, noise_levels=[0.5], **options)
+
+
+@pytest.mark.parametrize(("dimension", "images"), [(1, 16), (2, 256)])
+def test_random_images_are_those_of_the_symmetry_group(dimension: int, images: int) -> None:
+    """Translations, rotations, reflections and the sign, all of them; neighbours stay neighbours."""
+    lattice = Lattice(dimension, 4)
+    noised = NoisedTarget(GaussianField(lattice, 0.5), VariancePreserving(), [0.5])
+    axes = tuple(range(1, 1 + dimension))
+
+    def energy(fields: Array) -> Array:
+        return np.asarray((fields * sum(np.roll(fields, 1, axis) for axis in axes)).sum(axis=axes))
+
+    fields = np.repeat(1.0 + np.arange(lattice.sites).reshape(1, *lattice.shape), 4000, axis=0)
+    found = random_images(fields, noised, np.random.default_rng(0))
+    np.testing.assert_array_equal(energy(found), energy(fields))
+    assert len(np.unique(found.reshape(len(found), -1), axis=0)) == images
+
+
+def test_a_data_set_without_couplings_is_only_translated() -> None:
+    """Of which no other symmetry is known."""
+    lattice = Lattice(1, 8)
+    fields = np.random.default_rng(1).standard_normal((40, 8)) + np.arange(8.0)
+    noised = NoisedTarget(FieldSet.split(lattice, fields), VariancePreserving(), [0.5])
+    images = random_images(fields, noised, np.random.default_rng(2))
+    for own, image in zip(fields, images, strict=True):
+        assert any(np.array_equal(np.roll(own, shift), image) for shift in range(8))
+
+
+def test_the_last_fields_of_a_monte_carlo_file_are_held_out() -> None:
+    """From networks without a kernel, whose exact score is not known: the others alone are trained on."""
+    lattice = Lattice(1, 8)
+    fields = np.random.default_rng(1).standard_normal((50, 8))
+    fields[40:] = 0.0
+    target = MeasuredField(lattice, fields, np.ones(len(lattice.shells)))
+    noised = NoisedTarget(target, VariancePreserving(), [0.5])
+    run = prepare(
+        noised, Architecture("wiener", width=2), TrainingSettings("denoising", 32, data_set=50, path="fields")
+    )
+    assert run.until == "held_out_loss"
+    assert run.source.data is not None and len(run.source.data[0]) == 40  # type: ignore[attr-defined]
+    assert not run.descent.held_out_data().any()

@@ -57,6 +57,7 @@ class ConditionedDescent(FieldDescent):
         objective: the loss.
         device: of the modules.
         optimizer: of all of them.
+        parts: of a minibatch, whose gradients are averaged one after the other.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class ConditionedDescent(FieldDescent):
         objective: Objective,
         device: torch.device,
         optimizer: Optimizer,
+        parts: int = 1,
     ) -> None:
         of_seeds = [[network] for network in networks]
-        super().__init__(of_seeds, noised, noised.lattice.pairs, rates, objective, device, optimizer)
+        super().__init__(of_seeds, noised, noised.lattice.pairs, rates, objective, device, optimizer, parts)
         self.held_out_fields = max(FEWEST, MEASURED // len(noised.levels))
         self._noise = [networks[0].noise_at(level) for level in noised.levels]
 
@@ -82,7 +84,7 @@ class ConditionedDescent(FieldDescent):
 
     def advance(self, *data: Any) -> None:
         """Take one step of every network on the data of `csd.training.batches.ConditionedFields`."""
-        self.step(*data)
+        self.step(data)
 
     def kernel(self) -> None:
         """None, as the score is not linear."""

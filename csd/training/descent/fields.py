@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.lattice import Array, Modes
+from csd.lattice.arrays import fields_between
 from csd.networks.module import ScoreNetwork, defining_class, precision
+from csd.targets.base import HasFields
 from csd.targets.noising import NoisedTarget
+from csd.training.batches import fields_trained
 from csd.training.descent.grouped import GroupedNetworks
 from csd.training.descent.modules import AutogradDescent
 from csd.training.descent.optimizers import Optimizer
@@ -31,6 +34,7 @@ class FieldDescent(AutogradDescent):
         objective: the loss.
         device: of the modules.
         optimizer: of all of them.
+        parts: of a minibatch, whose gradients are averaged one after the other.
     """
 
     measured_when_recorded = True
@@ -44,10 +48,11 @@ class FieldDescent(AutogradDescent):
         objective: Objective,
         device: torch.device,
         optimizer: Optimizer,
+        parts: int = 1,
     ) -> None:
         super().__init__(networks, noised, modes, rates, objective, device)
         every = [network for of_seed in self.networks for network in of_seed]
-        self.optimizer = optimizer
+        self.optimizer, self.parts = optimizer, parts
         self._kind = precision(every[0])
         self.group = GroupedNetworks(every, self._loss_of_one, optimizer, np.tile(rates, len(self.networks)).tolist())
         # Held-out losses of the last measurement, and its step.
@@ -59,12 +64,25 @@ class FieldDescent(AutogradDescent):
 
     def advance(self, *data: Any) -> None:
         """Take one step of every network on (x_t, z, probe) of `csd.training.batches`."""
-        variances = np.tile(self.noised.variances, len(self.networks))
-        self.step(*(array.reshape(-1, *array.shape[2:]) for array in data), variances)
+        variances = self._tensor(np.tile(self.noised.variances, len(self.networks))).to(self._kind)
+        self.step([array.reshape(-1, *array.shape[2:]) for array in data], variances)
 
-    def step(self, *data: Array) -> None:
-        """Take one step of every network on arguments of its loss, each with an axis of networks before the others."""
-        losses = self.group.advance(*(self._tensor(array).to(self._kind) for array in data))
+    def step(self, of_fields: Sequence[Array], *others: torch.Tensor) -> None:
+        """Take one step of every network.
+
+        Args:
+            of_fields: arguments of the loss for each field, shape (networks, batch, …).
+            others: further arguments, shape (networks, …).
+        """
+        split = [np.array_split(array, self.parts, axis=1) for array in of_fields]
+        found = [
+            self.group.gradients(*(self._tensor(array).to(self._kind) for array in part), *others)
+            for part in zip(*split, strict=True)
+        ]
+        losses, gradient = found[0]
+        for more, further in found[1:]:
+            losses, gradient = losses + more, gradient + further
+        self.group.step(gradient if self.parts == 1 else gradient / self.parts)
         if not self._stepped:
             finite = losses.isfinite() & self.group.parameters.isfinite().all(dim=1)
             if not bool(finite.all()):
@@ -83,6 +101,13 @@ class FieldDescent(AutogradDescent):
         """The averaged parameters of every module in its order."""
         with self.group.averaged():
             return super().weights()
+
+    def held_out_data(self) -> Any:
+        """The held-out fields of a data set, of a Monte Carlo file its last ones; None where fields are drawn."""
+        trained, target = fields_trained(self.noised.target), self.noised.target
+        if trained is None or not isinstance(target, HasFields):
+            return super().held_out_data()
+        return fields_between(target.data, trained, len(target.data))
 
     def error(self) -> Array:
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""

@@ -116,9 +116,13 @@ class GroupedNetworks:
                 of networks before the others.
         """
         losses, gradient = self.gradients(*data)
+        self.step(gradient)
+        return losses
+
+    def step(self, gradient: torch.Tensor) -> None:
+        """Take one step of every network on gradients of shape (networks, parameters)."""
         self.steps += 1
         self.optimizer.advance(self.parameters, self.state, gradient, self.steps, self.rates)
-        return losses
 
     def gradients(self, *data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(losses, shape (networks,); their gradients, shape (networks, parameters))."""

@@ -214,15 +214,22 @@ class AutogradDescent:
         fields, _, noise = self._held_out_fields()[level]
         return _half_square(network(fields) + noise)
 
+    def held_out_data(self) -> Any:
+        """The held-out fields of a data set; None where fields are drawn."""
+        target = self.noised.target
+        return target.held_out if isinstance(target, HasHeldOut) else None
+
     def _exact_scores(self, level: int) -> tuple[torch.Tensor, ...]:
         """Held-out fields about their mean at a noise level, their exact scores −K*∗(x − α μ), and z/σ."""
-        target, deviation = self.noised.target, np.sqrt(self.noised.variances[level])
+        deviation = np.sqrt(self.noised.variances[level])
         generator = stream("held out", self.lattice, self.noised.levels[level])
-        if isinstance(target, HasHeldOut):
-            chosen = generator.integers(len(target.held_out), size=self.held_out_fields)
-            clean = np.asarray(target.held_out[chosen], dtype=float) - self.noised.mean
+        held_out = self.held_out_data()
+        if held_out is not None:
+            chosen = generator.integers(len(held_out), size=self.held_out_fields)
+            clean = np.asarray(held_out[chosen], dtype=float) - self.noised.mean
         else:
-            clean = drawn_fields(with_samples(target), generator, self.held_out_fields) - self.noised.mean
+            target = with_samples(self.noised.target)
+            clean = drawn_fields(target, generator, self.held_out_fields) - self.noised.mean
         noise = generator.standard_normal(clean.shape)
         fields = self.noised.signals[level] * clean + deviation * noise
         exact = self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])

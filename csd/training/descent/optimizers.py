@@ -104,7 +104,7 @@ def _inverse_sqrt(step: int) -> float:
     return float(step**-0.5)
 
 
-def schedule_of(name: str, last: int) -> Callable[[int], float]:
+def rate_factor(name: str, last: int) -> Callable[[int], float]:
     """η_j / η of a step j from 1 on: 1 for constant, ½ (1 + cos(π (j − 1)/N)) for cosine, 1/√j for inverse_sqrt.
 
     Args:
