@@ -42,8 +42,8 @@ class Option:
         metavar: the placeholder of its value in the help of its flag.
         flag: its flag without dashes, where that is not its name: 'seed' for each of `seeds`.
         default: the words shown for a default of None.
-        label: how a value other than the default shows in names of files; None for an option that does not change
-            the content of a file.
+        label: how a value shows in names of files; None for an option that does not change the content of a file.
+        unnamed: a value that does not show there, as the default does not.
         attribute: its name in files, if it has another one there; None if files do not record it.
         absent: the value that files record for None; nothing is recorded if this is None.
         always: whether files and commands contain the default too.
@@ -58,6 +58,7 @@ class Option:
     flag: str = ""
     default: str = ""
     label: str | None = "{name}{value}"
+    unnamed: Any = None
     attribute: str | None = ""
     absent: Any = None
     always: bool = False
@@ -337,7 +338,7 @@ class Choice(ABC):
         """The parts of a file's name that stand for options which are not at their defaults."""
         found = {}
         for one, value in self._values():
-            if one.option.label is not None and value is not None and value != one.default:
+            if one.option.label is not None and value not in (None, one.default, one.option.unnamed):
                 items = [f"{item:.12g}" if isinstance(item, float) else _word(item) for item in _several(value)]
                 found[one.name] = one.option.label.format(name=one.name, value=".".join(items)).replace(":", ".")
         return found

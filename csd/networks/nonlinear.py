@@ -61,6 +61,7 @@ class NonlinearNetwork(ABC):
         Option(
             "odd, s(−x) = −s(x) by construction, or none",
             label="{value}",
+            unnamed="odd",
             default="odd for targets that are symmetric by definition, none for others",
         ),
     ] = None

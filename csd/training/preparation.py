@@ -319,7 +319,7 @@ def _source(
 
 
 def _modules(noised: NoisedTarget, architecture: Architecture, learned: Array, seed: int, **form: Any) -> list[Any]:
-    """The modules of a seed at each noise level, from `learned_spectra`, with `form` as `Architecture.module` has it."""
+    """The modules of a seed at each noise level, from `learned_spectra`; `form` is that of `Architecture.module`."""
     lattice, schedule = noised.lattice, noised.schedule
     about = zip(noised.levels, noised.score_lengths(), learned, strict=True)
     return [
