@@ -62,7 +62,7 @@ def problem(
         about = {option: given.pop(option) for option in [*FIELD, *of_data] if option in given}
         given["target"] = target_of_data(data, about)
     noised = noised_target(given)
-    network = network.with_symmetry(is_symmetric(noised.target), noised.mean)
+    network = network.with_symmetry(is_symmetric(noised.target), lambda: noised.mean)
     if isinstance(noised.target, HasFields):
         fields = len(noised.target.data)
         if given.setdefault("data_set", fields) != fields:

@@ -7,7 +7,7 @@ can be planned where the class cannot be found.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -222,12 +222,12 @@ class Architecture(Choice):
         """Whether the architecture is a family of `csd.networks.linear`."""
         return issubclass(self.made_by, LinearNetwork)
 
-    def with_symmetry(self, symmetric: bool, mean: float = 0.0) -> Self:
+    def with_symmetry(self, symmetric: bool, mean_of: Callable[[], float]) -> Self:
         """The architecture with its option `symmetry`, where it has one: by default odd for a symmetric target.
 
         Args:
             symmetric: whether −φ is as probable as φ by definition of the target.
-            mean: of the fields.
+            mean_of: gives the mean of the fields, for which all of them may have to be read.
 
         Raises:
             InputError: if it is odd, and the fields have a mean.
@@ -236,7 +236,7 @@ class Architecture(Choice):
         if self.name not in ARCHITECTURES or "symmetry" not in options:
             return self
         own = options["symmetry"] or ("odd" if symmetric else "none")
-        if own == "odd" and mean != 0.0:
+        if own == "odd" and (mean := mean_of()) != 0.0:
             raise InputError(
                 f"symmetry is 'odd', but the fields have the mean {mean:.4g}, and an odd score is that of fields"
                 " symmetric about it; take symmetry none"

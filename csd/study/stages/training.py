@@ -153,12 +153,12 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
     return once(_expanded(study), "sweeps")
 
 
-def _symmetry(field: FieldOptions) -> tuple[bool, float]:
-    """Whether the fields are symmetric under a change of sign by definition, and their mean."""
-    if isinstance(field, DataField):
-        target = field.loaded()
-        return is_symmetric(target), float(getattr(target, "mean", 0.0))
-    return ":" not in field.target, 0.0
+def _with_symmetry(architecture: Architecture, field: FieldOptions | DataField) -> Architecture:
+    """The network with the symmetry of the target, where it is not given."""
+    if not isinstance(field, DataField):
+        return architecture.with_symmetry(":" not in field.target, lambda: 0.0)
+    target = field.loaded()
+    return architecture.with_symmetry(is_symmetric(target), lambda: float(getattr(target, "mean", 0.0)))
 
 
 def training_of(study: HasSweeps, sweep: Sweep) -> Training:
@@ -184,7 +184,7 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                 run = TrainingJob(
                     name,
                     field,
-                    Architecture(**network).with_symmetry(*_symmetry(field)),
+                    _with_symmetry(Architecture(**network), field),
                     vars(training)["schedule"],
                     levels if sweep.generation is None else sweep.generation.levels(field.size),
                     _settings(training, sweep.generation, learned, chunk),
