@@ -15,7 +15,7 @@ from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of, target_of_data
 from csd.core.errors import InputError, users_errors
-from csd.core.files import THEORY, TRAINING, Content, lost, provenance, stamped, write
+from csd.core.files import THEORY, TRAINING, Content, Rescue, provenance, stamped, write
 from csd.core.options import declared, plain
 from csd.core.paths import Named, check_paths, expanded
 from csd.core.plugins import name_of, path_named
@@ -237,7 +237,7 @@ def completed(
     made_by: Mapping[str, Any],
     kind: str,
     output: Path | None,
-    rescue: Callable[[Content], str] = lost,
+    rescue: Rescue | None = None,
 ) -> Content:
     """Add the provenance to the content of a file of a kind, and write the file if an output is given.
 

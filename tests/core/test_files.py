@@ -84,7 +84,7 @@ class Exploding:
         self.raised, self.folder = raised, folder
 
     def __array__(self, *_: object) -> np.ndarray:
-        (half,) = self.folder.glob(".file.nc.*")
+        (half,) = self.folder.glob(".*file.nc.*")
         assert half.stat().st_size > 1000
         raise self.raised
 
