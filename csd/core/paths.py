@@ -23,6 +23,8 @@ DIGEST = 16
 """Digits of the digest in a name that was too long."""
 TOKEN = 8
 """Digits that tell temporary files apart."""
+ENDS = rf"[0-9a-f]{{{TOKEN}}}(\.\w+)?"
+"""The end of the name of a temporary file."""
 SEAL, DIGITS = b"\ncsd: blake2b of all bytes above: ", 32
 """Text behind the content of a file, and number of the digits of its digest, which follow."""
 BLOCK = 2**20
@@ -52,6 +54,18 @@ def expanded(path: str | Path) -> Path:
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
+
+
+def file_to_write(path: str | Path) -> Path:
+    """The path of a file to write, as by `expanded`.
+
+    Raises:
+        NotWritten: if it is empty, or ends as that of a folder does.
+    """
+    # A Path has no slash at its end.
+    if os.fspath(path).rpartition(os.sep)[2] in ("", ".", ".."):
+        raise NotWritten(f"output {str(path)!r} cannot be written, it names no file; choose the name of a file")
+    return expanded(path)
 
 
 def token() -> str:
@@ -248,10 +262,15 @@ def write_text(text: str, path: Path) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes have left beside a file."""
     real = Path(os.path.realpath(path))
-    ours = re.compile(re.escape(_hidden(real)) + rf"[0-9a-f]{{{TOKEN}}}(\.\w+)?")
+    ours = re.compile(re.escape(_hidden(real)) + ENDS)
     with suppress(OSError):
         for beside in [beside for beside in real.parent.iterdir() if ours.fullmatch(beside.name)]:
             beside.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has the name of a temporary file, which only a killed process leaves."""
+    return re.fullmatch(rf"\..+\.{ENDS}", path.name) is not None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -275,7 +294,8 @@ def regular_file(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
+        link = f", the link leads to {os.path.realpath(path)!r}" if path.is_symlink() else ""
+        raise InputError(f"{path}: there is no such file{link}") from None
     except OSError as error:
         raise Unreadable(
             f"{path}: the file cannot be opened or read ({error.strerror or error}); it need not be damaged"

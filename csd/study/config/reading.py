@@ -12,6 +12,9 @@ from csd.study.config.schema import validated
 from csd.study.config.study import DEFAULT_CLAIMS, FigureStyle, Study
 from csd.study.stages.sweeps import Training
 
+LARGEST = 2**24
+"""Most characters of a file of YAML; a device may have no end."""
+
 
 def read_yaml(text: str) -> Any:
     """The content of a YAML text, in which every key of a mapping is given once.
@@ -65,7 +68,11 @@ def load(path: Path, what: str = "a study is a mapping of keys to values") -> di
         InputError: if it cannot be read, is no mapping, or a key is given twice.
     """
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise InputError(f"this is longer than {LARGEST:,} characters")
+        content = read_yaml(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
