@@ -189,7 +189,7 @@ def _protected(real: Path) -> str:
     if folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, folder.st_uid):
         return "the file that is there is another user's, in a folder where only owners may replace a file"
     try:
-        os.close(os.open(real, os.O_WRONLY))
+        real.open("r+b").close()
     except OSError as error:
         return f"the file that is there may not be written ({error.strerror})"
     return "the file that is there is a mount point, which cannot be replaced" if _mounted(real) else ""
