@@ -117,9 +117,9 @@ def test_a_named_pipe_is_not_replaced(command: str, run: Runner) -> None:
 def test_the_name_of_a_folder_is_refused(run: Runner) -> None:
     for name in ("''", "new/"):
         refused(run(f"{TRAIN} --output {name}"), "--output", "names no file")
-    with pytest.raises(NotWritten, match="'new/'.*names no file"):
+    with pytest.raises(NotWritten, match=r"'new/'.*names no file"):
         package.train("one_layer", **CALL, output="new/")
-    with pytest.raises(NotWritten, match="'new/'.*names no file"):
+    with pytest.raises(NotWritten, match=r"'new/'.*names no file"):
         package.generate("in.nc", output="new/")
     assert [path.name for path in Path().iterdir()] == ["in.nc"]
 

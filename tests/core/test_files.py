@@ -139,7 +139,8 @@ def test_folders_are_made_and_permissions_follow_the_mask(tmp_path: Path) -> Non
 def test_where_nothing_can_be_written(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
-    for attempt in (lambda p: write(dataset(), p, TRAINING), lambda p: write_text("new", p), require_writable):
+    attempts = lambda p: write(dataset(), p, TRAINING, lambda _: ""), lambda p: write_text("new", p), require_writable
+    for attempt in attempts:
         with pytest.raises(InputError, match=re.escape(name)):
             attempt(tmp_path / name)
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
@@ -311,7 +312,7 @@ def test_a_flipped_byte_in_the_data_is_found(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_found_before_hdf5_reads_it(path: Path) -> None:
-    """From some flips HDF5 reads wrong numbers, with others it never ends; in the words before the digest, none harms."""
+    """From some flips HDF5 reads wrong numbers, with others it never ends; none in the words before the digest harms."""
     good, expected = path.read_bytes(), read(path)
     end = good.rindex(b"csd: blake2b")
     rng = np.random.default_rng(3)

@@ -129,7 +129,7 @@ def test_a_file_that_is_protected_is_not_replaced(mode: int, folder: Path) -> No
     Path("a").write_text("old")
     Path("a").chmod(mode)
     for attempt in (require_writable, lambda path: write_text("new", path)):
-        with pytest.raises(NotWritten, match="'a'.*protected"):
+        with pytest.raises(NotWritten, match=r"'a'.*protected"):
             attempt(Path("a"))
     Path("a").chmod(0o644)
     assert Path("a").read_text() == "old"
