@@ -5,6 +5,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -95,14 +96,14 @@ def test_a_damaged_file(results: Path, part: str) -> None:
 
 
 def test_a_file_that_may_not_be_read_is_not_made_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, opened = first(results), Path.read_bytes
+    path, opened = first(results), Path.open
 
-    def refused(asked: Path) -> bytes:
+    def refused(asked: Path, *how: str) -> Any:
         if asked == path:
             raise PermissionError(13, "Permission denied")
-        return opened(asked)
+        return opened(asked, *how)
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr(Path, "open", refused)
     fault = only(STUDY, results)
     assert (fault.path, fault.state) == (path, "unreadable")
     assert "Permission denied" in fault.reason
