@@ -312,7 +312,7 @@ def test_a_flipped_byte_in_the_data_is_found(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_found_before_hdf5_reads_it(path: Path) -> None:
-    """HDF5 reads wrong numbers after some flips, and never ends after others. Its heading does no harm."""
+    """HDF5 would read wrong numbers or never end; flips in the text before the digest are harmless."""
     good, expected = path.read_bytes(), read(path)
     end = good.rindex(b"csd: blake2b")
     rng = np.random.default_rng(3)
