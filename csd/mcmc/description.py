@@ -75,6 +75,7 @@ def summary(found: Survey, known: Mapping[str, float], *, whole: bool = False) -
     tests = {
         "change of sign": found.sign,
         "rotation, reflection": found.isotropy,
+        "translation": found.translation,
         "exchange of components": found.alike,
     }
     lines += [_row(name, _verdict(p)) for name, p in tests.items() if name[0] != "e" or count > 1]

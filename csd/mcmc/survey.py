@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
-from math import ceil, nan, sqrt
+from math import ceil, nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.arrays import PIECE, StoredFields
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
-from csd.mcmc.symmetries import images, p_value
+from csd.mcmc.symmetries import images, p_value, translation_p_value
 from csd.targets.dataset import held_out_count
 
 BLOCKS = 256
@@ -31,6 +32,8 @@ LENGTH_OF_BLOCK = 8.0
 """Shortest length of a block, in units of τ."""
 SOFT = 4096
 """Most modes whose isotropy is tested, those of longest wavelength."""
+WAVES = 1024
+"""Most momenta at which the symmetry under translations is tested, those of longest wavelength."""
 CONTRADICTION = 5.7e-7
 """The p of five standard deviations, below which data contradict what is said of their target."""
 LARGEST = 1e60
@@ -54,7 +57,10 @@ class Survey:
         modes: integers n of the softest momenta k = 2πn/L, one of each pair {k, −k}, shape (modes, d).
         blocks: S about the mean at these momenta of each block of configurations, mean over components, shape
             (blocks, modes).
-        length: configurations in a block.
+        sizes: number of configurations in each block, equal to within one, shape (blocks,).
+        layers: Σ_x y e^{−ikx} and Σ_x y² e^{−ikx} at the softest momenta k ≠ 0, mean over the fields of each block and
+            over components, shape (blocks, 2, momenta).
+        waves: integers n of these momenta, shape (momenta, d).
     """
 
     fields: StoredFields
@@ -68,7 +74,9 @@ class Survey:
     softest: Array
     modes: NDArray[np.intp]
     blocks: Array
-    length: int
+    sizes: NDArray[np.intp]
+    layers: NDArray[np.complex128]
+    waves: NDArray[np.intp]
 
     @cached_property
     def slow(self) -> dict[str, Estimate]:
@@ -95,36 +103,50 @@ class Survey:
         return self.fields.configurations / max(1.0, 2.0 * self.time)
 
     @cached_property
-    def merged(self) -> int:
-        """Blocks that are joined into one, of at least `LENGTH_OF_BLOCK` τ."""
-        return ceil(LENGTH_OF_BLOCK * self.time / self.length)
+    def independent(self) -> int:
+        """Number of blocks of at least `LENGTH_OF_BLOCK` τ into which all configurations can be joined."""
+        return len(self.blocks) // ceil(LENGTH_OF_BLOCK * self.time / int(self.sizes.min()))
 
     @property
     def testable(self) -> bool:
         """Whether there are enough blocks for errors of S(k) and tests."""
-        return len(self.blocks) // self.merged >= FEWEST_BLOCKS
+        return self.independent >= FEWEST_BLOCKS
 
-    @cached_property
-    def joined(self) -> Array:
-        """S at the softest momenta of each of at most `MOST_BLOCKS` joined blocks, shape (joined blocks, modes)."""
-        merged = max(self.merged, -(-len(self.blocks) // MOST_BLOCKS))
-        whole = len(self.blocks) // merged
-        return self.blocks[: whole * merged].reshape(whole, merged, -1).mean(axis=1)
+    def joined(self, values: NDArray[Any]) -> tuple[Array, NDArray[Any]]:
+        """Means over at most `MOST_BLOCKS` joined blocks of all configurations.
 
-    def block_means(self, series: Array) -> Array:
-        """Means of series of shape (…, M) over the joined blocks, shape (joined blocks, …)."""
-        length = self.length * self.merged
-        whole = series.shape[-1] // length
-        cut = series[..., : whole * length].reshape(*series.shape[:-1], whole, length).mean(axis=-1)
-        return np.moveaxis(cut, -1, 0)
+        Args:
+            values: means over the blocks, shape (blocks, …).
+
+        Returns:
+            The share of each joined block in all configurations, shape (joined blocks,), and the means, shape
+            (joined blocks, …).
+        """
+        starts = _starts(len(self.blocks), min(self.independent, MOST_BLOCKS))
+        weights = self.sizes.reshape(-1, *[1] * (values.ndim - 1))
+        shares = np.add.reduceat(self.sizes, starts)
+        sums = np.add.reduceat(weights * values, starts, axis=0)
+        return shares / shares.sum(), sums / shares.reshape(-1, *[1] * (values.ndim - 1))
+
+    def block_sums(self, series: Array) -> Array:
+        """Sums of series of shape (…, M) over the independent blocks, of one mean size, shape (blocks, …)."""
+        ends = np.concatenate([[0], np.cumsum(self.sizes)])
+        starts = ends[_starts(len(self.blocks), self.independent)]
+        sums = np.add.reduceat(series, starts, axis=-1) * (self.independent / series.shape[-1])
+        return np.moveaxis(sums, -1, 0)
 
     @cached_property
     def spectrum(self) -> tuple[Array, Array]:
-        """(S, its standard error) at the softest momenta; NaN errors for too few blocks."""
-        mean = self.blocks.mean(axis=0)
+        """(S, its standard error) at the softest momenta, of all fields; NaN errors for too few blocks.
+
+        With B blocks, the deviation of a Gaussian mean in units of its error has the distribution t of B − 1 degrees of
+        freedom, whose variance is (B − 1)/(B − 3); the error contains this factor.
+        """
+        mean = self.sizes @ self.blocks / self.sizes.sum()
         if not self.testable:
             return mean, np.full(len(mean), nan)
-        return mean, self.joined.std(axis=0, ddof=1) / sqrt(len(self.joined))
+        shares, own = self.joined(self.blocks)
+        return mean, np.sqrt(shares @ (own - mean) ** 2 / (len(own) - 3.0))
 
     # ---- tests ------------------------------------------------------------------------------------------------------
 
@@ -136,7 +158,7 @@ class Survey:
         y, square, cube = (self.powers[power].mean(axis=0) for power in range(3))
         zero = self.shift / self.scale
         odd = np.stack([y + zero, cube + 3.0 * zero * square + 3.0 * zero**2 * y + zero**3])
-        own = self.block_means(odd)
+        own = self.block_sums(odd)
         return p_value(np.stack([own, -own], axis=1) / _spread(own), "sign")
 
     @cached_property
@@ -149,13 +171,35 @@ class Survey:
         if dimension == 1 or not self.testable:
             return nan
         places = np.stack(list(images(self.modes, size)))
-        own = self.joined
-        orbit = own.mean(axis=0)[places].mean(axis=0)
+        shares, own = self.joined(self.blocks)
+        orbit = (shares @ own)[places].mean(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            off = np.nan_to_num(own / orbit - 1.0, posinf=0.0, neginf=0.0)
+            off = len(own) * shares[:, None] * np.nan_to_num(own / orbit - 1.0, posinf=0.0, neginf=0.0)
         turned = off[:, places]
         softest = (np.minimum(self.modes, size - self.modes) <= 1).all(axis=1)
         both = p_value(turned, "isotropy"), p_value(turned[..., softest], "isotropy of the softest")
+        return min(1.0, 2.0 * min(both))
+
+    @cached_property
+    def translation(self) -> float:
+        """p of the symmetry under translations: means of φ(x) and φ(x)² do not depend on x; NaN for too few blocks.
+
+        The smaller p of two tests counts twice: of all tested momenta, and of those with |n_μ| ≤ 1. Every second block
+        is left out, as neighbours are correlated by a few per cent, which matters in a sum over many momenta.
+        """
+        if self.independent < 2 * FEWEST_BLOCKS:
+            return nan
+        shares, own = self.joined(self.layers)
+        own = (shares[:, None, None] * own)[::2]
+        # Translations do not change the moduli by which each momentum is divided.
+        spread = np.sqrt((np.abs(own) ** 2).sum(axis=0))
+        own /= np.where(spread > 1e-9 * spread.max(axis=-1, keepdims=True), spread, np.inf)
+        size = self.fields.lattice.size
+        softest = (np.minimum(self.waves, size - self.waves) <= 1).all(axis=1)
+        both = (
+            translation_p_value(own[..., chosen], self.waves[chosen], size, name)
+            for chosen, name in ((slice(None), "translation"), (softest, "translation of the softest"))
+        )
         return min(1.0, 2.0 * min(both))
 
     @cached_property
@@ -165,9 +209,14 @@ class Survey:
         if count == 1 or not self.testable:
             return nan
         orders = list(permutations(range(count))) if count <= 4 else [np.roll(range(count), by) for by in range(count)]
-        own = self.block_means(np.stack([self.powers[0], self.powers[1], self.softest]))
+        own = self.block_sums(np.stack([self.powers[0], self.powers[1], self.softest]))
         off = own - own.mean(axis=2, keepdims=True)
         return p_value((off / _spread(off))[..., np.array(orders)].swapaxes(1, 2), "components")
+
+
+def _starts(parts: int, whole: int) -> NDArray[np.intp]:
+    """The first of the parts, in their order, that belong to each of `whole` nearly equal groups."""
+    return -(-np.arange(whole) * parts // whole)
 
 
 def _spread(own: Array) -> Array:
@@ -195,8 +244,13 @@ def survey(fields: StoredFields) -> Survey:
     soft = _soft_modes(lattice)
     half = lattice.pairs.half_index[soft]
     axes = np.flatnonzero(np.isclose(lattice.pairs.laplacian[soft], 4.0 * np.sin(np.pi / lattice.size) ** 2))
-    length = max(1, total // BLOCKS)
-    sums = np.zeros((total // length + 1, len(soft)))
+    blocks = total // max(1, total // BLOCKS)
+    # The blocks of all configurations in their order, equal to within one.
+    block = np.arange(total) * blocks // total
+    sizes = np.bincount(block)
+    sums = np.zeros((blocks, len(soft)))
+    waves = soft[lattice.pairs.laplacian[soft] > 0.0][:WAVES]
+    layers = np.zeros((blocks, 2, len(waves)), dtype=complex)
     powers, softest = np.empty((4, count, total)), np.empty((count, total))
     marks, signs = np.empty(total * count, dtype=np.uint64), np.empty(total * count, dtype=bool)
     multiplier = stream("marks of fields").integers(2**63, size=lattice.sites, dtype=np.uint64) * np.uint64(2) + 1
@@ -229,7 +283,11 @@ def survey(fields: StoredFields) -> Survey:
             power *= y
         of_modes = scale**2 * lattice.power_spectrum(y.reshape(own.shape)).reshape(len(own), -1)[:, half]
         softest[:, start:stop] = of_modes[:, axes].mean(axis=1).reshape(-1, count).T
-        np.add.at(sums, np.arange(start, stop) // length, of_modes.reshape(-1, count, len(soft)).mean(axis=1))
+        places, starts = np.unique(block[start:stop], return_index=True)
+        sums[places] += np.add.reduceat(of_modes.reshape(-1, count, len(soft)).mean(axis=1), starts)
+        for layer, values in enumerate((y, y**2)):
+            whole = np.add.reduceat(values.reshape(-1, count, *lattice.shape).mean(axis=1), starts)
+            layers[places, layer] += lattice.gather(lattice.transform(whole), lattice.pairs)[:, waves]
     if bad:
         raise InputError(
             f"{name}: {bad} of {total * count} fields hold numbers that are missing or not finite, first the field with"
@@ -243,11 +301,10 @@ def survey(fields: StoredFields) -> Survey:
     # At k = 0, the mean of all fields is subtracted.
     zero = scale**2 * lattice.sites * (powers[0] - powers[0].mean()) ** 2
     place_of_zero = int(np.flatnonzero(lattice.pairs.laplacian[soft] == 0.0)[0])
-    sums[:, place_of_zero] = np.bincount(np.arange(total) // length, zero.mean(axis=0), minlength=len(sums))
-    kept = total // length
-    numbers = lattice.pairs.numbers[soft]
-    seen = (exact, len(np.unique(marks)), shift, scale, powers, softest, numbers)
-    return Survey(fields, lowest, highest, *seen, sums[:kept] / length, length)
+    sums[:, place_of_zero] = np.bincount(block, weights=zero.mean(axis=0))
+    numbers = lattice.pairs.numbers
+    seen = (exact, len(np.unique(marks)), shift, scale, powers, softest, numbers[soft], sums / sizes[:, None], sizes)
+    return Survey(fields, lowest, highest, *seen, layers / sizes[:, None, None], numbers[waves])
 
 
 def _marks(flat: Array, multiplier: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:

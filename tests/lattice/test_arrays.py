@@ -38,6 +38,7 @@ PHI = stream("arrays").standard_normal((6, 8, 8))
         ((9, 4, 4), {"components": 1}, (2, 4, 1)),
         ((9, 2, 3), {"size": 3}, (1, 3, 2)),
         ((9, 8, 8, 8, 8), {"dimension": 3}, (3, 8, 8)),
+        ((9, 4, 4, 4, 4), {"components": 4}, (3, 4, 4)),
         ((9, 6, 16, 16), {"components": 6}, (2, 16, 6)),
         # Sites along one axis.
         ((9, 64), {"dimension": 2}, (2, 8, 1)),
@@ -54,11 +55,12 @@ def test_layouts(shape: tuple[int, ...], given: dict[str, Any], expected: tuple[
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        ((9, 4, 4), {}, "--dimension"),
-        ((9, 2, 3), {}, "--size"),
-        ((9, 16, 32), {}, "sides of a lattice must be equal"),
-        ((9, 64, 16, 16), {}, "--components"),
-        ((9, 8, 8, 8, 8), {}, "--components"),
+        ((9, 4, 4), {}, "say which by dimension"),
+        ((9, 2, 3), {}, "size or components"),
+        ((9, 16, 32), {}, "a lattice has equal sides"),
+        ((9, 64, 16, 16), {}, "or components"),
+        ((9, 8, 8, 8, 8), {}, "or components"),
+        ((9, 4, 4, 4, 4), {}, "at most 3 dimensions"),
         ((9, 16, 16), {"dimension": 3}, "dimension 3"),
         ((9, 16, 16), {"size": 8}, "size 8"),
         ((9, 16, 16), {"components": 2}, "components 2"),
