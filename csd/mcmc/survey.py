@@ -36,6 +36,8 @@ WAVES = 1024
 """Most momenta at which the symmetry under translations is tested, those of longest wavelength."""
 CONTRADICTION = 5.7e-7
 """The p of five standard deviations, below which data contradict what is said of their target."""
+UNIT = 1e-3
+"""Largest deviation of |φ|² from 1 for unit spins, which may be stored as 16-bit numbers."""
 LARGEST = 1e60
 """Largest value, and inverse of the smallest, whose fourth power is a number of float64."""
 
@@ -49,6 +51,7 @@ class Survey:
         lowest: smallest value.
         highest: largest value.
         distinct: number of fields that differ.
+        distinct_in: numbers of fields that differ, among those to train on and among those held out.
         distinct_up_to_sign: number of fields that differ by more than their sign.
         shift: number subtracted from all values in `powers`.
         scale: number by which they are divided after that.
@@ -67,6 +70,7 @@ class Survey:
     lowest: float
     highest: float
     distinct: int
+    distinct_in: tuple[int, int]
     distinct_up_to_sign: int
     shift: float
     scale: float
@@ -295,7 +299,7 @@ def survey(fields: StoredFields) -> Survey:
         )
     if lowest == highest:
         raise InputError(f"{name}: all values are {lowest:g}; there is nothing to learn")
-    exact = len(np.unique(np.stack([marks, signs.astype(np.uint64)]), axis=1).T)
+    exact, *distinct = (_distinct(marks[part], signs[part]) for part in (slice(None), *parts(total, count)))
     if exact == 1:
         raise InputError(f"{name}: all {total * count} fields are the same; there is nothing to learn")
     # At k = 0, the mean of all fields is subtracted.
@@ -303,8 +307,35 @@ def survey(fields: StoredFields) -> Survey:
     place_of_zero = int(np.flatnonzero(lattice.pairs.laplacian[soft] == 0.0)[0])
     sums[:, place_of_zero] = np.bincount(block, weights=zero.mean(axis=0))
     numbers = lattice.pairs.numbers
-    seen = (exact, len(np.unique(marks)), shift, scale, powers, softest, numbers[soft], sums / sizes[:, None], sizes)
-    return Survey(fields, lowest, highest, *seen, layers / sizes[:, None, None], numbers[waves])
+    layers /= sizes[:, None, None]
+    return Survey(
+        fields=fields,
+        lowest=lowest,
+        highest=highest,
+        distinct=exact,
+        distinct_in=(distinct[0], distinct[1]),
+        distinct_up_to_sign=len(np.unique(marks)),
+        shift=shift,
+        scale=scale,
+        powers=powers,
+        softest=softest,
+        modes=numbers[soft],
+        blocks=sums / sizes[:, None],
+        sizes=sizes,
+        layers=layers,
+        waves=numbers[waves],
+    )
+
+
+def parts(total: int, together: int = 1) -> tuple[slice, slice]:
+    """Of configurations of so many fields, those to train on and those held out."""
+    cut = (total - held_out_count(total, "")) * together
+    return slice(0, cut), slice(cut, None)
+
+
+def _distinct(marks: NDArray[np.uint64], signs: NDArray[np.bool_]) -> int:
+    """Number of fields that differ."""
+    return len(np.unique(marks[signs])) + len(np.unique(marks[~signs]))
 
 
 def _marks(flat: Array, multiplier: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
@@ -317,7 +348,7 @@ def _marks(flat: Array, multiplier: NDArray[np.uint64]) -> tuple[NDArray[np.uint
 
 
 def check_known(found: Survey, known: Mapping[str, float]) -> None:
-    """Refuse fields that contradict what is said of their target, or whose components differ.
+    """Refuse fields that contradict what is said of their target, whose components differ, or a part all the same.
 
     Args:
         found: of the fields.
@@ -327,6 +358,12 @@ def check_known(found: Survey, known: Mapping[str, float]) -> None:
         InputError: beyond five standard deviations.
     """
     name = found.fields.name
+    for part, distinct in zip(("that training takes", "that are held out"), found.distinct_in, strict=True):
+        if distinct == 1:
+            raise InputError(
+                f"{name}: the fields {part} are all the same (the last fifth is held out); put the fields in another"
+                " order, or give others"
+            )
     if found.alike < CONTRADICTION:
         raise InputError(
             f"{name}: its {found.fields.components} components differ in mean or spectrum (p = {found.alike:.1g}), so"
@@ -337,6 +374,14 @@ def check_known(found: Survey, known: Mapping[str, float]) -> None:
         raise InputError(
             f"{name}: its fields are not symmetric under a change of sign (p = {found.sign:.1g}), as those of the given"
             f" couplings ({said}) are; leave the couplings out, or take both signs"
+        )
+    square = (found.scale**2 * found.powers[1] + (2.0 * found.scale * found.powers[0] + found.shift) * found.shift).sum(
+        0
+    )
+    if "beta" in known and (np.abs(square - 1.0).max() > UNIT or max(found.highest, -found.lowest) > 1.0 + UNIT):
+        raise InputError(
+            f"{name}: beta is the coupling of unit spins, but the mean of |phi|^2 of a configuration is from"
+            f" {square.min():.4g} to {square.max():.4g}, and must be 1; give fields of unit spins, or leave beta out"
         )
     if known and found.isotropy < CONTRADICTION:
         raise InputError(

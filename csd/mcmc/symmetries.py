@@ -3,8 +3,8 @@
 If a symmetry holds, blocks of data that are transformed by random elements of its group (the change of sign, rotations,
 reflections and translations of the lattice, permutations of components) have the same distribution. So the rank of
 T = |Σ_b d_b|² among those of transformed blocks is uniform, whatever the distribution of the data, and a p below 0.01
-is a false alarm in one of a hundred cases. Far in the tail, p is that of a gamma distribution with the mean and variance
-of T.
+is a false alarm in one of a hundred cases. Far in the tail, p is that of a gamma distribution with the mean and the
+variance of T.
 """
 
 from collections.abc import Iterator
