@@ -207,18 +207,16 @@ def _array(source: Any) -> Any:
         return source
     if isinstance(source, Mapping):
         names = ", ".join(repr(name) for name in list(source)[:SHOWN])
-        raise InputError(
-            f"data is a {kind}, which holds {names or 'nothing'}; give one array of it, such as data[name]"
-        )
+        raise InputError(f"data is of the type {kind} and holds {names or 'nothing'}; give one array of it")
     if not hasattr(source, "__len__"):
-        raise InputError(f"data is a {kind}, which has no length; give an array or a list of fields")
+        raise InputError(f"data is of the type {kind} and has no length; give an array or a list of fields")
     try:
         return np.asarray(source)
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(source, list | tuple):
             raise InputError(f"data is a {kind} of fields that differ in shape; give fields of one shape") from error
         raise InputError(
-            f"data is a {kind} that NumPy cannot read ({one_line(error)}); give an array of NumPy (from PyTorch:"
+            f"data is of the type {kind}, which NumPy cannot read ({one_line(error)}); give an array of NumPy (from PyTorch:"
             " data.detach().float().numpy())"
         ) from error
 

@@ -4,6 +4,7 @@ Errors of moments are those of the Γ method (`csd.mcmc.autocorrelation`).
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import floor, log10, nan, sqrt
 from typing import Any
 
@@ -20,6 +21,8 @@ SMALLEST_P = 1e-12
 """Smallest p that is printed, far in the tail of an approximation."""
 SMALL, LARGE = 1e-6, 1e6
 """Smallest and largest variance of fields that is of the order of that of the noise, 1."""
+MOST_BATCHES = 2**17
+"""Most batches of configurations in the errors of moments."""
 HELD_OUT_BLOCKS = 20
 """Most blocks of held-out fields whose means are compared with those of the training fields."""
 SHELLS = 4
@@ -28,7 +31,11 @@ SHELLS = 4
 
 def moments(found: Survey) -> dict[str, Estimate]:
     """Mean, variance, skewness and excess kurtosis of all values; none for too few fields."""
-    y = [power.mean(axis=0)[None] for power in found.powers]
+    whole = [float(power.mean()) for power in found.powers]
+    # Errors of long series are the same from means over batches.
+    batch = max(1, found.fields.configurations // MOST_BATCHES)
+    used = found.fields.configurations // batch * batch
+    y = [power.mean(axis=0)[:used].reshape(1, -1, batch).mean(axis=2) for power in found.powers]
 
     def moment(of: Callable[..., Any], count: int) -> Estimate:
         rows = y[:count]
@@ -36,11 +43,12 @@ def moments(found: Survey) -> dict[str, Estimate]:
 
         def of_moving(*means: Any) -> Any:
             rest = iter(means)
-            return of(*(float(row.mean()) if still else next(rest) for row, still in zip(rows, steady, strict=True)))
+            return of(*(mean if still else next(rest) for mean, still in zip(whole, steady, strict=False)))
 
         if rows[0].shape[1] >= FEWEST and not all(steady):
-            return estimate(*(row for row, still in zip(rows, steady, strict=True) if not still), of=of_moving)
-        value = float(of(*(float(row.mean()) for row in rows)))
+            about = estimate(*(row for row, still in zip(rows, steady, strict=True) if not still), of=of_moving)
+            return replace(about, value=float(of(*whole[:count])))
+        value = float(of(*whole[:count]))
         return Estimate(value, nan, nan, nan, nan, nan, rows[0].size, "too few fields, or a constant")
 
     def skewness(a: float, b: float, c: float) -> float:
