@@ -216,8 +216,8 @@ def _array(source: Any) -> Any:
         if isinstance(source, list | tuple):
             raise InputError(f"data is a {kind} of fields that differ in shape; give fields of one shape") from error
         raise InputError(
-            f"data is of the type {kind}, which NumPy cannot read ({one_line(error)}); give an array of NumPy (from PyTorch:"
-            " data.detach().float().numpy())"
+            f"data is of the type {kind}, which NumPy cannot read ({one_line(error)}); give an array of NumPy (from"
+            " PyTorch: data.detach().float().numpy())"
         ) from error
 
 

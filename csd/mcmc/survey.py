@@ -88,19 +88,13 @@ class Survey:
         m, square = self.scale * self.powers[0] + self.shift, self.powers[1]
         if m.shape[1] < FEWEST:
             return {}
-        found = {}
-        # One at a time in memory.
-        for name, of in {
-            "mean m of a field": lambda: m,
-            "m^2": lambda: m**2,
-            "S at the smallest k": lambda: self.softest,
-            "phi^2": lambda: square,
-        }.items():
-            rows = of()
-            # Components that differ in mean are found by a test, not taken for slow.
-            if not constant(rows).any():
-                found[name] = estimate(rows - rows.mean(axis=1, keepdims=True))
-        return found
+        series = {"mean m of a field": m, "m^2": m**2, "S at the smallest k": self.softest, "phi^2": square}
+        # Components that differ in mean are found by a test, not taken for slow.
+        return {
+            name: estimate(rows - rows.mean(axis=1, keepdims=True))
+            for name, rows in series.items()
+            if not constant(rows).any()
+        }
 
     @property
     def time(self) -> float:
