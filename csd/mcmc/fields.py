@@ -11,7 +11,7 @@ from csd.lattice.array_files import kind_of_csd
 from csd.lattice.arrays import StoredFields, open_fields
 from csd.mcmc.autocorrelation import LARGEST_R_HAT
 from csd.mcmc.description import remarks
-from csd.mcmc.survey import check_known, survey
+from csd.mcmc.survey import check_known, check_parts, survey
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.options import DataOptions
 
@@ -34,6 +34,7 @@ def load_fields(source: Any, about: DataOptions | None = None, *, check: bool = 
     fields = stored_fields(source, about)
     if check:
         found = survey(fields)
+        check_parts(found)
         check_known(found, about.known)
         for remark in remarks(found):
             warnings.warn(f"{fields.name}: {remark}", stacklevel=2)

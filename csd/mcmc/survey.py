@@ -347,8 +347,18 @@ def _marks(flat: Array, multiplier: NDArray[np.uint64]) -> tuple[NDArray[np.uint
     return (bits * multiplier).sum(axis=1, dtype=np.uint64), first
 
 
+def check_parts(found: Survey) -> None:
+    """Refuse fields of which those to train on, or those held out, are all the same."""
+    for part, distinct in zip(("that training takes", "that are held out"), found.distinct_in, strict=True):
+        if distinct == 1:
+            raise InputError(
+                f"{found.fields.name}: the fields {part} are all the same (the last fifth is held out); put the fields in"
+                " another order, or give others"
+            )
+
+
 def check_known(found: Survey, known: Mapping[str, float]) -> None:
-    """Refuse fields that contradict what is said of their target, whose components differ, or a part all the same.
+    """Refuse fields that contradict what is said of their target, or whose components differ.
 
     Args:
         found: of the fields.
@@ -358,12 +368,6 @@ def check_known(found: Survey, known: Mapping[str, float]) -> None:
         InputError: beyond five standard deviations.
     """
     name = found.fields.name
-    for part, distinct in zip(("that training takes", "that are held out"), found.distinct_in, strict=True):
-        if distinct == 1:
-            raise InputError(
-                f"{name}: the fields {part} are all the same (the last fifth is held out); put the fields in another"
-                " order, or give others"
-            )
     if found.alike < CONTRADICTION:
         raise InputError(
             f"{name}: its {found.fields.components} components differ in mean or spectrum (p = {found.alike:.1g}), so"

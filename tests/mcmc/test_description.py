@@ -13,7 +13,7 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.arrays import open_fields
 from csd.mcmc.description import moments, remarks, summary
-from csd.mcmc.survey import Survey, check_known, survey
+from csd.mcmc.survey import Survey, check_known, check_parts, survey
 from csd.targets.gaussian import GaussianField
 from tests.helpers import Runner
 
@@ -241,7 +241,7 @@ def test_a_part_that_is_all_the_same_is_refused(part: slice, value: Any, words: 
     fields = chain(7, 200)
     fields[part] = value
     with pytest.raises(InputError, match=words):
-        check_known(surveyed(fields), {})
+        check_parts(surveyed(fields))
 
 
 def test_a_held_out_part_unlike_the_rest_is_said() -> None:
