@@ -352,8 +352,8 @@ def check_parts(found: Survey) -> None:
     for part, distinct in zip(("that training takes", "that are held out"), found.distinct_in, strict=True):
         if distinct == 1:
             raise InputError(
-                f"{found.fields.name}: the fields {part} are all the same (the last fifth is held out); put the fields in"
-                " another order, or give others"
+                f"{found.fields.name}: the fields {part} are all the same (the last fifth is held out); put the"
+                " fields in another order, or give others"
             )
 
 
