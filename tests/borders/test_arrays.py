@@ -154,7 +154,7 @@ READ: dict[str, tuple[str, Write, str, str, Array]] = {
     # What training will have to know, but can learn from.
     "few fields": ("a.npy", npy(F[:4]), "", "4 fields in d = 2 with L = 8", F[:4]),
     "the same within a field": ("a.npy", npy(F[:, :1, :1] + 0 * F), "", DOUBLE, F[:, :1, :1] + 0 * F),
-    "equal fields": ("a.npy", npy(np.repeat(F[:6], 4, axis=0)), "", DOUBLE, np.repeat(F[:6], 4, axis=0)),
+    "equal fields": ("a.npy", npy(np.tile(F[:6], (4, 1, 1))), "", DOUBLE, np.tile(F[:6], (4, 1, 1))),
     "two phases": ("a.npy", npy(F + 9 * SPINS[:, :1, :1]), "", DOUBLE, F + 9 * SPINS[:, :1, :1]),
 }
 
@@ -214,15 +214,15 @@ RECORDS = np.array([(x,) for x in F.ravel()], dtype=[("phi", "f8")]).reshape(F.s
 FILL = {"dtype": "i2", "scale_factor": 1e-3, "_FillValue": -32768}
 REFUSED: dict[str, tuple[str, Write, list[str]]] = {
     # Layouts.
-    "of two sites, or two components": ("a.npy", npy(F[:, :2, :2]), ["(24, 2, 2)", "d = 1", "d = 2", "--dimension"]),
-    "of three sites": ("a.npy", npy(F[:, :3, :3]), ["(24, 3, 3)", "--dimension"]),
-    "of four sites": ("a.npy", npy(F[:, :4, :4]), ["(24, 4, 4)", "--components"]),
+    "of two sites, or two components": ("a.npy", npy(F[:, :2, :2]), ["(24, 2, 2)", "d = 1", "d = 2", "dimension"]),
+    "of three sites": ("a.npy", npy(F[:, :3, :3]), ["(24, 3, 3)", "dimension"]),
+    "of four sites": ("a.npy", npy(F[:, :4, :4]), ["(24, 4, 4)", "components"]),
     "four components on four sites": ("a.npy", npy(RAW.random((24, 4, 4, 4))), ["d = 3", "4 components"]),
     "one site": ("a.npy", npy(F[:, :1, :1]), ["(24, 1, 1)", "at least 2"]),
     "unequal sides": ("a.npy", npy(F[:, :6]), ["(24, 6, 8)", "equal"]),
-    "samples last": ("a.npy", npy(np.moveaxis(F, 0, -1)), ["(8, 8, 24)", "--components"]),
-    "many components": ("a.npy", npy(FIVE), ["(24, 5, 8, 8)", "5 components", "--components"]),
-    "chains in an axis": ("a.npy", npy(RAW.random((1, 60, 16, 16))), ["60 components", "--components"]),
+    "samples last": ("a.npy", npy(np.moveaxis(F, 0, -1)), ["(8, 8, 24)", "components"]),
+    "many components": ("a.npy", npy(FIVE), ["(24, 5, 8, 8)", "5 components", "components"]),
+    "chains in an axis": ("a.npy", npy(RAW.random((1, 60, 16, 16))), ["60 components", "components"]),
     "d = 4": ("a.npy", npy(RAW.random((9, 5, 5, 5, 5, 5))), ["1, 2 or 3 dimensions"]),
     "a number": ("a.npy", npy(3.0), ["()", "(M, L"]),
     "a line": ("a.npy", npy(F[:, 0, 0]), ["(24,)", "(M, L"]),
@@ -257,21 +257,21 @@ REFUSED: dict[str, tuple[str, Write, list[str]]] = {
     "NetCDF cut": ("a.nc", cut(nc(), 9000), ["a.nc", "truncated"]),
     "empty archive": ("a.npz", lambda path: np.savez(path), ["a.npz"]),
     # Several arrays, or none.
-    "two in an archive": ("a.npz", lambda path: np.savez(path, a=F, b=2 * F), ["--data-key", "a (24, 8, 8), b"]),
-    "two in HDF5": ("a.h5", h5(phi=F, x__y__z=2 * F), ["--data-key", "phi (24, 8, 8)", "x/y/z"]),
-    "momenta beside": ("a.h5", h5(phi=F, mom=F), ["--data-key", "mom (24, 8, 8), phi"]),
-    "a soft link": ("a.h5", linked, ["--data-key", "phi (24, 8, 8)", "s (24, 8, 8)"]),
+    "two in an archive": ("a.npz", lambda path: np.savez(path, a=F, b=2 * F), ["key", "a (24, 8, 8), b"]),
+    "two in HDF5": ("a.h5", h5(phi=F, x__y__z=2 * F), ["key", "phi (24, 8, 8)", "x/y/z"]),
+    "momenta beside": ("a.h5", h5(phi=F, mom=F), ["key", "mom (24, 8, 8), phi"]),
+    "a soft link": ("a.h5", linked, ["key", "phi (24, 8, 8)", "s (24, 8, 8)"]),
     "one of another shape": (
         "a.h5",
         unlike,
-        ["--data-key", "c/5 (7, 8)"],
+        ["key", "c/5 (7, 8)"],
     ),
     "only a group": ("a.h5", h5(**{"g__x": 1.0}), ["a.h5", "no array"]),
     "links to nowhere": ("a.h5", broken_links, ["a.h5"]),
     "complex in HDF5": ("a.h5", h5(phi=F + 1j), ["phi", "complex", "two components"]),
     "records in HDF5": ("a.h5", h5(phi=RECORDS), ["phi holds records of phi"]),
     "lists in HDF5": ("a.h5", ragged, ["phi", "no numbers"]),
-    "samples last in NetCDF": ("a.nc", nc("xyt", np.moveaxis(F, 0, -1)), ["(8, 8, 24)", "--components"]),
+    "samples last in NetCDF": ("a.nc", nc("xyt", np.moveaxis(F, 0, -1)), ["(8, 8, 24)", "components"]),
     "missing values": ("a.nc", nc(array=NAN, encoding={"phi": FILL}), ["phi", "1 of 24 fields", "index 3"]),
     "missing floats": ("a.nc", nc(array=NAN, encoding={"phi": {"_FillValue": -999.0}}), ["1 of 24 fields", "index 3"]),
 }

@@ -222,7 +222,7 @@ INPUTS: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "8 bytes": (cut(8), ["truncated"]),
     "100 bytes": (cut(100), ["truncated"]),
     "20000 bytes": (cut(20000), ["truncated"]),
-    "a byte short": (cut(-1), ["truncated"]),
+    "a byte short": (cut(-1), ["damaged"]),
     "classic NetCDF": (other({"format": "NETCDF3_CLASSIC", "engine": "scipy"}), ["another format than NetCDF-4"]),
     "not of csd": (other({}), ["not one of csd's"]),
     "a later schema": (changed(csd_schema=99), ["99"]),

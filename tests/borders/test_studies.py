@@ -44,8 +44,6 @@ READ: dict[str, tuple[tuple[str, str] | str, int, str, Any]] = {
     "two networks": ("    architectures: [one_layer, two_layer]\n", 2, "size", 8),
     "hexadecimal": (at("batch", "0x40"), 1, "batch", 64),
     "underscore": (at("batch", "1_000"), 1, "batch", 1000),
-    "octal of YAML 1.1": (at("batch", "010"), 1, "batch", 8),
-    "in base 60": (at("batch", "1:40"), 1, "batch", 100),
     "the largest integer": (at("batch", "9223372036854775807"), 1, "batch", 2**63 - 1),
     "dimension 1.0": (at("dimension", "1.0"), 1, "dimension", 1),
     "a level in words": (at("noise_levels", '["0.1"]'), 1, "noise_levels", [0.1]),
