@@ -80,12 +80,12 @@ def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
         again = with_spectrum(target_from_spec(spec_of(found)))
     except TypeError as error:
         raise InputError(
-            f"target is {given!r}, which its class cannot make from its spec, or from lattice and mass ({error})"
+            f"target {type(given).__name__} cannot be made by its class from its spec, or from lattice and mass ({error})"
         ) from error
     modes = spectrum_modes(found)
     if not np.array_equal(spectrum_of(again, modes), spectrum_of(found, modes)):
         raise InputError(
-            f"target is {given!r}, which depends on more than its class, lattice and mass; make the rest part of its"
+            f"target {type(given).__name__} depends on more than its class, lattice and mass; make the rest part of its"
             " class, or of its spec() and from_spec()"
         )
     return found

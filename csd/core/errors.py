@@ -44,22 +44,26 @@ def users_errors() -> Iterator[None]:
     """Raise an InputError, with file and line, from an error that user-defined code raises while the block runs."""
     try:
         yield
-    except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
+    except (InputError, TrainingDiverged, GenerationFailed, MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    # User-defined code may raise anything, such as SystemExit.
+    except BaseException as error:
         place = users_place(error.__traceback__)
         if place is None:
             raise
         frame, line = place
         code = frame.f_code
-        raise InputError(
-            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {one_line(error)}"
-        ) from error
+        raise InputError(f"{code.co_filename}, line {line}, in {code.co_qualname}: {described(error)}") from error
 
 
 def one_line(error: BaseException) -> str:
     """The message of an error on one line."""
     return " ".join(str(error).split())
+
+
+def described(error: BaseException) -> str:
+    """The type of an error and its message, on one line."""
+    return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
 
 
 def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
@@ -70,6 +74,9 @@ def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None
     found = None
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
+        if file == "<string>":
+            # A method that dataclasses write for a class belongs to the file of the class.
+            file = traceback.tb_frame.f_globals.get("__file__", file)
         if not (file.startswith(libraries) or {"site-packages", "dist-packages"} & set(Path(file).parts)):
             found = traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next

@@ -136,8 +136,8 @@ def started(network: LinearNetwork, spectrum: Array, generator: np.random.Genera
         return network.start(spectrum, generator)
     what = f"architecture {type(network).__name__}: start(spectrum, generator)"
     with global_generators(generator):
-        filters: Array = checked_numbers(what, network.start(spectrum, generator), network.filter_shape)
-    return filters
+        filters: Array = network.start(spectrum, generator)
+        return checked_numbers(what, filters, network.filter_shape, converted=True)
 
 
 @dataclass(frozen=True, init=False)

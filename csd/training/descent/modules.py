@@ -12,7 +12,7 @@ from csd.core.errors import InputError, one_line
 from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
-from csd.networks.border import TorchStream
+from csd.networks.border import TorchStream, check_restored
 from csd.networks.linear import relative_error
 from csd.networks.module import (
     ConvolutionalScore,
@@ -55,9 +55,11 @@ class AutogradDescent:
         objective: the loss.
         device: of the modules.
         layers: random streams of the stochastic layers of user-defined networks, for each seed and level.
+        build: (place of a seed, level) → the network at its start.
 
     Raises:
-        InputError: by `advance`, if a loss of a network is not a finite number at the first step.
+        InputError: by `advance`, if a loss of a network is not a finite number at the first step; by `advance` and
+            `weights`, if a user-defined network has state outside its parameters and buffers.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class AutogradDescent:
         objective: Objective,
         device: torch.device,
         layers: Sequence[Sequence[np.random.Generator]] = (),
+        build: Callable[[int, int], ScoreNetwork] | None = None,
     ) -> None:
         self.networks = [[network.to(device) for network in of_seed] for of_seed in networks]
         self.noised, self.lattice, self.modes = noised, noised.lattice, modes
@@ -78,6 +81,7 @@ class AutogradDescent:
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
         self._held_out: list[tuple[torch.Tensor, ...]] = []
         self._stepped = False
+        self._build, self._seeds = build, np.arange(len(networks))
         # Built-in networks draw nothing, and are the same in both modes.
         self._layers: list[list[TorchStream]] = []
         if is_user_defined(defining_class(self.networks[0][0])):
@@ -103,7 +107,17 @@ class AutogradDescent:
                     for parameter, gradient in zip(parameters, gradients, strict=True):
                         if gradient is not None:
                             parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+        if not self._stepped:
+            # One network shows at once what all would show after hours.
+            self._check_restored(0, 0)
         self._stepped = True
+
+    def _check_restored(self, seed: int, level: int) -> None:
+        """Refuse a user-defined network that cannot be built again from its numbers."""
+        if self._layers and self._build is not None:
+            again = self._build(int(self._seeds[seed]), level).to(self.device)
+            spectrum = self.noised.half_spectra()[level]
+            check_restored(self.networks[seed][level], again, spectrum, self._layers[seed][level])
 
     def _loss(self, network: ScoreNetwork, seed: int, level: int, data: Sequence[Any]) -> torch.Tensor:
         """ℒ of a network on the data of a step."""
@@ -176,7 +190,9 @@ class AutogradDescent:
         return "filters" if isinstance(self.networks[0][0], ConvolutionalScore) else "parameters"
 
     def weights(self) -> Array:
-        """The parameters of every module in its order, then its buffers."""
+        """The parameters of every module in its order, then its buffers; they must determine the module."""
+        for seed, level in np.ndindex(len(self.networks), len(self.noised.levels)):
+            self._check_restored(seed, level)
         return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
 
     def error(self) -> Array:
@@ -226,6 +242,7 @@ class AutogradDescent:
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
+        self._seeds = self._seeds[seeds]
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
         self._layers = [of_seed for of_seed, kept in zip(self._layers, seeds, strict=False) if kept]
 
