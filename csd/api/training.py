@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of, target_of_data
-from csd.core.errors import InputError, users_errors
+from csd.core.errors import InputError, plain, users_errors
 from csd.core.files import THEORY, TRAINING, Content, lost, provenance, stamped, write
-from csd.core.options import declared, plain
+from csd.core.options import declared
 from csd.core.paths import Named, check_paths, expanded
 from csd.core.plugins import is_user_path, name_of, path_named
 from csd.core.source import fingerprint_with_plugins

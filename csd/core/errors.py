@@ -102,6 +102,14 @@ def number_in(text: str, kind: type) -> Any:
     return kind(text)
 
 
+def plain(value: Any) -> Any:
+    """The value without types of NumPy, PyTorch or xarray: an array becomes a list, a number one of Python's."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    array = value.__array__() if hasattr(value, "__array__") else value
+    return array.tolist() if hasattr(array, "tolist") else value
+
+
 def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER) -> int:
     """Return the value, of Python or NumPy, as an integer of Python; refuse one that is none from `least` to `most`."""
     with suppress(TypeError):

@@ -5,6 +5,8 @@ PyTorch's generators comes from a state of its own, so that its numbers do not d
 it, and the generators of the caller stay as they were.
 """
 
+import pickle
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -24,6 +26,11 @@ PRECISIONS = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 ROUNDING = 100.0
 """Relative difference, in units of the precision, that two calls of one network may have."""
 STATE = "state belongs in parameters or in buffers (register_buffer with its final shape in __init__)"
+
+
+def global_states() -> bytes:
+    """The states of the global generators of Python and NumPy."""
+    return pickle.dumps((random.getstate(), np.random.get_state(legacy=False)))  # noqa: NPY002
 
 
 class TorchStream:

@@ -11,10 +11,11 @@ from annotated_types import Ge, Gt, Le
 
 from csd.cli.parser import Parser, add_options, given_options
 from csd.core.errors import InputError, number_in
-from csd.core.options import Option, Options, declared, said
+from csd.core.options import Option, Options, declared
 from csd.lattice import Lattice
 from csd.mcmc.simulation import MonteCarloSettings
 from csd.networks import Architecture
+from csd.networks.registry import said
 from csd.training.options import TrainingSettings
 
 
