@@ -44,10 +44,9 @@ def users_errors() -> Iterator[None]:
     """Raise an InputError, with file and line, from an error that user-defined code raises while the block runs."""
     try:
         yield
-    except (InputError, TrainingDiverged, GenerationFailed, MemoryError, KeyboardInterrupt):
+    except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
         raise
-    # User-defined code may raise anything, such as SystemExit.
-    except BaseException as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         place = users_place(error.__traceback__)
         if place is None:
             raise

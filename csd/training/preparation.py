@@ -232,11 +232,6 @@ def _source(
     if settings.path == "fields":
         return RawFields(noised, settings.batch, settings.data_set, name, settings.seeds)
     if settings.data_set is not None:
-        if is_user_defined(getattr(type(objective), "draw", Objective.draw)):
-            name = f"loss {type(objective).__name__}"
-            raise InputError(
-                f"{name} defines draw, which training on the spectrum of a data set does not use; take path fields"
-            )
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)
     if objective.stochastic:
