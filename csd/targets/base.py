@@ -214,8 +214,9 @@ def with_spectrum(target: Any) -> HasSpectrum:
         InputError: if its power spectrum is not known, or not finite and above 0.
     """
     if not isinstance(target, HasSpectrum):
+        shown = type(target).__name__ if type(target).__repr__ is object.__repr__ else repr(target)
         raise InputError(
-            f"target {type(target).__name__} has no lattice, mass and propagator; it must be a name, a class with these"
+            f"target is {shown}, which has no lattice, mass and propagator; it must be a name, a class with these"
             " attributes, or an object returned by csd.target()"
         )
     if is_user_defined(target):
