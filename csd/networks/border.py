@@ -26,6 +26,7 @@ PRECISIONS = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 ROUNDING = 100.0
 """Relative difference, in units of the precision, that two calls of one network may have."""
 STATE = "state belongs in parameters or in buffers (register_buffer with its final shape in __init__)"
+"""What a message says about state that would be lost."""
 
 
 def global_states() -> bytes:
@@ -109,7 +110,7 @@ def _evaluating(network: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _same_buffers(network: ScoreNetwork) -> Iterator[None]:
-    """Let buffers be as before after the block.
+    """Restore the values of a network's buffers after the block.
 
     Raises:
         InputError: if the block has added or removed a buffer, or changed its shape.
@@ -142,10 +143,10 @@ def _probe(lattice: Lattice, spectrum: Array) -> torch.Tensor:
 
 
 def check_restored(network: ScoreNetwork, again: ScoreNetwork, spectrum: Array, layers: TorchStream) -> None:
-    """Refuse a user-defined network that its parameters and buffers alone do not determine.
+    """Refuse a user-defined network that is not determined by its parameters and buffers.
 
-    Its numbers are loaded into the same network at its start, as from a file or a checkpoint; both are called on two
-    fields, in `eval()` and as they step.
+    Its numbers are loaded into the same network at its start, as from a file or a checkpoint. Both networks are called
+    on two fields, in `eval()` and in the modes of a step.
 
     Args:
         network: during or after training.

@@ -217,15 +217,15 @@ class AutogradDescent:
         return error
 
     def _check_finite(self, seed: int, level: int) -> None:
-        """Refuse a user-defined network or loss that is not finite after a step, which no divergence came before."""
+        """Refuse a user-defined network or loss that is not finite, where a step has not diverged."""
         network = self.networks[seed][level]
         name = f"network {defining_class(network).__name__}"
         if all(bool(own.isfinite().all()) for own in network.parameters()):
-            raise InputError(f"{name} is not finite, though all of its parameters are; its score must be finite then")
+            raise InputError(f"{name}: its score is not finite, though all of its parameters are; it must be finite")
         if not self._losses[seed, level].isfinite():
             raise InputError(
-                f"loss {type(self.objective).__name__} of {name} is not finite at a step from finite parameters;"
-                " both must be finite then"
+                f"loss {type(self.objective).__name__} of {name} is not finite at a step, though all parameters were"
+                " finite before it; loss and score must be finite"
             )
 
     def held_out_loss(self) -> Array:
