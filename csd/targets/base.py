@@ -214,7 +214,8 @@ def with_spectrum(target: Any) -> HasSpectrum:
         InputError: if its power spectrum is not known, or not finite and above 0.
     """
     if not isinstance(target, HasSpectrum):
-        shown = type(target).__name__ if type(target).__repr__ is object.__repr__ else repr(target)
+        made: Any = type(target)
+        shown = made.__name__ if made.__repr__ is object.__repr__ else repr(target)
         raise InputError(
             f"target is {shown}, which has no lattice, mass and propagator; it must be a name, a class with these"
             " attributes, or an object returned by csd.target()"
