@@ -43,7 +43,7 @@ def save(dataset: xr.Dataset, output: Path, suffixes: tuple[str, ...] = (".pdf",
     for suffix in suffixes:
         metadata: dict[str, Any] = {"CreationDate": None} if suffix == ".pdf" else {"Software": None}
         with atomic_path(output.with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, dpi=style.dots_per_inch, metadata=metadata)
+            figure.savefig(temporary, format=suffix[1:], dpi=style.dots_per_inch, metadata=metadata)
     plt.close(figure)
 
 

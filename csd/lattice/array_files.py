@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.paths import regular_file
+from csd.core.paths import check_digest, regular_file
 from csd.lattice.lattice import Array
 from csd.lattice.memory import require_memory
 
@@ -40,6 +40,7 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     with regular_file(path) as file:
         starts = [_bytes_at(file, place) for place in USER_BLOCKS]
+        check_digest(file, path)
     try:
         if starts[0].startswith(NPY):
             return {"": _Mapped(path)}, {}
@@ -47,7 +48,7 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
             return _stacked(_zipped(path), fits), {}
         if HDF5 in starts or starts[0].startswith(CLASSIC):
             return _netcdf(path, fits)
-    except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         if "object" in str(error).lower():
@@ -68,8 +69,9 @@ def kind_of_csd(path: Path) -> str:
     """The kind of a file of csd, such as 'Monte Carlo'; '' for all other files, also for one that cannot be read."""
     import netCDF4
 
-    with suppress(OSError, RuntimeError, InputError), regular_file(path) as file:
+    with suppress(OSError, RuntimeError, AttributeError, InputError), regular_file(path) as file:
         if _bytes_at(file, 0) == HDF5:
+            check_digest(file, path)
             with netCDF4.Dataset(path) as opened:
                 return str(opened.__dict__.get("csd_file", ""))
     return ""

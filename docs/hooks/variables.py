@@ -11,7 +11,7 @@ COLUMNS = ("column", "units", "meaning")
 
 def variable_rows() -> dict[str, list[Row]]:
     """The cells of `HEAD` for each variable, by the kind of file."""
-    return {kind: list(_rows(file.variables)) for kind, file in _small_files().items()}
+    return {kind: list(_rows(variables)) for kind, variables in _variables().items()}
 
 
 def column_rows() -> list[Row]:
@@ -21,8 +21,10 @@ def column_rows() -> list[Row]:
     return [(f"`{name}`", units, _plain(words)) for name, (words, units) in IDENTITY.items()]
 
 
-def _small_files() -> dict[str, Any]:
-    """A Dataset of each kind, with all variables that a file of the kind may have."""
+def _variables() -> dict[str, dict[Any, Any]]:
+    """All variables that a file of each kind may have, from small files."""
+    import numpy as np
+
     import csd
     from csd.diffusion.discretisation import compare
     from csd.lattice import Lattice
@@ -37,15 +39,20 @@ def _small_files() -> dict[str, Any]:
     lattice = Lattice(**size)
     options = {"loss": "population", "data_set": 64, "max_steps": 8, "kernel_steps": "recorded", "progress": False}
     run = csd.train("two_layer", **size, noise_levels=[1.0, 0.1], **options)
+    fields = np.random.default_rng(0).standard_normal((64, 8))
+    learned = csd.train("one_layer_onsite", width=2, data=fields, path="fields", noise_levels=[1.0, 0.1], max_steps=8)
     noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), [0.1])
     chains = MonteCarloSettings(samplers=("heat_bath",), sweeps=2000, fields=2)
     return {
-        "training": run,
-        "generation": csd.generate(run, samples=64),
-        "scores": exact_scores(noised, ScoreSettings(fields=1)).dataset(),
-        "Monte Carlo": ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset(),
-        "timing": cost_of_fields(of_direct([(1, 8)])),
-        "integrators": compare({1: [4]}, integrators=["heun"], schedules=["vp"], grids=["geometric"]),
+        "training": {**learned.variables, **run.variables},
+        "generation": {
+            **csd.generate(learned, samples=64, data=fields).variables,
+            **csd.generate(run, samples=64).variables,
+        },
+        "scores": {**exact_scores(noised, ScoreSettings(fields=1)).dataset().variables},
+        "Monte Carlo": {**ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset().variables},
+        "timing": {**cost_of_fields(of_direct([(1, 8)])).variables},
+        "integrators": {**compare({1: [4]}, integrators=["heun"], schedules=["vp"], grids=["geometric"]).variables},
     }
 
 

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from csd.core.errors import InputError
+from csd.core.files import Content, labelled, write
 from csd.core.random import stream
+from csd.lattice.array_files import kind_of_csd
 from csd.lattice.arrays import open_fields
 
 PHI = stream("arrays").standard_normal((6, 8, 8))
@@ -108,6 +110,21 @@ def test_a_file_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
     for name in ("a.npy", "b.npz", "c"):
         (tmp_path / name).rename(tmp_path / "data.dat")
         np.testing.assert_array_equal(open_fields(tmp_path / "data.dat")[:], PHI)
+
+
+def test_a_damaged_file_of_ours_is_refused_before_hdf5_reads_it(tmp_path: Path) -> None:
+    """Data sets are read in pieces, as they may be larger than the memory; their digest is checked first."""
+    path = tmp_path / "fields.nc"
+    fields = labelled(["configuration", "x", "y"], PHI, "fields")
+    write(Content({"fields": fields}, {}, {"dimension": 2, "size": PHI.shape[-1]}), path, "Monte Carlo")
+    np.testing.assert_array_equal(open_fields(path)[:], PHI)
+    assert kind_of_csd(path) == "Monte Carlo"
+    good = path.read_bytes()
+    for place in np.linspace(8, len(good) - 100, 50).astype(int):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 16]) + good[place + 1 :])
+        with pytest.raises(InputError, match=r"fields\.nc: .*damaged"):
+            open_fields(path)
+        assert kind_of_csd(path) == ""
 
 
 def _store(path: Path) -> None:

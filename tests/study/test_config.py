@@ -216,6 +216,34 @@ def test_a_wrong_value_gives_its_path_and_what_is_allowed(content: dict[str, Any
     assert allowed in sentence
 
 
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("file", "'file' is there and no folder"),
+        ("file/r", "file' is there and no folder"),
+        ("link", "'link' is there and no folder"),
+        ("/dev/null", "is there and no folder"),
+        ("a\0b", "NUL"),
+        ("{x}", "braces"),
+        ("r/" + "n" * 256, "at most 255 bytes"),
+        ("ä" * 128, "at most 255 bytes"),
+        ("abcdefg/" * 500, "at most 3800 bytes"),
+        ("~nobody-of-this-name/r", "no user 'nobody-of-this-name'"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused(
+    output: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("the study itself, for instance")
+    Path("link").symlink_to("gone")
+    sentence = mistake(study(output=output))
+    assert sentence.startswith("output is ")
+    assert words in sentence
+    for good in ("r", "new/r", ".", "n" * 255, "with space, ü and '", "~"):
+        assert parse(study(output=good)).output == good
+
+
 @pytest.mark.parametrize("content", [None, [], "study", 3])
 def test_a_study_that_is_no_mapping(content: Any, tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
@@ -230,6 +258,12 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes("study: s".encode("utf-16"))
     with pytest.raises(InputError, match=r"study\.yaml: "):
         load(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")
+def test_a_file_without_an_end() -> None:
+    with pytest.raises(InputError, match=r"/dev/zero: .*longer than"):
+        load(Path("/dev/zero"))
 
 
 def test_the_style_of_figures_alone() -> None:

@@ -129,10 +129,3 @@ def test_null_and_quoted_truth_are_values_of_options(own: Path, csd: Runner) -> 
 def test_a_class_that_only_generation_needs_is_named_with_its_sweep(own: Path, csd: Runner) -> None:
     own.write_text(json.dumps(study(generation={"steps": 4, "integrator": "own:Missing"}, sizes=8)))
     assert "sweeps.line: class 'own:Missing' cannot be imported" in csd("validate --no-cost study.yaml").err
-
-
-@pytest.mark.parametrize("output", ["own.py", "own.py/results"])
-def test_an_output_that_is_a_file_is_refused(output: str, own: Path, csd: Runner) -> None:
-    own.write_text(json.dumps(study() | {"output": output}))
-    said = csd("validate --no-cost study.yaml").err
-    assert f"output is {output!r}" in said and "own.py is a file" in said

@@ -13,6 +13,9 @@ from csd.study.config.schema import validated
 from csd.study.config.study import DEFAULT_CLAIMS, FigureStyle, Study
 from csd.study.stages.sweeps import Training
 
+LARGEST = 2**24
+"""Most characters of a file of YAML; a device may have no end."""
+
 
 def read_yaml(text: str) -> Any:
     """The content of a YAML text, in which every key of a mapping is given once.
@@ -78,7 +81,11 @@ def load(path: Path, what: str = "a study is a mapping of keys to values") -> di
         InputError: if it cannot be read, is no mapping, or a key is given twice.
     """
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise InputError(f"this is longer than {LARGEST:,} characters")
+        content = read_yaml(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -147,9 +154,6 @@ def parse(content: Mapping[str, Any]) -> Study:
         InputError: one sentence for the first thing that is wrong, with its key.
     """
     study = validated(Study, content, "")
-    there = next(place for place in (study.results, *study.results.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise InputError(f"output is {study.output!r}, but {there} is a file; it must be a folder, or a new name")
     for name, sweep in study.sweeps.items():
         validated(Training, sweep.training, f"sweeps.{name}.training.")
     return study
