@@ -76,10 +76,12 @@ def add_flags(own: dict[str, Parser]) -> None:
 def validate(arguments: argparse.Namespace) -> None:
     """Check a study; print its jobs and their expected cost."""
     from csd.core.plugins import resolve
+    from csd.mcmc.fields import stored_fields
     from csd.report.figures import drawn
     from csd.study.claims import load_claims
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
+    from csd.study.stages.data import DataField
     from csd.study.stages.training import TrainingJob, check_training
 
     try:
@@ -99,6 +101,10 @@ def validate(arguments: argparse.Namespace) -> None:
         text = str(error)
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
     print(f"{arguments.config}: the study {study.study!r} is valid")
+    own_fields = {job.field for job in jobs["training"].values() if isinstance(job, TrainingJob)}
+    for field in sorted((field for field in own_fields if isinstance(field, DataField)), key=str):
+        stored = stored_fields(field.file, field)
+        print(f"  {stored.name}: shape {tuple(stored.raw.shape)}, read as {stored.configurations} {stored.layout}")
     for name, stage in STAGES.items():
         words, work_of = stage.works or ("", lambda job: 0)
         works = defaultdict[str, list[int]](list)

@@ -177,7 +177,7 @@ class Declared:
         if wrong and flag:
             raise InputError(f"{flag} is {wrong[0]!r}; it must be {_allowed(item)}{_if_too_large(wrong[0])}")
         found = f"holds {wrong[0]!r}" if wrong else f"is {value!r}"
-        raise InputError(f"{self.name} {found}; {self.expected(value)}")
+        raise InputError(f"{self.name.rstrip('_')} {found}; {self.expected(value)}")
 
     def parse(self, stored: Any) -> Any:
         """A value from the words of a command or the attribute of a file; no check is made.
