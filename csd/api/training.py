@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of, target_of_data
-from csd.core.errors import InputError, users_errors
+from csd.core.errors import InputError, plain, users_errors
 from csd.core.files import THEORY, TRAINING, Content, Rescue, provenance, stamped, write
-from csd.core.options import declared, plain
+from csd.core.options import declared
 from csd.core.paths import Named, check_paths, expanded, file_to_write
-from csd.core.plugins import name_of, path_named
+from csd.core.plugins import is_user_path, name_of, path_named
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
@@ -219,7 +219,10 @@ def trained(
         lap("training")
         # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
         followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
-        prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
+        followed_settings = replace(settings, max_steps=followed)
+        # Theory knows the minimum and the dynamics of built-in losses.
+        known = not is_user_path(settings.loss)
+        prediction = reference_curve(noised, architecture, followed_settings, run) if known else None
         content = training_content(noised, architecture, settings, record, prediction)
         # Where the fields of a data set lie does not change the result.
         if file := getattr(noised.target, "file", ""):

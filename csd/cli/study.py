@@ -82,17 +82,20 @@ def validate(arguments: argparse.Namespace) -> None:
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
     from csd.study.stages.data import DataField
-    from csd.study.stages.training import TrainingJob, check_options
+    from csd.study.stages.training import TrainingJob, check_training
 
     try:
         study = parse(load(arguments.config))
         jobs = jobs_of(study)
         figures = drawn(study, jobs)
-        for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
-            resolve("plug-in", path, {})
-        for job in jobs["training"].values():
-            if isinstance(job, TrainingJob):
-                check_options(job)
+        check_training(job for job in jobs["training"].values() if isinstance(job, TrainingJob))
+        for name, stage in STAGES.items():
+            users = {path: job.sweep for job in jobs[name].values() for path in stage.plugins(job)}
+            for path, sweep in users.items():
+                try:
+                    resolve("class", path, {})
+                except InputError as error:
+                    raise InputError(f"{stage.key}.{sweep}: {error}") from error
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)

@@ -101,8 +101,8 @@ def test_a_key_far_from_any_gets_no_suggestion_but_the_list() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     # Nothing to run.
     "no sweeps": (study(sweeps={}), "sweeps is {}", "at least 1"),
-    "sweeps null": (study(sweeps=None), "sweeps is None", "dictionary"),
-    "sweep null": (study(sweeps={"a": None}), "sweeps.a is None", "dictionary"),
+    "sweeps null": (study(sweeps=None), "sweeps is None", "mapping"),
+    "sweep null": (study(sweeps={"a": None}), "sweeps.a is None", "mapping"),
     "no sizes": (sweep(sizes=[]), "sweeps.a.sizes is []", "at least 1"),
     "no architectures": (sweep(architectures=[]), "sweeps.a.architectures is []", "at least 1"),
     "no masses": (sweep(mass=[]), "sweeps.a.mass is []", "at least 1"),
@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "range a fraction": (network(name="local_one_layer", range=2.5), "sweeps.a.architectures.0.range.0 is 2.5", "3xi"),
     "path": (trained(path="spectrl"), "training.path is 'spectrl'", "did you mean 'spectral'?"),
     "font size 0": (study(figure_style={"font_size": 0}), "figure_style.font_size is 0", "greater than 0"),
-    "training a list": (sweep(training=[1]), "sweeps.a.training is [1]", "dictionary"),
+    "training a list": (sweep(training=[1]), "sweeps.a.training is [1]", "mapping"),
     # Names.
     "architecture": (sweep(architectures=["two_layr"]), "sweeps.a: unknown architecture", "did you mean 'two_layer'?"),
     "loss": (trained(loss="implict"), "sweeps.a: unknown loss 'implict'", "did you mean 'implicit'?"),

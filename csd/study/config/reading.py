@@ -1,6 +1,7 @@
 """Read a configuration: from YAML to a checked study, or to one sentence that names the key that is wrong."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +39,18 @@ def read_yaml(text: str) -> Any:
                         where = f"lines {lines[name]} and {line}" if lines[name] != line else f"line {line}"
                         raise InputError(f"the key {name!r} is given twice, in {where}; give it once")
                     lines[name] = line
+            return node
+
+        def compose_scalar_node(self, anchor: Any) -> Any:
+            """The node of a value; 010 and 1:40 are other numbers in YAML than their readers take them for."""
+            node = super().compose_scalar_node(anchor)
+            number = node.tag.endswith((":int", ":float"))
+            if number and (":" in node.value or re.fullmatch(r"[-+]?0[0-7_]+", node.value)):
+                where, base = f"line {node.start_mark.line + 1}", 60 if ":" in node.value else 8
+                raise InputError(
+                    f"{node.value} in {where} is a number to the base {base} in YAML; write it without colons and"
+                    " leading zeros, or text in quotes"
+                )
             return node
 
     try:
