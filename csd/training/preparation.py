@@ -316,26 +316,21 @@ def _autograd_descent(
     optimizer: Optimizer,
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
-    from csd.networks.module import ConvolutionalScore, numbers_trained
+    from csd.networks.module import ConvolutionalScore, ScoreNetwork, numbers_trained
     from csd.networks.nonlinear_score import NonlinearScore
     from csd.training.descent.fields import FieldDescent
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     lattice, modes = noised.lattice, noised.lattice.pairs
     learned, lengths = learned_spectra(noised), noised.score_lengths()
-    networks = [
-        [
-            architecture.module(
-                lattice,
-                float(length),
-                spectrum,
-                start_stream(lattice, architecture, seed, level),
-                (noised.schedule, level),
-            )
-            for length, spectrum, level in zip(lengths, learned, noised.levels, strict=True)
-        ]
-        for seed in settings.seeds
-    ]
+
+    def build(seed: int, level: int) -> ScoreNetwork:
+        """The network of a seed and level, by their places, at its start."""
+        t = noised.levels[level]
+        start = start_stream(lattice, architecture, settings.seeds[seed], t)
+        return architecture.module(lattice, float(lengths[level]), learned[level], start, (noised.schedule, t))
+
+    networks = [[build(seed, level) for level in range(len(lengths))] for seed in range(len(settings.seeds))]
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     known = _known(families or first, noised, learned, settings, optimizer)
@@ -343,12 +338,11 @@ def _autograd_descent(
     layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
     device = choose_device(settings.device)
     if isinstance(first[0], NonlinearScore) and settings.path == "fields":
-        descent: AutogradDescent = FieldDescent(
-            networks, noised, modes, known[0], objective, device, optimizer, settings.accumulate
-        )
+        how = objective, device, optimizer, settings.accumulate
+        descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], *how)
     else:
         rates = _plain_rates(known[0], settings)
-        descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers)
+        descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers, build)
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     return descent, modes, [numbers_trained(network, frozen=False) for network in first], known
