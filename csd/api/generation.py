@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csd.api.keywords import checked, spelt_out
-from csd.api.training import RUN, called, completed, named, path_of
+from csd.api.training import RUN, called, completed, named, place_of
 from csd.core.errors import InputError, users_errors
 from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content
 from csd.core.options import declared
@@ -52,7 +52,7 @@ def generate(
     changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
     told = str(training) if isinstance(training, str | Path) else RUN
     call = called("generate", told, changed | {"output": output})
-    place = path_of(output)
+    place = place_of(output)
     read = [("training", expanded(training))] if isinstance(training, str | Path) else []
     read += [("data", expanded(data))] if isinstance(data, str | Path) else []
     check_paths(read, named("output", place))

@@ -8,7 +8,7 @@ from csd.core.errors import InputError, nearest
 from csd.core.options import Declared, declared
 from csd.networks.registry import network_options, options_of, undeclared
 from csd.targets.options import DataOptions, FieldOptions, NoiseOptions
-from csd.training.options import TrainingSettings
+from csd.training.options import OTHERS, TrainingSettings, check_option_names
 
 FIELD = declared(FieldOptions)
 """Options of the target."""
@@ -16,8 +16,6 @@ DATA = declared(DataOptions)
 """Options of fields that are given as data, some of which are those of a target too."""
 TRAINING = {**FIELD, **network_options(), **declared(NoiseOptions), **declared(TrainingSettings)}
 """Options of target, network, noise levels and training."""
-OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
-"""Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
 def training_options(architecture: str, given: Iterable[str] = ()) -> dict[str, Declared]:
@@ -32,11 +30,7 @@ def training_options(architecture: str, given: Iterable[str] = ()) -> dict[str, 
             one is given that the class has, but does not declare.
     """
     own = options_of(architecture) if ":" in architecture else {}
-    if clash := own.keys() & (OTHERS | TRAINING.keys() - network_options().keys()):
-        raise InputError(
-            f"architecture {architecture!r} declares the option {min(clash)}, which is a name of an option of"
-            " training or the target; rename it"
-        )
+    check_option_names(architecture, own)
     for option in given:
         if option not in TRAINING and option not in OTHERS and (hint := undeclared(architecture, option)):
             raise InputError(f"architecture {architecture!r} takes no {option}; {hint}")

@@ -25,7 +25,9 @@ from csd.targets.options import DataOptions
 @spelt_out(FIELD)
 @users_errors()
 def target(**asked: Any) -> HasSpectrum:
-    """The target, with its exact values: mass, susceptibility, correlation length, variance, energy.
+    """The target; a Gaussian one knows its exact susceptibility, correlation length, variance and energy.
+
+    Those of any target with a propagator are given by `csd.targets.gaussian.exact_observables(target)`.
 
     Args:
         **asked: what follows.
@@ -79,13 +81,14 @@ def _as_it_is(given: Any, besides: list[str]) -> HasSpectrum:
     try:
         again = with_spectrum(target_from_spec(spec_of(found)))
     except TypeError as error:
+        name = f"target {type(given).__name__}"
         raise InputError(
-            f"target is {given!r}, which its class cannot make from its spec, or from lattice and mass ({error})"
+            f"{name} cannot be made by its class from its spec, or from lattice and mass ({error})"
         ) from error
     modes = spectrum_modes(found)
     if not np.array_equal(spectrum_of(again, modes), spectrum_of(found, modes)):
         raise InputError(
-            f"target is {given!r}, which depends on more than its class, lattice and mass; make the rest part of its"
+            f"target {type(given).__name__} depends on more than its class, lattice and mass; make the rest part of its"
             " class, or of its spec() and from_spec()"
         )
     return found

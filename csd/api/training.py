@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of, target_of_data
-from csd.core.errors import InputError, users_errors
-from csd.core.files import THEORY, TRAINING, Content, lost, provenance, stamped, write
-from csd.core.options import declared, plain
-from csd.core.paths import Named, check_paths, expanded
-from csd.core.plugins import name_of, path_named
+from csd.core.errors import InputError, plain, users_errors
+from csd.core.files import THEORY, TRAINING, Content, Rescue, provenance, stamped, write
+from csd.core.options import declared
+from csd.core.paths import Named, check_paths, expanded, file_to_write
+from csd.core.plugins import is_user_path, name_of, path_named
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
@@ -131,7 +131,7 @@ def train(
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
     call = called("train", architecture, {"data": data, **asked, "output": output})
-    wanted, place, kept = problem(architecture, data=data, **asked), path_of(output), path_of(checkpoint)
+    wanted, place, kept = problem(architecture, data=data, **asked), place_of(output), place_of(checkpoint)
     kept = checkpoint_beside(place) if kept is None and place is not None else kept
     check_paths(_data(wanted[0]), [*named("output", place), *checkpoint_files(kept, "checkpoint")])
     return trained(*wanted, call, place, kept, checkpoint_every, progress=progress).dataset()
@@ -144,7 +144,8 @@ def named(name: str, path: Path | None) -> list[Named]:
 
 def _data(noised: NoisedTarget) -> list[Named]:
     """The file of the target's fields, if it has one."""
-    return named("data", path_of(getattr(noised.target, "file", "") or None))
+    file = getattr(noised.target, "file", "")
+    return named("data", expanded(file) if file else None)
 
 
 def _on_standard_error(line: str) -> None:
@@ -152,9 +153,9 @@ def _on_standard_error(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def path_of(path: str | Path | None) -> Path | None:
-    """The path, or None."""
-    return None if path is None else expanded(path)
+def place_of(path: str | Path | None) -> Path | None:
+    """The path of a file to write, or None."""
+    return None if path is None else file_to_write(path)
 
 
 def called(function: str, first: Any, asked: dict[str, Any]) -> str:
@@ -219,7 +220,10 @@ def trained(
         lap("training")
         # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
         followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
-        prediction = reference_curve(noised, architecture, replace(settings, max_steps=followed), run)
+        followed_settings = replace(settings, max_steps=followed)
+        # Theory knows the minimum and the dynamics of built-in losses.
+        known = not is_user_path(settings.loss)
+        prediction = reference_curve(noised, architecture, followed_settings, run) if known else None
         content = training_content(noised, architecture, settings, record, prediction)
         # Where the fields of a data set lie does not change the result.
         if file := getattr(noised.target, "file", ""):
@@ -238,7 +242,7 @@ def completed(
     made_by: Mapping[str, Any],
     kind: str,
     output: Path | None,
-    rescue: Callable[[Content], str] = lost,
+    rescue: Rescue | None = None,
 ) -> Content:
     """Add the provenance to the content of a file of a kind, and write the file if an output is given.
 
@@ -295,7 +299,7 @@ def predict(
         InputError: for an argument that cannot be used, or an architecture without theory.
     """
     call = called("predict", architecture, asked | {"output": output})
-    wanted, place = problem(architecture, "predict", **asked), path_of(output)
+    wanted, place = problem(architecture, "predict", **asked), place_of(output)
     check_paths(_data(wanted[0]), named("output", place))
     return predicted(*wanted, call, place).dataset()
 

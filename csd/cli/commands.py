@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except MemoryError:
         _fail(
             arguments.command,
-            "out of memory; take a smaller size, batch or number of noise levels, fields or sweeps",
+            "out of memory; take a smaller size, batch or number of noise levels, fields, chains or sweeps",
             BAD_INPUT,
         )
     except Interrupted as interrupted:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from csd.core.errors import InputError, nearest, number_in
 from csd.core.options import Declared
-from csd.core.paths import Named, check_paths, expanded
+from csd.core.paths import Named, check_paths, expanded, file_to_write
 
 BAD_INPUT = 2
 DIVERGED = 3
@@ -45,6 +45,15 @@ class Parser(argparse.ArgumentParser):
             known = next(list(action.choices or ()) for action in self._actions if action.dest == "command")
             message = f"unknown command {word!r}{nearest(word, known)} (known: {', '.join(known)})"
         self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; argparse does not notice that it cannot be written."""
+        try:
+            print(self.format_help(), end="", file=file, flush=True)
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            self.exit(1, f"{self.prog}: standard output cannot be written ({error.strerror})\n")
 
     def filled(self) -> "Parser":
         """The parser with all flags; those of options are added on first use, as their modules are slow to import."""
@@ -87,7 +96,10 @@ def read_path(text: str) -> Path:
 
 def written_path(text: str) -> Path:
     """The path of a file that a command writes."""
-    return expanded(text)
+    try:
+        return file_to_write(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def written_names(text: str) -> Path:

@@ -252,12 +252,15 @@ def data(arguments: argparse.Namespace) -> None:
     from csd.lattice.array_files import kind_of_csd
     from csd.mcmc.description import summary
     from csd.mcmc.fields import stored_fields
-    from csd.mcmc.survey import check_known, survey
+    from csd.mcmc.survey import check_known, check_parts, survey
     from csd.targets.options import DataOptions
 
     about = DataOptions(**_given(arguments))
     found = survey(stored_fields(arguments.file, about))
-    print("\n".join(summary(found, about.known, whole=bool(kind_of_csd(arguments.file)))))
+    whole = bool(kind_of_csd(arguments.file))
+    print("\n".join(summary(found, about.known, whole=whole)))
+    if not whole:
+        check_parts(found)
     check_known(found, about.known)
 
 

@@ -76,26 +76,35 @@ def add_flags(own: dict[str, Parser]) -> None:
 def validate(arguments: argparse.Namespace) -> None:
     """Check a study; print its jobs and their expected cost."""
     from csd.core.plugins import resolve
+    from csd.mcmc.fields import stored_fields
     from csd.report.figures import drawn
     from csd.study.claims import load_claims
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
-    from csd.study.stages.training import TrainingJob, check_options
+    from csd.study.stages.data import DataField
+    from csd.study.stages.training import TrainingJob, check_training
 
     try:
         study = parse(load(arguments.config))
         jobs = jobs_of(study)
         figures = drawn(study, jobs)
-        for path in {path for name, own in jobs.items() for job in own.values() for path in STAGES[name].plugins(job)}:
-            resolve("plug-in", path, {})
-        for job in jobs["training"].values():
-            if isinstance(job, TrainingJob):
-                check_options(job)
+        check_training(job for job in jobs["training"].values() if isinstance(job, TrainingJob))
+        for name, stage in STAGES.items():
+            users = {path: job.sweep for job in jobs[name].values() for path in stage.plugins(job)}
+            for path, sweep in users.items():
+                try:
+                    resolve("class", path, {})
+                except InputError as error:
+                    raise InputError(f"{stage.key}.{sweep}: {error}") from error
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
     print(f"{arguments.config}: the study {study.study!r} is valid")
+    own_fields = {job.field for job in jobs["training"].values() if isinstance(job, TrainingJob)}
+    for field in sorted((field for field in own_fields if isinstance(field, DataField)), key=str):
+        stored = stored_fields(field.file, field)
+        print(f"  {stored.name}: shape {tuple(stored.raw.shape)}, read as {stored.configurations} {stored.layout}")
     for name, stage in STAGES.items():
         words, work_of = stage.works or ("", lambda job: 0)
         works = defaultdict[str, list[int]](list)

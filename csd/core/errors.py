@@ -46,20 +46,23 @@ def users_errors() -> Iterator[None]:
         yield
     except (InputError, TrainingDiverged, GenerationFailed, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         place = users_place(error.__traceback__)
         if place is None:
             raise
         frame, line = place
         code = frame.f_code
-        raise InputError(
-            f"{code.co_filename}, line {line}, in {code.co_qualname}: {type(error).__name__}: {one_line(error)}"
-        ) from error
+        raise InputError(f"{code.co_filename}, line {line}, in {code.co_qualname}: {described(error)}") from error
 
 
 def one_line(error: BaseException) -> str:
     """The message of an error on one line."""
     return " ".join(str(error).split())
+
+
+def described(error: BaseException) -> str:
+    """The type of an error and its message, on one line."""
+    return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
 
 
 def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None:
@@ -70,6 +73,9 @@ def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None
     found = None
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
+        if file == "<string>":
+            # A method that dataclasses write for a class belongs to the file of the class.
+            file = traceback.tb_frame.f_globals.get("__file__", file)
         if not (file.startswith(libraries) or {"site-packages", "dist-packages"} & set(Path(file).parts)):
             found = traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
@@ -93,6 +99,14 @@ def number_in(text: str, kind: type) -> Any:
     if "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is no number")
     return kind(text)
+
+
+def plain(value: Any) -> Any:
+    """The value without types of NumPy, PyTorch or xarray: an array becomes a list, a number one of Python's."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    array = value.__array__() if hasattr(value, "__array__") else value
+    return array.tolist() if hasattr(array, "tolist") else value
 
 
 def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER) -> int:

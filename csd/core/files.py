@@ -3,7 +3,9 @@
 Most trainings take less time than an import of xarray, so jobs write a `Content`; users read files as xarray Datasets.
 
 A file is written under a temporary name (`csd.core.paths.atomic_path`), and read in memory, as HDF5 would lock it: no
-lock is needed where a file is always whole. Large variables are compressed and have checksums (fletcher32). Small
+lock is needed where a file is always whole. A digest of all bytes stands behind the HDF5 file, where HDF5 ignores it.
+It is checked first, as HDF5 reads wrong numbers from some damaged files and never ends with others. Programs that alter
+or convert a file drop the digest; other checksums stay: large variables are compressed with fletcher32, and small
 variables are stored uncompressed and share one hash, as the index of a compressed variable takes more room than they
 do. Attributes hold the version and commit of the code, the command, the versions of the relevant packages and a hash of
 the settings, but no time stamps or host names, so a rerun gives the same bytes.
@@ -18,6 +20,7 @@ from dataclasses import dataclass, replace
 from errno import EIO
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -26,7 +29,7 @@ import netCDF4
 import numpy as np
 
 from csd.core.errors import InputError, NotWritten
-from csd.core.paths import atomic_path, expanded, read_bytes
+from csd.core.paths import MEND, append_digest, atomic_path, check_digest, expanded, read_bytes, short_name, token
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -180,19 +183,18 @@ def digest(asked: Mapping[str, Any]) -> str:
     return blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def lost(content: Content) -> str:
-    """Say that nothing is left of a content that could not be written."""
-    return "its content is lost"
+Rescue = Callable[[Content], str]
+"""Keeps a content that could not be written in another place; returns in words what is left of it."""
 
 
-def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Callable[[Content], str] = lost) -> None:
+def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Rescue | None = None) -> None:
     """Write a file of csd, completely or not at all.
 
     Args:
         content: of the file, with its attributes.
         path: of the file.
         kind: of the file, 'training' for instance, which `read` checks.
-        rescue: called with the content if it cannot be written; returns in words what is left of it.
+        rescue: called if the file cannot be written; by default the content is written beside it under another name.
 
     Raises:
         NotWritten: if it cannot be written.
@@ -211,8 +213,19 @@ def write(content: "Content | xr.Dataset", path: Path, kind: str, rescue: Callab
                 with TemporaryDirectory() as folder:
                     _make(whole, Path(folder) / "file.nc")
                     copyfile(Path(folder) / "file.nc", temporary)
+            append_digest(temporary)
     except NotWritten as error:
-        raise NotWritten(f"{error}; {rescue(whole)}") from error
+        raise NotWritten(f"{error}; {rescue(whole) if rescue else _rescued(whole, path, kind)}") from error
+
+
+def _rescued(content: Content, path: Path, kind: str) -> str:
+    """Write a content beside the file that it cannot be written to; returns in words what is left of it."""
+    other = path.with_name(short_name(f"rescued-{token()}-{path.name}"))
+    try:
+        write(content, other, kind, lambda _: "")
+    except NotWritten:
+        return "its content is lost"
+    return f"its content is kept in {str(other)!r}"
 
 
 def _make(content: Content, path: Path) -> None:
@@ -291,11 +304,12 @@ def read(path: str | Path, *kinds: str) -> "xr.Dataset":
 def read_content(path: Path, *kinds: str) -> Content:
     """The content of a file, checked as by `read` but without xarray."""
     image = read_bytes(path)
-    mend = "remove it and run the step that makes it again"
+    mend = MEND
     if not image.startswith(HDF5):
         if HDF5.startswith(image):
             raise InputError(f"{path}: not a NetCDF-4 file, it is {'truncated' if image else 'empty'}; {mend}")
         raise InputError(f"{path}: this has another format than NetCDF-4; a file of csd is needed")
+    check_digest(BytesIO(image), path)
     try:
         with netCDF4.Dataset("image", memory=image) as opened:
             attributes = opened.__dict__
@@ -305,7 +319,7 @@ def read_content(path: Path, *kinds: str) -> Content:
             if "command" in attributes:
                 mend = f"make it again with: {attributes['command']}"
             content = _content(opened)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         # Whatever is damaged, the name of this attribute is most likely still there.
@@ -372,18 +386,6 @@ def labelled(
     """
     encoding = None if step is None else {"scale_factor": step}
     return Variable(tuple(dims), np.asarray(values), {"long_name": long_name, "units": units}, encoding)
-
-
-def shortened(values: Any, bits: int) -> Any:
-    """float32 or complex64 numbers whose mantissa is rounded to `bits` bits, so that they compress well; same shape.
-
-    The relative error is at most 2^(−bits − 1): 5e-4 with 10 bits, 4e-3 with 7.
-    """
-    short = np.ascontiguousarray(values, dtype=np.complex64 if np.iscomplexobj(values) else np.float32)
-    dropped = 23 - bits
-    whole = short.view(np.float32).view(np.uint32)
-    rounded = (whole + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    return rounded.view(np.float32).view(short.dtype)
 
 
 def whole_steps(values: Any, step: float) -> Any:

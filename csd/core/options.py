@@ -19,8 +19,8 @@ from operator import ge, gt, le, lt
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from csd.core.errors import LARGEST_INTEGER, InputError, nearest, number_in, unknown
-from csd.core.plugins import name_of
+from csd.core.errors import LARGEST_INTEGER, InputError, nearest, number_in, plain, unknown
+from csd.core.plugins import is_user_defined, name_of
 
 WRONG: Any = object()
 """The result of fitting a value of a wrong type."""
@@ -140,8 +140,9 @@ class Declared:
         return f"it must be {self.option.allowed or _allowed(self.kind)}{_if_too_large(value)}{close}"
 
     def from_yaml(self, value: Any) -> Any:
-        """The value, with text that is a number as this number, since YAML reads 1e-3 as text; no check is made."""
-        return self.parse(value) if float in self.kinds else value
+        """The value; text becomes the number or truth value that it is: YAML reads 1e-3 as text. No check is made."""
+        truth = bool in self.kinds and value in ("true", "false")
+        return self.parse(value) if truth or float in self.kinds else value
 
     def read(self, value: Any) -> Any:
         """A value of a configuration.
@@ -177,7 +178,7 @@ class Declared:
         if wrong and flag:
             raise InputError(f"{flag} is {wrong[0]!r}; it must be {_allowed(item)}{_if_too_large(wrong[0])}")
         found = f"holds {wrong[0]!r}" if wrong else f"is {value!r}"
-        raise InputError(f"{self.name} {found}; {self.expected(value)}")
+        raise InputError(f"{self.name.rstrip('_')} {found}; {self.expected(value)}")
 
     def parse(self, stored: Any) -> Any:
         """A value from the words of a command or the attribute of a file; no check is made.
@@ -204,14 +205,6 @@ class Declared:
 
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
 """Truth values in commands, and as files store them."""
-
-
-def plain(value: Any) -> Any:
-    """The value without types of NumPy, PyTorch or xarray: an array becomes a list, a number one of Python's."""
-    if isinstance(value, list | tuple):
-        return type(value)(map(plain, value))
-    array = value.__array__() if hasattr(value, "__array__") else value
-    return array.tolist() if hasattr(array, "tolist") else value
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -244,6 +237,16 @@ def _kinds(kind: Any) -> set[Any]:
         literal = get_origin(part) is Literal
         kinds |= {type(word) for word in inner} if literal else _kinds(inner[0]) if inner else {part}
     return kinds
+
+
+def _storable(kind: Any) -> bool:
+    """Whether files can hold all values of a type."""
+    return all(
+        part in {*NOUNS, NoneType}
+        or get_origin(part) is Literal
+        or (get_origin(part) is tuple and _storable(get_args(part)[0]))
+        for part, _ in _alternatives(kind)
+    )
 
 
 def _fit(kind: Any, value: Any) -> Any:
@@ -305,6 +308,11 @@ def declared(owner: type) -> dict[str, Declared]:
     for name, hint in get_type_hints(owner, include_extras=True).items():
         kind, *rest = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         for option in (one for one in rest if isinstance(one, Option)):
+            if is_user_defined(owner) and not _storable(kind):
+                raise InputError(
+                    f"option {name} of {owner.__name__} has a type that files cannot hold, {_allowed(kind)}; it must be"
+                    " int, float, str, bool, a Literal, a tuple of one of these, or a union of such types"
+                )
             bounds = tuple(one for one in rest if one is not option)
             kind = Annotated[(kind, *bounds)] if bounds else kind
             found[name] = Declared(name, kind, shown[name], getattr(owner, name, MISSING), option)
@@ -390,11 +398,3 @@ class Options(Choice):
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for one that does not apply beside the others."""
         return {name: getattr(self, name) for name in self.own()}
-
-
-def said(own: Mapping[str, Declared], about: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the attributes of a file record."""
-    found = {name: plain(about.get(one.attribute)) for name, one in own.items() if one.attribute is not None}
-    return {
-        name: own[name].parse(value) for name, value in found.items() if value not in (None, own[name].option.absent)
-    }

@@ -1,8 +1,8 @@
 """Paths that the user names: which may be read or written, and files that are written completely or not at all.
 
 A file is written under a temporary name in its own folder and then renamed. A symbolic link is followed: the file that
-it names is replaced, the link stays. Whatever else exists and is not a regular file (a folder, a named pipe, a socket,
-a device) is never replaced.
+it names is replaced and keeps its permissions, the link stays. Whatever else exists and is not a regular file (a
+folder, a named pipe, a socket, a device) is never replaced, nor is a file that is protected from writing.
 """
 
 import os
@@ -10,7 +10,8 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EDQUOT, ENAMETOOLONG, ENOSPC
+from errno import EDQUOT, ENAMETOOLONG, ENOSPC, EXDEV
+from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,14 @@ DIGEST = 16
 """Digits of the digest in a name that was too long."""
 TOKEN = 8
 """Digits that tell temporary files apart."""
+ENDS = rf"[0-9a-f]{{{TOKEN}}}(\.\w+)?"
+"""The end of the name of a temporary file."""
+SEAL, DIGITS = b"\ncsd: blake2b of all bytes above: ", 32
+"""Text behind the content of a file, and number of the digits of its digest, which follow."""
+BLOCK = 2**20
+"""Bytes that are read at once to compute a digest."""
+MEND = "remove it and run the step that makes it again"
+"""Advice for a damaged file that does not tell its command."""
 TRIED = 2**14
 """Bytes that are written to find out whether a file can be written."""
 KINDS = {
@@ -45,6 +54,23 @@ def expanded(path: str | Path) -> Path:
     with suppress(RuntimeError):
         return Path(path).expanduser()
     return Path(path)
+
+
+def file_to_write(path: str | Path) -> Path:
+    """The path of a file to write, as by `expanded`.
+
+    Raises:
+        NotWritten: if it is empty, or ends as that of a folder does.
+    """
+    # A Path has no slash at its end.
+    if os.fspath(path).rpartition(os.sep)[2] in ("", ".", ".."):
+        raise NotWritten(f"output {str(path)!r} cannot be written, it names no file; choose the name of a file")
+    return expanded(path)
+
+
+def token() -> str:
+    """Random digits that no other name has."""
+    return os.urandom(TOKEN // 2).hex()
 
 
 def short_name(name: str, longest: int = LONGEST) -> str:
@@ -107,8 +133,8 @@ def _folded(path: Path) -> str:
 
 def _folds(first: Path, second: Path) -> bool:
     """Whether the file system takes two paths that differ in case or accents for one; tried with other names."""
-    token = f".{os.urandom(TOKEN // 2).hex()}."
-    tried, other = (path.with_name(token + path.name) for path in (first, second))
+    hidden = f".{token()}."
+    tried, other = (path.with_name(hidden + path.name) for path in (first, second))
     try:
         tried.touch(exist_ok=False)
     except OSError:
@@ -150,7 +176,34 @@ def destination(path: Path) -> Path:
     if broken is not None and not (broken == path and real.parent.is_dir()):
         where = os.path.realpath(broken)
         raise NotWritten(f"{refused}, the link {str(broken)!r} leads to {where!r}, which is not there; mend the link")
+    if kind is not None and (why := _protected(real)):
+        raise NotWritten(f"{refused}, {why}; choose another name")
     return real
+
+
+def _protected(real: Path) -> str:
+    """Why a regular file must or can not be replaced, in words; empty if it may be."""
+    found, folder = real.stat(), real.parent.stat()
+    if not found.st_mode & 0o222:
+        return "the file that is there is protected from writing"
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, folder.st_uid):
+        return "the file that is there is another user's, in a folder where only owners may replace a file"
+    try:
+        real.open("r+b").close()
+    except OSError as error:
+        return f"the file that is there may not be written ({error.strerror})"
+    return "the file that is there is a mount point, which cannot be replaced" if _mounted(real) else ""
+
+
+def _mounted(real: Path) -> bool:
+    """Whether a file is a mount point, by `mount --bind`: then it has no second name in its own folder."""
+    tried = _beside(real)
+    try:
+        tried.hardlink_to(real)
+    except OSError as error:
+        return error.errno == EXDEV
+    tried.unlink()
+    return False
 
 
 @contextmanager
@@ -164,8 +217,10 @@ def _temporary(path: Path) -> Iterator[tuple[Path, Path]]:
     try:
         real = destination(path)
         real.parent.mkdir(parents=True, exist_ok=True)
-        temporary = real.with_name(f"{_hidden(real)}{os.urandom(TOKEN // 2).hex()}")
+        temporary = _beside(real)
         temporary.touch(exist_ok=False)
+        with suppress(OSError):
+            temporary.chmod(stat.S_IMODE(real.stat().st_mode))
         yield temporary, real
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, "choose a folder that you may write to")
@@ -174,6 +229,11 @@ def _temporary(path: Path) -> Iterator[tuple[Path, Path]]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _beside(real: Path) -> Path:
+    """A new name for a temporary file beside a file."""
+    return real.with_name(f"{_hidden(real)}{token()}")
 
 
 def _hidden(real: Path) -> str:
@@ -202,10 +262,15 @@ def write_text(text: str, path: Path) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes have left beside a file."""
     real = Path(os.path.realpath(path))
-    ours = re.compile(re.escape(_hidden(real)) + rf"[0-9a-f]{{{TOKEN}}}(\.\w+)?")
+    ours = re.compile(re.escape(_hidden(real)) + ENDS)
     with suppress(OSError):
         for beside in [beside for beside in real.parent.iterdir() if ours.fullmatch(beside.name)]:
             beside.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has the name of a temporary file, which only a killed process leaves."""
+    return re.fullmatch(rf"\..+\.{ENDS}", path.name) is not None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -229,8 +294,49 @@ def regular_file(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
+        link = f", the link leads to {os.path.realpath(path)!r}" if path.is_symlink() else ""
+        raise InputError(f"{path}: there is no such file{link}") from None
     except OSError as error:
         raise Unreadable(
             f"{path}: the file cannot be opened or read ({error.strerror or error}); it need not be damaged"
         ) from error
+
+
+# ---- digests --------------------------------------------------------------------------------------------------------
+
+
+def append_digest(path: Path) -> None:
+    """Append the digest of a file to it."""
+    with path.open("r+b") as file:
+        digest = _digest_of(file, file.seek(0, SEEK_END))
+        file.seek(0, SEEK_END)
+        file.write(SEAL + digest)
+
+
+def check_digest(file: BinaryIO, path: Path) -> None:
+    """Compare the digest at the end of a file with its content; a file without a digest passes.
+
+    Args:
+        file: open for reading; its position changes.
+        path: of the file, for the error.
+
+    Raises:
+        InputError: if the content does not have this digest.
+    """
+    size = file.seek(0, SEEK_END)
+    file.seek(max(size - len(SEAL) - DIGITS, 0))
+    # A file that is cut off at its end has fewer digits.
+    _, seal, digits = file.read().partition(SEAL)
+    if seal and digits != _digest_of(file, size - len(seal) - len(digits)):
+        raise InputError(f"{path}: this NetCDF file is damaged, or was changed by another program; {MEND}")
+
+
+def _digest_of(file: BinaryIO, size: int) -> bytes:
+    """The digest of the first `size` bytes of an open file, in hexadecimal digits."""
+    from hashlib import blake2b
+
+    found = blake2b(digest_size=DIGITS // 2)
+    file.seek(0)
+    for start in range(0, size, BLOCK):
+        found.update(file.read(min(BLOCK, size - start)))
+    return found.hexdigest().encode()

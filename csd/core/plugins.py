@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from csd.core.errors import InputError, one_line, unknown, users_place
+from csd.core.errors import InputError, described, unknown, users_place
 
 _GIVEN: dict[str, type] = {}
 """Classes given as objects, by dotted path: a class of a notebook or a function cannot be imported from a module."""
@@ -178,7 +178,9 @@ def require_methods(kind: str, thing: Any, *calls: str) -> None:
             raise InputError(f"{what} has a method {name} that cannot be called as {call} ({error})") from error
 
 
-def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: float | None = None) -> Any:
+def checked_numbers(
+    what: str, given: Any, shape: tuple[int, ...], *, least: float | None = None, converted: bool = False
+) -> Any:
     """Check numbers that a user-defined object has returned; return them as an array.
 
     Args:
@@ -186,6 +188,7 @@ def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: flo
         given: the numbers.
         shape: that they must have.
         least: a number that all of them must be above; None for none.
+        converted: whether the caller takes the array; lists and tensors are refused otherwise.
 
     Raises:
         InputError: if they are not real and finite numbers of that shape, or too small.
@@ -193,6 +196,8 @@ def checked_numbers(what: str, given: Any, shape: tuple[int, ...], *, least: flo
     import numpy as np
 
     must = f"it must give {'an array of real numbers' if shape else 'a real number'}"
+    if not (converted or isinstance(given, int | float | complex | str | np.generic | np.ndarray | None)):
+        raise InputError(f"{what} gives {type(given).__name__}; {must}{' of NumPy' * bool(shape)}")
     try:
         found = np.asarray(given)
     # NumPy refuses ragged lists, and tensors that require a gradient or are on a GPU, by errors of several types.
@@ -228,5 +233,5 @@ def _reason(module: str, error: BaseException) -> str:
         return f"there is no module {error.name}; {must}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
-    said = f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
+    said = described(error)
     return said if place is None else f"{place[0].f_code.co_filename}, line {place[1]}: {said}"

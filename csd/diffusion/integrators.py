@@ -239,7 +239,8 @@ def check_integrator(integrator: Integrator) -> None:
     except (InputError, StopIteration):
         return
     name = f"integrator {type(integrator).__name__}"
-    moved = checked_numbers(f"{name}: step(score, schedule, fields, t, lower, noise)", moved, first.shape)[0]
+    what = f"{name}: step(score, schedule, fields, t, lower, noise)"
+    moved = checked_numbers(what, moved, first.shape, converted=True)[0]
     linear = np.ravel([np.real(gain), np.broadcast_to(added, gain.shape)])
     if not np.allclose([moved[0], (moved[1:] ** 2).sum()], linear, rtol=1e-6, atol=1e-9):
         raise InputError(f"{name}: step and linear make different steps with a linear score; they must agree")

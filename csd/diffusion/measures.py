@@ -115,6 +115,9 @@ def remarks_on(reverse: ReverseDiffusion) -> dict[str, Variable]:
     remarks = np.full(len(CRITERIA), "", dtype=object)
     for place, (name, off) in enumerate(zip(CRITERIA, reverse.exact_deviations, strict=True)):
         if not off <= LIMITS[name]:
+            if name == "correlation_length" and np.isnan(reverse.correlation_length):
+                remarks[place] = "the target has no correlation length, as its S(0) is below its S at the smallest k"
+                continue
             needed = reverse.steps_needed[name]
             enough = f"{MOST_STEPS} are not enough either" if needed is None else f"it needs {needed}"
             remarks[place] = (

@@ -21,7 +21,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled, shortened
+from csd.core.files import Content, Variable, content_of, digest, labelled
 from csd.core.options import Option, Options, declared
 from csd.diffusion import criteria
 from csd.diffusion.criteria import CRITERIA
@@ -53,6 +53,7 @@ from csd.networks.score import Score, SpectralScore
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
+from csd.training.content import shortened
 from csd.training.options import INTEGRATOR, TrainingSettings
 from csd.training.preparation import data_identity
 

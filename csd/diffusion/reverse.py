@@ -148,6 +148,12 @@ class ReverseDiffusion:
         """The deviations of the exact score on this grid, shape (criteria,)."""
         return self.deviations_of(self.noised.modes, self.exact_variance)
 
+    @property
+    def correlation_length(self) -> float:
+        """ξ of the noised target at the lowest level, lattice spacings; NaN if S(0) is below S at the smallest k."""
+        modes = self.noised.modes
+        return float(observables.correlation_length(self.noised.lattice, modes, self.noised.spectra_at(modes)[-1]))
+
     @cached_property
     def steps_needed(self) -> dict[str, int | None]:
         """The steps from which on the exact score meets each criterion on geometric grids with the same ends.

@@ -114,7 +114,8 @@ def sample_fields(
     for t, lower in pairwise(levels.tolist()):
         fields = integrator.step(checked, schedule, fields, t, lower, noise)
         if is_user_defined(integrator):
-            fields = checked_numbers(f"integrator {type(integrator).__name__}: step at {t:g}", fields, start.shape)
+            what = f"integrator {type(integrator).__name__}: step at {t:g}"
+            fields = checked_numbers(what, fields, start.shape, converted=True)
         tell(lower, fields)
     return fields
 

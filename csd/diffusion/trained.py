@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.core.files import Content
-from csd.core.options import declared, said
+from csd.core.options import declared
 from csd.core.plugins import is_user_path
 from csd.core.random import stream
 from csd.core.source import plugin_fingerprint
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
+from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, Schedule, schedule_of

@@ -5,8 +5,8 @@ They are unread and can be indexed by slices and ascending integers; only an arr
 
 import re
 import zipfile
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.paths import regular_file
+from csd.core.paths import check_digest, regular_file
 from csd.lattice.lattice import Array
 from csd.lattice.memory import require_memory
 
@@ -22,6 +22,8 @@ NPY, ZIP, HDF5, CLASSIC = b"\x93NUMPY", b"PK", b"\x89HDF\r\n\x1a\n", b"CDF"
 """First bytes of files."""
 USER_BLOCKS = (0, 512, 1024, 2048)
 """Places where an HDF5 file may begin, after a block of the user's."""
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+"""A number in the name of an array."""
 Fits = Callable[[tuple[int, ...]], bool]
 
 
@@ -40,6 +42,7 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     with regular_file(path) as file:
         starts = [_bytes_at(file, place) for place in USER_BLOCKS]
+        check_digest(file, path)
     try:
         if starts[0].startswith(NPY):
             return {"": _Mapped(path)}, {}
@@ -47,7 +50,7 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
             return _stacked(_zipped(path), fits), {}
         if HDF5 in starts or starts[0].startswith(CLASSIC):
             return _netcdf(path, fits)
-    except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         if "object" in str(error).lower():
@@ -55,8 +58,10 @@ def arrays_of(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
                 f"{path}: it holds Python objects (a pickle), which could run code and are not read; save an array"
                 " of numbers"
             ) from error
+        # NetCDF opens no file of HDF5 with such a link, also where the fields are elsewhere in the file.
+        link = ", or hold a link that leads nowhere; if so, delete the link" * (HDF5 in starts)
         raise InputError(
-            f"{path}: it cannot be read ({error}); it may be truncated, damaged, or of an unknown form"
+            f"{path}: it cannot be read ({error}); it may be truncated, damaged, or of an unknown form{link}"
         ) from error
     raise InputError(
         f"{path}: it begins like no file of arrays; it must be .npy, .npz, HDF5, NetCDF, or a file"
@@ -68,8 +73,9 @@ def kind_of_csd(path: Path) -> str:
     """The kind of a file of csd, such as 'Monte Carlo'; '' for all other files, also for one that cannot be read."""
     import netCDF4
 
-    with suppress(OSError, RuntimeError, InputError), regular_file(path) as file:
+    with suppress(OSError, RuntimeError, AttributeError, InputError), regular_file(path) as file:
         if _bytes_at(file, 0) == HDF5:
+            check_digest(file, path)
             with netCDF4.Dataset(path) as opened:
                 return str(opened.__dict__.get("csd_file", ""))
     return ""
@@ -192,12 +198,17 @@ def _netcdf(path: Path, fits: Fits) -> tuple[dict[str, Any], dict[str, Any]]:
     return _stacked(found, fits), about if "csd_file" in about else {}
 
 
-class _Stack:
-    """Arrays of one shape, a configuration each, as one array."""
+class Series:
+    """Arrays of one shape, a configuration each, as one array.
 
-    def __init__(self, arrays: Sequence[Any], members: Sequence[str]) -> None:
-        self.arrays, self.members = arrays, tuple(members)
-        self.shape, self.dtype = (len(arrays), *arrays[0].shape), arrays[0].dtype
+    Attributes:
+        members: their names, in the order of their numbers.
+        odd: names of further arrays of the series, whose shape or type differs.
+    """
+
+    def __init__(self, table: Mapping[str, Any], members: Sequence[str], odd: Sequence[str]) -> None:
+        self.arrays, self.members, self.odd = [table[name] for name in members], tuple(members), tuple(odd)
+        self.shape, self.dtype = (len(members), *self.arrays[0].shape), self.arrays[0].dtype
 
     def __len__(self) -> int:
         return len(self.arrays)
@@ -208,18 +219,37 @@ class _Stack:
 
 
 def _stacked(table: Mapping[str, Any], fits: Fits) -> dict[str, Any]:
-    """The arrays of a file, and those whose names differ in numbers alone also as one array: configs/# for configs/1, …
+    """The arrays of a file, and those with a running number in their names also as one: configs/# for configs/1, …
 
-    They are put in the order of their numbers.
+    They are put in the order of this number. Other numbers in their names, such as couplings, are the same for all.
     """
-    alike = defaultdict[tuple[str, tuple[int, ...]], list[str]](list)
-    for name, found in table.items():
-        with suppress(AttributeError):
-            if found.dtype.kind in "biuf" and re.search(r"\d", name):
-                alike[re.sub(r"\d+", "#", name), tuple(found.shape)].append(name)
-    stacks = {}
-    for (pattern, shape), names in alike.items():
-        ordered = sorted(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
-        if len(ordered) > 1 and fits((len(ordered), *shape)):
-            stacks[pattern] = _Stack([table[name] for name in ordered], ordered)
+    stacks: dict[str, Any] = {}
+    for pattern, names in _running(table).items():
+        shapes = Counter(tuple(table[name].shape) for name in names if table[name].dtype.kind in "biuf")
+        shape = shapes.most_common(1)[0][0] if shapes else ()
+        members = [name for name in names if tuple(table[name].shape) == shape and table[name].dtype.kind in "biuf"]
+        if len(members) > 1 and fits((len(members), *shape)):
+            stacks[pattern] = Series(table, members, [name for name in names if name not in members])
     return {**table, **stacks}
+
+
+def _running(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names that differ in one integer, in its order, by their pattern: 'configs/#'.
+
+    If they differ in several numbers, it is the last of these, unless each number is another in every name.
+    """
+    alike = defaultdict[tuple[str, ...], list[str]](list)
+    for name in names:
+        alike[tuple(NUMBER.split(name))].append(name)
+    found = defaultdict[str, list[str]](list)
+    for texts, own in alike.items():
+        numbers = {name: NUMBER.findall(name) for name in own}
+        places = [place for place in range(len(texts) - 1) if len({row[place] for row in numbers.values()}) > 1]
+        together = all(len({row[place] for row in numbers.values()}) == len(own) for place in places)
+        running = set(places if together else places[-1:])
+        # A number such as 0.40 is a coupling, not the number of a configuration.
+        if running and not any("." in row[place] for row in numbers.values() for place in running):
+            for name in sorted(own, key=lambda name: [int(numbers[name][place]) for place in sorted(running)]):
+                shown = ["#" if place in running else number for place, number in enumerate(numbers[name])]
+                found["".join(part for pair in zip(texts, [*shown, ""], strict=True) for part in pair)].append(name)
+    return found

@@ -3,6 +3,7 @@
 They are read when they are indexed, so an array may be larger than the memory.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,9 @@ from zlib import error as ZlibError
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.core.errors import InputError, nearest
+from csd.core.errors import InputError, nearest, one_line
 from csd.core.paths import expanded
-from csd.lattice.array_files import arrays_of
+from csd.lattice.array_files import NUMBER, Series, arrays_of
 from csd.lattice.lattice import ORDERS, Array, Lattice
 
 PIECE = 2**22
@@ -169,23 +170,67 @@ def open_fields(
     if not isinstance(source, str | Path):
         if key:
             raise InputError(f"data_key is {key!r}, but data is an array and no file; leave it out")
-        raw = np.ma.filled(source.astype(float), np.nan) if isinstance(source, np.ma.MaskedArray) else source
-        # An array that is read when it is indexed, such as a data set of h5py, stays unread.
-        return _fields(raw if isinstance(getattr(raw, "dtype", None), np.dtype) else np.asarray(raw), "data", given)
+        return _fields(_array(source), "data", given)
     path = expanded(source)
     table, about = arrays_of(path, fits=lambda shape: any(one.components <= FEW for one in _layouts(shape)))
     if about:
         key = key or "fields" * ("fields" in table)
         given |= {name: int(about[name]) for name in ("dimension", "size") if given[name] is None and name in about}
     name = _chosen(path, table, key, given)
-    return _fields(table[name], f"{path}: {name}" if name else str(path), given)
+    where = f"{path}: {name}" if name else str(path)
+    odd = table[name].odd if isinstance(table[name], Series) else ()
+    if odd:
+        shape, usual = tuple(table[odd[0]].shape), tuple(table[name].shape[1:])
+        wrong = "holds no real numbers" if shape == usual else f"has the shape {shape}"
+        raise InputError(
+            f"{where}: {odd[0]} {wrong}, but the others of this series are real fields of shape {usual}; delete or"
+            " rename it, or read each array by its own key"
+        )
+    fields = _fields(table[name], where, given)
+    if fields.components > 1 and components is None and isinstance(table[name], Series):
+        raise InputError(
+            f"{where}: each of these arrays has the shape {tuple(table[name].shape[1:])}, which may mean"
+            f" {fields.components} fields, or one of {fields.components} components; in the second case give components"
+            f" {fields.components}, in the first put all fields into one array"
+        )
+    return fields
+
+
+def _array(source: Any) -> Any:
+    """The array that is given in Python, unread if it is read when it is indexed, such as a data set of h5py."""
+    kind = type(source).__name__
+    if isinstance(source, np.ma.MaskedArray):
+        # As float64, complex numbers would lose their imaginary part.
+        _check_type(source.dtype, "data")
+        return np.ma.filled(source.astype(float), np.nan)
+    if isinstance(getattr(source, "dtype", None), np.dtype):
+        return source
+    if isinstance(source, Mapping):
+        names = ", ".join(repr(name) for name in list(source)[:SHOWN])
+        raise InputError(f"data is of the type {kind} and holds {names or 'nothing'}; give one array of it")
+    if not hasattr(source, "__len__"):
+        raise InputError(f"data is of the type {kind} and has no length; give an array or a list of fields")
+    try:
+        return np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(source, list | tuple):
+            raise InputError(f"data is a {kind} of fields that differ in shape; give fields of one shape") from error
+        raise InputError(
+            f"data is of the type {kind}, which NumPy cannot read ({one_line(error)}); give an array of NumPy (from"
+            " PyTorch: data.detach().float().numpy())"
+        ) from error
 
 
 def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, int | None]) -> str:
     """The name of the array to read: the one that is asked for, or the only one with a shape of fields."""
     if key:
-        inside = [name for name in table if name.rpartition("/")[0] == key.strip("/") and "#" in name]
-        for name in (key.strip("/"), *(inside if len(inside) == 1 else ())):
+        asked = key.strip("/")
+        inside = [
+            name
+            for name in table
+            if "#" in name and asked in (name.rpartition("/")[0], re.sub(r"\d+", "#", name), re.sub(NUMBER, "#", name))
+        ]
+        for name in (asked, *(inside if len(inside) == 1 else ())):
             if name in table:
                 return name
         raise InputError(f"{path}: it has no array {key!r}{nearest(key, table)}; {_listed(table)}")
@@ -198,7 +243,10 @@ def _chosen(path: Path, table: Mapping[str, Any], key: str, given: Mapping[str, 
     if len(fitting) == 1 or len(table) == 1:
         return (fitting or list(table))[0]
     which = "several arrays" if fitting else "no array"
-    raise InputError(f"{path}: it has {which} of fields; name one by its key (--data-key), {_listed(table)}")
+    raise InputError(
+        f"{path}: it has {which} of fields; name one by its key (--data-key in a command, data_key in Python, key in a"
+        f" study), {_listed(table)}"
+    )
 
 
 def _without_components(given: Mapping[str, int | None]) -> dict[str, int | None]:
@@ -207,8 +255,8 @@ def _without_components(given: Mapping[str, int | None]) -> dict[str, int | None
 
 
 def _members(table: Mapping[str, Any]) -> set[str]:
-    """Names of the arrays that are also there together, as one array."""
-    return {one for found in table.values() for one in getattr(found, "members", ())}
+    """Names of the arrays of a series, which is also there as one array."""
+    return {one for found in table.values() if isinstance(found, Series) for one in (*found.members, *found.odd)}
 
 
 def _listed(table: Mapping[str, Any]) -> str:
@@ -237,10 +285,13 @@ def _check_type(kind: Any, name: str) -> None:
         )
     if names:
         raise InputError(f"{name} holds records of {', '.join(names)}; save the field alone, as an array of numbers")
-    if getattr(kind, "kind", "O") not in "biuf":
+    letter = getattr(kind, "kind", "O")
+    if letter not in "biuf":
+        held = {"U": "text", "S": "text", "M": "dates", "m": "times"}.get(letter, "Python objects")
+        # Types that NetCDF does not know appear as objects.
+        several = "text, Python objects, or 16-bit floats in HDF5" if letter == "O" and name != "data" else held
         raise InputError(
-            f"{name} holds no numbers that can be read here (text, Python objects, or 16-bit floats in HDF5); save it"
-            " as an array of float32 or float64"
+            f"{name} holds no numbers that can be read here ({several}); save it as an array of float32 or float64"
         )
 
 
@@ -271,11 +322,13 @@ def _layout(shape: tuple[int, ...], name: str, given: Mapping[str, int | None]) 
             f"{where}{f', and {said} is asked for' if said else ''}; it must be (M, L, …, L) or (M, n, L, …, L) for M"
             " fields of n components on a lattice with equal sides of at least 2, in 1, 2 or 3 dimensions"
         )
-    likely = [one for one in found if one.components <= FEW]
+    # (M, 4, 4, 4, 4) may be a lattice in four dimensions, which is none of ours.
+    four = len(shape) == 5 and len(set(shape[1:])) == 1
+    likely = [one for one in found if one.components <= FEW and not four]
     if len(likely) == 1 and len(found) > 1:
         return likely[0]
     if len(found) > 1 or (not likely and given["dimension"] is None and given["components"] is None):
         ways = "; or ".join(map(str, found))
-        sides = " (the sides of a lattice must be equal)" * (not likely)
-        raise InputError(f"{where}, which may mean {ways}; say which with --dimension, --size or --components{sides}")
+        sides = " (a lattice has equal sides and at most 3 dimensions)" * (not likely)
+        raise InputError(f"{where}, which may mean {ways}; say which by dimension, size or components{sides}")
     return found[0]

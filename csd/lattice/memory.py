@@ -25,5 +25,5 @@ def require_memory(floats: float, what: str) -> None:
     if needed > available:
         raise InputError(
             f"{what} needs about {needed / 1e9:,.1f} GB of memory and {available / 1e9:,.1f} GB are available;"
-            " take a smaller size, batch or number of noise levels, fields or sweeps"
+            " take a smaller size, batch or number of noise levels, fields, chains or sweeps"
         )

@@ -4,32 +4,51 @@ Errors of moments are those of the Γ method (`csd.mcmc.autocorrelation`).
 """
 
 from collections.abc import Callable, Mapping
-from math import nan
+from dataclasses import replace
+from math import floor, log10, nan, sqrt
 from typing import Any
 
 import numpy as np
 
+from csd.lattice import Array
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate
-from csd.mcmc.survey import Survey
+from csd.mcmc.survey import CONTRADICTION, Survey, parts
 from csd.targets.dataset import held_out_count
 
 ALARM = 0.01
 """A symmetry is taken for broken at a p below this: the rate of false alarms."""
 SMALLEST_P = 1e-12
 """Smallest p that is printed, far in the tail of an approximation."""
+SMALL, LARGE = 1e-6, 1e6
+"""Smallest and largest variance of fields that is of the order of that of the noise, 1."""
+MOST_BATCHES = 2**17
+"""Most batches of configurations in the errors of moments."""
+HELD_OUT_BLOCKS = 20
+"""Most blocks of held-out fields whose means are compared with those of the training fields."""
 SHELLS = 4
 """Shells of S(k) that are printed, momentum by momentum."""
 
 
 def moments(found: Survey) -> dict[str, Estimate]:
     """Mean, variance, skewness and excess kurtosis of all values; none for too few fields."""
-    y = [power.mean(axis=0)[None] for power in found.powers]
+    whole = [float(power.mean()) for power in found.powers]
+    # Errors of long series are the same from means over batches.
+    batch = max(1, found.fields.configurations // MOST_BATCHES)
+    used = found.fields.configurations // batch * batch
+    y = [power.mean(axis=0)[:used].reshape(1, -1, batch).mean(axis=2) for power in found.powers]
 
     def moment(of: Callable[..., Any], count: int) -> Estimate:
         rows = y[:count]
-        if rows[0].shape[1] >= FEWEST and not any(constant(row).any() for row in rows):
-            return estimate(*rows, of=of)
-        value = float(of(*(float(row.mean()) for row in rows)))
+        steady = [bool(constant(row).any()) for row in rows]
+
+        def of_moving(*means: Any) -> Any:
+            rest = iter(means)
+            return of(*(mean if still else next(rest) for mean, still in zip(whole, steady, strict=False)))
+
+        if rows[0].shape[1] >= FEWEST and not all(steady):
+            about = estimate(*(row for row, still in zip(rows, steady, strict=True) if not still), of=of_moving)
+            return replace(about, value=float(of(*whole[:count])))
+        value = float(of(*whole[:count]))
         return Estimate(value, nan, nan, nan, nan, nan, rows[0].size, "too few fields, or a constant")
 
     def skewness(a: float, b: float, c: float) -> float:
@@ -75,18 +94,67 @@ def summary(found: Survey, known: Mapping[str, float], *, whole: bool = False) -
     tests = {
         "change of sign": found.sign,
         "rotation, reflection": found.isotropy,
+        "translation": found.translation,
         "exchange of components": found.alike,
     }
     lines += [_row(name, _verdict(p)) for name, p in tests.items() if name[0] != "e" or count > 1]
     same = total * count - found.distinct
     lines += [
-        _row("duplicates", f"{same} fields equal another, {found.distinct - found.distinct_up_to_sign} its negative")
+        _row(
+            "duplicates",
+            f"{same} fields repeat another, {found.distinct - found.distinct_up_to_sign} are the negative of another",
+        )
     ]
     if whole:
         return [*lines, "training takes all of them, with mean 0 and the spectrum of the long run in their file"]
     held = held_out_count(total, fields.name)
     assumed = "mean 0 and an isotropic spectrum, by the couplings" if known else "nothing of their mean and spectrum"
-    return [*lines, f"training takes the first {total - held}, holds out the last {held}, and assumes {assumed}"]
+    lines += [f"training takes the first {total - held}, holds out the last {held}, and assumes {assumed}"]
+    return [*lines, *(f"beware: {remark}" for remark in remarks(found))]
+
+
+def remarks(found: Survey) -> list[str]:
+    """Sentences on what spoils training or its comparison with held-out fields."""
+    said = [
+        f"the {name} of the held-out fields is {held:.5g}, that of the training fields {own:.5g} (p = {p:.1g}); errors"
+        " and qualities, which compare with the held-out fields, tell this difference too: give fields in equilibrium,"
+        " in an order in which the last are like the first"
+        for name, (own, held, p) in _held_out_differs(found).items()
+    ]
+    variance = found.scale**2 * (float(found.powers[1].mean()) - float(found.powers[0].mean()) ** 2)
+    if not SMALL < variance < LARGE:
+        said.append(
+            f"the variance of the fields is {variance:.1g}, but noise has a variance of at most 1; divide all fields by"
+            f" {sqrt(variance):.1g}"
+        )
+    return said
+
+
+def _held_out_differs(found: Survey) -> dict[str, tuple[float, float, float]]:
+    """(value of the training fields, of the held-out fields, p) of mean and variance, where p is below five sigma's.
+
+    p is that of Student's t, with errors from the scatter of block means.
+    """
+    mean, square = (power.mean(axis=0) for power in found.powers[:2])
+    part = parts(len(mean))
+    blocks: dict[str, list[Array]] = {"mean": [], "variance": []}
+    for own, most in zip(part, (4 * HELD_OUT_BLOCKS, HELD_OUT_BLOCKS), strict=True):
+        values = {"mean": found.scale * mean[own] + found.shift}
+        values["variance"] = found.scale**2 * (square[own] + (mean[own].mean() - 2.0 * mean[own]) * mean[own].mean())
+        for name, series in values.items():
+            blocks[name].append(np.array([one.mean() for one in np.array_split(series, min(most, len(series)))]))
+    differs = {}
+    for name, (own_blocks, held) in blocks.items():
+        a, b = float(own_blocks.mean()), float(held.mean())
+        error = sqrt(own_blocks.var(ddof=1) / len(own_blocks) + held.var(ddof=1) / len(held))
+        # Differences below five errors never matter, and need no import.
+        if abs(b - a) > 5.0 * error + 1e-12 * (abs(a) + abs(b)):
+            from scipy.special import stdtr
+
+            p = 2.0 * float(stdtr(len(held) - 1, -abs(b - a) / error)) if error > 0.0 else 0.0
+            if p < CONTRADICTION:
+                differs[name] = (a, b, p)
+    return differs
 
 
 def _row(name: str, shown: str) -> str:
@@ -96,7 +164,11 @@ def _row(name: str, shown: str) -> str:
 
 def _with_error(value: float, error: float) -> str:
     """A value and its error."""
-    return f"{value:.5g} ± {error:.2g}" if error == error else f"{value:.5g}, error not known"
+    if error != error:
+        return f"{value:.5g}, error not known"
+    # As many digits as the error has.
+    digits = 2 + floor(log10(abs(value) / error)) if error > 0.0 and value else 5
+    return f"{value:.{min(max(digits, 5), 15)}g} ± {error:.2g}"
 
 
 def _verdict(p: float) -> str:

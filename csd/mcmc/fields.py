@@ -1,5 +1,6 @@
 """Fields of a file or an array as a target for training."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from csd.core.paths import expanded
 from csd.lattice.array_files import kind_of_csd
 from csd.lattice.arrays import StoredFields, open_fields
 from csd.mcmc.autocorrelation import LARGEST_R_HAT
-from csd.mcmc.survey import check_known, survey
+from csd.mcmc.description import remarks
+from csd.mcmc.survey import check_known, check_parts, survey
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.options import DataOptions
 
@@ -31,7 +33,11 @@ def load_fields(source: Any, about: DataOptions | None = None, *, check: bool = 
         return _measured(path, about)
     fields = stored_fields(source, about)
     if check:
-        check_known(survey(fields), about.known)
+        found = survey(fields)
+        check_parts(found)
+        check_known(found, about.known)
+        for remark in remarks(found):
+            warnings.warn(f"{fields.name}: {remark}", stacklevel=2)
     return FieldSet.of_stored(fields, about.known, str(source) if path else "", about.data_key)
 
 

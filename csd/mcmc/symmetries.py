@@ -1,9 +1,10 @@
 """Tests of symmetries by randomisation.
 
-If a symmetry holds, blocks of data that are transformed by random elements of its group (the change of sign, rotations
-and reflections of the lattice, permutations of components) have the same distribution. So the rank of T = |Σ_b d_b|²
-among those of transformed blocks is uniform, whatever the distribution of the data, and a p below 0.01 is a false alarm
-in one of a hundred cases. Far in the tail, p is that of a gamma distribution with the mean and variance of T.
+If a symmetry holds, blocks of data that are transformed by random elements of its group (the change of sign, rotations,
+reflections and translations of the lattice, permutations of components) have the same distribution. So the rank of
+T = |Σ_b d_b|² among those of transformed blocks is uniform, whatever the distribution of the data, and a p below 0.01
+is a false alarm in one of a hundred cases. Far in the tail, p is that of a gamma distribution with the mean and the
+variance of T.
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,28 @@ def p_value(transformed: Array, name: str) -> float:
 
     first = elements * np.arange(blocks)
     drawn = first + stream("test of data", name).integers(elements, size=(DRAWS, blocks))
-    own, others = total(first), np.array([total(one) for one in drawn])
+    return _rank(total(first), np.array([total(one) for one in drawn]))
+
+
+def translation_p_value(blocks: NDArray[np.complex128], numbers: NDArray[np.intp], size: int, name: str) -> float:
+    """p of T = Σ |Σ_b d_b(k)|² among those of d_b(k) e^{−ika_b} with random translations a_b.
+
+    Args:
+        blocks: d_b(k), shape (blocks, …, momenta).
+        numbers: integers n of the momenta k = 2πn/L, shape (momenta, d).
+        size: L.
+        name: of the test, for its random stream.
+    """
+    if not blocks.any():
+        return 1.0
+    turns = np.exp(-2j * np.pi * np.arange(size) / size)
+    by = stream("test of data", name).integers(size, size=(DRAWS, len(blocks), numbers.shape[1]))
+    others = [(np.abs(np.einsum("b...k,bk->...k", blocks, turns[one @ numbers.T % size])) ** 2).sum() for one in by]
+    return _rank(float((np.abs(blocks.sum(axis=0)) ** 2).sum()), np.array(others))
+
+
+def _rank(own: float, others: Array) -> float:
+    """p of a T among those of transformed blocks; far in the tail, that of a gamma distribution."""
     rank = (1.0 + float((others >= own * (1.0 - 1e-12)).sum())) / (DRAWS + 1.0)
     if rank > 1.5 / (DRAWS + 1.0):
         return rank

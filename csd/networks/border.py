@@ -5,8 +5,10 @@ PyTorch's generators comes from a state of its own, so that its numbers do not d
 it, and the generators of the caller stay as they were.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import pickle
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,19 @@ from csd.core.errors import InputError
 from csd.core.plugins import require_methods
 from csd.core.random import ONE_AT_A_TIME
 from csd.lattice import Array, Lattice
-from csd.networks.module import ScoreNetwork, defining_class, kernel_of
+from csd.networks.module import ScoreNetwork, defining_class, kernel_of, load_weights, precision, weights_of
 
 PRECISIONS = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 """The types that parameters may have."""
+ROUNDING = 100.0
+"""Relative difference, in units of the precision, that two calls of one network may have."""
+STATE = "state belongs in parameters or in buffers (register_buffer with its final shape in __init__)"
+"""What a message says about state that would be lost."""
+
+
+def global_states() -> bytes:
+    """The states of the global generators of Python and NumPy."""
+    return pickle.dumps((random.getstate(), np.random.get_state(legacy=False)))  # noqa: NPY002
 
 
 class TorchStream:
@@ -55,14 +66,20 @@ class TorchStream:
         return before
 
     @contextmanager
-    def measuring(self, network: torch.nn.Module) -> Iterator[None]:
-        """Put a module into `eval()` and draw from the first state while the block runs; then both are as before."""
+    def from_the_first(self) -> Iterator[None]:
+        """Draw from the first state while the block runs; then the state is the present one again."""
         own, self._own = self._own, self._first
         try:
-            with self, _evaluating(network):
+            with self:
                 yield
         finally:
             self._own = own
+
+    @contextmanager
+    def measuring(self, network: torch.nn.Module) -> Iterator[None]:
+        """Put a module into `eval()` and draw from the first state while the block runs; then both are as before."""
+        with self.from_the_first(), _evaluating(network):
+            yield
 
     @property
     def used(self) -> bool:
@@ -91,6 +108,78 @@ def _evaluating(network: torch.nn.Module) -> Iterator[None]:
             part.training = True
 
 
+@contextmanager
+def _same_buffers(network: ScoreNetwork) -> Iterator[None]:
+    """Restore the values of a network's buffers after the block.
+
+    Raises:
+        InputError: if the block has added or removed a buffer, or changed its shape.
+    """
+    lazy = {name for name, buffer in network.named_buffers() if torch.nn.parameter.is_lazy(buffer)}
+    before = {name: buffer.clone() for name, buffer in network.named_buffers() if name not in lazy}
+    yield
+    after = {name: buffer for name, buffer in network.named_buffers() if name not in lazy}
+    _require_equal_shapes(network, before, after)
+    for name, own in before.items():
+        after[name].copy_(own)
+
+
+def _require_equal_shapes(
+    network: ScoreNetwork, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse a network whose buffers are others, or of another shape, than those that it was built with."""
+    shapes = [{name: f"shape {tuple(own.shape)}" for name, own in buffers.items()} for buffers in (before, after)]
+    changed = [name for name in {**shapes[0], **shapes[1]} if shapes[0].get(name) != shapes[1].get(name)]
+    if changed:
+        was, now = (own.get(changed[0], "no tensor") for own in shapes)
+        name = f"network {defining_class(network).__name__}"
+        raise InputError(f"{name} changes its buffer {changed[0]} from {was} to {now}; {STATE}")
+
+
+def _probe(lattice: Lattice, spectrum: Array) -> torch.Tensor:
+    """Two fields of the variance of a spectrum in the *half* layout."""
+    deviation = np.sqrt((lattice.half_multiplicity * spectrum).sum() / lattice.sites)
+    return torch.from_numpy(deviation * np.cos(np.arange(2 * lattice.sites)).reshape(2, *lattice.shape))
+
+
+def check_restored(network: ScoreNetwork, again: ScoreNetwork, spectrum: Array, layers: TorchStream) -> None:
+    """Refuse a user-defined network that is not determined by its parameters and buffers.
+
+    Its numbers are loaded into the same network at its start, as from a file or a checkpoint. Both networks are called
+    on two fields, in `eval()` and in the modes of a step.
+
+    Args:
+        network: during or after training.
+        again: built as the network was, on the same device.
+        spectrum: C_t in the *half* layout.
+        layers: random stream of the network's stochastic layers.
+
+    Raises:
+        InputError: if the two give different scores or kernels, or have different buffers.
+    """
+    _require_equal_shapes(network, dict(again.named_buffers()), dict(network.named_buffers()))
+    load_weights(again, weights_of(network))
+    fields = _probe(network.lattice, spectrum).to(next(iter(network.parameters()), torch.empty(0)).device)
+
+    def answers(one: ScoreNetwork) -> list[torch.Tensor]:
+        """Its kernel or score in both modes."""
+        found = []
+        with torch.no_grad(), _same_buffers(one):
+            for mode in (_evaluating(one), nullcontext()):
+                with layers.from_the_first(), mode:
+                    kernel = kernel_of(one)
+                    found.append(one(fields) if kernel is None else kernel.clone())
+        return found
+
+    allowed = ROUNDING * torch.finfo(precision(network)).eps
+    for own, restored in zip(answers(network), answers(again), strict=True):
+        if not torch.allclose(own, restored, rtol=0.0, atol=allowed * float(own.abs().max()), equal_nan=True):
+            raise InputError(
+                f"network {defining_class(network).__name__}: built again with the same parameters and buffers, it is"
+                f" another network; {STATE}, and random numbers of __init__ come from its generator"
+            )
+
+
 def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
     """Refuse a user-defined network that cannot be trained; it is called once on two fields.
 
@@ -115,14 +204,11 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
     for parameter, values in network.named_parameters():
         if values.dtype not in PRECISIONS:
             raise InputError(f"{name}: parameter {parameter} is {values.dtype}; it must be float32, float64 or complex")
-    deviation = np.sqrt((lattice.half_multiplicity * spectrum).sum() / lattice.sites)
-    fields = torch.from_numpy(deviation * np.cos(np.arange(2 * lattice.sites)).reshape(2, *lattice.shape))
-    given, before = fields.clone(), [buffer.clone() for buffer in network.buffers()]
-    with torch.no_grad(), _evaluating(network):
+    fields = _probe(lattice, spectrum)
+    given = fields.clone()
+    with torch.no_grad(), _same_buffers(network), _evaluating(network):
         kernel = kernel_of(network)
         score = network(fields) if kernel is None else kernel
-        for buffer, own in zip(network.buffers(), before, strict=True):
-            buffer.copy_(own)
     if not torch.equal(fields, given):
         raise InputError(f"{name}: forward(fields) changes its fields in place; it must work on a copy")
     if not torch.isfinite(score).all():

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from csd.core.errors import InputError, unknown
-from csd.core.options import Choice, Declared, declared, said
+from csd.core.errors import InputError, plain, unknown
+from csd.core.options import Choice, Declared, declared
 from csd.core.plugins import built, checked_numbers, is_user_defined, resolve
 from csd.core.random import global_generators
 from csd.lattice import Array, Lattice
@@ -102,6 +102,14 @@ def _fitted(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple((option, own.fit(given.get(option, own.default))) for option, own in takes.items())
 
 
+def said(own: Mapping[str, Declared], about: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the attributes of a file record."""
+    found = {name: plain(about.get(one.attribute)) for name, one in own.items() if one.attribute is not None}
+    return {
+        name: own[name].parse(value) for name, value in found.items() if value not in (None, own[name].option.absent)
+    }
+
+
 def undeclared(name: str, option: str) -> str:
     """How to declare an option that the class of a user-defined network has, but does not declare; '' for others."""
     if ":" not in name or option in options_of(name):
@@ -145,8 +153,8 @@ def started(network: LinearNetwork, spectrum: Array, generator: np.random.Genera
         return network.start(spectrum, generator)
     what = f"architecture {type(network).__name__}: start(spectrum, generator)"
     with global_generators(generator):
-        filters: Array = checked_numbers(what, network.start(spectrum, generator), network.filter_shape)
-    return filters
+        filters: Array = network.start(spectrum, generator)
+        return checked_numbers(what, filters, network.filter_shape, converted=True)
 
 
 @dataclass(frozen=True, init=False)

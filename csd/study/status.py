@@ -4,6 +4,7 @@ All is read from the study and its folder alone, so that another terminal or ano
 """
 
 import json
+import os
 import shlex
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from csd.core.errors import InputError, Unreadable
 from csd.core.files import digest, read
+from csd.core.paths import is_temporary
 from csd.core.source import fingerprint_with_plugins
 from csd.study.config.reading import load, parse
 from csd.study.config.study import STAGES, Jobs, Study, jobs_of
@@ -77,16 +79,17 @@ def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
             own[Path("checkpoints")] = {f"{identifier}.{suffix}" for identifier in jobs for suffix in ("npz", "json")}
         for job in jobs.values():
             path = stage.file(job, folder)
-            if path.is_file() and (fault := _fault(stage, job, path, sources)):
+            # A link may lead to nothing, and something else than a file may be in its place.
+            if os.path.lexists(path) and (fault := _fault(stage, job, path, sources)):
                 # Snakemake does not notice that a file is missing while the files made from it are there.
                 force = f"snakemake --workflow-profile workflow/profiles/default --force {shlex.quote(str(path))}"
                 mend = "allow it to be read" if fault[0] == "unreadable" else f"{force}, then run the study again"
+                mend = mend if path.is_file() else "move it away, then run the study again"
                 faults.append(Fault(path, *fault, mend))
     for part, names in own.items():
         for path in sorted((folder / part).glob("*")):
             if path.is_file() and path.name not in names:
-                killed = path.name.startswith(".")
-                reason = "left by a write that was killed" if killed else "no run of this study makes it"
+                reason = "left by a write that was killed" if is_temporary(path) else "no run of this study makes it"
                 faults.append(Fault(path, "foreign", reason, f"rm {shlex.quote(str(path))}", counted=False))
     return len(sources), faults
 

@@ -35,6 +35,8 @@ TARGETS: dict[str, str] = {
 }
 BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
 """Targets that are given by a lattice and a mass, which a sweep of trainings can have."""
+LARGEST_SPECTRUM = 1e100
+"""The largest spectrum of a user-defined target, and the inverse of the smallest one."""
 
 
 @runtime_checkable
@@ -212,8 +214,10 @@ def with_spectrum(target: Any) -> HasSpectrum:
         InputError: if its power spectrum is not known, or not finite and above 0.
     """
     if not isinstance(target, HasSpectrum):
+        made: Any = type(target)
+        shown = made.__name__ if made.__repr__ is object.__repr__ else repr(target)
         raise InputError(
-            f"target is {target!r}, which has no lattice, mass and propagator; it must be a name, a class with these"
+            f"target is {shown}, which has no lattice, mass and propagator; it must be a name, a class with these"
             " attributes, or an object returned by csd.target()"
         )
     if is_user_defined(target):
@@ -225,17 +229,25 @@ def with_spectrum(target: Any) -> HasSpectrum:
         checked_numbers(f"{name}: mean", getattr(target, "mean", 0.0), ())
         own, modes = getattr(target, "spectrum_at", None), spectrum_modes(target)
         if own is not None:
-            checked_numbers(f"{name}: spectrum_at(modes)", own(modes), (len(modes),), least=0.0)
+            _check_spectrum(f"{name}: spectrum_at(modes)", own(modes), (len(modes),))
             return target
         laplacian = target.lattice.shells.laplacian
         given, what = laplacian.copy(), f"{name}: propagator(laplacian)"
         found = target.propagator(given)
-        checked_numbers(what, found, given.shape, least=0.0)
-        if not isinstance(found, np.ndarray):
-            raise InputError(f"{what} gives {type(found).__name__}; it must give an array of NumPy")
+        _check_spectrum(what, found, given.shape)
         if not np.array_equal(given, laplacian):
             raise InputError(f"{what} changes its argument in place; it must work on a copy")
     return target
+
+
+def _check_spectrum(what: str, given: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a spectrum that is not finite and above 0, or whose square leaves the range of numbers."""
+    found = checked_numbers(what, given, shape, least=0.0)
+    for value in (found.min(), found.max()):
+        if not 1.0 / LARGEST_SPECTRUM <= value <= LARGEST_SPECTRUM:
+            raise InputError(
+                f"{what} gives {value:g}; it must give numbers from {1.0 / LARGEST_SPECTRUM:g} to {LARGEST_SPECTRUM:g}"
+            )
 
 
 def with_samples(target: Target) -> HasSamples:
@@ -247,7 +259,8 @@ def with_samples(target: Target) -> HasSamples:
     if isinstance(target, HasSamples):
         require_methods("target", target, "sample(generator, count)")
         return target
-    raise InputError(f"target is {target!r}, which has no method sample(generator, count) to draw raw fields")
+    name = f"target {type(target).__name__}"
+    raise InputError(f"{name} has no method sample(generator, count) to draw raw fields")
 
 
 def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int) -> Array:
@@ -259,7 +272,7 @@ def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int)
     fields = target.sample(generator, count)
     if is_user_defined(target):
         what = f"target {type(target).__name__}: sample(generator, {count})"
-        fields = checked_numbers(what, fields, (count, *target.lattice.shape))
+        fields = checked_numbers(what, fields, (count, *target.lattice.shape), converted=True)
     return fields
 
 

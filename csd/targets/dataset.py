@@ -278,7 +278,7 @@ class FieldSet(KnownByFields):
         """`_measured` of the training fields; an InputError if they are all the same constant."""
         means, power = self._measured(self.data)
         if not power.any() and not np.ptp(means):
-            raise InputError(f"{self.said}all fields are the same constant, so there is nothing to learn")
+            raise InputError(f"{self.said}all training fields are the same constant, so there is nothing to learn")
         return means, power
 
     def _measured(self, fields: Any) -> tuple[Array, Array]:

@@ -132,7 +132,7 @@ def check_reversible(schedule: Schedule, levels: Sequence[float]) -> None:
         if diffusion < 0.0:
             raise InputError(f"{name}: diffusion({level:g}) gives {diffusion}; it must be at least 0")
         signal, variance = schedule.signal(level), schedule.variance(level)
-        if signal**2 < before * variance * (1.0 - ROUNDING):
+        if signal**2 <= before * variance:
             raise InputError(f"{name}: signal^2/variance does not fall with the noise level at {level:g}; it must")
         before, step = signal**2 / variance, STEP * level
         # A schedule need not be defined above t_max.

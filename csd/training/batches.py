@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from csd.core.plugins import checked_numbers, is_user_defined
+from csd.core.errors import InputError
+from csd.core.plugins import is_user_defined
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
 from csd.lattice.arrays import fields_between
@@ -158,12 +159,16 @@ class FreshSpectra(_Drawn):
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
                 spectra, *targets = (array[seed, level] for array in self._block)
+                if is_user_defined(self.objective):
+                    for array in (spectra, *targets):
+                        array.fill(np.nan)
                 law = (self.modes, self.spectra[level], float(self.variances[level]), self.batch)
                 self.objective.draw(generator, *law, spectra, targets[0] if targets else None)
                 if is_user_defined(self.objective):
                     what = f"loss {type(self.objective).__name__}: draw(…, spectra, targets)"
                     for filled in (spectra.view(float), *(own.view(float) for own in targets)):
-                        checked_numbers(what, filled, filled.shape)
+                        if not np.isfinite(filled).all():
+                            raise InputError(f"{what} has not filled its arrays, in place, with finite numbers")
         self._next = 0
         self.serve(self._place)
 

@@ -24,7 +24,7 @@ from typing import Any, Self
 import numpy as np
 
 from csd.core.errors import InputError, Interrupted, NotWritten, check_positive
-from csd.core.files import HDF5, TRAINING, Content, lost, read_content, write
+from csd.core.files import HDF5, TRAINING, Content, read_content, write
 from csd.core.paths import LONGEST, Named, atomic_path, read_bytes, remove_leftovers, short_name, write_text
 
 EVERY = 60.0
@@ -100,6 +100,7 @@ class JobWatch:
         self._asked, self._log = expected, log
         self._shown = (sys.stderr.isatty() or "ipykernel" in sys.modules) if shown is None else shown
         self._bar: Any = None
+        self._kept = False
         self._stopped: signal.Signals | None = None
         self._handlers: dict[int, Any] = {}
         self._began = self._look = self._tell = time.monotonic()
@@ -151,6 +152,7 @@ class JobWatch:
             raise self._refusal()
         if content.attrs.pop(KEPT) != self.identity:
             return None
+        self._kept = True
         self._log(f"the training is finished already, its result is in {self.checkpoint}")
         return content
 
@@ -175,6 +177,7 @@ class JobWatch:
                     wrong = _difference(str(file["identity"]), self.identity)
                     if not wrong:
                         kept = {name: file[name] for name in file.files if name != "identity"}
+                        self._kept = True
                         self._log(f"going on after step {int(kept['recorder/step'])}, from {self.checkpoint}")
                         return kept
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -227,13 +230,18 @@ class JobWatch:
         try:
             with atomic_path(self.checkpoint) as temporary, temporary.open("wb") as file:
                 np.savez(file, identity=np.array(self.identity), **snapshot)
+            self._kept = True
         except InputError as error:
             # The result may still be written where the checkpoint could not be.
             self._log(str(error))
-            where = "nothing was kept"
+            where = self._left() or "nothing was kept"
         self._due = time.monotonic() + self.every
         if self._stopped is not None:
             raise Interrupted(self._stopped, f"after step {int(snapshot['recorder/step'])}, {where}")
+
+    def _left(self) -> str:
+        """The words for a checkpoint of this run that is left after another could not be written; empty if none is."""
+        return f"the same command goes on from the last checkpoint, {self.checkpoint}" if self._kept else ""
 
     def keep_finished(self, content: Content) -> str:
         """Keep the content of a finished run, whose file could not be written, in place of its checkpoint.
@@ -243,13 +251,11 @@ class JobWatch:
         Returns:
             What is kept, in words.
         """
-        if self.checkpoint is None:
-            return lost(content)
+        assert self.checkpoint is not None
         try:
-            write(content.assign_attrs({KEPT: self.identity}), self.checkpoint, TRAINING)
+            write(content.assign_attrs({KEPT: self.identity}), self.checkpoint, TRAINING, lambda _: "")
         except NotWritten:
-            left = f"the same command goes on from the last checkpoint, {self.checkpoint}"
-            return left if self.checkpoint.exists() else "no checkpoint could be written either, the training is lost"
+            return self._left() or "no checkpoint could be written either, the training is lost"
         return f"the finished training is kept in {self.checkpoint}; the same command writes it without training again"
 
     def ended(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, labelled, shortened
+from csd.core.files import Content, Variable, labelled
 from csd.core.plugins import lasting_path
 from csd.lattice import Array
 from csd.lattice.lattice import axis_profile
@@ -298,3 +298,15 @@ def _with_dimensions(name: str, variable: Variable, content: Content) -> Variabl
         values, dims = np.expand_dims(values, 0), [dim, *dims]
     order = [*wanted, *others]
     return variable._replace(dims=tuple(order), values=values.transpose([dims.index(dim) for dim in order]))
+
+
+def shortened(values: Any, bits: int) -> Any:
+    """float32 or complex64 numbers whose mantissa is rounded to `bits` bits, so that they compress well; same shape.
+
+    The relative error is at most 2^(−bits − 1): 5e-4 with 10 bits, 4e-3 with 7.
+    """
+    short = np.ascontiguousarray(values, dtype=np.complex64 if np.iscomplexobj(values) else np.float32)
+    dropped = 23 - bits
+    whole = short.view(np.float32).view(np.uint32)
+    rounded = (whole + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    return rounded.view(np.float32).view(short.dtype)

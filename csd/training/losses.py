@@ -26,7 +26,7 @@ import numpy as np
 from numpy.random import Generator
 
 from csd.core.errors import InputError
-from csd.core.plugins import built, require_methods, resolve
+from csd.core.plugins import built, is_user_defined, require_methods, resolve
 from csd.core.random import draw_complex_normal, draw_gamma, draw_normal
 from csd.lattice import Array, ComplexArray, Modes
 
@@ -160,6 +160,12 @@ def objective_of(name: str, path: str) -> Objective:
         require_methods("loss", found, "loss(network, noised, noise, probe, variance)")
     elif found.stochastic:
         require_methods("loss", found, "draw(generator, modes, spectrum, variance, batch, spectra, targets)")
+    used, idle, other = ("loss", "draw", "spectral") if path == "fields" else ("draw", "loss", "fields")
+    if is_user_defined(getattr(type(found), idle, used)) and not is_user_defined(getattr(type(found), used, idle)):
+        raise InputError(
+            f"loss {type(found).__name__} defines {idle}, but training on path {path} takes {used}, which is still that"
+            f" of a built-in loss; define {used} too, or take path {other}"
+        )
     return found
 
 

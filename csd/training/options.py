@@ -1,5 +1,6 @@
 """Options of training."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -7,8 +8,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from csd.core.errors import InputError
-from csd.core.options import Option, Options
+from csd.core.options import Option, Options, declared
 from csd.networks import Architecture
+from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import Optimizer, optimizer_of, rate_factor
 
 INTEGRATOR = "heun"
@@ -26,6 +28,8 @@ own_option = partial(Option, default="the optimizer's own")
 """An option that not every optimiser has."""
 unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
+OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
+"""Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
 STEPPING = ("momentum", "optimizer", "beta2", "weight_decay", "rate_schedule", "clip", "average")
@@ -214,3 +218,18 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
 def with_population(settings: TrainingSettings) -> TrainingSettings:
     """The same training, on power spectra, on the population loss and to the tolerance."""
     return replace(settings, loss="population", data_set=None, path="spectral", until="score_error")
+
+
+def check_option_names(architecture: str, own: Iterable[str]) -> None:
+    """Refuse options of a user-defined network that have the names of options of training or the target.
+
+    Args:
+        architecture: its dotted path.
+        own: names of the options.
+    """
+    taken = OTHERS.union(*map(declared, (FieldOptions, NoiseOptions, TrainingSettings)))
+    if clash := taken.intersection(own):
+        raise InputError(
+            f"architecture {architecture!r} declares the option {min(clash)}, which is a name of an option of"
+            " training or the target; rename it"
+        )

@@ -16,7 +16,7 @@ from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.linear import LinearNetwork, relative_error
 from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
-from csd.targets.noising import NoisedTarget
+from csd.targets.noising import NoisedTarget, score_length
 from csd.training.batches import (
     ConditionedFields,
     Expectation,
@@ -318,21 +318,11 @@ def _source(
     return Expectation(noised.spectra_at(modes))
 
 
-def _modules(noised: NoisedTarget, architecture: Architecture, learned: Array, seed: int, **form: Any) -> list[Any]:
-    """The modules of a seed at each noise level, from `learned_spectra`; `form` is that of `Architecture.module`."""
-    lattice, schedule = noised.lattice, noised.schedule
-    about = zip(noised.levels, noised.score_lengths(), learned, strict=True)
-    return [
-        architecture.module(
-            lattice,
-            float(length),
-            spectrum,
-            start_stream(lattice, architecture, seed, level),
-            (schedule, level),
-            **form,
-        )
-        for level, length, spectrum in about
-    ]
+def _built(noised: NoisedTarget, architecture: Architecture, learned: Array, seed: int, level: int, **form: Any) -> Any:
+    """The module of a seed and of a level, by its place, at its start; `form` is that of `Architecture.module`."""
+    lattice, schedule, t = noised.lattice, noised.schedule, noised.levels[level]
+    length, start = score_length(schedule, t, noised.target.mass), start_stream(lattice, architecture, seed, t)
+    return architecture.module(lattice, length, learned[level], start, (schedule, t), **form)
 
 
 def _autograd_descent(
@@ -349,7 +339,12 @@ def _autograd_descent(
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     modes, learned = noised.lattice.pairs, learned_spectra(noised)
-    networks = [_modules(noised, architecture, learned, seed) for seed in settings.seeds]
+
+    def build(seed: int, level: int) -> Any:
+        """The network of a seed and level, by their places, at its start."""
+        return _built(noised, architecture, learned, settings.seeds[seed], level)
+
+    networks = [[build(seed, level) for level in range(len(learned))] for seed in range(len(settings.seeds))]
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     known = _known(families or first, noised, learned, settings, optimizer)
@@ -357,12 +352,11 @@ def _autograd_descent(
     layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
     device = choose_device(settings.device)
     if isinstance(first[0], NonlinearScore) and settings.path == "fields":
-        descent: AutogradDescent = FieldDescent(
-            networks, noised, modes, known[0], objective, device, optimizer, settings.accumulate
-        )
+        how = objective, device, optimizer, settings.accumulate
+        descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], *how)
     else:
         rates = _plain_rates(known[0], settings)
-        descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers)
+        descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers, build)
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     return descent, modes, [numbers_trained(network, frozen=False) for network in first], known
@@ -386,11 +380,9 @@ def _conditioned_descent(
 
     if len(noised.levels) < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
-    lowest = NoisedTarget(noised.target, noised.schedule, [min(noised.levels)])
-    spectrum = learned_spectra(lowest)
-    networks = [_modules(lowest, architecture, spectrum, seed, conditioned=True)[0] for seed in settings.seeds]
-    levels = len(noised.levels)
-    known = _known(networks[:1] * levels, noised, learned_spectra(noised), settings, optimizer)
+    learned, levels, lowest = learned_spectra(noised), len(noised.levels), int(np.argmin(noised.levels))
+    networks = [_built(noised, architecture, learned, seed, lowest, conditioned=True) for seed in settings.seeds]
+    known = _known(networks[:1] * levels, noised, learned, settings, optimizer)
     # One rate for all levels.
     known[0][:] = known[0].min()
     device = choose_device(settings.device)

@@ -60,7 +60,9 @@ class Recorder:
         if run.until == "samples" and goal is None:
             raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
         shape = seeds, _ = len(run.seeds), len(noised.levels)
-        self.grid = record_steps(settings.max_steps)
+        # Measuring a nonlinear network takes as long as a few steps.
+        seldom = getattr(run.descent, "measured_when_recorded", False)
+        self.grid = (sparse_steps if seldom else record_steps)(settings.max_steps)
         self._wanted: set[int] = _wanted(settings)
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)

@@ -117,6 +117,23 @@ def test_what_contradicts_the_data_is_refused(given: dict[str, Any], words: str)
         package.train("one_layer", **{**HOW, **given})
 
 
+def test_training_warns_of_fields_that_spoil_it() -> None:
+    """A held-out part unlike the rest, and values far from those of the noise."""
+    moved = FIELDS.copy()
+    moved[400:] += 5.0
+    for fields, words in [(moved, "mean of the held-out fields"), (1e-20 * FIELDS, "divide all fields by")]:
+        with pytest.warns(UserWarning, match=words):
+            package.train("one_layer", data=fields, **HOW | {"max_steps": 5})
+
+
+def test_a_held_out_part_without_correlation_length_is_said() -> None:
+    """S(0) of the held-out fields is below their S at the smallest k."""
+    fields = FIELDS[:20] - 0.9 * FIELDS[:20].mean(axis=(1, 2), keepdims=True)
+    run = package.train("one_layer", data=fields, **HOW | {"noise_levels": [2.0, 0.5, 0.01], "max_steps": 5})
+    remarks = package.generate(run, data=fields)["criterion_remark"]
+    assert "has no correlation length" in str(remarks.sel(criterion="correlation_length").values)
+
+
 def test_the_command_makes_the_same_network(csd: Runner, tmp_path: Path) -> None:
     np.save(tmp_path / "fields.npy", FIELDS)
     words = "--architecture two_layer --noise-level 0.5 --loss population --max-steps 50 --output made.nc"

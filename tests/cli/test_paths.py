@@ -114,6 +114,16 @@ def test_a_named_pipe_is_not_replaced(command: str, run: Runner) -> None:
     assert Path("pipe").is_fifo()
 
 
+def test_the_name_of_a_folder_is_refused(run: Runner) -> None:
+    for name in ("''", "new/"):
+        refused(run(f"{TRAIN} --output {name}"), "--output", "names no file")
+    with pytest.raises(NotWritten, match=r"'new/'.*names no file"):
+        package.train("one_layer", **CALL, output="new/")
+    with pytest.raises(NotWritten, match=r"'new/'.*names no file"):
+        package.generate("in.nc", output="new/")
+    assert [path.name for path in Path().iterdir()] == ["in.nc"]
+
+
 def test_no_file_but_a_checkpoint_is_taken_for_one(run: Runner) -> None:
     """It would be replaced, and removed in the end: arrays of the user's, a training file, a record beside it."""
     np.savez("mine.npz", x=np.ones(3))
@@ -196,6 +206,15 @@ def test_disks_that_are_full_or_read_only_are_found_before_the_work(tmp_path: Pa
         "Read-only file system",
     ]
     assert "no checkpoint could be written either, the training is lost" in last[0]
+
+
+def test_a_file_that_is_a_mount_point_is_refused_before_the_work(tmp_path: Path) -> None:
+    """As a container has it: the file can be written, but not replaced."""
+    chains = "mcmc --dimension 1 --size 8 --mass 1 --sampler heat_bath --sweeps 1000000000 --output b.nc"
+    done = on_small_disk(tmp_path, "touch a.nc b.nc", "mount --bind a.nc b.nc || exit 77", f"csd {chains}", "ls -A")
+    assert "output 'b.nc' cannot be written" in done.stderr.splitlines()[-1]
+    assert "mount point" in done.stderr
+    assert done.stdout.split() == ["a.nc", "b.nc", "small"]
 
 
 def test_what_is_lost_is_said_where_there_is_no_checkpoint(tmp_path: Path) -> None:

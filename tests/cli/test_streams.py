@@ -61,6 +61,9 @@ def test_what_an_encoding_lacks_is_escaped(variables: dict[str, str], folder: Pa
         ("csd field --dimension 1 --size 8 >/dev/full", 1),
         ("csd schema >/dev/full", 1),
         ("csd --version >/dev/full", 1),
+        ("csd --help >/dev/full", 1),
+        ("csd train --help >/dev/full", 1),
+        ("set -o pipefail; csd train --help | head -n 1", 0),
         # The reader has what it wanted.
         ("set -o pipefail; csd schema | head -n 1", 0),
         ("set -o pipefail; csd --print-completion bash | head -n 1", 0),

@@ -11,10 +11,11 @@ from annotated_types import Ge, Gt, Le
 
 from csd.cli.parser import Parser, add_options, given_options
 from csd.core.errors import InputError, number_in
-from csd.core.options import Option, Options, declared, said
+from csd.core.options import Option, Options, declared
 from csd.lattice import Lattice
 from csd.mcmc.simulation import MonteCarloSettings
 from csd.networks import Architecture
+from csd.networks.registry import said
 from csd.training.options import TrainingSettings
 
 
@@ -144,3 +145,18 @@ def test_an_architecture_holds_the_options_of_its_class() -> None:
     with pytest.raises(AttributeError, match="colour"):
         _ = network.colour
     assert "depth" not in declared(type(network))
+
+
+@pytest.mark.parametrize("kind", [dict, dict[str, int], list[int], tuple[dict[str, int], ...], int | bytes, Any])
+def test_a_type_that_files_cannot_hold_is_refused(kind: Any) -> None:
+    own = type("Own", (), {"__annotations__": {"table": Annotated[kind, Option("a table")]}, "table": None})
+    with pytest.raises(InputError, match=r"option table of Own .* files cannot hold"):
+        declared(own)
+
+
+def test_quoted_truth_values_of_a_study_are_read() -> None:
+    own = type("Own", (), {"__annotations__": {"flag": Annotated[bool, Option("a flag")]}, "flag": False})
+    assert [declared(own)["flag"].read(text) for text in ("true", "false", True)] == [True, False, True]
+    for wrong in ("yes", 1, "1"):
+        with pytest.raises(ValueError, match="it must be true or false"):
+            declared(own)["flag"].read(wrong)

@@ -1,7 +1,9 @@
 """Paths that the user names: one role for each file, and only regular files are replaced."""
 
 import os
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from csd.core.paths import (
     atomic_path,
     check_paths,
     expanded,
+    file_to_write,
+    is_temporary,
     read_bytes,
     remove_leftovers,
     require_writable,
@@ -106,6 +110,63 @@ def test_what_is_no_regular_file_is_neither_replaced_nor_read(make: object, fold
     assert [path.name for path in folder.iterdir()] == ["there"]
 
 
+# Only files that may be written.
+
+
+def refused_before_the_work(path: Path, words: str) -> None:
+    """The file is refused when asked and when written, and stays."""
+    before = path.read_bytes()
+    for attempt in (require_writable, lambda path: write_text("new", path)):
+        with pytest.raises(NotWritten, match=rf"{path.name}'.*{words}"):
+            attempt(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o000])
+def test_a_file_that_is_protected_is_not_replaced(mode: int, folder: Path) -> None:
+    """Not by root either, for whom the system allows it."""
+    Path("a").write_text("old")
+    Path("a").chmod(mode)
+    for attempt in (require_writable, lambda path: write_text("new", path)):
+        with pytest.raises(NotWritten, match=r"'a'.*protected"):
+            attempt(Path("a"))
+    Path("a").chmod(0o644)
+    assert Path("a").read_text() == "old"
+
+
+def test_a_file_of_another_user_in_a_sticky_folder_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """As in /tmp, where only the owner of a file, or of the folder, may rename over it."""
+    path = folder / "shared" / "a"
+    path.parent.mkdir()
+    path.write_text("old")
+    path.parent.chmod(0o1777)
+    write_text("old", path)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1000)
+    refused_before_the_work(path, "another user's")
+
+
+def test_a_file_that_the_system_protects_is_not_replaced(folder: Path) -> None:
+    path = folder / "kept" / "a"
+    path.parent.mkdir()
+    path.write_text("old")
+    done = subprocess.run(["chattr", "+i", path], check=False, capture_output=True) if shutil.which("chattr") else None
+    if done is None or done.returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        refused_before_the_work(path, "not be written")
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+
+
+@pytest.mark.parametrize("name", ["", ".", "new/", "new/.", "new/.."])
+def test_the_name_of_a_folder_is_none_of_a_file(name: str) -> None:
+    with pytest.raises(NotWritten, match=r"names no file"):
+        file_to_write(name)
+
+
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/null", "/dev/fd/1", "/proc/self/fd/1", "/dev/new.nc"])
 def test_devices_and_streams_are_no_files_to_write(path: str) -> None:
     with pytest.raises(NotWritten, match=path):
@@ -181,6 +242,7 @@ def test_only_temporary_files_of_ours_are_removed(folder: Path) -> None:
         Path(name).write_text("")
     remove_leftovers(Path("a[1].npz"))
     assert {path.name for path in folder.iterdir()} == {".a[1].npz.backup", ".a1.npz.0123abcd", "a[1].npz"}
+    assert [path.name for path in folder.iterdir() if is_temporary(path)] == [".a1.npz.0123abcd"]
 
 
 # Reading.

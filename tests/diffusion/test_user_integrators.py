@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import csd
 from csd.core.errors import InputError
@@ -46,6 +47,7 @@ SCHEDULES: dict[str, tuple[type, list[str]]] = {
     "no noise": (schedule(variance=lambda self, t: 0.0), ["Own", "variance(0.1)", "0.0", "above 0"]),
     "array": (schedule(variance=lambda self, t: np.array([t])), ["Own", "variance(0.1)", "(1,)", "()"]),
     "nothing": (schedule(variance=lambda self, t: None), ["Own", "variance(0.1)", "None"]),
+    "tensor": (schedule(variance=lambda self, t: torch.as_tensor(t)), ["Own", "variance(0.1)", "Tensor", "number"]),
     "raises": (schedule(variance=lambda self, t: {}[t]), ["test_user_integrators.py, line", "KeyError"]),
     "constructor": (schedule(__init__=lambda self, scale: None), ["Own", "Class()", "scale"]),
 }
@@ -69,6 +71,10 @@ REVERSED: dict[str, tuple[type, list[str]]] = {
     ),
     "rising": (
         schedule(variance=lambda self, t: 1 / t, diffusion=lambda self, t: 1.0),
+        ["Own", "does not fall"],
+    ),
+    "constant": (
+        schedule(variance=lambda self, t: 0.5, diffusion=lambda self, t: 0.0),
         ["Own", "does not fall"],
     ),
 }

@@ -11,9 +11,13 @@ import h5py
 import netCDF4
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 
 from csd.core.errors import InputError
+from csd.core.files import Content, labelled, write
 from csd.core.random import stream
+from csd.lattice.array_files import kind_of_csd
 from csd.lattice.arrays import open_fields
 
 PHI = stream("arrays").standard_normal((6, 8, 8))
@@ -38,6 +42,7 @@ PHI = stream("arrays").standard_normal((6, 8, 8))
         ((9, 4, 4), {"components": 1}, (2, 4, 1)),
         ((9, 2, 3), {"size": 3}, (1, 3, 2)),
         ((9, 8, 8, 8, 8), {"dimension": 3}, (3, 8, 8)),
+        ((9, 4, 4, 4, 4), {"components": 4}, (3, 4, 4)),
         ((9, 6, 16, 16), {"components": 6}, (2, 16, 6)),
         # Sites along one axis.
         ((9, 64), {"dimension": 2}, (2, 8, 1)),
@@ -54,11 +59,12 @@ def test_layouts(shape: tuple[int, ...], given: dict[str, Any], expected: tuple[
 @pytest.mark.parametrize(
     ("shape", "given", "words"),
     [
-        ((9, 4, 4), {}, "--dimension"),
-        ((9, 2, 3), {}, "--size"),
-        ((9, 16, 32), {}, "sides of a lattice must be equal"),
-        ((9, 64, 16, 16), {}, "--components"),
-        ((9, 8, 8, 8, 8), {}, "--components"),
+        ((9, 4, 4), {}, "say which by dimension"),
+        ((9, 2, 3), {}, "size or components"),
+        ((9, 16, 32), {}, "a lattice has equal sides"),
+        ((9, 64, 16, 16), {}, "or components"),
+        ((9, 8, 8, 8, 8), {}, "or components"),
+        ((9, 4, 4, 4, 4), {}, "at most 3 dimensions"),
         ((9, 16, 16), {"dimension": 3}, "dimension 3"),
         ((9, 16, 16), {"size": 8}, "size 8"),
         ((9, 16, 16), {"components": 2}, "components 2"),
@@ -108,6 +114,21 @@ def test_a_file_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
     for name in ("a.npy", "b.npz", "c"):
         (tmp_path / name).rename(tmp_path / "data.dat")
         np.testing.assert_array_equal(open_fields(tmp_path / "data.dat")[:], PHI)
+
+
+def test_a_damaged_file_of_ours_is_refused_before_hdf5_reads_it(tmp_path: Path) -> None:
+    """Data sets are read in pieces, as they may be larger than the memory; their digest is checked first."""
+    path = tmp_path / "fields.nc"
+    fields = labelled(["configuration", "x", "y"], PHI, "fields")
+    write(Content({"fields": fields}, {}, {"dimension": 2, "size": PHI.shape[-1]}), path, "Monte Carlo")
+    np.testing.assert_array_equal(open_fields(path)[:], PHI)
+    assert kind_of_csd(path) == "Monte Carlo"
+    good = path.read_bytes()
+    for place in np.linspace(8, len(good) - 100, 50).astype(int):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 16]) + good[place + 1 :])
+        with pytest.raises(InputError, match=r"fields\.nc: .*damaged"):
+            open_fields(path)
+        assert kind_of_csd(path) == ""
 
 
 def _store(path: Path) -> None:
@@ -205,6 +226,58 @@ def test_ensembles_of_two_couplings_are_not_one(tmp_path: Path) -> None:
     assert open_fields(tmp_path / "a.h5", "beta_0.44/configs").shape == (6, 8, 8)
 
 
+def _members(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    """An HDF5 file of arrays with these shapes, each full of its number."""
+    with h5py.File(path, "w") as file:
+        for number, (name, shape) in enumerate(shapes.items()):
+            file[name] = np.full(shape, float(number))
+    return path
+
+
+def test_a_member_unlike_the_rest_of_its_series_is_named(tmp_path: Path) -> None:
+    shapes = {f"configs/{number}": (8, 8) for number in range(12)} | {"configs/6": (7, 8)}
+    path = _members(tmp_path / "a.h5", shapes)
+    for key in ("", "configs", "configs/#"):
+        with pytest.raises(InputError, match=r"configs/6 has the shape \(7, 8\), but the others"):
+            open_fields(path, key)
+    assert open_fields(path, "configs/6").shape == (7, 8)
+
+
+def test_a_series_runs_over_one_number(tmp_path: Path) -> None:
+    """A coupling is no number of a configuration; neither is the size of a lattice."""
+    names = [f"beta_{beta}/conf{number}" for beta in ("0.40", "0.45") for number in range(9)]
+    path = _members(tmp_path / "a.h5", dict.fromkeys(names, (8, 8)))
+    with pytest.raises(InputError, match=r"it has beta_0.40/conf# \(9, 8, 8\), beta_0.45/conf# \(9, 8, 8\)"):
+        open_fields(path)
+    np.testing.assert_array_equal(open_fields(path, "beta_0.45/conf#")[:][:, 0, 0], np.arange(9, 18))
+    path = _members(tmp_path / "b.h5", {f"beta_{beta}/phi": (8, 8) for beta in ("0.40", "0.42", "0.45", "0.50")})
+    with pytest.raises(InputError, match="several arrays"):
+        open_fields(path)
+    path = _members(tmp_path / "c.h5", {f"L{size}/{number}": (size, size) for size in (4, 8) for number in range(9)})
+    with pytest.raises(InputError, match=r"it has L4/# \(9, 4, 4\), L8/# \(9, 8, 8\)"):
+        open_fields(path)
+    # Two numbers of one configuration.
+    path = _members(tmp_path / "d.h5", {f"run{number}/beta_0.4/conf{number}": (8, 8) for number in (10, 9, 8, 7)})
+    np.testing.assert_array_equal(open_fields(path)[:][:, 0, 0], [3, 2, 1, 0])
+    np.testing.assert_array_equal(open_fields(path, "run#/beta_#.#/conf#")[:][:, 0, 0], [3, 2, 1, 0])
+
+
+def test_members_of_several_fields_may_be_components(tmp_path: Path) -> None:
+    path = _members(tmp_path / "a.h5", {f"stream{number}/phi": (3, 8, 8) for number in range(10)})
+    with pytest.raises(InputError, match=r"\(3, 8, 8\), which may mean 3 fields, or one of 3 components"):
+        open_fields(path)
+    assert open_fields(path, components=3).components == 3
+
+
+def test_a_link_that_leads_nowhere_is_suspected(tmp_path: Path) -> None:
+    """The library of NetCDF does not open such a file."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["phi"] = PHI
+        file["copy"] = h5py.SoftLink("/gone")
+    with pytest.raises(InputError, match="a link that leads nowhere"):
+        open_fields(tmp_path / "a.h5")
+
+
 def _zip_of_text() -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
@@ -259,6 +332,42 @@ def test_numbers_that_cannot_be_read_are_an_error_in_one_sentence(tmp_path: Path
     for name in ("lzf.h5", "checked.h5", "archive.npz"):
         with pytest.raises(InputError, match=f"{name}.*cannot be read"):
             open_fields(tmp_path / name)[:]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: np.ma.masked_array(PHI + 1j, PHI > 2.0), "complex numbers"),
+        (lambda: np.ma.masked_array(PHI.astype(str)), r"no numbers.*\(text\)"),
+        (lambda: np.ma.masked_array(PHI.astype(object)), r"no numbers.*\(Python objects\)"),
+        (lambda: np.ma.zeros(6, [("phi", "f8", (8, 8))]), "records of phi"),
+        (lambda: [PHI[0], PHI[1, :4]], "list of fields that differ in shape"),
+        (lambda: [[1.0, 2.0], [3.0]], "list of fields that differ in shape"),
+        (lambda: torch.tensor(PHI, requires_grad=True), r"type Tensor.*detach\(\)"),
+        (lambda: torch.tensor(PHI, dtype=torch.bfloat16), r"type Tensor.*float\(\)"),
+        (lambda: xr.Dataset({"phi": (("i", "x", "y"), PHI)}), "type Dataset and holds 'phi'"),
+        (lambda: {"phi": PHI}, "type dict and holds 'phi'"),
+        (lambda: {}, "type dict and holds nothing"),
+        (lambda: (field for field in PHI), "type generator and has no length"),
+        (lambda: iter(PHI), "has no length"),
+        (lambda: object(), "type object and has no length"),
+    ],
+)
+def test_what_is_no_array_is_refused_in_one_sentence(made: Callable[[], Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        open_fields(made())
+    assert "\n" not in str(refused.value)
+
+
+def test_files_that_are_open_are_refused_with_their_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", phi=PHI)
+    with np.load(tmp_path / "a.npz") as archive, pytest.raises(InputError, match="type NpzFile and holds 'phi'"):
+        open_fields(archive)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["group/phi"] = PHI
+        with pytest.raises(InputError, match="type Group and holds 'phi'"):
+            open_fields(file["group"])
+        np.testing.assert_array_equal(open_fields(file["group/phi"])[:], PHI)
 
 
 def test_arrays_of_other_libraries() -> None:

@@ -12,8 +12,8 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.arrays import open_fields
-from csd.mcmc.description import moments, summary
-from csd.mcmc.survey import Survey, check_known, survey
+from csd.mcmc.description import moments, remarks, summary
+from csd.mcmc.survey import Survey, check_known, check_parts, survey
 from csd.targets.gaussian import GaussianField
 from tests.helpers import Runner
 
@@ -39,8 +39,22 @@ def test_the_spectrum_is_about_the_mean() -> None:
     found, moved = surveyed(fields), surveyed(fields + 1e6)
     off = fields.mean(axis=(1, 2)) - fields.mean()
     zero = (found.modes == 0).all(axis=1)
-    assert found.blocks.mean(axis=0)[zero] == pytest.approx(64.0 * (off[: 2 * len(found.blocks)] ** 2).mean(), rel=1e-9)
+    assert found.spectrum[0][zero] == pytest.approx(64.0 * (off**2).mean(), rel=1e-9)
     np.testing.assert_allclose(moved.blocks, found.blocks, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [767, 1000, 1279])
+def test_the_spectrum_is_that_of_all_fields(count: int) -> None:
+    """Σ S/N is the variance, and S the mean over all fields, of which the last are unlike the rest."""
+    fields = chain(9, count)
+    fields[-1] += 50.0
+    found = surveyed(fields)
+    spectrum, _ = found.spectrum
+    lattice = found.fields.lattice
+    by_hand = lattice.gather(lattice.power_spectrum(fields - fields.mean()).mean(axis=0), lattice.pairs)
+    np.testing.assert_allclose(spectrum, by_hand, rtol=1e-9)
+    assert lattice.pairs.multiplicity @ spectrum / 64.0 == pytest.approx(fields.var(), rel=1e-12)
+    assert moments(found)["variance"].value == pytest.approx(fields.var(), rel=1e-9)
 
 
 def exact(found: Survey) -> Array:
@@ -89,10 +103,22 @@ def test_pulls_of_errors(memory: float) -> None:
     assert abs(np.mean(of_spectra)) < 0.1
 
 
+def test_errors_of_few_blocks_have_the_factor_of_student() -> None:
+    """From 8 to 15 blocks of correlated fields; without it the pulls of S(k) have a root mean square of 1.25."""
+    pulls = []
+    for seed in range(60):
+        found = surveyed(chain(seed, 1000, 0.9))
+        if found.testable:
+            spectrum, error = found.spectrum
+            pulls.append((spectrum - exact(found)) / error)
+    assert len(pulls) > 40
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1.05, abs=0.12)
+
+
 def test_false_alarms_are_as_rare_as_stated() -> None:
     """Of 200 files with all symmetries, 20 have p < 0.1 on average: from 7 to 35 in all but one of 1000 cases."""
     found = [survey(open_fields(chain(seed, 600, 0.5).reshape(300, 2, 8, 8))) for seed in range(200)]
-    for name in ("sign", "isotropy", "alike"):
+    for name in ("sign", "isotropy", "translation", "alike"):
         p = np.array([getattr(one, name) for one in found])
         assert 7 <= (p < 0.1).sum() <= 35, name
         assert (p < 0.01).sum() <= 8, name
@@ -118,6 +144,9 @@ def test_broken_symmetries_are_found() -> None:
         skew = chain(seed, 800)
         skew = np.exp(skew) - np.exp(skew).mean()
         assert surveyed(skew).sign < 0.01
+        background = 0.3 * np.exp(-((np.arange(8) - 3.5) ** 2))
+        assert surveyed(chain(seed, 800) + background).translation < 0.01
+        assert surveyed(chain(seed, 800) * (1.0 + background)).translation < 0.01
         pair = chain(seed, 800).reshape(400, 2, 8, 8) * np.array([1.0, 1.2])[:, None, None]
         assert survey(open_fields(pair)).alike < 0.01
 
@@ -189,6 +218,61 @@ def test_spins_are_described() -> None:
     text = "\n".join(summary(found, {}))
     assert "of type int8" in text
     assert "nan" not in text
+    check_known(surveyed(spins), {"beta": 0.4})
+    angles = stream("angles").uniform(0.0, 2.0 * np.pi, size=(100, 8, 8))
+    check_known(survey(open_fields(np.stack([np.cos(angles), np.sin(angles)], axis=1))), {"beta": 0.4})
+
+
+@pytest.mark.parametrize("fields", [chain(6, 300), 2.0 * np.sign(chain(6, 300))])
+def test_beta_is_of_unit_spins(fields: Array) -> None:
+    with pytest.raises(InputError, match="beta is the coupling of unit spins"):
+        check_known(surveyed(fields), {"beta": 0.4})
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        (slice(160, None), 0.0, "fields that are held out are all the same"),
+        (slice(160, None), chain(1, 1), "fields that are held out are all the same"),
+        (slice(160), 2.0, "fields that training takes are all the same"),
+    ],
+)
+def test_a_part_that_is_all_the_same_is_refused(part: slice, value: Any, words: str) -> None:
+    fields = chain(7, 200)
+    fields[part] = value
+    with pytest.raises(InputError, match=words):
+        check_parts(surveyed(fields))
+
+
+def test_a_held_out_part_unlike_the_rest_is_said() -> None:
+    """A mean or a variance that differs by many errors; of 100 files in equilibrium, none is said to differ."""
+    fields = chain(7, 200)
+    moved, wider = fields.copy(), fields.copy()
+    moved[160:] += 5.0
+    wider[160:] *= 3.0
+    (said,) = remarks(surveyed(moved))
+    assert f"mean of the held-out fields is {moved[160:].mean():.5g}, that of the training fields" in said
+    (said,) = remarks(surveyed(wider))
+    assert f"variance of the held-out fields is {wider[160:].var():.5g}" in said
+    assert not any(remarks(surveyed(chain(seed, 200, 0.5))) for seed in range(100))
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_values_far_from_those_of_the_noise_are_said(scale: float) -> None:
+    (said,) = remarks(surveyed(scale * chain(7, 200)))
+    assert "divide all fields by" in said
+
+
+def test_values_are_shown_with_the_digits_of_their_errors() -> None:
+    text = "\n".join(summary(surveyed(1e6 + chain(7, 200)), {}))
+    assert re.search(r"mean +(1000000|999999)\.\d\d ± 0\.0\d", text)
+
+
+def test_a_constant_mean_leaves_the_error_of_the_variance() -> None:
+    fields = chain(7, 200)
+    fields -= fields.mean(axis=(1, 2), keepdims=True)
+    found = moments(surveyed(np.concatenate([fields, -fields])[:, :, ::-1]))
+    assert found["variance"].error == pytest.approx(found["variance"].value * 0.02, rel=1.0)
 
 
 def test_an_array_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

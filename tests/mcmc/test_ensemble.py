@@ -67,6 +67,13 @@ def test_all_samplers_find_the_exact_gaussian_field(tmp_path: Path) -> None:
     assert float(updates.sel(sampler="hmc")) == pytest.approx(trajectory / step, rel=0.1)
 
 
+def test_a_trajectory_has_at_least_one_step(tmp_path: Path) -> None:
+    """The time of a trajectory that is shorter than its step is that of the step."""
+    for step, trajectory, time in ((0.5, 0.1, 0.5), (0.5, 1e-300, 0.5), (0.1, 0.5, 0.5)):
+        words = f"--dimension 1 --size 4 --mass 1 --sampler hmc --step {step} --trajectory {trajectory}"
+        assert float(run(f"{words} --sweeps 100", tmp_path)["dynamic_time"][0]) == time
+
+
 def _heat_bath_matrix(target: PhiFour) -> Array:
     """What a heat-bath sweep makes of a Gaussian field, on average: φ(r) ← Σ_nn φ / (2d + m²), site by site."""
     sites = target.lattice.sites

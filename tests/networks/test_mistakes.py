@@ -13,7 +13,7 @@ from csd.lattice import Lattice
 from csd.networks.linear import LinearNetwork, transform
 from csd.networks.module import ScoreNetwork
 from csd.networks.parametric import ParametricNetwork
-from csd.training.losses import Implicit
+from csd.training.losses import Denoising, Implicit
 from tests.helpers import Runner
 from tests.networks.test_border import FIELDS, HOW, Free, Nothing, Unused
 
@@ -129,7 +129,7 @@ def test_a_mistake_of_a_spectral_loss_is_one_sentence() -> None:
         def draw(self, *given: Any) -> None:
             given[5][:] = np.nan
 
-    with pytest.raises(InputError, match=r"loss Empty: draw\(.*nan"):
+    with pytest.raises(InputError, match=r"loss Empty: draw\(.*finite numbers"):
         csd.train("one_layer", **HOW, loss=Empty)
     with pytest.raises(InputError, match="no method draw"):
         csd.train("one_layer", **HOW, loss=Unfinished)
@@ -221,3 +221,55 @@ def test_a_mistake_of_a_family_is_one_sentence(base: type, methods: dict[str, An
 def test_families_without_mistakes_train(base: Any) -> None:
     run = csd.train(base, **(FIELDS if base is Given else HOW))
     assert float(run.score_error[0, 0, -1]) < float(run.score_error[0, 0, 0])
+
+
+class Scaled(Denoising):
+    """A loss of its own on fields."""
+
+    def loss(self, *given: Any) -> Any:
+        return 2.0 * super().loss(*given)
+
+
+class Drawn(Implicit):
+    """A distribution of spectra of its own."""
+
+    def draw(self, generator: Any, modes: Any, spectrum: Any, variance: float, batch: int, *arrays: Any) -> None:
+        arrays[0][:] = spectrum
+
+
+class Returned(Implicit):
+    """A draw that returns what it should fill in."""
+
+    def draw(self, generator: Any, modes: Any, spectrum: Any, *given: Any) -> Any:
+        return spectrum, 1.0
+
+
+def test_a_loss_is_used_as_it_is_defined_or_refused() -> None:
+    """On power spectra training takes `draw` alone, on fields `loss` alone."""
+    with pytest.raises(InputError, match=r"loss Scaled defines loss.*path fields"):
+        csd.train("one_layer", **HOW, loss=Scaled)
+    with pytest.raises(InputError, match=r"loss Drawn defines draw.*path spectral"):
+        csd.train("one_layer", **HOW, loss=Drawn, path="fields")
+    with pytest.raises(InputError, match=r"loss Returned.*has not filled its arrays"):
+        csd.train("one_layer", **HOW, loss=Returned)
+
+
+def test_there_is_no_prediction_for_a_loss_of_ones_own() -> None:
+    for loss, path in ((Drawn, "spectral"), (Scaled, "fields")):
+        run = csd.train("one_layer", **HOW, loss=loss, path=path)
+        assert run.attrs["prediction"] == "none"
+        assert np.isnan(run["predicted_training_time"]).all()
+    exact = csd.train("one_layer", **HOW, loss="population")
+    own = csd.train("one_layer", **HOW, loss=Drawn)
+    np.testing.assert_allclose(own["score_error"], exact["score_error"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("error", [SystemExit("no data"), SystemExit(3), GeneratorExit(), ValueError("no data")])
+def test_whatever_a_network_raises_is_one_sentence(error: BaseException) -> None:
+    def fails(self: Any) -> Any:
+        raise error
+
+    with pytest.raises(InputError, match=rf"test_mistakes.py, line \d+, in .*fails: {type(error).__name__}"):
+        csd.train(net(base=Free, kernel=fails), **HOW)
+    with pytest.raises(KeyboardInterrupt):
+        csd.train(net(base=Free, kernel=lambda self: (_ for _ in ()).throw(KeyboardInterrupt())), **HOW)

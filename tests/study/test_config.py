@@ -101,8 +101,8 @@ def test_a_key_far_from_any_gets_no_suggestion_but_the_list() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     # Nothing to run.
     "no sweeps": (study(sweeps={}), "sweeps is {}", "at least 1"),
-    "sweeps null": (study(sweeps=None), "sweeps is None", "dictionary"),
-    "sweep null": (study(sweeps={"a": None}), "sweeps.a is None", "dictionary"),
+    "sweeps null": (study(sweeps=None), "sweeps is None", "mapping"),
+    "sweep null": (study(sweeps={"a": None}), "sweeps.a is None", "mapping"),
     "no sizes": (sweep(sizes=[]), "sweeps.a.sizes is []", "at least 1"),
     "no architectures": (sweep(architectures=[]), "sweeps.a.architectures is []", "at least 1"),
     "no masses": (sweep(mass=[]), "sweeps.a.mass is []", "at least 1"),
@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "range a fraction": (network(name="local_one_layer", range=2.5), "sweeps.a.architectures.0.range.0 is 2.5", "3xi"),
     "path": (trained(path="spectrl"), "training.path is 'spectrl'", "did you mean 'spectral'?"),
     "font size 0": (study(figure_style={"font_size": 0}), "figure_style.font_size is 0", "greater than 0"),
-    "training a list": (sweep(training=[1]), "sweeps.a.training is [1]", "dictionary"),
+    "training a list": (sweep(training=[1]), "sweeps.a.training is [1]", "mapping"),
     # Names.
     "architecture": (sweep(architectures=["two_layr"]), "sweeps.a: unknown architecture", "did you mean 'two_layer'?"),
     "loss": (trained(loss="implict"), "sweeps.a: unknown loss 'implict'", "did you mean 'implicit'?"),
@@ -216,6 +216,34 @@ def test_a_wrong_value_gives_its_path_and_what_is_allowed(content: dict[str, Any
     assert allowed in sentence
 
 
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("file", "'file' is there and no folder"),
+        ("file/r", "file' is there and no folder"),
+        ("link", "'link' is there and no folder"),
+        ("/dev/null", "is there and no folder"),
+        ("a\0b", "NUL"),
+        ("{x}", "braces"),
+        ("r/" + "n" * 256, "at most 255 bytes"),
+        ("ä" * 128, "at most 255 bytes"),
+        ("abcdefg/" * 500, "at most 3800 bytes"),
+        ("~nobody-of-this-name/r", "no user 'nobody-of-this-name'"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused(
+    output: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("the study itself, for instance")
+    Path("link").symlink_to("gone")
+    sentence = mistake(study(output=output))
+    assert sentence.startswith("output is ")
+    assert words in sentence
+    for good in ("r", "new/r", ".", "n" * 255, "with space, ü and '", "~"):
+        assert parse(study(output=good)).output == good
+
+
 @pytest.mark.parametrize("content", [None, [], "study", 3])
 def test_a_study_that_is_no_mapping(content: Any, tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
@@ -230,6 +258,12 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes("study: s".encode("utf-16"))
     with pytest.raises(InputError, match=r"study\.yaml: "):
         load(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")
+def test_a_file_without_an_end() -> None:
+    with pytest.raises(InputError, match=r"/dev/zero: .*longer than"):
+        load(Path("/dev/zero"))
 
 
 def test_the_style_of_figures_alone() -> None:

@@ -66,6 +66,15 @@ def test_a_changed_file_makes_its_files_stale(folder: Path) -> None:
         aggregate_training([run], folder / "results" / "training")
 
 
+def test_a_study_that_was_written_is_read_again(folder: Path) -> None:
+    """It has every key, and null where there are no data."""
+    study = content()
+    study["sweeps"]["other"] = {"dimension": 2, "sizes": 8, "architectures": "two_layer"}
+    written = parse(study).model_dump(mode="json")
+    assert written["sweeps"]["other"]["data"] is None
+    assert parse(written) == parse(study)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -75,6 +84,9 @@ def test_a_changed_file_makes_its_files_stale(folder: Path) -> None:
         ({"data": {"file": "fields.npy", "kapa": 0.2}}, "did you mean 'kappa'"),
         ({"data": {"key": "phi"}}, "data.file: this key is missing"),
         ({"sizes": [8, 16]}, "size 16"),
+        ({"data": "fields.npy"}, r"sweeps.mine: .*must be a mapping, such as data: {file: fields.npy}"),
+        ({"data": None}, r"sweeps.mine: data is None; it must be a mapping"),
+        ({"data": [{"file": "fields.npy"}]}, r"sweeps.mine: .*must be a mapping"),
         ({"dimension": 3}, "dimension 3"),
         ({"mass": 0.1}, "data and mass are both given"),
         ({"target": "package.module:Class"}, "data and target are both given"),
@@ -92,7 +104,7 @@ def test_mistakes_are_found_before_training(change: dict[str, Any], words: str, 
     ("fields", "data", "words"),
     [
         (np.where(np.arange(200)[:, None, None] == 3, np.nan, FIELDS), {}, "index 3"),
-        (FIELDS + 2.0, {"beta": 0.2}, "change of sign"),
+        (FIELDS + 2.0, {"kappa": 0.2, "lambda": 1.0}, "change of sign"),
     ],
 )
 def test_validate_reads_all_fields(fields: Any, data: dict[str, Any], words: str, csd: Runner, tmp_path: Path) -> None:
@@ -101,6 +113,7 @@ def test_validate_reads_all_fields(fields: Any, data: dict[str, Any], words: str
     good = csd("validate study.yaml")
     assert good.status == 0
     assert "1 jobs" in good.out
+    assert "fields.npy: shape (200, 8, 8), read as 200 fields in d = 2 with L = 8" in good.out
     np.save(tmp_path / "fields.npy", fields)
     ran = csd("validate study.yaml")
     assert ran.status == 2

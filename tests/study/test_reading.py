@@ -134,3 +134,17 @@ def test_a_wrong_entry_of_config_is_one_sentence_with_its_key(entry: str, words:
     with pytest.raises(InputError) as caught:
         parse(given_to_snakemake(snakemake_reads(entry), [], [entry]))
     assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "base"), [("010", "8"), ("-07", "8"), ("1:40", "60"), ("1:40.5", "60")])
+def test_numbers_to_other_bases_are_refused(value: str, base: str, tmp_path: Path) -> None:
+    """YAML reads 010 as 8 and 1:40 as 100."""
+    path = tmp_path / "study.yaml"
+    path.write_text(f"study: s\ntraining:\n  batch: {value}\n")
+    with pytest.raises(InputError, match=f"{path}: {value} in line 3 is a number to the base {base} "):
+        load(path)
+
+
+def test_other_spellings_of_numbers_are_read() -> None:
+    text = "[0, 10, 0x40, 1_000, -3, 0.5, 05.5, '010', '1:40', 0o20]"
+    assert read_yaml(text) == [0, 10, 64, 1000, -3, 0.5, 5.5, "010", "1:40", "0o20"]

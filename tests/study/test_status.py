@@ -1,6 +1,7 @@
 """Which files of a study are damaged, stale or foreign, and how far it is."""
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -145,21 +146,35 @@ def test_files_of_another_configuration(results: Path) -> None:
     assert len(verify_files(parse({**CONTENT, "sweeps": sweeps}), results)[1]) == 2
 
 
+@pytest.mark.parametrize("what", ["folder", "pipe", "link"])
+def test_what_is_no_file_in_place_of_one(what: str, results: Path) -> None:
+    path = first(results)
+    path.unlink()
+    make = {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("gone")}
+    make[what]()
+    fault = only(STUDY, results)
+    assert (fault.path, fault.state) == (path, "damaged")
+    assert {"folder": "a folder", "pipe": "a named pipe", "link": "gone"}[what] in fault.reason
+    assert fault.mend == "move it away, then run the study again"
+
+
 def test_files_of_no_run(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stray = results / "training" / "d1_L99_mL1_one_layer_population_s1.nc"
     stray.write_bytes(b"")
     (results / "training" / ".d1_L6.nc.x7.nc").write_bytes(b"")
+    (results / "training" / ".d1_L6.nc.0123abcd").write_bytes(b"")
     _, faults = verify_files(STUDY, results)
-    assert {(fault.path.name, fault.state) for fault in faults} == {
-        (stray.name, "foreign"),
-        (".d1_L6.nc.x7.nc", "foreign"),
+    assert {(fault.path.name, fault.state, "was killed" in fault.reason) for fault in faults} == {
+        (stray.name, "foreign", False),
+        (".d1_L6.nc.x7.nc", "foreign", False),
+        (".d1_L6.nc.0123abcd", "foreign", True),
     }
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(results)])
     assert ended.value.code == 1
     out = capsys.readouterr().out
     assert f"mend: rm {stray}" in out
-    assert re.findall(r"\d+", out.splitlines()[-1]) == ["6", "6", "2"]
+    assert re.findall(r"\d+", out.splitlines()[-1]) == ["6", "6", "3"]
 
 
 def test_files_of_different_versions_are_not_aggregated_without_a_flag(results: Path) -> None:

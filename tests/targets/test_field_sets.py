@@ -148,7 +148,7 @@ def test_the_digest_is_that_of_all_fields() -> None:
     [
         (np.zeros((10, 6, 5)), r"training fields have shape \(8, 6, 5\); it must be \(M, 6, 6\)"),
         (np.zeros((3, 6, 6)), "the number of fields is 3; it must be at least 4"),
-        (np.ones((10, 6, 6)), "all fields are the same constant"),
+        (np.ones((10, 6, 6)), "all training fields are the same constant"),
         (np.where(np.arange(360) == 40, np.nan, 1.0).reshape(10, 6, 6), "numbers that are not finite"),
     ],
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import csd
 from csd.core.errors import InputError
@@ -115,6 +116,10 @@ TARGETS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "infinite": ({"propagator": lambda self, k: np.divide(1.0, k, where=k > 0, out=k + np.inf)}, ["Mine", "inf"]),
     "complex": ({"propagator": lambda self, k: 1.0 / (k + 1j)}, ["Mine", "propagator", "complex", "real"]),
     "one number": ({"propagator": lambda self, k: 1.0}, ["Mine", "propagator", "shape ()", "(9,)"]),
+    "tensor": ({"propagator": lambda self, k: torch.as_tensor(1.0 / (k + 1.0))}, ["Mine", "propagator", "Tensor"]),
+    "list": ({"propagator": lambda self, k: (1.0 / (k + 1.0)).tolist()}, ["Mine", "propagator", "list", "NumPy"]),
+    "too large": ({"propagator": lambda self, k: 1e300 / (k + 1.0)}, ["Mine", "propagator", "e+299", "1e+100"]),
+    "too small": ({"propagator": lambda self, k: 1e-300 / (k + 1.0)}, ["Mine", "propagator", "e-301", "1e-100"]),
     "nothing": ({"propagator": lambda self, k: None}, ["Mine", "propagator", "None", "real"]),
     "no argument": ({"propagator": lambda self: 1.0}, ["Mine", "propagator(laplacian)"]),
     "in place": ({"propagator": in_place}, ["Mine", "propagator", "in place"]),
@@ -123,7 +128,7 @@ TARGETS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no lattice": ({"lattice": property(lambda self: 16, lambda self, m: None)}, ["Mine", "16", "Lattice"]),
     "constructor": ({"__init__": lambda self, size: None}, ["Mine", "Class(lattice, mass)"]),
     "raises at start": ({"__init__": lambda self, *given: 1 / 0}, ["test_user_targets.py, line", "ZeroDivisionError"]),
-    "no sample": (FIELDS, ["sample(generator, count)"]),
+    "no sample": (FIELDS, ["target Mine has no method sample(generator, count)"]),
     "sample of one": ({"sample": lambda self, generator: 1.0, **FIELDS}, ["Mine", "sample(generator, count)"]),
     "sample shape": ({"sample": sample(np.ones(16)), **FIELDS}, ["Mine", "sample", "(16,)", "(4, 16)"]),
     "sample nan": ({"sample": sample(np.full((4, 16), np.nan)), **FIELDS}, ["Mine", "sample", "nan", "finite"]),

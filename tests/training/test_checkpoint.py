@@ -203,6 +203,24 @@ def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path) -> None:
     assert "c.npz" in said[-1]
 
 
+@pytest.mark.parametrize("earlier", ["mine", "other", None])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(earlier: str | None, tmp_path: Path) -> None:
+    """A run that is stopped says that it goes on from there, unless the file is of another run."""
+    path = tmp_path / "c.npz"
+    if earlier is not None:
+        JobWatch(path, earlier, lambda: 10.0, str).keep({"recorder/step": np.array(5)})
+    watch = JobWatch(path, "mine", lambda: 10.0, str)
+    assert (watch.found() is not None) == (earlier == "mine")
+    tmp_path.joinpath("c.npz").touch()
+    path.chmod(0o444)
+    with (
+        pytest.raises(Interrupted, match="from the last checkpoint" if earlier == "mine" else "nothing was kept"),
+        watch,
+    ):
+        signal.raise_signal(signal.SIGTERM)
+        watch.keep({"recorder/step": np.array(7)})
+
+
 COMMAND = ["train", "--architecture", "one_layer", "--dimension", "1", "--size", "96", "--noise-level", "0.1", "0.5"]
 COMMAND += ["--batch", "64", "--seed", "1", "2", "--kernel-steps", "recorded", "--checkpoint-every", "0.02"]
 

@@ -55,7 +55,7 @@ def test_training_takes_the_steps_of_pytorch(name: str, architecture: str, own: 
         architecture, **own, **how, dimension=1, size=8, mass=0.5, noise_levels=LEVELS, learning_rate=0.01,
         optimizer=name, **options,
     )  # fmt: skip
-    run = prepare(_noised(), Architecture(architecture, **own), TrainingSettings(**how, optimizer="gd"))  # type: ignore[arg-type]
+    run = prepare(_noised(), Architecture(architecture, **own), TrainingSettings(**how, optimizer="gd"))
     data = [run.source.draw() for _ in range(STEPS)]
     for level, network in enumerate(run.descent.networks[0]):
         optimizer = kind(network.parameters(), lr=0.01, **keywords)  # type: ignore[call-arg]

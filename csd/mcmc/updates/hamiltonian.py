@@ -9,8 +9,8 @@ every step are exact, but they differ in speed.
     langevin      one step of `hmc`: MALA, φ → φ + ½ ε² force + ε noise
 
 The length of a trajectory is τ times a uniform number from [½, 3/2], so that it is not a multiple of the period of any
-mode. By default τ is a quarter period of the softest mode, π/(2m) or π/2, with m the Hartree mass of
-`csd.targets.phi4`, at least 1/L.
+mode, and at least one step. By default τ is a quarter period of the softest mode, π/(2m) or π/2, with m the Hartree
+mass of `csd.targets.phi4`, at least 1/L.
 """
 
 from math import inf, isfinite, pi, sqrt
@@ -73,8 +73,8 @@ class HybridMonteCarlo:
 
     @property
     def time(self) -> float:
-        """Mean length of a trajectory, in the time of Hamilton's equations."""
-        return self.trajectory
+        """Mean length of a trajectory, in the time of Hamilton's equations: that of one step where τ is shorter."""
+        return max(self.trajectory, self.step.value)
 
     def draw_steps(self, generator: Generator) -> int:
         """Leapfrog steps of a trajectory of random length, uniform between ½ and 3/2 of the mean."""

@@ -1,6 +1,7 @@
 """Read a configuration: from YAML to a checked study, or to one sentence that names the key that is wrong."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from csd.core.paths import expanded
 from csd.study.config.schema import validated
 from csd.study.config.study import DEFAULT_CLAIMS, FigureStyle, Study
 from csd.study.stages.sweeps import Training
+
+LARGEST = 2**24
+"""Most characters of a file of YAML; a device may have no end."""
 
 
 def read_yaml(text: str) -> Any:
@@ -35,6 +39,18 @@ def read_yaml(text: str) -> Any:
                         where = f"lines {lines[name]} and {line}" if lines[name] != line else f"line {line}"
                         raise InputError(f"the key {name!r} is given twice, in {where}; give it once")
                     lines[name] = line
+            return node
+
+        def compose_scalar_node(self, anchor: Any) -> Any:
+            """The node of a value; 010 and 1:40 are other numbers in YAML than their readers take them for."""
+            node = super().compose_scalar_node(anchor)
+            number = node.tag.endswith((":int", ":float"))
+            if number and (":" in node.value or re.fullmatch(r"[-+]?0[0-7_]+", node.value)):
+                where, base = f"line {node.start_mark.line + 1}", 60 if ":" in node.value else 8
+                raise InputError(
+                    f"{node.value} in {where} is a number to the base {base} in YAML; write it without colons and"
+                    " leading zeros, or text in quotes"
+                )
             return node
 
     try:
@@ -65,7 +81,11 @@ def load(path: Path, what: str = "a study is a mapping of keys to values") -> di
         InputError: if it cannot be read, is no mapping, or a key is given twice.
     """
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise InputError(f"this is longer than {LARGEST:,} characters")
+        content = read_yaml(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

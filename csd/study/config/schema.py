@@ -199,6 +199,8 @@ def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
         if isinstance(error["input"], dict):
             # The error is about several keys, which the sentence names.
             return f"{key.rstrip('.: ')}: {message}"
+    if kind in ("model_type", "dict_type"):
+        message = f"it must be {'a name or ' * ('architectures' in location)}a mapping of keys to values"
     if kind == "literal_error":
         message += nearest(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     return f"{key} is {error['input']!r}: {message}"

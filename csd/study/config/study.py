@@ -3,13 +3,14 @@
 A study is one YAML file. `csd.study.stages` has its parts, and expands them into jobs: one command and one file each.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from csd.core.paths import expanded
+from csd.core.paths import LONGEST, expanded
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
 from csd.study.stages.generation import GENERATION
@@ -27,6 +28,27 @@ DEFAULT_CLAIMS = "config/claims.yaml"
 """The file of claims; the package has a copy of it, for use without a checkout."""
 
 
+LONGEST_FOLDER = 3800
+"""Bytes of the path of a folder in which the files of a study have paths that systems allow."""
+
+
+def results_folder(name: str) -> str:
+    """Refuse the name of a folder that cannot be made or written to, or that Snakemake would take for a pattern."""
+    if set(name) & set("{}\0"):
+        raise ValueError("the name of a folder without braces and NUL characters is needed")
+    path = expanded(name)
+    if name.startswith("~") and str(path).startswith("~"):
+        raise ValueError(f"there is no user {path.parts[0][1:]!r}; name another folder")
+    if max(map(len, map(os.fsencode, path.parts)), default=0) > LONGEST:
+        raise ValueError(f"a folder whose name has at most {LONGEST} bytes is needed")
+    if len(os.fsencode(path.absolute())) > LONGEST_FOLDER:
+        raise ValueError(f"a folder whose path has at most {LONGEST_FOLDER} bytes is needed")
+    there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ValueError(f"{str(there)!r} is there and no folder; name another folder")
+    return name
+
+
 class FigureStyle(Part):
     """Settings of all figures; changing one redraws and trains nothing."""
 
@@ -39,7 +61,11 @@ class Study(Part):
     """A whole study."""
 
     study: Annotated[str, Field(min_length=1, description="its name")]
-    output: Annotated[str, Field("results", min_length=1, description="folder that everything is written to")]
+    output: Annotated[
+        str,
+        Field("results", min_length=1, description="folder that everything is written to"),
+        AfterValidator(results_folder),
+    ]
     claims: Annotated[
         str,
         Field(DEFAULT_CLAIMS, description="claims to test, a file in the working directory or in the checkout"),

@@ -117,6 +117,17 @@ class Sweep(TargetPart):
         dict[str, Any], Field(default_factory=dict, description="settings of `training` that differ in this sweep")
     ]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _data_is_a_mapping(cls, content: Any) -> Any:
+        """A key `data` names a file; files that csd has written have every key, also where it is null."""
+        if isinstance(content, dict) and "data" in content:
+            data, complete = content["data"], content.keys() >= TargetPart.model_fields.keys()
+            if not isinstance(data, dict | FieldsInFile) and not (data is None and complete):
+                file = data if isinstance(data, str) else "fields.npy"
+                raise ValueError(f"data is {data!r}; it must be a mapping, such as data: {{file: {file}}}")
+        return content
+
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         """Fields in a file are the only target of a sweep."""

@@ -1,11 +1,11 @@
 """The stage of training: each job trains a network for a few seeds, by one `csd train` command, into one file."""
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any, Protocol
 
-from csd.core.errors import InputError, check_distinct, unknown
+from csd.core.errors import InputError, check_distinct, unknown, users_errors
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.networks import Architecture
@@ -18,7 +18,8 @@ from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spe
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.options import TrainingSettings
+from csd.training.options import TrainingSettings, check_option_names
+from csd.training.preparation import prepare
 
 
 class HasSweeps(Protocol):
@@ -230,7 +231,7 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
             for name, values in several.items():
                 one = declared.get(name)
                 each = listed(values, one=one is not None and one.item is not None)
-                several[name] = each if one is None else [one.from_yaml(value) for value in each]
+                several[name] = each if one is None or each is None else [one.from_yaml(value) for value in each]
         for values in product(*map(_choices, several.values())):
             yield {"name": network.name, **dict(zip(several, values, strict=True))}
 
@@ -254,19 +255,43 @@ def _check(run: TrainingJob) -> None:
         raise unknown("target", run.target, BY_MASS)
 
 
-def check_options(run: TrainingJob) -> None:
-    """Refuse a job whose network or fields are wrong; the class of the network is imported, and all fields are read.
+MOST_SITES = 2**16
+"""The largest lattice on which user-defined classes are built for a check."""
+
+
+def check_training(runs: Iterable[TrainingJob]) -> None:
+    """Refuse jobs that training would refuse when it begins: all fields are read, and user-defined classes are built.
+
+    They are built once for each sweep and way of training, for one seed and noise level on the smallest lattice.
 
     Raises:
-        InputError: if the class cannot be imported, if an option that it requires is missing, or if nothing can be
-            learned from the fields.
+        InputError: for the first job that cannot be trained, with its sweep.
     """
-    try:
-        run.architecture.complete()
-        if isinstance(run.field, DataField):
-            run.field.loaded(check=True)
-    except InputError as error:
-        raise InputError(f"sweeps.{run.sweep}: {error}") from error
+    seen = set()
+    for run in sorted(runs, key=lambda run: run.size):
+        try:
+            with users_errors():
+                run.architecture.complete()
+                if isinstance(run.field, DataField):
+                    run.field.loaded(check=True)
+                kind = run.sweep, run.architecture, run.target, run.schedule, run.settings.key
+                if run.plugins and kind not in seen and run.size**run.dimension <= MOST_SITES:
+                    _check_start(run)
+                seen.add(kind)
+        except InputError as error:
+            raise InputError(f"sweeps.{run.sweep}: {error}") from error
+
+
+def _check_start(run: TrainingJob) -> None:
+    """Prepare a job, to refuse one that training would refuse when it begins."""
+    if ":" in run.name:
+        check_option_names(run.name, options_of(run.name))
+    noised, architecture, settings = run.problem()
+    fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
+    settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
+    prepared = prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
+    if run.generation is not None and prepared.descent.kernel() is None:
+        raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
 
 
 TRAINING = Stage(

@@ -103,7 +103,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
     found |= {"architecture_name": job.name, "loss": job.settings.loss}
     for name, one in HOW.items():
         value = getattr(job if hasattr(job, name) else job.settings, name)
-        found[name] = _absent(one) if value is None else value
+        found[name] = _absent(one) if value is None else _cell(one, value)
     for name, one in network_options().items():
         # An option of a user-defined network may have another type.
         value = None if ":" in job.name else getattr(job.architecture, name)

@@ -56,7 +56,7 @@ class FieldDescent(AutogradDescent):
         self._kind = precision(every[0])
         self.group = GroupedNetworks(every, self._loss_of_one, optimizer, np.tile(rates, len(self.networks)).tolist())
         # Held-out losses of the last measurement, and its step.
-        self._losses: tuple[int, Array] | None = None
+        self._of_held_out: tuple[int, Array] | None = None
 
     def _loss_of_one(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
         """ℒ of a network on (x_t, z, probe, σ²)."""
@@ -112,15 +112,19 @@ class FieldDescent(AutogradDescent):
     def error(self) -> Array:
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
         found = np.array(self._measured(self._error_and_loss))
-        self._losses = self.group.steps, found[..., 1]
+        self._of_held_out = self.group.steps, found[..., 1]
         return found[..., 0]
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields."""
-        if self._losses is None or self._losses[0] != self.group.steps or len(self._losses[1]) != len(self.networks):
+        if (
+            self._of_held_out is None
+            or self._of_held_out[0] != self.group.steps
+            or len(self._of_held_out[1]) != len(self.networks)
+        ):
             self.error()
-        assert self._losses is not None
-        return self._losses[1]
+        assert self._of_held_out is not None
+        return self._of_held_out[1]
 
     def _error_and_loss(self, network: ScoreNetwork, level: int) -> tuple[float, float]:
         """Both of one network, from one call."""
@@ -133,7 +137,7 @@ class FieldDescent(AutogradDescent):
         """Drop all seeds but the chosen ones."""
         of_seed = len(self.networks[0])
         super().keep(seeds)
-        self._losses = None
+        self._of_held_out = None
         self.group.keep(np.repeat(seeds, of_seed))
 
     def snapshot(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from csd.core.errors import InputError, one_line
 from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
-from csd.networks.border import TorchStream
+from csd.networks.border import TorchStream, check_restored, global_states
 from csd.networks.linear import relative_error
 from csd.networks.module import (
     ConvolutionalScore,
@@ -55,9 +55,11 @@ class AutogradDescent:
         objective: the loss.
         device: of the modules.
         layers: random streams of the stochastic layers of user-defined networks, for each seed and level.
+        build: (place of a seed, level) → the network at its start.
 
     Raises:
-        InputError: by `advance`, if a loss of a network is not a finite number at the first step.
+        InputError: by `advance`, if a loss of a network is not a finite number at the first step; by `advance` and
+            `weights`, if a user-defined network has state outside its parameters and buffers.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class AutogradDescent:
         objective: Objective,
         device: torch.device,
         layers: Sequence[Sequence[np.random.Generator]] = (),
+        build: Callable[[int, int], ScoreNetwork] | None = None,
     ) -> None:
         self.networks = [[network.to(device) for network in of_seed] for of_seed in networks]
         self.noised, self.lattice, self.modes = noised, noised.lattice, modes
@@ -79,9 +82,12 @@ class AutogradDescent:
         self._held_out: list[tuple[torch.Tensor, ...]] = []
         self.held_out_fields = HELD_OUT
         self._stepped = False
-        # Built-in networks draw nothing, and are the same in both modes.
+        self._build, self._seeds = build, np.arange(len(networks))
+        self._losses: dict[tuple[int, int], torch.Tensor] = {}
+        # Built-in networks and losses draw nothing; the networks are the same in both modes.
         self._layers: list[list[TorchStream]] = []
-        if is_user_defined(defining_class(self.networks[0][0])):
+        self._of_user = is_user_defined(defining_class(self.networks[0][0]))
+        if self._of_user or is_user_defined(objective):
             self._layers = [[TorchStream(int(own.integers(2**63)), device) for own in of_seed] for of_seed in layers]
 
     def _tensor(self, array: Any) -> torch.Tensor:
@@ -90,6 +96,7 @@ class AutogradDescent:
 
     def advance(self, *data: Any) -> None:
         """θ ← θ − (η / uses) ∂ℒ/∂θ on (S, T), or on (x_t, z, probe) of `csd.training.batches`."""
+        before = None if self._stepped or not self._layers else global_states()
         for seed, of_seed in enumerate(self.networks):
             for level, network in enumerate(of_seed):
                 parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -98,13 +105,30 @@ class AutogradDescent:
                 with self._layers[seed][level] if self._layers else nullcontext():
                     loss = self._loss(network, seed, level, data)
                     gradients = self._gradients(network, loss, parameters)
+                self._losses[seed, level] = loss.detach()
                 if not self._stepped:
                     self._check_first(network, loss, gradients)
                 with torch.no_grad():
                     for parameter, gradient in zip(parameters, gradients, strict=True):
                         if gradient is not None:
                             parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+        if before is not None and global_states() != before:
+            raise InputError(
+                f"network {defining_class(self.networks[0][0]).__name__} or loss {type(self.objective).__name__} draws"
+                " from the global generator of Python or NumPy during a step; it must draw from that of PyTorch, which"
+                " is seeded"
+            )
+        if not self._stepped:
+            # One network shows at once what all would show after hours.
+            self._check_restored(0, 0)
         self._stepped = True
+
+    def _check_restored(self, seed: int, level: int) -> None:
+        """Refuse a user-defined network that cannot be built again from its numbers."""
+        if self._of_user and self._build is not None:
+            again = self._build(int(self._seeds[seed]), level).to(self.device)
+            spectrum = self.noised.half_spectra()[level]
+            check_restored(self.networks[seed][level], again, spectrum, self._layers[seed][level])
 
     def _loss(self, network: ScoreNetwork, seed: int, level: int, data: Sequence[Any]) -> torch.Tensor:
         """ℒ of a network on the data of a step."""
@@ -180,15 +204,33 @@ class AutogradDescent:
         return "filters" if isinstance(self.networks[0][0], ConvolutionalScore) else "parameters"
 
     def weights(self) -> Array:
-        """The parameters of every module in its order, then its buffers."""
+        """The parameters of every module in its order, then its buffers; they must determine the module."""
+        for seed, level in np.ndindex(len(self.networks), len(self.noised.levels)):
+            self._check_restored(seed, level)
         return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
 
     def error(self) -> Array:
         """ε from the kernels; for networks without one E|s − s*|² / E|s*|² over held-out fields."""
         kernel = self.kernel()
-        if kernel is not None:
-            return relative_error(kernel, self.spectra, self.modes.multiplicity)
-        return np.array(self._measured(self._deviation))
+        if kernel is None:
+            error = np.array(self._measured(self._deviation))
+        else:
+            error = relative_error(kernel, self.spectra, self.modes.multiplicity)
+        if self._stepped and self._layers and not np.isfinite(error).all():
+            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
+        return error
+
+    def _check_finite(self, seed: int, level: int) -> None:
+        """Refuse a user-defined network or loss that is not finite, where a step has not diverged."""
+        network = self.networks[seed][level]
+        name = f"network {defining_class(network).__name__}"
+        if all(bool(own.isfinite().all()) for own in network.parameters()):
+            raise InputError(f"{name}: its score is not finite, though all of its parameters are; it must be finite")
+        if not self._losses[seed, level].isfinite():
+            raise InputError(
+                f"loss {type(self.objective).__name__} of {name} is not finite at a step, though all parameters were"
+                " finite before it; loss and score must be finite"
+            )
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
@@ -237,6 +279,7 @@ class AutogradDescent:
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
+        self._seeds = self._seeds[seeds]
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
         self._layers = [of_seed for of_seed, kept in zip(self._layers, seeds, strict=False) if kept]
 
