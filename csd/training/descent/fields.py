@@ -108,7 +108,11 @@ class FieldDescent(AutogradDescent):
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields."""
-        if self._of_held_out is None or self._of_held_out[0] != self.group.steps or len(self._of_held_out[1]) != len(self.networks):
+        if (
+            self._of_held_out is None
+            or self._of_held_out[0] != self.group.steps
+            or len(self._of_held_out[1]) != len(self.networks)
+        ):
             self.error()
         assert self._of_held_out is not None
         return self._of_held_out[1]
