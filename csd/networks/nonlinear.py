@@ -25,7 +25,7 @@ def _check_odd(kernel_size: int) -> None:
 
 
 # Options that several networks share; each class gives its own default.
-Depth = Annotated[int, Ge(1), Le(1000), Option("layers", "P", label="p{value}", absent=0)]
+Depth = Annotated[int, Ge(1), Le(1000), Option("layers", "P", label="p{value}")]
 Width = Annotated[int, Ge(1), Option("channels of a layer", "C", label="w{value}")]
 KernelSize = Annotated[
     int, Ge(1), Option("sites along a side of a filter, an odd number", "K", label="k{value}", check=_check_odd)
