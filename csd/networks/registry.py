@@ -82,7 +82,10 @@ def network_options() -> dict[str, Declared]:
             if option in found and found[option].kind != own.kind:
                 raise TypeError(f"{name} declares {option} with another type than an architecture before it")
             owners = f"{found[option].help}, {name}" if option in found else f"{own.help}; of {name}"
-            found[option] = replace(own, default=None, option=replace(own.option, help=owners, default=""))
+            # What files record where it is absent is said by the architecture that had the option first.
+            first = found.get(option, own).option
+            described = replace(first, help=owners, default="")
+            found[option] = replace(own, default=None, option=described)
     return found
 
 
