@@ -4,7 +4,6 @@ The command line makes the same calls with its flags, so both have the same defa
 written unless an output is named. Architecture, target, schedule and loss are given by name or as a class.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of, target_of_data
-from csd.core.errors import InputError, plain, users_errors
+from csd.core.errors import InputError, log, plain, users_errors
 from csd.core.files import THEORY, TRAINING, Content, Rescue, provenance, stamped, write
 from csd.core.options import declared
 from csd.core.paths import Named, check_paths, expanded, file_to_write
@@ -148,11 +147,6 @@ def _data(noised: NoisedTarget) -> list[Named]:
     return named("data", expanded(file) if file else None)
 
 
-def _on_standard_error(line: str) -> None:
-    """Print a line on standard error."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def place_of(path: str | Path | None) -> Path | None:
     """The path of a file to write, or None."""
     return None if path is None else file_to_write(path)
@@ -181,7 +175,7 @@ def trained(
     checkpoint_every: float = EVERY,
     *,
     progress: bool | None = None,
-    log: Callable[[str], None] = _on_standard_error,
+    log: Callable[[str], None] = log,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
     """Train, and return the content of a training file, which is written if an output is given.

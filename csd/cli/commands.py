@@ -16,8 +16,8 @@ from collections.abc import Sequence  # noqa: E402
 from typing import NoReturn  # noqa: E402
 
 from csd.cli import report, runs, study  # noqa: E402
-from csd.cli.parser import BAD_INPUT, DIVERGED, Parser, log  # noqa: E402
-from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, users_errors  # noqa: E402
+from csd.cli.parser import BAD_INPUT, DIVERGED, Parser  # noqa: E402
+from csd.core.errors import GenerationFailed, InputError, Interrupted, TrainingDiverged, log, users_errors  # noqa: E402
 
 TRACEBACK = "CSD_TRACEBACK"
 """Environment variable with which a mistake is also shown as Python's traceback."""

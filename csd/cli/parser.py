@@ -171,12 +171,6 @@ def command_line(arguments: argparse.Namespace) -> str:
     return os.fsencode(shlex.join(["csd", *arguments.given])).decode("utf-8", "backslashreplace")
 
 
-def log(message: str) -> None:
-    """Write a line to the log, on standard error; a log that cannot be written stops no work."""
-    with suppress(OSError):
-        print(message, file=sys.stderr, flush=True)
-
-
 def parsed_json(flag: str, text: str) -> Any:
     """The value of a flag given as JSON."""
     try:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from csd.cli.parser import log
+from csd.core.errors import log
 
 if TYPE_CHECKING:
     from csd.core.files import Content

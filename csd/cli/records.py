@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from csd.cli.parser import command_line, log
-from csd.core.errors import NotWritten
+from csd.cli.parser import command_line
+from csd.core.errors import NotWritten, log
 from csd.core.paths import write_text
 
 

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterator
 from itertools import product
 
-from csd.cli.parser import Parser, add_paths, command_line, log, parsed_json, written_names
-from csd.core.errors import InputError
+from csd.cli.parser import Parser, add_paths, command_line, parsed_json, written_names
+from csd.core.errors import InputError, log
 from csd.core.paths import Named
 
 

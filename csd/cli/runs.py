@@ -10,7 +10,6 @@ from csd.cli.parser import (
     add_options,
     command_line,
     given_options,
-    log,
     read_path,
     real,
     written_names,
@@ -18,7 +17,7 @@ from csd.cli.parser import (
 )
 from csd.cli.printed import print_generation, print_table, report_times
 from csd.cli.records import recorded
-from csd.core.errors import InputError
+from csd.core.errors import InputError, log
 from csd.core.options import Declared, declared
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Errors that a user can act on: one sentence with the key, flag or file, what is wrong, and what is allowed."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -80,6 +81,12 @@ def users_place(traceback: TracebackType | None) -> tuple[FrameType, int] | None
             found = traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
     return found
+
+
+def log(message: str) -> None:
+    """Write a line to the log, on standard error; a log that cannot be written stops no work."""
+    with suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -241,7 +241,7 @@ CODE = ("code", "consts", "names", "varnames", "freevars", "flags", "argcount")
 
 
 class CompiledCode:
-    """The compiled code of classes and functions that are in no file, with all values that it takes from outside.
+    """Compiled code of classes and functions that no file defines, with the global and enclosing values that it uses.
 
     Args:
         modules: to which the modules of the user are added that the code uses.

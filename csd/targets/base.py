@@ -243,7 +243,7 @@ def with_spectrum(target: Any) -> HasSpectrum:
 def _check_spectrum(what: str, given: Any, shape: tuple[int, ...]) -> None:
     """Refuse a spectrum that is not finite and above 0, or whose square leaves the range of numbers."""
     found = checked_numbers(what, given, shape, least=0.0)
-    for value in (found.min(), found.max()):
+    for value in (float(found.min()), float(found.max())):
         if not 1.0 / LARGEST_SPECTRUM <= value <= LARGEST_SPECTRUM:
             raise InputError(
                 f"{what} gives {value:g}; it must give numbers from {1.0 / LARGEST_SPECTRUM:g} to {LARGEST_SPECTRUM:g}"

@@ -10,6 +10,7 @@ distribution.
 Networks are trained on the M fields, whose own spectrum scatters about S.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,7 +42,7 @@ FEWEST = 2
 """Fields of which a spectrum about their mean can be measured."""
 
 
-class KnownByFields:
+class KnownByFields(ABC):
     """A target that draws its samples from given fields, and whose spectrum is measured."""
 
     lattice: Lattice
@@ -50,9 +51,9 @@ class KnownByFields:
     """Whether −φ is as probable as φ; drawn fields then have random signs."""
 
     @property
+    @abstractmethod
     def shell_spectrum(self) -> Array:
-        """S averaged over the momenta of each of the lattice's *shells*."""
-        raise NotImplementedError
+        """S averaged over the momenta of each of the lattice's *shells*, shape (shells,)."""
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:

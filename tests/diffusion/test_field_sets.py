@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import csd
 from csd.core.errors import InputError
@@ -15,11 +14,11 @@ from csd.diffusion.samples import over_held_out, sampled_variables
 from csd.lattice import Array, Lattice
 from csd.lattice.bins import LengthBins
 from csd.lattice.observables import kl_per_site
-from csd.networks.module import ScoreNetwork
 from csd.networks.score import ExactScore, Score
 from csd.targets.dataset import FieldSet
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
+from tests.almost_linear import Rest
 from tests.helpers import tilted_fields, tilted_spectrum
 
 LATTICE = Lattice(2, 6)
@@ -30,20 +29,6 @@ EXACT = ALPHA**2 * tilted_spectrum(LATTICE) + NOISE
 """C of the exact distribution at the lowest level, *half* layout."""
 
 
-class Unknown(ScoreNetwork):
-    """The best linear score of the training spectrum, called as a network whose kernel nobody knows."""
-
-    def __init__(self, lattice: Lattice, spectrum: Array, generator: np.random.Generator) -> None:
-        super().__init__(lattice)
-        self.inverse = 1.0 / torch.as_tensor(spectrum)
-        self.share = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
-
-    def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """−K∗x + a x³."""
-        linear = torch.fft.irfftn(-self.inverse * torch.fft.rfftn(fields, dim=(-2, -1)), s=fields.shape[-2:])
-        return linear + self.share * fields**3
-
-
 def field_set(count: int, *purpose: object) -> FieldSet:
     return FieldSet.split(LATTICE, tilted_fields(LATTICE, count, MEAN, *purpose))
 
@@ -52,12 +37,12 @@ def reverse_of(target: Any) -> ReverseDiffusion:
     return ReverseDiffusion(NoisedTarget(target, VariancePreserving(), GRID), Heun(), "exact")
 
 
-@pytest.mark.parametrize("architecture", ["one_layer", "two_layer", Unknown])
+@pytest.mark.parametrize("architecture", ["one_layer", "two_layer", Rest])
 def test_mean_and_spectrum_of_samples_are_exact_within_errors(architecture: Any) -> None:
     """M samples from M training fields: the errors of both add up. Fails by chance in 1 of 1000."""
     own = field_set(2500, "samples")
     how: dict[str, Any] = {"loss": "population", "tolerance": 1e-5, "max_steps": 50_000}
-    if architecture is Unknown:
+    if architecture is Rest:
         how = {
             "path": "fields",
             "loss": "denoising",

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import csd
 from csd.core.files import content_of
@@ -12,13 +11,13 @@ from csd.core.random import stream
 from csd.diffusion.trained import trained_score
 from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
-from csd.networks.module import ScoreNetwork
 from csd.targets.dataset import FieldSet
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 from csd.training.reference import reference_curve
+from tests.almost_linear import Rest
 from tests.helpers import tilted_fields, tilted_spectrum
 
 LEVELS = [0.5, 0.1]
@@ -42,20 +41,6 @@ class Tilted:
     def propagator(self, laplacian: Array) -> Array:
         """There is no function of k̂²."""
         raise AssertionError("the spectrum is taken for isotropic")
-
-
-class Rest(ScoreNetwork):
-    """s(x) = −K∗x with K = 1/C, which nobody knows to be linear, plus a small tanh x."""
-
-    def __init__(self, lattice: Lattice, spectrum: Array, generator: np.random.Generator) -> None:
-        super().__init__(lattice)
-        self.inverse = 1.0 / torch.as_tensor(spectrum)
-        self.share = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
-
-    def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """−K∗x + a tanh x."""
-        linear = torch.fft.irfftn(-self.inverse * torch.fft.rfftn(fields, dim=(-2, -1)), s=fields.shape[-2:])
-        return linear + self.share * fields.tanh()
 
 
 def field_set(lattice: Lattice, count: int, mean: float = MEAN, *purpose: object) -> FieldSet:

@@ -42,7 +42,7 @@ def test_a_disk_that_fills_up_leaves_old_files_and_a_clear_error(small_disk: Pat
     last = second.err.strip().splitlines()[-1]
     assert last.startswith("csd train: ")
     assert "'run.nc'" in last
-    assert "the disk is full" in last
+    assert "(No space left on device); make room on the disk" in last
     assert (small_disk / "run.nc").read_bytes() == before
     assert sorted(path.name for path in small_disk.iterdir()) == ["ballast", "run.nc"]
 

@@ -345,7 +345,7 @@ EDITED = {
     "networks/full training/options training/losses training/batches training/loop training/descent/modes": (
         "`train` and on"
     ),
-    "training/reference training/content": "`train` and on",
+    "training/reference training/content targets/dataset": "`train` and on",
     "diffusion/samples diffusion/measures diffusion/quality": "`generate` and on",
     "diffusion/grids diffusion/integrators targets/noising": "`train`, `integrators` and on",
     "diffusion/discretisation": "`integrators`, `explore` and on",
@@ -366,7 +366,7 @@ EDITED = {
     "report/explore": "`explore`",
     "report/paper": "`paper`",
     "api/training cli/runs core/aliases study/config/study study/stages/training study/cost/estimate study/status"
-    " targets/dataset training/checkpoint": "nothing",
+    " training/checkpoint": "nothing",
 }
 """Some modules of the package, and what their edit reruns; docs/reruns.md has a table of all, made from the code."""
 
