@@ -243,7 +243,7 @@ def _heat_bath_spins(
             if length == 0.0:
                 around[0] = length = 1.0
             around /= length
-            cosine = _cosine(generator, strength, components)
+            cosine = draw_cosine(generator, strength, components)
             # A direction orthogonal to h: an isotropic one minus its component along h.
             for a in range(components):
                 across[a] = generator.standard_normal()
@@ -256,7 +256,7 @@ def _heat_bath_spins(
 
 
 @compiled
-def _cosine(generator: Generator, strength: float, components: int) -> float:
+def draw_cosine(generator: Generator, strength: float, components: int) -> float:
     """w of density ∝ (1 − w²)^{(n−3)/2} e^{κw} on [−1, 1], κ = strength, n ≥ 2, by Wood's rejection."""
     others = components - 1.0
     start = others / (2.0 * strength + np.sqrt(4.0 * strength**2 + others**2))

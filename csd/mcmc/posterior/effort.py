@@ -1,0 +1,206 @@
+"""How long the chains of a posterior must be, and the two independent halves of their estimates.
+
+A field x₀ whose noised field is x is itself an exact draw of the posterior, so chains that start at x₀ are in equilibrium
+from their first sweep, and a mean over their sweeps is unbiased. A square of such a mean is not: its error counts as
+signal. So each chain is divided into a half A, a gap of `GAP` τ, and a half B of the same length, which are independent
+given x:
+
+    ŝ = (ŝ_A + ŝ_B)/2,   E|s*|² = E[ŝ_A·ŝ_B],   E|ŝ − s*|² = ¼ E|ŝ_A − ŝ_B|²
+
+τ = ½ + Σ_l (1 − V(l)/V_∞) is that of the slowest of the series, with the variogram V(l) = ½ E[(m(s) − m(s+l))²] over all
+fields and V_∞ its value at large lags, which needs no mean of a chain. Where x₀ is not known, chains start at
+`Posterior.start` and run until the posterior energies of halves A and B agree, as means over all fields.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+
+from csd.core.errors import InputError
+from csd.lattice import Array
+from csd.mcmc.posterior.base import Posterior, Walk
+
+TUNING = 40
+"""Sweeps of the pilot in which the updates are tuned."""
+PILOT_FIELDS = 64
+"""Fields of the pilot, the first ones."""
+SHORTEST = 64
+"""Sweeps of the first attempt to measure τ."""
+LONGEST = 8192
+"""Most sweeps of the pilot in which τ is measured."""
+RESOLVED = 20.0
+"""Sweeps of the pilot over τ, with which τ counts as measured."""
+GAP = 5.0
+"""Sweeps between the two halves, in units of τ."""
+PARTS = 8
+"""Parts of a half, whose scatter shows where the errors are large."""
+MARGIN = 1.25
+"""Ratio of the sweeps made and those that the pilot asks for."""
+ATTEMPTS = 8
+"""Most runs of the chains until the accuracy is reached and energies agree."""
+DRIFT = 4.0
+"""Difference of energies in halves A and B, in standard errors, at which chains still depend on their start."""
+PRIOR = 16.0
+"""Numbers' worth of belief in the errors of parts as they are."""
+
+Made = Callable[[slice, Walk | None], Walk]
+"""(fields, tuned walk) → the walk of these fields, at its start."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Scores of noised fields by chains of their posterior.
+
+    Attributes:
+        halves: ŝ_A and ŝ_B, shape (2, fields, n, *lattice.shape).
+        error: standard error of their mean, shape (fields, n, *lattice.shape).
+        tau: τ of the slowest series, sweeps.
+        sweeps: of each chain, in both halves together.
+        gap: sweeps between the halves.
+    """
+
+    halves: Array
+    error: Array
+    tau: float
+    sweeps: int
+    gap: int
+
+    @property
+    def score(self) -> Array:
+        """ŝ, shape (fields, n, *lattice.shape)."""
+        mean: Array = self.halves.mean(axis=0)
+        return mean
+
+    @property
+    def squares(self) -> Array:
+        """ŝ_A·ŝ_B/N of each field, shape (fields,)."""
+        first, second = self.halves
+        sites = first[0, 0].size
+        return np.asarray((first * second).reshape(len(first), -1).sum(axis=1) / sites)
+
+    @property
+    def inaccuracy(self) -> float:
+        """E|ŝ − s*|²/E|s*|²."""
+        first, second = self.halves
+        return float(0.25 * ((first - second) ** 2).sum() / max((first * second).sum(), 1e-300))
+
+
+def slowest_time(series: Array) -> float:
+    """The largest τ of series of shape (sweeps, observables, chains), by their variograms over all chains."""
+    return max(_time(np.ascontiguousarray(series[:, place])) for place in range(series.shape[1]))
+
+
+def _time(series: Array) -> float:
+    """τ of a series of shape (sweeps, chains); 0 of constant ones."""
+    length = len(series)
+    lags = 3 * length // 4
+    series = series - series.mean(axis=0)
+    size = 2 ** int(np.ceil(np.log2(2 * length)))
+    power = np.abs(np.fft.rfft(series, size, axis=0)) ** 2
+    products = np.fft.irfft(power, size, axis=0)[:lags].sum(axis=1)
+    squares = np.cumsum((series**2).sum(axis=1))
+    left, lag = squares[::-1][:lags], np.arange(lags)
+    right = squares[-1] - np.concatenate([[0.0], squares[: lags - 1]])
+    variogram = (0.5 * (left + right) - products) / (length - lag)
+    plateau = variogram[length // 2 :].mean()
+    if plateau <= 1e-20 * max(float((series**2).mean()), 1e-300):
+        return 0.0
+    correlation = 1.0 - variogram / plateau
+    below = np.flatnonzero(correlation < 0.02)
+    window = int(below[0]) if below.size else lags
+    return float(0.5 + correlation[1:window].sum())
+
+
+def measured(posterior: Posterior, make: Made, blocks: list[slice], accuracy: float, where: str, *, known: bool) -> Estimates:
+    """Scores of all fields with E|ŝ − s*|² ≤ accuracy × E|s*|².
+
+    Args:
+        posterior: of all fields.
+        make: the walk of some of the fields.
+        blocks: the fields of each walk.
+        accuracy: of the mean of both halves.
+        where: the noise level, for messages.
+        known: whether chains start at x₀.
+
+    Raises:
+        InputError: if τ is too long to be measured, or the accuracy or equilibrium cannot be reached.
+    """
+    few = slice(0, min(PILOT_FIELDS, len(posterior.noised)))
+    pilot = make(few, None)
+    pilot.tune(TUNING)
+    tau = _pilot_time(pilot, where)
+    gap, length = ceil(GAP * tau), max(SHORTEST // 2, ceil(10.0 * tau))
+    found = _run(posterior.part(few), [pilot], [slice(0, few.stop)], length, gap)[0]
+    length = max(PARTS * ceil(max(tau, MARGIN * 0.5 * found.sweeps * found.inaccuracy / accuracy / PARTS)), 2 * PARTS)
+    walks = [make(block, pilot) for block in blocks]
+    if not known:
+        for walk in walks:
+            walk.advance(ceil(2.0 * GAP * tau) + TUNING)
+    for _ in range(ATTEMPTS):
+        found, drift = _run(posterior, walks, blocks, length, gap)
+        slow = found.tau > 1.5 * tau
+        short = found.inaccuracy > 1.05 * accuracy
+        if not (slow or short or (drift > DRIFT and not known)):
+            return found
+        if slow:
+            tau = found.tau
+            gap = ceil(GAP * tau)
+        growth = MARGIN * found.inaccuracy / accuracy if short else 1.0
+        length = PARTS * ceil(max(growth * length, tau * PARTS) / PARTS)
+    raise InputError(
+        f"{where}: after {ATTEMPTS} runs of up to {length} sweeps the error is {found.inaccuracy:.2g} of the score, the"
+        f" autocorrelation time {found.tau:.3g} sweeps, and energies differ by {drift:.2g} standard errors between"
+        " halves of the chains; take a smaller noise level, or a larger accuracy"
+    )
+
+
+def _pilot_time(pilot: Walk, where: str) -> float:
+    """τ of the pilot in equilibrium; an InputError where it is too long."""
+    length = SHORTEST
+    while True:
+        tau = slowest_time(pilot.advance(length)[1])
+        if length >= RESOLVED * tau:
+            return tau
+        if length >= LONGEST:
+            raise InputError(
+                f"{where}: chains of the posterior do not mix; their autocorrelation time is {tau:.0f} sweeps or more of"
+                f" the {length} of the pilot, and a score would take more than {2 * PARTS * tau + GAP * tau:.0f} sweeps"
+                " of each field; take a smaller noise level or size"
+            )
+        length = 2 * length
+
+
+def _run(
+    posterior: Posterior, walks: list[Walk], blocks: list[slice], length: int, gap: int
+) -> tuple[Estimates, float]:
+    """The estimates of two halves of given length and gap, and the drift of energies in standard errors."""
+    halves = np.empty((2, *posterior.noised.shape))
+    error, times, energies = np.empty(posterior.noised.shape), [], np.empty((2, len(posterior.noised)))
+    each = length // PARTS
+    for walk, block in zip(walks, blocks, strict=True):
+        own, squares, total = posterior.part(block), 0.0, 0.0
+        for half in range(2):
+            if half:
+                walk.advance(gap)
+            mean, rows = np.zeros(own.noised.shape), []
+            for _ in range(PARTS):
+                estimate, series = walk.advance(each)
+                score = own.score(estimate)
+                mean += score / PARTS
+                squares, total = squares + score**2, total + score
+                rows.append(series)
+            halves[half, block], series = mean, np.concatenate(rows)
+            energies[half, block] = series[:, -1].mean(axis=0)
+        times.append(series)
+        spread = squares / (2 * PARTS) - (total / (2 * PARTS)) ** 2
+        error[block] = np.maximum(spread, 0.0) / (2 * PARTS - 1)
+    tau = slowest_time(np.concatenate(times, axis=2))
+    # Neighbouring parts are correlated; how much so, the halves show.
+    true, naive = 0.25 * (halves[0] - halves[1]) ** 2, error
+    belief = PRIOR * naive.mean()
+    scale = (true.sum() + belief) / (naive.sum() + belief) if belief > 0.0 else 1.0
+    change = energies[1] - energies[0]
+    drift = abs(change.mean()) / max(change.std() / sqrt(max(len(change) - 1, 1)), 1e-300) if len(change) > 1 else 0.0
+    return Estimates(halves, np.sqrt(scale * error), tau, 2 * length, gap), float(drift)

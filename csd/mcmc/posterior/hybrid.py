@@ -1,0 +1,191 @@
+"""Hybrid Monte Carlo of the posterior, and estimates of its mean by the Schwinger–Dyson equation.
+
+Trajectories have the length π/(2M) times a uniform number from [½, 3/2], M² = γ + the mean curvature of H under a uniform
+shift of a field, which is the Hartree mass of the posterior for φ⁴: r₀ + γ + u (1 + 2/n) ⟨φ_a²⟩. As ⟨F⟩ = 0 for the
+force F = −∂E/∂φ of the posterior, ⟨φ⟩ is also, for any M², the mean of
+
+    φ + (k̂² + M²)^{−1} F,
+
+which hardly fluctuates where the field is nearly Gaussian, and not at all where it is. For φ⁴ this is
+(k̂² + M²) ⟨φ⟩ = j + (M² − r₀ − γ) ⟨φ⟩ − (u/n) ⟨φ²φ⟩.
+"""
+
+from math import pi, sqrt
+
+import numpy as np
+
+from csd.core.random import draw_normal
+from csd.lattice import Array
+from csd.lattice.sites import neighbours
+from csd.mcmc.posterior.base import Posterior, is_reflected, random_axis
+from csd.mcmc.posterior.lanes import gather, trajectory
+from csd.mcmc.updates.tuning import Tuned
+
+ACCEPTANCE = 0.8
+"""Of trajectories, to which the leapfrog step is tuned."""
+MOST_LEAPFROGS = 10_000
+"""Largest number of leapfrog steps in a trajectory."""
+SHIFT = 1e-3
+"""Uniform shift of a field, relative to its root mean square, from which the curvature of H is determined."""
+
+
+class HybridWalk:
+    """Trajectories of fields with any energy and force.
+
+    Args:
+        posterior: of the fields.
+        start: φ at the start, shape (fields, n, *lattice.shape).
+        generator: source of all random numbers.
+        tuned: another walk, whose M² and leapfrog step are taken; both are determined here if None.
+        improved: whether ⟨φ⟩ is estimated by the Schwinger–Dyson equation.
+    """
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        start: Array,
+        generator: np.random.Generator,
+        tuned: "HybridWalk | None" = None,
+        *,
+        improved: bool = True,
+    ) -> None:
+        self.posterior, self.generator, self.improved = posterior, generator, improved
+        self.source = posterior.source
+        self.symmetric = is_reflected(posterior.target, start, generator)
+        lattice = posterior.lattice
+        # A mode that is softer than the noise leaves it, or than the lattice can hold, needs no longer trajectory.
+        softest = max(posterior.precision, 1.0 / lattice.size**2)
+        self.mass_squared = tuned.mass_squared if tuned else max(softest, posterior.precision + self._curvature(start))
+        stiffest = sqrt(4.0 * lattice.dimension + self.mass_squared)
+        first = 1.0 / (stiffest * lattice.sites**0.25)
+        self.step = Tuned("step", tuned.step.value if tuned else None, first, ACCEPTANCE)
+        self.leapfrogs = 0
+        self._begin(start)
+
+    def _begin(self, start: Array) -> None:
+        self.fields = np.array(start, dtype=float)
+        self.energies = self._energy(self.fields)
+
+    def _curvature(self, start: Array) -> float:
+        """Mean of the second derivative of H by a uniform shift of one component, per site."""
+        size, total = SHIFT * sqrt(float((start**2).mean())) + SHIFT, 0.0
+        for a in range(start.shape[1]):
+            shift = np.zeros(start.shape[1:])
+            shift[a] = size
+            change = self.posterior.target.force(start - shift) - self.posterior.target.force(start + shift)
+            total += float(change[:, a].mean()) / (2.0 * size)
+        return total / start.shape[1]
+
+    def _energy(self, fields: Array) -> Array:
+        """H + ½ γ φ² − j·φ, shape (fields,)."""
+        own = (0.5 * self.posterior.precision * fields - self.source) * fields
+        return np.asarray(self.posterior.target.energy(fields) + own.reshape(len(fields), -1).sum(axis=1))
+
+    def _force(self, fields: Array) -> Array:
+        return np.asarray(self.posterior.target.force(fields) - self.posterior.precision * fields + self.source)
+
+    def draw_leapfrogs(self) -> int:
+        """The leapfrog steps of a trajectory of random length."""
+        length = pi / (2.0 * sqrt(self.mass_squared)) * self.generator.uniform(0.5, 1.5)
+        steps = max(1, round(min(length / self.step.value, MOST_LEAPFROGS)))
+        self.leapfrogs += steps
+        return steps
+
+    def tune(self, sweeps: int) -> None:
+        """Make trajectories, and tune the leapfrog step to accept four of five."""
+        for _ in range(sweeps):
+            self.step.adapt(self._move())
+
+    def _move(self) -> float:
+        """Make one trajectory of each field; returns the mean acceptance."""
+        steps, step, moved = self.draw_leapfrogs(), self.step.value, self.fields.copy()
+        momenta = draw_normal(self.generator, moved.shape)
+        kinetic = 0.5 * (momenta**2).reshape(len(moved), -1).sum(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            momenta += 0.5 * step * self._force(moved)
+            for done in range(1, steps + 1):
+                moved += step * momenta
+                momenta += (step if done < steps else 0.5 * step) * self._force(moved)
+            energies = self._energy(moved)
+            error = energies - self.energies + 0.5 * (momenta**2).reshape(len(moved), -1).sum(axis=1) - kinetic
+            chances = np.exp(-np.maximum(np.where(np.isfinite(error), error, np.inf), 0.0))
+        taken = self.generator.random(len(moved)) < chances
+        self.fields[taken], self.energies[taken] = moved[taken], energies[taken]
+        return float(chances.mean())
+
+    def advance(self, sweeps: int) -> tuple[Array, Array]:
+        """Make trajectories, each followed by a random reflection where H is symmetric; see `Walk`."""
+        total, forces = np.zeros_like(self.fields), np.zeros_like(self.fields)
+        axes = tuple(range(2, total.ndim))
+        series = np.empty((sweeps, total.shape[1] + 1, len(total)))
+        for number in range(sweeps):
+            self._move()
+            series[number, -1] = self.energies
+            axis = random_axis(self.generator, total.shape[1]).reshape(-1, *(1,) * len(axes))
+            force = self.posterior.target.force(self.fields)
+            along, push = ((axis * values).sum(axis=1, keepdims=True) for values in (self.fields, force))
+            overlap = (along * (axis * self.source).sum(axis=1, keepdims=True)).sum(axis=(1, *axes), keepdims=True)
+            share = 1.0 - np.tanh(overlap) if self.symmetric else np.zeros_like(overlap)
+            mean = self.fields - share * along * axis
+            total += mean
+            forces += force - share * push * axis
+            series[number, :-1] = mean.mean(axis=axes).T
+            turned = self.generator.random(overlap.shape) < 0.5 * share
+            self.fields -= np.where(turned, 2.0 * along * axis, 0.0)
+            if turned.any():
+                self.energies = self._energy(self.fields)
+        mean = total / sweeps
+        return self._improve(mean, forces / sweeps - self.posterior.precision * mean + self.source), series
+
+    def _improve(self, mean: Array, force: Array) -> Array:
+        """⟨φ⟩ + (k̂² + M²)^{−1} ⟨F⟩."""
+        if not self.improved:
+            return mean
+        lattice = self.posterior.lattice
+        return mean + lattice.inverse(lattice.transform(force) / (lattice.laplacian + self.mass_squared))
+
+
+class PhiFourWalk(HybridWalk):
+    """The same for φ⁴, by compiled loops over fields side by side."""
+
+    def _begin(self, start: Array) -> None:
+        def laid_out(values: Array) -> Array:
+            return np.ascontiguousarray(np.moveaxis(values.reshape(*values.shape[:2], -1), 0, -1), dtype=float)
+
+        target = self.posterior.target
+        self.lanes, self.given = laid_out(start), laid_out(self.source)
+        self.places = neighbours(target.lattice)
+        self.couplings = target.quadratic + 0.5 * self.posterior.precision, target.quartic
+        self.energies = np.empty(len(start))
+
+    def _curvature(self, start: Array) -> float:
+        """r₀ + u (1 + 2/n) ⟨φ_a²⟩."""
+        target = self.posterior.target
+        return float(target.r0 + target.u * (1.0 + 2.0 / target.components) * (start**2).mean())
+
+    def _move(self) -> float:
+        momenta, uniform = draw_normal(self.generator, self.lanes.shape), self.generator.random(len(self.energies))
+        steps = self.draw_leapfrogs()
+        how = self.given, self.places, self.couplings, self.step.value, steps
+        return trajectory(self.lanes, momenta, *how, uniform, self.energies)
+
+    def advance(self, sweeps: int) -> tuple[Array, Array]:
+        """Make trajectories, each followed by a random reflection where H is symmetric; see `Walk`."""
+        target, (components, _, count) = self.posterior.target, self.lanes.shape
+        total, cubes = np.zeros_like(self.lanes), np.zeros_like(self.lanes)
+        series = np.empty((sweeps, components + 1, count))
+        for number in range(sweeps):
+            self._move()
+            axis, uniform = random_axis(self.generator, components), self.generator.random(count)
+            gather(self.lanes, self.given, axis, self.symmetric, uniform, total, cubes, series[number, :-1])
+            series[number, -1] = self.energies
+
+        def as_fields(values: Array) -> Array:
+            return np.moveaxis(values, -1, 0).reshape(count, components, *target.lattice.shape) / sweeps
+
+        mean, lattice = as_fields(total), target.lattice
+        if not self.improved:
+            return mean, series
+        laplacian = lattice.inverse(lattice.laplacian * lattice.transform(mean))
+        linear = laplacian + (target.r0 + self.posterior.precision) * mean
+        return self._improve(mean, self.source - linear - target.u / components * as_fields(cubes)), series

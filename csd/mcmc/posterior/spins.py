@@ -1,0 +1,181 @@
+"""Local and cluster updates of unit spins with a source at each site, and the mean spin among its neighbours.
+
+A sweep consists of
+
+- Swendsen–Wang clusters of a random direction e: bonds are set with the probability 1 − exp(−2β (e·S)(e·S′)), if
+  positive, and each cluster is reflected with the probability 1/(1 + exp(2 Σ (e·j)(e·S))) (Wolff's embedding);
+- a heat bath of each site, which draws S from exp(h·S), h = β Σ_nn S + j.
+
+Before a site is drawn, its mean A_n(|h|) h/|h| is added to the estimate of ⟨S⟩, A_n = I_{n/2}/I_{n/2−1}: tanh for n = 1.
+"""
+
+import numpy as np
+from numpy.random import Generator
+
+from csd.lattice import Array
+from csd.lattice.sites import Indices, along, checkerboard, compiled, neighbours, normalise
+from csd.mcmc.posterior.base import Posterior
+from csd.mcmc.updates.local import draw_cosine
+
+TERMS = 30
+"""Terms of the continued fraction of A_n beyond the order of its argument."""
+
+
+class SpinWalk:
+    """Sweeps of the spins of several fields.
+
+    Args:
+        posterior: of the fields.
+        start: S at the start, shape (fields, n, *lattice.shape).
+        generator: source of all random numbers.
+    """
+
+    def __init__(self, posterior: Posterior, start: Array, generator: Generator) -> None:
+        self.posterior, self.generator = posterior, generator
+        lattice, shape = posterior.lattice, (*start.shape[:2], -1)
+        self.spins = np.array(start, dtype=float).reshape(shape)
+        self.source = np.ascontiguousarray(posterior.source.reshape(shape))
+        self.places, self.order = neighbours(lattice), checkerboard(lattice)
+
+    def tune(self, sweeps: int) -> None:
+        """Make sweeps; there is nothing to tune."""
+        self.advance(sweeps)
+
+    def advance(self, sweeps: int) -> tuple[Array, Array]:
+        """Make sweeps; see `Walk`."""
+        count, components, _ = self.spins.shape
+        total, series = np.zeros_like(self.spins), np.empty((sweeps, components + 1, count))
+        beta = self.posterior.target.coupling
+        for number in range(count):
+            rows = np.ascontiguousarray(series[:, :, number])
+            _sweep(
+                self.spins[number], self.source[number], self.places, self.order, self.generator, beta, total[number], rows
+            )
+            series[:, :, number] = rows
+        return (total / sweeps).reshape(self.posterior.noised.shape), series
+
+
+
+
+@compiled
+def _mean_length(strength: float, components: int) -> float:
+    """A_n(κ) = I_{n/2}(κ)/I_{n/2−1}(κ) = κ/(n + κ²/(n + 2 + κ²/(n + 4 + …)))."""
+    if components == 1:
+        return np.tanh(strength)
+    ratio = 0.0
+    for term in range(TERMS + int(2.0 * strength), 0, -1):
+        ratio = strength * strength / (components + 2.0 * term + ratio)
+    return strength / (components + ratio)
+
+
+@compiled
+def _root(parents: Indices, site: int) -> int:
+    while parents[site] != site:
+        parents[site] = parents[parents[site]]
+        site = parents[site]
+    return site
+
+
+@compiled
+def _reflect(
+    spins: Array, source: Array, places: Indices, generator: Generator, coupling: float, parents: Indices, room: Array
+) -> None:
+    """Set bonds, and reflect each cluster with its probability; spins and source have the shape (n, sites)."""
+    components, sites = spins.shape
+    axis = np.ones(components)
+    if components > 1:
+        for a in range(components):
+            axis[a] = generator.standard_normal()
+        normalise(axis)
+    parts, pull, chance = room[0], room[1], room[2]
+    for site in range(sites):
+        parents[site] = site
+        parts[site] = along(axis, spins, site)
+        pull[site] = 0.0
+    for site in range(sites):
+        for direction in range(places.shape[1] // 2):
+            other = places[site, direction]
+            strength = 2.0 * coupling * parts[site] * parts[other]
+            if strength > 0.0 and generator.random() >= np.exp(-strength):
+                first, second = _root(parents, site), _root(parents, other)
+                parents[max(first, second)] = min(first, second)
+    for site in range(sites):
+        pull[_root(parents, site)] += along(axis, source, site) * parts[site]
+    for site in range(sites):
+        root = _root(parents, site)
+        # A root comes before the other sites of its cluster.
+        if root == site:
+            chance[site] = 1.0 if generator.random() < 0.5 * (1.0 - np.tanh(pull[site])) else 0.0
+        if chance[root] == 1.0:
+            for a in range(components):
+                spins[a, site] -= 2.0 * parts[site] * axis[a]
+
+
+@compiled
+def _sweep(
+    spins: Array,
+    source: Array,
+    places: Indices,
+    order: Indices,
+    generator: Generator,
+    coupling: float,
+    total: Array,
+    series: Array,
+) -> None:
+    """Sweeps of one field.
+
+    Args:
+        spins: S, shape (n, sites); changed in place.
+        source: j, same shape.
+        places: from `csd.lattice.sites.neighbours`.
+        order: from `csd.lattice.sites.checkerboard`.
+        generator: of the random numbers.
+        coupling: β.
+        total: the means of each site are added to it; same shape.
+        series: filled with the mean over sites of each component, and the energy −Σ h·⟨S⟩; shape (sweeps, n + 1).
+    """
+    components, sites = spins.shape
+    parents, room = np.empty(sites, dtype=np.intp), np.empty((3, sites))
+    pull, across = np.empty(components), np.empty(components)
+    series[:] = 0.0
+    for sweep in range(len(series)):
+        _reflect(spins, source, places, generator, coupling, parents, room)
+        for site in order:
+            square = 0.0
+            for a in range(components):
+                around = 0.0
+                for direction in range(places.shape[1]):
+                    around += spins[a, places[site, direction]]
+                pull[a] = coupling * around + source[a, site]
+                square += pull[a] * pull[a]
+            strength = np.sqrt(square)
+            length = _mean_length(strength, components)
+            series[sweep, components] -= length * strength
+            if strength == 0.0:
+                pull[0] = 1.0
+            else:
+                pull /= strength
+            for a in range(components):
+                total[a, site] += length * pull[a]
+                series[sweep, a] += length * pull[a] / sites
+            if components == 1:
+                spins[0, site] = pull[0] if generator.random() < 0.5 * (1.0 + length) else -pull[0]
+                continue
+            cosine = draw_cosine(generator, strength, components)
+            # A direction orthogonal to h: an isotropic one minus its component along h.
+            part = 0.0
+            for a in range(components):
+                across[a] = generator.standard_normal()
+                part += across[a] * pull[a]
+            square = 0.0
+            for a in range(components):
+                across[a] -= part * pull[a]
+                square += across[a] * across[a]
+            across *= np.sqrt((1.0 - cosine) * (1.0 + cosine) / square)
+            for a in range(components):
+                spins[a, site] = cosine * pull[a] + across[a]
+            part = 0.0
+            for a in range(components):
+                part += spins[a, site] * spins[a, site]
+            for a in range(components):
+                spins[a, site] /= np.sqrt(part)
