@@ -34,16 +34,18 @@ RESOLVED = 20.0
 """Sweeps of the pilot over τ, with which τ counts as measured."""
 GAP = 5.0
 """Sweeps between the two halves, in units of τ."""
-PARTS = 8
-"""Parts of a half, whose scatter shows where the errors are large."""
+PARTS = 16
+"""Parts of a half, of τ or more, whose scatter shows where the errors are large."""
 MARGIN = 1.25
 """Ratio of the sweeps made and those that the pilot asks for."""
 ATTEMPTS = 8
 """Most runs of the chains until the accuracy is reached and energies agree."""
 DRIFT = 4.0
 """Difference of energies in halves A and B, in standard errors, at which chains still depend on their start."""
+SHARED = 5.0
+"""Weight of the mean squared error of all sites beside the 2 `PARTS` − 1 degrees of freedom of a site's own."""
 PRIOR = 16.0
-"""Numbers' worth of belief in the errors of parts as they are."""
+"""Weight of the scatter of the parts beside the differences of halves, in sites, where these are few."""
 
 Made = Callable[[slice, Walk | None], Walk]
 """(fields, tuned walk) → the walk of these fields, at its start."""
@@ -176,31 +178,44 @@ def _run(
     posterior: Posterior, walks: list[Walk], blocks: list[slice], length: int, gap: int
 ) -> tuple[Estimates, float]:
     """The estimates of two halves of given length and gap, and the drift of energies in standard errors."""
-    halves = np.empty((2, *posterior.noised.shape))
-    error, times, energies = np.empty(posterior.noised.shape), [], np.empty((2, len(posterior.noised)))
-    each = length // PARTS
+    halves = np.zeros((2, *posterior.noised.shape))
+    error, series = np.empty(posterior.noised.shape), list[list[Array]]([[], []])
     for walk, block in zip(walks, blocks, strict=True):
-        own, squares, total = posterior.part(block), 0.0, 0.0
+        own, squares, total = posterior.part(block), np.zeros(1), np.zeros(1)
         for half in range(2):
             if half:
                 walk.advance(gap)
-            mean, rows = np.zeros(own.noised.shape), []
+            rows = []
             for _ in range(PARTS):
-                estimate, series = walk.advance(each)
+                estimate, row = walk.advance(length // PARTS)
                 score = own.score(estimate)
-                mean += score / PARTS
+                halves[half, block] += score / PARTS
                 squares, total = squares + score**2, total + score
-                rows.append(series)
-            halves[half, block], series = mean, np.concatenate(rows)
-            energies[half, block] = series[:, -1].mean(axis=0)
-        times.append(series)
+                rows.append(row)
+            series[half].append(np.concatenate(rows))
         spread = squares / (2 * PARTS) - (total / (2 * PARTS)) ** 2
         error[block] = np.maximum(spread, 0.0) / (2 * PARTS - 1)
-    tau = slowest_time(np.concatenate(times, axis=2))
-    # Neighbouring parts are correlated; how much so, the halves show.
-    true, naive = 0.25 * (halves[0] - halves[1]) ** 2, error
-    belief = PRIOR * naive.mean()
-    scale = (true.sum() + belief) / (naive.sum() + belief) if belief > 0.0 else 1.0
-    change = energies[1] - energies[0]
-    drift = abs(change.mean()) / max(change.std() / sqrt(max(len(change) - 1, 1)), 1e-300) if len(change) > 1 else 0.0
-    return Estimates(halves, np.sqrt(scale * error), tau, 2 * length, gap), float(drift)
+    first, second = (np.concatenate(rows, axis=2) for rows in series)
+    return Estimates(halves, _errors(halves, error), slowest_time(second), 2 * length, gap), _drift(first, second)
+
+
+def _errors(halves: Array, squares: Array) -> Array:
+    """Standard errors from squared errors by the scatter of parts, each of which is taken as independent.
+
+    The mean of their squares is that by the halves, as neighbouring parts are correlated.
+    """
+    true, mean = 0.25 * (halves[0] - halves[1]) ** 2, squares.mean()
+    if mean == 0.0:
+        return np.sqrt(true)
+    own = 2.0 * PARTS - 1.0
+    scale = (true.sum() + PRIOR * mean) / (squares.sum() + PRIOR * mean)
+    return np.asarray(np.sqrt(scale * (own * squares + SHARED * mean) / (own + SHARED)))
+
+
+def _drift(first: Array, second: Array) -> float:
+    """Difference of the energies of two halves, in standard errors; series of shape (sweeps, n + 1, fields)."""
+    energies = first[:, -1], second[:, -1]
+    tau = max(slowest_time(second[:, -1:]), 0.5)
+    variance = sum(2.0 * tau * float(one.var(axis=0).mean()) / one.size for one in energies)
+    change = float(energies[0].mean() - energies[1].mean())
+    return abs(change) / sqrt(variance) if variance > 0.0 else 0.0

@@ -53,9 +53,7 @@ class HybridWalk:
         self.source = posterior.source
         self.symmetric = is_reflected(posterior.target, start, generator)
         lattice = posterior.lattice
-        # A mode that is softer than the noise leaves it, or than the lattice can hold, needs no longer trajectory.
-        softest = max(posterior.precision, 1.0 / lattice.size**2)
-        self.mass_squared = tuned.mass_squared if tuned else max(softest, posterior.precision + self._curvature(start))
+        self.mass_squared = tuned.mass_squared if tuned else self._hartree(start)
         stiffest = sqrt(4.0 * lattice.dimension + self.mass_squared)
         first = 1.0 / (stiffest * lattice.sites**0.25)
         self.step = Tuned("step", tuned.step.value if tuned else None, first, ACCEPTANCE)
@@ -65,6 +63,11 @@ class HybridWalk:
     def _begin(self, start: Array) -> None:
         self.fields = np.array(start, dtype=float)
         self.energies = self._energy(self.fields)
+
+    def _hartree(self, fields: Array) -> float:
+        """M² at fields of the posterior, at least γ and 1/L²: no mode is softer in equilibrium."""
+        gamma = self.posterior.precision
+        return max(gamma, 1.0 / self.posterior.lattice.size**2, gamma + self._curvature(fields))
 
     def _curvature(self, start: Array) -> float:
         """Mean of the second derivative of H by a uniform shift of one component, per site."""
@@ -92,9 +95,15 @@ class HybridWalk:
         return steps
 
     def tune(self, sweeps: int) -> None:
-        """Make trajectories, and tune the leapfrog step to accept four of five."""
-        for _ in range(sweeps):
+        """Make trajectories, and tune the leapfrog step to accept four of five; M² is that of the fields halfway."""
+        for sweep in range(sweeps):
+            if 2 * sweep == sweeps:
+                self.mass_squared = self._hartree(self.present())
             self.step.adapt(self._move())
+
+    def present(self) -> Array:
+        """The present fields, shape (fields, n, *lattice.shape)."""
+        return self.fields
 
     def _move(self) -> float:
         """Make one trajectory of each field; returns the mean acceptance."""
@@ -135,14 +144,14 @@ class HybridWalk:
             if turned.any():
                 self.energies = self._energy(self.fields)
         mean = total / sweeps
-        return self._improve(mean, forces / sweeps - self.posterior.precision * mean + self.source), series
+        if self.improved:
+            mean += self._propagated(forces / sweeps - self.posterior.precision * mean + self.source)
+        return mean, series
 
-    def _improve(self, mean: Array, force: Array) -> Array:
-        """⟨φ⟩ + (k̂² + M²)^{−1} ⟨F⟩."""
-        if not self.improved:
-            return mean
+    def _propagated(self, values: Array) -> Array:
+        """(k̂² + M²)^{−1} of values, same shape."""
         lattice = self.posterior.lattice
-        return mean + lattice.inverse(lattice.transform(force) / (lattice.laplacian + self.mass_squared))
+        return lattice.inverse(lattice.transform(values) / (lattice.laplacian + self.mass_squared))
 
 
 class PhiFourWalk(HybridWalk):
@@ -180,12 +189,16 @@ class PhiFourWalk(HybridWalk):
             gather(self.lanes, self.given, axis, self.symmetric, uniform, total, cubes, series[number, :-1])
             series[number, -1] = self.energies
 
-        def as_fields(values: Array) -> Array:
-            return np.moveaxis(values, -1, 0).reshape(count, components, *target.lattice.shape) / sweeps
+        mean = self._as_fields(total) / sweeps
+        if self.improved:
+            linear = self.mass_squared - target.r0 - self.posterior.precision
+            cube = target.u / (components * sweeps) * self._as_fields(cubes)
+            mean = self._propagated(self.source + linear * mean - cube)
+        return mean, series
 
-        mean, lattice = as_fields(total), target.lattice
-        if not self.improved:
-            return mean, series
-        laplacian = lattice.inverse(lattice.laplacian * lattice.transform(mean))
-        linear = laplacian + (target.r0 + self.posterior.precision) * mean
-        return self._improve(mean, self.source - linear - target.u / components * as_fields(cubes)), series
+    def present(self) -> Array:
+        """The present fields, shape (fields, n, *lattice.shape)."""
+        return self._as_fields(self.lanes)
+
+    def _as_fields(self, lanes: Array) -> Array:
+        return np.moveaxis(lanes, -1, 0).reshape(self.posterior.noised.shape)
