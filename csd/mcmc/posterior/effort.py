@@ -115,7 +115,9 @@ def _time(series: Array) -> float:
     return float(0.5 + correlation[1:window].sum())
 
 
-def measured(posterior: Posterior, make: Made, blocks: list[slice], accuracy: float, where: str, *, known: bool) -> Estimates:
+def measured(
+    posterior: Posterior, make: Made, blocks: list[slice], accuracy: float, where: str, *, known: bool
+) -> Estimates:
     """Scores of all fields with E|ŝ − s*|² ≤ accuracy × E|s*|².
 
     Args:

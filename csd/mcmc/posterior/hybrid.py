@@ -18,6 +18,7 @@ from csd.core.random import draw_normal
 from csd.lattice import Array
 from csd.lattice.sites import neighbours
 from csd.mcmc.posterior.base import Posterior, is_reflected, random_axis
+from csd.mcmc.posterior.clusters import reflect_lanes
 from csd.mcmc.posterior.lanes import gather, trajectory
 from csd.mcmc.updates.tuning import Tuned
 
@@ -166,6 +167,9 @@ class PhiFourWalk(HybridWalk):
         self.places = neighbours(target.lattice)
         self.couplings = target.quadratic + 0.5 * self.posterior.precision, target.quartic
         self.energies = np.empty(len(start))
+        self.room = np.empty(target.lattice.sites, dtype=np.intp), np.empty((2, target.lattice.sites))
+        # With two wells at each site, trajectories do not change the sign of single sites or domains.
+        self.wells = self.couplings[0] < 0.0
 
     def _curvature(self, start: Array) -> float:
         """r₀ + u (1 + 2/n) ⟨φ_a²⟩."""
@@ -176,7 +180,10 @@ class PhiFourWalk(HybridWalk):
         momenta, uniform = draw_normal(self.generator, self.lanes.shape), self.generator.random(len(self.energies))
         steps = self.draw_leapfrogs()
         how = self.given, self.places, self.couplings, self.step.value, steps
-        return trajectory(self.lanes, momenta, *how, uniform, self.energies)
+        accepted = trajectory(self.lanes, momenta, *how, uniform, self.energies)
+        if self.wells:
+            reflect_lanes(self.lanes, self.given, self.places, self.generator, *self.room)
+        return accepted
 
     def advance(self, sweeps: int) -> tuple[Array, Array]:
         """Make trajectories, each followed by a random reflection where H is symmetric; see `Walk`."""

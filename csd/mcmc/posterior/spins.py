@@ -1,20 +1,17 @@
 """Local and cluster updates of unit spins with a source at each site, and the mean spin among its neighbours.
 
-A sweep consists of
-
-- Swendsen–Wang clusters of a random direction e: bonds are set with the probability 1 − exp(−2β (e·S)(e·S′)), if
-  positive, and each cluster is reflected with the probability 1/(1 + exp(2 Σ (e·j)(e·S))) (Wolff's embedding);
-- a heat bath of each site, which draws S from exp(h·S), h = β Σ_nn S + j.
-
-Before a site is drawn, its mean A_n(|h|) h/|h| is added to the estimate of ⟨S⟩, A_n = I_{n/2}/I_{n/2−1}: tanh for n = 1.
+A sweep reflects clusters (`csd.mcmc.posterior.clusters`), and then draws the spin of each site from exp(h·S),
+h = β Σ_nn S + j. Before a site is drawn, its mean A_n(|h|) h/|h| is added to the estimate of ⟨S⟩, with
+A_n = I_{n/2}/I_{n/2−1}, which is tanh for n = 1.
 """
 
 import numpy as np
 from numpy.random import Generator
 
 from csd.lattice import Array
-from csd.lattice.sites import Indices, along, checkerboard, compiled, neighbours, normalise
+from csd.lattice.sites import Indices, checkerboard, compiled, neighbours
 from csd.mcmc.posterior.base import Posterior
+from csd.mcmc.posterior.clusters import reflect_clusters
 from csd.mcmc.updates.local import draw_cosine
 
 TERMS = 10
@@ -49,12 +46,17 @@ class SpinWalk:
         for number in range(count):
             rows = np.ascontiguousarray(series[:, :, number])
             _sweep(
-                self.spins[number], self.source[number], self.places, self.order, self.generator, beta, total[number], rows
+                self.spins[number],
+                self.source[number],
+                self.places,
+                self.order,
+                self.generator,
+                beta,
+                total[number],
+                rows,
             )
             series[:, :, number] = rows
         return (total / sweeps).reshape(self.posterior.noised.shape), series
-
-
 
 
 @compiled
@@ -66,49 +68,6 @@ def _mean_length(strength: float, components: int) -> float:
     for term in range(TERMS + int(strength), 0, -1):
         ratio = strength * strength / (components + 2.0 * term + ratio)
     return strength / (components + ratio)
-
-
-@compiled
-def _root(parents: Indices, site: int) -> int:
-    while parents[site] != site:
-        parents[site] = parents[parents[site]]
-        site = parents[site]
-    return site
-
-
-@compiled
-def _reflect(
-    spins: Array, source: Array, places: Indices, generator: Generator, coupling: float, parents: Indices, room: Array
-) -> None:
-    """Set bonds, and reflect each cluster with its probability; spins and source have the shape (n, sites)."""
-    components, sites = spins.shape
-    axis = np.ones(components)
-    if components > 1:
-        for a in range(components):
-            axis[a] = generator.standard_normal()
-        normalise(axis)
-    parts, pull, chance = room[0], room[1], room[2]
-    for site in range(sites):
-        parents[site] = site
-        parts[site] = along(axis, spins, site)
-        pull[site] = 0.0
-    for site in range(sites):
-        for direction in range(places.shape[1] // 2):
-            other = places[site, direction]
-            strength = 2.0 * coupling * parts[site] * parts[other]
-            if strength > 0.0 and generator.random() >= np.exp(-strength):
-                first, second = _root(parents, site), _root(parents, other)
-                parents[max(first, second)] = min(first, second)
-    for site in range(sites):
-        pull[_root(parents, site)] += along(axis, source, site) * parts[site]
-    for site in range(sites):
-        root = _root(parents, site)
-        # A root comes before the other sites of its cluster.
-        if root == site:
-            chance[site] = 1.0 if generator.random() < 0.5 * (1.0 - np.tanh(pull[site])) else 0.0
-        if chance[root] == 1.0:
-            for a in range(components):
-                spins[a, site] -= 2.0 * parts[site] * axis[a]
 
 
 @compiled
@@ -135,11 +94,11 @@ def _sweep(
         series: filled with the mean over sites of each component, and the energy −Σ h·⟨S⟩; shape (sweeps, n + 1).
     """
     components, sites = spins.shape
-    parents, room = np.empty(sites, dtype=np.intp), np.empty((3, sites))
+    parents, room = np.empty(sites, dtype=np.intp), np.empty((2, sites))
     pull, across = np.empty(components), np.empty(components)
     series[:] = 0.0
     for sweep in range(len(series)):
-        _reflect(spins, source, places, generator, coupling, parents, room)
+        reflect_clusters(spins, source, places, generator, coupling, parents, room)
         for site in order:
             square = 0.0
             for a in range(components):
