@@ -107,3 +107,19 @@ def print_table(content: "Content") -> None:
     for level, rate, parameters, floor, of_seeds in zip(*columns, content["training_time"].values.T, strict=True):
         times = "  ".join("not reached" if time != time else f"{time:.0f}" for time in of_seeds)
         print(f"{level:12g} {rate:12.6g} {parameters:11d} {floor:11.3g}  {times}")
+
+
+def scores_lines(content: "Content") -> list[str]:
+    """E|s*|²/N of a file of scores at each noise level, with what chains found."""
+    lines = []
+    for place, level in enumerate(content["noise_level"].values):
+        line = f"noise level {level:g}: E|s*|^2 / N = {content['squared_score'].values[place]:.6g}"
+        if "tau" in content:
+            one = {name: content[name].values[place] for name in content.variables if content[name].values.ndim == 1}
+            line += (
+                f" +- {one['squared_score_error']:.2g}, best linear score off by {one['linear_score_error']:.3g}"
+                f" +- {one['linear_score_error_error']:.2g}; relative error {one['relative_error']:.2g}"
+                f" with {one['sweeps']:.0f} sweeps, tau {one['tau']:.3g}"
+            )
+        lines.append(line)
+    return lines

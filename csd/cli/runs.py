@@ -15,7 +15,7 @@ from csd.cli.parser import (
     written_names,
     written_path,
 )
-from csd.cli.printed import print_generation, print_table, report_times
+from csd.cli.printed import print_generation, print_table, report_times, scores_lines
 from csd.cli.records import recorded
 from csd.core.errors import InputError, log
 from csd.core.options import Declared, declared
@@ -40,6 +40,8 @@ def add_flags(own: dict[str, Parser]) -> None:
     train = own["train"]
     fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
     train.add_argument("--data", type=read_path, metavar="FILE", help=f"{fields}, instead of a target")
+    held = "fields in equilibrium: a file of csd mcmc --fields, or any other with --components and couplings"
+    own["scores"].add_argument("--data", type=read_path, metavar="FILE", help=held)
     own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
     kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
@@ -72,7 +74,7 @@ def _add_options(name: str, parser: Parser) -> None:
         parser.error(str(error))
     for title, options in groups.items():
         # With --data the file describes the target.
-        required = not (name == "train" and title == TARGET)
+        required = not (name in ("train", "scores") and title == TARGET)
         add_options(parser.add_argument_group(title) if title else parser, options, required=required)
 
 
@@ -85,6 +87,7 @@ def _architecture(given: Sequence[str]) -> str:
 
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
 DATA = "with --data: place of the fields in the file, their components, and couplings if these are known"
+FINITE_N = "scores by Monte Carlo: components and couplings of phi^4 or spins, or place of the fields in --data FILE"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
@@ -113,10 +116,11 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
     from csd.api.keywords import FIELD, training_options
 
     if name == "scores":
-        from csd.targets.options import NoiseOptions
-        from csd.targets.scores import ScoreSettings
+        from csd.api.scores import SCORES_OPTIONS
 
-        return {"": {**declared(NoiseOptions), **declared(ScoreSettings)}, TARGET: FIELD}
+        own = {option: one for option, one in SCORES_OPTIONS.items() if option not in {**FIELD, **ABOUT_DATA}}
+        further = {option: one for option, one in ABOUT_DATA.items() if option not in FIELD}
+        return {"": own, TARGET: FIELD, FINITE_N: further}
     how = {option: one for option, one in training_options(architecture, given).items() if option not in FIELD}
     if name == "field":
         return {TARGET: FIELD}
@@ -193,24 +197,16 @@ def mcmc(arguments: argparse.Namespace) -> None:
 
 
 def scores(arguments: argparse.Namespace) -> None:
-    """Draw held-out fields of a target under noise, with their exact scores."""
+    """Draw or read held-out fields, add noise, and compute their exact scores."""
     with recorded(arguments, "scores") as laps:
-        from csd.api.training import noised_target
-        from csd.core.files import SCORES, provenance, write
-        from csd.core.source import fingerprint_with_plugins
-        from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
+        from csd.api.scores import held_out
+        from csd.core.files import SCORES, write
 
-        given = _given(arguments)
-        settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
-        noised = noised_target(given)
         laps("set-up")
-        content = exact_scores(noised, settings)
+        content = held_out(_given(arguments), arguments.data, command_line(arguments))
         laps("scores")
-        source = fingerprint_with_plugins(SOURCE, *(str(given.get(name, "")) for name in ("target", "schedule")))
-        made_by = provenance(command_line(arguments), score_request(noised, settings), source)
-        write(content.assign_attrs(made_by), arguments.output, SCORES)
-        for level, squared in zip(noised.levels, content["squared_score"].values, strict=True):
-            print(f"noise level {level:g}: E|s*|^2 / N = {squared:.6g}")
+        write(content, arguments.output, SCORES)
+        print("\n".join(scores_lines(content)))
 
 
 def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 
 from csd.core.errors import InputError
 from csd.core.files import Content, digest, labelled
@@ -28,10 +28,16 @@ SOURCE = "targets/scores"
 
 @dataclass(frozen=True)
 class ScoreSettings(Options):
-    """The number and seed of held-out fields."""
+    """The number and seed of held-out fields, and the accuracy of scores that are not in closed form."""
 
     fields: Annotated[int, Ge(1), Option("fields", "M", label="M{value}", always=True)] = 256
     seed: Annotated[int, Ge(0), Option("random seed", "S", label=None, always=True)] = 0
+    accuracy: Annotated[
+        float,
+        Gt(0.0),
+        Le(1.0),
+        Option("largest E|error|^2/E|score|^2 of scores by Monte Carlo", "E"),
+    ] = 0.01
 
 
 def score_request(noised: NoisedTarget, settings: ScoreSettings) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """How long the chains of a posterior must be, and the two independent halves of their estimates.
 
-A field x₀ whose noised field is x is itself an exact draw of the posterior, so chains that start at x₀ are in equilibrium
-from their first sweep, and a mean over their sweeps is unbiased. A square of such a mean is not: its error counts as
-signal. So each chain is divided into a half A, a gap of `GAP` τ, and a half B of the same length, which are independent
-given x:
+A field x₀ whose noised field is x is itself an exact draw of the posterior, so chains that start at x₀ are in
+equilibrium from their first sweep, and a mean over their sweeps is unbiased. A square of such a mean is not: its error
+counts as signal. So each chain is divided into a half A, a gap of `GAP` τ, and a half B of the same length, which are
+independent given x:
 
     ŝ = (ŝ_A + ŝ_B)/2,   E|s*|² = E[ŝ_A·ŝ_B],   E|ŝ − s*|² = ¼ E|ŝ_A − ŝ_B|²
 
-τ = ½ + Σ_l (1 − V(l)/V_∞) is that of the slowest of the series, with the variogram V(l) = ½ E[(m(s) − m(s+l))²] over all
-fields and V_∞ its value at large lags, which needs no mean of a chain. Where x₀ is not known, chains start at
+τ = ½ + Σ_l (1 − V(l)/V_∞) is that of the slowest of the series, with the variogram V(l) = ½ E[(m(s) − m(s+l))²] over
+all fields and V_∞ its value at large lags, which needs no mean of a chain. Where x₀ is not known, chains start at
 `Posterior.start` and run until the posterior energies of halves A and B agree, as means over all fields.
 """
 
@@ -169,9 +169,9 @@ def _pilot_time(pilot: Walk, where: str) -> float:
             return tau
         if length >= LONGEST:
             raise InputError(
-                f"{where}: chains of the posterior do not mix; their autocorrelation time is {tau:.0f} sweeps or more of"
-                f" the {length} of the pilot, and a score would take more than {2 * PARTS * tau + GAP * tau:.0f} sweeps"
-                " of each field; take a smaller noise level or size"
+                f"{where}: chains of the posterior do not mix; their autocorrelation time is {tau:.0f} sweeps or more"
+                f" of the {length} of the pilot, and a score would take more than"
+                f" {2 * PARTS * tau + GAP * tau:.0f} sweeps of each field; take a smaller noise level or size"
             )
         length = 2 * length
 

@@ -1,8 +1,8 @@
 """Hybrid Monte Carlo of the posterior, and estimates of its mean by the Schwinger–Dyson equation.
 
-Trajectories have the length π/(2M) times a uniform number from [½, 3/2], M² = γ + the mean curvature of H under a uniform
-shift of a field, which is the Hartree mass of the posterior for φ⁴: r₀ + γ + u (1 + 2/n) ⟨φ_a²⟩. As ⟨F⟩ = 0 for the
-force F = −∂E/∂φ of the posterior, ⟨φ⟩ is also, for any M², the mean of
+Trajectories have the length π/(2M) times a uniform number from [½, 3/2], M² = γ + the mean curvature of H under a
+uniform shift of a field, which is the Hartree mass of the posterior for φ⁴: r₀ + γ + u (1 + 2/n) ⟨φ_a²⟩. As ⟨F⟩ = 0 for
+the force F = −∂E/∂φ of the posterior, ⟨φ⟩ is also, for any M², the mean of
 
     φ + (k̂² + M²)^{−1} F,
 
@@ -54,10 +54,10 @@ class HybridWalk:
         self.source = posterior.source
         self.symmetric = is_reflected(posterior.target, start, generator)
         lattice = posterior.lattice
-        self.mass_squared = tuned.mass_squared if tuned else self._hartree(start)
+        self.mass_squared: float = tuned.mass_squared if tuned else self._hartree(start)
         stiffest = sqrt(4.0 * lattice.dimension + self.mass_squared)
         first = 1.0 / (stiffest * lattice.sites**0.25)
-        self.step = Tuned("step", tuned.step.value if tuned else None, first, ACCEPTANCE)
+        self.step: Tuned = Tuned("step", tuned.step.value if tuned else None, first, ACCEPTANCE)
         self.leapfrogs = 0
         self._begin(start)
 
@@ -192,10 +192,10 @@ class PhiFourWalk(HybridWalk):
         series = np.empty((sweeps, components + 1, count))
         for number in range(sweeps):
             self._move()
-            axis, uniform = random_axis(self.generator, components), self.generator.random(count)
-            gather(self.lanes, self.given, axis, self.symmetric, uniform, total, cubes, series[number, :-1])
-            series[number, -1] = self.energies
-
+            axis, uniform = random_axis(self.generator, components), np.asarray(self.generator.random(count))
+            means = series[number]
+            gather(self.lanes, self.given, axis, self.symmetric, uniform, total, cubes, means[:-1])
+            means[-1] = self.energies
         mean = self._as_fields(total) / sweeps
         if self.improved:
             linear = self.mass_squared - target.r0 - self.posterior.precision

@@ -13,6 +13,7 @@ from csd.lattice.sites import Indices, checkerboard, compiled, neighbours
 from csd.mcmc.posterior.base import Posterior
 from csd.mcmc.posterior.clusters import reflect_clusters
 from csd.mcmc.updates.local import draw_cosine
+from csd.targets.spins import SpinModel
 
 TERMS = 10
 """Terms of the continued fraction of A_n(κ) beyond κ; more change nothing in float64."""
@@ -57,6 +58,31 @@ class SpinWalk:
             )
             series[:, :, number] = rows
         return (total / sweeps).reshape(self.posterior.noised.shape), series
+
+
+def mean_spins(target: SpinModel, spins: Array) -> Array:
+    """⟨S⟩ of each spin of a target among its neighbours, same shape (fields, n, *lattice.shape)."""
+    means = np.empty((*spins.shape[:2], target.lattice.sites))
+    source = np.zeros(means.shape[1:])
+    source[0] = target.source
+    for field, mean in zip(spins.astype(float).reshape(means.shape), means, strict=True):
+        _mean_spins(field, source, neighbours(target.lattice), target.coupling, mean)
+    return means.reshape(spins.shape)
+
+
+@compiled
+def _mean_spins(spins: Array, source: Array, places: Indices, coupling: float, means: Array) -> None:
+    components, sites = spins.shape
+    pull = np.empty(components)
+    for site in range(sites):
+        for a in range(components):
+            around = 0.0
+            for direction in range(places.shape[1]):
+                around += spins[a, places[site, direction]]
+            pull[a] = coupling * around + source[a, site]
+        strength = np.sqrt((pull**2).sum())
+        for a in range(components):
+            means[a, site] = _mean_length(strength, components) * pull[a] / max(strength, 1e-300)
 
 
 @compiled

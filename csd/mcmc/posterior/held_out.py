@@ -1,0 +1,241 @@
+"""Held-out fields of interacting targets with their scores by conditional Monte Carlo, as the content of a file.
+
+Besides scores, the file holds what they say about any score network at a noise level:
+
+    squared_score       E|s*|²/N, a product of independent halves
+    linear_score_error  the ε = E|s − s*|²/E|s*|² of the best linear score s = −K∗x
+
+K(k) = −E[x̂* ŝ]/E|x̂|² is fitted to the same fields, shell by shell. Of ν real numbers in a shell the fit removes one, so
+the squared residual of the shell is multiplied by ν/(ν − 1). Errors are by a jackknife over blocks of fields.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from csd.core.errors import InputError
+from csd.core.files import Content, digest, labelled
+from csd.core.plugins import is_user_defined, name_of
+from csd.core.random import stream
+from csd.lattice import Array
+from csd.lattice.memory import require_memory
+from csd.mcmc.posterior.base import components_of
+from csd.mcmc.posterior.score import PosteriorScore
+from csd.mcmc.posterior.spins import mean_spins
+from csd.targets.base import TARGETS, HasSamples, HasSpec, Spec, drawn_fields, spectrum_modes
+from csd.targets.noising import Schedule
+from csd.targets.scores import ScoreSettings
+
+SOURCE = "mcmc/posterior/held_out mcmc/ensemble targets/phi4 targets/spins"
+"""The modules that a file depends on, for `csd.core.source.fingerprint`."""
+SWEEPS = 4000
+"""Sweeps of each of four chains from which fields are drawn."""
+BLOCKS = 20
+"""Most blocks of the jackknife."""
+CONTRADICTION = 5.0
+"""Deviation from the Schwinger–Dyson identity, in standard errors, with which fields are not those of a target."""
+
+
+def posterior_request(
+    target: Any, schedule: Schedule, levels: tuple[float, ...], settings: ScoreSettings, fields_digest: str
+) -> dict[str, Any]:
+    """All settings that determine a file; their hash is its configuration_hash."""
+    about = {"schedule": type(schedule).__name__, "noise_levels": list(levels), "method": "conditional Monte Carlo"}
+    given = {"fields_digest": fields_digest} if fields_digest else {}
+    return spec_of_target(target) | settings.attributes() | {"accuracy": settings.accuracy} | about | given
+
+
+def spec_of_target(target: Any) -> Spec:
+    """The spec of a target; name, lattice and mass, if it has one, of a user-defined class without a spec."""
+    if isinstance(target, HasSpec):
+        return target.spec()
+    lattice, mass = target.lattice, {"mass": target.mass} if hasattr(target, "mass") else {}
+    name = name_of("target", type(target), TARGETS)
+    return {"target": name, "dimension": lattice.dimension, "size": lattice.size, **mass}
+
+
+def clean_fields(target: Any, settings: ScoreSettings) -> Array:
+    """Independent fields of a target, shape (fields, n, *lattice.shape).
+
+    They are exact where the target can be sampled, and else decorrelated fields of Markov chains.
+
+    Raises:
+        InputError: if a user-defined target has no `sample`, or the chains are too short for so many fields.
+    """
+    shape = (settings.fields, components_of(target), *target.lattice.shape)
+    exact = target if isinstance(target, HasSamples) else getattr(target, "gaussian", None)
+    if exact is not None:
+        generator = stream("scores", "clean", digest(spec_of_target(target)), settings.seed)
+        return drawn_fields(exact, generator, shape[0] * shape[1]).reshape(shape)
+    if is_user_defined(target):
+        name = type(target).__name__
+        raise InputError(f"target {name} has no sample(generator, count) to draw fields from; give them with --data")
+    from csd.mcmc.ensemble import ensemble
+    from csd.mcmc.simulation import MonteCarloSettings
+
+    made = ensemble(target, MonteCarloSettings(("wolff",), sweeps=SWEEPS, fields=settings.fields, seed=settings.seed))
+    return np.asarray(made["fields"].values, dtype=float)
+
+
+def check_identity(target: Any, clean: Array) -> None:
+    """Refuse fields that contradict the Schwinger–Dyson identity of a target, as those of other couplings do.
+
+    E[Σ φ·F] = −n N and E[(Σ φ_a)(Σ F_a)] = −N for the force F = −∂H/∂φ, and E[Σ S·⟨S⟩] = E[Σ ⟨S⟩²] for unit spins, with
+    ⟨S⟩ the mean of a spin among its neighbours.
+
+    Args:
+        target: the target.
+        clean: fields x₀, shape (fields, n, *lattice.shape).
+    """
+    flat = clean.reshape(*clean.shape[:2], -1)
+    if not is_user_defined(target) and target.unit_length:
+        mean = mean_spins(target, clean).reshape(flat.shape)
+        values = [((flat - mean) * mean).sum(axis=1).mean(axis=1)]
+    else:
+        force = target.force(clean).reshape(flat.shape)
+        values = [(flat * force).sum(axis=1).mean(axis=1) / flat.shape[1] + 1.0]
+        values.append((flat.sum(axis=2) * force.mean(axis=2)).mean(axis=1) + 1.0)
+    for value in values if len(clean) > 1 else ():
+        found, error = jackknife(value[:, None], lambda means: float(means[0]))
+        if abs(found) > CONTRADICTION * error + 1e-9:
+            raise InputError(
+                f"the fields contradict their couplings: the Schwinger-Dyson identity is off by {abs(found):.3g}, which"
+                f" is {abs(found) / max(error, 1e-300):.1f} standard errors; give fields in equilibrium"
+            )
+
+
+def jackknife(rows: Array, of: Callable[[Array], float]) -> tuple[float, float]:
+    """A function of the means of columns, and its standard error over at most `BLOCKS` blocks of consecutive rows.
+
+    The error is NaN for a single row.
+    """
+    blocks = np.array_split(rows, min(BLOCKS, len(rows)))
+    sums, sizes = np.array([block.sum(axis=0) for block in blocks]), np.array([len(block) for block in blocks])
+    value = of(rows.mean(axis=0))
+    if len(blocks) == 1:
+        return value, np.nan
+    left = np.array([of((sums.sum(axis=0) - own) / (len(rows) - size)) for own, size in zip(sums, sizes, strict=True)])
+    return value, float(np.sqrt((len(left) - 1) * left.var()))
+
+
+def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[float, float]:
+    """ε of the best linear score of noised fields, and its standard error.
+
+    Args:
+        target: whose symmetry under rotations and reflections of the lattice decides about shells.
+        noised: x, shape (fields, n, *lattice.shape).
+        halves: two independent estimates of s*(x), shape (2, fields, n, *lattice.shape).
+    """
+    lattice, modes = target.lattice, spectrum_modes(target)
+    place = lattice.shell_of_half if modes.isotropic else lattice.pair_of_half[0]
+
+    def by_mode(left: Any, right: Any) -> Array:
+        products = (lattice.half_multiplicity * (left * right.conj()).real.sum(axis=1)).reshape(len(noised), -1)
+        return np.stack([np.bincount(place, weights=row, minlength=len(modes)) for row in products])
+
+    field, first, second = (lattice.transform(values) for values in (noised, *halves))
+    squares, cross = by_mode(field, field), by_mode(field, 0.5 * (first + second))
+    rows = np.concatenate([squares, cross, by_mode(first, second)], axis=1)
+    numbers = len(noised) * noised.shape[1] * modes.multiplicity
+    factor = numbers / np.maximum(numbers - 1.0, 1.0)
+
+    def ratio(means: Array) -> float:
+        own, both, scores = means.reshape(3, -1)
+        return float(((scores - both**2 / own) * factor).sum() / scores.sum())
+
+    return jackknife(rows, ratio)
+
+
+def posterior_scores(
+    target: Any,
+    schedule: Schedule,
+    levels: tuple[float, ...],
+    settings: ScoreSettings,
+    clean: Array | None = None,
+) -> Content:
+    """Fields of a target under noise with their exact scores.
+
+    Args:
+        target: φ⁴, unit spins, or any target with energy and force.
+        schedule: α(t) and σ²(t).
+        levels: noise levels t.
+        settings: number of fields, seed and accuracy.
+        clean: fields in equilibrium, shape (fields, n, *lattice.shape), the first of which are taken; drawn if None.
+
+    Returns:
+        clean(sample, component, x, …), field, score, score_error(noise_level, sample, component, x, …),
+        half_score(noise_level, half, sample, …), squared_score, squared_score_error, linear_score_error,
+        linear_score_error_error, relative_error, tau and sweeps(noise_level).
+
+    Raises:
+        InputError: if fields contradict the target, chains do not mix, or memory does not suffice.
+    """
+    by_chains = PosteriorScore(target, schedule, accuracy=settings.accuracy, seed=settings.seed)
+    lattice, shape = target.lattice, (settings.fields, components_of(target), *target.lattice.shape)
+    require_memory((8 + 3 * len(levels)) * float(np.prod(shape)), f"{settings.fields} held-out fields")
+    fields_digest = "" if clean is None else digest({"fields": clean.astype(np.float32).tobytes().hex()})
+    if clean is not None and (clean.shape[1:] != shape[1:] or len(clean) < settings.fields):
+        raise InputError(
+            f"the data are {len(clean)} fields of shape {clean.shape[1:]}; {settings.fields} of shape {shape[1:]} are"
+            " needed by --fields and the target"
+        )
+    clean = (clean_fields(target, settings) if clean is None else clean[: settings.fields]).astype(np.float32)
+    check_identity(target, clean.astype(float))
+    identity = digest(spec_of_target(target))
+    white = np.stack(
+        [
+            stream("scores", "noise", identity, settings.seed, number).standard_normal((len(levels), *shape[1:]))
+            for number in range(settings.fields)
+        ],
+        axis=1,
+    )
+    arrays: dict[str, list[Array]] = {name: [] for name in ("field", "score", "score_error", "half_score")}
+    values: dict[str, list[float]] = {name: [] for name in ABOUT}
+    for level, noise in zip(levels, white, strict=True):
+        noised = (schedule.signal(level) * clean + np.sqrt(schedule.variance(level)) * noise).astype(np.float32)
+        found = by_chains.estimates(noised, level, clean)
+        squares = jackknife(found.squares[:, None], lambda means: float(means[0]))
+        floor = linear_floor(target, noised.astype(float), found.halves)
+        numbers = (*squares, *floor, found.inaccuracy, found.tau, float(found.sweeps))
+        for name, number in zip(values, numbers, strict=True):
+            values[name].append(number)
+        for name, array in zip(arrays, (noised, found.score, found.error, found.halves), strict=True):
+            arrays[name].append(array.astype(np.float32))
+    dims = ["sample", "component", *"xyz"[: lattice.dimension]]
+    variables = {"clean": labelled(dims, clean, "fields x0 of the target")}
+    for name, about in FIELDS.items():
+        inner = ["half", *dims] if name == "half_score" else dims
+        variables[name] = labelled(["noise_level", *inner], np.stack(arrays[name]), about)
+    for name, about in ABOUT.items():
+        variables[name] = labelled(["noise_level"], np.array(values[name]), about)
+    return Content(
+        variables,
+        {
+            "noise_level": labelled(["noise_level"], np.array(levels), "noise level t"),
+            "signal": labelled(["noise_level"], [schedule.signal(level) for level in levels], "signal amplitude alpha"),
+            "noise_variance": labelled(
+                ["noise_level"], [schedule.variance(level) for level in levels], "noise variance sigma^2"
+            ),
+        },
+        posterior_request(target, schedule, levels, settings, fields_digest),
+    )
+
+
+FIELDS = {
+    "field": "x_t = alpha x0 + sigma z, independent noise at each level",
+    "score": "s*(x_t) = (alpha E[x0 | x_t] - x_t)/sigma^2 by conditional Monte Carlo, of the fields as stored",
+    "score_error": "standard error of the score",
+    "half_score": "two estimates of the score that are independent given x_t; their mean is the score",
+}
+"""Variables of fields at each noise level."""
+ABOUT = {
+    "squared_score": "E|s*|^2 / N, summed over components, from products of both halves",
+    "squared_score_error": "its standard error by a jackknife over blocks of fields",
+    "linear_score_error": "E|s - s*|^2 / E|s*|^2 of the best linear score, corrected for the finite number of fields",
+    "linear_score_error_error": "its standard error by a jackknife over blocks of fields",
+    "relative_error": "E|score - s*|^2 / E|s*|^2 of the estimated scores",
+    "tau": "integrated autocorrelation time of the slowest observable of the posterior, sweeps",
+    "sweeps": "sweeps of each chain of the posterior",
+}
+"""Numbers at each noise level."""
