@@ -9,7 +9,7 @@ import numpy as np
 from csd.api.keywords import DATA, FIELD
 from csd.api.training import noised_target
 from csd.core.errors import InputError
-from csd.core.files import ENSEMBLE, Content, provenance, read_content
+from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, Content, provenance, read_content
 from csd.core.options import declared
 from csd.core.plugins import is_user_path, resolve
 from csd.core.source import fingerprint_with_plugins
@@ -54,7 +54,7 @@ def held_out(given: Mapping[str, Any], data: Path | None, call: str) -> Content:
     check_schedule(schedule, levels)
     content = posterior_scores(target, schedule, levels, settings, clean)
     source = fingerprint_with_plugins(BY_CHAINS, *plugins)
-    return content.assign_attrs(provenance(call, content.attrs, source))
+    return content.assign_attrs(provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES))
 
 
 def _with_energy(given: Mapping[str, Any], data: Path | None) -> tuple[Any, Array | None]:

@@ -45,7 +45,7 @@ DRIFT = 4.0
 SHARED = 5.0
 """Weight of the mean squared error of all sites beside the 2 `PARTS` − 1 degrees of freedom of a site's own."""
 PRIOR = 16.0
-"""Weight of the scatter of the parts beside the differences of halves, in sites, where these are few."""
+"""Weight of the scatter of the parts alone beside the differences of halves, in sites, which may be few."""
 
 Made = Callable[[slice, Walk | None], Walk]
 """(fields, tuned walk) → the walk of these fields, at its start."""
@@ -115,7 +115,7 @@ def _time(series: Array) -> float:
     return float(0.5 + correlation[1:window].sum())
 
 
-def measured(
+def estimated(
     posterior: Posterior, make: Made, blocks: list[slice], accuracy: float, where: str, *, known: bool
 ) -> Estimates:
     """Scores of all fields with E|ŝ − s*|² ≤ accuracy × E|s*|².
@@ -204,14 +204,16 @@ def _run(
 def _errors(halves: Array, squares: Array) -> Array:
     """Standard errors from squared errors by the scatter of parts, each of which is taken as independent.
 
-    The mean of their squares is that by the halves, as neighbouring parts are correlated.
+    Neighbouring parts are correlated, so all are multiplied by the root mean square of the differences of halves in
+    units of these errors.
     """
     true, mean = 0.25 * (halves[0] - halves[1]) ** 2, squares.mean()
     if mean == 0.0:
         return np.sqrt(true)
     own = 2.0 * PARTS - 1.0
-    scale = (true.sum() + PRIOR * mean) / (squares.sum() + PRIOR * mean)
-    return np.asarray(np.sqrt(scale * (own * squares + SHARED * mean) / (own + SHARED)))
+    smooth = (own * squares + SHARED * mean) / (own + SHARED)
+    scale = ((true / smooth).sum() + PRIOR) / (true.size + PRIOR)
+    return np.asarray(np.sqrt(scale * smooth))
 
 
 def _drift(first: Array, second: Array) -> float:

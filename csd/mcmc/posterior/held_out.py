@@ -97,7 +97,7 @@ def check_identity(target: Any, clean: Array) -> None:
         values = [(flat * force).sum(axis=1).mean(axis=1) / flat.shape[1] + 1.0]
         values.append((flat.sum(axis=2) * force.mean(axis=2)).mean(axis=1) + 1.0)
     for value in values if len(clean) > 1 else ():
-        found, error = jackknife(value[:, None], lambda means: float(means[0]))
+        found, error = jackknifed(value[:, None], lambda means: float(means[0]))
         if abs(found) > CONTRADICTION * error + 1e-9:
             raise InputError(
                 f"the fields contradict their couplings: the Schwinger-Dyson identity is off by {abs(found):.3g}, which"
@@ -105,7 +105,7 @@ def check_identity(target: Any, clean: Array) -> None:
             )
 
 
-def jackknife(rows: Array, of: Callable[[Array], float]) -> tuple[float, float]:
+def jackknifed(rows: Array, of: Callable[[Array], float]) -> tuple[float, float]:
     """A function of the means of columns, and its standard error over at most `BLOCKS` blocks of consecutive rows.
 
     The error is NaN for a single row.
@@ -144,7 +144,7 @@ def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[float, floa
         own, both, scores = means.reshape(3, -1)
         return float(((scores - both**2 / own) * factor).sum() / scores.sum())
 
-    return jackknife(rows, ratio)
+    return jackknifed(rows, ratio)
 
 
 def posterior_scores(
@@ -195,7 +195,7 @@ def posterior_scores(
     for level, noise in zip(levels, white, strict=True):
         noised = (schedule.signal(level) * clean + np.sqrt(schedule.variance(level)) * noise).astype(np.float32)
         found = by_chains.estimates(noised, level, clean)
-        squares = jackknife(found.squares[:, None], lambda means: float(means[0]))
+        squares = jackknifed(found.squares[:, None], lambda means: float(means[0]))
         floor = linear_floor(target, noised.astype(float), found.halves)
         numbers = (*squares, *floor, found.inaccuracy, found.tau, float(found.sweeps))
         for name, number in zip(values, numbers, strict=True):

@@ -8,16 +8,14 @@ from csd.core.errors import InputError, check_integer, check_positive
 from csd.core.random import stream
 from csd.lattice import Array
 from csd.mcmc.posterior.base import Posterior, Walk, components_of, with_energy
-from csd.mcmc.posterior.effort import Estimates, measured
+from csd.mcmc.posterior.effort import Estimates, estimated
 from csd.mcmc.posterior.hybrid import HybridWalk, PhiFourWalk
 from csd.mcmc.posterior.lanes import LANES
 from csd.mcmc.posterior.spins import SpinWalk
 from csd.targets.noising import Schedule, VariancePreserving, check_level
 from csd.targets.phi4 import PhiFour
+from csd.targets.scores import ScoreSettings
 from csd.targets.spins import SpinModel
-
-ACCURACY = 0.01
-"""Default of E|ŝ − s*|²/E|s*|²."""
 
 
 class PosteriorScore:
@@ -39,7 +37,7 @@ class PosteriorScore:
         target: Any,
         schedule: Schedule | None = None,
         *,
-        accuracy: float = ACCURACY,
+        accuracy: float = ScoreSettings.accuracy,
         seed: int = 0,
         improved: bool = True,
     ) -> None:
@@ -87,7 +85,7 @@ class PosteriorScore:
 
         blocks = [slice(first, min(first + LANES, len(noised))) for first in range(0, len(noised), LANES)]
         where = f"noise level {level:g}"
-        return measured(posterior, make, blocks, self.accuracy, where, known=clean is not None)
+        return estimated(posterior, make, blocks, self.accuracy, where, known=clean is not None)
 
     def _checked(self, name: str, fields: Array) -> Array:
         """Fields as float64 of shape (fields, n, *lattice.shape)."""
