@@ -14,7 +14,6 @@ from csd.core.options import declared
 from csd.core.plugins import is_user_path, resolve
 from csd.core.source import fingerprint_with_plugins
 from csd.lattice import Array, Lattice
-from csd.lattice.array_files import kind_of_csd
 from csd.targets.base import TARGETS, target_from_spec
 from csd.targets.options import DataOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
@@ -81,6 +80,8 @@ def _with_energy(given: Mapping[str, Any], data: Path | None) -> tuple[Any, Arra
 
 def _of_data(given: Mapping[str, Any], data: Path) -> tuple[Any, Array]:
     """The target of a file of fields, and its fields, shape (fields, n, *lattice.shape)."""
+    from csd.lattice.array_files import kind_of_csd
+
     if kind_of_csd(data) == ENSEMBLE:
         unused = [name for name in (*FIELD, *DATA) if name in given]
         if unused:

@@ -10,6 +10,7 @@ the squared residual of the shell is multiplied by ν/(ν − 1). Errors are by 
 """
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -174,13 +175,14 @@ def posterior_scores(
     by_chains = PosteriorScore(target, schedule, accuracy=settings.accuracy, seed=settings.seed)
     lattice, shape = target.lattice, (settings.fields, components_of(target), *target.lattice.shape)
     require_memory((8 + 3 * len(levels)) * float(np.prod(shape)), f"{settings.fields} held-out fields")
-    fields_digest = "" if clean is None else digest({"fields": clean.astype(np.float32).tobytes().hex()})
     if clean is not None and (clean.shape[1:] != shape[1:] or len(clean) < settings.fields):
         raise InputError(
             f"the data are {len(clean)} fields of shape {clean.shape[1:]}; {settings.fields} of shape {shape[1:]} are"
             " needed by --fields and the target"
         )
+    given = clean is not None
     clean = (clean_fields(target, settings) if clean is None else clean[: settings.fields]).astype(np.float32)
+    fields_digest = blake2b(clean.tobytes(), digest_size=16).hexdigest() if given else ""
     check_identity(target, clean.astype(float))
     identity = digest(spec_of_target(target))
     white = np.stack(
