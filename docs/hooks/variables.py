@@ -29,10 +29,12 @@ def _variables() -> dict[str, dict[Any, Any]]:
     from csd.diffusion.discretisation import compare
     from csd.lattice import Lattice
     from csd.mcmc.ensemble import ensemble
+    from csd.mcmc.posterior.held_out import posterior_scores
     from csd.mcmc.simulation import MonteCarloSettings, target_of_chains
     from csd.study.summaries.cost_of_fields import cost_of_fields, of_direct
     from csd.targets.gaussian import GaussianField
     from csd.targets.noising import NoisedTarget, VariancePreserving
+    from csd.targets.phi4 import PhiFour
     from csd.targets.scores import ScoreSettings, exact_scores
 
     size = {"dimension": 1, "size": 8}
@@ -42,6 +44,7 @@ def _variables() -> dict[str, dict[Any, Any]]:
     fields = np.random.default_rng(0).standard_normal((64, 8))
     learned = csd.train("one_layer_onsite", width=2, data=fields, path="fields", noise_levels=[1.0, 0.1], max_steps=8)
     noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), [0.1])
+    noise = VariancePreserving(), (0.1,)
     chains = MonteCarloSettings(samplers=("heat_bath",), sweeps=2000, fields=2)
     return {
         "training": {**learned.variables, **run.variables},
@@ -49,7 +52,10 @@ def _variables() -> dict[str, dict[Any, Any]]:
             **csd.generate(learned, samples=64, data=fields).variables,
             **csd.generate(run, samples=64).variables,
         },
-        "scores": {**exact_scores(noised, ScoreSettings(fields=1)).dataset().variables},
+        "scores": {
+            **exact_scores(noised, ScoreSettings(fields=1)).dataset().variables,
+            **posterior_scores(PhiFour(lattice, 1, 1.0, 0.0), *noise, ScoreSettings(fields=2)).dataset().variables,
+        },
         "Monte Carlo": {**ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset().variables},
         "timing": {**cost_of_fields(of_direct([(1, 8)])).variables},
         "integrators": {**compare({1: [4]}, integrators=["heun"], schedules=["vp"], grids=["geometric"]).variables},

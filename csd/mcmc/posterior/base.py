@@ -89,6 +89,9 @@ class Walk(Protocol):
     def tune(self, sweeps: int) -> None:
         """Make sweeps, and tune what can be tuned."""
 
+    def present(self) -> Array:
+        """The present fields, shape (fields, n, *lattice.shape)."""
+
     def advance(self, sweeps: int) -> tuple[Array, Array]:
         """Make sweeps.
 

@@ -77,11 +77,7 @@ class PosteriorScore:
         def make(chosen: slice, tuned: Walk | None) -> Walk:
             purpose = ("pilot",) if tuned is None else ("chains", chosen.start)
             own = stream("posterior", *purpose, self.seed, float(level))
-            if isinstance(self.target, SpinModel):
-                return SpinWalk(posterior.part(chosen), start[chosen], own)
-            kind = PhiFourWalk if type(self.target) is PhiFour else HybridWalk
-            before = tuned if isinstance(tuned, HybridWalk) else None
-            return kind(posterior.part(chosen), start[chosen], own, before, improved=self.improved)
+            return walk_of(posterior.part(chosen), start[chosen], own, tuned, improved=self.improved)
 
         blocks = [slice(first, min(first + LANES, len(noised))) for first in range(0, len(noised), LANES)]
         where = f"noise level {level:g}"
@@ -98,3 +94,27 @@ class PosteriorScore:
         if not np.isfinite(given).all():
             raise InputError(f"{name} holds numbers that are not finite; all must be finite")
         return given
+
+
+def walk_of(
+    posterior: Posterior,
+    start: Array,
+    generator: np.random.Generator,
+    tuned: Walk | None = None,
+    *,
+    improved: bool = True,
+) -> Walk:
+    """Chains of a posterior, with the updates that its target takes.
+
+    Args:
+        posterior: of the fields.
+        start: φ at the start, shape (fields, n, *lattice.shape).
+        generator: source of all random numbers.
+        tuned: chains of the same target and noise level, whose tuning is taken; not tuned if None.
+        improved: whether means of targets with a force are estimated by the Schwinger–Dyson equation.
+    """
+    target = posterior.target
+    if isinstance(target, SpinModel):
+        return SpinWalk(posterior, start, generator)
+    kind = PhiFourWalk if type(target) is PhiFour else HybridWalk
+    return kind(posterior, start, generator, tuned if isinstance(tuned, HybridWalk) else None, improved=improved)

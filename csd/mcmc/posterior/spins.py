@@ -39,6 +39,10 @@ class SpinWalk:
         """Make sweeps; there is nothing to tune."""
         self.advance(sweeps)
 
+    def present(self) -> Array:
+        """The present spins, shape (fields, n, *lattice.shape)."""
+        return self.spins.reshape(self.posterior.noised.shape)
+
     def advance(self, sweeps: int) -> tuple[Array, Array]:
         """Make sweeps; see `Walk`."""
         count, components, _ = self.spins.shape
