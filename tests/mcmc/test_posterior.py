@@ -209,6 +209,26 @@ def test_a_user_defined_target_needs_no_more_than_energy_and_force() -> None:
     assert (means[0] ** 2).sum() < (means[1] ** 2).sum()
 
 
+class Tilted(PhiFourByEnergy):
+    """φ⁴ of a user with a uniform source, which has no symmetry."""
+
+    def energy(self, fields: Array) -> Array:
+        """H − 0.4 Σφ."""
+        return super().energy(fields) - 0.4 * fields.sum(axis=(-1 - self.lattice.dimension, *self.lattice.axes))
+
+    def force(self, fields: Array) -> Array:
+        """The same, plus 0.4."""
+        return super().force(fields) + 0.4
+
+
+def test_a_user_defined_target_need_not_be_symmetric() -> None:
+    lattice = Lattice(1, 4)
+    fields = stream("test", "tilted").standard_normal((60, 4))
+    score, error = PosteriorScore(Tilted(lattice))(fields, 1.0)
+    other, other_error = PosteriorScore(PhiFour(lattice, 1, -0.7, 0.3, source=0.4), seed=1)(fields, 1.0)
+    assert 0.8 < np.sqrt(((score - other) ** 2 / (error**2 + other_error**2)).mean()) < 1.2
+
+
 def test_other_schedules_and_sources_are_taken() -> None:
     """VE, and a uniform source of the target, which adds to that of the noise, on two sites."""
     target = PhiFour(Lattice(1, 2), 1, 0.5, 1.0, source=0.4)

@@ -16,10 +16,10 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.targets.base import Target
 
-SAME_ENERGY = 1e-9
-"""Relative deviation of energies, and of a force from the slope of the energy, that counts as rounding."""
-STEEP = 1e-4
-"""The same for the slope itself, which is a difference."""
+ROUNDING = 1e-9
+"""Relative difference of two energies that counts as rounding."""
+STEP = 1e-4
+"""Step of the difference of energies that is compared with a force, and the relative deviation that is allowed."""
 
 
 @runtime_checkable
@@ -80,7 +80,9 @@ class Posterior:
         """αx/(α² + σ²), the mean of x₀ if it were white noise of variance 1; its direction for unit spins."""
         if not getattr(self.target, "unit_length", False):
             return self.signal / (self.signal**2 + self.variance) * self.noised
-        return self.noised / np.sqrt((self.noised**2).sum(axis=1, keepdims=True))
+        length = np.sqrt((self.noised**2).sum(axis=1, keepdims=True))
+        direction = np.where(length > 0.0, self.noised, 1.0)
+        return np.asarray(direction / np.sqrt((direction**2).sum(axis=1, keepdims=True)))
 
 
 class Walk(Protocol):
@@ -124,26 +126,27 @@ def with_energy(target: Any) -> Any:
         force = checked_numbers(f"{name}: force(fields)", target.force(fields), fields.shape)
         ahead, behind = (
             checked_numbers(f"{name}: energy(fields)", target.energy(fields + step * toward), (2,))
-            for step in (STEEP, -STEEP)
+            for step in (STEP, -STEP)
         )
-        slope, found = (behind - ahead) / (2.0 * STEEP), (force * toward).reshape(2, -1).sum(axis=1)
-        if (np.abs(slope - found) > STEEP * np.abs(force * toward).reshape(2, -1).sum(axis=1)).any():
+        slope, found = (behind - ahead) / (2.0 * STEP), (force * toward).reshape(2, -1).sum(axis=1)
+        if (np.abs(slope - found) > STEP * np.abs(force * toward).reshape(2, -1).sum(axis=1)).any():
             raise InputError(f"{name}: force(fields) is not the negative gradient of energy(fields); it must be")
     return target
 
 
-def is_reflected(target: Any, fields: Array, generator: np.random.Generator) -> bool:
-    """Whether H of fields, shape (fields, n, *lattice.shape), is the same after a reflection of their components.
+def is_symmetric_energy(target: Any) -> bool:
+    """Whether H is the same after a reflection of the components; of a user-defined target for normal numbers.
 
     The uniform source of a built-in target is part of j.
     """
     if not is_user_defined(target):
         return True
-    axis = random_axis(generator, fields.shape[1])
+    generator, components = stream("posterior", "symmetry"), components_of(target)
+    fields, axis = generator.standard_normal((2, components, *target.lattice.shape)), random_axis(generator, components)
     along = np.tensordot(axis, fields, axes=(0, 1))[:, None]
     turned = fields - 2.0 * along * axis.reshape(-1, *(1,) * (fields.ndim - 2))
     own, other = target.energy(fields), target.energy(turned)
-    return bool(np.allclose(own, other, rtol=SAME_ENERGY, atol=SAME_ENERGY * fields[0].size))
+    return bool(np.allclose(own, other, rtol=ROUNDING, atol=ROUNDING * fields[0].size))
 
 
 def random_axis(generator: np.random.Generator, components: int) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from csd.core.random import draw_normal
 from csd.lattice import Array
 from csd.lattice.sites import neighbours
-from csd.mcmc.posterior.base import Posterior, is_reflected, random_axis
+from csd.mcmc.posterior.base import Posterior, is_symmetric_energy, random_axis
 from csd.mcmc.posterior.clusters import reflect_lanes
 from csd.mcmc.posterior.lanes import gather, trajectory
 from csd.mcmc.updates.tuning import Tuned
@@ -52,13 +52,12 @@ class HybridWalk:
     ) -> None:
         self.posterior, self.generator, self.improved = posterior, generator, improved
         self.source = posterior.source
-        self.symmetric = is_reflected(posterior.target, start, generator)
+        self.symmetric = is_symmetric_energy(posterior.target)
         lattice = posterior.lattice
         self.mass_squared: float = tuned.mass_squared if tuned else self._hartree(start)
         stiffest = sqrt(4.0 * lattice.dimension + self.mass_squared)
         first = 1.0 / (stiffest * lattice.sites**0.25)
         self.step: Tuned = Tuned("step", tuned.step.value if tuned else None, first, ACCEPTANCE)
-        self.leapfrogs = 0
         self._begin(start)
 
     def _begin(self, start: Array) -> None:
@@ -91,9 +90,7 @@ class HybridWalk:
     def draw_leapfrogs(self) -> int:
         """The leapfrog steps of a trajectory of random length."""
         length = pi / (2.0 * sqrt(self.mass_squared)) * self.generator.uniform(0.5, 1.5)
-        steps = max(1, round(min(length / self.step.value, MOST_LEAPFROGS)))
-        self.leapfrogs += steps
-        return steps
+        return max(1, round(min(length / self.step.value, MOST_LEAPFROGS)))
 
     def tune(self, sweeps: int) -> None:
         """Make trajectories, and tune the leapfrog step to accept four of five; M² is that of the fields halfway."""
