@@ -17,6 +17,7 @@ from csd.core.aliases import MOVED, install
 
 if TYPE_CHECKING:
     from csd.api.generation import generate
+    from csd.api.scores import scores
     from csd.api.targets import target
     from csd.api.training import predict, train
     from csd.core.errors import GenerationFailed, InputError, TrainingDiverged
@@ -30,13 +31,24 @@ _PLACES = {
     "predict": "api.training",
     "target": "api.targets",
     "generate": "api.generation",
+    "scores": "api.scores",
     "read": "core.files",
     "InputError": "core.errors",
     "TrainingDiverged": "core.errors",
     "GenerationFailed": "core.errors",
 }
 
-__all__ = ["GenerationFailed", "InputError", "TrainingDiverged", "generate", "predict", "read", "target", "train"]
+__all__ = [
+    "GenerationFailed",
+    "InputError",
+    "TrainingDiverged",
+    "generate",
+    "predict",
+    "read",
+    "scores",
+    "target",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

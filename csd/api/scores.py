@@ -1,22 +1,26 @@
-"""Held-out fields and their exact scores, in closed form or by conditional Monte Carlo, for `csd scores`."""
+"""Held-out fields and their exact scores as a call from Python; `csd scores` makes the same call."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csd.api.keywords import DATA, FIELD
-from csd.api.training import noised_target
-from csd.core.errors import InputError
-from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, Content, provenance, read_content
+from csd.api.keywords import DATA, FIELD, checked, spelt_out
+from csd.api.training import called, completed, named, noised_target, place_of
+from csd.core.errors import InputError, users_errors
+from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, SCORES, Content, provenance, read_content
 from csd.core.options import declared
-from csd.core.plugins import is_user_path, resolve
+from csd.core.paths import check_paths, expanded
+from csd.core.plugins import is_user_path, name_of, resolve
 from csd.core.source import fingerprint_with_plugins
 from csd.lattice import Array, Lattice
 from csd.targets.base import TARGETS, target_from_spec
 from csd.targets.options import DataOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SCORES_OPTIONS = {**declared(NoiseOptions), **declared(ScoreSettings), **FIELD, **DATA}
 """Options of `csd scores`, those of the data included."""
@@ -24,24 +28,51 @@ AT_FINITE_N = ("components", "kappa", "lambda_", "beta")
 """Options of targets whose scores have no closed form; without them r0 and u mean the O(n) model at n → ∞."""
 
 
-def held_out(given: Mapping[str, Any], data: Path | None, call: str) -> Content:
-    """Fields under noise with their exact scores, as the content of a file.
+@spelt_out(SCORES_OPTIONS)
+@users_errors()
+def scores(data: Any = None, *, output: str | Path | None = None, **asked: Any) -> "xr.Dataset":
+    """Fields under noise with their exact scores, in closed form or by conditional Monte Carlo.
+
+    Args:
+        data: fields in equilibrium, which are drawn if None: a file of `csd mcmc --fields`, or another file or an array
+            with its couplings.
+        **asked: what follows.
+        output: a file to write.
+
+    Returns:
+        clean(sample, component, x, …), field(noise_level, sample, component, x, …) and score of the same shape,
+        squared_score(noise_level), and the other variables of a scores file (docs/results.md).
+
+    Raises:
+        InputError: for an argument that cannot be used, or scores that cannot be computed.
+    """
+    given, place = checked("scores", SCORES_OPTIONS, asked), place_of(output)
+    check_paths([("data", expanded(data))] if isinstance(data, str | Path) else [], named("output", place))
+    call = called("scores", data, given | {"output": output})
+    return held_out(given, data, call, place).dataset()
+
+
+def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None) -> Content:
+    """Fields under noise with their exact scores, as the content of a file, which is written if an output is given.
 
     Args:
         given: checked options of `SCORES_OPTIONS`.
-        data: a file of fields in equilibrium, which are drawn if None.
-        call: the command, for the file.
+        data: a path or an array of fields in equilibrium, which are drawn if None.
+        call: the command or call, for the file.
+        output: file to write.
 
     Raises:
         InputError: if an option is missing or contradicts another, or the scores cannot be computed.
     """
     settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
     target, clean = _with_energy(given, data)
-    plugins = [str(given.get(name, "")) for name in ("target", "schedule")]
+    wanted = given.get("target", "")
+    own = name_of("target", wanted if isinstance(wanted, str | type) else type(wanted), TARGETS)
+    plugins = [own, str(given.get("schedule", ""))]
     if target is None:
         noised = noised_target(given)
         content, source = exact_scores(noised, settings), fingerprint_with_plugins(SOURCE, *plugins)
-        return content.assign_attrs(provenance(call, score_request(noised, settings), source))
+        return completed(content, provenance(call, score_request(noised, settings), source), SCORES, output)
     from csd.mcmc.posterior.held_out import SOURCE as BY_CHAINS
     from csd.mcmc.posterior.held_out import posterior_scores
     from csd.targets.noising import check_schedule, schedule_of
@@ -53,20 +84,24 @@ def held_out(given: Mapping[str, Any], data: Path | None, call: str) -> Content:
     check_schedule(schedule, levels)
     content = posterior_scores(target, schedule, levels, settings, clean)
     source = fingerprint_with_plugins(BY_CHAINS, *plugins)
-    return content.assign_attrs(provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES))
+    made_by = provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES)
+    return completed(content, made_by, SCORES, output)
 
 
-def _with_energy(given: Mapping[str, Any], data: Path | None) -> tuple[Any, Array | None]:
+def _with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None]:
     """(a target whose scores need chains, or None; the fields of the file, if there is one)."""
     own = {name: given[name] for name in FIELD if name in given}
     finite = [name for name in AT_FINITE_N if name in given]
     if data is not None:
         return _of_data(given, data)
+    wanted = own.get("target", "")
+    if not isinstance(wanted, str | type):
+        return (wanted, None) if hasattr(wanted, "force") else (None, None)
     missing = [name for name in ("dimension", "size") if name not in own]
     if missing:
         raise InputError(f"{missing[0]} is not given; give --dimension and --size, or --data FILE")
     lattice = Lattice(own["dimension"], own["size"])
-    wanted = str(own.get("target", ""))
+    wanted = name_of("target", wanted, TARGETS) if wanted else ""
     if is_user_path(wanted) and hasattr(resolve("target", wanted, TARGETS), "force"):
         mass = own.get("mass", own.get("mass_times_length", 1.0) / lattice.size)
         return target_from_spec({"target": wanted, **_shape(lattice), "mass": mass}), None
@@ -78,11 +113,12 @@ def _with_energy(given: Mapping[str, Any], data: Path | None) -> tuple[Any, Arra
     return _at_finite_n(lattice, given), None
 
 
-def _of_data(given: Mapping[str, Any], data: Path) -> tuple[Any, Array]:
+def _of_data(given: Mapping[str, Any], data: Any) -> tuple[Any, Array]:
     """The target of a file of fields, and its fields, shape (fields, n, *lattice.shape)."""
     from csd.lattice.array_files import kind_of_csd
 
-    if kind_of_csd(data) == ENSEMBLE:
+    data = expanded(data) if isinstance(data, str | Path) else data
+    if isinstance(data, Path) and kind_of_csd(data) == ENSEMBLE:
         unused = [name for name in (*FIELD, *DATA) if name in given]
         if unused:
             raise InputError(f"{unused[0]} is given, but {data} says the target of its fields; leave it out")

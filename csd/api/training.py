@@ -162,7 +162,7 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
         return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
-    return f"csd.{function}({', '.join([first if first == RUN else shown(first), *given])})"
+    return f"csd.{function}({', '.join([first if first is RUN else shown(first), *given])})"
 
 
 def trained(

@@ -200,12 +200,10 @@ def scores(arguments: argparse.Namespace) -> None:
     """Draw or read held-out fields, add noise, and compute their exact scores."""
     with recorded(arguments, "scores") as laps:
         from csd.api.scores import held_out
-        from csd.core.files import SCORES, write
 
         laps("set-up")
-        content = held_out(_given(arguments), arguments.data, command_line(arguments))
+        content = held_out(_given(arguments), arguments.data, command_line(arguments), arguments.output)
         laps("scores")
-        write(content, arguments.output, SCORES)
         print("\n".join(scores_lines(content)))
 
 

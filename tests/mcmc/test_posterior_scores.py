@@ -90,6 +90,25 @@ def test_couplings_are_given_in_one_way(csd: Runner, tmp_path: Path, asked: str,
     assert said in ran.err
 
 
+def test_the_call_from_python_is_that_of_the_command(csd: Runner, tmp_path: Path, clean: Array) -> None:
+    """The same numbers, also of a target as an object; arrays are taken as data."""
+    path, asked = tmp_path / "scores.nc", {"noise_levels": [0.5], "fields": 5}
+    assert (
+        csd(
+            f"scores --dimension 1 --size 8 --mass 0.5 --components 1 --noise-level 0.5 --fields 5 --output {path}"
+        ).status
+        == 0
+    )
+    found = package.scores(dimension=1, size=8, mass=0.5, components=1, **asked)
+    np.testing.assert_array_equal(found["score"], package.read(path)["score"])
+    assert package.scores(target=Mine(Lattice(1, 8), 0.5), **asked)["score"].shape == found["score"].shape
+    given = package.scores(clean[:20], components=1, kappa=0.27088, lambda_=0.022, output=path, **asked)
+    np.testing.assert_array_equal(package.read(path)["clean"], clean[:5].astype(np.float32))
+    assert "half_score" in given
+    with pytest.raises(InputError, match="noise levels"):
+        package.scores(dimension=1, size=8, beta=0.3)
+
+
 def test_noise_levels_are_given(csd: Runner, tmp_path: Path) -> None:
     ran = csd(f"scores --dimension 2 --size 4 --beta 0.3 --output {tmp_path / 'no.nc'}")
     assert "--noise-level" in ran.err
