@@ -129,7 +129,7 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
         if getattr(settings, name) != idle:
             raise InputError(
                 f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
-                " csd's nonlinear networks do"
+                " networks without a kernel do, on path fields"
             )
     momentum = _heavy_ball(settings)
     if momentum is not None:
@@ -351,8 +351,10 @@ def _autograd_descent(
     name = identity(noised, architecture, settings)
     layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
     device = choose_device(settings.device)
-    if isinstance(first[0], NonlinearScore) and settings.path == "fields":
-        how = objective, device, optimizer, settings.accumulate
+    # Under plain descent a user-defined network is measured at every step, so that training times are exact.
+    grouped = isinstance(first[0], NonlinearScore) or _heavy_ball(settings) is None or settings.accumulate > 1
+    if grouped and settings.path == "fields" and not _is_linear(first[0]) and _is_trained(first[0]):
+        how = objective, device, optimizer, settings.accumulate, layers, build
         descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], *how)
     else:
         rates = _plain_rates(known[0], settings)
@@ -360,6 +362,16 @@ def _autograd_descent(
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
     return descent, modes, [numbers_trained(network, frozen=False) for network in first], known
+
+
+def _is_linear(network: Any) -> bool:
+    """Whether a module has a kernel."""
+    return network.kernel() is not None
+
+
+def _is_trained(network: Any) -> bool:
+    """Whether a module has a parameter that is trained."""
+    return any(parameter.requires_grad for parameter in network.parameters())
 
 
 def _conditioned_descent(
