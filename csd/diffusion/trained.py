@@ -122,7 +122,7 @@ def _modes(about: Mapping[str, Any]) -> Modes:
 
 
 def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
-    """The networks of one seed as modules, one for each noise level, with their weights after the last step.
+    """The networks of one seed as modules, one for each noise level, with the weights of the file.
 
     A conditioned network serves all noise levels, and is the only one.
 
@@ -178,7 +178,7 @@ def _warn_of_other_code(about: Mapping[str, Any]) -> None:
 
 
 def trained_score(training: Content, seed: int) -> Score:
-    """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
+    """The score of one seed at the noise levels of the file; with a kernel where it is linear.
 
     That of a conditioned network can be called at any noise level.
 

@@ -325,6 +325,14 @@ def _built(noised: NoisedTarget, architecture: Architecture, learned: Array, see
     return architecture.module(lattice, length, learned[level], start, (schedule, t), **form)
 
 
+def _layer_streams(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings
+) -> list[list[np.random.Generator]]:
+    """Random streams of the stochastic layers of user-defined networks, for each seed and level."""
+    name = identity(noised, architecture, settings)
+    return [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
+
+
 def _autograd_descent(
     noised: NoisedTarget,
     architecture: Architecture,
@@ -348,8 +356,7 @@ def _autograd_descent(
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     known = _known(families or first, noised, learned, settings, optimizer)
-    name = identity(noised, architecture, settings)
-    layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
+    layers = _layer_streams(noised, architecture, settings)
     device = choose_device(settings.device)
     # Under plain descent a user-defined network is measured at every step, so that training times are exact.
     grouped = isinstance(first[0], NonlinearScore) or _heavy_ball(settings) is None or settings.accumulate > 1
@@ -393,10 +400,18 @@ def _conditioned_descent(
     if len(noised.levels) < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
     learned, levels, lowest = learned_spectra(noised), len(noised.levels), int(np.argmin(noised.levels))
-    networks = [_built(noised, architecture, learned, seed, lowest, conditioned=True) for seed in settings.seeds]
+
+    def build(seed: int, _: int) -> Any:
+        """The network of a seed, by its place, at its start."""
+        return _built(noised, architecture, learned, settings.seeds[seed], lowest, conditioned=True)
+
+    networks = [build(seed, 0) for seed in range(len(settings.seeds))]
+    if not _is_trained(networks[0]):
+        raise InputError(f"architecture {architecture.name!r} has no parameter to train")
     known = _known(networks[:1] * levels, noised, learned, settings, optimizer)
     # One rate for all levels.
     known[0][:] = known[0].min()
-    device = choose_device(settings.device)
-    descent = ConditionedDescent(networks, noised, known[0][:1], objective, device, optimizer, settings.accumulate)
+    layers = [of_seed[:1] for of_seed in _layer_streams(noised, architecture, settings)]
+    how = objective, choose_device(settings.device), optimizer, settings.accumulate, layers, build
+    descent = ConditionedDescent(networks, noised, known[0][:1], *how)
     return descent, noised.lattice.pairs, [numbers_trained(networks[0], frozen=False)] * levels, known

@@ -33,7 +33,10 @@ MANY = 4096
 The noise of the momenta of a class differs, but has the same distribution: sums over classes, each weighted with the
 number of its members, have the same mean, and with so many momenta a small scatter.
 """
-CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit", "_lowest", "best")
+CARRIED = (
+    *("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit"),
+    *("_lowest", "best", "_best_weights"),
+)
 """Arrays of a `Recorder` that change during training."""
 GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
 """Lists of a `Recorder` that grow during training."""
@@ -86,6 +89,8 @@ class Recorder:
         self._limit = np.inf
         # Held-out losses and their steps, of all seeds.
         self._lowest, self.best = np.full(shape, np.inf), np.full(shape, np.nan)
+        # The weights at these steps, where the loss ends training: shape (seeds, networks of a seed, numbers).
+        self._best_weights: Array = np.empty((seeds, 0, 0))
         self._next = 0
 
     def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
@@ -171,11 +176,26 @@ class Recorder:
         if self._by_loss or (kernel is None and isinstance(self.noised.target, HasHeldOut)):
             losses = self._spread(self.run.descent.held_out_loss(), np.float64)
             self.losses.append(losses)
-            lower = losses < self._lowest
-            self._lowest[lower], self.best[lower] = losses[lower], step
+            self._keep_best(step, losses)
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
+
+    def _keep_best(self, step: int, losses: Array) -> None:
+        """Keep the steps of the lowest held-out losses, and the weights where these losses end training.
+
+        One network for all noise levels has one step, that of the lowest mean of σ² ℒ_t over levels.
+        """
+        if self.settings.conditioned:
+            losses = np.broadcast_to((self.noised.variances * losses).mean(axis=1, keepdims=True), losses.shape)
+        lower = losses < self._lowest
+        self._lowest[lower], self.best[lower] = losses[lower], step
+        if self._by_loss and lower.any():
+            weights = self._spread(self.run.descent.numbers(), np.float64)
+            if self._best_weights.shape != weights.shape:
+                self._best_weights = weights
+            found = lower[:, : weights.shape[1]]
+            self._best_weights[found] = weights[found]
 
     def _thinned(self, kernel: Any) -> Any:
         """K at all momenta or, see `MANY`, at one of each class; a data set breaks the symmetry."""
@@ -193,11 +213,14 @@ class Recorder:
         return everyone
 
     def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> NDArray[np.bool_]:
-        """Keep the last kernels and weights of the seeds that end here and drop the seeds; return `done`."""
+        """Keep kernels and the last or best weights of the seeds that end here and drop the seeds; return `done`."""
         if not done.any():
             return done
         self.last[self.alive[done]] = step
-        for name, own in (("kernel", descent.kernel()), ("weights", descent.weights())):
+        weights = descent.weights()
+        if self._best_weights.size:
+            weights = self._best_weights[self.alive]
+        for name, own in (("kernel", descent.kernel()), ("weights", weights)):
             if own is not None:
                 self.ended |= {f"{name}{seed}": own[row] for row, seed in enumerate(self.alive) if done[row]}
         self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
@@ -236,6 +259,7 @@ class Recorder:
             recorded_modes=self.noised.lattice.shells if thinned else run.modes,
             weights=self._of_all("weights"),
             weights_are=run.descent.weights_are,
+            weights_at="best_step" if self._by_loss else "last_step",
             last_step=self.last,
             best_step=self.best,
             until=run.until,
@@ -244,7 +268,7 @@ class Recorder:
         )
 
     def _of_all(self, name: str) -> Any:
-        """The kernels or weights after the last step of every seed; None if there are none."""
+        """The kernels or weights of every seed; None if there are none."""
         found = [self.ended[f"{name}{seed}"] for seed in range(len(self.last)) if f"{name}{seed}" in self.ended]
         return np.stack(found) if found else None
 

@@ -59,17 +59,21 @@ class FieldDescent(AutogradDescent):
         every = [network for of_seed in self.networks for network in of_seed]
         self.optimizer, self.parts = optimizer, parts
         self._kind = precision(every[0])
-        own: list[AbstractContextManager[None]] = [stream for of_seed in self._layers for stream in of_seed]
-        self._streams = dict(zip(every, own or [nullcontext()] * len(every), strict=True))
+        own: list[Any] = [stream for of_seed in self._layers for stream in of_seed] or [nullcontext()] * len(every)
+        self._streams: dict[ScoreNetwork, AbstractContextManager[None]] = dict(zip(every, own, strict=True))
         of_each = np.tile(rates, len(self.networks)).tolist()
         self.group = GroupedNetworks(every, self._loss_of_one, optimizer, of_each, self._gradients)
         # Held-out losses of the last measurement, and its step.
         self._of_held_out: tuple[int, Array] | None = None
 
     def _loss_of_one(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
-        """ℒ of a network on (x_t, z, probe, σ²)."""
+        """ℒ of a network on the data of a step, checked."""
         with self._streams[network]:
-            return self.checked(self.objective.loss(network, *data))  # type: ignore[arg-type]
+            return self.checked(self._value(network, *data))
+
+    def _value(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
+        """ℒ of a network on (x_t, z, probe, σ²)."""
+        return self.objective.loss(network, *data)  # type: ignore[arg-type]
 
     def advance(self, *data: Any) -> None:
         """Take one step of every network on (x_t, z, probe) of `csd.training.batches`."""
@@ -108,10 +112,10 @@ class FieldDescent(AutogradDescent):
         with self.group.averaged():
             return super()._measured(measure)
 
-    def weights(self) -> Array:
-        """The averaged parameters of every module in its order."""
+    def numbers(self) -> Array:
+        """The averaged parameters of every module in its order, then its buffers."""
         with self.group.averaged():
-            return super().weights()
+            return super().numbers()
 
     def held_out_data(self) -> Any:
         """The held-out fields of a data set, of a Monte Carlo file its last ones; None where fields are drawn."""

@@ -219,6 +219,10 @@ class AutogradDescent:
         for seed, of_seed in enumerate(self.networks):
             for level in range(len(of_seed)):
                 self._check_restored(seed, level)
+        return self.numbers()
+
+    def numbers(self) -> Array:
+        """The same without a check."""
         return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
 
     def error(self) -> Array:
