@@ -23,10 +23,10 @@ from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
+from csd.networks.starts import start_stream
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, Schedule, schedule_of
 from csd.training.options import TrainingSettings
-from csd.training.preparation import start_stream
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork

@@ -28,7 +28,10 @@ own_option = partial(Option, default="the optimizer's own")
 """An option that not every optimiser has."""
 unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
-OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
+OTHERS = {
+    *("architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "initial", "label", "mean", "output"),
+    "progress",
+}
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 

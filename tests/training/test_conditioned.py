@@ -70,7 +70,7 @@ def test_the_loss_is_weighted_with_the_variance_of_the_noise(loss: str, noised: 
     data = ConditionedFields(noised, 6, None, "test", [3]).draw()
     fields, noise, probe, signal, variance, _ = (torch.as_tensor(own[0]) for own in data)
     objective = objective_of(loss, "fields")
-    together = objective.loss(UnitNoise(module, Amplitudes(signal, variance)), fields, noise, probe, 1.0)
+    together = objective.loss(UnitNoise(module, variance, Amplitudes(signal, variance)), fields, noise, probe, 1.0)
     alone = []
     for one in range(6):
         t, sigma = float(-signal[one].log()), float(variance[one].sqrt())
