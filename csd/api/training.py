@@ -28,7 +28,7 @@ from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
-from csd.training.options import TrainingSettings, with_population
+from csd.training.options import TrainingSettings, with_own_steps, with_population
 from csd.training.preparation import Prepared, prepare
 from csd.training.reference import expected_steps, reference_curve
 
@@ -75,7 +75,7 @@ def problem(
             f"{idle[0]} is given, but training until {settings.until} generates nothing; leave it out, or take until"
             " samples"
         )
-    return noised, network, settings
+    return noised, network, with_own_steps(network, settings)
 
 
 def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
@@ -228,7 +228,7 @@ def trained(
             record = descend(noised, run, settings, watch, goal)
         lap("training")
         # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
-        followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
+        followed = min(settings.most_steps, 2 * int(record.last_step.max()) + 100)
         followed_settings = replace(settings, max_steps=followed)
         # Theory knows the minimum and the dynamics of built-in losses, from the start of a network.
         known = begin is None and not is_user_path(settings.loss)

@@ -176,7 +176,9 @@ def check_restored(
 
     allowed = ROUNDING * torch.finfo(precision(network)).eps
     for own, restored in zip(answers(network), answers(again), strict=True):
-        if not torch.allclose(own, restored, rtol=0.0, atol=allowed * float(own.abs().max()), equal_nan=True):
+        if not torch.allclose(
+            own, restored, rtol=0.0, atol=allowed * float(own.abs().nan_to_num().max()), equal_nan=True
+        ):
             raise InputError(
                 f"network {defining_class(network).__name__}: built again with the same parameters and buffers, it is"
                 f" another network; {STATE}, and random numbers of __init__ come from its generator"

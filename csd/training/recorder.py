@@ -65,7 +65,7 @@ class Recorder:
         shape = seeds, _ = len(run.seeds), len(noised.levels)
         # Measuring a nonlinear network takes as long as a few steps.
         seldom = getattr(run.descent, "measured_when_recorded", False)
-        self.grid = (sparse_steps if seldom else record_steps)(settings.max_steps)
+        self.grid = (sparse_steps if seldom else record_steps)(settings.most_steps)
         self._wanted: set[int] = _wanted(settings)
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
@@ -108,7 +108,10 @@ class Recorder:
         if np.count_nonzero(error <= self._limit) < error.size:
             row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
             level = int(np.argmax(~(error[row] <= self._limit)))
-            raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
+            broken = getattr(descent, "broken_parameter", None)
+            parameter = "" if broken is None else broken(row, level)
+            seed = self.run.seeds[self.alive[row]]
+            raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
         reached = self._missing & (error <= (-np.inf if self._by_loss else self.threshold))
         news = np.count_nonzero(reached) > 0
         if news:
@@ -124,7 +127,7 @@ class Recorder:
             if kernel is None:
                 raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
             self.recorded_kernels.append(self._spread(self._thinned(kernel), np.float32))
-        if step == self.settings.max_steps:
+        if step == self.settings.most_steps:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
         if self._goal is not None:
             if recorded:
@@ -149,7 +152,7 @@ class Recorder:
 
     def looks(self) -> set[int]:
         """The steps at which more than the error is recorded, whatever its value."""
-        last = self.settings.max_steps
+        last = self.settings.most_steps
         return {step for step in self._wanted | set(self.grid.tolist()) | {last} if step <= last}
 
     def quiet(self, errors: Array) -> int:
@@ -238,7 +241,7 @@ class Recorder:
         for level, stable in enumerate(run.stable_rates):
             if run.rates[level] >= stable and np.isnan(self.time[:, level]).any() and settings.tolerance > 0.0:
                 raise TrainingDiverged(
-                    f"training did not settle in {settings.max_steps} steps at noise level"
+                    f"training did not settle in {settings.most_steps} steps at noise level"
                     f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
                     f" it must be below {stable:.4g}"
                 )
@@ -292,18 +295,18 @@ def _wanted(settings: TrainingSettings) -> set[int]:
     if not isinstance(settings.kernel_steps, str):
         return set(settings.kernel_steps)
     grid = {"recorded": record_steps, "sparse": sparse_steps}.get(settings.kernel_steps)
-    return set() if grid is None else set(grid(settings.max_steps).tolist())
+    return set() if grid is None else set(grid(settings.most_steps).tolist())
 
 
 def _diverged(
-    seed: int, level: int, step: int, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
+    seed: int, level: int, step: int, parameter: str, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
 ) -> TrainingDiverged:
-    """The error of a run that diverged, with the learning rate that it needs."""
+    """The error of a run that diverged, with the parameter that is not finite and the learning rate that it needs."""
     rate, stable = run.rates[level], run.stable_rates[level]
     others = "; without this seed, the other seeds of the job can train" if len(run.seeds) > 1 else ""
     where = (
         f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
-        f" with learning rate {rate:.4g}"
+        f" with learning rate {rate:.4g}" + f", where parameter {parameter} is not finite" * bool(parameter)
     )
     if np.isfinite(stable) and rate >= stable:
         return TrainingDiverged(f"{where}; it must be below {stable:.4g}")

@@ -128,7 +128,10 @@ class FieldDescent(AutogradDescent):
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
         found = np.array(self._measured(self._error_and_loss))
         self._of_held_out = self.group.steps, found[..., 1]
-        return found[..., 0]
+        error: Array = found[..., 0]
+        if self._stepped and self._layers and not np.isfinite(error).all():
+            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
+        return error
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields."""

@@ -238,15 +238,22 @@ class AutogradDescent:
 
     def _check_finite(self, seed: int, level: int) -> None:
         """Refuse a user-defined network or loss that is not finite, where a step has not diverged."""
-        network = self.networks[seed][level]
-        name = f"network {defining_class(network).__name__}"
-        if all(bool(own.isfinite().all()) for own in network.parameters()):
+        name = f"network {defining_class(self.networks[0][0]).__name__}"
+        if not self.broken_parameter(seed, level):
             raise InputError(f"{name}: its score is not finite, though all of its parameters are; it must be finite")
-        if not self._losses[seed, level].isfinite():
+        loss = self._losses.get((seed, level))
+        if loss is not None and not loss.isfinite():
             raise InputError(
                 f"loss {type(self.objective).__name__} of {name} is not finite at a step, though all parameters were"
                 " finite before it; loss and score must be finite"
             )
+
+    def broken_parameter(self, seed: int, level: int) -> str:
+        """The name of the first parameter of a network that is not finite; '' if all of them are."""
+        of_seed = self.networks[seed]
+        # A conditioned network serves all levels.
+        named = of_seed[min(level, len(of_seed) - 1)].named_parameters()
+        return next((name for name, values in named if not bool(values.isfinite().all())), "")
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
