@@ -4,17 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from csd.api.initial import read_training
 from csd.api.keywords import checked, spelt_out
 from csd.api.training import RUN, called, completed, named, place_of
-from csd.core.errors import InputError, users_errors
-from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content
+from csd.core.errors import users_errors
+from csd.core.files import GENERATION, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
 from csd.diffusion.trained import fields_of, is_linear
 from csd.targets.base import HasFields
-from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,7 +79,7 @@ def sampled(
             path or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
-    run = _training_content(training)
+    run = read_training(training)
     if data is not None and not isinstance(data, HasFields):
         data = fields_of(run.attrs, data)
     lap("set-up")
@@ -91,18 +91,3 @@ def sampled(
     made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
-
-
-def _training_content(training: "xr.Dataset | str | Path") -> Content:
-    """The content of a training run, given as a Dataset or a file.
-
-    Raises:
-        InputError: if it is not a training run.
-    """
-    if isinstance(training, str | Path):
-        return whole(read_content(expanded(training), TRAINING))
-    kind = getattr(training, "attrs", {}).get("csd_file")
-    if kind != TRAINING:
-        given = type(training).__name__ if kind is None else f"a {kind} Dataset"
-        raise InputError(f"training is {given}; give the Dataset that csd.train() returned, or the path of its file")
-    return whole(content_of(training))

@@ -41,6 +41,8 @@ def add_flags(own: dict[str, Parser]) -> None:
     fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
     train.add_argument("--data", type=read_path, metavar="FILE", help=f"{fields}, instead of a target")
     own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
+    begun = "a training file of the same network, at whose weights training starts"
+    train.add_argument("--initial", type=read_path, metavar="FILE.nc", help=begun)
     kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
     train.further = _kept
@@ -147,7 +149,8 @@ def train(arguments: argparse.Namespace) -> None:
         from csd.api.training import trained
 
         kept = (arguments.output, arguments.checkpoint, arguments.checkpoint_every)
-        content = trained(*_problem(arguments), command_line(arguments), *kept, log=log, lap=laps)
+        how = {"initial": arguments.initial, "log": log, "lap": laps}
+        content = trained(*_problem(arguments), command_line(arguments), *kept, **how)
         report_times(content)
         laps.steps = int(content["last_step"].values.sum())
 

@@ -23,10 +23,10 @@ from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
+from csd.networks.starts import start_stream
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, Schedule, schedule_of
 from csd.training.options import TrainingSettings
-from csd.training.preparation import start_stream
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
@@ -122,7 +122,7 @@ def _modes(about: Mapping[str, Any]) -> Modes:
 
 
 def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
-    """The networks of one seed as modules, one for each noise level, with their weights after the last step.
+    """The networks of one seed as modules, one for each noise level, with the weights of the file.
 
     A conditioned network serves all noise levels, and is the only one.
 
@@ -178,7 +178,7 @@ def _warn_of_other_code(about: Mapping[str, Any]) -> None:
 
 
 def trained_score(training: Content, seed: int) -> Score:
-    """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
+    """The score of one seed at the noise levels of the file; with a kernel where it is linear.
 
     That of a conditioned network can be called at any noise level.
 

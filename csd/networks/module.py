@@ -36,6 +36,9 @@ class ScoreNetwork(torch.nn.Module):
     reach: float = nan
     """Range R of the kernel, lattice spacings; NaN for a kernel as wide as the lattice, or no kernel."""
 
+    functional: bool = False
+    """Whether torch.func can differentiate the network, which it cannot for every user-defined one."""
+
     def __init__(self, lattice: Lattice) -> None:
         super().__init__()
         self.lattice = lattice
@@ -46,7 +49,7 @@ class ScoreNetwork(torch.nn.Module):
         Raises:
             InputError: if `forward` gives anything else than real numbers of that shape.
         """
-        score = super().__call__(fields.to(precision(self)), *at)
+        score = super().__call__(fields.to(precision(self)), *(self.levels_of(t, fields) for t in at))
         dense = isinstance(score, torch.Tensor) and score.layout is torch.strided
         if not dense or score.is_complex() or score.shape != fields.shape:
             raise InputError(
@@ -55,8 +58,15 @@ class ScoreNetwork(torch.nn.Module):
             )
         return score.to(fields.dtype)
 
+    def levels_of(self, t: Any, fields: torch.Tensor) -> Any:
+        """Noise levels as `forward` takes them: one for each field, shape (batch,), in the precision of parameters."""
+        return torch.as_tensor(t, device=fields.device).to(precision(self)).expand(len(fields))
+
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """s(x) for fields of shape (batch, *lattice.shape); same shape."""
+        """s(x) for fields of shape (batch, *lattice.shape); same shape.
+
+        A network that serves all noise levels is called as `forward(fields, t)`, with the level t of each field.
+        """
         raise InputError(f"network {type(self).__name__} defines no forward(fields), which training on fields needs")
 
     def kernel(self) -> torch.Tensor | None:
@@ -69,7 +79,10 @@ class ScoreNetwork(torch.nn.Module):
         Raises:
             InputError: if the score cannot be differentiated.
         """
-        fields = fields.detach().requires_grad_()
+        fields = fields.detach()
+        if self.functional or not _takes_gradients(fields):
+            product, *_ = torch.func.vjp(self, fields)[1](probe)
+            return (product * probe).sum()
         score = self(fields)
         if not score.requires_grad:
             raise InputError(
@@ -82,6 +95,15 @@ class ScoreNetwork(torch.nn.Module):
     def learning_rate(self, spectrum: Array) -> float:
         """Default η for a spectrum in the *half* layout: 1 / C_max, unless overridden."""
         return float(1.0 / spectrum.max())
+
+
+def _takes_gradients(fields: torch.Tensor) -> bool:
+    """Whether gradients with respect to fields can be asked for, as is not so inside `torch.func.vmap`."""
+    try:
+        fields.requires_grad_()
+    except RuntimeError:
+        return False
+    return True
 
 
 class LinearScore(ScoreNetwork):
@@ -145,6 +167,11 @@ class ParametricScore(ScoreNetwork):
         """s(x) for fields of shape (batch, *lattice.shape); same shape."""
         score: torch.Tensor = self.network.score(dict(self.named_parameters()), fields)
         return score
+
+    def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
+        """Σ_batch ∇·s, exact where the network has a formula for it."""
+        exact = self.network.divergence(dict(self.named_parameters()), fields)
+        return super().divergence(fields, probe) if exact is None else exact
 
     def learning_rate(self, spectrum: Array) -> float:
         """The default η of the network."""

@@ -26,6 +26,8 @@ class NonlinearScore(ScoreNetwork):
         generator: source of a random start.
     """
 
+    functional = True
+
     def __init__(
         self,
         network: NonlinearNetwork,
@@ -44,6 +46,10 @@ class NonlinearScore(ScoreNetwork):
         constants: dict[str, Any] = {"signal": signal, "variance": variance, **network.constants(clean)}
         for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values, dtype=kind), persistent=False)
+
+    def levels_of(self, t: Any, fields: torch.Tensor) -> Any:
+        """The noise levels as they are, since `forward` takes them in any form."""
+        return t
 
     def noise_at(self, t: float | torch.Tensor) -> Amplitudes:
         """α and σ² at a noise level, or at one for each field, as tensors of the network's precision and device."""

@@ -304,7 +304,8 @@ class Architecture(Choice):
         with global_generators(generator):
             module = self._module(lattice, score_length, spectrum, generator, noise, **form)
             # Lazy layers draw their parameters at the first call.
-            check_network(module, lattice, lattice.half(spectrum))
+            at = noise[1:] if noise and form.get("conditioned") else ()
+            check_network(module, lattice, lattice.half(spectrum), *at)
         if not np.array_equal(lattice.laplacian, laplacian):
             raise InputError(f"architecture {self.name!r} changes lattice.laplacian in place; it must work on a copy")
         return module
@@ -321,11 +322,11 @@ class Architecture(Choice):
         """The network as a module, before it is checked."""
         from csd.networks.module import ConvolutionalScore, ParametricScore
 
-        if form.get("conditioned") and not issubclass(self.made_by, NonlinearNetwork):
+        if form.get("conditioned") and issubclass(self.made_by, LinearNetwork | ParametricNetwork):
             able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
             raise InputError(
                 f"conditioned is given, but a network {self.name!r} serves one noise level; it must be one of"
-                f" {', '.join(able)}"
+                f" {', '.join(able)}, or a ScoreNetwork of your own with forward(fields, t)"
             )
         if self.is_family:
             family = self.build(lattice, score_length)

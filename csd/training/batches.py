@@ -307,7 +307,7 @@ class ConditionedFields(RawFields):
         self.streams = [[stream("conditioned fields", identity, seed, *self.ends)] for seed in seeds]
 
     def draw(self) -> tuple[Array, ...]:
-        """(y, z, random signs, α, σ²) with y = (x_t − α μ)/σ.
+        """(y, z, random signs, α, σ², t) with y = (x_t − α μ)/σ.
 
         The first three have the shape (seeds, batch, *lattice.shape), the others (seeds, batch).
         """
@@ -321,7 +321,7 @@ class ConditionedFields(RawFields):
             noise = draw_normal(generator, clean.shape)
             probe = generator.choice([-1.0, 1.0], size=clean.shape)
             ratio = (signal / np.sqrt(variance)).reshape(-1, *(1,) * (clean.ndim - 1))
-            found.append((ratio * clean + noise, noise, probe, signal, variance))
+            found.append((ratio * clean + noise, noise, probe, signal, variance, levels))
         return tuple(np.stack(own) for own in zip(*found, strict=True))
 
 

@@ -51,8 +51,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
     "kernel_profile": ("seed noise_level distance", "trained kernel K(r) along the axes"),
     "kernel": ("seed noise_level mode", "kernel K(k) after the last step"),
-    "weights": ("seed noise_level weight", "trained numbers after the last step; NaN fills up levels that have fewer"),
-    "conditioned_weights": ("seed weight", "trained numbers of the network of all noise levels, after the last step"),
+    "weights": ("seed noise_level weight", "trained numbers at weights_at; NaN fills up levels that have fewer"),
+    "conditioned_weights": ("seed weight", "trained numbers of the network of all noise levels, at weights_at"),
     "recorded_residual": ("kernel_step noise_level seed mode", "C K - 1 during training"),
     "seed": ("seed", "random seed"),
     "noise_level": ("noise_level", "noise level t"),
@@ -239,6 +239,7 @@ def training_content(
         "modes": "shells" if modes.isotropic else "pairs",
         "kernels": "none" if kernel is None else "complex" if np.iscomplexobj(kernel) else "real",
         "weights_are": record.weights_are,
+        "weights_at": record.weights_at,
         "stepping": record.stepping,
         "until": record.until,
     }

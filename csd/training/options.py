@@ -13,6 +13,8 @@ from csd.networks import Architecture
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import Optimizer, optimizer_of, rate_factor
 
+DEFAULT_STEPS, COSINE_STEPS = 1_000_000, 2_000
+"""The default of max_steps, and that where the learning rate falls to 0 at the last step."""
 INTEGRATOR = "heun"
 """The default integrator."""
 Count = Annotated[int, Ge(1)]
@@ -28,7 +30,10 @@ own_option = partial(Option, default="the optimizer's own")
 """An option that not every optimiser has."""
 unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
-OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
+OTHERS = {
+    *("architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "initial", "label", "mean", "output"),
+    "progress",
+}
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
@@ -62,7 +67,12 @@ class TrainingSettings(Options):
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
     ] = 0.01
-    max_steps: Annotated[Count, Le(10**18), unnamed("steps after which training ends in any case", "N")] = 1_000_000
+    max_steps: Annotated[
+        Annotated[int, Ge(1), Le(10**18)] | None,
+        unnamed(
+            "steps after which training ends in any case", "N", default=f"{DEFAULT_STEPS}; with cosine {COSINE_STEPS}"
+        ),
+    ] = None
     learning_rate: Annotated[
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
@@ -177,6 +187,11 @@ class TrainingSettings(Options):
         plain = {"momentum": 0.0, "optimizer": "gd", "rate_schedule": "constant"}
         return {name: value for name, value in found.items() if value not in (None, plain.get(name))}
 
+    @property
+    def most_steps(self) -> int:
+        """The steps after which training ends in any case."""
+        return self.max_steps or (COSINE_STEPS if self.rate_schedule == "cosine" else DEFAULT_STEPS)
+
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""
         idle = {"batch"} if self.loss == "population" else set()
@@ -190,11 +205,11 @@ class TrainingSettings(Options):
 
 
 def with_own_steps(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
-    """The settings with the options of the steps that the class of a network has, unless an optimiser is given."""
+    """The settings with their last step, and with the steps of a network's class unless an optimiser is given."""
     own = {} if ":" in architecture.name else getattr(architecture.made_by, "training", {})
-    if settings.optimizer is not None or not own:
-        return settings
-    return replace(settings, **{name: value for name, value in own.items() if getattr(settings, name) is None})
+    if settings.optimizer is None and own:
+        settings = replace(settings, **{name: value for name, value in own.items() if getattr(settings, name) is None})
+    return settings if settings.max_steps else replace(settings, max_steps=settings.most_steps)
 
 
 def optimizer_for(settings: TrainingSettings) -> Optimizer:
@@ -209,7 +224,7 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
     return replace(
         found,
-        schedule=rate_factor(settings.rate_schedule or "constant", settings.max_steps),
+        schedule=rate_factor(settings.rate_schedule or "constant", settings.most_steps),
         clip=settings.clip or 0.0,
         average=settings.average or 0.0,
     )

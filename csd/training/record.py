@@ -37,8 +37,9 @@ class TrainingRecord:
         recorded_kernels: K at `recorded_modes` at these steps, shape (S, T, KS, modes); None if there are none.
         recorded_modes: momenta of the recorded kernels.
         modes: momenta of the last kernel.
-        weights: the trained numbers after the last step, shape (S, T, numbers).
+        weights: the trained numbers after the step `weights_at`, shape (S, T, numbers).
         weights_are: 'modes', 'filters' or 'parameters'; see `csd.training.descent.families.Descent`.
+        weights_at: 'last_step', or 'best_step' where the held-out loss ends training.
         last_step: step at which the training of each seed ended, shape (S,).
         until: what ends training, unless max_steps comes first.
         stepping: 'every step', or 'exact jump' where a closed form gave the recorded steps.
@@ -64,6 +65,7 @@ class TrainingRecord:
     modes: Modes
     weights: Array | ComplexArray
     weights_are: str
+    weights_at: str
     last_step: NDArray[np.int64]
     stepping: str
     until: str

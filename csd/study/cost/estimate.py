@@ -289,7 +289,7 @@ def _steps(run: TrainingJob) -> float:
             chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
             levels = [noised.levels[place] for place in chosen]
             steps = expected_steps(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
-        _KNOWN[asked] = steps if steps == steps else float(settings.max_steps)
+        _KNOWN[asked] = steps if steps == steps else float(settings.most_steps)
     return _KNOWN[asked]
 
 
@@ -302,7 +302,7 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Tra
         return float("nan")
     goal = goal_of(noised, architecture, settings)
     since, step = np.inf, 0
-    for step in at_steps(run, record_steps(settings.max_steps).tolist()):
+    for step in at_steps(run, record_steps(settings.most_steps).tolist()):
         score = KernelScore(noised.lattice, run.modes, noised.levels, run.descent.kernel()[0])
         since = min(since, step) if goal(score) else np.inf
         if step >= RIGHT_FOR * since:

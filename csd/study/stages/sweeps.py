@@ -79,6 +79,17 @@ class Training(Part):
     ]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_start(cls, content: Any) -> Any:
+        """A study compares trainings from the start of each network."""
+        if isinstance(content, dict) and "initial" in content:
+            raise ValueError(
+                "initial is given, but a study trains each network from its own start; train from a file by csd train"
+                " --initial"
+            )
+        return content
+
 
 @with_options(GENERATED)
 class Generation(Part):

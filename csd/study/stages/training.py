@@ -18,7 +18,7 @@ from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spe
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.options import TrainingSettings, check_option_names
+from csd.training.options import TrainingSettings, check_option_names, with_own_steps
 from csd.training.preparation import prepare
 
 
@@ -132,7 +132,8 @@ class TrainingJob(OnLattice):
             if isinstance(self.field, DataField)
             else with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
         )
-        return NoisedTarget(target, schedule_of(self.schedule), self.noise_levels), self.architecture, self.settings
+        noised = NoisedTarget(target, schedule_of(self.schedule), self.noise_levels)
+        return noised, self.architecture, with_own_steps(self.architecture, self.settings)
 
     @property
     def request(self) -> dict[str, Any]:
