@@ -31,6 +31,8 @@ HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
 """Options under the key `generation` of a sweep; all others are under `training`."""
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
+AXES = ("optimizer",)
+"""Options of training of which a list stands for one run each."""
 
 
 @with_options(network_options(), several=True)
@@ -59,8 +61,10 @@ Network = Annotated[
 ]
 
 
+@with_options({name: HOW[name] for name in AXES}, several=True)
 @with_options(
-    {"schedule": declared(NoiseOptions)["schedule"]} | {name: one for name, one in HOW.items() if name not in ELSEWHERE}
+    {"schedule": declared(NoiseOptions)["schedule"]}
+    | {name: one for name, one in HOW.items() if name not in (*ELSEWHERE, *AXES)}
 )
 class Training(Part):
     """How networks are trained; a sweep may override any of these."""

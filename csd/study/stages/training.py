@@ -13,7 +13,7 @@ from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
 from csd.study.stages.base import OnLattice, Stage, file_name, once
 from csd.study.stages.data import DataField
-from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
+from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
@@ -114,7 +114,8 @@ class TrainingJob(OnLattice):
     @property
     def alike(self) -> tuple[Hashable, ...]:
         """What jobs share that differ in mass and seeds alone: expected steps are interpolated between masses."""
-        own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds))
+        given = tuple(getattr(self.settings, name) for name in AXES)
+        own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds), *given)
         return (*own, self.field.mass is None, self.field.r0, self.field.u)
 
     @property
@@ -178,8 +179,9 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
             check_distinct("noise level", levels)
             if sweep.data is not None and training.data_sets is not None:
                 raise InputError("data_sets and data are both given; the fields of the file are the data set")
-            for field, network, data_set, chunk in product(
-                list(_fields(sweep)), _networks(sweep), _choices(training.data_sets), chunks
+            axes = [[(name, value) for value in _choices(getattr(training, name))] for name in AXES]
+            for field, network, data_set, chunk, *given in product(
+                list(_fields(sweep)), _networks(sweep), _choices(training.data_sets), chunks, *axes
             ):
                 learned = len(field.loaded().data) if isinstance(field, DataField) else data_set
                 run = TrainingJob(
@@ -188,7 +190,7 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                     _with_symmetry(Architecture(**network), field),
                     vars(training)["schedule"],
                     levels if sweep.generation is None else sweep.generation.levels(field.size),
-                    _settings(training, sweep.generation, learned, chunk),
+                    _settings(training, sweep.generation, {"data_set": learned, "seeds": chunk, **dict(given)}),
                     sweep.generation,
                 )
                 _check(run)
@@ -207,14 +209,12 @@ def _fields(sweep: Sweep) -> Iterator[FieldOptions | DataField]:
             yield FieldOptions(sweep.dimension, size, **given, target=sweep.target)
 
 
-def _settings(
-    training: Training, generation: Generation | None, data_set: int | None, seeds: tuple[int, ...]
-) -> TrainingSettings:
-    """How a job is trained; generation adds which kernels are kept and how samples are made."""
+def _settings(training: Training, generation: Generation | None, own: dict[str, Any]) -> TrainingSettings:
+    """How a job is trained; generation adds which kernels are kept and how samples are made, `own` what jobs have."""
     parts = (training,) if generation is None else (training, generation)
     # Where nothing is generated, weights alone are kept: kernels follow from them.
     kept = {"kernel_steps": "none"} if generation is None else {}
-    return TrainingSettings(**chosen(HOW, *parts) | kept | {"data_set": data_set, "seeds": seeds})
+    return TrainingSettings(**chosen(HOW, *parts) | kept | own)
 
 
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:
