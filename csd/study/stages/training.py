@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any, Protocol
 
 from csd.core.errors import InputError, check_distinct, unknown, users_errors
@@ -12,9 +13,10 @@ from csd.networks import Architecture
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
 from csd.study.stages.base import OnLattice, Stage, file_name, once
-from csd.study.stages.data import DataField
+from csd.study.stages.data import DataField, MadeField
+from csd.study.stages.monte_carlo import MonteCarlo, monte_carlo_jobs
 from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
-from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spec, with_spectrum
+from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
@@ -27,6 +29,11 @@ class HasSweeps(Protocol):
 
     training: Training
     sweeps: dict[str, Sweep]
+    monte_carlo: dict[str, MonteCarlo]
+
+    @property
+    def results(self) -> Path:
+        """The folder of its files."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +164,9 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
 
 def _with_symmetry(architecture: Architecture, field: FieldOptions | DataField) -> Architecture:
     """The network with the symmetry of the target, where it is not given."""
-    if not isinstance(field, DataField):
-        return architecture.with_symmetry(":" not in field.target, lambda: 0.0)
-    target = field.loaded()
-    return architecture.with_symmetry(is_symmetric(target), lambda: float(getattr(target, "mean", 0.0)))
+    if isinstance(field, DataField):
+        return field.with_symmetry(architecture)
+    return architecture.with_symmetry(":" not in field.target, lambda: 0.0)
 
 
 def training_of(study: HasSweeps, sweep: Sweep) -> Training:
@@ -181,9 +187,9 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                 raise InputError("data_sets and data are both given; the fields of the file are the data set")
             axes = [[(name, value) for value in _choices(getattr(training, name))] for name in AXES]
             for field, network, data_set, chunk, *given in product(
-                list(_fields(sweep)), _networks(sweep), _choices(training.data_sets), chunks, *axes
+                list(_fields(study, sweep)), _networks(sweep), _choices(training.data_sets), chunks, *axes
             ):
-                learned = len(field.loaded().data) if isinstance(field, DataField) else data_set
+                learned = field.count if isinstance(field, DataField) else data_set
                 run = TrainingJob(
                     name,
                     field,
@@ -199,14 +205,38 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
             raise InputError(f"sweeps.{name}: {error}") from error
 
 
-def _fields(sweep: Sweep) -> Iterator[FieldOptions | DataField]:
+def _fields(study: HasSweeps, sweep: Sweep) -> Iterator[FieldOptions | DataField]:
     """The targets of a sweep on its lattices."""
+    if sweep.data is not None and sweep.data.monte_carlo is not None:
+        yield from _made_fields(study, sweep, sweep.data.monte_carlo)
+        return
     for size in sweep.sizes:
         if sweep.data is not None:
             yield DataField.of(sweep.data, sweep.dimension, size)
             continue
         for given in sweep.targets():
             yield FieldOptions(sweep.dimension, size, **given, target=sweep.target)
+
+
+def _made_fields(study: HasSweeps, sweep: Sweep, name: str) -> Iterator[MadeField]:
+    """The fields of the Monte Carlo jobs of a part of the study, on the lattices of a sweep.
+
+    Raises:
+        InputError: if there is no such part, or it has no job on one of the lattices.
+    """
+    if name not in study.monte_carlo:
+        raise unknown("data.monte_carlo", name, study.monte_carlo)
+    jobs = monte_carlo_jobs({name: study.monte_carlo[name]})
+    for size in sweep.sizes:
+        found = [job for job in jobs if (job.dimension, job.size) == (sweep.dimension, size)]
+        if not found:
+            sizes = ", ".join(str(size) for size in dict.fromkeys(job.size for job in jobs))
+            raise InputError(
+                f"monte_carlo.{name} has no fields in dimension {sweep.dimension} of size {size}; it has dimension"
+                f" {jobs[0].dimension} and sizes {sizes}"
+            )
+        for job in found:
+            yield MadeField.of_job(job, study.results)
 
 
 def _settings(training: Training, generation: Generation | None, own: dict[str, Any]) -> TrainingSettings:
@@ -238,7 +268,7 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
-    run.architecture.check(run.field.loaded().lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
+    run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family:
         if run.settings.path == "spectral":
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
@@ -272,10 +302,11 @@ def check_training(runs: Iterable[TrainingJob]) -> None:
         try:
             with users_errors():
                 run.architecture.complete()
-                if isinstance(run.field, DataField):
+                made = isinstance(run.field, MadeField)
+                if isinstance(run.field, DataField) and not made:
                     run.field.loaded(check=True)
                 kind = run.sweep, run.architecture, run.target, run.schedule, run.settings.key
-                if run.plugins and kind not in seen and run.size**run.dimension <= MOST_SITES:
+                if run.plugins and not made and kind not in seen and run.size**run.dimension <= MOST_SITES:
                     _check_start(run)
                 seen.add(kind)
         except InputError as error:
@@ -310,7 +341,8 @@ TRAINING = Stage(
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
     alike=lambda run: run.alike,
-    data=lambda run: run.field.loaded().digest if isinstance(run.field, DataField) else "",
+    data=lambda run: run.field.digest if isinstance(run.field, DataField) else "",
+    fields=lambda run: run.field.job if isinstance(run.field, MadeField) else None,
     gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
     wildcard="run",

@@ -41,7 +41,7 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
         path = training_file(job, folder)
         file = read(path, kind)
         request: dict[str, Any] = {"dimension": job.dimension, "size": job.size}
-        if not mixed:
+        if not mixed and file.attrs.get("configuration_hash") != digest(job.request):
             # The attributes of a file that say what was asked are named in an error; the hash holds the rest.
             said = {name: value for name, value in job.request.items() if isinstance(value, str | float | int)}
             request |= {name: value for name, value in said.items() if name in file.attrs and name not in request}
