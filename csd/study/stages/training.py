@@ -195,7 +195,7 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                     field,
                     _with_symmetry(Architecture(**network), field),
                     vars(training)["schedule"],
-                    levels if sweep.generation is None else sweep.generation.levels(field.size),
+                    levels if sweep.generation is None else sweep.generation.levels(field.size, training.conditioned),
                     _settings(training, sweep.generation, {"data_set": learned, "seeds": chunk, **dict(given)}),
                     sweep.generation,
                 )
@@ -272,8 +272,8 @@ def _check(run: TrainingJob) -> None:
     if ":" not in run.name and not run.architecture.is_family:
         if run.settings.path == "spectral":
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
-        if run.generation is not None:
-            raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
+        if run.generation is not None and run.generation.transfer is not None:
+            raise InputError(f"architecture {run.name!r} has no kernel, which transfer needs; leave transfer out")
     if run.generation is None and run.settings.until == "samples":
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
@@ -321,8 +321,8 @@ def _check_start(run: TrainingJob) -> None:
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
     prepared = prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
-    if run.generation is not None and prepared.descent.kernel() is None:
-        raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
+    if run.generation is not None and run.generation.transfer is not None and prepared.descent.kernel() is None:
+        raise InputError(f"architecture {run.name!r} has no kernel, which transfer needs; leave transfer out")
 
 
 TRAINING = Stage(

@@ -116,9 +116,10 @@ def gathered(groups: Sequence[Sequence[xr.Dataset]], axes: Collection[str], numb
         if not dims and found.dtype.kind in "iu" and np.isfinite(array).all():
             array = array.astype(np.int64)
         variables[str(name)] = Variable(("run", *dims), array, dict(found.attrs))
-    first = {name: next(file[name] for file in files if name in file.coords) for name in axes}
+    about = {name: dict(file[name].attrs) for file in reversed(files) for name in axes if name in file.coords}
     return xr.Dataset(
-        variables, {name: Variable((name,), union.values, dict(first[name].attrs)) for name, union in unions.items()}
+        variables,
+        {name: Variable((name,), union.values, about.get(name, {})) for name, union in unions.items()},
     )
 
 
@@ -132,6 +133,8 @@ def _places(file: xr.Dataset, unions: Mapping[str, pd.Index], names: Collection[
 
 
 def _union(values: Sequence[Any]) -> pd.Index:
-    """All values of a coordinate: numbers sorted, names in their order."""
+    """All values of a coordinate: numbers sorted, names in their order; none if no file has it."""
+    if not values:
+        return pd.Index([], dtype=float)
     together = np.concatenate(values)
     return pd.Index(np.unique(together) if together.dtype.kind in "iuf" else pd.unique(together))
