@@ -195,7 +195,9 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                     field,
                     _with_symmetry(Architecture(**network), field),
                     vars(training)["schedule"],
-                    levels if sweep.generation is None else sweep.generation.levels(field.size, training.conditioned),
+                    levels
+                    if sweep.generation is None
+                    else sweep.generation.levels(field.size, vars(training)["conditioned"]),
                     _settings(training, sweep.generation, {"data_set": learned, "seeds": chunk, **dict(given)}),
                     sweep.generation,
                 )
