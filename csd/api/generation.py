@@ -1,19 +1,21 @@
 """Generation as a call from Python: a training run in, an xarray Dataset out; `csd generate` makes the same call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csd.api.initial import read_training
-from csd.api.keywords import checked, spelt_out
+from csd.api.keywords import DATA, checked, spelt_out
+from csd.api.targets import target_of_data
 from csd.api.training import RUN, called, completed, named, place_of
-from csd.core.errors import users_errors
+from csd.core.errors import InputError, users_errors
 from csd.core.files import GENERATION, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
 from csd.diffusion.trained import fields_of, is_linear
+from csd.lattice.array_files import kind_of_csd
 from csd.targets.base import HasFields
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def generate(
         **asked: what follows.
         output: a file to write.
         data: the fields of a training whose fields are in no file, or no longer where they were: a path or an array.
+            With another size the fields of that lattice, with which samples are compared.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -80,8 +83,10 @@ def sampled(
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
     run = read_training(training)
+    settings = settings.for_network(run.attrs["architecture"])
     if data is not None and not isinstance(data, HasFields):
-        data = fields_of(run.attrs, data)
+        other = settings.size not in (None, run.attrs["size"])
+        data = fields_of_another_size(run.attrs, data) if other else fields_of(run.attrs, data)
     lap("set-up")
     content = generated(run, settings, data)
     lap("generation")
@@ -91,3 +96,18 @@ def sampled(
     made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
+
+
+def fields_of_another_size(about: Mapping[str, Any], data: Any) -> HasFields:
+    """Fields on another lattice than the one that a network was trained on, of the same couplings if these are known.
+
+    Args:
+        about: attributes of the training file.
+        data: path or array of the fields.
+    """
+    if "data_digest" not in about:
+        raise InputError("data is given, but the network was trained on no data; leave it out")
+    if isinstance(data, str | Path) and kind_of_csd(expanded(data)):
+        return target_of_data(data, {})
+    known = {name: about[name.rstrip("_")] for name in DATA if name.rstrip("_") in about and name != "size"}
+    return target_of_data(data, known)

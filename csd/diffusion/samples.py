@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -24,11 +24,11 @@ from csd.diffusion.integrators import LinearStep
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.sampling import TOGETHER, sample_modes
 from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
-from csd.lattice.arrays import pieces_of
+from csd.lattice.arrays import fields_between, pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
-from csd.networks.score import Score
 from csd.targets.base import HasFields, HasHeldOut
+from csd.targets.dataset import FEWEST, HELD_OUT_SHARE
 from csd.targets.noising import NoisedTarget
 
 BLOCKS = 256
@@ -47,11 +47,13 @@ class Samples:
         counts: fields of each block, shape (blocks,).
         sums: of each observable over the fields of a block, shape (blocks,), 'spectrum' (blocks, bins).
         fields: the first fields, about the mean, shape (compared, sites).
+        magnetisations: M/N of every field, shape (fields,).
     """
 
     counts: Array
     sums: dict[str, Array]
     fields: Array
+    magnetisations: Array
 
     def estimate(self, statistic: Callable[..., Array], *names: str) -> tuple[Array, Array]:
         """(value, standard error) of a function of means; see `jackknife`."""
@@ -108,7 +110,7 @@ def measured(
     blocks = min(count, blocks)
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(blocks), spectrum=np.zeros((blocks, len(bins.middles))))
     counts = np.zeros(blocks)
-    kept = np.empty((compared_fields(lattice, count), lattice.sites))
+    kept, magnetisations = np.empty((compared_fields(lattice, count), lattice.sites)), np.empty(count)
     for sample, whole in enumerate(drawn):
         state = whole - constant if mean else whole
         spectrum = state.real**2 + state.imag**2
@@ -130,11 +132,12 @@ def measured(
             "third_moment": (squared * field).mean(),
             "fourth_moment": (squared * squared).mean(),
         }
+        magnetisations[sample] = off + mean
         block = sample * blocks // count
         counts[block] += 1
         for name, value in found.items():
             sums[name][block] += value
-    return Samples(counts, sums, kept)
+    return Samples(counts, sums, kept, magnetisations)
 
 
 def compared_fields(lattice: Lattice, count: int) -> int:
@@ -224,63 +227,7 @@ def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> t
     return value, error, (blocks - 1) * (mean - value)
 
 
-def sampled_variables(
-    reverse: ReverseDiffusion, scores: Sequence[Score], seeds: Sequence[int], run: str, count: int
-) -> dict[str, Variable]:
-    """Draw fields with the score of each seed, measure them, and compare them with exact or held-out fields.
-
-    Args:
-        reverse: draws the fields.
-        scores: one for each seed.
-        seeds: of the training.
-        run: name of the random streams, besides the seed.
-        count: fields of each seed, at least 2.
-
-    Returns:
-        power_spectrum(seed, wavenumber), sampled_… observables (seed) with their errors, and the tests of whole fields.
-    """
-    noised, lattice = reverse.noised, reverse.noised.lattice
-    target, mean = noised.target, float(noised.means[-1])
-    bins = LengthBins(lattice.pairs, target.mass, lattice.dimension)
-    streams = [sample_streams(count, run, lattice.size, seed) for seed in seeds]
-    drawn = [
-        measured(lattice, reverse.draw(score, own), bins, count, mean)
-        for score, own in zip(scores, streams, strict=True)
-    ]
-    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))} | sampled_observables(lattice, mean)
-    variables = _whole_fields(reverse, drawn, seeds, run)
-    if isinstance(target, HasHeldOut):
-        fields = len(target.held_out)
-        states = (
-            lattice.gather(lattice.transform(own), lattice.pairs) / np.sqrt(lattice.sites)
-            for own in held_out_samples(noised, run, range(fields))
-        )
-        held_out = measured(lattice, states, bins, fields, mean, len(target.held_out_blocks(lattice.pairs)[0]))
-        for name, (of_means, sums, units) in measures.items():
-            value, error = held_out.estimate(of_means, *sums)
-            words, dims = name.replace("_", " "), ["wavenumber"] if name == "power_spectrum" else []
-            variables[f"held_out_{name}"] = labelled(dims, value, f"{words} of held-out fields with noise", units)
-            variables[f"held_out_{name}_error"] = labelled(dims, error, "its standard error, by the jackknife", units)
-    for name, (of_means, sums, units) in measures.items():
-        found = [one.estimate(of_means, *sums) for one in drawn]
-        dims = ["seed", "wavenumber"] if name == "power_spectrum" else ["seed"]
-        variables |= _with_errors("" if name == "power_spectrum" else "sampled_", name, dims, found, units)
-    return variables | _with_errors("sampled_", "kl_per_site", ["seed"], _sampled_divergences(noised, drawn, bins), "1")
-
-
-def _with_errors(
-    prefix: str, name: str, dims: Sequence[str], found: Sequence[tuple[Array, Array]], units: str
-) -> dict[str, Variable]:
-    """An observable of sampled fields and its standard error, from (value, error) of each seed."""
-    values, errors = zip(*found, strict=True)
-    words = f"{name.replace('_', ' ')} of sampled fields"
-    return {
-        f"{prefix}{name}": labelled(dims, values, words, units),
-        f"{prefix}{name}_error": labelled(dims, errors, "its standard error, by the jackknife", units),
-    }
-
-
-def _sampled_divergences(noised: NoisedTarget, drawn: Sequence[Samples], bins: LengthBins) -> list[tuple[Array, Array]]:
+def sampled_divergences(noised: NoisedTarget, drawn: Sequence[Samples], bins: LengthBins) -> list[tuple[Array, Array]]:
     """KL per site of sampled fields from the target, by their spectra in bins, and its error; for each seed.
 
     The KL is a convex function of noisy spectra: its bias by the noise is subtracted, also that of held-out fields.
@@ -316,15 +263,23 @@ def over_held_out(
     return jackknife(statistic, counts, counts[:, None] * noised.spectra(spectra)[-1])
 
 
+def fields_to_compare(target: HasFields) -> Any:
+    """The held-out fields of a data set; of a Monte Carlo file the last fifth, not learned by nonlinear networks."""
+    if isinstance(target, HasHeldOut):
+        return target.held_out
+    fields = len(target.data)
+    return fields_between(target.data, fields - fields // HELD_OUT_SHARE, fields)
+
+
 def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> Iterator[Array]:
-    """α y + σ z of held-out fields y at the lowest level; a field's noise depends on its number alone.
+    """α y + σ z of `fields_to_compare` y at the lowest level; a field's noise depends on its number alone.
 
     Args:
-        noised: with a target that has held-out fields.
+        noised: with a data set as target.
         run: name of the random streams.
         numbers: of the fields.
     """
-    held_out = cast("HasHeldOut", noised.target).held_out
+    held_out = fields_to_compare(cast("HasFields", noised.target))
     lattice, signal, deviation = noised.lattice, noised.signals[-1], np.sqrt(noised.variances[-1])
     for start in range(0, len(numbers), TOGETHER):
         chosen = np.array(numbers[start : start + TOGETHER])
@@ -333,16 +288,15 @@ def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> 
             yield signal * np.asarray(clean, dtype=float) + deviation * noise
 
 
-def _whole_fields(
+def whole_fields(
     reverse: ReverseDiffusion, drawn: Sequence[Samples], seeds: Sequence[int], run: str
 ) -> dict[str, Variable]:
     """Two-sample tests of every seed, and distances to training fields, about the mean, which would round them."""
     noised, lattice = reverse.noised, reverse.noised.lattice
     target, compared = noised.target, [one.fields for one in drawn]
     held_out = None
-    if isinstance(target, HasHeldOut):
+    if isinstance(target, HasFields) and (fields := len(fields_to_compare(target))) >= FEWEST:
         # Spread over the set, as neighbours along a Markov chain are alike.
-        fields = len(target.held_out)
         numbers = np.linspace(0, fields - 1, compared_fields(lattice, fields)).astype(int).tolist()
         held_out = np.stack([own.ravel() for own in held_out_samples(noised, run, numbers)]) - noised.means[-1]
     elif isinstance(target, HasFields):
@@ -350,7 +304,7 @@ def _whole_fields(
     tests = []
     for own, seed in zip(compared, seeds, strict=True):
         # Exact fields of their own for each seed: tests that shared them would not be independent.
-        others = _exact_fields(reverse, len(own), run, seed) if held_out is None else held_out
+        others = exact_fields(reverse, len(own), run, seed) if held_out is None else held_out
         tests.append(two_sample_test(own, others, run, lattice.size, seed))
     distances, p_values = zip(*tests, strict=True)
     words = f"energy distance of sampled from {'exact' if held_out is None else 'held-out'} fields"
@@ -358,7 +312,9 @@ def _whole_fields(
         "two_sample_distance": labelled(["seed"], distances, words),
         "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
     }
-    return variables | (_training_distances(noised, compared, held_out) if held_out is not None else {})
+    if isinstance(target, HasFields):
+        variables |= _training_distances(noised, compared, held_out if isinstance(target, HasHeldOut) else None)
+    return variables
 
 
 def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_out: Array | None) -> dict[str, Variable]:
@@ -371,7 +327,9 @@ def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_ou
     own = np.split(found, np.cumsum([len(one) for one in compared]))
     over = "at its best translation" if translations else "as it lies"
     about = f"root mean square distance per site to the nearest training field, {over}"
-    variables = {"nearest_training_field": labelled(["seed", "sample"], own[:-1], f"{about}, of sampled fields")}
+    variables = {
+        "nearest_training_field": labelled(["seed", "compared_sample"], own[:-1], f"{about}, of sampled fields")
+    }
     if held_out is not None:
         from scipy.stats import mannwhitneyu
 
@@ -387,7 +345,7 @@ def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_ou
     return variables
 
 
-def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
+def exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: object) -> Array:
     """Exact fields at the lowest level, different for each seed; shape (count, sites)."""
     lattice = reverse.noised.lattice
     modes = lattice.pairs

@@ -24,8 +24,8 @@ from csd.networks import Architecture
 from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
 from csd.networks.starts import start_stream
-from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget, Schedule, schedule_of
+from csd.targets.base import HasFields, HasSpectrum, lattice_of, target_from_spec, with_spectrum
+from csd.targets.noising import NoisedTarget, Schedule, learned_spectra, schedule_of
 from csd.training.options import TrainingSettings
 
 if TYPE_CHECKING:
@@ -48,21 +48,33 @@ class Trained:
     architecture: Architecture | None
     settings: TrainingSettings
 
-    def noised_on(self, lattice: Lattice) -> NoisedTarget:
-        """The target of the same mass on another lattice, at the same levels.
 
-        Raises:
-            InputError: if the target is a data set, which has one lattice.
-        """
-        if lattice == self.noised.lattice:
-            return self.noised
-        if isinstance(self.noised.target, HasFields):
-            raise InputError(
-                f"size is {lattice.size}, but the network was trained on fields of size {self.noised.lattice.size}, and"
-                " there are no fields of another size to compare with; leave size out"
-            )
-        spec = spec_of(self.noised.target) | {"dimension": lattice.dimension, "size": lattice.size}
-        return NoisedTarget(with_spectrum(target_from_spec(spec)), self.noised.schedule, self.noised.levels)
+def noised_on(
+    training: Content, lattice: Lattice, levels: Sequence[float], data: HasFields | None = None
+) -> NoisedTarget:
+    """The target of a training file on another lattice, with the same mass.
+
+    Args:
+        training: of `csd train`.
+        lattice: where the target lives.
+        levels: noise levels.
+        data: fields of that lattice, for a network that was trained on a data set.
+
+    Raises:
+        InputError: if the network was trained on a data set, and there are no such fields.
+    """
+    about = training.attrs
+    schedule = schedule_of(about["schedule"])
+    if "data_digest" not in about:
+        spec = {**about, "dimension": lattice.dimension, "size": lattice.size}
+        return NoisedTarget(with_spectrum(target_from_spec(spec)), schedule, levels)
+    if data is None or data.lattice != lattice:
+        raise InputError(
+            f"size is {lattice.size}, but the network was trained on fields of size {about['size']}, and there are no"
+            " fields of another size to compare with; give fields of that size by --data, or data= from Python, or"
+            " leave size out"
+        )
+    return NoisedTarget(data, schedule, levels)
 
 
 def load_trained(training: Content, levels: Sequence[float], data: HasFields | None = None) -> Trained:
@@ -121,7 +133,7 @@ def _modes(about: Mapping[str, Any]) -> Modes:
     return lattice.shells if about["modes"] == "shells" else lattice.pairs
 
 
-def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
+def trained_networks(training: Content, seed: int, other: NoisedTarget | None = None) -> list["ScoreNetwork"]:
     """The networks of one seed as modules, one for each noise level, with the weights of the file.
 
     A conditioned network serves all noise levels, and is the only one.
@@ -129,11 +141,13 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     Args:
         training: of `csd train`.
         seed: one of the seeds of the file.
+        other: the target on another lattice, for which the networks are built with the same weights; constants that do
+            not depend on the lattice, such as ⟨φ²⟩, stay those of the training.
 
     Raises:
-        InputError: if the file has no such seed, or no weights.
+        InputError: if the file has no such seed, or no weights, or the network cannot be built on the other lattice.
     """
-    from csd.networks.module import load_weights
+    from csd.networks.module import load_weights, on_lattice
 
     conditioned = is_conditioned(training)
     if (held := "conditioned_weights" if conditioned else "weights") not in training:
@@ -158,6 +172,11 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
             filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
             weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
         load_weights(module, weights)
+        if other is not None and other.lattice != lattice:
+            at = NoisedTarget(other.target, schedule, [float(level)])
+            length, spectrum, noise = float(at.score_lengths()[0]), learned_spectra(at)[0], (schedule, float(level))
+            built = architecture.module(other.lattice, length, spectrum, generator, noise, **form)
+            module = on_lattice(built, module)
         modules.append(module)
     return modules
 
@@ -177,7 +196,7 @@ def _warn_of_other_code(about: Mapping[str, Any]) -> None:
         )
 
 
-def trained_score(training: Content, seed: int) -> Score:
+def trained_score(training: Content, seed: int, other: NoisedTarget | None = None) -> Score:
     """The score of one seed at the noise levels of the file; with a kernel where it is linear.
 
     That of a conditioned network can be called at any noise level.
@@ -185,6 +204,7 @@ def trained_score(training: Content, seed: int) -> Score:
     Args:
         training: of `csd train`.
         seed: one of the seeds of the file.
+        other: the target on another lattice, as for `trained_networks`; only for networks without a kernel.
 
     Raises:
         InputError: if the file has no such seed, or neither weights nor kernels.
@@ -199,17 +219,25 @@ def trained_score(training: Content, seed: int) -> Score:
 
     from csd.networks.border import TorchStream
 
-    networks = [own.eval() for own in trained_networks(training, seed)]
+    networks = [own.eval() for own in trained_networks(training, seed, other)]
     if is_conditioned(training):
         return _at_any_level(networks[0], schedule_of(training.attrs["schedule"]), float(mean))
     found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
-    layers = TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu"))
+    # A user-defined network may draw numbers, or differentiate an energy, which inference mode forbids.
+    own_code = is_user_path(training.attrs["architecture"])
+    layers = (
+        TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu")) if own_code else None
+    )
 
     def score(fields: Array, t: float, /) -> Array:
         """s(x, t) of the network trained at t, which takes x − α μ; an InputError at any other level."""
         network, mean = found[level_of(found, t, "network")]
+        centred = torch.as_tensor(fields - mean if mean else fields)
+        if layers is None:
+            with torch.inference_mode():
+                return np.asarray(network(centred))
         with torch.no_grad(), layers:
-            return np.asarray(network(torch.as_tensor(fields - mean if mean else fields)))
+            return np.asarray(network(centred))
 
     return score
 

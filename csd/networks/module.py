@@ -255,6 +255,31 @@ def load_weights(module: torch.nn.Module, weights: Array) -> None:
         start += tensor.numel()
 
 
+def on_lattice(module: ScoreNetwork, trained: ScoreNetwork) -> ScoreNetwork:
+    """A network on another lattice with the weights of a trained one, and its constants of the same shape.
+
+    Args:
+        module: the network, built on the other lattice; it is changed.
+        trained: the network on the lattice of its training.
+
+    Raises:
+        InputError: if the shapes of the weights differ, which then depend on the lattice.
+    """
+    for name, own in module.state_dict().items():
+        if own.shape != (shape := trained.state_dict()[name].shape):
+            sizes = f"{trained.lattice.size} and {tuple(own.shape)} at size {module.lattice.size}"
+            raise InputError(
+                f"size is {module.lattice.size}, but {name} of network {defining_class(module).__name__} depends on the"
+                f" lattice: its shape is {tuple(shape)} at size {sizes}; leave size out"
+            )
+    load_weights(module, weights_of(trained))
+    constants = dict(trained.named_buffers())
+    for name, buffer in module.named_buffers():
+        if buffer.shape == constants[name].shape:
+            buffer.copy_(constants[name])
+    return module
+
+
 def spectral_loss(
     kernel: torch.Tensor, spectrum: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:

@@ -93,12 +93,16 @@ class MeasuredField(KnownByFields):
         data: shape (M, *lattice.shape).
         spectrum: S of the long run at the lattice's *shells*.
         file: path of their file; '' for fields that are in no file.
+        spectrum_error: standard error of S, same shape; None if it is not known.
+        estimates: (value, standard error) of observables of the long run, by their names in the file.
     """
 
     lattice: Lattice
     data: Array
     spectrum: Array
     file: str = ""
+    spectrum_error: Array | None = None
+    estimates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def from_content(cls, content: Content, file: str) -> "MeasuredField":
@@ -113,7 +117,13 @@ class MeasuredField(KnownByFields):
         fields = np.asarray(content["fields"].values, dtype=float)
         if not np.isfinite(fields).all():
             raise InputError(f"{file}: a field holds numbers that are not finite; make the file again")
-        return cls(lattice, fields.reshape(-1, *lattice.shape), np.asarray(content["power_spectrum"].values), file)
+        spectrum, error = (np.asarray(content[f"power_spectrum{part}"].values) for part in ("", "_error"))
+        estimates: dict[str, tuple[float, float]] = {}
+        if int(content.attrs.get("components", 1)) == 1:
+            # Those of several components are of their sum.
+            names, values, errors = (content[name].values.ravel() for name in ("observable", "mean", "error"))
+            estimates = {str(name): own for name, *own in zip(names, values, errors, strict=True)}  # type: ignore[misc]
+        return cls(lattice, fields.reshape(-1, *lattice.shape), spectrum, file, error, estimates)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "MeasuredField":

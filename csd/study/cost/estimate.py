@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from csd.core.compiled_random import WORTH_LOADING
+from csd.diffusion.quality import SAMPLES
 from csd.diffusion.samples import compared_fields
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS
@@ -193,7 +194,7 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
     field = run.field
     if isinstance(field, DataField):
-        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.loaded().mass}
+        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.stand_in_mass}
         # Their cost is that of a Gaussian data set of the same correlation length.
         field = FieldOptions(**given)
     else:
@@ -257,11 +258,12 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
         # The population loss is followed to the last recorded step, for one seed.
         seconds += pace.recursion(kernels / seeds, levels * records)
         seconds += (records if work.layers == "one" else steps) * work.ahead / seeds
-    fields, pairs = float(seeds * asked.samples), pairs_of(lattice)
+    count = asked.samples or SAMPLES
+    fields, pairs = float(seeds * count), pairs_of(lattice)
     normals, moves = fields * levels * pairs, fields * levels
     noisy = asked.integrator not in ODES
     seconds += drawing_time(pace.sample, normals, moves) if noisy else pace.flow(normals, moves)
-    compared = compared_fields(lattice, asked.samples)
+    compared = compared_fields(lattice, count)
     looked = fields + seeds * compared
     seconds += pace.field(looked * pairs, looked)
     written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
