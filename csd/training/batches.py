@@ -21,7 +21,7 @@ from csd.core.plugins import is_user_defined
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
 from csd.lattice.arrays import fields_between
-from csd.targets.base import HasFields, HasHeldOut, drawn_fields, spectrum_of, with_samples
+from csd.targets.base import HasFields, HasHeldOut, HasSamples, drawn_fields, spectrum_of, with_samples
 from csd.targets.dataset import held_out_count
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective, draw_power_ratios
@@ -30,6 +30,8 @@ MOST_DRAWN = 256
 """Most steps drawn at a time."""
 BLOCK = 2**15
 """Numbers drawn at a time for each seed and level: enough to hide the call, few enough for the cache."""
+MEASURED, PIECE = 1024, 32
+"""Fields whose spectrum gives a learning rate, and how many of them are drawn at a time."""
 
 
 class Source(Protocol):
@@ -215,6 +217,26 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
         draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, own)
     propagator = spectrum_of(noised.target, modes)
     return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
+
+
+def estimated_spectra(noised: NoisedTarget, identity: str) -> Array:
+    """α² Ŝ₀(k) + σ² at `noised.modes`, with the power spectrum Ŝ₀ of `MEASURED` fields; shape (levels, modes).
+
+    By invariance under translations, plane waves are the eigenvectors of the covariance: the largest entry is what
+    power iteration on the fields converges to.
+
+    Args:
+        noised: the target at its noise levels, which all see the same fields.
+        identity: of the fields, which are the same for all seeds.
+    """
+    lattice, modes, target = noised.lattice, noised.modes, noised.target
+    if is_user_defined(target) and isinstance(target, HasSamples):
+        generator = stream(identity)
+        pieces = [drawn_fields(target, generator, PIECE) - noised.mean for _ in range(MEASURED // PIECE)]
+        half = np.mean([lattice.power_spectrum(own).mean(axis=0) for own in pieces], axis=0)
+        return noised.spectra(lattice.gather(half, modes))
+    (found,) = empirical_spectra(noised, lattice.pairs, MEASURED, identity, [0])
+    return lattice.gather(lattice.spread(found, lattice.pairs), modes)
 
 
 class RawFields(_Drawn):

@@ -11,7 +11,7 @@ from csd.core.errors import InputError
 from csd.core.options import Option, Options, declared
 from csd.networks import Architecture
 from csd.targets.options import FieldOptions, NoiseOptions
-from csd.training.descent.optimizers import Optimizer, optimizer_of, rate_factor
+from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
 
 INTEGRATOR = "heun"
 """The default integrator."""
@@ -66,18 +66,24 @@ class TrainingSettings(Options):
     learning_rate: Annotated[
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
+    rate_from: Annotated[
+        Literal["spectrum", "data"],
+        Option(
+            "where C_max of the architecture's own learning rate comes from: the exact spectrum, or that of data",
+            label="lr{value}",
+        ),
+    ] = "spectrum"
     momentum: Annotated[
         float,
         Ge(0.0),
         Lt(1.0),
-        Option(
-            "momentum: gd with it is the heavy ball; of heavy_ball, nesterov and adam 0 stands for their own, 0.9", "B"
-        ),
+        Option("momentum: gd with it is the heavy ball; of every other optimizer 0 stands for its own, 0.9", "B"),
     ] = 0.0
     optimizer: Annotated[
-        Literal["gd", "heavy_ball", "nesterov", "adam", "adamw"] | None,
+        Literal["gd", "heavy_ball", "nesterov", "adam", "adamw", "adam_fourier", "sign_fourier"] | None,
         Option(
-            "rule of the steps: gd, heavy_ball, nesterov, adam or adamw",
+            "rule of the steps: gd, heavy_ball, nesterov, adam or adamw; or, of layers as wide as the lattice, on each"
+            " mode by itself, adam_fourier or sign_fourier",
             default="gd; of nonlinear networks adam with cosine",
             label="{value}",
         ),
@@ -165,6 +171,10 @@ class TrainingSettings(Options):
         if self.stepping and self.device == "cuda" and self.path == "spectral":
             name, value = next(iter(self.stepping.items()))
             raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")
+        if self.rate_from == "data" and self.learning_rate is not None:
+            raise InputError(
+                f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
+            )
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":
@@ -176,6 +186,14 @@ class TrainingSettings(Options):
         found = {name: getattr(self, name) for name in STEPPING}
         plain = {"momentum": 0.0, "optimizer": "gd", "rate_schedule": "constant"}
         return {name: value for name, value in found.items() if value not in (None, plain.get(name))}
+
+    @property
+    def heavy_ball(self) -> float | None:
+        """β of plain descent, where it is 0, and of the heavy ball; None for any other optimiser or schedule."""
+        others = {name: value for name, value in self.stepping.items() if name != "momentum"}
+        if others == {"optimizer": "heavy_ball"}:
+            return self.momentum or MOMENTUM
+        return None if others else self.momentum
 
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""
@@ -207,6 +225,13 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     name = "heavy_ball" if name == "gd" and settings.momentum > 0.0 else name
     given = {"momentum": settings.momentum or None, "beta2": settings.beta2, "weight_decay": settings.weight_decay}
     found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
+    if settings.clip and found.space == FOURIER:
+        raise InputError(f"clip is given, but optimizer {name!r} has no such option; only gradients in real space have")
+    if settings.rate_from == "data" and found.rate is not None:
+        raise InputError(
+            f"rate_from is data, but the learning rate of optimizer {name!r} is {found.rate:g} whatever the data; leave"
+            " it out, or take gd, heavy_ball or nesterov"
+        )
     return replace(
         found,
         schedule=rate_factor(settings.rate_schedule or "constant", settings.max_steps),

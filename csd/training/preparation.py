@@ -13,10 +13,11 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
+from csd.networks.full import DeepLinear
 from csd.networks.linear import LinearNetwork, relative_error
 from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
-from csd.targets.noising import NoisedTarget, score_length
+from csd.targets.noising import NoisedTarget, learned_spectra, score_length
 from csd.training.batches import (
     ConditionedFields,
     Expectation,
@@ -24,12 +25,13 @@ from csd.training.batches import (
     RawFields,
     Source,
     empirical_spectra,
+    estimated_spectra,
     fields_trained,
 )
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
-from csd.training.descent.optimizers import MOMENTUM, Optimizer
+from csd.training.descent.optimizers import FOURIER, Optimizer
 from csd.training.losses import Objective, objective_of
 from csd.training.options import TrainingSettings, optimizer_for, with_own_steps
 
@@ -99,6 +101,13 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     """
     settings = with_own_steps(architecture, settings)
     optimizer = optimizer_for(settings)
+    made_by = architecture.made_by
+    full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
+    if optimizer.space == FOURIER and not full:
+        raise InputError(
+            f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
+            f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
+        )
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
@@ -131,10 +140,9 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
                 f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
                 " csd's nonlinear networks do"
             )
-    momentum = _heavy_ball(settings)
-    if momentum is not None:
-        return with_momentum(run, momentum)
-    optimized = OptimizedDescent(run.descent, optimizer, run.rates)
+    if settings.heavy_ball is not None:
+        return with_momentum(run, settings.heavy_ball)
+    optimized = OptimizedDescent(run.descent, optimizer, run.rates, lattice, modes)
     unknown = np.full_like(run.stable_rates, np.nan)
     return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
 
@@ -156,14 +164,6 @@ def _end(noised: NoisedTarget, architecture: Architecture, settings: TrainingSet
             )
         return settings.until
     return "held_out_loss"
-
-
-def _heavy_ball(settings: TrainingSettings) -> float | None:
-    """β where the steps are those of plain descent or of the heavy ball; None for any other optimiser or rates."""
-    others = {name: value for name, value in settings.stepping.items() if name != "momentum"}
-    if others == {"optimizer": "heavy_ball"}:
-        return settings.momentum or MOMENTUM
-    return None if others else settings.momentum
 
 
 def with_momentum(run: Prepared, momentum: float) -> Prepared:
@@ -217,10 +217,17 @@ def _known(
     floors[:] = 0.0
     lattice, measured = noised.lattice, isinstance(noised.target, HasHeldOut)
     exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
+    of_data = settings.rate_from == "data"
+    seen = estimated_spectra(noised, f"rate {data_identity(noised)}") if of_data and not measured else learned
     for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
         family = isinstance(network, LinearNetwork)
-        own = spectrum if family else lattice.half(spectrum)
+        own = seen[level] if family else lattice.half(seen[level])
         rates[level] = settings.learning_rate or optimizer.rate or _own_rate(network, own)
+        if of_data and rates[level] == _own_rate(network, 2.0 * own):
+            raise InputError(
+                f"rate_from is data, but the network's own learning rate is {rates[level]:g} whatever the data; leave"
+                " it out"
+            )
         ranges[level] = network.reach
         if family:
             stable[level], floors[level] = _bounds(network, spectrum)
@@ -233,18 +240,7 @@ def _known(
 
 def _plain_rates(rates: Array, settings: TrainingSettings) -> Array:
     """η of the plain descent of linear and user-defined networks: 1 where an optimiser takes its step as gradient."""
-    return rates if _heavy_ball(settings) is not None else np.ones_like(rates)
-
-
-def learned_spectra(noised: NoisedTarget) -> Array:
-    """C_t(k) that networks learn, at `noised.modes`, shape (levels, modes).
-
-    This is the spectrum of the target or, where that is measured in held-out fields, of the training fields.
-    """
-    target = noised.target
-    if isinstance(target, HasHeldOut):
-        return noised.spectra(target.empirical_spectrum(noised.modes))
-    return noised.spectra_at(noised.modes)
+    return rates if settings.heavy_ball is not None else np.ones_like(rates)
 
 
 def _own_rate(network: Any, spectrum: Array) -> float:

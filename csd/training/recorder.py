@@ -64,6 +64,10 @@ class Recorder:
         seldom = getattr(run.descent, "measured_when_recorded", False)
         self.grid = (sparse_steps if seldom else record_steps)(settings.max_steps)
         self._wanted: set[int] = _wanted(settings)
+        if not isinstance(settings.kernel_steps, str) and run.descent.kernel() is None:
+            raise InputError(
+                f"kernel_steps is {list(settings.kernel_steps)}, but the network has no kernel; leave kernel_steps out"
+            )
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
@@ -113,11 +117,8 @@ class Recorder:
         recorded = step == self._next
         if recorded:
             self._record(step, error, descent)
-        if step in self._wanted:
+        if step in self._wanted and (kernel := descent.kernel()) is not None:
             self.kernel_steps.append(step)
-            kernel = descent.kernel()
-            if kernel is None:
-                raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
             self.recorded_kernels.append(self._spread(self._thinned(kernel), np.float32))
         if step == self.settings.max_steps:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)

@@ -87,8 +87,8 @@ HOPELESS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no loss": ({"training": {"loss": "own:Target"}}, ["loss Target", "Class()"]),
     "loss of fields": ({"training": {"loss": "own:Weighted"}}, ["loss Weighted", "path fields"]),
     "generation": (
-        {"architectures": "own:Fields", "training": {"path": "fields"}, "generation": {"steps": 4}},
-        ["own:Fields", "no kernel to generate by"],
+        {"architectures": "own:Fields", "training": {"path": "fields"}, "generation": {"steps": 4, "transfer": 2}},
+        ["own:Fields", "no kernel, which transfer needs"],
     ),
 }
 

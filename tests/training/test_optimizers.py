@@ -28,7 +28,7 @@ def steps(name: str, start: Any, gradients: list[Any], rate: Any, **options: flo
     return parameters
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", TORCH)
 def test_it_is_that_of_pytorch(name: str) -> None:
     """30 steps on the same gradients, of sizes from 1e-6 to 10, to 1e-12; the same by NumPy."""
     kind, keywords, options = TORCH[name]
@@ -83,6 +83,22 @@ def test_adam_moves_every_mode_alike_at_first() -> None:
     optimizer, own = OPTIMIZERS["adam"], start.copy()
     optimizer.advance(own, optimizer.start(own), curvatures * start, 1, 0.1)
     np.testing.assert_allclose(own[0], 1.9 * phase, rtol=0, atol=1e-5)
+
+
+def test_the_sign_is_that_of_all_gradients_so_far() -> None:
+    """d = m/|m| with m ∝ Σ_i β^{j−i} g_i, real or complex; a mode that never had a gradient stays."""
+    generator = np.random.default_rng(5)
+    draw = generator.standard_normal((20, 1, 6)) + 1j * generator.standard_normal((20, 1, 6))
+    draw[..., -1] = 0.0
+    for gradients in (draw, draw.real):
+        start = np.ones_like(gradients[0])
+        for momentum in (0.0, 0.7):
+            wanted = start.copy()
+            for step in range(20):
+                mean = np.tensordot(momentum ** np.arange(step, -1.0, -1.0), gradients[: step + 1], 1)
+                wanted -= 0.1 * np.divide(mean, abs(mean), out=np.zeros_like(mean), where=mean != 0.0)
+            found = steps("sign_fourier", start, list(gradients), 0.1, momentum=momentum)
+            np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_rates_of_rows_are_those_of_each() -> None:

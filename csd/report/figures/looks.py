@@ -51,6 +51,7 @@ APART = 0.08
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """seaborn's palette `colorblind`, written out for pages that are made without seaborn."""
 BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, PINK, GREY, YELLOW, SKY = COLOURS
+WINE = "#882255"
 Family = str | tuple[str, int]
 """Colour and marker depend on this: the name of an architecture, with its depth if it has one, or of a sampler."""
 FAMILIES: dict[Family, tuple[str, str, str]] = {
@@ -63,6 +64,13 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     ("deep_linear", 3): (PURPLE, "D", "3 layers"),
     ("deep_linear", 4): (ORANGE, "P", "4 layers"),
     ("deep_linear", 6): (BROWN, "X", "6 layers"),
+    "multiscale": (GREY, ">", "multiscale"),
+    "one_layer_onsite": (SKY, "v", "one layer, on-site units"),
+    "mean_field": (BROWN, "<", "mean field"),
+    "fields_of_experts": (PURPLE, "D", "fields of experts"),
+    "convolutional": (GREEN, "^", "convolutional"),
+    "unet": (ORANGE, "P", "U-Net"),
+    "wiener": (WINE, "s", "Wiener sandwich"),
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),
@@ -228,7 +236,7 @@ def family(network: Architecture | str) -> Family:
     """An architecture without range and channels; of a sampler, or of an architecture that has no options, its name."""
     if isinstance(network, str):
         return network
-    return network.name if network.depth is None else (network.name, network.depth)
+    return (network.name, network.depth) if network.name == "deep_linear" else network.name
 
 
 def colour(network: Architecture | str) -> str:
@@ -259,10 +267,13 @@ def name(network: Architecture | str) -> str:
     """An architecture, or a sampler, in words."""
     if isinstance(network, str):
         return FAMILIES[network][2] if network in FAMILIES else network
-    if network.depth is not None:
+    if network.name == "deep_linear":
         return f"{network.depth} layers"
     if network.range is None:
-        return name(network.name) if network.name in FAMILIES else network.label
+        if network.name not in FAMILIES:
+            return network.label
+        options = [f"{option.replace('_', ' ')} {getattr(network, option)}" for option in network.labels()]
+        return ", ".join([name(network.name), *options])
     reach = f"{range_factor(network.range):g} ξ$_t$" if isinstance(network.range, str) else network.range
     return f"{name(network.name)}, R = {reach}"
 

@@ -106,7 +106,7 @@ def with_times(level: Dataset, table: DataFrame, quantity: str = "training_time"
 
 
 def learning_curves(runs: Dataset, table: DataFrame, quantity: str, per_decade: float = 8.0) -> DataFrame:
-    """A row for each run and step: mean over seeds in the column of the quantity, `error`, and `theory`.
+    """A row for each run and step: mean over seeds in the column of the quantity, `error`, and `theory`, if any.
 
     Step 0, which has no place on a logarithmic axis, is left out, and means are at most `per_decade` a decade.
 
@@ -121,7 +121,8 @@ def learning_curves(runs: Dataset, table: DataFrame, quantity: str, per_decade: 
     rows = []
     for run, row in table.iterrows():
         at = runs.isel(run=run)
-        predicted, steps = at[f"predicted_{quantity}"], at["step"].values
+        steps = at["step"].values
+        predicted = at.get(f"predicted_{quantity}", at["step"] * np.nan)
         theory = mean_over_seeds(predicted.values, axis=0)[0] if "seed" in predicted.dims else predicted.values
         mean, error = mean_over_seeds(at[quantity].values, axis=0)
         shown = np.isin(np.arange(len(steps)), looks.thinned(steps, np.isfinite(mean), per_decade))

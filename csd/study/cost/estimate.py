@@ -194,7 +194,7 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
     field = run.field
     if isinstance(field, DataField):
-        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.loaded().mass}
+        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.stand_in_mass}
         # Their cost is that of a Gaussian data set of the same correlation length.
         field = FieldOptions(**given)
     else:

@@ -108,6 +108,7 @@ class Stage:
         summarised: whether a job's file goes into the summary.
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
+        fields: the Monte Carlo job whose fields a job learns; its command takes their file by --data.
         plugins: dotted paths of user-defined code that a job's file depends on.
         data: digest of the fields in a file that a job learns; '' where it learns none.
         alike: key of jobs whose cost is estimated together.
@@ -135,6 +136,7 @@ class Stage:
     summarised: Callable[[Any], bool] = lambda job: True
     after: str = ""
     parent: Callable[[Any], Job | None] = lambda job: None
+    fields: Callable[[Any], Job | None] = lambda job: None
     plugins: Callable[[Any], Sequence[str]] = lambda job: ()
     data: Callable[[Any], str] = lambda job: ""
     alike: Callable[[Any], Hashable] = lambda job: None

@@ -1,0 +1,49 @@
+"""Histograms of the magnetisation of generated fields beside the reference, with Binder cumulants."""
+
+import numpy as np
+
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.observables import NEEDS as NEEDS
+from csd.report.figures.observables import WANTED as WANTED
+from csd.report.figures.observables import sampled_runs
+from csd.study.rounding import parentheses
+
+SUMMARY = "generation"
+BINS = 41
+"""Bins of a histogram: an odd number, so that one is centred at m = 0."""
+COLUMNS = 3
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Lines: generated fields of all seeds. Grey: the reference. A panel a network."""
+    table = sampled_runs(summary, "magnetisation")
+    columns = min(COLUMNS, len(table))
+    rows = -(-len(table) // columns)
+    figure, panels = looks.subplots(rows, columns, height=2.3 * rows + 0.3, squeeze=False, sharey="row")
+    binder, error = series.of_samples(summary.isel(run=table.index.to_numpy()), "binder")
+    told = []
+    for axes, (run, row), own, uncertain in zip(panels.flat, table.iterrows(), binder, error, strict=False):
+        at = summary.isel(run=run)
+        generated, reference = (
+            at[name].values[np.isfinite(at[name].values)]
+            for name in ("sampled_magnetisation", "reference_magnetisation")
+        )
+        right = parentheses(float(at["reference_binder"]), float(at["reference_binder_error"]))
+        found = parentheses(float(own), float(uncertain)).replace("-", "−")
+        most = 1.05 * float(np.abs(np.concatenate([generated, reference])).max())
+        edges = np.linspace(-most, most, BINS + 1)
+        axes.hist(reference, edges, density=True, color="0.8", label=f"reference, U$_4$ = {right}")
+        shade = looks.colour(row["network"])
+        axes.hist(
+            generated, edges, density=True, histtype="step", color=shade, lw=1.2, label=f"generated, U$_4$ = {found}"
+        )
+        axes.set(title=f"{row['series']}\n{row['panel']}", xlabel="magnetisation m per site (lattice units)")
+        axes.set_ylim(top=1.45 * axes.get_ylim()[1])
+        axes.legend(loc="upper center", fontsize="small")
+        told.append(f"{found} for {row['series']} on {row['panel']}, where the reference has {right}")
+    for axes in panels.flat[len(table) :]:
+        axes.remove()
+    for axes in panels[:, 0]:
+        axes.set_ylabel("probability density")
+    return figure, {"cumulants": looks.in_caption("; ".join(told))}
