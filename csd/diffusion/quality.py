@@ -36,7 +36,7 @@ from csd.diffusion.measures import (
     times_until_right,
 )
 from csd.diffusion.reverse import ReverseDiffusion, best_score
-from csd.diffusion.samples import over_held_out
+from csd.diffusion.samples import OF_TRAINING_FIELDS, over_held_out
 from csd.diffusion.trained import (
     Kept,
     Trained,
@@ -219,6 +219,9 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         **_exact(reverse),
         **sampled_variables(reverse, scores, seeds, _identity(training), count),
     }
+    if larger != lattice:
+        # These are not the fields that the network has learned.
+        variables = {name: own for name, own in variables.items() if name not in OF_TRAINING_FIELDS}
     drawn: Any = variables["samples_drawn"].values.max() if "samples_drawn" in variables else count
     return Content(
         variables,

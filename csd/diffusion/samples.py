@@ -38,6 +38,14 @@ COMPARED = 200
 COMPARED_NUMBERS = 2**23
 """The most numbers in its fields of each kind."""
 
+OF_TRAINING_FIELDS = (
+    "nearest_training_field",
+    "held_out_nearest_training_field",
+    "nearer_fraction",
+    "memorisation_p_value",
+)
+"""Variables that tell how near samples are to the training fields."""
+
 
 @dataclass
 class Samples:

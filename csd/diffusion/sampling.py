@@ -16,10 +16,10 @@ from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.score import Score, kernels_of, modes_of
 from csd.targets.noising import Schedule
 
-TOGETHER = 64
-"""Fields given at a time to a score without a kernel."""
-NUMBERS_TOGETHER = 2**20
-"""Most numbers in these fields."""
+TOGETHER, MOST_TOGETHER = 64, 256
+"""Fields given at a time to a score without a kernel, and most of them on a small lattice."""
+WORTH, NUMBERS_TOGETHER = 2**15, 2**20
+"""Numbers in these fields up to which more fields are faster, and most numbers."""
 
 
 def linear_steps(
@@ -159,6 +159,12 @@ def sample_modes(
     return state
 
 
+def fields_together(lattice: Lattice) -> int:
+    """Number of fields that are given at a time to a score without a kernel."""
+    most = max(TOGETHER, min(MOST_TOGETHER, WORTH // lattice.sites))
+    return max(1, min(most, NUMBERS_TOGETHER // lattice.sites))
+
+
 def draw_modes(
     score: Score,
     lattice: Lattice,
@@ -192,7 +198,7 @@ def draw_modes(
         yield from (sample_modes(steps, pairs, start, own) for own in streams)
         return
     spread = lattice.spread(np.sqrt(np.broadcast_to(start, len(pairs))), pairs)
-    left, many = iter(streams), max(1, min(TOGETHER, NUMBERS_TOGETHER // lattice.sites))
+    left, many = iter(streams), fields_together(lattice)
     while together := list(islice(left, many)):
 
         def noise(together: Sequence[np.random.Generator] = together) -> Array:
