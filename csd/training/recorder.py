@@ -15,7 +15,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
-from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps
+from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps, times_of_losses
 
 RIGHT_FOR = 1.2
 """With `until` samples, training ends at a recorded step j if the goal was met at all recorded steps from j/1.2 on."""
@@ -247,17 +247,21 @@ class Recorder:
                     f" it must be below {stable:.4g}"
                 )
         recorded = np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None
+        losses = np.stack(self.losses, axis=-1) if self.losses else None
+        steps, times = self.grid[: len(self.errors)], (self.time, self.crossing)
+        if self._by_loss and losses is not None:
+            times = times_of_losses(steps, losses, self.noised.variances, settings.tolerance)
         thinned = recorded is not None and recorded.shape[-1] < len(run.modes)
         return TrainingRecord(
-            steps=self.grid[: len(self.errors)],
+            steps=steps,
             score_error=np.stack(self.errors, axis=-1),
-            training_time=self.time,
-            crossing_time=self.crossing,
+            training_time=times[0],
+            crossing_time=times[1],
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
             kernel=self._of_all("kernel"),
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
-            held_out_loss=np.stack(self.losses, axis=-1) if self.losses else None,
+            held_out_loss=losses,
             linear_loss=run.descent.linear_loss() if self.losses else None,
             recorded_kernels=recorded,
             recorded_modes=self.noised.lattice.shells if thinned else run.modes,

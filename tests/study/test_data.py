@@ -58,6 +58,21 @@ def test_a_job_is_its_command_and_its_file(folder: Path) -> None:
     assert other.identifier != run.identifier
 
 
+def test_files_of_several_sizes_are_one_target(folder: Path) -> None:
+    """A law is fitted to them, as their runs differ in size alone."""
+    for size in (8, 12):
+        np.save(f"mine-{size}.npy", GaussianField(Lattice(2, size), 0.5).sample(stream("of a size", size), 50))
+    study = content(file="mine-{size}.npy")
+    study["sweeps"]["mine"]["sizes"] = [8, 12]
+    first, second = runs_of(study)
+    assert [run.field.file for run in (first, second)] == ["mine-8.npy", "mine-12.npy"]
+    assert first.target_label == second.target_label
+    assert first.target_label.startswith("mine.")
+    study["sweeps"]["mine"]["sizes"] = [8, 16]
+    with pytest.raises(InputError, match=r"'mine-16.npy', but there is no such file"):
+        runs_of(study)
+
+
 def test_a_changed_file_makes_its_files_stale(folder: Path) -> None:
     study = parse(content())
     (run,) = jobs_of(study)["training"].values()

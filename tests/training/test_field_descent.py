@@ -17,6 +17,7 @@ from csd.training.batches import random_images
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
+from csd.training.record import times_of_losses
 
 STEPS, LEVELS = 25, (0.1, 0.8)
 NETWORK: dict[str, Any] = {"width": 3, "depth": 2, "precision": "float64"}
@@ -121,7 +122,22 @@ def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> No
     steps = trained["step"].values
     np.testing.assert_array_equal(steps[np.nanargmin(losses[0], axis=-1)], best[0])
     assert last[0] >= 1.5 * best[0].max()
-    assert np.isnan(trained["training_time"].values).all()
+    for level, variance in enumerate(trained["noise_variance"].values):
+        excess = 2.0 * (losses[0, level] - losses[0, level].min()) / (1.0 / variance - 2.0 * losses[0, level].min())
+        assert trained["training_time"].values[0, level] == steps[np.argmax(excess <= 0.01)]
+
+
+def test_training_times_of_held_out_losses_are_those_of_the_score() -> None:
+    """ℒ = ½ (1/σ² − E|s*|² + E|s − s*|²) per site; ε = 4^{−step/10} crosses 0.01 at 33.2; a useless one has none."""
+    steps, variances = np.arange(0, 100, 10), np.array([0.2, 0.9])
+    square = np.array([1.3, 0.8])[:, None]
+    errors = np.where(steps < 90, 4.0 ** (-steps / 10.0), 0.0)
+    losses = 0.5 * (1.0 / variances[:, None] - square + square * errors)
+    useless = 0.5 / variances[:, None] + errors
+    times, crossings = times_of_losses(steps, np.stack([losses, useless]), variances, 0.01)
+    np.testing.assert_array_equal(times, [[40, 40], [np.nan, np.nan]])
+    np.testing.assert_allclose(crossings[0], 10.0 * np.log(100.0) / np.log(4.0))
+    assert np.isnan(times_of_losses(steps, losses[None], variances, 0.0)).all()
 
 
 def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
@@ -151,7 +167,7 @@ def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
         ({"accumulate": 3}, "accumulate is 3, but batch is 64; the batch must be a multiple"),
         ({"augment": True}, "augment is true, but path is spectral"),
         ({"augment": True, "path": "fields"}, "augment is true, but fields are fresh at every step"),
-        ({"optimizer": "adma"}, "optimizer is 'adma'.*gd, heavy_ball, nesterov, adam or adamw.*'adam'"),
+        ({"optimizer": "adma"}, "optimizer is 'adma'.*gd, heavy_ball, nesterov, adam.*'adam'"),
         ({"optimizer": "adam", "device": "cuda"}, "optimizer is adam, but device is cuda; take device cpu"),
         ({"until": "held_out_loss"}, "until is held_out_loss, but architecture 'one_layer' has a kernel"),
     ],

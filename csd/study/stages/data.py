@@ -25,6 +25,8 @@ KEYS = {
     if name not in ("dimension", "size")
 }
 """Keys of `data` beside `file`; dimension and size are those of the sweep."""
+SIZE = "{size}"
+"""Stands for the lattice size in the path of a file."""
 
 
 @with_options(KEYS)
@@ -32,7 +34,12 @@ class FieldsInFile(Part):
     """Fields to learn, and what is known of them."""
 
     file: Annotated[
-        str | None, Field(None, min_length=1, description="path from the working directory; its fields are the target")
+        str | None,
+        Field(
+            None,
+            min_length=1,
+            description="path from the working directory; its fields are the target; {size} in it stands for the size",
+        ),
     ]
     monte_carlo: Annotated[
         str | None, Field(None, description="instead of file: a part of monte_carlo of this study that keeps fields")
@@ -56,9 +63,11 @@ class DataField(DataOptions):
 
     Attributes:
         file: path of the file.
+        pattern: the path with {size} in the place of the size; '' where the study names one file.
     """
 
     file: str = ""
+    pattern: str = ""
 
     mass = None
     mass_times_length = None
@@ -68,12 +77,19 @@ class DataField(DataOptions):
     def of(cls, part: FieldsInFile, dimension: Literal[1, 2, 3], size: int) -> "DataField":
         """The fields of the key `data` of a sweep on a lattice."""
         given = {one.name: getattr(part, key) for key, one in KEYS.items()}
-        return cls(**given, dimension=dimension, size=size, file=part.file or "")
+        pattern = part.file or ""
+        file = pattern.replace(SIZE, str(size))
+        return cls(**given, dimension=dimension, size=size, file=file, pattern=pattern if file != pattern else "")
 
     @property
     def label(self) -> str:
         """Name of the file, and a hash of its path and of what is said of its fields: 'fields.1a2b3c4d'."""
-        return f"{re.sub('[^A-Za-z0-9_+-]+', '-', Path(self.file).stem)}.{digest(vars(self))[:8]}"
+        about = {name: value for name, value in vars(self).items() if name != "pattern"}
+        if self.pattern:
+            # The same at every size, so that laws are fitted to all of them.
+            about = about | {"file": self.pattern, "size": None}
+        name = Path(self.pattern.replace(SIZE, "")).stem.strip("-_.") if self.pattern else Path(self.file).stem
+        return f"{re.sub('[^A-Za-z0-9_+-]+', '-', name)}.{digest(about)[:8]}"
 
     def words(self) -> list[str]:
         """The flags of `csd train`."""
@@ -143,8 +159,9 @@ class MadeField(DataField):
 
     @property
     def label(self) -> str:
-        """Name of the part of the study, and a hash of what is sampled: 'phi4.1a2b3c4d'."""
-        return f"{re.sub('[^A-Za-z0-9_+-]+', '-', self.job.sweep)}.{digest(dict(self.job.request))[:8]}"
+        """Name of the part of the study, and a hash of how it samples at any size: 'phi4.1a2b3c4d'."""
+        about = {"target": self.job.target_label, "components": self.job.components, **vars(self.job.settings)}
+        return f"{re.sub('[^A-Za-z0-9_+-]+', '-', self.job.sweep)}.{digest(about)[:8]}"
 
     def words(self) -> list[str]:
         """No flags: the workflow gives the file, whose place it knows, by --data."""
