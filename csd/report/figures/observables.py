@@ -5,6 +5,7 @@ import numpy as np
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted, has_kernel
+from csd.targets.labels import HASH
 
 SUMMARY = "generation"
 NEEDS = "a sweep with generation by a network without a kernel"
@@ -42,7 +43,7 @@ def sampled_runs(summary: Dataset, figure: str) -> DataFrame:
     table = series.require(table, figure, NEEDS)
     drawn = np.isfinite(summary["sampled_magnetisation"].values[table.index.to_numpy()]).any(axis=(1, 2))
     table = series.require(table[drawn], figure, NEEDS)
-    labels = table["mass_label"].str.replace(r"\.[0-9a-f]{8}$", "", regex=True)
+    labels = table["mass_label"].str.replace(HASH, "", regex=True)
     places = [
         f"{label}, d = {row.dimension}, L = {row.size}" for label, row in zip(labels, table.itertuples(), strict=True)
     ]
