@@ -369,7 +369,7 @@ def problem(run: TrainingJob) -> Any:
 def assert_round_trip(run: TrainingJob) -> None:
     """A run's arguments, parsed back, are the problem that the run stands for."""
     noised, architecture, settings = problem(run)
-    lattice, training = noised.lattice, run.settings
+    lattice, training = noised.lattice, with_own_steps(run.architecture, run.settings)
     assert (lattice.dimension, lattice.size) == (run.dimension, run.size)
     if run.field.mass is not None:
         assert noised.target.mass == run.field.mass
