@@ -19,6 +19,7 @@ from csd.report.figures import drawn, with_names
 from csd.study.config.reading import json_schema, load, parse, parse_style
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.training import TrainingJob, training_jobs
+from csd.training.options import with_own_steps
 from tests.helpers import ROOT, runs_of
 
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
