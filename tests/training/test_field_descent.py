@@ -124,17 +124,16 @@ def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> No
     assert np.isnan(trained["training_time"].values).all()
 
 
-@pytest.mark.parametrize("average", [None, 0.9])
-@pytest.mark.parametrize("conditioned", [False, True])
+@pytest.mark.parametrize(("conditioned", "average"), [(False, 0.9), (True, None)])
 def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, average: float | None) -> None:
     """Of each level by itself: the same as after a training of so many steps, which is no longer best later on.
 
     A conditioned network has one step, that of the lowest mean of σ² times the loss over levels.
     """
-    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((100, 8)))
+    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
     how: dict[str, Any] = {
-        **{"data": fields, "width": 8, "noise_levels": LEVELS, "path": "fields", "loss": "denoising", "batch": 16},
-        **{"learning_rate": 0.03, "optimizer": "adam", "patience": 2.0, "conditioned": conditioned, "average": average},
+        **{"data": fields, "width": 4, "noise_levels": LEVELS, "path": "fields", "loss": "denoising", "batch": 16},
+        **{"learning_rate": 0.2, "optimizer": "adam", "patience": 1.5, "conditioned": conditioned, "average": average},
     }
     name = "conditioned_weights" if conditioned else "weights"
     trained = csd.train("convolutional", **how, max_steps=2000)
@@ -143,7 +142,7 @@ def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, averag
     if conditioned:
         weighted = (trained["noise_variance"].values[:, None] * losses).mean(axis=0)
         assert set(best) == {trained["step"].values[np.argmin(weighted)]}
-    for level, step in enumerate(best):
+    for level, step in enumerate(best[: 1 if conditioned else None]):
         assert step < trained["last_step"].values[0]
         until = csd.train("convolutional", **how, max_steps=int(step))
         place: Any = {"seed": 0} | ({} if conditioned else {"noise_level": level})
