@@ -224,13 +224,13 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -
                 f"{name} has a kernel, which holds at one noise level; conditioned needs forward(fields, t)"
             )
         score = network(fields, *at) if kernel is None else kernel
-        alone = torch.cat([network(one[None], *at) for one in fields]) if kernel is None else score
+        alone = torch.cat([network(one[None], *at) for one in fields]) if kernel is None else kernel
     if not torch.equal(fields, given):
         raise InputError(f"{name}: forward(fields) changes its fields in place; it must work on a copy")
     if not torch.isfinite(score).all():
         what = "forward(fields) gives a score" if kernel is None else "kernel() gives a kernel"
         raise InputError(f"{name}: {what} that is not finite at the start; all of its numbers must be finite")
-    allowed = ROUNDING * torch.finfo(precision(network)).eps * float(score.abs().max())
+    allowed = ROUNDING * torch.finfo(precision(network)).eps * float(score.detach().abs().max())
     if not torch.allclose(alone, score, rtol=0.0, atol=allowed):
         raise InputError(
             f"{name}: the score of a field depends on the other fields of its batch; in eval() each field must have the"

@@ -19,6 +19,7 @@ from csd.report.figures import drawn, with_names
 from csd.study.config.reading import json_schema, load, parse, parse_style
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.training import TrainingJob, training_jobs
+from csd.training.options import with_own_steps
 from tests.helpers import ROOT, runs_of
 
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
@@ -369,7 +370,7 @@ def problem(run: TrainingJob) -> Any:
 def assert_round_trip(run: TrainingJob) -> None:
     """A run's arguments, parsed back, are the problem that the run stands for."""
     noised, architecture, settings = problem(run)
-    lattice, training = noised.lattice, run.settings
+    lattice, training = noised.lattice, with_own_steps(run.architecture, run.settings)
     assert (lattice.dimension, lattice.size) == (run.dimension, run.size)
     if run.field.mass is not None:
         assert noised.target.mass == run.field.mass

@@ -140,6 +140,31 @@ def test_training_times_of_held_out_losses_are_those_of_the_score() -> None:
     assert np.isnan(times_of_losses(steps, losses[None], variances, 0.0)).all()
 
 
+@pytest.mark.parametrize(("conditioned", "average"), [(False, 0.9), (True, None)])
+def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, average: float | None) -> None:
+    """Of each level by itself: the same as after a training of so many steps, which is no longer best later on.
+
+    A conditioned network has one step, that of the lowest mean of σ² times the loss over levels.
+    """
+    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
+    how: dict[str, Any] = {
+        **{"data": fields, "width": 4, "noise_levels": LEVELS, "path": "fields", "loss": "denoising", "batch": 16},
+        **{"learning_rate": 0.2, "optimizer": "adam", "patience": 1.5, "conditioned": conditioned, "average": average},
+    }
+    name = "conditioned_weights" if conditioned else "weights"
+    trained = csd.train("convolutional", **how, max_steps=2000)
+    assert trained.attrs["weights_at"] == "best_step"
+    best, losses = trained["best_step"].values[0].astype(int), trained["held_out_loss"].values[0]
+    if conditioned:
+        weighted = (trained["noise_variance"].values[:, None] * losses).mean(axis=0)
+        assert set(best) == {trained["step"].values[np.argmin(weighted)]}
+    for level, step in enumerate(best[: 1 if conditioned else None]):
+        assert step < trained["last_step"].values[0]
+        until = csd.train("convolutional", **how, max_steps=int(step))
+        place: Any = {"seed": 0} | ({} if conditioned else {"noise_level": level})
+        np.testing.assert_array_equal(until[name].isel(place), trained[name].isel(place))
+
+
 def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
     """Recorded in files; an optimiser that is given replaces it and its rates."""
     keys: dict[str, Any] = {
