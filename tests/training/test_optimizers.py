@@ -74,6 +74,31 @@ def test_modes_follow_the_roots_that_the_page_gives(name: str, momentum: float) 
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("ratio", [4.0, 100.0, 13_000.0])
+def test_best_rates_and_momenta_are_those_that_the_page_gives(ratio: float) -> None:
+    """The largest modulus of the roots over C from 1 to κ, and no other η or β near them has a smaller one."""
+
+    def largest(name: str, rate: float, momentum: float) -> float:
+        decay = 1.0 - rate * np.geomspace(1.0, ratio, 400)
+        linear = -(momentum + decay) if name == "heavy_ball" else -(1.0 + momentum) * decay
+        constant = np.full_like(decay, momentum) if name == "heavy_ball" else momentum * decay
+        half = np.sqrt(np.asarray(linear**2 - 4.0 * constant, dtype=complex))
+        return float(max(abs(-linear + half).max(), abs(-linear - half).max()) / 2.0)
+
+    root = (ratio**0.5 - 1.0) / (ratio**0.5 + 1.0)
+    side = (3.0 * ratio + 1.0) ** 0.5
+    best = {
+        "heavy_ball": (4.0 / (ratio**0.5 + 1.0) ** 2, root**2, root),
+        "nesterov": (4.0 / (3.0 * ratio + 1.0), (side - 2.0) / (side + 2.0), 1.0 - 2.0 / side),
+    }
+    for name, (rate, momentum, modulus) in best.items():
+        # Roots are double there, so that rounding counts by its square root.
+        assert largest(name, rate, momentum) == pytest.approx(modulus, abs=1e-6)
+        for factor in (0.99, 1.01):
+            assert largest(name, factor * rate, momentum) > modulus
+            assert largest(name, rate, 1.0 - factor * (1.0 - momentum)) > modulus
+
+
 def test_adam_moves_every_mode_alike_at_first() -> None:
     """By η a step whatever λ, as long as e changes little; complex modes by the modulus of the gradient."""
     curvatures = 10.0 ** np.arange(-3.0, 4.0)
