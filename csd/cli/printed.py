@@ -12,6 +12,9 @@ OF_SAMPLES = (
     *("excess_kurtosis", "absolute_magnetisation", "binder"),
 )
 
+KINDS = ("reference", "held_out", "exact")
+"""Beginnings of the names of what observables are compared with."""
+
 
 def report_times(content: "Content") -> None:
     """Log the training times of each noise level, and when and why the training of each seed ended."""
@@ -82,9 +85,9 @@ def print_generation(content: "Content") -> None:
         many = f"{value('samples_drawn', number):.0f} " if "samples_drawn" in content else ""
         print(f"seed {seed}: {many}fields drawn after {content.attrs['sampled_step']} steps")
         if "verdict" in content:
-            for place, name in enumerate(criteria):
-                off, error = (value(f"sampled_deviation{end}", number, place) for end in ("", "_error"))
-                said, limit = content["verdict"].values[number, place], LIMITS[str(name)]
+            for which, name in enumerate(criteria):
+                off, error = (value(f"sampled_deviation{end}", number, which) for end in ("", "_error"))
+                said, limit = content["verdict"].values[number, which], LIMITS[str(name)]
                 row(name, f"{said}: deviation {off:.2g} ± {error:.2g}, limit {limit:.2g}")
         if steps is not None:
             place = number, int((steps == content.attrs["sampled_step"]).argmax())
@@ -95,7 +98,7 @@ def print_generation(content: "Content") -> None:
             shown = f"{found:.5g} ± {error:.2g}" if error == error else f"{found:.5g}, no error: too few samples"
             if name == "correlation_length" and found != found:
                 shown = "no correlation length: S(0) < S(k1) in these samples"
-            row(name, f"{shown}, {_reference(content, name, number)}")
+            row(name, shown + _reference(content, name, number))
         if "nearest_training_field" in content:
             own = content["nearest_training_field"].values[number]
             shown = f"{own.min():.3g} to {own.max():.3g} from samples"
@@ -111,14 +114,15 @@ def print_generation(content: "Content") -> None:
 
 
 def _reference(content: "Content", name: str, seed: int) -> str:
-    """What an observable is compared with, and the pull; files of earlier versions have no pull."""
-    kinds = ("reference", "held_out", "exact")
-    source = next((f"{kind}_{name}" for kind in kinds if f"{kind}_{name}" in content), "")
+    """What an observable is compared with, and the pull; of old files, which have no pulls, what they hold."""
+    source = next((f"{kind}_{name}" for kind in KINDS if f"{kind}_{name}" in content), "")
+    if not source:
+        return ""
     right, error = (float(content[at].values) if at in content else 0.0 for at in (source, f"{source}_error"))
     kind = content.attrs.get("reference", "held-out" if source.startswith("held_out") else "exact")
-    shown = f"{kind} {right:.5g}" + (f" ± {error:.2g}" if error else "")
-    pulls = content[f"sampled_{name}_pull"].values if f"sampled_{name}_pull" in content else [float("nan")] * (seed + 1)
-    return f"{shown}, pull {pulls[seed]:+.1f}" if pulls[seed] == pulls[seed] else shown
+    shown = f", {kind} {right:.5g}" + (f" ± {error:.2g}" if error else "")
+    pull = float(content[f"sampled_{name}_pull"].values[seed]) if f"sampled_{name}_pull" in content else float("nan")
+    return f"{shown}, pull {pull:+.1f}" if pull == pull else shown
 
 
 def print_table(content: "Content") -> None:
