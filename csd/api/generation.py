@@ -14,7 +14,7 @@ from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
-from csd.diffusion.trained import fields_of, is_linear
+from csd.diffusion.trained import fields_of
 from csd.lattice.array_files import kind_of_csd
 from csd.targets.base import HasFields
 
@@ -91,9 +91,9 @@ def sampled(
     content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **settings.asked()}
-    # A network without a kernel is built again, from the code of its class.
-    code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
-    made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
+    # A user-defined network is built again, from the code of its class, unless it has a kernel.
+    code = fingerprint_with_plugins("generate", settings.integrator, run.attrs["architecture"])
+    made_by = provenance(command, asked, code)
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
 

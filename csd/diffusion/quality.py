@@ -24,6 +24,7 @@ from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
 from csd.core.options import Option, Options, declared
 from csd.diffusion import criteria
+from csd.diffusion.comparison.references import reference_kind
 from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.grids import GRID_STEPS, geometric_grid
@@ -236,6 +237,7 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
             "integrator": settings.integrator,
             "start": settings.start,
             "samples": int(drawn),
+            "reference": reference_kind(noised.target),
             "sampled_step": int(step),
             "t_max": float(reverse.grid[0]),
             "t_min": float(reverse.grid[-1]),

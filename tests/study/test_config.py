@@ -569,6 +569,27 @@ def test_a_network_may_generate_on_larger_lattices() -> None:
     assert len({file.identifier for file in files}) == 6
     with pytest.raises(InputError, match=r"sweeps\.a\.generation\.transfer"):
         parse(sweep(generation={"transfer": [1]}))
+    onsite = {
+        "architectures": [{"name": "one_layer_onsite", "width": 2}],
+        "generation": {"transfer": 2},
+        "training": {"path": "fields"},
+    }
+    with pytest.raises(InputError, match=r"sweeps\.a: generation\.transfer .*'one_layer_onsite' depend on the lattice"):
+        training_jobs(parse(sweep(**onsite)))
+
+
+def test_samples_that_are_not_given_are_as_many_as_a_network_needs() -> None:
+    """256 with a linear network, as always; with any other as many as decide the criteria, which its file then says."""
+    fields = {"path": "fields", "seeds": [1]}
+    for name, asked in (("one_layer", 256), ("convolutional", None)):
+        runs = training_jobs(parse(sweep(sizes=[8], architectures=[name], generation={"steps": 4}, training=fields)))
+        (job,) = generation_jobs(runs)
+        assert job.request.get("samples") == asked
+        assert ("--samples" in job.arguments()) == (asked is not None)
+    (job,) = generation_jobs(
+        training_jobs(parse(sweep(sizes=[8], architectures=["wiener"], generation={"samples": 64}, training=fields)))
+    )
+    assert job.request["samples"] == 64
 
 
 def test_ends_of_the_sampler_s_grid() -> None:

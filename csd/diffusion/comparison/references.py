@@ -30,7 +30,7 @@ from csd.diffusion.samples import (
 )
 from csd.lattice import Array, Modes, observables
 from csd.lattice.bins import LengthBins
-from csd.targets.base import HasFields, HasHeldOut
+from csd.targets.base import HasFields, HasHeldOut, HasSpectrum
 from csd.targets.dataset import BLOCKS, FEWEST
 from csd.targets.noising import NoisedTarget
 
@@ -62,6 +62,14 @@ class Reference:
         return np.where(np.isfinite(pull), pull, np.nan)
 
 
+def reference_kind(target: HasSpectrum) -> str:
+    """What fields of a target are compared with: 'exact' values, 'Monte Carlo' values or 'held-out' fields."""
+    if not isinstance(target, HasFields):
+        return "exact"
+    long_run = not isinstance(target, HasHeldOut) and getattr(target, "spectrum_error", None) is not None
+    return "Monte Carlo" if long_run else "held-out"
+
+
 def all_observables(noised: NoisedTarget) -> dict[str, SampledObservable]:
     """The observables of sampled fields by name, S(k) in bins included."""
     own = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))}
@@ -77,10 +85,10 @@ def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str) -> Refer
         run: name of the random streams.
     """
     noised, mean = reverse.noised, float(reverse.noised.means[-1])
-    target, lattice = noised.target, noised.lattice
+    target, lattice, kind = noised.target, noised.lattice, reference_kind(noised.target)
     if not isinstance(target, HasFields):
         fields = mean + exact_fields(reverse, compared_fields(noised.lattice, COMPARED), run, "reference")
-        return Reference("exact", _exact_values(noised, bins), fields.mean(axis=1), fields[:SHOWN])
+        return Reference(kind, _exact_values(noised, bins), fields.mean(axis=1), fields[:SHOWN])
     values: dict[str, tuple[Array, Array]] = {}
     count = len(fields_to_compare(target))
     magnetisations, shown = np.empty(0), np.empty((0, lattice.sites))
@@ -92,9 +100,9 @@ def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str) -> Refer
         found = measured(lattice, states, bins, count, mean, min(BLOCKS, count))
         values = {name: found.estimate(of, *sums) for name, (of, sums, _) in all_observables(noised).items()}
         magnetisations, shown = found.magnetisations, found.fields[:SHOWN] + mean
-    if isinstance(target, HasHeldOut) or getattr(target, "spectrum_error", None) is None:
-        return Reference("held-out", values, magnetisations, shown)
-    return Reference("Monte Carlo", values | _monte_carlo_values(noised, bins), magnetisations, shown)
+    if kind == "Monte Carlo":
+        values |= _monte_carlo_values(noised, bins)
+    return Reference(kind, values, magnetisations, shown)
 
 
 def _exact_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Array, Array]]:
@@ -102,7 +110,6 @@ def _exact_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Arr
     lattice, pairs, mean = noised.lattice, noised.lattice.pairs, float(noised.means[-1])
     values = _of_spectrum(noised, bins, noised.spectra_at(pairs)[-1], pairs)
     scatter = sqrt(float(values["susceptibility"]) / lattice.sites)
-    second, fourth = scatter**2 + mean**2, mean**4 + 6.0 * (mean * scatter) ** 2 + 3.0 * scatter**4
     # ⟨|m|⟩ of a normal number m of this mean and scatter.
     modulus = scatter * sqrt(2.0 / pi) * exp(-0.5 * (mean / scatter) ** 2) + mean * erf(mean / scatter / sqrt(2.0))
     found: dict[str, Array | float] = {
@@ -111,7 +118,7 @@ def _exact_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Arr
         "skewness": 0.0,
         "excess_kurtosis": 0.0,
         "absolute_magnetisation": modulus,
-        "binder": 1.0 - fourth / (3.0 * second**2),
+        "binder": 2.0 * mean**4 / (3.0 * (scatter**2 + mean**2) ** 2),
     }
     return {name: (np.asarray(value), np.zeros_like(value)) for name, value in found.items()}
 

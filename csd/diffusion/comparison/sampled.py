@@ -52,7 +52,9 @@ def sampled_variables(
         for score, seed in zip(scores, seeds, strict=True)
     ]
     drawn, reference = [one.samples for one in found], reference_of(reverse, bins, run)
-    variables = whole_fields(reverse, drawn, seeds, run)
+    judgements = [one.judgement for one in found if one.judgement is not None]
+    # Linear networks learn all fields of a Monte Carlo file, others hold some out.
+    variables = whole_fields(reverse, drawn, seeds, run, all_learned=not judgements)
     for name, (of_means, sums, units) in all_observables(noised).items():
         words, of_bins = name.replace("_", " "), ["wavenumber"] * (name == "power_spectrum")
         own = [one.estimate(of_means, *sums) for one in drawn]
@@ -67,7 +69,6 @@ def sampled_variables(
                 of_bins, error, "its standard error, by the jackknife", units
             )
     variables |= _with_errors("sampled_", "kl_per_site", ["seed"], sampled_divergences(noised, drawn, bins), "1")
-    judgements = [one.judgement for one in found if one.judgement is not None]
     if judgements or isinstance(noised.target, HasFields):
         variables |= _whole(drawn, reference, float(noised.means[-1]))
     if judgements:

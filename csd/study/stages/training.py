@@ -10,6 +10,7 @@ from csd.core.errors import InputError, check_distinct, unknown, users_errors
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.networks import Architecture
+from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
 from csd.study.stages.base import OnLattice, Stage, file_name, once
@@ -272,11 +273,14 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
     run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
-    if ":" not in run.name and not run.architecture.is_family:
-        if run.settings.path == "spectral":
-            raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
-        if run.generation is not None and run.generation.transfer is not None:
-            raise InputError(f"architecture {run.name!r} has no kernel, which transfer needs; leave transfer out")
+    if ":" not in run.name and not run.architecture.is_family and run.settings.path == "spectral":
+        raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
+    if run.generation is not None and run.generation.transfer is not None:
+        if isinstance(run.field, DataField):
+            raise InputError("generation.transfer is given, but the fields of a file have one size; leave transfer out")
+        if ":" not in run.name and issubclass(run.architecture.made_by, ParametricNetwork):
+            words = f"the parameters of architecture {run.name!r} depend on the lattice"
+            raise InputError(f"generation.transfer is given, but {words}; leave transfer out")
     if run.generation is None and run.settings.until == "samples":
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
@@ -323,9 +327,7 @@ def _check_start(run: TrainingJob) -> None:
     noised, architecture, settings = run.problem()
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
-    prepared = prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
-    if run.generation is not None and run.generation.transfer is not None and prepared.descent.kernel() is None:
-        raise InputError(f"architecture {run.name!r} has no kernel, which transfer needs; leave transfer out")
+    prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
 
 
 TRAINING = Stage(
