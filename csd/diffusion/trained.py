@@ -24,9 +24,9 @@ from csd.networks import Architecture
 from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget, Schedule, schedule_of
+from csd.targets.noising import NoisedTarget, Schedule, learned_spectra, schedule_of
 from csd.training.options import TrainingSettings
-from csd.training.preparation import learned_spectra, start_stream
+from csd.training.preparation import start_stream
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork

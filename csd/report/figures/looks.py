@@ -70,7 +70,7 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     "fields_of_experts": (PURPLE, "D", "fields of experts"),
     "convolutional": (GREEN, "^", "convolutional"),
     "unet": (ORANGE, "P", "U-Net"),
-    "wiener": (WINE, "s", "Wiener sandwich"),
+    "wiener": (WINE, "X", "Wiener sandwich"),
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),

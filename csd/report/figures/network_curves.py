@@ -16,9 +16,9 @@ WANTED = Wanted(
     options=("target", "conditioned"),
     having=lambda run: not has_kernel(run),
 )
-ERROR, EXCESS = "relative score error ε", "held-out loss over the linear score's − 1 (%)"
-NARROW = 3.0
-"""The axis of the excess ends at so many times its largest size in the last half of training."""
+ERROR, EXCESS = "relative score error ε", "held-out loss above\nthe linear score's (%)"
+LINEAR = 1.0
+"""Percent up to which the axis of losses is linear."""
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -42,9 +42,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         if own["measure"].iloc[0] == ERROR:
             axes.set_yscale("log")
             continue
-        late = own[own["step"] >= 0.5 * own["step"].max()]
-        reach = NARROW * float(np.nanmax(np.abs(late["value"])))
-        axes.set_ylim(-reach, reach)
+        axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.5)
         axes.axhline(0.0, color=looks.GREY, lw=0.6, zorder=0)
     grid.set_titles("{col_name}")
     for axes in grid.axes.flat:
