@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from csd.core.errors import InputError
+from csd.report.figures import drawn
 from csd.report.figures.needs import Wanted, runs_of
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
@@ -77,3 +78,15 @@ def test_figures_of_linear_theory_leave_out_networks_without_a_kernel() -> None:
     runs = runs_of(jobs_of(parse(content(**NONLINEAR))))["generation"]
     assert Wanted()(runs) == []
     assert Wanted(kernel=False)(runs) == runs
+
+
+def test_user_defined_networks_on_raw_fields_may_have_no_kernel() -> None:
+    """Their classes need not be found when figures are chosen."""
+
+    for path, shown in (("fields", {"network_curves", "observables"}), ("spectral", set())):
+        keys = NONLINEAR | {"architectures": "own:Bent", "training": {"path": path, "loss": "denoising"}}
+        study = content(**keys)
+        study["sweeps"]["plain"] = {
+            name: value for name, value in study["sweeps"]["line"].items() if name != "generation"
+        }
+        assert set(drawn(parse(study))) & {"network_curves", "observables"} == shown

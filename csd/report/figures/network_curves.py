@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import Wanted, has_kernel
+from csd.report.figures.needs import Wanted, beyond_theory
 from csd.study.rounding import parentheses
 
 SUMMARY = "training"
@@ -14,7 +14,7 @@ WANTED = Wanted(
     data_sets=None,
     kernel=False,
     options=("target", "conditioned"),
-    having=lambda run: not has_kernel(run),
+    having=beyond_theory,
 )
 ERROR, EXCESS = "relative score error ε", "held-out loss above\nthe linear score's (%)"
 LINEAR = 1.0
@@ -25,7 +25,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds with standard errors, a panel a sweep, at its largest size; lines join them."""
     level = series.at_level(summary, style.noise_level)
     table = series.require(series.runs(level, WANTED), "network_curves", NEEDS)
-    nonlinear = [not has_kernel(run) for run in table.to_dict("records")]
+    nonlinear = [beyond_theory(run) for run in table.to_dict("records")]
     table = table[table["sweep"].isin(table["sweep"][nonlinear])]
     table = table[table["size"] == table.groupby("sweep")["size"].transform("max")]
     table = table.sort_values(["data_set", "sweep"], kind="stable").assign(series=table["network"].map(looks.name))

@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import Wanted, has_kernel
+from csd.report.figures.needs import Wanted, beyond_theory
 
 SUMMARY = "generation"
 NEEDS = "a sweep with generation by a network without a kernel"
@@ -13,7 +13,7 @@ WANTED = Wanted(
     data_sets=None,
     kernel=False,
     options=("target", "conditioned", "path"),
-    having=lambda run: not has_kernel(run),
+    having=beyond_theory,
 )
 OBSERVABLES = {
     "susceptibility": "χ",

@@ -24,6 +24,10 @@ def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
     from csd.study.summaries.columns import run_table
 
     table = run_table(summary)
+    if getattr(wanted, "kernel", False) and "kl_per_site" in summary:
+        # Of user-defined networks it is not known before.
+        recursion = np.isfinite(summary["kl_per_site"].transpose("run", ...).values).reshape(len(table), -1).any(axis=1)
+        summary, table = summary.isel(run=recursion), table[recursion]
     further: dict[str, Any] = {"row": range(len(table))}
     if "trained_size" in summary:
         further["trained_size"] = summary["trained_size"].values
