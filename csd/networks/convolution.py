@@ -5,8 +5,7 @@
 On a CPU both are computed by NumPy, whose matrix products and whose tanh are faster there than those of PyTorch; only
 for large filters in d = 2 PyTorch's convolution is. Each network has matrix products of its own, whose shapes do not
 depend on how many networks there are, so that its result is the same to the last bit, alone and among others. Under
-`torch.func.vmap` over fields and filters the networks are computed side by side; the derivatives are operations of the
-same kind, to any order.
+`torch.func.vmap` over fields and filters networks are computed side by side; there are derivatives of any order.
 
 In memory fields have the order (networks, lattice axes but the last, channels, last lattice axis, batch). A line of the
 lattice along its last axis, with all fields of the batch, is one run of memory for each channel, which is copied as a

@@ -10,7 +10,7 @@ from csd.core.random import stream
 def test_a_quick_run_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--quick"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"| fields | training, s | {' | '.join(OBSERVABLES.values())} |"
+    assert lines[0] == f"| fields | training in s | {' | '.join(OBSERVABLES.values())} |"
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| Markov chains",
         "| wiener, seed 0",
