@@ -28,7 +28,7 @@ import torch  # noqa: E402
 from benchmarks.processes import command, trained  # noqa: E402
 from csd.core.files import TRAINING, read, read_content  # noqa: E402
 from csd.core.random import stream  # noqa: E402
-from csd.diffusion.grids import geometric_grid  # noqa: E402
+from csd.diffusion.grids import GRID_STEPS, geometric_grid  # noqa: E402
 from csd.diffusion.integrators import integrator_of  # noqa: E402
 from csd.diffusion.reverse import ReverseDiffusion  # noqa: E402
 from csd.diffusion.samples import binder, jackknife  # noqa: E402
@@ -81,7 +81,7 @@ class Plan:
     max_steps: int = 2000
     seeds: tuple[int, ...] = (0, 1, 2)
     levels: tuple[float, float] = (0.001, 5.0)
-    grid_steps: int = 80
+    grid_steps: int = GRID_STEPS
     samples: int = 4000
     large: tuple[int, int, int] = (128, 16, 64)
     strict: bool = True
