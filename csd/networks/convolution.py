@@ -43,7 +43,8 @@ def periodic_convolution(fields: torch.Tensor, filters: torch.Tensor) -> torch.T
     Returns:
         Shape (batch, *lattice, channels out), in the same precision.
     """
-    if _by_numpy(fields) and fields.dtype == filters.dtype and not _large(fields, filters):
+    large = fields.dtype == torch.float32 and _large(fields.shape, filters.shape)
+    if _by_numpy(fields) and fields.dtype == filters.dtype and not large:
         convolved: torch.Tensor = _convolve(fields[None], filters[None]).squeeze(0)
         return convolved
     return _library_convolution(fields, filters)
@@ -60,13 +61,12 @@ def _by_numpy(values: torch.Tensor) -> bool:
     return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
 
 
-def _large(fields: torch.Tensor, filters: torch.Tensor) -> bool:
-    """Whether PyTorch's convolution takes less time, known from shapes and type alone."""
-    if fields.ndim != 4 or fields.dtype != torch.float32:
-        return False
-    (taps, *channels), reach = filters.shape, isqrt(len(filters)) // 2
-    padded = prod(1.0 + 2.0 * reach / size for size in fields.shape[1:3])
-    return taps * max(channels) >= LARGE * padded
+@lru_cache(LAYOUTS)
+def _large(fields: tuple[int, ...], filters: tuple[int, ...]) -> bool:
+    """Whether PyTorch's convolution takes less time for fields and filters of these shapes."""
+    taps, *channels = filters
+    padded = prod(1.0 + (isqrt(taps) - 1.0) / size for size in fields[1:3])
+    return len(fields) == 4 and taps * max(channels) >= LARGE * padded
 
 
 def _library_convolution(fields: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
