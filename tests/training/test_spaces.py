@@ -205,6 +205,21 @@ def test_rates_from_data_are_unbiased() -> None:
     assert np.std(ratios) == pytest.approx(np.sqrt(2.0 / 1024), rel=0.4)
 
 
+class Doubled(GaussianField):
+    """Fields of twice the amplitude that the propagator says."""
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        return 2.0 * super().sample(generator, count)
+
+
+def test_rates_from_data_are_those_of_user_defined_fields() -> None:
+    """Within 4 errors, whatever the target says of its spectrum."""
+    noised = NoisedTarget(Doubled(Lattice(2, 6), 0.2), VariancePreserving(), (0.1,))
+    run = prepare(noised, FULL[0], TrainingSettings("implicit", path="fields", rate_from="data"))
+    largest = noised.spectra(4.0 * noised.target.propagator(np.zeros(1)))[0, 0]
+    assert 1.0 / run.rates[0] == pytest.approx(largest, rel=4.0 * np.sqrt(2.0 / 1024))
+
+
 def test_predictions_take_the_rates_of_data() -> None:
     """Theory beside a run, and by itself, is that of its rates."""
     keywords: dict[str, Any] = {"dimension": 1, "size": 16, "noise_levels": [0.1], "rate_from": "data"}
