@@ -79,7 +79,8 @@ class TrainingSettings(Options):
     rate_from: Annotated[
         Literal["spectrum", "data"],
         Option(
-            "where C_max of the architecture's own learning rate comes from: the exact spectrum, or that of data",
+            "power spectrum that gives the architecture's own learning rate: spectrum, the exact one; data, that of"
+            " fields",
             label="lr{value}",
         ),
     ] = "spectrum"
@@ -241,7 +242,7 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     given = {"momentum": settings.momentum or None, "beta2": settings.beta2, "weight_decay": settings.weight_decay}
     found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
     if settings.clip and found.space == FOURIER:
-        raise InputError(f"clip is given, but optimizer {name!r} has no such option; only gradients in real space have")
+        raise InputError(f"clip is given, but optimizer {name!r} has no such option; rules in real space have it")
     if settings.rate_from == "data" and found.rate is not None:
         raise InputError(
             f"rate_from is data, but the learning rate of optimizer {name!r} is {found.rate:g} whatever the data; leave"

@@ -80,6 +80,36 @@ def test_full_layers_take_the_steps_of_pytorch_on_their_filters(
             assert abs(found - layer).max() <= accuracy * abs(layer).max()
 
 
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture("local_one_layer", range=2),
+        Architecture("local_one_layer", range="2xi"),
+        Architecture("local_two_layer", range=2),
+        Architecture("multiscale"),
+    ],
+    ids=lambda network: network.label,
+)
+@pytest.mark.parametrize("loss", ["implicit", "denoising"])
+def test_other_filters_take_the_steps_of_adam_in_pytorch(architecture: Architecture, loss: str) -> None:
+    """To 1e-11; a gradient is that of one use of a filter, so the floor of Adam is multiplied by the uses."""
+    lattice, settings = Lattice(1, 16), TrainingSettings(loss, 64, seeds=(3,), optimizer="adam")
+    noised, weight = noised_at(lattice), torch.as_tensor(lattice.half_multiplicity / lattice.sites)
+    run = prepare(noised, architecture, settings)
+    modules = prepare(noised, architecture, TrainingSettings(path="fields", seeds=(3,))).descent.networks[0]
+    theirs = [torch.optim.Adam(module.parameters(), lr=0.003, eps=1e-8 * module.uses) for module in modules]
+    for _ in range(STEPS):
+        data = run.source.draw()
+        for module, own, (spectrum, target) in zip(modules, theirs, halves(run, lattice, data), strict=True):
+            own.zero_grad()
+            spectral_loss(module.kernel(), spectrum, target, weight).backward()
+            own.step()
+        run.descent.advance(*data)
+    for found, module in zip(run.descent.weights()[0], modules, strict=True):
+        wanted = module.filters.detach().numpy().ravel()
+        assert abs(found[: len(wanted)] - wanted).max() <= 1e-11 * abs(wanted).max()
+
+
 @pytest.mark.parametrize("optimizer", ["adam_fourier", "sign_fourier", "adam"])
 @pytest.mark.parametrize("architecture", FULL, ids=lambda network: network.label)
 @pytest.mark.parametrize("dimension", [1, 2, 3])
@@ -203,6 +233,21 @@ def test_rates_from_data_are_unbiased() -> None:
         ratios.append(1.0 / (run.rates[0] * noised.spectra_at(noised.modes).max()))
     assert np.mean(ratios) == pytest.approx(1.0, abs=4.0 * np.sqrt(2.0 / 1024 / len(ratios)))
     assert np.std(ratios) == pytest.approx(np.sqrt(2.0 / 1024), rel=0.4)
+
+
+class Doubled(GaussianField):
+    """Fields of twice the amplitude that the propagator says."""
+
+    def sample(self, generator: np.random.Generator, count: int) -> Array:
+        return 2.0 * super().sample(generator, count)
+
+
+def test_rates_from_data_are_those_of_user_defined_fields() -> None:
+    """Within 4 errors, whatever the target says of its spectrum."""
+    noised = NoisedTarget(Doubled(Lattice(2, 6), 0.2), VariancePreserving(), (0.1,))
+    run = prepare(noised, FULL[0], TrainingSettings("implicit", path="fields", rate_from="data"))
+    largest = noised.spectra(4.0 * noised.target.propagator(np.zeros(1)))[0, 0]
+    assert 1.0 / run.rates[0] == pytest.approx(largest, rel=4.0 * np.sqrt(2.0 / 1024))
 
 
 def test_predictions_take_the_rates_of_data() -> None:
