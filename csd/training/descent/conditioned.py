@@ -19,12 +19,12 @@ from csd.networks.layers import Amplitudes
 from csd.networks.module import ScoreNetwork
 from csd.networks.nonlinear_score import NonlinearScore
 from csd.targets.noising import NoisedTarget
-from csd.training.descent.fields import FieldDescent
+from csd.training.descent.fields import MEASURED, FieldDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
 
-MEASURED, FEWEST = 128, 4
-"""Fields on which errors are measured at all noise levels together, and the fewest at one: a small part of the time."""
+FEWEST = 4
+"""The fewest fields on which errors are measured at a noise level."""
 
 
 class UnitNoise(ScoreNetwork):
@@ -80,13 +80,11 @@ class ConditionedDescent(FieldDescent):
         super().__init__(of_seeds, noised, noised.lattice.pairs, rates, *how)
         self.held_out_fields = max(FEWEST, MEASURED // len(noised.levels))
         self._at = (min(noised.levels),)
-        first = self.networks[0][0]
-        self._levels = [first.noise_at(t) if isinstance(first, NonlinearScore) else t for t in noised.levels]
 
     def _value(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
         """σ² ℒ_t of a network on (y, z, probe, α, σ², t), each field at a noise level of its own."""
         fields, noise, probe, signal, variance, levels = data
-        at = Amplitudes(signal, variance) if isinstance(network, NonlinearScore) else levels
+        at = _levels(network, signal, variance, levels)
         return self.objective.loss(UnitNoise(network, variance, at), fields, noise, probe, 1.0)
 
     def advance(self, *data: Any) -> None:
@@ -96,12 +94,21 @@ class ConditionedDescent(FieldDescent):
     def kernel(self) -> None:
         """None, as the score is not linear."""
 
-    def _measured(self, measure: Callable[[Any, int], Any]) -> list[list[Any]]:
-        """A function of the score at each noise level, and the number of the level, for each seed and level."""
+    def _held_out_scores(self) -> list[list[torch.Tensor]]:
+        """s of held-out fields, for each seed and level, from few calls for all levels."""
+        fields = torch.cat([own for own, *_ in self._held_out_fields()])
+        noised, count = self.noised, self.held_out_fields
+        at = [self._tensor(np.repeat(own, count)) for own in (noised.signals, noised.variances, noised.levels)]
+        parts = [torch.split(part, MEASURED) for part in (fields, *(values.to(self._kind) for values in at))]
 
-        def at_each(network: ScoreNetwork, _: int) -> list[Any]:
-            """The function of s(x, t) of one network at each level."""
-            scores = [lambda fields, t=t: network(fields, t) for t in self._levels]
-            return [measure(score, level) for level, score in enumerate(scores)]
+        def score(network: ScoreNetwork, _: int) -> Sequence[torch.Tensor]:
+            """s of one network at each level."""
+            found = [network(own, _levels(network, *of_own)) for own, *of_own in zip(*parts, strict=True)]
+            return torch.split(torch.cat(found), count)
 
-        return [found for (found,) in super()._measured(at_each)]
+        return [list(of_seed) for (of_seed,) in self._measured(score)]
+
+
+def _levels(network: ScoreNetwork, signal: torch.Tensor, variance: torch.Tensor, levels: torch.Tensor) -> Any:
+    """The noise level of each field as a network takes it: t, or α and σ² for those of csd."""
+    return Amplitudes(signal, variance) if isinstance(network, NonlinearScore) else levels

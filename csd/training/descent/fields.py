@@ -20,6 +20,9 @@ from csd.training.descent.modules import AutogradDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
 
+MEASURED = 128
+"""Fields on which errors are measured at each noise level, or at all levels of one network together."""
+
 
 class FieldDescent(AutogradDescent):
     """Descent of one nonlinear network for each seed and noise level, which are grouped where that pays.
@@ -56,6 +59,7 @@ class FieldDescent(AutogradDescent):
         build: Callable[[int, int], ScoreNetwork] | None = None,
     ) -> None:
         super().__init__(networks, noised, modes, rates, objective, device, layers, build)
+        self.held_out_fields = MEASURED
         every = [network for of_seed in self.networks for network in of_seed]
         self.optimizer, self.parts = optimizer, parts
         self._kind = precision(every[0])
@@ -126,7 +130,8 @@ class FieldDescent(AutogradDescent):
 
     def error(self) -> Array:
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
-        found = np.array(self._measured(self._error_and_loss))
+        of_seeds = [[self._compared(*own) for own in enumerate(of_seed)] for of_seed in self._held_out_scores()]
+        found = np.array(of_seeds)
         self._of_held_out = self.group.steps, found[..., 1]
         error: Array = found[..., 0]
         if self._stepped and self._layers and not np.isfinite(error).all():
@@ -144,10 +149,13 @@ class FieldDescent(AutogradDescent):
         assert self._of_held_out is not None
         return self._of_held_out[1]
 
-    def _error_and_loss(self, network: ScoreNetwork, level: int) -> tuple[float, float]:
-        """Both of one network, from one call."""
-        fields, exact, noise = self._held_out_fields()[level]
-        score = network(fields)
+    def _held_out_scores(self) -> list[list[torch.Tensor]]:
+        """s of held-out fields, for each seed and level."""
+        return self._measured(lambda network, level: network(self._held_out_fields()[level][0]))
+
+    def _compared(self, level: int, score: torch.Tensor) -> tuple[float, float]:
+        """The error and the loss of a score at a level."""
+        _, exact, noise = self._held_out_fields()[level]
         error = (score - exact).square().sum() / exact.square().sum()
         return float(error), float(0.5 * (score + noise).square().mean())
 
