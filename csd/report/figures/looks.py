@@ -70,7 +70,7 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     "fields_of_experts": (PURPLE, "D", "fields of experts"),
     "convolutional": (GREEN, "^", "convolutional"),
     "unet": (ORANGE, "P", "U-Net"),
-    "wiener": (WINE, "s", "Wiener sandwich"),
+    "wiener": (WINE, "X", "Wiener sandwich"),
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),
@@ -283,13 +283,6 @@ def in_caption(words: str) -> str:
     return words.replace("$^z$", "\\ :sup:`z`").replace("$_t$", "ₜ")
 
 
-def order(network: Architecture) -> tuple[Any, ...]:
-    """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
-    follows = isinstance(network.range, str)
-    reach = range_factor(network.range) if follows else network.range or 0
-    return network.name, network.depth or 0, follows, reach, network.channels or 0
-
-
 def title(run: Any) -> str:
     """A run of a table in words: network, dimension, size."""
     return f"{name(run['network'])}, d = {run['dimension']}, L = {run['size']}"
@@ -319,13 +312,6 @@ def spectrum_axes(axes: Axes, title: str) -> None:
 def line_at_one(axes: Axes) -> None:
     """A grey line where a ratio is 1."""
     axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
-
-
-def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
-    """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0."""
-    points = np.flatnonzero(shown & (steps > 0))
-    apart = np.round(per_decade * np.log10(steps[points]))
-    return points[np.unique(apart, return_index=True)[1]]
 
 
 def key(label: str, **look: Any) -> Line2D:

@@ -11,7 +11,7 @@ from csd.study.rounding import parentheses
 
 SUMMARY = "generation"
 BINS = 41
-"""Bins of a histogram: an odd number, so that one is centred at m = 0."""
+"""Most bins of a histogram; odd numbers, so that one is centred at m = 0."""
 COLUMNS = 3
 
 
@@ -31,8 +31,10 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         )
         right = parentheses(float(at["reference_binder"]), float(at["reference_binder_error"]))
         found = parentheses(float(own), float(uncertain)).replace("-", "−")
-        most = 1.05 * float(np.abs(np.concatenate([generated, reference])).max())
-        edges = np.linspace(-most, most, BINS + 1)
+        # The same for all networks of a target.
+        members = summary.isel(run=table.index[table["panel"] == row["panel"]].to_numpy())
+        most = 1.05 * max(float(np.abs(members[f"{kind}_magnetisation"]).max()) for kind in ("sampled", "reference"))
+        edges = np.linspace(-most, most, min(BINS, 1 + 2 * int(len(reference) ** 0.5)) + 1)
         axes.hist(reference, edges, density=True, color="0.8", label=f"reference, U$_4$ = {right}")
         shade = looks.colour(row["network"])
         axes.hist(

@@ -53,6 +53,11 @@ def has_kernel(run: Run) -> bool:
     return ":" in run["architecture_name"] or bool(run["network"].is_family)
 
 
+def beyond_theory(run: Run) -> bool:
+    """Whether the network of a run may have no kernel: built-in nonlinear ones, user-defined ones on raw fields."""
+    return not has_kernel(run) or (":" in run["architecture_name"] and run["path"] == "fields")
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A choice among runs: called with those of a summary, it returns those that a figure shows, by size.

@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import Wanted, has_kernel
+from csd.report.figures.needs import Wanted, beyond_theory
 from csd.study.rounding import parentheses
 
 SUMMARY = "training"
@@ -14,18 +14,18 @@ WANTED = Wanted(
     data_sets=None,
     kernel=False,
     options=("target", "conditioned"),
-    having=lambda run: not has_kernel(run),
+    having=beyond_theory,
 )
-ERROR, EXCESS = "relative score error ε", "held-out loss over the linear score's − 1 (%)"
-NARROW = 3.0
-"""The axis of the excess ends at so many times its largest size in the last half of training."""
+ERROR, EXCESS = "relative score error ε", "held-out loss above\nthe linear score's (%)"
+LINEAR = 1.0
+"""Percent up to which the axis of losses is linear."""
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds with standard errors, a panel a sweep, at its largest size; lines join them."""
     level = series.at_level(summary, style.noise_level)
     table = series.require(series.runs(level, WANTED), "network_curves", NEEDS)
-    nonlinear = [not has_kernel(run) for run in table.to_dict("records")]
+    nonlinear = [beyond_theory(run) for run in table.to_dict("records")]
     table = table[table["sweep"].isin(table["sweep"][nonlinear])]
     table = table[table["size"] == table.groupby("sweep")["size"].transform("max")]
     table = table.sort_values(["data_set", "sweep"], kind="stable").assign(series=table["network"].map(looks.name))
@@ -42,9 +42,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         if own["measure"].iloc[0] == ERROR:
             axes.set_yscale("log")
             continue
-        late = own[own["step"] >= 0.5 * own["step"].max()]
-        reach = NARROW * float(np.nanmax(np.abs(late["value"])))
-        axes.set_ylim(-reach, reach)
+        axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.5)
         axes.axhline(0.0, color=looks.GREY, lw=0.6, zorder=0)
     grid.set_titles("{col_name}")
     for axes in grid.axes.flat:

@@ -4,7 +4,7 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import Wanted, has_kernel
+from csd.report.figures.needs import Wanted, beyond_theory
 
 SUMMARY = "generation"
 NEEDS = "a sweep with generation by a network without a kernel"
@@ -13,7 +13,7 @@ WANTED = Wanted(
     data_sets=None,
     kernel=False,
     options=("target", "conditioned", "path"),
-    having=lambda run: not has_kernel(run),
+    having=beyond_theory,
 )
 OBSERVABLES = {
     "susceptibility": "χ",
@@ -27,6 +27,7 @@ OBSERVABLES = {
     "excess_kurtosis": "excess\nkurtosis",
 }
 """Observables of the whole field, and below ⟨φ²⟩ moments of the distribution of the field at one site."""
+TICKS = (-1000, -100, -30, -10, -4, -2, 0, 2, 4, 10, 30, 100, 1000)
 ALLOWED = 2.0
 """Standard errors within which sampled fields agree with the reference."""
 
@@ -72,6 +73,10 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     for axes in grid.axes.flat:
         axes.axhspan(-ALLOWED, ALLOWED, color="0.9", zorder=0, lw=0)
         axes.set_yscale("symlog", linthresh=2.0 * ALLOWED, linscale=1.5)
+        low, high = axes.get_ylim()
+        ticks = [tick for tick in TICKS if low <= tick <= high]
+        axes.set_yticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
+        axes.minorticks_off()
         axes.set_xticks(range(len(names)), [OBSERVABLES[name] for name in names])
         axes.set(xlim=(-0.6, len(names) - 0.4), xlabel="", ylabel="sampled − reference\n(standard errors)")
         for edge in np.arange(0.5, len(names) - 1):

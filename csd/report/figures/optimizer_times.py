@@ -3,7 +3,7 @@
 from csd.networks import Architecture
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import Wanted, has_kernel
+from csd.report.figures.needs import Wanted, beyond_theory
 
 SUMMARY = "training"
 NEEDS = "several optimisers, or a network without a kernel, on the critical line at three sizes or more"
@@ -11,7 +11,7 @@ WANTED = Wanted(
     kernel=False,
     options=("optimizer",),
     grown=("dimension", "network", "optimizer"),
-    having=lambda run: run["optimizer"] != "" or not has_kernel(run),
+    having=lambda run: run["optimizer"] != "" or beyond_theory(run),
 )
 OPTIMIZERS = {
     "gd": (looks.BLUE, "o", "gradient descent"),

@@ -11,8 +11,11 @@ from csd.study.stages.generation import GenerationJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
 from csd.study.summaries.files import files_of, gathered, grouped
 
-NUMBERED = {"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"}
-"""Coordinates of a generation file that differ from run to run, and their dimension in the summary."""
+NUMBERED = {
+    **{"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"},
+    **{"sample": "sample", "reference": "reference", "shown": "field", "site": "site"},
+}
+"""Dimensions of a generation file whose places differ from run to run, and their names in the summary."""
 OF_KERNELS = {
     "generation_training_time": ("run", "seed", "criterion"),
     "kl_per_site": ("run", "seed", "step"),
@@ -32,7 +35,8 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
         mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Returns:
-        Dimensions run, seed, step, criterion, and the places bin, level and shown, whose values differ from run to run.
+        Dimensions run, seed, step, criterion, and the places bin, level, shown, sample, reference, field and site, whose
+        values differ from run to run.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
