@@ -49,6 +49,7 @@ from csd.diffusion.trained import (
 from csd.lattice import Array, Lattice, Modes, observables
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
+from csd.networks import Architecture
 from csd.networks.score import Score, SpectralScore
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
@@ -162,7 +163,9 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
     if larger.size < lattice.size:
         raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
     noised = trained.noised_on(larger)
-    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
+    about = training.attrs
+    components = None if is_linear(training) else Architecture.of_attributes(about).components_of(about)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start, components)
     exact_score = reverse.exact_score(noised.modes)
     scores: list[Score]
     if is_linear(training):

@@ -24,7 +24,7 @@ from csd.diffusion.integrators import LinearStep
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.sampling import TOGETHER, sample_modes
 from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
-from csd.lattice.arrays import pieces_of
+from csd.lattice.arrays import configurations, pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
 from csd.networks.score import Score
@@ -46,7 +46,7 @@ class Samples:
     Attributes:
         counts: fields of each block, shape (blocks,).
         sums: of each observable over the fields of a block, shape (blocks,), 'spectrum' (blocks, bins).
-        fields: the first fields, about the mean, shape (compared, sites).
+        fields: the first fields, about the mean, shape (compared, sites); (compared, n sites) with n components.
     """
 
     counts: Array
@@ -94,9 +94,12 @@ def measured(
 ) -> Samples:
     """Measure fields one by one: their magnetisation as it is, all else about a mean.
 
+    Of fields of n components φ_a, M = Σ_r φ(r) is a vector, m = M/N, and |M|² and |m| are those of the vector. All other
+    observables are means over the components: S(k), the energy, and the moments of the marginal distribution of φ_a.
+
     Args:
         lattice: of the fields.
-        drawn: x̂/√N of each at the lattice's *pairs*, as `ReverseDiffusion.draw` gives it.
+        drawn: x̂/√N of each at the lattice's *pairs*, as `ReverseDiffusion.draw` gives it, shape (pairs,) or (n, pairs).
         bins: of wavenumbers.
         count: number of fields, at least 2.
         mean: of the target at the noise level of the fields.
@@ -108,15 +111,17 @@ def measured(
     blocks = min(count, blocks)
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(blocks), spectrum=np.zeros((blocks, len(bins.middles))))
     counts = np.zeros(blocks)
-    kept = np.empty((compared_fields(lattice, count), lattice.sites))
+    kept: list[Array] = []
     for sample, whole in enumerate(drawn):
         state = whole - constant if mean else whole
-        spectrum = state.real**2 + state.imag**2
         field = lattice.inverse(lattice.spread(state, modes) * np.sqrt(lattice.sites)).ravel()
-        if sample < len(kept):
-            kept[sample] = field
-        zero, off, squared = observables.susceptibility(modes, spectrum), field.mean(), field * field
-        magnetisation = lattice.sites * (off + mean) ** 2 if mean else zero
+        if sample < compared_fields(lattice, count):
+            kept.append(field)
+        # Of each component: its mean over the sites, and the power of its modes.
+        offs, power = field.reshape(-1, lattice.sites).mean(axis=1), np.atleast_2d(state.real**2 + state.imag**2)
+        spectrum, off, squared = power.mean(axis=0), offs.mean(), field * field
+        zero = observables.susceptibility(modes, spectrum)
+        magnetisation = lattice.sites * ((offs + mean) ** 2).sum() if mean else len(power) * zero
         found = {
             "spectrum": bins.mean(spectrum),
             "zero_mode": zero,
@@ -125,7 +130,7 @@ def measured(
             "first_mode": spectrum @ first_shell,
             "energy": observables.energy(modes, spectrum),
             "first_moment": off,
-            "absolute_mean": abs(off + mean),
+            "absolute_mean": np.sqrt(((offs + mean) ** 2).sum()),
             "second_moment": squared.mean(),
             "third_moment": (squared * field).mean(),
             "fourth_moment": (squared * squared).mean(),
@@ -134,7 +139,7 @@ def measured(
         counts[block] += 1
         for name, value in found.items():
             sums[name][block] += value
-    return Samples(counts, sums, kept)
+    return Samples(counts, sums, np.stack(kept))
 
 
 def compared_fields(lattice: Lattice, count: int) -> int:
@@ -153,9 +158,13 @@ def excess_kurtosis(second: Array, fourth: Array) -> Array:
     return fourth / second**2 - 3.0
 
 
-def binder(square: Array, fourth: Array) -> Array:
-    """U4 = 1 − ⟨M⁴⟩ / (3 ⟨M²⟩²), from the moments of the magnetisation in any units; 0 for Gaussian fields."""
-    return 1.0 - fourth / (3.0 * square**2)
+def binder(square: Array, fourth: Array, components: int = 1) -> Array:
+    """U4 = 1 − n ⟨|M|⁴⟩ / ((n + 2) ⟨|M|²⟩²), from the moments of the magnetisation in any units.
+
+    It is 0 for Gaussian fields of n equivalent components, 2/(n + 2) where |M| is fixed, and 1 − ⟨M⁴⟩ / (3 ⟨M²⟩²) for
+    n = 1.
+    """
+    return 1.0 - fourth / ((1.0 + 2.0 / components) * square**2)
 
 
 class SampledObservable(NamedTuple):
@@ -178,8 +187,8 @@ def _length(zero: Array, first: Array, *, size: int) -> Array:
         return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / size)))
 
 
-def sampled_observables(lattice: Lattice, mean: float = 0.0) -> dict[str, SampledObservable]:
-    """The observables of fields on a lattice, measured about a mean, by name."""
+def sampled_observables(lattice: Lattice, mean: float = 0.0, components: int = 1) -> dict[str, SampledObservable]:
+    """The observables of fields of n components on a lattice, measured about a mean, by name."""
     own = np.asarray
     return {
         "susceptibility": SampledObservable(own, ("zero_mode",)),
@@ -192,7 +201,7 @@ def sampled_observables(lattice: Lattice, mean: float = 0.0) -> dict[str, Sample
         "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
         "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
         "absolute_magnetisation": SampledObservable(own, ("absolute_mean",)),
-        "binder": SampledObservable(binder, ("squared_magnetisation", "fourth_magnetisation")),
+        "binder": SampledObservable(partial(binder, components=components), ("squared_magnetisation", "fourth_magnetisation")),
     }
 
 
@@ -247,13 +256,14 @@ def sampled_variables(
         measured(lattice, reverse.draw(score, own), bins, count, mean)
         for score, own in zip(scores, streams, strict=True)
     ]
-    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))} | sampled_observables(lattice, mean)
+    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))}
+    measures |= sampled_observables(lattice, mean, reverse.components or 1)
     variables = _whole_fields(reverse, drawn, seeds, run)
     if isinstance(target, HasHeldOut):
-        fields = len(target.held_out)
+        fields = len(target.held_out) // (reverse.components or 1)
         states = (
             lattice.gather(lattice.transform(own), lattice.pairs) / np.sqrt(lattice.sites)
-            for own in held_out_samples(noised, run, range(fields))
+            for own in held_out_samples(reverse, run, range(fields))
         )
         held_out = measured(lattice, states, bins, fields, mean, len(target.held_out_blocks(lattice.pairs)[0]))
         for name, (of_means, sums, units) in measures.items():
@@ -316,21 +326,23 @@ def over_held_out(
     return jackknife(statistic, counts, counts[:, None] * noised.spectra(spectra)[-1])
 
 
-def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> Iterator[Array]:
+def held_out_samples(reverse: ReverseDiffusion, run: str, numbers: Sequence[int]) -> Iterator[Array]:
     """α y + σ z of held-out fields y at the lowest level; a field's noise depends on its number alone.
 
     Args:
-        noised: with a target that has held-out fields.
+        reverse: of a target that has held-out fields.
         run: name of the random streams.
-        numbers: of the fields.
+        numbers: of the fields or, with `components`, of the configurations, shape (n, *lattice.shape).
     """
+    noised = reverse.noised
     held_out = cast("HasHeldOut", noised.target).held_out
-    lattice, signal, deviation = noised.lattice, noised.signals[-1], np.sqrt(noised.variances[-1])
+    signal, deviation = noised.signals[-1], np.sqrt(noised.variances[-1])
     for start in range(0, len(numbers), TOGETHER):
         chosen = np.array(numbers[start : start + TOGETHER])
-        for number, clean in zip(chosen.tolist(), held_out[chosen], strict=True):
-            noise = draw_normal(stream("noise of held-out fields", run, number), lattice.shape)
-            yield signal * np.asarray(clean, dtype=float) + deviation * noise
+        fields = configurations(held_out, chosen, reverse.components)
+        for number, clean in zip(chosen.tolist(), fields, strict=True):
+            noise = draw_normal(stream("noise of held-out fields", run, number), clean.shape)
+            yield signal * clean + deviation * noise
 
 
 def _whole_fields(
@@ -342,11 +354,11 @@ def _whole_fields(
     held_out = None
     if isinstance(target, HasHeldOut):
         # Spread over the set, as neighbours along a Markov chain are alike.
-        fields = len(target.held_out)
+        fields = len(target.held_out) // (reverse.components or 1)
         numbers = np.linspace(0, fields - 1, compared_fields(lattice, fields)).astype(int).tolist()
-        held_out = np.stack([own.ravel() for own in held_out_samples(noised, run, numbers)]) - noised.means[-1]
+        held_out = np.stack([own.ravel() for own in held_out_samples(reverse, run, numbers)]) - noised.means[-1]
     elif isinstance(target, HasFields):
-        return _training_distances(noised, compared, None)
+        return _training_distances(reverse, compared, None)
     tests = []
     for own, seed in zip(compared, seeds, strict=True):
         # Exact fields of their own for each seed: tests that shared them would not be independent.
@@ -358,16 +370,21 @@ def _whole_fields(
         "two_sample_distance": labelled(["seed"], distances, words),
         "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
     }
-    return variables | (_training_distances(noised, compared, held_out) if held_out is not None else {})
+    return variables | (_training_distances(reverse, compared, held_out) if held_out is not None else {})
 
 
-def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_out: Array | None) -> dict[str, Variable]:
+def _training_distances(
+    reverse: ReverseDiffusion, compared: Sequence[Array], held_out: Array | None
+) -> dict[str, Variable]:
     """Distances of samples, and of held-out fields, to the nearest training field α y at the lowest level."""
+    noised = reverse.noised
     target, lattice, signal = cast("HasFields", noised.target), noised.lattice, noised.signals[-1]
+    shape = (-1, *(() if reverse.components is None else (reverse.components,)), *lattice.shape)
     fields = np.concatenate([*compared, *([] if held_out is None else [held_out])])
-    others = (signal * (piece - noised.mean) for piece in pieces_of(target.data))
+    pieces = pieces_of(target.data, reverse.components or 1)
+    others = (signal * (piece.reshape(shape) - noised.mean) for piece in pieces)
     translations = with_translations(lattice, len(fields), len(target.data))
-    found = nearest_distances(lattice, fields.reshape(-1, *lattice.shape), others, translations=translations)
+    found = nearest_distances(lattice, fields.reshape(shape), others, translations=translations)
     own = np.split(found, np.cumsum([len(one) for one in compared]))
     over = "at its best translation" if translations else "as it lies"
     about = f"root mean square distance per site to the nearest training field, {over}"

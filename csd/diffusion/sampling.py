@@ -167,6 +167,7 @@ def draw_modes(
     integrator: Integrator,
     start: Array | float,
     streams: Iterable[np.random.Generator],
+    components: int | None = None,
 ) -> Iterator[ComplexArray]:
     """Draw fields in Fourier space with any score: mode by mode if it has a kernel, otherwise by steps on fields.
 
@@ -178,9 +179,10 @@ def draw_modes(
         integrator: of the reverse diffusion.
         start: variance at t_max, a number or at the lattice's *pairs*.
         streams: a generator for each field, so that a field does not depend on the number of fields.
+        components: n of the fields of a score without a kernel, shape (batch, n, *lattice); None for scalar fields.
 
     Yields:
-        x̂/√N at the *pairs*, shape (pairs,).
+        x̂/√N at the *pairs*, shape (pairs,), or (n, pairs) with components.
 
     Raises:
         GenerationFailed: as soon as a mode, a field or a score is not finite.
@@ -192,11 +194,12 @@ def draw_modes(
         yield from (sample_modes(steps, pairs, start, own) for own in streams)
         return
     spread = lattice.spread(np.sqrt(np.broadcast_to(start, len(pairs))), pairs)
-    left, many = iter(streams), max(1, min(TOGETHER, NUMBERS_TOGETHER // lattice.sites))
+    shape = lattice.shape if components is None else (components, *lattice.shape)
+    left, many = iter(streams), max(1, min(TOGETHER, NUMBERS_TOGETHER // int(np.prod(shape))))
     while together := list(islice(left, many)):
 
         def noise(together: Sequence[np.random.Generator] = together) -> Array:
-            drawn = [draw_normal(own, lattice.shape) for own in together]
+            drawn = [draw_normal(own, shape) for own in together]
             # A matrix product rounds in an order that depends on its size: fewer fields are filled up with the first.
             return np.stack(drawn + drawn[:1] * (many - len(drawn)))
 

@@ -24,6 +24,7 @@ from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate, therm
 from csd.mcmc.samplers import Step
 from csd.mcmc.updates import Update, make_update
 from csd.targets.base import HasEnergy
+from csd.targets.images import random_rotations
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
@@ -164,19 +165,9 @@ class Chains:
                 chain.advance(spacing)
                 kept[place] = chain.field
                 if self.target.source == 0.0:
-                    rotation = random_rotation(self.target.components, chain.generator)
+                    (rotation,) = random_rotations(self.target.components, 1, chain.generator)
                     kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
-
-
-def random_rotation(components: int, generator: np.random.Generator) -> Array:
-    """An element of O(n) from the Haar measure, shape (n, n); a sign for n = 1.
-
-    It is Q of the QR decomposition of normal numbers with a positive diagonal of R (Mezzadri, Notices AMS 54, 592,
-    2007).
-    """
-    vectors, triangle = np.linalg.qr(generator.standard_normal((components, components)))
-    return vectors * np.sign(np.diag(triangle))
 
 
 def run_chains(
