@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
@@ -25,11 +25,12 @@ from csd.networks.registry import network_options
 from csd.targets.base import HasFields, is_symmetric
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
+from csd.training.batches import ChangingFields
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
-from csd.training.options import TrainingSettings, with_population
-from csd.training.preparation import Prepared, prepare
+from csd.training.options import TrainingSettings, check_chains, with_population
+from csd.training.preparation import Prepared, identity, prepare
 from csd.training.reference import expected_steps, reference_curve
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
+    from csd.targets.dataset import FieldSet, MeasuredField
 
 NOT_OF_NETWORKS = TRAINING_OPTIONS.keys() - network_options().keys()
 """Options of target, noise levels and training."""
@@ -69,6 +71,7 @@ def problem(
                 f"data_set is {given['data_set']}, but the target is a data set of {fields} fields; leave it out"
             )
     settings = TrainingSettings(**{name: given[name] for name in declared(TrainingSettings) if name in given})
+    check_chains(settings, noised.target)
     idle = [name for name in ("integrator", "start") if name in given]
     if idle and settings.until != "samples":
         raise InputError(
@@ -195,13 +198,13 @@ def trained(
     if output is not None:
         checkpoint = checkpoint or checkpoint_beside(output)
     lap("start")
-    run = prepare(noised, architecture, settings)
+    run = prepare(noised, architecture, settings, _chains(noised, architecture, settings))
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     asked = training_request(noised, architecture, settings)
     names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
-    made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
+    made_by = provenance(command, asked, fingerprint_with_plugins(settings.step, *names))
 
     lap("set-up")
     identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
@@ -229,6 +232,16 @@ def trained(
     content = completed(content, made_by, TRAINING, output, watch.keep_finished)
     watch.ended()
     return content
+
+
+def _chains(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> ChangingFields | None:
+    """The Markov chains whose states are learned; None for a training without them."""
+    if settings.chains is None:
+        return None
+    from csd.mcmc.chains import LearnedChains
+
+    fields, name = cast("MeasuredField | FieldSet", noised.target), identity(noised, architecture, settings)
+    return LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
 
 
 def completed(

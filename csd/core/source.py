@@ -29,8 +29,10 @@ FORM = 2
 """The form of the hashes that are cached; those of another form are computed again."""
 
 NETWORKS = ("networks", "targets/gaussian")
+TRAIN = ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS)
 SOURCES: dict[str, tuple[str, ...]] = {
-    "train": ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS),
+    "train": TRAIN,
+    "train_beside_chains": (*TRAIN, "mcmc/chains", "mcmc/updates"),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),

@@ -94,8 +94,8 @@ def measured(
 ) -> Samples:
     """Measure fields one by one: their magnetisation as it is, all else about a mean.
 
-    Of fields of n components φ_a, M = Σ_r φ(r) is a vector, m = M/N, and |M|² and |m| are those of the vector. All other
-    observables are means over the components: S(k), the energy, and the moments of the marginal distribution of φ_a.
+    Of fields of n components φ_a, M = Σ_r φ(r) and m = M/N are vectors, and |M|² and |m| are those of the vectors. All
+    other observables are means over the components: S(k), the energy, and moments of the marginal distribution of φ_a.
 
     Args:
         lattice: of the fields.
@@ -189,7 +189,7 @@ def _length(zero: Array, first: Array, *, size: int) -> Array:
 
 def sampled_observables(lattice: Lattice, mean: float = 0.0, components: int = 1) -> dict[str, SampledObservable]:
     """The observables of fields of n components on a lattice, measured about a mean, by name."""
-    own = np.asarray
+    own, of_vector = np.asarray, partial(binder, components=components)
     return {
         "susceptibility": SampledObservable(own, ("zero_mode",)),
         "correlation_length": SampledObservable(
@@ -201,7 +201,7 @@ def sampled_observables(lattice: Lattice, mean: float = 0.0, components: int = 1
         "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
         "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
         "absolute_magnetisation": SampledObservable(own, ("absolute_mean",)),
-        "binder": SampledObservable(partial(binder, components=components), ("squared_magnetisation", "fourth_magnetisation")),
+        "binder": SampledObservable(of_vector, ("squared_magnetisation", "fourth_magnetisation")),
     }
 
 

@@ -217,6 +217,22 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
 
 
+class ChangingFields(Protocol):
+    """Fields of a data set that change between minibatches, such as the states of Markov chains."""
+
+    def advance(self) -> list[Array]:
+        """Change the fields; return those of each seed, shape (M, *lattice.shape)."""
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as arrays, for `resume`."""
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the state of a snapshot of the fields of the same seeds."""
+
+
 class RawFields(_Drawn):
     """Noised fields about their mean, x_t − α μ, their noise and random signs, for networks that act on fields.
 
@@ -229,6 +245,7 @@ class RawFields(_Drawn):
         augment: whether each field of the data set is replaced by a random image under the symmetries of the target.
         trained: how many of the first fields of a Monte Carlo file are trained on; None for all of them.
         components: n of a data set whose configurations are drawn as a whole; None for scalar fields.
+        changing: the fields of the data set, where they change; a minibatch then has different ones.
     """
 
     steps = 1
@@ -244,8 +261,10 @@ class RawFields(_Drawn):
         augment: bool = False,
         trained: int | None = None,
         components: int | None = None,
+        changing: ChangingFields | None = None,
     ) -> None:
         super().__init__("fields", identity, seeds, noised.levels)
+        self.changing = changing
         self.noised, self.batch, self.augment, self.components = noised, batch, augment, components
         self.target = with_samples(noised.target)
         self.data: list[Any] | None = None
@@ -264,7 +283,11 @@ class RawFields(_Drawn):
             clean = drawn_fields(self.target, generator, self.batch)
         else:
             data, components = self.data[seed], self.components
-            chosen = generator.integers(len(data) // (components or 1), size=self.batch)
+            fields = len(data) // (components or 1)
+            if self.changing is None:
+                chosen = generator.integers(fields, size=self.batch)
+            else:
+                chosen = np.resize(generator.permutation(fields), self.batch)
             clean = configurations(data, chosen, components)
             clean = random_images(clean, self.noised, generator, components) if self.augment else clean
         return clean - self.noised.mean if self.noised.mean else clean
@@ -274,6 +297,7 @@ class RawFields(_Drawn):
 
         Of n components that are drawn together, (seeds, levels, batch, n, *lattice.shape).
         """
+        self._change()
         noised, noise, probe = [], [], []
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
@@ -285,10 +309,27 @@ class RawFields(_Drawn):
         shape = (len(self.streams), len(self.noised.levels), *noised[0].shape)
         return np.reshape(noised, shape), np.reshape(noise, shape), np.reshape(probe, shape)
 
+    def _change(self) -> None:
+        """Take the next fields of a data set that changes."""
+        if self.changing is not None:
+            self.data = self.changing.advance()
+
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
         super().keep(seeds)
         self.data = None if self.data is None else _chosen(self.data, seeds)
+        if self.changing is not None:
+            self.changing.keep(seeds)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The positions of the streams and, where the fields change, their state."""
+        return super().snapshot() | ({} if self.changing is None else self.changing.snapshot())
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the state of a snapshot of a source with the same seeds."""
+        super().resume(snapshot)
+        if self.changing is not None:
+            self.changing.resume(snapshot)
 
 
 class ConditionedFields(RawFields):
@@ -316,6 +357,7 @@ class ConditionedFields(RawFields):
         The first three have the shape (seeds, batch, *lattice.shape), with n components (seeds, batch, n,
         *lattice.shape), the others (seeds, batch).
         """
+        self._change()
         found: list[tuple[Array, ...]] = []
         schedule, (low, high) = self.noised.schedule, self.ends
         for seed, (generator,) in enumerate(self.streams):

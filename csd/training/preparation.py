@@ -18,6 +18,7 @@ from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget, score_length
 from csd.training.batches import (
+    ChangingFields,
     ConditionedFields,
     Expectation,
     FreshSpectra,
@@ -91,8 +92,19 @@ def start_stream(lattice: Lattice, architecture: Architecture, seed: int, level:
     return stream("start", lattice.dimension, architecture.label, seed, level)
 
 
-def prepare(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Prepared:
+def prepare(
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    changing: ChangingFields | None = None,
+) -> Prepared:
     """Build the networks, their descent and their data.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: the network.
+        settings: options of training.
+        changing: the fields that are learned, where they are states of Markov chains.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
@@ -108,7 +120,8 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
     copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5
     if settings.path == "fields":
-        copies += 8.0 * settings.batch * (components or 1) + (0 if isinstance(noised.target, HasFields) else settings.data_set or 0)
+        held = 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
+        copies += 8.0 * settings.batch * (components or 1) + held
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
     found = _family_descent(noised, architecture, settings, objective, optimizer, seeded) if explicit else None
@@ -116,7 +129,8 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
     descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective, optimizer)
     side_by_side = getattr(descent, "measured_when_recorded", False)
     trained = fields_trained(noised.target) if side_by_side else None
-    source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
+    of_fields = {"trained": trained, "components": components, "changing": changing}
+    source = _source(noised, architecture, settings, objective, modes, **of_fields)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step.

@@ -22,6 +22,7 @@ from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, exact_values
 from csd.targets.dataset import MeasuredField
 from csd.targets.gaussian import GaussianField
+from csd.targets.images import random_rotations
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
 

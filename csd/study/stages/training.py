@@ -18,7 +18,7 @@ from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spe
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.options import TrainingSettings, check_option_names
+from csd.training.options import TrainingSettings, check_chains, check_option_names
 from csd.training.preparation import prepare
 
 
@@ -238,6 +238,7 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
+    check_chains(run.settings, run.field.loaded() if isinstance(run.field, DataField) else run.gaussian)
     run.architecture.check(run.field.loaded().lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family:
         if run.settings.path == "spectral":
@@ -309,6 +310,7 @@ TRAINING = Stage(
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
+    steps=lambda run: run.settings.step,
     alike=lambda run: run.alike,
     data=lambda run: run.field.loaded().digest if isinstance(run.field, DataField) else "",
     gpu=lambda run: run.settings.device == "cuda",
