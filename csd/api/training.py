@@ -25,12 +25,12 @@ from csd.networks.registry import network_options
 from csd.targets.base import HasFields, is_symmetric
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
-from csd.training.batches import ChangingFields
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, check_chains, with_population
-from csd.training.preparation import Prepared, identity, prepare
+from csd.training.preparation import Prepared, prepare
+from csd.training.preparation import identity as run_identity
 from csd.training.reference import expected_steps, reference_curve
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
     from csd.targets.dataset import FieldSet, MeasuredField
+    from csd.training.batches import RawFields
 
 NOT_OF_NETWORKS = TRAINING_OPTIONS.keys() - network_options().keys()
 """Options of target, noise levels and training."""
@@ -198,7 +199,8 @@ def trained(
     if output is not None:
         checkpoint = checkpoint or checkpoint_beside(output)
     lap("start")
-    run = prepare(noised, architecture, settings, _chains(noised, architecture, settings))
+    run = prepare(noised, architecture, settings)
+    _add_chains(run, noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     asked = training_request(noised, architecture, settings)
@@ -234,14 +236,15 @@ def trained(
     return content
 
 
-def _chains(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> ChangingFields | None:
-    """The Markov chains whose states are learned; None for a training without them."""
+def _add_chains(run: Prepared, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
+    """Give a prepared run the states of Markov chains as its fields, where chains are asked for."""
     if settings.chains is None:
-        return None
+        return
     from csd.mcmc.chains import LearnedChains
 
-    fields, name = cast("MeasuredField | FieldSet", noised.target), identity(noised, architecture, settings)
-    return LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
+    fields, source = cast("MeasuredField | FieldSet", noised.target), cast("RawFields", run.source)
+    name = run_identity(noised, architecture, settings)
+    source.changing = LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
 
 
 def completed(

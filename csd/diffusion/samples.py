@@ -27,6 +27,7 @@ from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
 from csd.lattice.arrays import configurations, pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
+from csd.lattice.observables import binder, excess_kurtosis, skewness
 from csd.networks.score import Score
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
@@ -145,26 +146,6 @@ def measured(
 def compared_fields(lattice: Lattice, count: int) -> int:
     """How many of `count` fields the two-sample test compares."""
     return max(2, min(count, COMPARED, COMPARED_NUMBERS // lattice.sites))
-
-
-def skewness(first: Array, second: Array, third: Array) -> Array:
-    """⟨(φ − ⟨φ⟩)³⟩ / ⟨(φ − ⟨φ⟩)²⟩^{3/2}, from the first three moments."""
-    spread = second - first**2
-    return (third - 3.0 * first * second + 2.0 * first**3) / spread**1.5
-
-
-def excess_kurtosis(second: Array, fourth: Array) -> Array:
-    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, of moments about the target's mean."""
-    return fourth / second**2 - 3.0
-
-
-def binder(square: Array, fourth: Array, components: int = 1) -> Array:
-    """U4 = 1 − n ⟨|M|⁴⟩ / ((n + 2) ⟨|M|²⟩²), from the moments of the magnetisation in any units.
-
-    It is 0 for Gaussian fields of n equivalent components, 2/(n + 2) where |M| is fixed, and 1 − ⟨M⁴⟩ / (3 ⟨M²⟩²) for
-    n = 1.
-    """
-    return 1.0 - fourth / ((1.0 + 2.0 / components) * square**2)
 
 
 class SampledObservable(NamedTuple):

@@ -245,10 +245,13 @@ class RawFields(_Drawn):
         augment: whether each field of the data set is replaced by a random image under the symmetries of the target.
         trained: how many of the first fields of a Monte Carlo file are trained on; None for all of them.
         components: n of a data set whose configurations are drawn as a whole; None for scalar fields.
-        changing: the fields of the data set, where they change; a minibatch then has different ones.
+
+    Attributes:
+        changing: gives the fields of the data set, where these change; a minibatch then has different ones.
     """
 
     steps = 1
+    changing: ChangingFields | None = None
 
     def __init__(
         self,
@@ -261,10 +264,8 @@ class RawFields(_Drawn):
         augment: bool = False,
         trained: int | None = None,
         components: int | None = None,
-        changing: ChangingFields | None = None,
     ) -> None:
         super().__init__("fields", identity, seeds, noised.levels)
-        self.changing = changing
         self.noised, self.batch, self.augment, self.components = noised, batch, augment, components
         self.target = with_samples(noised.target)
         self.data: list[Any] | None = None

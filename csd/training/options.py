@@ -182,8 +182,8 @@ class TrainingSettings(Options):
 
     @property
     def step(self) -> str:
-        """The step of `csd.core.source` whose code a training uses."""
-        return "train" if self.chains is None else "train_beside_chains"
+        """The steps of `csd.core.source` whose code a training uses."""
+        return "train" if self.chains is None else "train mcmc"
 
     @property
     def stepping(self) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from csd.networks.registry import started
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget, score_length
 from csd.training.batches import (
-    ChangingFields,
     ConditionedFields,
     Expectation,
     FreshSpectra,
@@ -92,19 +91,8 @@ def start_stream(lattice: Lattice, architecture: Architecture, seed: int, level:
     return stream("start", lattice.dimension, architecture.label, seed, level)
 
 
-def prepare(
-    noised: NoisedTarget,
-    architecture: Architecture,
-    settings: TrainingSettings,
-    changing: ChangingFields | None = None,
-) -> Prepared:
+def prepare(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Prepared:
     """Build the networks, their descent and their data.
-
-    Args:
-        noised: the target at its noise levels.
-        architecture: the network.
-        settings: options of training.
-        changing: the fields that are learned, where they are states of Markov chains.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
@@ -129,8 +117,7 @@ def prepare(
     descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective, optimizer)
     side_by_side = getattr(descent, "measured_when_recorded", False)
     trained = fields_trained(noised.target) if side_by_side else None
-    of_fields = {"trained": trained, "components": components, "changing": changing}
-    source = _source(noised, architecture, settings, objective, modes, **of_fields)
+    source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step.
@@ -317,7 +304,7 @@ def _source(
     settings: TrainingSettings,
     objective: Objective,
     modes: Modes,
-    **of_fields: Any,
+    **of_fields: int | None,
 ) -> Source:
     """The data of a descent on raw fields, with further arguments of their source, or on power spectra."""
     name, seeds = identity(noised, architecture, settings), settings.seeds
