@@ -55,7 +55,7 @@ def sampled_variables(
     judgements = [one.judgement for one in found if one.judgement is not None]
     # Linear networks learn all fields of a Monte Carlo file, others hold some out.
     variables = whole_fields(reverse, drawn, seeds, run, all_learned=not judgements)
-    for name, (of_means, sums, units) in all_observables(noised).items():
+    for name, (of_means, sums, units) in all_observables(reverse).items():
         words, of_bins = name.replace("_", " "), ["wavenumber"] * (name == "power_spectrum")
         own = [one.estimate(of_means, *sums) for one in drawn]
         prefix = "" if of_bins else "sampled_"
@@ -70,7 +70,7 @@ def sampled_variables(
             )
     variables |= _with_errors("sampled_", "kl_per_site", ["seed"], sampled_divergences(noised, drawn, bins), "1")
     if judgements or isinstance(noised.target, HasFields):
-        variables |= _whole(drawn, reference, float(noised.means[-1]))
+        variables |= _whole(drawn, reference, lattice.sites, float(noised.means[-1]))
     if judgements:
         fields = [len(one.magnetisations) for one in drawn]
         variables |= {"samples_drawn": labelled(["seed"], fields, "number of sampled fields"), **_criteria(judgements)}
@@ -125,13 +125,13 @@ def _compared(
     }
 
 
-def _whole(drawn: Sequence[Samples], reference: Reference, mean: float) -> dict[str, Variable]:
-    """The magnetisation of every field, and some whole fields, of each seed and of the reference."""
+def _whole(drawn: Sequence[Samples], reference: Reference, sites: int, mean: float) -> dict[str, Variable]:
+    """The magnetisation of every field, and the first component of some fields, of each seed and of the reference."""
     most = max(len(one.magnetisations) for one in drawn)
     magnetisations = np.full((len(drawn), most), np.nan)
     for row, one in zip(magnetisations, drawn, strict=True):
         row[: len(one.magnetisations)] = one.magnetisations
-    fields = np.stack([one.fields[:SHOWN] + mean for one in drawn])
+    fields = np.stack([one.fields[:SHOWN, :sites] + mean for one in drawn])
     kind = reference.kind
     return {
         "sampled_magnetisation": labelled(
@@ -142,7 +142,9 @@ def _whole(drawn: Sequence[Samples], reference: Reference, mean: float) -> dict[
         ),
         "sampled_field": labelled(["seed", "shown", "site"], fields.astype(np.float32), "some of the sampled fields"),
         "reference_field": labelled(
-            ["shown", "site"], _padded(reference.fields, len(fields[0])).astype(np.float32), f"some {kind} fields"
+            ["shown", "site"],
+            _padded(reference.fields[:, :sites], len(fields[0])).astype(np.float32),
+            f"some {kind} fields",
         ),
     }
 
