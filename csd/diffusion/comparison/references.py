@@ -76,18 +76,20 @@ def all_observables(reverse: ReverseDiffusion) -> dict[str, SampledObservable]:
     return own | sampled_observables(reverse.noised.lattice, float(reverse.noised.means[-1]), reverse.components or 1)
 
 
-def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str) -> Reference:
+def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str, *, whole: bool = True) -> Reference:
     """The reference of the fields that reverse diffusion generates.
 
     Args:
         reverse: that generates them.
         bins: of wavenumbers, at the lattice's *pairs*.
         run: name of the random streams.
+        whole: whether exact fields are drawn.
     """
     noised, mean = reverse.noised, float(reverse.noised.means[-1])
     target, lattice, kind = noised.target, noised.lattice, reference_kind(noised.target)
     if not isinstance(target, HasFields):
-        fields = mean + exact_fields(reverse, compared_fields(noised.lattice, COMPARED), run, "reference")
+        count = compared_fields(noised.lattice, COMPARED) if whole else 0
+        fields = mean + (exact_fields(reverse, count, run, "reference") if count else np.empty((0, lattice.sites)))
         return Reference(kind, _exact_values(noised, bins), fields.mean(axis=1), fields[:SHOWN])
     values: dict[str, tuple[Array, Array]] = {}
     count = compared_with(reverse)

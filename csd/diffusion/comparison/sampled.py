@@ -51,8 +51,10 @@ def sampled_variables(
         _drawn(reverse, score, bins, count, (run, lattice.size, seed))
         for score, seed in zip(scores, seeds, strict=True)
     ]
-    drawn, reference = [one.samples for one in found], reference_of(reverse, bins, run)
+    drawn = [one.samples for one in found]
     judgements = [one.judgement for one in found if one.judgement is not None]
+    whole = bool(judgements) or isinstance(noised.target, HasFields)
+    reference = reference_of(reverse, bins, run, whole=whole)
     # Linear networks learn all fields of a Monte Carlo file, others hold some out.
     variables = whole_fields(reverse, drawn, seeds, run, all_learned=not judgements)
     for name, (of_means, sums, units) in all_observables(reverse).items():
@@ -69,7 +71,7 @@ def sampled_variables(
                 of_bins, error, "its standard error, by the jackknife", units
             )
     variables |= _with_errors("sampled_", "kl_per_site", ["seed"], sampled_divergences(noised, drawn, bins), "1")
-    if judgements or isinstance(noised.target, HasFields):
+    if whole:
         variables |= _whole(drawn, reference, lattice.sites, float(noised.means[-1]))
     if judgements:
         fields = [len(one.magnetisations) for one in drawn]
