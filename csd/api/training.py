@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
@@ -28,8 +28,9 @@ from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
-from csd.training.options import TrainingSettings, with_own_steps, with_population
+from csd.training.options import TrainingSettings, check_chains, with_own_steps, with_population
 from csd.training.preparation import Prepared, prepare
+from csd.training.preparation import identity as run_identity
 from csd.training.reference import expected_steps, reference_curve
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
+    from csd.targets.dataset import FieldSet, MeasuredField
+    from csd.training.batches import RawFields
 
 NOT_OF_NETWORKS = TRAINING_OPTIONS.keys() - network_options().keys()
 """Options of target, noise levels and training."""
@@ -69,6 +72,7 @@ def problem(
                 f"data_set is {given['data_set']}, but the target is a data set of {fields} fields; leave it out"
             )
     settings = TrainingSettings(**{name: given[name] for name in declared(TrainingSettings) if name in given})
+    check_chains(settings, noised.target)
     idle = [name for name in ("integrator", "start") if name in given]
     if idle and settings.until != "samples":
         raise InputError(
@@ -208,6 +212,7 @@ def trained(
         begin = InitialNetworks(initial)
         begin.check(noised, architecture, settings)
     run = prepare(noised, architecture, settings, initial=begin)
+    _add_chains(run, noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     further = {} if begin is None else {"initial": begin.digest}
@@ -215,7 +220,7 @@ def trained(
     names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
     # How a file is read is code of those trainings alone that start from one.
-    source = fingerprint("train", *([] if begin is None else ["api/initial"])) + plugin_fingerprint(*names)
+    source = fingerprint(settings.step, *([] if begin is None else ["api/initial"])) + plugin_fingerprint(*names)
     made_by = provenance(command, asked, source)
 
     lap("set-up")
@@ -246,6 +251,17 @@ def trained(
     content = completed(content, made_by, TRAINING, output, watch.keep_finished)
     watch.ended()
     return content
+
+
+def _add_chains(run: Prepared, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
+    """Give a prepared run the states of Markov chains as its fields, where chains are asked for."""
+    if settings.chains is None:
+        return
+    from csd.mcmc.chains import LearnedChains
+
+    fields, source = cast("MeasuredField | FieldSet", noised.target), cast("RawFields", run.source)
+    name = run_identity(noised, architecture, settings)
+    source.changing = LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
 
 
 def completed(

@@ -52,6 +52,7 @@ from csd.diffusion.trained import (
 from csd.lattice import Array, Lattice, Modes, observables
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
+from csd.networks import Architecture
 from csd.networks.linear import LinearNetwork
 from csd.networks.registry import network_class
 from csd.networks.score import Score, SpectralScore
@@ -187,7 +188,9 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
     if noised is None or is_linear(training):
         trained = load_trained(training, grid.tolist(), data if noised is None else None)
         noised = noised or trained.noised
-    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
+    about = training.attrs
+    components = None if is_linear(training) else Architecture.of_attributes(about).components_of(about)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start, components)
     exact_score = reverse.exact_score(noised.modes)
     scores: list[Score]
     if is_linear(training):

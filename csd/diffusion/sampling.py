@@ -159,10 +159,11 @@ def sample_modes(
     return state
 
 
-def fields_together(lattice: Lattice) -> int:
-    """Number of fields that are given at a time to a score without a kernel."""
-    most = max(TOGETHER, min(MOST_TOGETHER, WORTH // lattice.sites))
-    return max(1, min(most, NUMBERS_TOGETHER // lattice.sites))
+def fields_together(lattice: Lattice, components: int = 1) -> int:
+    """Number of fields of n components that are given at a time to a score without a kernel."""
+    numbers = components * lattice.sites
+    most = max(TOGETHER, min(MOST_TOGETHER, WORTH // numbers))
+    return max(1, min(most, NUMBERS_TOGETHER // numbers))
 
 
 def draw_modes(
@@ -173,6 +174,7 @@ def draw_modes(
     integrator: Integrator,
     start: Array | float,
     streams: Iterable[np.random.Generator],
+    components: int | None = None,
 ) -> Iterator[ComplexArray]:
     """Draw fields in Fourier space with any score: mode by mode if it has a kernel, otherwise by steps on fields.
 
@@ -184,9 +186,10 @@ def draw_modes(
         integrator: of the reverse diffusion.
         start: variance at t_max, a number or at the lattice's *pairs*.
         streams: a generator for each field, so that a field does not depend on the number of fields.
+        components: n of the fields of a score without a kernel, shape (batch, n, *lattice); None for scalar fields.
 
     Yields:
-        x̂/√N at the *pairs*, shape (pairs,).
+        x̂/√N at the *pairs*, shape (pairs,), or (n, pairs) with components.
 
     Raises:
         GenerationFailed: as soon as a mode, a field or a score is not finite.
@@ -198,11 +201,12 @@ def draw_modes(
         yield from (sample_modes(steps, pairs, start, own) for own in streams)
         return
     spread = lattice.spread(np.sqrt(np.broadcast_to(start, len(pairs))), pairs)
-    left, many = iter(streams), fields_together(lattice)
+    shape = lattice.shape if components is None else (components, *lattice.shape)
+    left, many = iter(streams), fields_together(lattice, components or 1)
     while together := list(islice(left, many)):
 
         def noise(together: Sequence[np.random.Generator] = together) -> Array:
-            drawn = [draw_normal(own, lattice.shape) for own in together]
+            drawn = [draw_normal(own, shape) for own in together]
             # A matrix product rounds in an order that depends on its size: fewer fields are filled up with the first.
             return np.stack(drawn + drawn[:1] * (many - len(drawn)))
 

@@ -159,7 +159,8 @@ def trained_networks(training: Content, seed: int, other: NoisedTarget | None = 
     # As `learned_spectra` had it when the networks were built.
     propagator = training["training_spectrum" if "training_spectrum" in training else "propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
-    schedule, modules, form = schedule_of(about["schedule"]), [], {"conditioned": True} if conditioned else {}
+    schedule, modules = schedule_of(about["schedule"]), []
+    form = {"conditioned": conditioned, "components": architecture.components_of(about)}
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
         if conditioned and level != training["noise_level"].values.min():
             continue

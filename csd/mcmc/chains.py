@@ -12,18 +12,27 @@ Each chain has its own random stream and tunes its own updates, so it does not d
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csd.core.errors import InputError, check_integer
-from csd.core.random import stream
+from csd.core.random import move_to, position, stream
 from csd.lattice import Array
+from csd.lattice.arrays import configurations
+from csd.lattice.memory import require_memory
+from csd.lattice.observables import susceptibility
 from csd.lattice.sites import Indices, compiled, first_waves, neighbours, site_sums
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
 from csd.mcmc.samplers import Step
 from csd.mcmc.updates import Update, make_update
-from csd.targets.base import HasEnergy
+from csd.targets.base import HasEnergy, HasHeldOut, target_from_spec
+from csd.targets.dataset import FieldSet, MeasuredField, trained_count
+from csd.targets.images import random_rotations
+from csd.targets.phi4 import PhiFour
+from csd.targets.spins import SpinModel
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
@@ -31,18 +40,21 @@ CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
 
 
 class Chain:
-    """One Markov chain, which starts from a disordered field.
+    """One Markov chain.
 
     Args:
         target: the target.
         sweep: the steps of one sweep, in order.
         generator: source of all its random numbers.
+        field: where it starts, which it changes in place; if None, a disordered field.
     """
 
-    def __init__(self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator) -> None:
+    def __init__(
+        self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator, field: Array | None = None
+    ) -> None:
         self.target, self.sweep, self.generator = target, tuple(sweep), generator
         self.updates: list[Update] = [make_update(step.update, target, **step.options) for step in sweep]
-        self.field = target.start(generator)
+        self.field = target.start(generator) if field is None else field
         self._flat = self.field.reshape(target.components, -1)
 
     def thermalise(self, sweeps: int) -> None:
@@ -164,19 +176,9 @@ class Chains:
                 chain.advance(spacing)
                 kept[place] = chain.field
                 if self.target.source == 0.0:
-                    rotation = random_rotation(self.target.components, chain.generator)
+                    (rotation,) = random_rotations(self.target.components, 1, chain.generator)
                     kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
-
-
-def random_rotation(components: int, generator: np.random.Generator) -> Array:
-    """An element of O(n) from the Haar measure, shape (n, n); a sign for n = 1.
-
-    It is Q of the QR decomposition of normal numbers with a positive diagonal of R (Mezzadri, Notices AMS 54, 592,
-    2007).
-    """
-    vectors, triangle = np.linalg.qr(generator.standard_normal((components, components)))
-    return vectors * np.sign(np.diag(triangle))
 
 
 def run_chains(
@@ -266,3 +268,84 @@ def _series(target: HasEnergy, sums: Array) -> tuple[dict[str, Array], Array]:
         # (1/n) Σ_a S_a(k₁), averaged over the axes.
         "first_mode": sums[..., -1] / (lattice.dimension * components * lattice.sites),
     }, mean
+
+
+class LearnedChains:
+    """Markov chains whose states a training learns from, C for each seed; a `csd.training.batches.ChangingFields`.
+
+    A sweep is a heat bath and, without a source, Wolff clusters that have as many sites together as the lattice: in
+    units of the variance of a site, χ is about the mean number of sites of a cluster. Nothing is tuned.
+
+    Args:
+        fields: the data set; chains start from its training fields, spread over the set.
+        chains: C.
+        sweeps: between two minibatches.
+        identity: of the training.
+        seeds: of the training.
+    """
+
+    def __init__(
+        self, fields: MeasuredField | FieldSet, chains: int, sweeps: int, identity: str, seeds: Sequence[int]
+    ) -> None:
+        self.target, self.unit = hamiltonian_of(fields)
+        self.sweeps, count = sweeps, self.target.components
+        lattice, spectrum = fields.lattice, fields.shell_spectrum
+        sweep = [Step("heat_bath")]
+        if self.target.source == 0.0:
+            variance = float(lattice.shells.multiplicity @ spectrum) / lattice.sites
+            clusters = round(lattice.sites * variance / float(susceptibility(lattice.shells, spectrum)))
+            sweep.append(Step("wolff", options={"clusters": max(1, clusters)}))
+        require_memory(len(seeds) * chains * count * lattice.sites, f"the states of {chains} chains")
+        trained = len(fields.data)
+        if not isinstance(fields, HasHeldOut):
+            trained = trained_count(trained, count, fields.file)
+        first = configurations(fields.data, np.arange(chains) * (trained // count) // chains, count) / self.unit
+        self.chains = [
+            [
+                Chain(self.target, sweep, stream("chain beside training", identity, seed, number), own.copy())
+                for number, own in enumerate(first)
+            ]
+            for seed in seeds
+        ]
+
+    def advance(self) -> list[Array]:
+        """Make the sweeps of all chains; return the states of each seed, shape (C n, *lattice.shape)."""
+        for of_seed in self.chains:
+            for chain in of_seed:
+                chain.advance(self.sweeps)
+        return [self.unit * np.concatenate([chain.field for chain in of_seed]) for of_seed in self.chains]
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+        self.chains = [of_seed for of_seed, kept in zip(self.chains, seeds, strict=True) if kept]
+
+    def snapshot(self) -> dict[str, Any]:
+        """States, shape (seeds, C, n, *lattice.shape), and the positions of the random streams."""
+        return {
+            "chains": np.array([[chain.field for chain in of_seed] for of_seed in self.chains]),
+            "chain streams": np.array([[position(chain.generator) for chain in of_seed] for of_seed in self.chains]),
+        }
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the states of a snapshot of chains of the same seeds."""
+        for seed, of_seed in enumerate(self.chains):
+            for number, chain in enumerate(of_seed):
+                chain.field[:] = snapshot["chains"][seed, number]
+                move_to(chain.generator, snapshot["chain streams"][seed, number])
+
+
+def hamiltonian_of(fields: MeasuredField | FieldSet) -> tuple[HasEnergy, float]:
+    """The target of fields whose couplings are known, and the unit in which the fields are multiples of its fields.
+
+    Fields ϕ of the lattice action are φ/√(2κ) (`csd.targets.phi4.PhiFour.from_hopping`).
+    """
+    if isinstance(fields, MeasuredField):
+        made: Any = target_from_spec(fields.hamiltonian)
+        return made, 1.0
+    lattice, count, known = fields.lattice, fields.components, fields.known
+    if "beta" in known:
+        return SpinModel(lattice, count, known["beta"]), 1.0
+    if "r0" in known:
+        return PhiFour(lattice, count, known["r0"], known["u"]), 1.0
+    kappa = known["kappa"]
+    return PhiFour.from_hopping(lattice, count, kappa, known["lambda"]), 1.0 / sqrt(2.0 * kappa)

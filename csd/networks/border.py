@@ -136,10 +136,12 @@ def _require_equal_shapes(
         raise InputError(f"{name} changes its buffer {changed[0]} from {was} to {now}; {STATE}")
 
 
-def _probe(lattice: Lattice, spectrum: Array) -> torch.Tensor:
-    """Two fields of the variance of a spectrum in the *half* layout."""
+def _probe(network: ScoreNetwork, spectrum: Array) -> torch.Tensor:
+    """Two fields of the variance of a spectrum in the *half* layout, with the components of a network."""
+    lattice, several = network.lattice, () if network.components is None else (network.components,)
     deviation = np.sqrt((lattice.half_multiplicity * spectrum).sum() / lattice.sites)
-    return torch.from_numpy(deviation * np.cos(np.arange(2 * lattice.sites)).reshape(2, *lattice.shape))
+    shape = (2, *several, *lattice.shape)
+    return torch.from_numpy(deviation * np.cos(np.arange(np.prod(shape))).reshape(shape))
 
 
 def check_restored(
@@ -162,7 +164,7 @@ def check_restored(
     """
     _require_equal_shapes(network, dict(again.named_buffers()), dict(network.named_buffers()))
     load_weights(again, weights_of(network))
-    fields = _probe(network.lattice, spectrum).to(next(iter(network.parameters()), torch.empty(0)).device)
+    fields = _probe(network, spectrum).to(next(iter(network.parameters()), torch.empty(0)).device)
 
     def answers(one: ScoreNetwork) -> list[torch.Tensor]:
         """Its kernel or score in both modes."""
@@ -215,7 +217,7 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -
     for parameter, values in network.named_parameters():
         if values.dtype not in PRECISIONS:
             raise InputError(f"{name}: parameter {parameter} is {values.dtype}; it must be float32, float64 or complex")
-    fields = _probe(lattice, spectrum)
+    fields = _probe(network, spectrum)
     given = fields.clone()
     with torch.no_grad(), _same_buffers(network), _evaluating(network):
         kernel = kernel_of(network)
@@ -223,6 +225,8 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -
             raise InputError(
                 f"{name} has a kernel, which holds at one noise level; conditioned needs forward(fields, t)"
             )
+        if kernel is not None and network.components is not None:
+            raise InputError(f"{name} has a kernel, which acts on scalar fields; its __init__ must not take components")
         score = network(fields, *at) if kernel is None else kernel
         alone = torch.cat([network(one[None], *at) for one in fields]) if kernel is None else kernel
     if not torch.equal(fields, given):

@@ -5,6 +5,10 @@
 `ScoreNetwork` that defines `forward`, and is named by its dotted path. It is built as
 `Class(lattice, spectrum, generator, **options)`, where `spectrum` is C_t in the *half* layout. Its options are
 annotated attributes of the class, as those of built-in networks are; parameters of the module need other names.
+
+A nonlinear network of n-component fields has a keyword `components` in its constructor, which is n or, for scalar
+fields, None. It then learns all components of a configuration together, as the built-in nonlinear networks do. Any
+other network learns each component as a scalar field.
 """
 
 from collections.abc import Mapping
@@ -39,12 +43,17 @@ class ScoreNetwork(torch.nn.Module):
     functional: bool = False
     """Whether torch.func can differentiate the network, which it cannot for every user-defined one."""
 
+    components: int | None = None
+    """n of fields of shape (batch, n, *lattice.shape), which `Architecture.module` sets; None for scalar fields."""
+
     def __init__(self, lattice: Lattice) -> None:
         super().__init__()
         self.lattice = lattice
 
     def __call__(self, fields: torch.Tensor, *at: Any) -> torch.Tensor:
-        """s(x), or s(x, t), for fields of shape (batch, *lattice.shape); same shape and precision.
+        """s(x), or s(x, t), for fields of shape (batch, *lattice.shape) or (batch, n, *lattice.shape).
+
+        The score has the same shape and precision.
 
         Raises:
             InputError: if `forward` gives anything else than real numbers of that shape.
@@ -63,7 +72,7 @@ class ScoreNetwork(torch.nn.Module):
         return torch.as_tensor(t, device=fields.device).to(precision(self)).expand(len(fields))
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """s(x) for fields of shape (batch, *lattice.shape); same shape.
+        """s(x) for fields of shape (batch, *lattice.shape) or (batch, n, *lattice.shape); same shape.
 
         A network that serves all noise levels is called as `forward(fields, t)`, with the level t of each field.
         """

@@ -38,6 +38,7 @@ class NonlinearScore(ScoreNetwork):
     ) -> None:
         super().__init__(network.lattice)
         self.network, self.schedule, self.level = network, schedule, level
+        self.components = network.components
         signal, variance = float(schedule.signal(level)), float(schedule.variance(level))
         clean = np.maximum(spectrum - variance, 0.0) / signal**2
         kind = getattr(torch, network.precision)

@@ -75,10 +75,11 @@ def started_module(
         seed: of the start.
         level: t.
         initial: trained networks at whose weights networks start; None for their own start.
-        form: that of `Architecture.module`.
+        form: `conditioned` of `Architecture.module`.
     """
     lattice, schedule = noised.lattice, noised.schedule
     length, own = score_length(schedule, level, noised.target.mass), start_stream(lattice, architecture, seed, level)
+    form["components"] = architecture.components_of(noised.target)
     module = architecture.module(lattice, length, spectrum, own, (schedule, level), **form)
     if initial is not None:
         start_at(module, initial(seed, level))

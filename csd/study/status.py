@@ -113,7 +113,7 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
         return "damaged", str(error).removeprefix(f"{path}: ")
     sources[place] = str(made_by["source_hash"])
     plugins = stage.plugins(job)
-    if sources[place] != (now := fingerprint_with_plugins(stage.step, *plugins)):
+    if sources[place] != (now := fingerprint_with_plugins(stage.step(job), *plugins)):
         same = sources[place][:16] == now[:16]
         return "stale", f"other code of {', '.join(plugins)} made it than is found here" * same or "other code made it"
     parent = stage.parent(job)

@@ -100,6 +100,8 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         **with_own_steps(architecture, settings).attributes(),
     }
     further = {name: value for name, value in spec_of(target).items() if name not in SAID}
+    if (components := architecture.components_of(target)) is not None:
+        further["components"] = components
     if clash := own.keys() & further.keys():
         raise InputError(f"the target's spec has {min(clash)}, which means another thing in training files; rename it")
     return {**own, **further, **settings.notes()}

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from csd.core.errors import InputError
 from csd.core.options import Option, Options, declared
 from csd.networks import Architecture
+from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
 
@@ -63,6 +64,11 @@ class TrainingSettings(Options):
             label="augmented",
         ),
     ] = False
+    chains: Annotated[
+        Count | None,
+        Option("learn from the states of so many Markov chains, which start from the fields of the data set", "C"),
+    ] = None
+    chain_sweeps: Annotated[Count, Option("sweeps of these chains between two minibatches", "N")] = 1
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
@@ -176,9 +182,13 @@ class TrainingSettings(Options):
             raise InputError(
                 f"accumulate is {self.accumulate}, but batch is {self.batch}; the batch must be a multiple of it"
             )
-        if self.augment and (self.path == "spectral" or self.data_set is None):
-            other = "path is spectral" if self.path == "spectral" else "fields are fresh at every step"
-            raise InputError(f"augment is true, but {other}; it needs path fields and a data set")
+        for name, given in (("augment", self.augment), ("chains", self.chains is not None)):
+            if given and (self.path == "spectral" or self.data_set is None):
+                other = "path is spectral" if self.path == "spectral" else "fields are fresh at every step"
+                value = str(getattr(self, name)).lower()
+                raise InputError(f"{name} is {value}, but {other}; it needs path fields and a data set")
+        if self.chain_sweeps != 1 and self.chains is None:
+            raise InputError(f"chain_sweeps is {self.chain_sweeps}, but there are no chains; give chains too")
         if self.stepping and self.device == "cuda" and self.path == "spectral":
             name, value = next(iter(self.stepping.items()))
             raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")
@@ -190,6 +200,11 @@ class TrainingSettings(Options):
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
+
+    @property
+    def step(self) -> str:
+        """The steps of `csd.core.source` whose code a training uses."""
+        return "train" if self.chains is None else "train mcmc"
 
     @property
     def stepping(self) -> dict[str, Any]:
@@ -258,7 +273,21 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:
     """The same training, on power spectra, on the population loss and to the tolerance."""
-    return replace(settings, loss="population", data_set=None, path="spectral", until="score_error")
+    of_fields: dict[str, Any] = {"data_set": None, "augment": False, "chains": None, "chain_sweeps": 1}
+    return replace(settings, loss="population", path="spectral", until="score_error", **of_fields)
+
+
+def check_chains(settings: TrainingSettings, target: Target) -> None:
+    """Refuse Markov chains beside the training on a target whose Hamiltonian is not known.
+
+    Raises:
+        InputError: if chains are given, and no couplings of the fields are known.
+    """
+    if settings.chains is not None and not (getattr(target, "hamiltonian", None) or getattr(target, "known", None)):
+        raise InputError(
+            f"chains is {settings.chains}, but no couplings of the fields are known, by which chains could update them;"
+            " take a file of csd mcmc --fields, or give the couplings"
+        )
 
 
 def check_option_names(architecture: str, own: Iterable[str]) -> None:

@@ -111,10 +111,12 @@ def prepare(
     lattice = noised.lattice
     instances = len(settings.seeds) * (1 if settings.conditioned else len(noised.levels))
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
+    components = architecture.components_of(noised.target)
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
     copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5
     if settings.path == "fields":
-        copies += 8.0 * settings.batch + (0 if isinstance(noised.target, HasFields) else settings.data_set or 0)
+        held = 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
+        copies += 8.0 * settings.batch * (components or 1) + held
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
     problem = noised, architecture, settings, objective, optimizer, initial
@@ -123,7 +125,7 @@ def prepare(
     descent, modes, parameters, known = found or by_autograd(*problem)
     side_by_side = getattr(descent, "measured_when_recorded", False)
     trained = fields_trained(noised.target) if side_by_side else None
-    source = _source(noised, architecture, settings, objective, modes, trained)
+    source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory.
@@ -293,14 +295,13 @@ def _source(
     settings: TrainingSettings,
     objective: Objective,
     modes: Modes,
-    trained: int | None,
+    **of_fields: int | None,
 ) -> Source:
-    """The data of a descent on raw fields, of a data set the first `trained`, or on power spectra."""
+    """The data of a descent on raw fields, with further arguments of their source, or on power spectra."""
     name, seeds = identity(noised, architecture, settings), settings.seeds
     if settings.path == "fields":
         fields = ConditionedFields if settings.conditioned else RawFields
-        how: dict[str, Any] = {"augment": settings.augment, "trained": trained}
-        return fields(noised, settings.batch, settings.data_set, name, seeds, **how)
+        return fields(noised, settings.batch, settings.data_set, name, seeds, augment=settings.augment, **of_fields)
     if settings.data_set is not None:
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)

@@ -66,7 +66,7 @@ def _rows(variables: Any) -> Iterator[Row]:
 
 
 def _base(name: str, variables: Any) -> str:
-    """The variable that a variable predicts, is the error, pull or reference of, or an exact value of; else itself."""
+    """The variable that one predicts, is the error, pull or reference of, or is one exact value of; else itself."""
     dims, stem = variables[name].dims, name.removesuffix("_error").removesuffix("_pull")
     compared = [stem.replace("reference_", part) for part in ("sampled_", "")] if "reference_" in stem else []
     bases = [*compared, name.removeprefix("predicted_"), stem]

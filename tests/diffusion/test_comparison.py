@@ -105,7 +105,9 @@ def test_monte_carlo_values_have_the_errors_of_the_chains_and_the_noise_of_the_l
         "binder": (2.0 / 3.0, 0.003),
         "magnetisation": (np.sqrt(chi / size), 0.004),
     }
-    target = MeasuredField(LATTICE, FIELD.sample(stream("chains"), count), spectrum, "", 0.01 * spectrum, estimates)
+    target = MeasuredField(
+        LATTICE, FIELD.sample(stream("chains"), count), spectrum, spectrum_error=0.01 * spectrum, estimates=estimates
+    )
     assert reference_kind(target) == "Monte Carlo"
     reference = reference_of(reverse_of(target), LengthBins(PAIRS, target.mass, 2), "chains")
     alpha, noise = np.exp(-0.04), -np.expm1(-0.04)

@@ -12,8 +12,8 @@ from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.gaussian import GaussianField
+from csd.targets.images import random_images
 from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.batches import random_images
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare

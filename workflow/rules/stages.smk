@@ -34,7 +34,9 @@ for STAGE in STAGES.values():
             command=STAGE.command,
             before_input=flag_of_input(STAGE),
             kept=kept_beside(STAGE),
-            code=fingerprint(STAGE.step),
+            code=lambda wildcards, stage=STAGE: fingerprint(
+                stage.step(JOBS[stage.name][wildcards[0]])
+            ),
             data=lambda wildcards, stage=STAGE: stage.data(
                 JOBS[stage.name][wildcards[0]]
             ),

@@ -3,7 +3,7 @@
 All are values at the lowest noise level, x = α x₀ + σ z. Noise leaves connected correlations of higher order as they
 are, so that from Monte Carlo values of x₀
 
-    S → α² S + σ²,     U4 → U4 (α² χ / (α² χ + σ²))²,     ⟨|m|⟩ → α ⟨|m|⟩ up to σ² / (2 N ⟨|m|⟩),
+    S → α² S + σ²,     U4 → U4 (α² χ / (α² χ + σ²))²,     ⟨|m|⟩ → α ⟨|m|⟩ up to n σ² / (2 N ⟨|m|⟩),
 
 and the last is added to the error. The **pull** of an observable is the difference of its sampled value from the
 reference over the error of this difference, √(error² + error of the reference²).
@@ -21,8 +21,8 @@ from csd.diffusion.samples import (
     COMPARED,
     SampledObservable,
     compared_fields,
+    compared_with,
     exact_fields,
-    fields_to_compare,
     held_out_samples,
     measured,
     over_held_out,
@@ -70,38 +70,40 @@ def reference_kind(target: HasSpectrum) -> str:
     return "Monte Carlo" if long_run else "held-out"
 
 
-def all_observables(noised: NoisedTarget) -> dict[str, SampledObservable]:
+def all_observables(reverse: ReverseDiffusion) -> dict[str, SampledObservable]:
     """The observables of sampled fields by name, S(k) in bins included."""
     own = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))}
-    return own | sampled_observables(noised.lattice, float(noised.means[-1]))
+    return own | sampled_observables(reverse.noised.lattice, float(reverse.noised.means[-1]), reverse.components or 1)
 
 
-def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str) -> Reference:
+def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str, *, whole: bool = True) -> Reference:
     """The reference of the fields that reverse diffusion generates.
 
     Args:
         reverse: that generates them.
         bins: of wavenumbers, at the lattice's *pairs*.
         run: name of the random streams.
+        whole: whether exact fields are drawn.
     """
     noised, mean = reverse.noised, float(reverse.noised.means[-1])
     target, lattice, kind = noised.target, noised.lattice, reference_kind(noised.target)
     if not isinstance(target, HasFields):
-        fields = mean + exact_fields(reverse, compared_fields(noised.lattice, COMPARED), run, "reference")
+        count = compared_fields(noised.lattice, COMPARED) if whole else 0
+        fields = mean + (exact_fields(reverse, count, run, "reference") if count else np.empty((0, lattice.sites)))
         return Reference(kind, _exact_values(noised, bins), fields.mean(axis=1), fields[:SHOWN])
     values: dict[str, tuple[Array, Array]] = {}
-    count = len(fields_to_compare(target))
-    magnetisations, shown = np.empty(0), np.empty((0, lattice.sites))
+    count = compared_with(reverse)
+    magnetisations, shown = np.empty(0), np.empty((0, lattice.sites * (reverse.components or 1)))
     if count >= FEWEST:
         states = (
             lattice.gather(lattice.transform(own), lattice.pairs) / np.sqrt(lattice.sites)
-            for own in held_out_samples(noised, run, range(count))
+            for own in held_out_samples(reverse, run, range(count))
         )
         found = measured(lattice, states, bins, count, mean, min(BLOCKS, count))
-        values = {name: found.estimate(of, *sums) for name, (of, sums, _) in all_observables(noised).items()}
+        values = {name: found.estimate(of, *sums) for name, (of, sums, _) in all_observables(reverse).items()}
         magnetisations, shown = found.magnetisations, found.fields[:SHOWN] + mean
     if kind == "Monte Carlo":
-        values |= _monte_carlo_values(noised, bins)
+        values |= _monte_carlo_values(reverse, bins)
     return Reference(kind, values, magnetisations, shown)
 
 
@@ -133,8 +135,9 @@ def _of_spectrum(noised: NoisedTarget, bins: LengthBins, spectrum: Array, modes:
     }
 
 
-def _monte_carlo_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Array, Array]]:
+def _monte_carlo_values(reverse: ReverseDiffusion, bins: LengthBins) -> dict[str, tuple[Array, Array]]:
     """Those of the long run of a Monte Carlo file, with errors that include the autocorrelation of its chains."""
+    noised = reverse.noised
     target, modes = noised.target, noised.modes
     signal, variance, sites = float(noised.signals[-1]), float(noised.variances[-1]), noised.lattice.sites
     spectrum = noised.spectra_at(modes)[-1]
@@ -144,14 +147,23 @@ def _monte_carlo_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tup
         found[name] = value, error
     estimates: Mapping[str, tuple[float, float]] = getattr(target, "estimates", {})
     known = {name: own for name, own in estimates.items() if np.isfinite(own).all()}
-    for name in known.keys() & {"susceptibility", "variance"}:
+    count = int(getattr(target, "components", 1))
+    # ⟨φ²⟩ of a file is that of all components together.
+    for name in known.keys() & {"susceptibility", *["variance"] * (count == 1)}:
         found[name] = np.asarray(signal**2 * known[name][0] + variance), np.asarray(signal**2 * known[name][1])
+    if count != (reverse.components or 1):
+        # Each component is a field of its own, of which a file has neither ⟨|m|⟩ nor U4.
+        return found
     if "binder" in known and "susceptibility" in known:
         left = (signal**2 * known["susceptibility"][0] / float(found["susceptibility"][0])) ** 2
-        found["binder"] = np.asarray(left * known["binder"][0]), np.asarray(left * known["binder"][1])
+        # Files have 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²) for any number of components n, samples n / (n + 2) in place of ⅓.
+        share = 3.0 * count / (count + 2.0)
+        cumulant, scatter = 1.0 - share * (1.0 - known["binder"][0]), share * known["binder"][1]
+        found["binder"] = np.asarray(left * cumulant), np.asarray(left * scatter)
     if "magnetisation" in known:
         modulus, scatter = (signal * own for own in known["magnetisation"])
-        found["absolute_magnetisation"] = np.asarray(modulus), np.hypot(scatter, 0.5 * variance / (sites * modulus))
+        added = 0.5 * count * variance / (sites * modulus)
+        found["absolute_magnetisation"] = np.asarray(modulus), np.hypot(scatter, added)
     return found
 
 

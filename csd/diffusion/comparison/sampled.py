@@ -51,11 +51,13 @@ def sampled_variables(
         _drawn(reverse, score, bins, count, (run, lattice.size, seed))
         for score, seed in zip(scores, seeds, strict=True)
     ]
-    drawn, reference = [one.samples for one in found], reference_of(reverse, bins, run)
+    drawn = [one.samples for one in found]
     judgements = [one.judgement for one in found if one.judgement is not None]
+    whole = bool(judgements) or isinstance(noised.target, HasFields)
+    reference = reference_of(reverse, bins, run, whole=whole)
     # Linear networks learn all fields of a Monte Carlo file, others hold some out.
     variables = whole_fields(reverse, drawn, seeds, run, all_learned=not judgements)
-    for name, (of_means, sums, units) in all_observables(noised).items():
+    for name, (of_means, sums, units) in all_observables(reverse).items():
         words, of_bins = name.replace("_", " "), ["wavenumber"] * (name == "power_spectrum")
         own = [one.estimate(of_means, *sums) for one in drawn]
         prefix = "" if of_bins else "sampled_"
@@ -69,8 +71,8 @@ def sampled_variables(
                 of_bins, error, "its standard error, by the jackknife", units
             )
     variables |= _with_errors("sampled_", "kl_per_site", ["seed"], sampled_divergences(noised, drawn, bins), "1")
-    if judgements or isinstance(noised.target, HasFields):
-        variables |= _whole(drawn, reference, float(noised.means[-1]))
+    if whole:
+        variables |= _whole(drawn, reference, lattice.sites, float(noised.means[-1]))
     if judgements:
         fields = [len(one.magnetisations) for one in drawn]
         variables |= {"samples_drawn": labelled(["seed"], fields, "number of sampled fields"), **_criteria(judgements)}
@@ -125,13 +127,13 @@ def _compared(
     }
 
 
-def _whole(drawn: Sequence[Samples], reference: Reference, mean: float) -> dict[str, Variable]:
-    """The magnetisation of every field, and some whole fields, of each seed and of the reference."""
+def _whole(drawn: Sequence[Samples], reference: Reference, sites: int, mean: float) -> dict[str, Variable]:
+    """The magnetisation of every field, and the first component of some fields, of each seed and of the reference."""
     most = max(len(one.magnetisations) for one in drawn)
     magnetisations = np.full((len(drawn), most), np.nan)
     for row, one in zip(magnetisations, drawn, strict=True):
         row[: len(one.magnetisations)] = one.magnetisations
-    fields = np.stack([one.fields[:SHOWN] + mean for one in drawn])
+    fields = np.stack([one.fields[:SHOWN, :sites] + mean for one in drawn])
     kind = reference.kind
     return {
         "sampled_magnetisation": labelled(
@@ -142,7 +144,9 @@ def _whole(drawn: Sequence[Samples], reference: Reference, mean: float) -> dict[
         ),
         "sampled_field": labelled(["seed", "shown", "site"], fields.astype(np.float32), "some of the sampled fields"),
         "reference_field": labelled(
-            ["shown", "site"], _padded(reference.fields, len(fields[0])).astype(np.float32), f"some {kind} fields"
+            ["shown", "site"],
+            _padded(reference.fields[:, :sites], len(fields[0])).astype(np.float32),
+            f"some {kind} fields",
         ),
     }
 

@@ -92,11 +92,11 @@ class BlockSpectra:
         self._constant = np.where(pairs.laplacian == 0.0, noised.means[-1] * np.sqrt(lattice.sites), 0.0)
 
     def passing(self, drawn: Iterable[ComplexArray]) -> Iterator[ComplexArray]:
-        """The same fields, x̂/√N at the *pairs*, each of which is added to its block."""
+        """The same fields, x̂/√N at the *pairs*, each of which is added to its block; a mean over components."""
         for sample, state in enumerate(drawn):
             block, about = sample * len(self.counts) // self.count, state - self._constant
             self.counts[block] += 1
-            self.sums[block] += about.real**2 + about.imag**2
+            self.sums[block] += np.atleast_2d(about.real**2 + about.imag**2).mean(axis=0)
             yield state
 
     def at(self, modes: Modes) -> Array:

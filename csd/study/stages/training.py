@@ -21,7 +21,7 @@ from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectr
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.options import TrainingSettings, check_option_names, with_own_steps
+from csd.training.options import TrainingSettings, check_chains, check_option_names, with_own_steps
 from csd.training.preparation import prepare
 
 
@@ -272,6 +272,8 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
+    if run.settings.chains is not None and not isinstance(run.field, MadeField):
+        check_chains(run.settings, run.field.loaded() if isinstance(run.field, DataField) else run.gaussian)
     run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family and run.settings.path == "spectral":
         raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
@@ -345,6 +347,7 @@ TRAINING = Stage(
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
+    steps=lambda run: run.settings.step,
     alike=lambda run: run.alike,
     data=lambda run: run.field.digest if isinstance(run.field, DataField) else "",
     fields=lambda run: run.field.job if isinstance(run.field, MadeField) else None,

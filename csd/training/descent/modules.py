@@ -12,6 +12,7 @@ from csd.core.errors import InputError, one_line
 from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
+from csd.lattice.arrays import configurations
 from csd.networks.border import TorchStream, check_restored, global_states
 from csd.networks.linear import relative_error
 from csd.networks.module import (
@@ -290,8 +291,9 @@ class AutogradDescent:
         generator = stream("held out", self.lattice, self.noised.levels[level])
         held_out = self.held_out_data()
         if held_out is not None:
-            chosen = generator.integers(len(held_out), size=self.held_out_fields)
-            clean = np.asarray(held_out[chosen], dtype=float) - self.noised.mean
+            components = self.networks[0][0].components
+            chosen = generator.integers(len(held_out) // (components or 1), size=self.held_out_fields)
+            clean = configurations(held_out, chosen, components) - self.noised.mean
         else:
             target = with_samples(self.noised.target)
             clean = drawn_fields(target, generator, self.held_out_fields) - self.noised.mean
