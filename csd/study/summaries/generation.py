@@ -35,8 +35,8 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
         mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Returns:
-        Dimensions run, seed, step, criterion, and the places bin, level, shown, sample, reference, field and site, whose
-        values differ from run to run.
+        Dimensions run, seed, step, criterion, and the places bin, level, shown, sample, reference, field and site,
+        whose values differ from run to run.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
