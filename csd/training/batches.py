@@ -2,8 +2,7 @@
 
     population     the target's own spectrum, no randomness
     fresh          B new fields a step, by the exact distribution of their power spectra or as raw fields
-    data set       M fields drawn once per seed: full-batch steps on their empirical spectrum, averaged over the noise
-                   exactly; or minibatches of B of them with fresh noise, as raw fields
+    data set       M fields drawn once per seed: full-batch steps on their spectrum, or minibatches with fresh noise
     chains         the states of Markov chains in the place of a data set, which change between minibatches
 
 A source serves several seeds and noise levels at once. Each seed and level has a random stream of its own, so the data

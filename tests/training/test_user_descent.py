@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.func import vmap
 
 import csd
 from csd.api.training import problem
@@ -17,7 +18,6 @@ from csd.lattice import Array, Lattice
 from csd.networks.convolution import odd_tanh, periodic_convolution
 from csd.networks.module import ScoreNetwork
 from csd.training.checkpoint import JobWatch
-from csd.training.descent.grouped import GroupedNetworks
 from csd.training.loop import descend
 from csd.training.preparation import prepare
 
@@ -111,13 +111,12 @@ def test_networks_that_draw_or_have_state_are_not_side_by_side(
     network: type, grouped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    original = GroupedNetworks._side_by_side
 
-    def counted(self: GroupedNetworks, *data: Any) -> Any:
+    def counted(function: Any) -> Any:
         calls.append(1)
-        return original(self, *data)
+        return vmap(function)
 
-    monkeypatch.setattr(GroupedNetworks, "_side_by_side", counted)
+    monkeypatch.setattr("csd.training.descent.grouped.vmap", counted)
     csd.train(network, seeds=[0, 1, 2], noise_levels=LEVELS, **HOW)
     assert (len(calls) == STEPS) == grouped
     assert grouped or len(calls) <= 1
