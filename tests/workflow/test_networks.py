@@ -88,10 +88,11 @@ def test_captions_say_what_the_files_hold(results: Path) -> None:
 
 
 def test_limits_on_a_cluster_know_every_job() -> None:
-    """A job of nonlinear networks loads PyTorch; one that needs fields waits for them."""
+    """The time of training a network without a kernel is not known beforehand: it has a cluster job of its own."""
     jobs = jobs_of(STUDY)
     limits = Limits(jobs)
     for stage, own in jobs.items():
         for identifier in own:
             assert limits[stage, identifier].memory_limit(1) > 0
-            assert limits.group(stage, identifier)
+            nonlinear = "wiener" in identifier or "convolutional" in identifier
+            assert stage != "training" or (limits.group(stage, identifier) is None) == nonlinear
