@@ -17,8 +17,8 @@ from csd.lattice import Array, Lattice
 from csd.networks.convolution import odd_tanh, periodic_convolution
 from csd.networks.module import ScoreNetwork
 from csd.training.checkpoint import JobWatch
-from csd.training.descent.grouped import GroupedNetworks
 from csd.training.loop import descend
+from csd.training.losses import Denoising
 from csd.training.preparation import prepare
 
 STEPS = 12
@@ -110,17 +110,20 @@ def test_a_seed_does_not_depend_on_the_others(network: type, loss: str) -> None:
 def test_networks_that_draw_or_have_state_are_not_side_by_side(
     network: type, grouped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The loss is called once a step for all six networks, after three steps that are taken both ways, or for each."""
     calls: list[int] = []
-    original = GroupedNetworks._side_by_side
+    value = Denoising.loss
 
-    def counted(self: GroupedNetworks, *data: Any) -> Any:
+    def counted(self: Denoising, *data: Any) -> Any:
         calls.append(1)
-        return original(self, *data)
+        return value(self, *data)
 
-    monkeypatch.setattr(GroupedNetworks, "_side_by_side", counted)
+    monkeypatch.setattr(Denoising, "loss", counted)
     csd.train(network, seeds=[0, 1, 2], noise_levels=LEVELS, **HOW)
-    assert (len(calls) == STEPS) == grouped
-    assert grouped or len(calls) <= 1
+    if grouped:
+        assert len(calls) == 3 * 7 + (STEPS - 3)
+    else:
+        assert 6 * STEPS <= len(calls) <= 6 * STEPS + 1
 
 
 @pytest.mark.parametrize(
