@@ -46,6 +46,11 @@ def _absent(one: Declared) -> Any:
     return np.nan if one.option.absent is None else one.option.absent
 
 
+def default_cell(one: Declared) -> Any:
+    """The value in a column of an option at its default."""
+    return _absent(one) if one.default is None else one.default
+
+
 def _cell(one: Declared, value: Any) -> Any:
     """The value of an option in a column: several values as one text."""
     return " ".join(map(str, one.stored(value))) if isinstance(value, tuple) else one.stored(value)
@@ -203,7 +208,7 @@ def with_default_options(
         if not found or name not in found[0]:
             continue
         counts = Counter(run[name] for run in found if run[name] is not None and run[name] == run[name])
-        allowed = set(wanted.get(name, [_absent(one) if one.default is None else one.default]))
+        allowed = set(wanted.get(name, [default_cell(one)]))
         if usual and name not in wanted and not allowed & counts.keys():
             allowed = {value for value, count in counts.items() if count == max(counts.values())}
         kept = [run[name] in allowed or run[name] not in counts for run in found]
