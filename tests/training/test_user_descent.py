@@ -184,6 +184,22 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(network: type, tmp_pa
     np.testing.assert_array_equal(again.score_error, whole.score_error)
 
 
+def test_the_best_weights_go_through_a_checkpoint(tmp_path: Path) -> None:
+    """Of a training that ends on the held-out loss, killed after each of its last steps."""
+    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
+    asked = {"data": fields, "noise_levels": LEVELS, "path": "fields", "loss": "denoising", "batch": 8}
+    noised, architecture, settings = problem(Layers, **asked, optimizer="adam", learning_rate=0.3, max_steps=20)
+    whole = descend(noised, prepare(noised, architecture, settings), settings)
+    assert (whole.weights_at, (whole.best_step < 20).any()) == ("best_step", True)
+    watch = Once(tmp_path / "checkpoint.npz", 0)
+    for watch.step in range(20):
+        with pytest.raises(InterruptedError):
+            descend(noised, prepare(noised, architecture, settings), settings, watch)
+    again = descend(noised, prepare(noised, architecture, settings), settings, watch)
+    np.testing.assert_array_equal(again.weights, whole.weights)
+    np.testing.assert_array_equal(again.best_step, whole.best_step)
+
+
 def test_a_conditioned_network_is_a_score_at_any_level() -> None:
     """Trained, stored and called between the levels of its training, with the level of each field."""
     run = csd.train(AtAllLevels, conditioned=True, noise_levels=LEVELS, **HOW | {"max_steps": 300})
