@@ -273,8 +273,8 @@ def _series(target: HasEnergy, sums: Array) -> tuple[dict[str, Array], Array]:
 class LearnedChains:
     """Markov chains whose states a training learns from, C for each seed; a `csd.training.batches.ChangingFields`.
 
-    A sweep is a heat bath and, without a source, N ⟨φ²⟩/χ of Wolff's clusters. A cluster has about χ/⟨φ²⟩ sites, so that
-    the clusters of a sweep have about as many sites together as the lattice. Nothing is tuned.
+    A sweep is a heat bath and, without a source, N ⟨φ²⟩/χ of Wolff's clusters. A cluster has about χ/⟨φ²⟩ sites, and
+    those of a sweep about as many together as the lattice. Nothing is tuned.
 
     Args:
         fields: the data set; chains start from its training fields, spread over the set.
