@@ -273,8 +273,8 @@ def _series(target: HasEnergy, sums: Array) -> tuple[dict[str, Array], Array]:
 class LearnedChains:
     """Markov chains whose states a training learns from, C for each seed; a `csd.training.batches.ChangingFields`.
 
-    A sweep is a heat bath and, without a source, Wolff clusters that have as many sites together as the lattice: in
-    units of the variance of a site, χ is about the mean number of sites of a cluster. Nothing is tuned.
+    A sweep is a heat bath and, without a source, N ⟨φ²⟩/χ of Wolff's clusters. A cluster has about χ/⟨φ²⟩ sites, and
+    those of a sweep about as many together as the lattice. Nothing is tuned.
 
     Args:
         fields: the data set; chains start from its training fields, spread over the set.
@@ -335,9 +335,9 @@ class LearnedChains:
 
 
 def hamiltonian_of(fields: MeasuredField | FieldSet) -> tuple[HasEnergy, float]:
-    """The target of fields whose couplings are known, and the unit in which the fields are multiples of its fields.
+    """The target of a data set whose couplings are known, and the factor of its fields φ in those of the data set.
 
-    Fields ϕ of the lattice action are φ/√(2κ) (`csd.targets.phi4.PhiFour.from_hopping`).
+    The factor is 1, but 1/√(2κ) for fields of the lattice action (`csd.targets.phi4.PhiFour.from_hopping`).
     """
     if isinstance(fields, MeasuredField):
         made: Any = target_from_spec(fields.hamiltonian)

@@ -264,7 +264,8 @@ class RawFields(_Drawn):
         components: n of a data set whose configurations are drawn as a whole; None for scalar fields.
 
     Attributes:
-        changing: gives the fields of the data set, where these change; a minibatch then has different ones.
+        changing: gives the fields of the data set, where these change; a minibatch then repeats none before all of them
+            are in it.
     """
 
     steps = 1
