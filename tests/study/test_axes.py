@@ -59,8 +59,6 @@ def test_networks_without_a_kernel_are_generated_from() -> None:
     (trained,), (made,) = (list(jobs_of(study)[stage].values()) for stage in ("training", "generation"))
     assert len(trained.noise_levels) == 21  # type: ignore[attr-defined]
     assert "--steps" not in made.arguments()
-    with pytest.raises(InputError, match="'convolutional' has no kernel, which transfer needs; leave transfer out"):
-        jobs_of(parse(content(**NONLINEAR | {"generation": {"steps": 20, "transfer": 2}})))
 
 
 def test_a_conditioned_network_is_measured_at_few_levels_and_generates_on_the_whole_grid() -> None:

@@ -18,7 +18,7 @@ from csd.core.errors import InputError
 from csd.report.figures import drawn, with_names
 from csd.study.config.reading import json_schema, load, parse, parse_style
 from csd.study.stages.generation import generation_jobs
-from csd.study.stages.training import TrainingJob, training_jobs
+from csd.study.stages.training import TRAINING, TrainingJob, training_jobs
 from tests.helpers import ROOT, runs_of
 
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
@@ -403,7 +403,9 @@ def test_our_studies_are_valid_and_every_run_survives_the_command_line(path: Pat
     assert len(drawn(parsed)) > 5
     assert (ROOT / parsed.claims).is_file()
     assert parsed.figure_style.noise_level in parsed.training.noise_levels
-    for run in runs[:: max(1, len(runs) // 100)]:
+    # The workflow adds the file of fields that the study makes.
+    whole = [run for run in runs if TRAINING.fields(run) is None]
+    for run in whole[:: max(1, len(whole) // 100)]:
         assert_round_trip(run)
 
 

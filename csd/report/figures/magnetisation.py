@@ -40,12 +40,12 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         axes.hist(
             generated, edges, density=True, histtype="step", color=shade, lw=1.2, label=f"generated, U$_4$ = {found}"
         )
-        axes.set(title=f"{row['series']}\n{row['panel']}", xlabel="magnetisation m per site (lattice units)")
-        axes.set_ylim(top=1.45 * axes.get_ylim()[1])
+        axes.set(title=f"{row['series']}\n{row['panel']}", xlabel="magnetisation m per site")
         axes.legend(loc="upper center", fontsize="small")
         told.append(f"{found} for {row['series']} on {row['panel']}, where the reference has {right}")
     for axes in panels.flat[len(table) :]:
         axes.remove()
     for axes in panels[:, 0]:
-        axes.set_ylabel("probability density")
+        # Room for the legends; panels of a row share this axis.
+        axes.set(ylabel="probability density", ylim=(0.0, 1.45 * axes.get_ylim()[1]))
     return figure, {"cumulants": looks.in_caption("; ".join(told))}
