@@ -34,7 +34,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
-    moved = "the fields that the network learned, where they are no longer in the file that it learned them from"
+    moved = "the fields that the network learned, where their file has moved; with --size, fields of that size"
     own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]

@@ -7,10 +7,12 @@ It is not defined where the exact score itself misses the criterion on the same 
 steps that reverse diffusion would need (docs/physics.md, section 6).
 
 A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel in real space, up
-to half the trained size, is placed on the larger lattice. The target there has the same mass.
+to half the trained size, is placed on the larger lattice. The target there has the same mass. A network without a
+kernel is built on the other lattice with the same weights, if they do not depend on the lattice.
 
-A network without a kernel generates fields alone, which are measured as those of any other. A network that was trained
-on a data set is compared with its held-out fields, never with the fields that it was trained on.
+A network without a kernel generates fields alone, which are measured as those of any other, and its criteria are
+decided by them (`csd.diffusion.comparison`). A network that was trained on a data set is compared with its held-out
+fields, never with the fields that it was trained on.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -100,7 +102,7 @@ class GenerationSettings(Options):
         Annotated[int, Ge(1)] | None,
         Option("steps on a geometric grid, for a conditioned network", "N", default=str(GRID_STEPS)),
     ] = None
-    size: Annotated[Annotated[int, Ge(2)] | None, Option("a larger lattice than the trained one", "L")] = None
+    size: Annotated[Annotated[int, Ge(2)] | None, Option("another lattice than the trained one", "L")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,8 +174,8 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
     Returns:
         The quantities of the five criteria and observables of the generated spectrum (seed, step) at every kept
         training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise level along
-        the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables and a two-sample test at one step.
-        Of a network without a kernel only these last, as nothing is known without sampling.
+        the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables, their pulls and a two-sample test
+        at one step. A network without a kernel has these last alone, and verdicts on the criteria by samples.
 
     Raises:
         InputError: if the file lacks what the options ask for, with the kept steps or noise levels.

@@ -5,8 +5,7 @@
     data set       M fields drawn once per seed: full-batch steps on their spectrum, or minibatches with fresh noise
     chains         the states of Markov chains in the place of a data set, which change between minibatches
 
-A source serves several seeds and noise levels at once. Each seed and level has a random stream of its own, so the data
-of a seed do not depend on the other seeds.
+A source serves several seeds and levels at once. Each has a random stream of its own, whatever other seeds there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -231,7 +230,7 @@ def estimated_spectra(noised: NoisedTarget, identity: str) -> Array:
 
     Args:
         noised: the target at its noise levels, which all see the same fields.
-        identity: of the fields, which are the same for all seeds.
+        identity: of the fields, the same for all seeds.
     """
     lattice, modes, target = noised.lattice, noised.modes, noised.target
     if is_user_defined(target) and isinstance(target, HasSamples):

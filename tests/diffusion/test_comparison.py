@@ -1,5 +1,6 @@
 """Sampled fields beside references: pulls over many seeds, verdicts by two standard errors, other lattices."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 
 import csd
+from csd.cli.printed import print_generation
 from csd.core.errors import InputError
+from csd.core.files import content_of
 from csd.core.random import stream
 from csd.diffusion.comparison.references import reference_kind, reference_of
 from csd.diffusion.comparison.sampled import sampled_variables
@@ -223,6 +226,16 @@ def test_a_nonlinear_network_that_is_exact_generates_the_known_variances() -> No
         assert made["sampled_field"].dtype == np.float32
         own = made["sampled_field"][0].mean("site") - made["sampled_magnetisation"][0, :4].values
         assert np.abs(own).max() < 1e-5
+
+
+def test_observables_are_printed_beside_their_references(capsys: pytest.CaptureFixture[str]) -> None:
+    print_generation(content_of(csd.generate(almost_linear(), samples=40, start="exact")))
+    shown = capsys.readouterr().out
+    assert "seed 0: 40 fields drawn after 1 steps" in shown
+    for name in OBSERVABLES[:4] + OBSERVABLES[6:]:
+        assert re.search(rf"  {name} +-?[\d.]+ ± [\d.]+, exact [\d.]+, pull [+-]\d+\.\d$", shown, re.MULTILINE), name
+    for name in CRITERIA:
+        assert re.search(rf"  {name} +(met|missed|undecided): deviation \S+ ± \S+, limit [\d.]+$", shown, re.MULTILINE)
 
 
 class PerSite(ScoreNetwork):
