@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.networks import OBSERVABLES, QUICK, Plan, Report, main, observables
 from csd.core.random import stream
+from docs.numbers import output
 
 
 def test_a_quick_run_prints_its_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +47,12 @@ def test_what_misses_a_limit_is_told_where_there_are_limits() -> None:
         report.expect("met", True)
         report.expect("U4 is 0.1", False)
         assert report.missed == ["U4 is 0.1"] * strict
+
+
+def test_the_stored_run_says_what_it_missed() -> None:
+    stored = output("nonlinear_fields")
+    assert stored["missed"] == ["wiener, seed 2: H/N is off by +1.0%; at most 1%"]
+    assert [row[0] for row in stored["table"][2:]] == [
+        *(f"wiener, seed {seed}" for seed in range(3)),
+        "best linear score",
+    ]
