@@ -182,7 +182,10 @@ def networks(plan: Plan, folder: Path, report: Report) -> None:
     fields, schedule = load_fields(folder / "chains.nc"), schedule_of("vp")
     grid = geometric_grid(low, high, plan.grid_steps).tolist()
     reverse = ReverseDiffusion(NoisedTarget(fields, schedule, grid), integrator_of("heun"), "exact")
-    options = "--architecture wiener --conditioned --path fields --loss denoising --augment --batch 64 --tolerance 0"
+    options = (
+        "--architecture wiener --conditioned --path fields --loss denoising --augment --batch 64 --tolerance 0"
+        " --average 0.995"
+    )
     for seed in plan.seeds:
         output, record = folder / f"{seed}.nc", folder / f"{seed}.json"
         data = ["--data", folder / "chains.nc", "--noise-level", low, high, "--max-steps", plan.max_steps]
