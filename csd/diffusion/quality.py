@@ -103,6 +103,10 @@ class GenerationSettings(Options):
         Option("steps on a geometric grid, for a conditioned network", "N", default=str(GRID_STEPS)),
     ] = None
     size: Annotated[Annotated[int, Ge(2)] | None, Option("another lattice than the trained one", "L")] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Option("cpu; cuda; auto: cuda, where there is one, for networks without a kernel", label=None, attribute=None),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,8 +115,8 @@ class GenerationSettings(Options):
 
     def asked(self) -> dict[str, Any]:
         """The options that determine a generation file, without those that are newer than files and not given."""
-        newer = ("steps", "samples")
-        return {name: value for name, value in asdict(self).items() if name not in newer or value is not None}
+        found = {name: value for name, value in asdict(self).items() if name != "device"}
+        return {name: value for name, value in found.items() if name not in ("steps", "samples") or value is not None}
 
     def for_network(self, name: str) -> Self:
         """The options for a network of a name: without `samples`, a built-in linear one draws `SAMPLES` fields."""
@@ -217,7 +221,7 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         if settings.step is not None:
             raise InputError(f"step is {settings.step}, but the network has no kernel, which step needs; leave it out")
         bins = LengthBins(larger.pairs, noised.target.mass, larger.dimension)
-        scores = [trained_score(training, seed, noised) for seed in seeds]
+        scores = [trained_score(training, seed, noised, settings.device) for seed in seeds]
         variables, steps, step, count = {}, {}, training["last_step"].values.max(), settings.samples
     variables |= {
         **_reference(reverse, "exact_score", "with the exact score on this grid", exact_score),

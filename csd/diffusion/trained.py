@@ -6,7 +6,7 @@ also of earlier training steps where the file has them.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,7 +25,7 @@ from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
 from csd.networks.starts import start_stream
 from csd.targets.base import HasFields, HasSpectrum, lattice_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget, Schedule, learned_spectra, schedule_of
+from csd.targets.noising import NoisedTarget, learned_spectra, schedule_of
 from csd.training.options import TrainingSettings
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _warn_of_other_code(about: Mapping[str, Any]) -> None:
         )
 
 
-def trained_score(training: Content, seed: int, other: NoisedTarget | None = None) -> Score:
+def trained_score(training: Content, seed: int, other: NoisedTarget | None = None, device: str = "cpu") -> Score:
     """The score of one seed at the noise levels of the file; with a kernel where it is linear.
 
     That of a conditioned network can be called at any noise level.
@@ -206,6 +206,7 @@ def trained_score(training: Content, seed: int, other: NoisedTarget | None = Non
         training: of `csd train`.
         seed: one of the seeds of the file.
         other: the target on another lattice, as for `trained_networks`; only for networks without a kernel.
+        device: of networks without a kernel, 'cpu', 'cuda' or 'auto'; fields come from NumPy and return to it.
 
     Raises:
         InputError: if the file has no such seed, or neither weights nor kernels.
@@ -216,44 +217,44 @@ def trained_score(training: Content, seed: int, other: NoisedTarget | None = Non
     if is_linear(training):
         kernels = _last_kernels(training)[:, row]
         return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, kernels, means)
-    import torch
-
-    from csd.networks.border import TorchStream
-
     networks = [own.eval() for own in trained_networks(training, seed, other)]
-    if is_conditioned(training):
-        return _at_any_level(networks[0], schedule_of(training.attrs["schedule"]), float(mean))
-    found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
     # A user-defined network may draw numbers, or differentiate an energy, which inference mode forbids.
     own_code = is_user_path(training.attrs["architecture"])
-    layers = (
-        TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu")) if own_code else None
-    )
+    called = _caller(stream("layers", "score", seed) if own_code else None, device)
+    if is_conditioned(training):
+        schedule = schedule_of(training.attrs["schedule"])
+        return lambda fields, t: called(networks[0], fields - schedule.signal(t) * mean if mean else fields, float(t))
+    found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
 
     def score(fields: Array, t: float, /) -> Array:
         """s(x, t) of the network trained at t, which takes x − α μ; an InputError at any other level."""
         network, mean = found[level_of(found, t, "network")]
-        centred = torch.as_tensor(fields - mean if mean else fields)
-        if layers is None:
-            with torch.inference_mode():
-                return np.asarray(network(centred))
-        with torch.no_grad(), layers:
-            return np.asarray(network(centred))
+        return called(network, fields - mean if mean else fields)
 
     return score
 
 
-def _at_any_level(network: "ScoreNetwork", schedule: Schedule, mean: float) -> Score:
-    """s(x, t) of a conditioned network, which takes x − α μ."""
+def _caller(layers: np.random.Generator | None, device: str) -> Callable[..., Array]:
+    """(network, fields, further arguments) → its score, on a device; in inference mode without a stream for layers."""
     import torch
 
-    def score(fields: Array, t: float, /) -> Array:
-        """s(x, t)."""
-        centred = fields - schedule.signal(t) * mean if mean else fields
-        with torch.inference_mode():
-            return np.asarray(network(torch.as_tensor(centred), float(t)))
+    from csd.networks.border import TorchStream
+    from csd.training.descent.modules import choose_device
 
-    return score
+    there = choose_device(device)
+    state = None if layers is None else TorchStream(int(layers.integers(2**63)), there)
+
+    def called(network: "ScoreNetwork", fields: Array, *at: float) -> Array:
+        """s(x) or s(x, t), for fields of NumPy."""
+        network.to(there)
+        given = torch.as_tensor(fields, device=there)
+        if state is None:
+            with torch.inference_mode():
+                return np.asarray(network(given, *at).cpu())
+        with torch.no_grad(), state:
+            return np.asarray(network(given, *at).cpu())
+
+    return called
 
 
 def is_conditioned(training: Content) -> bool:

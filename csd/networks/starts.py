@@ -10,10 +10,10 @@ from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
 from csd.networks.registry import Architecture, started
-from csd.targets.noising import NoisedTarget, score_length
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
+    from csd.targets.noising import NoisedTarget
 
 Initial = Callable[[int, float], "ScoreNetwork"]
 """(seed, noise level) → the trained network at whose weights another one starts."""
@@ -58,7 +58,7 @@ def started_filters(
 
 
 def started_module(
-    noised: NoisedTarget,
+    noised: "NoisedTarget",
     architecture: Architecture,
     spectrum: Array,
     seed: int,
@@ -78,7 +78,8 @@ def started_module(
         form: `conditioned` of `Architecture.module`.
     """
     lattice, schedule = noised.lattice, noised.schedule
-    length, own = score_length(schedule, level, noised.target.mass), start_stream(lattice, architecture, seed, level)
+    length = float(noised.score_lengths()[list(noised.levels).index(level)])
+    own = start_stream(lattice, architecture, seed, level)
     form["components"] = architecture.components_of(noised.target)
     module = architecture.module(lattice, length, spectrum, own, (schedule, level), **form)
     if initial is not None:
