@@ -257,7 +257,7 @@ def _add_chains(run: Prepared, noised: NoisedTarget, architecture: Architecture,
     """Give a prepared run the states of Markov chains as its fields, where chains are asked for."""
     if settings.chains is None:
         return
-    from csd.mcmc.chains import LearnedChains
+    from csd.mcmc.fields import LearnedChains
 
     fields, source = cast("MeasuredField | FieldSet", noised.target), cast("RawFields", run.source)
     name = run_identity(noised, architecture, settings)

@@ -55,7 +55,7 @@ def fingerprint(step: str, *more: str) -> str:
     """Hash of the source that a step uses; comments, docstrings and layout do not count.
 
     Args:
-        step: keys of `SOURCES`, or modules: 'train', 'train mcmc', 'targets/scores targets/gaussian'.
+        step: keys of `SOURCES`, or modules: 'train', 'train mcmc mcmc/fields', 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
     """
     digest = blake2b(digest_size=8)

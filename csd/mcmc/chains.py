@@ -12,27 +12,19 @@ Each chain has its own random stream and tunes its own updates, so it does not d
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from csd.core.errors import InputError, check_integer
-from csd.core.random import move_to, position, stream
+from csd.core.random import stream
 from csd.lattice import Array
-from csd.lattice.arrays import configurations
-from csd.lattice.memory import require_memory
-from csd.lattice.observables import susceptibility
 from csd.lattice.sites import Indices, compiled, first_waves, neighbours, site_sums
 from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate, thermalisation_cut, time_of
 from csd.mcmc.samplers import Step
 from csd.mcmc.updates import Update, make_update
-from csd.targets.base import HasEnergy, HasHeldOut, target_from_spec
-from csd.targets.dataset import FieldSet, MeasuredField, trained_count
+from csd.targets.base import HasEnergy
 from csd.targets.images import random_rotations
-from csd.targets.phi4 import PhiFour
-from csd.targets.spins import SpinModel
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
@@ -268,84 +260,3 @@ def _series(target: HasEnergy, sums: Array) -> tuple[dict[str, Array], Array]:
         # (1/n) Σ_a S_a(k₁), averaged over the axes.
         "first_mode": sums[..., -1] / (lattice.dimension * components * lattice.sites),
     }, mean
-
-
-class LearnedChains:
-    """Markov chains whose states a training learns from, C for each seed; a `csd.training.batches.ChangingFields`.
-
-    A sweep is a heat bath and, without a source, N ⟨φ²⟩/χ of Wolff's clusters. A cluster has about χ/⟨φ²⟩ sites, and
-    those of a sweep about as many together as the lattice. Nothing is tuned.
-
-    Args:
-        fields: the data set; chains start from its training fields, spread over the set.
-        chains: C.
-        sweeps: between two minibatches.
-        identity: of the training.
-        seeds: of the training.
-    """
-
-    def __init__(
-        self, fields: MeasuredField | FieldSet, chains: int, sweeps: int, identity: str, seeds: Sequence[int]
-    ) -> None:
-        self.target, self.unit = hamiltonian_of(fields)
-        self.sweeps, count = sweeps, self.target.components
-        lattice, spectrum = fields.lattice, fields.shell_spectrum
-        sweep = [Step("heat_bath")]
-        if self.target.source == 0.0:
-            variance = float(lattice.shells.multiplicity @ spectrum) / lattice.sites
-            clusters = round(lattice.sites * variance / float(susceptibility(lattice.shells, spectrum)))
-            sweep.append(Step("wolff", options={"clusters": max(1, clusters)}))
-        require_memory(len(seeds) * chains * count * lattice.sites, f"the states of {chains} chains")
-        trained = len(fields.data)
-        if not isinstance(fields, HasHeldOut):
-            trained = trained_count(trained, count, fields.file)
-        first = configurations(fields.data, np.arange(chains) * (trained // count) // chains, count) / self.unit
-        self.chains = [
-            [
-                Chain(self.target, sweep, stream("chain beside training", identity, seed, number), own.copy())
-                for number, own in enumerate(first)
-            ]
-            for seed in seeds
-        ]
-
-    def advance(self) -> list[Array]:
-        """Make the sweeps of all chains; return the states of each seed, shape (C n, *lattice.shape)."""
-        for of_seed in self.chains:
-            for chain in of_seed:
-                chain.advance(self.sweeps)
-        return [self.unit * np.concatenate([chain.field for chain in of_seed]) for of_seed in self.chains]
-
-    def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop all seeds but the chosen ones."""
-        self.chains = [of_seed for of_seed, kept in zip(self.chains, seeds, strict=True) if kept]
-
-    def snapshot(self) -> dict[str, Any]:
-        """States, shape (seeds, C, n, *lattice.shape), and the positions of the random streams."""
-        return {
-            "chains": np.array([[chain.field for chain in of_seed] for of_seed in self.chains]),
-            "chain streams": np.array([[position(chain.generator) for chain in of_seed] for of_seed in self.chains]),
-        }
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Return to the states of a snapshot of chains of the same seeds."""
-        for seed, of_seed in enumerate(self.chains):
-            for number, chain in enumerate(of_seed):
-                chain.field[:] = snapshot["chains"][seed, number]
-                move_to(chain.generator, snapshot["chain streams"][seed, number])
-
-
-def hamiltonian_of(fields: MeasuredField | FieldSet) -> tuple[HasEnergy, float]:
-    """The target of a data set whose couplings are known, and the factor of its fields φ in those of the data set.
-
-    The factor is 1, but 1/√(2κ) for fields of the lattice action (`csd.targets.phi4.PhiFour.from_hopping`).
-    """
-    if isinstance(fields, MeasuredField):
-        made: Any = target_from_spec(fields.hamiltonian)
-        return made, 1.0
-    lattice, count, known = fields.lattice, fields.components, fields.known
-    if "beta" in known:
-        return SpinModel(lattice, count, known["beta"]), 1.0
-    if "r0" in known:
-        return PhiFour(lattice, count, known["r0"], known["u"]), 1.0
-    kappa = known["kappa"]
-    return PhiFour.from_hopping(lattice, count, kappa, known["lambda"]), 1.0 / sqrt(2.0 * kappa)

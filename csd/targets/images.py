@@ -1,16 +1,19 @@
 """Random images of fields under the symmetries of their target: the lattice's, and the sign or rotations of O(n)."""
 
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from csd.core.plugins import is_user_defined
 from csd.lattice import Array
-from csd.targets.noising import NoisedTarget
+
+if TYPE_CHECKING:
+    from csd.targets.noising import NoisedTarget
 
 
 def random_images(
-    fields: Array, noised: NoisedTarget, generator: np.random.Generator, components: int | None = None
+    fields: Array, noised: "NoisedTarget", generator: np.random.Generator, components: int | None = None
 ) -> Array:
     """Each field translated and, where the target is known to be symmetric, rotated, reflected and of random sign.
 

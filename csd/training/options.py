@@ -204,7 +204,7 @@ class TrainingSettings(Options):
     @property
     def step(self) -> str:
         """The steps of `csd.core.source` whose code a training uses."""
-        return "train" if self.chains is None else "train mcmc"
+        return "train" if self.chains is None else "train mcmc mcmc/fields"
 
     @property
     def stepping(self) -> dict[str, Any]:

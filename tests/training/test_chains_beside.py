@@ -12,7 +12,8 @@ from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.core.source import files_used
 from csd.lattice import Array, Lattice
-from csd.mcmc.chains import LearnedChains, run_chains
+from csd.mcmc.chains import run_chains
+from csd.mcmc.fields import LearnedChains
 from csd.mcmc.samplers import sweep_of
 from csd.networks import Architecture
 from csd.targets.base import HasEnergy
@@ -133,10 +134,10 @@ def test_files_record_the_chains_and_their_code() -> None:
     assert not np.array_equal(weights[0], weights[1])
     np.testing.assert_array_equal(weights[1], weights[2])
     csd.train("one_layer", target=fields, chains=4, **{**FEW, "learning_rate": 0.001, "augment": True})
-    assert {Path("mcmc/chains.py"), Path("mcmc/updates/local.py")} <= {
+    assert {Path("mcmc/fields.py"), Path("mcmc/updates/local.py")} <= {
         Path(*file.parts[-len(part.parts) :])
-        for file in files_used("train mcmc")
-        for part in (Path("mcmc/chains.py"), Path("mcmc/updates/local.py"))
+        for file in files_used("train mcmc mcmc/fields")
+        for part in (Path("mcmc/fields.py"), Path("mcmc/updates/local.py"))
     }
     assert not any(file.match("mcmc/*.py") for file in files_used("train"))
 
