@@ -31,9 +31,10 @@ from csd.core.random import stream  # noqa: E402
 from csd.diffusion.grids import GRID_STEPS, geometric_grid  # noqa: E402
 from csd.diffusion.integrators import integrator_of  # noqa: E402
 from csd.diffusion.reverse import ReverseDiffusion  # noqa: E402
-from csd.diffusion.samples import binder, jackknife  # noqa: E402
+from csd.diffusion.samples import jackknife  # noqa: E402
 from csd.diffusion.trained import trained_score  # noqa: E402
 from csd.lattice import Array, Lattice  # noqa: E402
+from csd.lattice.observables import binder  # noqa: E402
 from csd.mcmc.fields import load_fields  # noqa: E402
 from csd.networks.score import ExactScore, Score  # noqa: E402
 from csd.study.rounding import parentheses  # noqa: E402
@@ -133,7 +134,7 @@ def observables(target: PhiFour, fields: Array) -> dict[str, tuple[float, float]
     energy = target.energy(fields[:, None]) / sites
     of_block = np.arange(len(fields)) * BLOCKS // len(fields)
     counts, *sums = (
-        np.bincount(of_block, values, BLOCKS) for values in (np.ones(len(fields)), mean**2, mean**4, abs(mean), energy)
+        np.bincount(of_block, values, BLOCKS).astype(float) for values in (np.ones(len(fields)), mean**2, mean**4, abs(mean), energy)
     )
     square, fourth, absolute, energies = sums
     estimates: dict[str, tuple[Callable[..., Array], Sequence[Array]]] = {
