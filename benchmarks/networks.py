@@ -134,7 +134,8 @@ def observables(target: PhiFour, fields: Array) -> dict[str, tuple[float, float]
     energy = target.energy(fields[:, None]) / sites
     of_block = np.arange(len(fields)) * BLOCKS // len(fields)
     counts, *sums = (
-        np.bincount(of_block, values, BLOCKS).astype(float) for values in (np.ones(len(fields)), mean**2, mean**4, abs(mean), energy)
+        np.bincount(of_block, values, BLOCKS).astype(float)
+        for values in (np.ones(len(fields)), mean**2, mean**4, abs(mean), energy)
     )
     square, fourth, absolute, energies = sums
     estimates: dict[str, tuple[Callable[..., Array], Sequence[Array]]] = {
