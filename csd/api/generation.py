@@ -1,20 +1,22 @@
 """Generation as a call from Python: a training run in, an xarray Dataset out; `csd generate` makes the same call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csd.api.keywords import checked, spelt_out
+from csd.api.initial import read_training
+from csd.api.keywords import DATA, checked, spelt_out
+from csd.api.targets import target_of_data
 from csd.api.training import RUN, called, completed, named, place_of
 from csd.core.errors import InputError, users_errors
-from csd.core.files import GENERATION, TRAINING, Content, content_of, provenance, read_content
+from csd.core.files import GENERATION, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.quality import GenerationSettings, generated
-from csd.diffusion.trained import fields_of, is_linear
+from csd.diffusion.trained import fields_of
+from csd.lattice.array_files import kind_of_csd
 from csd.targets.base import HasFields
-from csd.training.content import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,6 +40,7 @@ def generate(
         **asked: what follows.
         output: a file to write.
         data: the fields of a training whose fields are in no file, or no longer where they were: a path or an array.
+            With another size the fields of that lattice, with which samples are compared.
 
     Returns:
         power_spectrum(seed, wavenumber), observables of the samples and the generated spectrum, kl_per_site(seed, step)
@@ -79,30 +82,32 @@ def sampled(
             path or an array.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
-    run = _training_content(training)
+    run = read_training(training)
+    settings = settings.for_network(run.attrs["architecture"])
     if data is not None and not isinstance(data, HasFields):
-        data = fields_of(run.attrs, data)
+        other = settings.size not in (None, run.attrs["size"])
+        data = fields_of_another_size(run.attrs, data) if other else fields_of(run.attrs, data)
     lap("set-up")
     content = generated(run, settings, data)
     lap("generation")
     asked = {"training": run.attrs["configuration_hash"], **settings.asked()}
-    # A network without a kernel is built again, from the code of its class.
-    code = [settings.integrator, *([] if is_linear(run) else [run.attrs["architecture"]])]
-    made_by = provenance(command, asked, fingerprint_with_plugins("generate", *code))
+    # A user-defined network is built again, from the code of its class, unless it has a kernel.
+    code = fingerprint_with_plugins("generate", settings.integrator, run.attrs["architecture"])
+    made_by = provenance(command, asked, code)
     made_by["training_source_hash"] = run.attrs["source_hash"]
     return completed(content, made_by, GENERATION, output)
 
 
-def _training_content(training: "xr.Dataset | str | Path") -> Content:
-    """The content of a training run, given as a Dataset or a file.
+def fields_of_another_size(about: Mapping[str, Any], data: Any) -> HasFields:
+    """Fields on another lattice than the one that a network was trained on, of the same couplings if these are known.
 
-    Raises:
-        InputError: if it is not a training run.
+    Args:
+        about: attributes of the training file.
+        data: path or array of the fields.
     """
-    if isinstance(training, str | Path):
-        return whole(read_content(expanded(training), TRAINING))
-    kind = getattr(training, "attrs", {}).get("csd_file")
-    if kind != TRAINING:
-        given = type(training).__name__ if kind is None else f"a {kind} Dataset"
-        raise InputError(f"training is {given}; give the Dataset that csd.train() returned, or the path of its file")
-    return whole(content_of(training))
+    if "data_digest" not in about:
+        raise InputError("data is given, but the network was trained on no data; leave it out")
+    if isinstance(data, str | Path) and kind_of_csd(expanded(data)):
+        return target_of_data(data, {})
+    known = {name: about[name.rstrip("_")] for name in DATA if name.rstrip("_") in about and name != "size"}
+    return target_of_data(data, known)

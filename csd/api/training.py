@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
@@ -18,7 +18,7 @@ from csd.core.files import THEORY, TRAINING, Content, Rescue, provenance, stampe
 from csd.core.options import declared
 from csd.core.paths import Named, check_paths, expanded, file_to_write
 from csd.core.plugins import is_user_path, name_of, path_named
-from csd.core.source import fingerprint_with_plugins
+from csd.core.source import fingerprint, plugin_fingerprint
 from csd.diffusion.grids import GRID_STEPS, LOWEST_LEVEL, geometric_grid, longest_level
 from csd.networks import ARCHITECTURES, Architecture
 from csd.networks.registry import network_options
@@ -28,8 +28,9 @@ from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
-from csd.training.options import TrainingSettings, with_population
+from csd.training.options import TrainingSettings, check_chains, with_own_steps, with_population
 from csd.training.preparation import Prepared, prepare
+from csd.training.preparation import identity as run_identity
 from csd.training.reference import expected_steps, reference_curve
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from csd.diffusion.reverse import SamplesRight
     from csd.networks.module import ScoreNetwork
+    from csd.targets.dataset import FieldSet, MeasuredField
+    from csd.training.batches import RawFields
 
 NOT_OF_NETWORKS = TRAINING_OPTIONS.keys() - network_options().keys()
 """Options of target, noise levels and training."""
@@ -69,13 +72,14 @@ def problem(
                 f"data_set is {given['data_set']}, but the target is a data set of {fields} fields; leave it out"
             )
     settings = TrainingSettings(**{name: given[name] for name in declared(TrainingSettings) if name in given})
+    check_chains(settings, noised.target)
     idle = [name for name in ("integrator", "start") if name in given]
     if idle and settings.until != "samples":
         raise InputError(
             f"{idle[0]} is given, but training until {settings.until} generates nothing; leave it out, or take until"
             " samples"
         )
-    return noised, network, settings
+    return noised, network, with_own_steps(network, settings)
 
 
 def noised_target(given: Mapping[str, Any]) -> NoisedTarget:
@@ -99,6 +103,7 @@ def train(
     architecture: "str | type[ScoreNetwork]",
     *,
     data: Any = None,
+    initial: "xr.Dataset | str | Path | None" = None,
     output: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -114,6 +119,7 @@ def train(
         architecture: a built-in one, 'package.module:Class', or a class.
         data: fields to learn instead of a target: a path, or an array of shape (M, L, …, L) or (M, n, L, …, L). Their
             lattice need not be given.
+        initial: a training file, or the Dataset of a training, of the same network: training starts at its weights.
         **asked: what follows.
         output: a file to write; the checkpoint of an unfinished run is beside it.
         checkpoint: another path for the checkpoint.
@@ -129,11 +135,13 @@ def train(
         TrainingDiverged: if descent is not stable.
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
-    call = called("train", architecture, {"data": data, **asked, "output": output})
+    told = initial if initial is None or isinstance(initial, str | Path) else RUN
+    call = called("train", architecture, {"data": data, "initial": told, **asked, "output": output})
     wanted, place, kept = problem(architecture, data=data, **asked), place_of(output), place_of(checkpoint)
     kept = checkpoint_beside(place) if kept is None and place is not None else kept
-    check_paths(_data(wanted[0]), [*named("output", place), *checkpoint_files(kept, "checkpoint")])
-    return trained(*wanted, call, place, kept, checkpoint_every, progress=progress).dataset()
+    read = [("initial", expanded(initial))] if isinstance(initial, str | Path) else []
+    check_paths([*_data(wanted[0]), *read], [*named("output", place), *checkpoint_files(kept, "checkpoint")])
+    return trained(*wanted, call, place, kept, checkpoint_every, initial=initial, progress=progress).dataset()
 
 
 def named(name: str, path: Path | None) -> list[Named]:
@@ -174,6 +182,7 @@ def trained(
     checkpoint: Path | None = None,
     checkpoint_every: float = EVERY,
     *,
+    initial: "xr.Dataset | str | Path | None" = None,
     progress: bool | None = None,
     log: Callable[[str], None] = log,
     lap: Callable[[str], None] = lambda part: None,
@@ -188,6 +197,7 @@ def trained(
         output: file to write.
         checkpoint: of an unfinished run; if None, beside the output, and none without an output.
         checkpoint_every: seconds between checkpoints.
+        initial: a training at whose weights this one starts.
         progress: whether to show a progress bar; if None, on terminals and in notebooks.
         log: writes a line to the log; by default to standard error.
         lap: called at the end of each part of the work: 'start', 'ready' (networks and data), 'set-up', 'training'.
@@ -195,13 +205,23 @@ def trained(
     if output is not None:
         checkpoint = checkpoint or checkpoint_beside(output)
     lap("start")
-    run = prepare(noised, architecture, settings)
+    begin = None
+    if initial is not None:
+        from csd.api.initial import InitialNetworks
+
+        begin = InitialNetworks(initial)
+        begin.check(noised, architecture, settings)
+    run = prepare(noised, architecture, settings, initial=begin)
+    _add_chains(run, noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
-    asked = training_request(noised, architecture, settings)
+    further = {} if begin is None else {"initial": begin.digest}
+    asked = training_request(noised, architecture, settings) | further
     names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
-    made_by = provenance(command, asked, fingerprint_with_plugins("train", *names))
+    # How a file is read is code of those trainings alone that start from one.
+    source = fingerprint(settings.step, *([] if begin is None else ["api/initial"])) + plugin_fingerprint(*names)
+    made_by = provenance(command, asked, source)
 
     lap("set-up")
     identity = f"{made_by['source_hash']} {made_by['configuration_hash']} {settings.unsaid()}"
@@ -213,15 +233,17 @@ def trained(
             record = descend(noised, run, settings, watch, goal)
         lap("training")
         # Descent on the exact loss may take longer than with minibatches: it is followed for twice as many steps.
-        followed = min(settings.max_steps, 2 * int(record.last_step.max()) + 100)
+        followed = min(settings.most_steps, 2 * int(record.last_step.max()) + 100)
         followed_settings = replace(settings, max_steps=followed)
-        # Theory knows the minimum and the dynamics of built-in losses.
-        known = not is_user_path(settings.loss)
+        # Theory knows the minimum and the dynamics of built-in losses, from the start of a network.
+        known = begin is None and not is_user_path(settings.loss)
         prediction = reference_curve(noised, architecture, followed_settings, run) if known else None
         content = training_content(noised, architecture, settings, record, prediction)
         # Where the fields of a data set lie does not change the result.
         if file := getattr(noised.target, "file", ""):
             content = content.assign_attrs({"data_file": file, "data_key": getattr(noised.target, "key", "")})
+        if begin is not None:
+            content = content.assign_attrs({"initial": begin.digest, "initial_file": begin.file})
         if goal is not None:
             content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
     else:
@@ -229,6 +251,17 @@ def trained(
     content = completed(content, made_by, TRAINING, output, watch.keep_finished)
     watch.ended()
     return content
+
+
+def _add_chains(run: Prepared, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
+    """Give a prepared run the states of Markov chains as its fields, where chains are asked for."""
+    if settings.chains is None:
+        return
+    from csd.mcmc.fields import LearnedChains
+
+    fields, source = cast("MeasuredField | FieldSet", noised.target), cast("RawFields", run.source)
+    name = run_identity(noised, architecture, settings)
+    source.changing = LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
 
 
 def completed(

@@ -7,7 +7,13 @@ from csd.core.errors import log
 if TYPE_CHECKING:
     from csd.core.files import Content
 
-OF_SAMPLES = ("susceptibility", "correlation_length", "energy", "variance", "excess_kurtosis")
+OF_SAMPLES = (
+    *("susceptibility", "correlation_length", "energy", "variance"),
+    *("excess_kurtosis", "absolute_magnetisation", "binder"),
+)
+
+KINDS = ("reference", "held_out", "exact")
+"""Beginnings of the names of what observables are compared with."""
 
 
 def report_times(content: "Content") -> None:
@@ -45,9 +51,10 @@ def _report_losses(content: "Content") -> None:
 
 def print_generation(content: "Content") -> None:
     """Print the numbers of a generation file, one line for each criterion and observable of each seed."""
+    from csd.diffusion.criteria import LIMITS
 
     def row(name: str, shown: str) -> None:
-        print(f"  {name:<22}{shown}")
+        print(f"  {name:<24}{shown}")
 
     def value(name: str, *place: Any) -> float:
         return float(content[name].values[place])
@@ -56,7 +63,9 @@ def print_generation(content: "Content") -> None:
     # A network without a kernel generates fields alone.
     steps = content["step"].values if "step" in content else None
     known = "held-out" if "held_out_mean" in content else "exact"
-    print("exact score:" if known == "exact" else "best linear score of the held-out fields:")
+    of_data = "data_digest" in content.attrs
+    of_fields = "held-out fields" if known == "held-out" else "long run"
+    print(f"best linear score of the {of_fields}:" if of_data else "exact score:")
     for name in criteria:
         row(name, f"{value(f'exact_score_{name}'):.4g}")
     remarks = dict(zip(criteria, content["criterion_remark"].values, strict=True))
@@ -73,20 +82,23 @@ def print_generation(content: "Content") -> None:
             for name, right in zip(criteria, content["generation_training_time"].values[number], strict=True):
                 if not remarks[name]:
                     row(name, f"{right:.1f}" if right == right else untold)
-        print(f"seed {seed}: fields drawn after {content.attrs['sampled_step']} steps")
+        many = f"{value('samples_drawn', number):.0f} " if "samples_drawn" in content else ""
+        print(f"seed {seed}: {many}fields drawn after {content.attrs['sampled_step']} steps")
+        if "verdict" in content:
+            for which, name in enumerate(criteria):
+                off, error = (value(f"sampled_deviation{end}", number, which) for end in ("", "_error"))
+                said, limit = content["verdict"].values[number, which], LIMITS[str(name)]
+                row(name, f"{said}: deviation {off:.2g} ± {error:.2g}, limit {limit:.2g}")
         if steps is not None:
             place = number, int((steps == content.attrs["sampled_step"]).argmax())
             scatter = f" ± {value('kl_per_site_error', *place):.2g}" if "kl_per_site_error" in content else ""
             row("kl_per_site", f"{value('kl_per_site', *place):.3g}{scatter}, of their kernels")
         for name in OF_SAMPLES:
             found, error = value(f"sampled_{name}", number), value(f"sampled_{name}_error", number)
-            source = f"held_out_{name}" if known == "held-out" else f"exact_{name}"
-            right = f"{value(source) if source in content else 0.0:.5g}"
-            right += f" ± {value(f'{source}_error'):.2g}" if known == "held-out" else ""
             shown = f"{found:.5g} ± {error:.2g}" if error == error else f"{found:.5g}, no error: too few samples"
             if name == "correlation_length" and found != found:
                 shown = "no correlation length: S(0) < S(k1) in these samples"
-            row(name, f"{shown}, {known} {right}")
+            row(name, shown + _reference(content, name, number))
         if "nearest_training_field" in content:
             own = content["nearest_training_field"].values[number]
             shown = f"{own.min():.3g} to {own.max():.3g} from samples"
@@ -97,7 +109,20 @@ def print_generation(content: "Content") -> None:
             row("nearest training", f"field at {shown}")
         if "two_sample_distance" in content:
             distance, p_value = value("two_sample_distance", number), value("two_sample_p_value", number)
-            row("two-sample test", f"energy distance {distance:.3g} from {known} fields, p = {p_value:.2g}")
+            kind = "held-out" if of_data else "exact"
+            row("two-sample test", f"energy distance {distance:.3g} from {kind} fields, p = {p_value:.2g}")
+
+
+def _reference(content: "Content", name: str, seed: int) -> str:
+    """What an observable is compared with, and the pull; of old files, which have no pulls, what they hold."""
+    source = next((f"{kind}_{name}" for kind in KINDS if f"{kind}_{name}" in content), "")
+    if not source:
+        return ""
+    right, error = (float(content[at].values) if at in content else 0.0 for at in (source, f"{source}_error"))
+    kind = content.attrs.get("reference", "held-out" if source.startswith("held_out") else "exact")
+    shown = f", {kind} {right:.5g}" + (f" ± {error:.2g}" if error else "")
+    pull = float(content[f"sampled_{name}_pull"].values[seed]) if f"sampled_{name}_pull" in content else float("nan")
+    return f"{shown}, pull {pull:+.1f}" if pull == pull else shown
 
 
 def print_table(content: "Content") -> None:

@@ -34,7 +34,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
-    moved = "the fields that the network learned, where they are no longer in the file that it learned them from"
+    moved = "the fields that the network learned, where their file has moved; with --size, fields of that size"
     own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
@@ -43,6 +43,8 @@ def add_flags(own: dict[str, Parser]) -> None:
     held = "fields in equilibrium: a file of csd mcmc --fields, or any other with --components and couplings"
     own["scores"].add_argument("--data", type=read_path, metavar="FILE", help=held)
     own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
+    begun = "a training file of the same network, at whose weights training starts"
+    train.add_argument("--initial", type=read_path, metavar="FILE.nc", help=begun)
     kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
     train.further = _kept
@@ -151,7 +153,8 @@ def train(arguments: argparse.Namespace) -> None:
         from csd.api.training import trained
 
         kept = (arguments.output, arguments.checkpoint, arguments.checkpoint_every)
-        content = trained(*_problem(arguments), command_line(arguments), *kept, log=log, lap=laps)
+        how = {"initial": arguments.initial, "log": log, "lap": laps}
+        content = trained(*_problem(arguments), command_line(arguments), *kept, **how)
         report_times(content)
         laps.steps = int(content["last_step"].values.sum())
 

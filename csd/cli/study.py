@@ -81,7 +81,7 @@ def validate(arguments: argparse.Namespace) -> None:
     from csd.study.claims import load_claims
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
-    from csd.study.stages.data import DataField
+    from csd.study.stages.data import DataField, MadeField
     from csd.study.stages.training import TrainingJob, check_training
 
     try:
@@ -102,7 +102,8 @@ def validate(arguments: argparse.Namespace) -> None:
         raise InputError(text if text.startswith(str(arguments.config)) else f"{arguments.config}: {text}") from error
     print(f"{arguments.config}: the study {study.study!r} is valid")
     own_fields = {job.field for job in jobs["training"].values() if isinstance(job, TrainingJob)}
-    for field in sorted((field for field in own_fields if isinstance(field, DataField)), key=str):
+    in_files = [field for field in own_fields if isinstance(field, DataField) and not isinstance(field, MadeField)]
+    for field in sorted(in_files, key=str):
         stored = stored_fields(field.file, field)
         print(f"  {stored.name}: shape {tuple(stored.raw.shape)}, read as {stored.configurations} {stored.layout}")
     for name, stage in STAGES.items():
@@ -211,7 +212,8 @@ def aggregate(arguments: argparse.Namespace) -> None:
     stage = STAGES.get(arguments.stage)
     if stage is None or not stage.aggregate:
         raise unknown("stage", arguments.stage, [name for name, one in STAGES.items() if one.aggregate])
-    jobs = jobs_of(study)[stage.name].values()
+    # Where the results lie now, also for fields that the study has made.
+    jobs = jobs_of(study.model_copy(update={"output": str(arguments.files.parent)}))[stage.name].values()
     _spare(jobs, arguments.files, arguments.output)
     dataset = stage.summed_up(jobs, arguments.files, mixed=arguments.mixed)
     made_by = provenance(command_line(arguments), study.model_dump(), fingerprint(stage.rule))

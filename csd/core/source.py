@@ -55,7 +55,7 @@ def fingerprint(step: str, *more: str) -> str:
     """Hash of the source that a step uses; comments, docstrings and layout do not count.
 
     Args:
-        step: a key of `SOURCES`, or the modules themselves, such as 'targets/scores targets/gaussian'.
+        step: keys of `SOURCES`, or modules: 'train', 'train mcmc mcmc/fields', 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
     """
     digest = blake2b(digest_size=8)
@@ -72,7 +72,7 @@ def files_used(step: str, *more: str) -> list[Path]:
         more: as for `fingerprint`.
     """
     found, met = set[Path](), set[str]()
-    left = [file for module in (*SOURCES.get(step, step.split()), *more) for file in _files(module)]
+    left = [file for root in (*step.split(), *more) for module in SOURCES.get(root, (root,)) for file in _files(module)]
     while left:
         file = left.pop()
         if file not in found and file.is_file():

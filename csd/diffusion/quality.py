@@ -7,14 +7,16 @@ It is not defined where the exact score itself misses the criterion on the same 
 steps that reverse diffusion would need (docs/physics.md, section 6).
 
 A network can also generate on a larger lattice than it was trained on (*size transfer*): its kernel in real space, up
-to half the trained size, is placed on the larger lattice. The target there has the same mass.
+to half the trained size, is placed on the larger lattice. The target there has the same mass. A network without a
+kernel is built on the other lattice with the same weights, if they do not depend on the lattice.
 
-A network without a kernel generates fields alone, which are measured as those of any other. A network that was trained
-on a data set is compared with its held-out fields, never with the fields that it was trained on.
+A network without a kernel generates fields alone, which are measured as those of any other, and its criteria are
+decided by them (`csd.diffusion.comparison`). A network that was trained on a data set is compared with its held-out
+fields, never with the fields that it was trained on.
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -24,6 +26,8 @@ from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
 from csd.core.options import Option, Options, declared
 from csd.diffusion import criteria
+from csd.diffusion.comparison.references import reference_kind
+from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.grids import GRID_STEPS, geometric_grid
 from csd.diffusion.integrators import integrator_of
@@ -35,7 +39,7 @@ from csd.diffusion.measures import (
     times_until_right,
 )
 from csd.diffusion.reverse import ReverseDiffusion, best_score
-from csd.diffusion.samples import over_held_out, sampled_variables
+from csd.diffusion.samples import OF_TRAINING_FIELDS, over_held_out
 from csd.diffusion.trained import (
     Kept,
     Trained,
@@ -43,14 +47,18 @@ from csd.diffusion.trained import (
     is_linear,
     kept_scores,
     load_trained,
+    noised_on,
     trained_score,
     transfer,
 )
 from csd.lattice import Array, Lattice, Modes, observables
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
+from csd.networks import Architecture
+from csd.networks.linear import LinearNetwork
+from csd.networks.registry import network_class
 from csd.networks.score import Score, SpectralScore
-from csd.targets.base import HasFields, HasHeldOut
+from csd.targets.base import HasFields, HasHeldOut, lattice_of
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
 from csd.training.content import shortened
@@ -62,6 +70,8 @@ if TYPE_CHECKING:
 
 
 Level = Annotated[float, Gt(0.0)]
+SAMPLES = 256
+"""Fields drawn by default with a linear network, whose criteria are known without them."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,15 @@ class GenerationSettings(Options):
     start: Annotated[
         Literal["noise", "exact"], Option("start: noise, or exact for the exact distribution at t_max", always=True)
     ] = "noise"
-    samples: Annotated[int, Ge(2), Le(10**9), Option("fields to draw for each seed", "M", always=True)] = 256
+    samples: Annotated[
+        Annotated[int, Ge(2), Le(10**9)] | None,
+        Option(
+            "fields to draw for each seed",
+            "M",
+            always=True,
+            default="256; of a network without a kernel as many as decide all criteria, up to 16384",
+        ),
+    ] = None
     step: Annotated[
         Annotated[int, Ge(0)] | None, Option("training step to sample at", "N", default="the last one kept")
     ] = None
@@ -84,7 +102,11 @@ class GenerationSettings(Options):
         Annotated[int, Ge(1)] | None,
         Option("steps on a geometric grid, for a conditioned network", "N", default=str(GRID_STEPS)),
     ] = None
-    size: Annotated[Annotated[int, Ge(2)] | None, Option("a larger lattice than the trained one", "L")] = None
+    size: Annotated[Annotated[int, Ge(2)] | None, Option("another lattice than the trained one", "L")] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Option("cpu; cuda; auto: cuda, where there is one, for networks without a kernel", label=None, attribute=None),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +115,14 @@ class GenerationSettings(Options):
 
     def asked(self) -> dict[str, Any]:
         """The options that determine a generation file, without those that are newer than files and not given."""
-        return {name: value for name, value in asdict(self).items() if name != "steps" or value is not None}
+        found = {name: value for name, value in asdict(self).items() if name != "device"}
+        return {name: value for name, value in found.items() if name not in ("steps", "samples") or value is not None}
+
+    def for_network(self, name: str) -> Self:
+        """The options for a network of a name: without `samples`, a built-in linear one draws `SAMPLES` fields."""
+        if self.samples is not None or ":" in name or not issubclass(network_class(name), LinearNetwork):
+            return self
+        return replace(self, samples=SAMPLES)
 
     def levels(self, trained: Array, *, conditioned: bool = False) -> Array:
         """The grid, from the highest level down: the trained levels between t_min and t_max.
@@ -143,26 +172,31 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
     Args:
         training: of `csd train`, with at least two noise levels.
         settings: options of generation.
-        data: the fields that the network was trained on, for a file that does not name theirs; see `load_trained`.
+        data: the fields that the network was trained on, for a file that does not name theirs; see `load_trained`. With
+            another size they are those of that lattice.
 
     Returns:
         The quantities of the five criteria and observables of the generated spectrum (seed, step) at every kept
         training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise level along
-        the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables and a two-sample test at one step.
-        Of a network without a kernel only these last, as nothing is known without sampling.
+        the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables, their pulls and a two-sample test
+        at one step. A network without a kernel has these last alone, and verdicts on the criteria by samples.
 
     Raises:
         InputError: if the file lacks what the options ask for, with the kept steps or noise levels.
         GenerationFailed: if a mode diverges.
     """
     grid = settings.levels(training["noise_level"].values, conditioned=is_conditioned(training))
-    trained = load_trained(training, grid.tolist(), data)
-    lattice = trained.noised.lattice
+    lattice, seeds = lattice_of(training.attrs), training["seed"].values.tolist()
     larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
-    if larger.size < lattice.size:
+    if larger.size < lattice.size and is_linear(training):
         raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
-    noised = trained.noised_on(larger)
-    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start)
+    noised = noised_on(training, larger, grid.tolist(), data) if larger != lattice else None
+    if noised is None or is_linear(training):
+        trained = load_trained(training, grid.tolist(), data if noised is None else None)
+        noised = noised or trained.noised
+    about = training.attrs
+    components = None if is_linear(training) else Architecture.of_attributes(about).components_of(about)
+    reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start, components)
     exact_score = reverse.exact_score(noised.modes)
     scores: list[Score]
     if is_linear(training):
@@ -182,17 +216,23 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
             "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
         }
         scores, step = [kept.score[row, kept.chosen] for row in range(len(kept.ended))], kept.steps[kept.chosen]
+        count: int | None = settings.samples or SAMPLES
     else:
-        _check_without_kernel(settings)
-        bins = LengthBins(lattice.pairs, noised.target.mass, lattice.dimension)
-        scores = [trained_score(training, seed) for seed in training["seed"].values.tolist()]
-        variables, steps, step = {}, {}, training["last_step"].values.max()
+        if settings.step is not None:
+            raise InputError(f"step is {settings.step}, but the network has no kernel, which step needs; leave it out")
+        bins = LengthBins(larger.pairs, noised.target.mass, larger.dimension)
+        scores = [trained_score(training, seed, noised, settings.device) for seed in seeds]
+        variables, steps, step, count = {}, {}, training["last_step"].values.max(), settings.samples
     variables |= {
         **_reference(reverse, "exact_score", "with the exact score on this grid", exact_score),
         **remarks_on(reverse),
         **_exact(reverse),
-        **sampled_variables(reverse, scores, training["seed"].values.tolist(), _identity(training), settings.samples),
+        **sampled_variables(reverse, scores, seeds, _identity(training), count),
     }
+    if larger != lattice:
+        # These are not the fields that the network has learned.
+        variables = {name: own for name, own in variables.items() if name not in OF_TRAINING_FIELDS}
+    drawn: Any = variables["samples_drawn"].values.max() if "samples_drawn" in variables else count
     return Content(
         variables,
         {
@@ -205,7 +245,8 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         {
             "integrator": settings.integrator,
             "start": settings.start,
-            "samples": settings.samples,
+            "samples": int(drawn),
+            "reference": reference_kind(noised.target),
             "sampled_step": int(step),
             "t_max": float(reverse.grid[0]),
             "t_min": float(reverse.grid[-1]),
@@ -263,13 +304,6 @@ def _divergence_errors(noised: NoisedTarget, modes: Modes, variance: Array) -> d
         "kl_per_site_error": labelled(["seed", "step"], error, f"standard error {words}"),
         "kl_per_site_bias": labelled(["seed", "step"], bias, f"bias {words}; the divergence contains it"),
     }
-
-
-def _check_without_kernel(settings: GenerationSettings) -> None:
-    """Refuse options that need a kernel."""
-    for name in ("step", "size"):
-        if (value := getattr(settings, name)) is not None:
-            raise InputError(f"{name} is {value}, but the network has no kernel, which {name} needs; leave it out")
 
 
 def _shown(kept: Kept) -> NDArray[np.intp]:

@@ -40,11 +40,13 @@ class ReverseDiffusion:
         noised: the target at the levels of the grid.
         integrator: of the reverse diffusion.
         start: 'noise' or 'exact'.
+        components: n of the fields of scores without a kernel, shape (batch, n, *lattice); None for scalar fields.
     """
 
     noised: NoisedTarget
     integrator: Integrator
     start: str = "noise"
+    components: int | None = None
 
     def __post_init__(self) -> None:
         self.grid = check_grid(self.noised.levels)
@@ -76,6 +78,8 @@ class ReverseDiffusion:
     def draw(self, score: Score, streams: Iterable[np.random.Generator]) -> Iterator[ComplexArray]:
         """Draw a field for each stream with any score, as x̂/√N at the lattice's *pairs*: `sampling.draw_modes`.
 
+        Of a score without a kernel, the fields have the `components`, shape (n, pairs).
+
         Where the target has a mean μ, reverse diffusion runs on x − α μ, whose score has no constant, and α μ at the
         lowest level is added to the fields.
         """
@@ -92,8 +96,8 @@ class ReverseDiffusion:
             return score(fields + noised.schedule.signal(t) * mean, t)
 
         used = centred if mean and kernels_of(score, self.grid) is None else score
-        start = self.start_variance(noised.lattice.pairs)
-        return draw_modes(used, noised.lattice, noised.schedule, self.grid, self.integrator, start, streams)
+        of_fields = noised.lattice, noised.schedule, self.grid, self.integrator
+        return draw_modes(used, *of_fields, self.start_variance(noised.lattice.pairs), streams, self.components)
 
     def variances(self, score: SpectralScore) -> Array:
         """V(k) at every level along the reverse trajectory with a linear score; shape (levels, …, modes)."""
@@ -113,7 +117,8 @@ class ReverseDiffusion:
         kernels = kernels_of(score, self.grid)
         if kernels is None:
             drawn = self._draw_about_mean(score, (stream("sampled variance", number) for number in range(fields)))
-            return np.asarray(sum(field.real**2 + field.imag**2 for field in drawn) / fields)
+            power = np.asarray(sum(field.real**2 + field.imag**2 for field in drawn) / fields)
+            return power if self.components is None else power.mean(axis=0)
         steps = linear_steps(self.integrator, self.noised.schedule, self.grid, kernels)
         start = self.start_variance(modes_of(score, self.noised.lattice))
         return np.broadcast_to(generated_variance(start, steps), np.shape(kernels[0]))

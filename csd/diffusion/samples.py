@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -24,11 +24,12 @@ from csd.diffusion.integrators import LinearStep
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.sampling import TOGETHER, sample_modes
 from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
-from csd.lattice.arrays import pieces_of
+from csd.lattice.arrays import configurations, fields_between, pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
-from csd.networks.score import Score
+from csd.lattice.observables import binder, excess_kurtosis, skewness
 from csd.targets.base import HasFields, HasHeldOut
+from csd.targets.dataset import FEWEST, HELD_OUT_SHARE
 from csd.targets.noising import NoisedTarget
 
 BLOCKS = 256
@@ -38,6 +39,14 @@ COMPARED = 200
 COMPARED_NUMBERS = 2**23
 """The most numbers in its fields of each kind."""
 
+OF_TRAINING_FIELDS = (
+    "nearest_training_field",
+    "held_out_nearest_training_field",
+    "nearer_fraction",
+    "memorisation_p_value",
+)
+"""Variables that tell how near samples are to the training fields."""
+
 
 @dataclass
 class Samples:
@@ -46,12 +55,14 @@ class Samples:
     Attributes:
         counts: fields of each block, shape (blocks,).
         sums: of each observable over the fields of a block, shape (blocks,), 'spectrum' (blocks, bins).
-        fields: the first fields, about the mean, shape (compared, sites).
+        fields: the first fields, about the mean, shape (compared, sites); (compared, n sites) with n components.
+        magnetisations: M/N of every field, or |M|/N with several components, shape (fields,).
     """
 
     counts: Array
     sums: dict[str, Array]
     fields: Array
+    magnetisations: Array
 
     def estimate(self, statistic: Callable[..., Array], *names: str) -> tuple[Array, Array]:
         """(value, standard error) of a function of means; see `jackknife`."""
@@ -94,9 +105,12 @@ def measured(
 ) -> Samples:
     """Measure fields one by one: their magnetisation as it is, all else about a mean.
 
+    Of fields of n components φ_a, M = Σ_r φ(r) and m = M/N are vectors, and |M|² and |m| are those of the vectors. All
+    other observables are means over the components: S(k), the energy, and moments of the marginal distribution of φ_a.
+
     Args:
         lattice: of the fields.
-        drawn: x̂/√N of each at the lattice's *pairs*, as `ReverseDiffusion.draw` gives it.
+        drawn: x̂/√N of each at the lattice's *pairs*, as `ReverseDiffusion.draw` gives it, shape (pairs,) or (n, pairs).
         bins: of wavenumbers.
         count: number of fields, at least 2.
         mean: of the target at the noise level of the fields.
@@ -108,15 +122,17 @@ def measured(
     blocks = min(count, blocks)
     sums: dict[str, Array] = defaultdict(lambda: np.zeros(blocks), spectrum=np.zeros((blocks, len(bins.middles))))
     counts = np.zeros(blocks)
-    kept = np.empty((compared_fields(lattice, count), lattice.sites))
+    kept, magnetisations = list[Array](), np.empty(count)
     for sample, whole in enumerate(drawn):
         state = whole - constant if mean else whole
-        spectrum = state.real**2 + state.imag**2
         field = lattice.inverse(lattice.spread(state, modes) * np.sqrt(lattice.sites)).ravel()
-        if sample < len(kept):
-            kept[sample] = field
-        zero, off, squared = observables.susceptibility(modes, spectrum), field.mean(), field * field
-        magnetisation = lattice.sites * (off + mean) ** 2 if mean else zero
+        if sample < compared_fields(lattice, count):
+            kept.append(field)
+        # Of each component: its mean over the sites, and the power of its modes.
+        offs, power = field.reshape(-1, lattice.sites).mean(axis=1), np.atleast_2d(state.real**2 + state.imag**2)
+        spectrum, off, squared = power.mean(axis=0), offs.mean(), field * field
+        zero = observables.susceptibility(modes, spectrum)
+        magnetisation = lattice.sites * ((offs + mean) ** 2).sum() if mean else len(power) * zero
         found = {
             "spectrum": bins.mean(spectrum),
             "zero_mode": zero,
@@ -125,37 +141,22 @@ def measured(
             "first_mode": spectrum @ first_shell,
             "energy": observables.energy(modes, spectrum),
             "first_moment": off,
-            "absolute_mean": abs(off + mean),
+            "absolute_mean": np.sqrt(((offs + mean) ** 2).sum()),
             "second_moment": squared.mean(),
             "third_moment": (squared * field).mean(),
             "fourth_moment": (squared * squared).mean(),
         }
+        magnetisations[sample] = off + mean if len(offs) == 1 else found["absolute_mean"]
         block = sample * blocks // count
         counts[block] += 1
         for name, value in found.items():
             sums[name][block] += value
-    return Samples(counts, sums, kept)
+    return Samples(counts, sums, np.stack(kept), magnetisations)
 
 
 def compared_fields(lattice: Lattice, count: int) -> int:
     """How many of `count` fields the two-sample test compares."""
     return max(2, min(count, COMPARED, COMPARED_NUMBERS // lattice.sites))
-
-
-def skewness(first: Array, second: Array, third: Array) -> Array:
-    """⟨(φ − ⟨φ⟩)³⟩ / ⟨(φ − ⟨φ⟩)²⟩^{3/2}, from the first three moments."""
-    spread = second - first**2
-    return (third - 3.0 * first * second + 2.0 * first**3) / spread**1.5
-
-
-def excess_kurtosis(second: Array, fourth: Array) -> Array:
-    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, of moments about the target's mean."""
-    return fourth / second**2 - 3.0
-
-
-def binder(square: Array, fourth: Array) -> Array:
-    """U4 = 1 − ⟨M⁴⟩ / (3 ⟨M²⟩²), from the moments of the magnetisation in any units; 0 for Gaussian fields."""
-    return 1.0 - fourth / (3.0 * square**2)
 
 
 class SampledObservable(NamedTuple):
@@ -178,9 +179,9 @@ def _length(zero: Array, first: Array, *, size: int) -> Array:
         return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / size)))
 
 
-def sampled_observables(lattice: Lattice, mean: float = 0.0) -> dict[str, SampledObservable]:
-    """The observables of fields on a lattice, measured about a mean, by name."""
-    own = np.asarray
+def sampled_observables(lattice: Lattice, mean: float = 0.0, components: int = 1) -> dict[str, SampledObservable]:
+    """The observables of fields of n components on a lattice, measured about a mean, by name."""
+    own, of_vector = np.asarray, partial(binder, components=components)
     return {
         "susceptibility": SampledObservable(own, ("zero_mode",)),
         "correlation_length": SampledObservable(
@@ -192,7 +193,7 @@ def sampled_observables(lattice: Lattice, mean: float = 0.0) -> dict[str, Sample
         "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
         "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
         "absolute_magnetisation": SampledObservable(own, ("absolute_mean",)),
-        "binder": SampledObservable(binder, ("squared_magnetisation", "fourth_magnetisation")),
+        "binder": SampledObservable(of_vector, ("squared_magnetisation", "fourth_magnetisation")),
     }
 
 
@@ -224,63 +225,7 @@ def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> t
     return value, error, (blocks - 1) * (mean - value)
 
 
-def sampled_variables(
-    reverse: ReverseDiffusion, scores: Sequence[Score], seeds: Sequence[int], run: str, count: int
-) -> dict[str, Variable]:
-    """Draw fields with the score of each seed, measure them, and compare them with exact or held-out fields.
-
-    Args:
-        reverse: draws the fields.
-        scores: one for each seed.
-        seeds: of the training.
-        run: name of the random streams, besides the seed.
-        count: fields of each seed, at least 2.
-
-    Returns:
-        power_spectrum(seed, wavenumber), sampled_… observables (seed) with their errors, and the tests of whole fields.
-    """
-    noised, lattice = reverse.noised, reverse.noised.lattice
-    target, mean = noised.target, float(noised.means[-1])
-    bins = LengthBins(lattice.pairs, target.mass, lattice.dimension)
-    streams = [sample_streams(count, run, lattice.size, seed) for seed in seeds]
-    drawn = [
-        measured(lattice, reverse.draw(score, own), bins, count, mean)
-        for score, own in zip(scores, streams, strict=True)
-    ]
-    measures = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))} | sampled_observables(lattice, mean)
-    variables = _whole_fields(reverse, drawn, seeds, run)
-    if isinstance(target, HasHeldOut):
-        fields = len(target.held_out)
-        states = (
-            lattice.gather(lattice.transform(own), lattice.pairs) / np.sqrt(lattice.sites)
-            for own in held_out_samples(noised, run, range(fields))
-        )
-        held_out = measured(lattice, states, bins, fields, mean, len(target.held_out_blocks(lattice.pairs)[0]))
-        for name, (of_means, sums, units) in measures.items():
-            value, error = held_out.estimate(of_means, *sums)
-            words, dims = name.replace("_", " "), ["wavenumber"] if name == "power_spectrum" else []
-            variables[f"held_out_{name}"] = labelled(dims, value, f"{words} of held-out fields with noise", units)
-            variables[f"held_out_{name}_error"] = labelled(dims, error, "its standard error, by the jackknife", units)
-    for name, (of_means, sums, units) in measures.items():
-        found = [one.estimate(of_means, *sums) for one in drawn]
-        dims = ["seed", "wavenumber"] if name == "power_spectrum" else ["seed"]
-        variables |= _with_errors("" if name == "power_spectrum" else "sampled_", name, dims, found, units)
-    return variables | _with_errors("sampled_", "kl_per_site", ["seed"], _sampled_divergences(noised, drawn, bins), "1")
-
-
-def _with_errors(
-    prefix: str, name: str, dims: Sequence[str], found: Sequence[tuple[Array, Array]], units: str
-) -> dict[str, Variable]:
-    """An observable of sampled fields and its standard error, from (value, error) of each seed."""
-    values, errors = zip(*found, strict=True)
-    words = f"{name.replace('_', ' ')} of sampled fields"
-    return {
-        f"{prefix}{name}": labelled(dims, values, words, units),
-        f"{prefix}{name}_error": labelled(dims, errors, "its standard error, by the jackknife", units),
-    }
-
-
-def _sampled_divergences(noised: NoisedTarget, drawn: Sequence[Samples], bins: LengthBins) -> list[tuple[Array, Array]]:
+def sampled_divergences(noised: NoisedTarget, drawn: Sequence[Samples], bins: LengthBins) -> list[tuple[Array, Array]]:
     """KL per site of sampled fields from the target, by their spectra in bins, and its error; for each seed.
 
     The KL is a convex function of noisy spectra: its bias by the noise is subtracted, also that of held-out fields.
@@ -316,41 +261,60 @@ def over_held_out(
     return jackknife(statistic, counts, counts[:, None] * noised.spectra(spectra)[-1])
 
 
-def held_out_samples(noised: NoisedTarget, run: str, numbers: Sequence[int]) -> Iterator[Array]:
-    """α y + σ z of held-out fields y at the lowest level; a field's noise depends on its number alone.
+def fields_to_compare(target: HasFields) -> Any:
+    """The held-out fields of a data set; of a Monte Carlo file the last fifth, not learned by nonlinear networks."""
+    if isinstance(target, HasHeldOut):
+        return target.held_out
+    fields, together = len(target.data), int(getattr(target, "components", 1))
+    return fields_between(target.data, fields - together * (fields // together // HELD_OUT_SHARE), fields)
+
+
+def compared_with(reverse: ReverseDiffusion) -> int:
+    """Number of `fields_to_compare` or, with `components`, of their configurations."""
+    return len(fields_to_compare(cast("HasFields", reverse.noised.target))) // (reverse.components or 1)
+
+
+def held_out_samples(reverse: ReverseDiffusion, run: str, numbers: Sequence[int]) -> Iterator[Array]:
+    """α y + σ z of `fields_to_compare` y at the lowest level; a field's noise depends on its number alone.
 
     Args:
-        noised: with a target that has held-out fields.
+        reverse: with a data set as target.
         run: name of the random streams.
-        numbers: of the fields.
+        numbers: of the fields or, with `components`, of the configurations, shape (n, *lattice.shape).
     """
-    held_out = cast("HasHeldOut", noised.target).held_out
-    lattice, signal, deviation = noised.lattice, noised.signals[-1], np.sqrt(noised.variances[-1])
+    noised = reverse.noised
+    held_out = fields_to_compare(cast("HasFields", noised.target))
+    signal, deviation = noised.signals[-1], np.sqrt(noised.variances[-1])
     for start in range(0, len(numbers), TOGETHER):
         chosen = np.array(numbers[start : start + TOGETHER])
-        for number, clean in zip(chosen.tolist(), held_out[chosen], strict=True):
-            noise = draw_normal(stream("noise of held-out fields", run, number), lattice.shape)
-            yield signal * np.asarray(clean, dtype=float) + deviation * noise
+        fields = configurations(held_out, chosen, reverse.components)
+        for number, clean in zip(chosen.tolist(), fields, strict=True):
+            noise = draw_normal(stream("noise of held-out fields", run, number), clean.shape)
+            yield signal * clean + deviation * noise
 
 
-def _whole_fields(
-    reverse: ReverseDiffusion, drawn: Sequence[Samples], seeds: Sequence[int], run: str
+def whole_fields(
+    reverse: ReverseDiffusion, drawn: Sequence[Samples], seeds: Sequence[int], run: str, *, all_learned: bool
 ) -> dict[str, Variable]:
-    """Two-sample tests of every seed, and distances to training fields, about the mean, which would round them."""
+    """Two-sample tests of every seed, and distances to training fields, about the mean, which would round them.
+
+    There is no test where the networks learned all fields of a Monte Carlo file.
+    """
     noised, lattice = reverse.noised, reverse.noised.lattice
     target, compared = noised.target, [one.fields for one in drawn]
     held_out = None
-    if isinstance(target, HasHeldOut):
+    if isinstance(target, HasFields) and not isinstance(target, HasHeldOut) and all_learned:
+        return _training_distances(reverse, compared, None)
+    if isinstance(target, HasFields) and (fields := compared_with(reverse)) >= FEWEST:
         # Spread over the set, as neighbours along a Markov chain are alike.
-        fields = len(target.held_out)
         numbers = np.linspace(0, fields - 1, compared_fields(lattice, fields)).astype(int).tolist()
-        held_out = np.stack([own.ravel() for own in held_out_samples(noised, run, numbers)]) - noised.means[-1]
+        held_out = np.stack([own.ravel() for own in held_out_samples(reverse, run, numbers)]) - noised.means[-1]
     elif isinstance(target, HasFields):
-        return _training_distances(noised, compared, None)
+        return _training_distances(reverse, compared, None)
     tests = []
     for own, seed in zip(compared, seeds, strict=True):
         # Exact fields of their own for each seed: tests that shared them would not be independent.
-        others = _exact_fields(reverse, len(own), run, seed) if held_out is None else held_out
+        others = exact_fields(reverse, len(own), run, seed) if held_out is None else held_out
         tests.append(two_sample_test(own, others, run, lattice.size, seed))
     distances, p_values = zip(*tests, strict=True)
     words = f"energy distance of sampled from {'exact' if held_out is None else 'held-out'} fields"
@@ -358,20 +322,29 @@ def _whole_fields(
         "two_sample_distance": labelled(["seed"], distances, words),
         "two_sample_p_value": labelled(["seed"], p_values, "its p-value, by permutations"),
     }
-    return variables | (_training_distances(noised, compared, held_out) if held_out is not None else {})
+    if isinstance(target, HasFields):
+        variables |= _training_distances(reverse, compared, held_out if isinstance(target, HasHeldOut) else None)
+    return variables
 
 
-def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_out: Array | None) -> dict[str, Variable]:
+def _training_distances(
+    reverse: ReverseDiffusion, compared: Sequence[Array], held_out: Array | None
+) -> dict[str, Variable]:
     """Distances of samples, and of held-out fields, to the nearest training field α y at the lowest level."""
+    noised = reverse.noised
     target, lattice, signal = cast("HasFields", noised.target), noised.lattice, noised.signals[-1]
+    shape = (-1, *(() if reverse.components is None else (reverse.components,)), *lattice.shape)
     fields = np.concatenate([*compared, *([] if held_out is None else [held_out])])
-    others = (signal * (piece - noised.mean) for piece in pieces_of(target.data))
+    pieces = pieces_of(target.data, reverse.components or 1)
+    others = (signal * (piece.reshape(shape) - noised.mean) for piece in pieces)
     translations = with_translations(lattice, len(fields), len(target.data))
-    found = nearest_distances(lattice, fields.reshape(-1, *lattice.shape), others, translations=translations)
+    found = nearest_distances(lattice, fields.reshape(shape), others, translations=translations)
     own = np.split(found, np.cumsum([len(one) for one in compared]))
     over = "at its best translation" if translations else "as it lies"
     about = f"root mean square distance per site to the nearest training field, {over}"
-    variables = {"nearest_training_field": labelled(["seed", "sample"], own[:-1], f"{about}, of sampled fields")}
+    variables = {
+        "nearest_training_field": labelled(["seed", "compared_sample"], own[:-1], f"{about}, of sampled fields")
+    }
     if held_out is not None:
         from scipy.stats import mannwhitneyu
 
@@ -387,7 +360,7 @@ def _training_distances(noised: NoisedTarget, compared: Sequence[Array], held_ou
     return variables
 
 
-def _exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: int) -> Array:
+def exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: object) -> Array:
     """Exact fields at the lowest level, different for each seed; shape (count, sites)."""
     lattice = reverse.noised.lattice
     modes = lattice.pairs

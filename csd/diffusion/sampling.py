@@ -16,10 +16,10 @@ from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.score import Score, kernels_of, modes_of
 from csd.targets.noising import Schedule
 
-TOGETHER = 64
-"""Fields given at a time to a score without a kernel."""
-NUMBERS_TOGETHER = 2**20
-"""Most numbers in these fields."""
+TOGETHER, MOST_TOGETHER = 64, 256
+"""Fields given at a time to a score without a kernel, and most of them on a small lattice."""
+WORTH, NUMBERS_TOGETHER = 2**15, 2**20
+"""Numbers in these fields up to which more fields are faster, and most numbers."""
 
 
 def linear_steps(
@@ -159,6 +159,13 @@ def sample_modes(
     return state
 
 
+def fields_together(lattice: Lattice, components: int = 1) -> int:
+    """Number of fields of n components that are given at a time to a score without a kernel."""
+    numbers = components * lattice.sites
+    most = max(TOGETHER, min(MOST_TOGETHER, WORTH // numbers))
+    return max(1, min(most, NUMBERS_TOGETHER // numbers))
+
+
 def draw_modes(
     score: Score,
     lattice: Lattice,
@@ -167,6 +174,7 @@ def draw_modes(
     integrator: Integrator,
     start: Array | float,
     streams: Iterable[np.random.Generator],
+    components: int | None = None,
 ) -> Iterator[ComplexArray]:
     """Draw fields in Fourier space with any score: mode by mode if it has a kernel, otherwise by steps on fields.
 
@@ -178,9 +186,10 @@ def draw_modes(
         integrator: of the reverse diffusion.
         start: variance at t_max, a number or at the lattice's *pairs*.
         streams: a generator for each field, so that a field does not depend on the number of fields.
+        components: n of the fields of a score without a kernel, shape (batch, n, *lattice); None for scalar fields.
 
     Yields:
-        x̂/√N at the *pairs*, shape (pairs,).
+        x̂/√N at the *pairs*, shape (pairs,), or (n, pairs) with components.
 
     Raises:
         GenerationFailed: as soon as a mode, a field or a score is not finite.
@@ -192,11 +201,12 @@ def draw_modes(
         yield from (sample_modes(steps, pairs, start, own) for own in streams)
         return
     spread = lattice.spread(np.sqrt(np.broadcast_to(start, len(pairs))), pairs)
-    left, many = iter(streams), max(1, min(TOGETHER, NUMBERS_TOGETHER // lattice.sites))
+    shape = lattice.shape if components is None else (components, *lattice.shape)
+    left, many = iter(streams), fields_together(lattice, components or 1)
     while together := list(islice(left, many)):
 
         def noise(together: Sequence[np.random.Generator] = together) -> Array:
-            drawn = [draw_normal(own, lattice.shape) for own in together]
+            drawn = [draw_normal(own, shape) for own in together]
             # A matrix product rounds in an order that depends on its size: fewer fields are filled up with the first.
             return np.stack(drawn + drawn[:1] * (many - len(drawn)))
 

@@ -6,7 +6,7 @@ also of earlier training steps where the file has them.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,10 +23,10 @@ from csd.lattice import Array, Lattice, Modes
 from csd.networks import Architecture
 from csd.networks.registry import said
 from csd.networks.score import KernelScore, Score, level_of
-from csd.targets.base import HasFields, HasSpectrum, lattice_of, spec_of, target_from_spec, with_spectrum
-from csd.targets.noising import NoisedTarget, Schedule, schedule_of
+from csd.networks.starts import start_stream
+from csd.targets.base import HasFields, HasSpectrum, lattice_of, target_from_spec, with_spectrum
+from csd.targets.noising import NoisedTarget, learned_spectra, schedule_of
 from csd.training.options import TrainingSettings
-from csd.training.preparation import start_stream
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
@@ -48,21 +48,33 @@ class Trained:
     architecture: Architecture | None
     settings: TrainingSettings
 
-    def noised_on(self, lattice: Lattice) -> NoisedTarget:
-        """The target of the same mass on another lattice, at the same levels.
 
-        Raises:
-            InputError: if the target is a data set, which has one lattice.
-        """
-        if lattice == self.noised.lattice:
-            return self.noised
-        if isinstance(self.noised.target, HasFields):
-            raise InputError(
-                f"size is {lattice.size}, but the network was trained on fields of size {self.noised.lattice.size}, and"
-                " there are no fields of another size to compare with; leave size out"
-            )
-        spec = spec_of(self.noised.target) | {"dimension": lattice.dimension, "size": lattice.size}
-        return NoisedTarget(with_spectrum(target_from_spec(spec)), self.noised.schedule, self.noised.levels)
+def noised_on(
+    training: Content, lattice: Lattice, levels: Sequence[float], data: HasFields | None = None
+) -> NoisedTarget:
+    """The target of a training file on another lattice, with the same mass.
+
+    Args:
+        training: of `csd train`.
+        lattice: where the target lives.
+        levels: noise levels.
+        data: fields of that lattice, for a network that was trained on a data set.
+
+    Raises:
+        InputError: if the network was trained on a data set, and there are no such fields.
+    """
+    about = training.attrs
+    schedule = schedule_of(about["schedule"])
+    if "data_digest" not in about:
+        spec = {**about, "dimension": lattice.dimension, "size": lattice.size}
+        return NoisedTarget(with_spectrum(target_from_spec(spec)), schedule, levels)
+    if data is None or data.lattice != lattice:
+        raise InputError(
+            f"size is {lattice.size}, but the network was trained on fields of size {about['size']}, and there are no"
+            " fields of another size to compare with; give fields of that size by --data, or data= from Python, or"
+            " leave size out"
+        )
+    return NoisedTarget(data, schedule, levels)
 
 
 def load_trained(training: Content, levels: Sequence[float], data: HasFields | None = None) -> Trained:
@@ -121,19 +133,21 @@ def _modes(about: Mapping[str, Any]) -> Modes:
     return lattice.shells if about["modes"] == "shells" else lattice.pairs
 
 
-def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
-    """The networks of one seed as modules, one for each noise level, with their weights after the last step.
+def trained_networks(training: Content, seed: int, other: NoisedTarget | None = None) -> list["ScoreNetwork"]:
+    """The networks of one seed as modules, one for each noise level, with the weights of the file.
 
     A conditioned network serves all noise levels, and is the only one.
 
     Args:
         training: of `csd train`.
         seed: one of the seeds of the file.
+        other: the target on another lattice, for which the networks are built with the same weights; constants that do
+            not depend on the lattice, such as ⟨φ²⟩, stay those of the training.
 
     Raises:
-        InputError: if the file has no such seed, or no weights.
+        InputError: if the file has no such seed, or no weights, or the network cannot be built on the other lattice.
     """
-    from csd.networks.module import load_weights
+    from csd.networks.module import load_weights, on_lattice
 
     conditioned = is_conditioned(training)
     if (held := "conditioned_weights" if conditioned else "weights") not in training:
@@ -145,7 +159,8 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
     # As `learned_spectra` had it when the networks were built.
     propagator = training["training_spectrum" if "training_spectrum" in training else "propagator"].values
     levels = (training[name].values for name in ("noise_level", "score_length", "signal", "noise_variance"))
-    schedule, modules, form = schedule_of(about["schedule"]), [], {"conditioned": True} if conditioned else {}
+    schedule, modules = schedule_of(about["schedule"]), []
+    form = {"conditioned": conditioned, "components": architecture.components_of(about)}
     for place, (level, length, signal, variance) in enumerate(zip(*levels, strict=True)):
         if conditioned and level != training["noise_level"].values.min():
             continue
@@ -158,6 +173,11 @@ def trained_networks(training: Content, seed: int) -> list["ScoreNetwork"]:
             filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
             weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
         load_weights(module, weights)
+        if other is not None and other.lattice != lattice:
+            at = NoisedTarget(other.target, schedule, [float(level)])
+            length, spectrum, noise = float(at.score_lengths()[0]), learned_spectra(at)[0], (schedule, float(level))
+            built = architecture.module(other.lattice, length, spectrum, generator, noise, **form)
+            module = on_lattice(built, module)
         modules.append(module)
     return modules
 
@@ -177,14 +197,16 @@ def _warn_of_other_code(about: Mapping[str, Any]) -> None:
         )
 
 
-def trained_score(training: Content, seed: int) -> Score:
-    """The score of one seed at the noise levels of the file, after the last step; with a kernel where it is linear.
+def trained_score(training: Content, seed: int, other: NoisedTarget | None = None, device: str = "cpu") -> Score:
+    """The score of one seed at the noise levels of the file; with a kernel where it is linear.
 
     That of a conditioned network can be called at any noise level.
 
     Args:
         training: of `csd train`.
         seed: one of the seeds of the file.
+        other: the target on another lattice, as for `trained_networks`; only for networks without a kernel.
+        device: of networks without a kernel, 'cpu', 'cuda' or 'auto'; fields come from NumPy and return to it.
 
     Raises:
         InputError: if the file has no such seed, or neither weights nor kernels.
@@ -195,36 +217,44 @@ def trained_score(training: Content, seed: int) -> Score:
     if is_linear(training):
         kernels = _last_kernels(training)[:, row]
         return KernelScore(lattice_of(training.attrs), _modes(training.attrs), levels, kernels, means)
-    import torch
-
-    from csd.networks.border import TorchStream
-
-    networks = [own.eval() for own in trained_networks(training, seed)]
+    networks = [own.eval() for own in trained_networks(training, seed, other)]
+    # A user-defined network may draw numbers, or differentiate an energy, which inference mode forbids.
+    own_code = is_user_path(training.attrs["architecture"])
+    called = _caller(stream("layers", "score", seed) if own_code else None, device)
     if is_conditioned(training):
-        return _at_any_level(networks[0], schedule_of(training.attrs["schedule"]), float(mean))
+        schedule = schedule_of(training.attrs["schedule"])
+        return lambda fields, t: called(networks[0], fields - schedule.signal(t) * mean if mean else fields, float(t))
     found = {level: own for level, *own in zip(levels, networks, means, strict=True)}
-    layers = TorchStream(int(stream("layers", "score", seed).integers(2**63)), torch.device("cpu"))
 
     def score(fields: Array, t: float, /) -> Array:
         """s(x, t) of the network trained at t, which takes x − α μ; an InputError at any other level."""
         network, mean = found[level_of(found, t, "network")]
-        with torch.no_grad(), layers:
-            return np.asarray(network(torch.as_tensor(fields - mean if mean else fields)))
+        return called(network, fields - mean if mean else fields)
 
     return score
 
 
-def _at_any_level(network: "ScoreNetwork", schedule: Schedule, mean: float) -> Score:
-    """s(x, t) of a conditioned network, which takes x − α μ."""
+def _caller(layers: np.random.Generator | None, device: str) -> Callable[..., Array]:
+    """(network, fields, further arguments) → its score, on a device; in inference mode without a stream for layers."""
     import torch
 
-    def score(fields: Array, t: float, /) -> Array:
-        """s(x, t)."""
-        centred = fields - schedule.signal(t) * mean if mean else fields
-        with torch.inference_mode():
-            return np.asarray(network(torch.as_tensor(centred), float(t)))
+    from csd.networks.border import TorchStream
+    from csd.training.descent.modules import choose_device
 
-    return score
+    there = choose_device(device)
+    state = None if layers is None else TorchStream(int(layers.integers(2**63)), there)
+
+    def called(network: "ScoreNetwork", fields: Array, *at: float) -> Array:
+        """s(x) or s(x, t), for fields of NumPy."""
+        network.to(there)
+        given = torch.as_tensor(fields, device=there)
+        if state is None:
+            with torch.inference_mode():
+                return np.asarray(network(given, *at).cpu())
+        with torch.no_grad(), state:
+            return np.asarray(network(given, *at).cpu())
+
+    return called
 
 
 def is_conditioned(training: Content) -> bool:

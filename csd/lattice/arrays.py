@@ -144,9 +144,28 @@ def fields_between(fields: Any, start: int, stop: int) -> Any:
     return fields[start:stop] if isinstance(fields, np.ndarray) else LazyFields(fields, start, stop)
 
 
-def pieces_of(fields: Any) -> Iterator[Array]:
-    """The fields in consecutive pieces of at most `PIECE` numbers, as float64."""
-    step = max(1, PIECE // int(np.prod(fields.shape[1:])))
+def configurations(fields: Any, chosen: NDArray[np.integer[Any]], components: int | None) -> Array:
+    """The chosen scalar fields, shape (chosen, *lattice.shape), or configurations, (chosen, n, *lattice.shape).
+
+    Args:
+        fields: shape (M, *lattice.shape), the components of a configuration one after the other.
+        chosen: places of scalar fields or, with components, of configurations.
+        components: n of a configuration; None for scalar fields.
+    """
+    if components is None:
+        return np.asarray(fields[chosen], dtype=float)
+    places = (chosen[:, None] * components + np.arange(components)).ravel()
+    return np.asarray(fields[places], dtype=float).reshape(len(chosen), components, *fields.shape[1:])
+
+
+def pieces_of(fields: Any, together: int = 1) -> Iterator[Array]:
+    """The fields in consecutive pieces of at most `PIECE` numbers, as float64.
+
+    Args:
+        fields: shape (M, *lattice.shape).
+        together: fields that are not separated, such as the components of a configuration.
+    """
+    step = together * max(1, PIECE // (together * int(np.prod(fields.shape[1:]))))
     for start in range(0, len(fields), step):
         yield np.asarray(fields[start : start + step], dtype=float)
 

@@ -29,12 +29,12 @@ def with_translations(lattice: Lattice, fields: int, others: int) -> bool:
 
 
 def nearest_distances(lattice: Lattice, fields: Array, others: Iterable[Array], *, translations: bool) -> Array:
-    """d(x), the root mean square per site of the difference to the nearest of many fields.
+    """d(x), the root mean square, per site and component, of the difference to the nearest of many fields.
 
     Args:
         lattice: of the fields.
-        fields: x, shape (fields, *lattice.shape).
-        others: y, in pieces of shape (piece, *lattice.shape).
+        fields: x, shape (fields, *lattice.shape), or (fields, n, *lattice.shape), whose components move together.
+        others: y, in pieces of shape (piece, *lattice.shape), or (piece, n, *lattice.shape).
         translations: whether all translations are compared; if not, fields are compared as they lie.
 
     Returns:
@@ -47,11 +47,12 @@ def nearest_distances(lattice: Lattice, fields: Array, others: Iterable[Array], 
         if translations:
             transformed = lattice.transform(piece).conj()
             products = (lattice.inverse(lattice.transform(field) * transformed) for field in fields)
-            overlaps = np.stack([of_all.reshape(len(piece), -1).max(axis=1) for of_all in products])
+            summed = (of_all.reshape(len(piece), -1, lattice.sites).sum(axis=1) for of_all in products)
+            overlaps = np.stack([of_all.max(axis=1) for of_all in summed])
         else:
             overlaps = flat @ own.T
         nearest = np.minimum(nearest, (squares[:, None] + (own**2).sum(axis=1) - 2.0 * overlaps).min(axis=1))
-    return np.sqrt(np.maximum(nearest, 0.0) / lattice.sites)
+    return np.sqrt(np.maximum(nearest, 0.0) / flat.shape[1])
 
 
 def two_sample_test(fields: Array, others: Array, *purpose: object) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""Observables of lattice fields (docs/physics.md, sections 2 and 6), all functions of the power spectrum S(k).
+"""Observables of lattice fields (docs/physics.md, sections 2 and 6): functions of S(k), or of moments of the field.
 
     χ = S(0)     ξ = sqrt(S(0)/S(k₁) − 1) / (2 sin(π/L))     ⟨φ²⟩ = (1/N) Σ_k S     energy = ½ (1/N) Σ_k k̂² S
 
-Each function takes a spectrum at given modes: of one field, of a mean over fields, or the exact one. ξ is a ratio of
+The power spectrum S(k) is given at some modes: of one field, of a mean over fields, or the exact one. ξ is a ratio of
 means, so it needs a mean over fields; its error comes from the jackknife.
 """
 
@@ -71,3 +71,23 @@ def kl_per_site(modes: Modes, generated: Array, exact: Array) -> Array:
     if not (np.isfinite(ratio).all() and (ratio > 0.0).all()):
         raise InputError("a generated variance is not positive and finite, so there is no KL divergence")
     return 0.5 * (modes.multiplicity * (ratio - 1.0 - np.log(ratio))).sum(axis=-1) / modes.multiplicity.sum()
+
+
+def skewness(first: Array, second: Array, third: Array) -> Array:
+    """⟨(φ − ⟨φ⟩)³⟩ / ⟨(φ − ⟨φ⟩)²⟩^{3/2}, from the first three moments."""
+    spread = second - first**2
+    return (third - 3.0 * first * second + 2.0 * first**3) / spread**1.5
+
+
+def excess_kurtosis(second: Array, fourth: Array) -> Array:
+    """⟨φ⁴⟩ / ⟨φ²⟩² − 3, of moments about the target's mean."""
+    return fourth / second**2 - 3.0
+
+
+def binder(square: Array, fourth: Array, components: int = 1) -> Array:
+    """U4 = 1 − n ⟨|M|⁴⟩ / ((n + 2) ⟨|M|²⟩²), from the moments of the magnetisation in any units.
+
+    It is 0 for Gaussian fields of n equivalent components, 2/(n + 2) where |M| is fixed, and 1 − ⟨M⁴⟩ / (3 ⟨M²⟩²) for
+    n = 1.
+    """
+    return 1.0 - fourth / ((1.0 + 2.0 / components) * square**2)

@@ -24,6 +24,7 @@ from csd.mcmc.autocorrelation import FEWEST, Estimate, constant, estimate, therm
 from csd.mcmc.samplers import Step
 from csd.mcmc.updates import Update, make_update
 from csd.targets.base import HasEnergy
+from csd.targets.images import random_rotations
 
 Measure = Callable[[Array], float]
 CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
@@ -31,18 +32,21 @@ CANDIDATES = ("energy", "magnetisation", "m2", "first_mode")
 
 
 class Chain:
-    """One Markov chain, which starts from a disordered field.
+    """One Markov chain.
 
     Args:
         target: the target.
         sweep: the steps of one sweep, in order.
         generator: source of all its random numbers.
+        field: where it starts, which it changes in place; if None, a disordered field.
     """
 
-    def __init__(self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator) -> None:
+    def __init__(
+        self, target: HasEnergy, sweep: Sequence[Step], generator: np.random.Generator, field: Array | None = None
+    ) -> None:
         self.target, self.sweep, self.generator = target, tuple(sweep), generator
         self.updates: list[Update] = [make_update(step.update, target, **step.options) for step in sweep]
-        self.field = target.start(generator)
+        self.field = target.start(generator) if field is None else field
         self._flat = self.field.reshape(target.components, -1)
 
     def thermalise(self, sweeps: int) -> None:
@@ -164,19 +168,9 @@ class Chains:
                 chain.advance(spacing)
                 kept[place] = chain.field
                 if self.target.source == 0.0:
-                    rotation = random_rotation(self.target.components, chain.generator)
+                    (rotation,) = random_rotations(self.target.components, 1, chain.generator)
                     kept[place] = np.tensordot(rotation, chain.field, axes=1)
         return kept
-
-
-def random_rotation(components: int, generator: np.random.Generator) -> Array:
-    """An element of O(n) from the Haar measure, shape (n, n); a sign for n = 1.
-
-    It is Q of the QR decomposition of normal numbers with a positive diagonal of R (Mezzadri, Notices AMS 54, 592,
-    2007).
-    """
-    vectors, triangle = np.linalg.qr(generator.standard_normal((components, components)))
-    return vectors * np.sign(np.diag(triangle))
 
 
 def run_chains(

@@ -136,13 +136,17 @@ def _require_equal_shapes(
         raise InputError(f"{name} changes its buffer {changed[0]} from {was} to {now}; {STATE}")
 
 
-def _probe(lattice: Lattice, spectrum: Array) -> torch.Tensor:
-    """Two fields of the variance of a spectrum in the *half* layout."""
+def _probe(network: ScoreNetwork, spectrum: Array) -> torch.Tensor:
+    """Two fields of the variance of a spectrum in the *half* layout, with the components of a network."""
+    lattice, several = network.lattice, () if network.components is None else (network.components,)
     deviation = np.sqrt((lattice.half_multiplicity * spectrum).sum() / lattice.sites)
-    return torch.from_numpy(deviation * np.cos(np.arange(2 * lattice.sites)).reshape(2, *lattice.shape))
+    shape = (2, *several, *lattice.shape)
+    return torch.from_numpy(deviation * np.cos(np.arange(np.prod(shape))).reshape(shape))
 
 
-def check_restored(network: ScoreNetwork, again: ScoreNetwork, spectrum: Array, layers: TorchStream) -> None:
+def check_restored(
+    network: ScoreNetwork, again: ScoreNetwork, spectrum: Array, layers: TorchStream, *at: float
+) -> None:
     """Refuse a user-defined network that is not determined by its parameters and buffers.
 
     Its numbers are loaded into the same network at its start, as from a file or a checkpoint. Both networks are called
@@ -153,13 +157,14 @@ def check_restored(network: ScoreNetwork, again: ScoreNetwork, spectrum: Array, 
         again: built as the network was, on the same device.
         spectrum: C_t in the *half* layout.
         layers: random stream of the network's stochastic layers.
+        at: the noise level of the fields, for a network that serves all of them.
 
     Raises:
         InputError: if the two give different scores or kernels, or have different buffers.
     """
     _require_equal_shapes(network, dict(again.named_buffers()), dict(network.named_buffers()))
     load_weights(again, weights_of(network))
-    fields = _probe(network.lattice, spectrum).to(next(iter(network.parameters()), torch.empty(0)).device)
+    fields = _probe(network, spectrum).to(next(iter(network.parameters()), torch.empty(0)).device)
 
     def answers(one: ScoreNetwork) -> list[torch.Tensor]:
         """Its kernel or score in both modes."""
@@ -168,29 +173,32 @@ def check_restored(network: ScoreNetwork, again: ScoreNetwork, spectrum: Array, 
             for mode in (_evaluating(one), nullcontext()):
                 with layers.from_the_first(), mode:
                     kernel = kernel_of(one)
-                    found.append(one(fields) if kernel is None else kernel.clone())
+                    found.append(one(fields, *at) if kernel is None else kernel.clone())
         return found
 
     allowed = ROUNDING * torch.finfo(precision(network)).eps
     for own, restored in zip(answers(network), answers(again), strict=True):
-        if not torch.allclose(own, restored, rtol=0.0, atol=allowed * float(own.abs().max()), equal_nan=True):
+        if not torch.allclose(
+            own, restored, rtol=0.0, atol=allowed * float(own.abs().nan_to_num().max()), equal_nan=True
+        ):
             raise InputError(
                 f"network {defining_class(network).__name__}: built again with the same parameters and buffers, it is"
                 f" another network; {STATE}, and random numbers of __init__ come from its generator"
             )
 
 
-def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
-    """Refuse a user-defined network that cannot be trained; it is called once on two fields.
+def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -> None:
+    """Refuse a user-defined network that cannot be trained; it is called on two fields, together and one by one.
 
     Args:
         network: at its start.
         lattice: of the fields.
         spectrum: C_t in the *half* layout, which sets the size of the fields.
+        at: the noise level of the fields, for a network that serves all of them.
 
     Raises:
         InputError: unless it is a `ScoreNetwork` on this lattice, in single or double precision, whose score and kernel
-            have the right shape and are finite.
+            have the right shape and are finite, and whose score of a field does not depend on the others.
     """
     if not isinstance(network, ScoreNetwork):
         raise InputError(f"network {type(network).__name__} is no ScoreNetwork (csd.networks.module); subclass it")
@@ -199,21 +207,39 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array) -> None:
         raise InputError(f"{name} is on another lattice; its __init__ must call super().__init__(lattice)")
     if not isinstance(network.uses, int) or network.uses < 1:
         raise InputError(f"{name}: uses is {network.uses!r}; it must be an integer of at least 1")
-    calls = "forward(fields)", "kernel()", "learning_rate(spectrum)", "divergence(fields, probe)"
+    calls = (
+        "forward(fields, t)" if at else "forward(fields)",
+        "kernel()",
+        "learning_rate(spectrum)",
+        "divergence(fields, probe)",
+    )
     require_methods("network", network, *calls)
     for parameter, values in network.named_parameters():
         if values.dtype not in PRECISIONS:
             raise InputError(f"{name}: parameter {parameter} is {values.dtype}; it must be float32, float64 or complex")
-    fields = _probe(lattice, spectrum)
+    fields = _probe(network, spectrum)
     given = fields.clone()
     with torch.no_grad(), _same_buffers(network), _evaluating(network):
         kernel = kernel_of(network)
-        score = network(fields) if kernel is None else kernel
+        if kernel is not None and at:
+            raise InputError(
+                f"{name} has a kernel, which holds at one noise level; conditioned needs forward(fields, t)"
+            )
+        if kernel is not None and network.components is not None:
+            raise InputError(f"{name} has a kernel, which acts on scalar fields; its __init__ must not take components")
+        score = network(fields, *at) if kernel is None else kernel
+        alone = torch.cat([network(one[None], *at) for one in fields]) if kernel is None else kernel
     if not torch.equal(fields, given):
         raise InputError(f"{name}: forward(fields) changes its fields in place; it must work on a copy")
     if not torch.isfinite(score).all():
         what = "forward(fields) gives a score" if kernel is None else "kernel() gives a kernel"
         raise InputError(f"{name}: {what} that is not finite at the start; all of its numbers must be finite")
+    allowed = ROUNDING * torch.finfo(precision(network)).eps * float(score.detach().abs().max())
+    if not torch.allclose(alone, score, rtol=0.0, atol=allowed):
+        raise InputError(
+            f"{name}: the score of a field depends on the other fields of its batch; in eval() each field must have the"
+            " score that it has alone"
+        )
     if kernel is not None and kernel.is_complex():
         values, pairs = kernel.detach().numpy(), lattice.pairs
         at_pairs = lattice.gather(values, pairs)

@@ -95,4 +95,6 @@ def film(parameters: Mapping[str, Any], name: str, units: Any, dimension: int) -
     if units is None:
         return 0.0
     values = (units[..., None] * parameters[f"film_{name}"]).sum(-2)
+    # In memory the batch comes last, as in the fields after a convolution: loops over both are then vectorised.
+    values = values.mT.contiguous().mT if values.dim() > 1 else values
     return values.reshape(*values.shape[:-1], *(1,) * dimension, values.shape[-1])

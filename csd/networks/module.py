@@ -5,6 +5,10 @@
 `ScoreNetwork` that defines `forward`, and is named by its dotted path. It is built as
 `Class(lattice, spectrum, generator, **options)`, where `spectrum` is C_t in the *half* layout. Its options are
 annotated attributes of the class, as those of built-in networks are; parameters of the module need other names.
+
+A nonlinear network of n-component fields has a keyword `components` in its constructor, which is n or, for scalar
+fields, None. It then learns all components of a configuration together, as the built-in nonlinear networks do. Any
+other network learns each component as a scalar field.
 """
 
 from collections.abc import Mapping
@@ -36,17 +40,25 @@ class ScoreNetwork(torch.nn.Module):
     reach: float = nan
     """Range R of the kernel, lattice spacings; NaN for a kernel as wide as the lattice, or no kernel."""
 
+    functional: bool = False
+    """Whether torch.func can differentiate the network, which it cannot for every user-defined one."""
+
+    components: int | None = None
+    """n of fields of shape (batch, n, *lattice.shape), which `Architecture.module` sets; None for scalar fields."""
+
     def __init__(self, lattice: Lattice) -> None:
         super().__init__()
         self.lattice = lattice
 
     def __call__(self, fields: torch.Tensor, *at: Any) -> torch.Tensor:
-        """s(x), or s(x, t), for fields of shape (batch, *lattice.shape); same shape and precision.
+        """s(x), or s(x, t), for fields of shape (batch, *lattice.shape) or (batch, n, *lattice.shape).
+
+        The score has the same shape and precision.
 
         Raises:
             InputError: if `forward` gives anything else than real numbers of that shape.
         """
-        score = super().__call__(fields.to(precision(self)), *at)
+        score = super().__call__(fields.to(precision(self)), *(self.levels_of(t, fields) for t in at))
         dense = isinstance(score, torch.Tensor) and score.layout is torch.strided
         if not dense or score.is_complex() or score.shape != fields.shape:
             raise InputError(
@@ -55,8 +67,15 @@ class ScoreNetwork(torch.nn.Module):
             )
         return score.to(fields.dtype)
 
+    def levels_of(self, t: Any, fields: torch.Tensor) -> Any:
+        """Noise levels as `forward` takes them: one for each field, shape (batch,), in the precision of parameters."""
+        return torch.as_tensor(t, device=fields.device).to(precision(self)).expand(len(fields))
+
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """s(x) for fields of shape (batch, *lattice.shape); same shape."""
+        """s(x) for fields of shape (batch, *lattice.shape) or (batch, n, *lattice.shape); same shape.
+
+        A network that serves all noise levels is called as `forward(fields, t)`, with the level t of each field.
+        """
         raise InputError(f"network {type(self).__name__} defines no forward(fields), which training on fields needs")
 
     def kernel(self) -> torch.Tensor | None:
@@ -69,7 +88,10 @@ class ScoreNetwork(torch.nn.Module):
         Raises:
             InputError: if the score cannot be differentiated.
         """
-        fields = fields.detach().requires_grad_()
+        fields = fields.detach()
+        if self.functional or not _takes_gradients(fields):
+            product, *_ = torch.func.vjp(self, fields)[1](probe)
+            return (product * probe).sum()
         score = self(fields)
         if not score.requires_grad:
             raise InputError(
@@ -82,6 +104,15 @@ class ScoreNetwork(torch.nn.Module):
     def learning_rate(self, spectrum: Array) -> float:
         """Default η for a spectrum in the *half* layout: 1 / C_max, unless overridden."""
         return float(1.0 / spectrum.max())
+
+
+def _takes_gradients(fields: torch.Tensor) -> bool:
+    """Whether gradients with respect to fields can be asked for, as is not so inside `torch.func.vmap`."""
+    try:
+        fields.requires_grad_()
+    except RuntimeError:
+        return False
+    return True
 
 
 class LinearScore(ScoreNetwork):
@@ -145,6 +176,11 @@ class ParametricScore(ScoreNetwork):
         """s(x) for fields of shape (batch, *lattice.shape); same shape."""
         score: torch.Tensor = self.network.score(dict(self.named_parameters()), fields)
         return score
+
+    def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
+        """Σ_batch ∇·s, exact where the network has a formula for it."""
+        exact = self.network.divergence(dict(self.named_parameters()), fields)
+        return super().divergence(fields, probe) if exact is None else exact
 
     def learning_rate(self, spectrum: Array) -> float:
         """The default η of the network."""
@@ -226,6 +262,31 @@ def load_weights(module: torch.nn.Module, weights: Array) -> None:
         own = weights[start : start + tensor.numel()]
         tensor.copy_(torch.as_tensor(own.copy()).reshape(tensor.shape))
         start += tensor.numel()
+
+
+def on_lattice(module: ScoreNetwork, trained: ScoreNetwork) -> ScoreNetwork:
+    """A network on another lattice with the weights of a trained one, and its constants of the same shape.
+
+    Args:
+        module: the network, built on the other lattice; it is changed.
+        trained: the network on the lattice of its training.
+
+    Raises:
+        InputError: if the shapes of the weights differ, which then depend on the lattice.
+    """
+    for name, own in module.state_dict().items():
+        if own.shape != (shape := trained.state_dict()[name].shape):
+            sizes = f"{trained.lattice.size} and {tuple(own.shape)} at size {module.lattice.size}"
+            raise InputError(
+                f"size is {module.lattice.size}, but {name} of network {defining_class(module).__name__} depends on the"
+                f" lattice: its shape is {tuple(shape)} at size {sizes}; leave size out"
+            )
+    load_weights(module, weights_of(trained))
+    constants = dict(trained.named_buffers())
+    for name, buffer in module.named_buffers():
+        if buffer.shape == constants[name].shape:
+            buffer.copy_(constants[name])
+    return module
 
 
 def spectral_loss(

@@ -26,6 +26,8 @@ class NonlinearScore(ScoreNetwork):
         generator: source of a random start.
     """
 
+    functional = True
+
     def __init__(
         self,
         network: NonlinearNetwork,
@@ -36,6 +38,7 @@ class NonlinearScore(ScoreNetwork):
     ) -> None:
         super().__init__(network.lattice)
         self.network, self.schedule, self.level = network, schedule, level
+        self.components = network.components
         signal, variance = float(schedule.signal(level)), float(schedule.variance(level))
         clean = np.maximum(spectrum - variance, 0.0) / signal**2
         kind = getattr(torch, network.precision)
@@ -44,6 +47,10 @@ class NonlinearScore(ScoreNetwork):
         constants: dict[str, Any] = {"signal": signal, "variance": variance, **network.constants(clean)}
         for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values, dtype=kind), persistent=False)
+
+    def levels_of(self, t: Any, fields: torch.Tensor) -> Any:
+        """The noise levels as they are, since `forward` takes them in any form."""
+        return t
 
     def noise_at(self, t: float | torch.Tensor) -> Amplitudes:
         """α and σ² at a noise level, or at one for each field, as tensors of the network's precision and device."""

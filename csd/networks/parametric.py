@@ -30,6 +30,10 @@ class ParametricNetwork(ABC):
     def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
         """s(x) for tensors of fields, shape (batch, *lattice.shape), and of parameters; same shape."""
 
+    def divergence(self, parameters: Mapping[str, Any], fields: Any) -> Any:
+        """Σ_batch ∇·s for the same tensors; None where only an estimate with random probes is cheap."""
+        return None
+
     def learning_rate(self, spectrum: Array) -> float:
         """Default η for a spectrum C in the *half* layout: 1 / C_max, as for one linear layer, unless overridden."""
         return float(1.0 / spectrum.max())

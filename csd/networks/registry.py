@@ -24,6 +24,7 @@ from csd.lattice import Array, Lattice
 from csd.networks.linear import LinearNetwork
 from csd.networks.nonlinear import NonlinearNetwork
 from csd.networks.parametric import ParametricNetwork
+from csd.targets.base import HasFields
 
 if TYPE_CHECKING:
     from csd.networks.module import ScoreNetwork
@@ -111,6 +112,13 @@ def said(own: Mapping[str, Declared], about: Mapping[str, Any]) -> dict[str, Any
     return {
         name: own[name].parse(value) for name, value in found.items() if value not in (None, own[name].option.absent)
     }
+
+
+def _takes_components(made: Any) -> bool:
+    """Whether the constructor of a user-defined module has the keyword `components`, which is none of its options."""
+    if issubclass(made, LinearNetwork | ParametricNetwork) or not is_user_defined(made):
+        return False
+    return "components" in signature(made).parameters and "components" not in declared(made)
 
 
 def undeclared(name: str, option: str) -> str:
@@ -254,6 +262,20 @@ class Architecture(Choice):
             )
         return type(self)(self.name, **{**options, "symmetry": own})
 
+    def components_of(self, target: Any) -> int | None:
+        """n of a target whose n components the network learns together; None if each is a scalar field of its own.
+
+        Args:
+            target: the target, or the attributes of a file.
+        """
+        if isinstance(target, Mapping):
+            count = int(target.get("components", 1))
+        else:
+            count = getattr(target, "components", 1) if isinstance(target, HasFields) else 1
+        if count == 1:
+            return None
+        return count if issubclass(self.made_by, NonlinearNetwork) or _takes_components(self.made_by) else None
+
     def check(self, lattice: Lattice) -> None:
         """Refuse options that do not fit a lattice.
 
@@ -291,7 +313,7 @@ class Architecture(Choice):
             spectrum: C_t on *shells*, or on *pairs* if it is not isotropic.
             generator: source of a random start.
             noise: schedule and level t, which networks of `csd.networks.nonlinear` need.
-            form: `components` and `conditioned` of these.
+            form: `components`, of these and of user-defined networks, and `conditioned`.
 
         Raises:
             InputError: if a user-defined network cannot be built, or trained from its start.
@@ -304,7 +326,8 @@ class Architecture(Choice):
         with global_generators(generator):
             module = self._module(lattice, score_length, spectrum, generator, noise, **form)
             # Lazy layers draw their parameters at the first call.
-            check_network(module, lattice, lattice.half(spectrum))
+            at = noise[1:] if noise and form.get("conditioned") else ()
+            check_network(module, lattice, lattice.half(spectrum), *at)
         if not np.array_equal(lattice.laplacian, laplacian):
             raise InputError(f"architecture {self.name!r} changes lattice.laplacian in place; it must work on a copy")
         return module
@@ -321,11 +344,11 @@ class Architecture(Choice):
         """The network as a module, before it is checked."""
         from csd.networks.module import ConvolutionalScore, ParametricScore
 
-        if form.get("conditioned") and not issubclass(self.made_by, NonlinearNetwork):
+        if form.get("conditioned") and issubclass(self.made_by, LinearNetwork | ParametricNetwork):
             able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
             raise InputError(
                 f"conditioned is given, but a network {self.name!r} serves one noise level; it must be one of"
-                f" {', '.join(able)}"
+                f" {', '.join(able)}, or a ScoreNetwork of your own with forward(fields, t)"
             )
         if self.is_family:
             family = self.build(lattice, score_length)
@@ -345,5 +368,8 @@ class Architecture(Choice):
                 raise TypeError(f"{self.name} needs the schedule and level of the noise")
             return NonlinearScore(self.made_by(lattice, **form, **options), *noise, half, generator)
         call = "Class(lattice, spectrum, generator, **options)"
-        module: ScoreNetwork = built("architecture", self.made_by, call, lattice, half, generator, **options)
+        own = {"components": form.get("components")} if _takes_components(self.made_by) else {}
+        module: ScoreNetwork = built("architecture", self.made_by, call, lattice, half, generator, **own, **options)
+        if form.get("components") is not None:
+            module.components = form["components"]
         return module

@@ -20,7 +20,7 @@ the label `data` of the runs, which says all of them. Times are means over seeds
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -30,7 +30,10 @@ from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load
 from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated, with_options
 from csd.study.summaries.columns import HOW
-from csd.targets.labels import target_label
+from csd.targets.labels import HASH, target_label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COUNTS = 10.0
 """ΔAICc from which it counts as evidence, for or against."""
@@ -121,6 +124,10 @@ class ClaimTest(Part):
         if (self.noise_levels is None) != (self.because is None):
             raise ValueError("noise_levels and because belong together: all levels are tested, or some for a reason")
         return self
+
+    def is_about(self, masses: "pd.Series[str]") -> Any:
+        """Whether runs have its mass, by their labels; the label of a data set may be named without its hash."""
+        return (masses == self.mass) | (masses.astype(str).str.replace(HASH, "", regex=True) == self.mass)
 
     @property
     def options(self) -> dict[str, list[Any]]:

@@ -55,7 +55,7 @@ def study_of(folder: Path, config: Path | None) -> Study:
     record = config or folder / "summary" / "study.json"
     if config is None and not record.is_file():
         raise InputError(f"{folder}: there is no summary/study.json in it; name the study with --config")
-    return parse(load(record))
+    return parse({**load(record), "output": str(folder)})
 
 
 def verify_files(study: Study, folder: Path) -> tuple[int, list[Fault]]:
@@ -113,16 +113,18 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
         return "damaged", str(error).removeprefix(f"{path}: ")
     sources[place] = str(made_by["source_hash"])
     plugins = stage.plugins(job)
-    if sources[place] != (now := fingerprint_with_plugins(stage.step, *plugins)):
+    if sources[place] != (now := fingerprint_with_plugins(stage.step(job), *plugins)):
         same = sources[place][:16] == now[:16]
         return "stale", f"other code of {', '.join(plugins)} made it than is found here" * same or "other code made it"
     parent = stage.parent(job)
     before = sources.get(f"{stage.after}/{parent.identifier}") if parent else None
     if before and made_by[f"{stage.after}_source_hash"] != before:
         return "stale", f"its {stage.after} file was made again by other code"
-    if made_by["configuration_hash"] != digest(job.request):
-        return "stale", "another configuration made it"
-    return None
+    try:
+        same = made_by["configuration_hash"] == digest(job.request)
+    except InputError as error:
+        return "stale", str(error)
+    return None if same else ("stale", "another configuration made it")
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> 
         & (table["quantity"] == test.quantity)
         & (table["criterion"] == test.criterion)
         & (table["architecture"] == test.architecture)
-        & (table["mass"] == test.mass)
+        & test.is_about(table["mass"])
         & table["dimension"].isin(test.dimensions)
         & (table["loss"] != left_out)
     ]
@@ -207,7 +207,7 @@ def _from_times(test: ClaimTest, summary: xr.Dataset, left_out: str | None) -> I
         return
     columns = ["architecture", "dimension", "size", "mass_label", "data", "loss"]
     table = summary[[*columns, *(name for name in HOW if name in summary)]].to_dataframe()
-    table = table[(table["loss"] != left_out) & (table["mass_label"] == test.mass)]
+    table = table[(table["loss"] != left_out) & test.is_about(table["mass_label"])]
     table = table[table["dimension"].isin(test.dimensions)]
     own, reference = (
         _trained_so(table[table["architecture"] == name], test) for name in (test.architecture, test.reference)

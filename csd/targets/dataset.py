@@ -47,6 +47,7 @@ class KnownByFields(ABC):
 
     lattice: Lattice
     data: Any
+    components: int
     symmetric: bool = True
     """Whether −φ is as probable as φ; drawn fields then have random signs."""
 
@@ -90,15 +91,23 @@ class MeasuredField(KnownByFields):
 
     Args:
         lattice: where they live.
-        data: shape (M, *lattice.shape).
+        data: shape (M, *lattice.shape), the components of a configuration one after the other.
         spectrum: S of the long run at the lattice's *shells*.
         file: path of their file; '' for fields that are in no file.
+        components: n of a configuration.
+        hamiltonian: spec of the target of the Markov chains; empty if it is not known.
+        spectrum_error: standard error of S, same shape; None if it is not known.
+        estimates: (value, standard error) of observables of the long run, by their names in the file.
     """
 
     lattice: Lattice
     data: Array
     spectrum: Array
     file: str = ""
+    components: int = 1
+    hamiltonian: Mapping[str, Any] = field(default_factory=dict)
+    spectrum_error: Array | None = None
+    estimates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def from_content(cls, content: Content, file: str) -> "MeasuredField":
@@ -113,7 +122,11 @@ class MeasuredField(KnownByFields):
         fields = np.asarray(content["fields"].values, dtype=float)
         if not np.isfinite(fields).all():
             raise InputError(f"{file}: a field holds numbers that are not finite; make the file again")
-        return cls(lattice, fields.reshape(-1, *lattice.shape), np.asarray(content["power_spectrum"].values), file)
+        flat, count = fields.reshape(-1, *lattice.shape), int(content.attrs.get("components", 1))
+        spectrum, error = (np.asarray(content[f"power_spectrum{part}"].values) for part in ("", "_error"))
+        names, values, errors = (content[name].values.ravel() for name in ("observable", "mean", "error"))
+        estimates = {str(name): (one, own) for name, one, own in zip(names, values, errors, strict=True)}
+        return cls(lattice, flat, spectrum, file, count, content.attrs, error, estimates)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "MeasuredField":
@@ -159,12 +172,13 @@ class FieldSet(KnownByFields):
 
     Args:
         lattice: where the fields live.
-        data: the training fields, shape (M, *lattice.shape).
+        data: the training fields, shape (M, *lattice.shape), the components of a configuration one after the other.
         held_out: further fields, with which networks and samples are compared; shape (M′, *lattice.shape).
         known: couplings of the fields' Hamiltonian. It has the symmetry of the lattice, so that S is averaged over
             rotations and reflections, and without a `source` that of the sign, so that μ = 0.
         file: path of their file; '' for fields that are in no file.
         key: name of the array in the file; '' if the file holds one.
+        components: n of a configuration.
 
     Raises:
         InputError: if the shapes differ from the lattice's, or there are too few fields.
@@ -176,6 +190,7 @@ class FieldSet(KnownByFields):
     known: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
     key: str = ""
+    components: int = 1
 
     def __post_init__(self) -> None:
         for name, fields in (("training", self.data), ("held-out", self.held_out)):
@@ -194,7 +209,7 @@ class FieldSet(KnownByFields):
         known: Mapping[str, Any] | None = None,
         file: str = "",
         key: str = "",
-        together: int = 1,
+        components: int = 1,
     ) -> Self:
         """Hold out the last fifth of the fields, in their order: neighbours along a Markov chain are alike.
 
@@ -204,20 +219,20 @@ class FieldSet(KnownByFields):
             known: couplings of their Hamiltonian.
             file: path of their file.
             key: name of the array in the file.
-            together: fields that follow each other and are not separated, such as the components of one configuration.
+            components: n of a configuration, whose components follow each other and are not separated.
 
         Raises:
             InputError: if there are fewer than four fields, or their shape differs from the lattice's.
         """
-        cut = len(fields) - together * held_out_count(len(fields) // together, file)
+        cut = trained_count(len(fields), components, file)
         parts = (fields_between(fields, 0, cut), fields_between(fields, cut, len(fields)))
-        return cls(lattice, *parts, known or {}, file, key)
+        return cls(lattice, *parts, known or {}, file, key, components)
 
     @classmethod
     def of_stored(cls, fields: StoredFields, known: Mapping[str, Any], file: str = "", key: str = "") -> Self:
         """The set of the fields of a file or an array, which are held in memory if they are few; as for `split`."""
         kept = fields[:] if 8 * int(np.prod(fields.shape)) <= IN_MEMORY else fields
-        return cls.split(fields.lattice, kept, known=known, file=file, key=key, together=fields.components)
+        return cls.split(fields.lattice, kept, known=known, file=file, key=key, components=fields.components)
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
@@ -225,6 +240,8 @@ class FieldSet(KnownByFields):
         source, key, digest = spec["data"], str(spec.get("data_key", "")), str(spec["data_digest"])
         fields = open_fields(source, key, dimension=int(spec["dimension"]), size=int(spec["size"]))
         known = {name: spec[name] for name in KNOWN if name in spec}
+        # Training files name the components of fields whose couplings are not known.
+        known = {} if known.keys() == {"components"} else known
         made = cls.of_stored(fields, known, str(source) if isinstance(source, str | Path) else "", key)
         if made.digest != digest:
             raise InputError(f"{fields.name}: its fields have changed, their digest is {made.digest}, not {digest}")
@@ -366,3 +383,14 @@ def held_out_count(fields: int, name: str) -> int:
             f" {FEWEST} are held out"
         )
     return max(FEWEST, fields // HELD_OUT_SHARE)
+
+
+def trained_count(fields: int, components: int, name: str) -> int:
+    """Number of the first scalar fields that are trained on, the others being held out, whole configurations each.
+
+    Args:
+        fields: number of all scalar fields.
+        components: n of a configuration.
+        name: of their file, as for `held_out_count`.
+    """
+    return fields - components * held_out_count(fields // components, name)

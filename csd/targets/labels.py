@@ -1,5 +1,8 @@
 """Labels of targets in tables, names of files and claims."""
 
+HASH = r"\.[0-9a-f]{8}$"
+"""The end of the label of a data set, 'mine.1a2b3c4d': a hash of what a study says of its fields."""
+
 
 def target_label(
     *,

@@ -15,7 +15,7 @@ import numpy as np
 from csd.core.errors import InputError, check_distinct, check_positive
 from csd.core.plugins import built, checked_numbers, is_user_defined, require_methods, resolve
 from csd.lattice import Array, Lattice, Modes
-from csd.targets.base import HasSpectrum, spectrum_modes, spectrum_of
+from csd.targets.base import HasHeldOut, HasSpectrum, spectrum_modes, spectrum_of
 
 
 class Schedule(Protocol):
@@ -233,6 +233,17 @@ class NoisedTarget:
     def score_lengths(self) -> Array:
         """ξ_t of each level, shape (levels,), lattice spacings."""
         return np.array([score_length(self.schedule, level, self.target.mass) for level in self.levels])
+
+
+def learned_spectra(noised: NoisedTarget) -> Array:
+    """C_t(k) that networks learn, at `noised.modes`, shape (levels, modes).
+
+    This is the spectrum of the target or, where that is measured in held-out fields, of the training fields.
+    """
+    target = noised.target
+    if isinstance(target, HasHeldOut):
+        return noised.spectra(target.empirical_spectrum(noised.modes))
+    return noised.spectra_at(noised.modes)
 
 
 STARTS = ("noise", "exact")

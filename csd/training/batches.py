@@ -2,15 +2,13 @@
 
     population     the target's own spectrum, no randomness
     fresh          B new fields a step, by the exact distribution of their power spectra or as raw fields
-    data set       M fields drawn once per seed: full-batch steps on their empirical spectrum, averaged over the noise
-                   exactly; or minibatches of B of them with fresh noise, as raw fields
+    data set       M fields drawn once per seed: full-batch steps on their spectrum, or minibatches with fresh noise
+    chains         the states of Markov chains in the place of a data set, which change between minibatches
 
-A source serves several seeds and noise levels at once. Each seed and level has a random stream of its own, so the data
-of a seed do not depend on the other seeds.
+A source serves several seeds and levels at once. Each has a random stream of its own, whatever other seeds there are.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import permutations
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,9 +18,10 @@ from csd.core.errors import InputError
 from csd.core.plugins import is_user_defined
 from csd.core.random import draw_normal, move_to, position, stream
 from csd.lattice import Array, Modes
-from csd.lattice.arrays import fields_between
-from csd.targets.base import HasFields, HasHeldOut, drawn_fields, spectrum_of, with_samples
-from csd.targets.dataset import held_out_count
+from csd.lattice.arrays import configurations, fields_between
+from csd.targets.base import HasFields, HasHeldOut, HasSamples, drawn_fields, spectrum_of, with_samples
+from csd.targets.dataset import trained_count
+from csd.targets.images import random_images
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective, draw_power_ratios
 
@@ -30,16 +29,12 @@ MOST_DRAWN = 256
 """Most steps drawn at a time."""
 BLOCK = 2**15
 """Numbers drawn at a time for each seed and level: enough to hide the call, few enough for the cache."""
+MEASURED, PIECE = 1024, 32
+"""Fields whose spectrum gives a learning rate, and how many of them are drawn at a time."""
 
 
-class Source(Protocol):
-    """Gives the arguments of `Descent.advance`, step by step."""
-
-    steps: int
-    """Steps drawn at a time."""
-
-    def draw(self) -> tuple[Any, ...]:
-        """The data of the next step."""
+class OfSeeds(Protocol):
+    """A state of several seeds, which can be kept and restored."""
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
@@ -48,7 +43,17 @@ class Source(Protocol):
         """The state as arrays, for `resume`."""
 
     def resume(self, snapshot: dict[str, Any]) -> None:
-        """Return to the state of a snapshot of a source with the same seeds."""
+        """Return to the state of a snapshot of the same seeds."""
+
+
+class Source(OfSeeds, Protocol):
+    """Gives the arguments of `Descent.advance`, step by step."""
+
+    steps: int
+    """Steps drawn at a time."""
+
+    def draw(self) -> tuple[Any, ...]:
+        """The data of the next step."""
 
 
 class Expectation:
@@ -217,6 +222,33 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
 
 
+def estimated_spectra(noised: NoisedTarget, identity: str) -> Array:
+    """α² Ŝ₀(k) + σ² at `noised.modes`, with the power spectrum Ŝ₀ of `MEASURED` fields; shape (levels, modes).
+
+    By invariance under translations, plane waves are the eigenvectors of the covariance: the largest entry is what
+    power iteration on the fields converges to.
+
+    Args:
+        noised: the target at its noise levels, which all see the same fields.
+        identity: of the fields, the same for all seeds.
+    """
+    lattice, modes, target = noised.lattice, noised.modes, noised.target
+    if is_user_defined(target) and isinstance(target, HasSamples):
+        generator = stream(identity)
+        pieces = [drawn_fields(target, generator, PIECE) - noised.mean for _ in range(MEASURED // PIECE)]
+        half = np.mean([lattice.power_spectrum(own).mean(axis=0) for own in pieces], axis=0)
+        return noised.spectra(lattice.gather(half, modes))
+    (found,) = empirical_spectra(noised, lattice.pairs, MEASURED, identity, [0])
+    return lattice.gather(lattice.spread(found, lattice.pairs), modes)
+
+
+class ChangingFields(OfSeeds, Protocol):
+    """Fields of a data set that change between minibatches, such as the states of Markov chains."""
+
+    def advance(self) -> list[Array]:
+        """Change the fields; return those of each seed, shape (M, *lattice.shape)."""
+
+
 class RawFields(_Drawn):
     """Noised fields about their mean, x_t − α μ, their noise and random signs, for networks that act on fields.
 
@@ -228,9 +260,15 @@ class RawFields(_Drawn):
         seeds: of the run.
         augment: whether each field of the data set is replaced by a random image under the symmetries of the target.
         trained: how many of the first fields of a Monte Carlo file are trained on; None for all of them.
+        components: n of a data set whose configurations are drawn as a whole; None for scalar fields.
+
+    Attributes:
+        changing: gives the fields of the data set, where these change; a minibatch then repeats none before all of them
+            are in it.
     """
 
     steps = 1
+    changing: ChangingFields | None = None
 
     def __init__(
         self,
@@ -242,12 +280,13 @@ class RawFields(_Drawn):
         *,
         augment: bool = False,
         trained: int | None = None,
+        components: int | None = None,
     ) -> None:
         super().__init__("fields", identity, seeds, noised.levels)
-        self.noised, self.batch, self.augment = noised, batch, augment
+        self.noised, self.batch, self.augment, self.components = noised, batch, augment, components
         self.target = with_samples(noised.target)
         self.data: list[Any] | None = None
-        if isinstance(noised.target, HasFields) and data_set is not None:
+        if isinstance(noised.target, HasFields) and (data_set is not None or components is not None):
             self.data = [
                 fields_between(noised.target.data, 0, trained) if trained else noised.target.data for _ in seeds
             ]
@@ -261,13 +300,22 @@ class RawFields(_Drawn):
         if self.data is None:
             clean = drawn_fields(self.target, generator, self.batch)
         else:
-            chosen = generator.integers(len(self.data[seed]), size=self.batch)
-            clean = np.asarray(self.data[seed][chosen], dtype=float)
-            clean = random_images(clean, self.noised, generator) if self.augment else clean
+            data, components = self.data[seed], self.components
+            fields = len(data) // (components or 1)
+            if self.changing is None:
+                chosen = generator.integers(fields, size=self.batch)
+            else:
+                chosen = np.resize(generator.permutation(fields), self.batch)
+            clean = configurations(data, chosen, components)
+            clean = random_images(clean, self.noised, generator, components) if self.augment else clean
         return clean - self.noised.mean if self.noised.mean else clean
 
     def draw(self) -> tuple[Array, ...]:
-        """(x_t − α μ, z, random signs), each of shape (seeds, levels, batch, *lattice.shape)."""
+        """(x_t − α μ, z, random signs), each of shape (seeds, levels, batch, *lattice.shape).
+
+        Of n components that are drawn together, (seeds, levels, batch, n, *lattice.shape).
+        """
+        self._change()
         noised, noise, probe = [], [], []
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
@@ -279,10 +327,27 @@ class RawFields(_Drawn):
         shape = (len(self.streams), len(self.noised.levels), *noised[0].shape)
         return np.reshape(noised, shape), np.reshape(noise, shape), np.reshape(probe, shape)
 
+    def _change(self) -> None:
+        """Take the next fields of a data set that changes."""
+        if self.changing is not None:
+            self.data = self.changing.advance()
+
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
         super().keep(seeds)
         self.data = None if self.data is None else _chosen(self.data, seeds)
+        if self.changing is not None:
+            self.changing.keep(seeds)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The positions of the streams and, where the fields change, their state."""
+        return super().snapshot() | ({} if self.changing is None else self.changing.snapshot())
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the state of a snapshot of a source with the same seeds."""
+        super().resume(snapshot)
+        if self.changing is not None:
+            self.changing.resume(snapshot)
 
 
 class ConditionedFields(RawFields):
@@ -298,19 +363,19 @@ class ConditionedFields(RawFields):
         data_set: int | None,
         identity: str,
         seeds: Sequence[int],
-        *,
-        augment: bool = False,
-        trained: int | None = None,
+        **how: Any,
     ) -> None:
-        super().__init__(noised, batch, data_set, identity, seeds, augment=augment, trained=trained)
+        super().__init__(noised, batch, data_set, identity, seeds, **how)
         self.ends = min(noised.levels), max(noised.levels)
         self.streams = [[stream("conditioned fields", identity, seed, *self.ends)] for seed in seeds]
 
     def draw(self) -> tuple[Array, ...]:
-        """(y, z, random signs, α, σ²) with y = (x_t − α μ)/σ.
+        """(y, z, random signs, α, σ², t) with y = (x_t − α μ)/σ.
 
-        The first three have the shape (seeds, batch, *lattice.shape), the others (seeds, batch).
+        The first three have the shape (seeds, batch, *lattice.shape), with n components (seeds, batch, n,
+        *lattice.shape), the others (seeds, batch).
         """
+        self._change()
         found: list[tuple[Array, ...]] = []
         schedule, (low, high) = self.noised.schedule, self.ends
         for seed, (generator,) in enumerate(self.streams):
@@ -321,44 +386,15 @@ class ConditionedFields(RawFields):
             noise = draw_normal(generator, clean.shape)
             probe = generator.choice([-1.0, 1.0], size=clean.shape)
             ratio = (signal / np.sqrt(variance)).reshape(-1, *(1,) * (clean.ndim - 1))
-            found.append((ratio * clean + noise, noise, probe, signal, variance))
+            found.append((ratio * clean + noise, noise, probe, signal, variance, levels))
         return tuple(np.stack(own) for own in zip(*found, strict=True))
 
 
 def fields_trained(target: Any) -> int | None:
-    """How many of the first fields of a Monte Carlo file are trained on, while the others are held out.
+    """How many of the first scalar fields of a Monte Carlo file are trained on, while the others are held out.
 
     None for other targets: those that are drawn, and data sets, which have held-out fields of their own.
     """
     if not isinstance(target, HasFields) or isinstance(target, HasHeldOut):
         return None
-    fields = len(target.data)
-    return fields - held_out_count(fields, str(getattr(target, "file", "")))
-
-
-def random_images(fields: Array, noised: NoisedTarget, generator: np.random.Generator) -> Array:
-    """Each field translated and, where the target is known to be symmetric, rotated, reflected and of random sign.
-
-    Args:
-        fields: shape (batch, *lattice.shape).
-        noised: the target; of a user-defined one no symmetry but translations is known.
-        generator: of the random numbers.
-    """
-    target, lattice, count = noised.target, noised.lattice, len(fields)
-    ours = not is_user_defined(type(target))
-    known = ours and bool(getattr(target, "known", True))
-    at = np.arange(lattice.size)
-    for axis in range(1, 1 + lattice.dimension):
-        place = at + generator.integers(lattice.size, size=(count, 1))
-        if known:
-            place *= generator.choice([-1, 1], size=(count, 1))
-        shape = [count, *[1] * lattice.dimension]
-        shape[axis] = lattice.size
-        fields = np.take_along_axis(fields, (place % lattice.size).reshape(shape), axis)
-    orders = list(permutations(range(1, 1 + lattice.dimension)))
-    if known and len(orders) > 1:
-        drawn = generator.integers(len(orders), size=count)
-        fields = np.concatenate([fields[drawn == i].transpose(0, *order) for i, order in enumerate(orders)])
-    if ours and getattr(target, "symmetric", True):
-        fields = fields * generator.choice([-1.0, 1.0], size=count).reshape(-1, *[1] * lattice.dimension)
-    return fields
+    return trained_count(len(target.data), getattr(target, "components", 1), str(getattr(target, "file", "")))

@@ -51,8 +51,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "exact_kernel_profile": ("noise_level distance", "kernel of the exact score along the axes"),
     "kernel_profile": ("seed noise_level distance", "trained kernel K(r) along the axes"),
     "kernel": ("seed noise_level mode", "kernel K(k) after the last step"),
-    "weights": ("seed noise_level weight", "trained numbers after the last step; NaN fills up levels that have fewer"),
-    "conditioned_weights": ("seed weight", "trained numbers of the network of all noise levels, after the last step"),
+    "weights": ("seed noise_level weight", "trained numbers at weights_at; NaN fills up levels that have fewer"),
+    "conditioned_weights": ("seed weight", "trained numbers of the network of all noise levels, at weights_at"),
     "recorded_residual": ("kernel_step noise_level seed mode", "C K - 1 during training"),
     "seed": ("seed", "random seed"),
     "noise_level": ("noise_level", "noise level t"),
@@ -100,6 +100,8 @@ def attributes(noised: NoisedTarget, architecture: Architecture, settings: Train
         **with_own_steps(architecture, settings).attributes(),
     }
     further = {name: value for name, value in spec_of(target).items() if name not in SAID}
+    if (components := architecture.components_of(target)) is not None:
+        further["components"] = components
     if clash := own.keys() & further.keys():
         raise InputError(f"the target's spec has {min(clash)}, which means another thing in training files; rename it")
     return {**own, **further, **settings.notes()}
@@ -239,6 +241,7 @@ def training_content(
         "modes": "shells" if modes.isotropic else "pairs",
         "kernels": "none" if kernel is None else "complex" if np.iscomplexobj(kernel) else "real",
         "weights_are": record.weights_are,
+        "weights_at": record.weights_at,
         "stepping": record.stepping,
         "until": record.until,
     }

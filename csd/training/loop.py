@@ -19,7 +19,7 @@ from csd.core.errors import InputError
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
-from csd.training.options import TrainingSettings
+from csd.training.options import TrainingSettings, with_own_steps
 from csd.training.preparation import Prepared, prepare
 from csd.training.record import TrainingRecord
 from csd.training.recorder import Goal, Recorder
@@ -44,6 +44,7 @@ def train_network(noised: NoisedTarget, architecture: Architecture, settings: Tr
         InputError: if the arguments do not fit together.
         TrainingDiverged: as soon as an error is not finite or has blown up.
     """
+    settings = with_own_steps(architecture, settings)
     return descend(noised, prepare(noised, architecture, settings), settings)
 
 
@@ -67,9 +68,9 @@ def descend(
         InputError: if so many steps would never end.
         TrainingDiverged: as soon as an error is not finite or has blown up.
     """
-    if not run.closed_form and settings.max_steps > MOST_STEPS:
+    if not run.closed_form and settings.most_steps > MOST_STEPS:
         raise InputError(
-            f"max_steps is {settings.max_steps}, but without a closed form every step is made; take at most"
+            f"max_steps is {settings.most_steps}, but without a closed form every step is made; take at most"
             f" {MOST_STEPS:,}"
         )
     recorder = Recorder(noised, run, settings, goal)
@@ -152,7 +153,7 @@ def _closed_form_steps(run: Prepared, recorder: Recorder, after: int | None) -> 
     the later steps are taken.
     """
     data = run.source.draw()
-    last = recorder.settings.max_steps
+    last = recorder.settings.most_steps
 
     def reached(step: int) -> NDArray[np.bool_]:
         """Which levels are at the tolerance after a step; the seeds are alike."""

@@ -17,6 +17,10 @@ Gaussian amplitude of x and an independent one of the part of z that is not corr
 
 g ~ Gamma(B)/B and ζ a unit complex normal for k ≠ −k, g ~ Gamma(B/2)/(B/2) and ζ a unit real normal for k = −k (the
 Bartlett decomposition of the 2×2 Wishart matrix of x and z). So a step costs O(N) for any batch size.
+
+On raw fields a loss takes x_t and a regression target in the place of z. The minimum of the denoising loss depends on
+E[z|x_t] alone, so a loss with targets of its own is the denoising loss on a source (`csd.training.batches.Source`) that
+gives an unbiased estimate of this mean, such as (x_t − α m)/σ with the mean m of a Markov chain for x₀ given x_t.
 """
 
 from collections.abc import Iterator
@@ -88,7 +92,7 @@ class Objective(Protocol):
         Args:
             network: the score network.
             noised: x_t, shape (batch, *lattice).
-            noise: z of x_t = α x₀ + σ z, same shape.
+            noise: z of x_t = α x₀ + σ z, or an estimate of E[z|x_t], same shape.
             probe: independent random signs, same shape, to estimate divergences.
             variance: σ².
 

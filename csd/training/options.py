@@ -10,9 +10,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from csd.core.errors import InputError
 from csd.core.options import Option, Options, declared
 from csd.networks import Architecture
+from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
-from csd.training.descent.optimizers import Optimizer, optimizer_of, rate_factor
+from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
 
+DEFAULT_STEPS, COSINE_STEPS = 1_000_000, 2_000
+"""The default of max_steps, and that where the learning rate falls to 0 at the last step."""
 INTEGRATOR = "heun"
 """The default integrator."""
 Count = Annotated[int, Ge(1)]
@@ -28,7 +31,10 @@ own_option = partial(Option, default="the optimizer's own")
 """An option that not every optimiser has."""
 unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
-OTHERS = {"architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "label", "mean", "output", "progress"}
+OTHERS = {
+    *("architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "initial", "label", "mean", "output"),
+    "progress",
+}
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
@@ -58,26 +64,43 @@ class TrainingSettings(Options):
             label="augmented",
         ),
     ] = False
+    chains: Annotated[
+        Count | None,
+        Option("learn from the states of so many Markov chains, which start from the fields of the data set", "C"),
+    ] = None
+    chain_sweeps: Annotated[Count, Option("sweeps of these chains between two minibatches", "N")] = 1
     seeds: Annotated[tuple[Annotated[int, Ge(0)], ...], unsaid("random seeds", "S", flag="seed", always=True)] = (0,)
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
     ] = 0.01
-    max_steps: Annotated[Count, Le(10**18), unnamed("steps after which training ends in any case", "N")] = 1_000_000
+    max_steps: Annotated[
+        Annotated[int, Ge(1), Le(10**18)] | None,
+        unnamed(
+            "steps after which training ends in any case", "N", default=f"{DEFAULT_STEPS}; with cosine {COSINE_STEPS}"
+        ),
+    ] = None
     learning_rate: Annotated[
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
+    rate_from: Annotated[
+        Literal["spectrum", "data"],
+        Option(
+            "power spectrum that gives the architecture's own learning rate: spectrum, the exact one; data, that of"
+            " fields",
+            label="lr{value}",
+        ),
+    ] = "spectrum"
     momentum: Annotated[
         float,
         Ge(0.0),
         Lt(1.0),
-        Option(
-            "momentum: gd with it is the heavy ball; of heavy_ball, nesterov and adam 0 stands for their own, 0.9", "B"
-        ),
+        Option("momentum: gd with it is the heavy ball; of every other optimizer 0 stands for its own, 0.9", "B"),
     ] = 0.0
     optimizer: Annotated[
-        Literal["gd", "heavy_ball", "nesterov", "adam", "adamw"] | None,
+        Literal["gd", "heavy_ball", "nesterov", "adam", "adamw", "adam_fourier", "sign_fourier"] | None,
         Option(
-            "rule of the steps: gd, heavy_ball, nesterov, adam or adamw",
+            "rule of the steps: gd, heavy_ball, nesterov, adam or adamw; or, of layers as wide as the lattice, on each"
+            " mode by itself, adam_fourier or sign_fourier",
             default="gd; of nonlinear networks adam with cosine",
             label="{value}",
         ),
@@ -159,16 +182,29 @@ class TrainingSettings(Options):
             raise InputError(
                 f"accumulate is {self.accumulate}, but batch is {self.batch}; the batch must be a multiple of it"
             )
-        if self.augment and (self.path == "spectral" or self.data_set is None):
-            other = "path is spectral" if self.path == "spectral" else "fields are fresh at every step"
-            raise InputError(f"augment is true, but {other}; it needs path fields and a data set")
+        for name, given in (("augment", self.augment), ("chains", self.chains is not None)):
+            if given and (self.path == "spectral" or self.data_set is None):
+                other = "path is spectral" if self.path == "spectral" else "fields are fresh at every step"
+                value = str(getattr(self, name)).lower()
+                raise InputError(f"{name} is {value}, but {other}; it needs path fields and a data set")
+        if self.chain_sweeps != 1 and self.chains is None:
+            raise InputError(f"chain_sweeps is {self.chain_sweeps}, but there are no chains; give chains too")
         if self.stepping and self.device == "cuda" and self.path == "spectral":
             name, value = next(iter(self.stepping.items()))
             raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")
+        if self.rate_from == "data" and self.learning_rate is not None:
+            raise InputError(
+                f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
+            )
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
+
+    @property
+    def step(self) -> str:
+        """The steps of `csd.core.source` whose code a training uses."""
+        return "train" if self.chains is None else "train mcmc mcmc/fields"
 
     @property
     def stepping(self) -> dict[str, Any]:
@@ -176,6 +212,19 @@ class TrainingSettings(Options):
         found = {name: getattr(self, name) for name in STEPPING}
         plain = {"momentum": 0.0, "optimizer": "gd", "rate_schedule": "constant"}
         return {name: value for name, value in found.items() if value not in (None, plain.get(name))}
+
+    @property
+    def most_steps(self) -> int:
+        """The steps after which training ends in any case."""
+        return self.max_steps or (COSINE_STEPS if self.rate_schedule == "cosine" else DEFAULT_STEPS)
+
+    @property
+    def heavy_ball(self) -> float | None:
+        """β of plain descent, where it is 0, and of the heavy ball; None for any other optimiser or schedule."""
+        others = {name: value for name, value in self.stepping.items() if name != "momentum"}
+        if others == {"optimizer": "heavy_ball"}:
+            return self.momentum or MOMENTUM
+        return None if others else self.momentum
 
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""
@@ -190,11 +239,11 @@ class TrainingSettings(Options):
 
 
 def with_own_steps(architecture: Architecture, settings: TrainingSettings) -> TrainingSettings:
-    """The settings with the options of the steps that the class of a network has, unless an optimiser is given."""
+    """The settings with their last step, and with the steps of a network's class unless an optimiser is given."""
     own = {} if ":" in architecture.name else getattr(architecture.made_by, "training", {})
-    if settings.optimizer is not None or not own:
-        return settings
-    return replace(settings, **{name: value for name, value in own.items() if getattr(settings, name) is None})
+    if settings.optimizer is None and own:
+        settings = replace(settings, **{name: value for name, value in own.items() if getattr(settings, name) is None})
+    return settings if settings.max_steps else replace(settings, max_steps=settings.most_steps)
 
 
 def optimizer_for(settings: TrainingSettings) -> Optimizer:
@@ -207,9 +256,16 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     name = "heavy_ball" if name == "gd" and settings.momentum > 0.0 else name
     given = {"momentum": settings.momentum or None, "beta2": settings.beta2, "weight_decay": settings.weight_decay}
     found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
+    if settings.clip and found.space == FOURIER:
+        raise InputError(f"clip is given, but optimizer {name!r} has no such option; rules in real space have it")
+    if settings.rate_from == "data" and found.rate is not None:
+        raise InputError(
+            f"rate_from is data, but the learning rate of optimizer {name!r} is {found.rate:g} whatever the data; leave"
+            " it out, or take gd, heavy_ball or nesterov"
+        )
     return replace(
         found,
-        schedule=rate_factor(settings.rate_schedule or "constant", settings.max_steps),
+        schedule=rate_factor(settings.rate_schedule or "constant", settings.most_steps),
         clip=settings.clip or 0.0,
         average=settings.average or 0.0,
     )
@@ -217,7 +273,21 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:
     """The same training, on power spectra, on the population loss and to the tolerance."""
-    return replace(settings, loss="population", data_set=None, path="spectral", until="score_error")
+    of_fields: dict[str, Any] = {"data_set": None, "augment": False, "chains": None, "chain_sweeps": 1}
+    return replace(settings, loss="population", path="spectral", until="score_error", **of_fields)
+
+
+def check_chains(settings: TrainingSettings, target: Target) -> None:
+    """Refuse Markov chains beside the training on a target whose Hamiltonian is not known.
+
+    Raises:
+        InputError: if chains are given, and no couplings of the fields are known.
+    """
+    if settings.chains is not None and not (getattr(target, "hamiltonian", None) or getattr(target, "known", None)):
+        raise InputError(
+            f"chains is {settings.chains}, but no couplings of the fields are known, by which chains could update them;"
+            " take a file of csd mcmc --fields, or give the couplings"
+        )
 
 
 def check_option_names(architecture: str, own: Iterable[str]) -> None:

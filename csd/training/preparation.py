@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from csd.core.errors import InputError
 from csd.core.plugins import checked_numbers, is_user_defined, resolve
 from csd.core.random import stream
-from csd.lattice import Array, Lattice, Modes
+from csd.lattice import Array, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
+from csd.networks.full import DeepLinear
 from csd.networks.linear import LinearNetwork, relative_error
-from csd.networks.registry import started
+from csd.networks.starts import Initial, started_filters, started_module
 from csd.targets.base import HasFields, HasHeldOut
-from csd.targets.noising import NoisedTarget, score_length
+from csd.targets.noising import NoisedTarget, learned_spectra
 from csd.training.batches import (
     ConditionedFields,
     Expectation,
@@ -24,12 +25,13 @@ from csd.training.batches import (
     RawFields,
     Source,
     empirical_spectra,
+    estimated_spectra,
     fields_trained,
 )
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
-from csd.training.descent.optimizers import MOMENTUM, Optimizer
+from csd.training.descent.optimizers import FOURIER, Optimizer
 from csd.training.losses import Objective, objective_of
 from csd.training.options import TrainingSettings, optimizer_for, with_own_steps
 
@@ -81,45 +83,53 @@ def data_identity(noised: NoisedTarget) -> str:
     return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
 
 
-def start_stream(lattice: Lattice, architecture: Architecture, seed: int, level: float) -> np.random.Generator:
-    """The random stream of a network's start, one for each seed and noise level.
-
-    It does not depend on the loss, so that theory can follow a seed. Nor does it depend on size and mass, so that a
-    seed of a local network has the same initial filters on every lattice, up to the amplitude set by the lattice: the
-    effect of the start on the training time then cancels in its growth with size.
-    """
-    return stream("start", lattice.dimension, architecture.label, seed, level)
-
-
-def prepare(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Prepared:
+def prepare(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, *, initial: Initial | None = None
+) -> Prepared:
     """Build the networks, their descent and their data.
+
+    Args:
+        noised: the target at its noise levels.
+        architecture: the network.
+        settings: options of training.
+        initial: trained networks at whose weights the networks start; None for their own start.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
     settings = with_own_steps(architecture, settings)
     optimizer = optimizer_for(settings)
+    made_by = architecture.made_by
+    full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
+    if optimizer.space == FOURIER and not full:
+        raise InputError(
+            f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
+            f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
+        )
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * (1 if settings.conditioned else len(noised.levels))
     what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
+    components = architecture.components_of(noised.target)
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
     copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5
     if settings.path == "fields":
-        copies += 8.0 * settings.batch + (0 if isinstance(noised.target, HasFields) else settings.data_set or 0)
+        held = 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
+        copies += 8.0 * settings.batch * (components or 1) + held
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
     explicit = architecture.is_family and settings.path == "spectral"
-    found = _family_descent(noised, architecture, settings, objective, optimizer, seeded) if explicit else None
+    problem = noised, architecture, settings, objective, optimizer, initial
+    found = _family_descent(*problem, seeded) if explicit else None
     by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
-    descent, modes, parameters, known = found or by_autograd(noised, architecture, settings, objective, optimizer)
+    descent, modes, parameters, known = found or by_autograd(*problem)
     side_by_side = getattr(descent, "measured_when_recorded", False)
     trained = fields_trained(noised.target) if side_by_side else None
-    source = _source(noised, architecture, settings, objective, modes, trained)
+    source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
     if found is not None:
-        # One full layer on the exact loss, at rates at which its error falls at every step.
-        one_layer = not seeded and isinstance(descent, ModeDescent) and descent.depth == 1
+        # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory.
+        one_layer = not seeded and initial is None and isinstance(descent, ModeDescent) and descent.depth == 1
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
     run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
@@ -129,12 +139,11 @@ def prepare(noised: NoisedTarget, architecture: Architecture, settings: Training
         if getattr(settings, name) != idle:
             raise InputError(
                 f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
-                " csd's nonlinear networks do"
+                " networks without a kernel do, on path fields"
             )
-    momentum = _heavy_ball(settings)
-    if momentum is not None:
-        return with_momentum(run, momentum)
-    optimized = OptimizedDescent(run.descent, optimizer, run.rates)
+    if settings.heavy_ball is not None:
+        return with_momentum(run, settings.heavy_ball)
+    optimized = OptimizedDescent(run.descent, optimizer, run.rates, lattice, modes)
     unknown = np.full_like(run.stable_rates, np.nan)
     return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
 
@@ -156,14 +165,6 @@ def _end(noised: NoisedTarget, architecture: Architecture, settings: TrainingSet
             )
         return settings.until
     return "held_out_loss"
-
-
-def _heavy_ball(settings: TrainingSettings) -> float | None:
-    """β where the steps are those of plain descent or of the heavy ball; None for any other optimiser or rates."""
-    others = {name: value for name, value in settings.stepping.items() if name != "momentum"}
-    if others == {"optimizer": "heavy_ball"}:
-        return settings.momentum or MOMENTUM
-    return None if others else settings.momentum
 
 
 def with_momentum(run: Prepared, momentum: float) -> Prepared:
@@ -217,10 +218,17 @@ def _known(
     floors[:] = 0.0
     lattice, measured = noised.lattice, isinstance(noised.target, HasHeldOut)
     exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
+    of_data = settings.rate_from == "data"
+    seen = estimated_spectra(noised, f"rate {data_identity(noised)}") if of_data and not measured else learned
     for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
         family = isinstance(network, LinearNetwork)
-        own = spectrum if family else lattice.half(spectrum)
+        own = seen[level] if family else lattice.half(seen[level])
         rates[level] = settings.learning_rate or optimizer.rate or _own_rate(network, own)
+        if of_data and rates[level] == _own_rate(network, 2.0 * own):
+            raise InputError(
+                f"rate_from is data, but the network's own learning rate is {rates[level]:g} whatever the data; leave"
+                " it out"
+            )
         ranges[level] = network.reach
         if family:
             stable[level], floors[level] = _bounds(network, spectrum)
@@ -233,18 +241,7 @@ def _known(
 
 def _plain_rates(rates: Array, settings: TrainingSettings) -> Array:
     """η of the plain descent of linear and user-defined networks: 1 where an optimiser takes its step as gradient."""
-    return rates if _heavy_ball(settings) is not None else np.ones_like(rates)
-
-
-def learned_spectra(noised: NoisedTarget) -> Array:
-    """C_t(k) that networks learn, at `noised.modes`, shape (levels, modes).
-
-    This is the spectrum of the target or, where that is measured in held-out fields, of the training fields.
-    """
-    target = noised.target
-    if isinstance(target, HasHeldOut):
-        return noised.spectra(target.empirical_spectrum(noised.modes))
-    return noised.spectra_at(noised.modes)
+    return rates if settings.heavy_ball is not None else np.ones_like(rates)
 
 
 def _own_rate(network: Any, spectrum: Array) -> float:
@@ -274,6 +271,7 @@ def _family_descent(
     settings: TrainingSettings,
     objective: Objective,
     optimizer: Optimizer,
+    initial: Initial | None,
     seeded: bool,
 ) -> tuple[Any, Modes, list[int], Known] | None:
     """Explicit descent on power spectra; None for a family that only autograd can train."""
@@ -284,13 +282,8 @@ def _family_descent(
     known = _known(networks, noised, spectra, settings, optimizer)
     rates = _plain_rates(known[0], settings)
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
-    starts = [
-        [
-            started(network, spectrum, start_stream(lattice, architecture, seed, level))
-            for network, spectrum, level in zip(networks, spectra, noised.levels, strict=True)
-        ]
-        for seed in settings.seeds
-    ]
+    of_levels = list(zip(networks, spectra, noised.levels, strict=True))
+    starts = [[started_filters(architecture, *own, seed, initial) for own in of_levels] for seed in settings.seeds]
     complex_kernel = objective.complex_target
     descent = descent_of(networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=complex_kernel)
     return None if descent is None else (descent, modes, [network.parameters for network in networks], known)
@@ -302,14 +295,13 @@ def _source(
     settings: TrainingSettings,
     objective: Objective,
     modes: Modes,
-    trained: int | None,
+    **of_fields: int | None,
 ) -> Source:
-    """The data of a descent on raw fields, of a data set the first `trained`, or on power spectra."""
+    """The data of a descent on raw fields, with further arguments of their source, or on power spectra."""
     name, seeds = identity(noised, architecture, settings), settings.seeds
     if settings.path == "fields":
         fields = ConditionedFields if settings.conditioned else RawFields
-        how: dict[str, Any] = {"augment": settings.augment, "trained": trained}
-        return fields(noised, settings.batch, settings.data_set, name, seeds, **how)
+        return fields(noised, settings.batch, settings.data_set, name, seeds, augment=settings.augment, **of_fields)
     if settings.data_set is not None:
         spectra = empirical_spectra(noised, modes, settings.data_set, data_identity(noised), settings.seeds)
         return Expectation(spectra)
@@ -318,11 +310,10 @@ def _source(
     return Expectation(noised.spectra_at(modes))
 
 
-def _built(noised: NoisedTarget, architecture: Architecture, learned: Array, seed: int, level: int, **form: Any) -> Any:
-    """The module of a seed and of a level, by its place, at its start; `form` is that of `Architecture.module`."""
-    lattice, schedule, t = noised.lattice, noised.schedule, noised.levels[level]
-    length, start = score_length(schedule, t, noised.target.mass), start_stream(lattice, architecture, seed, t)
-    return architecture.module(lattice, length, learned[level], start, (schedule, t), **form)
+def _layer_streams(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> list[list[Any]]:
+    """Random streams of the stochastic layers of user-defined networks, for each seed and level."""
+    name = identity(noised, architecture, settings)
+    return [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
 
 
 def _autograd_descent(
@@ -331,6 +322,7 @@ def _autograd_descent(
     settings: TrainingSettings,
     objective: Objective,
     optimizer: Optimizer,
+    initial: Initial | None,
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent by autograd, on raw fields or, for linear modules, on power spectra."""
     from csd.networks.module import ConvolutionalScore, numbers_trained
@@ -342,24 +334,26 @@ def _autograd_descent(
 
     def build(seed: int, level: int) -> Any:
         """The network of a seed and level, by their places, at its start."""
-        return _built(noised, architecture, learned, settings.seeds[seed], level)
+        return started_module(noised, architecture, learned[level], settings.seeds[seed], noised.levels[level], initial)
 
     networks = [[build(seed, level) for level in range(len(learned))] for seed in range(len(settings.seeds))]
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
     known = _known(families or first, noised, learned, settings, optimizer)
-    name = identity(noised, architecture, settings)
-    layers = [[stream("layers", name, seed, level) for level in noised.levels] for seed in settings.seeds]
+    layers = _layer_streams(noised, architecture, settings)
     device = choose_device(settings.device)
-    if isinstance(first[0], NonlinearScore) and settings.path == "fields":
-        how = objective, device, optimizer, settings.accumulate
+    # Under plain descent a user-defined network is measured at every step, so that training times are exact.
+    grouped = isinstance(first[0], NonlinearScore) or settings.heavy_ball is None or settings.accumulate > 1
+    trained = [numbers_trained(network, frozen=False) for network in first]
+    if grouped and settings.path == "fields" and first[0].kernel() is None and trained[0] > 0:
+        how = objective, device, optimizer, settings.accumulate, layers, build
         descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], *how)
     else:
         rates = _plain_rates(known[0], settings)
         descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers, build)
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")
-    return descent, modes, [numbers_trained(network, frozen=False) for network in first], known
+    return descent, modes, trained, known
 
 
 def _conditioned_descent(
@@ -368,6 +362,7 @@ def _conditioned_descent(
     settings: TrainingSettings,
     objective: Objective,
     optimizer: Optimizer,
+    initial: Initial | None,
 ) -> tuple[Any, Modes, list[int], Known]:
     """Descent of networks that serve all noise levels, on raw fields.
 
@@ -381,10 +376,21 @@ def _conditioned_descent(
     if len(noised.levels) < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
     learned, levels, lowest = learned_spectra(noised), len(noised.levels), int(np.argmin(noised.levels))
-    networks = [_built(noised, architecture, learned, seed, lowest, conditioned=True) for seed in settings.seeds]
+
+    of_lowest = noised, architecture, learned[lowest]
+
+    def build(seed: int, _: int) -> Any:
+        """The network of a seed, by its place, at its start."""
+        return started_module(*of_lowest, settings.seeds[seed], noised.levels[lowest], initial, conditioned=True)
+
+    networks = [build(seed, 0) for seed in range(len(settings.seeds))]
+    trained = numbers_trained(networks[0], frozen=False)
+    if trained == 0:
+        raise InputError(f"architecture {architecture.name!r} has no parameter to train")
     known = _known(networks[:1] * levels, noised, learned, settings, optimizer)
     # One rate for all levels.
     known[0][:] = known[0].min()
-    device = choose_device(settings.device)
-    descent = ConditionedDescent(networks, noised, known[0][:1], objective, device, optimizer, settings.accumulate)
-    return descent, noised.lattice.pairs, [numbers_trained(networks[0], frozen=False)] * levels, known
+    layers = [of_seed[:1] for of_seed in _layer_streams(noised, architecture, settings)]
+    how = objective, choose_device(settings.device), optimizer, settings.accumulate, layers, build
+    descent = ConditionedDescent(networks, noised, known[0][:1], *how)
+    return descent, noised.lattice.pairs, [trained] * levels, known

@@ -21,7 +21,8 @@ class TrainingRecord:
     Attributes:
         steps: recorded steps, shape (R,).
         score_error: ε, shape (S, T, R).
-        training_time: τ in steps, NaN if not reached, shape (S, T).
+        training_time: τ in steps, NaN if not reached, shape (S, T); see `times_of_losses` where the held-out loss ends
+            training.
         crossing_time: where ln ε crosses the threshold, interpolated between steps τ − 1 and τ, shape (S, T).
         rates: η, shape (T,).
         parameters: trainable numbers at each level, shape (T,).
@@ -37,8 +38,9 @@ class TrainingRecord:
         recorded_kernels: K at `recorded_modes` at these steps, shape (S, T, KS, modes); None if there are none.
         recorded_modes: momenta of the recorded kernels.
         modes: momenta of the last kernel.
-        weights: the trained numbers after the last step, shape (S, T, numbers).
+        weights: the trained numbers after the step `weights_at`, shape (S, T, numbers).
         weights_are: 'modes', 'filters' or 'parameters'; see `csd.training.descent.families.Descent`.
+        weights_at: 'last_step', or 'best_step' where the held-out loss ends training.
         last_step: step at which the training of each seed ended, shape (S,).
         until: what ends training, unless max_steps comes first.
         stepping: 'every step', or 'exact jump' where a closed form gave the recorded steps.
@@ -64,6 +66,7 @@ class TrainingRecord:
     modes: Modes
     weights: Array | ComplexArray
     weights_are: str
+    weights_at: str
     last_step: NDArray[np.int64]
     stepping: str
     until: str
@@ -92,17 +95,51 @@ def sparse_steps(last: int) -> NDArray[np.int64]:
     return grid[grid <= last]
 
 
-def crossing_time(step: float, before: float, after: float, threshold: float) -> float:
-    """j − 1 + ln(ε_{j−1}/θ) / ln(ε_{j−1}/ε_j), where ln ε crosses the threshold, linear between steps j − 1 and j.
+def crossing_time(step: float, before: float, after: float, threshold: float, width: float = 1.0) -> float:
+    """j − w + w ln(ε_{j−w}/θ) / ln(ε_{j−w}/ε_j), where ln ε crosses the threshold, linear between steps j − w and j.
 
     Integer training times are coarse where they are small; scaling laws are fitted to these.
 
     Args:
         step: j, the first step at or below the threshold.
-        before: ε_{j−1}, above it.
+        before: ε_{j−w}, above it.
         after: ε_j, at or below it.
         threshold: θ.
+        width: w, steps between the two errors.
     """
     if not 0.0 < after < before:
         return step
-    return float(step - 1.0 + np.log(before / threshold) / np.log(before / after))
+    return float(step - width + width * np.log(before / threshold) / np.log(before / after))
+
+
+def times_of_losses(steps: NDArray[np.int64], losses: Array, variances: Array, tolerance: float) -> tuple[Array, Array]:
+    """τ, the first recorded step with 2 (ℒ − ℒ_min) / (1/σ² − 2 ℒ_min) ≤ tolerance, and where the ratio crosses it.
+
+    ℒ = ½ E|s + z/σ|² per site lies above that of the exact score by ½ E|s − s*|², and (1/σ² − 2 ℒ) of the exact score
+    is E|s*|². So the ratio is the relative error of the score, with the best score that training has found in the place
+    of the exact one, which is not known.
+
+    Args:
+        steps: recorded ones, shape (R,).
+        losses: ℒ over held-out fields, shape (S, T, R); NaN after the last step of a seed.
+        variances: σ², shape (T,).
+        tolerance: of the ratio; 0 for no training time.
+
+    Returns:
+        (τ, the crossing interpolated between recorded steps), shape (S, T) each; NaN at tolerance 0, and for a network
+        that is never better than the score 0.
+    """
+    times = np.full((2, *losses.shape[:2]), np.nan)
+    lowest = np.nanmin(losses, axis=-1, keepdims=True)
+    square = 1.0 / variances[:, None] - 2.0 * lowest
+    # A network that is never better than the score 0 has learned nothing.
+    ratio = 2.0 * (losses - lowest) / np.where(square > 0.0, square, np.nan)
+    for row, level in np.argwhere((ratio <= tolerance).any(axis=-1) & (tolerance > 0.0)):
+        own = ratio[row, level]
+        place = int(np.argmax(own <= tolerance))
+        step = before = steps[place]
+        if place > 0:
+            width = float(steps[place] - steps[place - 1])
+            before = crossing_time(float(step), own[place - 1], own[place], tolerance, width)
+        times[:, row, level] = step, before
+    return times[0], times[1]

@@ -15,7 +15,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
-from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps
+from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps, times_of_losses
 
 RIGHT_FOR = 1.2
 """With `until` samples, training ends at a recorded step j if the goal was met at all recorded steps from j/1.2 on."""
@@ -33,7 +33,10 @@ MANY = 4096
 The noise of the momenta of a class differs, but has the same distribution: sums over classes, each weighted with the
 number of its members, have the same mean, and with so many momenta a small scatter.
 """
-CARRIED = ("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit", "_lowest", "best")
+CARRIED = (
+    *("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit"),
+    *("_lowest", "best", "_best_weights"),
+)
 """Arrays of a `Recorder` that change during training."""
 GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
 """Lists of a `Recorder` that grow during training."""
@@ -62,8 +65,12 @@ class Recorder:
         shape = seeds, _ = len(run.seeds), len(noised.levels)
         # Measuring a nonlinear network takes as long as a few steps.
         seldom = getattr(run.descent, "measured_when_recorded", False)
-        self.grid = (sparse_steps if seldom else record_steps)(settings.max_steps)
+        self.grid = (sparse_steps if seldom else record_steps)(settings.most_steps)
         self._wanted: set[int] = _wanted(settings)
+        if not isinstance(settings.kernel_steps, str) and run.descent.kernel() is None:
+            raise InputError(
+                f"kernel_steps is {list(settings.kernel_steps)}, but the network has no kernel; leave kernel_steps out"
+            )
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
@@ -86,6 +93,8 @@ class Recorder:
         self._limit = np.inf
         # Held-out losses and their steps, of all seeds.
         self._lowest, self.best = np.full(shape, np.inf), np.full(shape, np.nan)
+        # The weights at these steps, where the loss ends training: shape (seeds, networks of a seed, numbers).
+        self._best_weights: Array = np.empty((seeds, 0, 0))
         self._next = 0
 
     def observe(self, step: int, error: Array, descent: Descent) -> NDArray[np.bool_]:
@@ -103,7 +112,10 @@ class Recorder:
         if np.count_nonzero(error <= self._limit) < error.size:
             row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
             level = int(np.argmax(~(error[row] <= self._limit)))
-            raise _diverged(self.run.seeds[self.alive[row]], level, step, self.noised, self.run, self.settings)
+            broken = getattr(descent, "broken_parameter", None)
+            parameter = "" if broken is None else broken(row, level)
+            seed = self.run.seeds[self.alive[row]]
+            raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
         reached = self._missing & (error <= (-np.inf if self._by_loss else self.threshold))
         news = np.count_nonzero(reached) > 0
         if news:
@@ -113,13 +125,10 @@ class Recorder:
         recorded = step == self._next
         if recorded:
             self._record(step, error, descent)
-        if step in self._wanted:
+        if step in self._wanted and (kernel := descent.kernel()) is not None:
             self.kernel_steps.append(step)
-            kernel = descent.kernel()
-            if kernel is None:
-                raise InputError("kernel_steps asks for kernels, but the network has none; take kernel_steps last")
             self.recorded_kernels.append(self._spread(self._thinned(kernel), np.float32))
-        if step == self.settings.max_steps:
+        if step == self.settings.most_steps:
             return self._end(step, np.ones(len(self.alive), dtype=bool), descent)
         if self._goal is not None:
             if recorded:
@@ -144,7 +153,7 @@ class Recorder:
 
     def looks(self) -> set[int]:
         """The steps at which more than the error is recorded, whatever its value."""
-        last = self.settings.max_steps
+        last = self.settings.most_steps
         return {step for step in self._wanted | set(self.grid.tolist()) | {last} if step <= last}
 
     def quiet(self, errors: Array) -> int:
@@ -171,11 +180,26 @@ class Recorder:
         if self._by_loss or (kernel is None and isinstance(self.noised.target, HasHeldOut)):
             losses = self._spread(self.run.descent.held_out_loss(), np.float64)
             self.losses.append(losses)
-            lower = losses < self._lowest
-            self._lowest[lower], self.best[lower] = losses[lower], step
+            self._keep_best(step, losses)
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
+
+    def _keep_best(self, step: int, losses: Array) -> None:
+        """Keep the steps of the lowest held-out losses, and the weights where these losses end training.
+
+        One network for all noise levels has one step, that of the lowest mean of σ² ℒ_t over levels.
+        """
+        if self.settings.conditioned:
+            losses = np.broadcast_to((self.noised.variances * losses).mean(axis=1, keepdims=True), losses.shape)
+        lower = losses < self._lowest
+        self._lowest[lower], self.best[lower] = losses[lower], step
+        if self._by_loss and lower.any():
+            weights = self._spread(self.run.descent.numbers(), np.float64)
+            if self._best_weights.shape != weights.shape:
+                self._best_weights = weights
+            found = lower[:, : weights.shape[1]]
+            self._best_weights[found] = weights[found]
 
     def _thinned(self, kernel: Any) -> Any:
         """K at all momenta or, see `MANY`, at one of each class; a data set breaks the symmetry."""
@@ -193,11 +217,14 @@ class Recorder:
         return everyone
 
     def _end(self, step: int, done: NDArray[np.bool_], descent: Descent) -> NDArray[np.bool_]:
-        """Keep the last kernels and weights of the seeds that end here and drop the seeds; return `done`."""
+        """Keep kernels and the last or best weights of the seeds that end here and drop the seeds; return `done`."""
         if not done.any():
             return done
         self.last[self.alive[done]] = step
-        for name, own in (("kernel", descent.kernel()), ("weights", descent.weights())):
+        weights = descent.weights()
+        if self._best_weights.size:
+            weights = self._best_weights[self.alive]
+        for name, own in (("kernel", descent.kernel()), ("weights", weights)):
             if own is not None:
                 self.ended |= {f"{name}{seed}": own[row] for row, seed in enumerate(self.alive) if done[row]}
         self.alive, self._before, self._missing = self.alive[~done], self._before[~done], self._missing[~done]
@@ -215,27 +242,32 @@ class Recorder:
         for level, stable in enumerate(run.stable_rates):
             if run.rates[level] >= stable and np.isnan(self.time[:, level]).any() and settings.tolerance > 0.0:
                 raise TrainingDiverged(
-                    f"training did not settle in {settings.max_steps} steps at noise level"
+                    f"training did not settle in {settings.most_steps} steps at noise level"
                     f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
                     f" it must be below {stable:.4g}"
                 )
         recorded = np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None
+        losses = np.stack(self.losses, axis=-1) if self.losses else None
+        steps, times = self.grid[: len(self.errors)], (self.time, self.crossing)
+        if self._by_loss and losses is not None:
+            times = times_of_losses(steps, losses, self.noised.variances, settings.tolerance)
         thinned = recorded is not None and recorded.shape[-1] < len(run.modes)
         return TrainingRecord(
-            steps=self.grid[: len(self.errors)],
+            steps=steps,
             score_error=np.stack(self.errors, axis=-1),
-            training_time=self.time,
-            crossing_time=self.crossing,
+            training_time=times[0],
+            crossing_time=times[1],
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
             kernel=self._of_all("kernel"),
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
-            held_out_loss=np.stack(self.losses, axis=-1) if self.losses else None,
+            held_out_loss=losses,
             linear_loss=run.descent.linear_loss() if self.losses else None,
             recorded_kernels=recorded,
             recorded_modes=self.noised.lattice.shells if thinned else run.modes,
             weights=self._of_all("weights"),
             weights_are=run.descent.weights_are,
+            weights_at="best_step" if self._by_loss else "last_step",
             last_step=self.last,
             best_step=self.best,
             until=run.until,
@@ -244,7 +276,7 @@ class Recorder:
         )
 
     def _of_all(self, name: str) -> Any:
-        """The kernels or weights after the last step of every seed; None if there are none."""
+        """The kernels or weights of every seed; None if there are none."""
         found = [self.ended[f"{name}{seed}"] for seed in range(len(self.last)) if f"{name}{seed}" in self.ended]
         return np.stack(found) if found else None
 
@@ -268,18 +300,18 @@ def _wanted(settings: TrainingSettings) -> set[int]:
     if not isinstance(settings.kernel_steps, str):
         return set(settings.kernel_steps)
     grid = {"recorded": record_steps, "sparse": sparse_steps}.get(settings.kernel_steps)
-    return set() if grid is None else set(grid(settings.max_steps).tolist())
+    return set() if grid is None else set(grid(settings.most_steps).tolist())
 
 
 def _diverged(
-    seed: int, level: int, step: int, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
+    seed: int, level: int, step: int, parameter: str, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
 ) -> TrainingDiverged:
-    """The error of a run that diverged, with the learning rate that it needs."""
+    """The error of a run that diverged, with the parameter that is not finite and the learning rate that it needs."""
     rate, stable = run.rates[level], run.stable_rates[level]
     others = "; without this seed, the other seeds of the job can train" if len(run.seeds) > 1 else ""
     where = (
         f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
-        f" with learning rate {rate:.4g}"
+        f" with learning rate {rate:.4g}" + f", where parameter {parameter} is not finite" * bool(parameter)
     )
     if np.isfinite(stable) and rate >= stable:
         return TrainingDiverged(f"{where}; it must be below {stable:.4g}")

@@ -124,13 +124,13 @@ def reference_curve(
         return Prediction(run.steps, run.score_error, run.training_time, run.crossing_time, "population descent")
 
     modes = noised.modes
-    grid = record_steps(settings.max_steps)
+    grid = record_steps(settings.most_steps)
     curves, times, crossings = [], [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
         rate, floor = float(known.rates[level]), float(known.floors[level])
         error = _learning_curve(network, spectrum, modes.multiplicity, rate, floor)
         threshold = settings.tolerance + floor
-        time = first_step(error, threshold, settings.max_steps)
+        time = first_step(error, threshold, settings.most_steps)
         times.append(time)
         crossings.append(crossing_time(time, error(time - 1.0), error(time), threshold) if time > 0.0 else time)
         curves.append([error(float(step)) for step in grid])
@@ -157,7 +157,7 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         NaN for user-defined networks and for rates beyond stability; `max_steps` if nothing else ends training.
     """
     if settings.tolerance == 0.0 or settings.data_set is not None:
-        return float(settings.max_steps)
+        return float(settings.most_steps)
     if not architecture.is_family or settings.stepping.keys() - {"momentum"}:
         return float("nan")
     modes = noised.modes
@@ -170,11 +170,11 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         if _has_closed_form(network):
             floor = network.floor(spectrum)
             error = _learning_curve(network, spectrum, modes.multiplicity, rate, floor)
-            time = first_step(error, settings.tolerance + floor, settings.max_steps)
+            time = first_step(error, settings.tolerance + floor, settings.most_steps)
         else:
             depth = network.depth if isinstance(network, DeepLinear) else 2
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
-        slowest = max(slowest, time if time == time else float(settings.max_steps))
+        slowest = max(slowest, time if time == time else float(settings.most_steps))
     # At small rates momentum multiplies them by 1/(1 − β).
     return slowest * (1.0 - settings.momentum)
 
@@ -186,12 +186,12 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
     share = np.bincount(place, weight / spectrum, CURVE_POINTS)
     value = np.sqrt(edges[1:] * edges[:-1])
     filters = np.full(CURVE_POINTS, (START_KERNEL / spectrum.max()) ** (1.0 / depth))
-    for step in range(settings.max_steps):
+    for step in range(settings.most_steps):
         residual = value * filters**depth - 1.0
         if (share * residual**2).sum() <= settings.tolerance * share.sum():
             return float(step)
         filters -= rate * filters ** (depth - 1) * residual
-    return float(settings.max_steps)
+    return float(settings.most_steps)
 
 
 def _has_closed_form(network: LinearNetwork) -> bool:

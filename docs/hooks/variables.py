@@ -72,9 +72,10 @@ def _rows(variables: Any) -> Iterator[Row]:
 
 
 def _base(name: str, variables: Any) -> str:
-    """The variable that a variable predicts, is the standard error of, or is one exact value of; else itself."""
-    dims = variables[name].dims
-    bases = [name.removeprefix("predicted_"), name.removesuffix("_error")]
+    """The variable that one predicts, is the error, pull or reference of, or is one exact value of; else itself."""
+    dims, stem = variables[name].dims, name.removesuffix("_error").removesuffix("_pull")
+    compared = [stem.replace("reference_", part) for part in ("sampled_", "")] if "reference_" in stem else []
+    bases = [*compared, name.removeprefix("predicted_"), stem]
     if not dims:
         bases += [name.removeprefix(prefix) for prefix in ("exact_score_", "exact_", "best_")]
     found = (base for base in bases if base != name and base in variables and {*dims} <= {*variables[base].dims})

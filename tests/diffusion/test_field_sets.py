@@ -8,9 +8,10 @@ import pytest
 import csd
 from csd.core.errors import InputError
 from csd.core.random import stream
+from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.integrators import Exponential, Heun
 from csd.diffusion.reverse import ReverseDiffusion
-from csd.diffusion.samples import over_held_out, sampled_variables
+from csd.diffusion.samples import over_held_out
 from csd.lattice import Array, Lattice
 from csd.lattice.bins import LengthBins
 from csd.lattice.observables import kl_per_site

@@ -89,9 +89,8 @@ def test_a_nonlinear_network_is_sampled_with_by_its_weights(tmp_path: Path) -> N
     made = csd.generate(tmp_path / "wavy.nc", samples=8)
     assert np.isfinite(made["sampled_variance"]).all()
     assert "kl_per_site" not in made and "step" not in made.coords
-    for option in ({"step": 3}, {"size": 12}):
-        with pytest.raises(InputError, match=r"the network has no kernel, which (step|size) needs"):
-            csd.generate(tmp_path / "wavy.nc", **option)
+    with pytest.raises(InputError, match=r"step is 3, but the network has no kernel, which step needs"):
+        csd.generate(tmp_path / "wavy.nc", step=3)
 
 
 def test_what_a_file_does_not_have_is_said() -> None:
@@ -155,3 +154,37 @@ def test_of_many_momenta_one_of_each_class_is_kept_along_training() -> None:
         for kernels, modes in ((whole, about.modes), (kept.score.kernels[:, :, 0], shells))
     ]
     np.testing.assert_allclose(squares[1], squares[0], rtol=0.05)
+
+
+class Energy(ScoreNetwork):
+    """s = −∇E with E = Σ_r log cosh(a φ), differentiated where it is called; it serves all noise levels."""
+
+    def __init__(self, lattice: Lattice, spectrum: object, generator: np.random.Generator) -> None:
+        super().__init__(lattice)
+        self.slope = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+    def forward(self, fields: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            fields = fields if fields.requires_grad else fields.detach().requires_grad_()
+            energy = torch.log(torch.cosh(self.slope * fields)).sum()
+            (gradient,) = torch.autograd.grad(energy, fields, create_graph=True)
+        return -gradient
+
+
+def test_a_network_that_differentiates_an_energy_generates_at_all_levels() -> None:
+    run = csd.train(
+        Energy, dimension=1, size=8, noise_levels=[0.1, 3.0], path="fields", loss="denoising", conditioned=True,
+        optimizer="adam", max_steps=3, seeds=[1],
+    )  # fmt: skip
+    made = csd.generate(run, steps=4, samples=4)
+    assert np.isfinite(made["sampled_energy"]).all()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_fields_are_drawn_on_a_device_that_exists() -> None:
+    run = csd.train("convolutional", dimension=1, size=8, noise_levels=[0.1, 3.0], path="fields", max_steps=2, width=2)
+    first, second = (csd.generate(run, samples=4, device=device) for device in ("auto", "cpu"))
+    np.testing.assert_array_equal(first["sampled_field"], second["sampled_field"])
+    assert first.attrs["configuration_hash"] == second.attrs["configuration_hash"]
+    with pytest.raises(InputError, match="device is 'cuda', but PyTorch finds no GPU here; take cpu or auto"):
+        csd.generate(run, samples=4, device="cuda")

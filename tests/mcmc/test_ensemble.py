@@ -15,13 +15,14 @@ from csd.core.files import ENSEMBLE, read, write
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.lattice.sites import checkerboard, neighbours
-from csd.mcmc.chains import Step, random_rotation, run_chains
+from csd.mcmc.chains import Step, run_chains
 from csd.mcmc.ensemble import OBSERVABLES, ensemble, sample, shell_spectrum
 from csd.mcmc.fields import load_fields
 from csd.mcmc.samplers import SAMPLERS, sweep_of
 from csd.mcmc.simulation import MonteCarloSettings, exact_values
 from csd.targets.dataset import MeasuredField
 from csd.targets.gaussian import GaussianField
+from csd.targets.images import random_rotations
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
 
@@ -300,7 +301,7 @@ def test_kept_fields_of_an_ordered_phase_have_all_directions() -> None:
 def test_rotations_are_uniform_and_keep_the_energy(components: int) -> None:
     """R Rᵀ = 1, ⟨R⟩ = 0 and ⟨R_ij²⟩ = 1/n (4 σ), H stays; beside a source fields stay as they are."""
     generator = stream("rotations", components)
-    drawn = np.array([random_rotation(components, generator) for _ in range(2000)])
+    drawn = random_rotations(components, 2000, generator)
     np.testing.assert_allclose(drawn @ np.swapaxes(drawn, 1, 2), np.eye(components) * np.ones((2000, 1, 1)), atol=1e-12)
     assert np.abs(drawn.mean(axis=0)).max() < 4.0 / np.sqrt(2000 * components)
     assert np.abs((drawn**2).mean(axis=0) - 1.0 / components).max() < 4.0 / np.sqrt(2000 * components)

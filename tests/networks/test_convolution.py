@@ -49,6 +49,19 @@ def test_value_and_gradients_are_those_of_pytorch(
     torch.testing.assert_close(alone, wanted[1:], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("size", "side", "channels"), [(16, 5, 16), (9, 7, 16), (8, 5, 16), (8, 3, 64)])
+def test_filters_around_the_size_from_which_pytorch_convolves(size: int, side: int, channels: int) -> None:
+    """Single precision, beside the same in double precision."""
+    fields, filters = normal(3, size, size, channels), normal(side**2, channels, channels, seed=2)
+    wanted = pytorch(fields, filters)
+    found = periodic_convolution(fields.float(), filters.float())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-3)
+    gradient = normal(*wanted.shape, seed=3).detach()
+    both = [torch.autograd.grad(values, (fields, filters), gradient.to(values.dtype)) for values in (found, wanted)]
+    torch.testing.assert_close(*both, rtol=0, atol=1e-2)
+
+
 def test_it_is_the_sum_over_sites() -> None:
     """y_o(r) = Σ_a Σ_c w_co(a) x_c(r + a), term by term, on a lattice of different sides."""
     fields, filters = normal(2, 3, 4, 5, 2).detach().numpy(), normal(27, 2, 3, seed=2).detach().numpy()

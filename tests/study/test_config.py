@@ -18,7 +18,8 @@ from csd.core.errors import InputError
 from csd.report.figures import drawn, with_names
 from csd.study.config.reading import json_schema, load, parse, parse_style
 from csd.study.stages.generation import generation_jobs
-from csd.study.stages.training import TrainingJob, training_jobs
+from csd.study.stages.training import TRAINING, TrainingJob, training_jobs
+from csd.training.options import with_own_steps
 from tests.helpers import ROOT, runs_of
 
 STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "claims.yaml")
@@ -369,7 +370,7 @@ def problem(run: TrainingJob) -> Any:
 def assert_round_trip(run: TrainingJob) -> None:
     """A run's arguments, parsed back, are the problem that the run stands for."""
     noised, architecture, settings = problem(run)
-    lattice, training = noised.lattice, run.settings
+    lattice, training = noised.lattice, with_own_steps(run.architecture, run.settings)
     assert (lattice.dimension, lattice.size) == (run.dimension, run.size)
     if run.field.mass is not None:
         assert noised.target.mass == run.field.mass
@@ -403,7 +404,9 @@ def test_our_studies_are_valid_and_every_run_survives_the_command_line(path: Pat
     assert len(drawn(parsed)) > 5
     assert (ROOT / parsed.claims).is_file()
     assert parsed.figure_style.noise_level in parsed.training.noise_levels
-    for run in runs[:: max(1, len(runs) // 100)]:
+    # The workflow adds the file of fields that the study makes.
+    whole = [run for run in runs if TRAINING.fields(run) is None]
+    for run in whole[:: max(1, len(whole) // 100)]:
         assert_round_trip(run)
 
 
@@ -568,6 +571,27 @@ def test_a_network_may_generate_on_larger_lattices() -> None:
     assert len({file.identifier for file in files}) == 6
     with pytest.raises(InputError, match=r"sweeps\.a\.generation\.transfer"):
         parse(sweep(generation={"transfer": [1]}))
+    onsite = {
+        "architectures": [{"name": "one_layer_onsite", "width": 2}],
+        "generation": {"transfer": 2},
+        "training": {"path": "fields"},
+    }
+    with pytest.raises(InputError, match=r"sweeps\.a: generation\.transfer .*'one_layer_onsite' depend on the lattice"):
+        training_jobs(parse(sweep(**onsite)))
+
+
+def test_samples_that_are_not_given_are_as_many_as_a_network_needs() -> None:
+    """256 with a linear network, as always; with any other as many as decide the criteria, which its file then says."""
+    fields = {"path": "fields", "seeds": [1]}
+    for name, asked in (("one_layer", 256), ("convolutional", None)):
+        runs = training_jobs(parse(sweep(sizes=[8], architectures=[name], generation={"steps": 4}, training=fields)))
+        (job,) = generation_jobs(runs)
+        assert job.request.get("samples") == asked
+        assert ("--samples" in job.arguments()) == (asked is not None)
+    (job,) = generation_jobs(
+        training_jobs(parse(sweep(sizes=[8], architectures=["wiener"], generation={"samples": 64}, training=fields)))
+    )
+    assert job.request["samples"] == 64
 
 
 def test_ends_of_the_sampler_s_grid() -> None:

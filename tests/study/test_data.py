@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from csd.core.errors import InputError
+from csd.core.files import TRAINING, read
 from csd.core.random import stream
 from csd.lattice import Lattice
 from csd.study.config.reading import parse
 from csd.study.config.study import STAGES, jobs_of
-from csd.study.status import job_states, verify_files
+from csd.study.status import job_states, study_of, verify_files
 from csd.study.summaries.training import aggregate_training
 from csd.targets.gaussian import GaussianField
 from tests.helpers import Runner, planned, runs_of, snakemake, train_files
@@ -28,6 +29,13 @@ def content(**data: Any) -> dict[str, Any]:
         "training": {"loss": "population", "noise_levels": [0.1], "seeds": [1], "tolerance": 0.1, "max_steps": 500},
         "sweeps": {"mine": {**sweep, "architectures": "two_layer"}},
     }
+
+
+CHAINS = {
+    "phi4": {"dimension": 2, "sizes": 8, "mass": 0.5, "samplers": "heat_bath", "sweeps": 1000, "fields": 40},
+    "chains": {"dimension": 2, "sizes": 8, "mass": 0.5, "samplers": "hmc", "sweeps": 1000},
+}
+"""Parts of `monte_carlo`, with fields and without."""
 
 
 @pytest.fixture
@@ -48,6 +56,21 @@ def test_a_job_is_its_command_and_its_file(folder: Path) -> None:
     assert run.identifier.startswith("d2_L8_fields.")
     (other,) = runs_of(content())
     assert other.identifier != run.identifier
+
+
+def test_files_of_several_sizes_are_one_target(folder: Path) -> None:
+    """A law is fitted to them, as their runs differ in size alone."""
+    for size in (8, 12):
+        np.save(f"mine-{size}.npy", GaussianField(Lattice(2, size), 0.5).sample(stream("of a size", size), 50))
+    study = content(file="mine-{size}.npy")
+    study["sweeps"]["mine"]["sizes"] = [8, 12]
+    first, second = runs_of(study)
+    assert [run.field.file for run in (first, second)] == ["mine-8.npy", "mine-12.npy"]
+    assert first.target_label == second.target_label
+    assert first.target_label.startswith("mine.")
+    study["sweeps"]["mine"]["sizes"] = [8, 16]
+    with pytest.raises(InputError, match=r"'mine-16.npy', but there is no such file"):
+        runs_of(study)
 
 
 def test_a_changed_file_makes_its_files_stale(folder: Path) -> None:
@@ -75,6 +98,41 @@ def test_a_study_that_was_written_is_read_again(folder: Path) -> None:
     assert parse(written) == parse(study)
 
 
+def test_a_sweep_learns_the_fields_of_a_monte_carlo_job_of_its_study(folder: Path) -> None:
+    """They need not be there before the study runs; a job that is checked later reads them where the results lie."""
+    content_of_study = content() | {"monte_carlo": CHAINS, "output": "elsewhere"}
+    content_of_study["sweeps"]["mine"]["data"] = {"monte_carlo": "phi4"}
+    study = parse(content_of_study)
+    jobs = jobs_of(study)
+    (run,) = jobs["training"].values()
+    maker = STAGES["training"].fields(run)
+    assert maker in jobs["monte_carlo"].values()
+    assert maker.sweep == "phi4"
+    assert "--data" not in run.arguments()
+    assert "--data-set 40" in " ".join(run.arguments())
+    with pytest.raises(InputError, match=r"elsewhere/monte_carlo/.*run the study, which makes them"):
+        _ = run.request
+    # Wherever the results are, the job is the same.
+    (moved,) = jobs_of(study.model_copy(update={"output": "results"}))["training"].values()
+    assert moved.identifier == run.identifier
+
+
+@pytest.mark.workflow
+def test_the_workflow_makes_the_fields_before_it_trains_on_them(tmp_path: Path) -> None:
+    study = content() | {"monte_carlo": CHAINS, "figures": []}
+    study["sweeps"]["mine"]["data"] = {"monte_carlo": "phi4"}
+    snakemake(tmp_path, study, "--", "results/summary/training.nc")
+    (file,) = (tmp_path / "results" / "training").iterdir()
+    assert read(file, TRAINING).attrs["data_file"].startswith("results/monte_carlo/d2_L8_m0.5_n1_heat_bath_M40")
+    here = study_of(tmp_path / "results", None)
+    checked, faults = verify_files(here, tmp_path / "results")
+    assert (checked, faults) == (2, [])
+    for made in (tmp_path / "results" / "monte_carlo").glob("*heat_bath*"):
+        made.unlink()
+    (fault,) = verify_files(here, tmp_path / "results")[1]
+    assert (fault.state, "run the study, which makes them" in fault.reason) == ("stale", True)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -82,7 +140,12 @@ def test_a_study_that_was_written_is_read_again(folder: Path) -> None:
         ({"data": {"file": "fields.npy", "key": "phi"}}, "no array 'phi'"),
         ({"data": {"file": "fields.npy", "kappa": 0.2}}, "kappa and lambda belong together"),
         ({"data": {"file": "fields.npy", "kapa": 0.2}}, "did you mean 'kappa'"),
-        ({"data": {"key": "phi"}}, "data.file: this key is missing"),
+        ({"data": {"key": "phi"}}, "data: neither file nor monte_carlo is given"),
+        ({"data": {"file": "fields.npy", "monte_carlo": "phi4"}}, "data: file and monte_carlo are both given"),
+        ({"data": {"monte_carlo": "phi5"}}, "data.monte_carlo.*did you mean 'phi4'"),
+        ({"data": {"monte_carlo": "phi4", "key": "phi"}}, "key is given with monte_carlo"),
+        ({"data": {"monte_carlo": "phi4"}, "sizes": 16}, "monte_carlo.phi4 has no fields in dimension 2 of size 16"),
+        ({"data": {"monte_carlo": "chains"}}, "'chains', which keeps no fields"),
         ({"sizes": [8, 16]}, "size 16"),
         ({"data": "fields.npy"}, r"sweeps.mine: .*must be a mapping, such as data: {file: fields.npy}"),
         ({"data": None}, r"sweeps.mine: data is None; it must be a mapping"),
@@ -94,7 +157,7 @@ def test_a_study_that_was_written_is_read_again(folder: Path) -> None:
     ],
 )
 def test_mistakes_are_found_before_training(change: dict[str, Any], words: str, folder: Path) -> None:
-    study = content()
+    study = content() | {"monte_carlo": CHAINS}
     study["sweeps"]["mine"] |= change
     with pytest.raises(InputError, match=words):
         jobs_of(parse(study))

@@ -86,10 +86,6 @@ HOPELESS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "schedule": ({"training": {"schedule": "own:Endless"}}, ["schedule Endless", "variance(0.1)"]),
     "no loss": ({"training": {"loss": "own:Target"}}, ["loss Target", "Class()"]),
     "loss of fields": ({"training": {"loss": "own:Weighted"}}, ["loss Weighted", "path fields"]),
-    "generation": (
-        {"architectures": "own:Fields", "training": {"path": "fields"}, "generation": {"steps": 4}},
-        ["own:Fields", "no kernel to generate by"],
-    ),
 }
 
 

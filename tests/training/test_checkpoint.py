@@ -22,6 +22,7 @@ from csd.targets.dataset import FieldSet
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.checkpoint import JobWatch
+from csd.training.descent.optimizers import OPTIMIZERS
 from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import move, prepare
@@ -77,7 +78,11 @@ CASES: dict[str, tuple[Architecture, dict[str, Any]]] = {
             **{"conditioned": True, "average": 0.9, "kernel_steps": "last"},
         },
     ),
-    "adam, amplitudes": (Architecture("two_layer"), {"batch": 32, "optimizer": "adam", "max_steps": 60}),
+    "adam, filters from amplitudes": (Architecture("two_layer"), {"batch": 32, "optimizer": "adam", "max_steps": 60}),
+    "adam, amplitudes from filters": (
+        Architecture("two_layer"),
+        {"path": "fields", "batch": 8, "optimizer": "adam_fourier", "max_steps": 40, "tolerance": 0.0},
+    ),
     "nesterov, ranges of its own": (
         Architecture("local_one_layer", range="2xi"),
         {"loss": "denoising", "optimizer": "nesterov", "rate_schedule": "inverse_sqrt", "max_steps": 60},
@@ -119,6 +124,25 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(case: str, tmp_path: Path)
     for name, value in vars(whole).items():
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_any_rule_goes_on_after_twenty_stops(optimizer: str, tmp_path: Path) -> None:
+    """Twenty times stopped and resumed, at random steps: the same numbers as in one go."""
+    settings = TrainingSettings(
+        "denoising", 64, seeds=(1, 2), optimizer=optimizer, learning_rate=0.01, max_steps=80, tolerance=0.0
+    )
+    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(2, 6)), VariancePreserving(), [0.1, 0.4])
+
+    def trained(watch: JobWatch | None) -> TrainingRecord:
+        return descend(noised, prepare(noised, Architecture("two_layer"), settings), settings, watch)
+
+    for stop in sorted(np.random.default_rng(6).choice(np.arange(1, 80), 20, replace=False)):
+        with pytest.raises(Interrupted), Once(tmp_path / "c.npz", int(stop)) as watch:
+            trained(watch)
+    last = Once(tmp_path / "c.npz", 0)
+    assert (last.found() or {})["recorder/step"] == stop
+    np.testing.assert_array_equal(trained(last).weights, trained(None).weights)
 
 
 @pytest.mark.parametrize("case", [case for case, (_, keys) in CASES.items() if not {"path", "optimizer"} & keys.keys()])
@@ -253,6 +277,29 @@ def test_killed_runs_leave_identical_results(tmp_path: Path) -> None:
     assert (tmp_path / "run.nc").read_bytes() == expected
     assert resumed > 1
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["run.nc"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_twenty_kills_of_any_rule_leave_identical_results(optimizer: str, tmp_path: Path) -> None:
+    """SIGKILL at 20 random moments; after each the run is finished, to the same bytes."""
+    words = ("--optimizer", optimizer, "--tolerance", "0", "--max-steps", "6000", "--learning-rate", "1e-4")
+    began = time.monotonic()
+    start(tmp_path, *words).communicate()
+    length = time.monotonic() - began
+    expected = (tmp_path / "run.nc").read_bytes()
+    resumed = 0
+    for moment in np.random.default_rng(21).uniform(0.2, 1.0, 20) * length:
+        (tmp_path / "run.nc").unlink(missing_ok=True)
+        process = start(tmp_path, *words)
+        try:
+            process.communicate(timeout=float(moment))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        resumed += "going on after step" in start(tmp_path, *words).communicate()[1]
+        assert (tmp_path / "run.nc").read_bytes() == expected
+    assert resumed > 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -40,7 +40,7 @@ def noised() -> NoisedTarget:
 def test_noise_levels_are_log_uniform_and_fields_have_their_spectrum(noised: NoisedTarget) -> None:
     """ln t by its moments, and the power of y = x/σ at levels above the median; each within five standard errors."""
     source = ConditionedFields(noised, 20_000, None, "test", [3])
-    fields, noise, _, signal, variance = (own[0] for own in source.draw())
+    fields, noise, _, signal, variance, levels = (own[0] for own in source.draw())
     levels = -np.log(signal)
     place = np.log(levels / LEVELS[0]) / np.log(LEVELS[-1] / LEVELS[0])
     assert place.min() >= 0.0
@@ -68,9 +68,9 @@ def test_the_loss_is_weighted_with_the_variance_of_the_noise(loss: str, noised: 
         for parameter in module.parameters():
             parameter += 0.3 * torch.as_tensor(generator.standard_normal(parameter.shape))
     data = ConditionedFields(noised, 6, None, "test", [3]).draw()
-    fields, noise, probe, signal, variance = (torch.as_tensor(own[0]) for own in data)
+    fields, noise, probe, signal, variance, _ = (torch.as_tensor(own[0]) for own in data)
     objective = objective_of(loss, "fields")
-    together = objective.loss(UnitNoise(module, Amplitudes(signal, variance)), fields, noise, probe, 1.0)
+    together = objective.loss(UnitNoise(module, variance, Amplitudes(signal, variance)), fields, noise, probe, 1.0)
     alone = []
     for one in range(6):
         t, sigma = float(-signal[one].log()), float(variance[one].sqrt())

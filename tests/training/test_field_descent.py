@@ -12,11 +12,12 @@ from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.targets.gaussian import GaussianField
+from csd.targets.images import random_images
 from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.batches import random_images
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
+from csd.training.record import times_of_losses
 
 STEPS, LEVELS = 25, (0.1, 0.8)
 NETWORK: dict[str, Any] = {"width": 3, "depth": 2, "precision": "float64"}
@@ -121,7 +122,47 @@ def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> No
     steps = trained["step"].values
     np.testing.assert_array_equal(steps[np.nanargmin(losses[0], axis=-1)], best[0])
     assert last[0] >= 1.5 * best[0].max()
-    assert np.isnan(trained["training_time"].values).all()
+    for level, variance in enumerate(trained["noise_variance"].values):
+        excess = 2.0 * (losses[0, level] - losses[0, level].min()) / (1.0 / variance - 2.0 * losses[0, level].min())
+        assert trained["training_time"].values[0, level] == steps[np.argmax(excess <= 0.01)]
+
+
+def test_training_times_of_held_out_losses_are_those_of_the_score() -> None:
+    """ℒ = ½ (1/σ² − E|s*|² + E|s − s*|²) per site; ε = 4^{−step/10} crosses 0.01 at 33.2; a useless one has none."""
+    steps, variances = np.arange(0, 100, 10), np.array([0.2, 0.9])
+    square = np.array([1.3, 0.8])[:, None]
+    errors = np.where(steps < 90, 4.0 ** (-steps / 10.0), 0.0)
+    losses = 0.5 * (1.0 / variances[:, None] - square + square * errors)
+    useless = 0.5 / variances[:, None] + errors
+    times, crossings = times_of_losses(steps, np.stack([losses, useless]), variances, 0.01)
+    np.testing.assert_array_equal(times, [[40, 40], [np.nan, np.nan]])
+    np.testing.assert_allclose(crossings[0], 10.0 * np.log(100.0) / np.log(4.0))
+    assert np.isnan(times_of_losses(steps, losses[None], variances, 0.0)).all()
+
+
+@pytest.mark.parametrize(("conditioned", "average"), [(False, 0.9), (True, None)])
+def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, average: float | None) -> None:
+    """Of each level by itself: the same as after a training of so many steps, which is no longer best later on.
+
+    A conditioned network has one step, that of the lowest mean of σ² times the loss over levels.
+    """
+    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
+    how: dict[str, Any] = {
+        **{"data": fields, "width": 4, "noise_levels": LEVELS, "path": "fields", "loss": "denoising", "batch": 16},
+        **{"learning_rate": 0.2, "optimizer": "adam", "patience": 1.5, "conditioned": conditioned, "average": average},
+    }
+    name = "conditioned_weights" if conditioned else "weights"
+    trained = csd.train("convolutional", **how, max_steps=2000)
+    assert trained.attrs["weights_at"] == "best_step"
+    best, losses = trained["best_step"].values[0].astype(int), trained["held_out_loss"].values[0]
+    if conditioned:
+        weighted = (trained["noise_variance"].values[:, None] * losses).mean(axis=0)
+        assert set(best) == {trained["step"].values[np.argmin(weighted)]}
+    for level, step in enumerate(best[: 1 if conditioned else None]):
+        assert step < trained["last_step"].values[0]
+        until = csd.train("convolutional", **how, max_steps=int(step))
+        place: Any = {"seed": 0} | ({} if conditioned else {"noise_level": level})
+        np.testing.assert_array_equal(until[name].isel(place), trained[name].isel(place))
 
 
 def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
@@ -151,7 +192,7 @@ def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
         ({"accumulate": 3}, "accumulate is 3, but batch is 64; the batch must be a multiple"),
         ({"augment": True}, "augment is true, but path is spectral"),
         ({"augment": True, "path": "fields"}, "augment is true, but fields are fresh at every step"),
-        ({"optimizer": "adma"}, "optimizer is 'adma'.*gd, heavy_ball, nesterov, adam or adamw.*'adam'"),
+        ({"optimizer": "adma"}, "optimizer is 'adma'.*gd, heavy_ball, nesterov, adam, .* or sign_fourier.*'adam'"),
         ({"optimizer": "adam", "device": "cuda"}, "optimizer is adam, but device is cuda; take device cpu"),
         ({"until": "held_out_loss"}, "until is held_out_loss, but architecture 'one_layer' has a kernel"),
     ],

@@ -28,7 +28,7 @@ def steps(name: str, start: Any, gradients: list[Any], rate: Any, **options: flo
     return parameters
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", TORCH)
 def test_it_is_that_of_pytorch(name: str) -> None:
     """30 steps on the same gradients, of sizes from 1e-6 to 10, to 1e-12; the same by NumPy."""
     kind, keywords, options = TORCH[name]
@@ -74,6 +74,31 @@ def test_modes_follow_the_roots_that_the_page_gives(name: str, momentum: float) 
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("ratio", [4.0, 100.0, 13_000.0])
+def test_best_rates_and_momenta_are_those_that_the_page_gives(ratio: float) -> None:
+    """The largest modulus of the roots over C from 1 to κ, and no other η or β near them has a smaller one."""
+
+    def largest(name: str, rate: float, momentum: float) -> float:
+        decay = 1.0 - rate * np.geomspace(1.0, ratio, 400)
+        linear = -(momentum + decay) if name == "heavy_ball" else -(1.0 + momentum) * decay
+        constant = np.full_like(decay, momentum) if name == "heavy_ball" else momentum * decay
+        half = np.sqrt(np.asarray(linear**2 - 4.0 * constant, dtype=complex))
+        return float(max(abs(-linear + half).max(), abs(-linear - half).max()) / 2.0)
+
+    root = (ratio**0.5 - 1.0) / (ratio**0.5 + 1.0)
+    side = (3.0 * ratio + 1.0) ** 0.5
+    best = {
+        "heavy_ball": (4.0 / (ratio**0.5 + 1.0) ** 2, root**2, root),
+        "nesterov": (4.0 / (3.0 * ratio + 1.0), (side - 2.0) / (side + 2.0), 1.0 - 2.0 / side),
+    }
+    for name, (rate, momentum, modulus) in best.items():
+        # Roots are double there, so that rounding counts by its square root.
+        assert largest(name, rate, momentum) == pytest.approx(modulus, abs=1e-6)
+        for factor in (0.99, 1.01):
+            assert largest(name, factor * rate, momentum) > modulus
+            assert largest(name, rate, 1.0 - factor * (1.0 - momentum)) > modulus
+
+
 def test_adam_moves_every_mode_alike_at_first() -> None:
     """By η a step whatever λ, as long as e changes little; complex modes by the modulus of the gradient."""
     curvatures = 10.0 ** np.arange(-3.0, 4.0)
@@ -83,6 +108,22 @@ def test_adam_moves_every_mode_alike_at_first() -> None:
     optimizer, own = OPTIMIZERS["adam"], start.copy()
     optimizer.advance(own, optimizer.start(own), curvatures * start, 1, 0.1)
     np.testing.assert_allclose(own[0], 1.9 * phase, rtol=0, atol=1e-5)
+
+
+def test_the_sign_is_that_of_all_gradients_so_far() -> None:
+    """d = m/|m| with m ∝ Σ_i β^{j−i} g_i, real or complex; a mode that never had a gradient stays."""
+    generator = np.random.default_rng(5)
+    draw = generator.standard_normal((20, 1, 6)) + 1j * generator.standard_normal((20, 1, 6))
+    draw[..., -1] = 0.0
+    for gradients in (draw, draw.real):
+        start = np.ones_like(gradients[0])
+        for momentum in (0.0, 0.7):
+            wanted = start.copy()
+            for step in range(20):
+                mean = np.tensordot(momentum ** np.arange(step, -1.0, -1.0), gradients[: step + 1], 1)
+                wanted -= 0.1 * np.divide(mean, abs(mean), out=np.zeros_like(mean), where=mean != 0.0)
+            found = steps("sign_fourier", start, list(gradients), 0.1, momentum=momentum)
+            np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_rates_of_rows_are_those_of_each() -> None:

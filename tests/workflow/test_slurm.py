@@ -33,6 +33,22 @@ EAGER = {
 SQUEUE = ["--slurm-status-command", "squeue"]
 TRAINING = {"noise_levels": [0.1], "seeds": [1, 2], "batch": 1024, "tolerance": 0.1}
 LINE = {"dimension": 1, "sizes": [8, 12], "architectures": ["one_layer", "two_layer"]}
+CHAINS = {"phi4": {"dimension": 1, "sizes": [8], "mass": 0.5, "samplers": ["heat_bath"], "sweeps": 2000, "fields": 64}}
+CONDITIONED = {
+    "dimension": 1,
+    "sizes": [8],
+    "data": {"monte_carlo": "phi4"},
+    "architectures": [{"name": "wiener", "width": 2}],
+    "generation": {"steps": 8, "samples": 16},
+    "training": {
+        "conditioned": True,
+        "path": "fields",
+        "loss": "denoising",
+        "batch": 16,
+        "max_steps": 20,
+        "optimizer": ["adam", "adamw"],
+    },
+}
 GENERATION = {"dimension": 1, "sizes": [8], "architectures": ["two_layer"], "generation": {"steps": 8, "samples": 16}}
 
 
@@ -41,7 +57,7 @@ def study(folder: Path, **sweeps: Any) -> dict[str, Any]:
     folder.mkdir()
     shutil.copy(ROOT / "tests" / "slurm" / "misbehaving.py", folder)
     content = {"study": "small", "output": "out", "figures": ["learning_curves"], "training": TRAINING}
-    content |= {"sweeps": sweeps}
+    content |= {"sweeps": sweeps} | ({"monte_carlo": CHAINS} if CONDITIONED in sweeps.values() else {})
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
     return content
 
@@ -137,7 +153,8 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
     others. In the third, a run that is stopped by its time limit goes on in the next attempt. The last has the group of
     the second, in the profile whose groups go on after a failure."""
     folders = {name: tmp_path / name for name in ("good", "bad", "late", "group")}
-    content = study(folders["good"], line=LINE, generation=GENERATION, trouble=misbehaving("FailsOnce", "Hungry"))
+    sweeps = {"line": LINE, "generation": GENERATION, "conditioned": CONDITIONED}
+    content = study(folders["good"], **sweeps, trouble=misbehaving("FailsOnce", "Hungry"))
     diverging = {**LINE, "sizes": [8], "training": {"loss": "denoising", "batch": 4, "seeds": [1]}}
     fine = {**LINE, "dimension": 2, "sizes": [6]}
     device = {**LINE, "sizes": [6], "architectures": ["two_layer"], "training": {"device": "cuda"}}
@@ -168,16 +185,17 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
         each_alone = ["--group-components", "short=1", *once]
         started["bad"] = start(folders["bad"], PROFILES / "slurm", *SQUEUE, *each_alone)
         said = finish(started["good"], status=0)
-        # The whole study, group by group: two attempts each of the two runs that went wrong.
+        # The whole study, group by group, chains before what learns their fields: two attempts each of the two runs
+        # that went wrong.
         assert said.count("Trying to restart job") == 2
-        assert said.count("has been submitted with SLURM jobid") == 9
+        assert said.count("has been submitted with SLURM jobid") == 13
         assert "RuntimeError: the first attempt fails" in said
         (log,) = folders["good"].glob(".snakemake/slurm_logs/rule_train/*Hungry*/*.log")
         assert re.search(r"(?i)oom|out of memory|memory limit", log.read_text())
         memories = [memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said]
-        # The attempts of the two; the two aggregates and the group of summaries ask for 2000 MB at once.
+        # The attempts of the two; the three aggregates and the group of summaries ask for 2000 MB at once.
         limit = Limits(jobs_of(parse(content)))["training", misbehaving_run(content)].memory_limit
-        assert memories.count("2000M") == 3
+        assert memories.count("2000M") == 4
         assert memories.count(f"{limit(1)}M") == memories.count(f"{limit(2)}M") == 2
         assert_complete(folders["good"], content)
         for name in ("group", "bad"):

@@ -12,7 +12,7 @@ import xarray as xr
 import yaml
 
 from benchmarks import overhead
-from csd.report.figures import FIGURES
+from csd.report.figures import FIGURES, drawn
 from csd.study.config.reading import parse
 from csd.study.stages.generation import generation_jobs
 from csd.study.stages.monte_carlo import monte_carlo_jobs
@@ -60,7 +60,7 @@ def test_everything_is_there(finished: Path) -> None:
         assert 0.0 < record["set_up_share"] < 1.0
         log = (results / "logs" / "train" / f"{run.identifier}.log").read_text()
         assert log.startswith("csd train --architecture ")
-    for figure in FIGURES:
+    for figure in drawn(parse(TEST_STUDY)):
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
     for job in generation_jobs(runs):
@@ -347,7 +347,8 @@ EDITED = {
     ),
     "training/reference training/content targets/dataset": "`train` and on",
     "diffusion/samples diffusion/measures diffusion/quality": "`generate` and on",
-    "diffusion/grids diffusion/integrators targets/noising": "`train`, `integrators` and on",
+    "diffusion/grids diffusion/integrators": "`train`, `integrators` and on",
+    "targets/noising": "`train`, `integrators`, `aggregate_mcmc` and on",
     "diffusion/discretisation": "`integrators`, `explore` and on",
     "targets/phi4 lattice/sites mcmc/samplers mcmc/simulation mcmc/updates/local mcmc/chains": "`mcmc` and on",
     "mcmc/ensemble mcmc/exact_sweeps": "`mcmc` and on",

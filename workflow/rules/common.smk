@@ -10,9 +10,19 @@ def beside(*parts):
 
 
 def stage_inputs(stage, identifier):
-    """The file that the command of a job takes, made by a job of the stage before; most jobs take none."""
-    parent = stage.parent(JOBS[stage.name][identifier])
+    """The file that the command of a job takes, made by another job: one to start from, or fields to learn."""
+    job = JOBS[stage.name][identifier]
+    parent, fields = stage.parent(job), stage.fields(job)
+    if fields is not None:
+        return STAGES["monte_carlo"].file(fields, OUTPUT)
     return [] if parent is None else STAGES[stage.after].file(parent, OUTPUT)
+
+
+def flag_of_input(stage):
+    """The flag before the file of `stage_inputs`; most commands take none, or the file alone."""
+    return lambda wildcards: (
+        "--data" if stage.fields(JOBS[stage.name][wildcards[0]]) is not None else ""
+    )
 
 
 def kept_beside(stage):

@@ -51,7 +51,8 @@ rule explore:
         runtime=summary_runtime_minutes,
     params:
         others=as_flags,
-        title=f"Critical slowing down in diffusion models: {STUDY.study}",
+        # A function, as braces in its result are not wildcards.
+        title=lambda wildcards: f"Critical slowing down in diffusion models: {STUDY.study}",
         code=fingerprint("explore"),
     shell:
         "csd explore --summary {input.summary:q} {params.others} --title {params.title:q} --output {output:q}"

@@ -32,8 +32,11 @@ for STAGE in STAGES.values():
                 JOBS[stage][wildcards[0]].arguments()
             ),
             command=STAGE.command,
+            before_input=flag_of_input(STAGE),
             kept=kept_beside(STAGE),
-            code=fingerprint(STAGE.step),
+            code=lambda wildcards, stage=STAGE: fingerprint(
+                stage.step(JOBS[stage.name][wildcards[0]])
+            ),
             data=lambda wildcards, stage=STAGE: stage.data(
                 JOBS[stage.name][wildcards[0]]
             ),
@@ -41,4 +44,4 @@ for STAGE in STAGES.values():
                 *stage.plugins(JOBS[stage.name][wildcards[0]])
             ),
         shell:
-            "csd {params.command} {input:q} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"
+            "csd {params.command} {params.before_input} {input:q} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"

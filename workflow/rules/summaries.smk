@@ -15,7 +15,10 @@ rule study:
         mem_mb=summary_memory_mb,
         runtime=summary_runtime_minutes,
     params:
-        content=STUDY.model_dump_json(exclude={"claims", "figures", "figure_style"}),
+        # A function, as braces in its result are not wildcards.
+        content=lambda wildcards: STUDY.model_dump_json(
+            exclude={"claims", "figures", "figure_style"}
+        ),
     shell:
         "csd study --json {params.content:q} --output {output:q} 2> {log:q}"
 

@@ -2,6 +2,8 @@
 
 The page lets one choose an architecture, a lattice, a mass and a noise level. It draws learning curve, residual of each
 mode, kernel and fields; for generation, KL divergence, power spectrum and fields after any number of training steps.
+Of networks without a kernel it shows the loss on held-out fields, and of their samples the spectrum, the magnetisation
+and the pulls of observables.
 
 Its charts are drawn by uPlot 1.6.32 (MIT licence, LICENSE.uPlot.txt), whose released files lie here unchanged.
 """
@@ -25,6 +27,13 @@ from csd.study.summaries.columns import network_of
 POINTS_PER_DECADE = 10.0
 """Points of a learning curve, along its steps."""
 RESIDUALS_PER_DECADE = 4.0
+BARS = 25
+"""Bars of the histograms of the magnetisation: an odd number, so that one is at 0."""
+SAMPLED = {
+    **{"susceptibility": "χ", "correlation_length": "ξ", "energy": "energy per site", "variance": "⟨φ²⟩"},
+    **{"absolute_magnetisation": "⟨|m|⟩", "binder": "U₄"},
+}
+"""Observables of sampled fields that are compared with a reference, in words."""
 
 
 def page(summary: xr.Dataset, generation: xr.Dataset | None, title: str) -> str:
@@ -74,10 +83,10 @@ def _number(value: Any) -> float | None:
 
 
 def _spread(steps: Any, per_decade: float) -> Any:
-    """Places of at most so many steps a decade, and of step 0."""
+    """Places of at most so many steps a decade, and of step 0, if there are any."""
     places = np.flatnonzero(steps > 0)
     _, first = np.unique(np.round(per_decade * np.log10(steps[places])), return_index=True)
-    return np.append(0, places[first])
+    return np.append(0, places[first])[: len(steps)]
 
 
 def _mean(values: Any, shown: Any = slice(None)) -> dict[str, list[float | None]]:
@@ -112,7 +121,8 @@ def _identity(run: xr.Dataset) -> dict[str, Any]:
         "massInWords": f"{line}{mass:.3g}",
         "dataInWords": data if trained == size else f"{data}, trained at L = {trained}",
         # A user-defined target or schedule, named by a dotted path, may have another spectrum than 1/(k̂² + m²).
-        "gaussian": not any(re.search(r"\.[A-Za-z]", part) for part in data.split("-") if not part.startswith("lr")),
+        "gaussian": str(run["target"].values) == "gaussian"
+        and not any(re.search(r"\.[A-Za-z]", part) for part in data.split("-") if not part.startswith("lr")),
     }
 
 
@@ -140,6 +150,7 @@ def _level(at: xr.Dataset, few: Any, bins: Any) -> dict[str, Any]:
     steps, score = at["step"].values, at["score_error"].values
     ran = np.isfinite(score[:, 0])
     predicted, _ = mean_over_seeds(at["predicted_score_error"].values[ran], axis=0)
+    kernel = at["kernel_profile"].values if "kernel_profile" in at else np.full((len(ran), 1), np.nan)
     last = np.flatnonzero(np.isfinite(score).any(axis=0))[-1]
     places = np.append(few[few < last], last)
     return {
@@ -152,18 +163,50 @@ def _level(at: xr.Dataset, few: Any, bins: Any) -> dict[str, Any]:
         **_time(at["training_time"].values[ran], at["predicted_training_time"].values[ran].mean()),
         "seeds": int(ran.sum()),
         "score": _mean(score[ran], _spread(steps, POINTS_PER_DECADE)),
+        **_held_out(at, ran),
         "predicted": _numbers(predicted),
         "exactKernel": _numbers(at["exact_kernel_profile"]),
-        "kernel": _mean(at["kernel_profile"].values[ran]) if "kernel_profile" in at else None,
+        "kernel": _mean(kernel[ran]) if np.isfinite(kernel[ran]).any() else None,
         "residualSteps": steps[places].tolist(),
         "residual": _numbers(at["mode_residual"].values[places][:, bins]),
     }
 
 
+def _held_out(at: xr.Dataset, ran: Any) -> dict[str, Any]:
+    """The losses on held-out fields of a run at one noise level, and that of the best linear score; often none."""
+    if "held_out_loss" not in at or not np.isfinite(at["held_out_loss"].values[ran]).any():
+        return {}
+    losses = _mean(at["held_out_loss"].values[ran], _spread(at["step"].values, POINTS_PER_DECADE))
+    return {"heldOut": losses, "linearHeldOut": _number(at["linear_held_out_loss"])}
+
+
+def _sampled(run: xr.Dataset) -> dict[str, Any]:
+    """Observables of the sampled fields of all seeds with their references, and histograms of the magnetisation."""
+    found: dict[str, Any] = {"observables": []}
+    for name, words in SAMPLED.items():
+        if f"reference_{name}" in run and np.isfinite(run[f"sampled_{name}_pull"]).any():
+            value, error = mean_over_seeds(run[f"sampled_{name}"].values, axis=0)
+            numbers = {"value": value, "error": error, "reference": run[f"reference_{name}"]}
+            pulls = _numbers(run[f"sampled_{name}_pull"])
+            found["observables"].append(
+                {"name": words, **{key: _number(n) for key, n in numbers.items()}, "pulls": pulls}
+            )
+    if "sampled_magnetisation" in run and np.isfinite(run["sampled_magnetisation"]).any():
+        kinds = {kind: run[f"{kind}_magnetisation"].values for kind in ("sampled", "reference")}
+        most = max(float(np.nanmax(np.abs(values))) for values in kinds.values())
+        edges = np.linspace(-most, most, BARS + 1)
+        heights = {
+            kind: _numbers(np.histogram(values[np.isfinite(values)], edges, density=True)[0])
+            for kind, values in kinds.items()
+        }
+        found["magnetisation"] = {"places": _numbers(0.5 * (edges[1:] + edges[:-1])), **heights}
+    return found
+
+
 def _generated(run: xr.Dataset) -> dict[str, Any]:
-    """A run of a summary of generation, at the steps that it kept."""
+    """A run of a summary of generation, at the steps that it kept; networks without a kernel keep none."""
     divergence = run["kl_per_site"].values
-    ran, kept = np.isfinite(divergence[:, 0]), np.isfinite(divergence).any(axis=0)
+    ran, kept = np.isfinite(run["sampled_susceptibility"].values), np.isfinite(divergence).any(axis=0)
     divergence, steps = divergence[ran][:, kept], run["step"].values[kept]
     bins = np.isfinite(run["wavenumber"].values)
     spectrum, _ = mean_over_seeds(run["generated_spectrum"].values[ran][:, kept][:, :, bins], axis=0)
@@ -186,4 +229,5 @@ def _generated(run: xr.Dataset) -> dict[str, Any]:
         "exactSpectrum": _numbers(run["exact_spectrum"].values[bins]),
         "spectrum": _numbers(spectrum),
         "sampled": _mean(run["power_spectrum"].values[ran][:, bins]),
+        **_sampled(run),
     }

@@ -27,12 +27,12 @@ function timeInWords({ time, timeError, predictedTime }) {
 const MOMENTUM = { label: "√(k̂² + m²) (inverse lattice spacings)", log: true };
 
 // Step 0 has no place on a logarithmic axis.
-function learningCurve(panels, title, label, { steps, mean, error }, predicted, run, step, goal) {
+function learningCurve(panels, title, label, { steps, mean, error }, predicted, run, step, goal, log = true) {
   const after = (values) => values.slice(1);
   chart(panels, {
-    title, x: { label: "training step", log: true, values: after(steps) }, y: { label, log: true },
+    title, x: { label: "training step", log: true, values: after(steps) }, y: { label, log },
     series: [
-      { label: "theory", y: after(predicted), colour: INK },
+      ...(predicted.length ? [{ label: "theory", y: after(predicted), colour: INK }] : []),
       { label: run.name, y: after(mean), error: after(error), colour: run.colour, points: true },
       ...(goal ? [{ label: goal.label, y: after(steps).map(() => goal.at), dash: [2, 3] }] : []),
       { label: `step ${step}`, at: Math.max(1, step), dash: [2, 3] },
@@ -48,9 +48,13 @@ function drawTraining(panels, run, steps) {
     `${run.parameters} parameters`, `score length ξₜ = ${digits(at.scoreLength)}`]);
   learningCurve(panels, "Learning curve", "relative score error ε",
     { steps: steps.slice(0, Math.max(at.predicted.length, at.score.mean.length)), ...at.score },
-    at.predicted, run, step, { at: goal, label: `threshold ${digits(goal)}` });
+    at.predicted, run, step, goal > 0 && { at: goal, label: `threshold ${digits(goal)}` });
+  if (at.heldOut)
+    learningCurve(panels, "Loss on held-out fields", "denoising loss per site",
+      { steps: steps.slice(0, at.heldOut.mean.length), ...at.heldOut }, [], run, step,
+      { at: at.linearHeldOut, label: "best linear score" }, false);
   const count = run.inverseLength.length, residual = (i) => at.residual.slice(i * count, (i + 1) * count);
-  chart(panels, {
+  if (at.residual.some(Number.isFinite)) chart(panels, {
     title: `Residual of each mode after ${step} steps`,
     x: { ...MOMENTUM, values: run.inverseLength }, y: { label: "root mean square of Cₜ K − 1", log: true },
     series: [{ label: "before training", y: residual(0), dash: [4, 3] },
@@ -79,7 +83,37 @@ function drawTraining(panels, run, steps) {
   ]);
 }
 
+// Of networks without a kernel, samples are all that is known.
+function drawSamples(panels, run) {
+  if (!run.steps.length) {
+    const x = { ...MOMENTUM, values: run.inverseLength };
+    chart(panels, {
+      title: "Power spectrum of sampled fields", x, y: { label: "S(k)", log: true },
+      series: [{ label: "target", y: run.exactSpectrum, colour: INK },
+        { label: run.name, y: run.sampled.mean, error: run.sampled.error, colour: run.colour, points: true }],
+    });
+  }
+  if (!run.magnetisation) return;
+  const { places, sampled, reference } = run.magnetisation;
+  chart(panels, {
+    title: "Magnetisation of the fields of all seeds",
+    x: { label: "magnetisation m per site", values: places }, y: { label: "probability density" },
+    series: [{ label: "reference", y: reference, colour: INK },
+      { label: run.name, y: sampled, colour: run.colour, points: true }],
+  });
+}
+
+function observablesInWords(run) {
+  return run.observables.map(({ name, value, error, reference, pulls }) =>
+    `${name} ${withError(value, error)}, reference ${digits(reference, 4)}, pulls ${pulls.map((one) => digits(one, 2)).join(", ")}`);
+}
+
 function drawGeneration(panels, run) {
+  if (!run.steps.length) {
+    facts([...observablesInWords(run), `${run.seeds} seeds`]);
+    drawSamples(panels, run);
+    return;
+  }
   const count = run.inverseLength.length;
   const place = nearest(run.steps, chosen.step), step = run.steps[place];
   const spectrum = run.spectrum.slice(place * count, (place + 1) * count);
@@ -101,6 +135,7 @@ function drawGeneration(panels, run) {
     series: [{ label: "exact", y: ratio.map(() => 1), dash: [2, 3] },
       { label: run.name, y: ratio, colour: run.colour, points: true }],
   });
+  drawSamples(panels, run);
   if (!run.gaussian) return;
   const exact = (laplacian) => 1 / (laplacian + run.mass ** 2);
   const generated = (laplacian) =>
@@ -179,7 +214,7 @@ function draw(focus) {
     chosen.level = levels[nearest(levels, chosen.level)];
     selector(form, "level", "noise level t", levels.map((level) => [level, level]));
     slider(form, run.levels.find((one) => one.level === chosen.level).residualSteps, redraw);
-  } else slider(form, run.steps, redraw);
+  } else if (run.steps.length) slider(form, run.steps, redraw);
   redraw();
   if (focus) document.getElementById(focus)?.focus();
 }

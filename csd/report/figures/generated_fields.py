@@ -12,6 +12,7 @@ from csd.networks.score import ExactScore, KernelScore, Score
 from csd.report.figures import looks
 from csd.report.figures.fields import picture_of
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import Wanted
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import at_steps
@@ -19,7 +20,8 @@ from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 
 SUMMARY = "generation"
-NEEDS = "a sweep with generation"
+NEEDS = "a sweep with generation by a linear network"
+WANTED = Wanted(critical=False, data_sets=None)
 SIZE = 64
 LEVELS = 176
 """Steps of Heun's method: with the exact score χ is within 1 % at this size."""

@@ -51,6 +51,7 @@ APART = 0.08
 COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9")
 """seaborn's palette `colorblind`, written out for pages that are made without seaborn."""
 BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, PINK, GREY, YELLOW, SKY = COLOURS
+WINE = "#882255"
 Family = str | tuple[str, int]
 """Colour and marker depend on this: the name of an architecture, with its depth if it has one, or of a sampler."""
 FAMILIES: dict[Family, tuple[str, str, str]] = {
@@ -63,6 +64,13 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     ("deep_linear", 3): (PURPLE, "D", "3 layers"),
     ("deep_linear", 4): (ORANGE, "P", "4 layers"),
     ("deep_linear", 6): (BROWN, "X", "6 layers"),
+    "multiscale": (GREY, ">", "multiscale"),
+    "one_layer_onsite": (SKY, "v", "one layer, on-site units"),
+    "mean_field": (BROWN, "<", "mean field"),
+    "fields_of_experts": (PURPLE, "D", "fields of experts"),
+    "convolutional": (GREEN, "^", "convolutional"),
+    "unet": (ORANGE, "P", "U-Net"),
+    "wiener": (WINE, "X", "Wiener sandwich"),
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),
@@ -228,7 +236,7 @@ def family(network: Architecture | str) -> Family:
     """An architecture without range and channels; of a sampler, or of an architecture that has no options, its name."""
     if isinstance(network, str):
         return network
-    return network.name if network.depth is None else (network.name, network.depth)
+    return (network.name, network.depth) if network.name == "deep_linear" else network.name
 
 
 def colour(network: Architecture | str) -> str:
@@ -259,10 +267,13 @@ def name(network: Architecture | str) -> str:
     """An architecture, or a sampler, in words."""
     if isinstance(network, str):
         return FAMILIES[network][2] if network in FAMILIES else network
-    if network.depth is not None:
+    if network.name == "deep_linear":
         return f"{network.depth} layers"
     if network.range is None:
-        return name(network.name) if network.name in FAMILIES else network.label
+        if network.name not in FAMILIES:
+            return network.label
+        options = [f"{option.replace('_', ' ')} {getattr(network, option)}" for option in network.labels()]
+        return ", ".join([name(network.name), *options])
     reach = f"{range_factor(network.range):g} ξ$_t$" if isinstance(network.range, str) else network.range
     return f"{name(network.name)}, R = {reach}"
 
@@ -270,13 +281,6 @@ def name(network: Architecture | str) -> str:
 def in_caption(words: str) -> str:
     """Words of a figure with the superscripts of reStructuredText, as of L to the power z, for those of matplotlib."""
     return words.replace("$^z$", "\\ :sup:`z`").replace("$_t$", "ₜ")
-
-
-def order(network: Architecture) -> tuple[Any, ...]:
-    """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
-    follows = isinstance(network.range, str)
-    reach = range_factor(network.range) if follows else network.range or 0
-    return network.name, network.depth or 0, follows, reach, network.channels or 0
 
 
 def title(run: Any) -> str:
@@ -308,13 +312,6 @@ def spectrum_axes(axes: Axes, title: str) -> None:
 def line_at_one(axes: Axes) -> None:
     """A grey line where a ratio is 1."""
     axes.axhline(1.0, color="0.6", lw=0.6, zorder=0)
-
-
-def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
-    """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0."""
-    points = np.flatnonzero(shown & (steps > 0))
-    apart = np.round(per_decade * np.log10(steps[points]))
-    return points[np.unique(apart, return_index=True)[1]]
 
 
 def key(label: str, **look: Any) -> Line2D:

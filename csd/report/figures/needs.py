@@ -48,6 +48,16 @@ def _at_defaults(run: Run) -> bool:
     return run["data_set"] == 0 and ":" not in run["architecture_name"] and len(with_default_options([run])) == 1
 
 
+def has_kernel(run: Run) -> bool:
+    """Whether the network of a run has a kernel; true of user-defined ones, whose classes need not be found."""
+    return ":" in run["architecture_name"] or bool(run["network"].is_family)
+
+
+def beyond_theory(run: Run) -> bool:
+    """Whether the network of a run may have no kernel: built-in nonlinear ones, user-defined ones on raw fields."""
+    return not has_kernel(run) or (":" in run["architecture_name"] and run["path"] == "fields")
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A choice among runs: called with those of a summary, it returns those that a figure shows, by size.
@@ -61,6 +71,9 @@ class Wanted:
         transfer: on larger lattices than they were trained on too.
         together: only in dimensions that have all architectures named.
         grown: columns; only runs that stand, with others of equal values in them, at three sizes or more.
+        kernel: only networks with a kernel, which the theory of linear networks is about; of user-defined ones it is
+            not known. False for all networks.
+        options: options of training in which runs may differ from the default.
         having: none, unless this is true of one of them.
     """
 
@@ -70,11 +83,15 @@ class Wanted:
     transfer: bool = False
     together: bool = False
     grown: tuple[str, ...] = ()
+    kernel: bool = True
+    options: tuple[str, ...] = ()
     having: Callable[[Run], bool] | None = None
 
     def __call__(self, runs: Iterable[Run]) -> list[Run]:
         """The runs among those given."""
-        found = with_default_options(filter(self._fits, runs), usual=True)
+        fitting = list(filter(self._fits, runs))
+        allowed = {name: [run[name] for run in fitting if name in run] for name in self.options}
+        found = with_default_options(fitting, allowed, usual=True)
         if self.together:
             there = {(run["dimension"], run["architecture_name"]) for run in found}
             found = [run for run in found if all((run["dimension"], name) in there for name in self.names)]
@@ -88,6 +105,7 @@ class Wanted:
         """Whether a run is wanted for itself."""
         return (
             (not self.names or run["architecture_name"] in self.names)
+            and (not self.kernel or has_kernel(run))
             and (not self.critical or run["mass_times_length"] == 1.0)
             and self.data_sets in (None, run["data_set"] > 0)
             and (self.transfer or run["size"] == run.get("trained_size", run["size"]))

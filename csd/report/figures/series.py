@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.networks import Architecture
+from csd.networks.local import range_factor
 from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset
 from csd.report.figures.needs import Wanted
@@ -24,6 +26,10 @@ def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
     from csd.study.summaries.columns import run_table
 
     table = run_table(summary)
+    if getattr(wanted, "kernel", False) and "kl_per_site" in summary:
+        # Of user-defined networks it is not known before.
+        recursion = np.isfinite(summary["kl_per_site"].transpose("run", ...).values).reshape(len(table), -1).any(axis=1)
+        summary, table = summary.isel(run=recursion), table[recursion]
     further: dict[str, Any] = {"row": range(len(table))}
     if "trained_size" in summary:
         further["trained_size"] = summary["trained_size"].values
@@ -106,7 +112,7 @@ def with_times(level: Dataset, table: DataFrame, quantity: str = "training_time"
 
 
 def learning_curves(runs: Dataset, table: DataFrame, quantity: str, per_decade: float = 8.0) -> DataFrame:
-    """A row for each run and step: mean over seeds in the column of the quantity, `error`, and `theory`.
+    """A row for each run and step: mean over seeds in the column of the quantity, `error`, and `theory`, if any.
 
     Step 0, which has no place on a logarithmic axis, is left out, and means are at most `per_decade` a decade.
 
@@ -121,10 +127,11 @@ def learning_curves(runs: Dataset, table: DataFrame, quantity: str, per_decade: 
     rows = []
     for run, row in table.iterrows():
         at = runs.isel(run=run)
-        predicted, steps = at[f"predicted_{quantity}"], at["step"].values
+        steps = at["step"].values
+        predicted = at.get(f"predicted_{quantity}", at["step"] * np.nan)
         theory = mean_over_seeds(predicted.values, axis=0)[0] if "seed" in predicted.dims else predicted.values
         mean, error = mean_over_seeds(at[quantity].values, axis=0)
-        shown = np.isin(np.arange(len(steps)), looks.thinned(steps, np.isfinite(mean), per_decade))
+        shown = np.isin(np.arange(len(steps)), thinned(steps, np.isfinite(mean), per_decade))
         one = pd.DataFrame({"step": steps, quantity: np.where(shown, mean, np.nan), "error": error, "theory": theory})
         rows.append(one[steps > 0].assign(run=run, **row))
     return pd.concat(rows, ignore_index=True)
@@ -190,7 +197,7 @@ def _with_error(values: Any, own: Any, sampled: Any) -> tuple[Any, Any]:
 
 def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
     """The runs sorted by architecture, as in `names` and by their options, then by size."""
-    ordered = sorted(set(table["network"]), key=lambda network: (names.index(network.name), looks.order(network)))
+    ordered = sorted(set(table["network"]), key=lambda network: (names.index(network.name), order(network)))
     return table.assign(place=table["network"].map(ordered.index)).sort_values(["dimension", "place", "size"])
 
 
@@ -347,3 +354,17 @@ def with_most_data_sets(table: DataFrame) -> DataFrame:
     dimension, size = table.groupby(["dimension", "size"])["data_set"].nunique().idxmax()
     table = table[(table["dimension"] == dimension) & (table["size"] == size)].sort_values("data_set")
     return in_order(told_apart(table), sorted(set(table["architecture_name"])))
+
+
+def order(network: Architecture) -> tuple[Any, ...]:
+    """What architectures are sorted by: name, depth, range, those that follow the score length last, channels."""
+    follows = isinstance(network.range, str)
+    reach = range_factor(network.range) if follows else network.range or 0
+    return network.name, network.depth or 0, follows, reach, network.channels or 0
+
+
+def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
+    """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0."""
+    points = np.flatnonzero(shown & (steps > 0))
+    apart = np.round(per_decade * np.log10(steps[points]))
+    return points[np.unique(apart, return_index=True)[1]]

@@ -22,9 +22,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     table = table[together.transform("max") > table["trained"]]
     for column in ("dimension", "trained"):
         table = table[table[column] == table[column].max()]
-    networks = sorted(set(table["network"]), key=looks.order)[:SHOWN]
+    networks = sorted(set(table["network"]), key=series.order)[:SHOWN]
     table = table[table["network"].isin(networks)].sort_values(
-        "network", key=lambda own: own.map(looks.order), kind="stable"
+        "network", key=lambda own: own.map(series.order), kind="stable"
     )
     ratios = series.joined(*(_ratios(summary, table, name) for name in QUANTITIES))
     figure, (top, bottom) = looks.subplots(2, SHOWN, height=4.6, sharex="row", sharey="row")

@@ -15,13 +15,15 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import comb
+from math import ceil, comb
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from csd.core.compiled_random import WORTH_LOADING
+from csd.diffusion.quality import SAMPLES
 from csd.diffusion.samples import compared_fields
+from csd.diffusion.sampling import fields_together
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS
 from csd.networks import Architecture
@@ -52,6 +54,8 @@ BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
+UNDECIDED = 1024
+"""Fields of a seed that criteria take, where their number is not given: χ is then known to 4 %."""
 HELD = 4.0
 """Arrays of the size of the recorded kernels that generation holds at a time."""
 FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.7
@@ -193,7 +197,7 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
     field = run.field
     if isinstance(field, DataField):
-        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.loaded().mass}
+        given: dict[str, Any] = {"dimension": run.dimension, "size": run.size, "mass": field.stand_in_mass}
         # Their cost is that of a Gaussian data set of the same correlation length.
         field = FieldOptions(**given)
     else:
@@ -245,9 +249,25 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     return ExpectedCost("training", run.identifier, float(seconds), memory, written / 1e6, steps, known, run.name)
 
 
+def _sampling_of_fields(job: GenerationJob, pace: Calibration) -> ExpectedCost:
+    """The cost of a job that generates with a network without a kernel: two calls a step, like steps of training."""
+    run, lattice, grid = job.run, Lattice(job.run.dimension, job.size), job.run.generation
+    assert grid is not None and pace.fields is not None and pace.fields_job is not None
+    fields = float(len(run.seeds) * (job.settings.samples or UNDECIDED))
+    calls = 2.0 * grid.steps * ceil(fields / fields_together(lattice))
+    seconds = pace.fields_job.seconds + pace.fields(calls * fields_together(lattice) * lattice.sites, calls)
+    seconds += pace.field(fields * pairs_of(lattice), fields)
+    held = 8.0 * fields * lattice.sites
+    memory, written = pace.fields_job.memory_mb + held / 1e6, (2.0 * FILE + 8.0 * fields) / 1e6
+    name = f"{job.settings.integrator} {run.name}"
+    return ExpectedCost("generation", job.identifier, seconds, memory, written, known=False, family=name)
+
+
 def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """The cost of a generation job."""
     run, asked = job.run, job.settings
+    if ":" not in run.name and not run.architecture.is_family:
+        return _sampling_of_fields(job, pace)
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
@@ -257,11 +277,12 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
         # The population loss is followed to the last recorded step, for one seed.
         seconds += pace.recursion(kernels / seeds, levels * records)
         seconds += (records if work.layers == "one" else steps) * work.ahead / seeds
-    fields, pairs = float(seeds * asked.samples), pairs_of(lattice)
+    count = asked.samples or SAMPLES
+    fields, pairs = float(seeds * count), pairs_of(lattice)
     normals, moves = fields * levels * pairs, fields * levels
     noisy = asked.integrator not in ODES
     seconds += drawing_time(pace.sample, normals, moves) if noisy else pace.flow(normals, moves)
-    compared = compared_fields(lattice, asked.samples)
+    compared = compared_fields(lattice, count)
     looked = fields + seeds * compared
     seconds += pace.field(looked * pairs, looked)
     written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
@@ -289,7 +310,7 @@ def _steps(run: TrainingJob) -> float:
             chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
             levels = [noised.levels[place] for place in chosen]
             steps = expected_steps(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
-        _KNOWN[asked] = steps if steps == steps else float(settings.max_steps)
+        _KNOWN[asked] = steps if steps == steps else float(settings.most_steps)
     return _KNOWN[asked]
 
 
@@ -302,7 +323,7 @@ def _until_right(noised: NoisedTarget, architecture: Architecture, settings: Tra
         return float("nan")
     goal = goal_of(noised, architecture, settings)
     since, step = np.inf, 0
-    for step in at_steps(run, record_steps(settings.max_steps).tolist()):
+    for step in at_steps(run, record_steps(settings.most_steps).tolist()):
         score = KernelScore(noised.lattice, run.modes, noised.levels, run.descent.kernel()[0])
         since = min(since, step) if goal(score) else np.inf
         if step >= RIGHT_FOR * since:

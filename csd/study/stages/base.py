@@ -108,11 +108,13 @@ class Stage:
         summarised: whether a job's file goes into the summary.
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
+        fields: the Monte Carlo job whose fields a job learns; its command takes their file by --data.
         plugins: dotted paths of user-defined code that a job's file depends on.
         data: digest of the fields in a file that a job learns; '' where it learns none.
         alike: key of jobs whose cost is estimated together.
         gpu: whether a job asks for a GPU.
         source: modules that its files depend on, where `csd.core.source` has no step for them.
+        steps: the step in `csd.core.source` for the file of a job, where jobs differ in it; '' elsewhere.
         folder: folder of its files, where it is not its name.
         logs: folder of its logs, where it is not its command.
         checkpoints: whether its command keeps checkpoints.
@@ -135,21 +137,22 @@ class Stage:
     summarised: Callable[[Any], bool] = lambda job: True
     after: str = ""
     parent: Callable[[Any], Job | None] = lambda job: None
+    fields: Callable[[Any], Job | None] = lambda job: None
     plugins: Callable[[Any], Sequence[str]] = lambda job: ()
     data: Callable[[Any], str] = lambda job: ""
     alike: Callable[[Any], Hashable] = lambda job: None
     gpu: Callable[[Any], bool] = lambda job: False
     source: str = ""
+    steps: Callable[[Any], str] = lambda job: ""
     folder: str | None = None
     logs: str | None = None
     checkpoints: bool = False
     names: str = FILE_NAME
     wildcard: str = "job"
 
-    @property
-    def step(self) -> str:
-        """The step, or the modules, that `csd.core.source.fingerprint` takes for its files."""
-        return self.source or self.command
+    def step(self, job: Job) -> str:
+        """The step, or the modules, that `csd.core.source.fingerprint` takes for the file of a job."""
+        return self.steps(job) or self.source or self.command
 
     @property
     def place(self) -> Path:

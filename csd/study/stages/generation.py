@@ -47,7 +47,10 @@ class GenerationJob:
         larger = None if self.size == self.run.size else self.size
         # A conditioned network takes the grid of the study, others have been trained at its levels.
         steps = self.run.generation.steps if self.run.settings.conditioned else None
-        return GenerationSettings(**chosen(GENERATED, self.run.generation), size=larger, steps=steps)
+        settings = GenerationSettings(
+            **chosen(GENERATED, self.run.generation), size=larger, steps=steps, device=self.run.settings.device
+        )
+        return settings.for_network(self.run.name)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -84,6 +87,7 @@ GENERATION = Stage(
     after=TRAINING.name,
     wildcard="sampling",
     parent=lambda job: job.run,
-    plugins=lambda job: [name for name in [job.settings.integrator] if ":" in name],
+    gpu=lambda job: job.settings.device == "cuda",
+    plugins=lambda job: [name for name in (job.settings.integrator, job.run.name) if ":" in name],
     alike=lambda job: job.run.alike,
 )

@@ -31,6 +31,10 @@ HOW = declared(TrainingSettings)
 GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator", "start", "samples")}
 """Options under the key `generation` of a sweep; all others are under `training`."""
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
+MEASURED = 8
+"""Steps of the grid at whose levels the error of a conditioned network is measured."""
+AXES = ("optimizer",)
+"""Options of training of which a list stands for one run each."""
 
 
 @with_options(network_options(), several=True)
@@ -59,8 +63,10 @@ Network = Annotated[
 ]
 
 
+@with_options({name: HOW[name] for name in AXES}, several=True)
 @with_options(
-    {"schedule": declared(NoiseOptions)["schedule"]} | {name: one for name, one in HOW.items() if name not in ELSEWHERE}
+    {"schedule": declared(NoiseOptions)["schedule"]}
+    | {name: one for name, one in HOW.items() if name not in (*ELSEWHERE, *AXES)}
 )
 class Training(Part):
     """How networks are trained; a sweep may override any of these."""
@@ -78,6 +84,17 @@ class Training(Part):
         Field([1, 2, 3, 4], min_length=1, description="random seeds; n stands for 1 … n"),
     ]
     seeds_per_job: Annotated[Count, Field(4, description="seeds that one job trains")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_start(cls, content: Any) -> Any:
+        """A study compares trainings from the start of each network."""
+        if isinstance(content, dict) and "initial" in content:
+            raise ValueError(
+                "initial is given, but a study trains each network from its own start; train from a file by csd train"
+                " --initial"
+            )
+        return content
 
 
 @with_options(GENERATED)
@@ -97,10 +114,15 @@ class Generation(Part):
         Several[Factor] | None, Field(None, description="also generate on lattices so many times larger")
     ]
 
-    def levels(self, size: int) -> list[float]:
-        """The noise levels of the grid on a lattice of a given size."""
+    def levels(self, size: int, conditioned: bool) -> list[float]:
+        """The noise levels that networks are trained at on a lattice of a given size.
+
+        They are the grid. A conditioned network is trained between its ends and serves all levels, so that fewer of
+        them, at which its error is measured, are enough.
+        """
         t_max = longest_level(size) if self.t_max is None else self.t_max
-        return [float(level) for level in geometric_grid(self.t_min, t_max, self.steps)]
+        steps = min(self.steps, MEASURED) if conditioned else self.steps
+        return [float(level) for level in geometric_grid(self.t_min, t_max, steps)]
 
 
 class Sweep(TargetPart):

@@ -3,22 +3,25 @@
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any, Protocol
 
 from csd.core.errors import InputError, check_distinct, unknown, users_errors
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.networks import Architecture
+from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
 from csd.study.stages.base import OnLattice, Stage, file_name, once
-from csd.study.stages.data import DataField
-from csd.study.stages.sweeps import HOW, Generation, Sweep, Training, UserNetwork
-from csd.targets.base import BY_MASS, HasSpectrum, is_symmetric, target_from_spec, with_spectrum
+from csd.study.stages.data import DataField, MadeField
+from csd.study.stages.monte_carlo import MonteCarlo, monte_carlo_jobs
+from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
+from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.options import TrainingSettings, check_option_names
+from csd.training.options import TrainingSettings, check_chains, check_option_names, with_own_steps
 from csd.training.preparation import prepare
 
 
@@ -27,6 +30,11 @@ class HasSweeps(Protocol):
 
     training: Training
     sweeps: dict[str, Sweep]
+    monte_carlo: dict[str, MonteCarlo]
+
+    @property
+    def results(self) -> Path:
+        """The folder of its files."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,8 @@ class TrainingJob(OnLattice):
     @property
     def alike(self) -> tuple[Hashable, ...]:
         """What jobs share that differ in mass and seeds alone: expected steps are interpolated between masses."""
-        own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds))
+        given = tuple(getattr(self.settings, name) for name in AXES)
+        own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds), *given)
         return (*own, self.field.mass is None, self.field.r0, self.field.u)
 
     @property
@@ -132,7 +141,8 @@ class TrainingJob(OnLattice):
             if isinstance(self.field, DataField)
             else with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
         )
-        return NoisedTarget(target, schedule_of(self.schedule), self.noise_levels), self.architecture, self.settings
+        noised = NoisedTarget(target, schedule_of(self.schedule), self.noise_levels)
+        return noised, self.architecture, with_own_steps(self.architecture, self.settings)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -156,10 +166,9 @@ def training_jobs(study: HasSweeps) -> list[TrainingJob]:
 
 def _with_symmetry(architecture: Architecture, field: FieldOptions | DataField) -> Architecture:
     """The network with the symmetry of the target, where it is not given."""
-    if not isinstance(field, DataField):
-        return architecture.with_symmetry(":" not in field.target, lambda: 0.0)
-    target = field.loaded()
-    return architecture.with_symmetry(is_symmetric(target), lambda: float(getattr(target, "mean", 0.0)))
+    if isinstance(field, DataField):
+        return field.with_symmetry(architecture)
+    return architecture.with_symmetry(":" not in field.target, lambda: 0.0)
 
 
 def training_of(study: HasSweeps, sweep: Sweep) -> Training:
@@ -178,17 +187,20 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
             check_distinct("noise level", levels)
             if sweep.data is not None and training.data_sets is not None:
                 raise InputError("data_sets and data are both given; the fields of the file are the data set")
-            for field, network, data_set, chunk in product(
-                list(_fields(sweep)), _networks(sweep), _choices(training.data_sets), chunks
+            axes = [[(name, value) for value in _choices(getattr(training, name))] for name in AXES]
+            for field, network, data_set, chunk, *given in product(
+                list(_fields(study, sweep)), _networks(sweep), _choices(training.data_sets), chunks, *axes
             ):
-                learned = len(field.loaded().data) if isinstance(field, DataField) else data_set
+                learned = field.count if isinstance(field, DataField) else data_set
                 run = TrainingJob(
                     name,
                     field,
                     _with_symmetry(Architecture(**network), field),
                     vars(training)["schedule"],
-                    levels if sweep.generation is None else sweep.generation.levels(field.size),
-                    _settings(training, sweep.generation, learned, chunk),
+                    levels
+                    if sweep.generation is None
+                    else sweep.generation.levels(field.size, vars(training)["conditioned"]),
+                    _settings(training, sweep.generation, {"data_set": learned, "seeds": chunk, **dict(given)}),
                     sweep.generation,
                 )
                 _check(run)
@@ -197,8 +209,11 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
             raise InputError(f"sweeps.{name}: {error}") from error
 
 
-def _fields(sweep: Sweep) -> Iterator[FieldOptions | DataField]:
+def _fields(study: HasSweeps, sweep: Sweep) -> Iterator[FieldOptions | DataField]:
     """The targets of a sweep on its lattices."""
+    if sweep.data is not None and sweep.data.monte_carlo is not None:
+        yield from _made_fields(study, sweep, sweep.data.monte_carlo)
+        return
     for size in sweep.sizes:
         if sweep.data is not None:
             yield DataField.of(sweep.data, sweep.dimension, size)
@@ -207,14 +222,33 @@ def _fields(sweep: Sweep) -> Iterator[FieldOptions | DataField]:
             yield FieldOptions(sweep.dimension, size, **given, target=sweep.target)
 
 
-def _settings(
-    training: Training, generation: Generation | None, data_set: int | None, seeds: tuple[int, ...]
-) -> TrainingSettings:
-    """How a job is trained; generation adds which kernels are kept and how samples are made."""
+def _made_fields(study: HasSweeps, sweep: Sweep, name: str) -> Iterator[MadeField]:
+    """The fields of the Monte Carlo jobs of a part of the study, on the lattices of a sweep.
+
+    Raises:
+        InputError: if there is no such part, or it has no job on one of the lattices.
+    """
+    if name not in study.monte_carlo:
+        raise unknown("data.monte_carlo", name, study.monte_carlo)
+    jobs = monte_carlo_jobs({name: study.monte_carlo[name]})
+    for size in sweep.sizes:
+        found = [job for job in jobs if (job.dimension, job.size) == (sweep.dimension, size)]
+        if not found:
+            sizes = ", ".join(str(size) for size in dict.fromkeys(job.size for job in jobs))
+            raise InputError(
+                f"monte_carlo.{name} has no fields in dimension {sweep.dimension} of size {size}; it has dimension"
+                f" {jobs[0].dimension} and sizes {sizes}"
+            )
+        for job in found:
+            yield MadeField.of_job(job, study.results)
+
+
+def _settings(training: Training, generation: Generation | None, own: dict[str, Any]) -> TrainingSettings:
+    """How a job is trained; generation adds which kernels are kept and how samples are made, `own` what jobs have."""
     parts = (training,) if generation is None else (training, generation)
     # Where nothing is generated, weights alone are kept: kernels follow from them.
     kept = {"kernel_steps": "none"} if generation is None else {}
-    return TrainingSettings(**chosen(HOW, *parts) | kept | {"data_set": data_set, "seeds": seeds})
+    return TrainingSettings(**chosen(HOW, *parts) | kept | own)
 
 
 def _choices(values: Sequence[Item] | None) -> list[Item | None]:
@@ -238,12 +272,17 @@ def _networks(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
-    run.architecture.check(run.field.loaded().lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
-    if ":" not in run.name and not run.architecture.is_family:
-        if run.settings.path == "spectral":
-            raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
-        if run.generation is not None:
-            raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
+    if run.settings.chains is not None and not isinstance(run.field, MadeField):
+        check_chains(run.settings, run.field.loaded() if isinstance(run.field, DataField) else run.gaussian)
+    run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
+    if ":" not in run.name and not run.architecture.is_family and run.settings.path == "spectral":
+        raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
+    if run.generation is not None and run.generation.transfer is not None:
+        if isinstance(run.field, DataField):
+            raise InputError("generation.transfer is given, but the fields of a file have one size; leave transfer out")
+        if ":" not in run.name and issubclass(run.architecture.made_by, ParametricNetwork):
+            words = f"the parameters of architecture {run.name!r} depend on the lattice"
+            raise InputError(f"generation.transfer is given, but {words}; leave transfer out")
     if run.generation is None and run.settings.until == "samples":
         raise InputError("until is samples, but nothing is generated; add generation, or take until score_error")
     if run.generation is not None and run.schedule != "vp":
@@ -272,10 +311,11 @@ def check_training(runs: Iterable[TrainingJob]) -> None:
         try:
             with users_errors():
                 run.architecture.complete()
-                if isinstance(run.field, DataField):
+                made = isinstance(run.field, MadeField)
+                if isinstance(run.field, DataField) and not made:
                     run.field.loaded(check=True)
                 kind = run.sweep, run.architecture, run.target, run.schedule, run.settings.key
-                if run.plugins and kind not in seen and run.size**run.dimension <= MOST_SITES:
+                if run.plugins and not made and kind not in seen and run.size**run.dimension <= MOST_SITES:
                     _check_start(run)
                 seen.add(kind)
         except InputError as error:
@@ -289,9 +329,7 @@ def _check_start(run: TrainingJob) -> None:
     noised, architecture, settings = run.problem()
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
-    prepared = prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
-    if run.generation is not None and prepared.descent.kernel() is None:
-        raise InputError(f"architecture {run.name!r} has no kernel to generate by; leave out generation")
+    prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
 
 
 TRAINING = Stage(
@@ -309,8 +347,10 @@ TRAINING = Stage(
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
+    steps=lambda run: run.settings.step,
     alike=lambda run: run.alike,
-    data=lambda run: run.field.loaded().digest if isinstance(run.field, DataField) else "",
+    data=lambda run: run.field.digest if isinstance(run.field, DataField) else "",
+    fields=lambda run: run.field.job if isinstance(run.field, MadeField) else None,
     gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
     wildcard="run",

@@ -46,6 +46,11 @@ def _absent(one: Declared) -> Any:
     return np.nan if one.option.absent is None else one.option.absent
 
 
+def default_cell(one: Declared) -> Any:
+    """The value in a column of an option at its default."""
+    return _absent(one) if one.default is None else one.default
+
+
 def _cell(one: Declared, value: Any) -> Any:
     """The value of an option in a column: several values as one text."""
     return " ".join(map(str, one.stored(value))) if isinstance(value, tuple) else one.stored(value)
@@ -61,6 +66,8 @@ def _columns_of_option(name: str, one: Declared) -> About:
     return {name: (f"{about}; {str(_absent(one)).replace('nan', 'NaN') or 'empty'} where it is not given", "1")}
 
 
+PLAIN = "gd"
+"""The optimiser of linear networks where none is given."""
 TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate")
 """Options of training with a column of another form, or shown by the label `data` alone."""
 HOW = {
@@ -191,6 +198,7 @@ def with_default_options(
     """The runs or laws whose options `HOW` have the values wanted, or else their defaults.
 
     Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
+    Where every run names its optimiser, plain gradient descent counts as the default.
     Rows without a value, such as laws of Monte Carlo, are kept.
 
     Args:
@@ -203,7 +211,9 @@ def with_default_options(
         if not found or name not in found[0]:
             continue
         counts = Counter(run[name] for run in found if run[name] is not None and run[name] == run[name])
-        allowed = set(wanted.get(name, [_absent(one) if one.default is None else one.default]))
+        allowed = set(wanted.get(name, [default_cell(one)]))
+        if name == "optimizer" and name not in wanted and not allowed & counts.keys():
+            allowed = {PLAIN}
         if usual and name not in wanted and not allowed & counts.keys():
             allowed = {value for value, count in counts.items() if count == max(counts.values())}
         kept = [run[name] in allowed or run[name] not in counts for run in found]

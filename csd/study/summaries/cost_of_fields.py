@@ -48,7 +48,7 @@ from csd.study.seeds import mean_over_seeds
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.training import TrainingJob
 from csd.study.summaries.accuracy import SUSCEPTIBILITY, Matched, of_network
-from csd.study.summaries.columns import HOW, columns_of, typed_columns
+from csd.study.summaries.columns import HOW, columns_of, default_cell, typed_columns
 from csd.study.summaries.dynamics import times
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget
@@ -233,7 +233,9 @@ def of_networks(
     grouped: dict[Hashable, list[TrainingJob]] = {}
     for run in runs:
         options = columns_of(run)
-        usual = all(options[name] == one.default for name, one in HOW.items()) and ":" not in run.settings.integrator
+        # Identity counts too, as NaN stands for a number that is not given.
+        usual = all(options[name] in [default_cell(one)] for name, one in HOW.items())
+        usual = usual and ":" not in run.settings.integrator
         if _critical(run) and usual and not run.plugins:
             grouped.setdefault((run.sweep, run.key), []).append(run)
     methods = []

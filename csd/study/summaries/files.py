@@ -41,7 +41,7 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
         path = training_file(job, folder)
         file = read(path, kind)
         request: dict[str, Any] = {"dimension": job.dimension, "size": job.size}
-        if not mixed:
+        if not mixed and file.attrs.get("configuration_hash") != digest(job.request):
             # The attributes of a file that say what was asked are named in an error; the hash holds the rest.
             said = {name: value for name, value in job.request.items() if isinstance(value, str | float | int)}
             request |= {name: value for name, value in said.items() if name in file.attrs and name not in request}
@@ -116,9 +116,10 @@ def gathered(groups: Sequence[Sequence[xr.Dataset]], axes: Collection[str], numb
         if not dims and found.dtype.kind in "iu" and np.isfinite(array).all():
             array = array.astype(np.int64)
         variables[str(name)] = Variable(("run", *dims), array, dict(found.attrs))
-    first = {name: next(file[name] for file in files if name in file.coords) for name in axes}
+    about = {name: dict(file[name].attrs) for file in reversed(files) for name in axes if name in file.coords}
     return xr.Dataset(
-        variables, {name: Variable((name,), union.values, dict(first[name].attrs)) for name, union in unions.items()}
+        variables,
+        {name: Variable((name,), union.values, about.get(name, {})) for name, union in unions.items()},
     )
 
 
@@ -132,6 +133,8 @@ def _places(file: xr.Dataset, unions: Mapping[str, pd.Index], names: Collection[
 
 
 def _union(values: Sequence[Any]) -> pd.Index:
-    """All values of a coordinate: numbers sorted, names in their order."""
+    """All values of a coordinate: numbers sorted, names in their order; none if no file has it."""
+    if not values:
+        return pd.Index([], dtype=float)
     together = np.concatenate(values)
     return pd.Index(np.unique(together) if together.dtype.kind in "iuf" else pd.unique(together))

@@ -11,10 +11,19 @@ from csd.study.stages.generation import GenerationJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
 from csd.study.summaries.files import files_of, gathered, grouped
 
-NUMBERED = {"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"}
-"""Coordinates of a generation file that differ from run to run, and their dimension in the summary."""
-PREDICTED = {"predicted_generation_training_time": ("run", "criterion"), "predicted_kl_per_site": ("run", "step")}
-"""Variables of all summaries; NaN where no run has a theory, as for user-defined networks and fields in a file."""
+NUMBERED = {
+    **{"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"},
+    **{"sample": "sample", "reference": "reference", "shown": "field", "site": "site"},
+}
+"""Dimensions of a generation file whose places differ from run to run, and their names in the summary."""
+OF_KERNELS = {
+    "generation_training_time": ("run", "seed", "criterion"),
+    "kl_per_site": ("run", "seed", "step"),
+    "generated_spectrum": ("run", "seed", "step", "bin"),
+    "predicted_generation_training_time": ("run", "criterion"),
+    "predicted_kl_per_site": ("run", "step"),
+}
+"""Variables of all summaries; NaN where no run has a kernel, or a theory, as for fields in a file."""
 
 
 def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -26,7 +35,8 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
         mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Returns:
-        Dimensions run, seed, step, criterion, and the places bin, level and shown, whose values differ from run to run.
+        Dimensions run, seed, step, criterion, and the places bin, level, shown, sample, reference, field and site,
+        whose values differ from run to run.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
@@ -38,6 +48,8 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
     ]
     about = {**IDENTITY, "trained_size": ("lattice size in training", "lattice spacings")}
     summary = gathered(files, axes=("seed", "step", "criterion"), numbered=NUMBERED)
-    missing = {name: dims for name, dims in PREDICTED.items() if name not in summary}
+    if not summary.sizes["step"]:
+        summary = summary.drop_vars("step").assign_coords(step=[0])
+    missing = {name: dims for name, dims in OF_KERNELS.items() if name not in summary}
     unknown = {name: (dims, np.full([summary.sizes[dim] for dim in dims], np.nan)) for name, dims in missing.items()}
     return summary.assign(unknown | typed_columns(rows, about))

@@ -11,6 +11,7 @@ So every loss of `csd.training.losses` has this form without a change.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from csd.lattice import Array
@@ -18,12 +19,12 @@ from csd.networks.layers import Amplitudes
 from csd.networks.module import ScoreNetwork
 from csd.networks.nonlinear_score import NonlinearScore
 from csd.targets.noising import NoisedTarget
-from csd.training.descent.fields import FieldDescent
+from csd.training.descent.fields import MEASURED, FieldDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
 
-MEASURED, FEWEST = 128, 4
-"""Fields on which errors are measured at all noise levels together, and the fewest at one: a small part of the time."""
+FEWEST = 4
+"""The fewest fields on which errors are measured at a noise level."""
 
 
 class UnitNoise(ScoreNetwork):
@@ -31,18 +32,19 @@ class UnitNoise(ScoreNetwork):
 
     Args:
         network: s(x, t).
-        noise: α and σ² of each field, shape (batch,).
+        variance: σ² of each field, shape (batch,).
+        at: noise level of each field, as the network takes it.
     """
 
-    def __init__(self, network: NonlinearScore, noise: Amplitudes) -> None:
+    def __init__(self, network: ScoreNetwork, variance: torch.Tensor, at: Any) -> None:
         super().__init__(network.lattice)
-        self.network, self.noise = network, noise
+        self.network, self.variance, self.at = network, variance, at
+        self.functional = network.functional
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """σ s(σ y, t), same shape as y."""
-        deviation = self.noise.variance.sqrt().reshape(-1, *(1,) * (fields.dim() - 1))
-        score: torch.Tensor = deviation * self.network.forward(deviation * fields, self.noise)
-        return score
+        deviation = self.variance.sqrt().reshape(-1, *(1,) * (fields.dim() - 1))
+        return deviation * self.network(deviation * fields, self.at)
 
 
 class ConditionedDescent(FieldDescent):
@@ -58,29 +60,32 @@ class ConditionedDescent(FieldDescent):
         device: of the modules.
         optimizer: of all of them.
         parts: of a minibatch, whose gradients are averaged one after the other.
+        layers: as for `AutogradDescent`, with one level.
+        build: as for `AutogradDescent`.
     """
 
     def __init__(
         self,
-        networks: Sequence[NonlinearScore],
+        networks: Sequence[ScoreNetwork],
         noised: NoisedTarget,
         rates: Array,
         objective: Objective,
         device: torch.device,
         optimizer: Optimizer,
         parts: int = 1,
+        layers: Sequence[Sequence[np.random.Generator]] = (),
+        build: Callable[[int, int], ScoreNetwork] | None = None,
     ) -> None:
-        of_seeds = [[network] for network in networks]
-        super().__init__(of_seeds, noised, noised.lattice.pairs, rates, objective, device, optimizer, parts)
+        of_seeds, how = [[network] for network in networks], (objective, device, optimizer, parts, layers, build)
+        super().__init__(of_seeds, noised, noised.lattice.pairs, rates, *how)
         self.held_out_fields = max(FEWEST, MEASURED // len(noised.levels))
-        self._noise = [networks[0].noise_at(level) for level in noised.levels]
+        self._at = (min(noised.levels),)
 
-    def _loss_of_one(self, network: Any, *data: torch.Tensor) -> torch.Tensor:
-        """σ² ℒ_t of a network on (y, z, probe, α, σ²), each field at a noise level of its own."""
-        fields, noise, probe, signal, variance = data
-        return self.checked(
-            self.objective.loss(UnitNoise(network, Amplitudes(signal, variance)), fields, noise, probe, 1.0)
-        )
+    def _value(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
+        """σ² ℒ_t of a network on (y, z, probe, α, σ², t), each field at a noise level of its own."""
+        fields, noise, probe, signal, variance, levels = data
+        at = _levels(network, signal, variance, levels)
+        return self.objective.loss(UnitNoise(network, variance, at), fields, noise, probe, 1.0)
 
     def advance(self, *data: Any) -> None:
         """Take one step of every network on the data of `csd.training.batches.ConditionedFields`."""
@@ -89,20 +94,21 @@ class ConditionedDescent(FieldDescent):
     def kernel(self) -> None:
         """None, as the score is not linear."""
 
-    def _measured(self, measure: Callable[[Any, int], Any]) -> list[list[Any]]:
-        """A function of the score at each noise level, and the number of the level, for each seed and level."""
-        with self.group.averaged(), torch.no_grad():
-            return [
-                [measure(_at(network, noise), level) for level, noise in enumerate(self._noise)]
-                for (network,) in self.networks
-            ]
+    def _held_out_scores(self) -> list[list[torch.Tensor]]:
+        """s of held-out fields, for each seed and level, from few calls for all levels."""
+        fields = torch.cat([own for own, *_ in self._held_out_fields()])
+        noised, count = self.noised, self.held_out_fields
+        at = [self._tensor(np.repeat(own, count)) for own in (noised.signals, noised.variances, noised.levels)]
+        parts = [torch.split(part, MEASURED) for part in (fields, *(values.to(self._kind) for values in at))]
+
+        def score(network: ScoreNetwork, _: int) -> Sequence[torch.Tensor]:
+            """s of one network at each level."""
+            found = [network(own, _levels(network, *of_own)) for own, *of_own in zip(*parts, strict=True)]
+            return torch.split(torch.cat(found), count)
+
+        return [list(of_seed) for (of_seed,) in self._measured(score)]
 
 
-def _at(network: ScoreNetwork, noise: Amplitudes) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The score of a network at a noise level."""
-
-    def score(fields: torch.Tensor) -> torch.Tensor:
-        """s(x, t)."""
-        return network(fields, noise)
-
-    return score
+def _levels(network: ScoreNetwork, signal: torch.Tensor, variance: torch.Tensor, levels: torch.Tensor) -> Any:
+    """The noise level of each field as a network takes it: t, or α and σ² for those of csd."""
+    return Amplitudes(signal, variance) if isinstance(network, NonlinearScore) else levels

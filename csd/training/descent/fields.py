@@ -1,6 +1,7 @@
 """Descent of nonlinear networks on raw fields, all seeds and noise levels at once, by any optimiser."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from csd.training.descent.modules import AutogradDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
 
+MEASURED = 128
+"""Fields on which errors are measured at each noise level, or at all levels of one network together."""
+
 
 class FieldDescent(AutogradDescent):
     """Descent of one nonlinear network for each seed and noise level, which are grouped where that pays.
@@ -35,6 +39,8 @@ class FieldDescent(AutogradDescent):
         device: of the modules.
         optimizer: of all of them.
         parts: of a minibatch, whose gradients are averaged one after the other.
+        layers: as for `AutogradDescent`.
+        build: as for `AutogradDescent`.
     """
 
     measured_when_recorded = True
@@ -49,18 +55,29 @@ class FieldDescent(AutogradDescent):
         device: torch.device,
         optimizer: Optimizer,
         parts: int = 1,
+        layers: Sequence[Sequence[np.random.Generator]] = (),
+        build: Callable[[int, int], ScoreNetwork] | None = None,
     ) -> None:
-        super().__init__(networks, noised, modes, rates, objective, device)
+        super().__init__(networks, noised, modes, rates, objective, device, layers, build)
+        self.held_out_fields = MEASURED
         every = [network for of_seed in self.networks for network in of_seed]
         self.optimizer, self.parts = optimizer, parts
         self._kind = precision(every[0])
-        self.group = GroupedNetworks(every, self._loss_of_one, optimizer, np.tile(rates, len(self.networks)).tolist())
+        own: list[Any] = [stream for of_seed in self._layers for stream in of_seed] or [nullcontext()] * len(every)
+        self._streams: dict[ScoreNetwork, AbstractContextManager[None]] = dict(zip(every, own, strict=True))
+        of_each = np.tile(rates, len(self.networks)).tolist()
+        self.group = GroupedNetworks(every, self._loss_of_one, optimizer, of_each, self._gradients)
         # Held-out losses of the last measurement, and its step.
         self._of_held_out: tuple[int, Array] | None = None
 
     def _loss_of_one(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
+        """ℒ of a network on the data of a step, checked."""
+        with self._streams[network]:
+            return self.checked(self._value(network, *data))
+
+    def _value(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
         """ℒ of a network on (x_t, z, probe, σ²)."""
-        return self.checked(self.objective.loss(network, *data))  # type: ignore[arg-type]
+        return self.objective.loss(network, *data)  # type: ignore[arg-type]
 
     def advance(self, *data: Any) -> None:
         """Take one step of every network on (x_t, z, probe) of `csd.training.batches`."""
@@ -75,32 +92,34 @@ class FieldDescent(AutogradDescent):
             others: further arguments, shape (networks, …).
         """
         split = [np.array_split(array, self.parts, axis=1) for array in of_fields]
-        found = [
-            self.group.gradients(*(self._tensor(array).to(self._kind) for array in part), *others)
-            for part in zip(*split, strict=True)
-        ]
-        losses, gradient = found[0]
-        for more, further in found[1:]:
-            losses, gradient = losses + more, gradient + further
-        self.group.step(gradient if self.parts == 1 else gradient / self.parts)
-        if not self._stepped:
+        shares = self.parts * self.networks[0][0].uses
+        with self._first_step_checked():
+            found = [
+                self.group.gradients(*(self._tensor(array).to(self._kind) for array in part), *others)
+                for part in zip(*split, strict=True)
+            ]
+            losses, gradient = found[0]
+            for more, further in found[1:]:
+                losses, gradient = losses + more, gradient + further
+            self.group.step(gradient if shares == 1 else gradient / shares)
+            if self._stepped:
+                return
             finite = losses.isfinite() & self.group.parameters.isfinite().all(dim=1)
             if not bool(finite.all()):
                 raise InputError(
                     f"loss {type(self.objective).__name__} of network {defining_class(self.networks[0][0]).__name__} or"
                     " its gradient is not finite at the first step; both must be finite"
                 )
-        self._stepped = True
 
     def _measured(self, measure: Callable[[ScoreNetwork, int], Any]) -> list[list[Any]]:
         """A function of each network, with averaged parameters, and its level, for each seed and level."""
         with self.group.averaged():
             return super()._measured(measure)
 
-    def weights(self) -> Array:
-        """The averaged parameters of every module in its order."""
+    def numbers(self) -> Array:
+        """The averaged parameters of every module in its order, then its buffers."""
         with self.group.averaged():
-            return super().weights()
+            return super().numbers()
 
     def held_out_data(self) -> Any:
         """The held-out fields of a data set, of a Monte Carlo file its last ones; None where fields are drawn."""
@@ -111,9 +130,13 @@ class FieldDescent(AutogradDescent):
 
     def error(self) -> Array:
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
-        found = np.array(self._measured(self._error_and_loss))
+        of_seeds = [[self._compared(*own) for own in enumerate(of_seed)] for of_seed in self._held_out_scores()]
+        found = np.array(of_seeds)
         self._of_held_out = self.group.steps, found[..., 1]
-        return found[..., 0]
+        error: Array = found[..., 0]
+        if self._stepped and self._layers and not np.isfinite(error).all():
+            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
+        return error
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields."""
@@ -126,10 +149,13 @@ class FieldDescent(AutogradDescent):
         assert self._of_held_out is not None
         return self._of_held_out[1]
 
-    def _error_and_loss(self, network: ScoreNetwork, level: int) -> tuple[float, float]:
-        """Both of one network, from one call."""
-        fields, exact, noise = self._held_out_fields()[level]
-        score = network(fields)
+    def _held_out_scores(self) -> list[list[torch.Tensor]]:
+        """s of held-out fields, for each seed and level."""
+        return self._measured(lambda network, level: network(self._held_out_fields()[level][0]))
+
+    def _compared(self, level: int, score: torch.Tensor) -> tuple[float, float]:
+        """The error and the loss of a score at a level."""
+        _, exact, noise = self._held_out_fields()[level]
         error = (score - exact).square().sum() / exact.square().sum()
         return float(error), float(0.5 * (score + noise).square().mean())
 
@@ -141,10 +167,12 @@ class FieldDescent(AutogradDescent):
         self.group.keep(np.repeat(seeds, of_seed))
 
     def snapshot(self) -> dict[str, Any]:
-        """Parameters and the state of the optimiser."""
-        return self.group.snapshot()
+        """Parameters and the state of the optimiser; buffers and random states of user-defined networks."""
+        return self.group.snapshot() | {name: own for name, own in super().snapshot().items() if name != "weights"}
 
     def resume(self, snapshot: dict[str, Any]) -> None:
         """Return to the state of a snapshot."""
-        self._stepped = True
         self.group.resume(snapshot)
+        # The parameters of the modules are those of the group.
+        others = {name: own for name, own in snapshot.items() if name in ("buffers", "layers")}
+        super().resume(super().snapshot() | others)

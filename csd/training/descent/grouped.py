@@ -2,8 +2,8 @@
 
 Where it pays, the `forward` of a network runs once for several networks side by side (`torch.func.vmap`); how many is
 known from shapes alone. Side by side a network must have the same gradients, to the last bit, as by itself. The first
-steps are computed both ways to see this. Networks that differ, and networks that vmap refuses, are called one after the
-other. So the bytes of a network do not depend on its company.
+steps are computed both ways to see this. Networks that differ, that change their buffers, or that vmap refuses, such as
+those with dropout, are called one after the other. So the bytes of a network do not depend on its company.
 
 Networks of `csd.networks.convolution` and of operations number by number agree. PyTorch's own convolutions, and some
 transforms and products of small matrices, round in an order that depends on how many networks there are.
@@ -37,6 +37,13 @@ ALIGNED = 16
 
 NetworkLoss = Callable[..., torch.Tensor]
 """(network, data of this network …) → its loss, a number."""
+Gradients = Sequence[torch.Tensor | None]
+"""∂ℒ/∂θ of each parameter; None for one that the loss does not depend on."""
+
+
+def gradients_of(network: ScoreNetwork, loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> Gradients:
+    """∂ℒ/∂θ by autograd."""
+    return torch.autograd.grad(loss, parameters, allow_unused=True)
 
 
 class _Loss(torch.nn.Module):
@@ -61,15 +68,22 @@ class GroupedNetworks:
         loss: the loss of one network on its data; what differs between networks, such as σ², is part of the data.
         optimizer: of all of them.
         rates: η of each network.
+        differentiate: gradients of the loss of one network.
 
     Raises:
         InputError: if parameters are complex, or of several precisions.
     """
 
     def __init__(
-        self, networks: Sequence[ScoreNetwork], loss: NetworkLoss, optimizer: Optimizer, rates: Sequence[float]
+        self,
+        networks: Sequence[ScoreNetwork],
+        loss: NetworkLoss,
+        optimizer: Optimizer,
+        rates: Sequence[float],
+        differentiate: Callable[[ScoreNetwork, torch.Tensor, Sequence[torch.Tensor]], Gradients] = gradients_of,
     ) -> None:
         self.networks, self.loss, self.optimizer = list(networks), loss, optimizer
+        self.differentiate = differentiate
         named = [(name, own) for name, own in networks[0].named_parameters() if own.requires_grad]
         for name, own in named:
             if own.is_complex() or own.dtype != named[0][1].dtype:
@@ -138,16 +152,18 @@ class GroupedNetworks:
         left = self._trials.get(shape, TRIALS) if len(data[0]) >= FEWEST else NEVER
         if left == 0:
             return self._side_by_side(own, data)
+        held = [buffer.clone() for buffer in self.networks[own][0].buffers()] if left > 0 else []
         alone = self._in_turn(own, data)
         if left > 0:
-            self._trials[shape] = left - 1 if self._same(alone, own, data) else NEVER
+            fixed = all(map(torch.equal, held, self.networks[own][0].buffers()))
+            self._trials[shape] = left - 1 if fixed and self._same(alone, own, data) else NEVER
         return alone
 
     def _same(self, alone: tuple[torch.Tensor, torch.Tensor], own: slice, data: list[torch.Tensor]) -> bool:
         """Whether a block has these losses and gradients, to the last bit, side by side too."""
         try:
             beside = self._side_by_side(own, data)
-        except (RuntimeError, TypeError, ValueError):
+        except Exception:
             # vmap refuses the network; what is wrong with the network itself has been raised before.
             return False
         return all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
@@ -159,9 +175,13 @@ class GroupedNetworks:
         for place, network in enumerate(self.networks[own]):
             loss = self.loss(network, *(values[place] for values in data))
             parameters = _trained(network)
-            found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            found = self.differentiate(network, loss, parameters)
             losses[place] = loss.detach()
-            torch.cat([gradient.ravel() for gradient in found], out=gradients[place, : self._numbers])
+            all_of_them = [
+                (torch.zeros_like(parameter) if gradient is None else gradient).ravel()
+                for parameter, gradient in zip(parameters, found, strict=True)
+            ]
+            torch.cat(all_of_them, out=gradients[place, : self._numbers])
         return losses, gradients
 
     def _side_by_side(self, own: slice, data: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

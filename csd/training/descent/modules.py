@@ -1,7 +1,7 @@
 """Descent by autograd of any `ScoreNetwork`: on raw fields or, for a linear one, on power spectra."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from csd.core.errors import InputError, one_line
 from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array, ComplexArray, Modes
+from csd.lattice.arrays import configurations
 from csd.networks.border import TorchStream, check_restored, global_states
 from csd.networks.linear import relative_error
 from csd.networks.module import (
@@ -82,6 +83,8 @@ class AutogradDescent:
         self._held_out: list[tuple[torch.Tensor, ...]] = []
         self.held_out_fields = HELD_OUT
         self._stepped = False
+        # The noise level at which networks that serve all of them are checked.
+        self._at: tuple[float, ...] = ()
         self._build, self._seeds = build, np.arange(len(networks))
         self._losses: dict[tuple[int, int], torch.Tensor] = {}
         # Built-in networks and losses draw nothing; the networks are the same in both modes.
@@ -96,22 +99,31 @@ class AutogradDescent:
 
     def advance(self, *data: Any) -> None:
         """θ ← θ − (η / uses) ∂ℒ/∂θ on (S, T), or on (x_t, z, probe) of `csd.training.batches`."""
+        with self._first_step_checked():
+            for seed, of_seed in enumerate(self.networks):
+                for level, network in enumerate(of_seed):
+                    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+                    if not parameters:
+                        continue
+                    with self._layers[seed][level] if self._layers else nullcontext():
+                        loss = self._loss(network, seed, level, data)
+                        gradients = self._gradients(network, loss, parameters)
+                    self._losses[seed, level] = loss.detach()
+                    if not self._stepped:
+                        self._check_first(network, loss, gradients)
+                    with torch.no_grad():
+                        for parameter, gradient in zip(parameters, gradients, strict=True):
+                            if gradient is not None:
+                                parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+
+    @contextmanager
+    def _first_step_checked(self) -> Iterator[None]:
+        """Refuse a user-defined network or loss that draws from other generators or has other state in its first step.
+
+        The block is a step.
+        """
         before = None if self._stepped or not self._layers else global_states()
-        for seed, of_seed in enumerate(self.networks):
-            for level, network in enumerate(of_seed):
-                parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-                if not parameters:
-                    continue
-                with self._layers[seed][level] if self._layers else nullcontext():
-                    loss = self._loss(network, seed, level, data)
-                    gradients = self._gradients(network, loss, parameters)
-                self._losses[seed, level] = loss.detach()
-                if not self._stepped:
-                    self._check_first(network, loss, gradients)
-                with torch.no_grad():
-                    for parameter, gradient in zip(parameters, gradients, strict=True):
-                        if gradient is not None:
-                            parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+        yield
         if before is not None and global_states() != before:
             raise InputError(
                 f"network {defining_class(self.networks[0][0]).__name__} or loss {type(self.objective).__name__} draws"
@@ -128,7 +140,7 @@ class AutogradDescent:
         if self._of_user and self._build is not None:
             again = self._build(int(self._seeds[seed]), level).to(self.device)
             spectrum = self.noised.half_spectra()[level]
-            check_restored(self.networks[seed][level], again, spectrum, self._layers[seed][level])
+            check_restored(self.networks[seed][level], again, spectrum, self._layers[seed][level], *self._at)
 
     def _loss(self, network: ScoreNetwork, seed: int, level: int, data: Sequence[Any]) -> torch.Tensor:
         """ℒ of a network on the data of a step."""
@@ -205,8 +217,13 @@ class AutogradDescent:
 
     def weights(self) -> Array:
         """The parameters of every module in its order, then its buffers; they must determine the module."""
-        for seed, level in np.ndindex(len(self.networks), len(self.noised.levels)):
-            self._check_restored(seed, level)
+        for seed, of_seed in enumerate(self.networks):
+            for level in range(len(of_seed)):
+                self._check_restored(seed, level)
+        return self.numbers()
+
+    def numbers(self) -> Array:
+        """The same without a check."""
         return padded([[weights_of(network) for network in of_seed] for of_seed in self.networks])
 
     def error(self) -> Array:
@@ -222,15 +239,22 @@ class AutogradDescent:
 
     def _check_finite(self, seed: int, level: int) -> None:
         """Refuse a user-defined network or loss that is not finite, where a step has not diverged."""
-        network = self.networks[seed][level]
-        name = f"network {defining_class(network).__name__}"
-        if all(bool(own.isfinite().all()) for own in network.parameters()):
+        name = f"network {defining_class(self.networks[0][0]).__name__}"
+        if not self.broken_parameter(seed, level):
             raise InputError(f"{name}: its score is not finite, though all of its parameters are; it must be finite")
-        if not self._losses[seed, level].isfinite():
+        loss = self._losses.get((seed, level))
+        if loss is not None and not loss.isfinite():
             raise InputError(
                 f"loss {type(self.objective).__name__} of {name} is not finite at a step, though all parameters were"
                 " finite before it; loss and score must be finite"
             )
+
+    def broken_parameter(self, seed: int, level: int) -> str:
+        """The name of the first parameter of a network that is not finite; '' if all of them are."""
+        of_seed = self.networks[seed]
+        # A conditioned network serves all levels.
+        named = of_seed[min(level, len(of_seed) - 1)].named_parameters()
+        return next((name for name, values in named if not bool(values.isfinite().all())), "")
 
     def held_out_loss(self) -> Array:
         """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
@@ -267,8 +291,9 @@ class AutogradDescent:
         generator = stream("held out", self.lattice, self.noised.levels[level])
         held_out = self.held_out_data()
         if held_out is not None:
-            chosen = generator.integers(len(held_out), size=self.held_out_fields)
-            clean = np.asarray(held_out[chosen], dtype=float) - self.noised.mean
+            components = self.networks[0][0].components
+            chosen = generator.integers(len(held_out) // (components or 1), size=self.held_out_fields)
+            clean = configurations(held_out, chosen, components) - self.noised.mean
         else:
             target = with_samples(self.noised.target)
             clean = drawn_fields(target, generator, self.held_out_fields) - self.noised.mean

@@ -5,6 +5,10 @@ changes the state in place and returns d. It acts number by number on arrays of 
 many networks share one array, by operations that round alike wherever a number lies in its array. Of a complex number,
 such as an amplitude in Fourier space, the modulus counts.
 
+Of a filter the numbers are its values in real space. A rule that is linear in the gradients, such as the first three
+below, takes the same step if they are its amplitudes in Fourier space. Adam does not: there it is another rule, which
+divides the gradient of each mode by its size.
+
 On a quadratic loss a mode of curvature λ has the gradient g = λ e at a distance e from its minimum. Its distances
 e_j = c₁ μ₁^j + c₂ μ₂^j are then known at every step for the first three rules: plain descent has μ = 1 − ηλ, and the
 others have the two roots of
@@ -94,6 +98,26 @@ def adam(
     return mean / (1.0 - momentum**step) / size
 
 
+def sign(state: State, gradient: Any, step: int, *, momentum: float = MOMENTUM) -> Any:
+    """d = m / |m|, m ← β m + (1 − β) g; 0 where m is 0.
+
+    In Fourier space this is the orthogonalised step of Muon (Jordan et al., 2024) for a filter: the singular values of
+    the convolution with g are |ĝ(k)|, and those of the convolution with d are 1.
+
+    Args:
+        state: (m,).
+        gradient: g.
+        step: not used.
+        momentum: β.
+    """
+    (mean,) = state
+    mean *= momentum
+    mean += (1.0 - momentum) * gradient
+    size = abs(mean)
+    size += size == 0.0
+    return mean / size
+
+
 def _constant(step: int) -> float:
     """1."""
     return 1.0
@@ -116,6 +140,10 @@ def rate_factor(name: str, last: int) -> Callable[[int], float]:
     return {"constant": _constant, "inverse_sqrt": _inverse_sqrt}[name]
 
 
+EITHER, REAL, FOURIER = "real or Fourier space", "real space", "Fourier space"
+"""Where a rule acts on filters: a linear rule takes the same step in both."""
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """w ← (1 − η κ) w − η d, with the direction d of a rule.
@@ -123,6 +151,7 @@ class Optimizer:
     Attributes:
         rule: of d.
         arrays: how many its state has, without the average.
+        space: where it acts on filters, `EITHER`, `REAL` or `FOURIER`.
         weight_decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
         rate: the default η; None where it depends on the network.
         schedule: η_j / η as a function of the step j.
@@ -132,6 +161,7 @@ class Optimizer:
 
     rule: Rule
     arrays: int
+    space: str = REAL
     weight_decay: float = 0.0
     rate: float | None = None
     schedule: Callable[[int], float] = _constant
@@ -185,14 +215,16 @@ def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
             yield slice(row, row + rows), slice(column, column + BLOCK)
 
 
-ADAM_RATE = 0.003
-"""The default η of Adam."""
+ADAM_RATE, ADAM_FOURIER_RATE, SIGN_FOURIER_RATE = 0.003, 0.1, 0.01
+"""The default η of Adam, and of rules on Fourier modes, whose best kernel is at most 1/σ²."""
 OPTIMIZERS: dict[str, Optimizer] = {
-    "gd": Optimizer(gradient_descent, 0),
-    "heavy_ball": Optimizer(heavy_ball, 1),
-    "nesterov": Optimizer(nesterov, 1),
+    "gd": Optimizer(gradient_descent, 0, EITHER),
+    "heavy_ball": Optimizer(heavy_ball, 1, EITHER),
+    "nesterov": Optimizer(nesterov, 1, EITHER),
     "adam": Optimizer(adam, 2, rate=ADAM_RATE),
     "adamw": Optimizer(adam, 2, weight_decay=0.01, rate=ADAM_RATE),
+    "adam_fourier": Optimizer(adam, 2, FOURIER, rate=ADAM_FOURIER_RATE),
+    "sign_fourier": Optimizer(sign, 1, FOURIER, rate=SIGN_FOURIER_RATE),
 }
 
 

@@ -1,0 +1,51 @@
+"""Histograms of the magnetisation of generated fields beside the reference, with Binder cumulants."""
+
+import numpy as np
+
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.observables import NEEDS as NEEDS
+from csd.report.figures.observables import WANTED as WANTED
+from csd.report.figures.observables import sampled_runs
+from csd.study.rounding import parentheses
+
+SUMMARY = "generation"
+BINS = 41
+"""Most bins of a histogram; odd numbers, so that one is centred at m = 0."""
+COLUMNS = 3
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Lines: generated fields of all seeds. Grey: the reference. A panel a network."""
+    table = sampled_runs(summary, "magnetisation")
+    columns = min(COLUMNS, len(table))
+    rows = -(-len(table) // columns)
+    figure, panels = looks.subplots(rows, columns, height=2.3 * rows + 0.3, squeeze=False, sharey="row")
+    binder, error = series.of_samples(summary.isel(run=table.index.to_numpy()), "binder")
+    told = []
+    for axes, (run, row), own, uncertain in zip(panels.flat, table.iterrows(), binder, error, strict=False):
+        at = summary.isel(run=run)
+        generated, reference = (
+            at[name].values[np.isfinite(at[name].values)]
+            for name in ("sampled_magnetisation", "reference_magnetisation")
+        )
+        right = parentheses(float(at["reference_binder"]), float(at["reference_binder_error"]))
+        found = parentheses(float(own), float(uncertain)).replace("-", "−")
+        # The same for all networks of a target.
+        members = summary.isel(run=table.index[table["panel"] == row["panel"]].to_numpy())
+        most = 1.05 * max(float(np.abs(members[f"{kind}_magnetisation"]).max()) for kind in ("sampled", "reference"))
+        edges = np.linspace(-most, most, min(BINS, 1 + 2 * int(len(reference) ** 0.5)) + 1)
+        axes.hist(reference, edges, density=True, color="0.8", label=f"reference, U$_4$ = {right}")
+        shade = looks.colour(row["network"])
+        axes.hist(
+            generated, edges, density=True, histtype="step", color=shade, lw=1.2, label=f"generated, U$_4$ = {found}"
+        )
+        axes.set(title=f"{row['series']}\n{row['panel']}", xlabel="magnetisation m per site")
+        axes.legend(loc="upper center", fontsize="small")
+        told.append(f"{found} for {row['series']} on {row['panel']}, where the reference has {right}")
+    for axes in panels.flat[len(table) :]:
+        axes.remove()
+    for axes in panels[:, 0]:
+        # Room for the legends; panels of a row share this axis.
+        axes.set(ylabel="probability density", ylim=(0.0, 1.45 * axes.get_ylim()[1]))
+    return figure, {"cumulants": looks.in_caption("; ".join(told))}

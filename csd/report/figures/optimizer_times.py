@@ -1,0 +1,92 @@
+"""Training time against size for each optimiser, a panel a network, with fitted laws and theory."""
+
+from csd.networks import Architecture
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import Wanted, beyond_theory
+
+SUMMARY = "training"
+NEEDS = "several optimisers, or a network without a kernel, on the critical line at three sizes or more"
+WANTED = Wanted(
+    kernel=False,
+    options=("optimizer",),
+    grown=("dimension", "network", "optimizer"),
+    having=lambda run: run["optimizer"] != "" or beyond_theory(run),
+)
+OPTIMIZERS = {
+    "gd": (looks.BLUE, "o", "gradient descent"),
+    "heavy_ball": (looks.ORANGE, "s", "heavy ball"),
+    "nesterov": (looks.GREEN, "D", "Nesterov"),
+    "adam": (looks.RED, "^", "Adam"),
+    "adamw": (looks.PURPLE, "v", "AdamW"),
+    "adam_fourier": (looks.SKY, "P", "Adam, each mode"),
+    "sign_fourier": (looks.BROWN, "X", "sign of each mode"),
+}
+"""Colour, marker and words of each optimiser."""
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory."""
+    level = series.at_level(summary, style.noise_level)
+    table = series.require(series.runs(level, WANTED), "optimizer_times", NEEDS)
+    table = table.assign(optimizer=[_own(*row) for row in zip(table["network"], table["optimizer"], strict=True)])
+    places = [*OPTIMIZERS, *sorted(set(table["optimizer"]) - OPTIMIZERS.keys())]
+    table = series.in_order(table, sorted(set(table["architecture_name"])))
+    table = table.sort_values(
+        ["dimension", "place", "optimizer", "size"],
+        key=lambda column: column.map(places.index) if column.name == "optimizer" else column,
+        kind="stable",
+    )
+    table = series.with_times(level, table)
+    table = table.assign(panel=[f"{looks.name(row.network)}, d = {row.dimension}" for row in table.itertuples()])
+    fits = series.fits(table, scaling, "training_time", style.noise_level, "optimizer", "panel")
+    drawn = series.joined(table, fits)
+    shown = list(dict.fromkeys(drawn["optimizer"]))
+    known = {name: OPTIMIZERS.get(name, (looks.GREY, "h", name)) for name in shown}
+    grid = looks.panels(
+        drawn,
+        hue="optimizer",
+        colours={name: one[0] for name, one in known.items()},
+        markers={name: one[1] for name, one in known.items()},
+        col="panel",
+        col_wrap=3 if table["panel"].nunique() > 3 else None,
+        height=3.1 if table["panel"].nunique() <= 3 else 5.2,
+        sharex=False,
+    )
+    grid.set(yscale="log")
+    looks.onto(grid, looks.curve, "size", "fit")
+    looks.onto(grid, looks.curve, "size", "theory", ls=looks.DASHED, alpha=0.7, zorder=1)
+    looks.onto(grid, looks.points, "size", "time", "error")
+    grid.set_titles("{col_name}")
+    for panel, axes in grid.axes_dict.items():
+        looks.size_axis(axes, table["size"][table["panel"] == panel])
+        ends = fits[fits["panel"] == panel].groupby("optimizer", sort=False).tail(1)
+        looks.end_labels(axes, [(row.fit, row.law, known[row.optimizer][0]) for row in ends.itertuples()])
+        axes.set_ylabel("")
+    grid.axes.flat[0].set_ylabel("training time τ (steps)")
+    keys = [looks.key(words, color=shade, marker=mark, lw=0) for shade, mark, words in known.values()]
+    looks.legend_below(grid.figure, [*keys, *looks.kinds_with_fit()])
+    return grid.figure, {"laws": _told(fits, known), "late": _late(table, known)}
+
+
+def _own(network: Architecture, optimizer: str) -> str:
+    """The optimiser of a run; where none is given, that of the network."""
+    own = {} if ":" in network.name else getattr(network.made_by, "training", {})
+    return str(optimizer or own.get("optimizer", "gd"))
+
+
+def _told(fits: DataFrame, known: dict[str, tuple[str, str, str]]) -> str:
+    """The fitted laws as words of a caption."""
+    ends = fits.groupby(["panel", "optimizer"], sort=False).tail(1)
+    laws = "; ".join(
+        f"{panel}: " + ", ".join(f"{known[row.optimizer][2]} {row.law}" for row in own.itertuples())
+        for panel, own in ends.groupby("panel", sort=False)
+    )
+    return looks.in_caption(laws) or "no law is fitted"
+
+
+def _late(table: DataFrame, known: dict[str, tuple[str, str, str]]) -> str:
+    """A sentence that names where a seed did not reach the tolerance; empty where all have."""
+    late = table[table["time"].isna()]
+    words = ", ".join(f"{known[row.optimizer][2]} with {row.panel} at L = {row.size}" for row in late.itertuples())
+    return f" Without a point, as some seed did not reach the tolerance: {words}." if words else ""

@@ -1,0 +1,98 @@
+"""The study of config/networks-test.yaml through Snakemake: networks without a kernel, optimisers, fields it makes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+from csd.report.figures import FIGURES, drawn
+from csd.study.config.reading import parse
+from csd.study.config.study import jobs_of
+from csd.study.cost.limits import Limits
+from csd.study.status import job_states, verify_files
+from tests.helpers import ROOT, planned, snakemake
+
+pytestmark = pytest.mark.workflow
+
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config" / "networks-test.yaml").read_text())
+STUDY = parse(CONFIG)
+OWN = ("magnetisation", "network_curves", "observables", "optimizer_times", "sampled_fields")
+"""Figures of networks without a kernel and of optimisers."""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the study."""
+    folder = tmp_path_factory.mktemp("networks")
+    snakemake(folder, CONFIG, "--", "all", "reported")
+    return folder / CONFIG["output"]
+
+
+def caption(results: Path, figure: str) -> str:
+    """The caption of a figure, on one line."""
+    return " ".join((results / "figures" / f"{figure}.rst").read_text().split())
+
+
+def test_the_two_small_studies_draw_every_figure() -> None:
+    default = parse(yaml.safe_load((ROOT / "config" / "test.yaml").read_text()))
+    assert set(drawn(default)) | set(drawn(STUDY)) == set(FIGURES)
+    assert not set(OWN) & set(drawn(default))
+
+
+def test_a_finished_study_is_whole(results: Path) -> None:
+    jobs = jobs_of(STUDY)
+    assert {one.state for one in job_states(jobs, results)} == {"done"}
+    checked, faults = verify_files(STUDY.model_copy(update={"output": str(results)}), results)
+    assert (checked, faults) == (sum(map(len, jobs.values())), [])
+    folder = results.parents[1]
+    assert planned(snakemake(folder, CONFIG, "--dry-run", "--", "all")) == {}
+    for figure in OWN:
+        assert "nothing to show" not in caption(results, figure)
+    assert (results / "explore.html").is_file()
+
+
+def test_summaries_tell_runs_apart(results: Path) -> None:
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    chosen = training.isel(run=training["sweep"].values == "optimizers")
+    assert sorted(set(chosen["optimizer"].values)) == ["gd", "nesterov"]
+    assert (training["width"].values[training["architecture_name"].values == "wiener"] == 4).all()
+    generation = read(results / "summary" / "generation.nc", GENERATION_SUMMARY)
+    by_name = dict(zip(generation["architecture_name"].values, generation["conditioned"].values, strict=True))
+    assert by_name == {"wiener": 1, "two_layer": 0}
+
+
+def test_captions_say_what_the_files_hold(results: Path) -> None:
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    generation = read(results / "summary" / "generation.nc", GENERATION_SUMMARY)
+    times = training.isel(run=training["optimizer"].values == "nesterov")["training_time"].sel(noise_level=0.1)
+    assert times.max() < training.isel(run=training["optimizer"].values == "gd")["training_time"].max()
+    assert "two layers, d = 1: gradient descent" in caption(results, "optimizer_times")
+    (wiener,) = np.flatnonzero(generation["architecture_name"].values == "wiener")
+    pulls = [
+        generation[name].values[wiener]
+        for name in map(str, generation)
+        if re.fullmatch(r"sampled_\w+_pull", name) and generation[name].dims == ("run", "seed")
+    ]
+    agree = int((np.abs(pulls) <= 2.0).sum())
+    assert f"Wiener sandwich, width 4 {agree} of {np.isfinite(pulls).sum()}" in caption(results, "observables")
+    magnetisation = generation["sampled_magnetisation"].values[wiener]
+    assert magnetisation.shape == (2, 40)
+    assert np.isfinite(magnetisation).all()
+    assert "Wiener sandwich, width 4 on phi4, d = 2, L = 8" in caption(results, "magnetisation")
+    assert "two layers, Wiener sandwich, width 4" in caption(results, "sampled_fields")
+    assert "multiscale" in caption(results, "network_curves").partition("phi4")[0]
+
+
+def test_limits_on_a_cluster_know_every_job() -> None:
+    """The time of training a network without a kernel is not known beforehand: it has a cluster job of its own."""
+    jobs = jobs_of(STUDY)
+    limits = Limits(jobs)
+    for stage, own in jobs.items():
+        for identifier in own:
+            assert limits[stage, identifier].memory_limit(1) > 0
+            nonlinear = "wiener" in identifier or "convolutional" in identifier
+            assert stage != "training" or (limits.group(stage, identifier) is None) == nonlinear
