@@ -65,7 +65,11 @@ class Recorder:
         shape = seeds, _ = len(run.seeds), len(noised.levels)
         # Measuring a nonlinear network takes as long as a few steps.
         seldom = getattr(run.descent, "measured_when_recorded", False)
-        self.grid = (sparse_steps if seldom else record_steps)(settings.most_steps)
+        last = settings.most_steps
+        self.grid = (sparse_steps if seldom else record_steps)(last)
+        if seldom or run.until == "held_out_loss":
+            # The last step too, as a rate that falls to 0 often makes it the best.
+            self.grid = np.union1d(self.grid, [last])
         self._wanted: set[int] = _wanted(settings)
         if not isinstance(settings.kernel_steps, str) and run.descent.kernel() is None:
             raise InputError(
