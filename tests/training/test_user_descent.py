@@ -212,6 +212,27 @@ def test_the_last_step_is_recorded(network: Any, optimizer: str) -> None:
     assert np.isfinite(trained["held_out_loss"].values[..., -1]).all()
 
 
+class Scaled(ScoreNetwork):
+    """−c x with a parameter c that is one number."""
+
+    shape: tuple[int, ...] = ()
+
+    def __init__(self, lattice: Lattice, spectrum: Array, generator: np.random.Generator) -> None:
+        super().__init__(lattice)
+        self.factor = torch.nn.Parameter(torch.full(self.shape, 0.5))
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        return -self.factor * fields
+
+
+def test_a_parameter_may_be_a_number_without_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = csd.train(Scaled, noise_levels=LEVELS, **HOW)
+    monkeypatch.setattr(Scaled, "shape", (1,))
+    again = csd.train(Scaled, noise_levels=LEVELS, **HOW)
+    np.testing.assert_array_equal(run["weights"], again["weights"])
+    assert (run["weights"] != 0.5).all()
+
+
 def test_a_conditioned_network_is_a_score_at_any_level() -> None:
     """Trained, stored and called between the levels of its training, with the level of each field."""
     run = csd.train(AtAllLevels, conditioned=True, noise_levels=LEVELS, **HOW | {"max_steps": 300})
