@@ -22,7 +22,7 @@ def report_times(content: "Content") -> None:
     by_loss = about["until"] == "held_out_loss"
     if by_loss:
         _report_losses(content)
-    for level, of_level in zip(content["noise_level"].values, times.T if not by_loss else (), strict=not by_loss):
+    for level, of_level in zip(content["noise_level"].values, times.T, strict=True):
         shown = ", ".join("not reached" if time != time else f"{time:.0f} steps" for time in of_level)
         log(f"noise level {level:g}: training time {shown}")
     for seed, last, of_seed in zip(content["seed"].values, content["last_step"].values, times, strict=True):
@@ -39,14 +39,13 @@ def report_times(content: "Content") -> None:
 
 
 def _report_losses(content: "Content") -> None:
-    """Log the lowest held-out losses of each noise level, and their steps."""
-    names = ("noise_level", "held_out_loss", "linear_held_out_loss", "best_step")
-    levels, losses, linear, best = (content[name].values for name in names)
-    for level, own, gaussian, steps in zip(levels, losses.swapaxes(0, 1), linear, best.T, strict=True):
-        lowest = own[(own == own).any(axis=1)]
-        found = [(loss[loss == loss].min(), step) for loss, step in zip(lowest, steps, strict=True)]
-        shown = ", ".join(f"{loss:.6g} at step {step:.0f}" for loss, step in found)
-        log(f"noise level {level:g}: lowest held-out loss {shown}; best linear score {gaussian:.6g}")
+    """Log the held-out losses of each noise level at their best steps."""
+    names = ("noise_level", "held_out_loss", "linear_held_out_loss", "best_step", "step")
+    levels, losses, linear, best, recorded = (content[name].values for name in names)
+    places = recorded.searchsorted(best)
+    for level, own, gaussian, at in zip(levels, losses.swapaxes(0, 1), linear, places.T, strict=True):
+        shown = ", ".join(f"{loss[place]:.6g} at step {recorded[place]}" for loss, place in zip(own, at, strict=True))
+        log(f"noise level {level:g}: held-out loss {shown}; best linear score {gaussian:.6g}")
 
 
 def print_generation(content: "Content") -> None:

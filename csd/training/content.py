@@ -35,7 +35,11 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
     "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
     "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
-    "best_step": ("seed noise_level", "recorded step of the lowest held-out loss", "steps"),
+    "best_step": (
+        "seed noise_level",
+        "last recorded step whose held-out loss is the lowest within a standard error",
+        "steps",
+    ),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),

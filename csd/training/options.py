@@ -1,6 +1,6 @@
 """Options of training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -9,7 +9,9 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options, declared
+from csd.core.plugins import is_user_defined
 from csd.networks import Architecture
+from csd.networks.full import DeepLinear
 from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
@@ -269,6 +271,32 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
         clip=settings.clip or 0.0,
         average=settings.average or 0.0,
     )
+
+
+def optimizer_of_network(architecture: Architecture, settings: TrainingSettings) -> Optimizer:
+    """The optimiser of settings that `with_own_steps` made.
+
+    Raises:
+        InputError: for an option that it does not have, or a network that it cannot train.
+    """
+    optimizer, made_by = optimizer_for(settings), architecture.made_by
+    full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
+    if optimizer.space == FOURIER and not full:
+        raise InputError(
+            f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
+            f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
+        )
+    return optimizer
+
+
+def check_levels(levels: Sequence[float], settings: TrainingSettings) -> None:
+    """Refuse one noise level for a network that serves all of them.
+
+    Raises:
+        InputError: if there is one.
+    """
+    if settings.conditioned and len(levels) < 2:
+        raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:

@@ -31,7 +31,8 @@ class TrainingRecord:
         inverse_lengths: geometric mean of sqrt(k̂² + m²) over each bin's momenta, shape (bins,).
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
         held_out_loss: ½ E|s + z/σ|² per site over held-out fields, shape (S, T, R); None where it is not measured.
-        best_step: the recorded step of the lowest held-out loss, NaN where it is not measured, shape (S, T).
+        best_step: the last recorded step whose held-out loss is the lowest within a standard error, NaN where it is not
+            measured, shape (S, T).
         linear_loss: the same of the best linear score, shape (T,).
         kernel: K at the modes after the last step, shape (S, T, modes); None without a kernel.
         kernel_steps: steps at which kernels were kept, shape (KS,).
@@ -110,6 +111,34 @@ def crossing_time(step: float, before: float, after: float, threshold: float, wi
     if not 0.0 < after < before:
         return step
     return float(step - width + width * np.log(before / threshold) / np.log(before / after))
+
+
+def compared_losses(
+    losses: Array, lowest: Array, variances: Array | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether the mean loss is lower than the lowest so far, and whether it exceeds that by at most a standard error.
+
+    The error is that of the mean difference over the same fields, so that their own scatter does not count.
+
+    Args:
+        losses: ℒ of each field, shape (S, T, fields); NaN where there is none.
+        lowest: the same at the step of the lowest mean so far, infinite before the first one.
+        variances: σ², shape (T,), for the mean of σ² ℒ over levels in the place of each level by itself.
+
+    Returns:
+        Shape (S, T) each.
+    """
+    with np.errstate(invalid="ignore"):
+        # Before the first step the difference is infinite, without an error.
+        excess, error = losses.mean(-1) - lowest.mean(-1), (losses - lowest).std(-1, ddof=1)
+    error /= np.sqrt(losses.shape[-1])
+    if variances is not None:
+        share = variances / len(variances)
+        shape = excess.shape
+        excess = np.broadcast_to((excess * share).sum(axis=1, keepdims=True), shape)
+        error = np.broadcast_to(np.sqrt(((error * share) ** 2).sum(axis=1, keepdims=True)), shape)
+    lower = excess < 0.0
+    return lower, lower | (excess <= error)
 
 
 def times_of_losses(steps: NDArray[np.int64], losses: Array, variances: Array, tolerance: float) -> tuple[Array, Array]:

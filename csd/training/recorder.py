@@ -15,7 +15,14 @@ from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
-from csd.training.record import TrainingRecord, crossing_time, record_steps, sparse_steps, times_of_losses
+from csd.training.record import (
+    TrainingRecord,
+    compared_losses,
+    crossing_time,
+    record_steps,
+    sparse_steps,
+    times_of_losses,
+)
 
 RIGHT_FOR = 1.2
 """With `until` samples, training ends at a recorded step j if the goal was met at all recorded steps from j/1.2 on."""
@@ -35,7 +42,7 @@ number of its members, have the same mean, and with so many momenta a small scat
 """
 CARRIED = (
     *("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit"),
-    *("_lowest", "best", "_best_weights"),
+    *("_lowest", "_lowest_step", "best", "_best_weights"),
 )
 """Arrays of a `Recorder` that change during training."""
 GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
@@ -65,7 +72,11 @@ class Recorder:
         shape = seeds, _ = len(run.seeds), len(noised.levels)
         # Measuring a nonlinear network takes as long as a few steps.
         seldom = getattr(run.descent, "measured_when_recorded", False)
-        self.grid = (sparse_steps if seldom else record_steps)(settings.most_steps)
+        last = settings.most_steps
+        self.grid = (sparse_steps if seldom else record_steps)(last)
+        if seldom or run.until == "held_out_loss":
+            # The last step too, as a rate that falls to 0 often makes it the best.
+            self.grid = np.union1d(self.grid, [last])
         self._wanted: set[int] = _wanted(settings)
         if not isinstance(settings.kernel_steps, str) and run.descent.kernel() is None:
             raise InputError(
@@ -91,8 +102,9 @@ class Recorder:
         # The recorded step since which a seed has met the goal.
         self._right_since = np.full(seeds, np.inf)
         self._limit = np.inf
-        # Held-out losses and their steps, of all seeds.
-        self._lowest, self.best = np.full(shape, np.inf), np.full(shape, np.nan)
+        # The lowest held-out losses of each field, their steps, and the best steps, of all seeds.
+        self._lowest: Array = np.empty((*shape, 0))
+        self._lowest_step, self.best = np.full(shape, np.nan), np.full(shape, np.nan)
         # The weights at these steps, where the loss ends training: shape (seeds, networks of a seed, numbers).
         self._best_weights: Array = np.empty((seeds, 0, 0))
         self._next = 0
@@ -138,7 +150,7 @@ class Recorder:
                 return self._end(step, np.logical_and(right, step >= RIGHT_FOR * self._right_since), descent)
         elif self._by_loss:
             if recorded:
-                slowest = self.best[self.alive].max(axis=1)
+                slowest = self._lowest_step[self.alive].max(axis=1)
                 return self._end(step, step >= self.settings.patience * np.maximum(slowest, FIRST_LOOK), descent)
         elif news and self.settings.tolerance > 0.0:
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
@@ -178,28 +190,36 @@ class Recorder:
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         kernel = descent.kernel()
         if self._by_loss or (kernel is None and isinstance(self.noised.target, HasHeldOut)):
-            losses = self._spread(self.run.descent.held_out_loss(), np.float64)
-            self.losses.append(losses)
+            losses = self._spread(self.run.descent.held_out_losses(), np.float64)
+            self.losses.append(losses.mean(axis=-1))
             self._keep_best(step, losses)
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
 
     def _keep_best(self, step: int, losses: Array) -> None:
-        """Keep the steps of the lowest held-out losses, and the weights where these losses end training.
+        """Keep the steps of the best held-out losses, and the weights where these losses end training.
 
-        One network for all noise levels has one step, that of the lowest mean of σ² ℒ_t over levels.
+        The best step is the last one whose loss differs from the lowest by at most a standard error of the difference.
+        One network for all noise levels has one step, by the mean of σ² ℒ_t over levels.
+
+        Args:
+            step: that is recorded.
+            losses: ℒ_t of each held-out field, shape (seeds, levels, fields).
         """
-        if self.settings.conditioned:
-            losses = np.broadcast_to((self.noised.variances * losses).mean(axis=1, keepdims=True), losses.shape)
-        lower = losses < self._lowest
-        self._lowest[lower], self.best[lower] = losses[lower], step
-        if self._by_loss and lower.any():
-            weights = self._spread(self.run.descent.numbers(), np.float64)
-            if self._best_weights.shape != weights.shape:
-                self._best_weights = weights
-            found = lower[:, : weights.shape[1]]
-            self._best_weights[found] = weights[found]
+        if not self._lowest.size:
+            self._lowest = np.full_like(losses, np.inf)
+        lower, best = compared_losses(
+            losses, self._lowest, self.noised.variances if self.settings.conditioned else None
+        )
+        self._lowest[lower], self._lowest_step[lower] = losses[lower], step
+        self.best[best] = step
+        if self._by_loss and best.any():
+            numbers = self._spread(self.run.descent.numbers(), np.float64)
+            if self._best_weights.shape != numbers.shape:
+                self._best_weights = numbers
+            found = best[:, : numbers.shape[1]]
+            self._best_weights[found] = numbers[found]
 
     def _thinned(self, kernel: Any) -> Any:
         """K at all momenta or, see `MANY`, at one of each class; a data set breaks the symmetry."""

@@ -1,5 +1,6 @@
 """Captions of figures of generation, integrators and samplers say what the summaries hold and the figures draw."""
 
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -47,8 +48,12 @@ STUDY: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """The summary of generation of that study."""
-    folder = tmp_path_factory.mktemp("captions")
-    runs = training_jobs(parse(STUDY))
+    return summary_of(STUDY, tmp_path_factory.mktemp("captions"))
+
+
+def summary_of(study: dict[str, Any], folder: Path) -> xr.Dataset:
+    """The summary of generation of a study, whose files are made in a folder."""
+    runs = training_jobs(parse(study))
     for run in runs:
         main(["train", *run.arguments(), "--output", str(folder / f"training/{run.identifier}.nc")])
     jobs = generation_jobs(runs)
@@ -180,3 +185,22 @@ def test_errors_of_generated_fields_are_those_of_the_pictures() -> None:
         errors = [float(np.std(picture - row[-1]) / np.std(row[-1])) for picture in row[:-1]]
         told = [f"{error:.2g}" if error > 0.001 else "less than 0.001" for error in errors]
         assert f"{', '.join(told[:-1])} and {told[-1]} with {words}" in caption
+
+
+def test_of_fields_of_several_components_the_modulus_is_shown(tmp_path: Path) -> None:
+    """|m| ≥ 0 of two components, on an axis from 0, with the cumulant that is 0 for Gaussian vectors."""
+    np.save(tmp_path / "two.npy", np.random.default_rng(1).standard_normal((60, 2, 4, 4)))
+    sweep: dict[str, Any] = {"dimension": 2, "sizes": 4, "architectures": "wiener", "generation": {"steps": 4}}
+    sweep |= {"data": {"file": str(tmp_path / "two.npy"), "components": 2}}
+    training = {"path": "fields", "loss": "denoising", "conditioned": True, "seeds": 1, "max_steps": 2, "batch": 4}
+    made = summary_of({"study": "two", "training": training, "sweeps": {"a": sweep}}, tmp_path)
+    figure, caption = drawn("magnetisation", made)
+    square = made["sampled_magnetisation"].values.ravel() ** 2
+    cumulant = 1.0 - 0.5 * np.nanmean(square**2) / np.nanmean(square) ** 2
+    found = parentheses(cumulant, float(made["sampled_binder_error"].values.item())).replace("-", "−")
+    assert f"generated fields: {found} for" in caption
+    assert "(3⟨m²⟩²)" not in caption
+    assert "((n + 2) ⟨\\|m\\|²⟩²)" in caption
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "|m| per site, n = 2"
+    assert abs(min(patch.get_x() for patch in axes.containers[0])) < 1e-12

@@ -84,6 +84,16 @@ def test_figures_are_drawn_by_default_where_a_sweep_has_something_for_them(figur
     assert figure in figures_of(**keys)
 
 
+def test_fields_of_a_file_are_no_data_sets_that_seeds_draw(tmp_path: Path) -> None:
+    """All seeds share them, and the true score is not known: captions of data sets would not hold."""
+    np.save(tmp_path / "mine.npy", np.random.default_rng(1).standard_normal((40, 8)))
+    keys: dict[str, Any] = {"dimension": 1, "sizes": 8, "data": {"file": str(tmp_path / "mine.npy")}, "generation": {}}
+    keys |= {"architectures": ["one_layer"], "training": {"loss": "population"}}
+    found = drawn(parse({"study": "one", "sweeps": {"a": keys}}))
+    assert "integrator_steps" in found
+    assert not {"overfitting", "memorisation"} & set(found)
+
+
 def test_declarations_of_figures_import_nothing_heavy() -> None:
     """The workflow reads all of them at each start."""
     code = "import sys; from csd.report.figures import *; [summary_of(name) for name in FIGURES]"

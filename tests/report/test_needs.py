@@ -221,7 +221,7 @@ def test_captions_and_code_are_in_what_a_figure_is_drawn_by(tmp_path: Path, monk
 def test_a_figure_without_anything_to_draw_costs_no_other(made: Path, tmp_path: Path) -> None:
     """Asked for by name it is an error, once the others are drawn; otherwise a sentence takes its place."""
     about, kept = (made, made / "scaling.csv", STYLE, tmp_path), tmp_path / "kept"
-    with pytest.raises(InputError, match=r"^figures: 'overfitting' needs runs with data sets; "):
+    with pytest.raises(InputError, match=r"^figures: 'overfitting' needs runs with data sets drawn from a target; "):
         draw_all(["overfitting", "parameters"], *about, checkpoint=kept)
     assert (tmp_path / "parameters.png").is_file()
     assert not (tmp_path / "overfitting.png").is_file()

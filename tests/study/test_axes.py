@@ -1,5 +1,6 @@
 """Optimisers as an axis of a study, and sweeps that generate from networks without a kernel."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from csd.report.figures import drawn
 from csd.report.figures.needs import Wanted, runs_of
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
+from csd.study.stages.training import check_training
 from csd.study.summaries.columns import with_default_options
 from tests.helpers import runs_of as training_runs
 
@@ -88,3 +90,30 @@ def test_user_defined_networks_on_raw_fields_may_have_no_kernel() -> None:
             name: value for name, value in study["sweeps"]["line"].items() if name != "generation"
         }
         assert set(drawn(parse(study))) & {"network_curves", "observables"} == shown
+
+
+def test_what_training_would_refuse_is_refused_in_a_study() -> None:
+    """A rule on modes with filters, and one noise level for a network of all of them."""
+    fields: dict[str, Any] = {"path": "fields", "loss": "denoising"}
+    with pytest.raises(InputError, match=r"^sweeps\.line: optimizer is 'adam_fourier', .* 'convolutional' .*one_layer"):
+        training_runs(content(architectures="convolutional", training={**fields, "optimizer": ["gd", "adam_fourier"]}))
+    with pytest.raises(InputError, match=r"^sweeps\.line: conditioned is given, but there is one noise level"):
+        training_runs(content(architectures="convolutional", training={**fields, "conditioned": True}))
+
+
+def test_a_conditioned_network_of_the_user_is_built_at_all_levels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_levels.py").write_text(
+        "import torch\n"
+        "from csd.networks.module import ScoreNetwork\n\n\n"
+        "class OfLevels(ScoreNetwork):\n"
+        "    def __init__(self, lattice, spectrum, generator):\n"
+        "        super().__init__(lattice)\n"
+        "        self.rate = torch.nn.Parameter(torch.tensor(0.5))\n\n"
+        "    def forward(self, fields, t):\n"
+        "        return -self.rate * fields\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    training = {"path": "fields", "loss": "denoising", "conditioned": True, "noise_levels": [0.1, 1.0]}
+    check_training(training_runs(content(architectures="of_levels:OfLevels", training=training)))

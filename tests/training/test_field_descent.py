@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 import csd
 from csd.core.errors import InputError
@@ -17,7 +18,7 @@ from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
-from csd.training.record import times_of_losses
+from csd.training.record import compared_losses, times_of_losses
 
 STEPS, LEVELS = 25, (0.1, 0.8)
 NETWORK: dict[str, Any] = {"width": 3, "depth": 2, "precision": "float64"}
@@ -120,8 +121,9 @@ def test_networks_of_a_data_set_end_when_the_held_out_loss_does_not_fall() -> No
     last, best, losses = (trained[name].values for name in ("last_step", "best_step", "held_out_loss"))
     assert 150 <= last[0] < 1000
     steps = trained["step"].values
-    np.testing.assert_array_equal(steps[np.nanargmin(losses[0], axis=-1)], best[0])
-    assert last[0] >= 1.5 * best[0].max()
+    lowest = steps[np.nanargmin(losses[0], axis=-1)]
+    assert (best[0] >= lowest).all()
+    assert last[0] >= 1.5 * lowest.max()
     for level, variance in enumerate(trained["noise_variance"].values):
         excess = 2.0 * (losses[0, level] - losses[0, level].min()) / (1.0 / variance - 2.0 * losses[0, level].min())
         assert trained["training_time"].values[0, level] == steps[np.argmax(excess <= 0.01)]
@@ -140,11 +142,33 @@ def test_training_times_of_held_out_losses_are_those_of_the_score() -> None:
     assert np.isnan(times_of_losses(steps, losses[None], variances, 0.0)).all()
 
 
+@pytest.mark.parametrize("variances", [None, np.array([0.5, 2.0])])
+def test_losses_are_compared_within_the_error_of_their_difference(variances: Any) -> None:
+    """A difference of k errors passes with the probability Φ(1 − k), though the loss itself scatters far more.
+
+    4,000 differences of 128 fields each; the tolerance is 4.5 standard errors: one false alarm in 50,000 runs of three.
+    """
+    generator = np.random.default_rng(1)
+    lowest = 10.0 * generator.standard_normal((4000, 2, 128))
+    scatter = np.array([0.1, 0.3])
+    for errors in (0.0, 1.0, 3.0):
+        shift = errors * scatter / np.sqrt(128)
+        if variances is not None:
+            # The same number of errors of the weighted mean.
+            shift = shift * np.hypot(*(variances * scatter)) / (variances * scatter).sum()
+        losses = lowest + shift[:, None] + scatter[:, None] * generator.standard_normal(lowest.shape)
+        lower, best = (own[:, 0] for own in compared_losses(losses, lowest, variances))
+        for found, expected in ((lower, norm.cdf(-errors)), (best, norm.cdf(1.0 - errors))):
+            assert abs(found.mean() - expected) < 4.5 * np.sqrt(expected * (1.0 - expected) / 4000) + 0.002
+    first = compared_losses(lowest, np.full_like(lowest, np.inf), variances)
+    assert all(own.all() for own in first)
+
+
 @pytest.mark.parametrize(("conditioned", "average"), [(False, 0.9), (True, None)])
 def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, average: float | None) -> None:
     """Of each level by itself: the same as after a training of so many steps, which is no longer best later on.
 
-    A conditioned network has one step, that of the lowest mean of σ² times the loss over levels.
+    A conditioned network has one step, by the mean of σ² times the loss over levels.
     """
     fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
     how: dict[str, Any] = {
@@ -157,9 +181,10 @@ def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, averag
     best, losses = trained["best_step"].values[0].astype(int), trained["held_out_loss"].values[0]
     if conditioned:
         weighted = (trained["noise_variance"].values[:, None] * losses).mean(axis=0)
-        assert set(best) == {trained["step"].values[np.argmin(weighted)]}
+        assert len(set(best)) == 1
+        assert best[0] >= trained["step"].values[np.argmin(weighted)]
+    assert (best < trained["last_step"].values[0]).any()
     for level, step in enumerate(best[: 1 if conditioned else None]):
-        assert step < trained["last_step"].values[0]
         until = csd.train("convolutional", **how, max_steps=int(step))
         place: Any = {"seed": 0} | ({} if conditioned else {"noise_level": level})
         np.testing.assert_array_equal(until[name].isel(place), trained[name].isel(place))

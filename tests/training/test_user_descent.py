@@ -188,7 +188,7 @@ def test_the_best_weights_go_through_a_checkpoint(tmp_path: Path) -> None:
     """Of a training that ends on the held-out loss, killed after each of its last steps."""
     fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
     asked = {"data": fields, "noise_levels": LEVELS, "path": "fields", "loss": "denoising", "batch": 8}
-    noised, architecture, settings = problem(Layers, **asked, optimizer="adam", learning_rate=0.3, max_steps=20)
+    noised, architecture, settings = problem(Layers, **asked, optimizer="adam", learning_rate=2.0, max_steps=20)
     whole = descend(noised, prepare(noised, architecture, settings), settings)
     assert (whole.weights_at, (whole.best_step < 20).any()) == ("best_step", True)
     watch = Once(tmp_path / "checkpoint.npz", 0)
@@ -198,6 +198,39 @@ def test_the_best_weights_go_through_a_checkpoint(tmp_path: Path) -> None:
     again = descend(noised, prepare(noised, architecture, settings), settings, watch)
     np.testing.assert_array_equal(again.weights, whole.weights)
     np.testing.assert_array_equal(again.best_step, whole.best_step)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "gd"])
+@pytest.mark.parametrize("network", ["convolutional", Layers])
+def test_the_last_step_is_recorded(network: Any, optimizer: str) -> None:
+    """Of 20 steps, between two of the grid; where the loss falls to the end the weights are those of step 20."""
+    trained = csd.train(
+        network, data=np.random.default_rng(3).standard_normal((40, 8)), noise_levels=[0.5], path="fields",
+        loss="denoising", learning_rate=1e-4, optimizer=optimizer, max_steps=20,
+    )  # fmt: skip
+    assert trained["step"].values[-1] == trained["best_step"].item() == 20
+    assert np.isfinite(trained["held_out_loss"].values[..., -1]).all()
+
+
+class Scaled(ScoreNetwork):
+    """−c x with a parameter c that is one number."""
+
+    shape: tuple[int, ...] = ()
+
+    def __init__(self, lattice: Lattice, spectrum: Array, generator: np.random.Generator) -> None:
+        super().__init__(lattice)
+        self.factor = torch.nn.Parameter(torch.full(self.shape, 0.5))
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        return -self.factor * fields
+
+
+def test_a_parameter_may_be_a_number_without_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = csd.train(Scaled, noise_levels=LEVELS, **HOW)
+    monkeypatch.setattr(Scaled, "shape", (1,))
+    again = csd.train(Scaled, noise_levels=LEVELS, **HOW)
+    np.testing.assert_array_equal(run["weights"], again["weights"])
+    assert (run["weights"] != 0.5).all()
 
 
 def test_a_conditioned_network_is_a_score_at_any_level() -> None:

@@ -72,7 +72,7 @@ def sampled_variables(
             )
     variables |= _with_errors("sampled_", "kl_per_site", ["seed"], sampled_divergences(noised, drawn, bins), "1")
     if whole:
-        variables |= _whole(drawn, reference, lattice.sites, float(noised.means[-1]))
+        variables |= _whole(drawn, reference, lattice.sites, float(noised.means[-1]), reverse.components or 1)
     if judgements:
         fields = [len(one.magnetisations) for one in drawn]
         variables |= {"samples_drawn": labelled(["seed"], fields, "number of sampled fields"), **_criteria(judgements)}
@@ -127,21 +127,21 @@ def _compared(
     }
 
 
-def _whole(drawn: Sequence[Samples], reference: Reference, sites: int, mean: float) -> dict[str, Variable]:
+def _whole(
+    drawn: Sequence[Samples], reference: Reference, sites: int, mean: float, components: int
+) -> dict[str, Variable]:
     """The magnetisation of every field, and the first component of some fields, of each seed and of the reference."""
     most = max(len(one.magnetisations) for one in drawn)
     magnetisations = np.full((len(drawn), most), np.nan)
     for row, one in zip(magnetisations, drawn, strict=True):
         row[: len(one.magnetisations)] = one.magnetisations
     fields = np.stack([one.fields[:SHOWN, :sites] + mean for one in drawn])
-    kind = reference.kind
+    kind, words = reference.kind, "magnetisation M/N" if components == 1 else "modulus |M|/N of the magnetisation"
+    of_vectors = {"sampled_components": labelled([], components, "components n of a field, generated together")}
     return {
-        "sampled_magnetisation": labelled(
-            ["seed", "sample"], magnetisations, "magnetisation M/N of each sampled field"
-        ),
-        "reference_magnetisation": labelled(
-            ["reference"], reference.magnetisations, f"magnetisation M/N of each {kind} field"
-        ),
+        "sampled_magnetisation": labelled(["seed", "sample"], magnetisations, f"{words} of each sampled field"),
+        "reference_magnetisation": labelled(["reference"], reference.magnetisations, f"{words} of each {kind} field"),
+        **(of_vectors if components > 1 else {}),
         "sampled_field": labelled(["seed", "shown", "site"], fields.astype(np.float32), "some of the sampled fields"),
         "reference_field": labelled(
             ["shown", "site"],

@@ -21,6 +21,7 @@ import xarray as xr
 
 from csd.diffusion.criteria import CRITERIA, WORDS
 from csd.report.figures import looks
+from csd.report.figures.magnetisation import sampled_components
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import network_of
 
@@ -194,12 +195,14 @@ def _sampled(run: xr.Dataset) -> dict[str, Any]:
     if "sampled_magnetisation" in run and np.isfinite(run["sampled_magnetisation"]).any():
         kinds = {kind: run[f"{kind}_magnetisation"].values for kind in ("sampled", "reference")}
         most = max(float(np.nanmax(np.abs(values))) for values in kinds.values())
-        edges = np.linspace(-most, most, BARS + 1)
+        components = sampled_components(run)
+        edges = np.linspace(-most if components == 1 else 0.0, most, BARS + 1)
         heights = {
             kind: _numbers(np.histogram(values[np.isfinite(values)], edges, density=True)[0])
             for kind, values in kinds.items()
         }
-        found["magnetisation"] = {"places": _numbers(0.5 * (edges[1:] + edges[:-1])), **heights}
+        words = "magnetisation m per site" if components == 1 else f"|m| per site, n = {components}"
+        found["magnetisation"] = {"words": words, "places": _numbers(0.5 * (edges[1:] + edges[:-1])), **heights}
     return found
 
 

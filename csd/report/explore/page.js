@@ -94,10 +94,10 @@ function drawSamples(panels, run) {
     });
   }
   if (!run.magnetisation) return;
-  const { places, sampled, reference } = run.magnetisation;
+  const { words, places, sampled, reference } = run.magnetisation;
   chart(panels, {
     title: "Magnetisation of the fields of all seeds",
-    x: { label: "magnetisation m per site", values: places }, y: { label: "probability density" },
+    x: { label: words, values: places }, y: { label: "probability density" },
     series: [{ label: "reference", y: reference, colour: INK },
       { label: run.name, y: sampled, colour: run.colour, points: true }],
   });

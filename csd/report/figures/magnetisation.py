@@ -22,25 +22,30 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     rows = -(-len(table) // columns)
     figure, panels = looks.subplots(rows, columns, height=2.3 * rows + 0.3, squeeze=False, sharey="row")
     binder, error = series.of_samples(summary.isel(run=table.index.to_numpy()), "binder")
-    told = []
+    told, counts = [], []
     for axes, (run, row), own, uncertain in zip(panels.flat, table.iterrows(), binder, error, strict=False):
         at = summary.isel(run=run)
         generated, reference = (
             at[name].values[np.isfinite(at[name].values)]
             for name in ("sampled_magnetisation", "reference_magnetisation")
         )
-        right = parentheses(float(at["reference_binder"]), float(at["reference_binder_error"]))
-        found = parentheses(float(own), float(uncertain)).replace("-", "−")
+        right, found = (
+            parentheses(float(value), float(scatter)).replace("-", "−")
+            for value, scatter in ((at["reference_binder"], at["reference_binder_error"]), (own, uncertain))
+        )
+        counts.append(components := sampled_components(at))
         # The same for all networks of a target.
         members = summary.isel(run=table.index[table["panel"] == row["panel"]].to_numpy())
         most = 1.05 * max(float(np.abs(members[f"{kind}_magnetisation"]).max()) for kind in ("sampled", "reference"))
-        edges = np.linspace(-most, most, min(BINS, 1 + 2 * int(len(reference) ** 0.5)) + 1)
+        bins = min(BINS, 1 + 2 * int(len(reference) ** 0.5))
+        edges = np.linspace(-most, most, bins + 1) if components == 1 else np.linspace(0.0, most, bins // 2 + 2)
         axes.hist(reference, edges, density=True, color="0.8", label=f"reference, U$_4$ = {right}")
         shade = looks.colour(row["network"])
         axes.hist(
             generated, edges, density=True, histtype="step", color=shade, lw=1.2, label=f"generated, U$_4$ = {found}"
         )
-        axes.set(title=f"{row['series']}\n{row['panel']}", xlabel="magnetisation m per site")
+        what = "magnetisation m per site" if components == 1 else f"|m| per site, n = {components}"
+        axes.set(title=f"{row['series']}\n{row['panel']}", xlabel=what)
         axes.legend(loc="upper center", fontsize="small")
         told.append(f"{found} for {row['series']} on {row['panel']}, where the reference has {right}")
     for axes in panels.flat[len(table) :]:
@@ -48,4 +53,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     for axes in panels[:, 0]:
         # Room for the legends; panels of a row share this axis.
         axes.set(ylabel="probability density", ylim=(0.0, 1.45 * axes.get_ylim()[1]))
-    return figure, {"cumulants": looks.in_caption("; ".join(told))}
+    about = {"scalars": 1 in counts, "vectors": max(counts) > 1}
+    return figure, {"cumulants": looks.in_caption("; ".join(told)), **about}
+
+
+def sampled_components(run: Dataset) -> int:
+    """n of the fields of a run that were generated together, of which |m| is kept; 1 for scalar fields."""
+    count = float(run["sampled_components"]) if "sampled_components" in run else 1.0
+    return int(count) if np.isfinite(count) else 1

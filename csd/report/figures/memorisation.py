@@ -9,7 +9,7 @@ from csd.report.figures.overfitting import data_set_panels
 from csd.study.seeds import mean_over_seeds
 
 SUMMARY = "generation"
-NEEDS = "generation with data sets"
+NEEDS = "generation with data sets drawn from a target"
 ENDS = "best and last step"
 OPEN = {"mfc": "none", "mew": 0.9, "ms": 5}
 WANTED = Wanted(critical=False, data_sets=True)

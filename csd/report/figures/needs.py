@@ -16,6 +16,9 @@ from csd.study.summaries.columns import Run, columns_of, with_default_options
 SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
 """What a figure may be drawn from, and its kind of file."""
 
+DATA = "data"
+"""The target of runs that learn from a file, of which all seeds have the same fields, and no true score is known."""
+
 
 def runs_of(jobs: Jobs) -> dict[str, list[Run]]:
     """The runs that each summary of a study will have, without their seeds."""
@@ -67,7 +70,8 @@ class Wanted:
     Attributes:
         names: architectures; all if empty.
         critical: only with m = 1/L.
-        data_sets: only with fixed data sets; False for fresh fields, None for both.
+        data_sets: only with fixed data sets that are drawn, one a seed; False for fresh fields, None for both, and for
+            targets that are known by their fields.
         transfer: on larger lattices than they were trained on too.
         together: only in dimensions that have all architectures named.
         grown: columns; only runs that stand, with others of equal values in them, at three sizes or more.
@@ -108,5 +112,6 @@ class Wanted:
             and (not self.kernel or has_kernel(run))
             and (not self.critical or run["mass_times_length"] == 1.0)
             and self.data_sets in (None, run["data_set"] > 0)
+            and not (self.data_sets and run.get("target") == DATA)
             and (self.transfer or run["size"] == run.get("trained_size", run["size"]))
         )

@@ -8,7 +8,7 @@ from csd.report.figures.needs import Wanted, beyond_theory
 from csd.study.rounding import parentheses
 
 SUMMARY = "training"
-NEEDS = "a network without a kernel"
+NEEDS = "a network without a kernel in a sweep without generation"
 WANTED = Wanted(
     critical=False,
     data_sets=None,

@@ -8,7 +8,7 @@ from csd.report.figures.looks import DataFrame, Dataset, Drawing, FacetGrid, Fig
 from csd.report.figures.needs import Wanted
 
 SUMMARY = "training"
-NEEDS = "runs with data sets"
+NEEDS = "runs with data sets drawn from a target"
 WANTED = Wanted(critical=False, data_sets=True)
 
 

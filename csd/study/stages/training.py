@@ -21,7 +21,14 @@ from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectr
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
-from csd.training.options import TrainingSettings, check_chains, check_option_names, with_own_steps
+from csd.training.options import (
+    TrainingSettings,
+    check_chains,
+    check_levels,
+    check_option_names,
+    optimizer_of_network,
+    with_own_steps,
+)
 from csd.training.preparation import prepare
 
 
@@ -277,6 +284,9 @@ def _check(run: TrainingJob) -> None:
     run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
     if ":" not in run.name and not run.architecture.is_family and run.settings.path == "spectral":
         raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
+    check_levels(run.noise_levels, run.settings)
+    if ":" not in run.name:
+        optimizer_of_network(run.architecture, with_own_steps(run.architecture, run.settings))
     if run.generation is not None and run.generation.transfer is not None:
         if isinstance(run.field, DataField):
             raise InputError("generation.transfer is given, but the fields of a file have one size; leave transfer out")
@@ -329,7 +339,8 @@ def _check_start(run: TrainingJob) -> None:
     noised, architecture, settings = run.problem()
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
-    prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
+    levels = noised.levels if settings.conditioned else noised.levels[:1]
+    prepare(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
 
 
 TRAINING = Stage(

@@ -16,7 +16,7 @@ from csd.targets.base import HasFields
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import fields_trained
 from csd.training.descent.grouped import GroupedNetworks
-from csd.training.descent.modules import AutogradDescent
+from csd.training.descent.modules import AutogradDescent, half_squares
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
 
@@ -67,7 +67,7 @@ class FieldDescent(AutogradDescent):
         self._streams: dict[ScoreNetwork, AbstractContextManager[None]] = dict(zip(every, own, strict=True))
         of_each = np.tile(rates, len(self.networks)).tolist()
         self.group = GroupedNetworks(every, self._loss_of_one, optimizer, of_each, self._gradients)
-        # Held-out losses of the last measurement, and its step.
+        # Held-out losses of the last measurement, and the number of steps before it.
         self._of_held_out: tuple[int, Array] | None = None
 
     def _loss_of_one(self, network: ScoreNetwork, *data: torch.Tensor) -> torch.Tensor:
@@ -130,16 +130,16 @@ class FieldDescent(AutogradDescent):
 
     def error(self) -> Array:
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
-        of_seeds = [[self._compared(*own) for own in enumerate(of_seed)] for of_seed in self._held_out_scores()]
-        found = np.array(of_seeds)
-        self._of_held_out = self.group.steps, found[..., 1]
-        error: Array = found[..., 0]
+        scores = self._held_out_scores()
+        error = np.array([[self._error_of(*own) for own in enumerate(of_seed)] for of_seed in scores])
+        losses = [[self._losses_of(*own) for own in enumerate(of_seed)] for of_seed in scores]
+        self._of_held_out = self.group.steps, np.array(losses)
         if self._stepped and self._layers and not np.isfinite(error).all():
             self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
         return error
 
-    def held_out_loss(self) -> Array:
-        """½ E|s + z/σ|² per site over held-out fields."""
+    def held_out_losses(self) -> Array:
+        """½ |s + z/σ|² per site of held-out fields, shape (seeds, levels, fields)."""
         if (
             self._of_held_out is None
             or self._of_held_out[0] != self.group.steps
@@ -153,11 +153,14 @@ class FieldDescent(AutogradDescent):
         """s of held-out fields, for each seed and level."""
         return self._measured(lambda network, level: network(self._held_out_fields()[level][0]))
 
-    def _compared(self, level: int, score: torch.Tensor) -> tuple[float, float]:
-        """The error and the loss of a score at a level."""
-        _, exact, noise = self._held_out_fields()[level]
-        error = (score - exact).square().sum() / exact.square().sum()
-        return float(error), float(0.5 * (score + noise).square().mean())
+    def _error_of(self, level: int, score: torch.Tensor) -> float:
+        """The error of a score at a level."""
+        _, exact, _ = self._held_out_fields()[level]
+        return float((score - exact).square().sum() / exact.square().sum())
+
+    def _losses_of(self, level: int, score: torch.Tensor) -> Array:
+        """The losses of a score at a level, shape (fields,)."""
+        return half_squares(score + self._held_out_fields()[level][2])
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""

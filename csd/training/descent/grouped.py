@@ -120,7 +120,7 @@ class GroupedNetworks:
     def _split(self, rows: torch.Tensor) -> list[torch.Tensor]:
         """Views of rows of the array in the shapes of the parameters of a module."""
         parts = torch.split(rows[..., : self._numbers], [shape.numel() for shape in self._shapes], dim=-1)
-        return [part.view(*rows.shape[:-1], *shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        return [part.view((*rows.shape[:-1], *shape)) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def advance(self, *data: torch.Tensor) -> torch.Tensor:
         """Take one step of every network; return the losses before it, shape (networks,).

@@ -256,13 +256,13 @@ class AutogradDescent:
         named = of_seed[min(level, len(of_seed) - 1)].named_parameters()
         return next((name for name, values in named if not bool(values.isfinite().all())), "")
 
-    def held_out_loss(self) -> Array:
-        """½ E|s + z/σ|² per site over held-out fields, the denoising loss of networks without a kernel."""
-        return np.array(self._measured(self._denoising_loss))
+    def held_out_losses(self) -> Array:
+        """½ |s + z/σ|² per site of held-out fields, the denoising loss, shape (seeds, levels, fields)."""
+        return np.array(self._measured(self._denoising_losses))
 
     def linear_loss(self) -> Array:
         """The denoising loss of the best linear score over the same fields, shape (levels,)."""
-        return np.array([_half_square(exact + noise) for _, exact, noise in self._held_out_fields()])
+        return np.array([half_squares(exact + noise).mean() for _, exact, noise in self._held_out_fields()])
 
     def _held_out_fields(self) -> list[tuple[torch.Tensor, ...]]:
         """(fields, exact scores, z/σ) of each level."""
@@ -275,10 +275,10 @@ class AutogradDescent:
         fields, exact, _ = self._held_out_fields()[level]
         return float((network(fields) - exact).square().sum() / exact.square().sum())
 
-    def _denoising_loss(self, network: ScoreNetwork, level: int) -> float:
-        """½ E|s + z/σ|² per site of one network."""
+    def _denoising_losses(self, network: ScoreNetwork, level: int) -> Array:
+        """½ |s + z/σ|² per site of one network, shape (fields,)."""
         fields, _, noise = self._held_out_fields()[level]
-        return _half_square(network(fields) + noise)
+        return half_squares(network(fields) + noise)
 
     def held_out_data(self) -> Any:
         """The held-out fields of a data set; None where fields are drawn."""
@@ -328,6 +328,7 @@ class AutogradDescent:
                     self._layers[seed][level].resume(snapshot["layers"][seed, level])
 
 
-def _half_square(values: torch.Tensor) -> float:
-    """Half the mean square."""
-    return float(0.5 * values.square().mean())
+def half_squares(values: torch.Tensor) -> Array:
+    """Half the mean square of each field, shape (fields,)."""
+    found: Array = 0.5 * values.square().flatten(1).mean(dim=1).double().cpu().numpy()
+    return found
