@@ -61,7 +61,8 @@ def noised_on(
         data: fields of that lattice, for a network that was trained on a data set.
 
     Raises:
-        InputError: if the network was trained on a data set, and there are no such fields.
+        InputError: if the network was trained on a data set, and there are no such fields, or they have another number
+            of components.
     """
     about = training.attrs
     schedule = schedule_of(about["schedule"])
@@ -73,6 +74,13 @@ def noised_on(
             f"size is {lattice.size}, but the network was trained on fields of size {about['size']}, and there are no"
             " fields of another size to compare with; give fields of that size by --data, or data= from Python, or"
             " leave size out"
+        )
+    architecture = Architecture.of_attributes(about)
+    own, other = (architecture.components_of(fields) or 1 for fields in (about, data))
+    if own != other:
+        raise InputError(
+            f"data has fields of {other} components, but the network was trained on fields of {own}; both must have as"
+            " many"
         )
     return NoisedTarget(data, schedule, levels)
 
