@@ -153,9 +153,10 @@ def trained_networks(training: Content, seed: int, other: NoisedTarget | None = 
             not depend on the lattice, such as ⟨φ²⟩, stay those of the training.
 
     Raises:
-        InputError: if the file has no such seed, or no weights, or the network cannot be built on the other lattice.
+        InputError: if the file has no such seed, or no weights, or those of a network of another form, or the network
+            cannot be built on the other lattice.
     """
-    from csd.networks.module import load_weights, on_lattice
+    from csd.networks.module import load_weights, on_lattice, weights_of
 
     conditioned = is_conditioned(training)
     if (held := "conditioned_weights" if conditioned else "weights") not in training:
@@ -180,6 +181,12 @@ def trained_networks(training: Content, seed: int, other: NoisedTarget | None = 
             # Equal layers are stored once.
             filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
             weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
+        needed, found = len(weights_of(module)), int(np.isfinite(weights).sum())
+        if needed != found:
+            raise InputError(
+                f"the file holds {found} weights of a network {architecture.name!r}, which has {needed} here; if its"
+                " code or the file was changed, train again"
+            )
         load_weights(module, weights)
         if other is not None and other.lattice != lattice:
             at = NoisedTarget(other.target, schedule, [float(level)])

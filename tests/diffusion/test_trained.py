@@ -154,3 +154,12 @@ def test_of_many_momenta_one_of_each_class_is_kept_along_training() -> None:
         for kernels, modes in ((whole, about.modes), (kept.score.kernels[:, :, 0], shells))
     ]
     np.testing.assert_allclose(squares[1], squares[0], rtol=0.05)
+
+
+def test_weights_of_a_network_of_another_form_are_refused() -> None:
+    run = csd.train(
+        "convolutional", dimension=1, size=8, noise_levels=[0.5], path="fields", loss="denoising", max_steps=1, width=4
+    )
+    for width in (2, 6):
+        with pytest.raises(InputError, match=r"holds \d+ weights of a network 'convolutional', which has \d+ here"):
+            trained_networks(content_of(run.assign_attrs(width=width)), 0)
