@@ -329,7 +329,9 @@ def _check_start(run: TrainingJob) -> None:
     noised, architecture, settings = run.problem()
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
-    prepare(NoisedTarget(noised.target, noised.schedule, noised.levels[:1]), architecture, settings)
+    # A conditioned network is trained between two levels.
+    levels = noised.levels if settings.conditioned else noised.levels[:1]
+    prepare(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
 
 
 TRAINING = Stage(
