@@ -9,7 +9,9 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options, declared
+from csd.core.plugins import is_user_defined
 from csd.networks import Architecture
+from csd.networks.full import DeepLinear
 from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
@@ -269,6 +271,57 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
         clip=settings.clip or 0.0,
         average=settings.average or 0.0,
     )
+
+
+def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optimizer:
+    """The optimiser of settings that `with_own_steps` made.
+
+    Raises:
+        InputError: for an option that the optimiser does not have, or one of steps that the network does not take.
+    """
+    optimizer = optimizer_for(settings)
+    made_by = architecture.made_by
+    full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
+    if optimizer.space == FOURIER and not full:
+        raise InputError(
+            f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
+            f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
+        )
+    if architecture.is_family:
+        check_without_kernel(architecture, settings)
+    return optimizer
+
+
+def check_without_kernel(architecture: Architecture, settings: TrainingSettings) -> None:
+    """Refuse options of networks without a kernel, for one that has a kernel.
+
+    Raises:
+        InputError: for an average, or parts of a minibatch.
+    """
+    for name, idle in (("average", None), ("accumulate", 1)):
+        if getattr(settings, name) != idle:
+            raise InputError(
+                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
+                " networks without a kernel do, on path fields"
+            )
+
+
+def check_conditioned(architecture: Architecture, settings: TrainingSettings, levels: int) -> None:
+    """Refuse one network for all noise levels where the network serves one, or where there is one.
+
+    Args:
+        architecture: the network.
+        settings: options of training.
+        levels: number of noise levels.
+
+    Raises:
+        InputError: if `conditioned` is given and does not fit.
+    """
+    if not settings.conditioned:
+        return
+    architecture.check_conditioned()
+    if levels < 2:
+        raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:

@@ -13,7 +13,6 @@ from csd.core.random import stream
 from csd.lattice import Array, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
-from csd.networks.full import DeepLinear
 from csd.networks.linear import LinearNetwork, relative_error
 from csd.networks.starts import Initial, started_filters, started_module
 from csd.targets.base import HasFields, HasHeldOut
@@ -31,9 +30,15 @@ from csd.training.batches import (
 from csd.training.descent.families import descent_of
 from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
-from csd.training.descent.optimizers import FOURIER, Optimizer
+from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective, objective_of
-from csd.training.options import TrainingSettings, optimizer_for, with_own_steps
+from csd.training.options import (
+    TrainingSettings,
+    check_conditioned,
+    check_steps,
+    check_without_kernel,
+    with_own_steps,
+)
 
 
 @dataclass
@@ -98,14 +103,7 @@ def prepare(
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
     settings = with_own_steps(architecture, settings)
-    optimizer = optimizer_for(settings)
-    made_by = architecture.made_by
-    full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
-    if optimizer.space == FOURIER and not full:
-        raise InputError(
-            f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
-            f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
-        )
+    optimizer = check_steps(architecture, settings)
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
@@ -135,12 +133,7 @@ def prepare(
     run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
-    for name, idle in (("average", None), ("accumulate", 1)):
-        if getattr(settings, name) != idle:
-            raise InputError(
-                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
-                " networks without a kernel do, on path fields"
-            )
+    check_without_kernel(architecture, settings)
     if settings.heavy_ball is not None:
         return with_momentum(run, settings.heavy_ball)
     optimized = OptimizedDescent(run.descent, optimizer, run.rates, lattice, modes)
@@ -373,8 +366,7 @@ def _conditioned_descent(
     from csd.training.descent.conditioned import ConditionedDescent
     from csd.training.descent.modules import choose_device
 
-    if len(noised.levels) < 2:
-        raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
+    check_conditioned(architecture, settings, len(noised.levels))
     learned, levels, lowest = learned_spectra(noised), len(noised.levels), int(np.argmin(noised.levels))
 
     of_lowest = noised, architecture, learned[lowest]
