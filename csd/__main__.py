@@ -10,11 +10,9 @@ from pathlib import Path
 if __name__ == "__main__" and sys.path[0] == os.getcwd():  # noqa: PTH109
     sys.path.append(sys.path.pop(0))
 
-from csd.cli.commands import main
-
 
 def run() -> None:
-    """`main`, and an end without taking the interpreter apart, which would last up to 0.4 s a job."""
+    """The command, and an end without taking the interpreter apart, which would last up to 0.4 s a job."""
     for name in ("stdout", "stderr"):
         # None where the shell has closed it.
         stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
@@ -23,7 +21,13 @@ def run() -> None:
         setattr(sys, name, stream)
     status = 0
     try:
+        # Where Ctrl-C may come already.
+        from csd.cli.commands import main
+
         main()
+    except KeyboardInterrupt:
+        print("csd: interrupted; nothing was written", file=sys.stderr)
+        status = 130
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     atexit._run_exitfuncs()

@@ -61,7 +61,8 @@ def noised_on(
         data: fields of that lattice, for a network that was trained on a data set.
 
     Raises:
-        InputError: if the network was trained on a data set, and there are no such fields.
+        InputError: if the network was trained on a data set, and there are no such fields, or they have another number
+            of components.
     """
     about = training.attrs
     schedule = schedule_of(about["schedule"])
@@ -73,6 +74,13 @@ def noised_on(
             f"size is {lattice.size}, but the network was trained on fields of size {about['size']}, and there are no"
             " fields of another size to compare with; give fields of that size by --data, or data= from Python, or"
             " leave size out"
+        )
+    architecture = Architecture.of_attributes(about)
+    own, other = (architecture.components_of(fields) or 1 for fields in (about, data))
+    if own != other:
+        raise InputError(
+            f"data has fields of {other} components, but the network was trained on fields of {own}; both must have as"
+            " many"
         )
     return NoisedTarget(data, schedule, levels)
 
@@ -145,9 +153,10 @@ def trained_networks(training: Content, seed: int, other: NoisedTarget | None = 
             not depend on the lattice, such as ⟨φ²⟩, stay those of the training.
 
     Raises:
-        InputError: if the file has no such seed, or no weights, or the network cannot be built on the other lattice.
+        InputError: if the file has no such seed, or no weights, or those of a network of another form, or the network
+            cannot be built on the other lattice.
     """
-    from csd.networks.module import load_weights, on_lattice
+    from csd.networks.module import load_weights, on_lattice, weights_of
 
     conditioned = is_conditioned(training)
     if (held := "conditioned_weights" if conditioned else "weights") not in training:
@@ -172,6 +181,12 @@ def trained_networks(training: Content, seed: int, other: NoisedTarget | None = 
             # Equal layers are stored once.
             filters = lattice.inverse(lattice.spread(weights, modes)).ravel()
             weights = np.resize(filters, sum(parameter.numel() for parameter in module.parameters()))
+        needed, found = len(weights_of(module)), int(np.isfinite(weights).sum())
+        if needed != found:
+            raise InputError(
+                f"the file holds {found} weights of a network {architecture.name!r}, which has {needed} here; if its"
+                " code or the file was changed, train again"
+            )
         load_weights(module, weights)
         if other is not None and other.lattice != lattice:
             at = NoisedTarget(other.target, schedule, [float(level)])

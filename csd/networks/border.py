@@ -217,7 +217,8 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -
     for parameter, values in network.named_parameters():
         if values.dtype not in PRECISIONS:
             raise InputError(f"{name}: parameter {parameter} is {values.dtype}; it must be float32, float64 or complex")
-    fields = _probe(network, spectrum)
+    # In the precision of the network, to which fields of another one would be copied.
+    fields = _probe(network, spectrum).to(precision(network))
     given = fields.clone()
     with torch.no_grad(), _same_buffers(network), _evaluating(network):
         kernel = kernel_of(network)
@@ -228,6 +229,7 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -
         if kernel is not None and network.components is not None:
             raise InputError(f"{name} has a kernel, which acts on scalar fields; its __init__ must not take components")
         score = network(fields, *at) if kernel is None else kernel
+        again = network(fields, *at) if kernel is None else kernel
         alone = torch.cat([network(one[None], *at) for one in fields]) if kernel is None else kernel
     if not torch.equal(fields, given):
         raise InputError(f"{name}: forward(fields) changes its fields in place; it must work on a copy")
@@ -235,6 +237,11 @@ def check_network(network: Any, lattice: Lattice, spectrum: Array, *at: float) -
         what = "forward(fields) gives a score" if kernel is None else "kernel() gives a kernel"
         raise InputError(f"{name}: {what} that is not finite at the start; all of its numbers must be finite")
     allowed = ROUNDING * torch.finfo(precision(network)).eps * float(score.detach().abs().max())
+    if not torch.allclose(again, score, rtol=0.0, atol=allowed):
+        raise InputError(
+            f"{name}: the same fields have two scores in two calls; in eval() the score must be a function of fields"
+            " alone"
+        )
     if not torch.allclose(alone, score, rtol=0.0, atol=allowed):
         raise InputError(
             f"{name}: the score of a field depends on the other fields of its batch; in eval() each field must have the"

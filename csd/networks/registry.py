@@ -285,6 +285,19 @@ class Architecture(Choice):
         if self.options and (self.is_family or issubclass(self.made_by, NonlinearNetwork)):
             self.made_by.check(lattice, **dict(self.options))
 
+    def check_conditioned(self) -> None:
+        """Refuse a network that serves one noise level where one for all of them is asked for.
+
+        Raises:
+            InputError: if the network is linear or parametric.
+        """
+        if issubclass(self.made_by, LinearNetwork | ParametricNetwork):
+            able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
+            raise InputError(
+                f"conditioned is given, but a network {self.name!r} serves one noise level; it must be one of"
+                f" {', '.join(able)}, or a ScoreNetwork of your own with forward(fields, t)"
+            )
+
     def build(self, lattice: Lattice, score_length: float) -> LinearNetwork:
         """The family on a lattice, at a noise level of the given score length (lattice spacings).
 
@@ -344,12 +357,8 @@ class Architecture(Choice):
         """The network as a module, before it is checked."""
         from csd.networks.module import ConvolutionalScore, ParametricScore
 
-        if form.get("conditioned") and issubclass(self.made_by, LinearNetwork | ParametricNetwork):
-            able = [name for name in ARCHITECTURES if issubclass(network_class(name), NonlinearNetwork)]
-            raise InputError(
-                f"conditioned is given, but a network {self.name!r} serves one noise level; it must be one of"
-                f" {', '.join(able)}, or a ScoreNetwork of your own with forward(fields, t)"
-            )
+        if form.get("conditioned"):
+            self.check_conditioned()
         if self.is_family:
             family = self.build(lattice, score_length)
             return ConvolutionalScore(family, started(family, spectrum, generator))

@@ -1,6 +1,6 @@
 """Options of training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -273,29 +273,54 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
     )
 
 
-def optimizer_of_network(architecture: Architecture, settings: TrainingSettings) -> Optimizer:
+def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optimizer:
     """The optimiser of settings that `with_own_steps` made.
 
     Raises:
-        InputError: for an option that it does not have, or a network that it cannot train.
+        InputError: for an option that the optimiser does not have, or one of steps that the network does not take.
     """
-    optimizer, made_by = optimizer_for(settings), architecture.made_by
+    optimizer = optimizer_for(settings)
+    made_by = architecture.made_by
     full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
     if optimizer.space == FOURIER and not full:
         raise InputError(
             f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
             f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
         )
+    if architecture.is_family:
+        check_without_kernel(architecture, settings)
     return optimizer
 
 
-def check_levels(levels: Sequence[float], settings: TrainingSettings) -> None:
-    """Refuse one noise level for a network that serves all of them.
+def check_without_kernel(architecture: Architecture, settings: TrainingSettings) -> None:
+    """Refuse options of networks without a kernel, for one that has a kernel.
 
     Raises:
-        InputError: if there is one.
+        InputError: for an average, or parts of a minibatch.
     """
-    if settings.conditioned and len(levels) < 2:
+    for name, idle in (("average", None), ("accumulate", 1)):
+        if getattr(settings, name) != idle:
+            raise InputError(
+                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
+                " networks without a kernel do, on path fields"
+            )
+
+
+def check_conditioned(architecture: Architecture, settings: TrainingSettings, levels: int) -> None:
+    """Refuse one network for all noise levels where the network serves one, or where there is one.
+
+    Args:
+        architecture: the network.
+        settings: options of training.
+        levels: number of noise levels.
+
+    Raises:
+        InputError: if `conditioned` is given and does not fit.
+    """
+    if not settings.conditioned:
+        return
+    architecture.check_conditioned()
+    if levels < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
 
 

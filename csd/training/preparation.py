@@ -32,7 +32,13 @@ from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective, objective_of
-from csd.training.options import TrainingSettings, check_levels, optimizer_of_network, with_own_steps
+from csd.training.options import (
+    TrainingSettings,
+    check_conditioned,
+    check_steps,
+    check_without_kernel,
+    with_own_steps,
+)
 
 
 @dataclass
@@ -97,7 +103,7 @@ def prepare(
         InputError: if the arguments do not fit together, or the run would not fit in memory.
     """
     settings = with_own_steps(architecture, settings)
-    optimizer = optimizer_of_network(architecture, settings)
+    optimizer = check_steps(architecture, settings)
     objective = objective_of(settings.loss, settings.path)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
@@ -127,12 +133,7 @@ def prepare(
     run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
-    for name, idle in (("average", None), ("accumulate", 1)):
-        if getattr(settings, name) != idle:
-            raise InputError(
-                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
-                " networks without a kernel do, on path fields"
-            )
+    check_without_kernel(architecture, settings)
     if settings.heavy_ball is not None:
         return with_momentum(run, settings.heavy_ball)
     optimized = OptimizedDescent(run.descent, optimizer, run.rates, lattice, modes)
@@ -365,7 +366,7 @@ def _conditioned_descent(
     from csd.training.descent.conditioned import ConditionedDescent
     from csd.training.descent.modules import choose_device
 
-    check_levels(noised.levels, settings)
+    check_conditioned(architecture, settings, len(noised.levels))
     learned, levels, lowest = learned_spectra(noised), len(noised.levels), int(np.argmin(noised.levels))
 
     of_lowest = noised, architecture, learned[lowest]

@@ -268,7 +268,6 @@ NETWORKS: dict[str, tuple[Any, int]] = {
     "lazy": (own(Layers, layers=lambda self: [torch.nn.LazyConv1d(1, 3, padding=1)]), 4),
     "spectral norm": (own(Layers, layers=staticmethod(normed)), 29),
     "recurrent": (Recurrent, 16),
-    "mean of the batch": (own(Layers, forward=lambda self, x: Layers.forward(self, x) - x.mean(0)), 29),
 }
 
 

@@ -163,6 +163,24 @@ REFUSED: dict[str, tuple[tuple[str, str] | str, list[str]]] = {
         "    architectures: {name: 'tests.borders.test_classes:WithOptions', most: 0}\n",
         ["most", "0", "at least 1"],
     ),
+    # Options that a network or an optimizer does not have.
+    "memory of gd": (f"    training: {{optimizer: [adam, gd], beta2: 0.9}}\n{NETWORK}", ["sweeps.a", "beta2", "'gd'"]),
+    "modes of filters": (
+        f"    training: {{optimizer: adam_fourier}}\n{LOCAL % 1}",
+        ["sweeps.a", "'adam_fourier'", "it needs one_layer"],
+    ),
+    "average of a kernel": (
+        f"    training: {{average: 0.9}}\n{NETWORK}",
+        ["sweeps.a", "average is 0.9", "'one_layer'"],
+    ),
+    "conditioned kernel": (
+        f"    training: {{path: fields, conditioned: true}}\n{NETWORK}",
+        ["sweeps.a", "conditioned", "'one_layer' serves one noise level"],
+    ),
+    "conditioned at one level": (
+        "    training: {path: fields, loss: denoising, conditioned: true}\n    architectures: convolutional\n",
+        ["sweeps.a", "conditioned", "one noise level"],
+    ),
     "misspelt network": ("    architectures: onelayer\n", ["'onelayer'", "did you mean 'one_layer'?"]),
 }
 

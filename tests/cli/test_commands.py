@@ -5,6 +5,8 @@ import math
 import re
 import resource
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 import xarray as xr
 
 from csd.cli import commands as cli
-from tests.helpers import ROOT, Runner, outside
+from tests.helpers import ROOT, Runner, on_path, outside
 
 GOOD = "train --architecture one_layer --dimension 1 --size 8 --noise-level 0.5 --loss population --output out.nc"
 """A run of 69 steps; a later flag wins over an earlier one, except that noise levels and seeds add up."""
@@ -320,6 +322,22 @@ def test_a_training_that_is_broken_off_leaves_no_file(
     assert words in ran.err
     assert len(ran.complaints(GOOD)) == 1
     assert everything_in(tmp_path) == {}
+
+
+IN_IMPORTS = """import sys
+class Pressed:
+    def find_spec(self, name, *rest):
+        if name == "csd.cli.commands":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+from csd.__main__ import run
+run()
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_sentence() -> None:
+    ran = subprocess.run([sys.executable, "-c", IN_IMPORTS], env=on_path(), capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (130, "csd: interrupted; nothing was written\n")
 
 
 def with_memory(memory: int) -> Callable[[], None]:

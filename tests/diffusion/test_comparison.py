@@ -287,6 +287,8 @@ def test_a_network_of_a_data_set_generates_where_there_are_fields_to_compare_wit
     assert "nearest_training_field" not in made
     with pytest.raises(InputError, match=r"size is 16, .* give fields of that size by --data"):
         csd.generate(run, size=16, samples=2)
+    with pytest.raises(InputError, match=r"data has fields of 2 components, .* trained on fields of 1"):
+        csd.generate(run, size=16, data=np.stack([larger, larger], axis=1), samples=2)
 
 
 def test_a_length_that_samples_lack_is_a_deviation_with_an_error() -> None:

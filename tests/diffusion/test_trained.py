@@ -188,3 +188,12 @@ def test_fields_are_drawn_on_a_device_that_exists() -> None:
     assert first.attrs["configuration_hash"] == second.attrs["configuration_hash"]
     with pytest.raises(InputError, match="device is 'cuda', but PyTorch finds no GPU here; take cpu or auto"):
         csd.generate(run, samples=4, device="cuda")
+
+
+def test_weights_of_a_network_of_another_form_are_refused() -> None:
+    run = csd.train(
+        "convolutional", dimension=1, size=8, noise_levels=[0.5], path="fields", loss="denoising", max_steps=1, width=4
+    )
+    for width in (2, 6):
+        with pytest.raises(InputError, match=r"holds \d+ weights of a network 'convolutional', which has \d+ here"):
+            trained_networks(content_of(run.assign_attrs(width=width)), 0)

@@ -69,6 +69,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "complex": ({"forward": lambda self, x: x + 1j}, ["Net", "complex", "real"]),
     "nan": ({"forward": lambda self, x: x * torch.nan}, ["Net", "not finite at the start"]),
     "in place": ({"forward": lambda self, x: x.mul_(2.0)}, ["Net", "in place"]),
+    "in place in float32": (
+        {"__init__": start_with(ONE.float()), "forward": lambda self, x: self.a * x.mul_(2.0)},
+        ["Net", "in place"],
+    ),
+    "random": ({"forward": lambda self, x: x * torch.rand(())}, ["Net", "two scores in two calls"]),
     "no forward": ({"forward": ScoreNetwork.forward}, ["Net", "forward(fields)"]),
     "forward of two": ({"forward": lambda self, x, t: x}, ["Net", "forward(fields)"]),
     "raises": ({"forward": lambda self, x: [][1]}, ["test_mistakes.py, line", "IndexError", "list index"]),

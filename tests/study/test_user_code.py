@@ -49,6 +49,15 @@ class Fields(ScoreNetwork):
         return -fields
 
 
+class AtAllLevels(ScoreNetwork):
+    def __init__(self, lattice, spectrum, generator):
+        super().__init__(lattice)
+        self.factor = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, fields, t):
+        return -self.factor * fields
+
+
 class Leaving(Free):
     def kernel(self):
         raise SystemExit("no data")
@@ -120,6 +129,13 @@ def test_null_and_quoted_truth_are_values_of_options(own: Path, csd: Runner) -> 
     assert ran.status == 0, ran.err
     labels = {job.architecture.label for job in jobs_of(parse(json.loads(own.read_text())))["training"].values()}  # type: ignore[attr-defined]
     assert labels == {"own.Free-flagtrue", "own.Free", "own.Free-order3"}
+
+
+def test_a_conditioned_network_is_built_between_two_levels(own: Path, csd: Runner) -> None:
+    training = {"path": "fields", "loss": "denoising", "conditioned": True, "noise_levels": [0.1, 1.0]}
+    own.write_text(json.dumps(study(architectures="own:AtAllLevels", training=training)))
+    ran = csd("validate --no-cost study.yaml")
+    assert ran.status == 0, ran.err
 
 
 def test_a_class_that_only_generation_needs_is_named_with_its_sweep(own: Path, csd: Runner) -> None:

@@ -276,7 +276,7 @@ class Detached(Layers):
     ("network", "options", "message"),
     [
         (OfBatch, {}, "network OfBatch: the score of a field depends on the other fields of its batch"),
-        (Complex, {}, "parameter 'phase' of Complex is complex64 .*; all parameters of a network must be real"),
+        (Complex, {}, "parameter 'phase' of Complex is complex64; all parameters of a network must be real"),
         (Detached, {}, "loss Denoising of network Detached does not depend on its parameters"),
         (Layers, {"conditioned": True}, r"Layers has a method forward that cannot be called as forward\(fields, t\)"),
         (AtAllLevels, {}, r"AtAllLevels has a method forward that cannot be called as forward\(fields\)"),

@@ -24,9 +24,9 @@ from csd.training.content import training_request
 from csd.training.options import (
     TrainingSettings,
     check_chains,
-    check_levels,
+    check_conditioned,
     check_option_names,
-    optimizer_of_network,
+    check_steps,
     with_own_steps,
 )
 from csd.training.preparation import prepare
@@ -282,11 +282,11 @@ def _check(run: TrainingJob) -> None:
     if run.settings.chains is not None and not isinstance(run.field, MadeField):
         check_chains(run.settings, run.field.loaded() if isinstance(run.field, DataField) else run.gaussian)
     run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
-    if ":" not in run.name and not run.architecture.is_family and run.settings.path == "spectral":
-        raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
-    check_levels(run.noise_levels, run.settings)
     if ":" not in run.name:
-        optimizer_of_network(run.architecture, with_own_steps(run.architecture, run.settings))
+        if not run.architecture.is_family and run.settings.path == "spectral":
+            raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
+        check_steps(run.architecture, with_own_steps(run.architecture, run.settings))
+        check_conditioned(run.architecture, run.settings, len(run.noise_levels))
     if run.generation is not None and run.generation.transfer is not None:
         if isinstance(run.field, DataField):
             raise InputError("generation.transfer is given, but the fields of a file have one size; leave transfer out")

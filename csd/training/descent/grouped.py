@@ -88,9 +88,10 @@ class GroupedNetworks:
         for name, own in named:
             if own.is_complex() or own.dtype != named[0][1].dtype:
                 kind, first = (str(one.dtype).removeprefix("torch.") for one in (own, named[0][1]))
+                other = "" if own.is_complex() else f" and {named[0][0]!r} is {first}"
                 raise InputError(
-                    f"parameter {name!r} of {type(networks[0]).__name__} is {kind} and {named[0][0]!r} is {first}; all"
-                    " parameters of a network must be real numbers of one precision"
+                    f"parameter {name!r} of {type(networks[0]).__name__} is {kind}{other}; all parameters of a network"
+                    " must be real numbers of one precision for any optimizer but gd and heavy_ball"
                 )
         self._names, self._shapes = [f"network.{name}" for name, _ in named], [own.shape for _, own in named]
         self._numbers = sum(shape.numel() for shape in self._shapes)
