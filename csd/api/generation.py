@@ -104,10 +104,17 @@ def fields_of_another_size(about: Mapping[str, Any], data: Any) -> HasFields:
     Args:
         about: attributes of the training file.
         data: path or array of the fields.
+
+    Raises:
+        InputError: if the network was trained on no data, or on fields of a Monte Carlo file of other couplings.
     """
     if "data_digest" not in about:
         raise InputError("data is given, but the network was trained on no data; leave it out")
     if isinstance(data, str | Path) and kind_of_csd(expanded(data)):
-        return target_of_data(data, {})
+        found = target_of_data(data, {})
+        given, learned = getattr(found, "couplings", ""), about.get("data_couplings", "")
+        if learned and given != learned:
+            raise InputError(f"data is of couplings {given}, but the network was trained on fields of {learned}")
+        return found
     known = {name: about[name.rstrip("_")] for name in DATA if name.rstrip("_") in about and name != "size"}
     return target_of_data(data, known)

@@ -242,6 +242,8 @@ def trained(
         # Where the fields of a data set lie does not change the result.
         if file := getattr(noised.target, "file", ""):
             content = content.assign_attrs({"data_file": file, "data_key": getattr(noised.target, "key", "")})
+        if couplings := getattr(noised.target, "couplings", ""):
+            content = content.assign_attrs({"data_couplings": couplings})
         if begin is not None:
             content = content.assign_attrs({"initial": begin.digest, "initial_file": begin.file})
         if goal is not None:

@@ -144,6 +144,11 @@ class MeasuredField(KnownByFields):
         return {**about, **file, "data_digest": self.digest}
 
     @property
+    def couplings(self) -> str:
+        """The couplings of the Hamiltonian as files of trainings record them; '' if it is not known."""
+        return ", ".join(f"{name} {self.hamiltonian[name]}" for name in KNOWN if name in self.hamiltonian)
+
+    @property
     def shell_spectrum(self) -> Array:
         """S of the long run."""
         return self.spectrum

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import csd
+from csd.cli.commands import main
 from csd.cli.printed import print_generation
 from csd.core.errors import InputError
 from csd.core.files import content_of
@@ -304,3 +306,18 @@ def test_a_length_that_samples_lack_is_a_deviation_with_an_error() -> None:
     lost = judged(np.where(PAIRS.laplacian == 0.0, 0.45, 1.0) * exact, 500, "below a half")
     assert np.isfinite(lost.deviations).all()
     assert lost.deviations[CRITERIA.index("effective_sample_size")] > LIMITS["effective_sample_size"]
+
+
+def test_fields_of_a_monte_carlo_file_of_other_couplings_are_refused(tmp_path: Path) -> None:
+    """On another lattice they must be of the same Hamiltonian: samples would be judged beside another theory."""
+    files = []
+    for size, mass_squared in ((8, 0.5), (12, 0.5), (12, 1.0)):
+        files.append(str(tmp_path / f"{size}-{mass_squared}.nc"))
+        words = f"mcmc --dimension 1 --size {size} --r0 {mass_squared} --u 1 --sampler heat_bath --sweeps 500"
+        main([*words.split(), "--components", "1", "--fields", "40", "--seed", "1", "--output", files[-1]])
+    run = csd.train(
+        "convolutional", data=files[0], path="fields", loss="denoising", noise_levels=[0.1, 3.0], max_steps=2, width=2
+    )
+    assert np.isfinite(csd.generate(run, size=12, data=files[1], samples=2)["sampled_energy"]).all()
+    with pytest.raises(InputError, match=r"data is of couplings r0 1.0, u 1.0, .* trained on fields of r0 0.5, u 1.0"):
+        csd.generate(run, size=12, data=files[2], samples=2)

@@ -124,7 +124,8 @@ class DataField(DataOptions):
         """The fields, read once in this process while their file does not change; `check` as for `load_fields`."""
         path = expanded(self.file)
         if not path.is_file():
-            raise InputError(f"data.file is {self.file!r}, but there is no such file in {Path.cwd()}")
+            hint = f" (only {SIZE} in it stands for the size)" if "{" in self.file else ""
+            raise InputError(f"data.file is {self.file!r}, but there is no such file in {Path.cwd()}{hint}")
         state = path.stat()
         return _loaded(self, state.st_mtime_ns, state.st_size, check)
 
