@@ -252,7 +252,9 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
 def _sampling_of_fields(job: GenerationJob, pace: Calibration) -> ExpectedCost:
     """The cost of a job that generates with a network without a kernel: two calls a step, like steps of training."""
     run, lattice, grid = job.run, Lattice(job.run.dimension, job.size), job.run.generation
-    assert grid is not None and pace.fields is not None and pace.fields_job is not None
+    assert grid is not None
+    assert pace.fields is not None
+    assert pace.fields_job is not None
     fields = float(len(run.seeds) * (job.settings.samples or UNDECIDED))
     calls = 2.0 * grid.steps * ceil(fields / fields_together(lattice))
     seconds = pace.fields_job.seconds + pace.fields(calls * fields_together(lattice) * lattice.sites, calls)
