@@ -139,9 +139,8 @@ class MeasuredField(KnownByFields):
 
     def spec(self) -> Spec:
         """The file, if there is one, and the digest of the fields."""
-        lattice, file = self.lattice, {"data": self.file} if self.file else {}
-        about = {"target": "data", "dimension": lattice.dimension, "size": lattice.size}
-        return {**about, **file, "data_digest": self.digest}
+        about = {"target": "data", "dimension": self.lattice.dimension, "size": self.lattice.size}
+        return {**about, **({"data": self.file} if self.file else {}), "data_digest": self.digest}
 
     @property
     def couplings(self) -> str:
