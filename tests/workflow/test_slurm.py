@@ -192,11 +192,13 @@ def test_failures_are_tried_again_or_reported(plain: None, tmp_path: Path) -> No
         assert "RuntimeError: the first attempt fails" in said
         (log,) = folders["good"].glob(".snakemake/slurm_logs/rule_train/*Hungry*/*.log")
         assert re.search(r"(?i)oom|out of memory|memory limit", log.read_text())
-        memories = [memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said]
-        # The attempts of the two; the three aggregates and the group of summaries ask for 2000 MB at once.
+        memories = {number: memory for number, (memory, _) in jobs().items() if f"jobid {number} " in said}
+        # The three aggregates and the group of summaries ask for 2000 MB at once.
+        assert list(memories.values()).count("2000M") == 4
+        # The two attempts of each of the two.
         limit = Limits(jobs_of(parse(content)))["training", misbehaving_run(content)].memory_limit
-        assert memories.count("2000M") == 4
-        assert memories.count(f"{limit(1)}M") == memories.count(f"{limit(2)}M") == 2
+        attempts = re.findall(r"has been submitted with SLURM jobid (\d+) \(log: \S*misbehaving\S*", said)
+        assert sorted(memories[int(number)] for number in attempts) == 2 * [f"{limit(1)}M"] + 2 * [f"{limit(2)}M"]
         assert_complete(folders["good"], content)
         for name in ("group", "bad"):
             said = finish(started[name], status=1)
