@@ -37,6 +37,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
             picture_of(axes, field[: size * size].reshape(size, size), scale)
             axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(words)
+    # Panels of fixed aspect are shifted after room has been made for their labels.
+    figure.set_layout_engine("constrained", rect=(0.02, 0.0, 0.98, 1.0))
     figure.colorbar(panels[0][0].images[0], ax=panels, label="field (lattice units)", extend="both", shrink=0.9)
     return figure, {
         "networks": looks.in_caption(", ".join(words for words, _ in rows[:-1])),
