@@ -2,15 +2,15 @@
 
     y_o(r) = Σ_a Σ_c w_co(a) x_c(r + a),   |a_μ| ≤ R
 
-On a CPU both are computed by NumPy, whose matrix products and whose tanh are faster there than those of PyTorch; only
-for large filters in d = 2 PyTorch's convolution is. Each network has matrix products of its own, whose shapes do not
-depend on how many networks there are, so that its result is the same to the last bit, alone and among others. Under
-`torch.func.vmap` over fields and filters networks are computed side by side; there are derivatives of any order.
+On a CPU both are computed by NumPy, whose matrix products and tanh are faster than those of PyTorch, but for large
+filters in d = 2. Each network has matrix products of its own, whose shapes do not depend on how many networks there
+are, so that its result is the same to the last bit, alone and among others. Under `torch.func.vmap` over fields and
+filters networks are computed side by side; there are derivatives of any order.
 
 In memory fields have the order (networks, lattice axes but the last, channels, last lattice axis, batch). A line of the
-lattice along its last axis, with all fields of the batch, is one run of memory for each channel, which is copied as a
-whole. Lines that are neighbours along the last axis but one are neighbours in memory. So copies shifted along the other
-axes are enough: (2R + 1)^{d−1} of them for (2R + 1)^d taps in d = 2 and 3, and 2R + 1 in d = 1.
+lattice along its last axis, with all fields, is one run of memory for each channel, which is copied as a whole. Lines
+that are neighbours along the last axis but one are neighbours in memory. So copies shifted along the other axes are
+enough: (2R + 1)^{d−1} of them for (2R + 1)^d taps in d = 2 and 3, and 2R + 1 in d = 1.
 """
 
 import threading
@@ -45,9 +45,8 @@ def periodic_convolution(fields: torch.Tensor, filters: torch.Tensor) -> torch.T
     """
     large = fields.dtype == torch.float32 and _large(fields.shape, filters.shape)
     if _by_numpy(fields) and fields.dtype == filters.dtype and not large:
-        convolved: torch.Tensor = _convolve(fields[None], filters[None]).squeeze(0)
-        return convolved
-    return _library_convolution(fields, filters)
+        return torch.squeeze(_convolve(fields[None], filters[None]), 0)
+    return _library_convolution(fields, filters, channels_last=large and _by_numpy(fields))
 
 
 def odd_tanh(fields: torch.Tensor) -> torch.Tensor:
@@ -69,15 +68,16 @@ def _large(fields: tuple[int, ...], filters: tuple[int, ...]) -> bool:
     return len(fields) == 4 and taps * max(channels) >= LARGE * padded
 
 
-def _library_convolution(fields: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
+def _library_convolution(fields: torch.Tensor, filters: torch.Tensor, *, channels_last: bool) -> torch.Tensor:
     """The same by PyTorch's convolution, for large filters, other devices and other types."""
     functional: Any = torch.nn.functional
     dimension = fields.ndim - 2
     side = round(filters.shape[0] ** (1.0 / dimension))
     weight = filters.reshape((side,) * dimension + filters.shape[1:]).movedim((-1, -2), (0, 1))
     padded, reach = fields.movedim(-1, 1), side // 2
-    for axis in range(2, padded.ndim if reach else 2):
-        # Faster than padding of mode 'circular'.
+    if channels_last:  # PyTorch then copies nothing on a CPU.
+        weight, padded = (own.contiguous(memory_format=torch.channels_last) for own in (weight, padded))
+    for axis in range(2, padded.ndim if reach else 2):  # faster than padding of mode 'circular'
         low, high = padded.narrow(axis, 0, reach), padded.narrow(axis, -reach, reach)
         padded = torch.cat([high, padded, low], axis)
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dimension - 1]
