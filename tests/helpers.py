@@ -22,6 +22,7 @@ from csd.lattice import Array, Lattice
 from csd.study.config.reading import parse
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
+from csd.training.checkpoint import JobWatch
 from csd.training.content import training_content, training_request
 from csd.training.loop import train_network
 from csd.training.reference import reference_curve
@@ -172,3 +173,20 @@ def source_of(package: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class Once(JobWatch):
+    """Keeps a checkpoint after a step, and ends the run there."""
+
+    def __init__(self, checkpoint: Path, step: int) -> None:
+        super().__init__(checkpoint, "x", lambda: np.nan, lambda line: None, shown=False)
+        self.step = step
+
+    def passed(self, step: int, excess: object) -> bool:
+        """Whether a checkpoint is due."""
+        return step == self.step
+
+    def keep(self, snapshot: dict[str, Any]) -> None:
+        """Keep it, and end the run."""
+        super().keep(snapshot)
+        raise InterruptedError

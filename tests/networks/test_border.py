@@ -15,8 +15,7 @@ from csd.diffusion.trained import trained_networks, trained_score
 from csd.lattice import Lattice
 from csd.networks.full import TwoLayer
 from csd.networks.module import LinearScore, ScoreNetwork, kernel_of
-from csd.training.checkpoint import JobWatch
-from tests.helpers import Runner
+from tests.helpers import Once, Runner
 
 HOW: dict[str, Any] = {"dimension": 1, "size": 16, "noise_levels": 0.1, "tolerance": 0.0, "max_steps": 8}
 FIELDS: dict[str, Any] = HOW | {"path": "fields", "loss": "denoising", "batch": 8}
@@ -153,25 +152,6 @@ def test_a_seed_gives_the_same_numbers_whatever_ran_before_or_beside_it(made_of:
     assert not np.array_equal(many["weights"].sel(seed=3), many["weights"].sel(seed=1))
 
 
-class Stopped(Exception):
-    """Ends a run after a step."""
-
-
-class Once(JobWatch):
-    """Keeps a checkpoint after a step, and ends the run there."""
-
-    def __init__(self, checkpoint: Path, step: int) -> None:
-        super().__init__(checkpoint, "x", lambda: np.nan, lambda line: None, shown=False)
-        self.step = step
-
-    def passed(self, step: int, excess: object) -> bool:
-        return step == self.step
-
-    def keep(self, snapshot: dict[str, Any]) -> None:
-        super().keep(snapshot)
-        raise Stopped
-
-
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 def test_an_interrupted_run_draws_the_same_numbers(momentum: float, tmp_path: Path) -> None:
     """Single precision, dropout and norms with buffers go through a checkpoint bit by bit, with momentum too."""
@@ -182,7 +162,7 @@ def test_an_interrupted_run_draws_the_same_numbers(momentum: float, tmp_path: Pa
     noised, architecture, settings = problem(Convolutions, **FIELDS, seeds=[0, 1], momentum=momentum)
     whole = descend(noised, prepare(noised, architecture, settings), settings)
     watch = Once(tmp_path / "checkpoint.npz", 4)
-    with pytest.raises(Stopped):
+    with pytest.raises(InterruptedError):
         descend(noised, prepare(noised, architecture, settings), settings, watch)
     torch.rand(7)
     watch.step = -1

@@ -16,10 +16,10 @@ from csd.diffusion.trained import trained_score
 from csd.lattice import Array, Lattice
 from csd.networks.convolution import odd_tanh, periodic_convolution
 from csd.networks.module import ScoreNetwork
-from csd.training.checkpoint import JobWatch
 from csd.training.loop import descend
 from csd.training.losses import Denoising
 from csd.training.preparation import prepare
+from tests.helpers import Once
 
 STEPS = 12
 HOW: dict[str, Any] = {
@@ -152,21 +152,6 @@ def test_steps_are_those_of_pytorch(
         stepping.step()
     wanted = torch.cat([parameter.detach().ravel() for parameter in network.parameters()])
     np.testing.assert_allclose(trained["weights"].values[0, 0], wanted, rtol=2e-4, atol=2e-5)
-
-
-class Once(JobWatch):
-    """Keeps a checkpoint after a step, and ends the run there."""
-
-    def __init__(self, checkpoint: Path, step: int) -> None:
-        super().__init__(checkpoint, "x", lambda: np.nan, lambda line: None, shown=False)
-        self.step = step
-
-    def passed(self, step: int, excess: object) -> bool:
-        return step == self.step
-
-    def keep(self, snapshot: dict[str, Any]) -> None:
-        super().keep(snapshot)
-        raise InterruptedError
 
 
 @pytest.mark.parametrize("network", ALL)

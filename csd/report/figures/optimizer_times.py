@@ -53,10 +53,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         height=3.1 if table["panel"].nunique() <= 3 else 5.2,
         sharex=False,
     )
-    grid.set(yscale="log")
-    looks.onto(grid, looks.curve, "size", "fit")
-    looks.onto(grid, looks.curve, "size", "theory", ls=looks.DASHED, alpha=0.7, zorder=1)
-    looks.onto(grid, looks.points, "size", "time", "error")
+    series.draw_times(grid)
     grid.set_titles("{col_name}")
     for panel, axes in grid.axes_dict.items():
         looks.size_axis(axes, table["size"][table["panel"] == panel])

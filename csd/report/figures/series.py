@@ -10,7 +10,7 @@ from csd.core.errors import InputError
 from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.report.figures import looks
-from csd.report.figures.looks import DataFrame, Dataset
+from csd.report.figures.looks import DataFrame, Dataset, FacetGrid
 from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, total_error
@@ -289,6 +289,14 @@ def fits(
             line = {"size": drawn.sizes, "fit": drawn.times, "law": drawn.label}
             found.append(pd.DataFrame(line).assign(**first[by]))
     return joined(*found)
+
+
+def draw_times(grid: FacetGrid) -> None:
+    """Draw training times against size: points with errors, solid fits, dashed theory; columns of `with_times`."""
+    grid.set(yscale="log")
+    looks.onto(grid, looks.curve, "size", "fit")
+    looks.onto(grid, looks.curve, "size", "theory", ls=looks.DASHED, alpha=0.7, zorder=1)
+    looks.onto(grid, looks.points, "size", "time", "error")
 
 
 def law_ends(fits: DataFrame, hue: str = "network") -> list[tuple[float, str, str]]:

@@ -18,10 +18,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     table = series.with_times(level, series.in_order(table, SHOWN))
     fits = series.fits(table, scaling, "training_time", style.noise_level)
     grid = looks.panels(series.joined(table, fits), col="dimension", height=3.1, sharex=False)
-    grid.set(yscale="log")
-    looks.onto(grid, looks.curve, "size", "fit")
-    looks.onto(grid, looks.curve, "size", "theory", ls=looks.DASHED, alpha=0.7, zorder=1)
-    looks.onto(grid, looks.points, "size", "time", "error")
+    series.draw_times(grid)
     grid.set_titles("d = {col_name}")
     for dimension, axes in grid.axes_dict.items():
         looks.size_axis(axes, table["size"][table["dimension"] == dimension])
