@@ -134,6 +134,7 @@ def _of_data(given: Mapping[str, Any], data: Any) -> tuple[Any, Array]:
 
 
 def _shape(lattice: Lattice) -> dict[str, int]:
+    """The dimension and size of a lattice, for a spec."""
     return {"dimension": lattice.dimension, "size": lattice.size}
 
 

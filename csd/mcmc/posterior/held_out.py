@@ -35,8 +35,8 @@ SWEEPS = 4000
 BLOCKS = 20
 """Most blocks of the jackknife."""
 CONTRADICTION = 6.0
-"""Deviation from the Schwinger–Dyson identity, in standard errors by `BLOCKS` blocks, with which fields are refused; it
-occurs by chance once in 100,000 files."""
+"""Deviation from the Schwinger–Dyson identity, in standard errors by `BLOCKS` blocks, with which fields are refused. By
+Student's distribution with `BLOCKS` − 1 degrees of freedom an identity has it by chance once in 110,000 files."""
 
 
 def posterior_request(

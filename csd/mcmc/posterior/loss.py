@@ -87,6 +87,7 @@ class PosteriorLoss:
         ]
 
     def _posterior(self, noised: Array, variance: float) -> Posterior:
+        """That of fields x_t, shape (fields, 1, *lattice.shape)."""
         return Posterior(self.target, noised, sqrt(1.0 - variance), variance)
 
     def _walk(self, variance: float) -> Walk:
