@@ -15,6 +15,7 @@ from csd.networks.full import DeepLinear
 from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
+from csd.training.losses import POSTERIOR
 
 DEFAULT_STEPS, COSINE_STEPS = 1_000_000, 2_000
 """The default of max_steps, and that where the learning rate falls to 0 at the last step."""
@@ -48,9 +49,9 @@ STEPPING = ("momentum", "optimizer", "beta2", "weight_decay", "rate_schedule", "
 class TrainingSettings(Options):
     """Options of training; each is a keyword, a flag, a key of a study and an attribute of files."""
 
-    loss: Annotated[str, named("population, implicit or denoising", names="csd.training.losses:OBJECTIVES")] = (
-        "implicit"
-    )
+    loss: Annotated[
+        str, named("population, implicit, denoising or posterior", names="csd.training.losses:OBJECTIVES")
+    ] = "implicit"
     batch: Annotated[
         Count, named("fields in a minibatch", "B", label="B{value}", absent=0, note="0 means full-batch steps")
     ] = 64
@@ -198,6 +199,11 @@ class TrainingSettings(Options):
             raise InputError(
                 f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
             )
+        if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
+            given = "path spectral" if self.path == "spectral" else "conditioned"
+            raise InputError(
+                f"loss is {POSTERIOR!r} with {given}; it needs path fields, and networks of one noise level"
+            )
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":
@@ -206,7 +212,8 @@ class TrainingSettings(Options):
     @property
     def step(self) -> str:
         """The steps of `csd.core.source` whose code a training uses."""
-        return "train" if self.chains is None else "train mcmc mcmc/fields"
+        chains = "" if self.chains is None else " mcmc mcmc/fields"
+        return f"train{chains}{' mcmc/posterior/loss' if self.loss == POSTERIOR else ''}"
 
     @property
     def stepping(self) -> dict[str, Any]:
