@@ -200,10 +200,8 @@ class TrainingSettings(Options):
                 f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
             )
         if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
-            given = "path spectral" if self.path == "spectral" else "conditioned"
-            raise InputError(
-                f"loss is {POSTERIOR!r} with {given}; it needs path fields, and networks of one noise level"
-            )
+            how = "path spectral" if self.path == "spectral" else "conditioned"
+            raise InputError(f"loss is {POSTERIOR!r} with {how}; it needs path fields, and networks of one noise level")
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":
