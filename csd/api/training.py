@@ -222,7 +222,7 @@ def trained(
     if scores is not None:
         from csd.api.scored import scored_fields
 
-        scored = scored_fields(scores, noised)
+        scored = scored_fields(scores, noised, some=settings.conditioned)
     run = prepare(noised, architecture, settings, initial=begin, scored=scored)
     _add_chains(run, noised, architecture, settings)
     _add_means(run, noised, architecture, settings)
