@@ -176,6 +176,9 @@ class TrainingSettings(Options):
         super().__post_init__()
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"a seed is given twice in {list(self.seeds)}; each must be given once")
+        if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
+            how = "path spectral" if self.path == "spectral" else "conditioned"
+            raise InputError(f"loss is {POSTERIOR!r} with {how}; it needs path fields, and networks of one noise level")
         if self.path == "spectral" and self.data_set is not None and self.loss != "population":
             raise InputError(
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
@@ -199,9 +202,6 @@ class TrainingSettings(Options):
             raise InputError(
                 f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
             )
-        if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
-            how = "path spectral" if self.path == "spectral" else "conditioned"
-            raise InputError(f"loss is {POSTERIOR!r} with {how}; it needs path fields, and networks of one noise level")
         if self.path == "fields" and self.loss == "population":
             raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
         if self.conditioned and self.path == "spectral":

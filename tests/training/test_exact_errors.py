@@ -161,8 +161,8 @@ def test_a_training_ends_where_the_exact_error_reaches_the_tolerance() -> None:
 
 def test_linear_networks_keep_the_error_of_their_kernel() -> None:
     """All that a file has without scores is the same with them, and the request differs by their digest alone."""
-    scores, how = scored_by_chains(PHI4, 0.2, 0.5), {"noise_levels": [0.2, 0.5], "loss": "population"}
-    bare, full = (csd.train("two_layer", target=measured(PHI4), scores=given, **how) for given in (None, scores))
+    scores, how = scored_by_chains(ISING, 0.1, 0.2), {"noise_levels": [0.1, 0.2], "loss": "population"}
+    bare, full = (csd.train("two_layer", target=measured(ISING), scores=given, **how) for given in (None, scores))
     xr.testing.assert_identical(bare.drop_attrs(), full.drop_vars(set(full) - set(bare)).drop_attrs())
     further = {"exact_score_error", "zero_mode_error", "linear_score_error"}
     assert set(full) - set(bare) == {
@@ -174,9 +174,8 @@ def test_linear_networks_keep_the_error_of_their_kernel() -> None:
     assert bare.attrs["configuration_hash"] != full.attrs["configuration_hash"]
     assert not {"scores", "scores_file"} & bare.attrs.keys()
     assert full.attrs["scores"] == ScoredFields.read(scores).digest
-    # The best linear score of the fields that are learned is that of the held-out fields, but for both their scatter.
-    last = full.isel(seed=0, step=-1)
-    np.testing.assert_allclose(last["error_over_linear"], 1.0, atol=0.3)
+    # At the end the network is the best linear score, but for the tolerance and the scatter of both sets of fields.
+    np.testing.assert_allclose(full.isel(seed=0, step=-1)["error_over_linear"], 1.0, atol=0.15)
 
 
 def test_closed_form_scores_of_gaussian_fields_are_taken() -> None:
