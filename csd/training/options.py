@@ -203,7 +203,9 @@ class TrainingSettings(Options):
                 f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
             )
         if self.path == "fields" and self.loss == "population":
-            raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
+            raise InputError(
+                "loss is 'population' with path fields; on raw fields it must be implicit, denoising or posterior"
+            )
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
 
