@@ -12,7 +12,7 @@ from csd.targets.dataset import MeasuredField
 from csd.targets.phi4 import PhiFour
 
 SLOW = True
-COUPLINGS = {"kappa": 0.27088, "lambda_": 0.022}
+COUPLINGS: dict[str, Any] = {"kappa": 0.27088, "lambda_": 0.022}
 LEVELS, SEEDS = (0.1, 0.5), (1, 2, 3)
 
 
@@ -24,7 +24,7 @@ def numbers() -> dict[str, Any]:
     scores = csd.scores(dimension=2, size=8, components=1, noise_levels=LEVELS, fields=500, **COUPLINGS)
     rows: list[list[Any]] = [["loss", "t", "ε", "ρ", "ε at k = 0"]]
     means: dict[str, list[float]] = {}
-    how = {"noise_levels": LEVELS, "path": "fields", "max_steps": 1500, "tolerance": 0.0, "progress": False}
+    how: dict[str, Any] = {"noise_levels": LEVELS, "path": "fields", "max_steps": 1500, "tolerance": 0.0, "progress": False}
     for loss in ("denoising", "posterior"):
         run = csd.train("wiener", target=fields, scores=scores, loss=loss, seeds=SEEDS, **how).isel(step=-1)
         means[loss] = run["exact_score_error"].mean("seed").values.tolist()
