@@ -119,6 +119,11 @@ class TrainingJob(OnLattice):
         return self.field, self.architecture, *self.settings.key, self.schedule, grid
 
     @property
+    def step(self) -> str:
+        """The steps of `csd.core.source` whose code its file depends on."""
+        return self.settings.step
+
+    @property
     def plugins(self) -> list[str]:
         """Dotted paths of user-defined code that its file depends on."""
         names = [self.name, self.target, self.schedule, self.settings.loss]
