@@ -71,7 +71,7 @@ def _spec(noised: NoisedTarget) -> Spec:
             " compared; give the couplings of the data"
         )
     from csd.mcmc.fields import hamiltonian_of
-    from csd.mcmc.posterior.held_out import spec_of_target
+    from csd.targets.scores import spec_of_target
 
     made, unit = hamiltonian_of(target)
     if unit != 1.0:
