@@ -73,6 +73,6 @@ def _told(own: DataFrame, floors: dict[str, float]) -> str:
         last = {measure: of.iloc[-1] for measure, of in one.groupby("measure", sort=False)}
         all_modes, zero_mode = (last[measure] for measure in MEASURES.values())
         ratio = f" (ρ = {all_modes['value'] / floors[panel]:.2g})" if panel in floors else ""
-        both = [parentheses(at["value"], at["error"]).replace("-", "−") for at in (all_modes, zero_mode)]
-        words.append(f"{name} {both[0]}{ratio}, {both[1]} at k = 0")
+        both = [parentheses(at["value"], at["error"]) for at in (all_modes, zero_mode)]
+        words.append(f"{name} {both[0]}{ratio}, {both[1]} at k = 0".replace(" -", " −"))
     return f"{panel}: {'; '.join(words)}"
