@@ -249,7 +249,7 @@ def test_exact_errors(study: Any) -> None:
     floors = xr.full_like(summary["learning_rate"], 0.003)
     exact = {"exact_score_error": error, "zero_mode_error": 2.0 * error, "linear_score_error": floors}
     figure, _, caption = drawn("exact_errors", summary.assign(exact), scaling)
-    assert "line: d = 1, L = 16: one layer −0.0012 (ρ = −0.4), −0.0024 at k = 0; two layers −0.0012" in caption
+    assert "line: d = 1, L = 16: one layer −0.0012 (ρ = −0.4), −0.0024 at k = 0; two layers" in caption
     for axes in figure.axes:
         assert axes.get_yscale() == "log"
         assert all((line.get_ydata() > 0.0)[np.isfinite(line.get_ydata())].all() for line in axes.get_lines())
