@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from csd.core.errors import InputError
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.study.rounding import parentheses
@@ -32,7 +31,7 @@ WANTED = at_finite_n
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds with errors, joined by lines; the darker, the larger the lattice. A panel a target."""
-    table = series.require(_points(summary), "linear_floor", NEEDS)
+    table = _points(summary)
     panels = table.groupby("panel", sort=False)
     columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -60,7 +59,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 
 
 def _points(summary: Dataset) -> DataFrame:
-    """A row for each run at finite n, noise level and kind: its value and error, where they are known."""
+    """A row for each run at finite n, noise level and kind: its value and error, where they are known.
+
+    Raises:
+        InputError: if there is none.
+    """
     import pandas as pd
 
     from csd.study.summaries.scores import IDENTITY_OF_SCORES, floors
@@ -72,10 +75,7 @@ def _points(summary: Dataset) -> DataFrame:
         for run, level in np.argwhere(np.isfinite(values) & (values > 0.0)):
             numbers = {"value": values[run, level], "error": errors[run, level], "kind": kind}
             rows.append(about.iloc[run].to_dict() | numbers | {"noise_level": float(summary["noise_level"][level])})
-    if not rows:
-        raise InputError("no value of the best linear score's error is above 0")
-    table = pd.DataFrame(rows)
-    table = table[table["components"] > 0]
+    table = series.require(pd.DataFrame(rows), "linear_floor", NEEDS)
     table["panel"] = table.apply(series.target_title, axis=1)
     return table.sort_values(["dimension", "target", "components", "size", "noise_level"], kind="stable")
 
