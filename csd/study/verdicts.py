@@ -9,8 +9,8 @@ mean over the other seeds would be too small.
 
 Times of a single seed of a random training have no error, and decide nothing; those of the population loss are exact.
 
-A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
-has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
+A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension, noise level or size that a test
+lists has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
 tested*. A claim that requires others is at best what they are.
 """
 
