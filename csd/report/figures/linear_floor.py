@@ -17,6 +17,8 @@ KINDS = {
 }
 """Words, colour and marker of what is drawn."""
 COLUMNS = 3
+TICKS = 1.3
+"""Least ratio of two noise levels that both have a tick."""
 APART = 1.04
 """Ratio of the places of two sizes at one noise level, so that their errors are seen."""
 
@@ -41,7 +43,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     told = []
     for axes, (panel, of_panel) in zip(grid.flat, panels, strict=False):
         axes.set(xscale="log", yscale="log", title=panel, xlabel="noise level t")
-        for (kind, size), own in of_panel.groupby(["kind", "size"], sort=False):
+        levels = sorted(set(of_panel["noise_level"]))
+        shown = [low for low, high in zip(levels, [*levels[1:], np.inf], strict=True) if high > TICKS * low]
+        axes.set_xticks(shown, [f"{level:g}" for level in shown])
+        axes.minorticks_off()
+        for (kind, size, _), own in of_panel.groupby(["kind", "size", "sweep"], sort=False):
             _, colour, marker = KINDS[kind]
             look = {"color": _mixed(colour, grey[size][0])}
             shifted = own.assign(place=own["noise_level"] * APART ** (sizes.index(size) - 0.5 * (len(sizes) - 1)))
@@ -84,7 +90,7 @@ def _ends(rows: DataFrame) -> str:
     """The values at the lowest and the highest noise level in words."""
     told = []
     for kind, own in rows.groupby("kind", sort=False):
-        ends = own.drop_duplicates("noise_level").iloc[[0, -1]].drop_duplicates("noise_level")
+        ends = own.iloc[[0, -1]].drop_duplicates("noise_level")
         values = [
             f"{parentheses(row['value'], row['error'])} at t = {row['noise_level']:g}" for _, row in ends.iterrows()
         ]
