@@ -161,11 +161,11 @@ def _observable_laws(summary: xr.Dataset) -> Iterator[dict[str, Any]]:
 def _laws_of_observable(times: dict[int, TimeUntilRight]) -> Iterator[dict[str, Any]]:
     """The steps until an observable is right at each size, and their law; nothing where there is one training only."""
     for size, time in times.items():
-        if not time.note:
+        if time.known:
             yield law_row([size], law="value", value=time.step, error=time.error)
     sizes = list(times)
-    if unknown := [f"at size {size} {time.note}" for size, time in times.items() if time.note]:
-        yield law_row(sizes, unknown[0])
+    if unknown := [f"at size {size} it is right {time.words}" for size, time in times.items() if not time.known]:
+        yield law_row(sizes, f"{unknown[0]}, so there is no time to fit")
     elif times:
         try:
             steps, errors = (np.array([getattr(time, name) for time in times.values()]) for name in ("step", "error"))

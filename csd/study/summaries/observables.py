@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csd.lattice import Array
+from csd.study.rounding import parentheses
 from csd.study.seeds import mean_with_errors
 
 if TYPE_CHECKING:
@@ -47,14 +48,34 @@ class TimeUntilRight:
     """When an observable becomes right for good.
 
     Attributes:
-        step: √(n₋ n₊); NaN where it is not known.
-        error: its standard error, by the distance of the two steps.
-        note: why it is not known; empty where it is.
+        before: n₋, the last step at which it is wrong; 0 where it is right at every step that is known.
+        after: n₊, the first of those from which on it is right; ∞ where it is wrong at the last one.
     """
 
-    step: float
-    error: float
-    note: str = ""
+    before: float
+    after: float
+
+    @property
+    def step(self) -> float:
+        """√(n₋ n₊); NaN where n₋ is 0 or n₊ infinite."""
+        return float(np.sqrt(self.before * self.after)) if self.known else np.nan
+
+    @property
+    def error(self) -> float:
+        """The standard error of the step, by the distance of n₋ and n₊."""
+        return self.step * float(np.log(self.after / self.before)) / np.sqrt(12.0) if self.known else np.nan
+
+    @property
+    def known(self) -> bool:
+        """Whether there are steps before and after."""
+        return 0.0 < self.before < self.after < np.inf
+
+    @property
+    def words(self) -> str:
+        """The step, or its bound: 'from 141(41) steps on', 'not after 400 steps', 'from 25 steps on or fewer'."""
+        if self.known:
+            return f"from {parentheses(self.step, self.error)} steps on"
+        return f"not after {self.before:g} steps" if self.after == np.inf else f"from {self.after:g} steps on or fewer"
 
 
 def time_until_right(steps: Sequence[int] | Array, pulls: Array) -> TimeUntilRight:
@@ -65,17 +86,9 @@ def time_until_right(steps: Sequence[int] | Array, pulls: Array) -> TimeUntilRig
         pulls: root mean square over seeds at each of them; NaN counts as wrong.
     """
     wrong = np.flatnonzero(~(np.abs(pulls) <= RIGHT))
-    if not len(wrong):
-        return TimeUntilRight(np.nan, np.nan, f"it is right at the first step that is known, {int(steps[0])}")
-    last = int(wrong[-1])
-    if last + 1 == len(steps):
-        return TimeUntilRight(np.nan, np.nan, f"it is not right after {int(steps[-1])} steps, the most that are known")
-    if steps[last] < 1:
-        words = f"it is right at step {int(steps[last + 1])}, the first after the start"
-        return TimeUntilRight(np.nan, np.nan, words)
-    before, after = float(steps[last]), float(steps[last + 1])
-    time = np.sqrt(before * after)
-    return TimeUntilRight(float(time), float(time * np.log(after / before) / np.sqrt(12.0)))
+    last = int(wrong[-1]) if len(wrong) else -1
+    before = float(steps[last]) if len(wrong) else 0.0
+    return TimeUntilRight(before, float(steps[last + 1]) if last + 1 < len(steps) else np.inf)
 
 
 def times_until_right_of(rows: "pd.DataFrame") -> dict[int, TimeUntilRight]:
