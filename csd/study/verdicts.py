@@ -6,7 +6,12 @@ A value *holds* if it lies in its range with two standard errors, *fails* if it 
 factor of 8 in size and z without a systematic error, that is from three sizes. A group is *incomplete* if at some size
 a seed did not reach the tolerance: the mean over the other seeds would be too small.
 
-Times of a single seed of a random training have no error, and decide nothing; those of the population loss are exact.
+Times of a single seed of a random training have no error, and decide nothing. Those of the population loss are exact if
+the target's spectrum is known; they are theory's own, and claims about training leave them out. If the target is known
+by fields alone, in a file or of a Monte Carlo job, the population loss is full-batch descent on their measured
+spectrum, a training like any other, and counts. Its times are random because the fields are: the error is the scatter
+over seeds that have fields of their own. If all seeds learn the same fields, they differ by their starts alone, the
+error of the fields is unknown, and the value is undecided.
 
 A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
 has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
@@ -14,7 +19,7 @@ tested*. A claim that requires others is at best what they are.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +30,13 @@ import xarray as xr
 from csd.study.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
 from csd.study.rounding import plus_minus
 from csd.study.seeds import student, total_error
-from csd.study.summaries.columns import HOW, at_default_options
+from csd.study.summaries.columns import DATA, HOW, SAME_FIELDS, at_default_options
 from csd.study.summaries.laws import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
 
+POPULATION = "population"
+"""The loss that has no minibatches."""
 SPAN = 8.0
 """Least ratio of the largest to the smallest size from which growth is judged."""
 
@@ -140,12 +147,9 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
     verdicts: dict[str, Verdict] = {}
     for claim in claims:
         check_required(claim, verdicts)
-        # The population loss is theory's own; it says nothing about training.
-        left_out = None if claim.about == "theory" else "population"
+        theory = claim.about == "theory"
         outcomes = tuple(
-            tuple(
-                _from_fits(test, scaling, left_out) if test.measure in FITTED else _from_times(test, summary, left_out)
-            )
+            tuple(_from_fits(test, scaling, theory) if test.measure in FITTED else _from_times(test, summary, theory))
             for test in claim.tests
         )
         verdicts[claim.id] = Verdict(claim, outcomes, tuple(verdicts[name].verdict for name in claim.requires))
@@ -161,8 +165,20 @@ def _trained_so(table: pd.DataFrame, test: ClaimTest) -> pd.DataFrame:
     return at_default_options(table, every | test.options)
 
 
-def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> Iterator[Outcome]:
-    """The values of a test of fitted laws, without networks trained on the loss that is left out."""
+def _counted(table: pd.DataFrame, theory: bool) -> Any:
+    """Which rows of a table of runs or laws a claim is about: all if it is about theory, else those of trainings."""
+    of_fields = table["target"] == DATA if "target" in table else False
+    return theory | (table["loss"] != POPULATION) | of_fields
+
+
+def _unknown_fields(run: Mapping[Any, Any]) -> str:
+    """Why times of a run, or their law, have no error on the population loss; '' where they have one."""
+    same = np.asarray(run["loss"]).item() == POPULATION and float(run.get(SAME_FIELDS, 0.0)) == 1.0
+    return "all seeds learn the same fields, whose error is not known" if same else ""
+
+
+def _from_fits(test: ClaimTest, scaling: pd.DataFrame, theory: bool) -> Iterator[Outcome]:
+    """The values of a test of fitted laws, for a claim about theory or about training."""
     if "law" not in scaling or "quantity" not in scaling:
         return
     table, measure = with_criterion(scaling), test.measure
@@ -173,7 +189,7 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> 
         & (table["architecture"] == test.architecture)
         & test.is_about(table["mass"])
         & table["dimension"].isin(test.dimensions)
-        & (table["loss"] != left_out)
+        & _counted(table, theory)
     ]
     if test.noise_levels is not None:
         chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
@@ -191,23 +207,23 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> 
             value -= float(row.get("reference", np.nan))
         if FITTED[measure] == "boxcox":
             error = total_error(row)
-        note = ""
+        note = _unknown_fields(row)
         if measure != "exact_exponent" and max(sizes) < SPAN * min(sizes):
             note = f"sizes {min(sizes)} to {max(sizes)} span less than a factor of {SPAN:g}"
         elif not np.isfinite(value):
             note = "too few sizes" if measure == "evidence" else "no value"
-        elif not np.isfinite(error):
+        elif not note and not np.isfinite(error):
             note = "three sizes give no systematic error" if len(sizes) == 3 else "its error is not known"
         yield Outcome(*where, value, error, note)
 
 
-def _from_times(test: ClaimTest, summary: xr.Dataset, left_out: str | None) -> Iterator[Outcome]:
-    """Ratios of training times or parameters, and agreement with the prediction, without the loss that is left out."""
+def _from_times(test: ClaimTest, summary: xr.Dataset, theory: bool) -> Iterator[Outcome]:
+    """Ratios of training times or parameters, and agreement with the prediction, of runs that the claim is about."""
     if "architecture" not in summary:
         return
     columns = ["architecture", "dimension", "size", "mass_label", "data", "loss"]
     table = summary[[*columns, *(name for name in HOW if name in summary)]].to_dataframe()
-    table = table[(table["loss"] != left_out) & test.is_about(table["mass_label"])]
+    table = table[_counted(table, theory) & test.is_about(table["mass_label"])]
     table = table[table["dimension"].isin(test.dimensions)]
     own, reference = (
         _trained_so(table[table["architecture"] == name], test) for name in (test.architecture, test.reference)
@@ -236,8 +252,8 @@ def _value_of_times(measure: str, runs: list[xr.Dataset]) -> tuple[float, float,
         if not np.isfinite(sample).all():
             note = f"at size {int(run['size'])} some seeds did not reach the tolerance"
             return np.nan, np.nan, note, True
-    # The population loss itself has neither minibatches nor a data set, so that its times are exact.
-    exact = [str(run["loss"].values) == "population" and not int(run["data_set"]) for run in runs]
+    # Without minibatches and without a data set nothing is random.
+    exact = [str(run["loss"].values) == POPULATION and not int(run["data_set"]) for run in runs]
     if measure == "agreement":
         predicted = [_times(run, "predicted_crossing_time") for run in runs]
         value, error = agreement(list(zip(times, predicted, strict=True)), exact=all(exact))
@@ -245,7 +261,8 @@ def _value_of_times(measure: str, runs: list[xr.Dataset]) -> tuple[float, float,
         value = float(times[0].mean() / times[1].mean())
         relative = (_standard_error(*one) / one[0].mean() for one in zip(times, exact, strict=True))
         error = value * float(np.hypot(*relative))
-    return value, error, "" if np.isfinite(error) else "a single seed gives no error", False
+    unknown = next(filter(None, map(_unknown_fields, runs)), "")
+    return value, error, unknown or ("" if np.isfinite(error) else "a single seed gives no error"), False
 
 
 def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[float, float]:

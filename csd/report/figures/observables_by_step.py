@@ -55,7 +55,7 @@ def compared_runs(summary: Dataset, figure: str) -> DataFrame:
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
-    """Points: fields. Lines: trainings of several lengths, or exact recursion. A panel a network at the largest size."""
+    """Points: fields. Lines join trainings of several lengths, or are exact. A panel a network at its largest size."""
     shown = compared_runs(summary, "observables_by_step")
     shown = shown[shown["size"] == shown.groupby("target")["size"].transform("max")]
     shown = shown.assign(title=shown["series"] + "\n" + shown["panel"])

@@ -33,7 +33,7 @@ GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator",
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
 MEASURED = 8
 """Steps of the grid at whose levels the error of a conditioned network is measured."""
-AXES = ("optimizer",)
+AXES = ("optimizer", "max_steps")
 """Options of training of which a list stands for one run each."""
 
 

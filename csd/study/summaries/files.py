@@ -78,6 +78,30 @@ def grouped(files: Sequence[tuple[J, xr.Dataset]], key: Callable[[J], Hashable])
     return list(groups.values())
 
 
+def over_fields(group: Sequence[tuple[J, xr.Dataset]], run: TrainingJob) -> list[xr.Dataset]:
+    """The files of a run; where each seed has fields of its own, with means over these of what has no seed.
+
+    Such are the measured spectrum, the learning rate that follows from it, and the values that samples are compared
+    with. A mean of n values has the error √(Σ error²) / n, in the variable `NAME_error` beside `NAME`.
+
+    Args:
+        group: jobs and files of a run.
+        run: the training job of one of them.
+    """
+    files = [file for _, file in group]
+    if not run.paired:
+        return files
+    means = {}
+    for name, first in files[0].data_vars.items():
+        values = [file[name].values for file in files if name in file]
+        alike = len(values) == len(files) and len({one.shape for one in values}) == 1
+        if alike and "seed" not in first.dims and first.dtype.kind == "f":
+            error = str(name).endswith("_error")
+            mean = np.sqrt(np.sum(np.square(values), 0)) / len(values) if error else np.mean(values, 0)
+            means[name] = Variable(tuple(map(str, first.dims)), mean, dict(first.attrs))
+    return [file.assign(means) for file in files]
+
+
 def gathered(groups: Sequence[Sequence[xr.Dataset]], axes: Collection[str], numbered: Mapping[str, str]) -> xr.Dataset:
     """The variables of files as arrays, with the dimension `run` before their own.
 

@@ -9,7 +9,7 @@ import xarray as xr
 from csd.core.files import GENERATION, Variable
 from csd.study.stages.generation import GenerationJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
-from csd.study.summaries.files import files_of, gathered, grouped
+from csd.study.summaries.files import files_of, gathered, grouped, over_fields
 from csd.study.summaries.observables import MEASURED, OBSERVABLES
 
 NUMBERED = {
@@ -43,7 +43,8 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
     groups = grouped(files_of(jobs, folder, GENERATION, mixed=mixed), lambda job: (job.run.key, job.size))
-    files = [[_with_own_references(file) for _, file in group] for group in groups]
+    own = [[(job, _with_own_references(file)) for job, file in group] for group in groups]
+    files = [over_fields(group, group[0][0].run) for group in own]
     rows = [
         {
             **identity_of(group[0][0].run, group[0][1]),
