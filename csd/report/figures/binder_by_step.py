@@ -14,10 +14,10 @@ COLUMNS = 4
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
-    """Points: U4 of sampled fields, means over seeds with errors, joined by lines. Grey: the reference. A panel a size."""
+    """Points: sampled fields, means over seeds, joined by lines. Grey: the reference. A panel a size."""
     shown = compared_runs(summary, "binder_by_step")
     shown = shown[(shown["observable"] == "binder") & np.isfinite(shown["reference"])]
-    shown = series.require(shown, "binder_by_step", NEEDS).sort_values(["target", "size"], kind="stable")
+    shown = series.require(shown, "binder_by_step", NEEDS).sort_values(["learned", "size"], kind="stable")
     facets: looks.Look = {"col": "panel", "col_wrap": min(COLUMNS, shown["panel"].nunique())}
     rows = -(-shown["panel"].nunique() // COLUMNS)
     exact = shown.assign(value=shown["value"].where(~shown["sampled"] | shown["several"]))

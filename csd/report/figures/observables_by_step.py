@@ -6,9 +6,10 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
-from csd.report.figures.needs import DATA, Wanted
+from csd.report.figures.needs import Wanted
 from csd.report.figures.observables import OBSERVABLES as WORDS
 from csd.report.figures.observables import sampled_runs, standard_errors
+from csd.study.summaries.columns import DATA
 from csd.study.summaries.observables import (
     OBSERVABLES,
     RIGHT,
@@ -39,7 +40,7 @@ def compared_runs(summary: Dataset, figure: str) -> DataFrame:
         figure: that shows them.
 
     Returns:
-        Rows by network and step, of `observables_by_step`, with the columns of the run, `panel`, `series`, `target`
+        Rows by network and step, of `observables_by_step`, with the columns of the run, `panel`, `series`, `learned`
         (the target at any size) and `several`: whether the network was trained for several lengths.
 
     Raises:
@@ -47,7 +48,7 @@ def compared_runs(summary: Dataset, figure: str) -> DataFrame:
     """
     summary = of_any_length(summary)
     table = sampled_runs(summary, figure, WANTED, NEEDS)
-    table = table.assign(rank=range(len(table)), target=table["panel"].str.rpartition(", L = ")[0])
+    table = table.assign(rank=range(len(table)), learned=table["panel"].str.rpartition(", L = ")[0])
     found = observables_by_step(summary)
     shown = found[found["step"] > 0].merge(table, left_on="run", right_index=True).sort_values(["rank", "step"])
     several = shown.groupby(["series", "panel"])["run"].transform("nunique") > 1
@@ -57,7 +58,7 @@ def compared_runs(summary: Dataset, figure: str) -> DataFrame:
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: fields. Lines join trainings of several lengths, or are exact. A panel a network at its largest size."""
     shown = compared_runs(summary, "observables_by_step")
-    shown = shown[shown["size"] == shown.groupby("target")["size"].transform("max")]
+    shown = shown[shown["size"] == shown.groupby("learned")["size"].transform("max")]
     shown = shown.assign(title=shown["series"] + "\n" + shown["panel"])
     for column in ("pull", "lowest", "highest"):
         shown[column] = shown[column].clip(-MOST, MOST)

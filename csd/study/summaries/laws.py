@@ -130,15 +130,25 @@ def generation_table(summary: xr.Dataset) -> pd.DataFrame:
                 times = np.maximum(at[quantity].values, SHORTEST)
                 times = times if times.ndim == 2 else times[:, None]
                 rows += fitted_laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
-    return pd.DataFrame([*rows, *_observable_laws(summary.isel(run=own))])
+    return pd.concat([pd.DataFrame(rows), observable_table(summary.isel(run=own))])
+
+
+def observable_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Deviations of observables from measured references, and the steps until they are right, as rows of laws.
+
+    Args:
+        summary: of `csd.study.summaries.generation.aggregate_generation`.
+
+    Returns:
+        In the columns of `training_table`, with the observable as criterion. `observable_deviation` has for each
+        training and size a row with law 'value' and the columns value and error. `observable_training_time` has such a
+        row for each size at which the steps are known, and one with their power law, or the reason why there is none.
+    """
+    return pd.DataFrame(list(_observable_laws(summary)))
 
 
 def _observable_laws(summary: xr.Dataset) -> Iterator[dict[str, Any]]:
-    """Deviations of observables from their references, and the steps until they are right, as rows of laws.
-
-    `observable_deviation` has a row for each training and size. `observable_training_time` has one for each size at
-    which the steps are known, and one with their power law, or with the reason why there is none.
-    """
+    """The rows of `observable_table`."""
     found = observables_by_step(summary)
     if found.empty:
         return
