@@ -54,12 +54,12 @@ def test_a_right_observable_is_called_wrong_as_seldom_as_said() -> None:
 @pytest.mark.parametrize(
     ("pulls", "before", "after", "words"),
     [
-        ([-9.0, 3.0, 1.0, -1.9], 20.0, 40.0, "from 28(6) steps on"),
+        ([-9.0, 3.0, 1.0, -1.9], 20.0, 40.0, "right from step 28(6) on"),
         # Right once is not right for good.
-        ([-9.0, 1.0, 3.0, 0.5], 40.0, 80.0, "from 57(11) steps on"),
-        ([-9.0, 1.0, 1.0, 2.1], 80.0, np.inf, "not after 80 steps"),
-        ([-9.0, 1.0, 1.0, np.nan], 80.0, np.inf, "not after 80 steps"),
-        ([0.0, 0.0, 0.0, 0.0], 0.0, 10.0, "from 10 steps on or fewer"),
+        ([-9.0, 1.0, 3.0, 0.5], 40.0, 80.0, "right from step 57(11) on"),
+        ([-9.0, 1.0, 1.0, 2.1], 80.0, np.inf, "still wrong at step 80"),
+        ([-9.0, 1.0, 1.0, np.nan], 80.0, np.inf, "still wrong at step 80"),
+        ([0.0, 0.0, 0.0, 0.0], 0.0, 10.0, "right from step 10 on or earlier"),
     ],
 )
 def test_the_time_lies_between_two_known_steps(pulls: list[float], before: float, after: float, words: str) -> None:
@@ -136,11 +136,11 @@ def test_where_an_observable_is_never_right_there_is_no_law() -> None:
     lengths = {size: {50: [0.0, 0.0], 100: [0.5, 0.5 if size < 16 else 0.1]} for size in (4, 8, 16)}
     times = observable_table(summary_of(lengths)).query("quantity == 'observable_training_time'")
     assert times["law"].tolist() == ["value", "value", "none"]
-    assert times["note"].iloc[-1] == "at size 16 it is right not after 100 steps, so there is no time to fit"
+    assert times["note"].iloc[-1] == "at size 16 it is still wrong at step 100, so there is no time to fit"
     early = {size: {50: [0.5, 0.5], 100: [0.5, 0.5]} for size in (4, 8, 16)}
     times = observable_table(summary_of(early)).query("quantity == 'observable_training_time'")
     assert times["law"].tolist() == ["none"]
-    assert "at size 4 it is right from 50 steps on or fewer" in times["note"].iloc[0]
+    assert "at size 4 it is right from step 50 on or earlier" in times["note"].iloc[0]
     # One training alone says nothing about steps.
     alone = observable_table(summary_of({size: {50: [0.5, 0.5]} for size in (4, 8, 16)}))
     assert set(alone["quantity"]) == {"observable_deviation"}

@@ -17,7 +17,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: sampled fields, means over seeds, joined by lines. Grey: the reference. A panel a size."""
     shown = compared_runs(summary, "binder_by_step")
     shown = shown[(shown["observable"] == "binder") & np.isfinite(shown["reference"])]
-    shown = series.require(shown, "binder_by_step", NEEDS).sort_values(["learned", "size"], kind="stable")
+    shown = series.require(shown, "binder_by_step", NEEDS).sort_values(["label", "dimension", "size"], kind="stable")
     facets: looks.Look = {"col": "panel", "col_wrap": min(COLUMNS, shown["panel"].nunique())}
     rows = -(-shown["panel"].nunique() // COLUMNS)
     exact = shown.assign(value=shown["value"].where(~shown["sampled"] | shown["several"]))
@@ -34,7 +34,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         right, error = (float(own[name].iloc[0]) for name in ("reference", "reference_error"))
         axes.axhspan(right - error, right + error, color="0.8", zorder=0, lw=0)
         axes.axhline(right, color="0.5", lw=0.8, zorder=0)
-        told.append(f"{panel}: {parentheses(right, error)}; {until_right(own)}")
+        told.append(f"{panel}, where it is {parentheses(right, error)}: {until_right(own)}")
     grid.set_titles("{col_name}")
     grid.set_axis_labels("training step (steps)", "Binder cumulant U$_4$")
     looks.legend_below(grid.figure, [*looks.hue_keys(grid), looks.key("target", color="0.5")], 4)

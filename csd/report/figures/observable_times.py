@@ -40,7 +40,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     looks.onto(grid, _bounded, ms=4)
     for panel, axes in grid.axes_dict.items():
         looks.size_axis(axes, times["size"])
-        looks.end_labels(axes, series.law_ends(fits[fits["panel"] == panel], "series"))
+        looks.end_labels(axes, series.law_ends(fits[fits["panel"] == panel]))
     for axes in grid._not_bottom_axes:
         axes.set_xlabel("")
     grid.set_titles("{col_name}")
@@ -48,7 +48,12 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     bounds = [looks.key("bound from below", lw=0, marker="^", mfc="none", mew=0.8)]
     bounds.append(looks.key("bound from above", lw=0, marker="v", mfc="none", mew=0.8))
     looks.legend_below(grid.figure, [*looks.hue_keys(grid), *bounds, looks.key("fit")], 4)
-    return grid.figure, {"times": [_told(own) for _, own in times.groupby(["panel", "series"], sort=False)]}
+    known = [_told(own) for _, own in times.groupby(["panel", "series"], sort=False)]
+    laws = [
+        f"{row['panel']} with {row['series']} {row['law']}"
+        for _, row in fits.groupby(["panel", "series"]).tail(1).iterrows()
+    ]
+    return grid.figure, {"times": list(filter(None, known)), "laws": [looks.in_caption(law) for law in laws]}
 
 
 def _times(shown: DataFrame) -> DataFrame:
@@ -88,7 +93,9 @@ def _bounded(axes: Axes, times: DataFrame, **look: Any) -> None:
 
 
 def _told(own: DataFrame) -> str:
-    """When an observable of one network is right, at the smallest and at the largest size."""
+    """When U4 of one network is right, at the smallest and at the largest size; '' of other observables."""
+    if own["criterion"].iloc[0] != "binder":
+        return ""
     ends = own.sort_values("size").iloc[[0, -1]]
     words = " and ".join(f"{row['words']} at L = {row['size']}" for _, row in ends.iterrows())
     return looks.in_caption(f"{own['panel'].iloc[0]} with {own['series'].iloc[0]} {words}")

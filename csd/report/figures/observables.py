@@ -50,13 +50,12 @@ def sampled_runs(summary: Dataset, figure: str, wanted: Wanted = WANTED, needs: 
     table = series.require(table, figure, needs)
     drawn = np.isfinite(summary["sampled_magnetisation"].values[table.index.to_numpy()]).any(axis=(1, 2))
     table = series.require(table[drawn], figure, needs)
-    labels = table["mass_label"].str.replace(HASH, "", regex=True)
-    places = [
-        f"{label}, d = {row.dimension}, L = {row.size}" for label, row in zip(labels, table.itertuples(), strict=True)
-    ]
+    table = table.assign(label=table["mass_label"].str.replace(HASH, "", regex=True))
+    places = [f"{row.label}, d = {row.dimension}, L = {row.size}" for row in table.itertuples()]
     families = list(looks.FAMILIES)
     order = [families.index(of) if (of := looks.family(one)) in families else len(families) for one in table["network"]]
-    return series.told_apart(table.assign(panel=places, order=order).sort_values(["panel", "order"], kind="stable"))
+    table = table.assign(panel=places, order=order)
+    return series.told_apart(table.sort_values(["label", "dimension", "size", "order"], kind="stable"))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

@@ -85,7 +85,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     told = [
         f"{' on '.join(title.split(chr(10)))}: {until_right(own)}" for title, own in shown.groupby("title", sort=False)
     ]
-    return grid.figure, {"right": [looks.in_caption(one) for one in told]}
+    return grid.figure, {"right": [looks.in_caption(one) for one in told], "most": f"{MOST:g}"}
 
 
 def _seeds(axes: Axes, points: DataFrame, **look: Any) -> None:
@@ -95,7 +95,7 @@ def _seeds(axes: Axes, points: DataFrame, **look: Any) -> None:
 
 
 def until_right(rows: DataFrame) -> str:
-    """The step from which on observables are right, in words: 'χ from step 141(41), U4 not after 400 steps'.
+    """When observables are right, in words: 'χ right from step 141(41) on, U4 still wrong at step 400'.
 
     Args:
         rows: of `compared_runs`, of one size.

@@ -174,7 +174,7 @@ def _laws_of_observable(times: dict[int, TimeUntilRight]) -> Iterator[dict[str, 
         if time.known:
             yield law_row([size], law="value", value=time.step, error=time.error)
     sizes = list(times)
-    if unknown := [f"at size {size} it is right {time.words}" for size, time in times.items() if not time.known]:
+    if unknown := [f"at size {size} it is {time.words}" for size, time in times.items() if not time.known]:
         yield law_row(sizes, f"{unknown[0]}, so there is no time to fit")
     elif times:
         try:

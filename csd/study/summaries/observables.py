@@ -72,10 +72,12 @@ class TimeUntilRight:
 
     @property
     def words(self) -> str:
-        """The step, or its bound: 'from 141(41) steps on', 'not after 400 steps', 'from 25 steps on or fewer'."""
+        """What is known of the observable: 'right from step 141(41) on', 'still wrong at step 400', …"""
         if self.known:
-            return f"from {parentheses(self.step, self.error)} steps on"
-        return f"not after {self.before:g} steps" if self.after == np.inf else f"from {self.after:g} steps on or fewer"
+            return f"right from step {parentheses(self.step, self.error)} on"
+        if self.after == np.inf:
+            return f"still wrong at step {self.before:.0f}"
+        return f"right from step {self.after:.0f} on or earlier"
 
 
 def time_until_right(steps: Sequence[int] | Array, pulls: Array) -> TimeUntilRight:
