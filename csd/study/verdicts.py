@@ -3,8 +3,9 @@
 A value *holds* if it lies in its range with two standard errors, *fails* if it lies outside with two, and is
 *undecided* otherwise. The error of z is statistical and systematic in quadrature. Evidence holds from 10 and fails from
 −10, with one standard error, as it weighs what z measures with two. Undecided in any case are growth over less than a
-factor of 8 in size and z without a systematic error, that is from three sizes. A group is *incomplete* if at some size
-a seed did not reach the tolerance: the mean over the other seeds would be too small.
+factor of 8 in size and z without a systematic error, that is from three sizes. The measure `value` is not about
+growth: it has an outcome at each size. A group is *incomplete* if at some size a seed did not reach the tolerance: the
+mean over the other seeds would be too small.
 
 Times of a single seed of a random training have no error, and decide nothing. Those of the population loss are exact if
 the target's spectrum is known; they are theory's own, and claims about training leave them out. If the target is known
@@ -21,6 +22,7 @@ tested*. A claim that requires others is at best what they are.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,7 @@ class Outcome:
         error: one standard error; NaN where it is not known.
         note: why the value cannot decide; empty where it can.
         missing: whether there is no value because a size has no mean.
+        size: L of a value at one size; 0 of what all sizes together give.
     """
 
     test: ClaimTest
@@ -64,6 +67,7 @@ class Outcome:
     error: float
     note: str = ""
     missing: bool = False
+    size: int = 0
 
     @property
     def verdict(self) -> str:
@@ -123,14 +127,20 @@ class Verdict:
 
 
 def _absent(test: ClaimTest, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]:
-    """An outcome for every dimension and noise level that a test lists and that has no value."""
-    places = {(outcome.dimension, outcome.noise_level) for outcome in outcomes}
-    for dimension in test.dimensions:
-        # Without a list of levels any level will do.
-        anywhere = test.noise_levels is None and any(of == dimension for of, _ in places)
-        for level in [np.nan] if test.noise_levels is None else test.noise_levels:
-            if not anywhere and (dimension, level) not in places:
-                yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True)
+    """An outcome for every dimension, noise level and size that a test lists and that has no value."""
+    # Without a list of levels any level will do, and without one of sizes any size.
+    places = {
+        (
+            one.dimension,
+            np.nan if test.noise_levels is None else one.noise_level,
+            0 if test.sizes is None else one.size,
+        )
+        for one in outcomes
+    }
+    for place in product(test.dimensions, test.noise_levels or [np.nan], test.sizes or [0]):
+        if place not in places:
+            dimension, level, size = place
+            yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True, size=size)
 
 
 def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
@@ -178,12 +188,14 @@ def _unknown_fields(run: Mapping[Any, Any]) -> str:
 
 
 def _from_fits(test: ClaimTest, scaling: pd.DataFrame, theory: bool) -> Iterator[Outcome]:
-    """The values of a test of fitted laws, for a claim about theory or about training."""
+    """The values of a test of laws or of single sizes, for a claim about theory or about training."""
     if "law" not in scaling or "quantity" not in scaling:
         return
     table, measure = with_criterion(scaling), test.measure
+    # Where there is no law, there may be values.
+    laws = [FITTED[measure]] if measure == "value" else [FITTED[measure], "none"]
     chosen = table[
-        table["law"].isin([FITTED[measure], "none"])
+        table["law"].isin(laws)
         & (table["quantity"] == test.quantity)
         & (table["criterion"] == test.criterion)
         & (table["architecture"] == test.architecture)
@@ -201,6 +213,10 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, theory: bool) -> Iterator
             if len(sizes) > 1:
                 yield Outcome(*where, np.nan, np.nan, str(row["note"]), missing=len(sizes) > 2)
             continue
+        if measure == "value":
+            if test.sizes is None or sizes[0] in test.sizes:
+                yield _at_one_size(where, row, sizes[0])
+            continue
         names = ("evidence", "evidence_error") if measure == "evidence" else ("exponent", "error")
         value, error = (float(row.get(name, np.nan)) for name in names)
         if measure == "exact_exponent":
@@ -215,6 +231,16 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, theory: bool) -> Iterator
         elif not note and not np.isfinite(error):
             note = "three sizes give no systematic error" if len(sizes) == 3 else "its error is not known"
         yield Outcome(*where, value, error, note)
+
+
+def _at_one_size(where: tuple[ClaimTest, int, float, str], row: "pd.Series[Any]", size: int) -> Outcome:
+    """The outcome of a row with a value at one size; without one it says why, or that there is none."""
+    value, error = float(row["value"]), float(row["error"])
+    note = "" if pd.isna(row["note"]) else str(row["note"])
+    if np.isfinite(value):
+        note = note or ("" if np.isfinite(error) else "its error is not known")
+        return Outcome(*where, value, error, note, size=size)
+    return Outcome(*where, np.nan, np.nan, note or "no value", missing=True, size=size)
 
 
 def _from_times(test: ClaimTest, summary: xr.Dataset, theory: bool) -> Iterator[Outcome]:
@@ -321,7 +347,8 @@ def as_json(verdicts: list[Verdict]) -> str:
             names = ("measure", "quantity", "criterion", "architecture", "reference", "because")
             about = {name: getattr(test, name) for name in names} | test.options
             about |= {"accepted": [_plain(bound) for bound in test.accepted], "bounds": _bounds(test)}
-            found = ("dimension", "noise_level", "data", "measured", "error", "verdict", "note")
+            found = ["dimension", "noise_level", "data", "measured", "error", "verdict", "note"]
+            found += ["size"] if test.measure == "value" else []
             tests += [about | {name: _plain(getattr(outcome, name)) for name in found} for outcome in outcomes] or [
                 about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}
             ]
@@ -355,6 +382,6 @@ def as_markdown(verdicts: list[Verdict]) -> str:
                 value = plus_minus(o.measured, o.error) if np.isfinite(o.measured) else ""
                 level = f"{o.noise_level:g}" if np.isfinite(o.noise_level) else ""
                 why = f": {o.note}" if o.note else ""
-                where = f"{o.dimension} | {level} | {o.data}"
+                where = f"{o.dimension} | {level} | {o.data}{f', L = {o.size}' if o.size else ''}"
                 lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict}{why} |")
     return "\n".join(lines) + "\n"

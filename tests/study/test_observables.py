@@ -135,12 +135,14 @@ def test_trainings_of_several_lengths_make_one_law() -> None:
 def test_where_an_observable_is_never_right_there_is_no_law() -> None:
     lengths = {size: {50: [0.0, 0.0], 100: [0.5, 0.5 if size < 16 else 0.1]} for size in (4, 8, 16)}
     times = observable_table(summary_of(lengths)).query("quantity == 'observable_training_time'")
-    assert times["law"].tolist() == ["value", "value", "none"]
+    assert times["law"].tolist() == ["value", "value", "value", "none"]
+    assert np.isfinite(times["value"]).tolist() == [True, True, False, False]
+    assert times["note"].iloc[2] == "at size 16 it is still wrong at step 100"
     assert times["note"].iloc[-1] == "at size 16 it is still wrong at step 100, so there is no time to fit"
     early = {size: {50: [0.5, 0.5], 100: [0.5, 0.5]} for size in (4, 8, 16)}
     times = observable_table(summary_of(early)).query("quantity == 'observable_training_time'")
-    assert times["law"].tolist() == ["none"]
-    assert "at size 4 it is right from step 50 on or earlier" in times["note"].iloc[0]
+    assert times["law"].tolist() == ["value", "value", "value", "none"]
+    assert "at size 4 it is right from step 50 on or earlier" in times["note"].iloc[-1]
     # One training alone says nothing about steps.
     alone = observable_table(summary_of({size: {50: [0.5, 0.5]} for size in (4, 8, 16)}))
     assert set(alone["quantity"]) == {"observable_deviation"}

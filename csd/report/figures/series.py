@@ -17,6 +17,7 @@ from csd.study.seeds import mean_over_seeds, mean_with_errors, total_error
 
 LOGARITHM = 0.1
 """|z| of the nested law up to which a fit is drawn as a logarithm."""
+SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
 DETERMINED = 0.5
 """Largest error of an exponent with which its law is drawn: a larger one tells no law from another."""
 
@@ -317,6 +318,17 @@ def unfitted(table: DataFrame, fits: DataFrame) -> str:
 def short(value: float) -> str:
     """A number without an error in words: '0.97', '1.0', '3,970'."""
     return f"{value:#.2g}" if value < 10.0 else f"{value:,.0f}"
+
+
+def target_title(run: Any) -> str:
+    """The target of a run of Monte Carlo, or of scores, in words."""
+    dimension, components = run["dimension"], run["components"]
+    if run["target"] == "spins":
+        return f"{SPINS.get(components, f'O({components}) spins')}, d = {dimension}\nβ = {run['beta']:.6g}"
+    words = "Gaussian" if run["target"] == "gaussian" else "φ⁴"
+    of = "" if components == 1 else f", n = {components}"
+    mass = "m = 1/L" if run["mass_times_length"] == 1.0 else run["target_label"]
+    return f"{words}, d = {dimension}{of}\n{mass}"
 
 
 def span(values: Any) -> str:

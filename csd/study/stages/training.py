@@ -138,6 +138,11 @@ class TrainingJob(OnLattice):
         return isinstance(self.field, MadeField) and self.field.paired
 
     @property
+    def step(self) -> str:
+        """The steps of `csd.core.source` whose code its file depends on."""
+        return self.settings.step
+
+    @property
     def plugins(self) -> list[str]:
         """Dotted paths of user-defined code that its file depends on."""
         names = [self.name, self.target, self.schedule, self.settings.loss]
