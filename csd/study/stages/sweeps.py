@@ -133,6 +133,14 @@ class Sweep(TargetPart):
         FieldsInFile | None,
         Field(None, description="fields in a file, of this size, instead of a target"),
     ]
+    scores: Annotated[
+        str | None,
+        Field(
+            None,
+            description="a part of scores of this study, of the same target and sizes, against whose exact scores"
+            " networks are measured; of several seeds, the first",
+        ),
+    ]
     architectures: Annotated[Several[Network], Field(description="what is trained")]
     generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]
     training: Annotated[

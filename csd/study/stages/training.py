@@ -13,9 +13,11 @@ from csd.networks import Architecture
 from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
-from csd.study.stages.base import OnLattice, Stage, file_name, once
+from csd.study.stages.base import Job, OnLattice, Stage, file_name, once
 from csd.study.stages.data import DataField, MadeField, made_fields
-from csd.study.stages.monte_carlo import MonteCarlo, MonteCarloJob
+from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
+from csd.study.stages.scored import ScoresMade, scores_for
+from csd.study.stages.scores import HELD_OUT, Scores
 from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
@@ -38,6 +40,7 @@ class HasSweeps(Protocol):
     training: Training
     sweeps: dict[str, Sweep]
     monte_carlo: dict[str, MonteCarlo]
+    scores: dict[str, Scores]
 
     @property
     def results(self) -> Path:
@@ -56,6 +59,7 @@ class TrainingJob(OnLattice):
         noise_levels: the study's, or the grid of this size to generate on.
         settings: how it is trained.
         generation: what is generated from it, or None.
+        scores: the exact scores that it is measured against, or None.
         several_lengths: whether its sweep has several numbers of steps, so that its name contains its own.
     """
 
@@ -66,6 +70,7 @@ class TrainingJob(OnLattice):
     noise_levels: list[float]
     settings: TrainingSettings
     generation: Generation | None = None
+    scores: ScoresMade | None = None
     several_lengths: bool = False
 
     @property
@@ -128,9 +133,14 @@ class TrainingJob(OnLattice):
         return field, self.architecture, *self.settings.key, self.max_steps, self.schedule, grid
 
     @property
-    def fields(self) -> MonteCarloJob | None:
-        """The Monte Carlo job of the study whose fields it learns."""
-        return self.field.job if isinstance(self.field, MadeField) else None
+    def takes(self) -> dict[str, tuple[str, Job]]:
+        """The jobs whose fields it learns and whose scores it is measured against, with their stages, by the flag."""
+        fields: dict[str, tuple[str, Job]] = {}
+        if isinstance(self.field, MadeField):
+            fields["--data"] = MONTE_CARLO.name, self.field.job
+        if self.scores is not None:
+            fields["--scores"] = HELD_OUT.name, self.scores.job
+        return fields
 
     @property
     def paired(self) -> bool:
@@ -178,7 +188,8 @@ class TrainingJob(OnLattice):
     @property
     def request(self) -> dict[str, Any]:
         """All that determines its file besides the code."""
-        return training_request(*self.problem())
+        measured = {} if self.scores is None else {"scores": self.scores.digest}
+        return training_request(*self.problem()) | measured
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` for this job, without --output."""
@@ -223,6 +234,8 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                 sets = [field.count] if isinstance(field, DataField) else _choices(training.data_sets)
                 size: Any = field.size
                 grid = sweep.generation and sweep.generation.levels(size, vars(training)["conditioned"])
+                noise = NoiseOptions(vars(training)["schedule"], tuple(grid or levels))
+                scores = sweep.scores and scores_for(study.scores, sweep.scores, field, noise, study.results)
                 for network, data_set, chunk, *given in product(
                     _networks(sweep), sets, _chunks(field, training), *axes
                 ):
@@ -234,6 +247,7 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                         grid or levels,
                         _settings(training, sweep.generation, {"data_set": data_set, "seeds": chunk, **dict(given)}),
                         sweep.generation,
+                        scores or None,
                         several_lengths=len(lengths) > 1,
                     )
                     _check(run)
@@ -371,10 +385,10 @@ TRAINING = Stage(
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
-    steps=lambda run: run.settings.step,
+    steps=lambda run: run.settings.step + " api/scored" * (run.scores is not None),
     alike=lambda run: run.alike,
     data=lambda run: run.field.digest if isinstance(run.field, DataField) else "",
-    fields=lambda run: run.fields,
+    takes=lambda run: run.takes,
     gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
     wildcard="run",

@@ -86,7 +86,8 @@ def over_fields(group: Sequence[tuple[J, xr.Dataset]], run: TrainingJob) -> list
     """The files of a run; where each seed has fields of its own, with means over these of what has no seed.
 
     Such are the measured spectrum, the learning rate that follows from it, and the values that samples are compared
-    with. A mean of n values has the error √(Σ error²) / n, in the variable `NAME_error` beside `NAME`.
+    with. A mean of n values has the error √(Σ error²) / n, in the variable `NAME_error` beside `NAME`. What is the same
+    for all seeds stays as it is.
 
     Args:
         group: jobs and files of a run.
@@ -98,8 +99,10 @@ def over_fields(group: Sequence[tuple[J, xr.Dataset]], run: TrainingJob) -> list
     means = {}
     for name, first in files[0].data_vars.items():
         values = [file[name].values for file in files if name in file]
-        alike = len(values) == len(files) and len({one.shape for one in values}) == 1
-        if alike and "seed" not in first.dims and first.dtype.kind == "f":
+        if len(values) < len(files) or "seed" in first.dims or first.dtype.kind != "f":
+            continue
+        differ = any(not np.array_equal(one, values[0], equal_nan=True) for one in values)
+        if differ and len({one.shape for one in values}) == 1:
             error = str(name).endswith("_error")
             mean = np.sqrt(np.sum(np.square(values), 0)) / len(values) if error else np.mean(values, 0)
             means[name] = Variable(tuple(map(str, first.dims)), mean, dict(first.attrs))
