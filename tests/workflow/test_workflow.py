@@ -353,7 +353,7 @@ EDITED = {
     "targets/phi4 lattice/sites mcmc/samplers mcmc/simulation mcmc/updates/local mcmc/chains": "`mcmc` and on",
     "mcmc/ensemble mcmc/exact_sweeps": "`mcmc` and on",
     "study/summaries/training": "`aggregate` and on",
-    "study/summaries/generation": "`aggregate_generation` and on",
+    "study/summaries/generation study/summaries/observables": "`aggregate_generation` and on",
     "study/summaries/files": "`aggregate`, `aggregate_generation`, `aggregate_mcmc` and on",
     "study/summaries/dynamics": "`aggregate_mcmc` and on",
     "study/summaries/cost_of_fields": "`timing` and on",

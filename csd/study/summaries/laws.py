@@ -171,7 +171,7 @@ def _observable_laws(summary: xr.Dataset) -> Iterator[dict[str, Any]]:
 
 def _laws_of_observable(times: dict[int, TimeUntilRight]) -> Iterator[dict[str, Any]]:
     """The steps until an observable is right at each size, and their law; nothing where there is one training only."""
-    unknown = {size: f"at size {size} it is {time.words}" for size, time in times.items() if not time.known}
+    unknown = {size: f"at size {size} it is {time.remark}" for size, time in times.items() if time.remark}
     for size, time in times.items():
         yield law_row([size], unknown.get(size, ""), law="value", value=time.step, error=time.error)
     sizes = list(times)
