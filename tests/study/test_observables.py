@@ -70,6 +70,16 @@ def test_the_time_lies_between_two_known_steps(pulls: list[float], before: float
     assert time.error == pytest.approx(time.step * np.log(2.0) / np.sqrt(12.0), nan_ok=True)
 
 
+def test_errors_of_more_than_a_tenth_of_the_reference_decide_nothing() -> None:
+    pulls = np.array([-9.0, 0.0, 0.0])
+    time = time_until_right([10, 20, 40], pulls, np.array([0.5, 0.09, 0.12]))
+    assert not time.known
+    assert time.remark == "not known to be right, as its error is 12% of the reference"
+    # What is wrong in spite of large errors is wrong.
+    assert time_until_right([10, 20, 40], pulls, np.array([0.5, 0.09, 0.09])).known
+    assert time_until_right([10, 20], pulls[1:], np.array([0.5, 0.5])).before == 0.0
+
+
 def test_times_on_a_coarse_grid_of_lengths_have_errors_that_cover_the_power_law() -> None:
     """τ = 7 L^z on grids of steps a factor of 2 apart that begin anywhere: pulls of z of 1; ±0.07 by chance, 200 laws.
 

@@ -9,8 +9,10 @@ its own or, for a network with a kernel and a rate that does not depend on the l
 observables follow from the exact recursion, and the error in the pull is still that of the fields which the run has
 drawn: a network with a kernel is held to what these can tell, like any other.
 
-"Right" depends on the errors: more fields, or a longer Monte Carlo run, see smaller deviations, and so later steps.
-Where nothing is wrong, the root mean square exceeds 2 with a probability of 4.6 % for one seed and 0.3 % for four.
+An error of more than a tenth of the reference decides nothing, as with a few fields everything is compatible with the
+reference. "Right" depends on the errors: more fields, or a longer Monte Carlo run, see smaller deviations, and so later
+steps. Where nothing is wrong, the root mean square exceeds 2 with a probability of 4.6 % for one seed and 0.3 % for
+four.
 
 The step τ lies between two that are known, n₋ < τ ≤ n₊. With ln τ uniform in between,
 
@@ -40,6 +42,8 @@ FALLING = "rate_schedule"
 """Option of training; with a rate that falls to 0 at the last step a recorded step is no training of that length."""
 MEASURED = ("Monte Carlo", "held-out")
 """Kinds of references that have errors."""
+RESOLUTION = 0.1
+"""Largest error, over the reference, by which an observable is called right."""
 MEASURES = ("value", "error", "reference", "reference_error", "deviation", "deviation_error")
 """Columns of `observables_by_step`."""
 
@@ -50,11 +54,14 @@ class TimeUntilRight:
 
     Attributes:
         before: n₋, the last step at which it is wrong; 0 where it is right at every step that is known.
-        after: n₊, the first of those from which on it is right; ∞ where it is wrong at the last one.
+        after: n₊, the first of those from which on it is right; ∞ where it is wrong at the last one, NaN where errors
+            are too large to say so.
+        resolution: the largest error over the reference at the steps from n₊ on.
     """
 
     before: float
     after: float
+    resolution: float = 0.0
 
     @property
     def step(self) -> float:
@@ -76,22 +83,28 @@ class TimeUntilRight:
         """Why the step is not known: 'still wrong at step 400', 'right from step 25 on or earlier'; '' where it is."""
         if self.known:
             return ""
+        if np.isnan(self.after):
+            return f"not known to be right, as its error is {self.resolution:.0%} of the reference"
         if self.after == np.inf:
             return f"still wrong at step {self.before:.0f}"
         return f"right from step {self.after:.0f} on or earlier"
 
 
-def time_until_right(steps: Sequence[int] | Array, pulls: Array) -> TimeUntilRight:
+def time_until_right(steps: Sequence[int] | Array, pulls: Array, resolution: Array | float = 0.0) -> TimeUntilRight:
     """The step from which on the pulls are at most `RIGHT`, between two steps that are there.
 
     Args:
         steps: in rising order.
         pulls: root mean square over seeds at each of them; NaN counts as wrong.
+        resolution: error of a pull over the reference at each of them; above `RESOLUTION` nothing is right.
     """
     wrong = np.flatnonzero(~(np.abs(pulls) <= RIGHT))
     last = int(wrong[-1]) if len(wrong) else -1
     before = float(steps[last]) if len(wrong) else 0.0
-    return TimeUntilRight(before, float(steps[last + 1]) if last + 1 < len(steps) else np.inf)
+    if last + 1 == len(steps):
+        return TimeUntilRight(before, np.inf)
+    coarsest = float(np.max(np.broadcast_to(resolution, len(steps))[last + 1 :]))
+    return TimeUntilRight(before, float(steps[last + 1]) if coarsest <= RESOLUTION else np.nan, coarsest)
 
 
 def known_steps(rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -119,7 +132,8 @@ def times_until_right_of(rows: "pd.DataFrame") -> dict[int, TimeUntilRight]:
     for size, own in rows.groupby("size"):
         points = known_steps(own)
         if len(points) > 1:
-            found[int(size)] = time_until_right(points["step"].to_numpy(), points["pull"].to_numpy())
+            columns = (points[name].to_numpy() for name in ("step", "pull", "resolution"))
+            found[int(size)] = time_until_right(*columns)
     return found
 
 
@@ -145,7 +159,8 @@ def observables_by_step(summary: "xr.Dataset") -> "pd.DataFrame":
         A row for each run, observable and step: run (its place in the summary), observable, step, sampled (measured in
         fields, which are drawn at one step, rather than by the exact recursion), value (mean over seeds), error,
         reference, reference_error, deviation (value / reference − 1), deviation_error (by both errors), pull (root mean
-        square over seeds, with the sign of their mean), lowest and highest (pull of a seed).
+        square over seeds, with the sign of their mean), lowest and highest (pull of a seed), resolution (root mean square
+        over seeds of the error in a pull, over the reference).
     """
     import pandas as pd
 
@@ -157,7 +172,9 @@ def observables_by_step(summary: "xr.Dataset") -> "pd.DataFrame":
         for name in known
         for row in _of_run(summary, run, name)
     ]
-    return pd.DataFrame(rows, columns=["run", "observable", "step", "sampled", *MEASURES, "pull", "lowest", "highest"])
+    return pd.DataFrame(
+        rows, columns=["run", "observable", "step", "sampled", *MEASURES, "pull", "lowest", "highest", "resolution"]
+    )
 
 
 def _of_run(summary: "xr.Dataset", run: int, name: str) -> Iterator[dict[str, Any]]:
@@ -168,7 +185,7 @@ def _of_run(summary: "xr.Dataset", run: int, name: str) -> Iterator[dict[str, An
     values, errors = (summary[f"sampled_{name}{suffix}"].values[run, drawn] for suffix in ("", "_error"))
     with_reference = np.hypot(errors, uncertain)
     about = {"step": int(summary["sampled_step"].values[run]), "sampled": True}
-    yield about | _compared(values, errors, reference) | _pulls(values - right, with_reference)
+    yield about | _compared(values, errors, reference) | _pulls(values - right, with_reference, right)
     recorded = name in summary and "step" in summary[name].dims
     if not recorded or (FALLING in summary and str(summary[FALLING].values[run]) == "cosine"):
         return
@@ -177,7 +194,7 @@ def _of_run(summary: "xr.Dataset", run: int, name: str) -> Iterator[dict[str, An
     there = np.isfinite(summary["susceptibility"].values[run][drawn]).all(axis=0)
     for step, own in zip(summary["step"].values[there], every[:, there].T, strict=True):
         about = {"step": int(step), "sampled": False}
-        yield about | _compared(own, np.zeros_like(own), reference) | _pulls(own - right, with_reference)
+        yield about | _compared(own, np.zeros_like(own), reference) | _pulls(own - right, with_reference, right)
 
 
 def _compared(values: Array, errors: Array, reference: tuple[np.float64, np.float64]) -> dict[str, float]:
@@ -190,9 +207,11 @@ def _compared(values: Array, errors: Array, reference: tuple[np.float64, np.floa
     return dict(zip(MEASURES, map(float, numbers), strict=True))
 
 
-def _pulls(difference: Array, error: Array) -> dict[str, float]:
-    """The root mean square of the pulls of all seeds, with the sign of their mean, the lowest and the highest."""
+def _pulls(difference: Array, error: Array, right: Array) -> dict[str, float]:
+    """The root mean square of the pulls of all seeds, with the sign of their mean, their limits, and their errors."""
     with np.errstate(divide="ignore", invalid="ignore"):
         pulls = np.where(error > 0.0, difference / error, np.nan)
-    whole = np.copysign(np.sqrt((pulls**2).mean()), pulls.mean())
-    return {"pull": float(whole), "lowest": float(pulls.min()), "highest": float(pulls.max())}
+        whole = np.copysign(np.sqrt((pulls**2).mean()), pulls.mean())
+        resolution = np.sqrt(((error / right) ** 2).mean())
+    found = {"pull": whole, "lowest": pulls.min(), "highest": pulls.max(), "resolution": resolution}
+    return {name: float(value) for name, value in found.items()}
