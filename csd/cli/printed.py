@@ -142,7 +142,8 @@ def scores_lines(content: "Content") -> list[str]:
             one = {name: content[name].values[place] for name in content.variables if content[name].values.ndim == 1}
             line += (
                 f" +- {one['squared_score_error']:.2g}, best linear score off by {one['linear_score_error']:.3g}"
-                f" +- {one['linear_score_error_error']:.2g}; relative error {one['relative_error']:.2g}"
+                f" +- {one['linear_score_error_error']:.2g} (zero mode {one['linear_zero_mode_error']:.3g}"
+                f" +- {one['linear_zero_mode_error_error']:.2g}); relative error {one['relative_error']:.2g}"
                 f" with {one['sweeps']:.0f} sweeps, tau {one['tau']:.3g}"
             )
         lines.append(line)

@@ -35,7 +35,7 @@ unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
 OTHERS = {
     *("architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "initial", "label", "mean", "output"),
-    "progress",
+    *("progress", "scores"),
 }
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
@@ -322,6 +322,19 @@ def check_conditioned(architecture: Architecture, settings: TrainingSettings, le
     architecture.check_conditioned()
     if levels < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
+
+
+def check_until_error(architecture: Architecture, settings: TrainingSettings) -> None:
+    """Refuse another end of training than the score error, where exact scores tell it for a network without a kernel.
+
+    Raises:
+        InputError: if another end is asked for.
+    """
+    if settings.until != "score_error":
+        raise InputError(
+            f"until is {settings.until}, but scores are given, against which the error of architecture"
+            f" {architecture.name!r} is measured; leave until out, or the scores"
+        )
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:

@@ -45,7 +45,7 @@ CARRIED = (
     *("_lowest", "_lowest_step", "best", "_best_weights"),
 )
 """Arrays of a `Recorder` that change during training."""
-GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
+GROWING = ("errors", "residuals", "losses", "exact_errors", "kernel_steps", "recorded_kernels")
 """Lists of a `Recorder` that grow during training."""
 
 
@@ -87,12 +87,17 @@ class Recorder:
         self.threshold = settings.tolerance + run.floors
         # ε is then that of a Gaussian distribution with the spectrum of the fields, and ends nothing.
         self._by_loss = run.until == "held_out_loss"
+        # Exact scores of held-out fields tell the error of a network without a kernel, which may come out negative.
+        self._exact = getattr(run.descent, "scored", None) is not None
+        if self._exact and settings.tolerance == 0.0:
+            self.threshold = np.full_like(self.threshold, -np.inf)
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
         self.errors: list[Array] = []
         self.residuals: list[NDArray[np.float32]] = []
         self.losses: list[Array] = []
+        self.exact_errors: list[Array] = []
         self.kernel_steps: list[int] = []
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.ended: dict[str, Any] = {}
@@ -182,7 +187,8 @@ class Recorder:
             self.crossing[place] = step
             if step > 0:
                 before, after = self._before[row, column], error[row, column]
-                self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
+                width = float(step - self.grid[len(self.errors) - 1]) if self._exact else 1.0
+                self.crossing[place] = crossing_time(step, before, after, self.threshold[column], width)
 
     def _record(self, step: int, error: Array, descent: Descent) -> None:
         """Keep the errors, held-out losses and residuals of a recorded step."""
@@ -193,6 +199,9 @@ class Recorder:
             losses = self._spread(self.run.descent.held_out_losses(), np.float64)
             self.losses.append(losses.mean(axis=-1))
             self._keep_best(step, losses)
+        if self.run.scored is not None:
+            rows = self.run.descent.rows if self._exact else self.run.scored.of_kernels(np.asarray(kernel))
+            self.exact_errors.append(self._spread(rows, np.float64))
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
@@ -279,6 +288,8 @@ class Recorder:
             crossing_time=times[1],
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
+            exact_errors=np.stack(self.exact_errors, axis=2) if self.exact_errors else None,
+            linear_errors={} if run.scored is None else run.scored.linear,
             kernel=self._of_all("kernel"),
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
             held_out_loss=losses,

@@ -11,13 +11,10 @@ from typing import Any
 
 from csd.core.files import TIMING
 from csd.study.config.study import STAGES, Jobs
-from csd.study.summaries.columns import Run, columns_of, with_default_options
+from csd.study.summaries.columns import DATA, Run, columns_of, with_default_options
 
 SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
 """What a figure may be drawn from, and its kind of file."""
-
-DATA = "data"
-"""The target of runs that learn from a file, of which all seeds have the same fields, and no true score is known."""
 
 
 def runs_of(jobs: Jobs) -> dict[str, list[Run]]:

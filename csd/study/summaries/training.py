@@ -13,7 +13,7 @@ import xarray as xr
 from csd.core.files import TRAINING, Variable
 from csd.study.stages.training import TrainingJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
-from csd.study.summaries.files import files_of, gathered, grouped
+from csd.study.summaries.files import files_of, gathered, grouped, over_fields
 
 
 def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -31,10 +31,11 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
     groups = grouped(files_of(runs, folder, TRAINING, mixed=mixed), lambda run: (run.sweep, run.key))
+    files = [over_fields(group, group[0][0]) for group in groups]
     summary = gathered(
         [
-            [_with_one_residual(group[0][1]), *(file.drop_vars("mode_residual") for _, file in group[1:])]
-            for group in groups
+            [_with_one_residual(first), *(file.drop_vars("mode_residual") for file in others)]
+            for first, *others in files
         ],
         axes=("seed", "noise_level", "step", "distance"),
         numbered={"inverse_length": "bin"},
