@@ -14,9 +14,9 @@ from docs.numbers import ROOT, output
 from docs.numbers.critical_couplings import POINTS
 
 CONTENT = load(ROOT / "config" / "finite_n_large.yaml")
-PUBLISHED = {"phi4-1": (1, 1.1, 0.3750966), "phi4-2": (2, 2.1, 0.5091503), "phi4-3": (3, 5.2, 0.687985)}
+PUBLISHED = {"phi4-3d-1": (1, 1.1, 0.3750966), "phi4-3d-2": (2, 2.1, 0.5091503), "phi4-3d-3": (3, 5.2, 0.687985)}
 """n, λ and β_c of −β Σ ϕ·ϕ′ + Σ [ϕ² + λ(ϕ² − 1)²]."""
-SPINS = {"ising": (1, 0.221654626), "xy": (2, 0.4541647), "heisenberg": (3, 0.693003)}
+SPINS = {"ising-3d": (1, 0.221654626), "xy-3d": (2, 0.4541647), "heisenberg-3d": (3, 0.693003)}
 
 
 def _moments(components: int, self_coupling: float, beta: float) -> Array:
@@ -65,9 +65,9 @@ def test_couplings_of_the_study_are_published() -> None:
         assert parts[name].get("components", 1) == components
     for name, (components, beta) in SPINS.items():
         assert (parts[name]["beta"], parts[name].get("components", 1)) == (beta, components)
-    assert parts["B"]["beta"] == pytest.approx(np.log(1.0 + np.sqrt(2.0)) / 2.0, rel=1e-12)
+    assert parts["ising"]["beta"] == pytest.approx(np.log(1.0 + np.sqrt(2.0)) / 2.0, rel=1e-12)
     case_a = PhiFour.from_hopping(Lattice(2, 4), 1, 0.27088, 0.022)
-    assert parts["A"]["couplings"] == pytest.approx({"r0": case_a.r0, "u": case_a.u}, rel=1e-9)
+    assert parts["phi4"]["couplings"] == pytest.approx({"r0": case_a.r0, "u": case_a.u}, rel=1e-9)
     for name, part in CONTENT["scores"].items():
         assert _couplings(part) == _couplings(parts[name])
 
