@@ -1,0 +1,59 @@
+"""t → 0 limits of the linear floors of case A (docs/finite_n.md), beside the floors that `csd scores` measures."""
+
+from typing import Any
+
+import numpy as np
+
+import csd
+from csd.lattice import Array, Lattice
+from csd.mcmc.chains import run_chains
+from csd.mcmc.posterior.held_out import jackknifed, linear_floor
+from csd.mcmc.samplers import sweep_of
+from csd.targets.phi4 import PhiFour
+
+SLOW = True
+SIZES = (8, 16, 32)
+LEVELS = [0.001, 0.05, 0.5]
+KAPPA, LAMBDA = 0.27088, 0.022
+
+
+def limit(size: int) -> tuple[float, float]:
+    """χ, and 1 − 1/(χΛ) with Λ = r₀ + 3u⟨φ²⟩, from a long run."""
+    target = PhiFour.from_hopping(Lattice(2, size), 1, KAPPA, LAMBDA)
+    sweep = sweep_of("hmc", target)
+    found = run_chains(target, sweep, "low noise", size, chains=4, measurements=8000, thermalisation=500, every=2)
+    local = target.r0 + 3.0 * target.u * float(found.estimate("phi2").value)
+    susceptibility = float(found.susceptibility().value)
+    return susceptibility, 1.0 - 1.0 / (susceptibility * local)
+
+
+def zero_mode(field: Array, halves: Array) -> tuple[float, float]:
+    """1 − N²/(E|x̂(0)|² E|ŝ*(0)|²) with its error, from fields (sample, 1, L, L) and two halves of their scores."""
+    mode, first, second = (values[:, 0].mean(axis=(1, 2), dtype=float) for values in (field, *halves))
+    rows = np.stack([mode**2, first * second], axis=1) * field[0].size
+    return jackknifed(rows, lambda means: float(1.0 - 1.0 / (means[0] * means[1])))
+
+
+def rounded(value: float, error: float) -> str:
+    """A number with its error in parentheses."""
+    return f"{value:.4f}({1e4 * error:.0f})"
+
+
+def numbers() -> dict[str, Any]:
+    """The table by size: χ, and ε of the best linear score at k = 0 and of all modes, for t → 0 and at noise levels.
+
+    The limit of all modes is the part of the force −∂H/∂φ of fields without noise that is not linear in them.
+    """
+    table = [["L", "χ", "k = 0: t → 0", *(f"t = {level:g}" for level in LEVELS)]]
+    table[0] += ["all modes: t → 0", *(f"t = {level:g} " for level in LEVELS)]
+    for size in SIZES:
+        susceptibility, soft = limit(size)
+        asked = {"dimension": 2, "size": size, "components": 1, "kappa": KAPPA, "lambda_": LAMBDA}
+        found = csd.scores(**asked, noise_levels=LEVELS, fields=1000, seed=1)
+        target, clean = PhiFour.from_hopping(Lattice(2, size), 1, KAPPA, LAMBDA), found["clean"].values.astype(float)
+        ours = [zero_mode(*both) for both in zip(found["field"].values, found["half_score"].values, strict=True)]
+        at_levels = zip(found["linear_score_error"].values, found["linear_score_error_error"].values, strict=True)
+        every = [linear_floor(target, clean, np.stack(2 * [target.force(clean)])), *at_levels]
+        cells = [f"{soft:.4f}", *(rounded(*one) for one in (*ours, *every))]
+        table.append([str(size), f"{susceptibility:.1f}", *cells])
+    return {"table": table}
