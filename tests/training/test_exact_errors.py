@@ -164,7 +164,7 @@ def test_linear_networks_keep_the_error_of_their_kernel() -> None:
     scores, how = scored_by_chains(ISING, 0.1, 0.2), {"noise_levels": [0.1, 0.2], "loss": "population"}
     bare, full = (csd.train("two_layer", target=measured(ISING), scores=given, **how) for given in (None, scores))
     xr.testing.assert_identical(bare.drop_attrs(), full.drop_vars(set(full) - set(bare)).drop_attrs())
-    further = {"exact_score_error", "zero_mode_error", "linear_score_error"}
+    further = {"exact_score_error", "zero_mode_error", "linear_score_error", "linear_zero_mode_error"}
     assert set(full) - set(bare) == {
         "shell_error",
         "error_over_linear",
