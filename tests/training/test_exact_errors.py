@@ -311,3 +311,10 @@ def test_other_noise_is_measured_too() -> None:
     run = csd.train("exact", loss="population", scores=csd.scores(fields=20, **how), **how)
     assert abs(run["exact_score_error"]).max() < 1e-6
     assert isinstance(VarianceExploding().signal(0.3), np.ndarray | float)
+
+
+def test_a_training_that_goes_on_from_another_is_measured_from_there(of_phi4: xr.Dataset) -> None:
+    how = {"target": measured(PHI4), "noise_levels": [0.5], "scores": of_phi4, "tolerance": 0.0, **ON_FIELDS}
+    before = csd.train("wiener", width=2, **how)
+    after = csd.train("wiener", width=2, initial=before, **how)
+    np.testing.assert_allclose(after["exact_score_error"][..., 0], before["exact_score_error"][..., -1], rtol=1e-6)
