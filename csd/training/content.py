@@ -51,6 +51,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "error_over_linear": ("seed noise_level step", "exact_score_error over that of the best linear score"),
     "linear_score_error": ("noise_level", "relative error of the best linear score against exact scores"),
     "linear_score_error_error": ("noise_level", "its standard error over the held-out fields"),
+    "linear_zero_mode_error": ("noise_level", "relative error of the best linear score at k = 0 alone"),
+    "linear_zero_mode_error_error": ("noise_level", "its standard error over the held-out fields"),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
@@ -271,7 +273,7 @@ def _exact_errors(record: TrainingRecord) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {name: record.exact_errors[..., place] for place, name in enumerate(NAMES)}
     found["shell_error"] = shortened(record.exact_errors[..., len(NAMES) :], SHELL_BITS)
-    if record.linear_errors:
+    if "linear_score_error" in record.linear_errors:
         found["error_over_linear"] = found[NAMES[0]] / record.linear_errors["linear_score_error"][:, None]
     return found | record.linear_errors
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.study.config.reading import parse
 from csd.study.config.study import STAGES, jobs_of
 from csd.study.cost.limits import study_costs
@@ -83,6 +85,22 @@ def test_fields_of_a_monte_carlo_job_have_scores_of_their_couplings_and_componen
         assert taken["--scores"].components == taken["--data"].components
         assert taken["--scores"].size == taken["--data"].size == run.size
         assert taken["--data"].settings.seed == run.seeds[0]
+
+
+def test_fields_of_a_file_have_scores_of_the_couplings_that_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("fields.npy", stream("fields beside scores").standard_normal((40, 8, 8)))
+    content = study(data={"file": "fields.npy", "r0": 0.5, "u": 1.0}, sizes=8)
+    part = {"dimension": 2, "sizes": 8, "couplings": {"r0": 0.5, "u": 1.0}, "noise_levels": [0.1]}
+    content["scores"] = {"exact": part | {"components": [2, 1]}}
+    (run,) = runs_of(content)
+    assert run.scores is not None
+    assert run.scores.job.components == 1
+    content["scores"] = {"exact": part}
+    with pytest.raises(InputError, match="no fields of the sweep's target"):
+        runs_of(content)
 
 
 def test_what_is_asked_for_holds_the_digest_of_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def test_linear_networks_keep_the_error_of_their_kernel() -> None:
     scores, how = scored_by_chains(ISING, 0.1, 0.2), {"noise_levels": [0.1, 0.2], "loss": "population"}
     bare, full = (csd.train("two_layer", target=measured(ISING), scores=given, **how) for given in (None, scores))
     xr.testing.assert_identical(bare.drop_attrs(), full.drop_vars(set(full) - set(bare)).drop_attrs())
-    further = {"exact_score_error", "zero_mode_error", "linear_score_error"}
+    further = {"exact_score_error", "zero_mode_error", "linear_score_error", "linear_zero_mode_error"}
     assert set(full) - set(bare) == {
         "shell_error",
         "error_over_linear",
@@ -311,3 +311,10 @@ def test_other_noise_is_measured_too() -> None:
     run = csd.train("exact", loss="population", scores=csd.scores(fields=20, **how), **how)
     assert abs(run["exact_score_error"]).max() < 1e-6
     assert isinstance(VarianceExploding().signal(0.3), np.ndarray | float)
+
+
+def test_a_training_that_goes_on_from_another_is_measured_from_there(of_phi4: xr.Dataset) -> None:
+    how = {"target": measured(PHI4), "noise_levels": [0.5], "scores": of_phi4, "tolerance": 0.0, **ON_FIELDS}
+    before = csd.train("wiener", width=2, **how)
+    after = csd.train("wiener", width=2, initial=before, **how)
+    np.testing.assert_allclose(after["exact_score_error"][..., 0], before["exact_score_error"][..., -1], rtol=1e-6)

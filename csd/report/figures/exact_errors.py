@@ -17,6 +17,8 @@ WANTED = Wanted(
     having=is_scored,
 )
 MEASURES = {"exact_score_error": "all modes", "zero_mode_error": "zero mode"}
+FLOORS = {"all modes": "linear_score_error", "zero mode": "linear_zero_mode_error"}
+"""Errors of the best linear score, of all modes and of the zero mode."""
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -47,8 +49,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     floors = _floors(level, table)
     for (panel, words), axes in grid.axes_dict.items():
         axes.set_title(f"{panel}\n{words}" if words == MEASURES["exact_score_error"] else f"\n{words}")
-        if words == MEASURES["exact_score_error"] and panel in floors:
-            axes.axhline(floors[panel], color=looks.GREY, lw=0.8, zorder=0)
+        if (panel, words) in floors:
+            axes.axhline(floors[panel, words], color=looks.GREY, lw=0.8, zorder=0)
     for axes in grid.axes.flat:
         axes.set(xlabel="training step (steps)", ylabel="")
     for axes in grid.axes[:, 0]:
@@ -58,21 +60,25 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     return grid.figure, {"ends": [_told(own, floors) for _, own in curves.groupby("panel", sort=False)]}
 
 
-def _floors(level: Dataset, table: DataFrame) -> dict[str, float]:
-    """ε of the best linear score of each panel, where it is known and not 0."""
-    if "linear_score_error" not in level:
-        return {}
-    found = {panel: float(level["linear_score_error"].values[own.index[0]]) for panel, own in table.groupby("panel")}
-    return {panel: value for panel, value in found.items() if value > 0.0}
+def _floors(level: Dataset, table: DataFrame) -> dict[tuple[str, str], float]:
+    """ε of the best linear score in each panel, where it is known and not 0."""
+    found = {
+        (str(panel), words): float(level[name].values[own.index[0]])
+        for panel, own in table.groupby("panel", sort=False)
+        for words, name in FLOORS.items()
+        if name in level
+    }
+    return {place: value for place, value in found.items() if value > 0.0}
 
 
-def _told(own: DataFrame, floors: dict[str, float]) -> str:
+def _told(own: DataFrame, floors: dict[tuple[str, str], float]) -> str:
     """What the networks of a panel end with, and ε over that of the best linear score."""
     panel, words = own["panel"].iloc[0], []
     for name, one in own.dropna(subset="value").groupby("series", sort=False):
         last = {measure: of.iloc[-1] for measure, of in one.groupby("measure", sort=False)}
         all_modes, zero_mode = (last[measure] for measure in MEASURES.values())
-        ratio = f" (ρ = {all_modes['value'] / floors[panel]:.3g})" if panel in floors else ""
+        floor = floors.get((panel, MEASURES["exact_score_error"]))
+        ratio = f" (ρ = {all_modes['value'] / floor:.3g})" if floor else ""
         both = [parentheses(at["value"], at["error"]) for at in (all_modes, zero_mode)]
         words.append(f"{name} {both[0]}{ratio}, {both[1]} at k = 0".replace(" -", " −"))
     return f"{panel}: {'; '.join(words)}"

@@ -26,7 +26,7 @@ MOST_FIELDS = 512
 """The most fields, the first ones of a file, on which networks are measured."""
 SAME = 1e-9
 """Relative difference up to which two noise levels or amplitudes are the same."""
-NUMBERS = ("linear_score_error", "linear_score_error_error")
+NUMBERS = tuple(f"linear_{of}_error{end}" for of in ("score", "zero_mode") for end in ("", "_error"))
 """Numbers of a file of Monte Carlo scores that training files repeat."""
 
 
