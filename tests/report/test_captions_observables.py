@@ -24,8 +24,8 @@ STUDY: dict[str, Any] = {
             "sizes": [4, 6, 8],
             "couplings": {"r0": -0.470762, "u": 0.299822},
             "samplers": ["hmc"],
-            "sweeps": 3000,
-            "fields": 800,
+            "sweeps": 1500,
+            "fields": 500,
         }
     },
     "sweeps": {
@@ -34,7 +34,7 @@ STUDY: dict[str, Any] = {
             "sizes": [4, 6, 8],
             "data": {"monte_carlo": "phi4"},
             "architectures": ["one_layer", "two_layer"],
-            "generation": {"steps": 24, "samples": 512, "t_min": 0.01, "t_max": 4, "integrator": "heun"},
+            "generation": {"steps": 16, "samples": 512, "t_min": 0.01, "t_max": 4, "integrator": "heun"},
         }
     },
 }
