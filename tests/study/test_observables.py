@@ -7,7 +7,9 @@ import pytest
 import xarray as xr
 from scipy.stats import chi2
 
+from csd.core.errors import InputError
 from csd.core.random import stream
+from csd.study.claims import parse_claims
 from csd.study.scaling import fit_weighted
 from csd.study.summaries.laws import observable_table
 from csd.study.summaries.observables import (
@@ -15,6 +17,7 @@ from csd.study.summaries.observables import (
     observables_by_step,
     time_until_right,
 )
+from csd.study.verdicts import judge
 
 RUN: dict[str, Any] = {
     **{"sweep": "grow", "architecture": "wiener", "architecture_name": "wiener", "mass_label": "phi4"},
@@ -111,6 +114,15 @@ def test_deviations_have_the_errors_of_samples_and_reference() -> None:
     assert (row["lowest"], row["highest"]) == (pytest.approx(pulls[0]), pytest.approx(pulls[1]))
 
 
+def test_seeds_with_fields_of_their_own_are_compared_with_the_chains_of_these() -> None:
+    """Each seed is 0.1 off a reference of its own, which the mean over references would not tell for the first."""
+    summary = summary_of({8: {50: [0.5, 0.7]}})
+    summary["own_reference_binder"][:] = [0.4, 0.6]
+    (row,) = observables_by_step(summary).to_dict("records")
+    pull = 0.1 / np.hypot(0.01, 0.003)
+    assert (row["lowest"], row["highest"], row["pull"]) == (pytest.approx(pull),) * 3
+
+
 def test_seeds_that_differ_are_not_right_on_the_average() -> None:
     """One seed has collapsed: the mean has a large error, and is compatible with the reference; the pulls are not."""
     (row,) = observables_by_step(summary_of({8: {50: [0.0, 1.0]}})).to_dict("records")
@@ -157,6 +169,41 @@ def test_where_an_observable_is_never_right_there_is_no_law() -> None:
     # One training alone says nothing about steps.
     alone = observable_table(summary_of({size: {50: [0.5, 0.5]} for size in (4, 8, 16)}))
     assert set(alone["quantity"]) == {"observable_deviation"}
+
+
+def test_claims_about_observables() -> None:
+    """After the longest training U4 is 3 % too large, with an error of 2 %; it is right between 50 and 100 steps on."""
+    lengths = {size: {50: [0.0, 0.01], 100: [0.505, 0.515], 200: [0.505, 0.525]} for size in (4, 8, 16, 32)}
+    scaling = observable_table(summary_of(lengths))
+    about = {"architecture": "wiener", "dimensions": [2], "mass": "phi4", "target": "data", "criterion": "binder"}
+    tests: list[dict[str, Any]] = [
+        {"measure": "value", "quantity": "observable_deviation", "accepted": [-0.1, 0.1]},
+        {"measure": "value", "quantity": "observable_deviation", "accepted": [-0.1, 0.1], "max_steps": 50},
+        {"measure": "value", "quantity": "observable_training_time", "sizes": [8], "accepted": [None, 200]},
+        {"measure": "exponent", "quantity": "observable_training_time", "accepted": [-0.5, 0.5]},
+        {"measure": "constant", "quantity": "observable_training_time", "accepted": [0.9, 1.1]},
+    ]
+    claims = [
+        {"id": f"F{place}", "statement": "It is right.", "tests": [about | one]} for place, one in enumerate(tests)
+    ]
+    verdicts = judge(parse_claims({"claims": claims}, "claims.yaml"), scaling, xr.Dataset())
+    assert [one.verdict for one in verdicts] == ["holds", "fails", "holds", "holds", "fails"]
+    assert [len(one.outcomes[0]) for one in verdicts] == [4, 4, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"criterion": "total_kl"}, "criterion is 'total_kl'.*absolute_magnetisation"),
+        ({"criterion": ""}, "observable_deviation needs one of susceptibility"),
+        ({"measure": "exponent"}, "observable_deviation has the measures value"),
+    ],
+)
+def test_a_claim_names_an_observable(change: dict[str, str], words: str) -> None:
+    test = {"measure": "value", "quantity": "observable_deviation", "criterion": "binder", "accepted": [0, 1]}
+    test |= {"architecture": "wiener", "dimensions": [2]} | change
+    with pytest.raises(InputError, match=words):
+        parse_claims({"claims": [{"id": "F6", "statement": "It is right.", "tests": [test]}]}, "claims.yaml")
 
 
 def test_exact_references_are_not_compared() -> None:

@@ -159,8 +159,8 @@ def observables_by_step(summary: "xr.Dataset") -> "pd.DataFrame":
         A row for each run, observable and step: run (its place in the summary), observable, step, sampled (measured in
         fields, which are drawn at one step, rather than by the exact recursion), value (mean over seeds), error,
         reference, reference_error, deviation (value / reference − 1), deviation_error (by both errors), pull (root mean
-        square over seeds, with the sign of their mean), lowest and highest (pull of a seed), resolution (root mean square
-        over seeds of the error in a pull, over the reference).
+        square over seeds, with the sign of their mean), lowest and highest (pull of a seed), resolution (root mean
+        square over seeds of the error in a pull, over the reference).
     """
     import pandas as pd
 
