@@ -50,7 +50,7 @@ def times(point: Point, size: int, folder: Path) -> dict[str, Array]:
 
 
 def numbers() -> dict[str, Any]:
-    """A table by target, of z and of the steps per e-fold of L of two layers, with errors; slopes of theory at η = ¼."""
+    """A table by target of z, and of the steps per e-fold of L of two layers; slopes of theory at η = ¼."""
     table = [
         ["target", "2 − η", "one layer: z", "systematic", "two layers: z", "systematic ", "steps per e-fold", "theory"]
     ]

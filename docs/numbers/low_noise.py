@@ -53,7 +53,8 @@ def numbers() -> dict[str, Any]:
         target, clean = PhiFour.from_hopping(Lattice(2, size), 1, KAPPA, LAMBDA), found["clean"].values.astype(float)
         ours = [zero_mode(*both) for both in zip(found["field"].values, found["half_score"].values, strict=True)]
         at_levels = zip(found["linear_score_error"].values, found["linear_score_error_error"].values, strict=True)
-        every = [linear_floor(target, clean, np.stack(2 * [target.force(clean)])), *at_levels]
+        without_noise = linear_floor(target, clean, np.stack(2 * [target.force(clean)]))
+        every = [(float(without_noise[0][0]), float(without_noise[1][0])), *at_levels]
         cells = [f"{soft:.4f}", *(rounded(*one) for one in (*ours, *every))]
         table.append([str(size), f"{susceptibility:.1f}", *cells])
     return {"table": table}
