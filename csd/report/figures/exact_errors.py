@@ -53,6 +53,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
             axes.axhline(floors[panel, words], color=looks.GREY, lw=0.8, zorder=0)
     for axes in grid.axes.flat:
         axes.set(xlabel="training step (steps)", ylabel="")
+        looks.ticks_within_a_decade(axes.yaxis)
     for axes in grid.axes[:, 0]:
         axes.set_ylabel("relative score error ε")
     keys = [*looks.hue_keys(grid), looks.key("best linear score", color=looks.GREY, lw=0.8)]
