@@ -92,7 +92,7 @@ def test_steps_until_observables_are_right_are_those_of_the_table(summary: xr.Da
     for _, law in fitted.iterrows():
         exponent = parentheses(law["exponent"], law["error"]).replace("-", "−")
         assert f"z = {exponent}" in over_sizes
-    assert "with one layer still wrong at step" in over_sizes
+    assert "with one layer: still wrong at step" in over_sizes
     panels = {axes.get_title(): axes for axes in figure.axes}
     drawn_times = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panels["energy"].get_lines()])
     own = times[(times["criterion"] == "energy") & np.isfinite(times["value"])]

@@ -97,5 +97,5 @@ def _told(own: DataFrame) -> str:
     if own["criterion"].iloc[0] != "binder":
         return ""
     ends = own.sort_values("size").iloc[[0, -1]]
-    words = " and ".join(f"{row['words']} at L = {row['size']}" for _, row in ends.iterrows())
-    return looks.in_caption(f"{own['panel'].iloc[0]} with {own['series'].iloc[0]} {words}")
+    words = ", ".join(f"{row['words']} (L = {row['size']})" for _, row in ends.iterrows())
+    return looks.in_caption(f"{own['panel'].iloc[0]} with {own['series'].iloc[0]}: {words}")
