@@ -180,7 +180,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "sweeps.a: the gap equation has no root",
         "r0 must be above 0",
     ),
-    "population on fields": (trained(loss="population", path="fields"), "sweeps.a", "implicit or denoising"),
+    "population on fields": (trained(loss="population", path="fields"), "sweeps.a", "implicit, denoising or posterior"),
     "data sets in minibatches": (trained(loss="implicit", data_sets=16), "sweeps.a", "path fields"),
     # The mass in two ways.
     "mass and line": (sweep(mass=1, mass_times_length=1), "sweeps.a: mass and mass_times_length", "one way"),

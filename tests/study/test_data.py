@@ -123,10 +123,11 @@ def test_a_sweep_learns_the_fields_of_a_monte_carlo_job_of_its_study(folder: Pat
     assert moved.identifier == run.identifier
 
 
-def paired(sizes: Any = 8, **training: Any) -> dict[str, Any]:
+def paired(sizes: Any = 8, architecture: str = "two_layer", **training: Any) -> dict[str, Any]:
     """A study whose training seeds learn fields of their own."""
     study = content() | {"monte_carlo": CHAINS}
     study["sweeps"]["mine"] |= {"data": {"monte_carlo": "seeds"}, "sizes": sizes, "training": training}
+    study["sweeps"]["mine"]["architectures"] = architecture
     return study
 
 
@@ -154,8 +155,8 @@ def test_a_single_monte_carlo_seed_is_for_all_training_seeds() -> None:
 
 
 def test_paired_seeds_are_one_run_whose_scatter_is_that_of_the_fields(folder: Path) -> None:
-    """The learning rate, which follows from the measured spectrum, is the mean over seeds; times are each seed's."""
-    runs = runs_of(paired(seeds=[1, 2, 4]))
+    """One layer starts at 0. The learning rate, which follows from the measured spectrum, is the mean over seeds."""
+    runs = runs_of(paired(architecture="one_layer", seeds=[1, 2, 4]))
     for run in runs:
         job: Any = STAGES["training"].takes(run)["--data"][1]
         main(["mcmc", *job.arguments(), "--output", str(STAGES["monte_carlo"].file(job, Path("results")))])
@@ -169,6 +170,17 @@ def test_paired_seeds_are_one_run_whose_scatter_is_that_of_the_fields(folder: Pa
     np.testing.assert_array_equal(summary["crossing_time"].values.ravel(), times)
     rates = [float(file["learning_rate"].item()) for file in files]
     np.testing.assert_allclose(summary["learning_rate"].values.ravel(), np.mean(rates))
+
+
+def test_seeds_that_learn_the_same_fields_have_the_same_times(folder: Path) -> None:
+    """One layer starts at 0, so that no scatter over seeds tells the error of the fields: the summary says so."""
+    study = content()
+    study["sweeps"]["mine"] |= {"architectures": "one_layer", "training": {"seeds": [1, 2, 4]}}
+    runs = runs_of(study)
+    train_files(runs, folder / "results" / "training")
+    summary = aggregate_training(runs, folder / "results" / "training")
+    assert summary["same_fields"].values.tolist() == [1]
+    assert np.ptp(summary["crossing_time"].values) == 0.0
 
 
 @pytest.mark.workflow

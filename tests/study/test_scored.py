@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.study.config.reading import parse
 from csd.study.config.study import STAGES, jobs_of
 from csd.study.cost.limits import study_costs
@@ -47,6 +49,58 @@ def test_a_training_takes_the_file_of_its_target_and_size() -> None:
     assert [run.identifier for run in plain] == list(jobs["training"])
     assert not any(STAGES["training"].takes(run) for run in plain)
     assert parse(parsed.model_dump(mode="json")) == parsed
+
+
+PHI4: dict[str, Any] = {"dimension": 2, "sizes": [8, 12], "couplings": {"r0": -0.470762, "u": 0.299822}}
+SPINS: dict[str, Any] = {"dimension": 2, "sizes": [8, 12], "beta": 0.44}
+
+
+@pytest.mark.parametrize(
+    ("fields", "scores", "same"),
+    [
+        (PHI4, PHI4 | {"components": 1}, True),
+        (PHI4 | {"components": [2, 1]}, PHI4 | {"components": [1, 2]}, True),
+        (SPINS, SPINS, True),
+        # Without components couplings mean n → ∞.
+        (PHI4, PHI4, False),
+        (PHI4, PHI4 | {"components": 2}, False),
+        (PHI4, PHI4 | {"couplings": {"r0": -0.47, "u": 0.299822}, "components": 1}, False),
+        (SPINS, SPINS | {"beta": 0.41}, False),
+    ],
+)
+def test_fields_of_a_monte_carlo_job_have_scores_of_their_couplings_and_components(
+    fields: dict[str, Any], scores: dict[str, Any], same: bool
+) -> None:
+    sampler = "metropolis" if "beta" in fields else "hmc"
+    content = study(data={"monte_carlo": "mine"})
+    content["monte_carlo"] = {"mine": fields | {"samplers": sampler, "sweeps": 1000, "fields": 20, "seeds": [1, 2]}}
+    content["scores"] = {"exact": scores | {"noise_levels": [0.1], "fields": 16}}
+    if not same:
+        with pytest.raises(InputError, match=r"scores\.exact has no fields of the sweep's target .* components"):
+            runs_of(content)
+        return
+    for run in runs_of(content):
+        taken: dict[str, Any] = {flag: job for flag, (_, job) in STAGES["training"].takes(run).items()}
+        assert set(taken) == {"--data", "--scores"}
+        assert taken["--scores"].components == taken["--data"].components
+        assert taken["--scores"].size == taken["--data"].size == run.size
+        assert taken["--data"].settings.seed == run.seeds[0]
+
+
+def test_fields_of_a_file_have_scores_of_the_couplings_that_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("fields.npy", stream("fields beside scores").standard_normal((40, 8, 8)))
+    content = study(data={"file": "fields.npy", "r0": 0.5, "u": 1.0}, sizes=8)
+    part = {"dimension": 2, "sizes": 8, "couplings": {"r0": 0.5, "u": 1.0}, "noise_levels": [0.1]}
+    content["scores"] = {"exact": part | {"components": [2, 1]}}
+    (run,) = runs_of(content)
+    assert run.scores is not None
+    assert run.scores.job.components == 1
+    content["scores"] = {"exact": part}
+    with pytest.raises(InputError, match="no fields of the sweep's target"):
+        runs_of(content)
 
 
 def test_what_is_asked_for_holds_the_digest_of_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def _told(own: DataFrame, floors: dict[str, float]) -> str:
     for name, one in own.dropna(subset="value").groupby("series", sort=False):
         last = {measure: of.iloc[-1] for measure, of in one.groupby("measure", sort=False)}
         all_modes, zero_mode = (last[measure] for measure in MEASURES.values())
-        ratio = f" (ρ = {all_modes['value'] / floors[panel]:.2g})" if panel in floors else ""
-        both = [parentheses(at["value"], at["error"]).replace("-", "−") for at in (all_modes, zero_mode)]
-        words.append(f"{name} {both[0]}{ratio}, {both[1]} at k = 0")
+        ratio = f" (ρ = {all_modes['value'] / floors[panel]:.3g})" if panel in floors else ""
+        both = [parentheses(at["value"], at["error"]) for at in (all_modes, zero_mode)]
+        words.append(f"{name} {both[0]}{ratio}, {both[1]} at k = 0".replace(" -", " −"))
     return f"{panel}: {'; '.join(words)}"

@@ -84,7 +84,8 @@ def _same_target(job: ScoresJob, field: FieldOptions | DataField) -> bool:
     if isinstance(field, MadeField):
         return bool(job.components) and spec_of(job.target) == spec_of(field.job.target)
     if isinstance(field, DataField):
-        return all(getattr(job.field, name, None) == value for name, value in field.known.items())
+        wanted = {"components": field.components or 1, **field.known} if field.known else {}
+        return all(getattr(job.field, name, None) == value for name, value in wanted.items())
     return not job.components and spec_of(job.gaussian) == spec_of(gaussian_of(field))
 
 
