@@ -11,6 +11,9 @@ from csd.networks.linear import COMPOSED_RATE, inverse_transform, transform
 from csd.networks.one_layer_onsite import OnSiteUnits, on_site_slope, on_site_units
 from csd.networks.parametric import ParametricNetwork
 
+CURVED_RATE = 0.25
+"""c of the learning rate c / C_max, below the stable one of φ⁴ theory and of Ising spins at their critical points."""
+
 
 class TwoLayerOnsite(ParametricNetwork):
     """s(x) = −∇E, E(x) = Σ_r V(y(r)), y = w∗x, with w as wide as the lattice and a learned potential V,
@@ -20,8 +23,11 @@ class TwoLayerOnsite(ParametricNetwork):
     so that both layers share the filter w. It is odd, and exact for independent spins ±1.
 
     At the start a_i = 0 and w = w₀ δ_{r,0} with w₀² = 0.1 / C_max, as for `two_layer`. The best filter of a linear
-    network makes y white with variance 1, so the units start at b_i = i. The learning rate is ⅛; as the layers share w,
-    this is the rate ¼ of `two_layer`.
+    network makes y white with variance 1, so the units start at b_i = i.
+
+    The learning rate is ¼ / C_max, at most ⅛. As the layers share w, ⅛ is the rate ¼ of `two_layer`; but where V is not
+    quadratic, the zero mode of y changes V″ at all sites, and the curvature of the loss along the zero mode of w is of
+    order C_max.
 
     Args:
         lattice: where the fields live.
@@ -53,5 +59,5 @@ class TwoLayerOnsite(ParametricNetwork):
         return -filters.square().sum() * (fields.numel() + on_site_slope(parameters, inside))
 
     def learning_rate(self, spectrum: Array) -> float:
-        """⅛ for any spectrum."""
-        return 0.5 * COMPOSED_RATE
+        """¼ / C_max, at most ⅛."""
+        return min(0.5 * COMPOSED_RATE, CURVED_RATE / float(spectrum.max()))

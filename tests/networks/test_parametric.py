@@ -110,7 +110,7 @@ def test_it_starts_at_nothing_with_units_that_differ() -> None:
 def test_it_is_trained_stored_and_called_again(architecture: str, tmp_path: Path, csd: Runner) -> None:
     """Its file holds all of it: the score that is read back is odd, and nearer to the exact one than at the start."""
     path = tmp_path / "onsite.nc"
-    words = "--width 2 --dimension 1 --size 8 --noise-level 0.5 --path fields --max-steps 60"
+    words = "--width 2 --dimension 1 --size 8 --noise-level 0.5 --path fields --max-steps 300"
     csd(f"train --architecture {architecture} {words} --output {path}")
     training = read_content(path)
     error = training["score_error"].values[0, 0]
