@@ -11,6 +11,21 @@ from csd.lattice import Array, Lattice
 from csd.networks.linear import inverse_transform, transform
 from csd.networks.parametric import ParametricNetwork
 
+OnSiteUnits = Annotated[int, Ge(1), Option("on-site units", "N", label="w{value}")]
+"""The option of the networks that have them."""
+
+
+def on_site_units(parameters: Mapping[str, Any], values: Any) -> Any:
+    """Σ_i a_i tanh(b_i v) of a tensor v, with a = `amplitudes` and b = `slopes`; same shape."""
+    return ((values[..., None] * parameters["slopes"]).tanh() * parameters["amplitudes"]).sum(-1)
+
+
+def on_site_slope(parameters: Mapping[str, Any], values: Any) -> Any:
+    """Its derivative Σ_i a_i b_i / cosh²(b_i v), summed over all numbers of v."""
+    slopes = parameters["slopes"]
+    bent = (1.0 - (values[..., None] * slopes).tanh() ** 2) * (parameters["amplitudes"] * slopes)
+    return bent.sum()
+
 
 class OneLayerOnsite(ParametricNetwork):
     """s(x) = −w∗x + Σ_i a_i tanh(b_i x), with w as wide as the lattice; odd, and exact for independent spins ±1.
@@ -23,7 +38,7 @@ class OneLayerOnsite(ParametricNetwork):
         width: number of units, at least 1.
     """
 
-    width: Annotated[int, Ge(1), Option("on-site units", "N", label="w{value}")]
+    width: OnSiteUnits
 
     def __init__(self, lattice: Lattice, width: int) -> None:
         super().__init__(lattice)
@@ -38,11 +53,9 @@ class OneLayerOnsite(ParametricNetwork):
     def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
         """s(x) for fields of shape (batch, *lattice.shape)."""
         product = transform(self.lattice, parameters["filter"]) * transform(self.lattice, fields)
-        units = (fields[..., None] * parameters["slopes"]).tanh()
-        return (units * parameters["amplitudes"]).sum(-1) - inverse_transform(self.lattice, product)
+        return on_site_units(parameters, fields) - inverse_transform(self.lattice, product)
 
     def divergence(self, parameters: Mapping[str, Any], fields: Any) -> Any:
         """Σ_batch Σ_r [Σ_i a_i b_i / cosh²(b_i x) − w(0)], exact."""
-        slopes, filters = parameters["slopes"], parameters["filter"]
-        bent = (1.0 - (fields[..., None] * slopes).tanh() ** 2) * (parameters["amplitudes"] * slopes)
-        return bent.sum() - fields.numel() * filters[(0,) * filters.ndim]
+        filters = parameters["filter"]
+        return on_site_slope(parameters, fields) - fields.numel() * filters[(0,) * filters.ndim]
