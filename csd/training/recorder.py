@@ -71,7 +71,7 @@ class Recorder:
             raise InputError("until is 'samples', which needs a goal; train with csd.train, which makes it")
         shape = seeds, _ = len(run.seeds), len(noised.levels)
         # Measuring a nonlinear network takes as long as a few steps.
-        seldom = getattr(run.descent, "measured_when_recorded", False)
+        self._seldom = seldom = getattr(run.descent, "measured_when_recorded", False)
         last = settings.most_steps
         self.grid = (sparse_steps if seldom else record_steps)(last)
         if seldom or run.until == "held_out_loss":
@@ -190,7 +190,7 @@ class Recorder:
             self.crossing[place] = step
             if step > 0:
                 before, after = self._before[row, column], error[row, column]
-                width = float(step - self.grid[len(self.errors) - 1]) if self._exact else 1.0
+                width = float(step - self.grid[len(self.errors) - 1]) if self._seldom else 1.0
                 self.crossing[place] = crossing_time(step, before, after, self.threshold[column], width)
 
     def _record(self, step: int, error: Array, descent: Descent) -> None:

@@ -266,3 +266,17 @@ def test_the_last_fields_of_a_monte_carlo_file_are_held_out() -> None:
     assert run.until == "held_out_loss"
     assert run.source.data is not None and len(run.source.data[0]) == 40  # type: ignore[attr-defined]
     assert not run.descent.held_out_data().any()
+
+
+def test_times_are_interpolated_between_the_steps_that_are_recorded() -> None:
+    """Errors of networks on fields are measured at recorded steps alone, which are far apart late in training."""
+    how: dict[str, Any] = {"dimension": 1, "size": 8, "noise_levels": [0.5], "path": "fields", "loss": "denoising"}
+    run = csd.train("convolutional", width=4, **how, tolerance=0.1, max_steps=2000, seeds=[1, 2])
+    for seed in run["seed"].values:
+        one = run.sel(seed=seed).isel(noise_level=0)
+        error = one["score_error"].dropna("step")
+        after = int(np.argmax(error.values <= 0.1))
+        steps, errors = error["step"].values[after - 1 : after + 1], error.values[after - 1 : after + 1]
+        assert steps[1] - steps[0] > 1
+        crossing = np.interp(np.log(0.1), np.log(errors[::-1]), steps[::-1])
+        np.testing.assert_allclose(one["crossing_time"], crossing, rtol=1e-6)
