@@ -149,10 +149,11 @@ class TrainingSettings(Options):
         ),
     ] = "last"
     until: Annotated[
-        Literal["score_error", "samples", "held_out_loss"],
+        Literal["score_error", "samples", "held_out_loss", "max_steps"],
         unnamed(
             "what ends training: score_error, at the tolerance; samples, once they meet all criteria; held_out_loss,"
-            " once it has not fallen for the patience; nonlinear networks of a data set take the last"
+            " once it has not fallen for the patience; max_steps, nothing before that step, whose weights are kept;"
+            " nonlinear networks of a data set take held_out_loss unless max_steps is given"
         ),
     ] = "score_error"
     patience: Annotated[

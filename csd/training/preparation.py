@@ -130,7 +130,7 @@ def prepare(
         one_layer = not seeded and initial is None and isinstance(descent, ModeDescent) and descent.depth == 1
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
-    run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
+    run.until = _end(noised, architecture, settings, run, by_loss=bool(trained))
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
     check_without_kernel(architecture, settings)
@@ -141,12 +141,20 @@ def prepare(
     return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
 
 
-def _end(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared) -> str:
+def _end(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared, *, by_loss: bool
+) -> str:
     """What ends training: the held-out loss for nonlinear networks of a data set, whose exact score is not known.
+
+    Networks that step side by side on the fields of a data set are such networks (`by_loss`).
 
     Raises:
         InputError: if the held-out loss is asked for and not measured.
     """
+    if settings.until == "max_steps":
+        return settings.until
+    if by_loss:
+        return "held_out_loss"
     measured = isinstance(noised.target, HasHeldOut)
     if settings.until == "samples" or not (measured or settings.until == "held_out_loss"):
         return settings.until

@@ -74,7 +74,7 @@ class Recorder:
         seldom = getattr(run.descent, "measured_when_recorded", False)
         last = settings.most_steps
         self.grid = (sparse_steps if seldom else record_steps)(last)
-        if seldom or run.until == "held_out_loss":
+        if seldom or run.until in ("held_out_loss", "max_steps"):
             # The last step too, as a rate that falls to 0 often makes it the best.
             self.grid = np.union1d(self.grid, [last])
         self._wanted: set[int] = _wanted(settings)
@@ -85,8 +85,10 @@ class Recorder:
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
-        # ε is then that of a Gaussian distribution with the spectrum of the fields, and ends nothing.
         self._by_loss = run.until == "held_out_loss"
+        # ε of a network without a kernel is that of a Gaussian distribution with the spectrum of its fields.
+        known = run.until != "max_steps" or run.descent.kernel() is not None
+        self._ending = self.threshold if known and not self._by_loss else np.full_like(self.threshold, -np.inf)
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
@@ -128,7 +130,7 @@ class Recorder:
             parameter = "" if broken is None else broken(row, level)
             seed = self.run.seeds[self.alive[row]]
             raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
-        reached = self._missing & (error <= (-np.inf if self._by_loss else self.threshold))
+        reached = self._missing & (error <= self._ending)
         news = np.count_nonzero(reached) > 0
         if news:
             self._reach(step, error, reached)
@@ -152,7 +154,7 @@ class Recorder:
             if recorded:
                 slowest = self._lowest_step[self.alive].max(axis=1)
                 return self._end(step, step >= self.settings.patience * np.maximum(slowest, FIRST_LOOK), descent)
-        elif news and self.settings.tolerance > 0.0:
+        elif news and self.settings.tolerance > 0.0 and self.run.until != "max_steps":
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none
 
