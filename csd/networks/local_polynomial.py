@@ -1,7 +1,7 @@
 """Local polynomials of a field: `local_polynomial`, the form that scores of targets of φ⁴ and φ⁶ type take as t → 0."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -34,6 +34,9 @@ class LocalPolynomial(ParametricNetwork):
     Raises:
         InputError: for a kernel that is wider than the lattice.
     """
+
+    training: ClassVar[dict[str, Any]] = {"optimizer": "adam", "rate_schedule": "cosine"}
+    """Options of training where no optimiser is given."""
 
     kernel_size: KernelSize = 3
     degree: Annotated[

@@ -38,13 +38,13 @@ ARCHITECTURES: dict[str, str] = {
     "local_one_layer": "csd.networks.local:LocalOneLayer",
     "local_two_layer": "csd.networks.local:LocalTwoLayer",
     "one_layer_onsite": "csd.networks.one_layer_onsite:OneLayerOnsite",
-    "local_polynomial": "csd.networks.local_polynomial:LocalPolynomial",
     "multiscale": "csd.networks.multiscale:Multiscale",
     "mean_field": "csd.networks.mean_field:MeanField",
     "fields_of_experts": "csd.networks.fields_of_experts:FieldsOfExperts",
     "convolutional": "csd.networks.convolutional:Convolutional",
     "unet": "csd.networks.unet:UNet",
     "wiener": "csd.networks.wiener:Wiener",
+    "local_polynomial": "csd.networks.local_polynomial:LocalPolynomial",
 }
 
 
