@@ -73,7 +73,6 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
         noised = noised_target(given)
         content, source = exact_scores(noised, settings), fingerprint_with_plugins(SOURCE, *plugins)
         return completed(content, provenance(call, score_request(noised, settings), source), SCORES, output)
-    from csd.mcmc.posterior.held_out import SOURCE as BY_CHAINS
     from csd.mcmc.posterior.held_out import posterior_scores
     from csd.targets.noising import check_schedule, schedule_of
 
@@ -83,7 +82,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     check_schedule(schedule, levels)
     content = posterior_scores(target, schedule, levels, settings, clean)
-    source = fingerprint_with_plugins(BY_CHAINS, *plugins)
+    source = fingerprint_with_plugins("scores", *plugins)
     made_by = provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES)
     return completed(content, made_by, SCORES, output)
 

@@ -28,6 +28,7 @@ from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
+from csd.training.losses import POSTERIOR
 from csd.training.options import TrainingSettings, check_chains, with_own_steps, with_population
 from csd.training.preparation import Prepared, prepare
 from csd.training.preparation import identity as run_identity
@@ -104,6 +105,7 @@ def train(
     *,
     data: Any = None,
     initial: "xr.Dataset | str | Path | None" = None,
+    scores: "xr.Dataset | str | Path | None" = None,
     output: str | Path | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -120,6 +122,7 @@ def train(
         data: fields to learn instead of a target: a path, or an array of shape (M, L, …, L) or (M, n, L, …, L). Their
             lattice need not be given.
         initial: a training file, or the Dataset of a training, of the same network: training starts at its weights.
+        scores: a scores file of the same target, or the Dataset of `csd.scores`: networks are measured on its fields.
         **asked: what follows.
         output: a file to write; the checkpoint of an unfinished run is beside it.
         checkpoint: another path for the checkpoint.
@@ -135,13 +138,15 @@ def train(
         TrainingDiverged: if descent is not stable.
         KeyboardInterrupt: on Ctrl-C; with an output, after a checkpoint from which the same call continues.
     """
-    told = initial if initial is None or isinstance(initial, str | Path) else RUN
-    call = called("train", architecture, {"data": data, "initial": told, **asked, "output": output})
+    files = {"initial": initial, "scores": scores}
+    told = {name: given if given is None or isinstance(given, str | Path) else RUN for name, given in files.items()}
+    call = called("train", architecture, {"data": data, **told, **asked, "output": output})
     wanted, place, kept = problem(architecture, data=data, **asked), place_of(output), place_of(checkpoint)
     kept = checkpoint_beside(place) if kept is None and place is not None else kept
-    read = [("initial", expanded(initial))] if isinstance(initial, str | Path) else []
+    read = [(name, expanded(given)) for name, given in files.items() if isinstance(given, str | Path)]
     check_paths([*_data(wanted[0]), *read], [*named("output", place), *checkpoint_files(kept, "checkpoint")])
-    return trained(*wanted, call, place, kept, checkpoint_every, initial=initial, progress=progress).dataset()
+    how: dict[str, Any] = {**files, "progress": progress}
+    return trained(*wanted, call, place, kept, checkpoint_every, **how).dataset()
 
 
 def named(name: str, path: Path | None) -> list[Named]:
@@ -183,6 +188,7 @@ def trained(
     checkpoint_every: float = EVERY,
     *,
     initial: "xr.Dataset | str | Path | None" = None,
+    scores: "xr.Dataset | str | Path | None" = None,
     progress: bool | None = None,
     log: Callable[[str], None] = log,
     lap: Callable[[str], None] = lambda part: None,
@@ -198,6 +204,7 @@ def trained(
         checkpoint: of an unfinished run; if None, beside the output, and none without an output.
         checkpoint_every: seconds between checkpoints.
         initial: a training at whose weights this one starts.
+        scores: held-out fields with exact scores, on which networks are measured.
         progress: whether to show a progress bar; if None, on terminals and in notebooks.
         log: writes a line to the log; by default to standard error.
         lap: called at the end of each part of the work: 'start', 'ready' (networks and data), 'set-up', 'training'.
@@ -211,16 +218,25 @@ def trained(
 
         begin = InitialNetworks(initial)
         begin.check(noised, architecture, settings)
-    run = prepare(noised, architecture, settings, initial=begin)
+    scored = None
+    if scores is not None:
+        from csd.api.scored import scored_fields
+
+        scored = scored_fields(scores, noised, some=settings.conditioned)
+    run = prepare(noised, architecture, settings, initial=begin, scored=scored)
     _add_chains(run, noised, architecture, settings)
+    _add_means(run, noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     further = {} if begin is None else {"initial": begin.digest}
+    further |= {} if scored is None else {"scores": scored.digest}
     asked = training_request(noised, architecture, settings) | further
     names = [architecture.name, *map(path_named, (type(noised.target), type(noised.schedule))), settings.loss]
     names += [settings.integrator] if goal is not None else []
-    # How a file is read is code of those trainings alone that start from one.
-    source = fingerprint(settings.step, *([] if begin is None else ["api/initial"])) + plugin_fingerprint(*names)
+    # How a file is read is code of those trainings alone that take one.
+    readers = {"api/initial": begin, "api/scored": scored}
+    more = [module for module, given in readers.items() if given is not None]
+    source = fingerprint(settings.step, *more) + plugin_fingerprint(*names)
     made_by = provenance(command, asked, source)
 
     lap("set-up")
@@ -246,6 +262,8 @@ def trained(
             content = content.assign_attrs({"data_couplings": couplings})
         if begin is not None:
             content = content.assign_attrs({"initial": begin.digest, "initial_file": begin.file})
+        if scored is not None:
+            content = content.assign_attrs({"scores": scored.digest, "scores_file": scored.name})
         if goal is not None:
             content = content.assign_attrs({"waited_for": ", ".join(goal.criteria)})
     else:
@@ -264,6 +282,15 @@ def _add_chains(run: Prepared, noised: NoisedTarget, architecture: Architecture,
     fields, source = cast("MeasuredField | FieldSet", noised.target), cast("RawFields", run.source)
     name = run_identity(noised, architecture, settings)
     source.changing = LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
+
+
+def _add_means(run: Prepared, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
+    """Give a prepared run the chains of its loss, where the loss is regression on posterior means."""
+    if settings.loss == POSTERIOR:
+        from csd.mcmc.posterior.loss import posterior_means
+
+        source = cast("RawFields", run.source)
+        source.estimate = posterior_means(noised, architecture.components_of(noised.target))
 
 
 def completed(

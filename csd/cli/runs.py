@@ -45,6 +45,8 @@ def add_flags(own: dict[str, Parser]) -> None:
     own["data"].add_argument("file", type=read_path, metavar="FILE", help=fields)
     begun = "a training file of the same network, at whose weights training starts"
     train.add_argument("--initial", type=read_path, metavar="FILE.nc", help=begun)
+    exact = "a scores file of the same target, against which the networks are measured"
+    train.add_argument("--scores", type=read_path, metavar="FILE.nc", help=exact)
     kept = "checkpoint of an unfinished run (beside the output)"
     train.add_argument("--checkpoint", type=written_names, metavar="FILE.npz", help=kept)
     train.further = _kept
@@ -153,7 +155,7 @@ def train(arguments: argparse.Namespace) -> None:
         from csd.api.training import trained
 
         kept = (arguments.output, arguments.checkpoint, arguments.checkpoint_every)
-        how = {"initial": arguments.initial, "log": log, "lap": laps}
+        how = {"initial": arguments.initial, "scores": arguments.scores, "log": log, "lap": laps}
         content = trained(*_problem(arguments), command_line(arguments), *kept, **how)
         report_times(content)
         laps.steps = int(content["last_step"].values.sum())

@@ -60,6 +60,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         add_paths(own["timing"], flag, about=about)
         add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
     add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
+    add_paths(own["fit"], "scores", about="summary of scores, if the study has any", required=False)
     add = own["integrators"].add_argument
     add("--dimension", type=integer, nargs="+", required=True, metavar="D", help="one or several")
     sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
@@ -82,6 +83,7 @@ def validate(arguments: argparse.Namespace) -> None:
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
     from csd.study.stages.data import DataField, MadeField
+    from csd.study.stages.scores import ScoresJob, check_scores
     from csd.study.stages.training import TrainingJob, check_training
 
     try:
@@ -96,6 +98,7 @@ def validate(arguments: argparse.Namespace) -> None:
                     resolve("class", path, {})
                 except InputError as error:
                     raise InputError(f"{stage.key}.{sweep}: {error}") from error
+        check_scores(job for job in jobs["scores"].values() if isinstance(job, ScoresJob))
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)

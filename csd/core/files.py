@@ -47,6 +47,7 @@ ENSEMBLE = "Monte Carlo"
 ENSEMBLE_SUMMARY = "Monte Carlo summary"
 TIMING = "timing"
 SCORES = "scores"
+SCORES_SUMMARY = "scores summary"
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
@@ -58,6 +59,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler", "beta"),
     TIMING: ("seconds",),
     SCORES: ("clean", "field", "score", "squared_score"),
+    SCORES_SUMMARY: ("squared_score", "linear_score_error", "target_label", "beta"),
     SUMMARY: ("score_error", "training_time", "parameters", "architecture", "loss"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")

@@ -33,12 +33,14 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "train": ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
+    "scores": ("mcmc/posterior/held_out", "mcmc/ensemble", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
+    "aggregate_scores": ("study/summaries/scores",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
-    "fit": ("study/summaries/laws", "study/summaries/dynamics"),
+    "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/scores"),
     "claims": ("study/verdicts",),
     "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
@@ -58,10 +60,8 @@ def fingerprint(step: str, *more: str) -> str:
         step: keys of `SOURCES`, or modules: 'train', 'train mcmc mcmc/fields', 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
     """
-    digest = blake2b(digest_size=8)
-    for file in files_used(step, *more):
-        digest.update(_look(file)[0].encode())
-    return digest.hexdigest()
+    parts = [_look(file)[0] for file in files_used(step, *more)]
+    return blake2b("".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def files_used(step: str, *more: str) -> list[Path]:

@@ -178,7 +178,9 @@ class Found:
         return ceil(2.0 * max(one.tau + one.tau_error for one in self.known) * found.every)
 
 
-def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any = None) -> Found:
+def sample(
+    target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any = None, purpose: str = "ensemble"
+) -> Found:
     """Run one sampler.
 
     Args:
@@ -186,13 +188,14 @@ def sample(target: HasEnergy, name: str, settings: MonteCarloSettings, look: Any
         name: of the sampler.
         settings: of the simulation.
         look: called with (chain, measurement, field) at each measurement.
+        purpose: first part of the names of the random streams.
     """
-    purpose = sorted(spec_of(target).items()), name, sorted(settings.options.items()), settings.seed
+    about = sorted(spec_of(target).items()), name, sorted(settings.options.items()), settings.seed
     found = run_chains(
         target,
         sweep_of(name, target, **settings.options),
-        "ensemble",
-        *purpose,
+        purpose,
+        *about,
         chains=settings.chains,
         measurements=settings.sweeps // settings.every,
         thermalisation=settings.warming,
@@ -215,12 +218,13 @@ def _step(update: Any) -> float:
     return float(update.step.value) if hasattr(update, "step") else float("nan")
 
 
-def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
+def ensemble(target: HasEnergy, settings: MonteCarloSettings, purpose: str = "ensemble") -> Content:
     """Run all samplers of the settings; returns the content of a file.
 
     Args:
         target: the target.
         settings: of the simulation.
+        purpose: first part of the names of the random streams: simulations of other purposes have other chains.
 
     Returns:
         Variables of the dimensions sampler, chain, measurement, observable, update (of a sweep); with fields also
@@ -238,7 +242,7 @@ def ensemble(target: HasEnergy, settings: MonteCarloSettings) -> Content:
     numbers += (fields + 8 * target.lattice.dimension) * target.lattice.sites
     require_memory(numbers, "storing chains, measurements and fields")
     spectrum = SpectrumBlocks(target.lattice, settings.chains, measurements) if settings.fields else None
-    found = {name: sample(target, name, settings, spectrum) for name in settings.samplers}
+    found = {name: sample(target, name, settings, spectrum, purpose) for name in settings.samplers}
     parts = max(map(len, sweeps))
 
     def all_of(attribute: str) -> Array:

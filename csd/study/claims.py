@@ -12,6 +12,7 @@ A claim is a list of tests. A test picks groups of runs and a measure, and gives
     time_ratio        τ over that of a reference architecture, at the largest size that both have
     parameter_ratio   parameters over those of a reference architecture, likewise
     agreement         largest |τ / τ_predicted − 1| over sizes
+    value             the value itself, at each size, or at those of `sizes`
 
 A test is about runs at the default target, noise and options of training, unless it names others (`momentum: 0.9`) or
 the label `data` of the runs, which says all of them. Times are means over seeds, interpolated between steps.
@@ -28,7 +29,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from csd.core.errors import InputError, check_distinct, nearest
 from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load
-from csd.study.config.schema import Dimension, Part, Positive, Several, number, validated, with_options
+from csd.study.config.schema import Dimension, Part, Positive, Several, Size, number, validated, with_options
 from csd.study.summaries.columns import HOW
 from csd.targets.labels import HASH, target_label
 
@@ -49,8 +50,12 @@ FITTED = {
     "exponent": "power",
     "exact_exponent": "power",
     "evidence": "power",
+    "value": "value",
 }
-"""Measures of fitted laws, and the law whose row of the table holds the value."""
+"""Measures of fitted laws, or of values, and the law whose row of the table holds the value."""
+VALUES = {"linear_score_error": ("value", "constant", "exponent")}
+VALUES["linear_zero_mode_error"] = VALUES["linear_score_error"]
+"""Quantities that are no times, with a value at each size, and the measures that they have."""
 ACCEPTED: dict[str, list[float | None]] = {
     "log": [-0.1, 0.1],
     "constant": [-0.1, 0.1],
@@ -60,6 +65,8 @@ ACCEPTED: dict[str, list[float | None]] = {
 """Default ranges of measures."""
 RATIOS = ("time_ratio", "parameter_ratio")
 """Measures that compare with a reference architecture."""
+TIMES = tuple(name for name in (*FITTED, *RATIOS, "agreement") if name != "value")
+"""Measures of times."""
 WITH_CRITERION = ("generation_training_time", "integrator_steps")
 """Quantities that depend on a criterion of samples."""
 Bound = Annotated[float, BeforeValidator(number)]
@@ -76,12 +83,15 @@ class ClaimTest(Part):
     dimensions: Several[Dimension]
     noise_levels: Several[Positive] | None = None
     because: Name | None = None
+    sizes: Several[Size] | None = None
     quantity: Literal[
         "training_time",
         "generation_training_time",
         "autocorrelation_time",
         "autocorrelation_updates",
         "integrator_steps",
+        "linear_score_error",
+        "linear_zero_mode_error",
     ] = "training_time"
     criterion: str = ""
     mass: Annotated[str, Field(default_factory=lambda: target_label(mass_times_length=1.0))]
@@ -113,6 +123,12 @@ class ClaimTest(Part):
             raise ValueError(f"measure {self.measure} {needs} reference architecture")
         if self.measure not in FITTED and self.quantity != "training_time":
             raise ValueError(f"measure {self.measure} is of training_time; quantity is {self.quantity}")
+        if self.measure not in (measures := VALUES.get(self.quantity, TIMES)):
+            raise ValueError(
+                f"measure is {self.measure}; quantity {self.quantity} has the measures {', '.join(measures)}"
+            )
+        if self.sizes is not None and self.measure != "value":
+            raise ValueError(f"sizes are given; measure {self.measure} takes none, as it is of all sizes together")
         if self.criterion and self.criterion not in CRITERIA:
             near = nearest(self.criterion, CRITERIA)
             raise ValueError(f"criterion is {self.criterion!r}{near} (known: {', '.join(CRITERIA)})")
@@ -121,6 +137,7 @@ class ClaimTest(Part):
             raise ValueError(f"criterion is {self.criterion!r}; quantity {self.quantity} {needs}")
         check_distinct("dimension", self.dimensions)
         check_distinct("noise level", self.noise_levels or [None])
+        check_distinct("size", self.sizes or [None])
         if (self.noise_levels is None) != (self.because is None):
             raise ValueError("noise_levels and because belong together: all levels are tested, or some for a reason")
         return self

@@ -51,6 +51,25 @@ def mean_over_seeds(values: Any, axis: int = -1, ran: Any = None) -> tuple[Any, 
     return mean, error
 
 
+def mean_with_errors(values: Any, own: Any, ran: Any) -> tuple[Any, Any]:
+    """Mean over seeds, the last axis, and its error: the larger of their scatter's and that of their own errors.
+
+    Where a seed's own error is unknown, such as a jackknife with blocks that have no ξ, the scatter's alone.
+
+    Args:
+        values: numbers, shape (…, seeds).
+        own: the standard error of each, same shape.
+        ran: whether each seed was run, same shape.
+
+    Returns:
+        Both of shape (…,); NaN where a seed that was run has no value.
+    """
+    mean, scatter = mean_over_seeds(values, ran=ran)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_own = np.sqrt((own**2).sum(axis=-1, where=ran)) / ran.sum(axis=-1)
+        return mean, np.where(np.isnan(of_own), scatter, np.maximum(scatter, of_own))
+
+
 def resampled_means(samples: Sequence[Array], resamples: int, generator: np.random.Generator) -> Array:
     """Means over resampled seeds, shape (…, resamples, sizes); the same seeds at all sizes if they are equally many.
 

@@ -3,19 +3,26 @@
 A value *holds* if it lies in its range with two standard errors, *fails* if it lies outside with two, and is
 *undecided* otherwise. The error of z is statistical and systematic in quadrature. Evidence holds from 10 and fails from
 −10, with one standard error, as it weighs what z measures with two. Undecided in any case are growth over less than a
-factor of 8 in size and z without a systematic error, that is from three sizes. A group is *incomplete* if at some size
-a seed did not reach the tolerance: the mean over the other seeds would be too small.
+factor of 8 in size and z without a systematic error, that is from three sizes. The measure `value` is not about
+growth: it has an outcome at each size. A group is *incomplete* if at some size a seed did not reach the tolerance: the
+mean over the other seeds would be too small.
 
-Times of a single seed of a random training have no error, and decide nothing; those of the population loss are exact.
+Times of a single seed of a random training have no error, and decide nothing. Those of the population loss are exact if
+the target's spectrum is known; they are theory's own, and claims about training leave them out. If the target is known
+by fields alone, in a file or of a Monte Carlo job, the population loss is full-batch descent on their measured
+spectrum, a training like any other, and counts. Its times are random because the fields are: the error is the scatter
+over seeds that have fields of their own. If all seeds learn the same fields, they differ by their starts alone, the
+error of the fields is unknown, and the value is undecided.
 
-A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
-has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
+A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension, noise level or size that a test
+lists has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
 tested*. A claim that requires others is at best what they are.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,11 +32,13 @@ import xarray as xr
 from csd.study.claims import COUNTS, FITTED, PRECISE, PULLS, Claim, ClaimTest, check_required
 from csd.study.rounding import plus_minus
 from csd.study.seeds import student, total_error
-from csd.study.summaries.columns import HOW, at_default_options
+from csd.study.summaries.columns import DATA, HOW, SAME_FIELDS, at_default_options
 from csd.study.summaries.laws import with_criterion
 
 HOLDS, FAILS, UNDECIDED, INCOMPLETE, NOT_TESTED = "holds", "fails", "undecided", "incomplete", "not tested"
 
+POPULATION = "population"
+"""The loss that has no minibatches."""
 SPAN = 8.0
 """Least ratio of the largest to the smallest size from which growth is judged."""
 
@@ -47,6 +56,7 @@ class Outcome:
         error: one standard error; NaN where it is not known.
         note: why the value cannot decide; empty where it can.
         missing: whether there is no value because a size has no mean.
+        size: L of a value at one size; 0 of what all sizes together give.
     """
 
     test: ClaimTest
@@ -57,6 +67,7 @@ class Outcome:
     error: float
     note: str = ""
     missing: bool = False
+    size: int = 0
 
     @property
     def verdict(self) -> str:
@@ -116,14 +127,20 @@ class Verdict:
 
 
 def _absent(test: ClaimTest, outcomes: tuple[Outcome, ...]) -> Iterator[Outcome]:
-    """An outcome for every dimension and noise level that a test lists and that has no value."""
-    places = {(outcome.dimension, outcome.noise_level) for outcome in outcomes}
-    for dimension in test.dimensions:
-        # Without a list of levels any level will do.
-        anywhere = test.noise_levels is None and any(of == dimension for of, _ in places)
-        for level in [np.nan] if test.noise_levels is None else test.noise_levels:
-            if not anywhere and (dimension, level) not in places:
-                yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True)
+    """An outcome for every dimension, noise level and size that a test lists and that has no value."""
+    # Without a list of levels any level will do, and without one of sizes any size.
+    places = {
+        (
+            one.dimension,
+            np.nan if test.noise_levels is None else one.noise_level,
+            0 if test.sizes is None else one.size,
+        )
+        for one in outcomes
+    }
+    for place in product(test.dimensions, test.noise_levels or [np.nan], test.sizes or [0]):
+        if place not in places:
+            dimension, level, size = place
+            yield Outcome(test, dimension, level, "", np.nan, np.nan, "no data", missing=True, size=size)
 
 
 def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> list[Verdict]:
@@ -140,12 +157,9 @@ def judge(claims: list[Claim], scaling: pd.DataFrame, summary: xr.Dataset) -> li
     verdicts: dict[str, Verdict] = {}
     for claim in claims:
         check_required(claim, verdicts)
-        # The population loss is theory's own; it says nothing about training.
-        left_out = None if claim.about == "theory" else "population"
+        theory = claim.about == "theory"
         outcomes = tuple(
-            tuple(
-                _from_fits(test, scaling, left_out) if test.measure in FITTED else _from_times(test, summary, left_out)
-            )
+            tuple(_from_fits(test, scaling, theory) if test.measure in FITTED else _from_times(test, summary, theory))
             for test in claim.tests
         )
         verdicts[claim.id] = Verdict(claim, outcomes, tuple(verdicts[name].verdict for name in claim.requires))
@@ -161,19 +175,33 @@ def _trained_so(table: pd.DataFrame, test: ClaimTest) -> pd.DataFrame:
     return at_default_options(table, every | test.options)
 
 
-def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> Iterator[Outcome]:
-    """The values of a test of fitted laws, without networks trained on the loss that is left out."""
+def _counted(table: pd.DataFrame, theory: bool) -> Any:
+    """Which rows of a table of runs or laws a claim is about: all if it is about theory, else those of trainings."""
+    of_fields = table["target"] == DATA if "target" in table else False
+    return theory | (table["loss"] != POPULATION) | of_fields
+
+
+def _unknown_fields(run: Mapping[Any, Any]) -> str:
+    """Why times of a run, or their law, have no error on the population loss; '' where they have one."""
+    same = np.asarray(run["loss"]).item() == POPULATION and float(run.get(SAME_FIELDS, 0.0)) == 1.0
+    return "all seeds learn the same fields, whose error is not known" if same else ""
+
+
+def _from_fits(test: ClaimTest, scaling: pd.DataFrame, theory: bool) -> Iterator[Outcome]:
+    """The values of a test of laws or of single sizes, for a claim about theory or about training."""
     if "law" not in scaling or "quantity" not in scaling:
         return
     table, measure = with_criterion(scaling), test.measure
+    # Where there is no law, there may be values.
+    laws = [FITTED[measure]] if measure == "value" else [FITTED[measure], "none"]
     chosen = table[
-        table["law"].isin([FITTED[measure], "none"])
+        table["law"].isin(laws)
         & (table["quantity"] == test.quantity)
         & (table["criterion"] == test.criterion)
         & (table["architecture"] == test.architecture)
         & test.is_about(table["mass"])
         & table["dimension"].isin(test.dimensions)
-        & (table["loss"] != left_out)
+        & _counted(table, theory)
     ]
     if test.noise_levels is not None:
         chosen = chosen[chosen["noise_level"].isin(test.noise_levels)]
@@ -185,29 +213,43 @@ def _from_fits(test: ClaimTest, scaling: pd.DataFrame, left_out: str | None) -> 
             if len(sizes) > 1:
                 yield Outcome(*where, np.nan, np.nan, str(row["note"]), missing=len(sizes) > 2)
             continue
+        if measure == "value":
+            if test.sizes is None or sizes[0] in test.sizes:
+                yield _at_one_size(where, row, sizes[0])
+            continue
         names = ("evidence", "evidence_error") if measure == "evidence" else ("exponent", "error")
         value, error = (float(row.get(name, np.nan)) for name in names)
         if measure == "exact_exponent":
             value -= float(row.get("reference", np.nan))
         if FITTED[measure] == "boxcox":
             error = total_error(row)
-        note = ""
+        note = _unknown_fields(row)
         if measure != "exact_exponent" and max(sizes) < SPAN * min(sizes):
             note = f"sizes {min(sizes)} to {max(sizes)} span less than a factor of {SPAN:g}"
         elif not np.isfinite(value):
             note = "too few sizes" if measure == "evidence" else "no value"
-        elif not np.isfinite(error):
+        elif not note and not np.isfinite(error):
             note = "three sizes give no systematic error" if len(sizes) == 3 else "its error is not known"
         yield Outcome(*where, value, error, note)
 
 
-def _from_times(test: ClaimTest, summary: xr.Dataset, left_out: str | None) -> Iterator[Outcome]:
-    """Ratios of training times or parameters, and agreement with the prediction, without the loss that is left out."""
+def _at_one_size(where: tuple[ClaimTest, int, float, str], row: "pd.Series[Any]", size: int) -> Outcome:
+    """The outcome of a row with a value at one size; without one it says why, or that there is none."""
+    value, error = float(row["value"]), float(row["error"])
+    note = "" if pd.isna(row["note"]) else str(row["note"])
+    if np.isfinite(value):
+        note = note or ("" if np.isfinite(error) else "its error is not known")
+        return Outcome(*where, value, error, note, size=size)
+    return Outcome(*where, np.nan, np.nan, note or "no value", missing=True, size=size)
+
+
+def _from_times(test: ClaimTest, summary: xr.Dataset, theory: bool) -> Iterator[Outcome]:
+    """Ratios of training times or parameters, and agreement with the prediction, of runs that the claim is about."""
     if "architecture" not in summary:
         return
     columns = ["architecture", "dimension", "size", "mass_label", "data", "loss"]
     table = summary[[*columns, *(name for name in HOW if name in summary)]].to_dataframe()
-    table = table[(table["loss"] != left_out) & test.is_about(table["mass_label"])]
+    table = table[_counted(table, theory) & test.is_about(table["mass_label"])]
     table = table[table["dimension"].isin(test.dimensions)]
     own, reference = (
         _trained_so(table[table["architecture"] == name], test) for name in (test.architecture, test.reference)
@@ -236,8 +278,8 @@ def _value_of_times(measure: str, runs: list[xr.Dataset]) -> tuple[float, float,
         if not np.isfinite(sample).all():
             note = f"at size {int(run['size'])} some seeds did not reach the tolerance"
             return np.nan, np.nan, note, True
-    # The population loss itself has neither minibatches nor a data set, so that its times are exact.
-    exact = [str(run["loss"].values) == "population" and not int(run["data_set"]) for run in runs]
+    # Without minibatches and without a data set nothing is random.
+    exact = [str(run["loss"].values) == POPULATION and not int(run["data_set"]) for run in runs]
     if measure == "agreement":
         predicted = [_times(run, "predicted_crossing_time") for run in runs]
         value, error = agreement(list(zip(times, predicted, strict=True)), exact=all(exact))
@@ -245,7 +287,8 @@ def _value_of_times(measure: str, runs: list[xr.Dataset]) -> tuple[float, float,
         value = float(times[0].mean() / times[1].mean())
         relative = (_standard_error(*one) / one[0].mean() for one in zip(times, exact, strict=True))
         error = value * float(np.hypot(*relative))
-    return value, error, "" if np.isfinite(error) else "a single seed gives no error", False
+    unknown = next(filter(None, map(_unknown_fields, runs)), "")
+    return value, error, unknown or ("" if np.isfinite(error) else "a single seed gives no error"), False
 
 
 def agreement(pairs: Sequence[tuple[Any, Any]], exact: bool = False) -> tuple[float, float]:
@@ -304,7 +347,8 @@ def as_json(verdicts: list[Verdict]) -> str:
             names = ("measure", "quantity", "criterion", "architecture", "reference", "because")
             about = {name: getattr(test, name) for name in names} | test.options
             about |= {"accepted": [_plain(bound) for bound in test.accepted], "bounds": _bounds(test)}
-            found = ("dimension", "noise_level", "data", "measured", "error", "verdict", "note")
+            found = ["dimension", "noise_level", "data", "measured", "error", "verdict", "note"]
+            found += ["size"] if test.measure == "value" else []
             tests += [about | {name: _plain(getattr(outcome, name)) for name in found} for outcome in outcomes] or [
                 about | {"measured": None, "error": None, "verdict": NOT_TESTED, "note": "no data"}
             ]
@@ -338,6 +382,6 @@ def as_markdown(verdicts: list[Verdict]) -> str:
                 value = plus_minus(o.measured, o.error) if np.isfinite(o.measured) else ""
                 level = f"{o.noise_level:g}" if np.isfinite(o.noise_level) else ""
                 why = f": {o.note}" if o.note else ""
-                where = f"{o.dimension} | {level} | {o.data}"
+                where = f"{o.dimension} | {level} | {o.data}{f', L = {o.size}' if o.size else ''}"
                 lines.append(f"| | {name} | {where} | {value} | {_bounds(test)} | {o.verdict}{why} |")
     return "\n".join(lines) + "\n"

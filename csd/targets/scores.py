@@ -6,6 +6,7 @@ for Gaussian fields. The error of a network s is E|s − s*|² / E|s*|². Fields
 the fields as stored. Each field has a random stream of its own, so it does not depend on the number of fields.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,15 +16,16 @@ from annotated_types import Ge, Gt, Le
 from csd.core.errors import InputError
 from csd.core.files import Content, digest, labelled
 from csd.core.options import Option, Options
-from csd.core.plugins import is_user_defined
+from csd.core.plugins import is_user_defined, name_of
 from csd.core.random import stream
 from csd.lattice.memory import require_memory
-from csd.targets.base import drawn_fields, spec_of, with_samples
+from csd.targets.base import TARGETS, HasSpec, Spec, drawn_fields, spec_of, with_samples
 from csd.targets.gaussian import GaussianField
-from csd.targets.noising import NoisedTarget
+from csd.targets.noising import NoisedTarget, Schedule
 
 SOURCE = "targets/scores"
-"""The modules that a file depends on, for `csd.core.source.fingerprint`."""
+"""The modules that a file of scores in closed form depends on, for `csd.core.source.fingerprint`; those by conditional
+Monte Carlo (`csd.mcmc.posterior.held_out`) depend on more, the step `scores`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,24 @@ def score_request(noised: NoisedTarget, settings: ScoreSettings) -> dict[str, An
     """All settings that determine a file; their hash is its configuration_hash."""
     about = {"schedule": type(noised.schedule).__name__, "noise_levels": list(noised.levels)}
     return spec_of(noised.target) | settings.attributes() | about
+
+
+def posterior_request(
+    target: Any, schedule: Schedule, levels: Sequence[float], settings: ScoreSettings, fields_digest: str = ""
+) -> dict[str, Any]:
+    """The same for scores by conditional Monte Carlo, of fields that are given if they have a digest."""
+    about = {"schedule": type(schedule).__name__, "noise_levels": list(levels), "method": "conditional Monte Carlo"}
+    given = {"fields_digest": fields_digest} if fields_digest else {}
+    return spec_of_target(target) | settings.attributes() | {"accuracy": settings.accuracy} | about | given
+
+
+def spec_of_target(target: Any) -> Spec:
+    """The spec of a target; name, lattice and mass, if it has one, of a user-defined class without a spec."""
+    if isinstance(target, HasSpec):
+        return target.spec()
+    lattice, mass = target.lattice, {"mass": target.mass} if hasattr(target, "mass") else {}
+    name = name_of("target", type(target), TARGETS)
+    return {"target": name, "dimension": lattice.dimension, "size": lattice.size, **mass}
 
 
 def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
@@ -86,6 +106,9 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
             "field": labelled(levels, field[:, :, None], "x_t = alpha x0 + sigma z, independent noise at each level"),
             "score": labelled(levels, score[:, :, None], "s*(x_t) = -K* x_t with K* = 1/C_t, of the fields as stored"),
             "squared_score": labelled(["noise_level"], squared, "E|s*|^2 / N = (1/N) sum of 1/C_t, exactly"),
+            "minimum_loss": labelled(
+                ["noise_level"], 0.5 / noised.variances - 0.5 * squared, "denoising loss of s*, per site, exactly"
+            ),
         },
         {
             "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),

@@ -13,6 +13,7 @@ from csd.lattice.lattice import axis_profile
 from csd.networks import Architecture
 from csd.targets.base import HasHeldOut, lattice_of, spec_of, spectrum_of
 from csd.targets.noising import NoisedTarget
+from csd.training.metrics.score_errors import NAMES
 from csd.training.options import TrainingSettings, with_own_steps
 from csd.training.preparation import Prepared
 from csd.training.record import TrainingRecord
@@ -25,6 +26,8 @@ That is far below minibatch noise. If the errors of all levels had one sign, χ 
 """
 RESIDUAL_BITS = 7
 """Bits of the mantissa of residuals averaged over modes, for figures: a relative error of at most 0.4 %."""
+SHELL_BITS = 11
+"""The same of errors in bins of modes: a relative error of at most 2.5e-4."""
 WEIGHT_BITS = 15
 """Bits for layers as wide as the lattice trained on random fields: 1.5e-5, far below minibatch noise."""
 SAID = ("target", "dimension", "size", "mass", "data", "data_key")
@@ -40,6 +43,16 @@ VARIABLES: dict[str, tuple[str, ...]] = {
         "last recorded step whose held-out loss is the lowest within a standard error",
         "steps",
     ),
+    "exact_score_error": ("seed noise_level step", "relative score error against exact scores of held-out fields"),
+    "exact_score_error_error": ("seed noise_level step", "its standard error over the held-out fields"),
+    "zero_mode_error": ("seed noise_level step", "the same error of the mode k = 0 alone"),
+    "zero_mode_error_error": ("seed noise_level step", "its standard error over the held-out fields"),
+    "shell_error": ("seed noise_level step inverse_length", "the same error of modes of one length alone"),
+    "error_over_linear": ("seed noise_level step", "exact_score_error over that of the best linear score"),
+    "linear_score_error": ("noise_level", "relative error of the best linear score against exact scores"),
+    "linear_score_error_error": ("noise_level", "its standard error over the held-out fields"),
+    "linear_zero_mode_error": ("noise_level", "relative error of the best linear score at k = 0 alone"),
+    "linear_zero_mode_error_error": ("noise_level", "its standard error over the held-out fields"),
     "learning_rate": ("noise_level", "learning rate eta"),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
@@ -210,6 +223,7 @@ def training_content(
     if record.held_out_loss is not None:
         found |= {"held_out_loss": record.held_out_loss, "linear_held_out_loss": record.linear_loss}
         found["best_step"] = record.best_step
+    found |= _exact_errors(record)
     coordinates = _coordinates(noised, settings, record.steps) | {
         "inverse_length": record.inverse_lengths,
         "distance": np.arange(lattice.size // 2 + 1),
@@ -251,6 +265,17 @@ def training_content(
     }
     about = attributes(noised, architecture.complete(), settings) | about
     return Content(variables, _variables(coordinates), about)
+
+
+def _exact_errors(record: TrainingRecord) -> dict[str, Any]:
+    """Errors against exact scores, and their ratio to that of the best linear score where this is known."""
+    if record.exact_errors is None:
+        return {}
+    found: dict[str, Any] = {name: record.exact_errors[..., place] for place, name in enumerate(NAMES)}
+    found["shell_error"] = shortened(record.exact_errors[..., len(NAMES) :], SHELL_BITS)
+    if "linear_score_error" in record.linear_errors:
+        found["error_over_linear"] = found[NAMES[0]] / record.linear_errors["linear_score_error"][:, None]
+    return found | record.linear_errors
 
 
 def _residual(kernel: Any, spectra: Array) -> Any:

@@ -15,6 +15,7 @@ from csd.networks.full import DeepLinear
 from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
+from csd.training.losses import POSTERIOR
 
 DEFAULT_STEPS, COSINE_STEPS = 1_000_000, 2_000
 """The default of max_steps, and that where the learning rate falls to 0 at the last step."""
@@ -35,7 +36,7 @@ unsaid = partial(Option, label=None, attribute=None)
 """An option that does not change the result of training: files do not contain it."""
 OTHERS = {
     *("architecture", "benchmark", "checkpoint", "checkpoint_every", "data", "initial", "label", "mean", "output"),
-    "progress",
+    *("progress", "scores"),
 }
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
@@ -48,9 +49,9 @@ STEPPING = ("momentum", "optimizer", "beta2", "weight_decay", "rate_schedule", "
 class TrainingSettings(Options):
     """Options of training; each is a keyword, a flag, a key of a study and an attribute of files."""
 
-    loss: Annotated[str, named("population, implicit or denoising", names="csd.training.losses:OBJECTIVES")] = (
-        "implicit"
-    )
+    loss: Annotated[
+        str, named("population, implicit, denoising or posterior", names="csd.training.losses:OBJECTIVES")
+    ] = "implicit"
     batch: Annotated[
         Count, named("fields in a minibatch", "B", label="B{value}", absent=0, note="0 means full-batch steps")
     ] = 64
@@ -153,7 +154,7 @@ class TrainingSettings(Options):
         unnamed(
             "what ends training: score_error, at the tolerance; samples, once they meet all criteria; held_out_loss,"
             " once it has not fallen for the patience; max_steps, nothing before that step, whose weights are kept;"
-            " nonlinear networks of a data set take held_out_loss unless max_steps is given"
+            " nonlinear networks of a data set without scores take held_out_loss unless max_steps is given"
         ),
     ] = "score_error"
     patience: Annotated[
@@ -176,6 +177,9 @@ class TrainingSettings(Options):
         super().__post_init__()
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"a seed is given twice in {list(self.seeds)}; each must be given once")
+        if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
+            how = "path spectral" if self.path == "spectral" else "conditioned"
+            raise InputError(f"loss is {POSTERIOR!r} with {how}; it needs path fields, and networks of one noise level")
         if self.path == "spectral" and self.data_set is not None and self.loss != "population":
             raise InputError(
                 f"loss is {self.loss!r} with a data set; full-batch steps on its spectrum have loss population, and"
@@ -200,14 +204,17 @@ class TrainingSettings(Options):
                 f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
             )
         if self.path == "fields" and self.loss == "population":
-            raise InputError("loss is 'population' with path fields; on raw fields it must be implicit or denoising")
+            raise InputError(
+                "loss is 'population' with path fields; on raw fields it must be implicit, denoising or posterior"
+            )
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
 
     @property
     def step(self) -> str:
         """The steps of `csd.core.source` whose code a training uses."""
-        return "train" if self.chains is None else "train mcmc mcmc/fields"
+        chains = "" if self.chains is None else " mcmc mcmc/fields"
+        return f"train{chains}{' mcmc/posterior/loss' if self.loss == POSTERIOR else ''}"
 
     @property
     def stepping(self) -> dict[str, Any]:
@@ -323,6 +330,19 @@ def check_conditioned(architecture: Architecture, settings: TrainingSettings, le
     architecture.check_conditioned()
     if levels < 2:
         raise InputError("conditioned is given, but there is one noise level; it needs a smallest and a largest one")
+
+
+def check_until_error(architecture: Architecture, settings: TrainingSettings) -> None:
+    """Refuse another end of training than the score error, where exact scores tell it for a network without a kernel.
+
+    Raises:
+        InputError: if another end is asked for.
+    """
+    if settings.until not in ("score_error", "max_steps"):
+        raise InputError(
+            f"until is {settings.until}, but scores are given, against which the error of architecture"
+            f" {architecture.name!r} is measured; leave until out, or the scores"
+        )
 
 
 def with_population(settings: TrainingSettings) -> TrainingSettings:

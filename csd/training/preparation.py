@@ -32,10 +32,13 @@ from csd.training.descent.modes import ModeDescent
 from csd.training.descent.momentum import HeavyBall, OptimizedDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective, objective_of
+from csd.training.metrics.score_errors import ScoreErrors
+from csd.training.metrics.scored_fields import ScoredFields
 from csd.training.options import (
     TrainingSettings,
     check_conditioned,
     check_steps,
+    check_until_error,
     check_without_kernel,
     with_own_steps,
 )
@@ -59,6 +62,7 @@ class Prepared:
         closed_form: whether a formula gives the state at any step.
         plain: whether the steps are those of plain gradient descent, which closed forms describe.
         until: what ends training, as in `TrainingSettings`.
+        scored: measures networks against exact scores; None without any.
     """
 
     descent: Any
@@ -74,6 +78,7 @@ class Prepared:
     closed_form: bool = False
     plain: bool = True
     until: str = "score_error"
+    scored: ScoreErrors | None = None
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
@@ -89,7 +94,12 @@ def data_identity(noised: NoisedTarget) -> str:
 
 
 def prepare(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, *, initial: Initial | None = None
+    noised: NoisedTarget,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    *,
+    initial: Initial | None = None,
+    scored: ScoredFields | None = None,
 ) -> Prepared:
     """Build the networks, their descent and their data.
 
@@ -98,6 +108,7 @@ def prepare(
         architecture: the network.
         settings: options of training.
         initial: trained networks at whose weights the networks start; None for their own start.
+        scored: held-out fields on which the networks are measured.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
@@ -108,17 +119,16 @@ def prepare(
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * (1 if settings.conditioned else len(noised.levels))
-    what = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     components = architecture.components_of(noised.target)
     isotropic = getattr(resolve("architecture", architecture.name, ARCHITECTURES), "isotropic", False)
     copies = 8.0 if seeded or not (isotropic and noised.modes.isotropic) else 0.5
     if settings.path == "fields":
-        held = 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
-        copies += 8.0 * settings.batch * (components or 1) + held
-    require_memory(copies * instances * lattice.sites, f"training {instances} networks on {what}")
-    explicit = architecture.is_family and settings.path == "spectral"
+        copies += 8.0 * settings.batch * (components or 1)
+        copies += 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
+    where = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
+    require_memory(copies * instances * lattice.sites, f"training {instances} networks on {where}")
     problem = noised, architecture, settings, objective, optimizer, initial
-    found = _family_descent(*problem, seeded) if explicit else None
+    found = _family_descent(*problem, seeded) if architecture.is_family and settings.path == "spectral" else None
     by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
     descent, modes, parameters, known = found or by_autograd(*problem)
     side_by_side = getattr(descent, "measured_when_recorded", False)
@@ -130,7 +140,13 @@ def prepare(
         one_layer = not seeded and initial is None and isinstance(descent, ModeDescent) and descent.depth == 1
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
-    run.until = _end(noised, architecture, settings, run, by_loss=bool(trained))
+    if scored is not None:
+        run.scored = ScoreErrors(scored, noised, modes, some=settings.conditioned)
+    if scored is not None and run.descent.kernel() is None:
+        check_until_error(architecture, settings)
+        run.descent.scored, run.descent.measured_when_recorded, run.until = run.scored, True, settings.until
+    else:
+        run.until = _end(architecture, settings, run, held=trained is not None or isinstance(noised.target, HasHeldOut))
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
     check_without_kernel(architecture, settings)
@@ -141,22 +157,13 @@ def prepare(
     return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
 
 
-def _end(
-    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared, *, by_loss: bool
-) -> str:
+def _end(architecture: Architecture, settings: TrainingSettings, run: Prepared, *, held: bool) -> str:
     """What ends training: the held-out loss for nonlinear networks of a data set, whose exact score is not known.
-
-    Networks that step side by side on the fields of a data set are such networks (`by_loss`).
 
     Raises:
         InputError: if the held-out loss is asked for and not measured.
     """
-    if settings.until == "max_steps":
-        return settings.until
-    if by_loss:
-        return "held_out_loss"
-    measured = isinstance(noised.target, HasHeldOut)
-    if settings.until == "samples" or not (measured or settings.until == "held_out_loss"):
+    if settings.until in ("samples", "max_steps") or not (held or settings.until == "held_out_loss"):
         return settings.until
     if run.on_device or run.descent.kernel() is not None:
         if settings.until == "held_out_loss":
@@ -240,11 +247,6 @@ def _known(
     return rates, stable, ranges, floors
 
 
-def _plain_rates(rates: Array, settings: TrainingSettings) -> Array:
-    """η of the plain descent of linear and user-defined networks: 1 where an optimiser takes its step as gradient."""
-    return rates if settings.heavy_ball is not None else np.ones_like(rates)
-
-
 def _own_rate(network: Any, spectrum: Array) -> float:
     """The default η of a network; that of a user-defined one is checked."""
     rate = network.learning_rate(spectrum)
@@ -281,7 +283,8 @@ def _family_descent(
     require_memory(max(network.parameters for network in networks), f"a network {architecture.label!r}")
     spectra = learned_spectra(noised)
     known = _known(networks, noised, spectra, settings, optimizer)
-    rates = _plain_rates(known[0], settings)
+    # Where an optimiser takes the step as gradient, the rate is 1.
+    rates = known[0] if settings.heavy_ball is not None else np.ones_like(known[0])
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
     of_levels = list(zip(networks, spectra, noised.levels, strict=True))
     starts = [[started_filters(architecture, *own, seed, initial) for own in of_levels] for seed in settings.seeds]
@@ -350,7 +353,7 @@ def _autograd_descent(
         how = objective, device, optimizer, settings.accumulate, layers, build
         descent: AutogradDescent = FieldDescent(networks, noised, modes, known[0], *how)
     else:
-        rates = _plain_rates(known[0], settings)
+        rates = known[0] if settings.heavy_ball is not None else np.ones_like(known[0])
         descent = AutogradDescent(networks, noised, modes, rates, objective, device, layers, build)
     if settings.path == "spectral" and descent.kernel() is None:
         raise InputError(f"architecture {architecture.name!r} has no kernel; path must be fields")

@@ -30,6 +30,9 @@ class TrainingRecord:
         floors: ε_R, shape (T,).
         inverse_lengths: geometric mean of sqrt(k̂² + m²) over each bin's momenta, shape (bins,).
         residual: root mean square of |C K − 1| over the modes of each bin, shape (S, T, R, bins).
+        exact_errors: errors against exact scores, rows of `csd.training.metrics.score_errors.ScoreErrors`, shape
+            (S, T, R, numbers); None without exact scores.
+        linear_errors: that of the best linear score on the same fields and its error, shape (T,) each, where known.
         held_out_loss: ½ E|s + z/σ|² per site over held-out fields, shape (S, T, R); None where it is not measured.
         best_step: the last recorded step whose held-out loss is the lowest within a standard error, NaN where it is not
             measured, shape (S, T).
@@ -57,6 +60,8 @@ class TrainingRecord:
     floors: Array
     inverse_lengths: Array
     residual: NDArray[np.float32]
+    exact_errors: Array | None
+    linear_errors: dict[str, Array]
     held_out_loss: Array | None
     linear_loss: Array | None
     best_step: Array
@@ -99,7 +104,8 @@ def sparse_steps(last: int) -> NDArray[np.int64]:
 def crossing_time(step: float, before: float, after: float, threshold: float, width: float = 1.0) -> float:
     """j − w + w ln(ε_{j−w}/θ) / ln(ε_{j−w}/ε_j), where ln ε crosses the threshold, linear between steps j − w and j.
 
-    Integer training times are coarse where they are small; scaling laws are fitted to these.
+    Where ε_j is negative, as a measured error may be, ε itself is taken as linear in the step. Integer training times
+    are coarse where they are small; scaling laws are fitted to these.
 
     Args:
         step: j, the first step at or below the threshold.
@@ -108,6 +114,8 @@ def crossing_time(step: float, before: float, after: float, threshold: float, wi
         threshold: θ.
         width: w, steps between the two errors.
     """
+    if after < 0.0 < threshold < before:
+        return float(step - width + width * (before - threshold) / (before - after))
     if not 0.0 < after < before:
         return step
     return float(step - width + width * np.log(before / threshold) / np.log(before / after))

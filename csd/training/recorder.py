@@ -45,7 +45,7 @@ CARRIED = (
     *("_lowest", "_lowest_step", "best", "_best_weights"),
 )
 """Arrays of a `Recorder` that change during training."""
-GROWING = ("errors", "residuals", "losses", "kernel_steps", "recorded_kernels")
+GROWING = ("errors", "residuals", "losses", "exact_errors", "kernel_steps", "recorded_kernels")
 """Lists of a `Recorder` that grow during training."""
 
 
@@ -86,20 +86,24 @@ class Recorder:
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
         self._by_loss = run.until == "held_out_loss"
-        # ε of a network without a kernel is that of a Gaussian distribution with the spectrum of its fields.
-        known = run.until != "max_steps" or run.descent.kernel() is not None
-        self._ending = self.threshold if known and not self._by_loss else np.full_like(self.threshold, -np.inf)
+        # Exact scores of held-out fields tell the error of a network without a kernel, which may come out negative.
+        self._exact = getattr(run.descent, "scored", None) is not None
+        self._measured = run.scored.measured if self._exact and run.scored else np.ones(shape[1], dtype=bool)
+        # Otherwise ε is that of a Gaussian distribution with the spectrum of the fields.
+        unknown = run.until == "max_steps" and run.descent.kernel() is None and not self._exact
+        self._no_time = self._by_loss or unknown or (self._exact and settings.tolerance == 0.0)
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
         self.errors: list[Array] = []
         self.residuals: list[NDArray[np.float32]] = []
         self.losses: list[Array] = []
+        self.exact_errors: list[Array] = []
         self.kernel_steps: list[int] = []
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.ended: dict[str, Any] = {}
         self._before: Array = np.empty(shape)
-        self._missing = np.ones(shape, dtype=bool)
+        self._missing = np.broadcast_to(self._measured, shape).copy()
         self._none = np.zeros(seeds, dtype=bool)
         # The recorded step since which a seed has met the goal.
         self._right_since = np.full(seeds, np.inf)
@@ -119,18 +123,17 @@ class Recorder:
             TrainingDiverged: if an error is not finite later, or has blown up.
         """
         if step == 0:
-            if not np.isfinite(error).all():
+            if not np.isfinite(error[:, self._measured]).all():
                 raise InputError("the score error is not finite at the start, where the network's score must be finite")
-            self._limit = BLOW_UP * max(1.0, float(error.max()))
+            self._limit = BLOW_UP * max(1.0, float(error[:, self._measured].max()))
         # For small arrays, counting is far faster than any() or max().
-        if np.count_nonzero(error <= self._limit) < error.size:
-            row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
-            level = int(np.argmax(~(error[row] <= self._limit)))
+        if np.count_nonzero(error <= self._limit) < error.size and self._above(error).any():
+            row, level = (int(place) for place in np.argwhere(self._above(error))[0])
             broken = getattr(descent, "broken_parameter", None)
             parameter = "" if broken is None else broken(row, level)
             seed = self.run.seeds[self.alive[row]]
             raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
-        reached = self._missing & (error <= self._ending)
+        reached = self._missing & (error <= (-np.inf if self._no_time else self.threshold))
         news = np.count_nonzero(reached) > 0
         if news:
             self._reach(step, error, reached)
@@ -160,10 +163,14 @@ class Recorder:
 
     def excess(self) -> float:
         """The largest of ε / threshold, as last observed, over the seeds and levels above the tolerance."""
-        if self._by_loss:
-            return float(self._before.max())
+        if self._no_time:
+            return float(np.nanmax(self._before))
         ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
         return float(ratio.max())
+
+    def _above(self, error: Array) -> NDArray[np.bool_]:
+        """Which seeds and levels have blown up, or are not finite where they are measured."""
+        return ~(error <= self._limit) & self._measured
 
     def looks(self) -> set[int]:
         """The steps at which more than the error is recorded, whatever its value."""
@@ -184,7 +191,8 @@ class Recorder:
             self.crossing[place] = step
             if step > 0:
                 before, after = self._before[row, column], error[row, column]
-                self.crossing[place] = crossing_time(step, before, after, self.threshold[column])
+                width = float(step - self.grid[len(self.errors) - 1]) if self._exact else 1.0
+                self.crossing[place] = crossing_time(step, before, after, self.threshold[column], width)
 
     def _record(self, step: int, error: Array, descent: Descent) -> None:
         """Keep the errors, held-out losses and residuals of a recorded step."""
@@ -195,6 +203,9 @@ class Recorder:
             losses = self._spread(self.run.descent.held_out_losses(), np.float64)
             self.losses.append(losses.mean(axis=-1))
             self._keep_best(step, losses)
+        if self.run.scored is not None:
+            rows = self.run.descent.rows if self._exact else self.run.scored.of_kernels(np.asarray(kernel))
+            self.exact_errors.append(self._spread(rows, np.float64))
         deviation = self.spectra * (np.full((*error.shape, 1), np.nan) if kernel is None else kernel) - 1.0
         residual = self.bins.root_mean_square(np.abs(deviation))
         self.residuals.append(self._spread(residual, np.float32))
@@ -281,6 +292,8 @@ class Recorder:
             crossing_time=times[1],
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
+            exact_errors=np.stack(self.exact_errors, axis=2) if self.exact_errors else None,
+            linear_errors={} if run.scored is None else run.scored.linear,
             kernel=self._of_all("kernel"),
             kernel_steps=np.array(self.kernel_steps, dtype=np.int64),
             held_out_loss=losses,

@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[tuple[str, str] | str, list[str]]] = {
     "range beyond floats": (LOCAL % "1e400xi", ["sweeps.a", "'1e400xi'", "3xi"]),
     "range below 0": (LOCAL % "-1xi", ["sweeps.a", "'-1xi'", "3xi"]),
     "range L / 2": (LOCAL % 4, ["sweeps.a", "range is 4", "0 to 3"]),
-    "range 2.0": (LOCAL % 2.0, ["sweeps.a.architectures.0.range", "2.0", "integer"]),
+    "range 2.0": (LOCAL % 2.0, ["sweeps.a.architectures.range", "2.0", "integer"]),
     "no range": ("    architectures: {name: local_one_layer}\n", ["sweeps.a", "needs the option range"]),
     "range of another": (
         "    architectures: {name: deep_linear, depth: 2, range: 1}\n",

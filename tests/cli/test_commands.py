@@ -176,7 +176,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "batch a fraction": (f"{GOOD} --loss implicit --batch 6.5", ["--batch", "'6.5'", "int"]),
     "data set 0": (f"{GOOD} --data-set 0", ["data_set is 0", "at least 1"]),
     "data set in minibatches": (f"{GOOD} --loss implicit --data-set 9", ["'implicit'", "population", "path fields"]),
-    "population on fields": (f"{GOOD} --path fields", ["'population'", "implicit or denoising"]),
+    "population on fields": (f"{GOOD} --path fields", ["'population'", "implicit, denoising or posterior"]),
     "seed negative": (f"{GOOD} --seed -1", ["seed is -1", "at least 0"]),
     "seed a fraction": (f"{GOOD} --seed 1.5", ["--seed", "'1.5'", "int"]),
     "seed twice in a list": (f"{GOOD} --seed 1 2 1", ["seed is given twice", "[1, 2, 1]", "once"]),

@@ -37,6 +37,33 @@ def test_a_list_of_optimisers_stands_for_one_run_each() -> None:
         training_runs(content(training={"optimizer": ["gd", "adm"]}))
 
 
+def test_a_list_of_numbers_of_steps_stands_for_one_training_each() -> None:
+    runs = training_runs(content(training={"max_steps": [10, 1000], "optimizer": ["gd", "nesterov"]}))
+    assert [run.settings.max_steps for run in runs] == [10, 1000, 10, 1000]
+    assert [run.data_label.partition("-steps")[2] for run in runs] == ["10", "1000", "10", "1000"]
+    assert len({run.identifier for run in runs}) == len({run.key for run in runs}) == 4
+    # One number names nothing, as ever.
+    (alone,) = training_runs(content(training={"max_steps": 10}))
+    assert "steps" not in alone.identifier
+    assert alone == training_runs(content(training={"max_steps": [10]}))[0]
+    with pytest.raises(InputError, match="is there twice"):
+        training_runs(content(training={"max_steps": [10, 10]}))
+
+
+def test_the_longest_training_of_each_sweep_is_the_default() -> None:
+    """Figures and claims are about it, unless they ask for others; trainings of one length are as ever."""
+    study = content(training={"max_steps": [10, 1000]})
+    study["sweeps"] |= {
+        "shorter": study["sweeps"]["line"] | {"sizes": 16, "training": {"max_steps": [5, 50]}},
+        "plain": study["sweeps"]["line"] | {"sizes": 32, "training": {"max_steps": 7}},
+    }
+    runs = runs_of(jobs_of(parse(study)))["training"]
+    assert [run["max_steps"] for run in with_default_options(runs)][:2] == [1000, 50]
+    assert [run["size"] for run in with_default_options(runs)] == [8, 16, 32]
+    assert [run["size"] for run in Wanted(options=("max_steps",))(runs)] == [8, 8, 16, 16, 32]
+    assert [run["max_steps"] for run in with_default_options(runs, {"max_steps": [5]})][:1] == [5]
+
+
 def test_plain_descent_is_the_default_where_every_run_names_its_optimiser() -> None:
     def chosen(optimizers: list[Any]) -> list[Any]:
         runs = runs_of(jobs_of(parse(content(training={"optimizer": optimizers}))))["training"]

@@ -279,6 +279,19 @@ def test_networks_that_train_on_raw_fields_alone_are_tested_on_them() -> None:
     assert verdict_of([criterion(architecture="one_layer_onsite")], table) == FAILS
 
 
+def test_the_population_loss_on_fields_is_a_training() -> None:
+    """Full-batch descent on a measured spectrum, random by its fields: undecided if all seeds learn the same ones."""
+    own = {"data": "population-M100-data", "loss": "population", "target": "data", "same_fields": 0}
+    test = criterion(target="data")
+    assert verdict_of([test], fits(own)) == HOLDS
+    assert verdict_of([test], fits(own | {"exponent": 1.0})) == FAILS
+    assert verdict_of([test], fits(own | {"same_fields": 1})) == UNDECIDED
+    assert verdict_of([test], fits(own | {"same_fields": 1, "exponent": 1.0})) == UNDECIDED
+    # Minibatches of the same fields scatter, and count as before.
+    assert verdict_of([test], fits(own | {"same_fields": 1, "loss": "implicit"})) == HOLDS
+    assert verdict_of([test], fits(own | {"target": "gaussian"})) == NOT_TESTED
+
+
 def test_the_population_loss_decides_nothing_about_training() -> None:
     """Theory's own loss may support a claim about theory."""
     for z, verdict in ((2.0, HOLDS), (1.0, FAILS)):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from csd.cli.commands import main
 from csd.core.errors import InputError
 from csd.core.files import TRAINING, read
 from csd.core.random import stream
@@ -34,6 +35,10 @@ def content(**data: Any) -> dict[str, Any]:
 CHAINS = {
     "phi4": {"dimension": 2, "sizes": 8, "mass": 0.5, "samplers": "heat_bath", "sweeps": 1000, "fields": 40},
     "chains": {"dimension": 2, "sizes": 8, "mass": 0.5, "samplers": "hmc", "sweeps": 1000},
+    "seeds": {
+        **{"dimension": 2, "sizes": [8, 12], "mass": 0.5, "samplers": "heat_bath", "sweeps": 1000, "fields": 50},
+        "seeds": [1, 2, 4],
+    },
 }
 """Parts of `monte_carlo`, with fields and without."""
 
@@ -105,7 +110,8 @@ def test_a_sweep_learns_the_fields_of_a_monte_carlo_job_of_its_study(folder: Pat
     study = parse(content_of_study)
     jobs = jobs_of(study)
     (run,) = jobs["training"].values()
-    maker = STAGES["training"].fields(run)
+    stage, maker = STAGES["training"].takes(run)["--data"]
+    assert stage == "monte_carlo"
     assert maker in jobs["monte_carlo"].values()
     assert maker.sweep == "phi4"
     assert "--data" not in run.arguments()
@@ -115,6 +121,66 @@ def test_a_sweep_learns_the_fields_of_a_monte_carlo_job_of_its_study(folder: Pat
     # Wherever the results are, the job is the same.
     (moved,) = jobs_of(study.model_copy(update={"output": "results"}))["training"].values()
     assert moved.identifier == run.identifier
+
+
+def paired(sizes: Any = 8, architecture: str = "two_layer", **training: Any) -> dict[str, Any]:
+    """A study whose training seeds learn fields of their own."""
+    study = content() | {"monte_carlo": CHAINS}
+    study["sweeps"]["mine"] |= {"data": {"monte_carlo": "seeds"}, "sizes": sizes, "training": training}
+    study["sweeps"]["mine"]["architectures"] = architecture
+    return study
+
+
+def test_each_training_seed_learns_the_fields_of_the_monte_carlo_seed_of_its_number() -> None:
+    runs = runs_of(paired([8, 12], seeds=[4, 1]))
+    learned = [STAGES["training"].takes(run)["--data"][1] for run in runs]
+    assert [(run.size, run.seeds, job.settings.seed) for run, job in zip(runs, learned, strict=True)] == [  # type: ignore[attr-defined]
+        *[(8, (1,), 1), (8, (4,), 4)],
+        *[(12, (1,), 1), (12, (4,), 4)],
+    ]
+    assert len({run.identifier for run in runs}) == 4
+    # One run of the summary for each size, whose labels are the same.
+    assert len({run.key for run in runs}) == 2
+    assert len({(run.target_label, run.data_label) for run in runs}) == 1
+    assert {run.alike for run in runs[:2]} == {runs[0].alike}
+
+
+def test_a_single_monte_carlo_seed_is_for_all_training_seeds() -> None:
+    """Names of jobs stay those of studies that have been run."""
+    study = paired()
+    study["sweeps"]["mine"] |= {"data": {"monte_carlo": "phi4"}, "training": {"seeds": [1, 2]}}
+    (run,) = runs_of(study)
+    assert run.seeds == (1, 2)
+    assert run.identifier == "d2_L8_phi4.fcc39078_two_layer_population-M40-data_s1-2"
+
+
+def test_paired_seeds_are_one_run_whose_scatter_is_that_of_the_fields(folder: Path) -> None:
+    """One layer starts at 0. The learning rate, which follows from the measured spectrum, is the mean over seeds."""
+    runs = runs_of(paired(architecture="one_layer", seeds=[1, 2, 4]))
+    for run in runs:
+        job: Any = STAGES["training"].takes(run)["--data"][1]
+        main(["mcmc", *job.arguments(), "--output", str(STAGES["monte_carlo"].file(job, Path("results")))])
+    train_files(runs, folder / "results" / "training")
+    summary = aggregate_training(runs, folder / "results" / "training")
+    assert summary.sizes["run"] == 1
+    assert summary["same_fields"].values.tolist() == [0]
+    files = [read(folder / "results" / "training" / f"{run.identifier}.nc", TRAINING) for run in runs]
+    times = [float(file["crossing_time"].item()) for file in files]
+    assert len(set(times)) == 3
+    np.testing.assert_array_equal(summary["crossing_time"].values.ravel(), times)
+    rates = [float(file["learning_rate"].item()) for file in files]
+    np.testing.assert_allclose(summary["learning_rate"].values.ravel(), np.mean(rates))
+
+
+def test_seeds_that_learn_the_same_fields_have_the_same_times(folder: Path) -> None:
+    """One layer starts at 0, so that no scatter over seeds tells the error of the fields: the summary says so."""
+    study = content()
+    study["sweeps"]["mine"] |= {"architectures": "one_layer", "training": {"seeds": [1, 2, 4]}}
+    runs = runs_of(study)
+    train_files(runs, folder / "results" / "training")
+    summary = aggregate_training(runs, folder / "results" / "training")
+    assert summary["same_fields"].values.tolist() == [1]
+    assert np.ptp(summary["crossing_time"].values) == 0.0
 
 
 @pytest.mark.workflow
@@ -146,6 +212,10 @@ def test_the_workflow_makes_the_fields_before_it_trains_on_them(tmp_path: Path) 
         ({"data": {"monte_carlo": "phi4", "key": "phi"}}, "key is given with monte_carlo"),
         ({"data": {"monte_carlo": "phi4"}, "sizes": 16}, "monte_carlo.phi4 has no fields in dimension 2 of size 16"),
         ({"data": {"monte_carlo": "chains"}}, "'chains', which keeps no fields"),
+        (
+            {"data": {"monte_carlo": "seeds"}, "training": {"seeds": [1, 3]}},
+            "monte_carlo.seeds has several seeds, 1, 2, 4, each for .* no seed 3",
+        ),
         ({"sizes": [8, 16]}, "size 16"),
         ({"data": "fields.npy"}, r"sweeps.mine: .*must be a mapping, such as data: {file: fields.npy}"),
         ({"data": None}, r"sweeps.mine: data is None; it must be a mapping"),

@@ -9,20 +9,27 @@ def beside(*parts):
     return path
 
 
-def stage_inputs(stage, identifier):
-    """The file that the command of a job takes, made by another job: one to start from, or fields to learn."""
+def taken(stage, identifier):
+    """The files that the command of a job takes and other jobs make, each after its flag; the first has none."""
     job = JOBS[stage.name][identifier]
-    parent, fields = stage.parent(job), stage.fields(job)
-    if fields is not None:
-        return STAGES["monte_carlo"].file(fields, OUTPUT)
-    return [] if parent is None else STAGES[stage.after].file(parent, OUTPUT)
+    parent = stage.parent(job)
+    before = {} if parent is None else {"": STAGES[stage.after].file(parent, OUTPUT)}
+    return before | {
+        flag: STAGES[name].file(own, OUTPUT)
+        for flag, (name, own) in stage.takes(job).items()
+    }
 
 
-def flag_of_input(stage):
-    """The flag before the file of `stage_inputs`; most commands take none, or the file alone."""
-    return lambda wildcards: (
-        "--data" if stage.fields(JOBS[stage.name][wildcards[0]]) is not None else ""
-    )
+def words_of_inputs(stage):
+    """These files, where Snakemake has them, as words of the command."""
+
+    def words(wildcards, input):
+        flags = taken(stage, wildcards[0])
+        return shlex.join(
+            word for pair in zip(flags, input, strict=True) for word in pair if word
+        )
+
+    return words
 
 
 def kept_beside(stage):

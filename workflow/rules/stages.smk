@@ -5,7 +5,7 @@ for STAGE in STAGES.values():
         name:
             STAGE.command
         input:
-            lambda wildcards, stage=STAGE: stage_inputs(stage, wildcards[0]),
+            lambda wildcards, stage=STAGE: list(taken(stage, wildcards[0]).values()),
         output:
             OUTPUT / STAGE.place / f"{{{STAGE.wildcard},{STAGE.names}}}.nc",
         log:
@@ -32,7 +32,7 @@ for STAGE in STAGES.values():
                 JOBS[stage][wildcards[0]].arguments()
             ),
             command=STAGE.command,
-            before_input=flag_of_input(STAGE),
+            inputs=words_of_inputs(STAGE),
             kept=kept_beside(STAGE),
             code=lambda wildcards, stage=STAGE: fingerprint(
                 stage.step(JOBS[stage.name][wildcards[0]])
@@ -44,4 +44,4 @@ for STAGE in STAGES.values():
                 *stage.plugins(JOBS[stage.name][wildcards[0]])
             ),
         shell:
-            "csd {params.command} {params.before_input} {input:q} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"
+            "csd {params.command} {params.inputs} {params.flags} --output {output:q} {params.kept} > {log:q} 2>&1"

@@ -2,11 +2,16 @@
 
 Besides scores, the file holds what they say about any score network at a noise level:
 
-    squared_score       E|s*|²/N, a product of independent halves
-    linear_score_error  the ε = E|s − s*|²/E|s*|² of the best linear score s = −K∗x
+    squared_score           E|s*|²/N, a product of independent halves
+    minimum_loss            ½ (1/σ² − E|s*|²/(nN)), the denoising loss ½ E|s + z/σ|² of s*, per site and component
+    linear_score_error      the ε = E|s − s*|²/E|s*|² of the best linear score s = −K∗x
+    linear_zero_mode_error  the same of the modes k = 0 alone
+    linear_shell_error      the same of the modes of one inverse length sqrt(k̂² + 1/L²)
 
-K(k) = −E[x̂* ŝ]/E|x̂|² is fitted to the same fields, shell by shell. Of ν real numbers in a shell the fit removes one, so
-the squared residual of the shell is multiplied by ν/(ν − 1). Errors are by a jackknife over blocks of fields.
+K(k) = −E[x̂* ŝ]/E|x̂|² is fitted to the same fields, shell by shell, with all components together. So the residuals are
+too small: of M fields by a share of about 1/(nM) at k = 0. A jackknife over blocks of fields takes this off, exactly
+where the residual of a mode does not depend on x, and to the order 1/M² elsewhere, also where components or modes of a
+shell are not independent. Errors are those of the same jackknife.
 """
 
 from collections.abc import Callable
@@ -17,21 +22,19 @@ import numpy as np
 
 from csd.core.errors import InputError
 from csd.core.files import Content, digest, labelled
-from csd.core.plugins import is_user_defined, name_of
+from csd.core.plugins import is_user_defined
 from csd.core.random import stream
 from csd.lattice import Array
+from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
 from csd.mcmc.posterior.base import components_of
 from csd.mcmc.posterior.score import PosteriorScore
 from csd.mcmc.posterior.spins import mean_spins
-from csd.targets.base import TARGETS, HasSamples, HasSpec, Spec, drawn_fields, spectrum_modes
+from csd.mcmc.simulation import held_out_chains
+from csd.targets.base import HasSamples, drawn_fields, spectrum_modes
 from csd.targets.noising import Schedule
-from csd.targets.scores import ScoreSettings
+from csd.targets.scores import ScoreSettings, posterior_request, spec_of_target
 
-SOURCE = "mcmc/posterior/held_out mcmc/ensemble targets/phi4 targets/spins"
-"""The modules that a file depends on, for `csd.core.source.fingerprint`."""
-SWEEPS = 4000
-"""Sweeps of each of four chains from which fields are drawn."""
 BLOCKS = 20
 """Most blocks of the jackknife."""
 CONTRADICTION = 6.0
@@ -39,28 +42,11 @@ CONTRADICTION = 6.0
 Student's distribution with `BLOCKS` − 1 degrees of freedom an identity has it by chance once in 110,000 files."""
 
 
-def posterior_request(
-    target: Any, schedule: Schedule, levels: tuple[float, ...], settings: ScoreSettings, fields_digest: str
-) -> dict[str, Any]:
-    """All settings that determine a file; their hash is its configuration_hash."""
-    about = {"schedule": type(schedule).__name__, "noise_levels": list(levels), "method": "conditional Monte Carlo"}
-    given = {"fields_digest": fields_digest} if fields_digest else {}
-    return spec_of_target(target) | settings.attributes() | {"accuracy": settings.accuracy} | about | given
-
-
-def spec_of_target(target: Any) -> Spec:
-    """The spec of a target; name, lattice and mass, if it has one, of a user-defined class without a spec."""
-    if isinstance(target, HasSpec):
-        return target.spec()
-    lattice, mass = target.lattice, {"mass": target.mass} if hasattr(target, "mass") else {}
-    name = name_of("target", type(target), TARGETS)
-    return {"target": name, "dimension": lattice.dimension, "size": lattice.size, **mass}
-
-
 def clean_fields(target: Any, settings: ScoreSettings) -> Array:
     """Independent fields of a target, shape (fields, n, *lattice.shape).
 
-    They are exact where the target can be sampled, and else decorrelated fields of Markov chains.
+    They are exact where the target can be sampled, and else decorrelated fields of Markov chains, whose random streams
+    are not those of `csd mcmc`: no field of a data set comes from the same chains, whatever the seeds.
 
     Raises:
         InputError: if a user-defined target has no `sample`, or the chains are too short for so many fields.
@@ -74,9 +60,8 @@ def clean_fields(target: Any, settings: ScoreSettings) -> Array:
         name = type(target).__name__
         raise InputError(f"target {name} has no sample(generator, count) to draw fields from; give them with --data")
     from csd.mcmc.ensemble import ensemble
-    from csd.mcmc.simulation import MonteCarloSettings
 
-    made = ensemble(target, MonteCarloSettings(("wolff",), sweeps=SWEEPS, fields=settings.fields, seed=settings.seed))
+    made = ensemble(target, held_out_chains(settings.fields, settings.seed), "held-out fields")
     return np.asarray(made["fields"].values, dtype=float)
 
 
@@ -107,30 +92,43 @@ def check_identity(target: Any, clean: Array) -> None:
             )
 
 
-def jackknifed(rows: Array, of: Callable[[Array], float]) -> tuple[float, float]:
+def jackknifed(rows: Array, of: Callable[[Array], Any], *, corrected: bool = False) -> tuple[Any, Any]:
     """A function of the means of columns, and its standard error over at most `BLOCKS` blocks of consecutive rows.
 
-    The error is NaN for a single row.
+    θ = g θ̂ − Σ_j (1 − m_j/M) θ̂_j is the value without the bias of order 1/M, with θ̂_j of all rows but the m_j of block
+    j. The error of a single row is NaN, and so is its corrected value.
+
+    Args:
+        rows: shape (M, columns), independent of each other.
+        of: (means of the columns) → a number or an array.
+        corrected: whether the bias is taken off.
     """
     blocks = np.array_split(rows, min(BLOCKS, len(rows)))
     sums, sizes = np.array([block.sum(axis=0) for block in blocks]), np.array([len(block) for block in blocks])
     value = of(rows.mean(axis=0))
     if len(blocks) == 1:
-        return value, np.nan
+        unknown = value * np.nan
+        return unknown if corrected else value, unknown
     left = np.array([of((sums.sum(axis=0) - own) / (len(rows) - size)) for own, size in zip(sums, sizes, strict=True)])
-    return value, float(np.sqrt((len(left) - 1) * left.var()))
+    if corrected:
+        value = len(blocks) * value - np.tensordot(1.0 - sizes / len(rows), left, axes=1)
+    return value, np.sqrt((len(left) - 1) * left.var(axis=0))
 
 
-def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[float, float]:
-    """ε of the best linear score of noised fields, and its standard error.
+def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[Array, Array]:
+    """ε of the best linear score of noised fields, and its standard error, shape (2 + bins,) each.
 
     Args:
         target: whose symmetry under rotations and reflections of the lattice decides about shells.
         noised: x, shape (fields, n, *lattice.shape).
         halves: two independent estimates of s*(x), shape (2, fields, n, *lattice.shape).
+
+    Returns:
+        Values and errors of all modes, of k = 0, and of each of `floor_bins`.
     """
-    lattice, modes = target.lattice, spectrum_modes(target)
+    lattice, modes, bins = target.lattice, spectrum_modes(target), floor_bins(target)
     place = lattice.shell_of_half if modes.isotropic else lattice.pair_of_half[0]
+    zero = int(np.argmin(modes.laplacian))
 
     def by_mode(left: Any, right: Any) -> Array:
         products = (lattice.half_multiplicity * (left * right.conj()).real.sum(axis=1)).reshape(len(noised), -1)
@@ -139,14 +137,19 @@ def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[float, floa
     field, first, second = (lattice.transform(values) for values in (noised, *halves))
     squares, cross = by_mode(field, field), by_mode(field, 0.5 * (first + second))
     rows = np.concatenate([squares, cross, by_mode(first, second)], axis=1)
-    numbers = len(noised) * noised.shape[1] * modes.multiplicity
-    factor = numbers / np.maximum(numbers - 1.0, 1.0)
 
-    def ratio(means: Array) -> float:
+    def ratios(means: Array) -> Array:
         own, both, scores = means.reshape(3, -1)
-        return float(((scores - both**2 / own) * factor).sum() / scores.sum())
+        residuals = scores - both**2 / own
+        parts = [bins.mean(values / modes.multiplicity) for values in (residuals, scores)]
+        return np.array([residuals.sum() / scores.sum(), residuals[zero] / scores[zero], *(parts[0] / parts[1])])
 
-    return jackknifed(rows, ratio)
+    return jackknifed(rows, ratios, corrected=True)
+
+
+def floor_bins(target: Any) -> LengthBins:
+    """Bins of the modes of a target by inverse length sqrt(k̂² + 1/L²), the first of which holds k = 0 alone."""
+    return LengthBins(spectrum_modes(target), 1.0 / target.lattice.size, target.lattice.dimension)
 
 
 def posterior_scores(
@@ -167,8 +170,9 @@ def posterior_scores(
 
     Returns:
         clean(sample, component, x, …), field, score, score_error(noise_level, sample, component, x, …),
-        half_score(noise_level, half, sample, …), squared_score, squared_score_error, linear_score_error,
-        linear_score_error_error, relative_error, tau and sweeps(noise_level).
+        half_score(noise_level, half, sample, …), linear_shell_error(noise_level, inverse_length) with its error, and
+        squared_score, minimum_loss, linear_score_error, linear_zero_mode_error, each with its error, relative_error,
+        tau and sweeps(noise_level).
 
     Raises:
         InputError: if fields contradict the target, chains do not mix, or memory does not suffice.
@@ -194,28 +198,37 @@ def posterior_scores(
         axis=1,
     )
     arrays: dict[str, list[Array]] = {name: [] for name in ("field", "score", "score_error", "half_score")}
-    values: dict[str, list[float]] = {name: [] for name in ABOUT}
+    values: dict[str, list[Any]] = {name: [] for name in ABOUT}
     for level, noise in zip(levels, white, strict=True):
         noised = (schedule.signal(level) * clean + np.sqrt(schedule.variance(level)) * noise).astype(np.float32)
         found = by_chains.estimates(noised, level, clean)
         squares = jackknifed(found.squares[:, None], lambda means: float(means[0]))
-        floor = linear_floor(target, noised.astype(float), found.halves)
-        numbers = (*squares, *floor, found.inaccuracy, found.tau, float(found.sweeps))
-        for name, number in zip(values, numbers, strict=True):
+        (whole, zero, *shells), (whole_error, zero_error, *shell_errors) = linear_floor(
+            target, noised.astype(float), found.halves
+        )
+        least = 0.5 / schedule.variance(level) - 0.5 * squares[0] / shape[1], 0.5 * squares[1] / shape[1]
+        numbers = (*squares, *least, whole, whole_error, zero, zero_error)
+        for name, number in zip(
+            values, (*numbers, shells, shell_errors, found.inaccuracy, found.tau, float(found.sweeps)), strict=True
+        ):
             values[name].append(number)
         for name, array in zip(arrays, (noised, found.score, found.error, found.halves), strict=True):
             arrays[name].append(array.astype(np.float32))
-    dims = ["sample", "component", *"xyz"[: lattice.dimension]]
+    dims, bins = ["sample", "component", *"xyz"[: lattice.dimension]], floor_bins(target)
     variables = {"clean": labelled(dims, clean, "fields x0 of the target")}
     for name, about in FIELDS.items():
         inner = ["half", *dims] if name == "half_score" else dims
         variables[name] = labelled(["noise_level", *inner], np.stack(arrays[name]), about)
     for name, about in ABOUT.items():
-        variables[name] = labelled(["noise_level"], np.array(values[name]), about)
+        own = ["noise_level", "inverse_length"] if name.startswith("linear_shell") else ["noise_level"]
+        variables[name] = labelled(own, np.array(values[name]), about)
     return Content(
         variables,
         {
             "noise_level": labelled(["noise_level"], np.array(levels), "noise level t"),
+            "inverse_length": labelled(
+                ["inverse_length"], bins.middles, "inverse length sqrt(k^2 + 1/L^2)", "inverse lattice spacings"
+            ),
             "signal": labelled(["noise_level"], [schedule.signal(level) for level in levels], "signal amplitude alpha"),
             "noise_variance": labelled(
                 ["noise_level"], [schedule.variance(level) for level in levels], "noise variance sigma^2"
@@ -235,8 +248,14 @@ FIELDS = {
 ABOUT = {
     "squared_score": "E|s*|^2 / N, summed over components, from products of both halves",
     "squared_score_error": "its standard error by a jackknife over blocks of fields",
+    "minimum_loss": "denoising loss of s*, per site and component: (1/sigma^2 - squared_score/n)/2",
+    "minimum_loss_error": "its standard error",
     "linear_score_error": "E|s - s*|^2 / E|s*|^2 of the best linear score, corrected for the finite number of fields",
     "linear_score_error_error": "its standard error by a jackknife over blocks of fields",
+    "linear_zero_mode_error": "the same ratio at k = 0",
+    "linear_zero_mode_error_error": "its standard error",
+    "linear_shell_error": "the same ratio of the modes of one inverse length",
+    "linear_shell_error_error": "its standard error",
     "relative_error": "E|score - s*|^2 / E|s*|^2 of the estimated scores",
     "tau": "integrated autocorrelation time of the slowest observable of the posterior, sweeps",
     "sweeps": "sweeps of each chain of the posterior",

@@ -7,15 +7,14 @@ from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, S
 
 SUMMARY = "monte_carlo"
 NEEDS = "the key monte_carlo, with chains that are long enough"
-SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
 QUANTITY = "autocorrelation_updates"
 COLUMNS = 3
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: τ of the soft modes, in field updates, with errors. Solid: fitted power laws. Dashed: exact."""
-    from csd.study.summaries.columns import SAMPLED
-    from csd.study.summaries.dynamics import kind_of_model, known_times, times
+    from csd.study.summaries.columns import SAMPLED, kind_of_model
+    from csd.study.summaries.dynamics import known_times, times
 
     keys = ["dimension", "target", "target_label", "components", "sampler", "sweep", "size", *SAMPLED]
     tau, error = times(summary, QUANTITY, "collective_tau")
@@ -25,7 +24,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     # The columns by which a series is found in the table of laws.
     data = [kind_of_model(*model) for model in zip(table["target"], table["components"], strict=True)]
     table = table.assign(architecture=table["network"], mass_label=table["target_label"], data=data)
-    table["panel"] = table.apply(_title, axis=1)
+    table["panel"] = table.apply(series.target_title, axis=1)
     fits = series.fits(table, scaling[scaling["law"] == "power"], QUANTITY, None, "panel", "sweep")
     rows, left = divmod(table["panel"].nunique(), COLUMNS)
     height = 1.9 * (rows + bool(left)) + (0.2 if rows and left else 0.8)
@@ -56,14 +55,3 @@ def _exponents(sampler: str, laws: Series) -> str:
     exponents = laws.str.rpartition("z = ")[2]
     found = sorted(exponents, key=lambda words: float(words.partition("(")[0].replace("−", "-")))
     return f"{looks.name(sampler)} {' to '.join(dict.fromkeys((found[0], found[-1])))}"
-
-
-def _title(run: Series) -> str:
-    """A target in words."""
-    dimension, components = run["dimension"], run["components"]
-    if run["target"] == "spins":
-        return f"{SPINS.get(components, f'O({components}) spins')}, d = {dimension}\nβ = {run['beta']:.6g}"
-    words = "Gaussian" if run["target"] == "gaussian" else "φ⁴"
-    of = "" if components == 1 else f", n = {components}"
-    mass = "m = 1/L" if run["mass_times_length"] == 1.0 else run["target_label"]
-    return f"{words}, d = {dimension}{of}\n{mass}"

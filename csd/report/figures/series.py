@@ -11,12 +11,13 @@ from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset, FacetGrid
-from csd.report.figures.needs import Wanted
+from csd.report.figures.needs import SCORED, Wanted
 from csd.study.rounding import parentheses
-from csd.study.seeds import mean_over_seeds, total_error
+from csd.study.seeds import mean_over_seeds, mean_with_errors, total_error
 
 LOGARITHM = 0.1
 """|z| of the nested law up to which a fit is drawn as a logarithm."""
+SPINS = {1: "Ising", 2: "XY", 3: "Heisenberg"}
 DETERMINED = 0.5
 """Largest error of an exponent with which its law is drawn: a larger one tells no law from another."""
 
@@ -36,6 +37,9 @@ def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
     if "score_error" in summary and "noise_level" in summary.dims:
         levels = summary["noise_level"].values
         further["noise_levels"] = [levels[one].tolist() for one in _trained(summary)]
+    if "exact_score_error" in summary:
+        scored = np.isfinite(summary["exact_score_error"].transpose("run", ...).values)
+        further[SCORED] = scored.reshape(len(table), -1).any(axis=1)
     return table.iloc[[run["row"] for run in wanted(table.assign(**further).to_dict("records"))]]
 
 
@@ -162,7 +166,7 @@ def spectrum(run: Dataset, place: int) -> DataFrame:
     exact = run["exact_spectrum"].values[bins]
     generated, _ = mean_over_seeds(run["generated_spectrum"].values[:, place, bins], axis=0)
     values, own = (run[name].values[:, bins].T for name in ("power_spectrum", "power_spectrum_error"))
-    sampled, error = _with_error(values, own, np.isfinite(values))
+    sampled, error = mean_with_errors(values, own, np.isfinite(values))
     columns = {"generated": generated / exact, "sampled": sampled / exact, "error": error / exact}
     return pd.DataFrame(columns).assign(length=length)
 
@@ -181,18 +185,7 @@ def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
     """
     # χ has a value for each seed that was sampled.
     sampled = np.isfinite(runs["sampled_susceptibility"].values)
-    return _with_error(runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values, sampled)
-
-
-def _with_error(values: Any, own: Any, sampled: Any) -> tuple[Any, Any]:
-    """Mean over seeds, the last axis, and its error: the larger of their scatter's and that of their own errors.
-
-    Where a seed's own error is unknown, such as a jackknife with blocks that have no ξ, the scatter's alone.
-    """
-    mean, scatter = mean_over_seeds(values, ran=sampled)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        of_own = np.sqrt((own**2).sum(axis=-1, where=sampled)) / sampled.sum(axis=-1)
-        return mean, np.where(np.isnan(of_own), scatter, np.maximum(scatter, of_own))
+    return mean_with_errors(runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values, sampled)
 
 
 def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
@@ -328,6 +321,19 @@ def unfitted(table: DataFrame, fits: DataFrame) -> str:
 def short(value: float) -> str:
     """A number without an error in words: '0.97', '1.0', '3,970'."""
     return f"{value:#.2g}" if value < 10.0 else f"{value:,.0f}"
+
+
+def target_title(run: Any) -> str:
+    """The target of a run of Monte Carlo, or of scores, in words."""
+    dimension, components = run["dimension"], run["components"]
+    if run["target"] == "spins":
+        return f"{SPINS.get(components, f'O({components}) spins')}, d = {dimension}\nβ = {run['beta']:.6g}"
+    words = {"gaussian": "Gaussian", "phi4": "φ⁴"}.get(run["target"], run["target"].rpartition(":")[2])
+    of = "" if components == 1 else f", n = {components}"
+    mass = "m = 1/L" if run["mass_times_length"] == 1.0 else run["target_label"]
+    if np.isfinite(run["r0"]):
+        mass = f"r₀ = {run['r0']:.6g}, u = {run['u']:.6g}".replace("-", "−")
+    return f"{words}, d = {dimension}{of}\n{mass}"
 
 
 def span(values: Any) -> str:

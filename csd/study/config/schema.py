@@ -1,7 +1,8 @@
 """The kinds of values that the parts of a configuration share, and the check of content against a part."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
@@ -179,12 +180,22 @@ def validated(model: type[P], content: Any, prefix: str) -> P:
     except ValidationError as error:
         # A misspelt key makes two errors, one for the key that is missing; the misspelt one says more.
         first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        raise InputError(_sentence(model, first, prefix)) from error
+        raise InputError(_sentence(model, first, prefix, content)) from error
 
 
-def _sentence(model: type[BaseModel], error: Any, prefix: str) -> str:
-    """One sentence for one of pydantic's errors."""
-    location = [part for part in error["loc"] if not str(part).startswith(("function-", "list["))]
+def _location(parts: Sequence[str | int], content: Any) -> Iterator[str | int]:
+    """The keys and places in lists that lead to a value; a single value that stands for a list has no place."""
+    for part in parts:
+        if str(part).startswith(("function-", "list[")) or (isinstance(part, int) and not isinstance(content, list)):
+            continue
+        yield part
+        with suppress(KeyError, IndexError, TypeError):
+            content = content[part]
+
+
+def _sentence(model: type[BaseModel], error: Any, prefix: str, content: Any) -> str:
+    """One sentence for one of pydantic's errors about some content."""
+    location = list(_location(error["loc"], content))
     key, kind = prefix + ".".join(map(str, location)), error["type"]
     if kind == "extra_forbidden":
         allowed = _fields_at(model, location[:-1])

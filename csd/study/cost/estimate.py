@@ -32,6 +32,7 @@ from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.cost.scored import expected_errors
 from csd.study.stages.base import Job
 from csd.study.stages.data import DataField
 from csd.study.stages.generation import GenerationJob, generation_jobs
@@ -234,10 +235,12 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     kept = kept_steps(run, steps) * float(work.networks * (work.shells if work.modes > MANY else work.modes))
     if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
+    of_errors, read = expected_errors(run.scores, records * work.networks * (work.layers == "module"), pace)
+    seconds += of_errors
     curves = float(records * work.networks)
     # Filters, room for a step, spectra and kernels; a block of spectra; recorded kernels, one by one and together.
     wide = 1.5 if run.settings.loss == "denoising" and work.layers in ("one", "deep", "local") else 1.0
-    held = wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
+    held = read + wide * (8.0 * numbers * (6.0 + block) + 2.0 * 4.0 * kept) + curves * (8.0 * 3.0 + 4.0 * BINS)
     if run.settings.path == "fields":
         held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     # Filters laid out on the lattice, and their transforms.

@@ -83,8 +83,13 @@ class OnLattice:
     @property
     def gaussian(self) -> GaussianField:
         """The Gaussian field of the mass that is given, or that follows from the couplings."""
-        given = {name: getattr(self.field, name) for name in ("mass", "mass_times_length", "r0", "u")}
-        return gaussian_field(Lattice(self.dimension, self.size), **given)
+        return gaussian_of(self.field)
+
+
+def gaussian_of(field: LatticeOptions) -> GaussianField:
+    """The Gaussian field of a mass, or of the mass that follows from couplings at n → ∞."""
+    given = {name: getattr(field, name) for name in ("mass", "mass_times_length", "r0", "u")}
+    return gaussian_field(Lattice(field.dimension, field.size), **given)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class Stage:
         summarised: whether a job's file goes into the summary.
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
-        fields: the Monte Carlo job whose fields a job learns; its command takes their file by --data.
+        takes: jobs of other stages whose files the command of a job takes, by the flag; each with its stage.
         plugins: dotted paths of user-defined code that a job's file depends on.
         data: digest of the fields in a file that a job learns; '' where it learns none.
         alike: key of jobs whose cost is estimated together.
@@ -137,7 +142,7 @@ class Stage:
     summarised: Callable[[Any], bool] = lambda job: True
     after: str = ""
     parent: Callable[[Any], Job | None] = lambda job: None
-    fields: Callable[[Any], Job | None] = lambda job: None
+    takes: Callable[[Any], Mapping[str, tuple[str, Job]]] = lambda job: {}
     plugins: Callable[[Any], Sequence[str]] = lambda job: ()
     data: Callable[[Any], str] = lambda job: ""
     alike: Callable[[Any], Hashable] = lambda job: None
@@ -149,6 +154,10 @@ class Stage:
     checkpoints: bool = False
     names: str = FILE_NAME
     wildcard: str = "job"
+
+    def part(self, job: Job) -> str:
+        """The part of the configuration that a job is of: 'sweeps.line', 'scores.held'."""
+        return self.key if job.sweep == self.key else f"{self.key}.{job.sweep}"
 
     def step(self, job: Job) -> str:
         """The step, or the modules, that `csd.core.source.fingerprint` takes for the file of a job."""

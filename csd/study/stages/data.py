@@ -1,21 +1,22 @@
 """Fields as the target of a sweep, in a file or of a Monte Carlo job of the same study: the key `data`."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, unknown
 from csd.core.files import digest
 from csd.core.options import declared
 from csd.core.paths import expanded
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.study.config.schema import Part, with_options
-from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarloJob
+from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo, MonteCarloJob, monte_carlo_jobs
 from csd.targets.base import HasFields, is_symmetric
 from csd.targets.options import DataOptions
 
@@ -136,32 +137,48 @@ class MadeField(DataField):
 
     Attributes:
         job: that makes them.
+        paired: whether there are such jobs with several seeds, each for the training seed of the same number.
     """
 
     job: MonteCarloJob = None  # type: ignore[assignment]
+    paired: bool = False
 
     digest = ""
     """Snakemake compares the times of the files."""
 
     @classmethod
-    def of_job(cls, job: MonteCarloJob, results: Path) -> "MadeField":
+    def of_job(cls, job: MonteCarloJob, results: Path, *, paired: bool = False) -> "MadeField":
         """The fields of a job.
 
         Args:
             job: a Monte Carlo job.
             results: folder of the study.
+            paired: whether its part of the study has several seeds.
 
         Raises:
             InputError: if the job keeps no fields.
         """
         if not job.settings.fields:
             raise InputError(f"data.monte_carlo is {job.sweep!r}, which keeps no fields; add fields to it")
-        return cls(dimension=job.field.dimension, size=job.size, file=str(MONTE_CARLO.file(job, results)), job=job)
+        file = str(MONTE_CARLO.file(job, results))
+        return cls(dimension=job.field.dimension, size=job.size, file=file, job=job, paired=paired)
+
+    @property
+    def of_any_seed(self) -> "MadeField":
+        """What the fields of paired seeds share, as they make one run of a summary; else the fields themselves."""
+        if not self.paired:
+            return self
+        return replace(self, file="", job=replace(self.job, settings=replace(self.job.settings, seed=0)))
 
     @property
     def label(self) -> str:
-        """Name of the part of the study, and a hash of how it samples at any size: 'phi4.1a2b3c4d'."""
+        """Name of the part of the study, and a hash of how it samples at any size: 'phi4.1a2b3c4d'.
+
+        Paired seeds share it, as the training seed says which fields they are.
+        """
         about = {"target": self.job.target_label, "components": self.job.components, **vars(self.job.settings)}
+        if self.paired:
+            about["seed"] = None
         return f"{re.sub('[^A-Za-z0-9_+-]+', '-', self.job.sweep)}.{digest(about)[:8]}"
 
     def words(self) -> list[str]:
@@ -192,6 +209,50 @@ class MadeField(DataField):
         if not Path(self.file).is_file():
             raise InputError(f"the fields in {self.file} are not there; run the study, which makes them")
         return super().loaded()
+
+
+def made_fields(
+    parts: Mapping[str, MonteCarlo],
+    name: str,
+    dimension: int,
+    sizes: Sequence[int],
+    seeds: Sequence[int],
+    results: Path,
+) -> Iterator[MadeField]:
+    """The fields of the Monte Carlo jobs of a part of the study, on the lattices of a sweep.
+
+    Args:
+        parts: the key `monte_carlo` of the study.
+        name: of the part.
+        dimension: of the lattices.
+        sizes: of the lattices.
+        seeds: that are trained.
+        results: folder of the study.
+
+    Raises:
+        InputError: if there is no such part, it has no job on one of the lattices, or it has several seeds, but not one
+            for each training seed.
+    """
+    if name not in parts:
+        raise unknown("data.monte_carlo", name, parts)
+    own = parts[name].seeds
+    paired = len(own) > 1
+    if paired and (lacking := [seed for seed in seeds if seed not in own]):
+        raise InputError(
+            f"monte_carlo.{name} has several seeds, {', '.join(map(str, own))}, each for the training seed of the same"
+            f" number, but no seed {lacking[0]}, which is trained; add it there, or leave one seed for all"
+        )
+    jobs = monte_carlo_jobs({name: parts[name]})
+    for size in sizes:
+        found = [job for job in jobs if (job.dimension, job.size) == (dimension, size)]
+        if not found:
+            there = ", ".join(str(size) for size in dict.fromkeys(job.size for job in jobs))
+            raise InputError(
+                f"monte_carlo.{name} has no fields in dimension {dimension} of size {size}; it has dimension"
+                f" {jobs[0].dimension} and sizes {there}"
+            )
+        for job in found:
+            yield MadeField.of_job(job, results, paired=paired)
 
 
 @lru_cache(maxsize=16)

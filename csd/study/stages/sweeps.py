@@ -33,7 +33,7 @@ GENERATED = {name: declared(GenerationSettings)[name] for name in ("integrator",
 ELSEWHERE = ("data_set", "seeds", "kernel_steps", *GENERATED)
 MEASURED = 8
 """Steps of the grid at whose levels the error of a conditioned network is measured."""
-AXES = ("optimizer",)
+AXES = ("optimizer", "max_steps")
 """Options of training of which a list stands for one run each."""
 
 
@@ -132,6 +132,14 @@ class Sweep(TargetPart):
     data: Annotated[
         FieldsInFile | None,
         Field(None, description="fields in a file, of this size, instead of a target"),
+    ]
+    scores: Annotated[
+        str | None,
+        Field(
+            None,
+            description="a part of scores of this study, of the same target and sizes, against whose exact scores"
+            " networks are measured; of several seeds, the first",
+        ),
     ]
     architectures: Annotated[Several[Network], Field(description="what is trained")]
     generation: Annotated[Generation | None, Field(None, description="generate from this sweep; vp only")]

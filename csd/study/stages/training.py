@@ -13,9 +13,11 @@ from csd.networks import Architecture
 from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
 from csd.study.config.schema import Item, chosen, listed
-from csd.study.stages.base import OnLattice, Stage, file_name, once
-from csd.study.stages.data import DataField, MadeField
-from csd.study.stages.monte_carlo import MonteCarlo, monte_carlo_jobs
+from csd.study.stages.base import Job, OnLattice, Stage, file_name, once
+from csd.study.stages.data import DataField, MadeField, made_fields
+from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
+from csd.study.stages.scored import ScoresMade, scores_for
+from csd.study.stages.scores import HELD_OUT, Scores
 from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
@@ -38,6 +40,7 @@ class HasSweeps(Protocol):
     training: Training
     sweeps: dict[str, Sweep]
     monte_carlo: dict[str, MonteCarlo]
+    scores: dict[str, Scores]
 
     @property
     def results(self) -> Path:
@@ -56,6 +59,8 @@ class TrainingJob(OnLattice):
         noise_levels: the study's, or the grid of this size to generate on.
         settings: how it is trained.
         generation: what is generated from it, or None.
+        scores: the exact scores that it is measured against, or None.
+        several_lengths: whether its sweep has several numbers of steps, so that its name contains its own.
     """
 
     sweep: str
@@ -65,6 +70,8 @@ class TrainingJob(OnLattice):
     noise_levels: list[float]
     settings: TrainingSettings
     generation: Generation | None = None
+    scores: ScoresMade | None = None
+    several_lengths: bool = False
 
     @property
     def target_label(self) -> str:
@@ -92,6 +99,11 @@ class TrainingJob(OnLattice):
         return self.settings.data_set
 
     @property
+    def max_steps(self) -> int | None:
+        """The steps after which training ends in any case, where its sweep has several numbers of them; else None."""
+        return with_own_steps(self.architecture, self.settings).max_steps if self.several_lengths else None
+
+    @property
     def label(self) -> str:
         """Architecture and options: 'local_two_layer-R2'."""
         return self.architecture.label
@@ -105,6 +117,7 @@ class TrainingJob(OnLattice):
         if self.schedule != NoiseOptions.schedule:
             parts.append(self.schedule.replace(":", "."))
         parts += labels.values()
+        parts += [f"steps{self.max_steps}"] * self.several_lengths
         if self.generation is not None:
             parts.append(f"grid{self.generation.steps}")
             if self.generation.t_max is not None:
@@ -116,7 +129,28 @@ class TrainingJob(OnLattice):
     def key(self) -> tuple[Hashable, ...]:
         """All that is trained, without sweep and seeds: what the jobs of one run of a summary share."""
         grid = None if self.generation is None else (self.generation.steps, self.generation.t_max)
-        return self.field, self.architecture, *self.settings.key, self.schedule, grid
+        field = self.field.of_any_seed if isinstance(self.field, MadeField) else self.field
+        return field, self.architecture, *self.settings.key, self.max_steps, self.schedule, grid
+
+    @property
+    def takes(self) -> dict[str, tuple[str, Job]]:
+        """The jobs whose fields it learns and whose scores it is measured against, with their stages, by the flag."""
+        fields: dict[str, tuple[str, Job]] = {}
+        if isinstance(self.field, MadeField):
+            fields["--data"] = MONTE_CARLO.name, self.field.job
+        if self.scores is not None:
+            fields["--scores"] = HELD_OUT.name, self.scores.job
+        return fields
+
+    @property
+    def paired(self) -> bool:
+        """Whether each of its seeds learns the fields of the Monte Carlo job of the same seed."""
+        return isinstance(self.field, MadeField) and self.field.paired
+
+    @property
+    def step(self) -> str:
+        """The steps of `csd.core.source` whose code its file depends on."""
+        return self.settings.step + " api/scored" * (self.scores is not None)
 
     @property
     def plugins(self) -> list[str]:
@@ -154,7 +188,8 @@ class TrainingJob(OnLattice):
     @property
     def request(self) -> dict[str, Any]:
         """All that determines its file besides the code."""
-        return training_request(*self.problem())
+        measured = {} if self.scores is None else {"scores": self.scores.digest}
+        return training_request(*self.problem()) | measured
 
     def arguments(self) -> list[str]:
         """The flags of `csd train` for this job, without --output."""
@@ -187,39 +222,52 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
     """Jobs in the order of the configuration."""
     for name, sweep in study.sweeps.items():
         training = training_of(study, sweep)
-        seeds, levels, count = training.seeds, training.noise_levels, training.seeds_per_job
-        chunks = [tuple(seeds[start : start + count]) for start in range(0, len(seeds), count)]
+        levels = training.noise_levels
         try:
-            check_distinct("seed", seeds)
+            check_distinct("seed", training.seeds)
             check_distinct("noise level", levels)
             if sweep.data is not None and training.data_sets is not None:
                 raise InputError("data_sets and data are both given; the fields of the file are the data set")
             axes = [[(name, value) for value in _choices(getattr(training, name))] for name in AXES]
-            for field, network, data_set, chunk, *given in product(
-                list(_fields(study, sweep)), _networks(sweep), _choices(training.data_sets), chunks, *axes
-            ):
-                learned = field.count if isinstance(field, DataField) else data_set
-                run = TrainingJob(
-                    name,
-                    field,
-                    _with_symmetry(Architecture(**network), field),
-                    vars(training)["schedule"],
-                    levels
-                    if sweep.generation is None
-                    else sweep.generation.levels(field.size, vars(training)["conditioned"]),
-                    _settings(training, sweep.generation, {"data_set": learned, "seeds": chunk, **dict(given)}),
-                    sweep.generation,
-                )
-                _check(run)
-                yield run
+            lengths = _choices(vars(training)["max_steps"])
+            for field in list(_fields(study, sweep, training.seeds)):
+                sets = [field.count] if isinstance(field, DataField) else _choices(training.data_sets)
+                size: Any = field.size
+                grid = sweep.generation and sweep.generation.levels(size, vars(training)["conditioned"])
+                noise = NoiseOptions(vars(training)["schedule"], tuple(grid or levels))
+                scores = sweep.scores and scores_for(study.scores, sweep.scores, field, noise, study.results)
+                for network, data_set, chunk, *given in product(
+                    _networks(sweep), sets, _chunks(field, training), *axes
+                ):
+                    run = TrainingJob(
+                        name,
+                        field,
+                        _with_symmetry(Architecture(**network), field),
+                        vars(training)["schedule"],
+                        grid or levels,
+                        _settings(training, sweep.generation, {"data_set": data_set, "seeds": chunk, **dict(given)}),
+                        sweep.generation,
+                        scores or None,
+                        several_lengths=len(lengths) > 1,
+                    )
+                    _check(run)
+                    yield run
         except InputError as error:
             raise InputError(f"sweeps.{name}: {error}") from error
 
 
-def _fields(study: HasSweeps, sweep: Sweep) -> Iterator[FieldOptions | DataField]:
-    """The targets of a sweep on its lattices."""
-    if sweep.data is not None and sweep.data.monte_carlo is not None:
-        yield from _made_fields(study, sweep, sweep.data.monte_carlo)
+def _chunks(field: FieldOptions | DataField, training: Training) -> list[tuple[int, ...]]:
+    """The seeds of each job on a target: those that train together, or the one whose fields these are."""
+    seeds, count = training.seeds, training.seeds_per_job
+    if isinstance(field, MadeField) and field.paired:
+        return [(seed,) for seed in seeds if seed == field.job.settings.seed]
+    return [tuple(seeds[start : start + count]) for start in range(0, len(seeds), count)]
+
+
+def _fields(study: HasSweeps, sweep: Sweep, seeds: Sequence[int]) -> Iterator[FieldOptions | DataField]:
+    """The targets of a sweep on its lattices, for the seeds that it trains."""
+    if sweep.data is not None and (part := sweep.data.monte_carlo) is not None:
+        yield from made_fields(study.monte_carlo, part, sweep.dimension, sweep.sizes, seeds, study.results)
         return
     for size in sweep.sizes:
         if sweep.data is not None:
@@ -227,27 +275,6 @@ def _fields(study: HasSweeps, sweep: Sweep) -> Iterator[FieldOptions | DataField
             continue
         for given in sweep.targets():
             yield FieldOptions(sweep.dimension, size, **given, target=sweep.target)
-
-
-def _made_fields(study: HasSweeps, sweep: Sweep, name: str) -> Iterator[MadeField]:
-    """The fields of the Monte Carlo jobs of a part of the study, on the lattices of a sweep.
-
-    Raises:
-        InputError: if there is no such part, or it has no job on one of the lattices.
-    """
-    if name not in study.monte_carlo:
-        raise unknown("data.monte_carlo", name, study.monte_carlo)
-    jobs = monte_carlo_jobs({name: study.monte_carlo[name]})
-    for size in sweep.sizes:
-        found = [job for job in jobs if (job.dimension, job.size) == (sweep.dimension, size)]
-        if not found:
-            sizes = ", ".join(str(size) for size in dict.fromkeys(job.size for job in jobs))
-            raise InputError(
-                f"monte_carlo.{name} has no fields in dimension {sweep.dimension} of size {size}; it has dimension"
-                f" {jobs[0].dimension} and sizes {sizes}"
-            )
-        for job in found:
-            yield MadeField.of_job(job, study.results)
 
 
 def _settings(training: Training, generation: Generation | None, own: dict[str, Any]) -> TrainingSettings:
@@ -358,10 +385,10 @@ TRAINING = Stage(
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
-    steps=lambda run: run.settings.step,
+    steps=lambda run: run.step,
     alike=lambda run: run.alike,
     data=lambda run: run.field.digest if isinstance(run.field, DataField) else "",
-    fields=lambda run: run.field.job if isinstance(run.field, MadeField) else None,
+    takes=lambda run: run.takes,
     gpu=lambda run: run.settings.device == "cuda",
     checkpoints=True,
     wildcard="run",

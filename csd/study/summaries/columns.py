@@ -16,6 +16,7 @@ from csd.networks.local import range_factor
 from csd.networks.registry import network_options
 from csd.study.stages import sweeps
 from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.scores import ScoresJob
 from csd.study.stages.training import TrainingJob
 from csd.targets.options import FieldOptions, NoiseOptions
 
@@ -66,6 +67,10 @@ def _columns_of_option(name: str, one: Declared) -> About:
     return {name: (f"{about}; {str(_absent(one)).replace('nan', 'NaN') or 'empty'} where it is not given", "1")}
 
 
+DATA = "data"
+"""The target of runs that learn fields, in a file or of a Monte Carlo job, of which no true score is known."""
+SAME_FIELDS = "same_fields"
+"""Column of summaries and of laws: 1 where all seeds learn the same fields."""
 PLAIN = "gd"
 """The optimiser of linear networks where none is given."""
 TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate")
@@ -73,7 +78,11 @@ TOLD_OTHERWISE = ("loss", "batch", "data_set", "learning_rate")
 HOW = {
     "target": declared(FieldOptions)["target"],
     "schedule": declared(NoiseOptions)["schedule"],
-    **{name: one for name, one in sweeps.HOW.items() if one.option.label and name not in TOLD_OTHERWISE},
+    **{
+        name: one
+        for name, one in sweeps.HOW.items()
+        if (one.option.label or name in sweeps.AXES) and name not in TOLD_OTHERWISE
+    },
 }
 """Options that keep runs apart: laws are of runs that agree in them, figures and claims of runs at their defaults."""
 TRAINED: About = {
@@ -85,7 +94,7 @@ TRAINED: About = {
 }
 """Columns of a summary of training or generation that choose runs."""
 SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
-"""Columns of a summary of Monte Carlo that choose runs."""
+"""Columns of a summary of Monte Carlo, or of scores, that choose runs."""
 IDENTITY: About = {
     "sweep": ("sweep of the study", "1"),
     "architecture": ("architecture and options", "1"),
@@ -95,17 +104,18 @@ IDENTITY: About = {
     "size": ("lattice size", "lattice spacings"),
     "mass": ("mass", "inverse lattice spacings"),
     "data_set": ("fields of the data set, 0 for fresh ones", "1"),
+    SAME_FIELDS: ("1 where all seeds learn the same fields, whose scatter theirs leaves out", "1"),
     **TRAINED,
 }
 """All columns of a summary of training or generation."""
 
 
-def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
+def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob) -> dict[str, Any]:
     """The values of a job in the columns `TRAINED`, or `SAMPLED`."""
-    names = SAMPLED if isinstance(job, MonteCarloJob) else COUPLINGS
-    found: dict[str, Any] = {name: getattr(job.field, name) for name in names}
+    sampled = isinstance(job, MonteCarloJob | ScoresJob)
+    found: dict[str, Any] = {name: getattr(job.field, name, None) for name in (SAMPLED if sampled else COUPLINGS)}
     found = {name: np.nan if value is None else value for name, value in found.items()}
-    if isinstance(job, MonteCarloJob):
+    if isinstance(job, MonteCarloJob | ScoresJob):
         return found
     found |= {"architecture_name": job.name, "loss": job.settings.loss}
     for name, one in HOW.items():
@@ -124,6 +134,7 @@ def columns_of(job: TrainingJob | MonteCarloJob) -> dict[str, Any]:
 
 def identity_of(run: TrainingJob, file: "xr.Dataset") -> dict[str, Any]:
     """The values of a run and one of its files in the columns `IDENTITY`."""
+    columns = columns_of(run)
     return {
         "sweep": run.sweep,
         "architecture": run.label,
@@ -133,8 +144,14 @@ def identity_of(run: TrainingJob, file: "xr.Dataset") -> dict[str, Any]:
         "size": run.size,
         "mass": file.attrs["mass"],
         "data_set": run.data_set or 0,
-        **columns_of(run),
+        SAME_FIELDS: int(columns["target"] == DATA and not run.paired),
+        **columns,
     }
+
+
+def kind_of_model(target: str, components: int) -> str:
+    """The label of a target at finite n in the column `data` of a table of laws: 'gaussian-n1'."""
+    return f"{target}-n{components}"
 
 
 def typed_columns(rows: Sequence[Mapping[str, Any]], about: About) -> dict[str, Variable]:
@@ -198,7 +215,8 @@ def with_default_options(
     """The runs or laws whose options `HOW` have the values wanted, or else their defaults.
 
     Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
-    Where every run names its optimiser, plain gradient descent counts as the default.
+    Where every run names its optimiser, plain gradient descent counts as the default. Of trainings of several lengths,
+    the longest of their sweep does, at whatever number of steps the sweep ends.
     Rows without a value, such as laws of Monte Carlo, are kept.
 
     Args:
@@ -214,6 +232,10 @@ def with_default_options(
         allowed = set(wanted.get(name, [default_cell(one)]))
         if name == "optimizer" and name not in wanted and not allowed & counts.keys():
             allowed = {PLAIN}
+        if name == "max_steps" and name not in wanted:
+            longest = _longest(found)
+            found = [run for run in found if not run[name] < longest[_sweep_of(run)]]
+            continue
         if usual and name not in wanted and not allowed & counts.keys():
             allowed = {value for value, count in counts.items() if count == max(counts.values())}
         kept = [run[name] in allowed or run[name] not in counts for run in found]
@@ -222,6 +244,20 @@ def with_default_options(
             kept = [keep or run["architecture"] not in there for run, keep in zip(found, kept, strict=True)]
         found = [run for run, keep in zip(found, kept, strict=True) if keep]
     return found
+
+
+def _sweep_of(run: Run) -> Any:
+    """The sweep of a run, or that of a law."""
+    return run.get("sweep", run.get("study"))
+
+
+def _longest(runs: Iterable[Run]) -> dict[Any, float]:
+    """The most steps of each sweep with trainings of several lengths; 0 of others."""
+    longest: dict[Any, float] = {}
+    for run in runs:
+        steps = run["max_steps"]
+        longest[_sweep_of(run)] = max(longest.get(_sweep_of(run), 0.0), steps if steps == steps else 0.0)
+    return longest
 
 
 def networks_of(summaries: "Iterable[xr.Dataset]") -> dict[str, Architecture]:

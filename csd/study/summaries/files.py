@@ -14,9 +14,10 @@ from csd.core.files import Variable, digest, read
 from csd.study.stages.base import Job
 from csd.study.stages.generation import GenerationJob
 from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.scores import ScoresJob
 from csd.study.stages.training import TrainingJob
 
-J = TypeVar("J", TrainingJob, GenerationJob, MonteCarloJob)
+J = TypeVar("J", TrainingJob, GenerationJob, MonteCarloJob, ScoresJob)
 
 
 def training_file(run: Job, folder: Path) -> Path:
@@ -24,7 +25,9 @@ def training_file(run: Job, folder: Path) -> Path:
     return folder / f"{run.identifier}.nc"
 
 
-def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list[tuple[J, xr.Dataset]]:
+def files_of(
+    jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool, without: str = ""
+) -> list[tuple[J, xr.Dataset]]:
     """Each job with its file.
 
     Args:
@@ -32,6 +35,7 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
         folder: of its files.
         kind: of the files.
         mixed: accept files of different versions of the code, or of other requests than the study's.
+        without: a dimension whose variables are left out, if one is given.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
@@ -52,14 +56,15 @@ def files_of(jobs: Sequence[J], folder: Path, kind: str, *, mixed: bool) -> list
                     f"{path}: {name} is {file.attrs.get(name)}, the study asks for {value}; remove the file and run the"
                     " study again"
                 )
-        found.append((job, file))
+        found.append((job, file.drop_dims(without) if without else file))
     made_by: dict[str, dict[str, str]] = defaultdict(dict)
     for job, file in found:
         source, plugins = str(file.attrs.get("source_hash")), " ".join(getattr(job, "plugins", ()))
-        # The hash of user-defined code comes after the first 16 digits; jobs of the same classes share it.
-        made_by[""][source[:16]] = job.identifier
+        # Jobs of one step share the hash of its code; that of user-defined code comes after the first 16 digits.
+        step = getattr(job, "step", "")
+        made_by[step][source[:16]] = job.identifier
         if plugins:
-            made_by[plugins][source] = job.identifier
+            made_by[f"{step} {plugins}"][source] = job.identifier
     sources = next((own for own in made_by.values() if len(own) > 1), None)
     if not mixed and sources is not None:
         first, second = list(sources.values())[:2]
@@ -76,6 +81,33 @@ def grouped(files: Sequence[tuple[J, xr.Dataset]], key: Callable[[J], Hashable])
     for job, file in files:
         groups[key(job)].append((job, file))
     return list(groups.values())
+
+
+def over_fields(group: Sequence[tuple[J, xr.Dataset]], run: TrainingJob) -> list[xr.Dataset]:
+    """The files of a run; where each seed has fields of its own, with means over these of what has no seed.
+
+    Such are the measured spectrum, the learning rate that follows from it, and the values that samples are compared
+    with. A mean of n values has the error √(Σ error²) / n, in the variable `NAME_error` beside `NAME`. What is the same
+    for all seeds stays as it is.
+
+    Args:
+        group: jobs and files of a run.
+        run: the training job of one of them.
+    """
+    files = [file for _, file in group]
+    if not run.paired:
+        return files
+    means = {}
+    for name, first in files[0].data_vars.items():
+        values = [file[name].values for file in files if name in file]
+        if len(values) < len(files) or "seed" in first.dims or first.dtype.kind != "f":
+            continue
+        differ = any(not np.array_equal(one, values[0], equal_nan=True) for one in values)
+        if differ and len({one.shape for one in values}) == 1:
+            error = str(name).endswith("_error")
+            mean = np.sqrt(np.sum(np.square(values), 0)) / len(values) if error else np.mean(values, 0)
+            means[name] = Variable(tuple(map(str, first.dims)), mean, dict(first.attrs))
+    return [file.assign(means) for file in files]
 
 
 def gathered(groups: Sequence[Sequence[xr.Dataset]], axes: Collection[str], numbered: Mapping[str, str]) -> xr.Dataset:

@@ -9,7 +9,7 @@ import xarray as xr
 from csd.core.files import GENERATION
 from csd.study.stages.generation import GenerationJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
-from csd.study.summaries.files import files_of, gathered, grouped
+from csd.study.summaries.files import files_of, gathered, grouped, over_fields
 
 NUMBERED = {
     **{"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"},
@@ -42,7 +42,7 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
     groups = grouped(files_of(jobs, folder, GENERATION, mixed=mixed), lambda job: (job.run.key, job.size))
-    files = [[file for _, file in group] for group in groups]
+    files = [over_fields(group, group[0][0].run) for group in groups]
     rows = [
         {**identity_of(job.run, file), "size": job.size, "trained_size": job.run.size} for (job, file), *_ in groups
     ]

@@ -18,7 +18,7 @@ from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
 from csd.study.scaling import fit, fit_power_law, law_row, local_exponents
-from csd.study.summaries.columns import HOW
+from csd.study.summaries.columns import HOW, SAME_FIELDS
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
 """Quantities and the times that are fitted: those interpolated between steps, as whole steps are coarse when few."""
@@ -72,11 +72,11 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
 
     Returns:
         One row a law: study (the sweep), architecture, dimension, mass, data, the options `HOW` of
-        `csd.study.summaries.columns`, noise_level, quantity, criterion (of samples; empty here), loss (empty where
-        nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'), exponent, z (of the nested law only), error,
-        systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for the log law),
-        evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note (why there is no
-        fit).
+        `csd.study.summaries.columns`, same_fields, noise_level, quantity, criterion (of samples; empty here), loss
+        (empty where nothing was trained), law (of `csd.study.scaling.Fit`, or 'none'), exponent, z (of the nested law
+        only), error, systematic_error, bootstrap_error, residual_error, intercept, slope, evidence (ΔAICc, positive for
+        the log law), evidence_error, reference (an exact exponent for the same sizes), sizes, local_exponents, note
+        (why there is no fit).
     """
     rows: list[dict[str, Any]] = []
     for about, chosen in _groups(summary):
@@ -91,7 +91,7 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
 
 def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
     """Runs that differ in size alone, with their columns of a table of laws."""
-    options = [name for name in HOW if name in summary]
+    options = [name for name in (*HOW, SAME_FIELDS) if name in summary]
     keys = ["sweep", "architecture", "dimension", "mass_label", "data", *options]
     for group, members in summary[[*keys, "size"]].to_dataframe().groupby(keys, sort=False, dropna=False):
         chosen = summary.isel(run=members.index.to_numpy())

@@ -22,6 +22,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.descent.fields import MEASURED, FieldDescent
 from csd.training.descent.optimizers import Optimizer
 from csd.training.losses import Objective
+from csd.training.metrics.score_errors import ScoreErrors
 
 FEWEST = 4
 """The fewest fields on which errors are measured at a noise level."""
@@ -93,6 +94,16 @@ class ConditionedDescent(FieldDescent):
 
     def kernel(self) -> None:
         """None, as the score is not linear."""
+
+    def _against(self, exact: ScoreErrors) -> Array:
+        """ε against exact scores at each noise level; the other errors are kept in `rows`."""
+
+        def rows(network: ScoreNetwork, _: int) -> list[Array]:
+            """The errors of one network at each level."""
+            return [self._row(exact, network, place, level) for place, level in enumerate(self.noised.levels)]
+
+        self.rows = np.array([of_seed for (of_seed,) in self._measured(rows)])
+        return np.asarray(self.rows[..., 0])
 
     def _held_out_scores(self) -> list[list[torch.Tensor]]:
         """s of held-out fields, for each seed and level, from few calls for all levels."""

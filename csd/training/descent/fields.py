@@ -129,14 +129,15 @@ class FieldDescent(AutogradDescent):
         return fields_between(target.data, trained, len(target.data))
 
     def error(self) -> Array:
-        """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum."""
+        """E|s − s*|² / E|s*|², against exact scores or, over held-out fields, the linear score s* of their spectrum."""
+        return self._checked(self._held_out_errors() if self.scored is None else self._against(self.scored))
+
+    def _held_out_errors(self) -> Array:
+        """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum; losses are kept."""
         scores = self._held_out_scores()
-        error = np.array([[self._error_of(*own) for own in enumerate(of_seed)] for of_seed in scores])
         losses = [[self._losses_of(*own) for own in enumerate(of_seed)] for of_seed in scores]
         self._of_held_out = self.group.steps, np.array(losses)
-        if self._stepped and self._layers and not np.isfinite(error).all():
-            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
-        return error
+        return np.array([[self._error_of(*own) for own in enumerate(of_seed)] for of_seed in scores])
 
     def held_out_losses(self) -> Array:
         """½ |s + z/σ|² per site of held-out fields, shape (seeds, levels, fields)."""
@@ -145,7 +146,7 @@ class FieldDescent(AutogradDescent):
             or self._of_held_out[0] != self.group.steps
             or len(self._of_held_out[1]) != len(self.networks)
         ):
-            self.error()
+            self._held_out_errors()
         assert self._of_held_out is not None
         return self._of_held_out[1]
 

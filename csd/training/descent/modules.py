@@ -28,6 +28,7 @@ from csd.networks.module import (
 from csd.targets.base import HasHeldOut, drawn_fields, with_samples
 from csd.targets.noising import NoisedTarget
 from csd.training.losses import Objective
+from csd.training.metrics.score_errors import ScoreErrors
 from csd.training.record import padded
 
 HELD_OUT = 256
@@ -58,10 +59,17 @@ class AutogradDescent:
         layers: random streams of the stochastic layers of user-defined networks, for each seed and level.
         build: (place of a seed, level) → the network at its start.
 
+    Attributes:
+        scored: measures networks without a kernel against exact scores; None for their error by fields of the target.
+        rows: of the last measurement by `scored`, shape (seeds, levels, numbers).
+
     Raises:
         InputError: by `advance`, if a loss of a network is not a finite number at the first step; by `advance` and
             `weights`, if a user-defined network has state outside its parameters and buffers.
     """
+
+    scored: ScoreErrors | None = None
+    rows: Array
 
     def __init__(
         self,
@@ -229,13 +237,34 @@ class AutogradDescent:
     def error(self) -> Array:
         """ε from the kernels; for networks without one E|s − s*|² / E|s*|² over held-out fields."""
         kernel = self.kernel()
-        if kernel is None:
+        if kernel is None and self.scored is not None:
+            error = self._against(self.scored)
+        elif kernel is None:
             error = np.array(self._measured(self._deviation))
         else:
             error = relative_error(kernel, self.spectra, self.modes.multiplicity)
-        if self._stepped and self._layers and not np.isfinite(error).all():
-            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
+        return self._checked(error)
+
+    def _checked(self, error: Array) -> Array:
+        """The same ε; an InputError if one is not finite, though no step of a user-defined network has diverged."""
+        broken = ~np.isfinite(error) & (self.scored is None or self.scored.measured)
+        if self._stepped and self._layers and broken.any():
+            self._check_finite(*np.argwhere(broken)[0].tolist())
         return error
+
+    def _against(self, exact: ScoreErrors) -> Array:
+        """ε against exact scores; the other errors are kept in `rows`."""
+        self.rows = np.array(self._measured(lambda network, level: self._row(exact, network, level)))
+        return np.asarray(self.rows[..., 0])
+
+    def _row(self, exact: ScoreErrors, network: ScoreNetwork, level: int, *at: float) -> Array:
+        """The errors of one network at a level, by its place; t is given to a network of all levels alone."""
+
+        def score(fields: Array) -> Array:
+            found: Array = network(self._tensor(fields), *at).double().cpu().numpy()
+            return found
+
+        return exact.of_score(level, score, network.components)
 
     def _check_finite(self, seed: int, level: int) -> None:
         """Refuse a user-defined network or loss that is not finite, where a step has not diverged."""

@@ -1,0 +1,105 @@
+"""Error of the best linear score against noise level, of all modes and of the zero mode, for each target and size."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from csd.report.figures import looks, series
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.study.rounding import parentheses
+from csd.study.summaries.columns import Run
+
+SUMMARY = "scores"
+NEEDS = "the key scores, with a target at finite n: with components, or beta"
+KINDS = {
+    "linear_score_error": ("all modes", looks.BLUE, "o"),
+    "linear_zero_mode_error": ("zero mode", looks.RED, "s"),
+}
+"""Words, colour and marker of what is drawn."""
+COLUMNS = 3
+TICKS = 1.3
+"""Least ratio of two noise levels that both have a tick."""
+APART = 1.04
+"""Ratio of the places of two sizes at one noise level, so that their errors are seen."""
+
+
+def at_finite_n(runs: Iterable[Run]) -> list[Run]:
+    """The runs whose score is not linear."""
+    return [run for run in runs if run["components"]]
+
+
+WANTED = at_finite_n
+
+
+def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
+    """Points: means over seeds with errors, joined by lines; the darker, the larger the lattice. A panel a target."""
+    table = _points(summary)
+    panels = table.groupby("panel", sort=False)
+    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, grid = looks.subplots(rows, columns, height=2.3 * rows + 0.6, squeeze=False, sharey=True)
+    sizes = sorted(set(table["size"]))
+    grey = dict(zip(sizes, looks.shades("exact", len(sizes)), strict=True))
+    told = []
+    for axes, (panel, of_panel) in zip(grid.flat, panels, strict=False):
+        axes.set(xscale="log", yscale="log", title=panel, xlabel="noise level t")
+        levels = sorted(set(of_panel["noise_level"]))
+        shown = [low for low, high in zip(levels, [*levels[1:], np.inf], strict=True) if high > TICKS * low]
+        axes.set_xticks(shown, [f"{level:g}" for level in shown])
+        axes.minorticks_off()
+        for (kind, size, _), own in of_panel.groupby(["kind", "size", "sweep"], sort=False):
+            _, colour, marker = KINDS[kind]
+            look = {"color": _mixed(colour, grey[size][0])}
+            shifted = own.assign(place=own["noise_level"] * APART ** (sizes.index(size) - 0.5 * (len(sizes) - 1)))
+            looks.curve(axes, shifted, "place", "value", **look, lw=0.8)
+            looks.points(axes, shifted, "place", "value", "error", **look, marker=marker)
+        largest = of_panel[of_panel["size"] == of_panel["size"].max()]
+        told.append(f"{panel.replace(chr(10), ', ')}, L = {largest['size'].iloc[0]}: {_ends(largest)}")
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    for axes in grid[:, 0]:
+        axes.set_ylabel("error ε of the best linear score")
+    kinds = [looks.key(words, color=colour, marker=marker, lw=0.8) for words, colour, marker in KINDS.values()]
+    looks.legend_below(figure, [*kinds, *looks.shade_keys(sizes, "L = {}")], columns=6)
+    return figure, {"values": looks.in_caption("; ".join(told))}
+
+
+def _points(summary: Dataset) -> DataFrame:
+    """A row for each run at finite n, noise level and kind: its value and error, where they are known.
+
+    Raises:
+        InputError: if there is none.
+    """
+    import pandas as pd
+
+    from csd.study.summaries.scores import IDENTITY_OF_SCORES, floors
+
+    about = summary[[*IDENTITY_OF_SCORES]].to_dataframe()
+    rows = []
+    for kind in KINDS:
+        values, errors = floors(summary, kind)
+        for run, level in np.argwhere(np.isfinite(values) & (values > 0.0)):
+            numbers = {"value": values[run, level], "error": errors[run, level], "kind": kind}
+            rows.append(about.iloc[run].to_dict() | numbers | {"noise_level": float(summary["noise_level"][level])})
+    table = series.require(pd.DataFrame(rows), "linear_floor", NEEDS)
+    table["panel"] = table.apply(series.target_title, axis=1)
+    return table.sort_values(["dimension", "target", "components", "size", "noise_level"], kind="stable")
+
+
+def _ends(rows: DataFrame) -> str:
+    """The values at the lowest and the highest noise level in words."""
+    told = []
+    for kind, own in rows.groupby("kind", sort=False):
+        ends = own.iloc[[0, -1]].drop_duplicates("noise_level")
+        values = [
+            f"{parentheses(row['value'], row['error'])} at t = {row['noise_level']:g}" for _, row in ends.iterrows()
+        ]
+        told.append(f"{KINDS[str(kind)][0]} {' and '.join(values)}")
+    return ", ".join(told)
+
+
+def _mixed(colour: str, lightness: float) -> tuple[float, ...]:
+    """A colour with a share of white, 0 for the full one."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(lightness + (1.0 - lightness) * value for value in to_rgb(colour))

@@ -1,0 +1,105 @@
+"""The held-out fields with exact scores that the trainings of a sweep are measured against: the key `scores`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from csd.core.errors import InputError, unknown
+from csd.study.stages.base import gaussian_of
+from csd.study.stages.data import DataField, MadeField
+from csd.study.stages.scores import HELD_OUT, Scores, ScoresJob, scores_jobs
+from csd.targets.base import spec_of
+from csd.targets.options import FieldOptions, NoiseOptions
+from csd.training.metrics.scored_fields import SAME, ScoredFields
+
+
+@dataclass(frozen=True)
+class ScoresMade:
+    """The file of a job of the stage of scores; it need not be there yet.
+
+    Attributes:
+        job: that makes it.
+        file: its path.
+    """
+
+    job: ScoresJob
+    file: Path
+
+    @property
+    def digest(self) -> str:
+        """The hash of its fields and scores, which only a finished job has."""
+        if not self.file.is_file():
+            raise InputError(f"the scores in {self.file} are not there; run the study, which makes them")
+        state = self.file.stat()
+        return _digest(self.file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, *state: int) -> str:
+    """The hash of the fields and scores of a file in a state."""
+    return ScoredFields.read(file).digest
+
+
+def scores_for(
+    parts: Mapping[str, Scores],
+    name: str,
+    field: FieldOptions | DataField,
+    noise: NoiseOptions,
+    results: Path,
+) -> ScoresMade:
+    """The held-out fields of a part of the study that belong to a training; of several seeds those of the first.
+
+    Args:
+        parts: the key `scores` of the study.
+        name: of the part.
+        field: the target of the training.
+        noise: its noise, at whose levels the networks are measured.
+        results: folder of the study.
+
+    Raises:
+        InputError: if there is no such part, or it has no fields of this target, lattice and noise.
+    """
+    if name not in parts:
+        raise unknown("scores", name, parts)
+    jobs = scores_jobs({name: parts[name]})
+    alike = [job for job in jobs if (job.dimension, job.size) == (field.dimension, field.size)]
+    where = f"dimension {field.dimension} of size {field.size}"
+    if not alike:
+        sizes = ", ".join(str(size) for size in dict.fromkeys(job.size for job in jobs))
+        there = f"dimension {jobs[0].dimension} and sizes {sizes}"
+        raise InputError(f"scores.{name} has no fields in {where}; it has {there}")
+    found = [job for job in alike if _same_target(job, field)]
+    if not found:
+        raise InputError(
+            f"scores.{name} has no fields of the sweep's target in {where}; give both the same mass or couplings, and"
+            " components where n is finite"
+        )
+    _check_noise(name, found[0].noise, noise)
+    return ScoresMade(found[0], HELD_OUT.file(found[0], results))
+
+
+def _same_target(job: ScoresJob, field: FieldOptions | DataField) -> bool:
+    """Whether fields with scores are of the target of a training; of fields in a file, as far as it is known."""
+    if isinstance(field, MadeField):
+        return bool(job.components) and spec_of(job.target) == spec_of(field.job.target)
+    if isinstance(field, DataField):
+        wanted = {"components": field.components or 1, **field.known} if field.known else {}
+        return all(getattr(job.field, name, None) == value for name, value in wanted.items())
+    return not job.components and spec_of(job.gaussian) == spec_of(gaussian_of(field))
+
+
+def _check_noise(name: str, own: NoiseOptions, wanted: NoiseOptions) -> None:
+    """Refuse scores without a noise level at which networks are measured, or of another noise."""
+    if own.schedule != wanted.schedule:
+        raise InputError(
+            f"scores.{name} has schedule {own.schedule}, the training {wanted.schedule}; give both the same"
+        )
+    levels: Sequence[float] = own.noise_levels or ()
+    for level in wanted.noise_levels or ():
+        if not any(abs(other - level) <= SAME * level for other in levels):
+            needed = " ".join(f"{one:g}" for one in wanted.noise_levels or ())
+            raise InputError(
+                f"scores.{name} has no noise level {level:g}, at which the networks are measured; add it to its"
+                f" noise_levels: {needed}"
+            )
