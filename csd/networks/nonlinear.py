@@ -38,6 +38,20 @@ Units = Annotated[int, Ge(1), Option("tanh units of each potential", "U", label=
 Coupling = Annotated[float, Option("start of the coupling of neighbours; by default that of the spectrum", "J")]
 
 
+def check_kernel_size(kernel_size: int, lattice: Lattice) -> None:
+    """Refuse a filter that is wider than the lattice.
+
+    Raises:
+        InputError: if it is.
+    """
+    if kernel_size > lattice.size:
+        largest = (lattice.size - 1) // 2 * 2 + 1
+        raise InputError(
+            f"kernel_size is {kernel_size}; on a lattice of size {lattice.size} it must be an odd number of at most"
+            f" {largest}"
+        )
+
+
 class NonlinearNetwork(ABC):
     """A score s_θ(x; α, σ²), by default N(x / √⟨x²⟩) / σ with a function N that a subclass defines.
 
@@ -81,13 +95,7 @@ class NonlinearNetwork(ABC):
         Raises:
             InputError: for a kernel that is wider than the lattice.
         """
-        kernel_size = options.get("kernel_size", 1)
-        if kernel_size > lattice.size:
-            largest = (lattice.size - 1) // 2 * 2 + 1
-            raise InputError(
-                f"kernel_size is {kernel_size}; on a lattice of size {lattice.size} it must be an odd number of at most"
-                f" {largest}"
-            )
+        check_kernel_size(options.get("kernel_size", 1), lattice)
 
     @property
     def inputs(self) -> int:

@@ -45,6 +45,7 @@ ARCHITECTURES: dict[str, str] = {
     "convolutional": "csd.networks.convolutional:Convolutional",
     "unet": "csd.networks.unet:UNet",
     "wiener": "csd.networks.wiener:Wiener",
+    "local_polynomial": "csd.networks.local_polynomial:LocalPolynomial",
 }
 
 

@@ -150,10 +150,11 @@ class TrainingSettings(Options):
         ),
     ] = "last"
     until: Annotated[
-        Literal["score_error", "samples", "held_out_loss"],
+        Literal["score_error", "samples", "held_out_loss", "max_steps"],
         unnamed(
             "what ends training: score_error, at the tolerance; samples, once they meet all criteria; held_out_loss,"
-            " once it has not fallen for the patience; nonlinear networks of a data set without scores take the last"
+            " once it has not fallen for the patience; max_steps, nothing before that step, whose weights are kept;"
+            " nonlinear networks of a data set without scores take held_out_loss unless max_steps is given"
         ),
     ] = "score_error"
     patience: Annotated[
@@ -337,7 +338,7 @@ def check_until_error(architecture: Architecture, settings: TrainingSettings) ->
     Raises:
         InputError: if another end is asked for.
     """
-    if settings.until != "score_error":
+    if settings.until not in ("score_error", "max_steps"):
         raise InputError(
             f"until is {settings.until}, but scores are given, against which the error of architecture"
             f" {architecture.name!r} is measured; leave until out, or the scores"

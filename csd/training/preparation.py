@@ -144,9 +144,9 @@ def prepare(
         run.scored = ScoreErrors(scored, noised, modes, some=settings.conditioned)
     if scored is not None and run.descent.kernel() is None:
         check_until_error(architecture, settings)
-        run.descent.scored, run.descent.measured_when_recorded = run.scored, True
+        run.descent.scored, run.descent.measured_when_recorded, run.until = run.scored, True, settings.until
     else:
-        run.until = "held_out_loss" if trained else _end(noised, architecture, settings, run)
+        run.until = _end(architecture, settings, run, held=trained is not None or isinstance(noised.target, HasHeldOut))
     if getattr(run.descent, "optimizer", None) is not None:
         return replace(run, plain=False)
     check_without_kernel(architecture, settings)
@@ -157,14 +157,13 @@ def prepare(
     return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
 
 
-def _end(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, run: Prepared) -> str:
+def _end(architecture: Architecture, settings: TrainingSettings, run: Prepared, *, held: bool) -> str:
     """What ends training: the held-out loss for nonlinear networks of a data set, whose exact score is not known.
 
     Raises:
         InputError: if the held-out loss is asked for and not measured.
     """
-    measured = isinstance(noised.target, HasHeldOut)
-    if settings.until == "samples" or not (measured or settings.until == "held_out_loss"):
+    if settings.until in ("samples", "max_steps") or not (held or settings.until == "held_out_loss"):
         return settings.until
     if run.on_device or run.descent.kernel() is not None:
         if settings.until == "held_out_loss":

@@ -74,7 +74,7 @@ class Recorder:
         self._seldom = seldom = getattr(run.descent, "measured_when_recorded", False)
         last = settings.most_steps
         self.grid = (sparse_steps if seldom else record_steps)(last)
-        if seldom or run.until == "held_out_loss":
+        if seldom or run.until in ("held_out_loss", "max_steps"):
             # The last step too, as a rate that falls to 0 often makes it the best.
             self.grid = np.union1d(self.grid, [last])
         self._wanted: set[int] = _wanted(settings)
@@ -85,12 +85,13 @@ class Recorder:
         self.bins = LengthBins(run.modes, noised.target.mass, noised.lattice.dimension)
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
-        # ε is then that of a Gaussian distribution with the spectrum of the fields, and ends nothing.
         self._by_loss = run.until == "held_out_loss"
         # Exact scores of held-out fields tell the error of a network without a kernel, which may come out negative.
         self._exact = getattr(run.descent, "scored", None) is not None
         self._measured = run.scored.measured if self._exact and run.scored else np.ones(shape[1], dtype=bool)
-        self._no_time = self._by_loss or (self._exact and settings.tolerance == 0.0)
+        # Otherwise ε is that of a Gaussian distribution with the spectrum of the fields.
+        unknown = run.until == "max_steps" and run.descent.kernel() is None and not self._exact
+        self._no_time = self._by_loss or unknown or (self._exact and settings.tolerance == 0.0)
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
@@ -156,7 +157,7 @@ class Recorder:
             if recorded:
                 slowest = self._lowest_step[self.alive].max(axis=1)
                 return self._end(step, step >= self.settings.patience * np.maximum(slowest, FIRST_LOOK), descent)
-        elif news and self.settings.tolerance > 0.0:
+        elif news and self.settings.tolerance > 0.0 and self.run.until != "max_steps":
             return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
         return self._none
 

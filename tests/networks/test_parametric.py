@@ -1,5 +1,6 @@
 """Networks given by their parameters: on-site units beside closed forms."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from csd.core.errors import InputError
 from csd.core.files import read_content
 from csd.diffusion.trained import trained_score
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
+from csd.targets.phi4 import PhiFour
 from tests.helpers import Runner
 
 LATTICE = Lattice(2, 4)
@@ -94,6 +97,39 @@ def test_two_layers_start_as_the_linear_network_and_take_its_step() -> None:
             filters.sub_(gradient, alpha=rate)
         scores.append(torch.stack([before, network(fields)]).detach().numpy())
     np.testing.assert_allclose(*scores, rtol=1e-12, atol=1e-12)
+
+
+def test_a_local_polynomial_is_the_force_of_phi_four() -> None:
+    """−∇H = Δφ − r₀ φ − u φ³ of csd.targets.phi4, in one, two and three dimensions, and its divergence by hand."""
+    for dimension in (1, 2, 3):
+        target = PhiFour(Lattice(dimension, 5), 1, -0.4, 0.7)
+        start = np.ones(len(target.lattice.shells))
+        network = Architecture("local_polynomial").module(target.lattice, 1.0, start, np.random.default_rng(0))
+        steps = np.abs(target.lattice.box(1)).sum(axis=1)
+        wanted = np.where(steps == 0, 2 * dimension + target.r0, np.where(steps == 1, -1.0, 0.0))
+        with torch.no_grad():
+            network.filter[:], network.coefficients[0] = torch.from_numpy(wanted), target.u
+        fields = np.random.default_rng(1).standard_normal((4, *target.lattice.shape))
+        given = torch.from_numpy(fields)
+        assert network(given).detach().numpy() == pytest.approx(target.force(fields[:, None])[:, 0], abs=1e-12)
+        divergence = -((2 * dimension + target.r0) * fields.size + 3.0 * target.u * (fields**2).sum())
+        assert network.divergence(given, torch.ones_like(given)).item() == pytest.approx(divergence, rel=1e-12)
+
+
+def test_a_local_polynomial_has_odd_degrees_and_fits_its_lattice() -> None:
+    """Degree 5 is the force of φ⁶: a second coefficient, of x⁵."""
+    build = partial(Architecture("local_polynomial", degree=5).module, generator=np.random.default_rng(0))
+    network = build(LATTICE, 1.0, np.ones(len(LATTICE.shells)))
+    with torch.no_grad():
+        network.coefficients[1] = 2.0
+    fields = np.random.default_rng(2).standard_normal((3, *LATTICE.shape))
+    assert network(torch.from_numpy(fields)).detach().numpy() == pytest.approx(-2.0 * fields**5, rel=1e-12)
+    with pytest.raises(InputError, match=r"degree is 4; it must be odd"):
+        Architecture("local_polynomial", degree=4)
+    with pytest.raises(InputError, match=r"kernel_size is 5; .* at most 3"):
+        Architecture("local_polynomial", kernel_size=5).module(
+            LATTICE, 1.0, np.ones(len(LATTICE.shells)), np.random.default_rng(0)
+        )
 
 
 def test_it_starts_at_nothing_with_units_that_differ() -> None:

@@ -190,6 +190,24 @@ def test_weights_are_those_of_the_lowest_held_out_loss(conditioned: bool, averag
         np.testing.assert_array_equal(until[name].isel(place), trained[name].isel(place))
 
 
+def test_until_max_steps_keeps_the_last_weights() -> None:
+    """Whatever the held-out loss: those of step b of a training that this loss ended later, with best step b."""
+    fields = np.tanh(2.0 * np.random.default_rng(3).standard_normal((40, 8)))
+    how: dict[str, Any] = {
+        **{"data": fields, "width": 4, "noise_levels": [0.1], "path": "fields", "loss": "denoising", "batch": 16},
+        **{"learning_rate": 0.2, "optimizer": "adam", "patience": 1.5},
+    }
+    by_loss = csd.train("convolutional", **how, max_steps=2000)
+    best = int(by_loss["best_step"].values[0, 0])
+    last = csd.train("convolutional", **how, max_steps=best, until="max_steps", tolerance=0.5)
+    assert (last.attrs["until"], last.attrs["weights_at"]) == ("max_steps", "last_step")
+    np.testing.assert_array_equal(last["weights"].values, by_loss["weights"].values)
+    longer = csd.train("convolutional", **how, max_steps=2000, until="max_steps")
+    assert longer["last_step"].values[0] == 2000 > by_loss["last_step"].values[0]
+    linear = csd.train("one_layer", dimension=1, size=8, noise_levels=[0.5], max_steps=200, until="max_steps")
+    assert linear["last_step"].values[0] == 200 > linear["training_time"].values[0, 0]
+
+
 def test_nonlinear_networks_have_an_optimizer_of_their_own() -> None:
     """Recorded in files; an optimiser that is given replaces it and its rates."""
     keys: dict[str, Any] = {

@@ -72,6 +72,7 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     "convolutional": (GREEN, "^", "convolutional"),
     "unet": (ORANGE, "P", "U-Net"),
     "wiener": (WINE, "X", "Wiener sandwich"),
+    "local_polynomial": (PINK, "p", "local polynomial"),
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),
