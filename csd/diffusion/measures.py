@@ -99,6 +99,23 @@ def judged(
     }
 
 
+def magnetisation(dims: Sequence[str], reverse: ReverseDiffusion, susceptibility: Array) -> dict[str, Variable]:
+    """⟨|m|⟩ and U4 of the normal magnetisation that linear scores generate, as variables.
+
+    Args:
+        dims: of χ.
+        reverse: that generates.
+        susceptibility: χ of what is generated.
+    """
+    noised = reverse.noised
+    modulus, cumulant = observables.normal_magnetisation(float(noised.means[-1]), susceptibility / noised.lattice.sites)
+    words = "of what is generated, whose magnetisation is normal"
+    return {
+        "absolute_magnetisation": labelled(dims, modulus, f"absolute magnetisation {words}"),
+        "binder": labelled(dims, cumulant, f"binder {words}"),
+    }
+
+
 def times_until_right(reverse: ReverseDiffusion, steps: Array, deviations: Array) -> list[float]:
     """The generation training time by each criterion, from deviations of shape (criteria, steps).
 

@@ -34,6 +34,7 @@ from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
     judged,
+    magnetisation,
     predicted_variances,
     remarks_on,
     times_until_right,
@@ -283,6 +284,7 @@ def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[
     ]
     dims, words = ["seed", "step"], "exact spectrum of what is generated"
     variables = judged("", "of what is generated", dims, reverse, modes, variance)
+    variables |= magnetisation(dims, reverse, variables["susceptibility"].values)
     if isinstance(reverse.noised.target, HasHeldOut):
         variables |= _divergence_errors(reverse.noised, modes, variance)
     variables["generated_spectrum"] = labelled([*dims, "wavenumber"], bins.mean(variance).astype(np.float32), words)

@@ -6,6 +6,8 @@ The power spectrum S(k) is given at some modes: of one field, of a mean over fie
 means, so it needs a mean over fields; its error comes from the jackknife.
 """
 
+from math import erf
+
 import numpy as np
 
 from csd.core.errors import InputError
@@ -91,3 +93,19 @@ def binder(square: Array, fourth: Array, components: int = 1) -> Array:
     n = 1.
     """
     return 1.0 - fourth / ((1.0 + 2.0 / components) * square**2)
+
+
+def normal_magnetisation(mean: float, square: Array) -> tuple[Array, Array]:
+    """(⟨|m|⟩, U4) of a normal magnetisation m: with s² = ⟨m²⟩ − ⟨m⟩² and erf the error function
+
+        ⟨|m|⟩ = s √(2/π) exp(−⟨m⟩²/2s²) + ⟨m⟩ erf(⟨m⟩/s√2),     U4 = 2 ⟨m⟩⁴ / 3 (s² + ⟨m⟩²)².
+
+    Args:
+        mean: ⟨m⟩.
+        square: s².
+    """
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        scatter = np.sqrt(square)
+        sides = np.vectorize(erf, otypes=[float])(mean / scatter / np.sqrt(2.0)) if mean else np.zeros_like(scatter)
+        modulus = scatter * np.sqrt(2.0 / np.pi) * np.exp(-0.5 * (mean / scatter) ** 2) + mean * sides
+        return modulus, np.asarray(2.0 * mean**4 / (3.0 * (square + mean**2) ** 2))

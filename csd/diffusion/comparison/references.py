@@ -11,7 +11,7 @@ reference over the error of this difference, √(error² + error of the referenc
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import erf, exp, pi, sqrt
+from math import gamma, pi, sqrt
 from typing import cast
 
 import numpy as np
@@ -111,16 +111,14 @@ def _exact_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Arr
     """Those of Gaussian fields of the target's spectrum and mean, without errors."""
     lattice, pairs, mean = noised.lattice, noised.lattice.pairs, float(noised.means[-1])
     values = _of_spectrum(noised, bins, noised.spectra_at(pairs)[-1], pairs)
-    scatter = sqrt(float(values["susceptibility"]) / lattice.sites)
-    # ⟨|m|⟩ of a normal number m of this mean and scatter.
-    modulus = scatter * sqrt(2.0 / pi) * exp(-0.5 * (mean / scatter) ** 2) + mean * erf(mean / scatter / sqrt(2.0))
+    modulus, cumulant = observables.normal_magnetisation(mean, values["susceptibility"] / lattice.sites)
     found: dict[str, Array | float] = {
         **values,
         "mean": mean,
         "skewness": 0.0,
         "excess_kurtosis": 0.0,
         "absolute_magnetisation": modulus,
-        "binder": 2.0 * mean**4 / (3.0 * (scatter**2 + mean**2) ** 2),
+        "binder": cumulant,
     }
     return {name: (np.asarray(value), np.zeros_like(value)) for name, value in found.items()}
 
@@ -148,12 +146,13 @@ def _monte_carlo_values(reverse: ReverseDiffusion, bins: LengthBins) -> dict[str
     estimates: Mapping[str, tuple[float, float]] = getattr(target, "estimates", {})
     known = {name: own for name, own in estimates.items() if np.isfinite(own).all()}
     count = int(getattr(target, "components", 1))
+    learned = reverse.components or 1
     # ⟨φ²⟩ of a file is that of all components together.
     for name in known.keys() & {"susceptibility", *["variance"] * (count == 1)}:
         found[name] = np.asarray(signal**2 * known[name][0] + variance), np.asarray(signal**2 * known[name][1])
-    if count != (reverse.components or 1):
-        # Each component is a field of its own, of which a file has neither ⟨|m|⟩ nor U4.
-        return found
+    # A component m_a of m that is learned by itself: its U4 is that of m, as ⟨m_a⁴⟩/⟨m_a²⟩² is 3n/(n + 2) of
+    # ⟨|m|⁴⟩/⟨|m|²⟩² where all directions are equally probable, and ⟨|m_a|⟩ is the mean of |cos θ| of ⟨|m|⟩.
+    cosine = 1.0 if learned == count else gamma(0.5 * count) / (sqrt(pi) * gamma(0.5 * (count + 1)))
     if "binder" in known and "susceptibility" in known:
         left = (signal**2 * known["susceptibility"][0] / float(found["susceptibility"][0])) ** 2
         # Files have 1 − ⟨m⁴⟩ / (3 ⟨m²⟩²) for any number of components n, samples n / (n + 2) in place of ⅓.
@@ -161,8 +160,8 @@ def _monte_carlo_values(reverse: ReverseDiffusion, bins: LengthBins) -> dict[str
         cumulant, scatter = 1.0 - share * (1.0 - known["binder"][0]), share * known["binder"][1]
         found["binder"] = np.asarray(left * cumulant), np.asarray(left * scatter)
     if "magnetisation" in known:
-        modulus, scatter = (signal * own for own in known["magnetisation"])
-        added = 0.5 * count * variance / (sites * modulus)
+        modulus, scatter = (signal * cosine * own for own in known["magnetisation"])
+        added = 0.5 * learned * variance / (sites * modulus)
         found["absolute_magnetisation"] = np.asarray(modulus), np.hypot(scatter, added)
     return found
 

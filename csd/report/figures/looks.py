@@ -279,8 +279,8 @@ def name(network: Architecture | str) -> str:
 
 
 def in_caption(words: str) -> str:
-    """Words of a figure with the superscripts of reStructuredText, as of L to the power z, for those of matplotlib."""
-    return words.replace("$^z$", "\\ :sup:`z`").replace("$_t$", "ₜ")
+    """Words of a figure with the sub- and superscripts of reStructuredText in place of those of matplotlib."""
+    return words.replace("$^z$", "\\ :sup:`z`").replace("$_4$", "\\ :sub:`4`").replace("$_t$", "ₜ")
 
 
 def title(run: Any) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from csd.report.figures import looks, series
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted, beyond_theory
 from csd.targets.labels import HASH
 
@@ -33,24 +33,29 @@ ALLOWED = 2.0
 """Standard errors within which sampled fields agree with the reference."""
 
 
-def sampled_runs(summary: Dataset, figure: str) -> DataFrame:
-    """The runs with sampled fields and a reference, in the order of `FAMILIES`, with a column `place` of the target.
+def sampled_runs(summary: Dataset, figure: str, wanted: Wanted = WANTED, needs: str = NEEDS) -> DataFrame:
+    """The runs with sampled fields and a reference, in the order of `FAMILIES`, with a column `panel` of the target.
+
+    Args:
+        summary: of generation.
+        figure: that shows them.
+        wanted: its choice of runs.
+        needs: what this is, in words.
 
     Raises:
         InputError: if there are none.
     """
-    table = series.runs(summary, WANTED)
+    table = series.runs(summary, wanted)
     table = table if "sampled_magnetisation" in summary else table[:0]
-    table = series.require(table, figure, NEEDS)
+    table = series.require(table, figure, needs)
     drawn = np.isfinite(summary["sampled_magnetisation"].values[table.index.to_numpy()]).any(axis=(1, 2))
-    table = series.require(table[drawn], figure, NEEDS)
-    labels = table["mass_label"].str.replace(HASH, "", regex=True)
-    places = [
-        f"{label}, d = {row.dimension}, L = {row.size}" for label, row in zip(labels, table.itertuples(), strict=True)
-    ]
+    table = series.require(table[drawn], figure, needs)
+    table = table.assign(label=table["mass_label"].str.replace(HASH, "", regex=True))
+    places = [f"{row.label}, d = {row.dimension}, L = {row.size}" for row in table.itertuples()]
     families = list(looks.FAMILIES)
     order = [families.index(of) if (of := looks.family(one)) in families else len(families) for one in table["network"]]
-    return series.told_apart(table.assign(panel=places, order=order).sort_values(["panel", "order"], kind="stable"))
+    table = table.assign(panel=places, order=order)
+    return series.told_apart(table.sort_values(["label", "dimension", "size", "order"], kind="stable"))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -73,11 +78,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     looks.onto(grid, looks.points, "x", "pull", "error", ms=3)
     for axes in grid.axes.flat:
         axes.axhspan(-ALLOWED, ALLOWED, color="0.9", zorder=0, lw=0)
-        axes.set_yscale("symlog", linthresh=2.0 * ALLOWED, linscale=1.5)
-        low, high = axes.get_ylim()
-        ticks = [tick for tick in TICKS if low <= tick <= high]
-        axes.set_yticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
-        axes.minorticks_off()
+        standard_errors(axes, *axes.get_ylim())
         axes.set_xticks(range(len(names)), [OBSERVABLES[name] for name in names])
         axes.set(xlim=(-0.6, len(names) - 0.4), xlabel="", ylabel="sampled − reference\n(standard errors)")
         for edge in np.arange(0.5, len(names) - 1):
@@ -87,3 +88,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     agree = pulls["pull"].abs() <= ALLOWED
     told = [f"{name} {int(own.sum())} of {len(own)}" for name, own in agree.groupby(pulls["series"], sort=False)]
     return grid.figure, {"agree": looks.in_caption(", ".join(told)), "moments": "mean" in names}
+
+
+def standard_errors(axes: Axes, low: float, high: float) -> None:
+    """An axis of standard errors in given limits, linear up to four and logarithmic beyond."""
+    axes.set_yscale("symlog", linthresh=2.0 * ALLOWED, linscale=1.5)
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
+    axes.minorticks_off()

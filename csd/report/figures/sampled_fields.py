@@ -25,8 +25,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """A row for each network, of its first seed, and below it fields of the target."""
     table = sampled_runs(summary, "sampled_fields")
     table = series.require(table[table["dimension"] == 2], "sampled_fields", NEEDS)
-    # The target that most networks learned.
-    table = table[table["panel"] == table["panel"].value_counts().index[0]][-MOST:]
+    # The target that most networks learned; of several, the last one, on its largest lattice.
+    networks = table.groupby("panel", sort=False).size()
+    table = table[table["panel"] == networks.index[networks == networks.max()][-1]][-MOST:]
     size, last = int(table["size"].iloc[0]), summary.isel(run=table.index[-1])
     rows = [(row["series"], summary["sampled_field"].values[run][0]) for run, row in table.iterrows()]
     rows.append(("target", last["reference_field"].values))

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from csd.core.files import GENERATION
+from csd.core.files import GENERATION, Variable
 from csd.study.stages.generation import GenerationJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
 from csd.study.summaries.files import files_of, gathered, grouped, over_fields
+from csd.study.summaries.observables import MEASURED, OBSERVABLES
 
 NUMBERED = {
     **{"wavenumber": "bin", "noise_level": "level", "shown_step": "shown"},
@@ -42,14 +43,40 @@ def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: 
         InputError: if a file is missing, damaged, or not what its job asks for.
     """
     groups = grouped(files_of(jobs, folder, GENERATION, mixed=mixed), lambda job: (job.run.key, job.size))
-    files = [over_fields(group, group[0][0].run) for group in groups]
+    own = [[(job, _with_own_references(file)) for job, file in group] for group in groups]
+    files = [over_fields(group, group[0][0].run) for group in own]
     rows = [
-        {**identity_of(job.run, file), "size": job.size, "trained_size": job.run.size} for (job, file), *_ in groups
+        {
+            **identity_of(group[0][0].run, group[0][1]),
+            "size": group[0][0].size,
+            "trained_size": group[0][0].run.size,
+            "sampled_step": max(int(file.attrs["sampled_step"]) for _, file in group),
+            "compared_with": str(group[0][1].attrs.get("reference", "")),
+        }
+        for group in groups
     ]
-    about = {**IDENTITY, "trained_size": ("lattice size in training", "lattice spacings")}
+    about = {
+        **IDENTITY,
+        "trained_size": ("lattice size in training", "lattice spacings"),
+        "sampled_step": ("training step at which fields were drawn, the last of all seeds", "steps"),
+        "compared_with": ("kind of the reference: exact, Monte Carlo or held-out", "1"),
+    }
     summary = gathered(files, axes=("seed", "step", "criterion"), numbered=NUMBERED)
     if not summary.sizes["step"]:
         summary = summary.drop_vars("step").assign_coords(step=[0])
     missing = {name: dims for name, dims in OF_KERNELS.items() if name not in summary}
     unknown = {name: (dims, np.full([summary.sizes[dim] for dim in dims], np.nan)) for name, dims in missing.items()}
     return summary.assign(unknown | typed_columns(rows, about))
+
+
+def _with_own_references(file: xr.Dataset) -> xr.Dataset:
+    """A file with the reference of each seed, as the seeds of a run may have learned fields of different chains."""
+    if file.attrs.get("reference") not in MEASURED:
+        return file
+    seeds = file.sizes["seed"]
+    own = {
+        f"own_{name}": Variable(("seed",), np.full(seeds, float(file[name])), dict(file[name].attrs))
+        for name in (f"reference_{observable}{suffix}" for observable in OBSERVABLES for suffix in ("", "_error"))
+        if name in file
+    }
+    return file.assign(own)

@@ -17,8 +17,16 @@ from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
-from csd.study.scaling import fit, fit_power_law, law_row, local_exponents
+from csd.study.scaling import fit, fit_power_law, fit_weighted, law_row, local_exponents
 from csd.study.summaries.columns import HOW, SAME_FIELDS
+from csd.study.summaries.observables import (
+    DEVIATION,
+    TIME,
+    TimeUntilRight,
+    observables_by_step,
+    of_any_length,
+    times_until_right_of,
+)
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
 """Quantities and the times that are fitted: those interpolated between steps, as whole steps are coarse when few."""
@@ -122,7 +130,58 @@ def generation_table(summary: xr.Dataset) -> pd.DataFrame:
                 times = np.maximum(at[quantity].values, SHORTEST)
                 times = times if times.ndim == 2 else times[:, None]
                 rows += fitted_laws(about, sizes, times, ran if times.shape == ran.shape else np.isfinite(times))
-    return pd.DataFrame(rows)
+    return pd.concat([pd.DataFrame(rows), observable_table(summary.isel(run=own))])
+
+
+def observable_table(summary: xr.Dataset) -> pd.DataFrame:
+    """Deviations of observables from measured references, and the steps until they are right, as rows of laws.
+
+    Args:
+        summary: of `csd.study.summaries.generation.aggregate_generation`.
+
+    Returns:
+        In the columns of `training_table`, with the observable as criterion. `observable_deviation` has for each
+        training and size a row with law 'value' and the columns value and error. `observable_training_time` has such a
+        row for each size at which the steps are known, and one with their power law, or the reason why there is none.
+    """
+    return pd.DataFrame(list(_observable_laws(summary)))
+
+
+def _observable_laws(summary: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """The rows of `observable_table`."""
+    found = observables_by_step(summary)
+    if found.empty:
+        return
+    summary = summary.assign(place=("run", np.arange(summary.sizes["run"])))
+    for about, chosen in _groups(summary):
+        sizes = dict(zip(chosen["place"].values, chosen["size"].values, strict=True))
+        own = found[found["sampled"] & found["run"].isin(sizes)]
+        for _, row in own.iterrows():
+            about |= {"quantity": DEVIATION, "criterion": row["observable"]}
+            numbers = {"value": row["deviation"], "error": row["deviation_error"]}
+            yield about | law_row([sizes[row["run"]]], law="value", **numbers)
+    for about, chosen in _groups(of_any_length(summary)):
+        sizes = dict(zip(chosen["place"].values, chosen["size"].values, strict=True))
+        own = found[found["run"].isin(sizes)]
+        for name, rows in own.assign(size=own["run"].map(sizes)).groupby("observable", sort=False):
+            about |= {"quantity": TIME, "criterion": name}
+            yield from (about | law for law in _laws_of_observable(times_until_right_of(rows)))
+
+
+def _laws_of_observable(times: dict[int, TimeUntilRight]) -> Iterator[dict[str, Any]]:
+    """The steps until an observable is right at each size, and their law; nothing where there is one training only."""
+    for size, time in times.items():
+        if time.known:
+            yield law_row([size], law="value", value=time.step, error=time.error)
+    sizes = list(times)
+    if unknown := [f"at size {size} it is {time.words}" for size, time in times.items() if not time.known]:
+        yield law_row(sizes, f"{unknown[0]}, so there is no time to fit")
+    elif times:
+        try:
+            steps, errors = (np.array([getattr(time, name) for time in times.values()]) for name in ("step", "error"))
+            yield fit_weighted(sizes, steps, errors).row
+        except InputError as error:
+            yield law_row(sizes, str(error))
 
 
 def fitted_laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:
