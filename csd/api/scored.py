@@ -23,15 +23,20 @@ SMALLEST = 16
 """Sites up to which fields are not compared with those that are learned."""
 
 
-def scored_fields(given: "xr.Dataset | str | Path", noised: NoisedTarget) -> ScoredFields:
+def scored_fields(given: "xr.Dataset | str | Path", noised: NoisedTarget, *, some: bool = False) -> ScoredFields:
     """The fields of a file of `csd scores`, or of a Dataset of `csd.scores`, if they are of the target of a training.
+
+    Args:
+        given: the file or Dataset.
+        noised: the target at its noise levels.
+        some: whether one of the noise levels suffices, as it does for a network of all levels.
 
     Raises:
         InputError: if they are of another target, or are fields that the training learns.
     """
     found = ScoredFields.read(given)
     _check_target(found, noised)
-    found.places(noised)
+    found.places(noised, some=some)
     if isinstance(noised.target, HasFields):
         _check_apart(found, noised.target)
     return found

@@ -28,6 +28,7 @@ from csd.targets.options import NoiseOptions
 from csd.training.checkpoint import EVERY, JobWatch, checkpoint_beside, checkpoint_files
 from csd.training.content import attributes, prediction_content, training_content, training_request
 from csd.training.loop import descend
+from csd.training.losses import POSTERIOR
 from csd.training.options import TrainingSettings, check_chains, with_own_steps, with_population
 from csd.training.preparation import Prepared, prepare
 from csd.training.preparation import identity as run_identity
@@ -221,9 +222,10 @@ def trained(
     if scores is not None:
         from csd.api.scored import scored_fields
 
-        scored = scored_fields(scores, noised)
+        scored = scored_fields(scores, noised, some=settings.conditioned)
     run = prepare(noised, architecture, settings, initial=begin, scored=scored)
     _add_chains(run, noised, architecture, settings)
+    _add_means(run, noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
     lap("ready")
     further = {} if begin is None else {"initial": begin.digest}
@@ -280,6 +282,15 @@ def _add_chains(run: Prepared, noised: NoisedTarget, architecture: Architecture,
     fields, source = cast("MeasuredField | FieldSet", noised.target), cast("RawFields", run.source)
     name = run_identity(noised, architecture, settings)
     source.changing = LearnedChains(fields, settings.chains, settings.chain_sweeps, name, settings.seeds)
+
+
+def _add_means(run: Prepared, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
+    """Give a prepared run the chains of its loss, where the loss is regression on posterior means."""
+    if settings.loss == POSTERIOR:
+        from csd.mcmc.posterior.loss import posterior_means
+
+        source = cast("RawFields", run.source)
+        source.estimate = posterior_means(noised, architecture.components_of(noised.target))
 
 
 def completed(

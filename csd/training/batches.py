@@ -23,7 +23,7 @@ from csd.targets.base import HasFields, HasHeldOut, HasSamples, drawn_fields, sp
 from csd.targets.dataset import trained_count
 from csd.targets.images import random_images
 from csd.targets.noising import NoisedTarget
-from csd.training.losses import Objective, draw_power_ratios
+from csd.training.losses import NoiseEstimate, Objective, draw_power_ratios
 
 MOST_DRAWN = 256
 """Most steps drawn at a time."""
@@ -265,10 +265,12 @@ class RawFields(_Drawn):
     Attributes:
         changing: gives the fields of the data set, where these change; a minibatch then repeats none before all of them
             are in it.
+        estimate: of z, in its place, for losses that learn it.
     """
 
     steps = 1
     changing: ChangingFields | None = None
+    estimate: NoiseEstimate | None = None
 
     def __init__(
         self,
@@ -287,13 +289,11 @@ class RawFields(_Drawn):
         self.target = with_samples(noised.target)
         self.data: list[Any] | None = None
         if isinstance(noised.target, HasFields) and (data_set is not None or components is not None):
-            self.data = [
-                fields_between(noised.target.data, 0, trained) if trained else noised.target.data for _ in seeds
-            ]
+            data = fields_between(noised.target.data, 0, trained) if trained else noised.target.data
+            self.data = [data for _ in seeds]
         elif data_set is not None:
-            self.data = [
-                drawn_fields(self.target, stream("data set fields", identity, seed), data_set) for seed in seeds
-            ]
+            own = [stream("data set fields", identity, seed) for seed in seeds]
+            self.data = [drawn_fields(self.target, generator, data_set) for generator in own]
 
     def _clean(self, seed: int, generator: np.random.Generator) -> Array:
         """B fields without noise about their mean, as networks learn s(x) of x − α μ."""
@@ -315,22 +315,19 @@ class RawFields(_Drawn):
 
         Of n components that are drawn together, (seeds, levels, batch, n, *lattice.shape).
         """
-        self._change()
+        self.data = self.data if self.changing is None else self.changing.advance()
         noised, noise, probe = [], [], []
         for seed, of_seed in enumerate(self.streams):
             for level, generator in enumerate(of_seed):
                 clean = self._clean(seed, generator)
                 z = draw_normal(generator, clean.shape)
-                noised.append(self.noised.signals[level] * clean + np.sqrt(self.noised.variances[level]) * z)
-                noise.append(z)
+                signal, variance = self.noised.signals[level], self.noised.variances[level]
+                noised.append(signal * clean + np.sqrt(variance) * z)
+                fields = clean, noised[-1], signal, variance
+                noise.append(z if self.estimate is None else self.estimate(generator, *fields))
                 probe.append(generator.choice([-1.0, 1.0], size=clean.shape))
         shape = (len(self.streams), len(self.noised.levels), *noised[0].shape)
         return np.reshape(noised, shape), np.reshape(noise, shape), np.reshape(probe, shape)
-
-    def _change(self) -> None:
-        """Take the next fields of a data set that changes."""
-        if self.changing is not None:
-            self.data = self.changing.advance()
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
@@ -375,7 +372,7 @@ class ConditionedFields(RawFields):
         The first three have the shape (seeds, batch, *lattice.shape), with n components (seeds, batch, n,
         *lattice.shape), the others (seeds, batch).
         """
-        self._change()
+        self.data = self.data if self.changing is None else self.changing.advance()
         found: list[tuple[Array, ...]] = []
         schedule, (low, high) = self.noised.schedule, self.ends
         for seed, (generator,) in enumerate(self.streams):

@@ -19,6 +19,7 @@ from csd.core.errors import InputError
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.families import Descent
+from csd.training.losses import POSTERIOR
 from csd.training.options import TrainingSettings, with_own_steps
 from csd.training.preparation import Prepared, prepare
 from csd.training.record import TrainingRecord
@@ -65,7 +66,7 @@ def descend(
         goal: ends training where `until` is samples.
 
     Raises:
-        InputError: if so many steps would never end.
+        InputError: if so many steps would never end, or the loss needs chains, which the source of the run lacks.
         TrainingDiverged: as soon as an error is not finite or has blown up.
     """
     if not run.closed_form and settings.most_steps > MOST_STEPS:
@@ -73,6 +74,8 @@ def descend(
             f"max_steps is {settings.most_steps}, but without a closed form every step is made; take at most"
             f" {MOST_STEPS:,}"
         )
+    if settings.loss == POSTERIOR and getattr(run.source, "estimate", None) is None:
+        raise InputError(f"loss is {POSTERIOR!r}, which needs chains; train with csd.train, which makes them")
     recorder = Recorder(noised, run, settings, goal)
     kept = None if watch is None else watch.found()
     after = None if kept is None else _resume(kept, run, recorder)

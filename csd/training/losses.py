@@ -20,11 +20,12 @@ Bartlett decomposition of the 2×2 Wishart matrix of x and z). So a step costs O
 
 On raw fields a loss takes x_t and a regression target in the place of z. The minimum of the denoising loss depends on
 E[z|x_t] alone, so a loss with targets of its own is the denoising loss on a source (`csd.training.batches.Source`) that
-gives an unbiased estimate of this mean, such as (x_t − α m)/σ with the mean m of a Markov chain for x₀ given x_t.
+gives an unbiased estimate of this mean. The loss `posterior` has (x_t − α m)/σ, with the mean m of a short Markov chain
+for x₀ given x_t that starts at x₀ itself, and little noise. Its chains come with the source, as a `NoiseEstimate`.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -139,10 +140,44 @@ class Denoising(Objective):
         return 0.5 * (network(noised) + noise / variance**0.5).square().mean()
 
 
+class PosteriorRegression(Denoising):
+    """ℒ = (1/N) ½ |s(x_t) − ŝ|², ŝ = (α m − x_t)/σ²: the denoising loss on a source that estimates z by chains."""
+
+    def draw(self, *given: Any) -> None:
+        """Refuse power spectra.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"loss {POSTERIOR!r} has no value on power spectra; take path fields")
+
+
+class NoiseEstimate(Protocol):
+    """Estimates of the noise of fields whose mean, given the noised fields, is that of the noise."""
+
+    def __call__(self, generator: Generator, clean: Array, noised: Array, signal: float, variance: float) -> Array:
+        """Estimates of z in x = α x₀ + σ z.
+
+        Args:
+            generator: of all random numbers.
+            clean: x₀, shape (fields, *lattice.shape), of n components that are drawn together (fields, n,
+                *lattice.shape).
+            noised: x, same shape.
+            signal: α.
+            variance: σ².
+
+        Returns:
+            The same shape.
+        """
+
+
+POSTERIOR = "posterior"
+"""The loss whose source needs a `NoiseEstimate`."""
 OBJECTIVES: dict[str, str] = {
     "population": "csd.training.losses:Population",
     "implicit": "csd.training.losses:Implicit",
     "denoising": "csd.training.losses:Denoising",
+    POSTERIOR: "csd.training.losses:PosteriorRegression",
 }
 
 

@@ -141,7 +141,7 @@ def prepare(
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
     if scored is not None:
-        run.scored = ScoreErrors(scored, noised, modes)
+        run.scored = ScoreErrors(scored, noised, modes, some=settings.conditioned)
     if scored is not None and run.descent.kernel() is None:
         check_until_error(architecture, settings)
         run.descent.scored, run.descent.measured_when_recorded = run.scored, True

@@ -89,8 +89,8 @@ class Recorder:
         self._by_loss = run.until == "held_out_loss"
         # Exact scores of held-out fields tell the error of a network without a kernel, which may come out negative.
         self._exact = getattr(run.descent, "scored", None) is not None
-        if self._exact and settings.tolerance == 0.0:
-            self.threshold = np.full_like(self.threshold, -np.inf)
+        self._measured = run.scored.measured if self._exact and run.scored else np.ones(shape[1], dtype=bool)
+        self._no_time = self._by_loss or (self._exact and settings.tolerance == 0.0)
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
         self.last = np.zeros(seeds, dtype=np.int64)
@@ -102,7 +102,7 @@ class Recorder:
         self.recorded_kernels: list[NDArray[np.float32]] = []
         self.ended: dict[str, Any] = {}
         self._before: Array = np.empty(shape)
-        self._missing = np.ones(shape, dtype=bool)
+        self._missing = np.broadcast_to(self._measured, shape).copy()
         self._none = np.zeros(seeds, dtype=bool)
         # The recorded step since which a seed has met the goal.
         self._right_since = np.full(seeds, np.inf)
@@ -122,18 +122,17 @@ class Recorder:
             TrainingDiverged: if an error is not finite later, or has blown up.
         """
         if step == 0:
-            if not np.isfinite(error).all():
+            if not np.isfinite(error[:, self._measured]).all():
                 raise InputError("the score error is not finite at the start, where the network's score must be finite")
-            self._limit = BLOW_UP * max(1.0, float(error.max()))
+            self._limit = BLOW_UP * max(1.0, float(error[:, self._measured].max()))
         # For small arrays, counting is far faster than any() or max().
-        if np.count_nonzero(error <= self._limit) < error.size:
-            row = int(np.argmax((~(error <= self._limit)).any(axis=1)))
-            level = int(np.argmax(~(error[row] <= self._limit)))
+        if np.count_nonzero(error <= self._limit) < error.size and self._above(error).any():
+            row, level = (int(place) for place in np.argwhere(self._above(error))[0])
             broken = getattr(descent, "broken_parameter", None)
             parameter = "" if broken is None else broken(row, level)
             seed = self.run.seeds[self.alive[row]]
             raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
-        reached = self._missing & (error <= (-np.inf if self._by_loss else self.threshold))
+        reached = self._missing & (error <= (-np.inf if self._no_time else self.threshold))
         news = np.count_nonzero(reached) > 0
         if news:
             self._reach(step, error, reached)
@@ -163,10 +162,14 @@ class Recorder:
 
     def excess(self) -> float:
         """The largest of ε / threshold, as last observed, over the seeds and levels above the tolerance."""
-        if self._by_loss:
-            return float(self._before.max())
+        if self._no_time:
+            return float(np.nanmax(self._before))
         ratio = np.where(self._missing, self._before / self.threshold, 0.0) if self.threshold.all() else self._before
         return float(ratio.max())
+
+    def _above(self, error: Array) -> NDArray[np.bool_]:
+        """Which seeds and levels have blown up, or are not finite where they are measured."""
+        return ~(error <= self._limit) & self._measured
 
     def looks(self) -> set[int]:
         """The steps at which more than the error is recorded, whatever its value."""

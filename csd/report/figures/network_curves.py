@@ -59,8 +59,9 @@ def _curves(level: Dataset, table: DataFrame) -> DataFrame:
     """The curves of the runs of a sweep, all of the same measure, in the columns `value` and `error`."""
     first = table.iloc[0]
     place = f"d = {first['dimension']}, L = {first['size']}"
-    by_loss = "held_out_loss" in level and np.isfinite(level["held_out_loss"].isel(run=table.index)).any()
-    if not by_loss:
+    known = [name for name in ("exact_score_error", "held_out_loss") if name in level]
+    measured = [name for name in known if np.isfinite(level[name].isel(run=table.index)).any()]
+    if measured[:1] != ["held_out_loss"]:
         found = series.learning_curves(level, table, "score_error").rename(columns={"score_error": "value"})
         return found.assign(measure=ERROR, panel=f"{first['sweep']}: {place}")
     found = series.learning_curves(level, table, "held_out_loss")

@@ -15,6 +15,9 @@ from csd.study.stages.training import TrainingJob
 from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
 from csd.study.summaries.files import files_of, gathered, grouped, over_fields
 
+IN_BINS = ("mode_residual", "shell_error")
+"""Variables of each seed, step and bin of modes; residuals are averaged as squares."""
+
 
 def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
     """All training files of a study in one Dataset.
@@ -34,7 +37,7 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
     files = [over_fields(group, group[0][0]) for group in groups]
     summary = gathered(
         [
-            [_with_one_residual(first), *(file.drop_vars("mode_residual") for file in others)]
+            [_over_seeds(first), *(file.drop_vars(IN_BINS, errors="ignore") for file in others)]
             for first, *others in files
         ],
         axes=("seed", "noise_level", "step", "distance"),
@@ -44,8 +47,12 @@ def aggregate_training(runs: Sequence[TrainingJob], folder: Path, *, mixed: bool
     return summary.assign(typed_columns(rows, {**IDENTITY, "tolerance": ("relative score error above the floor", "1")}))
 
 
-def _with_one_residual(file: xr.Dataset) -> xr.Dataset:
-    """A file with its residuals averaged over seeds while all of them train; one file is enough for their figure."""
-    residual = file["mode_residual"]
-    mean = (residual**2).mean("seed", skipna=False)
-    return file.assign(mode_residual=Variable(tuple(map(str, mean.dims)), np.sqrt(mean.values), residual.attrs))
+def _over_seeds(file: xr.Dataset) -> xr.Dataset:
+    """A file with its numbers in bins averaged over seeds while all of them train; one file is enough for figures."""
+    found = {}
+    for name in [name for name in IN_BINS if name in file]:
+        own, power = file[name], 2 if name == "mode_residual" else 1
+        mean = (own**power).mean("seed", skipna=False)
+        values = np.sqrt(mean.values) if power == 2 else mean.values
+        found[name] = Variable(tuple(map(str, mean.dims)), values, own.attrs)
+    return file.assign(found)

@@ -130,10 +130,7 @@ class FieldDescent(AutogradDescent):
 
     def error(self) -> Array:
         """E|s − s*|² / E|s*|², against exact scores or, over held-out fields, the linear score s* of their spectrum."""
-        error = self._held_out_errors() if self.scored is None else self._against(self.scored)
-        if self._stepped and self._layers and not np.isfinite(error).all():
-            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
-        return error
+        return self._checked(self._held_out_errors() if self.scored is None else self._against(self.scored))
 
     def _held_out_errors(self) -> Array:
         """E|s − s*|² / E|s*|² over held-out fields, with the linear score s* of their spectrum; losses are kept."""

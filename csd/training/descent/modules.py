@@ -243,8 +243,13 @@ class AutogradDescent:
             error = np.array(self._measured(self._deviation))
         else:
             error = relative_error(kernel, self.spectra, self.modes.multiplicity)
-        if self._stepped and self._layers and not np.isfinite(error).all():
-            self._check_finite(*np.argwhere(~np.isfinite(error))[0].tolist())
+        return self._checked(error)
+
+    def _checked(self, error: Array) -> Array:
+        """The same ε; an InputError if one is not finite, though no step of a user-defined network has diverged."""
+        broken = ~np.isfinite(error) & (self.scored is None or self.scored.measured)
+        if self._stepped and self._layers and broken.any():
+            self._check_finite(*np.argwhere(broken)[0].tolist())
         return error
 
     def _against(self, exact: ScoreErrors) -> Array:

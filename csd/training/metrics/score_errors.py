@@ -17,7 +17,7 @@ import numpy as np
 from csd.lattice import Array, Modes
 from csd.lattice.bins import LengthBins
 from csd.targets.noising import NoisedTarget
-from csd.training.metrics.scored_fields import MOST_FIELDS, NUMBERS, ScoredFields
+from csd.training.metrics.scored_fields import MOST_FIELDS, ScoredFields
 
 BLOCKS = 32
 """The most blocks of the jackknife."""
@@ -36,13 +36,21 @@ class ScoreErrors:
         scored: the fields and their exact scores.
         noised: the target at its noise levels.
         modes: of the kernels.
+        some: whether errors are NaN at noise levels that the file lacks, if it has one or more.
+
+    Attributes:
+        measured: whether the file has each noise level, shape (levels,).
 
     Raises:
         InputError: if the fields of the file are on another lattice, or lack a noise level.
     """
 
-    def __init__(self, scored: ScoredFields, noised: NoisedTarget, modes: Modes) -> None:
-        self.lattice, self.modes, self._places = noised.lattice, modes, scored.places(noised)
+    def __init__(self, scored: ScoredFields, noised: NoisedTarget, modes: Modes, *, some: bool = False) -> None:
+        places = scored.places(noised, some=some)
+        self.measured = np.array([place is not None for place in places])
+        # A level that the file lacks takes the place of any other, as its errors are NaN.
+        self._places = [place or 0 for place in places]
+        self.lattice, self.modes = noised.lattice, modes
         self.bins = LengthBins(modes, noised.target.mass, self.lattice.dimension)
         self.scored, self.count = scored, min(len(scored.clean), MOST_FIELDS)
         self.means = noised.means
@@ -60,7 +68,8 @@ class ScoreErrors:
     @property
     def linear(self) -> dict[str, Array]:
         """ε of the best linear score at each level and its standard error; empty where scores are in closed form."""
-        return {name: self.scored.numbers[name][self._places] for name in NUMBERS if name in self.scored.numbers}
+        known = {name: own[self._places] for name, own in self.scored.numbers.items()}
+        return {name: np.where(self.measured, own, np.nan) for name, own in known.items()}
 
     def _fields(self, level: int) -> Array:
         """x − α μ, shape (fields, n, *lattice.shape)."""
@@ -123,6 +132,8 @@ class ScoreErrors:
             score: s of fields x − α μ of shape (fields, n, *lattice.shape), for scalar fields (fields, *lattice.shape).
             components: n of a network that takes components together; None for one of scalar fields.
         """
+        if not self.measured[level]:
+            return np.full(len(NAMES) + len(self.bins.middles), np.nan)
         fields, mean, found = self._fields(level), self._mean(level), []
         for first in range(0, self.count, PIECE):
             own = fields[first : first + PIECE]

@@ -101,8 +101,12 @@ class ScoredFields:
         """n."""
         return int(self.clean.shape[1])
 
-    def places(self, noised: NoisedTarget) -> list[int]:
-        """The place of each noise level of a training in the file.
+    def places(self, noised: NoisedTarget, *, some: bool = False) -> list[int | None]:
+        """The place of each noise level of a training in the file; None for one that it lacks.
+
+        Args:
+            noised: the target at its noise levels.
+            some: whether one level in the file suffices, as it does for a network of all levels.
 
         Raises:
             InputError: if the lattice, a noise level or the noise is another one.
@@ -113,19 +117,21 @@ class ScoredFields:
                 f"{self.name}: its fields are on a lattice of shape {shape}, those of the training on {lattice.shape};"
                 " both must be the same"
             )
-        found = []
+        found: list[int | None] = []
         for level, amplitudes in zip(noised.levels, zip(noised.signals, noised.variances, strict=True), strict=True):
             place = np.flatnonzero(np.isclose(self.levels, level, rtol=SAME, atol=0.0))
-            if not len(place):
-                needed = " ".join(f"{one:g}" for one in noised.levels)
-                raise InputError(
-                    f"{self.name}: it holds no scores at noise level {level:g}, at which the training is measured; make"
-                    f" it with --noise-level {needed}"
-                )
-            found.append(int(place[0]))
-            if not np.allclose(self.amplitudes[:, found[-1]], amplitudes, rtol=SAME, atol=0.0):
+            found.append(int(place[0]) if len(place) else None)
+            if len(place) and not np.allclose(self.amplitudes[:, place[0]], amplitudes, rtol=SAME, atol=0.0):
                 raise InputError(
                     f"{self.name}: its noise is {self.about.get('schedule')}, that of the training"
                     f" {type(noised.schedule).__name__}; both must be the same"
                 )
+        missing = [level for level, place in zip(noised.levels, found, strict=True) if place is None]
+        if len(missing) == len(found) or (missing and not some):
+            held, needed = (" ".join(f"{one:g}" for one in levels) for levels in (self.levels, noised.levels))
+            one_of = "one or more of " if some else ""
+            raise InputError(
+                f"{self.name}: it holds scores at noise levels {held}, but not at {missing[0]:g}, at which the training"
+                f" is measured; make it with {one_of}--noise-level {needed}"
+            )
         return found
