@@ -22,6 +22,8 @@ def report_times(content: "Content") -> None:
     by_loss = about["until"] == "held_out_loss"
     if by_loss:
         _report_losses(content)
+    if "exact_score_error" in content:
+        _report_exact(content)
     for level, of_level in zip(content["noise_level"].values, times.T, strict=True):
         shown = ", ".join("not reached" if time != time else f"{time:.0f} steps" for time in of_level)
         log(f"noise level {level:g}: training time {shown}")
@@ -38,6 +40,27 @@ def report_times(content: "Content") -> None:
             missed = (of_seed != of_seed).any() and last >= about["max_steps"]
             why = "max_steps, before the tolerance was reached" if missed else "tolerance reached"
         log(f"seed {seed}: training ended at step {last}: {why}")
+
+
+def _report_exact(content: "Content") -> None:
+    """Log the last errors against exact scores at each noise level at which there are scores."""
+
+    def last(name: str, seed: int, level: int) -> float:
+        """Of a seed at its last step."""
+        own = content[name].values[seed, level]
+        return float(own[content["step"].values.searchsorted(content["last_step"].values[seed], "right") - 1])
+
+    for level, at in enumerate(content["noise_level"].values):
+        for seed, name in enumerate(content["seed"].values):
+            error, zero = (
+                f"{last(of, seed, level):.3g} ± {last(f'{of}_error', seed, level):.2g}"
+                for of in ("exact_score_error", "zero_mode_error")
+            )
+            ratio = ""
+            if "error_over_linear" in content:
+                ratio = f", {last('error_over_linear', seed, level):.3g} of the best linear score's"
+            if not error.startswith("nan"):
+                log(f"noise level {at:g}, seed {name}: error against exact scores {error}{ratio}; at k = 0 {zero}")
 
 
 def _report_losses(content: "Content") -> None:

@@ -153,7 +153,7 @@ class TrainingSettings(Options):
         Literal["score_error", "samples", "held_out_loss"],
         unnamed(
             "what ends training: score_error, at the tolerance; samples, once they meet all criteria; held_out_loss,"
-            " once it has not fallen for the patience; nonlinear networks of a data set take the last"
+            " once it has not fallen for the patience; nonlinear networks of a data set without scores take the last"
         ),
     ] = "score_error"
     patience: Annotated[

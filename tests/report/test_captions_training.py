@@ -13,7 +13,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy.special import digamma
 
+from csd.core.errors import InputError
 from csd.report.figures import HERE, fields, figure_module, series
+from csd.report.figures import drawn as figures_of
 from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
 from csd.study.rounding import parentheses
@@ -237,3 +239,39 @@ def test_sweeps_of_other_sizes_are_one_series() -> None:
     table["network"] = ["one_layer"] * 2
     assert list(series.told_apart(table)["series"]) == ["one layer"] * 2
     assert list(series.told_apart(table.assign(size=8))["series"]) == ["one layer, a", "one layer, b"]
+
+
+def test_exact_errors(study: Any) -> None:
+    """Errors below 0 are told, and not drawn; ρ is over the error of the best linear score."""
+    summary, scaling, _ = study
+    known = np.isfinite(summary["score_error"])
+    error = xr.where(summary["score_error"] < 0.02, -0.0012, summary["score_error"]).where(known)
+    floors = xr.full_like(summary["learning_rate"], 0.003)
+    exact = {"exact_score_error": error, "zero_mode_error": 2.0 * error, "linear_score_error": floors}
+    figure, _, caption = drawn("exact_errors", summary.assign(exact), scaling)
+    assert "line: d = 1, L = 16: one layer −0.0012 (ρ = −0.4), −0.0024 at k = 0; two layers" in caption
+    for axes in figure.axes:
+        assert axes.get_yscale() == "log"
+        heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+        assert np.nanmin(heights) > 0.0
+    with pytest.raises(InputError, match="needs a sweep without generation that has scores"):
+        drawn("exact_errors", summary, scaling)
+
+
+def test_exact_errors_need_scores() -> None:
+    place: dict[str, Any] = {"dimension": 2, "sizes": [4], "components": 1, "couplings": {"r0": -0.5, "u": 1.0}}
+    content: dict[str, Any] = {
+        "study": "exact",
+        "training": {"noise_levels": [0.1]},
+        "monte_carlo": {"phi4": {**place, "samplers": ["wolff"], "fields": 100}},
+        "scores": {"held": {**place, "noise_levels": [0.1]}},
+        "sweeps": {
+            "line": {
+                **{"dimension": 2, "sizes": [4], "data": {"monte_carlo": "phi4"}, "architectures": ["one_layer"]},
+                "training": {"loss": "population"},
+            }
+        },
+    }
+    assert "exact_errors" not in figures_of(parse(content))
+    content["sweeps"]["line"]["scores"] = "held"
+    assert "exact_errors" in figures_of(parse(content))

@@ -345,7 +345,7 @@ EDITED = {
     "networks/full training/options training/losses training/batches training/loop training/descent/modes": (
         "`train` and on"
     ),
-    "training/reference training/content targets/dataset": "`train` and on",
+    "training/reference training/content training/metrics/score_errors targets/dataset": "`train` and on",
     "diffusion/samples diffusion/measures diffusion/quality": "`generate` and on",
     "diffusion/grids diffusion/integrators": "`train`, `integrators` and on",
     "targets/noising": "`train`, `integrators`, `aggregate_mcmc` and on",

@@ -163,7 +163,8 @@ def _level(at: xr.Dataset, few: Any, bins: Any) -> dict[str, Any]:
         "rate": _number(at["learning_rate"]),
         **_time(at["training_time"].values[ran], at["predicted_training_time"].values[ran].mean()),
         "seeds": int(ran.sum()),
-        "score": _mean(score[ran], _spread(steps, POINTS_PER_DECADE)),
+        # Measured errors that come out below 0 have no place on a logarithmic axis.
+        "score": _mean(np.where(score < 0.0, np.nan, score)[ran], _spread(steps, POINTS_PER_DECADE)),
         **_held_out(at, ran),
         "predicted": _numbers(predicted),
         "exactKernel": _numbers(at["exact_kernel_profile"]),

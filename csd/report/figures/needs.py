@@ -16,6 +16,9 @@ from csd.study.summaries.columns import DATA, Run, columns_of, with_default_opti
 SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
 """What a figure may be drawn from, and its kind of file."""
 
+SCORED = "scored"
+"""Column of runs that are measured against exact scores."""
+
 
 def runs_of(jobs: Jobs) -> dict[str, list[Run]]:
     """The runs that each summary of a study will have, without their seeds."""
@@ -40,7 +43,7 @@ def _run(run: Any, job: Any) -> Run:
     if not hasattr(run, "architecture"):
         return about | {"components": run.components}
     about |= {"architecture": run.label, "network": run.architecture, "data_set": run.data_set or 0}
-    return about | {"trained_size": run.size, "noise_levels": run.noise_levels}
+    return about | {"trained_size": run.size, "noise_levels": run.noise_levels, SCORED: run.scores is not None}
 
 
 def _at_defaults(run: Run) -> bool:
@@ -51,6 +54,11 @@ def _at_defaults(run: Run) -> bool:
 def has_kernel(run: Run) -> bool:
     """Whether the network of a run has a kernel; true of user-defined ones, whose classes need not be found."""
     return ":" in run["architecture_name"] or bool(run["network"].is_family)
+
+
+def is_scored(run: Run) -> bool:
+    """Whether a run is measured against exact scores."""
+    return bool(run.get(SCORED, False))
 
 
 def beyond_theory(run: Run) -> bool:

@@ -63,6 +63,8 @@ def _curves(level: Dataset, table: DataFrame) -> DataFrame:
     measured = [name for name in known if np.isfinite(level[name].isel(run=table.index)).any()]
     if measured[:1] != ["held_out_loss"]:
         found = series.learning_curves(level, table, "score_error").rename(columns={"score_error": "value"})
+        # Measured errors that come out below 0 have no place on a logarithmic axis.
+        found["value"] = found["value"].where(found["value"] > 0.0)
         return found.assign(measure=ERROR, panel=f"{first['sweep']}: {place}")
     found = series.learning_curves(level, table, "held_out_loss")
     linear = level["linear_held_out_loss"].values[found["run"].to_numpy()]

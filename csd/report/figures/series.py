@@ -11,7 +11,7 @@ from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset, FacetGrid
-from csd.report.figures.needs import Wanted
+from csd.report.figures.needs import SCORED, Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, mean_with_errors, total_error
 
@@ -37,6 +37,9 @@ def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
     if "score_error" in summary and "noise_level" in summary.dims:
         levels = summary["noise_level"].values
         further["noise_levels"] = [levels[one].tolist() for one in _trained(summary)]
+    if "exact_score_error" in summary:
+        scored = np.isfinite(summary["exact_score_error"].transpose("run", ...).values)
+        further[SCORED] = scored.reshape(len(table), -1).any(axis=1)
     return table.iloc[[run["row"] for run in wanted(table.assign(**further).to_dict("records"))]]
 
 

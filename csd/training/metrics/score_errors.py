@@ -10,6 +10,7 @@ Errors are by a jackknife over blocks of fields. As ε is a difference, it may c
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from csd.training.metrics.scored_fields import MOST_FIELDS, ScoredFields
 
 BLOCKS = 32
 """The most blocks of the jackknife."""
-PIECE = 128
-"""Fields of which a network gives the scores in one call."""
+PIECE, NUMBERS_OF_PIECE = 128, 2**22
+"""The most fields of which a network gives the scores in one call, and the most numbers of these."""
+Part = Callable[[int, slice], Array]
+"""(level, fields) → numbers of these fields, shape (fields, n, *lattice.shape)."""
 NAMES = ("exact_score_error", "exact_score_error_error", "zero_mode_error", "zero_mode_error_error")
 """The first numbers of a row of `ScoreErrors`; those of bins follow."""
 
@@ -54,16 +57,14 @@ class ScoreErrors:
         self.bins = LengthBins(modes, noised.target.mass, self.lattice.dimension)
         self.scored, self.count = scored, min(len(scored.clean), MOST_FIELDS)
         self.means = noised.means
-        blocks = min(BLOCKS, self.count)
-        self._block = np.arange(self.count) * blocks // self.count
+        edges = np.linspace(0, self.count, min(BLOCKS, self.count) + 1).astype(int).tolist()
+        self._blocks = [slice(*ends) for ends in pairwise(edges)]
         self._zero = int(np.argmin(modes.laplacian))
         # Sums over the fields of each block, at each mode: |δ|², ŝ_A·ŝ_B and, for kernels alone, |x|² and x·m*.
         self._noise, self._products, self._squares, self._cross = [], [], list[Array](), list[Any]()
         for level in range(len(self._places)):
-            mean, difference = self._mean(level), self._difference(level)
-            noise = self._sums(self._of_modes(difference, difference))
-            self._noise.append(noise)
-            self._products.append(self._sums(self._of_modes(mean, mean)) - noise)
+            self._noise.append(self._sums(level, self._difference))
+            self._products.append(self._sums(level, self._mean) - self._noise[-1])
 
     @property
     def linear(self) -> dict[str, Array]:
@@ -71,18 +72,17 @@ class ScoreErrors:
         known = {name: own[self._places] for name, own in self.scored.numbers.items()}
         return {name: np.where(self.measured, own, np.nan) for name, own in known.items()}
 
-    def _fields(self, level: int) -> Array:
+    def _fields(self, level: int, which: slice) -> Array:
         """x − α μ, shape (fields, n, *lattice.shape)."""
-        found = self.scored.fields[self._places[level], : self.count].astype(float)
-        return np.asarray(found - self.means[level])
+        return np.asarray(self.scored.fields[self._places[level], which].astype(float) - self.means[level])
 
-    def _mean(self, level: int) -> Array:
+    def _mean(self, level: int, which: slice) -> Array:
         """m = (ŝ_A + ŝ_B)/2, same shape."""
-        return np.asarray(self.scored.halves[self._places[level], :, : self.count].mean(axis=0, dtype=float))
+        return np.asarray(self.scored.halves[self._places[level], :, which].mean(axis=0, dtype=float))
 
-    def _difference(self, level: int) -> Array:
+    def _difference(self, level: int, which: slice) -> Array:
         """δ = (ŝ_A − ŝ_B)/2, same shape."""
-        halves = self.scored.halves[self._places[level], :, : self.count].astype(float)
+        halves = self.scored.halves[self._places[level], :, which].astype(float)
         return np.asarray(0.5 * (halves[0] - halves[-1]))
 
     def _of_modes(self, one: Array, other: Array) -> Any:
@@ -102,17 +102,20 @@ class ScoreErrors:
         rows = [np.bincount(lattice.shell_of_half, weights=row, minlength=len(modes)) for row in weighted]
         return np.stack(rows) / modes.multiplicity
 
-    def _sums(self, values: Any) -> Any:
-        """Sums over the fields of each block; (fields, modes) → (blocks, modes)."""
-        return np.add.reduceat(values, np.flatnonzero(np.diff(self._block, prepend=-1)), axis=0)
+    def _sums(self, level: int, one: Part, other: Part | None = None) -> Any:
+        """Sums of products over the fields of each block, or of squares; shape (blocks, modes)."""
+        rows = []
+        for block in self._blocks:
+            first = one(level, block)
+            rows.append(self._of_modes(first, first if other is None else other(level, block)).sum(axis=0))
+        return np.stack(rows)
 
     def of_kernels(self, kernels: Any) -> Array:
         """Rows of linear scores −K∗(x − α μ), shape (seeds, levels, 4 + bins), from K, shape (seeds, levels, modes)."""
         if not self._squares:
             for level in range(len(self._places)):
-                fields = self._fields(level)
-                self._squares.append(self._sums(self._of_modes(fields, fields)))
-                self._cross.append(self._sums(self._of_modes(fields, self._mean(level))))
+                self._squares.append(self._sums(level, self._fields))
+                self._cross.append(self._sums(level, self._fields, self._mean))
         weight, zero = self.modes.multiplicity, self._zero
         rows = []
         for level, (squares, cross) in enumerate(zip(self._squares, self._cross, strict=True)):
@@ -134,13 +137,15 @@ class ScoreErrors:
         """
         if not self.measured[level]:
             return np.full(len(NAMES) + len(self.bins.middles), np.nan)
-        fields, mean, found = self._fields(level), self._mean(level), []
-        for first in range(0, self.count, PIECE):
-            own = fields[first : first + PIECE]
+        numbers = self.scored.components * self.lattice.sites
+        step = int(np.clip(NUMBERS_OF_PIECE // numbers, 1, PIECE))
+        found = []
+        for first in range(0, self.count, step):
+            own = self._fields(level, slice(first, min(first + step, self.count)))
             given = own if components else own.reshape(-1, *self.lattice.shape)
-            deviation = score(given).reshape(own.shape) - mean[first : first + PIECE]
-            found.append(self._of_modes(deviation, deviation))
-        sums = self._sums(np.concatenate(found)) - self._noise[level]
+            found.append(score(given).reshape(own.shape))
+        scores = np.concatenate(found)
+        sums = self._sums(level, lambda at, block: scores[block] - self._mean(at, block)) - self._noise[level]
         return self._row(level, sums @ self.modes.multiplicity, sums[:, self._zero], sums.sum(axis=0))
 
     def _row(self, level: int, total: Array, at_zero: Array, of_modes: Array) -> Array:
