@@ -17,7 +17,7 @@ from csd.core.source import fingerprint_with_plugins
 from csd.lattice import Array, Lattice
 from csd.targets.base import TARGETS, target_from_spec
 from csd.targets.options import DataOptions, NoiseOptions
-from csd.targets.scores import SOURCE, SOURCE_OF_CHAINS, ScoreSettings, exact_scores, score_request
+from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +82,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     check_schedule(schedule, levels)
     content = posterior_scores(target, schedule, levels, settings, clean)
-    source = fingerprint_with_plugins(SOURCE_OF_CHAINS, *plugins)
+    source = fingerprint_with_plugins("scores", *plugins)
     made_by = provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES)
     return completed(content, made_by, SCORES, output)
 

@@ -28,7 +28,7 @@ def add_flags(own: dict[str, Parser]) -> None:
     own["explore"].add_argument("--title", default="Critical slowing down in diffusion models", help="of the page")
     add_paths(own["pages"], "study", "claims")
     add_paths(own["pages"], "benchmarks", about="folder of the records of jobs")
-    others = ("integrators", "monte-carlo", "timing")
+    others = ("integrators", "monte-carlo", "scores", "timing")
     add_paths(own["paper"], *others, about="that summary, if a figure shows it", required=False)
     add_paths(own["paper"], "claims", about="claims.json")
     own["paper"].add_argument("--figure", nargs="*", action="extend", default=[], metavar="NAME", help="to draw")
@@ -99,7 +99,7 @@ def paper(arguments: argparse.Namespace) -> None:
 
     style = parse_style(parsed_json("--style", arguments.style))
     made_by = provenance(command_line(arguments), {"style": style.model_dump(), "figures": arguments.figure})
-    others = ("generation", "integrators", "monte_carlo", "timing")
+    others = ("generation", "integrators", "monte_carlo", "scores", "timing")
     given = {"training": arguments.summary} | {kind: getattr(arguments, kind) for kind in others}
     summaries = {kind: path for kind, path in given.items() if path is not None}
     write_paper(

@@ -83,6 +83,7 @@ def validate(arguments: argparse.Namespace) -> None:
     from csd.study.config.reading import claims_file, load, parse
     from csd.study.config.study import STAGES, jobs_of
     from csd.study.stages.data import DataField, MadeField
+    from csd.study.stages.scores import ScoresJob, check_scores
     from csd.study.stages.training import TrainingJob, check_training
 
     try:
@@ -97,6 +98,7 @@ def validate(arguments: argparse.Namespace) -> None:
                     resolve("class", path, {})
                 except InputError as error:
                     raise InputError(f"{stage.key}.{sweep}: {error}") from error
+        check_scores(job for job in jobs["scores"].values() if isinstance(job, ScoresJob))
         load_claims(claims_file(study, Path(__file__).parents[2]))
     except InputError as error:
         text = str(error)

@@ -35,6 +35,8 @@ Natural = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0.0)]
 MOST_SWEEPS = 10**12
 """The most sweeps of a chain: weeks on the smallest lattice."""
+HELD_OUT_SWEEPS = 4000
+"""Sweeps of each of four chains from which held-out fields are drawn."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ class MonteCarloSettings(Options):
         """The options of the sampler that are given."""
         given = {"step": self.step, "trajectory": self.trajectory}
         return {name: value for name, value in given.items() if value is not None}
+
+
+def held_out_chains(fields: int, seed: int) -> MonteCarloSettings:
+    """The simulation that fields of scores files come from; its random streams are those of another purpose."""
+    return MonteCarloSettings(("wolff",), sweeps=HELD_OUT_SWEEPS, fields=fields, seed=seed)
 
 
 def target_of_chains(

@@ -153,12 +153,13 @@ def job_states(jobs: Jobs, folder: Path) -> Iterator[JobStatus]:
         folder: its results.
     """
     for name, own in jobs.items():
-        for identifier in own:
-            yield JobStatus(f"{STAGES[name].place}/{identifier}", *_state(STAGES[name], identifier, folder))
+        for job in own.values():
+            yield JobStatus(f"{STAGES[name].place}/{job.identifier}", *_state(STAGES[name], job, folder))
 
 
-def _state(stage: Stage, name: str, folder: Path) -> tuple[str, str]:
+def _state(stage: Stage, job: Job, folder: Path) -> tuple[str, str]:
     """(state, further information) of one job, from its file, its log and the reports of its progress."""
+    name = job.identifier
     if (folder / stage.place / f"{name}.nc").is_file():
         return "done", ""
     told: dict[str, float] | None = None
@@ -180,7 +181,7 @@ def _state(stage: Stage, name: str, folder: Path) -> tuple[str, str]:
     if lines[-1].startswith((f"{command}: stopped by", f"{command} --", "going on after")) or told is not None:
         kept = stage.checkpoints and (folder / "checkpoints" / f"{name}.npz").is_file()
         return "stopped", "its checkpoint is kept" if kept else "no checkpoint is kept"
-    return "failed", lines[-1]
+    return "failed", f"{lines[-1]} ({stage.part(job)})"
 
 
 def status_lines(study: Study, found: Sequence[JobStatus]) -> Iterator[str]:

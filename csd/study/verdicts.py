@@ -14,8 +14,8 @@ spectrum, a training like any other, and counts. Its times are random because th
 over seeds that have fields of their own. If all seeds learn the same fields, they differ by their starts alone, the
 error of the fields is unknown, and the value is undecided.
 
-A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension or noise level that a test lists
-has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
+A claim fails if a value fails. Else it is incomplete if a group is, or if a dimension, noise level or size that a test
+lists has no value ('no data'); else undecided if a value is; and it holds only if all hold. Without any data it is *not
 tested*. A claim that requires others is at best what they are.
 """
 

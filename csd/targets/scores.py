@@ -24,9 +24,8 @@ from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule
 
 SOURCE = "targets/scores"
-"""The modules that a file depends on, for `csd.core.source.fingerprint`."""
-SOURCE_OF_CHAINS = "mcmc/posterior/held_out mcmc/ensemble targets/phi4 targets/spins"
-"""Those that a file of scores by conditional Monte Carlo (`csd.mcmc.posterior.held_out`) depends on."""
+"""The modules that a file of scores in closed form depends on, for `csd.core.source.fingerprint`; those by conditional
+Monte Carlo (`csd.mcmc.posterior.held_out`) depend on more, the step `scores`."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,13 @@ def numbers() -> dict[str, Any]:
     scores = csd.scores(dimension=2, size=8, components=1, noise_levels=LEVELS, fields=500, **COUPLINGS)
     rows: list[list[Any]] = [["loss", "t", "ε", "ρ", "ε at k = 0"]]
     means: dict[str, list[float]] = {}
-    how: dict[str, Any] = {"noise_levels": LEVELS, "path": "fields", "max_steps": 1500, "tolerance": 0.0, "progress": False}
+    how: dict[str, Any] = {
+        "noise_levels": LEVELS,
+        "path": "fields",
+        "max_steps": 1500,
+        "tolerance": 0.0,
+        "progress": False,
+    }
     for loss in ("denoising", "posterior"):
         run = csd.train("wiener", target=fields, scores=scores, loss=loss, seeds=SEEDS, **how).isel(step=-1)
         means[loss] = run["exact_score_error"].mean("seed").values.tolist()

@@ -7,11 +7,9 @@ import pytest
 
 import csd as package
 from csd.core.errors import InputError
-from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.mcmc.posterior.held_out import check_identity, clean_fields, linear_floor, posterior_scores
+from csd.mcmc.posterior.held_out import check_identity, clean_fields
 from csd.targets.gaussian import GaussianField
-from csd.targets.noising import VariancePreserving
 from csd.targets.phi4 import PhiFour
 from csd.targets.scores import ScoreSettings
 from csd.targets.spins import SpinModel
@@ -130,24 +128,6 @@ def test_scores_at_infinite_n_stay_in_closed_form(csd: Runner, tmp_path: Path) -
     assert "half_score" not in package.read(path)
     assert csd(f"{asked} --components 1 --output {path}").status == 0
     assert "half_score" in package.read(path)
-
-
-def test_error_of_the_best_linear_score_is_that_of_another_program(clean: Array) -> None:
-    """ε = 0.00793(7) of case A at L = 16, t = 0.1; and it does not depend on the number of fields."""
-    found = posterior_scores(CASE_A, VariancePreserving(), (0.1,), ScoreSettings(fields=500), clean)
-    value, error = (float(found[name].values[0]) for name in ("linear_score_error", "linear_score_error_error"))
-    assert abs(value - 0.00793) < 3.5 * np.hypot(error, 0.00007)
-    noised, halves = found["field"].values[0].astype(float), found["half_score"].values[0].astype(float)
-    few = [linear_floor(CASE_A, noised[part::50], halves[:, part::50])[0][0] for part in range(50)]
-    assert abs(np.mean(few) - value) < 4.0 * np.std(few) / np.sqrt(len(few))
-
-
-def test_a_linear_score_has_no_linear_error() -> None:
-    generator = stream("test", "linear")
-    noised = generator.standard_normal((30, 2, 16, 16))
-    kernel = 1.0 / (1.0 + LATTICE.laplacian)
-    score = -LATTICE.inverse(kernel * LATTICE.transform(noised))
-    assert linear_floor(CASE_A, noised, np.stack([score, score]))[0] == pytest.approx(0.0, abs=1e-10)
 
 
 def test_fields_are_tested_by_their_schwinger_dyson_identity(clean: Array) -> None:

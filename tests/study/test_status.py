@@ -219,7 +219,7 @@ def test_how_far_a_study_is(results: Path) -> None:
     assert lines[0] == "small: 6 jobs, 3 done, 0 running, 1 failed, 1 stopped, 1 left"
     assert lines[1:] == [
         f"  stopped  training/{names[0]}: its checkpoint is kept",
-        f"  failed   training/{names[1]}: csd train: out of memory",
+        f"  failed   training/{names[1]}: csd train: out of memory (sweeps.line)",
     ]
 
 

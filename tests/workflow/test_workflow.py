@@ -255,6 +255,13 @@ CHANGES = [
         0,
         id="simulations",
     ),
+    pytest.param(
+        "a size, target, noise level, seed, `fields` or `accuracy` in `scores`",
+        {**TEST_STUDY, "scores": {"ising": TEST_STUDY["scores"]["ising"] | {"accuracy": 0.02}}},
+        0,
+        0,
+        id="accuracy of scores",
+    ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
     pytest.param(
         "a figure removed from `figures`, or all of them", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"
@@ -341,24 +348,28 @@ EDITED = {
     "core/errors core/files core/paths core/random lattice/lattice lattice/memory targets/base": (
         "everything but `study`"
     ),
-    "core/options": "`train`, `mcmc` and on",
+    "core/options": "`train`, `mcmc`, `scores` and on",
     "networks/full training/options training/losses training/batches training/loop training/descent/modes": (
         "`train` and on"
     ),
     "training/reference training/content training/metrics/score_errors targets/dataset": "`train` and on",
     "diffusion/samples diffusion/measures diffusion/quality": "`generate` and on",
     "diffusion/grids diffusion/integrators": "`train`, `integrators` and on",
-    "targets/noising": "`train`, `integrators`, `aggregate_mcmc` and on",
+    "targets/noising": "`train`, `integrators`, `scores`, `aggregate_mcmc` and on",
     "diffusion/discretisation": "`integrators`, `explore` and on",
-    "targets/phi4 lattice/sites mcmc/samplers mcmc/simulation mcmc/updates/local mcmc/chains": "`mcmc` and on",
-    "mcmc/ensemble mcmc/exact_sweeps": "`mcmc` and on",
+    "targets/phi4 lattice/sites mcmc/samplers mcmc/simulation mcmc/updates/local mcmc/chains": (
+        "`mcmc`, `scores` and on"
+    ),
+    "mcmc/ensemble mcmc/exact_sweeps": "`mcmc`, `scores` and on",
+    "mcmc/posterior/held_out targets/scores": "`scores` and on",
     "study/summaries/training": "`aggregate` and on",
     "study/summaries/generation": "`aggregate_generation` and on",
-    "study/summaries/files": "`aggregate`, `aggregate_generation`, `aggregate_mcmc` and on",
+    "study/summaries/files": "`aggregate`, `aggregate_generation`, `aggregate_mcmc`, `aggregate_scores` and on",
     "study/summaries/dynamics": "`aggregate_mcmc` and on",
+    "study/summaries/scores": "`aggregate_scores` and on",
     "study/summaries/cost_of_fields": "`timing` and on",
     "study/summaries/laws": "`fit`, `figures`, `explore` and on",
-    "study/scaling study/nested_law": "`aggregate_mcmc`, `explore` and on",
+    "study/scaling study/nested_law": "`aggregate_mcmc`, `aggregate_scores`, `explore` and on",
     "study/claims study/verdicts": "`claims` and on",
     "study/rounding": "`claims`, `figures`, `explore` and on",
     "report/figures/looks report/figures/needs report/figures/series": "`figures`, `explore`, `paper`",

@@ -30,12 +30,11 @@ from csd.lattice.memory import require_memory
 from csd.mcmc.posterior.base import components_of
 from csd.mcmc.posterior.score import PosteriorScore
 from csd.mcmc.posterior.spins import mean_spins
+from csd.mcmc.simulation import held_out_chains
 from csd.targets.base import HasSamples, drawn_fields, spectrum_modes
 from csd.targets.noising import Schedule
 from csd.targets.scores import ScoreSettings, posterior_request, spec_of_target
 
-SWEEPS = 4000
-"""Sweeps of each of four chains from which fields are drawn."""
 BLOCKS = 20
 """Most blocks of the jackknife."""
 CONTRADICTION = 6.0
@@ -61,10 +60,8 @@ def clean_fields(target: Any, settings: ScoreSettings) -> Array:
         name = type(target).__name__
         raise InputError(f"target {name} has no sample(generator, count) to draw fields from; give them with --data")
     from csd.mcmc.ensemble import ensemble
-    from csd.mcmc.simulation import MonteCarloSettings
 
-    chains = MonteCarloSettings(("wolff",), sweeps=SWEEPS, fields=settings.fields, seed=settings.seed)
-    made = ensemble(target, chains, "held-out fields")
+    made = ensemble(target, held_out_chains(settings.fields, settings.seed), "held-out fields")
     return np.asarray(made["fields"].values, dtype=float)
 
 

@@ -13,8 +13,8 @@ COLUMNS = 3
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: τ of the soft modes, in field updates, with errors. Solid: fitted power laws. Dashed: exact."""
-    from csd.study.summaries.columns import SAMPLED
-    from csd.study.summaries.dynamics import kind_of_model, known_times, times
+    from csd.study.summaries.columns import SAMPLED, kind_of_model
+    from csd.study.summaries.dynamics import known_times, times
 
     keys = ["dimension", "target", "target_label", "components", "sampler", "sweep", "size", *SAMPLED]
     tau, error = times(summary, QUANTITY, "collective_tau")

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from csd.core.errors import InputError
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.study.rounding import parentheses
@@ -18,6 +17,8 @@ KINDS = {
 }
 """Words, colour and marker of what is drawn."""
 COLUMNS = 3
+TICKS = 1.3
+"""Least ratio of two noise levels that both have a tick."""
 APART = 1.04
 """Ratio of the places of two sizes at one noise level, so that their errors are seen."""
 
@@ -32,7 +33,7 @@ WANTED = at_finite_n
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds with errors, joined by lines; the darker, the larger the lattice. A panel a target."""
-    table = series.require(_points(summary), "linear_floor", NEEDS)
+    table = _points(summary)
     panels = table.groupby("panel", sort=False)
     columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -42,7 +43,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     told = []
     for axes, (panel, of_panel) in zip(grid.flat, panels, strict=False):
         axes.set(xscale="log", yscale="log", title=panel, xlabel="noise level t")
-        for (kind, size), own in of_panel.groupby(["kind", "size"], sort=False):
+        levels = sorted(set(of_panel["noise_level"]))
+        shown = [low for low, high in zip(levels, [*levels[1:], np.inf], strict=True) if high > TICKS * low]
+        axes.set_xticks(shown, [f"{level:g}" for level in shown])
+        axes.minorticks_off()
+        for (kind, size, _), own in of_panel.groupby(["kind", "size", "sweep"], sort=False):
             _, colour, marker = KINDS[kind]
             look = {"color": _mixed(colour, grey[size][0])}
             shifted = own.assign(place=own["noise_level"] * APART ** (sizes.index(size) - 0.5 * (len(sizes) - 1)))
@@ -60,7 +65,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 
 
 def _points(summary: Dataset) -> DataFrame:
-    """A row for each run at finite n, noise level and kind: its value and error, where they are known."""
+    """A row for each run at finite n, noise level and kind: its value and error, where they are known.
+
+    Raises:
+        InputError: if there is none.
+    """
     import pandas as pd
 
     from csd.study.summaries.scores import IDENTITY_OF_SCORES, floors
@@ -72,10 +81,7 @@ def _points(summary: Dataset) -> DataFrame:
         for run, level in np.argwhere(np.isfinite(values) & (values > 0.0)):
             numbers = {"value": values[run, level], "error": errors[run, level], "kind": kind}
             rows.append(about.iloc[run].to_dict() | numbers | {"noise_level": float(summary["noise_level"][level])})
-    if not rows:
-        raise InputError("no value of the best linear score's error is above 0")
-    table = pd.DataFrame(rows)
-    table = table[table["components"] > 0]
+    table = series.require(pd.DataFrame(rows), "linear_floor", NEEDS)
     table["panel"] = table.apply(series.target_title, axis=1)
     return table.sort_values(["dimension", "target", "components", "size", "noise_level"], kind="stable")
 
@@ -84,7 +90,7 @@ def _ends(rows: DataFrame) -> str:
     """The values at the lowest and the highest noise level in words."""
     told = []
     for kind, own in rows.groupby("kind", sort=False):
-        ends = own.drop_duplicates("noise_level").iloc[[0, -1]].drop_duplicates("noise_level")
+        ends = own.iloc[[0, -1]].drop_duplicates("noise_level")
         values = [
             f"{parentheses(row['value'], row['error'])} at t = {row['noise_level']:g}" for _, row in ends.iterrows()
         ]

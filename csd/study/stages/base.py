@@ -155,6 +155,10 @@ class Stage:
     names: str = FILE_NAME
     wildcard: str = "job"
 
+    def part(self, job: Job) -> str:
+        """The part of the configuration that a job is of: 'sweeps.line', 'scores.held'."""
+        return self.key if job.sweep == self.key else f"{self.key}.{job.sweep}"
+
     def step(self, job: Job) -> str:
         """The step, or the modules, that `csd.core.source.fingerprint` takes for the file of a job."""
         return self.steps(job) or self.source or self.command

@@ -1,28 +1,30 @@
 """The stage of scores: held-out fields of a target with their exact scores, one file for each target, size and seed.
 
 Those of Gaussian targets, and of O(n) models at n → ∞, are in closed form; those at finite n, of φ⁴ with `components`
-and of spins, are by conditional Monte Carlo. Either way the fields are drawn by `csd scores` itself, with random
-streams of their own: they are not those of any data set, nor from the same Markov chains.
+and of spins, and those of user-defined targets with an energy are by conditional Monte Carlo. Either way the fields are
+drawn by `csd scores` itself, with random streams of their own: they are not those of any data set, nor from the same
+Markov chains.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from csd.core.errors import InputError, check_distinct
+from csd.core.errors import InputError, check_distinct, unknown, users_errors
 from csd.core.files import SCORES, SCORES_SUMMARY, digest
 from csd.core.options import declared
 from csd.lattice import Lattice
+from csd.mcmc.posterior.base import with_energy
 from csd.mcmc.simulation import target_of_chains
 from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
 from csd.study.stages.base import OnLattice, Stage, file_name, once
-from csd.targets.base import HasEnergy
+from csd.targets.base import BY_MASS, target_from_spec, with_samples
 from csd.targets.noising import NoisedTarget, check_schedule, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
-from csd.targets.scores import SOURCE, SOURCE_OF_CHAINS, ScoreSettings, posterior_request, score_request
+from csd.targets.scores import SOURCE, ScoreSettings, posterior_request, score_request
 
 HOW = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)
@@ -30,7 +32,14 @@ LONGEST = 40
 """Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
-@with_options({"fields": HOW["fields"], "accuracy": HOW["accuracy"], "schedule": NOISE["schedule"]})
+@with_options(
+    {
+        "fields": HOW["fields"],
+        "accuracy": HOW["accuracy"],
+        "schedule": NOISE["schedule"],
+        "target": declared(FieldOptions)["target"],
+    }
+)
 class Scores(TargetPart):
     """Held-out fields over sizes, targets and seeds in one dimension."""
 
@@ -49,7 +58,7 @@ class ScoresJob(OnLattice):
 
     Attributes:
         sweep: its name in the study.
-        field: the target and its lattice; the options of chains say that n is finite.
+        field: the target and its lattice; the options of chains are those of φ⁴ and spins at finite n.
         noise: the noise.
         settings: which fields, and how accurate their scores are.
     """
@@ -61,8 +70,13 @@ class ScoresJob(OnLattice):
 
     @property
     def components(self) -> int:
-        """Components n of the field or spin; 0 where the score is in closed form, as for n → ∞."""
-        return self.field.components if isinstance(self.field, ChainOptions) else 0
+        """Components n; 0 where the score is in closed form, as for n → ∞, and 1 for user-defined targets."""
+        return self.field.components if isinstance(self.field, ChainOptions) else int(self.user_defined)
+
+    @property
+    def user_defined(self) -> bool:
+        """Whether the target is a class of the user's, which is imported only by what runs or checks a job."""
+        return not isinstance(self.field, ChainOptions) and ":" in self.field.target
 
     @property
     def noise_levels(self) -> tuple[float, ...]:
@@ -70,10 +84,20 @@ class ScoresJob(OnLattice):
         return self.noise.noise_levels or ()
 
     @property
-    def target(self) -> HasEnergy:
-        """The target at finite n."""
-        given = {name: value for name, value in vars(self.field).items() if name not in ("dimension", "size")}
-        return target_of_chains(Lattice(self.dimension, self.size), **given)
+    def target(self) -> Any:
+        """The target whose scores are by Monte Carlo."""
+        if isinstance(self.field, ChainOptions):
+            given = {name: value for name, value in vars(self.field).items() if name not in ("dimension", "size")}
+            return target_of_chains(Lattice(self.dimension, self.size), **given)
+        mass = self.field.mass or (self.field.mass_times_length or 1.0) / self.size
+        about = {"target": self.field.target, "dimension": self.dimension, "size": self.size, "mass": mass}
+        return target_from_spec(about)
+
+    @property
+    def plugins(self) -> list[str]:
+        """Dotted paths of user-defined code that its file depends on."""
+        names = (self.noise.schedule, self.field.target if isinstance(self.field, FieldOptions) else "")
+        return [name for name in names if ":" in name]
 
     @property
     def key(self) -> tuple[Hashable, ...]:
@@ -89,7 +113,8 @@ class ScoresJob(OnLattice):
         how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
         target = self.target_label
         if self.components:
-            target += f"_n{self.components}"
+            own = self.field.target.replace(":", ".") if isinstance(self.field, FieldOptions) else f"n{self.components}"
+            target += f"_{own}"
             how += "".join(f"-{label}" for name, label in self.settings.labels().items() if name == "accuracy")
         return file_name(f"d{self.dimension}_L{self.size}_{target}_{how}_s{self.settings.seed}")
 
@@ -109,8 +134,8 @@ class ScoresJob(OnLattice):
 
     @property
     def step(self) -> str:
-        """The modules that its file depends on, for `csd.core.source.fingerprint`."""
-        return SOURCE_OF_CHAINS if self.components else SOURCE
+        """The step in `csd.core.source`, or the modules, whose code its file depends on."""
+        return "scores" if self.components else SOURCE
 
     def arguments(self) -> list[str]:
         """The flags of `csd scores` for this job, without --output."""
@@ -131,20 +156,44 @@ def _expanded(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
     for name, part in parts.items():
         try:
             noise = NoiseOptions(**chosen(NOISE, part))
+            own: str = vars(part)["target"]
             finite = part.components or ([1] if part.beta else [])
+            if ":" not in own and own not in BY_MASS:
+                raise unknown("target", own, BY_MASS)
+            if ":" in own and (finite or part.couplings):
+                raise InputError(f"target is {own!r}, which is built from its lattice and a mass; leave couplings out")
             for size, components, given, seed in product(part.sizes, finite or [0], part.targets(), part.seeds):
                 settings = ScoreSettings(seed=seed, **chosen(HOW, part))
                 lattice = part.dimension, size
                 field = (
                     ChainOptions(*lattice, **given, components=components)
                     if components
-                    else FieldOptions(*lattice, **given)
+                    else FieldOptions(*lattice, **given, target=own)
                 )
                 job = ScoresJob(name, field, noise, settings)
-                _ = job.request
+                if not job.user_defined:
+                    _ = job.request
                 yield job
         except InputError as error:
             raise InputError(f"scores.{name}: {error}") from error
+
+
+def check_scores(jobs: Iterable[ScoresJob]) -> None:
+    """Refuse user-defined targets whose scores cannot be computed; each is built once, on its smallest lattice.
+
+    Raises:
+        InputError: for the first one without energy, force or samples, with its part of the study.
+    """
+    seen = set[tuple[str, str]]()
+    for job in sorted(jobs, key=lambda job: job.size):
+        kind = job.sweep, getattr(job.field, "target", "")
+        if job.user_defined and kind not in seen:
+            seen.add(kind)
+            try:
+                with users_errors():
+                    with_samples(with_energy(job.target))
+            except InputError as error:
+                raise InputError(f"scores.{job.sweep}: {error}") from error
 
 
 HELD_OUT = Stage(
@@ -156,7 +205,7 @@ HELD_OUT = Stage(
     cost="csd.study.cost.scores:expected_scores",
     ends=("noise level ",),
     steps=lambda job: job.step,
-    plugins=lambda job: [name for name in (job.noise.schedule,) if ":" in name],
+    plugins=lambda job: job.plugins,
     works=("held-out fields", lambda job: job.settings.fields),
     aggregate="csd.study.summaries.scores:aggregate_scores",
     rule="aggregate_scores",

@@ -149,6 +149,11 @@ def identity_of(run: TrainingJob, file: "xr.Dataset") -> dict[str, Any]:
     }
 
 
+def kind_of_model(target: str, components: int) -> str:
+    """The label of a target at finite n in the column `data` of a table of laws: 'gaussian-n1'."""
+    return f"{target}-n{components}"
+
+
 def typed_columns(rows: Sequence[Mapping[str, Any]], about: About) -> dict[str, Variable]:
     """Variables along `run` from the values of each run.
 

@@ -22,7 +22,7 @@ from csd.core.files import ENSEMBLE, labelled
 from csd.mcmc.simulation import COLLECTIVE, COMPONENT, SERIES
 from csd.study.scaling import fit_weighted, law_row
 from csd.study.stages.monte_carlo import MonteCarloJob
-from csd.study.summaries.columns import SAMPLED, About, columns_of, typed_columns
+from csd.study.summaries.columns import SAMPLED, About, columns_of, kind_of_model, typed_columns
 from csd.study.summaries.files import files_of, gathered
 
 QUANTITIES = {"autocorrelation_time": "dynamic_time", "autocorrelation_updates": "field_updates"}
@@ -146,11 +146,6 @@ def dynamic_table(summary: xr.Dataset) -> pd.DataFrame:
             law = _law(members["size"].to_numpy(), tau, error, known_times(chosen, quantity))
             rows.append(about | {"quantity": quantity, "criterion": "", "loss": ""} | law)
     return pd.DataFrame(rows)
-
-
-def kind_of_model(target: str, components: int) -> str:
-    """The label of a target of Monte Carlo in the column `data` of a table of laws: 'gaussian-n1'."""
-    return f"{target}-n{components}"
 
 
 def _law(sizes: Any, tau: Any, error: Any, exact: Any) -> dict[str, Any]:

@@ -19,8 +19,7 @@ from csd.core.files import SCORES
 from csd.study.scaling import fit_weighted, law_row
 from csd.study.seeds import mean_with_errors
 from csd.study.stages.scores import ScoresJob
-from csd.study.summaries.columns import SAMPLED, About, columns_of, typed_columns
-from csd.study.summaries.dynamics import kind_of_model
+from csd.study.summaries.columns import SAMPLED, About, columns_of, kind_of_model, typed_columns
 from csd.study.summaries.files import files_of, gathered
 
 BEST_LINEAR = "best_linear"
@@ -63,6 +62,7 @@ def aggregate_scores(jobs: Sequence[ScoresJob], folder: Path, *, mixed: bool = F
         groups[job.key].append(file.expand_dims(seed=[job.settings.seed]))
         about = {name: getattr(job, name) for name in ("sweep", "target_label", "dimension", "size", "components")}
         about |= {"target": file.attrs["target"], "fields": job.settings.fields, "schedule": job.noise.schedule}
+        about["components"] = int(file.attrs.get("components", job.components))
         rows.setdefault(job.key, about | columns_of(job))
     summary = gathered(list(groups.values()), ("seed", "noise_level"), {"inverse_length": "bin"})
     unknown = xr.full_like(summary["squared_score"], np.nan).assign_attrs(long_name="NaN: scores in closed form")
