@@ -1,5 +1,6 @@
 """The study of config/networks-test.yaml through Snakemake: networks without a kernel, optimisers, fields it makes."""
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+from csd.core.files import GENERATION, GENERATION_SUMMARY, SUMMARY, TRAINING, read
 from csd.report.figures import FIGURES, drawn
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
@@ -63,6 +64,54 @@ def test_summaries_tell_runs_apart(results: Path) -> None:
     generation = read(results / "summary" / "generation.nc", GENERATION_SUMMARY)
     by_name = dict(zip(generation["architecture_name"].values, generation["conditioned"].values, strict=True))
     assert by_name == {"wiener": 1, "two_layer": 0}
+
+
+def test_seeds_that_learn_fields_of_their_own_are_one_run(results: Path) -> None:
+    """Monte Carlo seed s for training seed s, in a file each; generated fields are compared with the mean of both."""
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    generation = read(results / "summary" / "generation.nc", GENERATION_SUMMARY)
+    for summary in (training, generation):
+        chosen = summary.isel(run=summary["target"].values == "data")
+        assert set(chosen["same_fields"].values) == {0}
+        assert set(chosen["seed"].values) == {1, 2}
+    for seed in (1, 2):
+        files = list((results / "training").glob(f"*phi4*_s{seed}.nc"))
+        assert len(files) == 6
+        assert all(read(file, TRAINING).attrs["data_file"].endswith(f"_hmc_M100_s{seed}.nc") for file in files)
+    linear = generation.isel(run=generation["architecture_name"].values == "two_layer")
+    assert linear["max_steps"].values.tolist() == [10, 1000]
+    made = [read(file, GENERATION)["reference_susceptibility"].item() for file in _of_each_seed(results, "steps1000")]
+    errors = [
+        read(file, GENERATION)["reference_susceptibility_error"].item() for file in _of_each_seed(results, "steps1000")
+    ]
+    np.testing.assert_allclose(linear["reference_susceptibility"].values, np.mean(made))
+    np.testing.assert_allclose(linear["reference_susceptibility_error"].values, np.hypot(*errors) / 2.0)
+
+
+def _of_each_seed(results: Path, name: str) -> list[Path]:
+    """The generation files of a name, by seed."""
+    return sorted((results / "generation").glob(f"*{name}*"))
+
+
+def test_networks_are_measured_against_exact_scores(results: Path) -> None:
+    """The workflow makes them first; networks of two seeds learn other fields, and are measured on the same."""
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    measured = training.isel(run=training["sweep"].values == "scored")
+    error = measured["exact_score_error"].sel(noise_level=0.1)
+    assert (error.max("step") == error.sel(step=0)).all()
+    assert (error.min("step") < 0.7 * error.sel(step=0)).all()
+    (scores,) = (results / "scores").iterdir()
+    for file in (results / "training").glob("*phi4*"):
+        held = read(file, TRAINING).attrs.get("scores_file", "")
+        assert held.endswith(scores.name) == ("convolutional-w2" in file.name)
+
+
+def test_other_scores_train_again_what_is_measured_against_them(results: Path) -> None:
+    other = copy.deepcopy(CONFIG)
+    other["scores"]["phi4"]["fields"] = 32
+    folder = results.parents[1]
+    runs = planned(snakemake(folder, other, "--dry-run", "--", f"{CONFIG['output']}/summary/training.nc"))
+    assert runs == {"scores": 1, "study": 1, "train": 2, "aggregate": 1}
 
 
 def test_captions_say_what_the_files_hold(results: Path) -> None:

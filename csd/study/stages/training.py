@@ -150,7 +150,7 @@ class TrainingJob(OnLattice):
     @property
     def step(self) -> str:
         """The steps of `csd.core.source` whose code its file depends on."""
-        return self.settings.step
+        return self.settings.step + " api/scored" * (self.scores is not None)
 
     @property
     def plugins(self) -> list[str]:
@@ -385,7 +385,7 @@ TRAINING = Stage(
     laws="csd.study.summaries.laws:training_table",
     summarised=lambda run: run.generation is None,
     plugins=lambda run: run.plugins,
-    steps=lambda run: run.settings.step + " api/scored" * (run.scores is not None),
+    steps=lambda run: run.step,
     alike=lambda run: run.alike,
     data=lambda run: run.field.digest if isinstance(run.field, DataField) else "",
     takes=lambda run: run.takes,

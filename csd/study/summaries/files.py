@@ -60,10 +60,11 @@ def files_of(
     made_by: dict[str, dict[str, str]] = defaultdict(dict)
     for job, file in found:
         source, plugins = str(file.attrs.get("source_hash")), " ".join(getattr(job, "plugins", ()))
-        # The hash of user-defined code comes after the first 16 digits; jobs of the same classes share it.
-        made_by[getattr(job, "step", "")][source[:16]] = job.identifier
+        # Jobs of one step share the hash of its code; that of user-defined code comes after the first 16 digits.
+        step = getattr(job, "step", "")
+        made_by[step][source[:16]] = job.identifier
         if plugins:
-            made_by[plugins][source] = job.identifier
+            made_by[f"{step} {plugins}"][source] = job.identifier
     sources = next((own for own in made_by.values() if len(own) > 1), None)
     if not mixed and sources is not None:
         first, second = list(sources.values())[:2]
