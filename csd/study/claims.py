@@ -31,6 +31,7 @@ from csd.diffusion.criteria import CRITERIA
 from csd.study.config.reading import load
 from csd.study.config.schema import Dimension, Part, Positive, Several, Size, number, validated, with_options
 from csd.study.summaries.columns import HOW
+from csd.study.summaries.observables import OBSERVABLES
 from csd.targets.labels import HASH, target_label
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ FITTED = {
     "value": "value",
 }
 """Measures of fitted laws, or of values, and the law whose row of the table holds the value."""
-VALUES = {"linear_score_error": ("value", "constant", "exponent")}
-VALUES["linear_zero_mode_error"] = VALUES["linear_score_error"]
-"""Quantities that are no times, with a value at each size, and the measures that they have."""
+VALUES: dict[str, tuple[str, ...]] = {"linear_score_error": ("value", "constant", "exponent")}
+VALUES["linear_zero_mode_error"] = VALUES["observable_training_time"] = VALUES["linear_score_error"]
+VALUES["observable_deviation"] = ("value",)
+"""Quantities with a value at each size, and the measures that they have."""
 ACCEPTED: dict[str, list[float | None]] = {
     "log": [-0.1, 0.1],
     "constant": [-0.1, 0.1],
@@ -67,8 +69,11 @@ RATIOS = ("time_ratio", "parameter_ratio")
 """Measures that compare with a reference architecture."""
 TIMES = tuple(name for name in (*FITTED, *RATIOS, "agreement") if name != "value")
 """Measures of times."""
-WITH_CRITERION = ("generation_training_time", "integrator_steps")
-"""Quantities that depend on a criterion of samples."""
+WITH_CRITERION = {
+    **dict.fromkeys(("generation_training_time", "integrator_steps"), CRITERIA),
+    **dict.fromkeys(("observable_deviation", "observable_training_time"), OBSERVABLES),
+}
+"""Quantities that depend on a criterion of samples or on an observable of them, and which there are."""
 Bound = Annotated[float, BeforeValidator(number)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -92,6 +97,8 @@ class ClaimTest(Part):
         "integrator_steps",
         "linear_score_error",
         "linear_zero_mode_error",
+        "observable_deviation",
+        "observable_training_time",
     ] = "training_time"
     criterion: str = ""
     mass: Annotated[str, Field(default_factory=lambda: target_label(mass_times_length=1.0))]
@@ -129,11 +136,12 @@ class ClaimTest(Part):
             )
         if self.sizes is not None and self.measure != "value":
             raise ValueError(f"sizes are given; measure {self.measure} takes none, as it is of all sizes together")
-        if self.criterion and self.criterion not in CRITERIA:
-            near = nearest(self.criterion, CRITERIA)
-            raise ValueError(f"criterion is {self.criterion!r}{near} (known: {', '.join(CRITERIA)})")
-        if (self.quantity in WITH_CRITERION) != bool(self.criterion):
-            needs = "has none" if self.criterion else f"needs one of {', '.join(CRITERIA)}"
+        known = WITH_CRITERION.get(self.quantity, ())
+        if self.criterion and known and self.criterion not in known:
+            near = nearest(self.criterion, known)
+            raise ValueError(f"criterion is {self.criterion!r}{near} (known: {', '.join(known)})")
+        if bool(known) != bool(self.criterion):
+            needs = "has none" if self.criterion else f"needs one of {', '.join(known)}"
             raise ValueError(f"criterion is {self.criterion!r}; quantity {self.quantity} {needs}")
         check_distinct("dimension", self.dimensions)
         check_distinct("noise level", self.noise_levels or [None])

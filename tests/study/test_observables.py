@@ -52,21 +52,22 @@ def test_a_right_observable_is_called_wrong_as_seldom_as_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pulls", "before", "after", "words"),
+    ("pulls", "before", "after", "remark"),
     [
-        ([-9.0, 3.0, 1.0, -1.9], 20.0, 40.0, "right from step 28(6) on"),
+        ([-9.0, 3.0, 1.0, -1.9], 20.0, 40.0, ""),
         # Right once is not right for good.
-        ([-9.0, 1.0, 3.0, 0.5], 40.0, 80.0, "right from step 57(11) on"),
+        ([-9.0, 1.0, 3.0, 0.5], 40.0, 80.0, ""),
         ([-9.0, 1.0, 1.0, 2.1], 80.0, np.inf, "still wrong at step 80"),
         ([-9.0, 1.0, 1.0, np.nan], 80.0, np.inf, "still wrong at step 80"),
         ([0.0, 0.0, 0.0, 0.0], 0.0, 10.0, "right from step 10 on or earlier"),
     ],
 )
-def test_the_time_lies_between_two_known_steps(pulls: list[float], before: float, after: float, words: str) -> None:
+def test_the_time_lies_between_two_known_steps(pulls: list[float], before: float, after: float, remark: str) -> None:
     time = time_until_right([10, 20, 40, 80], np.array(pulls))
-    assert (time.before, time.after, time.words) == (before, after, words)
+    assert (time.before, time.after, time.remark) == (before, after, remark)
     assert time.known == (before > 0.0 and after < np.inf)
-    assert np.isnan(time.step) == (not time.known)
+    assert time.step == pytest.approx(np.sqrt(before * after) if time.known else np.nan, nan_ok=True)
+    assert time.error == pytest.approx(time.step * np.log(2.0) / np.sqrt(12.0), nan_ok=True)
 
 
 def test_times_on_a_coarse_grid_of_lengths_have_errors_that_cover_the_power_law() -> None:
@@ -135,12 +136,14 @@ def test_trainings_of_several_lengths_make_one_law() -> None:
 def test_where_an_observable_is_never_right_there_is_no_law() -> None:
     lengths = {size: {50: [0.0, 0.0], 100: [0.5, 0.5 if size < 16 else 0.1]} for size in (4, 8, 16)}
     times = observable_table(summary_of(lengths)).query("quantity == 'observable_training_time'")
-    assert times["law"].tolist() == ["value", "value", "none"]
+    assert times["law"].tolist() == ["value", "value", "value", "none"]
+    assert np.isfinite(times["value"]).tolist() == [True, True, False, False]
+    assert times["note"].iloc[2] == "at size 16 it is still wrong at step 100"
     assert times["note"].iloc[-1] == "at size 16 it is still wrong at step 100, so there is no time to fit"
     early = {size: {50: [0.5, 0.5], 100: [0.5, 0.5]} for size in (4, 8, 16)}
     times = observable_table(summary_of(early)).query("quantity == 'observable_training_time'")
-    assert times["law"].tolist() == ["none"]
-    assert "at size 4 it is right from step 50 on or earlier" in times["note"].iloc[0]
+    assert times["law"].tolist() == ["value", "value", "value", "none"]
+    assert "at size 4 it is right from step 50 on or earlier" in times["note"].iloc[-1]
     # One training alone says nothing about steps.
     alone = observable_table(summary_of({size: {50: [0.5, 0.5]} for size in (4, 8, 16)}))
     assert set(alone["quantity"]) == {"observable_deviation"}

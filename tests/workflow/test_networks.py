@@ -21,7 +21,10 @@ pytestmark = pytest.mark.workflow
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config" / "networks-test.yaml").read_text())
 STUDY = parse(CONFIG)
-OWN = ("magnetisation", "network_curves", "observables", "optimizer_times", "sampled_fields")
+OWN = (
+    *("binder_by_step", "magnetisation", "network_curves", "observable_times", "observables", "observables_by_step"),
+    *("optimizer_times", "sampled_fields"),
+)
 """Figures of networks without a kernel and of optimisers."""
 
 

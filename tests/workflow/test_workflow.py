@@ -363,7 +363,7 @@ EDITED = {
     "mcmc/ensemble mcmc/exact_sweeps": "`mcmc`, `scores` and on",
     "mcmc/posterior/held_out targets/scores": "`scores` and on",
     "study/summaries/training": "`aggregate` and on",
-    "study/summaries/generation": "`aggregate_generation` and on",
+    "study/summaries/generation study/summaries/observables": "`aggregate_generation` and on",
     "study/summaries/files": "`aggregate`, `aggregate_generation`, `aggregate_mcmc`, `aggregate_scores` and on",
     "study/summaries/dynamics": "`aggregate_mcmc` and on",
     "study/summaries/scores": "`aggregate_scores` and on",

@@ -20,17 +20,15 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     shown = series.require(shown, "binder_by_step", NEEDS).sort_values(["label", "dimension", "size"], kind="stable")
     facets: looks.Look = {"col": "panel", "col_wrap": min(COLUMNS, shown["panel"].nunique())}
     rows = -(-shown["panel"].nunique() // COLUMNS)
-    exact = shown.assign(value=shown["value"].where(~shown["sampled"] | shown["several"]))
     fields = shown[shown["sampled"]]
     grid = looks.panels(fields, hue="series", height=2.4 * rows + 0.5, **facets)
     grid.set(xscale="log")
     looks.onto(grid, looks.points, "step", "value", "error", ms=3)
     told = []
     for panel, axes in grid.axes_dict.items():
-        own = exact[exact["panel"] == panel]
-        for _, curve in own.groupby("series", sort=False):
-            look: looks.Look = {"color": looks.colour(curve["network"].iloc[0]), "lw": 0.8}
-            looks.curve(axes, curve.sort_values("step"), "step", "value", **look)
+        own = shown[shown["panel"] == panel]
+        for _, curve in own[own["joined"]].groupby("series", sort=False):
+            looks.curve(axes, curve, "step", "value", color=looks.colour(curve["network"].iloc[0]), lw=0.8)
         right, error = (float(own[name].iloc[0]) for name in ("reference", "reference_error"))
         axes.axhspan(right - error, right + error, color="0.8", zorder=0, lw=0)
         axes.axhline(right, color="0.5", lw=0.8, zorder=0)

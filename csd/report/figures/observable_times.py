@@ -8,7 +8,7 @@ from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted
 from csd.report.figures.observables import OBSERVABLES as WORDS
-from csd.report.figures.observables_by_step import compared_runs
+from csd.report.figures.observables_by_step import compared_runs, in_words
 from csd.study.summaries.columns import DATA
 from csd.study.summaries.observables import OBSERVABLES, TIME, times_until_right_of
 
@@ -72,7 +72,7 @@ def _times(shown: DataFrame) -> DataFrame:
             times = times_until_right_of(curve)
             panel = WORDS[name] + f", {learned}" * several
             for size, time in times.items() if len(times) > 2 else ():
-                about = {"criterion": name, "panel": panel, "words": time.words}
+                about = {"criterion": name, "panel": panel, "words": in_words(time)}
                 about |= {"time": time.step, "before": time.before, "after": time.after}
                 rows.append(curve[curve["size"] == size].iloc[0].to_dict() | about)
     columns = [*shown.columns, "criterion", "panel", "words", "time", "before", "after"]

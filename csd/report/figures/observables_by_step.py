@@ -9,10 +9,13 @@ from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureSt
 from csd.report.figures.needs import Wanted
 from csd.report.figures.observables import OBSERVABLES as WORDS
 from csd.report.figures.observables import sampled_runs, standard_errors
+from csd.study.rounding import parentheses
 from csd.study.summaries.columns import DATA
 from csd.study.summaries.observables import (
     OBSERVABLES,
     RIGHT,
+    TimeUntilRight,
+    known_steps,
     observables_by_step,
     of_any_length,
     times_until_right_of,
@@ -41,7 +44,7 @@ def compared_runs(summary: Dataset, figure: str) -> DataFrame:
 
     Returns:
         Rows by network and step, of `observables_by_step`, with the columns of the run, `panel`, `series`, `learned`
-        (the target at any size) and `several`: whether the network was trained for several lengths.
+        (the target at any size) and `joined`: whether they are of `known_steps`, which lines join.
 
     Raises:
         InputError: if there are none.
@@ -51,8 +54,10 @@ def compared_runs(summary: Dataset, figure: str) -> DataFrame:
     table = table.assign(rank=range(len(table)), learned=table["panel"].str.rpartition(", L = ")[0])
     found = observables_by_step(summary)
     shown = found[found["step"] > 0].merge(table, left_on="run", right_index=True).sort_values(["rank", "step"])
-    several = shown.groupby(["series", "panel"])["run"].transform("nunique") > 1
-    return series.require(shown.assign(several=several), figure, NEEDS)
+    shown = series.require(shown.reset_index(drop=True), figure, NEEDS)
+    curves = shown.groupby(["series", "panel", "observable"], sort=False)
+    joined = {row for _, own in curves for row in known_steps(own).index}
+    return shown.assign(joined=shown.index.isin(joined))
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -67,7 +72,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     facets: looks.Look = {"hue": "observable", "col": "title", "colours": colours, "markers": markers}
     count = shown["title"].nunique()
     columns = min(COLUMNS, count)
-    lines, points = shown[shown["sampled"] == shown["several"]], shown[shown["sampled"]]
+    lines, points = shown[shown["joined"]], shown[shown["sampled"]]
     grid = looks.panels(points, height=2.3 * -(-count // columns) + 0.6, col_wrap=columns, **facets)
     grid.set(xscale="log")
     looks.onto(grid, _seeds, ms=3)
@@ -94,6 +99,11 @@ def _seeds(axes: Axes, points: DataFrame, **look: Any) -> None:
     axes.errorbar(points["step"], points["pull"], away, ls="none", elinewidth=0.8, zorder=3, **look)
 
 
+def in_words(time: TimeUntilRight) -> str:
+    """When an observable is right: 'right from step 141(41) on', 'still wrong at step 400', …"""
+    return time.remark or f"right from step {parentheses(time.step, time.error)} on"
+
+
 def until_right(rows: DataFrame) -> str:
     """When observables are right, in words: 'χ right from step 141(41) on, U4 still wrong at step 400'.
 
@@ -104,5 +114,5 @@ def until_right(rows: DataFrame) -> str:
     for (series_name, name), own in rows.groupby(["series", "observable"], sort=False):
         label = WORDS[name] if rows["observable"].nunique() > 1 else series_name
         for time in times_until_right_of(own).values():
-            words.append(f"{label} {time.words}")
+            words.append(f"{label} {in_words(time)}")
     return ", ".join(words) or "no network was trained for several lengths"

@@ -142,7 +142,8 @@ def observable_table(summary: xr.Dataset) -> pd.DataFrame:
     Returns:
         In the columns of `training_table`, with the observable as criterion. `observable_deviation` has for each
         training and size a row with law 'value' and the columns value and error. `observable_training_time` has such a
-        row for each size at which the steps are known, and one with their power law, or the reason why there is none.
+        row for each size, with NaN and a note where the steps are not known, and one with their power law, or with the
+        reason why there is none.
     """
     return pd.DataFrame(list(_observable_laws(summary)))
 
@@ -170,12 +171,12 @@ def _observable_laws(summary: xr.Dataset) -> Iterator[dict[str, Any]]:
 
 def _laws_of_observable(times: dict[int, TimeUntilRight]) -> Iterator[dict[str, Any]]:
     """The steps until an observable is right at each size, and their law; nothing where there is one training only."""
+    unknown = {size: f"at size {size} it is {time.remark}" for size, time in times.items() if time.remark}
     for size, time in times.items():
-        if time.known:
-            yield law_row([size], law="value", value=time.step, error=time.error)
+        yield law_row([size], unknown.get(size, ""), law="value", value=time.step, error=time.error)
     sizes = list(times)
-    if unknown := [f"at size {size} it is {time.words}" for size, time in times.items() if not time.known]:
-        yield law_row(sizes, f"{unknown[0]}, so there is no time to fit")
+    if unknown:
+        yield law_row(sizes, f"{next(iter(unknown.values()))}, so there is no time to fit")
     elif times:
         try:
             steps, errors = (np.array([getattr(time, name) for time in times.values()]) for name in ("step", "error"))

@@ -5,9 +5,9 @@ An observable is right from step n on if at n and at all later steps the pulls o
     pull = (generated − reference) / √(error² + error of the reference²),
 
 have a root mean square of at most 2. The steps are the ends of trainings of several lengths, each measured in fields of
-its own or, for a network with a kernel that is trained once, the recorded ones. There the observables follow from the
-exact recursion, and the error in the pull is still that of the fields which the run has drawn: a network with a kernel
-is held to what these can tell, like any other.
+its own or, for a network with a kernel and a rate that does not depend on the length, the recorded ones. There the
+observables follow from the exact recursion, and the error in the pull is still that of the fields which the run has
+drawn: a network with a kernel is held to what these can tell, like any other.
 
 "Right" depends on the errors: more fields, or a longer Monte Carlo run, see smaller deviations, and so later steps.
 Where nothing is wrong, the root mean square exceeds 2 with a probability of 4.6 % for one seed and 0.3 % for four.
@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csd.lattice import Array
-from csd.study.rounding import parentheses
 from csd.study.seeds import mean_with_errors
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ DEVIATION, TIME = "observable_deviation", "observable_training_time"
 """Quantities of the table of laws."""
 RIGHT = 2.0
 """Largest root mean square over seeds of the pulls of an observable that is right."""
+FALLING = "rate_schedule"
+"""Option of training; with a rate that falls to 0 at the last step a recorded step is no training of that length."""
 MEASURED = ("Monte Carlo", "held-out")
 """Kinds of references that have errors."""
 MEASURES = ("value", "error", "reference", "reference_error", "deviation", "deviation_error")
@@ -71,10 +72,10 @@ class TimeUntilRight:
         return 0.0 < self.before < self.after < np.inf
 
     @property
-    def words(self) -> str:
-        """What is known of the observable: 'right from step 141(41) on', 'still wrong at step 400', …"""
+    def remark(self) -> str:
+        """Why the step is not known: 'still wrong at step 400', 'right from step 25 on or earlier'; '' where it is."""
         if self.known:
-            return f"right from step {parentheses(self.step, self.error)} on"
+            return ""
         if self.after == np.inf:
             return f"still wrong at step {self.before:.0f}"
         return f"right from step {self.after:.0f} on or earlier"
@@ -93,6 +94,17 @@ def time_until_right(steps: Sequence[int] | Array, pulls: Array) -> TimeUntilRig
     return TimeUntilRight(before, float(steps[last + 1]) if last + 1 < len(steps) else np.inf)
 
 
+def known_steps(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows at the steps by which it is known when an observable is right, by step: of the exact recursion if any.
+
+    Args:
+        rows: of `observables_by_step`, of one observable, and of networks that differ in the length of training alone.
+    """
+    exact = rows[~rows["sampled"]]
+    chosen = exact[exact["run"] == exact["run"][exact["step"].idxmax()]] if len(exact) else rows
+    return chosen.drop_duplicates("step").sort_values("step")
+
+
 def times_until_right_of(rows: "pd.DataFrame") -> dict[int, TimeUntilRight]:
     """The step from which on an observable is right at each size.
 
@@ -105,9 +117,7 @@ def times_until_right_of(rows: "pd.DataFrame") -> dict[int, TimeUntilRight]:
     """
     found = {}
     for size, own in rows.groupby("size"):
-        # Trainings of several lengths each have a rate that falls to their own end; else there are recorded steps.
-        several = own["run"].nunique() > 1
-        points = own[own["sampled"] == several].drop_duplicates("step").sort_values("step")
+        points = known_steps(own)
         if len(points) > 1:
             found[int(size)] = time_until_right(points["step"].to_numpy(), points["pull"].to_numpy())
     return found
@@ -159,7 +169,8 @@ def _of_run(summary: "xr.Dataset", run: int, name: str) -> Iterator[dict[str, An
     with_reference = np.hypot(errors, uncertain)
     about = {"step": int(summary["sampled_step"].values[run]), "sampled": True}
     yield about | _compared(values, errors, reference) | _pulls(values - right, with_reference)
-    if name not in summary or "step" not in summary[name].dims:
+    recorded = name in summary and "step" in summary[name].dims
+    if not recorded or (FALLING in summary and str(summary[FALLING].values[run]) == "cosine"):
         return
     every = summary[name].values[run][drawn]
     # A spectrum without a correlation length is wrong, but a seed whose training has ended has no spectrum.
