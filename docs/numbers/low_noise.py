@@ -48,7 +48,7 @@ def numbers() -> dict[str, Any]:
     table[0] += ["all modes: t → 0", *(f"t = {level:g} " for level in LEVELS[:-1])]
     for size in SIZES:
         susceptibility, soft = limit(size)
-        asked = {"dimension": 2, "size": size, "components": 1, "kappa": KAPPA, "lambda_": LAMBDA}
+        asked: dict[str, Any] = {"dimension": 2, "size": size, "components": 1, "kappa": KAPPA, "lambda_": LAMBDA}
         found = csd.scores(**asked, noise_levels=LEVELS, fields=1000, seed=1)
         target, clean = PhiFour.from_hopping(Lattice(2, size), 1, KAPPA, LAMBDA), found["clean"].values.astype(float)
         ours = [zero_mode(*both) for both in zip(found["field"].values, found["half_score"].values, strict=True)]
