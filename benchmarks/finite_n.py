@@ -1,4 +1,4 @@
-"""`python -m benchmarks.finite_n [--quick]`: how soon is a network with few parameters nearly exact for critical spins?
+"""`python -m benchmarks.finite_n [--quick]`: how soon is a small network nearly exact for critical spins?
 
 Ising spins in two dimensions at β = ½ ln(1 + √2), at t = 0.5. `csd mcmc` makes the fields that are learned, `csd scores`
 others with exact scores, and `csd train` trains a `mean_field` network of five iterations, whose coupling starts at β.

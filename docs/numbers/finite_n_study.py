@@ -1,0 +1,112 @@
+"""What the study of finite n finds: `config/finite_n.yaml`, run for a quarter of an hour in a temporary folder.
+
+Core time is user and system time of Snakemake and of all that it starts, on one machine, so a rerun gives another.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.overhead import run_study
+from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
+from csd.study.rounding import parentheses
+from csd.study.seeds import mean_over_seeds, total_error
+from csd.study.summaries.laws import read_scaling
+from csd.study.summaries.observables import OBSERVABLES, observables_by_step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMED = True
+NAMES = {
+    "one_layer": "one linear layer",
+    "two_layer": "two linear layers",
+    "one_layer_onsite-w2": "one layer, on-site units",
+    "convolutional-w8": "convolutional, 3 layers of 8 channels",
+    "mean_field-coupling0": "mean field",
+}
+FIELDS = {"phi4": "φ⁴", "ising": "Ising", "ising-one": "Ising"}
+
+
+def numbers() -> dict[str, Any]:
+    """Tables of the finished study, its core time in seconds and its wall time in minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = perf_counter()
+        done, seconds = run_study(ROOT / "config" / "finite_n.yaml", "all", Path(folder))
+        done.check_returncode()
+        wall = (perf_counter() - started) / 60.0
+        about = {"core_seconds": round(seconds), "wall_minutes": round(wall, 1)}
+        return about | found(Path(folder) / "results" / "finite_n")
+
+
+def found(results: Path) -> dict[str, Any]:
+    """Tables of the finished study.
+
+    Args:
+        results: its folder.
+    """
+    scaling = read_scaling(results / "summary" / "scaling.csv")
+    claims = json.loads((results / "summary" / "claims.json").read_text(encoding="utf-8"))
+    own = [claim for claim in claims if claim["id"].startswith("F")]
+    return {
+        "times": [["network", "fields", "optimiser", "ε", *SIZES, "z", "b"], *_times(results, scaling)],
+        "floors": [["target", "L", "t", "all modes", "zero mode"], *_floors(scaling)],
+        "observables": [["network", "L", "step", "χ", "ξ", "H/N", "⟨\\|m\\|⟩", "U4"], *_observables(results)],
+        "verdicts": [["claim", "verdict"], *([claim["id"], claim["verdict"]] for claim in own)],
+    }
+
+
+SIZES = [f"L = {size}" for size in (8, 16, 32, 64)]
+
+
+def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
+    """Training times with errors at each size, z of the nested law, and b of a + b ln L in steps per doubling."""
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    for sweep in dict.fromkeys(training["sweep"].values):
+        for name in dict.fromkeys(training["architecture"].values[training["sweep"].values == sweep]):
+            of_group = (training["sweep"].values == sweep) & (training["architecture"].values == name)
+            runs = training.isel(run=np.flatnonzero(of_group)).sortby("size")
+            times = [
+                parentheses(*map(float, mean_over_seeds(row[np.isfinite(row)])))
+                for row in runs["crossing_time"].isel(noise_level=0).values
+            ]
+            rows = scaling[(scaling["study"] == sweep) & (scaling["architecture"] == name)]
+            rows = rows[rows["quantity"] == "training_time"].set_index("law")
+            nested, log = rows.loc["boxcox"], rows.loc["log"]
+            slopes = np.log(2.0) * np.array([log["exponent"], log["error"]])
+            fields, optimizer = str(runs["mass_label"].values[0]).split(".")[0], str(runs["optimizer"].values[0])
+            about = [NAMES[str(name)], FIELDS[fields], "Adam" if optimizer == "adam" else "gradient descent"]
+            growth = [parentheses(nested["exponent"], total_error(nested)), parentheses(*slopes)]
+            yield [*about, f"{float(runs['tolerance'].values[0]):g}", *times, *growth]
+
+
+def _floors(scaling: "pd.DataFrame") -> Iterator[list[str]]:
+    """Errors of the best linear score at the largest size of each target and noise level."""
+    rows = scaling[(scaling["architecture"] == "best_linear") & (scaling["law"] == "value")]
+    rows = rows.assign(size=rows["sizes"].astype(int))
+    for (dimension, _, data, level), group in rows.groupby(["dimension", "mass", "data", "noise_level"], sort=False):
+        largest = group[group["size"] == group["size"].max()].set_index("quantity")
+        values = [
+            parentheses(largest.loc[name, "value"], largest.loc[name, "error"])
+            for name in ("linear_score_error", "linear_zero_mode_error")
+        ]
+        kind, _, components = str(data).rpartition("-n")
+        target = "Ising" if kind == "spins" else f"φ⁴, n = {components}"
+        yield [f"{target}, d = {dimension}", str(group["size"].max()), f"{level:g}", *values]
+
+
+def _observables(results: Path) -> Iterator[list[str]]:
+    """Deviations of generated observables from those of Monte Carlo, in units of the error of the difference."""
+    summary = read(results / "summary" / "generation.nc", GENERATION_SUMMARY)
+    rows = observables_by_step(summary)
+    rows = rows[rows["sampled"]]
+    for run, own in rows.groupby("run", sort=False):
+        pulls = own.set_index("observable")["pull"]
+        about = [str(summary[name].values[run]) for name in ("architecture", "size")]
+        yield [*about, f"{own['step'].iloc[0]}", *(f"{pulls[name]:.1f}" for name in OBSERVABLES)]

@@ -1,0 +1,61 @@
+"""The study of config/finite_n-test.yaml through Snakemake: exact scores at finite n, and what is learned of fields."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from csd.core.files import SCORES_SUMMARY, SUMMARY, read
+from csd.study.claims import load_claims
+from csd.study.config.reading import parse
+from csd.study.config.study import jobs_of
+from csd.study.status import job_states
+from tests.helpers import ROOT, snakemake
+
+pytestmark = pytest.mark.workflow
+
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "config" / "finite_n-test.yaml").read_text())
+STUDY = parse(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the study."""
+    folder = tmp_path_factory.mktemp("finite_n")
+    snakemake(folder, CONFIG, "--", "all")
+    return folder / CONFIG["output"]
+
+
+def test_a_finished_study_is_whole(results: Path) -> None:
+    assert {one.state for one in job_states(jobs_of(STUDY), results)} == {"done"}
+    for figure in CONFIG["figures"]:
+        assert "nothing to show" not in (results / "figures" / f"{figure}.rst").read_text()
+
+
+def test_networks_are_measured_against_exact_scores(results: Path) -> None:
+    """A linear network is nowhere better than the best linear score, by more than four of its standard errors."""
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    linear = training.isel(run=training["sweep"].values == "linear-phi4").sel(noise_level=0.1)
+    error, scatter = linear["exact_score_error"], linear["exact_score_error_error"]
+    floor, uncertain = (linear[name].mean("seed") for name in ("linear_score_error", "linear_score_error_error"))
+    assert np.isfinite(error.isel(step=0)).all()
+    assert not (error + 4.0 * np.hypot(scatter, uncertain) < floor).any()
+
+
+def test_two_coupled_components_in_three_dimensions(results: Path) -> None:
+    scores = read(results / "summary" / "scores.nc", SCORES_SUMMARY)
+    own = scores.isel(run=scores["sweep"].values == "phi4-3d-2")
+    assert (int(own["components"]), int(own["dimension"])) == (2, 3)
+
+
+def test_claims_at_finite_n_are_judged(results: Path) -> None:
+    """On lattices that span a factor of 2 nothing about growth holds."""
+    judged = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
+    ids = {claim.id for claim in load_claims(ROOT / "config" / "claims.yaml")}
+    assert ids == set(judged)
+    assert judged["F1"]["verdict"] == "not tested"
+    assert judged["F1-phi4"]["verdict"] == "undecided"
+    assert judged["F2-phi4"]["verdict"] in ("undecided", "fails")
