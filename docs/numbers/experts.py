@@ -124,8 +124,9 @@ class Case:
         seed: int = 0,
         start: Parameters | None = None,
         tolerance: float | None = None,
+        longest: float = LONGEST,
     ) -> Ended:
-        """Plain descent until ε is below the tolerance at three measurements, or η times the steps is `LONGEST`.
+        """Plain descent until ε is below the tolerance at three measurements, or η times the steps is `longest`.
 
         The steps are those at the first of the three; near an instability ε is below the tolerance at one by chance.
 
@@ -138,12 +139,13 @@ class Case:
             seed: of the minibatches.
             start: parameters; by default the network's own start.
             tolerance: ε at which it ends; by default that of the case.
+            longest: η times the largest number of steps.
         """
         parameters, generator = self.start() if start is None else start, torch.Generator().manual_seed(seed)
         every, curvature, error, own = max(1, round(0.125 / rate)), 0.0, 1.0, 0.0
         least = self.tolerance if tolerance is None else tolerance
         within = list[int]()
-        for step in range(round(LONGEST / rate) + 1):
+        for step in range(round(longest / rate) + 1):
             data = self.minibatch(batch, generator) if batch else self.all
             if step % every == 0:
                 error = self.error(parameters)
