@@ -38,7 +38,7 @@ class ScoreSettings(Options):
         float,
         Gt(0.0),
         Le(1.0),
-        Option("largest E|error|^2/E|score|^2 of scores by Monte Carlo", "E"),
+        Option("largest mean squared error of scores by Monte Carlo, over the mean square of the scores", "E"),
     ] = 0.01
 
 
