@@ -10,8 +10,8 @@ Besides scores, the file holds what they say about any score network at a noise 
 
 ε(k) = 1 − c²/(E|x̂|² E|ŝ*|²) with c = E[x̂*·ŝ*] = −nN for each mode, by partial integration. The mean of x̂*·ŝ* over the
 fields deviates from −nN by chance, and a regression on this deviation, shell by shell, takes its part off the
-fluctuations of both squares. At k = 0 near a critical point the result is nearly the quotient with −nN, and where the
-score is nearly linear it is nearly the residual of a kernel fitted to the same fields: each time the one with the smaller
+fluctuations of both squares. Near a critical point this is nearly the quotient with −nN at k = 0, and where the score
+is nearly linear it is nearly the residual of a kernel fitted to the same fields: each time the one with the smaller
 error. Fewer fields than `REGRESSED` have the residual of the fit. With M fields both have a bias of order 1/M. A
 jackknife over blocks of fields takes it off, also where components or modes of a shell are not independent. Errors are
 those of the same jackknife.
