@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 import csd
-from csd.lattice import Array, Lattice
+from csd.lattice import Lattice
 from csd.mcmc.chains import run_chains
-from csd.mcmc.posterior.held_out import jackknifed, linear_floor
+from csd.mcmc.posterior.held_out import linear_floor
 from csd.mcmc.samplers import sweep_of
 from csd.targets.phi4 import PhiFour
 
@@ -27,13 +27,6 @@ def limit(size: int) -> tuple[float, float]:
     return susceptibility, 1.0 - 1.0 / (susceptibility * local)
 
 
-def zero_mode(field: Array, halves: Array) -> tuple[float, float]:
-    """1 − N²/(E|x̂(0)|² E|ŝ*(0)|²) with its error, from fields (sample, 1, L, L) and two halves of their scores."""
-    mode, first, second = (values[:, 0].mean(axis=(1, 2), dtype=float) for values in (field, *halves))
-    rows = np.stack([mode**2, first * second], axis=1) * field[0].size
-    return jackknifed(rows, lambda means: float(1.0 - 1.0 / (means[0] * means[1])))
-
-
 def rounded(value: float, error: float) -> str:
     """A number with its error in parentheses."""
     return f"{value:.4f}({1e4 * error:.0f})"
@@ -51,11 +44,12 @@ def numbers() -> dict[str, Any]:
         asked: dict[str, Any] = {"dimension": 2, "size": size, "components": 1, "kappa": KAPPA, "lambda_": LAMBDA}
         found = csd.scores(**asked, noise_levels=LEVELS, fields=1000, seed=1)
         target, clean = PhiFour.from_hopping(Lattice(2, size), 1, KAPPA, LAMBDA), found["clean"].values.astype(float)
-        ours = [zero_mode(*both) for both in zip(found["field"].values, found["half_score"].values, strict=True)]
-        floors = found[["linear_score_error", "linear_score_error_error"]].isel(noise_level=slice(-1))
-        at_levels = zip(*(floors[name].values for name in floors), strict=True)
+        zero_mode, at_levels = (
+            list(zip(found[name].values, found[f"{name}_error"].values, strict=True))
+            for name in ("linear_zero_mode_error", "linear_score_error")
+        )
         without_noise = linear_floor(target, clean, np.stack(2 * [target.force(clean)]))
-        every = [(float(without_noise[0][0]), float(without_noise[1][0])), *at_levels]
-        cells = [f"{soft:.4f}", *(rounded(*one) for one in (*ours, *every))]
+        every = [(float(without_noise[0][0]), float(without_noise[1][0])), *at_levels[:-1]]
+        cells = [f"{soft:.4f}", *(rounded(*one) for one in (*zero_mode, *every))]
         table.append([str(size), f"{susceptibility:.1f}", *cells])
     return {"table": table}

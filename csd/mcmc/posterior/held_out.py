@@ -8,10 +8,13 @@ Besides scores, the file holds what they say about any score network at a noise 
     linear_zero_mode_error  the same of the modes k = 0 alone
     linear_shell_error      the same of the modes of one inverse length sqrt(k̂² + 1/L²)
 
-K(k) = −E[x̂* ŝ]/E|x̂|² is fitted to the same fields, shell by shell, with all components together. So the residuals are
-too small: of M fields by a share of about 1/(nM) at k = 0. A jackknife over blocks of fields takes this off, exactly
-where the residual of a mode does not depend on x, and to the order 1/M² elsewhere, also where components or modes of a
-shell are not independent. Errors are those of the same jackknife.
+ε(k) = 1 − c²/(E|x̂|² E|ŝ*|²) with c = E[x̂*·ŝ*] = −nN for each mode, by partial integration. The mean of x̂*·ŝ* over the
+fields deviates from −nN by chance, and a regression on this deviation, shell by shell, takes its part off the
+fluctuations of both squares. Near a critical point this is nearly the quotient with −nN at k = 0, and where the score
+is nearly linear it is nearly the residual of a kernel fitted to the same fields: each time the one with the smaller
+error. Fewer fields than `REGRESSED` have the residual of the fit. With M fields both have a bias of order 1/M. A
+jackknife over blocks of fields takes it off, also where components or modes of a shell are not independent. Errors are
+those of the same jackknife.
 """
 
 from collections.abc import Callable
@@ -37,6 +40,8 @@ from csd.targets.scores import ScoreSettings, posterior_request, spec_of_target
 
 BLOCKS = 20
 """Most blocks of the jackknife."""
+REGRESSED = 100
+"""Fewest fields for a regression; with 20 its coefficients fluctuate so much that no value is left at k = 0."""
 CONTRADICTION = 6.0
 """Deviation from the Schwinger–Dyson identity, in standard errors by `BLOCKS` blocks, with which fields are refused. By
 Student's distribution with `BLOCKS` − 1 degrees of freedom an identity has it by chance once in 110,000 files."""
@@ -125,6 +130,8 @@ def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[Array, Arra
 
     Returns:
         Values and errors of all modes, of k = 0, and of each of `floor_bins`.
+
+    The fields must be in equilibrium: `REGRESSED` of them or more are taken to have E[x̂*·ŝ*] = −nN in each mode.
     """
     lattice, modes, bins = target.lattice, spectrum_modes(target), floor_bins(target)
     place = lattice.shell_of_half if modes.isotropic else lattice.pair_of_half[0]
@@ -135,12 +142,21 @@ def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[Array, Arra
         return np.stack([np.bincount(place, weights=row, minlength=len(modes)) for row in products])
 
     field, first, second = (lattice.transform(values) for values in (noised, *halves))
-    squares, cross = by_mode(field, field), by_mode(field, 0.5 * (first + second))
-    rows = np.concatenate([squares, cross, by_mode(first, second)], axis=1)
+    known = -float(np.prod(noised.shape[1:])) * modes.multiplicity
+    squares, scores = by_mode(field, field), by_mode(first, second)
+    excess = by_mode(field, 0.5 * (first + second)) - known
+    regressed = len(noised) >= REGRESSED
+    products = (excess**2, squares * excess, scores * excess) if regressed else ()
+    rows = np.concatenate([squares, scores, excess, *products], axis=1)
 
     def ratios(means: Array) -> Array:
-        own, both, scores = means.reshape(3, -1)
-        residuals = scores - both**2 / own
+        own, scores, off, *moments = means.reshape(-1, len(modes))
+        if regressed:
+            variance, with_own, with_scores = moments
+            slope = off / (variance - off**2)
+            own, scores = own - slope * (with_own - own * off), scores - slope * (with_scores - scores * off)
+        cross = known if regressed else known + off
+        residuals = scores - cross**2 / own
         parts = [bins.mean(values / modes.multiplicity) for values in (residuals, scores)]
         return np.array([residuals.sum() / scores.sum(), residuals[zero] / scores[zero], *(parts[0] / parts[1])])
 
