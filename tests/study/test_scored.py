@@ -87,6 +87,21 @@ def test_fields_of_a_monte_carlo_job_have_scores_of_their_couplings_and_componen
         assert taken["--data"].settings.seed == run.seeds[0]
 
 
+def test_scores_of_a_user_defined_target_belong_to_sweeps_of_this_target() -> None:
+    """A Gaussian field of the same mass is another target; the classes are not imported."""
+    own = {"target": "mine:Own", "mass_times_length": 1.0}
+    content = study(**own)
+    content["scores"] = {"exact": own | {"dimension": 2, "sizes": [8, 12], "noise_levels": [0.1]}}
+    for run in runs_of(content):
+        assert run.scores is not None
+        assert run.scores.job.user_defined
+    for of_sweep, of_scores in (("gaussian", "mine:Own"), ("mine:Own", "gaussian"), ("mine:Own", "mine:Other")):
+        content["sweeps"]["line"]["target"] = of_sweep
+        content["scores"]["exact"]["target"] = of_scores
+        with pytest.raises(InputError, match=r"scores\.exact has no fields of the sweep's target .* the same target"):
+            runs_of(content)
+
+
 def test_fields_of_a_file_have_scores_of_the_couplings_that_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from csd.study.stages.base import gaussian_of
 from csd.study.stages.data import DataField, MadeField
 from csd.study.stages.scores import HELD_OUT, Scores, ScoresJob, scores_jobs
 from csd.targets.base import spec_of
-from csd.targets.options import FieldOptions, NoiseOptions
+from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.training.metrics.scored_fields import SAME, ScoredFields
 
 
@@ -72,8 +72,8 @@ def scores_for(
     found = [job for job in alike if _same_target(job, field)]
     if not found:
         raise InputError(
-            f"scores.{name} has no fields of the sweep's target in {where}; give both the same mass or couplings, and"
-            " components where n is finite"
+            f"scores.{name} has no fields of the sweep's target in {where}; give both the same target and mass, or the"
+            " same couplings, and components where n is finite"
         )
     _check_noise(name, found[0].noise, noise)
     return ScoresMade(found[0], HELD_OUT.file(found[0], results))
@@ -82,11 +82,13 @@ def scores_for(
 def _same_target(job: ScoresJob, field: FieldOptions | DataField) -> bool:
     """Whether fields with scores are of the target of a training; of fields in a file, as far as it is known."""
     if isinstance(field, MadeField):
-        return bool(job.components) and spec_of(job.target) == spec_of(field.job.target)
+        return isinstance(job.field, ChainOptions) and spec_of(job.target) == spec_of(field.job.target)
     if isinstance(field, DataField):
         wanted = {"components": field.components or 1, **field.known} if field.known else {}
         return all(getattr(job.field, name, None) == value for name, value in wanted.items())
-    return not job.components and spec_of(job.gaussian) == spec_of(gaussian_of(field))
+    # User-defined targets are compared by name and mass, as their classes are not imported here.
+    same_name = isinstance(job.field, FieldOptions) and job.field.target == field.target
+    return same_name and spec_of(job.gaussian) == spec_of(gaussian_of(field))
 
 
 def _check_noise(name: str, own: NoiseOptions, wanted: NoiseOptions) -> None:
