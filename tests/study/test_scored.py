@@ -168,3 +168,14 @@ def test_scores_cost_time_and_memory() -> None:
 def test_scores_of_something_else_are_refused(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         runs_of(study(**keys))
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("nowhere", r"scores\.exact: unknown target 'nowhere'"), ("mine:Own", r"scores\.exact: target is 'mine:Own'")],
+)
+def test_an_error_in_scores_is_not_reported_as_one_of_the_sweep(target: str, words: str) -> None:
+    content = study()
+    content["scores"] = {"exact": PHI4 | {"noise_levels": [0.1], "target": target}}
+    with pytest.raises(InputError, match="^" + words):
+        runs_of(content)

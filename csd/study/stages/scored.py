@@ -8,7 +8,7 @@ from pathlib import Path
 from csd.core.errors import InputError, unknown
 from csd.study.stages.base import gaussian_of
 from csd.study.stages.data import DataField, MadeField
-from csd.study.stages.scores import HELD_OUT, Scores, ScoresJob, scores_jobs
+from csd.study.stages.scores import HELD_OUT, ScoresJob
 from csd.targets.base import spec_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.training.metrics.scored_fields import SAME, ScoredFields
@@ -42,7 +42,7 @@ def _digest(file: Path, *state: int) -> str:
 
 
 def scores_for(
-    parts: Mapping[str, Scores],
+    parts: Mapping[str, Sequence[ScoresJob]],
     name: str,
     field: FieldOptions | DataField,
     noise: NoiseOptions,
@@ -51,7 +51,7 @@ def scores_for(
     """The held-out fields of a part of the study that belong to a training; of several seeds those of the first.
 
     Args:
-        parts: the key `scores` of the study.
+        parts: the jobs of each part of the key `scores` of the study.
         name: of the part.
         field: the target of the training.
         noise: its noise, at whose levels the networks are measured.
@@ -62,7 +62,7 @@ def scores_for(
     """
     if name not in parts:
         raise unknown("scores", name, parts)
-    jobs = scores_jobs({name: parts[name]})
+    jobs = parts[name]
     alike = [job for job in jobs if (job.dimension, job.size) == (field.dimension, field.size)]
     where = f"dimension {field.dimension} of size {field.size}"
     if not alike:
