@@ -1,5 +1,6 @@
 """The key `scores` of a sweep: which held-out fields networks are measured against, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,10 @@ def test_scores_cost_time_and_memory() -> None:
         ({"dimension": 1}, "scores.exact has no fields in dimension 1 of size 8"),
         ({"scores": "heavy", "sizes": 8}, "scores.heavy has no fields of the sweep's target in dimension 2 of size 8"),
         ({"scores": "other noise", "sizes": 8}, "scores.other noise has schedule ve, the training vp"),
-        ({"training": {"noise_levels": [0.1, 0.2]}}, "scores.exact has no noise level 0.2, .* noise_levels: 0.1 0.2"),
+        (
+            {"training": {"noise_levels": [0.1, 0.2]}},
+            "scores.exact has no noise level 0.2, .* noise_levels must hold all of .0.1, 0.2",
+        ),
         (
             {"generation": {"steps": 4, "samples": 8}, "architectures": "two_layer", "training": {"path": "spectral"}},
             "scores.exact has no noise level .* at which the networks are measured",
@@ -179,3 +183,15 @@ def test_an_error_in_scores_is_not_reported_as_one_of_the_sweep(target: str, wor
     content["scores"] = {"exact": PHI4 | {"noise_levels": [0.1], "target": target}}
     with pytest.raises(InputError, match="^" + words):
         runs_of(content)
+
+
+def test_the_noise_levels_that_are_asked_for_are_accepted() -> None:
+    """Those of a grid to generate on have as many digits as numbers can have."""
+    content = study(
+        sizes=8, generation={"steps": 4, "samples": 8}, architectures="two_layer", training={"path": "spectral"}
+    )
+    with pytest.raises(InputError) as refused:
+        runs_of(content)
+    asked_for = json.loads(str(refused.value).partition("hold all of ")[2])
+    content["scores"] = {"exact": SCORES["exact"] | {"noise_levels": asked_for}}
+    assert all(run.scores for run in runs_of(content))

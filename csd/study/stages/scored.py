@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, exactly, unknown
 from csd.study.stages.base import gaussian_of
 from csd.study.stages.data import DataField, MadeField
 from csd.study.stages.scores import HELD_OUT, ScoresJob
@@ -100,8 +100,8 @@ def _check_noise(name: str, own: NoiseOptions, wanted: NoiseOptions) -> None:
     levels: Sequence[float] = own.noise_levels or ()
     for level in wanted.noise_levels or ():
         if not any(abs(other - level) <= SAME * level for other in levels):
-            needed = " ".join(f"{one:g}" for one in wanted.noise_levels or ())
+            needed = ", ".join(map(exactly, wanted.noise_levels or ()))
             raise InputError(
-                f"scores.{name} has no noise level {level:g}, at which the networks are measured; add it to its"
-                f" noise_levels: {needed}"
+                f"scores.{name} has no noise level {exactly(level)}, at which the networks are measured; its"
+                f" noise_levels must hold all of [{needed}]"
             )
