@@ -108,6 +108,11 @@ def number_in(text: str, kind: type) -> Any:
     return kind(text)
 
 
+def exactly(number: float) -> str:
+    """A number with as many digits as it takes to give the same one: '0.1', '4', '0.3333333333333'."""
+    return repr(float(number)).removesuffix(".0")
+
+
 def plain(value: Any) -> Any:
     """The value without types of NumPy, PyTorch or xarray: an array becomes a list, a number one of Python's."""
     if isinstance(value, list | tuple):

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from csd.cli.commands import main
+from csd.report.figures import observable_times
 from csd.study.config.reading import parse
 from csd.study.config.study import STAGES, jobs_of
 from csd.study.rounding import parentheses
@@ -97,6 +98,17 @@ def test_steps_until_observables_are_right_are_those_of_the_table(summary: xr.Da
     drawn_times = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panels["energy"].get_lines()])
     own = times[(times["criterion"] == "energy") & np.isfinite(times["value"])]
     assert all(np.isclose(drawn_times, value).any() for value in own["value"])
+
+
+def test_observables_not_known_to_be_right_have_no_triangles(summary: xr.Dataset, scaling: pd.DataFrame) -> None:
+    """With errors a thousand times as large nothing is known to be right, and nothing is wrong."""
+    wide = {name: 1000.0 * summary[name] for name in summary if str(name).startswith("sampled_") and "_error" in name}
+    figure, caption = drawn("observable_times", summary.assign(wide), scaling[:0])
+    assert "not known to be right" in caption
+    for axes in figure.axes:
+        assert [text.get_text() for text in axes.texts] == [observable_times.UNKNOWN]
+        assert not any(len(line.get_xdata()) for line in axes.get_lines())
+        assert axes.get_xlim()[0] < 4 < 8 < axes.get_xlim()[1]
 
 
 def test_the_binder_cumulant_is_drawn_with_that_of_the_chains(summary: xr.Dataset) -> None:

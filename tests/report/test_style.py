@@ -33,6 +33,14 @@ def test_a_curve_is_shown_while_all_seeds_train() -> None:
     assert np.isnan(mean_over_seeds(curves[2:], axis=0)[0]).all()
 
 
+def test_the_last_step_is_shown() -> None:
+    """Of the steps 60 and 62 the first alone would be, as they lie within one eighth of a decade."""
+    steps = np.array([0, 1, 10, 60, 62, 80])
+    shown = np.array([True, True, True, True, True, False])
+    assert steps[series.thinned(steps, shown)].tolist() == [1, 10, 62]
+    assert series.thinned(steps, np.zeros(6, dtype=bool)).tolist() == []
+
+
 def rows(times: Array, scatter: float = 0.0, sizes: Array = SIZES) -> pd.DataFrame:
     """The fitted laws of eight seeds that scatter so much, as `csd fit` writes them."""
     noise = np.exp(scatter * np.random.default_rng(2).standard_normal((len(sizes), 8)))
@@ -87,6 +95,11 @@ def test_a_seed_whose_jackknife_has_no_error_leaves_that_of_the_scatter() -> Non
     )
     mean, error = series.of_samples(run, "correlation_length")
     assert [parentheses(*pair) for pair in zip(mean, error, strict=True)] == ["0.17(4)", "0.17(10)"]
+
+
+def test_networks_of_fields_differ_in_colour() -> None:
+    names = ("two_layer_onsite", "local_polynomial", "wiener", "fields_of_experts", "mean_field", "unet")
+    assert len({looks.colour(name) for name in names}) == len(names)
 
 
 def test_values_have_the_digits_of_their_errors() -> None:

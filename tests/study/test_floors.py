@@ -16,7 +16,7 @@ from csd.core.files import SCORES_SUMMARY, digest, provenance, read, write
 from csd.core.random import stream
 from csd.core.source import fingerprint, fingerprint_with_plugins
 from csd.lattice import Array, Lattice
-from csd.report.figures import draw
+from csd.report.figures import draw, linear_floor
 from csd.study.claims import parse_claims
 from csd.study.config.reading import parse
 from csd.study.config.study import STAGES, FigureStyle, jobs_of
@@ -320,6 +320,12 @@ def test_the_commands_lead_from_files_to_a_figure(
     write(whole.isel(run=[4]).assign_attrs(provenance("csd aggregate", {})), summary, SCORES_SUMMARY)
     with pytest.raises(InputError, match="linear_floor"):
         draw("linear_floor", summary, laws, FigureStyle.model_validate({}), tmp_path / "no.png")
+
+
+def test_the_axis_of_one_noise_level_is_wider_than_sizes_are_apart(made: tuple[list[ScoresJob], Path]) -> None:
+    figure, _ = linear_floor.draw(aggregate_scores(*made), pd.DataFrame(), FigureStyle.model_validate({}))
+    alone = next(axes for axes in figure.axes if "n = 2" in axes.get_title())
+    assert alone.get_xlim() == pytest.approx((0.25, 1.0))
 
 
 def test_costs_grow_with_what_is_asked() -> None:

@@ -1,5 +1,6 @@
 """The key `scores` of a sweep: which held-out fields networks are measured against, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,21 @@ def test_fields_of_a_monte_carlo_job_have_scores_of_their_couplings_and_componen
         assert taken["--data"].settings.seed == run.seeds[0]
 
 
+def test_scores_of_a_user_defined_target_belong_to_sweeps_of_this_target() -> None:
+    """A Gaussian field of the same mass is another target; the classes are not imported."""
+    own = {"target": "mine:Own", "mass_times_length": 1.0}
+    content = study(**own)
+    content["scores"] = {"exact": own | {"dimension": 2, "sizes": [8, 12], "noise_levels": [0.1]}}
+    for run in runs_of(content):
+        assert run.scores is not None
+        assert run.scores.job.user_defined
+    for of_sweep, of_scores in (("gaussian", "mine:Own"), ("mine:Own", "gaussian"), ("mine:Own", "mine:Other")):
+        content["sweeps"]["line"]["target"] = of_sweep
+        content["scores"]["exact"]["target"] = of_scores
+        with pytest.raises(InputError, match=r"scores\.exact has no fields of the sweep's target .* the same target"):
+            runs_of(content)
+
+
 def test_fields_of_a_file_have_scores_of_the_couplings_that_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +159,10 @@ def test_scores_cost_time_and_memory() -> None:
         ({"dimension": 1}, "scores.exact has no fields in dimension 1 of size 8"),
         ({"scores": "heavy", "sizes": 8}, "scores.heavy has no fields of the sweep's target in dimension 2 of size 8"),
         ({"scores": "other noise", "sizes": 8}, "scores.other noise has schedule ve, the training vp"),
-        ({"training": {"noise_levels": [0.1, 0.2]}}, "scores.exact has no noise level 0.2, .* noise_levels: 0.1 0.2"),
+        (
+            {"training": {"noise_levels": [0.1, 0.2]}},
+            "scores.exact has no noise level 0.2, .* noise_levels must hold all of .0.1, 0.2",
+        ),
         (
             {"generation": {"steps": 4, "samples": 8}, "architectures": "two_layer", "training": {"path": "spectral"}},
             "scores.exact has no noise level .* at which the networks are measured",
@@ -153,3 +172,26 @@ def test_scores_cost_time_and_memory() -> None:
 def test_scores_of_something_else_are_refused(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         runs_of(study(**keys))
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("nowhere", r"scores\.exact: unknown target 'nowhere'"), ("mine:Own", r"scores\.exact: target is 'mine:Own'")],
+)
+def test_an_error_in_scores_is_not_reported_as_one_of_the_sweep(target: str, words: str) -> None:
+    content = study()
+    content["scores"] = {"exact": PHI4 | {"noise_levels": [0.1], "target": target}}
+    with pytest.raises(InputError, match="^" + words):
+        runs_of(content)
+
+
+def test_the_noise_levels_that_are_asked_for_are_accepted() -> None:
+    """Those of a grid to generate on have as many digits as numbers can have."""
+    content = study(
+        sizes=8, generation={"steps": 4, "samples": 8}, architectures="two_layer", training={"path": "spectral"}
+    )
+    with pytest.raises(InputError) as refused:
+        runs_of(content)
+    asked_for = json.loads(str(refused.value).partition("hold all of ")[2])
+    content["scores"] = {"exact": SCORES["exact"] | {"noise_levels": asked_for}}
+    assert all(run.scores for run in runs_of(content))

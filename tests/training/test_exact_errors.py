@@ -256,6 +256,7 @@ MISTAKES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "size": (lambda own: own, {"target": measured(PhiFour(Lattice(1, 6), 1, -0.5, 1.0))}, "size 8.*size 6"),
     "components": (lambda own: own, {"target": measured(PhiFour(LATTICE, 2, -0.5, 1.0))}, "components 1.*components 2"),
     "level": (lambda own: own, {"noise_levels": [0.5, 0.7]}, r"not at 0\.7.*--noise-level 0\.5 0\.7"),
+    "digits": (lambda own: own, {"noise_levels": [0.5, 1 / 3]}, r"not at 0\.3{16},.*--noise-level 0\.5 0\.3{16}$"),
     "schedule": (lambda own: own, {"schedule": "ve"}, "noise is VariancePreserving, that of the training VarianceExpl"),
     "held-out loss": (lambda own: own, {"until": "held_out_loss"}, "until is held_out_loss, but scores are given"),
     "unknown couplings": (

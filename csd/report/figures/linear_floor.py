@@ -22,6 +22,9 @@ TICKS = 1.3
 APART = 1.04
 """Ratio of the places of two sizes at one noise level, so that their errors are seen."""
 
+ALONE = 2.0
+"""Ratio of the ends of the axis to a noise level that is the only one."""
+
 
 def at_finite_n(runs: Iterable[Run]) -> list[Run]:
     """The runs whose score is not linear."""
@@ -47,6 +50,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         shown = [low for low, high in zip(levels, [*levels[1:], np.inf], strict=True) if high > TICKS * low]
         axes.set_xticks(shown, [f"{level:g}" for level in shown])
         axes.minorticks_off()
+        if len(levels) == 1:
+            # Sizes beside each other would otherwise fill the axis, as if they were noise levels.
+            axes.set_xlim(levels[0] / ALONE, levels[0] * ALONE)
         for (kind, size, _), own in of_panel.groupby(["kind", "size", "sweep"], sort=False):
             _, colour, marker = KINDS[kind]
             look = {"color": _mixed(colour, grey[size][0])}

@@ -52,6 +52,7 @@ COLOURS = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#f
 """seaborn's palette `colorblind`, written out for pages that are made without seaborn."""
 BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, PINK, GREY, YELLOW, SKY = COLOURS
 WINE = "#882255"
+INDIGO = "#332288"
 Family = str | tuple[str, int]
 """Colour and marker depend on this: the name of an architecture, with its depth if it has one, or of a sampler."""
 FAMILIES: dict[Family, tuple[str, str, str]] = {
@@ -72,7 +73,7 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     "convolutional": (GREEN, "^", "convolutional"),
     "unet": (ORANGE, "P", "U-Net"),
     "wiener": (WINE, "X", "Wiener sandwich"),
-    "local_polynomial": (PINK, "p", "local polynomial"),
+    "local_polynomial": (INDIGO, "p", "local polynomial"),
     "metropolis": (GREY, "v", "Metropolis"),
     "heat_bath": (BROWN, "o", "heat bath"),
     "overrelaxation": (PINK, "s", "overrelaxation"),

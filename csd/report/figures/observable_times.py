@@ -26,6 +26,11 @@ COLUMNS = 3
 SHIFT = 0.03
 """Shift of a network's points to the right of those of the network before, in units of the size."""
 
+MARGIN = 0.05
+"""Free space beside the points, in units of the logarithm that they span; also of panels without points."""
+UNKNOWN = "not known to be right:\nerrors are too large"
+"""What stands in a panel without points."""
+
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: √(n₋ n₊), with bars from n₋ to n₊. Triangles: bounds. Lines: fitted powers. A panel an observable."""
@@ -38,9 +43,14 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     grid.set(yscale="log")
     looks.onto(grid, looks.curve, "size", "fit", lw=0.8)
     looks.onto(grid, _bounded, ms=4)
+    smallest, largest = times["size"].min(), times["beside"].max()
+    margin = (largest / smallest) ** MARGIN
     for panel, axes in grid.axes_dict.items():
         looks.size_axis(axes, times["size"])
+        axes.set_xlim(smallest / margin, largest * margin)
         looks.end_labels(axes, series.law_ends(fits[fits["panel"] == panel]))
+        if times[times["panel"] == panel]["after"].isna().all():
+            axes.text(0.5, 0.5, UNKNOWN, transform=axes.transAxes, ha="center", va="center", color=looks.GREY)
     for axes in grid._not_bottom_axes:
         axes.set_xlabel("")
     grid.set_titles("{col_name}")
@@ -83,12 +93,15 @@ def _times(shown: DataFrame) -> DataFrame:
 
 
 def _bounded(axes: Axes, times: DataFrame, **look: Any) -> None:
-    """Times with bars between the steps that bound them, and open triangles where there is one bound alone."""
+    """Times with bars between the steps that bound them, and open triangles where there is one bound alone.
+
+    Nothing is drawn where errors are too large to say that the observable is right.
+    """
     known = times[np.isfinite(times["time"])]
     bars = known["time"] - known["before"], known["after"] - known["time"]
     axes.errorbar(known["beside"], known["time"], bars, ls="none", elinewidth=0.8, zorder=3, **look)
-    for column, other, marker in (("before", "after", "^"), ("after", "before", "v")):
-        own = times[~np.isfinite(times["time"]) & ~(np.isfinite(times[other]) & (times[other] > 0.0))]
+    wrong, right = times["after"] == np.inf, (times["before"] == 0.0) & np.isfinite(times["after"])
+    for column, own, marker in (("before", times[wrong], "^"), ("after", times[right], "v")):
         axes.plot(own["beside"], own[column], **look | {"marker": marker, "mfc": "none", "mew": 0.8, "ls": "none"})
 
 

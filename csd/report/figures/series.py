@@ -378,7 +378,12 @@ def order(network: Architecture) -> tuple[Any, ...]:
 
 
 def thinned(steps: Any, shown: Any, per_decade: float = 8.0) -> Any:
-    """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0."""
+    """Indices of at most `per_decade` points a decade of steps, out of those that are shown and after step 0.
+
+    Each is the first of its part of the decade, but for the last one, which is the last that is shown.
+    """
     points = np.flatnonzero(shown & (steps > 0))
     apart = np.round(per_decade * np.log10(steps[points]))
-    return points[np.unique(apart, return_index=True)[1]]
+    kept = points[np.unique(apart, return_index=True)[1]]
+    kept[-1:] = points[-1:]
+    return kept

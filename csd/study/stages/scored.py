@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, exactly, unknown
 from csd.study.stages.base import gaussian_of
 from csd.study.stages.data import DataField, MadeField
-from csd.study.stages.scores import HELD_OUT, Scores, ScoresJob, scores_jobs
+from csd.study.stages.scores import HELD_OUT, ScoresJob
 from csd.targets.base import spec_of
-from csd.targets.options import FieldOptions, NoiseOptions
+from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.training.metrics.scored_fields import SAME, ScoredFields
 
 
@@ -42,7 +42,7 @@ def _digest(file: Path, *state: int) -> str:
 
 
 def scores_for(
-    parts: Mapping[str, Scores],
+    parts: Mapping[str, Sequence[ScoresJob]],
     name: str,
     field: FieldOptions | DataField,
     noise: NoiseOptions,
@@ -51,7 +51,7 @@ def scores_for(
     """The held-out fields of a part of the study that belong to a training; of several seeds those of the first.
 
     Args:
-        parts: the key `scores` of the study.
+        parts: the jobs of each part of the key `scores` of the study.
         name: of the part.
         field: the target of the training.
         noise: its noise, at whose levels the networks are measured.
@@ -62,7 +62,7 @@ def scores_for(
     """
     if name not in parts:
         raise unknown("scores", name, parts)
-    jobs = scores_jobs({name: parts[name]})
+    jobs = parts[name]
     alike = [job for job in jobs if (job.dimension, job.size) == (field.dimension, field.size)]
     where = f"dimension {field.dimension} of size {field.size}"
     if not alike:
@@ -72,8 +72,8 @@ def scores_for(
     found = [job for job in alike if _same_target(job, field)]
     if not found:
         raise InputError(
-            f"scores.{name} has no fields of the sweep's target in {where}; give both the same mass or couplings, and"
-            " components where n is finite"
+            f"scores.{name} has no fields of the sweep's target in {where}; give both the same target and mass, or the"
+            " same couplings, and components where n is finite"
         )
     _check_noise(name, found[0].noise, noise)
     return ScoresMade(found[0], HELD_OUT.file(found[0], results))
@@ -82,11 +82,13 @@ def scores_for(
 def _same_target(job: ScoresJob, field: FieldOptions | DataField) -> bool:
     """Whether fields with scores are of the target of a training; of fields in a file, as far as it is known."""
     if isinstance(field, MadeField):
-        return bool(job.components) and spec_of(job.target) == spec_of(field.job.target)
+        return isinstance(job.field, ChainOptions) and spec_of(job.target) == spec_of(field.job.target)
     if isinstance(field, DataField):
         wanted = {"components": field.components or 1, **field.known} if field.known else {}
         return all(getattr(job.field, name, None) == value for name, value in wanted.items())
-    return not job.components and spec_of(job.gaussian) == spec_of(gaussian_of(field))
+    # User-defined targets are compared by name and mass, as their classes are not imported here.
+    same_name = isinstance(job.field, FieldOptions) and job.field.target == field.target
+    return same_name and spec_of(job.gaussian) == spec_of(gaussian_of(field))
 
 
 def _check_noise(name: str, own: NoiseOptions, wanted: NoiseOptions) -> None:
@@ -98,8 +100,8 @@ def _check_noise(name: str, own: NoiseOptions, wanted: NoiseOptions) -> None:
     levels: Sequence[float] = own.noise_levels or ()
     for level in wanted.noise_levels or ():
         if not any(abs(other - level) <= SAME * level for other in levels):
-            needed = " ".join(f"{one:g}" for one in wanted.noise_levels or ())
+            needed = ", ".join(map(exactly, wanted.noise_levels or ()))
             raise InputError(
-                f"scores.{name} has no noise level {level:g}, at which the networks are measured; add it to its"
-                f" noise_levels: {needed}"
+                f"scores.{name} has no noise level {exactly(level)}, at which the networks are measured; its"
+                f" noise_levels must hold all of [{needed}]"
             )

@@ -17,7 +17,7 @@ from csd.study.stages.base import Job, OnLattice, Stage, file_name, once
 from csd.study.stages.data import DataField, MadeField, made_fields
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
 from csd.study.stages.scored import ScoresMade, scores_for
-from csd.study.stages.scores import HELD_OUT, Scores
+from csd.study.stages.scores import HELD_OUT, Scores, scores_jobs
 from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
 from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
@@ -220,6 +220,8 @@ def training_of(study: HasSweeps, sweep: Sweep) -> Training:
 
 def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
     """Jobs in the order of the configuration."""
+    # Before any sweep, so that an error in a part of `scores` is not reported as one of the sweep.
+    held_out = {name: scores_jobs({name: part}) for name, part in study.scores.items()}
     for name, sweep in study.sweeps.items():
         training = training_of(study, sweep)
         levels = training.noise_levels
@@ -235,7 +237,7 @@ def _expanded(study: HasSweeps) -> Iterator[TrainingJob]:
                 size: Any = field.size
                 grid = sweep.generation and sweep.generation.levels(size, vars(training)["conditioned"])
                 noise = NoiseOptions(vars(training)["schedule"], tuple(grid or levels))
-                scores = sweep.scores and scores_for(study.scores, sweep.scores, field, noise, study.results)
+                scores = sweep.scores and scores_for(held_out, sweep.scores, field, noise, study.results)
                 for network, data_set, chunk, *given in product(
                     _networks(sweep), sets, _chunks(field, training), *axes
                 ):

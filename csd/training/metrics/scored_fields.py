@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, exactly
 from csd.core.files import SCORES, Content, content_of, read_content
 from csd.core.paths import expanded
 from csd.lattice import Array
@@ -128,10 +128,10 @@ class ScoredFields:
                 )
         missing = [level for level, place in zip(noised.levels, found, strict=True) if place is None]
         if len(missing) == len(found) or (missing and not some):
-            held, needed = (" ".join(f"{one:g}" for one in levels) for levels in (self.levels, noised.levels))
+            held, needed = (" ".join(map(exactly, levels)) for levels in (self.levels, noised.levels))
             one_of = "one or more of " if some else ""
             raise InputError(
-                f"{self.name}: it holds scores at noise levels {held}, but not at {missing[0]:g}, at which the training"
-                f" is measured; make it with {one_of}--noise-level {needed}"
+                f"{self.name}: it holds scores at noise levels {held}, but not at {exactly(missing[0])}, at which the"
+                f" training is measured; make it with {one_of}--noise-level {needed}"
             )
         return found
