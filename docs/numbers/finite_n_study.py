@@ -55,14 +55,14 @@ def found(results: Path) -> dict[str, Any]:
     claims = json.loads((results / "summary" / "claims.json").read_text(encoding="utf-8"))
     own = [claim for claim in claims if claim["id"].startswith("F")]
     return {
-        "times": [["network", "fields", "optimiser", "ε", *SIZES, "z", "b"], *_times(results, scaling)],
+        "times": [["network", "fields", "optimiser", "ε", *(f"L = {size}" for size in SIZES), "z", "b"], *_times(results, scaling)],
         "floors": [["target", "L", "t", "all modes", "zero mode"], *_floors(scaling)],
         "observables": [["network", "L", "step", "χ", "ξ", "H/N", "⟨\\|m\\|⟩", "U4"], *_observables(results)],
         "verdicts": [["claim", "verdict"], *([claim["id"], claim["verdict"]] for claim in own)],
     }
 
 
-SIZES = [f"L = {size}" for size in (8, 16, 32, 64)]
+SIZES = (8, 12, 16, 24, 32, 64)
 
 
 def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
@@ -72,10 +72,11 @@ def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
         for name in dict.fromkeys(training["architecture"].values[training["sweep"].values == sweep]):
             of_group = (training["sweep"].values == sweep) & (training["architecture"].values == name)
             runs = training.isel(run=np.flatnonzero(of_group)).sortby("size")
-            times = [
-                parentheses(*map(float, mean_over_seeds(row[np.isfinite(row)])))
-                for row in runs["crossing_time"].isel(noise_level=0).values
-            ]
+            found = {
+                int(size): parentheses(*map(float, mean_over_seeds(row[np.isfinite(row)])))
+                for size, row in zip(runs["size"].values, runs["crossing_time"].isel(noise_level=0).values, strict=True)
+            }
+            times = [found.get(size, "") for size in SIZES]
             rows = scaling[(scaling["study"] == sweep) & (scaling["architecture"] == name)]
             rows = rows[rows["quantity"] == "training_time"].set_index("law")
             nested, log = rows.loc["boxcox"], rows.loc["log"]
