@@ -153,7 +153,9 @@ def typeset_claims(table: pd.DataFrame) -> pd.DataFrame:
         low, high = values["accepted_from"].iloc[0], values["accepted_to"].iloc[0]
         ends = [known["measured"].idxmin(), known["measured"].idxmax()] if len(known) > 1 else list(known.index)
         shown = [parentheses(known.loc[end, "measured"], known.loc[end, "error"] or 0.0) for end in ends]
-        about = ABOUT.get(quantity, f", {quantity.replace('_', ' ')}") + (f" by {WORDS[right]}" if right else "")
+        about = ABOUT.get(quantity, f", {quantity.replace('_', ' ')}")
+        # A criterion of samples, or an observable of them.
+        about += f" by {WORDS[right]}" if right in WORDS else f" of {right.replace('_', ' ')}" if right else ""
         rows.append(
             {
                 "claim": claim,
