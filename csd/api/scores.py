@@ -81,7 +81,8 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
         raise InputError("noise levels are not given; scores by Monte Carlo need --noise-level T …")
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     check_schedule(schedule, levels)
-    content = posterior_scores(target, schedule, levels, settings, clean)
+    remark = "; with kappa these are the fields phi = varphi sqrt(2 kappa), not the varphi of the lattice action"
+    content = posterior_scores(target, schedule, levels, settings, clean, remark if "kappa" in given else "")
     source = fingerprint_with_plugins("scores", *plugins)
     made_by = provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES)
     return completed(content, made_by, SCORES, output)

@@ -175,6 +175,21 @@ def test_what_the_named_loss_does_not_take(how: dict[str, Any], message: str) ->
         csd.train(**options)
 
 
+@pytest.mark.parametrize("how", [{"loss": "posterior"}, {"loss": "denoising", "chains": 4}])
+def test_fields_of_other_couplings_are_refused(how: dict[str, Any]) -> None:
+    """Fields that have the couplings by chance deviate by six errors, and fail, once in 50,000 times."""
+    fields = drawn(TARGET, 200)[:, 0]
+    options = {**NAMED, **how, "noise_levels": [0.3], "progress": False, "data": fields, "components": 1}
+    csd.train("wiener", **options, r0=TARGET.r0, u=TARGET.u)
+    with pytest.raises(InputError, match="fields contradict their couplings"):
+        csd.train("wiener", **options, r0=3.0, u=5.0)
+    kappa, quartic = 0.3, 0.1
+    of_action = drawn(PhiFour.from_hopping(TARGET.lattice, 1, kappa, quartic), 200)[:, 0]
+    with pytest.raises(InputError, match=r"varphi = phi/sqrt\(2 kappa\)"):
+        csd.train("wiener", **{**options, "data": of_action}, kappa=kappa, lambda_=quartic)
+    csd.train("wiener", **{**options, "data": of_action / np.sqrt(2.0 * kappa)}, kappa=kappa, lambda_=quartic)
+
+
 def test_the_code_of_chains_counts_for_this_loss_alone() -> None:
     settings = TrainingSettings(**NAMED)
     assert any(file.match("mcmc/posterior/lanes.py") for file in files_used(settings.step))

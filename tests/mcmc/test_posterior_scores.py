@@ -77,6 +77,8 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
     start = f"scores --data {file} --noise-level 0.5 --fields 300 --output {path}"
     assert csd(f"{start} --components 1 {COUPLINGS}").status == 0
     assert "Schwinger-Dyson" in csd(f"{start} --components 1 --kappa 0.26 --lambda 0.022").err
+    assert "phi = varphi sqrt(2 kappa)" in csd(f"{start} --components 1 --kappa 0.26 --lambda 0.022").err
+    assert "give fields of unit spins" in csd(f"{start} --components 1 --beta 0.44").err
     assert "components" in csd(f"{start} --components 2 {COUPLINGS}").err
     assert "no couplings given" in csd(f"{start} --components 1").err
 

@@ -45,6 +45,8 @@ REGRESSED = 100
 CONTRADICTION = 6.0
 """Deviation from the Schwinger–Dyson identity, in standard errors by `BLOCKS` blocks, with which fields are refused. By
 Student's distribution with `BLOCKS` − 1 degrees of freedom an identity has it by chance once in 110,000 files."""
+UNIT = 1e-3
+"""Largest deviation of the square of a spin from 1."""
 
 
 def clean_fields(target: Any, settings: ScoreSettings) -> Array:
@@ -70,18 +72,28 @@ def clean_fields(target: Any, settings: ScoreSettings) -> Array:
     return np.asarray(made["fields"].values, dtype=float)
 
 
-def check_identity(target: Any, clean: Array) -> None:
+def check_identity(target: Any, clean: Array, remark: str = "") -> None:
     """Refuse fields that contradict the Schwinger–Dyson identity of a target, as those of other couplings do.
 
     E[Σ φ·F] = −n N and E[(Σ φ_a)(Σ F_a)] = −N for the force F = −∂H/∂φ, and E[Σ S·⟨S⟩] = E[Σ ⟨S⟩²] for unit spins, with
-    ⟨S⟩ the mean of a spin among its neighbours. Fewer fields than `BLOCKS` are not tested.
+    ⟨S⟩ the mean of a spin among its neighbours. Fewer fields than `BLOCKS` are not tested for it.
 
     Args:
         target: the target.
         clean: fields x₀, shape (fields, n, *lattice.shape).
+        remark: the end of the message, such as the unit in which fields are expected.
+
+    Raises:
+        InputError: if the fields contradict the identity, or spins do not have unit length.
     """
     flat = clean.reshape(*clean.shape[:2], -1)
     if not is_user_defined(target) and target.unit_length:
+        square = (flat**2).sum(axis=1)
+        if not (np.abs(square - 1.0) <= UNIT).all():
+            raise InputError(
+                f"beta is the coupling of unit spins, but the square of a spin is from {square.min():.4g} to"
+                f" {square.max():.4g}; give fields of unit spins, or the couplings of other fields"
+            )
         mean = mean_spins(target, clean).reshape(flat.shape)
         values = [((flat - mean) * mean).sum(axis=1).mean(axis=1)]
     else:
@@ -93,7 +105,7 @@ def check_identity(target: Any, clean: Array) -> None:
         if abs(found) > CONTRADICTION * error + 1e-9:
             raise InputError(
                 f"the fields contradict their couplings: the Schwinger-Dyson identity is off by {abs(found):.3g}, which"
-                f" is {abs(found) / max(error, 1e-300):.1f} standard errors; give fields in equilibrium"
+                f" is {abs(found) / max(error, 1e-300):.1f} standard errors; give fields in equilibrium{remark}"
             )
 
 
@@ -174,6 +186,7 @@ def posterior_scores(
     levels: tuple[float, ...],
     settings: ScoreSettings,
     clean: Array | None = None,
+    remark: str = "",
 ) -> Content:
     """Fields of a target under noise with their exact scores.
 
@@ -183,6 +196,7 @@ def posterior_scores(
         levels: noise levels t.
         settings: number of fields, seed and accuracy.
         clean: fields in equilibrium, shape (fields, n, *lattice.shape), the first of which are taken; drawn if None.
+        remark: the end of the message about fields that contradict the target.
 
     Returns:
         clean(sample, component, x, …), field, score, score_error(noise_level, sample, component, x, …),
@@ -204,7 +218,7 @@ def posterior_scores(
     given = clean is not None
     clean = (clean_fields(target, settings) if clean is None else clean[: settings.fields]).astype(np.float32)
     fields_digest = blake2b(clean.tobytes(), digest_size=16).hexdigest() if given else ""
-    check_identity(target, clean.astype(float))
+    check_identity(target, clean.astype(float), remark)
     identity = digest(spec_of_target(target))
     white = np.stack(
         [
