@@ -8,7 +8,7 @@ import numpy as np
 
 from csd.api.keywords import DATA, FIELD, checked, spelt_out
 from csd.api.training import called, completed, named, noised_target, place_of
-from csd.core.errors import InputError, users_errors
+from csd.core.errors import InputError, check_distinct, users_errors
 from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, SCORES, Content, provenance, read_content
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
@@ -74,11 +74,12 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
         content, source = exact_scores(noised, settings), fingerprint_with_plugins(SOURCE, *plugins)
         return completed(content, provenance(call, score_request(noised, settings), source), SCORES, output)
     from csd.mcmc.posterior.held_out import posterior_scores
-    from csd.targets.noising import check_schedule, schedule_of
+    from csd.targets.noising import check_level, check_schedule, schedule_of
 
     levels = given.get("noise_levels")
     if not levels:
         raise InputError("noise levels are not given; scores by Monte Carlo need --noise-level T …")
+    check_distinct("noise level", [check_level(level) for level in levels])
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     check_schedule(schedule, levels)
     remark = "; with kappa these are the fields phi = varphi sqrt(2 kappa), not the varphi of the lattice action"

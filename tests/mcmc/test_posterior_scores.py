@@ -90,6 +90,10 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
         ("--kappa 0.2", "--kappa and --lambda belong together"),
         ("--components 2", "no couplings given"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 2", "accuracy"),
+        ("--beta 0.3 --noise-level 0.1 --accuracy 1e-30", "accuracy is 1e-30; it must be a finite number of at least"),
+        ("--beta 0.3 --noise-level nan", "noise level is nan"),
+        ("--beta 0.3 --noise-level -1", "noise level is -1"),
+        ("--beta 0.3 --noise-level 0.1 0.1", "noise level is given twice"),
     ],
 )
 def test_couplings_are_given_in_one_way(csd: Runner, tmp_path: Path, asked: str, said: str) -> None:
