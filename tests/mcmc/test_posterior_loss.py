@@ -68,6 +68,19 @@ def test_other_noise_and_targets_are_refused() -> None:
         spins()
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"schedule": "ve"}, "loss Loss takes VP noise, not schedule VarianceExploding"),
+        ({"dimension": 1, "size": 6}, "its target has dimension 1 and size 8, but the fields that are learned"),
+    ],
+)
+def test_noise_and_lattice_are_those_of_the_loss(how: dict[str, Any], message: str) -> None:
+    options = {"path": "fields", "noise_levels": [LEVEL], "width": 2, "dimension": 1, "size": 8}
+    with pytest.raises(InputError, match=message):
+        csd.train("one_layer_onsite", loss=Loss, **{**options, **how})
+
+
 NAMED: dict[str, Any] = {"path": "fields", "loss": "posterior", "batch": 16, "max_steps": 12, "tolerance": 0.0}
 TARGETS: dict[str, Any] = {
     "phi4": PhiFour(Lattice(1, 8), 1, -0.5, 1.0),
