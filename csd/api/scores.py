@@ -126,12 +126,23 @@ def _of_data(given: Mapping[str, Any], data: Any) -> tuple[Any, Array]:
         content = read_content(data, ENSEMBLE)
         if "fields" not in content:
             raise InputError(f"{data}: it holds no fields; make it with csd mcmc --fields M")
-        return target_from_spec(content.attrs), np.asarray(content["fields"].values, dtype=float)
+        return target_from_spec(content.attrs), _finite(np.asarray(content["fields"].values, dtype=float), str(data))
     from csd.mcmc.fields import stored_fields
 
     fields = stored_fields(data, DataOptions(**{name: given[name] for name in DATA if name in given}))
     target = _at_finite_n(fields.lattice, {"components": fields.components, **given})
-    return target, fields.read(slice(0, fields.configurations))
+    return target, _finite(fields.read(slice(0, fields.configurations)), fields.name)
+
+
+def _finite(fields: Array, name: str) -> Array:
+    """The fields of a file or an array, if they hold finite numbers alone."""
+    wrong = np.flatnonzero(~np.isfinite(fields).reshape(len(fields), -1).all(axis=1))
+    if wrong.size:
+        raise InputError(
+            f"{name}: {wrong.size} of {len(fields)} fields hold numbers that are missing or not finite, first the field"
+            f" with index {wrong[0]}; leave them out"
+        )
+    return fields
 
 
 def _shape(lattice: Lattice) -> dict[str, int]:

@@ -81,12 +81,18 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
     assert "give fields of unit spins" in csd(f"{start} --components 1 --beta 0.44").err
     assert "components" in csd(f"{start} --components 2 {COUPLINGS}").err
     assert "no couplings given" in csd(f"{start} --components 1").err
+    broken = clean[:300].copy()
+    broken[7] = np.nan
+    np.save(file, broken)
+    said = csd(f"{start} --components 1 {COUPLINGS}").err
+    assert "fields.npy: 1 of 300 fields hold numbers that are missing or not finite, first the field with index 7" in said
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ("--kappa 0.2 --r0 1 --u 1", "--r0 and --u and --kappa and --lambda given"),
+        ("--kappa 0.2 --lambda -1 --noise-level 0.1", "lambda is -1.0; it must be at least 0"),
         ("--kappa 0.2", "--kappa and --lambda belong together"),
         ("--components 2", "no couplings given"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 2", "accuracy"),
