@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from csd.lattice.arrays import configurations
 from csd.targets.base import Target
 from csd.targets.dataset import FieldSet, MeasuredField
 from csd.training.losses import POSTERIOR
@@ -12,11 +9,6 @@ from csd.training.options import TrainingSettings
 
 if TYPE_CHECKING:
     from csd.training.metrics.scored_fields import ScoredFields
-
-TESTED, NUMBERS = 500, 2**22
-"""Most fields that are tested, and most numbers in them if they are more than `FEWEST`."""
-FEWEST = 20
-"""Fields that are tested in any case."""
 
 
 def check_equilibrium(target: Target, settings: TrainingSettings, scored: "ScoredFields | None") -> None:
@@ -36,11 +28,8 @@ def check_equilibrium(target: Target, settings: TrainingSettings, scored: "Score
     if not (target.hamiltonian if isinstance(target, MeasuredField) else target.known):
         return
     from csd.mcmc.fields import hamiltonian_of
-    from csd.mcmc.posterior.held_out import check_identity
+    from csd.mcmc.posterior.identity import check_data
 
     made, unit = hamiltonian_of(target)
-    total, n = len(target.data) // target.components, target.components
-    count = min(TESTED, total, max(FEWEST, NUMBERS // (n * target.lattice.sites)))
-    fields = configurations(target.data, np.arange(count) * total // count, n) / unit
     of_action = "; with kappa these are the fields varphi = phi/sqrt(2 kappa) of the lattice action, not phi"
-    check_identity(made, fields, of_action if "kappa" in getattr(target, "known", ()) else "")
+    check_data(made, target, unit, of_action if "kappa" in getattr(target, "known", ()) else "")

@@ -284,7 +284,7 @@ def test_what_cannot_be_computed_is_refused() -> None:
         PosteriorScore(target)(fields, "a")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="accuracy is 'x'"):
         PosteriorScore(target, accuracy="x")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="accuracy is 1e-30, which takes about .* sweeps of each field"):
+    with pytest.raises(InputError, match=r"accuracy is 1e-30, which takes about .* sweeps of each field"):
         PosteriorScore(target, accuracy=1e-30)(fields, 0.5)
     wrong = type("Wrong", (PhiSix,), {"force": PhiSix.energy})
     with pytest.raises(InputError, match=r"force\(fields\)"):

@@ -79,6 +79,9 @@ def test_noise_and_lattice_are_those_of_the_loss(how: dict[str, Any], message: s
     options = {"path": "fields", "noise_levels": [LEVEL], "width": 2, "dimension": 1, "size": 8}
     with pytest.raises(InputError, match=message):
         csd.train("one_layer_onsite", loss=Loss, **{**options, **how})
+    other = {"path": "fields", "noise_levels": [LEVEL], "data": drawn(PhiFour(TARGET.lattice, 1, 3.0, 5.0), 100)[:, 0]}
+    with pytest.raises(InputError, match="fields contradict their couplings"):
+        csd.train("one_layer_onsite", loss=Loss, width=2, **other)
 
 
 NAMED: dict[str, Any] = {"path": "fields", "loss": "posterior", "batch": 16, "max_steps": 12, "tolerance": 0.0}

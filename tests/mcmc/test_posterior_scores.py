@@ -8,7 +8,8 @@ import pytest
 import csd as package
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
-from csd.mcmc.posterior.held_out import check_identity, clean_fields
+from csd.mcmc.posterior.held_out import clean_fields
+from csd.mcmc.posterior.identity import check_identity
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.scores import ScoreSettings
@@ -85,7 +86,9 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
     broken[7] = np.nan
     np.save(file, broken)
     said = csd(f"{start} --components 1 {COUPLINGS}").err
-    assert "fields.npy: 1 of 300 fields hold numbers that are missing or not finite, first the field with index 7" in said
+    assert (
+        "fields.npy: 1 of 300 fields hold numbers that are missing or not finite, first the field with index 7" in said
+    )
 
 
 @pytest.mark.parametrize(

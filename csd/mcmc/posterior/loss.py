@@ -20,6 +20,7 @@ from csd.lattice import Array
 from csd.lattice.arrays import configurations
 from csd.mcmc.fields import hamiltonian_of
 from csd.mcmc.posterior.base import Posterior, Walk, components_of, with_energy
+from csd.mcmc.posterior.identity import check_data
 from csd.mcmc.posterior.score import walk_of
 from csd.targets.base import drawn_fields, with_samples
 from csd.targets.dataset import FieldSet, MeasuredField
@@ -160,7 +161,7 @@ class PosteriorLoss:
         raise InputError(f"loss {type(self).__name__} has no value on power spectra; take path fields")
 
     def check_noised(self, noised: NoisedTarget) -> None:
-        """Refuse other noise than VP, and fields of another lattice than that of the target.
+        """Refuse other noise than VP, and fields that are not those of the target.
 
         Raises:
             InputError: if one is not what the loss takes.
@@ -174,6 +175,8 @@ class PosteriorLoss:
                 f"{name}: its target has dimension {own.dimension} and size {own.size}, but the fields that are learned"
                 f" have dimension {given.dimension} and size {given.size}; they must be the same"
             )
+        if isinstance(noised.target, MeasuredField | FieldSet) and noised.target.components == 1:
+            check_data(self.target, noised.target)
 
     def loss(self, network: Any, noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float) -> "Tensor":
         """ℒ of a network on a minibatch, as `csd.training.losses.Objective` describes it."""
