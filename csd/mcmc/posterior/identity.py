@@ -1,7 +1,7 @@
 """Whether fields are those of their couplings, by the Schwinger–Dyson identity, with errors by a jackknife."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from csd.core.plugins import is_user_defined
 from csd.lattice import Array
 from csd.lattice.arrays import configurations
 from csd.mcmc.posterior.spins import mean_spins
-from csd.targets.dataset import FieldSet, MeasuredField
+
+if TYPE_CHECKING:
+    from csd.targets.dataset import FieldSet, MeasuredField
 
 BLOCKS = 20
 """Most blocks of the jackknife."""
@@ -60,7 +62,7 @@ def check_identity(target: Any, clean: Array, remark: str = "") -> None:
             )
 
 
-def check_data(target: Any, data: MeasuredField | FieldSet, unit: float = 1.0, remark: str = "") -> None:
+def check_data(target: Any, data: "MeasuredField | FieldSet", unit: float = 1.0, remark: str = "") -> None:
     """`check_identity` of some fields of a data set, spread over it.
 
     Args:
