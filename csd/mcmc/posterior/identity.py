@@ -25,7 +25,7 @@ TESTED, NUMBERS = 500, 2**22
 """Most fields of a data set that are tested, and most numbers in them where they are more than `BLOCKS`."""
 
 
-def check_identity(target: Any, clean: Array, remark: str = "") -> None:
+def check_identity(target: Any, clean: Array, remark: str = "", file: str = "") -> None:
     """Refuse fields that contradict the Schwinger–Dyson identity of a target, as those of other couplings do.
 
     E[Σ φ·F] = −n N and E[(Σ φ_a)(Σ F_a)] = −N for the force F = −∂H/∂φ, and E[Σ S·⟨S⟩] = E[Σ ⟨S⟩²] for unit spins, with
@@ -35,16 +35,18 @@ def check_identity(target: Any, clean: Array, remark: str = "") -> None:
         target: the target.
         clean: fields x₀, shape (fields, n, *lattice.shape).
         remark: the end of the message, such as the unit in which fields are expected.
+        file: of the fields, for the message; '' if they are in none.
 
     Raises:
         InputError: if the fields contradict the identity, or spins do not have unit length.
     """
+    where = f"{file}: " if file else ""
     flat = clean.reshape(*clean.shape[:2], -1)
     if not is_user_defined(target) and target.unit_length:
         square = (flat**2).sum(axis=1)
         if not (np.abs(square - 1.0) <= UNIT).all():
             raise InputError(
-                f"beta is the coupling of unit spins, but the square of a spin is from {square.min():.4g} to"
+                f"{where}beta is the coupling of unit spins, but the square of a spin is from {square.min():.4g} to"
                 f" {square.max():.4g}; give fields of unit spins, or the couplings of other fields"
             )
         mean = mean_spins(target, clean).reshape(flat.shape)
@@ -57,8 +59,9 @@ def check_identity(target: Any, clean: Array, remark: str = "") -> None:
         found, error = jackknifed(value[:, None], lambda means: float(means[0]))
         if abs(found) > CONTRADICTION * error + 1e-9:
             raise InputError(
-                f"the fields contradict their couplings: the Schwinger-Dyson identity is off by {abs(found):.3g}, which"
-                f" is {abs(found) / max(error, 1e-300):.1f} standard errors; give fields in equilibrium{remark}"
+                f"{where}the fields contradict their couplings: the Schwinger-Dyson identity is off by"
+                f" {abs(found):.3g}, which is {abs(found) / max(error, 1e-300):.1f} standard errors; give fields in"
+                f" equilibrium{remark}"
             )
 
 
@@ -73,7 +76,7 @@ def check_data(target: Any, data: "MeasuredField | FieldSet", unit: float = 1.0,
     """
     total, n = len(data.data) // data.components, data.components
     count = min(TESTED, total, max(BLOCKS, NUMBERS // (n * data.lattice.sites)))
-    check_identity(target, configurations(data.data, np.arange(count) * total // count, n) / unit, remark)
+    check_identity(target, configurations(data.data, np.arange(count) * total // count, n) / unit, remark, data.file)
 
 
 def jackknifed(rows: Array, of: Callable[[Array], Any], *, corrected: bool = False) -> tuple[Any, Any]:
