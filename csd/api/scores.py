@@ -8,7 +8,7 @@ import numpy as np
 
 from csd.api.keywords import DATA, FIELD, checked, spelt_out
 from csd.api.training import called, completed, named, noised_target, place_of
-from csd.core.errors import InputError, users_errors
+from csd.core.errors import InputError, check_distinct, users_errors
 from csd.core.files import ENSEMBLE, SAMPLING_PACKAGES, SCORES, Content, provenance, read_content
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
@@ -74,14 +74,16 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
         content, source = exact_scores(noised, settings), fingerprint_with_plugins(SOURCE, *plugins)
         return completed(content, provenance(call, score_request(noised, settings), source), SCORES, output)
     from csd.mcmc.posterior.held_out import posterior_scores
-    from csd.targets.noising import check_schedule, schedule_of
+    from csd.targets.noising import check_level, check_schedule, schedule_of
 
     levels = given.get("noise_levels")
     if not levels:
         raise InputError("noise levels are not given; scores by Monte Carlo need --noise-level T …")
+    check_distinct("noise level", [check_level(level) for level in levels])
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     check_schedule(schedule, levels)
-    content = posterior_scores(target, schedule, levels, settings, clean)
+    remark = "; with kappa these are the fields phi = varphi sqrt(2 kappa), not the varphi of the lattice action"
+    content = posterior_scores(target, schedule, levels, settings, clean, remark if "kappa" in given else "")
     source = fingerprint_with_plugins("scores", *plugins)
     made_by = provenance(call, content.attrs, source, packages=SAMPLING_PACKAGES)
     return completed(content, made_by, SCORES, output)
@@ -124,12 +126,23 @@ def _of_data(given: Mapping[str, Any], data: Any) -> tuple[Any, Array]:
         content = read_content(data, ENSEMBLE)
         if "fields" not in content:
             raise InputError(f"{data}: it holds no fields; make it with csd mcmc --fields M")
-        return target_from_spec(content.attrs), np.asarray(content["fields"].values, dtype=float)
+        return target_from_spec(content.attrs), _finite(np.asarray(content["fields"].values, dtype=float), str(data))
     from csd.mcmc.fields import stored_fields
 
     fields = stored_fields(data, DataOptions(**{name: given[name] for name in DATA if name in given}))
     target = _at_finite_n(fields.lattice, {"components": fields.components, **given})
-    return target, fields.read(slice(0, fields.configurations))
+    return target, _finite(fields.read(slice(0, fields.configurations)), fields.name)
+
+
+def _finite(fields: Array, name: str) -> Array:
+    """The fields of a file or an array, if they hold finite numbers alone."""
+    wrong = np.flatnonzero(~np.isfinite(fields).reshape(len(fields), -1).all(axis=1))
+    if wrong.size:
+        raise InputError(
+            f"{name}: {wrong.size} of {len(fields)} fields hold numbers that are missing or not finite, first the field"
+            f" with index {wrong[0]}; leave them out"
+        )
+    return fields
 
 
 def _shape(lattice: Lattice) -> dict[str, int]:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from csd.api.equilibrium import check_equilibrium
 from csd.api.keywords import DATA, FIELD, checked, spelt_out, training_options
 from csd.api.keywords import TRAINING as TRAINING_OPTIONS
 from csd.api.targets import target_of, target_of_data
@@ -223,6 +224,7 @@ def trained(
         from csd.api.scored import scored_fields
 
         scored = scored_fields(scores, noised, some=settings.conditioned)
+    check_equilibrium(noised.target, settings, scored)
     run = prepare(noised, architecture, settings, initial=begin, scored=scored)
     _add_chains(run, noised, architecture, settings)
     _add_means(run, noised, architecture, settings)

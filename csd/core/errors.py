@@ -132,9 +132,10 @@ def check_integer(name: str, value: Any, least: int, most: int = LARGEST_INTEGER
 
 def check_positive(name: str, value: float) -> float:
     """Return the number if it is finite and above 0; raise InputError otherwise."""
-    if not (isfinite(value) and value > 0.0):
-        raise InputError(f"{name} is {value!r}; it must be a finite number above 0")
-    return value
+    with suppress(TypeError, OverflowError):
+        if isfinite(value) and value > 0.0:
+            return value
+    raise InputError(f"{name} is {value!r}; it must be a finite number above 0")
 
 
 def check_distinct(what: str, values: Sequence[Any]) -> None:

@@ -107,7 +107,12 @@ class PhiFour:
             components: n.
             kappa: κ > 0.
             self_coupling: λ ≥ 0.
+
+        Raises:
+            InputError: if κ is not above 0, or λ below 0.
         """
+        if not self_coupling >= 0.0:
+            raise InputError(f"lambda is {self_coupling!r}; it must be at least 0, or the energy has no lower bound")
         r0 = (1.0 - 2.0 * self_coupling) / check_positive("kappa", kappa) - 2.0 * lattice.dimension
         return cls(lattice, components, r0, components * self_coupling / kappa**2)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
 from csd.core.errors import InputError
 from csd.core.files import Content, digest, labelled
@@ -36,7 +36,7 @@ class ScoreSettings(Options):
     seed: Annotated[int, Ge(0), Option("random seed", "S", label=None, always=True)] = 0
     accuracy: Annotated[
         float,
-        Gt(0.0),
+        Ge(1e-8),
         Le(1.0),
         Option("largest mean squared error of scores by Monte Carlo, over the mean square of the scores", "E"),
     ] = 0.01

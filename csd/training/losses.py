@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from csd.networks.module import ScoreNetwork
+    from csd.targets.noising import NoisedTarget
 
 PIECE = 2**12
 """Numbers drawn at a time."""
@@ -181,15 +182,16 @@ OBJECTIVES: dict[str, str] = {
 }
 
 
-def objective_of(name: str, path: str) -> Objective:
+def objective_of(name: str, path: str, noised: "NoisedTarget | None" = None) -> Objective:
     """The loss of a name in `OBJECTIVES` or of a dotted path, if it can be used on a path of training.
 
     Args:
         name: of the loss.
         path: 'spectral' or 'fields'.
+        noised: what is learned; a loss with a method `check_noised` refuses what it does not take.
 
     Raises:
-        InputError: if its class cannot be built, or lacks what the path needs.
+        InputError: if its class cannot be built, or lacks what the path needs, or does not take target or noise.
     """
     found: Objective = built("loss", resolve("loss", name, OBJECTIVES), "Class()")
     for attribute in ("stochastic", "complex_target"):
@@ -205,6 +207,8 @@ def objective_of(name: str, path: str) -> Objective:
             f"loss {type(found).__name__} defines {idle}, but training on path {path} takes {used}, which is still that"
             f" of a built-in loss; define {used} too, or take path {other}"
         )
+    if noised is not None and hasattr(found, "check_noised"):
+        found.check_noised(noised)
     return found
 
 

@@ -115,7 +115,7 @@ def prepare(
     """
     settings = with_own_steps(architecture, settings)
     optimizer = check_steps(architecture, settings)
-    objective = objective_of(settings.loss, settings.path)
+    objective = objective_of(settings.loss, settings.path, noised)
     seeded = objective.stochastic or settings.data_set is not None
     lattice = noised.lattice
     instances = len(settings.seeds) * (1 if settings.conditioned else len(noised.levels))

@@ -7,7 +7,8 @@ from scipy.special import ive
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.mcmc.ensemble import ensemble
-from csd.mcmc.posterior.held_out import clean_fields, floor_bins, jackknifed, linear_floor, posterior_scores
+from csd.mcmc.posterior.held_out import clean_fields, floor_bins, linear_floor, posterior_scores
+from csd.mcmc.posterior.identity import jackknifed
 from csd.mcmc.simulation import held_out_chains
 from csd.targets.noising import VariancePreserving
 from csd.targets.phi4 import PhiFour

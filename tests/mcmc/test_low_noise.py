@@ -5,7 +5,7 @@ from scipy.special import roots_hermite
 
 import csd
 from csd.lattice import Array
-from csd.mcmc.posterior.held_out import jackknifed
+from csd.mcmc.posterior.identity import jackknifed
 
 R0, U = -1.0, 1.5
 """Couplings at n = 1 on the ring of two sites, where both modes are far from Gaussian."""

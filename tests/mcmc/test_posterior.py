@@ -280,6 +280,12 @@ def test_what_cannot_be_computed_is_refused() -> None:
         PosteriorScore(Lattice(1, 4))
     with pytest.raises(InputError, match="noise level"):
         PosteriorScore(target)(fields, 0.0)
+    with pytest.raises(InputError, match="noise level is 'a'"):
+        PosteriorScore(target)(fields, "a")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="accuracy is 'x'"):
+        PosteriorScore(target, accuracy="x")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"accuracy is 1e-30, which takes about .* sweeps of each field"):
+        PosteriorScore(target, accuracy=1e-30)(fields, 0.5)
     wrong = type("Wrong", (PhiSix,), {"force": PhiSix.energy})
     with pytest.raises(InputError, match=r"force\(fields\)"):
         PosteriorScore(wrong(Lattice(1, 4)))

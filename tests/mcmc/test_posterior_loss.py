@@ -68,6 +68,22 @@ def test_other_noise_and_targets_are_refused() -> None:
         spins()
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"schedule": "ve"}, "loss Loss takes VP noise, not schedule VarianceExploding"),
+        ({"dimension": 1, "size": 6}, "its target has dimension 1 and size 8, but the fields that are learned"),
+    ],
+)
+def test_noise_and_lattice_are_those_of_the_loss(how: dict[str, Any], message: str) -> None:
+    options = {"path": "fields", "noise_levels": [LEVEL], "width": 2, "dimension": 1, "size": 8}
+    with pytest.raises(InputError, match=message):
+        csd.train("one_layer_onsite", loss=Loss, **{**options, **how})
+    other = {"path": "fields", "noise_levels": [LEVEL], "data": drawn(PhiFour(TARGET.lattice, 1, 3.0, 5.0), 100)[:, 0]}
+    with pytest.raises(InputError, match="fields contradict their couplings"):
+        csd.train("one_layer_onsite", loss=Loss, width=2, **other)
+
+
 NAMED: dict[str, Any] = {"path": "fields", "loss": "posterior", "batch": 16, "max_steps": 12, "tolerance": 0.0}
 TARGETS: dict[str, Any] = {
     "phi4": PhiFour(Lattice(1, 8), 1, -0.5, 1.0),
@@ -173,6 +189,21 @@ def test_what_the_named_loss_does_not_take(how: dict[str, Any], message: str) ->
     options = {"architecture": "wiener", "target": data_of(TARGETS["phi4"]), "noise_levels": [0.3], **NAMED, **how}
     with pytest.raises(InputError, match=message):
         csd.train(**options)
+
+
+@pytest.mark.parametrize("how", [{"loss": "posterior"}, {"loss": "denoising", "chains": 4}])
+def test_fields_of_other_couplings_are_refused(how: dict[str, Any]) -> None:
+    """Fields that have the couplings by chance deviate by six errors, and fail, once in 50,000 times."""
+    fields = drawn(TARGET, 200)[:, 0]
+    options = {**NAMED, **how, "noise_levels": [0.3], "progress": False, "data": fields, "components": 1}
+    csd.train("wiener", **options, r0=TARGET.r0, u=TARGET.u)
+    with pytest.raises(InputError, match="fields contradict their couplings"):
+        csd.train("wiener", **options, r0=3.0, u=5.0)
+    kappa, quartic = 0.3, 0.1
+    of_action = drawn(PhiFour.from_hopping(TARGET.lattice, 1, kappa, quartic), 200)[:, 0]
+    with pytest.raises(InputError, match=r"varphi = phi/sqrt\(2 kappa\)"):
+        csd.train("wiener", **{**options, "data": of_action}, kappa=kappa, lambda_=quartic)
+    csd.train("wiener", **{**options, "data": of_action / np.sqrt(2.0 * kappa)}, kappa=kappa, lambda_=quartic)
 
 
 def test_the_code_of_chains_counts_for_this_loss_alone() -> None:

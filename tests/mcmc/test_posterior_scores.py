@@ -8,7 +8,8 @@ import pytest
 import csd as package
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
-from csd.mcmc.posterior.held_out import check_identity, clean_fields
+from csd.mcmc.posterior.held_out import clean_fields
+from csd.mcmc.posterior.identity import check_identity
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.scores import ScoreSettings
@@ -77,17 +78,31 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
     start = f"scores --data {file} --noise-level 0.5 --fields 300 --output {path}"
     assert csd(f"{start} --components 1 {COUPLINGS}").status == 0
     assert "Schwinger-Dyson" in csd(f"{start} --components 1 --kappa 0.26 --lambda 0.022").err
+    assert "phi = varphi sqrt(2 kappa)" in csd(f"{start} --components 1 --kappa 0.26 --lambda 0.022").err
+    assert "give fields of unit spins" in csd(f"{start} --components 1 --beta 0.44").err
     assert "components" in csd(f"{start} --components 2 {COUPLINGS}").err
     assert "no couplings given" in csd(f"{start} --components 1").err
+    broken = clean[:300].copy()
+    broken[7] = np.nan
+    np.save(file, broken)
+    said = csd(f"{start} --components 1 {COUPLINGS}").err
+    assert (
+        "fields.npy: 1 of 300 fields hold numbers that are missing or not finite, first the field with index 7" in said
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ("--kappa 0.2 --r0 1 --u 1", "--r0 and --u and --kappa and --lambda given"),
+        ("--kappa 0.2 --lambda -1 --noise-level 0.1", "lambda is -1.0; it must be at least 0"),
         ("--kappa 0.2", "--kappa and --lambda belong together"),
         ("--components 2", "no couplings given"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 2", "accuracy"),
+        ("--beta 0.3 --noise-level 0.1 --accuracy 1e-30", "accuracy is 1e-30; it must be a finite number of at least"),
+        ("--beta 0.3 --noise-level nan", "noise level is nan"),
+        ("--beta 0.3 --noise-level -1", "noise level is -1"),
+        ("--beta 0.3 --noise-level 0.1 0.1", "noise level is given twice"),
     ],
 )
 def test_couplings_are_given_in_one_way(csd: Runner, tmp_path: Path, asked: str, said: str) -> None:

@@ -38,6 +38,8 @@ PARTS = 16
 """Parts of a half, of τ or more, whose scatter shows where the errors are large."""
 MARGIN = 1.25
 """Ratio of the sweeps made and those that the pilot asks for."""
+MOST_SWEEPS = 100_000
+"""Most sweeps of each chain that an accuracy may ask for."""
 ATTEMPTS = 8
 """Most runs of the chains until the accuracy is reached and energies agree."""
 DRIFT = 4.0
@@ -129,7 +131,8 @@ def estimated(
         known: whether chains start at x₀.
 
     Raises:
-        InputError: if τ is too long to be measured, or the accuracy or equilibrium cannot be reached.
+        InputError: if τ is too long to be measured, or the accuracy takes more than `MOST_SWEEPS`, or it or equilibrium
+            cannot be reached.
     """
     few = slice(0, min(PILOT_FIELDS, len(posterior.noised)))
     pilot = make(few, None)
@@ -137,7 +140,9 @@ def estimated(
     tau = _pilot_time(pilot, where)
     gap, length = ceil(GAP * tau), max(SHORTEST // 2, ceil(10.0 * tau))
     found = _run(posterior.part(few), [pilot], [slice(0, few.stop)], length, gap)[0]
-    length = max(PARTS * ceil(max(tau, MARGIN * 0.5 * found.sweeps * found.inaccuracy / accuracy / PARTS)), 2 * PARTS)
+    needed = MARGIN * 0.5 * found.sweeps * found.inaccuracy / accuracy
+    _check_sweeps(2.0 * needed, accuracy, where)
+    length = max(PARTS * ceil(max(tau, needed / PARTS)), 2 * PARTS)
     walks = [make(block, pilot) for block in blocks]
     if not known:
         for walk in walks:
@@ -152,12 +157,23 @@ def estimated(
             tau = found.tau
             gap = ceil(GAP * tau)
         growth = MARGIN * found.inaccuracy / accuracy if short else 1.0
+        if short:
+            _check_sweeps(2.0 * growth * length, accuracy, where)
         length = PARTS * ceil(max(growth * length, tau * PARTS) / PARTS)
     raise InputError(
         f"{where}: after {ATTEMPTS} runs of up to {length} sweeps the error is {found.inaccuracy:.2g} of the score, the"
         f" autocorrelation time {found.tau:.3g} sweeps, and energies differ by {drift:.2g} standard errors between"
         " halves of the chains; take a smaller noise level, or a larger accuracy"
     )
+
+
+def _check_sweeps(needed: float, accuracy: float, where: str) -> None:
+    """Refuse an accuracy that asks for more than `MOST_SWEEPS`."""
+    if needed > MOST_SWEEPS:
+        raise InputError(
+            f"{where}: accuracy is {accuracy:g}, which takes about {needed:.2g} sweeps of each field, more than"
+            f" {MOST_SWEEPS}; about {1.1 * accuracy * needed / MOST_SWEEPS:.2g} and above can be reached"
+        )
 
 
 def _pilot_time(pilot: Walk, where: str) -> float:

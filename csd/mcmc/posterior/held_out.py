@@ -17,7 +17,6 @@ jackknife over blocks of fields takes it off, also where components or modes of 
 those of the same jackknife.
 """
 
-from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -31,20 +30,15 @@ from csd.lattice import Array
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
 from csd.mcmc.posterior.base import components_of
+from csd.mcmc.posterior.identity import check_identity, jackknifed
 from csd.mcmc.posterior.score import PosteriorScore
-from csd.mcmc.posterior.spins import mean_spins
 from csd.mcmc.simulation import held_out_chains
 from csd.targets.base import HasSamples, drawn_fields, spectrum_modes
 from csd.targets.noising import Schedule
 from csd.targets.scores import ScoreSettings, posterior_request, spec_of_target
 
-BLOCKS = 20
-"""Most blocks of the jackknife."""
 REGRESSED = 100
 """Fewest fields for a regression; with 20 its coefficients fluctuate so much that no value is left at k = 0."""
-CONTRADICTION = 6.0
-"""Deviation from the Schwinger–Dyson identity, in standard errors by `BLOCKS` blocks, with which fields are refused. By
-Student's distribution with `BLOCKS` − 1 degrees of freedom an identity has it by chance once in 110,000 files."""
 
 
 def clean_fields(target: Any, settings: ScoreSettings) -> Array:
@@ -68,56 +62,6 @@ def clean_fields(target: Any, settings: ScoreSettings) -> Array:
 
     made = ensemble(target, held_out_chains(settings.fields, settings.seed), "held-out fields")
     return np.asarray(made["fields"].values, dtype=float)
-
-
-def check_identity(target: Any, clean: Array) -> None:
-    """Refuse fields that contradict the Schwinger–Dyson identity of a target, as those of other couplings do.
-
-    E[Σ φ·F] = −n N and E[(Σ φ_a)(Σ F_a)] = −N for the force F = −∂H/∂φ, and E[Σ S·⟨S⟩] = E[Σ ⟨S⟩²] for unit spins, with
-    ⟨S⟩ the mean of a spin among its neighbours. Fewer fields than `BLOCKS` are not tested.
-
-    Args:
-        target: the target.
-        clean: fields x₀, shape (fields, n, *lattice.shape).
-    """
-    flat = clean.reshape(*clean.shape[:2], -1)
-    if not is_user_defined(target) and target.unit_length:
-        mean = mean_spins(target, clean).reshape(flat.shape)
-        values = [((flat - mean) * mean).sum(axis=1).mean(axis=1)]
-    else:
-        force = target.force(clean).reshape(flat.shape)
-        values = [(flat * force).sum(axis=1).mean(axis=1) / flat.shape[1] + 1.0]
-        values.append((flat.sum(axis=2) * force.mean(axis=2)).mean(axis=1) + 1.0)
-    for value in values if len(clean) >= BLOCKS else ():
-        found, error = jackknifed(value[:, None], lambda means: float(means[0]))
-        if abs(found) > CONTRADICTION * error + 1e-9:
-            raise InputError(
-                f"the fields contradict their couplings: the Schwinger-Dyson identity is off by {abs(found):.3g}, which"
-                f" is {abs(found) / max(error, 1e-300):.1f} standard errors; give fields in equilibrium"
-            )
-
-
-def jackknifed(rows: Array, of: Callable[[Array], Any], *, corrected: bool = False) -> tuple[Any, Any]:
-    """A function of the means of columns, and its standard error over at most `BLOCKS` blocks of consecutive rows.
-
-    θ = g θ̂ − Σ_j (1 − m_j/M) θ̂_j is the value without the bias of order 1/M, with θ̂_j of all rows but the m_j of block
-    j. The error of a single row is NaN, and so is its corrected value.
-
-    Args:
-        rows: shape (M, columns), independent of each other.
-        of: (means of the columns) → a number or an array.
-        corrected: whether the bias is taken off.
-    """
-    blocks = np.array_split(rows, min(BLOCKS, len(rows)))
-    sums, sizes = np.array([block.sum(axis=0) for block in blocks]), np.array([len(block) for block in blocks])
-    value = of(rows.mean(axis=0))
-    if len(blocks) == 1:
-        unknown = value * np.nan
-        return unknown if corrected else value, unknown
-    left = np.array([of((sums.sum(axis=0) - own) / (len(rows) - size)) for own, size in zip(sums, sizes, strict=True)])
-    if corrected:
-        value = len(blocks) * value - np.tensordot(1.0 - sizes / len(rows), left, axes=1)
-    return value, np.sqrt((len(left) - 1) * left.var(axis=0))
 
 
 def linear_floor(target: Any, noised: Array, halves: Array) -> tuple[Array, Array]:
@@ -174,6 +118,7 @@ def posterior_scores(
     levels: tuple[float, ...],
     settings: ScoreSettings,
     clean: Array | None = None,
+    remark: str = "",
 ) -> Content:
     """Fields of a target under noise with their exact scores.
 
@@ -183,6 +128,7 @@ def posterior_scores(
         levels: noise levels t.
         settings: number of fields, seed and accuracy.
         clean: fields in equilibrium, shape (fields, n, *lattice.shape), the first of which are taken; drawn if None.
+        remark: the end of the message about fields that contradict the target.
 
     Returns:
         clean(sample, component, x, …), field, score, score_error(noise_level, sample, component, x, …),
@@ -204,7 +150,7 @@ def posterior_scores(
     given = clean is not None
     clean = (clean_fields(target, settings) if clean is None else clean[: settings.fields]).astype(np.float32)
     fields_digest = blake2b(clean.tobytes(), digest_size=16).hexdigest() if given else ""
-    check_identity(target, clean.astype(float))
+    check_identity(target, clean.astype(float), remark)
     identity = digest(spec_of_target(target))
     white = np.stack(
         [

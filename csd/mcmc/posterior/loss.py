@@ -20,6 +20,7 @@ from csd.lattice import Array
 from csd.lattice.arrays import configurations
 from csd.mcmc.fields import hamiltonian_of
 from csd.mcmc.posterior.base import Posterior, Walk, components_of, with_energy
+from csd.mcmc.posterior.identity import check_data
 from csd.mcmc.posterior.score import walk_of
 from csd.targets.base import drawn_fields, with_samples
 from csd.targets.dataset import FieldSet, MeasuredField
@@ -158,6 +159,24 @@ class PosteriorLoss:
     def draw(self, *given: Any) -> None:
         """Refuse power spectra, of which nothing but a linear score can be learned."""
         raise InputError(f"loss {type(self).__name__} has no value on power spectra; take path fields")
+
+    def check_noised(self, noised: NoisedTarget) -> None:
+        """Refuse other noise than VP, and fields that are not those of the target.
+
+        Raises:
+            InputError: if one is not what the loss takes.
+        """
+        name, own, given = f"loss {type(self).__name__}", self.target.lattice, noised.lattice
+        if not np.allclose(noised.signals**2 + noised.variances, 1.0, rtol=0.0, atol=1e-9):
+            schedule = type(noised.schedule).__name__
+            raise InputError(f"{name} takes VP noise, not schedule {schedule}; take schedule vp, or loss 'posterior'")
+        if (own.dimension, own.size) != (given.dimension, given.size):
+            raise InputError(
+                f"{name}: its target has dimension {own.dimension} and size {own.size}, but the fields that are learned"
+                f" have dimension {given.dimension} and size {given.size}; they must be the same"
+            )
+        if isinstance(noised.target, MeasuredField | FieldSet) and noised.target.components == 1:
+            check_data(self.target, noised.target)
 
     def loss(self, network: Any, noised: "Tensor", noise: "Tensor", probe: "Tensor", variance: float) -> "Tensor":
         """ℒ of a network on a minibatch, as `csd.training.losses.Objective` describes it."""
