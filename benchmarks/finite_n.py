@@ -1,7 +1,8 @@
 """`python -m benchmarks.finite_n [--quick]`: how soon is a small network nearly exact for critical spins?
 
-Ising spins in two dimensions at β = ½ ln(1 + √2), at t = 0.5. `csd mcmc` makes the fields that are learned, `csd scores`
-others with exact scores, and `csd train` trains a `mean_field` network of five iterations, whose coupling starts at β.
+Ising spins in two dimensions at β = ½ ln(1 + √2), at t = 0.5. `csd mcmc` makes the fields that are learned, `csd
+scores` others with exact scores, and `csd train` trains a `mean_field` network of five iterations, whose coupling
+starts at β.
 Its relative error ε = E|s − s*|²/E|s*|² is shown beside that of its start, which are the mean-field equations of the
 spins given their noised field, and beside that of the best linear score. The exit status is 1 if a number misses its
 limit.
