@@ -30,7 +30,12 @@ NAMES = {
     "one_layer_onsite-w2": "one layer, on-site units",
     "convolutional-w8": "convolutional, 3 layers of 8 channels",
     "mean_field-coupling0": "mean field",
+    "mean_field": "mean field",
+    "convolutional": "convolutional, 3 layers of 16 channels",
+    "wiener": "Wiener sandwich",
 }
+OWN = {"convolutional-w8": "adam", "mean_field-coupling0": "adam"}
+"""Optimisers of networks that have one of their own."""
 FIELDS = {"phi4": "φ⁴", "ising": "Ising", "ising-one": "Ising"}
 
 
@@ -54,8 +59,9 @@ def found(results: Path) -> dict[str, Any]:
     scaling = read_scaling(results / "summary" / "scaling.csv")
     claims = json.loads((results / "summary" / "claims.json").read_text(encoding="utf-8"))
     own = [claim for claim in claims if claim["id"].startswith("F")]
+    head = ["network", "fields", "optimiser", "ε", *(f"L = {size}" for size in SIZES), "z", "b ln 2"]
     return {
-        "times": [["network", "fields", "optimiser", "ε", *(f"L = {size}" for size in SIZES), "z", "b"], *_times(results, scaling)],
+        "times": [head, *_times(results, scaling)],
         "floors": [["target", "L", "t", "all modes", "zero mode"], *_floors(scaling)],
         "observables": [["network", "L", "step", "χ", "ξ", "H/N", "⟨\\|m\\|⟩", "U4"], *_observables(results)],
         "verdicts": [["claim", "verdict"], *([claim["id"], claim["verdict"]] for claim in own)],
@@ -66,7 +72,7 @@ SIZES = (8, 12, 16, 24, 32, 64)
 
 
 def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
-    """Training times with errors at each size, z of the nested law, and b of a + b ln L in steps per doubling."""
+    """Training times with errors at each size, z of the nested law, and b ln 2 of a + b ln L, in steps for a doubling of L."""
     training = read(results / "summary" / "training.nc", SUMMARY)
     for sweep in dict.fromkeys(training["sweep"].values):
         for name in dict.fromkeys(training["architecture"].values[training["sweep"].values == sweep]):
@@ -79,12 +85,19 @@ def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
             times = [found.get(size, "") for size in SIZES]
             rows = scaling[(scaling["study"] == sweep) & (scaling["architecture"] == name)]
             rows = rows[rows["quantity"] == "training_time"].set_index("law")
-            nested, log = rows.loc["boxcox"], rows.loc["log"]
-            slopes = np.log(2.0) * np.array([log["exponent"], log["error"]])
             fields, optimizer = str(runs["mass_label"].values[0]).split(".")[0], str(runs["optimizer"].values[0])
-            about = [NAMES[str(name)], FIELDS[fields], "Adam" if optimizer == "adam" else "gradient descent"]
-            growth = [parentheses(nested["exponent"], total_error(nested)), parentheses(*slopes)]
-            yield [*about, f"{float(runs['tolerance'].values[0]):g}", *times, *growth]
+            rule = "Adam" if "adam" in (optimizer, OWN.get(str(name))) else "gradient descent"
+            about = [NAMES[str(name)], FIELDS[fields], rule, f"{float(runs['tolerance'].values[0]):g}"]
+            yield [*about, *times, *(_growth(rows) if "boxcox" in rows.index else ["", ""])]
+
+
+def _growth(rows: "pd.DataFrame") -> list[str]:
+    """z of the nested law with its error, if it has one below 1, and b ln 2 of the log law, where z is 0 within 0.1."""
+    nested, log = rows.loc["boxcox"], rows.loc["log"]
+    z, error = float(nested["exponent"]), total_error(nested)
+    # A slope in ln L means something only where the law is a logarithm.
+    slope = parentheses(np.log(2.0) * log["exponent"], np.log(2.0) * log["error"]) if abs(z) + 2.0 * error < 0.1 else ""
+    return [parentheses(z, error) if error < 1.0 else "", slope]
 
 
 def _floors(scaling: "pd.DataFrame") -> Iterator[list[str]]:
@@ -109,5 +122,5 @@ def _observables(results: Path) -> Iterator[list[str]]:
     rows = rows[rows["sampled"]]
     for run, own in rows.groupby("run", sort=False):
         pulls = own.set_index("observable")["pull"]
-        about = [str(summary[name].values[run]) for name in ("architecture", "size")]
+        about = [NAMES[str(summary["architecture"].values[run])], str(summary["size"].values[run])]
         yield [*about, f"{own['step'].iloc[0]}", *(f"{pulls[name]:.1f}" for name in OBSERVABLES)]

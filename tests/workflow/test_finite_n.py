@@ -40,7 +40,7 @@ def test_networks_are_measured_against_exact_scores(results: Path) -> None:
     training = read(results / "summary" / "training.nc", SUMMARY)
     linear = training.isel(run=training["sweep"].values == "linear-phi4").sel(noise_level=0.1)
     error, scatter = linear["exact_score_error"], linear["exact_score_error_error"]
-    floor, uncertain = (linear[name].mean("seed") for name in ("linear_score_error", "linear_score_error_error"))
+    floor, uncertain = linear["linear_score_error"], linear["linear_score_error_error"]
     assert np.isfinite(error.isel(step=0)).all()
     assert not (error + 4.0 * np.hypot(scatter, uncertain) < floor).any()
 
@@ -48,14 +48,14 @@ def test_networks_are_measured_against_exact_scores(results: Path) -> None:
 def test_two_coupled_components_in_three_dimensions(results: Path) -> None:
     scores = read(results / "summary" / "scores.nc", SCORES_SUMMARY)
     own = scores.isel(run=scores["sweep"].values == "phi4-3d-2")
-    assert (int(own["components"]), int(own["dimension"])) == (2, 3)
+    assert (own["components"].item(), own["dimension"].item()) == (2, 3)
 
 
 def test_claims_at_finite_n_are_judged(results: Path) -> None:
-    """On lattices that span a factor of 2 nothing about growth holds."""
+    """On lattices that span a factor of 2 nothing about growth holds, and larger ones that a claim names are missing."""
     judged = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
     ids = {claim.id for claim in load_claims(ROOT / "config" / "claims.yaml")}
     assert ids == set(judged)
     assert judged["F1"]["verdict"] == "not tested"
     assert judged["F1-phi4"]["verdict"] == "undecided"
-    assert judged["F2-phi4"]["verdict"] in ("undecided", "fails")
+    assert judged["F4"]["verdict"] == "not tested"
