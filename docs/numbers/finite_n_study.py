@@ -72,7 +72,7 @@ SIZES = (8, 12, 16, 24, 32, 64)
 
 
 def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
-    """Training times with errors at each size, z of the nested law, and b ln 2 of a + b ln L, in steps for a doubling of L."""
+    """Training times with errors at each size, z of the nested law, and b ln 2 of a + b ln L (law a + b ln L)."""
     training = read(results / "summary" / "training.nc", SUMMARY)
     for sweep in dict.fromkeys(training["sweep"].values):
         for name in dict.fromkeys(training["architecture"].values[training["sweep"].values == sweep]):
