@@ -186,7 +186,10 @@ def test_training_until_samples_are_right_says_what_it_needs() -> None:
         ({"noise_levels": 0.5}, "one noise level"),
         ({"noise_levels": grid, "integrator": "huen"}, "did you mean 'heun'"),
         ({"noise_levels": grid, "start": "cold"}, "start is 'cold'.*noise or exact"),
-        ({"noise_levels": grid, "until": "sample"}, "until is 'sample'.*score_error, samples, held_out_loss or max_steps"),
+        (
+            {"noise_levels": grid, "until": "sample"},
+            "until is 'sample'.*score_error, samples, held_out_loss or max_steps",
+        ),
     ):
         with pytest.raises(InputError, match=match):
             csd.train("one_layer", dimension=1, size=8, **{"until": "samples", **asked})  # type: ignore[arg-type]
