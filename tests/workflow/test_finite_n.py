@@ -52,7 +52,7 @@ def test_two_coupled_components_in_three_dimensions(results: Path) -> None:
 
 
 def test_claims_at_finite_n_are_judged(results: Path) -> None:
-    """On lattices that span a factor of 2 nothing about growth holds, and larger ones that a claim names are missing."""
+    """On lattices that span a factor of 2 nothing about growth holds; larger ones that a claim names are missing."""
     judged = {claim["id"]: claim for claim in json.loads((results / "summary" / "claims.json").read_text())}
     ids = {claim.id for claim in load_claims(ROOT / "config" / "claims.yaml")}
     assert ids == set(judged)
