@@ -79,7 +79,7 @@ def test_seeds_that_learn_fields_of_their_own_are_one_run(results: Path) -> None
         assert set(chosen["seed"].values) == {1, 2}
     for seed in (1, 2):
         files = list((results / "training").glob(f"*phi4*_s{seed}.nc"))
-        assert len(files) == 6
+        assert len(files) == 10
         assert all(read(file, TRAINING).attrs["data_file"].endswith(f"_hmc_M100_s{seed}.nc") for file in files)
     linear = generation.isel(run=generation["architecture_name"].values == "two_layer")
     assert linear["max_steps"].values.tolist() == [10, 1000]
