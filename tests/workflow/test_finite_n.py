@@ -48,7 +48,7 @@ def test_networks_are_measured_against_exact_scores(results: Path) -> None:
 def test_two_coupled_components_in_three_dimensions(results: Path) -> None:
     scores = read(results / "summary" / "scores.nc", SCORES_SUMMARY)
     own = scores.isel(run=scores["sweep"].values == "phi4-3d-2")
-    assert (int(own["components"]), int(own["dimension"])) == (2, 3)
+    assert (own["components"].values.tolist(), own["dimension"].values.tolist()) == ([2], [3])
 
 
 def test_claims_at_finite_n_are_judged(results: Path) -> None:
