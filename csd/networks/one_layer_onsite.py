@@ -7,7 +7,7 @@ import numpy as np
 from annotated_types import Ge
 
 from csd.core.options import Option
-from csd.lattice import Array, Lattice
+from csd.lattice import Array
 from csd.networks.linear import inverse_transform, transform
 from csd.networks.parametric import ParametricNetwork
 
@@ -39,10 +39,6 @@ class OneLayerOnsite(ParametricNetwork):
     """
 
     width: OnSiteUnits
-
-    def __init__(self, lattice: Lattice, width: int) -> None:
-        super().__init__(lattice)
-        self.width = width
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
         """w, shape of the lattice, and a, b, shape (width,); the generator is not used."""

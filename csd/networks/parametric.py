@@ -13,14 +13,16 @@ from csd.lattice import Array, Lattice
 
 
 class ParametricNetwork(ABC):
-    """A score s_θ(x) at one noise level; its options are keywords of the constructor of a subclass.
+    """A score s_θ(x) at one noise level.
 
     Args:
         lattice: where the fields live.
+        options: values of the options of the class.
     """
 
-    def __init__(self, lattice: Lattice) -> None:
+    def __init__(self, lattice: Lattice, **options: Any) -> None:
         self.lattice = lattice
+        vars(self).update(options)
 
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from csd.lattice import Array, Lattice
+from csd.lattice import Array
 from csd.networks.full import TwoLayer
 from csd.networks.linear import COMPOSED_RATE, inverse_transform, transform
 from csd.networks.one_layer_onsite import OnSiteUnits, on_site_slope, on_site_units
@@ -35,10 +35,6 @@ class TwoLayerOnsite(ParametricNetwork):
     """
 
     width: OnSiteUnits
-
-    def __init__(self, lattice: Lattice, width: int) -> None:
-        super().__init__(lattice)
-        self.width = width
 
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
         """w, shape of the lattice, and a, b, shape (width,); the generator is not used."""

@@ -52,7 +52,7 @@ class Case:
             for key in ("clean", "field", "score")
         )
         lattice = Lattice(2, size)
-        self.size, self.tolerance, self.network = size, TOLERANCES[name], TwoLayerOnsite(lattice, WIDTH)
+        self.size, self.tolerance, self.network = size, TOLERANCES[name], TwoLayerOnsite(lattice, width=WIDTH)
         self.spectrum = lattice.half(shell_spectrum(lattice, fields.double().numpy()))
         self.softest = float(self.spectrum.max())
         self.ratio = torch.tensor(self.spectrum / self.softest, dtype=torch.float32)

@@ -53,7 +53,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         if len(levels) == 1:
             # Sizes beside each other would otherwise fill the axis, as if they were noise levels.
             axes.set_xlim(levels[0] / ALONE, levels[0] * ALONE)
-        for (kind, size, _), own in of_panel.groupby(["kind", "size", "sweep"], sort=False):
+        # Parts of a study may share a target, and differ in noise levels.
+        for (kind, size), own in of_panel.groupby(["kind", "size"], sort=False):
             _, colour, marker = KINDS[kind]
             look = {"color": _mixed(colour, grey[size][0])}
             shifted = own.assign(place=own["noise_level"] * APART ** (sizes.index(size) - 0.5 * (len(sizes) - 1)))

@@ -19,6 +19,8 @@ WANTED = Wanted(
 ERROR, EXCESS = "relative score error ε", "held-out loss above\nthe linear score's (%)"
 LINEAR = 1.0
 """Percent up to which the axis of losses is linear."""
+COLUMNS = 3
+"""The most panels side by side."""
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
@@ -32,7 +34,11 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     # Of an architecture with several options the first is shown, as all have its colour.
     table = table.drop_duplicates(["sweep", "architecture_name"])
     curves = series.joined(*(_curves(level, own) for _, own in table.groupby("sweep", sort=False)))
-    grid = looks.panels(curves, hue="series", col="panel", height=2.9, sharey=False, sharex=False)
+    count = curves["panel"].nunique()
+    # More than three titles side by side would overlap.
+    wrapped: looks.Look = {"col_wrap": COLUMNS} if count > COLUMNS else {}
+    height = 2.9 * -(-count // COLUMNS)
+    grid = looks.panels(curves, hue="series", col="panel", height=height, sharey=False, sharex=False, **wrapped)
     grid.set(xscale="log")
     looks.onto(grid, looks.curve, "step", "value", lw=0.8)
     looks.onto(grid, looks.points, "step", "value", "error", ms=3)
