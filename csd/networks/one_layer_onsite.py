@@ -35,6 +35,8 @@ class OneLayerOnsite(ParametricNetwork):
 
     Args:
         lattice: where the fields live.
+
+    Attributes:
         width: number of units, at least 1.
     """
 

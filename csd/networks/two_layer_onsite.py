@@ -31,6 +31,8 @@ class TwoLayerOnsite(ParametricNetwork):
 
     Args:
         lattice: where the fields live.
+
+    Attributes:
         width: number of units, at least 1.
     """
 
