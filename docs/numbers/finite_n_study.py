@@ -36,7 +36,7 @@ NAMES = {
 }
 OWN = {"convolutional-w8": "adam", "mean_field-coupling0": "adam"}
 """Optimisers of networks that have one of their own."""
-FIELDS = {"phi4": "φ⁴", "ising": "Ising", "ising-one": "Ising"}
+FIELDS = {"phi4": "φ⁴", "phi4-one": "φ⁴", "ising": "Ising", "ising-one": "Ising", "mL1": "n → ∞"}
 
 
 def numbers() -> dict[str, Any]:

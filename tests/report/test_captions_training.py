@@ -144,6 +144,47 @@ def test_parameters(study: Any) -> None:
     assert f"two layers {time_of(summary, run)} with {count:g} at L = 16" in caption
 
 
+@pytest.mark.parametrize("z", [2.0, 1.75, 0.5])
+def test_exponents(study: Any, z: float) -> None:
+    """Times that follow the nested law exactly have its z: of three sizes, without an error."""
+    summary, _, runs = study
+    line = runs[(runs["sweep"] == "line") & (runs["architecture_name"] == "one_layer")].index
+    times = summary["crossing_time"].copy()
+    for run in line:
+        times[{"run": run}] = 7.0 + 3.0 * float(runs["size"][run]) ** z
+    own = summary.assign(crossing_time=times)
+    figure, _, caption = drawn("exponents", own, training_table(own))
+    assert f"d = 1, n → ∞: one layer {z:g}, two layers" in caption
+    (axes,) = figure.axes
+    points = [line.get_xydata() for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [float(place[0][1]) for place in points] == pytest.approx([z])
+    # Ticks of theory: 2 of one layer, 1 of one local layer in d = 1, 0 of two layers.
+    ticks = [line.get_ydata()[0] for line in axes.get_lines() if line.get_alpha() == 0.6]
+    assert sorted({float(tick) for tick in ticks}) == [0.0, 1.0, 2.0]
+    assert "3 layers" not in caption
+
+
+def test_exponents_of_fields_stand_beside_those_of_the_gaussian_field(study: Any) -> None:
+    """Of spins with z = 7/4, of other fields by their name; seeds that scatter give an error, and a power is open."""
+    summary, _, runs = study
+    one = runs.index[(runs["sweep"] == "line") & runs["architecture_name"].isin(LINEAR)]
+    fields = summary.isel(run=one)
+    learned = {"model": "spins", "components": 1, "target": "data", "mass_label": "magnets.0a1b2c3d", "sweep": "fields"}
+    named = {**learned, "model": "", "components": 0, "mass_label": "others.0a1b2c3d", "sweep": "others"}
+    parts = [summary]
+    for columns in (learned, named):
+        given = {name: ("run", np.array([value] * len(one), dtype=object)) for name, value in columns.items()}
+        given |= {name: ("run", np.full(len(one), columns[name])) for name in ("components",)}
+        parts.append(fields.assign(given | {"mass_times_length": ("run", np.full(len(one), np.nan))}))
+    both = xr.concat(parts, "run", data_vars="all")
+    figure, _, caption = drawn("exponents", both, training_table(both))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["n → ∞", "others", "Ising"]
+    ticks = {float(line.get_ydata()[0]) for line in axes.get_lines() if line.get_alpha() == 0.6}
+    assert ticks == {0.0, 1.0, 2.0}
+    assert "d = 1, Ising: one layer" in caption
+
+
 def test_depth_law(study: Any) -> None:
     summary, scaling, _ = study
     figure, _, caption = drawn("depth_law", summary, scaling)

@@ -207,3 +207,24 @@ def test_columns_say_what_jobs_are() -> None:
     spins, phi4 = (columns_of(job) for job in monte_carlo_jobs(study.monte_carlo))
     assert (spins["beta"], phi4["r0"], phi4["u"]) == (0.4, -1.0, 2.0)
     assert np.isnan([spins["r0"], spins["mass"], phi4["beta"], phi4["mass_times_length"]]).all()
+
+
+def test_runs_say_what_they_learn() -> None:
+    """The kind of the fields and n, whatever the part of the study is called that makes them."""
+    chains = {"dimension": 2, "sizes": [4], "samplers": ["wolff"], "sweeps": 100, "fields": 8}
+    made = {
+        "a": {**chains, "beta": 0.4},
+        "b": {**chains, "couplings": {"r0": -0.4, "u": 0.3}, "components": 2},
+        "c": {**chains, "mass": 0.5, "samplers": ["heat_bath"]},
+    }
+    sweep = {"dimension": 2, "sizes": [4], "architectures": ["one_layer"]}
+    sweeps = {name: {**sweep, "data": {"monte_carlo": name}} for name in made}
+    training = {"noise_levels": [0.1], "seeds": 1, "path": "spectral", "loss": "population"}
+    study = parse({"study": "s", "training": training, "monte_carlo": made, "sweeps": {**sweeps, "line": sweep}})
+    found = {job.sweep: columns_of(job) for job in training_jobs(study)}
+    assert {name: (own["model"], own["components"]) for name, own in found.items()} == {
+        "a": ("spins", 1),
+        "b": ("phi4", 2),
+        "c": ("gaussian", 1),
+        "line": ("gaussian", 0),
+    }

@@ -12,7 +12,7 @@ from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 from csd.training.record import TrainingRecord
-from csd.training.reference import depth_exponent, reference_curve
+from csd.training.reference import depth_exponent, growth_exponent, reference_curve
 from tests.conftest import Problem
 from tests.helpers import one_layer_kernel, two_layer_flow
 
@@ -184,6 +184,15 @@ def test_convolutions_narrower_than_the_data_follow_the_literature() -> None:
     ours = lattice.inverse(lattice.spread(record.kernel[0, 0], lattice.shells))
     filters = np.array([(i == 0 and j == 0) - sigma2 * ours[i % 8, j % 8] for i, j in offsets])
     np.testing.assert_allclose(filters, theirs, atol=2e-4)
+
+
+def test_the_susceptibility_grows_as_in_the_literature() -> None:
+    """2 − η = 3 − 2Δ at d = 3, of scaling dimensions Δ by the conformal bootstrap (2016, 2020, 2021)."""
+    assert growth_exponent(1, 0) == growth_exponent(3, 0) == 2.0
+    assert growth_exponent(2, 1) == 7 / 4
+    for components, dimension in {1: 0.5181489, 2: 0.519088, 3: 0.518936}.items():
+        assert growth_exponent(3, components) == pytest.approx(3.0 - 2.0 * dimension, abs=1e-4)
+    assert np.isnan(growth_exponent(1, 1))
 
 
 def test_depth_law() -> None:

@@ -15,6 +15,7 @@ from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.networks.registry import network_options
 from csd.study.stages import sweeps
+from csd.study.stages.data import DataField, MadeField
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.scores import ScoresJob
 from csd.study.stages.training import TrainingJob
@@ -85,12 +86,18 @@ HOW = {
     },
 }
 """Options that keep runs apart: laws are of runs that agree in them, figures and claims of runs at their defaults."""
+LEARNED: About = {
+    "model": ("what is learned: gaussian for n → ∞, phi4 or spins of fields; empty where it is not known", "1"),
+    "components": ("components n of the fields that are learned; 0 for n → ∞, or where n is not known", "1"),
+}
+"""Columns that say what a training learns, whatever its fields are called."""
 TRAINED: About = {
     "architecture_name": ("architecture, without its options", "1"),
     **{name: about for one in network_options().items() for name, about in _columns_of_option(*one).items()},
     "loss": ("loss", "1"),
     **{name: (one.option.help, "1") for name, one in HOW.items()},
     **COUPLINGS,
+    **LEARNED,
 }
 """Columns of a summary of training or generation that choose runs."""
 SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
@@ -117,7 +124,7 @@ def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob) -> dict[str, Any]:
     found = {name: np.nan if value is None else value for name, value in found.items()}
     if isinstance(job, MonteCarloJob | ScoresJob):
         return found
-    found |= {"architecture_name": job.name, "loss": job.settings.loss}
+    found |= {"architecture_name": job.name, "loss": job.settings.loss, **_learned(job)}
     for name, one in HOW.items():
         value = getattr(job if hasattr(job, name) else job.settings, name)
         found[name] = _absent(one) if value is None else _cell(one, value)
@@ -130,6 +137,21 @@ def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob) -> dict[str, Any]:
         else:
             found[name] = _absent(one) if value is None else _cell(one, value)
     return found
+
+
+def _learned(job: TrainingJob) -> dict[str, Any]:
+    """The values of a training job in the columns `LEARNED`."""
+    if not isinstance(job.field, DataField):
+        return {"model": job.target, "components": 0}
+    made = job.field.job.field if isinstance(job.field, MadeField) else job.field
+    if made.beta is not None:
+        model = "spins"
+    elif made.u is not None or getattr(made, "kappa", None) is not None:
+        model = "phi4"
+    else:
+        # Chains without couplings sample Gaussian fields; of fields in a file nothing is known then.
+        model = "gaussian" if isinstance(job.field, MadeField) else ""
+    return {"model": model, "components": (made.components or 1) if model else 0}
 
 
 def identity_of(run: TrainingJob, file: "xr.Dataset") -> dict[str, Any]:
