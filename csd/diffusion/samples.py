@@ -27,6 +27,7 @@ from csd.lattice import Array, ComplexArray, Lattice, Modes, observables
 from csd.lattice.arrays import configurations, fields_between, pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
+from csd.lattice.jackknife import jackknife_error, without_each
 from csd.lattice.observables import binder, excess_kurtosis, skewness
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.dataset import FEWEST, HELD_OUT_SHARE
@@ -211,18 +212,9 @@ def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> t
     Returns:
         (value, standard error, bias), each of the statistic's shape.
     """
-    blocks = len(counts)
-    every, totals = counts.sum(), [total.sum(axis=0) for total in sums]
-    left_out = np.array(
-        [
-            statistic(*((all_ - own[i]) / (every - counts[i]) for all_, own in zip(totals, sums, strict=True)))
-            for i in range(blocks)
-        ]
-    )
-    value = np.asarray(statistic(*(total / every for total in totals)))
-    mean = left_out.mean(axis=0)
-    error = np.sqrt((blocks - 1) * np.mean((left_out - mean) ** 2, axis=0))
-    return value, error, (blocks - 1) * (mean - value)
+    left = without_each(statistic, counts, *sums)
+    value = np.asarray(statistic(*(total.sum(axis=0) / counts.sum() for total in sums)))
+    return value, jackknife_error(left), (len(counts) - 1) * (left.mean(axis=0) - value)
 
 
 def sampled_divergences(noised: NoisedTarget, drawn: Sequence[Samples], bins: LengthBins) -> list[tuple[Array, Array]]:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from csd.core.errors import InputError
 from csd.lattice import Array
+from csd.lattice.jackknife import jackknife_error
 
 LENGTH = 100.0
 """Smallest length of each chain for an error bar, in units of τ."""
@@ -169,7 +170,7 @@ def _block_error(table: Array, window: int) -> float:
     )
     left = gamma.sum(axis=1, keepdims=True) - gamma
     times = (left[1:] / left[0]).sum(axis=0)
-    return sqrt((blocks - 1) * float(times.var()))
+    return float(jackknife_error(times))
 
 
 def _remark(length: int, tau: float, mixing: float) -> str:

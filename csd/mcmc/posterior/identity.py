@@ -9,6 +9,7 @@ from csd.core.errors import InputError
 from csd.core.plugins import is_user_defined
 from csd.lattice import Array
 from csd.lattice.arrays import configurations
+from csd.lattice.jackknife import jackknife_error, without_each
 from csd.mcmc.posterior.spins import mean_spins
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def jackknifed(rows: Array, of: Callable[[Array], Any], *, corrected: bool = Fal
     if len(blocks) == 1:
         unknown = value * np.nan
         return unknown if corrected else value, unknown
-    left = np.array([of((sums.sum(axis=0) - own) / (len(rows) - size)) for own, size in zip(sums, sizes, strict=True)])
+    left = without_each(of, sizes, sums)
     if corrected:
         value = len(blocks) * value - np.tensordot(1.0 - sizes / len(rows), left, axes=1)
-    return value, np.sqrt((len(left) - 1) * left.var(axis=0))
+    return value, jackknife_error(left)

@@ -17,6 +17,7 @@ import numpy as np
 
 from csd.lattice import Array, Modes
 from csd.lattice.bins import LengthBins
+from csd.lattice.jackknife import jackknife_error
 from csd.targets.noising import NoisedTarget
 from csd.training.metrics.scored_fields import MOST_FIELDS, ScoredFields
 
@@ -160,8 +161,7 @@ class ScoreErrors:
 def _ratio(numerators: Array, denominators: Array) -> tuple[Array, Array]:
     """Σ n / Σ d over blocks, and its standard error by a jackknife, NaN with one block; (…, blocks) → (…)."""
     above, below = numerators.sum(axis=-1), denominators.sum()
-    blocks = len(denominators)
-    if blocks == 1:
-        return above / below, np.full_like(above, np.nan)
-    left = (above[..., None] - numerators) / (below - denominators)
-    return above / below, np.sqrt((blocks - 1) * left.var(axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # All blocks at once: a single one leaves nothing without it.
+        left = (above[..., None] - numerators) / (below - denominators)
+    return above / below, jackknife_error(left, axis=-1)
