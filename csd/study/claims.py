@@ -55,7 +55,9 @@ FITTED = {
 }
 """Measures of fitted laws, or of values, and the law whose row of the table holds the value."""
 VALUES: dict[str, tuple[str, ...]] = {"linear_score_error": ("value", "constant", "exponent")}
-VALUES["linear_zero_mode_error"] = VALUES["observable_training_time"] = VALUES["linear_score_error"]
+VALUES |= dict.fromkeys(
+    ("linear_zero_mode_error", "observable_training_time", "zero_mode_training_time"), VALUES["linear_score_error"]
+)
 VALUES["observable_deviation"] = ("value",)
 """Quantities with a value at each size, and the measures that they have."""
 ACCEPTED: dict[str, list[float | None]] = {
@@ -91,6 +93,7 @@ class ClaimTest(Part):
     sizes: Several[Size] | None = None
     quantity: Literal[
         "training_time",
+        "zero_mode_training_time",
         "generation_training_time",
         "autocorrelation_time",
         "autocorrelation_updates",

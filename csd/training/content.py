@@ -16,7 +16,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.metrics.score_errors import NAMES
 from csd.training.options import TrainingSettings, with_own_steps
 from csd.training.preparation import Prepared
-from csd.training.record import TrainingRecord
+from csd.training.record import TrainingRecord, times_of_zero_mode
 from csd.training.reference import Prediction
 
 RESIDUAL_STEP = 2.0**-11
@@ -47,6 +47,12 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "exact_score_error_error": ("seed noise_level step", "its standard error over the held-out fields"),
     "zero_mode_error": ("seed noise_level step", "the same error of the mode k = 0 alone"),
     "zero_mode_error_error": ("seed noise_level step", "its standard error over the held-out fields"),
+    "zero_mode_training_time": (
+        "seed noise_level",
+        "step from which on zero_mode_error is at most 1/2, interpolated between recorded steps; NaN if not reached",
+        "steps",
+    ),
+    "zero_mode_training_time_error": ("seed noise_level", "its standard error over the held-out fields", "steps"),
     "shell_error": ("seed noise_level step inverse_length", "the same error of modes of one length alone"),
     "error_over_linear": ("seed noise_level step", "exact_score_error over that of the best linear score"),
     "linear_score_error": ("noise_level", "relative error of the best linear score against exact scores"),
@@ -273,6 +279,8 @@ def _exact_errors(record: TrainingRecord) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {name: record.exact_errors[..., place] for place, name in enumerate(NAMES)}
     found["shell_error"] = shortened(record.exact_errors[..., len(NAMES) :], SHELL_BITS)
+    times = times_of_zero_mode(record.steps, *(found[name] for name in NAMES[2:]))
+    found |= dict(zip(("zero_mode_training_time", "zero_mode_training_time_error"), times, strict=True))
     if "linear_score_error" in record.linear_errors:
         found["error_over_linear"] = found[NAMES[0]] / record.linear_errors["linear_score_error"][:, None]
     return found | record.linear_errors

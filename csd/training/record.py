@@ -12,6 +12,8 @@ DENSE_RECORDS = 48
 """All steps up to this one are recorded."""
 RECORDS_PER_DECADE = 12
 """Recorded steps per decade beyond `DENSE_RECORDS`."""
+HALF = 0.5
+"""ε of the zero mode with which it counts as learned: half of E|ŝ*(0)|² is explained, where a score of 0 has ε = 1."""
 
 
 @dataclass
@@ -180,3 +182,38 @@ def times_of_losses(steps: NDArray[np.int64], losses: Array, variances: Array, t
             before = crossing_time(float(step), own[place - 1], own[place], tolerance, width)
         times[:, row, level] = step, before
     return times[0], times[1]
+
+
+def times_of_zero_mode(steps: NDArray[np.int64], errors: Array, uncertainties: Array) -> tuple[Array, Array]:
+    """(τ₀, δτ₀): from τ₀ on, to the end of training, ε of the mode k = 0 is at most ½, and the standard error of τ₀.
+
+    ε of a mode that overshoots passes ½ before it has settled, so the last crossing counts. ln ε is taken as linear
+    between recorded steps. All steps are measured on the same fields, of which a fraction of ε is common to all steps:
+    δτ₀ is half of the difference of the times at which ε + δε and ε − δε cross.
+
+    Args:
+        steps: recorded ones, shape (R,).
+        errors: ε at k = 0, shape (S, T, R); NaN after the last step of a seed.
+        uncertainties: δε over the held-out fields, same shape.
+
+    Returns:
+        Shape (S, T) each; τ₀ is NaN where ε is above ½ at the last step, δτ₀ too where ε + δε is.
+    """
+    early, middle, late = (_last_crossings(steps, errors + sign * uncertainties) for sign in (-1.0, 0.0, 1.0))
+    return middle, np.where(np.isfinite(middle), 0.5 * (late - early), np.nan)
+
+
+def _last_crossings(steps: NDArray[np.int64], errors: Array) -> Array:
+    """The step from which on errors of shape (S, T, R) are at most `HALF`, interpolated, NaN for none; shape (S, T)."""
+    times = np.full(errors.shape[:2], np.nan)
+    for place in np.ndindex(*times.shape):
+        own = errors[place][np.isfinite(errors[place])]
+        above = np.flatnonzero(own > HALF)
+        after = int(above[-1]) + 1 if len(above) else 0
+        if after == len(own):
+            continue
+        times[place] = steps[after]
+        if after:
+            width = float(steps[after] - steps[after - 1])
+            times[place] = crossing_time(float(steps[after]), own[after - 1], own[after], HALF, width)
+    return times

@@ -23,7 +23,7 @@ from csd.training.metrics.score_errors import ScoreErrors
 from csd.training.metrics.scored_fields import ScoredFields
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
-from csd.training.record import crossing_time
+from csd.training.record import crossing_time, times_of_zero_mode
 from tests.almost_linear import Rest
 from tests.helpers import Runner
 from tests.mcmc.test_posterior import drawn
@@ -165,6 +165,7 @@ def test_linear_networks_keep_the_error_of_their_kernel() -> None:
     bare, full = (csd.train("two_layer", target=measured(ISING), scores=given, **how) for given in (None, scores))
     xr.testing.assert_identical(bare.drop_attrs(), full.drop_vars(set(full) - set(bare)).drop_attrs())
     further = {"exact_score_error", "zero_mode_error", "linear_score_error", "linear_zero_mode_error"}
+    further |= {"zero_mode_training_time"}
     assert set(full) - set(bare) == {
         "shell_error",
         "error_over_linear",
@@ -240,6 +241,42 @@ def test_user_defined_networks_are_measured_at_recorded_steps() -> None:
     )
     assert run["step"].values.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12]
     np.testing.assert_array_equal(run["score_error"], run["exact_score_error"].astype(np.float32))
+
+
+def test_the_zero_mode_of_one_layer_is_half_learned_when_the_closed_form_says() -> None:
+    """ε(0) = (1 − η C(0))^{2j} against scores in closed form, to the rounding of float32."""
+    how: dict[str, Any] = {"dimension": 1, "size": 8, "noise_levels": [0.1, 0.5]}
+    run = csd.train(
+        "one_layer",
+        **how,
+        loss="population",
+        learning_rate=0.001,
+        tolerance=0.1,
+        scores=csd.scores(**how, fields=40),
+    )
+    signal, variance = np.exp(-2.0 * run["noise_level"].values), run["noise_variance"].values
+    largest = signal * 8.0**2 + variance
+    expected = np.log(0.5) / (2.0 * np.log(1.0 - 0.001 * largest))
+    np.testing.assert_allclose(run["zero_mode_training_time"][0], expected, rtol=1e-6)
+    np.testing.assert_allclose(run["zero_mode_training_time_error"][0], 0.0, atol=1e-6)
+
+
+def test_the_zero_mode_is_learned_once_it_stays_below_one_half() -> None:
+    """Of e^{−aj} known to a fraction r, τ₀ = ln 2/a and δτ₀ = ln[(1 + r)/(1 − r)]/2a; an overshoot does not count."""
+    steps, rate, part = np.array([0, 1, 2, 5, 10, 20, 40]), 0.05, 0.2
+    falling = np.exp(-rate * steps)
+    passing = np.where(steps == 2, 0.1, falling)
+    high = np.where(steps == 40, 0.6, falling)
+    never, ended = np.full(len(steps), 0.9), np.where(steps > 20, np.nan, falling)
+    errors = np.stack([falling, passing, high, never, ended])[:, None]
+    time, error = times_of_zero_mode(steps, errors, part * errors)
+    expected = np.log(2.0) / rate
+    np.testing.assert_allclose(time[:, 0], [expected, expected, np.nan, np.nan, expected])
+    spread = np.log((1.0 + part) / (1.0 - part)) / (2.0 * rate)
+    np.testing.assert_allclose(error[:, 0], [spread, spread, np.nan, np.nan, spread])
+    # Known at every step; and where ε + δε has not come down by the last step the error is not known.
+    assert times_of_zero_mode(steps, 0.1 * errors[:1], errors[:1] * 0.0)[0].item() == 0.0
+    assert np.isnan(times_of_zero_mode(steps, errors[:1], 0.0 * errors[:1] + 0.45)[1]).all()
 
 
 def test_errors_below_zero_have_a_crossing_time() -> None:

@@ -16,6 +16,8 @@ from csd.study.summaries.columns import DATA, Run, columns_of, with_default_opti
 SUMMARIES = {name: stage.summary for name, stage in STAGES.items() if stage.summary} | {"timing": TIMING}
 """What a figure may be drawn from, and its kind of file."""
 
+Choice = Callable[[Iterable[Run]], list[Run]]
+"""A choice among runs; most are `Wanted`."""
 SCORED = "scored"
 """Column of runs that are measured against exact scores."""
 

@@ -11,7 +11,7 @@ from csd.networks import Architecture
 from csd.networks.local import range_factor
 from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset, FacetGrid
-from csd.report.figures.needs import SCORED, Wanted
+from csd.report.figures.needs import SCORED, Choice
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, mean_with_errors, total_error
 
@@ -22,7 +22,7 @@ DETERMINED = 0.5
 """Largest error of an exponent with which its law is drawn: a larger one tells no law from another."""
 
 
-def runs(summary: Dataset, wanted: Wanted) -> DataFrame:
+def runs(summary: Dataset, wanted: Choice) -> DataFrame:
     """The runs of a summary that a figure shows, as its choice among them (`csd.report.figures.needs`) orders them."""
     from csd.study.summaries.columns import run_table
 

@@ -18,6 +18,7 @@ from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
 from csd.study.scaling import fit, fit_power_law, fit_weighted, law_row, local_exponents
+from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import HOW, SAME_FIELDS
 from csd.study.summaries.observables import (
     DEVIATION,
@@ -30,6 +31,8 @@ from csd.study.summaries.observables import (
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
 """Quantities and the times that are fitted: those interpolated between steps, as whole steps are coarse when few."""
+ZERO_MODE = "zero_mode_training_time"
+"""The quantity of runs with exact scores whose error by the held-out fields is common to all seeds."""
 SHORTEST = 1.0
 """Generation training times below one step count as one, as 0 steps have no logarithm."""
 SCHEDULE, GRID = "vp", "geometric"
@@ -94,7 +97,38 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
                 times = chosen[fitted].sel(noise_level=level).values
                 about |= {"noise_level": level, "quantity": quantity}
                 rows += fitted_laws(about, chosen["size"].values, times, ran)
+            if ZERO_MODE in chosen:
+                at = chosen.sel(noise_level=level)
+                rows += [about | {"quantity": ZERO_MODE} | law for law in _laws_of_zero_mode(at)]
     return pd.DataFrame(rows)
+
+
+def _laws_of_zero_mode(runs: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """A value for each size at one noise level, and their power law; nothing without exact scores.
+
+    All seeds are measured on the same held-out fields. So the error of a mean over seeds is that of their scatter and,
+    in quadrature, that of the fields.
+    """
+    measured = np.isfinite(runs["zero_mode_error"].transpose("run", "seed", "step").values[..., 0])
+    sizes = [int(size) for size in runs["size"].values[measured.any(axis=1)]]
+    if not sizes:
+        return
+    ran = measured[measured.any(axis=1)]
+    time, own = (runs[name].values[measured.any(axis=1)] for name in (ZERO_MODE, f"{ZERO_MODE}_error"))
+    mean, scatter = mean_over_seeds(time, ran=ran)
+    common, _ = mean_over_seeds(own, ran=ran)
+    errors = np.where(ran.sum(axis=1) > 1, np.hypot(scatter, common), np.nan)
+    late = [f"at size {size} some seeds have not learned the zero mode" for size in sizes]
+    notes = ["" if np.isfinite(value) else why for value, why in zip(mean, late, strict=True)]
+    for size, value, error, note in zip(sizes, mean, errors, notes, strict=True):
+        yield law_row([size], note, law="value", value=float(value), error=float(error))
+    if note := next(filter(None, notes), ""):
+        yield law_row(sizes, f"{note}, so there is no mean to fit")
+        return
+    try:
+        yield fit_weighted(sizes, mean, errors).row
+    except InputError as error:
+        yield law_row(sizes, str(error))
 
 
 def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
