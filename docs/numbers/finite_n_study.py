@@ -31,10 +31,11 @@ NAMES = {
     "convolutional-w8": "convolutional, 3 layers of 8 channels",
     "mean_field-coupling0": "mean field",
     "mean_field": "mean field",
+    "local_polynomial-k5": "local polynomial, 5 × 5",
     "convolutional": "convolutional, 3 layers of 16 channels",
     "wiener": "Wiener sandwich",
 }
-OWN = {"convolutional-w8": "adam", "mean_field-coupling0": "adam"}
+OWN = dict.fromkeys(("convolutional-w8", "mean_field-coupling0", "local_polynomial-k5"), "adam")
 """Optimisers of networks that have one of their own."""
 FIELDS = {"phi4": "φ⁴", "phi4-one": "φ⁴", "ising": "Ising", "ising-one": "Ising", "mL1": "n → ∞"}
 
@@ -74,7 +75,8 @@ SIZES = (8, 12, 16, 24, 32, 64)
 def _times(results: Path, scaling: "pd.DataFrame") -> Iterator[list[str]]:
     """Training times with errors at each size, z of the nested law, and b ln 2 of a + b ln L (law a + b ln L)."""
     training = read(results / "summary" / "training.nc", SUMMARY)
-    for sweep in dict.fromkeys(training["sweep"].values):
+    # The sweep `zero-mode` repeats the start of `mean-field`.
+    for sweep in [name for name in dict.fromkeys(training["sweep"].values) if name != "zero-mode"]:
         for name in dict.fromkeys(training["architecture"].values[training["sweep"].values == sweep]):
             of_group = (training["sweep"].values == sweep) & (training["architecture"].values == name)
             runs = training.isel(run=np.flatnonzero(of_group)).sortby("size")

@@ -13,6 +13,7 @@ from csd.study.claims import load_claims
 from csd.study.config.reading import parse
 from csd.study.config.study import jobs_of
 from csd.study.status import job_states
+from csd.study.summaries.laws import read_scaling
 from tests.helpers import ROOT, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -43,6 +44,19 @@ def test_networks_are_measured_against_exact_scores(results: Path) -> None:
     floor, uncertain = linear["linear_score_error"], linear["linear_score_error_error"]
     assert np.isfinite(error.isel(step=0)).all()
     assert not (error + 4.0 * np.hypot(scatter, uncertain) < floor).any()
+
+
+def test_the_zero_mode_has_a_time_where_it_is_learned(results: Path) -> None:
+    """Of mean field, trained beyond the tolerance: ε at k = 0 is at most 1/2 at all recorded steps from then on."""
+    training = read(results / "summary" / "training.nc", SUMMARY)
+    own = training.isel(run=training["sweep"].values == "mean-field").sel(noise_level=0.1)
+    times, error = own["zero_mode_training_time"], own["zero_mode_error"]
+    assert np.isfinite(times).all()
+    assert not (error.where(own["step"] >= np.ceil(times)) > 0.5).any()
+    laws = read_scaling(results / "summary" / "scaling.csv").query("quantity == 'zero_mode_training_time'")
+    values = laws[(laws["law"] == "value") & (laws["study"] == "mean-field")]
+    np.testing.assert_allclose(values["value"], times.mean("seed"))
+    assert len(values) == 3
 
 
 def test_two_coupled_components_in_three_dimensions(results: Path) -> None:
