@@ -9,6 +9,7 @@ import numpy as np
 from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted
+from csd.study.nested_law import NESTED_EXPONENTS
 from csd.study.rounding import parentheses
 from csd.study.seeds import total_error
 from csd.study.summaries.columns import DATA, Run
@@ -77,13 +78,15 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 def _exponent(laws: DataFrame) -> dict[str, Any]:
     """z of the nested law and its error, or of the power law where the former is not determined; NaN without both.
 
-    Three sizes leave z of the nested law without an error; a statistical one that is too large still counts.
+    Three sizes leave z of the nested law without an error; one of the seeds that is too large still counts. Where times
+    do not grow, z may also come out at an end of the range in which it is searched for.
     """
     by_law = {str(row["law"]): row for _, row in laws.iterrows()}
     if (nested := by_law.get("boxcox")) is not None:
-        error = total_error(nested)
-        if not (nested["error"] > series.DETERMINED or error > series.DETERMINED):
-            return {"z": float(nested["exponent"]), "error": error, "nested": True}
+        error, z = total_error(nested), float(nested["exponent"])
+        inside = NESTED_EXPONENTS[0] < z < NESTED_EXPONENTS[-1]
+        if inside and not (nested["error"] > series.DETERMINED or error > series.DETERMINED):
+            return {"z": z, "error": error, "nested": True}
     if (power := by_law.get("power")) is not None and power["error"] <= series.DETERMINED:
         return {"z": float(power["exponent"]), "error": float(power["error"]), "nested": False}
     return {"z": np.nan, "error": np.nan, "nested": False}
