@@ -212,7 +212,7 @@ class Crooked(ScoreNetwork):
 
 def test_training_ends_when_samples_are_right() -> None:
     """By all criteria that the exact score meets, at the last step; the score error has nothing to say."""
-    asked = {"dimension": 1, "size": 8, "batch": 2**18, "seeds": [1, 2], "kernel_steps": "recorded"}
+    asked = {"dimension": 1, "size": 8, "batch": 2**20, "seeds": [1, 2], "kernel_steps": "recorded"}
     grid = geometric_grid(1e-3, longest_level(8), 32).tolist()
     run = csd.train("two_layer", until="samples", noise_levels=grid, tolerance=0.5, **asked)  # type: ignore[arg-type]
     assert (run["last_step"] > 1.2 * run["training_time"].max("noise_level")).all()
