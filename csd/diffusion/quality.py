@@ -26,7 +26,7 @@ from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, digest, labelled
 from csd.core.options import Option, Options, declared
 from csd.diffusion import criteria
-from csd.diffusion.comparison.references import reference_kind
+from csd.diffusion.comparison.references import reference_kind, score_kind
 from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.grids import GRID_STEPS, geometric_grid
@@ -225,7 +225,7 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         scores = [trained_score(training, seed, noised, settings.device) for seed in seeds]
         variables, steps, step, count = {}, {}, training["last_step"].values.max(), settings.samples
     variables |= {
-        **_reference(reverse, "exact_score", "with the exact score on this grid", exact_score),
+        **_reference(reverse, "exact_score", f"with the {score_kind(noised.target)} score on this grid", exact_score),
         **remarks_on(reverse),
         **_exact(reverse),
         **sampled_variables(reverse, scores, seeds, _identity(training), count),
