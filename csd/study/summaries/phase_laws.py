@@ -1,0 +1,100 @@
+"""Numbers of phases of data that have an exact value or a bound, as rows of a table of laws that claims are about.
+
+Each row has the law 'value' and `architecture` best_local. N/V is the number of boxes of V = (2R + 1)^d sites. A file that
+lacks a variable gives no row of it.
+
+    information_residual   largest |I + ½ ln(1 − ε_R)| over ranges and five noise levels, ε_R the floor of a local layer
+    markov_deviation       largest |Markov length / half the decay length of the exact kernel − 1| over noise levels
+    sde_share              largest KL(true‖samples) of the SDE over the path KL, over ranges
+    ode_share              smallest KL(true‖samples) of the ODE over the path KL, over ranges
+    path_kl_per_box        path KL over N/V − 1, in nats; by range, which is in `data` ('R4')
+    window_ratio           t_S − t_R over ½ ln(N/V); by range
+    bits_per_box           path KL of the sign of two phases over (N/V − 1) ln 2; by range
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from csd.study.scaling import law_row
+
+BEST_LOCAL = "best_local"
+"""The best local score in the column `architecture` of a table of laws."""
+QUANTITIES = (
+    *("information_residual", "markov_deviation", "sde_share", "ode_share"),
+    *("path_kl_per_box", "window_ratio", "bits_per_box"),
+)
+"""All quantities."""
+SMALLEST = 1e-9
+"""Divergences are compared with the path KL where this exceeds it, in nats: below, rounding shows."""
+IMAGES = 8.0
+"""The size over the decay length of the exact kernel from which on the lattice's period does not change a Markov length."""
+MOST_SITES, MOST_LEVELS = 300, 5
+"""The largest box whose floor is computed anew, and at how many of the noise levels."""
+
+
+def phase_table(summary: xr.Dataset) -> pd.DataFrame:
+    """The rows of a summary of phases, in the columns of `csd fit` with `value` and `error`.
+
+    Args:
+        summary: of `csd.study.summaries.phases.aggregate_phases`.
+    """
+    rows = []
+    for place in range(summary.sizes["run"]):
+        run = summary.isel(run=place)
+        about: dict[str, Any] = {"study": run["sweep"].item(), "architecture": BEST_LOCAL}
+        about |= {"dimension": int(run["dimension"]), "mass": run["target_label"].item(), "noise_level": np.nan}
+        about |= {"schedule": run["schedule"].item(), "criterion": "", "loss": ""}
+        for quantity, data, value in _values(run):
+            if np.isfinite(value):
+                own = {"quantity": quantity, "data": data}
+                rows.append(about | own | law_row([int(run["size"])], law="value", value=float(value), error=0.0))
+    return pd.DataFrame(rows)
+
+
+def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
+    """(quantity, data, value) of a run; NaN where it has none."""
+    if run["target"].item() == "gaussian":
+        yield "information_residual", "", _residual(run)
+        theory = run["markov_length_theory"]
+        off = np.abs(run["markov_length"] / theory - 1.0).where(2.0 * IMAGES * theory <= run["size"])
+        yield "markov_deviation", "", float(off.max())
+    boxes = ((run["size"] / (2.0 * run["range"] + 1.0)) ** run["dimension"]).where(lambda count: count > 1.0)
+    found = {name: run.get(name, boxes * np.nan) for name in ("path_kl", "sde_kl", "ode_kl", "path_kl_bit")}
+    path = found["path_kl"].where(found["path_kl"] > SMALLEST)
+    yield "sde_share", "", float((found["sde_kl"] / path).max())
+    yield "ode_share", "", float((found["ode_kl"] / path).min())
+    by_range = {"path_kl_per_box": found["path_kl"] / (boxes - 1.0)}
+    by_range["bits_per_box"] = found["path_kl_bit"] / ((boxes - 1.0) * np.log(2.0))
+    if "speciation_time" in run:
+        window = run["speciation_time"] - run["box_speciation_time"]
+        by_range["window_ratio"] = window / (0.5 * np.log(boxes))
+    for quantity, values in by_range.items():
+        for reach, value in zip(values["range"].values, values.values, strict=True):
+            yield quantity, f"R{reach}", float(value)
+
+
+def _residual(run: xr.Dataset) -> float:
+    """max |I + ½ ln(1 − ε_R)|, with the floors of networks, which solve P κ = δ at each noise level anew; NaN if none."""
+    from csd.lattice import Lattice
+    from csd.networks.local import Patch
+    from csd.targets.gaussian import GaussianField
+    from csd.targets.noising import noised_spectrum, schedule_of
+
+    lattice = Lattice(int(run["dimension"]), int(run["size"]))
+    field = GaussianField(lattice, 1.0 / float(run["correlation_length"]))
+    schedule = schedule_of(run["schedule"].item())
+    clean, worst = field.propagator(lattice.laplacian), np.nan
+    run = run.isel(noise_level=np.unique(np.linspace(0, run.sizes["noise_level"] - 1, MOST_LEVELS).astype(int)))
+    information = run["conditional_mutual_information"].transpose("range", "noise_level")
+    for reach, values in zip(run["range"].values, information.values, strict=True):
+        # Ranges of another run's larger lattice have no values here.
+        if np.isfinite(values).any() and (2 * reach + 1) ** lattice.dimension <= MOST_SITES:
+            patch = Patch(lattice, int(reach))
+            for level, value in zip(run["noise_level"].values, values, strict=True):
+                floor = patch.floor(noised_spectrum(schedule, level, clean))
+                worst = float(np.fmax(worst, abs(value + 0.5 * np.log1p(-floor))))
+    return worst
