@@ -17,7 +17,7 @@ LEAST = 1e-8
 
 def gaussian(runs: Iterable[Run]) -> list[Run]:
     """The runs whose information is known in closed form."""
-    return [run for run in runs if run["target"] == "gaussian"]
+    return [run for run in runs if not run["components"] and run.get("target", "gaussian") == "gaussian"]
 
 
 WANTED = gaussian
@@ -71,8 +71,8 @@ def _lengths(axes: looks.Axes, runs: Dataset) -> str:
         same = [int(one) for one in np.unique(runs["size"].values[runs["dimension"].values == dimension])]
         measured, theory = run["markov_length"].values, run["markov_length_theory"].values
         axes.plot(run["noise_level"], theory, color=colour, lw=0.8, zorder=1)
-        look: looks.Look = {"marker": looks.MARKERS[same.index(size)], "mfc": "none", "mec": colour, "mew": 0.9, "ls": ""}
-        axes.plot(run["noise_level"], measured, label=f"d = {dimension}, L = {size}", **look)
+        look: looks.Look = {"marker": looks.MARKERS[same.index(size)], "mfc": "none", "mec": colour, "ls": ""}
+        axes.plot(run["noise_level"], measured, label=f"d = {dimension}, L = {size}", mew=0.9, **look)
         off = np.abs(measured / theory - 1.0)[np.isfinite(measured) & (theory <= size / 16.0)]
         looked[dimension] = max(looked.get(dimension, 0.0), off.max(initial=0.0))
     worst = [f"{100.0 * off:.1g} % in d = {dimension}" for dimension, off in looked.items()]

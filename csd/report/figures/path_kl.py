@@ -1,4 +1,4 @@
-"""Path KL of reverse diffusion with the best local scores, and the KL of its samples, in nats a box, against the range."""
+"""Path KL of reverse diffusion with the best local scores, and the KL of its samples, a box, against the range."""
 
 import numpy as np
 
@@ -46,11 +46,13 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     for axes in grid[:, 0]:
         axes.set_ylabel("nats over N/V − 1")
     known = set(table["quantity"])
-    keys = [looks.key(words, marker=marker, color=shade, lw=0.8) for name, (words, marker, shade) in QUANTITIES.items() if name in known]
+    drawn = [look for name, look in QUANTITIES.items() if name in known]
+    keys = [looks.key(words, marker=marker, color=shade, lw=0.8) for words, marker, shade in drawn]
     if "path_kl_bit" in known:
         keys.append(looks.key("ln 2", color=looks.INK, lw=0.8, ls=looks.DASHED))
     looks.legend_below(figure, [*keys, *looks.shade_keys(sizes, "L = {}")], columns=5)
-    told = [f"{series.span(own['value'])} for {_words(own)}" for _, own in table[table["quantity"] == "path_kl"].groupby(["target", "target_label", "dimension"], sort=False)]
+    paths = table[table["quantity"] == "path_kl"].groupby(["target", "target_label", "dimension"], sort=False)
+    told = [f"{series.span(own['value'])} for {_words(own)}" for _, own in paths]
     return figure, {"constants": "; ".join(told), "bits": "path_kl_bit" in known}
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from csd.report.figures import looks, series
-from csd.report.figures.looks import Dataset, Drawing, FigureStyle
 from csd.report.figures.looks import DataFrame as DataFrame
+from csd.report.figures.looks import Dataset, Drawing, FigureStyle
 
 SUMMARY = "phases"
 NEEDS = "the key phases, with two noise levels or more"
@@ -45,15 +45,16 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
                 axes.errorbar(levels, density, error, marker="o", ms=3, elinewidth=0.8, **look | {"lw": 0.6})
             else:
                 axes.plot(levels, density, **look)
-            if "box_speciation_time" in run and np.isfinite(run["box_speciation_time"].sel(range=reach)):
-                axes.axvline(float(run["box_speciation_time"].sel(range=reach)), color=look["color"], ls=looks.DASHED, lw=0.8)
+            if "box_speciation_time" in run and np.isfinite(own_time := float(at["box_speciation_time"])):
+                axes.axvline(own_time, color=look["color"], ls=looks.DASHED, lw=0.8)
         if "speciation_time" in run and np.isfinite(run["speciation_time"]):
             latest = float(run["speciation_time"])
             axes.axvline(latest, color=looks.INK, ls=looks.DASHED, lw=0.8)
             earliest = [float(run["box_speciation_time"].sel(range=reach)) for reach in chosen]
             ends = ", ".join(f"{one:.3g} at R = {reach}" for one, reach in zip(earliest, chosen, strict=True))
             told.append(f"{panel_title(row, ', ')}: t_S = {latest:.3g}, t_R = {ends}")
-        axes.set(title=panel_title(row), xlabel="noise level t", xlim=(0.0, _end(run, levels, chosen, top)), ylim=(0.0, 1.08 * top))
+        axes.set(title=panel_title(row), xlabel="noise level t")
+        axes.set(xlim=(0.0, _end(run, levels, chosen, top)), ylim=(0.0, 1.08 * top))
     for axes in grid.flat[len(about) :]:
         axes.remove()
     for axes in grid[:, 0]:
@@ -72,7 +73,8 @@ def shown_runs(summary: Dataset) -> DataFrame:
     known = np.isfinite(summary["score_gap"]).sum(["noise_level", "range"]).values > 0
     keys = ["target", "target_label", "dimension", *(["components"] if "components" in about else [])]
     order = [*KINDS, *(kind for kind in dict.fromkeys(about["target"]) if kind not in KINDS)]
-    about = about[known].assign(place=about["target"].map(order.index)).sort_values(["place", "dimension", "size"], kind="stable")
+    about = about[known].assign(place=about["target"].map(order.index))
+    about = about.sort_values(["place", "dimension", "size"], kind="stable")
     return about.groupby(keys, sort=False, dropna=False, as_index=False).nth(-1)
 
 

@@ -1,7 +1,7 @@
 """Numbers of phases of data that have an exact value or a bound, as rows of a table of laws that claims are about.
 
-Each row has the law 'value' and `architecture` best_local. N/V is the number of boxes of V = (2R + 1)^d sites. A file that
-lacks a variable gives no row of it.
+Each row has the law 'value' and `architecture` best_local. N/V is the number of boxes of V = (2R + 1)^d sites. A file
+that lacks a variable gives no row of it.
 
     information_residual   largest |I + ½ ln(1 − ε_R)| over ranges and five noise levels, ε_R the floor of a local layer
     markov_deviation       largest |Markov length / half the decay length of the exact kernel − 1| over noise levels
@@ -31,7 +31,7 @@ QUANTITIES = (
 SMALLEST = 1e-9
 """Divergences are compared with the path KL where this exceeds it, in nats: below, rounding shows."""
 IMAGES = 8.0
-"""The size over the decay length of the exact kernel from which on the lattice's period does not change a Markov length."""
+"""Size over decay length of the exact kernel from which on the lattice's period does not change a Markov length."""
 MOST_SITES, MOST_LEVELS = 300, 5
 """The largest box whose floor is computed anew, and at how many of the noise levels."""
 
@@ -57,7 +57,7 @@ def phase_table(summary: xr.Dataset) -> pd.DataFrame:
 
 def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
     """(quantity, data, value) of a run; NaN where it has none."""
-    if run["target"].item() == "gaussian":
+    if run["target"].item() == "gaussian" and run["block"] == 1:
         yield "information_residual", "", _residual(run)
         theory = run["markov_length_theory"]
         off = np.abs(run["markov_length"] / theory - 1.0).where(2.0 * IMAGES * theory <= run["size"])
@@ -78,7 +78,7 @@ def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
 
 
 def _residual(run: xr.Dataset) -> float:
-    """max |I + ½ ln(1 − ε_R)|, with the floors of networks, which solve P κ = δ at each noise level anew; NaN if none."""
+    """max |I + ½ ln(1 − ε_R)| with floors of networks, which solve P κ = δ at each noise level anew; NaN if none."""
     from csd.lattice import Lattice
     from csd.networks.local import Patch
     from csd.targets.gaussian import GaussianField
