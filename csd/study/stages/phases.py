@@ -53,6 +53,11 @@ class PhasesJob(OnLattice):
     settings: PhaseSettings
 
     @property
+    def components(self) -> int:
+        """Components n; 0 where all is in closed form."""
+        return 0
+
+    @property
     def plugins(self) -> list[str]:
         """Dotted paths of user-defined code that its file depends on."""
         return [name for name in (self.noise.schedule,) if ":" in name]
@@ -148,4 +153,5 @@ PHASES_OF_DATA = Stage(
     aggregate="csd.study.summaries.phases:aggregate_phases",
     rule="aggregate_phases",
     summary=PHASES_SUMMARY,
+    laws="csd.study.summaries.phases:phases_table",
 )
