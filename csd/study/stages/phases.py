@@ -53,6 +53,11 @@ class PhasesJob(OnLattice):
     settings: PhaseSettings
 
     @property
+    def components(self) -> int:
+        """Components n; 0 where all is in closed form."""
+        return 0
+
+    @property
     def plugins(self) -> list[str]:
         """Dotted paths of user-defined code that its file depends on."""
         return [name for name in (self.noise.schedule,) if ":" in name]

@@ -20,6 +20,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.study.scaling import law_row
+from csd.study.summaries.phases import phases_table
 
 BEST_LOCAL = "best_local"
 """The best local score in the column `architecture` of a table of laws."""
@@ -37,12 +38,12 @@ MOST_SITES, MOST_LEVELS = 300, 5
 
 
 def phase_table(summary: xr.Dataset) -> pd.DataFrame:
-    """The rows of a summary of phases, in the columns of `csd fit` with `value` and `error`.
+    """The rows of a summary of phases: those of `phases_table`, and these numbers, each with `value` and `error`.
 
     Args:
         summary: of `csd.study.summaries.phases.aggregate_phases`.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for place in range(summary.sizes["run"]):
         run = summary.isel(run=place)
         about: dict[str, Any] = {"study": run["sweep"].item(), "architecture": BEST_LOCAL}
@@ -52,7 +53,7 @@ def phase_table(summary: xr.Dataset) -> pd.DataFrame:
             if np.isfinite(value):
                 own = {"quantity": quantity, "data": data}
                 rows.append(about | own | law_row([int(run["size"])], law="value", value=float(value), error=0.0))
-    return pd.DataFrame(rows)
+    return pd.concat([phases_table(summary), pd.DataFrame(rows)])
 
 
 def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
