@@ -61,7 +61,7 @@ PHASES = (
 """Quantities of phases of data (`csd.study.summaries.phase_laws`)."""
 VALUES: dict[str, tuple[str, ...]] = {"linear_score_error": ("value", "constant", "exponent")}
 VALUES["linear_zero_mode_error"] = VALUES["observable_training_time"] = VALUES["linear_score_error"]
-VALUES |= dict.fromkeys(("observable_deviation", *PHASES), ("value",))
+VALUES |= dict.fromkeys(("observable_deviation", "floor_ratio", *PHASES), ("value",))
 """Quantities with a value at each size, and the measures that they have."""
 ACCEPTED: dict[str, list[float | None]] = {
     "log": [-0.1, 0.1],
@@ -104,6 +104,7 @@ class ClaimTest(Part):
         "linear_zero_mode_error",
         "observable_deviation",
         "observable_training_time",
+        "floor_ratio",
         *PHASES,
     ] = "training_time"
     criterion: str = ""

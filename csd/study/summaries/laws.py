@@ -18,6 +18,7 @@ from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
 from csd.study.scaling import fit, fit_power_law, fit_weighted, law_row, local_exponents
+from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import HOW, SAME_FIELDS
 from csd.study.summaries.observables import (
     DEVIATION,
@@ -30,6 +31,8 @@ from csd.study.summaries.observables import (
 
 FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicted_crossing_time"}
 """Quantities and the times that are fitted: those interpolated between steps, as whole steps are coarse when few."""
+FLOOR_RATIO = "floor_ratio"
+"""The error at the end of a training over the smallest one that its network can have."""
 SHORTEST = 1.0
 """Generation training times below one step count as one, as 0 steps have no logarithm."""
 SCHEDULE, GRID = "vp", "geometric"
@@ -94,7 +97,20 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
                 times = chosen[fitted].sel(noise_level=level).values
                 about |= {"noise_level": level, "quantity": quantity}
                 rows += fitted_laws(about, chosen["size"].values, times, ran)
+            rows += [about | {"quantity": FLOOR_RATIO} | law for law in _floor_ratios(chosen.sel(noise_level=level))]
     return pd.DataFrame(rows)
+
+
+def _floor_ratios(chosen: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """ε at the end over the floor ε_R of a network that cannot be exact, trained to the end, not to a tolerance."""
+    if "tolerance" not in chosen or "floor" not in chosen:
+        return
+    for place in np.flatnonzero((chosen["tolerance"] == 0.0) & (chosen["floor"] > 0.0)):
+        run = chosen.isel(run=place)
+        ratio = run["score_error"].dropna("step", how="all").isel(step=-1).values / float(run["floor"])
+        value, error = mean_over_seeds(ratio)
+        error = float(error) if np.isfinite(ratio).sum() > 1 else np.nan
+        yield law_row([int(run["size"])], law="value", value=float(value), error=error)
 
 
 def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:

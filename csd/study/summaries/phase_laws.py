@@ -49,15 +49,16 @@ def phase_table(summary: xr.Dataset) -> pd.DataFrame:
         about: dict[str, Any] = {"study": run["sweep"].item(), "architecture": BEST_LOCAL}
         about |= {"dimension": int(run["dimension"]), "mass": run["target_label"].item(), "noise_level": np.nan}
         about |= {"schedule": run["schedule"].item(), "criterion": "", "loss": ""}
+        kind = run["target"].item()
         for quantity, data, value in _values(run):
             if np.isfinite(value):
-                own = {"quantity": quantity, "data": data}
+                own = {"quantity": quantity, "data": data or kind}
                 rows.append(about | own | law_row([int(run["size"])], law="value", value=float(value), error=0.0))
     return pd.concat([phases_table(summary), pd.DataFrame(rows)])
 
 
 def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
-    """(quantity, data, value) of a run; NaN where it has none."""
+    """(quantity, range or '', value) of a run; NaN where it has none."""
     if run["target"].item() == "gaussian" and run["block"] == 1:
         yield "information_residual", "", _residual(run)
         theory = run["markov_length_theory"]
