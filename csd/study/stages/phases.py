@@ -150,8 +150,8 @@ PHASES_OF_DATA = Stage(
     ends=("  noise level ",),
     plugins=lambda job: job.plugins,
     works=("ranges", lambda job: len(job.settings.on(job.gaussian.lattice))),
-    aggregate="csd.study.summaries.phases:aggregate_phases",
+    aggregate="csd.study.summaries.phases.aggregate:aggregate_phases",
     rule="aggregate_phases",
     summary=PHASES_SUMMARY,
-    laws="csd.study.summaries.phase_laws:phase_table",
+    laws="csd.study.summaries.phases.laws:phase_table",
 )

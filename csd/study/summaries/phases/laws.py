@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 
 from csd.study.scaling import law_row
-from csd.study.summaries.phases import phases_table
+from csd.study.summaries.phases.aggregate import phases_table
 
 BEST_LOCAL = "best_local"
 """The best local score in the column `architecture` of a table of laws."""
@@ -41,7 +41,7 @@ def phase_table(summary: xr.Dataset) -> pd.DataFrame:
     """The rows of a summary of phases: those of `phases_table`, and these numbers, each with `value` and `error`.
 
     Args:
-        summary: of `csd.study.summaries.phases.aggregate_phases`.
+        summary: of `aggregate_phases`.
     """
     rows: list[dict[str, Any]] = []
     for place in range(summary.sizes["run"]):
