@@ -167,7 +167,9 @@ def gaussian_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
     """
     field, lattice = noised.target, noised.lattice
     if type(field) is not GaussianField:
-        raise InputError(f"target is {type(field).__name__}, whose phases have no closed form; take gaussian")
+        raise InputError(
+            f"target is {type(field).__name__}, whose phases have no closed form; take gaussian or two_phase"
+        )
     ranges = settings.on(lattice)
     softness = 1.0 / (lattice.sites * field.mass**2)
     if not softness <= SOFTEST:
