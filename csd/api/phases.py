@@ -13,7 +13,9 @@ from csd.core.paths import check_paths
 from csd.core.source import fingerprint_with_plugins
 from csd.locality.gaussian import gaussian_phases, gaussian_request
 from csd.locality.options import PhaseSettings
+from csd.locality.two_phase import two_phase_phases
 from csd.targets.options import NoiseOptions
+from csd.targets.two_phase import TwoPhase
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,7 +60,8 @@ def phases_of(given: Mapping[str, Any], call: str, output: Path | None) -> Conte
     settings = PhaseSettings(**{name: given[name] for name in declared(PhaseSettings) if name in given})
     # Each kind of target has a function of its own, which returns a content of the same variables.
     noised = noised_target(given)
-    content = gaussian_phases(noised, settings)
+    of_kind = two_phase_phases if isinstance(noised.target, TwoPhase) else gaussian_phases
+    content = of_kind(noised, settings)
     source = fingerprint_with_plugins("phases", str(given.get("schedule", "")))
     made_by = provenance(call, gaussian_request(noised, settings), source)
     return completed(content, made_by, PHASES, output)

@@ -28,6 +28,16 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "squared_score": ((LEVEL,), "E|s*|^2 / N", "1"),
     "score_length": ((LEVEL,), "xi_t = (m^2 + alpha^2/sigma^2)^(-1/2)", "lattice spacings"),
     "correlation_length": ((), "of the field without noise", "lattice spacings"),
+    "bit_gap": ((LEVEL, RANGE), "part of score_gap of the phase s = 1 or -1; the rest is linear", "1"),
+    "path_kl_linear": ((RANGE,), "part of path_kl of the fields about their phase", "nats"),
+    "path_kl_bit": ((RANGE,), "part of path_kl of the phase", "nats"),
+    "separation": ((LEVEL,), "separation of the phases, alpha^2 M^2 N / C(0)", "1"),
+    "box_separation": ((LEVEL, RANGE), "separation of the phases in the box of range R", "1"),
+    "information": ((LEVEL,), "I(s; x) over the entropy of the phase s", "1"),
+    "box_information": ((LEVEL, RANGE), "the same from the box of range R", "1"),
+    "speciation_time": ((), "t_S, below which fields know half of the entropy of s; NaN if they never do", "1"),
+    "box_speciation_time": ((RANGE,), "t_R, below which the box of range R knows half of it; NaN if never", "1"),
+    "window_width": ((RANGE,), "½ ln(N/V), of the window from t_R to t_S where alpha^2 is small in it", "1"),
 }
 """Dimensions, long name and units of each variable."""
 
