@@ -47,17 +47,24 @@ def reflect_clusters(
         parents[site] = site
         parts[site] = along(axis, field, site)
         pull[site] = 0.0
+    known, absent = 0.0, 1.0
     for site in range(sites):
         for direction in range(places.shape[1] // 2):
             other = places[site, direction]
             strength = 2.0 * coupling * parts[site] * parts[other]
-            if strength > 0.0 and generator.random() >= np.exp(-strength):
+            # Of Ising spins all strengths above 0 are the same.
+            if strength > 0.0 and strength != known:
+                known, absent = strength, np.exp(-strength)
+            if strength > 0.0 and generator.random() >= absent:
                 first, second = _root(parents, site), _root(parents, other)
                 parents[max(first, second)] = min(first, second)
     for site in range(sites):
-        pull[_root(parents, site)] += along(axis, source, site) * parts[site]
+        # A parent comes before its child, so that it already knows its root.
+        root = parents[parents[site]]
+        parents[site] = root
+        pull[root] += along(axis, source, site) * parts[site]
     for site in range(sites):
-        root = _root(parents, site)
+        root = parents[site]
         # A root comes before the other sites of its cluster; from here on it holds 1 if the cluster is reflected.
         if root == site:
             pull[site] = 1.0 if generator.random() < 0.5 * (1.0 - np.tanh(pull[site])) else 0.0
