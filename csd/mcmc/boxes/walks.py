@@ -32,7 +32,7 @@ class BoxSpinWalk(SpinWalk):
     """Sweeps of the spins of several fields; of the box alone spins are drawn one by one."""
 
     def __init__(self, posterior: BoxPosterior, start: Array, generator: Generator) -> None:
-        super().__init__(posterior, start, generator)
+        super().__init__(posterior, start, generator, np.zeros(1, dtype=np.intp))
         self.box, self.order = posterior, posterior.sites
 
     def advance(self, sweeps: int) -> tuple[Array, Array]:

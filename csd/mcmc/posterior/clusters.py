@@ -36,8 +36,35 @@ def reflect_clusters(
         parents: buffer, shape (sites,).
         room: buffer, shape (2, sites).
     """
+    axis = np.ones(len(field))
+    join_clusters(field, source, places, generator, coupling, axis, parents, room)
+    turn_clusters(field, axis, generator, parents, room)
+
+
+@compiled
+def join_clusters(
+    field: Array,
+    source: Array,
+    places: Indices,
+    generator: Generator,
+    coupling: float,
+    axis: Array,
+    parents: Indices,
+    room: Array,
+) -> None:
+    """Draw e and set bonds. Each cluster has a root, its first site.
+
+    Args:
+        field: φ, shape (n, sites).
+        source: j, same shape.
+        places: from `csd.lattice.sites.neighbours`.
+        generator: of the random numbers.
+        coupling: β.
+        axis: e, shape (n,); overwritten for n ≥ 2, else 1.
+        parents: root of the cluster of each site, shape (sites,); overwritten.
+        room: e·φ of each site, and at roots Σ (e·j)(e·φ) over the cluster, shape (2, sites); overwritten.
+    """
     components, sites = field.shape
-    axis = np.ones(components)
     if components > 1:
         for a in range(components):
             axis[a] = generator.standard_normal()
@@ -63,6 +90,21 @@ def reflect_clusters(
         root = parents[parents[site]]
         parents[site] = root
         pull[root] += along(axis, source, site) * parts[site]
+
+
+@compiled
+def turn_clusters(field: Array, axis: Array, generator: Generator, parents: Indices, room: Array) -> None:
+    """Reflect each cluster with its probability.
+
+    Args:
+        field: φ, shape (n, sites); changed in place.
+        axis: e, shape (n,).
+        generator: of the random numbers.
+        parents: as left by `join_clusters`.
+        room: as left by `join_clusters`; overwritten.
+    """
+    components, sites = field.shape
+    parts, pull = room[0], room[1]
     for site in range(sites):
         root = parents[site]
         # A root comes before the other sites of its cluster; from here on it holds 1 if the cluster is reflected.
