@@ -17,8 +17,9 @@ from numpy.random import Generator
 
 from csd.core.errors import InputError
 from csd.lattice import Array, Lattice
+from csd.lattice.sites import Indices
 from csd.mcmc.boxes.box import BoxPosterior, readings_of
-from csd.mcmc.posterior.base import Walk
+from csd.mcmc.posterior.base import Posterior, Walk
 from csd.mcmc.posterior.hybrid import HybridWalk, PhiFourWalk
 from csd.mcmc.posterior.spins import SpinWalk
 from csd.targets.phi4 import PhiFour
@@ -47,43 +48,46 @@ class BoxHybridWalk(HybridWalk):
     posterior: BoxPosterior
 
     def _estimate(self, mean: Array, force: Array) -> Array:
-        read = self.posterior.read(mean)
-        if not self.improved:
-            return read
-        total = force - self.posterior.site_precision * mean + self.posterior.source
-        return read + propagated_readings(self.posterior, self.mass_squared, total)
+        total = force - self.posterior.site_precision * mean + self.source
+        return self.posterior.read(mean) + propagated_readings(self.posterior, self.mass_squared, total)
 
 
-class BoxPhiFourWalk(PhiFourWalk):
-    """The same for φ⁴, with reflections of clusters after each trajectory."""
-
-    posterior: BoxPosterior
+class ClusterPhiFourWalk(PhiFourWalk):
+    """Trajectories of φ⁴ fields, each followed by reflections of clusters."""
 
     def _begin(self, start: Array) -> None:
         super()._begin(start)
         self.wells = True
 
+
+class BoxPhiFourWalk(ClusterPhiFourWalk):
+    """The same in a box."""
+
+    posterior: BoxPosterior
+
     def _from_cubes(self, mean: Array, cube: Array) -> Array:
         target = self.posterior.target
-        if not self.improved:
-            return self.posterior.read(mean)
-        linear = self.posterior.source + (self.mass_squared - target.r0) * mean
+        linear = self.source + (self.mass_squared - target.r0) * mean
         return propagated_readings(self.posterior, self.mass_squared, linear - target.u / target.components * cube)
 
 
-def box_walk(posterior: BoxPosterior, start: Array, generator: Generator, tuned: Walk | None = None) -> Walk:
-    """Chains of the posterior of a box, with the updates that its target takes.
+def box_walk(
+    posterior: Posterior, start: Array, generator: Generator, tuned: Walk | None, chosen: Indices | None = None
+) -> Walk:
+    """Chains of the posterior of a box, or of that of all sites, with the updates that its target takes.
 
     Args:
         posterior: of the fields.
         start: φ at the start, shape (fields, n, *lattice.shape).
         generator: source of all random numbers.
-        tuned: chains of the same target, noise level and box, whose tuning is taken; not tuned if None.
+        tuned: chains of the same kind, whose tuning is taken; not tuned if None.
+        chosen: flat indices of the sites where boxes are, for estimates of smaller variance; not used in a box.
     """
-    target = posterior.target
+    target, boxed = posterior.target, isinstance(posterior, BoxPosterior)
     if isinstance(target, SpinModel):
-        return BoxSpinWalk(posterior, start, generator)
-    kind: Any = BoxPhiFourWalk if type(target) is PhiFour else BoxHybridWalk
+        return BoxSpinWalk(posterior, start, generator) if boxed else SpinWalk(posterior, start, generator, chosen)
+    with_clusters, without = (BoxPhiFourWalk, BoxHybridWalk) if boxed else (ClusterPhiFourWalk, HybridWalk)
+    kind: Any = with_clusters if type(target) is PhiFour else without
     return kind(posterior, start, generator, tuned if isinstance(tuned, HybridWalk) else None)
 
 
