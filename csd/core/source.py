@@ -42,7 +42,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "aggregate_scores": ("study/summaries/scores",),
     "aggregate_phases": ("study/summaries/phases",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
-    "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/scores"),
+    "fit": tuple(f"study/summaries/{one}" for one in ("laws", "dynamics", "scores", "phases")),
     "claims": ("study/verdicts",),
     "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import cached_property, reduce
 from itertools import combinations_with_replacement, permutations
 from math import comb, factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,14 +135,22 @@ def boxes_around_cube(
     on_even, on_odd = sites < 0.5 * block, (sites < 0.5 * block)[sites > 0.0]
     grid = np.stack(np.meshgrid(*[numbers] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
     whole = propagator[_shell_index(lattice, grid)]
-    weight = reduce(np.kron, [share] * dimension)
+    weight = product_of([share] * dimension)
     found = []
     for count in range(dimension + 1):
         lines = [odd] * count + [even] * (dimension - count)
-        inside = reduce(np.kron, [on_odd] * count + [on_even] * (dimension - count))
+        inside = product_of([on_odd] * count + [on_even] * (dimension - count))
         if inside.any():
-            characters = reduce(np.kron, lines)
+            characters = product_of(lines)
             found.append((comb(dimension, count), SymmetricBox(characters, weight, whole, np.flatnonzero(inside))))
+    return found
+
+
+def product_of(lines: Sequence[Any]) -> Any:
+    """The Kronecker product of arrays, one for each axis."""
+    found = lines[0]
+    for line in lines[1:]:
+        found = np.kron(found, line)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from csd.core.errors import InputError
+from csd.core.files import digest
 from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
@@ -24,6 +25,8 @@ FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
 LONGEST_NAME = 235
 """The most bytes of a job's name that version 0.1 could write, with `.NAME.json.12345678.json` beside a record."""
+LONGEST_LEVELS = 40
+"""Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
 def file_name(name: str) -> str:
@@ -37,6 +40,12 @@ def file_name(name: str) -> str:
             f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
         )
     return short_name(name, LONGEST_NAME)
+
+
+def levels_label(levels: Sequence[float]) -> str:
+    """Noise levels in the name of a file: '0.1-0.5', or how many there are and a hash."""
+    label = "-".join(f"{level:.12g}" for level in levels)
+    return label if len(label) <= LONGEST_LEVELS else f"{len(levels)}.{digest({'levels': levels})[:8]}"
 
 
 class Job(Protocol):
