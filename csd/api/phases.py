@@ -11,8 +11,7 @@ from csd.core.files import PHASES, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths
 from csd.core.source import fingerprint_with_plugins
-from csd.locality.content import phases_request
-from csd.locality.gaussian import gaussian_phases
+from csd.locality.gaussian import gaussian_phases, gaussian_request
 from csd.locality.options import PhaseSettings
 from csd.targets.options import NoiseOptions
 
@@ -61,5 +60,5 @@ def phases_of(given: Mapping[str, Any], call: str, output: Path | None) -> Conte
     noised = noised_target(given)
     content = gaussian_phases(noised, settings)
     source = fingerprint_with_plugins("phases", str(given.get("schedule", "")))
-    made_by = provenance(call, phases_request(noised, settings), source)
+    made_by = provenance(call, gaussian_request(noised, settings), source)
     return completed(content, made_by, PHASES, output)

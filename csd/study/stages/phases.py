@@ -11,9 +11,9 @@ from pydantic import Field
 from csd.core.errors import InputError
 from csd.core.files import PHASES, PHASES_SUMMARY
 from csd.core.options import declared
-from csd.locality.content import phases_request
+from csd.locality.gaussian import gaussian_request
 from csd.locality.options import PhaseSettings
-from csd.study.config.schema import Positive, TargetPart, chosen, with_options
+from csd.study.config.schema import Positive, Several, TargetPart, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
 from csd.study.stages.base import OnLattice, Stage, file_name, levels_label, once
@@ -31,9 +31,7 @@ noise level; and levels of the quadratures."""
 class Phases(TargetPart):
     """What scores of finite range lose, over sizes and targets in one dimension."""
 
-    noise_levels: Annotated[
-        list[Positive], Field([0.1, 0.5, 1.0, 2.0, 3.0], min_length=1, description="noise levels t")
-    ]
+    noise_levels: Annotated[Several[Positive], Field([0.1, 0.5, 1.0, 2.0, 3.0], description="noise levels t")]
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class PhasesJob(OnLattice):
         Raises:
             InputError: if the target, the noise, a range or the cube cannot be used.
         """
-        return phases_request(self.noised, self.settings)
+        return gaussian_request(self.noised, self.settings)
 
     def arguments(self) -> list[str]:
         """The flags of `csd phases` for this job, without --output."""
