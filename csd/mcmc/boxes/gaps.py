@@ -11,7 +11,7 @@ What else is known of a box takes most of the statistical error off, by a regres
 - E[s*·s_R] = E|s_R|², as s_R is a mean of s*; E[x·s] = −n for both scores, by partial integration;
 - |x|² − α²|x₀|² has the mean nσ²;
 - what is at a site minus its mean over the lattice: of s*_A·s*_B, x·s*, and functions of x and its mean X over the
-  box that resemble |s_R|²: X², x·X, x², tanh² |X|, with X in units of its root mean square.
+  box that resemble |s_R|²: X², x·X, x², tanh² |X|, with X in units of its root mean square, and |m|² below.
 
 The coefficients come from the same fields, with a bias of order 1/M that a jackknife over blocks of fields takes off.
 Its errors include that of the coefficients.
@@ -193,6 +193,7 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
         off_mean(products.sum(axis=1)),
         off_mean(squares),
         off_mean((noised.field * wide).sum(axis=1)),
+        off_mean((wide_clean**2).sum(axis=1)),
         off_mean((noised.field**2).sum(axis=1)),
         off_mean(np.tanh(np.sqrt(squares / max(float(squares.mean()), 1e-300))) ** 2),
     ]
