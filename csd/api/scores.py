@@ -65,7 +65,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
         InputError: if an option is missing or contradicts another, or the scores cannot be computed.
     """
     settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
-    target, clean = _with_energy(given, data)
+    target, clean = target_with_energy(given, data)
     wanted = given.get("target", "")
     own = name_of("target", wanted if isinstance(wanted, str | type) else type(wanted), TARGETS)
     plugins = [own, str(given.get("schedule", ""))]
@@ -89,7 +89,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
     return completed(content, made_by, SCORES, output)
 
 
-def _with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None]:
+def target_with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None]:
     """(a target whose scores need chains, or None; the fields of the file, if there is one)."""
     own = {name: given[name] for name in FIELD if name in given}
     finite = [name for name in AT_FINITE_N if name in given]

@@ -176,14 +176,24 @@ def scores_lines(content: "Content") -> list[str]:
 
 
 def phases_lines(content: "Content") -> list[str]:
-    """A table of a file of phases: KLs by range, and the score's gap and the information by noise level."""
-    ranges = content["range"].values
-    lines = [f"{'range R':<32}" + "".join(f"{reach:>11d}" for reach in ranges)]
-    for name in (name for name, own in content.variables.items() if own.dims == ("range",)):
-        lines.append(f"{name:<32}" + "".join(f"{value:11.4g}" for value in content[name].values))
-    for name in ("conditional_mutual_information", "score_gap"):
+    """A table of a file of phases: numbers by range, and by noise level and range, with errors if they have any."""
+    from csd.study.rounding import parentheses
+
+    def row(name: str, start: str, place: tuple[int, ...] = ()) -> str:
+        values = content[name].values[place]
+        errors = content[f"{name}_error"].values[place] if f"{name}_error" in content else 0.0 * values
+        shown = (
+            parentheses(float(value), float(error)) if error > 0.0 else f"{value:.4g}"
+            for value, error in zip(values, errors, strict=True)
+        )
+        return f"{start:<32}" + "".join(f"{text:>14}" for text in shown)
+
+    lines = [f"{'range R':<32}" + "".join(f"{reach:>14d}" for reach in content["range"].values)]
+    for name, own in content.variables.items():
+        if own.dims == ("range",) and not name.endswith("_error"):
+            lines.append(row(name, name))
+    for name in ("conditional_mutual_information", "score_gap", "mmse_difference", "box_share"):
         if name in content:
-            lines.append(name)
-            for level, values in zip(content["noise_level"].values, content[name].values, strict=True):
-                lines.append(f"  noise level {level:<18g}" + "".join(f"{value:11.4g}" for value in values))
+            levels = content["noise_level"].values
+            lines += [name, *(row(name, f"  noise level {level:g}", (at,)) for at, level in enumerate(levels))]
     return lines

@@ -92,6 +92,7 @@ def _architecture(given: Sequence[str]) -> str:
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
 DATA = "with --data: place of the fields in the file, their components, and couplings if these are known"
 FINITE_N = "scores by Monte Carlo: components and couplings of phi^4 or spins, or place of the fields in --data FILE"
+COUPLED = "phases by Monte Carlo: components and couplings of phi^4 or spins"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
@@ -120,9 +121,11 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
     from csd.api.keywords import FIELD, training_options
 
     if name == "phases":
+        from csd.api.phases import FINITE_N as BY_CHAINS
         from csd.api.phases import PHASES_OPTIONS
 
-        return {"": {option: one for option, one in PHASES_OPTIONS.items() if option not in FIELD}, TARGET: FIELD}
+        own = {option: one for option, one in PHASES_OPTIONS.items() if option not in {**FIELD, **BY_CHAINS}}
+        return {"": own, TARGET: FIELD, COUPLED: BY_CHAINS}
     if name == "scores":
         from csd.api.scores import SCORES_OPTIONS
 

@@ -35,6 +35,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "scores": ("mcmc/posterior/held_out", "mcmc/ensemble", "targets/phi4", "targets/spins"),
     "phases": ("locality/gaussian", "locality/two_phase", "locality/content", "targets/gaussian"),
+    "phases_by_chains": ("locality/interacting", "mcmc/ensemble", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),
