@@ -15,7 +15,7 @@ from csd.core.paths import check_paths, expanded
 from csd.core.plugins import is_user_path, name_of, resolve
 from csd.core.source import fingerprint_with_plugins
 from csd.lattice import Array, Lattice
-from csd.targets.base import TARGETS, target_from_spec
+from csd.targets.base import OWN, TARGETS, target_from_spec
 from csd.targets.options import DataOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
 
@@ -108,6 +108,11 @@ def _with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None
         return target_from_spec({"target": wanted, **_shape(lattice), "mass": mass}), None
     if not finite:
         return None, None
+    for name in sum(OWN.values(), ()):
+        if name in own:
+            raise InputError(
+                f"{name} and {finite[0]} are both given; the score of a target with {name} has a closed form"
+            )
     given = {name: value for name, value in given.items() if name != "mass_times_length"} | (
         {"mass": own["mass_times_length"] / lattice.size} if "mass_times_length" in own else {}
     )

@@ -7,7 +7,6 @@ import numpy as np
 from csd.api.keywords import DATA, FIELD, checked, spelt_out
 from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
-from csd.lattice import Lattice
 from csd.targets.base import (
     BY_MASS,
     HasFields,
@@ -18,8 +17,7 @@ from csd.targets.base import (
     target_from_spec,
     with_spectrum,
 )
-from csd.targets.gaussian import gaussian_field
-from csd.targets.options import DataOptions
+from csd.targets.options import DataOptions, spec_of_options
 
 
 @spelt_out(FIELD)
@@ -46,11 +44,10 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
     missing = [name for name, one in FIELD.items() if one.required and name not in given]
     if missing:
         raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
-    masses = {name: given[name] for name in ("mass", "mass_times_length", "r0", "u") if name in given}
-    gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
     name = name_of("target", wanted, BY_MASS)
+    spec = spec_of_options(given | {"target": name})
     resolve("target", name, BY_MASS)
-    return with_spectrum(target_from_spec(gaussian.spec() | {"target": name}))
+    return with_spectrum(target_from_spec(spec))
 
 
 def target_of_data(data: Any, given: dict[str, Any]) -> HasFields:

@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FORM = 2
 """The form of the hashes that are cached; those of another form are computed again."""
 
-NETWORKS = ("networks", "targets/gaussian")
+NETWORKS = ("networks", "targets/gaussian", "targets/two_phase")
 SOURCES: dict[str, tuple[str, ...]] = {
     "train": ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),

@@ -28,7 +28,7 @@ from csd.core.errors import InputError
 from csd.core.files import Content, Variable, content_of, labelled
 from csd.core.options import Option, Options
 from csd.diffusion import criteria
-from csd.diffusion.comparison.references import reference_kind
+from csd.diffusion.comparison.references import reference_kind, score_kind
 from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.grids import GRID_STEPS
@@ -197,7 +197,7 @@ def generated(
         scores = [networks.score(seed, noised, settings.device) for seed in seeds]
         variables, steps, step, count = {}, {}, networks.last_step, settings.samples
     variables |= {
-        **_reference(reverse, "exact_score", "with the exact score on this grid", exact_score),
+        **_reference(reverse, "exact_score", f"with the {score_kind(noised.target)} score on this grid", exact_score),
         **remarks_on(reverse),
         **_exact(reverse),
         **networks.counted(),

@@ -7,14 +7,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, unknown
 from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
+from csd.targets.base import BY_MASS, Target, target_from_spec
 from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.labels import target_label
-from csd.targets.options import LatticeOptions
+from csd.targets.options import FieldOptions, LatticeOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,20 +77,27 @@ class OnLattice:
     @property
     def target_label(self) -> str:
         """The mass or couplings of the target as text: 'mL1', 'm0.1', 'r-1u2', 'b0.44'."""
-        given = {name: getattr(self.field, name, None) for name in ("mass", "mass_times_length", "beta")}
+        names = ("mass", "mass_times_length", "beta", "magnetisation", "probability")
+        given = {name: getattr(self.field, name, None) for name in names}
         pair = (self.field.r0, self.field.u)
         return target_label(**given, couplings=None if None in pair else pair)  # type: ignore[arg-type]
 
     @property
     def gaussian(self) -> GaussianField:
         """The Gaussian field of the mass that is given, or that follows from the couplings."""
-        return gaussian_of(self.field)
+        given = {name: getattr(self.field, name) for name in ("mass", "mass_times_length", "r0", "u")}
+        return gaussian_field(Lattice(self.dimension, self.size), **given)
 
 
-def gaussian_of(field: LatticeOptions) -> GaussianField:
-    """The Gaussian field of a mass, or of the mass that follows from couplings at n → ∞."""
-    given = {name: getattr(field, name) for name in ("mass", "mass_times_length", "r0", "u")}
-    return gaussian_field(Lattice(field.dimension, field.size), **given)
+def check_target(field: FieldOptions) -> Target:
+    """The built-in target of options.
+
+    Raises:
+        InputError: if there is no such target, or it cannot be made from them.
+    """
+    if field.target not in BY_MASS:
+        raise unknown("target", field.target, BY_MASS)
+    return target_from_spec(field.spec())
 
 
 @dataclass(frozen=True)

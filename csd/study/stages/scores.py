@@ -19,9 +19,9 @@ from csd.core.options import declared
 from csd.lattice import Lattice
 from csd.mcmc.posterior.base import with_energy
 from csd.mcmc.simulation import target_of_chains
-from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
-from csd.study.stages.base import OnLattice, Stage, file_name, once
-from csd.targets.base import BY_MASS, target_from_spec, with_samples
+from csd.study.config.schema import Count, FieldPart, Positive, Seed, Several, chosen, with_options
+from csd.study.stages.base import OnLattice, Stage, check_target, file_name, once
+from csd.targets.base import BY_MASS, OWN, target_from_spec, with_samples, with_spectrum
 from csd.targets.noising import NoisedTarget, check_schedule, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, posterior_request, score_request
@@ -40,7 +40,7 @@ LONGEST = 40
         "target": declared(FieldOptions)["target"],
     }
 )
-class Scores(TargetPart):
+class Scores(FieldPart):
     """Held-out fields over sizes, targets and seeds in one dimension."""
 
     components: Annotated[
@@ -127,7 +127,8 @@ class ScoresJob(OnLattice):
         """
         schedule = schedule_of(self.noise.schedule)
         if not self.components:
-            return score_request(NoisedTarget(self.gaussian, schedule, self.noise_levels), self.settings)
+            target = with_spectrum(check_target(self.field))  # type: ignore[arg-type]
+            return score_request(NoisedTarget(target, schedule, self.noise_levels), self.settings)
         check_distinct("noise level", self.noise_levels)
         check_schedule(schedule, self.noise_levels)
         return posterior_request(self.target, schedule, self.noise_levels, self.settings)
@@ -160,6 +161,8 @@ def _expanded(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
             finite = part.components or ([1] if part.beta else [])
             if ":" not in own and own not in BY_MASS:
                 raise unknown("target", own, BY_MASS)
+            if own in OWN and finite:
+                raise InputError(f"target is {own!r}, which has one component; leave components and beta out")
             if ":" in own and (finite or part.couplings):
                 raise InputError(f"target is {own!r}, which is built from its lattice and a mass; leave couplings out")
             for size, components, given, seed in product(part.sizes, finite or [0], part.targets(), part.seeds):
