@@ -37,6 +37,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),
+    "aggregate_hybrids": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "aggregate_scores": ("study/summaries/scores",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
