@@ -83,6 +83,7 @@ def print_generation(content: "Content") -> None:
     def value(name: str, *place: Any) -> float:
         return float(content[name].values[place])
 
+    _print_windows(content)
     criteria = content["criterion"].values
     # A network without a kernel generates fields alone.
     steps = content["step"].values if "step" in content else None
@@ -101,7 +102,7 @@ def print_generation(content: "Content") -> None:
     advice += [] if content.attrs.get("until") == "samples" or "data_digest" in content.attrs else ["--until samples"]
     untold = f"not known from the steps kept (train with {' and '.join(advice)})" if advice else "not reached"
     for number, seed in enumerate(content["seed"].values):
-        if steps is not None:
+        if "generation_training_time" in content:
             print(f"seed {seed}: samples are right from a step of training on, by")
             for name, right in zip(criteria, content["generation_training_time"].values[number], strict=True):
                 if not remarks[name]:
@@ -135,6 +136,17 @@ def print_generation(content: "Content") -> None:
             distance, p_value = value("two_sample_distance", number), value("two_sample_p_value", number)
             kind = "held-out" if of_data else "exact"
             row("two-sample test", f"energy distance {distance:.3g} from {kind} fields, p = {p_value:.2g}")
+
+
+def _print_windows(content: "Content") -> None:
+    """Print the network of each window of a hybrid, and what all of them take to train."""
+    if "window_network" not in content:
+        return
+    names = ("window_low", "window_high", "window_network", "window_levels", "window_parameters")
+    for low, high, network, levels, parameters in zip(*(content[name].values for name in names), strict=True):
+        print(f"{network}: {levels} noise levels t in ({low:g}, {high:g}], {parameters} parameters")
+    costs = ", ".join(f"{cost:.4g}" for cost in content["training_cost"].values)
+    print(f"parameters times training steps, over all networks used: {costs}")
 
 
 def _reference(content: "Content", name: str, seed: int) -> str:

@@ -21,7 +21,10 @@ from csd.core.errors import InputError, log
 from csd.core.options import Declared, declared
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from csd.core.paths import Named
+    from csd.diffusion.hybrid.windows import Window
     from csd.networks import Architecture
     from csd.targets.base import HasEnergy
     from csd.targets.noising import NoisedTarget
@@ -33,9 +36,13 @@ def add_flags(own: dict[str, Parser]) -> None:
     for name in ("train", "theory", "generate", "mcmc", "scores", "phases", "field", "data"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
-    own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
+    generate = own["generate"]
+    generate.add_argument("file", type=read_path, nargs="?", metavar="FILE.nc", help=files)
+    several = "instead of FILE.nc, several: each is used at its noise levels T1 < t <= T2; 0 and inf for its ends"
+    generate.add_argument("--hybrid", type=window, nargs="+", action="extend", metavar="FILE.nc:T1:T2", help=several)
+    generate.reads = lambda arguments: (("--hybrid", file) for file, _ in arguments.hybrid or ())
     moved = "the fields that the network learned, where their file has moved; with --size, fields of that size"
-    own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
+    generate.add_argument("--data", type=read_path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
     fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
@@ -60,6 +67,17 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument("--output", type=written_path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
             own[name].add_argument("--benchmark", type=written_path, metavar="FILE.json", help="record of wall times")
+
+
+def window(text: str) -> "tuple[Path, Window]":
+    """The file and the window of FILE:T1:T2."""
+    from csd.diffusion.hybrid.windows import window_in
+
+    try:
+        file, found = window_in(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return read_path(file), found
 
 
 def _kept(arguments: argparse.Namespace) -> "Iterator[Named]":
@@ -176,13 +194,15 @@ def theory(arguments: argparse.Namespace) -> None:
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Generate from a training file, exactly and in samples."""
+    """Generate from a training file, or several with a window of noise levels each, exactly and in samples."""
     with recorded(arguments, "generation") as laps:
-        from csd.api.generation import sampled
+        from csd.api.generation import sampled, windows_of
         from csd.diffusion.quality import GenerationSettings
 
-        settings = GenerationSettings(**_given(arguments))
-        content = sampled(arguments.file, settings, command_line(arguments), arguments.output, arguments.data, lap=laps)
+        settings, hybrid = GenerationSettings(**_given(arguments)), arguments.hybrid is not None
+        windows = windows_of(arguments.file, arguments.hybrid)
+        files = arguments.output, arguments.data
+        content = sampled(windows, settings, command_line(arguments), *files, hybrid=hybrid, lap=laps)
         print_generation(content)
 
 

@@ -134,7 +134,9 @@ def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
     longest = max(costs, key=lambda cost: cost.seconds)
     core = sum(cost.seconds for cost in costs) + other_jobs(costs, figures, pace)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    numbers = ", ".join(f"{len(jobs[name])} of {stage.kind}" for name, stage in STAGES.items())
+    # Two stages may make files of one kind.
+    words = {name: name if stage.made_by else stage.kind for name, stage in STAGES.items()}
+    numbers = ", ".join(f"{len(jobs[name])} of {words[name]}" for name in STAGES)
     print(f"expected, {told}:")
     print(f"  jobs          {numbers}, and {figures} figures")
     print(f"  core time     {duration(core)}; {duration(max(core / cores, longest.seconds))} on its {cores} cores")

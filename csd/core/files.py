@@ -42,6 +42,7 @@ THEORY = "theory"
 SUMMARY = "training summary"
 GENERATION = "generation"
 GENERATION_SUMMARY = "generation summary"
+HYBRIDS_SUMMARY = "hybrids summary"
 INTEGRATOR_STEPS = "integrators"
 ENSEMBLE = "Monte Carlo"
 ENSEMBLE_SUMMARY = "Monte Carlo summary"
@@ -57,6 +58,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     THEORY: _OF_TRAINING,
     GENERATION: ("exact_spectrum", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture", "loss"),
+    HYBRIDS_SUMMARY: ("hybrid", "networks", "window_low", "training_cost"),
     INTEGRATOR_STEPS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
     ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler", "beta"),

@@ -39,6 +39,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),
+    "aggregate_hybrids": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "aggregate_scores": ("study/summaries/scores",),
     "aggregate_phases": ("study/summaries/phases/aggregate",),

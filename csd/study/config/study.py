@@ -14,6 +14,7 @@ from csd.core.paths import LONGEST, expanded
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
 from csd.study.stages.generation import GENERATION
+from csd.study.stages.hybrids import HYBRIDS, Hybrid
 from csd.study.stages.integrators import INTEGRATORS, IntegratorSteps
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
 from csd.study.stages.phases import PHASES_OF_DATA, Phases
@@ -22,7 +23,8 @@ from csd.study.stages.sweeps import Sweep, Training
 from csd.study.stages.training import TRAINING
 
 STAGES: dict[str, Stage] = {
-    stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT, PHASES_OF_DATA)
+    stage.name: stage
+    for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT, PHASES_OF_DATA, HYBRIDS)
 }
 """Kinds of job by name, each after the one whose files it takes."""
 Jobs = Mapping[str, Mapping[str, Job]]
@@ -83,6 +85,10 @@ class Study(Part):
     ]
     phases: Annotated[
         dict[str, Phases], Field(default_factory=dict, description="what scores of finite range lose, by name")
+    ]
+    hybrids: Annotated[
+        dict[str, Hybrid],
+        Field(default_factory=dict, description="networks of several sweeps, each for a window of t, by name"),
     ]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[

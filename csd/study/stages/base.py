@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -47,6 +48,12 @@ def levels_label(levels: Sequence[float]) -> str:
     """Noise levels in the name of a file: '0.1-0.5', or how many there are and a hash."""
     label = "-".join(f"{level:.12g}" for level in levels)
     return label if len(label) <= LONGEST_LEVELS else f"{len(levels)}.{digest({'levels': levels})[:8]}"
+
+
+def seeds_name(seeds: Sequence[int]) -> str:
+    """Seeds in the name of a job: 's1-4' of consecutive ones, 's1.3' of others."""
+    consecutive = len(seeds) > 1 and all(after - before == 1 for before, after in pairwise(seeds))
+    return f"s{seeds[0]}-{seeds[-1]}" if consecutive else f"s{'.'.join(map(str, seeds))}"
 
 
 class Job(Protocol):
@@ -116,8 +123,8 @@ class Stage:
     Attributes:
         name: folder of its files, name of its summary.
         key: its part of the configuration.
-        command: command of the shell; also the rule's name, the folder of logs and, unless `source` is given, the step
-            in `csd.core.source`.
+        command: command of the shell; also the rule's name and the folder of logs, unless `made_by` and `logs` are
+            given, and, unless `source` is, the step in `csd.core.source`.
         kind: kind of its files.
         jobs: (study, jobs of the stage before) → its jobs.
         cost: (jobs, calibration) → the expected cost of each job.
@@ -130,13 +137,16 @@ class Stage:
         summarised: whether a job's file goes into the summary.
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
-        takes: jobs of other stages whose files the command of a job takes, by the flag; each with its stage.
+        takes: jobs of other stages whose files the command of a job takes, each with its stage, by the flag; in a flag
+            with {} that stands for the file.
         plugins: dotted paths of user-defined code that a job's file depends on.
-        data: digest of the fields in a file that a job learns; '' where it learns none.
+        data: what of its files is not in its flags, as the digest of the fields that a job learns; '' where there is
+            nothing such.
         alike: key of jobs whose cost is estimated together.
         gpu: whether a job asks for a GPU.
         source: modules that its files depend on, where `csd.core.source` has no step for them.
         steps: the step in `csd.core.source` for the file of a job, where jobs differ in it; '' elsewhere.
+        made_by: name of the rule of its jobs, where it is not its command.
         folder: folder of its files, where it is not its name.
         logs: folder of its logs, where it is not its command.
         checkpoints: whether its command keeps checkpoints.
@@ -166,11 +176,17 @@ class Stage:
     gpu: Callable[[Any], bool] = lambda job: False
     source: str = ""
     steps: Callable[[Any], str] = lambda job: ""
+    made_by: str = ""
     folder: str | None = None
     logs: str | None = None
     checkpoints: bool = False
     names: str = FILE_NAME
     wildcard: str = "job"
+
+    @property
+    def job_rule(self) -> str:
+        """Name of the rule of its jobs."""
+        return self.made_by or self.command
 
     def part(self, job: Job) -> str:
         """The part of the configuration that a job is of: 'sweeps.line', 'scores.held'."""
@@ -188,6 +204,12 @@ class Stage:
     def file(self, job: Job, results: Path) -> Path:
         """The file of a job in the folder of a study's results."""
         return results / self.place / f"{job.identifier}.nc"
+
+    def before(self, job: Job) -> list[Job]:
+        """The jobs of the stage before whose files the command of a job takes."""
+        parent = self.parent(job)
+        others = [own for name, own in self.takes(job).values() if name == self.after]
+        return others if parent is None else [parent, *others]
 
     @property
     def log_place(self) -> Path:

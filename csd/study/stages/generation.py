@@ -50,7 +50,7 @@ class GenerationJob:
         settings = GenerationSettings(
             **chosen(GENERATED, self.run.generation), size=larger, steps=steps, device=self.run.settings.device
         )
-        return settings.for_network(self.run.name)
+        return settings.for_networks(self.run.name)
 
     @property
     def request(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from csd.networks import Architecture
 from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
 from csd.study.config.schema import OF_PHASES, Item, chosen, listed
-from csd.study.stages.base import Job, OnLattice, Stage, check_target, file_name, once
+from csd.study.stages.base import Job, OnLattice, Stage, check_target, file_name, once, seeds_name
 from csd.study.stages.data import DataField, MadeField, made_fields
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
 from csd.study.stages.scored import ScoresMade, scores_for
@@ -171,10 +171,8 @@ class TrainingJob(OnLattice):
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        first, last = self.seeds[0], self.seeds[-1]
-        consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
-        seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
-        return file_name(f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}")
+        own = f"{self.target_label}_{self.label}_{self.data_label}_{seeds_name(self.seeds)}"
+        return file_name(f"d{self.dimension}_L{self.size}_{own}")
 
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
         """The target under noise, the network and the settings, as `csd train` makes them from the job's flags."""
