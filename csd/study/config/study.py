@@ -23,8 +23,7 @@ from csd.study.stages.sweeps import Sweep, Training
 from csd.study.stages.training import TRAINING
 
 STAGES: dict[str, Stage] = {
-    stage.name: stage
-    for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT, PHASES_OF_DATA, HYBRIDS)
+    stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT, PHASES_OF_DATA, HYBRIDS)
 }
 """Kinds of job by name, each after the one whose files it takes."""
 Jobs = Mapping[str, Mapping[str, Job]]

@@ -94,6 +94,11 @@ TRAINED: About = {
     **COUPLINGS,
 }
 """Columns of a summary of training or generation that choose runs."""
+PHASED: About = {
+    "magnetisation": ("M of the phases sM + φ, s = ±1; NaN where there is none", "1"),
+    "probability": ("probability of the phase s = 1; NaN where it is ½ by default", "1"),
+}
+"""Further columns of a summary of phases."""
 SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
 """Columns of a summary of Monte Carlo, scores or phases that choose runs."""
 IDENTITY: About = {
@@ -114,7 +119,8 @@ IDENTITY: About = {
 def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob | PhasesJob) -> dict[str, Any]:
     """The values of a job in the columns `TRAINED`, or `SAMPLED`."""
     sampled = isinstance(job, MonteCarloJob | ScoresJob | PhasesJob)
-    found: dict[str, Any] = {name: getattr(job.field, name, None) for name in (SAMPLED if sampled else COUPLINGS)}
+    wanted = {**SAMPLED, **PHASED} if isinstance(job, PhasesJob) else SAMPLED if sampled else COUPLINGS
+    found: dict[str, Any] = {name: getattr(job.field, name, None) for name in wanted}
     found = {name: np.nan if value is None else value for name, value in found.items()}
     if isinstance(job, MonteCarloJob | ScoresJob | PhasesJob):
         return found

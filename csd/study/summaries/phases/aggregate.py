@@ -15,7 +15,7 @@ from csd.core.errors import InputError
 from csd.core.files import PHASES
 from csd.study.scaling import fit_weighted, law_row
 from csd.study.stages.phases import PhasesJob
-from csd.study.summaries.columns import SAMPLED, About, columns_of, typed_columns
+from csd.study.summaries.columns import PHASED, SAMPLED, About, columns_of, typed_columns
 from csd.study.summaries.files import files_of, gathered
 
 QUANTITIES = ("path_kl", "sde_kl", "sde_reverse_kl", "ode_kl", "ode_reverse_kl")
@@ -32,6 +32,7 @@ IDENTITY_OF_PHASES: About = {
     "schedule": ("noise schedule", "1"),
     "block": ("side of the cube of the conditional mutual information", "lattice spacings"),
     **SAMPLED,
+    **PHASED,
 }
 """Columns of a summary of phases."""
 
