@@ -274,12 +274,15 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
+    from csd.targets.base import HasPhases
     from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
     found = {"mass": own.mass, **exact_observables(own)}
     units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
-    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+    further = own.phase_values(1.0, 0.0) if isinstance(own, HasPhases) else {}
+    found |= further
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy", *further):
         print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 

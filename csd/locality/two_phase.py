@@ -105,7 +105,7 @@ def lattice_separation(target: TwoPhase, ratios: Array) -> Array:
 
 
 class PhaseBox:
-    """The two phases in a box |r_μ| ≤ R: what is known of s, and the best score.
+    """The two phases in a box |r_μ| ≤ R: what is known of s, the best score, and what it loses.
 
     Args:
         target: the fields.
@@ -139,6 +139,27 @@ class PhaseBox:
         inside = pull**2 * undecided(self.separation(ratios), target.probability)
         outside = whole**2 * undecided(lattice_separation(target, ratios), target.probability)
         return np.asarray(ratios * target.magnetisation**2 * (inside - outside))
+
+    def score(self, fields: Array, schedule: Schedule, level: float) -> Array:
+        """s_R(x) = −P⁻¹e₀∗x + αM (P⁻¹1)_0 tanh(αM P⁻¹1∗x + h), the best score from the box of each site.
+
+        Args:
+            fields: noised fields, shape (…, *lattice.shape).
+            schedule: α(t) and σ²(t).
+            level: t.
+
+        Returns:
+            The same shape.
+        """
+        target, lattice = self.target, self.target.lattice
+        signal, variance = float(schedule.signal(level)), float(schedule.variance(level))
+        inverse, push = 1.0 / (signal**2 * self.box.variances + variance), signal * target.magnetisation
+        # Transforms of P⁻¹e₀ and P⁻¹1 at the lattice's shells.
+        kernels = [self.box.amplitudes @ (inverse * own) for own in (self._middle, self._constant)]
+        transformed = lattice.transform(fields)
+        linear, seen = (lattice.inverse(lattice.spread(own, lattice.shells) * transformed) for own in kernels)
+        amplitude = push * float((self._constant * self._middle) @ inverse)
+        return amplitude * np.tanh(push * seen + prior_odds(target.probability)) - linear
 
     def gap_of_field(self, ratios: Array) -> Array:
         """σ² times the linear part, that of φ, shape (ratios,)."""
