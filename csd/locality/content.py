@@ -74,9 +74,7 @@ def phases_content(
     )
 
 
-def phases_request(
-    noised: NoisedTarget, settings: PhaseSettings, drawn: ScoreSettings | None = None
-) -> dict[str, Any]:
+def phases_request(noised: NoisedTarget, settings: PhaseSettings, drawn: ScoreSettings | None = None) -> dict[str, Any]:
     """All settings that determine a file; their hash is its configuration_hash."""
     about = {"schedule": type(noised.schedule).__name__, "noise_levels": list(noised.levels)}
     if drawn is not None:
