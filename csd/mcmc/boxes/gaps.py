@@ -76,7 +76,12 @@ DEPENDENT = 1e-9
 
 
 def box_values(
-    target: Any, schedule: Schedule, levels: Sequence[float], ranges: Sequence[int], settings: ScoreSettings
+    target: Any,
+    schedule: Schedule,
+    levels: Sequence[float],
+    ranges: Sequence[int],
+    settings: ScoreSettings,
+    clean: Array | None = None,
 ) -> dict[str, Array]:
     """Gaps and variances of boxes on fields of a target under noise.
 
@@ -86,6 +91,7 @@ def box_values(
         levels: noise levels t.
         ranges: R of the boxes |r_μ| ≤ R.
         settings: number of fields, seed, and accuracy of scores.
+        clean: independent fields in equilibrium, shape (fields, n, *lattice.shape); drawn if None.
 
     Returns:
         score_gap, mmse_difference, box_variance, box_share and their errors, box_tau and box_sweeps, shape (levels,
@@ -101,7 +107,7 @@ def box_values(
     components, boxes = components_of(target), len(middles(lattice))
     numbers = float(settings.fields * components * lattice.sites)
     require_memory((10.0 + 3.0 * boxes) * numbers, f"{settings.fields} fields with {boxes} boxes each")
-    clean = clean_fields(target, settings)
+    clean = clean_fields(target, settings) if clean is None else clean[: settings.fields]
     check_identity(target, clean)
     identity = digest(spec_of_target(target))
     at_level, at_box = {name: np.empty(len(levels)) for name in AT_LEVEL}, (len(levels), len(ranges))
