@@ -22,7 +22,7 @@ LAYERS = (
     {"targets"},
     {"networks"},
     {"training", "mcmc"},
-    {"diffusion"},
+    {"diffusion", "locality"},
     {"study"},
     {"report"},
     {"api"},

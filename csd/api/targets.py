@@ -9,6 +9,7 @@ from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
 from csd.targets.base import (
     BY_MASS,
+    OWN,
     HasFields,
     HasSpectrum,
     spec_of,
@@ -38,7 +39,9 @@ def target(**asked: Any) -> HasSpectrum:
 
 def target_of(given: dict[str, Any]) -> HasSpectrum:
     """The target of checked keywords."""
-    wanted = given.get("target", FIELD["target"].default)
+    # A parameter that one target alone has names it.
+    implied = [name for name, own in OWN.items() if any(one in given for one in own)]
+    wanted = given.get("target", (*implied, FIELD["target"].default)[0])
     if not isinstance(wanted, str | type):
         return _as_it_is(wanted, [name for name in FIELD if name in given and name != "target"])
     missing = [name for name, one in FIELD.items() if one.required and name not in given]

@@ -167,7 +167,7 @@ def place_of(path: str | Path | None) -> Path | None:
 
 
 def called(function: str, first: Any, asked: dict[str, Any]) -> str:
-    """The text of a call; classes are given by their names, and without a first argument it has none."""
+    """The text of a call; classes are given by their names, and a first argument of None is left out."""
 
     def shown(value: Any) -> str:
         value = str(value) if isinstance(value, Path) else value
@@ -177,7 +177,7 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
     before = [] if first is None else [first if first is RUN else shown(first)]
-    return f"csd.{function}({', '.join([*before, *given])})"
+    return f"csd.{function}({', '.join(before + given)})"
 
 
 def trained(

@@ -185,3 +185,17 @@ def scores_lines(content: "Content") -> list[str]:
             )
         lines.append(line)
     return lines
+
+
+def phases_lines(content: "Content") -> list[str]:
+    """A table of a file of phases: KLs by range, and the score's gap and the information by noise level."""
+    ranges = content["range"].values
+    lines = [f"{'range R':<32}" + "".join(f"{reach:>11d}" for reach in ranges)]
+    for name in (name for name, own in content.variables.items() if own.dims == ("range",)):
+        lines.append(f"{name:<32}" + "".join(f"{value:11.4g}" for value in content[name].values))
+    for name in ("conditional_mutual_information", "score_gap"):
+        if name in content:
+            lines.append(name)
+            for level, values in zip(content["noise_level"].values, content[name].values, strict=True):
+                lines.append(f"  noise level {level:<18g}" + "".join(f"{value:11.4g}" for value in values))
+    return lines

@@ -15,7 +15,7 @@ from csd.cli.parser import (
     written_names,
     written_path,
 )
-from csd.cli.printed import print_generation, print_table, report_times, scores_lines
+from csd.cli.printed import phases_lines, print_generation, print_table, report_times, scores_lines
 from csd.cli.records import recorded
 from csd.core.errors import InputError, log
 from csd.core.options import Declared, declared
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module; those of options are added when a command is used."""
-    for name in ("train", "theory", "generate", "mcmc", "scores", "field", "data"):
+    for name in ("train", "theory", "generate", "mcmc", "scores", "phases", "field", "data"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
     generate = own["generate"]
@@ -63,7 +63,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"
         )
-    for name in ("train", "generate", "mcmc", "scores", "theory"):
+    for name in ("train", "generate", "mcmc", "scores", "phases", "theory"):
         own[name].add_argument("--output", type=written_path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
             own[name].add_argument("--benchmark", type=written_path, metavar="FILE.json", help="record of wall times")
@@ -137,6 +137,10 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
     from csd.api.keywords import DATA as ABOUT_DATA
     from csd.api.keywords import FIELD, training_options
 
+    if name == "phases":
+        from csd.api.phases import PHASES_OPTIONS
+
+        return {"": {option: one for option, one in PHASES_OPTIONS.items() if option not in FIELD}, TARGET: FIELD}
     if name == "scores":
         from csd.api.scores import SCORES_OPTIONS
 
@@ -232,6 +236,17 @@ def scores(arguments: argparse.Namespace) -> None:
         print("\n".join(scores_lines(content)))
 
 
+def phases(arguments: argparse.Namespace) -> None:
+    """Compute what scores of finite range lose on fields under noise."""
+    with recorded(arguments, "phases") as laps:
+        from csd.api.phases import phases_of
+
+        laps("set-up")
+        content = phases_of(_given(arguments), command_line(arguments), arguments.output)
+        laps("phases")
+        print("\n".join(phases_lines(content)))
+
+
 def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
     """The target of `csd mcmc`."""
     from csd.lattice import Lattice
@@ -256,12 +271,15 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
+    from csd.targets.base import HasPhases
     from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
     found = {"mass": own.mass, **exact_observables(own)}
     units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
-    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+    further = own.phase_values(1.0, 0.0) if isinstance(own, HasPhases) else {}
+    found |= further
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy", *further):
         print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 
@@ -284,7 +302,7 @@ def data(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """Summarise a file of csd."""
-    from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
+    from csd.core.files import ENSEMBLE, GENERATION, PHASES, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
     if cut := [name for name, own in content.coordinates.items() if not own.dims]:
@@ -300,10 +318,12 @@ def show(arguments: argparse.Namespace) -> None:
         from csd.mcmc.ensemble import summary_lines
 
         print("\n".join(summary_lines(content)))
+    elif content.attrs["csd_file"] == PHASES:
+        print("\n".join(phases_lines(content)))
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, content["seed"].values)))
         print_table(content)
 
 
-COMMANDS = (train, generate, theory, mcmc, scores, field, data, show)
+COMMANDS = (train, generate, theory, mcmc, scores, phases, field, data, show)
 """The commands of this module, in the order of help; a docstring is the help of its command."""

@@ -71,10 +71,11 @@ class Samples:
     def fraction(self, name: str) -> tuple[Array, Array]:
         """(f, standard error) of the fraction f = K/M of independent fields with a property.
 
-        The error is √(g(1 − g)/M) with g = (K + ½)/(M + 1), which is not 0 where all or none have it.
+        The error is √(g(1 − g)/M) with g = (K + 2)/(M + 4), which is not 0 where all or none have it (Agresti and Coull,
+        The American Statistician 52, 119 (1998)).
         """
         fields, having = self.counts.sum(), self.sums[name].sum()
-        smoothed = (having + 0.5) / (fields + 1.0)
+        smoothed = (having + 2.0) / (fields + 4.0)
         return np.asarray(having / fields), np.asarray(np.sqrt(smoothed * (1.0 - smoothed) / fields))
 
 

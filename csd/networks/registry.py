@@ -46,6 +46,8 @@ ARCHITECTURES: dict[str, str] = {
     "unet": "csd.networks.unet:UNet",
     "wiener": "csd.networks.wiener:Wiener",
     "local_polynomial": "csd.networks.local_polynomial:LocalPolynomial",
+    "global_tanh": "csd.networks.global_tanh:GlobalTanh",
+    "local_tanh": "csd.networks.local_tanh:LocalTanh",
 }
 
 

@@ -12,7 +12,7 @@ from csd.study.config.reading import parse
 from csd.study.config.study import STAGES, Study, jobs_of
 from csd.study.cost.limits import Limits, cluster_jobs, study_costs
 from csd.study.cost.pace import REFERENCE
-from csd.study.stages.hybrids import HybridJob
+from csd.study.stages.generation import HybridJob
 
 STUDY: dict[str, Any] = {
     "study": "s",

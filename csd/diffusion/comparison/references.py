@@ -71,7 +71,7 @@ def reference_kind(target: HasSpectrum) -> str:
 
 
 def score_kind(target: HasSpectrum) -> str:
-    """What −K∗(x − α μ) with K = 1/C_t is: the 'exact' score or, where that is known not to be linear, 'best linear'."""
+    """What −K∗(x − α μ) with K = 1/C_t is: the "exact" score or, where that is not linear, the "best linear" one."""
     return "exact" if with_nonlinear_score(target) is None else "best linear"
 
 

@@ -156,7 +156,7 @@ class TargetPart(Part):
         return [{"mass_times_length": 1.0}]
 
 
-PHASES = ("magnetisation", "probability")
+OF_PHASES = ("magnetisation", "probability")
 """Keys of a target of two phases."""
 
 
@@ -173,7 +173,7 @@ class FieldPart(TargetPart):
     def targets(self) -> list[dict[str, Any]]:
         """Its targets, for each magnetisation and probability: {'mass': 0.1, 'magnetisation': 1.0}."""
         found = super().targets()
-        for name in PHASES:
+        for name in OF_PHASES:
             if (values := getattr(self, name)) is not None:
                 found = [{**one, name: value} for one in found for value in values]
         return found

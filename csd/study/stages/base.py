@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from csd.core.errors import InputError, unknown
+from csd.core.files import digest
 from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
@@ -26,6 +27,8 @@ FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
 LONGEST_NAME = 235
 """The most bytes of a job's name that version 0.1 could write, with `.NAME.json.12345678.json` beside a record."""
+LONGEST_LEVELS = 40
+"""Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
 def file_name(name: str) -> str:
@@ -45,6 +48,12 @@ def seeds_name(seeds: Sequence[int]) -> str:
     """Seeds in the name of a job: 's1-4' of consecutive ones, 's1.3' of others."""
     consecutive = len(seeds) > 1 and all(after - before == 1 for before, after in pairwise(seeds))
     return f"s{seeds[0]}-{seeds[-1]}" if consecutive else f"s{'.'.join(map(str, seeds))}"
+
+
+def levels_label(levels: Sequence[float]) -> str:
+    """Noise levels in the name of a file: '0.1-0.5', or how many there are and a hash."""
+    label = "-".join(f"{level:.12g}" for level in levels)
+    return label if len(label) <= LONGEST_LEVELS else f"{len(levels)}.{digest({'levels': levels})[:8]}"
 
 
 class Job(Protocol):

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from csd.core.errors import InputError, check_distinct, unknown, users_errors
-from csd.core.files import SCORES, SCORES_SUMMARY, digest
+from csd.core.files import SCORES, SCORES_SUMMARY
 from csd.core.options import declared
 from csd.lattice import Lattice
 from csd.mcmc.posterior.base import with_energy
 from csd.mcmc.simulation import target_of_chains
 from csd.study.config.schema import Count, FieldPart, Positive, Seed, Several, chosen, with_options
-from csd.study.stages.base import OnLattice, Stage, check_target, file_name, once
+from csd.study.stages.base import OnLattice, Stage, check_target, file_name, levels_label, once
 from csd.targets.base import BY_MASS, OWN, target_from_spec, with_samples, with_spectrum
 from csd.targets.noising import NoisedTarget, check_schedule, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
@@ -28,8 +28,6 @@ from csd.targets.scores import SOURCE, ScoreSettings, posterior_request, score_r
 
 HOW = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)
-LONGEST = 40
-"""Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
 @with_options(
@@ -107,10 +105,8 @@ class ScoresJob(OnLattice):
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        levels = "-".join(f"{level:.12g}" for level in self.noise_levels)
-        if len(levels) > LONGEST:
-            levels = f"{len(self.noise_levels)}.{digest({'levels': self.noise_levels})[:8]}"
-        how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
+        noise = f"{self.noise.schedule.replace(':', '.')}-t{levels_label(self.noise_levels)}"
+        how = f"{noise}_M{self.settings.fields}"
         target = self.target_label
         if self.components:
             own = self.field.target.replace(":", ".") if isinstance(self.field, FieldOptions) else f"n{self.components}"

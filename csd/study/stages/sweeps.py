@@ -11,7 +11,7 @@ from csd.diffusion.quality import GenerationSettings
 from csd.networks.registry import network_options
 from csd.study.config.schema import (
     HELD,
-    PHASES,
+    OF_PHASES,
     WAYS,
     Count,
     FieldPart,
@@ -163,7 +163,7 @@ class Sweep(FieldPart):
     def _one_target(self) -> Self:
         """Fields in a file are the only target of a sweep."""
         if self.data is not None:
-            others = [way for way in (*WAYS, *PHASES) if getattr(self, way, None) is not None]
+            others = [way for way in (*WAYS, *OF_PHASES) if getattr(self, way, None) is not None]
             others += ["target"] * (self.target != FieldOptions.target)
             if others:
                 raise ValueError(f"data and {others[0]} are both given; the fields of the file are the target")

@@ -12,7 +12,7 @@ from csd.core.files import TRAINING as TRAINING_FILE
 from csd.networks import Architecture
 from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
-from csd.study.config.schema import PHASES, Item, chosen, listed
+from csd.study.config.schema import OF_PHASES, Item, chosen, listed
 from csd.study.stages.base import Job, OnLattice, Stage, check_target, file_name, once, seeds_name
 from csd.study.stages.data import DataField, MadeField, made_fields
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
@@ -164,7 +164,7 @@ class TrainingJob(OnLattice):
     def alike(self) -> tuple[Hashable, ...]:
         """What jobs share that differ in mass and seeds alone: expected steps are interpolated between masses."""
         given = tuple(getattr(self.settings, name) for name in AXES)
-        given += tuple(getattr(self.field, name, None) for name in PHASES)
+        given += tuple(getattr(self.field, name, None) for name in OF_PHASES)
         own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds), *given)
         return (*own, self.field.mass is None, self.field.r0, self.field.u)
 

@@ -16,6 +16,7 @@ from csd.networks.local import range_factor
 from csd.networks.registry import network_options
 from csd.study.stages import sweeps
 from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.phases import PhasesJob
 from csd.study.stages.scores import ScoresJob
 from csd.study.stages.training import TrainingJob
 from csd.targets.options import FieldOptions, NoiseOptions
@@ -94,7 +95,7 @@ TRAINED: About = {
 }
 """Columns of a summary of training or generation that choose runs."""
 SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
-"""Columns of a summary of Monte Carlo, or of scores, that choose runs."""
+"""Columns of a summary of Monte Carlo, scores or phases that choose runs."""
 IDENTITY: About = {
     "sweep": ("sweep of the study", "1"),
     "architecture": ("architecture and options", "1"),
@@ -110,12 +111,12 @@ IDENTITY: About = {
 """All columns of a summary of training or generation."""
 
 
-def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob) -> dict[str, Any]:
+def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob | PhasesJob) -> dict[str, Any]:
     """The values of a job in the columns `TRAINED`, or `SAMPLED`."""
-    sampled = isinstance(job, MonteCarloJob | ScoresJob)
+    sampled = isinstance(job, MonteCarloJob | ScoresJob | PhasesJob)
     found: dict[str, Any] = {name: getattr(job.field, name, None) for name in (SAMPLED if sampled else COUPLINGS)}
     found = {name: np.nan if value is None else value for name, value in found.items()}
-    if isinstance(job, MonteCarloJob | ScoresJob):
+    if isinstance(job, MonteCarloJob | ScoresJob | PhasesJob):
         return found
     found |= {"architecture_name": job.name, "loss": job.settings.loss}
     for name, one in HOW.items():
