@@ -13,8 +13,7 @@ from pydantic import AfterValidator, Field
 from csd.core.paths import LONGEST, expanded
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
-from csd.study.stages.generation import GENERATION
-from csd.study.stages.hybrids import HYBRIDS, Hybrid
+from csd.study.stages.generation import GENERATION, HYBRIDS, Hybrid
 from csd.study.stages.integrators import INTEGRATORS, IntegratorSteps
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
 from csd.study.stages.phases import PHASES_OF_DATA, Phases

@@ -29,7 +29,7 @@ from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import LOOPS, Calibration
-from csd.study.cost.samples import FILE, drawing_time, of_kernels, of_networks, pairs_of, shells_of
+from csd.study.cost.samples import FILE, HELD, drawing_time, of_kernels, of_networks, pairs_of, shells_of
 from csd.study.cost.scored import expected_errors
 from csd.study.stages.base import Job
 from csd.study.stages.data import DataField
@@ -51,8 +51,6 @@ MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
-HELD = 4.0
-"""Arrays of the size of the recorded kernels that generation holds at a time."""
 CURVE, WEIGHT, KERNEL, KEPT = 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a network at a recorded step; of a mode's weight in full layers, of its kernel after the last step,
 and of its kernel at one recorded step.

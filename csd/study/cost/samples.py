@@ -1,14 +1,21 @@
-"""The cost of fields that are drawn by reverse diffusion: mode by mode with kernels, by calls of networks otherwise."""
+"""The cost of fields that reverse diffusion draws: mode by mode with kernels, by calls of networks otherwise.
 
+That of hybrids is the recursion of their last kernels and their fields.
+"""
+
+from collections.abc import Sequence
 from functools import cache
 from math import ceil, comb
 
 from csd.core.compiled_random import WORTH_LOADING
+from csd.diffusion.quality import SAMPLES
 from csd.diffusion.samples import compared_fields
 from csd.diffusion.sampling import fields_together
 from csd.lattice import Lattice
+from csd.lattice.bins import BINS
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.stages.generation import HybridJob
 
 ODES = ("euler", "heun")
 """Integrators that draw no noise."""
@@ -16,6 +23,8 @@ UNDECIDED = 1024
 """Fields of a seed that criteria take, where their number is not given: χ is then known to 4 %."""
 FILE = 35e3
 """Bytes of a file without numbers."""
+HELD = 4.0
+"""Arrays of the size of the kernels that generation holds at a time."""
 
 
 @cache
@@ -85,3 +94,23 @@ def of_networks(
     held = 8.0 * fields * lattice.sites
     memory, written = pace.fields_job.memory_mb + held / 1e6, (2.0 * FILE + 8.0 * fields) / 1e6
     return ExpectedCost(*place, seconds, memory, written, known=False, family=family)
+
+
+def expected_hybrids(jobs: Sequence[HybridJob], calibration: Calibration) -> list[ExpectedCost]:
+    """The cost of each job of a hybrid."""
+    return [_expected(job, calibration) for job in jobs]
+
+
+def _expected(job: HybridJob, pace: Calibration) -> ExpectedCost:
+    """The cost of a job."""
+    place, lattice, asked = ("hybrids", job.identifier), Lattice(job.dimension, job.size), job.settings
+    seeds, levels = len(job.seeds), job.steps + 1
+    family = f"{asked.integrator} {job.label}"
+    if not job.linear:
+        return of_networks(place, family, lattice, seeds, asked.samples, job.steps, pace)
+    kernels = float(levels * seeds * pairs_of(lattice))
+    drawn, held = of_kernels(lattice, seeds, asked.samples or SAMPLES, levels, asked.integrator, pace)
+    seconds = pace.job.seconds + pace.recursion(kernels, levels) + drawn
+    memory = pace.job.memory_mb + (HELD * 8.0 * kernels + held) / 1e6
+    written = 2.0 * FILE + 4.0 * seeds * BINS * levels
+    return ExpectedCost(*place, seconds, memory, written / 1e6, family=family)

@@ -44,16 +44,16 @@ def file_name(name: str) -> str:
     return short_name(name, LONGEST_NAME)
 
 
-def levels_label(levels: Sequence[float]) -> str:
-    """Noise levels in the name of a file: '0.1-0.5', or how many there are and a hash."""
-    label = "-".join(f"{level:.12g}" for level in levels)
-    return label if len(label) <= LONGEST_LEVELS else f"{len(levels)}.{digest({'levels': levels})[:8]}"
-
-
 def seeds_name(seeds: Sequence[int]) -> str:
     """Seeds in the name of a job: 's1-4' of consecutive ones, 's1.3' of others."""
     consecutive = len(seeds) > 1 and all(after - before == 1 for before, after in pairwise(seeds))
     return f"s{seeds[0]}-{seeds[-1]}" if consecutive else f"s{'.'.join(map(str, seeds))}"
+
+
+def levels_label(levels: Sequence[float]) -> str:
+    """Noise levels in the name of a file: '0.1-0.5', or how many there are and a hash."""
+    label = "-".join(f"{level:.12g}" for level in levels)
+    return label if len(label) <= LONGEST_LEVELS else f"{len(levels)}.{digest({'levels': levels})[:8]}"
 
 
 class Job(Protocol):

@@ -12,8 +12,7 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.files import Variable, digest, read
 from csd.study.stages.base import Job
-from csd.study.stages.generation import GenerationJob
-from csd.study.stages.hybrids import HybridJob
+from csd.study.stages.generation import GenerationJob, HybridJob
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.phases import PhasesJob
 from csd.study.stages.scores import ScoresJob

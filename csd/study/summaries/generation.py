@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 
 from csd.core.files import GENERATION, Variable
-from csd.study.stages.generation import GenerationJob
-from csd.study.stages.hybrids import HybridJob
+from csd.study.stages.generation import GenerationJob, HybridJob
 from csd.study.summaries.columns import IDENTITY, About, identity_of, typed_columns
 from csd.study.summaries.files import files_of, gathered, grouped, over_fields
 from csd.study.summaries.observables import MEASURED, OBSERVABLES
