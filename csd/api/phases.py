@@ -14,15 +14,13 @@ from csd.core.paths import check_paths
 from csd.core.plugins import name_of
 from csd.core.source import fingerprint_with_plugins
 from csd.locality.content import BY_CHAINS, EXACTLY
-from csd.locality.gaussian import gaussian_phases
 from csd.locality.interacting import interacting_phases
+from csd.locality.kinds import phases_of_target
 from csd.locality.options import PhaseSettings
-from csd.locality.two_phase import two_phase_phases
 from csd.targets.base import TARGETS
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import NoiseOptions
 from csd.targets.scores import ScoreSettings
-from csd.targets.two_phase import TwoPhase
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,8 +85,7 @@ def _exactly(given: Mapping[str, Any], settings: PhaseSettings) -> Content:
     """Phases of a Gaussian field, or of two phases."""
     if unused := _chosen(given, ScoreSettings):
         raise InputError(f"{next(iter(unused))} is given, but phases of this target are exact; leave it out")
-    noised = noised_target(given)
-    return (two_phase_phases if isinstance(noised.target, TwoPhase) else gaussian_phases)(noised, settings)
+    return phases_of_target(noised_target(given), settings)
 
 
 def _by_chains(given: Mapping[str, Any], settings: PhaseSettings) -> Content | None:

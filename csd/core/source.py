@@ -34,7 +34,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "scores": ("mcmc/posterior/held_out", "mcmc/ensemble", "targets/phi4", "targets/spins"),
-    "phases": ("locality/gaussian", "locality/two_phase", "locality/content", "targets/gaussian"),
+    "phases": ("locality/kinds", "locality/content"),
     "phases_by_chains": ("locality/interacting", "mcmc/ensemble", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),

@@ -16,9 +16,9 @@ from csd.core.errors import InputError, unknown
 from csd.core.files import PHASES, PHASES_SUMMARY
 from csd.core.options import declared
 from csd.lattice import Lattice
-from csd.locality.content import BY_CHAINS, EXACTLY, phases_request
-from csd.locality.gaussian import checked_field, gaussian_request
+from csd.locality.content import BY_CHAINS, EXACTLY
 from csd.locality.interacting import interacting_request
+from csd.locality.kinds import request_of_phases
 from csd.locality.options import PhaseSettings
 from csd.mcmc.simulation import target_of_chains
 from csd.study.config.schema import Count, FieldPart, Positive, Seed, Several, chosen, with_options
@@ -29,7 +29,6 @@ from csd.targets.base import BY_MASS, OWN
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.targets.scores import ScoreSettings
-from csd.targets.two_phase import TwoPhase
 
 HOW = declared(PhaseSettings)
 NOISE = declared(NoiseOptions)
@@ -134,12 +133,7 @@ class PhasesJob(OnLattice):
         noised = self.noised
         if self.components:
             return interacting_request(noised, self.settings, self.drawn)
-        if not isinstance(noised.target, TwoPhase):
-            return gaussian_request(noised, self.settings)
-        if self.settings.block != 1:
-            raise InputError(f"block is {self.settings.block}; for target two_phase it must be 1")
-        checked_field(NoisedTarget(noised.target.field, noised.schedule, self.noise_levels))
-        return phases_request(noised, self.settings)
+        return request_of_phases(noised, self.settings)
 
     @property
     def step(self) -> str:

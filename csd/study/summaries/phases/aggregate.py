@@ -18,7 +18,7 @@ from csd.study.stages.phases import PhasesJob
 from csd.study.summaries.columns import PHASED, SAMPLED, About, columns_of, typed_columns
 from csd.study.summaries.files import files_of, gathered
 
-QUANTITIES = ("path_kl", "sde_kl", "sde_reverse_kl", "ode_kl", "ode_reverse_kl")
+QUANTITIES = ("path_kl", "path_kl_linear", "path_kl_bit", "sde_kl", "sde_reverse_kl", "ode_kl", "ode_reverse_kl")
 """Numbers of each range whose values, and whose growth with the size, are rows of a table of laws."""
 EXACT = 1e-12
 """Relative error of exact numbers in a fit, whose own error is then that of their scatter about the law."""
