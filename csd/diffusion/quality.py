@@ -154,7 +154,7 @@ def generated(
             hybrid do not belong together.
         GenerationFailed: if a mode diverges.
     """
-    networks = networks_of(training, settings)
+    networks = chosen_networks(training, settings)
     lattice, seeds = networks.lattice, networks.seeds
     larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
     if larger.size < lattice.size and any(map(is_linear, networks.trainings)):
@@ -235,7 +235,7 @@ def generated(
     )
 
 
-def networks_of(training: Content | Sequence[Part], settings: GenerationSettings) -> Networks:
+def chosen_networks(training: Content | Sequence[Part], settings: GenerationSettings) -> Networks:
     """The networks of a training between t_min and t_max, or those of the parts of a hybrid.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, digest, labelled
 from csd.core.options import declared
-from csd.diffusion.hybrid.windows import SLACK, Served, Window, joined, served_levels
+from csd.diffusion.hybrid.windows import SLACK, Served, Window, in_order, served_levels
 from csd.diffusion.reverse import best_score
 from csd.diffusion.trained import (
     Kept,
@@ -109,7 +109,7 @@ class Networks:
     """
 
     def __init__(self, parts: Sequence[Part], steps: int | None = None) -> None:
-        self.parts = joined(parts)
+        self.parts = in_order(parts)
         self._check()
         self.levels = served_levels(self.parts, steps)
         self.grid: Array = np.concatenate(self.levels)

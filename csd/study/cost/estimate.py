@@ -29,7 +29,7 @@ from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import LOOPS, Calibration
-from csd.study.cost.samples import FILE, HELD, drawing_time, of_kernels, of_networks, pairs_of, shells_of
+from csd.study.cost.samples import FILE, HELD, drawing_time, by_kernels, by_networks, pairs_of, shells_of
 from csd.study.cost.scored import expected_errors
 from csd.study.stages.base import Job
 from csd.study.stages.data import DataField
@@ -231,7 +231,7 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
         assert run.generation is not None
         place, family = ("generation", job.identifier), f"{asked.integrator} {run.name}"
         fields = Lattice(run.dimension, job.size), len(run.seeds), asked.samples
-        return of_networks(place, family, *fields, run.generation.steps, pace)
+        return by_networks(place, family, *fields, run.generation.steps, pace)
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
@@ -242,7 +242,7 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
         seconds += pace.recursion(kernels / seeds, levels * records)
         seconds += (records if work.layers == "one" else steps) * work.ahead / seeds
     count = asked.samples or SAMPLES
-    drawn, further = of_kernels(lattice, seeds, count, levels, asked.integrator, pace)
+    drawn, further = by_kernels(lattice, seeds, count, levels, asked.integrator, pace)
     seconds += drawn
     written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
     memory = pace.job.memory_mb + (HELD * 8.0 * kernels + further) / 1e6

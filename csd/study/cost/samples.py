@@ -47,7 +47,7 @@ def drawing_time(pace: Pace, numbers: float, calls: float) -> float:
     return pace(by_numpy + COMPILED * compiled, calls) + (LOOPS.seconds if compiled > 0.0 else 0.0)
 
 
-def of_kernels(
+def by_kernels(
     lattice: Lattice, seeds: int, count: int, levels: int, integrator: str, pace: Calibration
 ) -> tuple[float, float]:
     """Seconds and bytes to draw and measure fields with kernels, mode by mode.
@@ -71,7 +71,7 @@ def of_kernels(
     return seconds, held + (1e6 * LOOPS.memory_mb if noisy and normals > WORTH_LOADING else 0.0)
 
 
-def of_networks(
+def by_networks(
     place: tuple[str, str], family: str, lattice: Lattice, seeds: int, count: int | None, steps: int, pace: Calibration
 ) -> ExpectedCost:
     """The cost of a job that draws with networks without a kernel: two calls a step, like steps of training.
@@ -107,9 +107,9 @@ def _expected(job: HybridJob, pace: Calibration) -> ExpectedCost:
     seeds, levels = len(job.seeds), job.steps + 1
     family = f"{asked.integrator} {job.label}"
     if not job.linear:
-        return of_networks(place, family, lattice, seeds, asked.samples, job.steps, pace)
+        return by_networks(place, family, lattice, seeds, asked.samples, job.steps, pace)
     kernels = float(levels * seeds * pairs_of(lattice))
-    drawn, held = of_kernels(lattice, seeds, asked.samples or SAMPLES, levels, asked.integrator, pace)
+    drawn, held = by_kernels(lattice, seeds, asked.samples or SAMPLES, levels, asked.integrator, pace)
     seconds = pace.job.seconds + pace.recursion(kernels, levels) + drawn
     memory = pace.job.memory_mb + (HELD * 8.0 * kernels + held) / 1e6
     written = 2.0 * FILE + 4.0 * seeds * BINS * levels
