@@ -1,4 +1,4 @@
-"""Boxes of Ising spins below T_c in two dimensions, as two phases of the exact magnetisation, without a parameter to fit.
+"""Boxes of Ising spins below T_c in two dimensions, as two phases of the exact magnetisation; nothing is fitted.
 
 Spins in a phase fluctuate over short distances, with the connected susceptibility χ_c, about their magnetisation ±M. At
 the scale of a box of n sites the noised field is then that of two phases with C(0) = σ² + α²χ_c, and

@@ -56,7 +56,7 @@ FITTED = {
 """Measures of fitted laws, or of values, and the law whose row of the table holds the value."""
 PHASES = (
     *("information_residual", "markov_deviation", "sde_share", "ode_share"),
-    *("path_kl_per_box", "window_ratio", "bits_per_box"),
+    *("path_kl_per_box", "window_ratio", "bits_per_box", "ordered_residual", "box_level_growth"),
 )
 """Quantities of phases of data (`csd.study.summaries.phases.laws`)."""
 VALUES: dict[str, tuple[str, ...]] = {"linear_score_error": ("value", "constant", "exponent")}

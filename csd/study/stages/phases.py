@@ -1,7 +1,7 @@
 """The stage of phases: what scores of finite range lose on a target, one file for each target and size.
 
-Gaussian targets and those of two phases are in closed form; those at finite n, of φ⁴ with `components` and of spins, are
-by conditional Monte Carlo.
+Gaussian targets and those of two phases are in closed form; those at finite n, of φ⁴ with `components` and of spins,
+are by conditional Monte Carlo.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence

@@ -10,6 +10,8 @@ that lacks a variable gives no row of it.
     path_kl_per_box        path KL over N/V − 1, in nats; by range, which is in `data` ('R4')
     window_ratio           t_S − t_R over ½ ln(N/V); by range
     bits_per_box           path KL of the sign of two phases over (N/V − 1) ln 2; by range
+    ordered_residual       Δ of Ising spins below T_c in two dimensions less that of two phases, over M²; by range and level
+    box_level_growth       dt_R / d ln(2R + 1) of fields by Monte Carlo, t_R the level at which boxes know half of their mean
 """
 
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ BEST_LOCAL = "best_local"
 """The best local score in the column `architecture` of a table of laws."""
 QUANTITIES = (
     *("information_residual", "markov_deviation", "sde_share", "ode_share"),
-    *("path_kl_per_box", "window_ratio", "bits_per_box"),
+    *("path_kl_per_box", "window_ratio", "bits_per_box", "ordered_residual", "box_level_growth"),
 )
 """All quantities."""
 SMALLEST = 1e-9
@@ -35,6 +37,8 @@ IMAGES = 8.0
 """Size over decay length of the exact kernel from which on the lattice's period does not change a Markov length."""
 MOST_SITES, MOST_LEVELS = 300, 5
 """The largest box whose floor is computed anew, and at how many of the noise levels."""
+FEWEST = 3
+"""Ranges from which on a growth with the range is fitted."""
 
 
 def phase_table(summary: xr.Dataset) -> pd.DataFrame:
@@ -48,12 +52,16 @@ def phase_table(summary: xr.Dataset) -> pd.DataFrame:
         run = summary.isel(run=place)
         about: dict[str, Any] = {"study": run["sweep"].item(), "architecture": BEST_LOCAL}
         about |= {"dimension": int(run["dimension"]), "mass": run["target_label"].item(), "noise_level": np.nan}
+        size = [int(run["size"])]
         about |= {"schedule": run["schedule"].item(), "criterion": "", "loss": ""}
         kind = run["target"].item()
         for quantity, data, value in _values(run):
             if np.isfinite(value):
                 own = {"quantity": quantity, "data": data or kind}
-                rows.append(about | own | law_row([int(run["size"])], law="value", value=float(value), error=0.0))
+                rows.append(about | own | law_row(size, law="value", value=float(value), error=0.0))
+        for own, value, error in _measured(run):
+            if np.isfinite(value):
+                rows.append(about | {"data": kind} | own | law_row(size, law="value", value=value, error=error))
     return pd.concat([phases_table(summary), pd.DataFrame(rows)])
 
 
@@ -100,3 +108,54 @@ def _residual(run: xr.Dataset) -> float:
                 floor = patch.floor(noised_spectrum(schedule, level, clean))
                 worst = float(np.fmax(worst, abs(value + 0.5 * np.log1p(-floor))))
     return worst
+
+
+def _measured(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
+    """(columns, value, error) of numbers by Monte Carlo."""
+    if run["target"].item() == "spins" and (run["dimension"], run["components"]) == (2, 1):
+        yield from _ordered(run)
+    if "box_level" in run:
+        known = np.isfinite(run["box_level"].values) & (run["box_level_error"].values > 0.0)
+        widths, times, errors = (
+            values[known]
+            for values in (2.0 * run["range"].values + 1.0, run["box_level"].values, run["box_level_error"].values)
+        )
+        if known.sum() >= FEWEST:
+            slope, error = slope_of(np.log(widths), times, errors)
+            yield {"quantity": "box_level_growth"}, slope, error
+
+
+def slope_of(places: Any, values: Any, errors: Any) -> tuple[float, float]:
+    """Slope of a weighted straight line, and its error: statistical, and the change without the smallest place.
+
+    Args:
+        places: at least three, ascending.
+        values: one for each.
+        errors: standard errors of the values.
+    """
+    slopes = []
+    for first in (0, 1):
+        weight = 1.0 / errors[first:] ** 2
+        centred = places[first:] - weight @ places[first:] / weight.sum()
+        slopes.append((weight * centred) @ values[first:] / ((weight * centred) @ centred))
+        statistical = 1.0 / np.sqrt((weight * centred) @ centred) if first == 0 else statistical
+    return float(slopes[0]), float(np.hypot(statistical, slopes[1] - slopes[0]))
+
+
+def _ordered(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
+    """Differences from the theory of two phases, below T_c."""
+    from csd.locality.ordered import CRITICAL, ordered_difference, ordered_phase
+    from csd.targets.noising import schedule_of
+
+    if not (beta := float(run["beta"])) > CRITICAL:
+        return
+    schedule, sites = schedule_of(run["schedule"].item()), int(run["size"]) ** 2
+    scale = ordered_phase(beta)[0] ** 2
+    for reach in run["range"].values:
+        for level in run["noise_level"].values:
+            at = run.sel(range=reach, noise_level=level)
+            signal, variance = np.asarray(schedule.signal(level)), np.asarray(schedule.variance(level))
+            theory = float(ordered_difference(beta, signal, variance, (2 * int(reach) + 1) ** 2, sites))
+            columns = {"quantity": "ordered_residual", "data": f"R{reach}", "noise_level": float(level)}
+            off = float(at["mmse_difference"]) - theory
+            yield columns, off / scale, float(at["mmse_difference_error"]) / scale
