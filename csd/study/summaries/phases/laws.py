@@ -10,8 +10,8 @@ that lacks a variable gives no row of it.
     path_kl_per_box        path KL over N/V − 1, in nats; by range, which is in `data` ('R4')
     window_ratio           t_S − t_R over ½ ln(N/V); by range
     bits_per_box           path KL of the sign of two phases over (N/V − 1) ln 2; by range
-    ordered_residual       Δ of Ising spins below T_c in two dimensions less that of two phases, over M²; by range and level
-    box_level_growth       dt_R / d ln(2R + 1) of fields by Monte Carlo, t_R the level at which boxes know half of their mean
+    ordered_residual       Δ of Ising spins below T_c in d = 2 less that of two phases, over M²; by range and noise level
+    box_level_growth       dt_R / d ln(2R + 1) by Monte Carlo, t_R the level at which boxes know half of their mean
 """
 
 from collections.abc import Iterator
@@ -133,13 +133,15 @@ def slope_of(places: Any, values: Any, errors: Any) -> tuple[float, float]:
         values: one for each.
         errors: standard errors of the values.
     """
-    slopes = []
-    for first in (0, 1):
+
+    def fitted(first: int) -> tuple[float, float]:
         weight = 1.0 / errors[first:] ** 2
         centred = places[first:] - weight @ places[first:] / weight.sum()
-        slopes.append((weight * centred) @ values[first:] / ((weight * centred) @ centred))
-        statistical = 1.0 / np.sqrt((weight * centred) @ centred) if first == 0 else statistical
-    return float(slopes[0]), float(np.hypot(statistical, slopes[1] - slopes[0]))
+        power = float((weight * centred) @ centred)
+        return float((weight * centred) @ values[first:]) / power, power**-0.5
+
+    (slope, statistical), (without, _) = fitted(0), fitted(1)
+    return slope, float(np.hypot(statistical, without - slope))
 
 
 def _ordered(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
