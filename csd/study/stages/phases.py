@@ -150,7 +150,7 @@ def _expanded(parts: Mapping[str, Phases]) -> Iterator[PhasesJob]:
         try:
             noise, settings = NoiseOptions(**chosen(NOISE, part)), PhaseSettings(**chosen(HOW, part))
             finite = part.components or ([1] if part.beta else [])
-            unused = sorted(part.model_fields_set & DRAWN.keys())
+            unused = [option for option, value in chosen(DRAWN, part).items() if value != DRAWN[option].default]
             if unused and not finite:
                 raise InputError(f"{unused[0]} is given, but phases of Gaussian fields are exact; leave it out")
             for size, components, given in product(part.sizes, finite or [0], part.targets()):
