@@ -85,3 +85,53 @@ def test_mistakes_of_the_command_end_with_a_sentence(csd: Runner, tmp_path: Path
     assert ran.err.splitlines()[-1].startswith("csd phases: range is 4;")
     assert not list(tmp_path.iterdir())
     assert csd(f"phases --size 8 --output {tmp_path / 'file.nc'}").status == 2
+
+
+INTERACTING = "phases --dimension 2 --size 6 --beta 0.4 --noise-level 0.5 1 --range 1 2 --fields 6 --seed 3"
+
+
+def test_interacting_fields_are_drawn_by_the_command(csd: Runner, tmp_path: Path) -> None:
+    """Values with errors; the command and the call are the same, and γ/σ² times Δ is the gap."""
+    path = tmp_path / "file.nc"
+    ran = csd(f"{INTERACTING} --output {path}")
+    assert ran.status == 0, ran.err
+    found = read(path, PHASES)
+    called = package.phases(
+        dimension=2, size=6, beta=0.4, noise_levels=[0.5, 1.0], ranges=[1, 2], fields=6, seed=3, accuracy=0.01
+    )
+    assert found.drop_attrs().identical(called.drop_attrs())
+    assert found.attrs["source_hash"] == fingerprint("phases_by_chains")
+    assert found.attrs["target"] == "spins"
+    for name in ("score_gap", "mmse_difference", "box_variance", "box_share"):
+        assert found[name].dims == found[f"{name}_error"].dims == ("noise_level", "range")
+        assert (found[f"{name}_error"] > 0.0).all()
+    ratio = found["signal"] ** 2 / found["noise_variance"] ** 2
+    np.testing.assert_allclose(found["score_gap"], ratio * found["mmse_difference"])
+    assert ran.out in csd(f"show {path}").out
+    assert "box_level" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            "--beta 0.4 --noise-level 1 --range 3",
+            "range is 3; around a site on a lattice of size 6 it must be at most 2",
+        ),
+        ("--beta 0.4 --range 1", "noise levels are not given"),
+        ("--beta 0.4 --noise-level 1 --block 2", "block is 2"),
+        ("--beta 0.4 --noise-level 20", "noise level is 20"),
+        ("--kappa 0.27 --noise-level 1", "--kappa and --lambda belong together"),
+        ("--mass 1 --noise-level 1 --fields 10", "fields is given, but phases of Gaussian fields are exact"),
+        (
+            "--beta 0.4 --noise-level 1 --range 1 --fields 4 --accuracy 1e-8",
+            "noise level 1: accuracy is 1e-08, which takes",
+        ),
+    ],
+)
+def test_what_interacting_fields_cannot_take_is_refused(csd: Runner, tmp_path: Path, asked: str, said: str) -> None:
+    path = tmp_path / "no.nc"
+    ran = csd(f"phases --dimension 2 --size 6 {asked} --output {path}")
+    assert ran.status == 2
+    assert said in ran.err
+    assert not path.exists()

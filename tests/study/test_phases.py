@@ -166,3 +166,32 @@ def test_the_small_study_is_valid(tmp_path: Path) -> None:
     own = jobs_of(study)
     assert len(own["phases"]) == 13
     assert {one.state for one in job_states(own, tmp_path)} == {"left"}
+
+
+def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: Path) -> None:
+    """Spins and φ⁴ with components, each a job with the request of its file."""
+    how = {"dimension": 2, "sizes": 4, "noise_levels": [0.5, 1], "ranges": 1, "fields": 12, "seed": 2}
+    own = jobs(spins=how | {"beta": 0.4}, fields=how | {"components": 2, "couplings": {"r0": -1, "u": 2}})
+    assert [job.identifier for job in own] == [
+        "d2_L4_b0.4_n1_vp-t0.5-1_R1_M12_s2",
+        "d2_L4_r-1u2_n2_vp-t0.5-1_R1_M12_s2",
+    ]
+    for job in own:
+        path = tmp_path / f"{job.identifier}.nc"
+        ran = csd(f"phases {shlex.join(job.arguments())} --output {path}")
+        assert ran.status == 0, ran.err
+        assert ran.out.splitlines()[-1].startswith(STAGES["phases"].ends)
+        found = package.read(path)
+        assert found.attrs["configuration_hash"] == digest(job.request)
+        assert found.attrs["source_hash"] == fingerprint(STAGES["phases"].step(job))
+    summary = aggregate_phases(own, tmp_path)
+    assert list(summary["components"].values) == [1, 2]
+    assert np.isfinite(summary["mmse_difference_error"]).all()
+    assert phases_table(summary).empty
+    few, many = (
+        STAGES["phases"].expected(jobs(one=how | {"sizes": 32, "beta": 0.4, "fields": fields}), REFERENCE)[0].seconds
+        for fields in (100, 1000)
+    )
+    assert 2.0 < many / few < 10.0
+    with pytest.raises(InputError, match=r"phases\.one: fields is given, but phases of Gaussian fields are exact"):
+        jobs(one=how)

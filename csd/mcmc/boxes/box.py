@@ -2,9 +2,9 @@
 
     p(φ | x in B) ∝ exp(−H(φ) − ½ γ Σ_{r∈B} φ² + Σ_{r∈B} j·φ),   γ = α²/σ²,   j = α x/σ²
 
-on the whole lattice: outside the box φ fluctuates freely, and makes the weight of what is inside. x₀ is an exact draw of
-this posterior as well, since it is one given any part of x. Of ⟨φ⟩ two numbers are read: its value at the site r = 0
-in the middle of the box, and its mean over the box.
+on the whole lattice: outside the box φ fluctuates freely, and makes the weight of what is inside. x₀ is an exact draw
+of this posterior as well, since it is one given any part of x. Of ⟨φ⟩ two numbers are read: its value at the site
+r = 0 in the middle of the box, and its mean over the box.
 """
 
 from dataclasses import dataclass

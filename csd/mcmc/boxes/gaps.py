@@ -17,8 +17,8 @@ The coefficients come from the same fields, with a bias of order 1/M that a jack
 Its errors include that of the coefficients.
 
 How much a box knows of the mean m of x₀ over it is the share E|E[m | x in the box]|²/E|m|² of its variance, which falls
-from 1 to 0 as noise grows. Where it is ½ the box begins to lose its own sign; this noise level t_R is interpolated, with
-the logarithm of the odds of the share linear in that of α²/σ².
+from 1 to 0 as noise grows. Where it is ½ the box begins to lose its own sign; this noise level t_R is interpolated,
+with the logarithm of the odds of the share linear in that of α²/σ².
 """
 
 from collections.abc import Callable, Sequence
@@ -160,8 +160,8 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
 
     def at_boxes(values: Array) -> Array:
         """Shape (fields, …, *lattice.shape) → (fields, boxes, …)."""
-        places = noised.middles
-        return np.stack([values[(..., *middle)] for middle in places], axis=1)
+        flat = values.reshape(*values.shape[: -lattice.dimension], -1)
+        return np.moveaxis(flat[..., lattice.index(np.array(noised.middles))], -1, 1)
 
     def dot(left: Array, right: Array) -> Array:
         return np.asarray((left * right).sum(axis=2))

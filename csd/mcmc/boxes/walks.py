@@ -83,9 +83,12 @@ def box_walk(
         tuned: chains of the same kind, whose tuning is taken; not tuned if None.
         chosen: flat indices of the sites where boxes are, for estimates of smaller variance; not used in a box.
     """
-    target, boxed = posterior.target, isinstance(posterior, BoxPosterior)
+    target = posterior.target
     if isinstance(target, SpinModel):
-        return BoxSpinWalk(posterior, start, generator) if boxed else SpinWalk(posterior, start, generator, chosen)
+        if isinstance(posterior, BoxPosterior):
+            return BoxSpinWalk(posterior, start, generator)
+        return SpinWalk(posterior, start, generator, chosen)
+    boxed = isinstance(posterior, BoxPosterior)
     with_clusters, without = (BoxPhiFourWalk, BoxHybridWalk) if boxed else (ClusterPhiFourWalk, HybridWalk)
     kind: Any = with_clusters if type(target) is PhiFour else without
     return kind(posterior, start, generator, tuned if isinstance(tuned, HybridWalk) else None)

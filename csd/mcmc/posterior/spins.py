@@ -4,8 +4,8 @@ A sweep reflects clusters (`csd.mcmc.posterior.clusters`), and then draws the sp
 h = β Σ_nn S + j. Before a site is drawn, its mean A_n(|h|) h/|h| is added to the estimate of ⟨S⟩, with
 A_n = I_{n/2}/I_{n/2−1}, which is tanh for n = 1.
 
-At chosen sites the estimate is also averaged over the flips of the clusters of its neighbours. Given the bonds, clusters
-are reflected independently of each other, so this is a sum over at most 2^{2d} reflections.
+At chosen sites the estimate is also averaged over the flips of the clusters of its neighbours. Given the bonds,
+clusters are reflected independently of each other, so this is a sum over at most 2^{2d} reflections.
 """
 
 import numpy as np

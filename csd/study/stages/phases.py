@@ -1,18 +1,18 @@
 """The stage of phases: what scores of finite range lose on a target, one file for each target and size.
 
-Gaussian targets and those of two phases are in closed form; those at finite n, of φ⁴ with `components` and of spins,
-are by conditional Monte Carlo.
+Of Gaussian targets, and of O(n) models at n → ∞, all is in closed form; of those at finite n, φ⁴ with `components` and
+spins, by conditional Monte Carlo on fields that `csd phases` itself draws.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import comb
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError
 from csd.core.files import PHASES, PHASES_SUMMARY
 from csd.core.options import declared
 from csd.lattice import Lattice
@@ -20,24 +20,24 @@ from csd.locality.content import BY_CHAINS, EXACTLY
 from csd.locality.interacting import interacting_request
 from csd.locality.kinds import request_of_phases
 from csd.locality.options import PhaseSettings
-from csd.mcmc.simulation import target_of_chains
-from csd.study.config.schema import Count, FieldPart, Positive, Seed, Several, chosen, with_options
+from csd.mcmc.simulation import held_out_chains, target_of_chains
+from csd.study.config.schema import Count, FieldPart, Positive, Several, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
 from csd.study.stages.base import OnLattice, Stage, check_target, file_name, levels_label, once
-from csd.targets.base import BY_MASS, OWN
+from csd.targets.base import OWN, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.targets.scores import ScoreSettings
 
 HOW = declared(PhaseSettings)
-NOISE = declared(NoiseOptions)
 DRAWN = declared(ScoreSettings)
+NOISE = declared(NoiseOptions)
 DECOMPOSED, SUMMED, NODES = 0.75, 1.5, 200
 """Numbers of a recursion for each mode and squared field of a basis, in its decomposition; for each mode, field and
 noise level; and levels of the quadratures."""
-OF_BOX = 3.0
-"""Time of the chains of a box over those of all sites, which score the same fields."""
+PILOT, PILOT_SWEEPS, SWEEPS = 64, 250.0, 50.0
+"""Most boxes, and sweeps of each, in which chains are tuned and timed; and sweeps of each box that count."""
 
 
 @with_options(
@@ -46,8 +46,7 @@ OF_BOX = 3.0
         "block": HOW["block"],
         "schedule": NOISE["schedule"],
         "target": declared(FieldOptions)["target"],
-        "fields": DRAWN["fields"],
-        "accuracy": DRAWN["accuracy"],
+        **DRAWN,
     }
 )
 class Phases(FieldPart):
@@ -59,7 +58,6 @@ class Phases(FieldPart):
     ]
     beta: Annotated[Several[Positive] | None, Field(None, description="couplings of unit spins with n components")]
     noise_levels: Annotated[Several[Positive], Field([0.1, 0.5, 1.0, 2.0, 3.0], description="noise levels t")]
-    seed: Annotated[Seed, Field(1, description="random seed of fields and chains at finite n")]
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,14 @@ class PhasesJob(OnLattice):
         field: the target and its lattice; the options of chains are those of φ⁴ and spins at finite n.
         noise: the noise.
         settings: ranges, and the side of the cube.
-        drawn: fields and accuracy of chains.
+        drawn: fields, and the accuracy of their scores, at finite n; None where all is in closed form.
     """
 
     sweep: str
     field: FieldOptions | ChainOptions
     noise: NoiseOptions
     settings: PhaseSettings
-    drawn: ScoreSettings = ScoreSettings()  # noqa: RUF009
+    drawn: ScoreSettings | None = None
 
     @property
     def components(self) -> int:
@@ -98,30 +96,31 @@ class PhasesJob(OnLattice):
     @property
     def key(self) -> tuple[Hashable, ...]:
         """What the jobs of one run of a summary share."""
-        return self.sweep, self.field, self.settings
+        return self.sweep, self.field, self.settings, self.drawn
 
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
         how = "".join(f"_{label}" for label in self.settings.labels().values())
         noise = f"{self.noise.schedule.replace(':', '.')}-t{levels_label(self.noise_levels)}"
-        chains = f"_n{self.components}_M{self.drawn.fields}_s{self.drawn.seed}" if self.components else ""
-        return file_name(f"d{self.dimension}_L{self.size}_{self.target_label}_{noise}{how}{chains}")
+        target = f"{self.target_label}_n{self.components}" if self.components else self.target_label
+        if self.drawn is not None:
+            own = self.drawn.labels()
+            how += f"_{own.pop('fields')}" + "".join(f"-{label}" for label in own.values()) + f"_s{self.drawn.seed}"
+        return file_name(f"d{self.dimension}_L{self.size}_{target}_{noise}{how}")
 
     @property
-    def lattice(self) -> Lattice:
-        """Its lattice."""
-        return Lattice(self.dimension, self.size)
+    def target(self) -> Any:
+        """The target."""
+        if not isinstance(self.field, ChainOptions):
+            return with_spectrum(check_target(self.field))
+        given = {name: value for name, value in vars(self.field).items() if name not in ("dimension", "size")}
+        return target_of_chains(Lattice(self.dimension, self.size), **given)
 
     @property
     def noised(self) -> NoisedTarget:
         """The target at its noise levels."""
-        if isinstance(self.field, ChainOptions):
-            given = {name: value for name, value in vars(self.field).items() if name not in ("dimension", "size")}
-            target: Any = target_of_chains(self.lattice, **given)
-        else:
-            target = check_target(self.field)
-        return NoisedTarget(target, schedule_of(self.noise.schedule), self.noise_levels)
+        return NoisedTarget(self.target, schedule_of(self.noise.schedule), self.noise_levels)
 
     @property
     def request(self) -> Mapping[str, object]:
@@ -130,19 +129,18 @@ class PhasesJob(OnLattice):
         Raises:
             InputError: if the target, the noise, a range or the cube cannot be used.
         """
-        noised = self.noised
-        if self.components:
-            return interacting_request(noised, self.settings, self.drawn)
-        return request_of_phases(noised, self.settings)
+        if self.drawn is None:
+            return request_of_phases(self.noised, self.settings)
+        return interacting_request(self.noised, self.settings, self.drawn)
 
     @property
     def step(self) -> str:
         """The step in `csd.core.source` whose code its file depends on."""
-        return BY_CHAINS if self.components else EXACTLY
+        return EXACTLY if self.drawn is None else BY_CHAINS
 
     def arguments(self) -> list[str]:
         """The flags of `csd phases` for this job, without --output."""
-        drawn = self.drawn.words() if self.components else []
+        drawn = [] if self.drawn is None else self.drawn.words()
         return [*self.field.words(), *self.noise.words(), *self.settings.words(), *drawn]
 
 
@@ -160,23 +158,21 @@ def _expanded(parts: Mapping[str, Phases]) -> Iterator[PhasesJob]:
     for name, part in parts.items():
         try:
             noise, settings = NoiseOptions(**chosen(NOISE, part)), PhaseSettings(**chosen(HOW, part))
-            drawn = ScoreSettings(**chosen(DRAWN, part))
-            own: str = vars(part)["target"]
             finite = part.components or ([1] if part.beta else [])
-            if own not in BY_MASS:
-                raise unknown("target", own, BY_MASS)
+            unused = [option for option, value in chosen(DRAWN, part).items() if value != DRAWN[option].default]
+            if unused and not finite:
+                raise InputError(f"{unused[0]} is given, but without components or beta phases are exact; leave it out")
+            own: str = vars(part)["target"]
             if own in OWN and finite:
                 raise InputError(f"target is {own!r}, which has one component; leave components and beta out")
-            if not finite and (given := next((key for key in DRAWN if key in part.model_fields_set), None)):
-                raise InputError(f"{given} is given, but without components or beta phases are exact; leave it out")
-            for size, components, given_target in product(part.sizes, finite or [0], part.targets()):
+            for size, components, given in product(part.sizes, finite or [0], part.targets()):
                 lattice = part.dimension, size
-                field: FieldOptions | ChainOptions = (
-                    ChainOptions(*lattice, **given_target, components=components)
-                    if components
-                    else FieldOptions(*lattice, **given_target, target=own)
-                )
-                job = PhasesJob(name, field, noise, settings, drawn)
+                if components:
+                    drawn = ScoreSettings(**chosen(DRAWN, part))
+                    chains = ChainOptions(*lattice, **given, components=components)
+                    job = PhasesJob(name, chains, noise, settings, drawn)
+                else:
+                    job = PhasesJob(name, FieldOptions(*lattice, **given, target=own), noise, settings)
                 _ = job.request
                 yield job
         except InputError as error:
@@ -184,15 +180,19 @@ def _expanded(parts: Mapping[str, Phases]) -> Iterator[PhasesJob]:
 
 
 def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list[ExpectedCost]:
-    """The cost of each job: one decomposition of the covariance in a box for each range, and sums at all levels."""
+    """The cost of each job.
+
+    In closed form it is one decomposition of the covariance in a box for each range, and sums at all levels; at finite
+    n that of the fields, and of a chain for each box.
+    """
     costs = []
     for job in jobs:
-        if job.components:
-            costs.append(_by_chains(job, calibration))
+        if job.drawn is not None:
+            costs.append(_by_chains(job, job.drawn, calibration))
             continue
         dimension, size, block = job.dimension, job.size, job.settings.block
         numbers, largest = 0.0, 0.0
-        for reach in job.settings.on(job.lattice):
+        for reach in job.settings.on(job.gaussian.lattice):
             boxes = [(1, comb(size // 2 + dimension, dimension), comb(reach + dimension, dimension))]
             if block > 1:
                 boxes.append((dimension + 1, (size // 2 + 1) ** dimension, ((block + 1) // 2 + reach) ** dimension))
@@ -206,16 +206,25 @@ def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list
     return costs
 
 
-def _by_chains(job: PhasesJob, calibration: Calibration) -> ExpectedCost:
-    """That of scores of the same fields, which chains of all sites make, and as much again for each range."""
-    from csd.study.cost.scores import expected_scores
-    from csd.study.stages.scores import ScoresJob
+def _by_chains(job: PhasesJob, drawn: ScoreSettings, calibration: Calibration) -> ExpectedCost:
+    """The cost of a job at finite n."""
+    from csd.study.cost.monte_carlo import expected_monte_carlo_costs
+    from csd.study.cost.scores import sweep_cost
+    from csd.study.stages.monte_carlo import MonteCarloJob
 
-    (scores,) = expected_scores([ScoresJob(job.sweep, job.field, job.noise, job.drawn)], calibration)
-    ranges = len(job.settings.on(job.lattice))
-    return replace(
-        scores, stage="phases", identifier=job.identifier, seconds=scores.seconds * (1.0 + OF_BOX * ranges), disk_mb=0.1
+    assert isinstance(job.field, ChainOptions)
+    chains = MonteCarloJob(job.sweep, job.field, held_out_chains(drawn.fields, drawn.seed))
+    (made,) = expected_monte_carlo_costs([chains], calibration)
+    fields, boxes = drawn.fields, drawn.fields * 2**job.dimension
+    ranges = len(job.settings.on(job.target.lattice))
+    sweeps = sum(count * SWEEPS + min(count, PILOT) * PILOT_SWEEPS for count in (fields, *[boxes] * ranges))
+    numbers = float(job.components * job.size**job.dimension)
+    drawn_numbers = (
+        sweeps * numbers * sum(sweep_cost(job.target, job.noise, level, clusters=True) for level in job.noise_levels)
     )
+    seconds = made.seconds + calibration.draw.rate * drawn_numbers
+    memory = made.memory_mb + 8e-6 * numbers * (12.0 * fields + 4.0 * boxes)
+    return ExpectedCost("phases", job.identifier, seconds, memory, 0.1, family=str(job.request["target"]))
 
 
 PHASES_OF_DATA = Stage(
@@ -226,9 +235,9 @@ PHASES_OF_DATA = Stage(
     jobs=lambda study, before: phases_jobs(study.phases),
     cost="csd.study.stages.phases:expected_phases",
     ends=("  noise level ",),
-    steps=lambda job: job.step,
     plugins=lambda job: job.plugins,
-    works=("ranges", lambda job: len(job.settings.on(job.lattice))),
+    steps=lambda job: job.step,
+    works=("ranges", lambda job: len(job.settings.on(job.target.lattice))),
     aggregate="csd.study.summaries.phases.aggregate:aggregate_phases",
     rule="aggregate_phases",
     summary=PHASES_SUMMARY,
