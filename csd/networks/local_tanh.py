@@ -48,7 +48,8 @@ class LocalTanh(ParametricNetwork):
         values, vectors = np.linalg.eigh(self.patch.covariance(spectrum))
         pull, strength = self._pull(spectrum)
         scale = strength * float(pull[self.patch.centre]) or 1.0
-        return {"whitening": np.asarray((vectors * values**-0.5) @ vectors.T, dtype=float), "scale": np.full(1, scale)}
+        whitening: Array = (vectors / np.sqrt(values)) @ vectors.T
+        return {"whitening": whitening, "scale": np.full(1, scale)}
 
     def _pull(self, spectrum: Array) -> tuple[Array, float]:
         """P⁻¹1 of the field in a phase, and √(excess/N), for two phases that explain the excess of S(0)."""
