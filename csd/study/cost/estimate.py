@@ -29,7 +29,7 @@ from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import LOOPS, Calibration
-from csd.study.cost.samples import FILE, HELD, drawing_time, by_kernels, by_networks, pairs_of, shells_of
+from csd.study.cost.samples import FILE, HELD, by_kernels, by_networks, drawing_time, pairs_of, shells_of
 from csd.study.cost.scored import expected_errors
 from csd.study.stages.base import Job
 from csd.study.stages.data import DataField
