@@ -11,12 +11,9 @@ from csd.core.files import PHASES, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths
 from csd.core.source import fingerprint_with_plugins
-from csd.locality.content import phases_request
-from csd.locality.gaussian import gaussian_phases
+from csd.locality.kinds import phases_of_target, request_of_phases
 from csd.locality.options import PhaseSettings
-from csd.locality.two_phase import two_phase_phases
 from csd.targets.options import NoiseOptions
-from csd.targets.two_phase import TwoPhase
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,10 +56,8 @@ def phases_of(given: Mapping[str, Any], call: str, output: Path | None) -> Conte
         InputError: if an option is missing or contradicts another.
     """
     settings = PhaseSettings(**{name: given[name] for name in declared(PhaseSettings) if name in given})
-    # Each kind of target has a function of its own, which returns a content of the same variables.
     noised = noised_target(given)
-    of_kind = two_phase_phases if isinstance(noised.target, TwoPhase) else gaussian_phases
-    content = of_kind(noised, settings)
+    content = phases_of_target(noised, settings)
     source = fingerprint_with_plugins("phases", str(given.get("schedule", "")))
-    made_by = provenance(call, phases_request(noised, settings), source)
+    made_by = provenance(call, request_of_phases(noised, settings), source)
     return completed(content, made_by, PHASES, output)

@@ -71,8 +71,8 @@ class Samples:
     def fraction(self, name: str) -> tuple[Array, Array]:
         """(f, standard error) of the fraction f = K/M of independent fields with a property.
 
-        The error is √(g(1 − g)/M) with g = (K + 2)/(M + 4), which is not 0 where all or none have it (Agresti and Coull,
-        The American Statistician 52, 119 (1998)).
+        The error is √(g(1 − g)/M) with g = (K + 2)/(M + 4), which is not 0 where all or none have it (Agresti and
+        Coull, The American Statistician 52, 119 (1998)).
         """
         fields, having = self.counts.sum(), self.sums[name].sum()
         smoothed = (having + 2.0) / (fields + 4.0)

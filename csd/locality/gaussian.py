@@ -17,15 +17,15 @@ with the eigenvalues λ_i of P₀ and K = Σ_i a_i(k)/(λ_i + ν). So path KL = 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
 
 from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.lattice import Array, Lattice
 from csd.locality.box import SymmetricBox, box_around_site, boxes_around_cube
-from csd.locality.content import phases_content
+from csd.locality.content import phases_content, phases_request
 from csd.locality.options import PhaseSettings
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget
@@ -37,6 +37,8 @@ FAR = 1e14
 """How far quadratures go beyond the extreme variances: what is left is its inverse."""
 SOFTEST = 1e12
 """The largest χ/N, beyond which rounding shows."""
+CLEANEST = 1e15
+"""The largest γ."""
 LEAST = 1e-18
 """The smallest information whose decay with the range is measured; below, rounding shows."""
 
@@ -72,6 +74,8 @@ def conditional_information(field: GaussianField, ratios: Array, reach: int, blo
 
 def _information(lost: Array, whole: Array) -> Array:
     """−½ ln det(1 − lost/whole), shape (ratios, A, A) each → (ratios,)."""
+    from scipy.linalg import eigh
+
     shares = np.array([eigh(*pair, eigvals_only=True) for pair in zip(lost, whole, strict=True)])
     return -0.5 * np.log1p(-np.maximum(shares, 0.0)).sum(axis=-1)
 
@@ -150,6 +154,37 @@ def markov_length(lattice: Lattice, ranges: Sequence[int], information: Array) -
     return float(step / fall) if 16.0 * step <= lattice.size * fall else float("nan")
 
 
+def checked_field(noised: NoisedTarget) -> GaussianField:
+    """The Gaussian field whose phases are asked for.
+
+    Raises:
+        InputError: if the target is another one, or its mass or a noise level is so small that rounding would show.
+    """
+    field, sites = noised.target, noised.lattice.sites
+    if type(field) is not GaussianField:
+        raise InputError(f"target is {type(field).__name__}, whose phases have no closed form; take gaussian")
+    if field.mass < (least := (SOFTEST * sites) ** -0.5):
+        raise InputError(
+            f"mass is {field.mass:g}; on {sites} sites it must be at least {least:.2g}, as rounding shows below"
+        )
+    for level, signal, variance in zip(noised.levels, noised.signals, noised.variances, strict=True):
+        if not signal**2 <= CLEANEST * variance:
+            raise InputError(
+                f"noise level is {level:g}; signal^2/variance must be at most {CLEANEST:g} there, take a larger one"
+            )
+    return field
+
+
+def gaussian_request(noised: NoisedTarget, settings: PhaseSettings) -> dict[str, Any]:
+    """All settings that determine a file of a Gaussian field, checked.
+
+    Raises:
+        InputError: if the target, a noise level, a range or the cube cannot be used.
+    """
+    checked_field(noised)
+    return phases_request(noised, settings)
+
+
 def gaussian_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
     """What scores of finite range lose on a Gaussian field, at all noise levels.
 
@@ -162,24 +197,11 @@ def gaussian_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
         sde_reverse_kl, ode_kl and ode_reverse_kl(range), markov_length(noise_level), and further variables.
 
     Raises:
-        InputError: if the target is not Gaussian, its mass is too small, a range or the cube does not fit, or memory
-            does not suffice.
+        InputError: if the target is not Gaussian, its mass or a noise level is too small, a range or the cube does not
+            fit, or memory does not suffice.
     """
-    field, lattice = noised.target, noised.lattice
-    if type(field) is not GaussianField:
-        raise InputError(
-            f"target is {type(field).__name__}, whose phases have no closed form; take gaussian or two_phase"
-        )
-    ranges = settings.on(lattice)
-    softness = 1.0 / (lattice.sites * field.mass**2)
-    if not softness <= SOFTEST:
-        least = (SOFTEST * lattice.sites) ** -0.5
-        raise InputError(
-            f"mass is {field.mass:g}; on {lattice.sites} sites it must be at least {least:.2g}, as rounding shows below"
-        )
+    field, lattice, ranges = checked_field(noised), noised.lattice, settings.on(noised.lattice)
     ratios = noised.signals**2 / noised.variances
-    if not np.isfinite(ratios).all():
-        raise InputError("noise level is too small: signal^2/variance is not finite there; take a larger one")
     by_range: dict[str, list[float]] = {}
     lost, information = np.empty((2, len(ratios), len(ranges)))
     for place, reach in enumerate(ranges):

@@ -18,18 +18,17 @@ small.
 """
 
 from collections.abc import Callable
-from math import exp, log, sqrt
+from math import exp, log
+from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from csd.core.errors import InputError, unknown
 from csd.core.files import Content
 from csd.lattice import Array
 from csd.locality.box import SymmetricBox
-from csd.locality.content import phases_content
-from csd.locality.gaussian import SOFTEST, box_of, path_divergence
+from csd.locality.content import phases_content, phases_request
+from csd.locality.gaussian import box_of, checked_field, path_divergence
 from csd.locality.options import PhaseSettings
 from csd.targets.noising import NoisedTarget, Schedule
 from csd.targets.two_phase import TwoPhase, posterior_average, prior_odds, undecided
@@ -62,6 +61,8 @@ def known_information(separation: Array | float, probability: float = 0.5) -> Ar
 
 def _confidence(separation: Array | float, probability: float) -> Array:
     """E|P(+|x) − P(−|x)| = E|tanh θ|, of which |2p − 1| is known without x; from 0 to 1."""
+    from scipy.special import ndtr
+
     value, odds = np.maximum(np.asarray(separation, dtype=float), 1e-300), prior_odds(probability)
     root, known = np.sqrt(value), abs(2.0 * probability - 1.0)
     right = probability * (2.0 * ndtr((value + odds) / root) - 1.0)
@@ -93,6 +94,8 @@ def separation_needed(criterion: str = "information", probability: float = 0.5) 
     Raises:
         InputError: for an unknown criterion.
     """
+    from scipy.optimize import brentq
+
     if criterion not in CRITERIA:
         raise unknown("criterion", criterion, CRITERIA)
     known = CRITERIA[criterion]
@@ -187,6 +190,7 @@ def level_at(schedule: Schedule, ratio: float) -> float:
         schedule: α(t) and σ²(t), with α²/σ² falling.
         ratio: γ > 0.
     """
+    from scipy.optimize import brentq
 
     def excess(log_level: float) -> float:
         signal, variance = float(schedule.signal(exp(log_level))), float(schedule.variance(exp(log_level)))
@@ -238,6 +242,7 @@ def box_speciation_time(target: TwoPhase, schedule: Schedule, reach: int, criter
 
 def _time_in(inside: PhaseBox, schedule: Schedule, needed: float) -> float:
     """The noise level at which Λ_R has a value; NaN where there is none."""
+    from scipy.optimize import brentq
 
     def excess(log_ratio: float) -> float:
         return float(log(inside.separation(np.array(exp(log_ratio)))) - log(needed))
@@ -256,6 +261,27 @@ def window_width(target: TwoPhase, reach: int) -> float:
     return 0.5 * lattice.dimension * log(lattice.size / (2 * reach + 1))
 
 
+def _checked_target(noised: NoisedTarget, settings: PhaseSettings) -> TwoPhase:
+    """The target, if its phases are known with these settings."""
+    target = noised.target
+    if not isinstance(target, TwoPhase):
+        raise InputError(f"target is {type(target).__name__}, which has no magnetisation; take two_phase")
+    if settings.block != 1:
+        raise InputError(f"block is {settings.block}; for target two_phase it must be 1")
+    checked_field(NoisedTarget(target.field, noised.schedule, noised.levels))
+    return target
+
+
+def two_phase_request(noised: NoisedTarget, settings: PhaseSettings) -> dict[str, Any]:
+    """All settings that determine a file of fields of two phases, checked.
+
+    Raises:
+        InputError: if the target, a noise level, a range or the cube cannot be used.
+    """
+    _checked_target(noised, settings)
+    return phases_request(noised, settings)
+
+
 def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
     """What scores of finite range lose on fields of two phases, at all noise levels.
 
@@ -269,20 +295,11 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
         information and squared_score(noise_level).
 
     Raises:
-        InputError: if the target has no phases ±M, its mass is too small, a range does not fit, the cube is larger than
-            a site, or memory does not suffice.
+        InputError: if the target has no phases ±M, its mass or a noise level is too small, a range does not fit, the
+            cube is larger than a site, or memory does not suffice.
     """
-    target, lattice = noised.target, noised.lattice
-    if not isinstance(target, TwoPhase):
-        raise InputError(f"target is {type(target).__name__}, which has no magnetisation; take two_phase")
-    if settings.block != 1:
-        raise InputError(f"block is {settings.block}; for target two_phase it must be 1")
-    if not 1.0 / (lattice.sites * target.mass**2) <= SOFTEST:
-        least = sqrt(1.0 / (SOFTEST * lattice.sites))
-        raise InputError(f"mass is {target.mass:g}; on {lattice.sites} sites it must be at least {least:.2g}")
+    target, lattice = _checked_target(noised, settings), noised.lattice
     ratios, variances = noised.signals**2 / noised.variances, noised.variances[:, None]
-    if not np.isfinite(ratios).all():
-        raise InputError("noise level is too small: signal^2/variance is not finite there; take a larger one")
     squared = [_squared_score(target, noised.schedule, level) for level in noised.levels]
     needed = separation_needed("information", target.probability)
     own = lattice_separation(target, ratios)

@@ -40,22 +40,27 @@ class GlobalTanh(ParametricNetwork):
     training: ClassVar[dict[str, Any]] = {"optimizer": "nesterov", "rate_schedule": "cosine"}
     """Options of training where no optimiser is given."""
 
+    def constants(self, spectrum: Array) -> dict[str, Array]:
+        """1/√S, in the *half* layout, and A = √(excess/N)/S(k₁) of two phases, 1 without an excess of S(0)."""
+        excess = excess_of_zero_mode(self.lattice, spectrum)
+        scale = sqrt(excess / self.lattice.sites) / (float(spectrum.flat[0]) - excess) or 1.0
+        return {"whitening": spectrum**-0.5, "scale": np.full(1, scale)}
+
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
         """w, shape of the lattice, and a, b, c and d, one number each; the generator is not used."""
-        self.whitening = spectrum**-0.5
+        scale = self.constants(spectrum)["scale"]
         zero, excess = float(spectrum.flat[0]), excess_of_zero_mode(self.lattice, spectrum)
-        self.scale = sqrt(excess / self.lattice.sites) / (zero - excess) or 1.0
-        slope = self.scale * max(1.0, sqrt(excess * zero) / (zero - excess))
-        numbers = {"amplitude": self.scale, "slope": slope, "offset": 0.0, "constant": 0.0}
-        return {"filter": np.zeros(self.lattice.shape), **{name: np.full(1, one) for name, one in numbers.items()}}
+        slope = scale * max(1.0, sqrt(excess * zero) / (zero - excess))
+        numbers = {"amplitude": scale, "slope": slope, "offset": np.zeros(1), "constant": np.zeros(1)}
+        return {"filter": np.zeros(self.lattice.shape), **numbers}
 
     def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
         """s(x) for fields of shape (batch, *lattice.shape)."""
         lattice = self.lattice
-        white = transform(lattice, fields) * fields.new_tensor(self.whitening)
+        white = transform(lattice, fields) * parameters["whitening"]
         linear = inverse_transform(lattice, transform(lattice, parameters["filter"]) * white)
         zero = white[(..., *(0,) * lattice.dimension)].real / lattice.sites**0.5
-        bent = ((parameters["slope"] * zero + parameters["offset"]) / self.scale).tanh()
+        bent = ((parameters["slope"] * zero + parameters["offset"]) / parameters["scale"]).tanh()
         bent = parameters["amplitude"] * bent + parameters["constant"]
         return bent.reshape(-1, *(1,) * lattice.dimension) - linear
 

@@ -43,31 +43,39 @@ class LocalTanh(ParametricNetwork):
         check_kernel_size(kernel_size, lattice)
         self.patch = Patch(lattice, kernel_size // 2)
 
-    def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """w and v, shape (sites of the box,), and a, c and d, one number each; the generator is not used."""
-        covariance = self.patch.covariance(spectrum)
-        values, vectors = np.linalg.eigh(covariance)
-        self.whitening = (vectors / np.sqrt(values)) @ vectors.T
+    def constants(self, spectrum: Array) -> dict[str, Array]:
+        """Q^{−1/2}, shape (sites of the box, sites of the box), and A = √(excess/N) (P⁻¹1)_0, 1 without an excess."""
+        values, vectors = np.linalg.eigh(self.patch.covariance(spectrum))
+        pull, strength = self._pull(spectrum)
+        scale = strength * float(pull[self.patch.centre]) or 1.0
+        whitening: Array = (vectors / np.sqrt(values)) @ vectors.T
+        return {"whitening": whitening, "scale": np.full(1, scale)}
+
+    def _pull(self, spectrum: Array) -> tuple[Array, float]:
+        """P⁻¹1 of the field in a phase, and √(excess/N), for two phases that explain the excess of S(0)."""
         constant = np.ones(len(self.patch))
         excess = excess_of_zero_mode(self.lattice, spectrum) / self.lattice.sites
-        pull = np.linalg.solve(covariance - excess * np.outer(constant, constant), constant)
-        self.scale = sqrt(excess) * float(pull[self.patch.centre]) or 1.0
-        statistic = (vectors * np.sqrt(values)) @ (vectors.T @ pull) * (sqrt(excess) or 1.0)
-        statistic *= self.scale / min(1.0, float(np.linalg.norm(statistic)))
-        numbers = {"amplitude": self.scale, "offset": 0.0, "constant": 0.0}
-        found = {name: np.full(1, one) for name, one in numbers.items()}
-        return {"filter": np.zeros(len(self.patch)), "statistic": statistic, **found}
+        inside = self.patch.covariance(spectrum) - excess * np.outer(constant, constant)
+        return np.asarray(np.linalg.solve(inside, constant)), sqrt(excess)
+
+    def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """w and v, shape (sites of the box,), and a, c and d, one number each; the generator is not used."""
+        constants, (pull, strength) = self.constants(spectrum), self._pull(spectrum)
+        scale = constants["scale"]
+        statistic = np.linalg.solve(constants["whitening"], pull * (strength or 1.0))
+        statistic *= scale / min(1.0, float(np.linalg.norm(statistic)))
+        numbers = {"amplitude": scale, "offset": np.zeros(1), "constant": np.zeros(1)}
+        return {"filter": np.zeros(len(self.patch)), "statistic": statistic, **numbers}
 
     def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
         """s(x) for fields of shape (batch, *lattice.shape)."""
-        lattice, whitening = self.lattice, fields.new_tensor(self.whitening)
-        transformed = transform(lattice, fields)
+        lattice, transformed = self.lattice, transform(self.lattice, fields)
 
         def convolved(name: str) -> Any:
-            placed = place_filters(lattice, whitening @ parameters[name], self.patch.offsets)
+            placed = place_filters(lattice, parameters["whitening"] @ parameters[name], self.patch.offsets)
             return inverse_transform(lattice, transform(lattice, placed) * transformed)
 
-        bent = ((convolved("statistic") + parameters["offset"]) / self.scale).tanh()
+        bent = ((convolved("statistic") + parameters["offset"]) / parameters["scale"]).tanh()
         return parameters["amplitude"] * bent + parameters["constant"] - convolved("filter")
 
     def learning_rate(self, spectrum: Array) -> float:

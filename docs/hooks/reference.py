@@ -134,7 +134,8 @@ def _index() -> str:
             "",
             "From Python, `import csd` is enough for [`csd.train`][csd.api.training.train],"
             " [`csd.generate`][csd.api.generation.generate], [`csd.predict`][csd.api.training.predict],"
-            " [`csd.scores`][csd.api.scores.scores], [`csd.target`][csd.api.targets.target] and"
+            " [`csd.scores`][csd.api.scores.scores], [`csd.phases`][csd.api.phases.phases],"
+            " [`csd.target`][csd.api.targets.target] and"
             " [`csd.read`][csd.core.files.read].",
             "",
             "| module | |",

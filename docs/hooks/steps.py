@@ -18,6 +18,7 @@ AFTER = {
     "aggregate_generation": ("timing", "fit", "figures", "paper", "explore"),
     "aggregate_mcmc": ("timing", "fit", "figures"),
     "aggregate_scores": ("fit", "figures"),
+    "aggregate_phases": ("fit", "figures"),
     "timing": ("figures",),
     "fit": ("claims", "figures", "paper"),
     "claims": ("pages", "paper"),

@@ -11,12 +11,13 @@ from pydantic import Field
 from csd.core.errors import InputError
 from csd.core.files import PHASES, PHASES_SUMMARY
 from csd.core.options import declared
-from csd.locality.content import phases_request
+from csd.locality.kinds import request_of_phases
 from csd.locality.options import PhaseSettings
-from csd.study.config.schema import Positive, TargetPart, chosen, with_options
+from csd.study.config.schema import FieldPart, Positive, Several, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.study.stages.base import OnLattice, Stage, file_name, levels_label, once
+from csd.study.stages.base import OnLattice, Stage, check_target, file_name, levels_label, once
+from csd.targets.base import with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 
@@ -27,13 +28,18 @@ DECOMPOSED, SUMMED, NODES = 0.75, 1.5, 200
 noise level; and levels of the quadratures."""
 
 
-@with_options({"ranges": HOW["ranges"], "block": HOW["block"], "schedule": NOISE["schedule"]})
-class Phases(TargetPart):
+@with_options(
+    {
+        "ranges": HOW["ranges"],
+        "block": HOW["block"],
+        "schedule": NOISE["schedule"],
+        "target": declared(FieldOptions)["target"],
+    }
+)
+class Phases(FieldPart):
     """What scores of finite range lose, over sizes and targets in one dimension."""
 
-    noise_levels: Annotated[
-        list[Positive], Field([0.1, 0.5, 1.0, 2.0, 3.0], min_length=1, description="noise levels t")
-    ]
+    noise_levels: Annotated[Several[Positive], Field([0.1, 0.5, 1.0, 2.0, 3.0], description="noise levels t")]
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class PhasesJob(OnLattice):
     field: FieldOptions
     noise: NoiseOptions
     settings: PhaseSettings
+
+    @property
+    def components(self) -> int:
+        """Components n; 0 where all is in closed form."""
+        return 0
 
     @property
     def plugins(self) -> list[str]:
@@ -77,7 +88,9 @@ class PhasesJob(OnLattice):
     @property
     def noised(self) -> NoisedTarget:
         """The target at its noise levels."""
-        return NoisedTarget(self.gaussian, schedule_of(self.noise.schedule), self.noise_levels)
+        return NoisedTarget(
+            with_spectrum(check_target(self.field)), schedule_of(self.noise.schedule), self.noise_levels
+        )
 
     @property
     def request(self) -> Mapping[str, object]:
@@ -86,7 +99,7 @@ class PhasesJob(OnLattice):
         Raises:
             InputError: if the target, the noise, a range or the cube cannot be used.
         """
-        return phases_request(self.noised, self.settings)
+        return request_of_phases(self.noised, self.settings)
 
     def arguments(self) -> list[str]:
         """The flags of `csd phases` for this job, without --output."""
@@ -108,7 +121,9 @@ def _expanded(parts: Mapping[str, Phases]) -> Iterator[PhasesJob]:
         try:
             noise, settings = NoiseOptions(**chosen(NOISE, part)), PhaseSettings(**chosen(HOW, part))
             for size, given in product(part.sizes, part.targets()):
-                job = PhasesJob(name, FieldOptions(part.dimension, size, **given), noise, settings)
+                job = PhasesJob(
+                    name, FieldOptions(part.dimension, size, **given, target=vars(part)["target"]), noise, settings
+                )
                 _ = job.request
                 yield job
         except InputError as error:
@@ -148,4 +163,5 @@ PHASES_OF_DATA = Stage(
     aggregate="csd.study.summaries.phases:aggregate_phases",
     rule="aggregate_phases",
     summary=PHASES_SUMMARY,
+    laws="csd.study.summaries.phases:phases_table",
 )
