@@ -13,7 +13,7 @@ from csd.core.files import GENERATION, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
-from csd.diffusion.hybrid.networks import Part
+from csd.diffusion.hybrid.networks import WindowedTraining
 from csd.diffusion.hybrid.windows import FORM, Window, requested
 from csd.diffusion.quality import GenerationSettings, generated
 from csd.diffusion.trained import fields_of
@@ -144,7 +144,7 @@ def sampled(
         data = fields_of_another_size(first, data) if other else fields_of(first, data)
     lap("set-up")
     parts = [
-        Part.of(run, window, str(given) if isinstance(given, str | Path) else f"run {number}")
+        WindowedTraining.of(run, window, str(given) if isinstance(given, str | Path) else f"run {number}")
         for number, (run, (given, window)) in enumerate(zip(runs, windows, strict=True), 1)
     ]
     content = generated(parts if hybrid else runs[0], settings, data)

@@ -108,7 +108,9 @@ def print_generation(content: "Content") -> None:
                 if not remarks[name]:
                     row(name, f"{right:.1f}" if right == right else untold)
         many = f"{value('samples_drawn', number):.0f} " if "samples_drawn" in content else ""
-        print(f"seed {seed}: {many}fields drawn after {content.attrs['sampled_step']} steps")
+        several = content.attrs.get("architecture") == "hybrid"
+        after = "the last step of each network" if several else f"{content.attrs['sampled_step']} steps"
+        print(f"seed {seed}: {many}fields drawn after {after}")
         if "verdict" in content:
             for which, name in enumerate(criteria):
                 off, error = (value(f"sampled_deviation{end}", number, which) for end in ("", "_error"))

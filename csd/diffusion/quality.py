@@ -32,7 +32,7 @@ from csd.diffusion.comparison.references import reference_kind, score_kind
 from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.grids import GRID_STEPS
-from csd.diffusion.hybrid.networks import Networks, Part
+from csd.diffusion.hybrid.networks import Networks, WindowedTraining
 from csd.diffusion.hybrid.windows import Window
 from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
@@ -132,7 +132,7 @@ def evaluate(training: "xr.Dataset", settings: GenerationSettings) -> "xr.Datase
 
 
 def generated(
-    training: Content | Sequence[Part], settings: GenerationSettings, data: HasFields | None = None
+    training: Content | Sequence[WindowedTraining], settings: GenerationSettings, data: HasFields | None = None
 ) -> Content:
     """Generate from a training file, or from several with a window of the noise level each.
 
@@ -235,14 +235,14 @@ def generated(
     )
 
 
-def chosen_networks(training: Content | Sequence[Part], settings: GenerationSettings) -> Networks:
+def chosen_networks(training: Content | Sequence[WindowedTraining], settings: GenerationSettings) -> Networks:
     """The networks of a training between t_min and t_max, or those of the parts of a hybrid.
 
     Raises:
         InputError: if t_min or t_max is given for a hybrid, or as for `Networks`.
     """
     if isinstance(training, Content):
-        return Networks([Part.of(training, settings.window)], settings.steps)
+        return Networks([WindowedTraining.of(training, settings.window)], settings.steps)
     for name in ("t_min", "t_max"):
         if getattr(settings, name) is not None:
             raise InputError(f"{name} is given, but the windows of hybrid have ends of their own; leave {name} out")

@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from steps import edited_modules
-from variables import COLUMNS, HEAD, column_rows, variable_rows
+from variables import COLUMNS, HEAD, column_rows, hybrid_rows, variable_rows
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -174,6 +174,7 @@ def tables() -> dict[str, str]:
     edited = [(", ".join(f"`{step}`" for step in steps), modules) for steps, modules in edited_modules()]
     made["edits"] = _table(("these steps and those after them run", "after an edit of"), edited)
     made["columns of runs"] = _table(COLUMNS, column_rows())
+    made["columns of hybrids"] = _table(COLUMNS, hybrid_rows())
     made["measurements"] = (ROOT / "benchmarks" / "measured.md").read_text(encoding="utf-8")
     return made | {f"variables, {kind}": _table(HEAD, rows) for kind, rows in variable_rows().items()}
 

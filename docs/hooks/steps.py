@@ -7,10 +7,10 @@ from csd.core.source import PACKAGE, SOURCES, files_used
 AFTER = {
     "study": (
         *("aggregate", "aggregate_generation", "aggregate_mcmc", "aggregate_scores", "aggregate_phases"),
-        *("timing", "pages"),
+        *("aggregate_hybrids", "timing", "pages"),
     ),
     "train": ("aggregate",),
-    "generate": ("aggregate_generation",),
+    "generate": ("aggregate_generation", "aggregate_hybrids"),
     "mcmc": ("aggregate_mcmc",),
     "scores": ("aggregate_scores",),
     "phases": ("aggregate_phases",),

@@ -12,7 +12,7 @@ import xarray as xr
 import csd as package
 from csd.core.errors import InputError
 from csd.diffusion.grids import geometric_grid
-from csd.diffusion.hybrid.windows import Served, Window, in_order, served_levels, window_in
+from csd.diffusion.hybrid.windows import Served, Window, from_the_top, served_levels, window_in
 from csd.lattice import Array, Lattice
 from csd.networks.module import ScoreNetwork
 from tests.helpers import Runner, tilted_fields
@@ -244,13 +244,15 @@ def served(name: str, low: float, high: float, levels: list[float], *, condition
 def test_the_grid_is_the_levels_of_each_file_in_its_window() -> None:
     low = served("low", 0.0, 0.3, [0.3, 0.01, 0.1, 0.5])
     high = served("high", 0.3, INF, [0.05, 0.3, 0.4, 2.0])
-    levels = served_levels(in_order([low, high]))
+    levels = served_levels(from_the_top([low, high]))
     assert [own.tolist() for own in levels] == [[2.0, 0.4], [0.3, 0.1, 0.01]]
 
 
 def test_a_conditioned_network_has_the_levels_of_one_grid_over_all_windows() -> None:
     grid = geometric_grid(0.01, 4.0, 12)
-    parts = in_order([served("a", 0.01, 0.3, [0.001, 1.0], conditioned=True), served("b", 0.3, 4.0, [0.1, 2.0, 4.0])])
+    parts = from_the_top(
+        [served("a", 0.01, 0.3, [0.001, 1.0], conditioned=True), served("b", 0.3, 4.0, [0.1, 2.0, 4.0])]
+    )
     levels = served_levels(parts, 12)
     np.testing.assert_array_equal(levels[0], [4.0, 2.0])
     np.testing.assert_array_equal(levels[1], grid[grid <= 0.3])

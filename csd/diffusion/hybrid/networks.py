@@ -16,7 +16,7 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, digest, labelled
 from csd.core.options import declared
-from csd.diffusion.hybrid.windows import SLACK, Served, Window, in_order, served_levels
+from csd.diffusion.hybrid.windows import SLACK, Served, Window, from_the_top, served_levels
 from csd.diffusion.reverse import best_score
 from csd.diffusion.trained import (
     Kept,
@@ -54,7 +54,7 @@ HYBRID = "hybrid"
 
 
 @dataclass(frozen=True)
-class Part(Served):
+class WindowedTraining(Served):
     """A training, and the window of noise levels in which its networks are used.
 
     Attributes:
@@ -108,8 +108,8 @@ class Networks:
         InputError: if the trainings have other targets, lattices, noises or seeds, or their windows make no grid.
     """
 
-    def __init__(self, parts: Sequence[Part], steps: int | None = None) -> None:
-        self.parts = in_order(parts)
+    def __init__(self, parts: Sequence[WindowedTraining], steps: int | None = None) -> None:
+        self.parts = from_the_top(parts)
         self._check()
         self.levels = served_levels(self.parts, steps)
         self.grid: Array = np.concatenate(self.levels)
@@ -270,7 +270,7 @@ class Networks:
         return score
 
     @staticmethod
-    def _part_score(part: Part, seed: int, noised: NoisedTarget, device: str) -> Score:
+    def _part_score(part: WindowedTraining, seed: int, noised: NoisedTarget, device: str) -> Score:
         """The score of a part, on the lattice of the fields."""
         score = trained_score(part.training, part.own(seed), noised, device)
         return transfer(score, noised.lattice) if isinstance(score, KernelScore) else score
@@ -333,7 +333,7 @@ class Networks:
         return np.array([[part.last_step(seed) for seed in self.seeds] for part in self.parts])
 
 
-def _require_equal(name: str, first: Part, other: Part) -> None:
+def _require_equal(name: str, first: WindowedTraining, other: WindowedTraining) -> None:
     """Refuse two trainings that differ in an attribute."""
     own, found = (part.training.attrs.get(name) for part in (first, other))
     if own != found:

@@ -115,7 +115,7 @@ class Served:
 P = TypeVar("P", bound=Served)
 
 
-def in_order(parts: Sequence[P]) -> list[P]:
+def from_the_top(parts: Sequence[P]) -> list[P]:
     """The parts in the order of their windows, from the highest down.
 
     Raises:
@@ -134,7 +134,7 @@ def served_levels(parts: Sequence[Served], steps: int | None = None) -> list[Arr
     """The levels of the grid that each part serves, falling.
 
     Args:
-        parts: as `in_order` has ordered them.
+        parts: as `from_the_top` has ordered them.
         steps: of the geometric grid of conditioned networks.
 
     Raises:

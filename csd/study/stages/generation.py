@@ -15,7 +15,7 @@ from csd.core.errors import InputError, unknown
 from csd.core.files import GENERATION as GENERATION_FILE
 from csd.core.files import GENERATION_SUMMARY, HYBRIDS_SUMMARY, digest
 from csd.core.options import declared
-from csd.diffusion.hybrid.windows import Served, Window, in_order, requested, served_levels
+from csd.diffusion.hybrid.windows import Served, Window, from_the_top, requested, served_levels
 from csd.diffusion.quality import GenerationSettings
 from csd.study.config.schema import Number, Part, Positive, Several, Size, chosen, with_options
 from csd.study.stages.base import Job, Stage, file_name, once, seeds_name
@@ -218,7 +218,7 @@ class HybridJob:
             Served(f"sweeps.{run.sweep}", window, tuple(run.noise_levels), run.settings.conditioned)
             for run, window in pairs
         ]
-        return served_levels(in_order(parts), self.given.steps)
+        return served_levels(from_the_top(parts), self.given.steps)
 
     @property
     def settings(self) -> GenerationSettings:
