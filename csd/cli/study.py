@@ -60,7 +60,7 @@ def add_flags(own: dict[str, Parser]) -> None:
         add_paths(own["timing"], flag, about=about)
         add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
     add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
-    for flag in ("scores", "phases"):
+    for flag in ("scores", "phases", "hybrids"):
         add_paths(own["fit"], flag, about=f"summary of {flag}, if the study has any", required=False)
     add = own["integrators"].add_argument
     add("--dimension", type=integer, nargs="+", required=True, metavar="D", help="one or several")

@@ -44,7 +44,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "aggregate_scores": ("study/summaries/scores",),
     "aggregate_phases": ("study/summaries/phases/aggregate",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
-    "fit": tuple(f"study/summaries/{one}" for one in ("laws", "dynamics", "scores", "phases/laws")),
+    "fit": tuple(f"study/summaries/{one}" for one in ("laws", "dynamics", "scores", "phases/laws", "phases/hybrids")),
     "claims": ("study/verdicts",),
     "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),

@@ -57,8 +57,9 @@ FITTED = {
 PHASES = (
     *("information_residual", "markov_deviation", "sde_share", "ode_share"),
     *("path_kl_per_box", "window_ratio", "bits_per_box", "ordered_residual", "box_level_growth"),
+    *("undecided_fraction", "positive_fraction_deviation"),
 )
-"""Quantities of phases of data (`csd.study.summaries.phases.laws`)."""
+"""Quantities of phases of data (`csd.study.summaries.phases`)."""
 VALUES: dict[str, tuple[str, ...]] = {"linear_score_error": ("value", "constant", "exponent")}
 VALUES["linear_zero_mode_error"] = VALUES["observable_training_time"] = VALUES["linear_score_error"]
 VALUES |= dict.fromkeys(("observable_deviation", "floor_ratio", *PHASES), ("value",))

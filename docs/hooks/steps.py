@@ -19,6 +19,7 @@ AFTER = {
     "aggregate_mcmc": ("timing", "fit", "figures"),
     "aggregate_scores": ("fit", "figures"),
     "aggregate_phases": ("fit", "figures"),
+    "aggregate_hybrids": ("fit", "figures"),
     "timing": ("figures",),
     "fit": ("claims", "figures", "paper"),
     "claims": ("pages", "paper"),

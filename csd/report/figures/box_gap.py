@@ -26,7 +26,7 @@ WANTED = at_finite_n
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
-    """Points: Δ with errors, by range, a panel a target. Lines, for Ising spins below T_c: two phases, nothing fitted."""
+    """Points: Δ with errors, by range, a panel a target. Lines, for Ising spins below T_c: two phases."""
     about = shown_runs(summary)
     about = series.require(about[about["components"] > 0], "box_gap", NEEDS)
     about = about.sort_values(["target", "dimension", "beta"], ascending=[True, True, False], kind="stable")

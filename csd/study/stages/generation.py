@@ -341,6 +341,7 @@ HYBRIDS = Stage(
     aggregate="csd.study.summaries.generation:aggregate_hybrids",
     rule="aggregate_hybrids",
     summary=HYBRIDS_SUMMARY,
+    laws="csd.study.summaries.phases.hybrids:hybrid_table",
     after=TRAINING.name,
     takes=lambda job: job.takes,
     gpu=lambda job: any(run.settings.device == "cuda" for run in job.runs),

@@ -103,7 +103,8 @@ def aggregate_hybrids(jobs: Sequence[HybridJob], folder: Path, *, mixed: bool = 
         mixed: accept files of different versions of the code, or of other requests than the study's.
 
     Returns:
-        Dimensions run, seed, criterion, window, level and bin; what has a training step in files is that of the last.
+        Dimensions run, seed, criterion, window, level, bin, sample and reference; what has a training step in files is
+        that of the last.
 
     Raises:
         InputError: if a file is missing, damaged, or not what its job asks for.
@@ -111,6 +112,7 @@ def aggregate_hybrids(jobs: Sequence[HybridJob], folder: Path, *, mixed: bool = 
     groups = grouped(files_of(jobs, folder, GENERATION, mixed=mixed), lambda job: job.key)
     files = [[_at_the_end(file) for _, file in group] for group in groups]
     numbered = {"window": "window", "noise_level": "level", "wavenumber": "bin"}
+    numbered |= {"sample": "sample", "reference": "reference"}
     summary = gathered(files, axes=("seed", "criterion"), numbered=numbered)
     rows: list[dict[str, Any]] = []
     for group in groups:

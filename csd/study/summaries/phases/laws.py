@@ -10,7 +10,7 @@ that lacks a variable gives no row of it.
     path_kl_per_box        path KL over N/V − 1, in nats; by range, which is in `data` ('R4')
     window_ratio           t_S − t_R over ½ ln(N/V); by range
     bits_per_box           path KL of the sign of two phases over (N/V − 1) ln 2; by range
-    ordered_residual       Δ of Ising spins below T_c in d = 2 less that of two phases, over M²; by range and noise level
+    ordered_residual       Δ of Ising spins below T_c in d = 2 less that of two phases, over M²; by range and level
     box_level_growth       dt_R / d ln(2R + 1) by Monte Carlo, t_R the level at which boxes know half of their mean
 """
 
