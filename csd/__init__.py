@@ -6,8 +6,8 @@
     samples.power_spectrum.plot()
 
 Packages, from the ground up: `core`, `lattice`, `targets`, `networks`, `training` and `mcmc` (side by side),
-`diffusion`, `study`, `report`, `api`, `cli`. Each imports only from those before it, and says in its docstring what is
-in it and what may not be.
+`diffusion` and `locality` (side by side), `study`, `report`, `api`, `cli`. Each imports only from those before it, and
+says in its docstring what is in it and what may not be.
 """
 
 from importlib import import_module
@@ -17,6 +17,7 @@ from csd.core.aliases import MOVED, install
 
 if TYPE_CHECKING:
     from csd.api.generation import generate
+    from csd.api.phases import phases
     from csd.api.scores import scores
     from csd.api.targets import target
     from csd.api.training import predict, train
@@ -32,6 +33,7 @@ _PLACES = {
     "target": "api.targets",
     "generate": "api.generation",
     "scores": "api.scores",
+    "phases": "api.phases",
     "read": "core.files",
     "InputError": "core.errors",
     "TrainingDiverged": "core.errors",
@@ -43,6 +45,7 @@ __all__ = [
     "InputError",
     "TrainingDiverged",
     "generate",
+    "phases",
     "predict",
     "read",
     "scores",

@@ -22,14 +22,14 @@ LAYERS = (
     {"targets"},
     {"networks"},
     {"training", "mcmc"},
-    {"diffusion"},
+    {"diffusion", "locality"},
     {"study"},
     {"report"},
     {"api"},
     {"cli"},
 )
 """From the ground up; those of one layer do not import each other."""
-REGISTRIES = ("networks", "report/figures", "mcmc/updates")
+REGISTRIES = ("targets", "networks", "report/figures", "mcmc/updates")
 MOST_MODULES = 10
 COMMANDS = ("csd.cli.runs", "csd.cli.study", "csd.cli.report")
 """Modules whose functions are commands of the shell."""

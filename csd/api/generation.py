@@ -1,6 +1,6 @@
 """Generation as a call from Python: a training run in, an xarray Dataset out; `csd generate` makes the same call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +8,13 @@ from csd.api.initial import read_training
 from csd.api.keywords import DATA, checked, spelt_out
 from csd.api.targets import target_of_data
 from csd.api.training import RUN, called, completed, named, place_of
-from csd.core.errors import InputError, users_errors
+from csd.core.errors import InputError, plain, users_errors
 from csd.core.files import GENERATION, Content, provenance
 from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
+from csd.diffusion.hybrid.networks import WindowedTraining
+from csd.diffusion.hybrid.windows import FORM, Window, requested
 from csd.diffusion.quality import GenerationSettings, generated
 from csd.diffusion.trained import fields_of
 from csd.lattice.array_files import kind_of_csd
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GENERATION_OPTIONS = declared(GenerationSettings)
+Windowed = tuple[Any, Window]
+"""A training run of a hybrid, and the window of the noise level in which its networks are used."""
 
 
 @spelt_out(GENERATION_OPTIONS)
 @users_errors()
 def generate(
-    training: "xr.Dataset | str | Path",
+    training: "xr.Dataset | str | Path | None" = None,
     *,
+    hybrid: "Sequence[tuple[xr.Dataset | str | Path, float, float]] | None" = None,
     output: str | Path | None = None,
     data: Any = None,
     **asked: Any,
@@ -38,6 +43,8 @@ def generate(
     Args:
         training: the Dataset that `train` returned, or a training file; with at least two noise levels.
         **asked: what follows.
+        hybrid: instead of `training`, several of these as (run, T1, T2): the networks of a run are used at its noise
+            levels T1 < t ≤ T2. Each T2 is the T1 of the next; the lowest T1 may be 0, the highest T2 infinite.
         output: a file to write.
         data: the fields of a training whose fields are in no file, or no longer where they were: a path or an array.
             With another size the fields of that lattice, with which samples are compared.
@@ -52,49 +59,103 @@ def generate(
     """
     given = checked("generate", GENERATION_OPTIONS, asked)
     settings = GenerationSettings(**given)
+    windows = windows_of(training, None if hybrid is None else _windows(hybrid))
     changed = {name: value for name, value in given.items() if value != GENERATION_OPTIONS[name].default}
-    told = str(training) if isinstance(training, str | Path) else RUN
-    call = called("generate", told, changed | {"output": output})
+    changed["output"] = output
+    if hybrid is not None:
+        changed["hybrid"] = [(_told(run), window.low, window.high) for run, window in windows]
+    call = called("generate", _told(training) if hybrid is None else None, changed)
     place = place_of(output)
-    read = [("training", expanded(training))] if isinstance(training, str | Path) else []
+    name = "training" if hybrid is None else "hybrid"
+    read = [(name, expanded(run)) for run, _ in windows if isinstance(run, str | Path)]
     read += [("data", expanded(data))] if isinstance(data, str | Path) else []
     check_paths(read, named("output", place))
-    return sampled(training, settings, call, place, data).dataset()
+    return sampled(windows, settings, call, place, data, hybrid=hybrid is not None).dataset()
+
+
+def _told(run: Any) -> str:
+    """How a call names a run."""
+    return str(run) if isinstance(run, str | Path) else RUN
+
+
+def _windows(hybrid: Any) -> list[Windowed]:
+    """The runs of a hybrid and their windows, from (run, T1, T2) each.
+
+    Raises:
+        InputError: if it is no list of such.
+    """
+    try:
+        return [(run, Window(plain(low), plain(high))) for run, low, high in hybrid]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("hybrid is no list of (run, T1, T2), a training and two noise levels each") from error
+
+
+def windows_of(training: Any, hybrid: Sequence[Windowed] | None) -> list[Windowed]:
+    """The runs to generate from, each with its window: a training alone, or those of a hybrid.
+
+    Raises:
+        InputError: if both are given, or neither.
+    """
+    if hybrid is None:
+        if training is None:
+            raise InputError(f"no training file is given; give one, or several by hybrid: {FORM}")
+        return [(training, Window())]
+    if training is not None:
+        raise InputError(f"a training file and hybrid are both given; give the file by hybrid too: {FORM}")
+    if not hybrid:
+        raise InputError(f"hybrid is empty; give at least one window: {FORM}")
+    return list(hybrid)
 
 
 def sampled(
-    training: "xr.Dataset | str | Path",
+    windows: Sequence[Windowed],
     settings: GenerationSettings,
     command: str,
     output: Path | None = None,
     data: Any = None,
     *,
+    hybrid: bool = False,
     lap: Callable[[str], None] = lambda part: None,
 ) -> Content:
     """Generate, and return the content of a generation file, which is written if an output is given.
 
     Args:
-        training: a Dataset or a file.
+        windows: of `windows_of`; the runs are Datasets or files.
         settings: options of generation.
         command: that repeats the run.
         output: file to write.
         data: the fields that the network was trained on, where they are not in the file that it names: a target, a
             path or an array.
+        hybrid: whether the windows are those of a hybrid.
         lap: called at the end of each part of the work: 'set-up', 'generation'.
     """
-    run = read_training(training)
-    settings = settings.for_network(run.attrs["architecture"])
+    name = "hybrid" if hybrid else "training"
+    keys = [expanded(run) if isinstance(run, str | Path) else id(run) for run, _ in windows]
+    # A file of several windows is read once.
+    known = {key: read_training(run, name) for key, (run, _) in dict(zip(keys, windows, strict=True)).items()}
+    runs = [known[key] for key in keys]
+    first = runs[0].attrs
+    names = [str(run.attrs["architecture"]) for run in runs]
+    settings = settings.for_networks(*names)
     if data is not None and not isinstance(data, HasFields):
-        other = settings.size not in (None, run.attrs["size"])
-        data = fields_of_another_size(run.attrs, data) if other else fields_of(run.attrs, data)
+        other = settings.size not in (None, first["size"])
+        data = fields_of_another_size(first, data) if other else fields_of(first, data)
     lap("set-up")
-    content = generated(run, settings, data)
+    parts = [
+        WindowedTraining.of(run, window, str(given) if isinstance(given, str | Path) else f"run {number}")
+        for number, (run, (given, window)) in enumerate(zip(runs, windows, strict=True), 1)
+    ]
+    content = generated(parts if hybrid else runs[0], settings, data)
     lap("generation")
-    asked = {"training": run.attrs["configuration_hash"], **settings.asked()}
+    hashes = [run.attrs["configuration_hash"] for run in runs]
+    pairs = zip(hashes, (window for _, window in windows), strict=True)
+    asked = {"hybrid": requested(pairs)} if hybrid else {"training": hashes[0]}
     # A user-defined network is built again, from the code of its class, unless it has a kernel.
-    code = fingerprint_with_plugins("generate", settings.integrator, run.attrs["architecture"])
-    made_by = provenance(command, asked, code)
-    made_by["training_source_hash"] = run.attrs["source_hash"]
+    code = fingerprint_with_plugins("generate", settings.integrator, *names)
+    made_by = provenance(command, asked | settings.asked(), code)
+    made_by["training_source_hash"] = " ".join(sorted({run.attrs["source_hash"] for run in runs}))
     return completed(content, made_by, GENERATION, output)
 
 

@@ -15,7 +15,7 @@ from csd.core.paths import check_paths, expanded
 from csd.core.plugins import is_user_path, name_of, resolve
 from csd.core.source import fingerprint_with_plugins
 from csd.lattice import Array, Lattice
-from csd.targets.base import TARGETS, target_from_spec
+from csd.targets.base import OWN, TARGETS, target_from_spec
 from csd.targets.options import DataOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, exact_scores, score_request
 
@@ -65,7 +65,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
         InputError: if an option is missing or contradicts another, or the scores cannot be computed.
     """
     settings = ScoreSettings(**{name: given[name] for name in declared(ScoreSettings) if name in given})
-    target, clean = _with_energy(given, data)
+    target, clean = target_with_energy(given, data)
     wanted = given.get("target", "")
     own = name_of("target", wanted if isinstance(wanted, str | type) else type(wanted), TARGETS)
     plugins = [own, str(given.get("schedule", ""))]
@@ -89,7 +89,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
     return completed(content, made_by, SCORES, output)
 
 
-def _with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None]:
+def target_with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None]:
     """(a target whose scores need chains, or None; the fields of the file, if there is one)."""
     own = {name: given[name] for name in FIELD if name in given}
     finite = [name for name in AT_FINITE_N if name in given]
@@ -108,6 +108,11 @@ def _with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array | None
         return target_from_spec({"target": wanted, **_shape(lattice), "mass": mass}), None
     if not finite:
         return None, None
+    for name in sum(OWN.values(), ()):
+        if name in own:
+            raise InputError(
+                f"{name} and {finite[0]} are both given; the score of a target with {name} has a closed form"
+            )
     given = {name: value for name, value in given.items() if name != "mass_times_length"} | (
         {"mass": own["mass_times_length"] / lattice.size} if "mass_times_length" in own else {}
     )

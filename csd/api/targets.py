@@ -7,9 +7,9 @@ import numpy as np
 from csd.api.keywords import DATA, FIELD, checked, spelt_out
 from csd.core.errors import InputError, users_errors
 from csd.core.plugins import name_of, resolve
-from csd.lattice import Lattice
 from csd.targets.base import (
     BY_MASS,
+    OWN,
     HasFields,
     HasSpectrum,
     spec_of,
@@ -18,8 +18,7 @@ from csd.targets.base import (
     target_from_spec,
     with_spectrum,
 )
-from csd.targets.gaussian import gaussian_field
-from csd.targets.options import DataOptions
+from csd.targets.options import DataOptions, spec_of_options
 
 
 @spelt_out(FIELD)
@@ -40,17 +39,18 @@ def target(**asked: Any) -> HasSpectrum:
 
 def target_of(given: dict[str, Any]) -> HasSpectrum:
     """The target of checked keywords."""
-    wanted = given.get("target", FIELD["target"].default)
+    # A parameter that one target alone has names it.
+    implied = [name for name, own in OWN.items() if any(one in given for one in own)]
+    wanted = given.get("target", (*implied, FIELD["target"].default)[0])
     if not isinstance(wanted, str | type):
         return _as_it_is(wanted, [name for name in FIELD if name in given and name != "target"])
     missing = [name for name, one in FIELD.items() if one.required and name not in given]
     if missing:
         raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
-    masses = {name: given[name] for name in ("mass", "mass_times_length", "r0", "u") if name in given}
-    gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
     name = name_of("target", wanted, BY_MASS)
+    spec = spec_of_options(given | {"target": name})
     resolve("target", name, BY_MASS)
-    return with_spectrum(target_from_spec(gaussian.spec() | {"target": name}))
+    return with_spectrum(target_from_spec(spec))
 
 
 def target_of_data(data: Any, given: dict[str, Any]) -> HasFields:

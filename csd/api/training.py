@@ -167,7 +167,7 @@ def place_of(path: str | Path | None) -> Path | None:
 
 
 def called(function: str, first: Any, asked: dict[str, Any]) -> str:
-    """The text of a call; classes are given by their names."""
+    """The text of a call; classes are given by their names, and a first argument of None is left out."""
 
     def shown(value: Any) -> str:
         value = str(value) if isinstance(value, Path) else value
@@ -176,7 +176,8 @@ def called(function: str, first: Any, asked: dict[str, Any]) -> str:
         return value.__name__ if isinstance(value, type) else repr(plain(value))
 
     given = [f"{name}={shown(value)}" for name, value in asked.items() if value is not None]
-    return f"csd.{function}({', '.join([first if first is RUN else shown(first), *given])})"
+    before = [] if first is None else [first if first is RUN else shown(first)]
+    return f"csd.{function}({', '.join(before + given)})"
 
 
 def trained(

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +28,8 @@ class Parser(argparse.ArgumentParser):
         self.fill: Callable[[Parser], None] | None = None
         self.further: Callable[[argparse.Namespace], Iterator[Named]] = lambda arguments: iter(())
         """Lists the files that the command writes besides those that flags name, each with the flag that decides it."""
+        self.reads: Callable[[argparse.Namespace], Iterable[Named]] = lambda arguments: ()
+        """Lists the files that the command reads besides those that flags name."""
         super().__init__(*args, **kwargs)
         # argparse takes -1 for a number, but -1e-3 for a flag.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^-inf$|^-nan$")
@@ -86,7 +88,7 @@ class Parser(argparse.ArgumentParser):
             path = getattr(arguments, action.dest, None)
             if action.type in own and path is not None:
                 own[action.type].append(((action.option_strings or [str(action.metavar)])[0], path))
-        check_paths(own[read_path], [*own[written_path], *self.further(arguments)])
+        check_paths([*own[read_path], *self.reads(arguments)], [*own[written_path], *self.further(arguments)])
 
 
 def read_path(text: str) -> Path:

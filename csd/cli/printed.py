@@ -83,6 +83,7 @@ def print_generation(content: "Content") -> None:
     def value(name: str, *place: Any) -> float:
         return float(content[name].values[place])
 
+    _print_windows(content)
     criteria = content["criterion"].values
     # A network without a kernel generates fields alone.
     steps = content["step"].values if "step" in content else None
@@ -101,13 +102,15 @@ def print_generation(content: "Content") -> None:
     advice += [] if content.attrs.get("until") == "samples" or "data_digest" in content.attrs else ["--until samples"]
     untold = f"not known from the steps kept (train with {' and '.join(advice)})" if advice else "not reached"
     for number, seed in enumerate(content["seed"].values):
-        if steps is not None:
+        if "generation_training_time" in content:
             print(f"seed {seed}: samples are right from a step of training on, by")
             for name, right in zip(criteria, content["generation_training_time"].values[number], strict=True):
                 if not remarks[name]:
                     row(name, f"{right:.1f}" if right == right else untold)
         many = f"{value('samples_drawn', number):.0f} " if "samples_drawn" in content else ""
-        print(f"seed {seed}: {many}fields drawn after {content.attrs['sampled_step']} steps")
+        several = content.attrs.get("architecture") == "hybrid"
+        after = "the last step of each network" if several else f"{content.attrs['sampled_step']} steps"
+        print(f"seed {seed}: {many}fields drawn after {after}")
         if "verdict" in content:
             for which, name in enumerate(criteria):
                 off, error = (value(f"sampled_deviation{end}", number, which) for end in ("", "_error"))
@@ -135,6 +138,17 @@ def print_generation(content: "Content") -> None:
             distance, p_value = value("two_sample_distance", number), value("two_sample_p_value", number)
             kind = "held-out" if of_data else "exact"
             row("two-sample test", f"energy distance {distance:.3g} from {kind} fields, p = {p_value:.2g}")
+
+
+def _print_windows(content: "Content") -> None:
+    """Print the network of each window of a hybrid, and what all of them take to train."""
+    if "window_network" not in content:
+        return
+    names = ("window_low", "window_high", "window_network", "window_levels", "window_parameters")
+    for low, high, network, levels, parameters in zip(*(content[name].values for name in names), strict=True):
+        print(f"{network}: {levels} noise levels t in ({low:g}, {high:g}], {parameters} parameters")
+    costs = ", ".join(f"{cost:.4g}" for cost in content["training_cost"].values)
+    print(f"parameters times training steps, over all networks used: {costs}")
 
 
 def _reference(content: "Content", name: str, seed: int) -> str:
@@ -172,4 +186,28 @@ def scores_lines(content: "Content") -> list[str]:
                 f" with {one['sweeps']:.0f} sweeps, tau {one['tau']:.3g}"
             )
         lines.append(line)
+    return lines
+
+
+def phases_lines(content: "Content") -> list[str]:
+    """A table of a file of phases: numbers by range, and by noise level and range, with errors if they have any."""
+    from csd.study.rounding import parentheses
+
+    def row(name: str, start: str, place: tuple[int, ...] = ()) -> str:
+        values = content[name].values[place]
+        errors = content[f"{name}_error"].values[place] if f"{name}_error" in content else 0.0 * values
+        shown = (
+            parentheses(float(value), float(error)) if error > 0.0 else f"{value:.4g}"
+            for value, error in zip(values, errors, strict=True)
+        )
+        return f"{start:<32}" + "".join(f"{text:>14}" for text in shown)
+
+    lines = [f"{'range R':<32}" + "".join(f"{reach:>14d}" for reach in content["range"].values)]
+    for name, own in content.variables.items():
+        if own.dims == ("range",) and not name.endswith("_error"):
+            lines.append(row(name, name))
+    for name in ("conditional_mutual_information", "score_gap", "mmse_difference", "box_share"):
+        if name in content:
+            levels = content["noise_level"].values
+            lines += [name, *(row(name, f"  noise level {level:g}", (at,)) for at, level in enumerate(levels))]
     return lines

@@ -15,13 +15,16 @@ from csd.cli.parser import (
     written_names,
     written_path,
 )
-from csd.cli.printed import print_generation, print_table, report_times, scores_lines
+from csd.cli.printed import phases_lines, print_generation, print_table, report_times, scores_lines
 from csd.cli.records import recorded
 from csd.core.errors import InputError, log
 from csd.core.options import Declared, declared
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from csd.core.paths import Named
+    from csd.diffusion.hybrid.windows import Window
     from csd.networks import Architecture
     from csd.targets.base import HasEnergy
     from csd.targets.noising import NoisedTarget
@@ -30,12 +33,16 @@ if TYPE_CHECKING:
 
 def add_flags(own: dict[str, Parser]) -> None:
     """Add the flags of the commands of this module; those of options are added when a command is used."""
-    for name in ("train", "theory", "generate", "mcmc", "scores", "field", "data"):
+    for name in ("train", "theory", "generate", "mcmc", "scores", "phases", "field", "data"):
         own[name].fill = partial(_add_options, name)
     files = "a training file with two noise levels or more"
-    own["generate"].add_argument("file", type=read_path, metavar="FILE.nc", help=files)
+    generate = own["generate"]
+    generate.add_argument("file", type=read_path, nargs="?", metavar="FILE.nc", help=files)
+    several = "instead of FILE.nc, several: each is used at its noise levels T1 < t <= T2; 0 and inf for its ends"
+    generate.add_argument("--hybrid", type=window, nargs="+", action="extend", metavar="FILE.nc:T1:T2", help=several)
+    generate.reads = lambda arguments: (("--hybrid", file) for file, _ in arguments.hybrid or ())
     moved = "the fields that the network learned, where their file has moved; with --size, fields of that size"
-    own["generate"].add_argument("--data", type=read_path, metavar="FILE", help=moved)
+    generate.add_argument("--data", type=read_path, metavar="FILE", help=moved)
     own["show"].add_argument("file", type=read_path, metavar="FILE.nc")
     train = own["train"]
     fields = "fields: .npy, .npz, HDF5, NetCDF, or a file of csd mcmc --fields"
@@ -56,10 +63,21 @@ def add_flags(own: dict[str, Parser]) -> None:
         own[name].add_argument(
             "--architecture", required=True, metavar="NAME", help="a network, or package.module:Class"
         )
-    for name in ("train", "generate", "mcmc", "scores", "theory"):
+    for name in ("train", "generate", "mcmc", "scores", "phases", "theory"):
         own[name].add_argument("--output", type=written_path, required=name != "theory", metavar="FILE.nc")
         if name != "theory":
             own[name].add_argument("--benchmark", type=written_path, metavar="FILE.json", help="record of wall times")
+
+
+def window(text: str) -> "tuple[Path, Window]":
+    """The file and the window of FILE:T1:T2."""
+    from csd.diffusion.hybrid.windows import window_in
+
+    try:
+        file, found = window_in(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return read_path(file), found
 
 
 def _kept(arguments: argparse.Namespace) -> "Iterator[Named]":
@@ -92,6 +110,7 @@ def _architecture(given: Sequence[str]) -> str:
 TARGET = "target; its mass in one of three ways (default: --mass-times-length 1)"
 DATA = "with --data: place of the fields in the file, their components, and couplings if these are known"
 FINITE_N = "scores by Monte Carlo: components and couplings of phi^4 or spins, or place of the fields in --data FILE"
+COUPLED = "phases by Monte Carlo: components and couplings of phi^4 or spins"
 CHAINS = "target: Gaussian by its mass, phi^4 by --r0 and --u, spins by --beta"
 
 
@@ -119,6 +138,12 @@ def _options(name: str, architecture: str = "", given: Sequence[str] = ()) -> Ma
     from csd.api.keywords import DATA as ABOUT_DATA
     from csd.api.keywords import FIELD, training_options
 
+    if name == "phases":
+        from csd.api.phases import FINITE_N as BY_CHAINS
+        from csd.api.phases import PHASES_OPTIONS
+
+        own = {option: one for option, one in PHASES_OPTIONS.items() if option not in {**FIELD, **BY_CHAINS}}
+        return {"": own, TARGET: FIELD, COUPLED: BY_CHAINS}
     if name == "scores":
         from csd.api.scores import SCORES_OPTIONS
 
@@ -169,13 +194,15 @@ def theory(arguments: argparse.Namespace) -> None:
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Generate from a training file, exactly and in samples."""
+    """Generate from a training file, or several with a window of noise levels each, exactly and in samples."""
     with recorded(arguments, "generation") as laps:
-        from csd.api.generation import sampled
+        from csd.api.generation import sampled, windows_of
         from csd.diffusion.quality import GenerationSettings
 
-        settings = GenerationSettings(**_given(arguments))
-        content = sampled(arguments.file, settings, command_line(arguments), arguments.output, arguments.data, lap=laps)
+        settings, hybrid = GenerationSettings(**_given(arguments)), arguments.hybrid is not None
+        windows = windows_of(arguments.file, arguments.hybrid)
+        files = arguments.output, arguments.data
+        content = sampled(windows, settings, command_line(arguments), *files, hybrid=hybrid, lap=laps)
         print_generation(content)
 
 
@@ -212,6 +239,17 @@ def scores(arguments: argparse.Namespace) -> None:
         print("\n".join(scores_lines(content)))
 
 
+def phases(arguments: argparse.Namespace) -> None:
+    """Compute what scores of finite range lose on fields under noise."""
+    with recorded(arguments, "phases") as laps:
+        from csd.api.phases import phases_of
+
+        laps("set-up")
+        content = phases_of(_given(arguments), command_line(arguments), arguments.output)
+        laps("phases")
+        print("\n".join(phases_lines(content)))
+
+
 def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
     """The target of `csd mcmc`."""
     from csd.lattice import Lattice
@@ -236,12 +274,15 @@ def _target_of_chains(given: dict[str, Any]) -> "HasEnergy":
 def field(arguments: argparse.Namespace) -> None:
     """Print the exact values of a target."""
     from csd.api.targets import target
+    from csd.targets.base import HasPhases
     from csd.targets.gaussian import exact_observables
 
     own = target(**_given(arguments))
     found = {"mass": own.mass, **exact_observables(own)}
     units = {"mass": "inverse lattice spacings", "correlation_length": "lattice spacings", "energy": "per site"}
-    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy"):
+    further = own.phase_values(1.0, 0.0) if isinstance(own, HasPhases) else {}
+    found |= further
+    for name in ("mass", "susceptibility", "correlation_length", "variance", "energy", *further):
         print(f"{name:<20}{found[name]:.15g}  {units.get(name, '')}".rstrip())
 
 
@@ -264,7 +305,7 @@ def data(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """Summarise a file of csd."""
-    from csd.core.files import ENSEMBLE, GENERATION, THEORY, TRAINING, read_content
+    from csd.core.files import ENSEMBLE, GENERATION, PHASES, THEORY, TRAINING, read_content
 
     content = read_content(arguments.file)
     if cut := [name for name, own in content.coordinates.items() if not own.dims]:
@@ -280,10 +321,12 @@ def show(arguments: argparse.Namespace) -> None:
         from csd.mcmc.ensemble import summary_lines
 
         print("\n".join(summary_lines(content)))
+    elif content.attrs["csd_file"] == PHASES:
+        print("\n".join(phases_lines(content)))
     elif content.attrs["csd_file"] in (TRAINING, THEORY):
         print("  seeds               " + " ".join(map(str, content["seed"].values)))
         print_table(content)
 
 
-COMMANDS = (train, generate, theory, mcmc, scores, field, data, show)
+COMMANDS = (train, generate, theory, mcmc, scores, phases, field, data, show)
 """The commands of this module, in the order of help; a docstring is the help of its command."""

@@ -60,7 +60,8 @@ def add_flags(own: dict[str, Parser]) -> None:
         add_paths(own["timing"], flag, about=about)
         add_paths(own["fit"], flag, about=f"{about}, if the study has any", required=False)
     add_paths(own["fit"], "integrators", about="comparison of integrators, if the study has one", required=False)
-    add_paths(own["fit"], "scores", about="summary of scores, if the study has any", required=False)
+    for flag in ("scores", "phases", "hybrids"):
+        add_paths(own["fit"], flag, about=f"summary of {flag}, if the study has any", required=False)
     add = own["integrators"].add_argument
     add("--dimension", type=integer, nargs="+", required=True, metavar="D", help="one or several")
     sizes = "sizes of all dimensions; or give the flag once for each dimension, in their order"
@@ -133,7 +134,9 @@ def _print_cost(jobs: "Jobs", results: Path, figures: int) -> None:
     longest = max(costs, key=lambda cost: cost.seconds)
     core = sum(cost.seconds for cost in costs) + other_jobs(costs, figures, pace)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    numbers = ", ".join(f"{len(jobs[name])} of {stage.kind}" for name, stage in STAGES.items())
+    # Two stages may make files of one kind.
+    words = {name: name if stage.made_by else stage.kind for name, stage in STAGES.items()}
+    numbers = ", ".join(f"{len(jobs[name])} of {words[name]}" for name in STAGES)
     print(f"expected, {told}:")
     print(f"  jobs          {numbers}, and {figures} figures")
     print(f"  core time     {duration(core)}; {duration(max(core / cores, longest.seconds))} on its {cores} cores")

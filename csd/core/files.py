@@ -41,25 +41,30 @@ TRAINING = "training"
 THEORY = "theory"
 SUMMARY = "training summary"
 GENERATION = "generation"
-GENERATION_SUMMARY = "generation summary"
+GENERATION_SUMMARY, HYBRIDS_SUMMARY = "generation summary", "hybrids summary"
 INTEGRATOR_STEPS = "integrators"
-ENSEMBLE = "Monte Carlo"
-ENSEMBLE_SUMMARY = "Monte Carlo summary"
+ENSEMBLE, ENSEMBLE_SUMMARY = "Monte Carlo", "Monte Carlo summary"
 TIMING = "timing"
 SCORES = "scores"
 SCORES_SUMMARY = "scores summary"
+PHASES = "phases"
+PHASES_SUMMARY = "phases summary"
 
+_OF_TRAINING = ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor")
 REQUIRED: dict[str, tuple[str, ...]] = {
-    TRAINING: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
-    THEORY: ("score_error", "training_time", "parameters", "learning_rate", "level_parameters", "floor"),
+    TRAINING: _OF_TRAINING,
+    THEORY: _OF_TRAINING,
     GENERATION: ("exact_spectrum", "power_spectrum"),
     GENERATION_SUMMARY: ("kl_per_site", "generation_training_time", "architecture", "loss"),
+    HYBRIDS_SUMMARY: ("hybrid", "networks", "window_low", "training_cost"),
     INTEGRATOR_STEPS: ("steps_needed", "crossing_steps", "dimension"),
     ENSEMBLE: ("mean", "error", "tau", "field_updates", "thermalisation_cut"),
     ENSEMBLE_SUMMARY: ("tau", "tau_error", "sampler", "beta"),
     TIMING: ("seconds",),
     SCORES: ("clean", "field", "score", "squared_score"),
     SCORES_SUMMARY: ("squared_score", "linear_score_error", "target_label", "beta"),
+    PHASES: ("score_gap", "mmse_difference"),
+    PHASES_SUMMARY: ("score_gap", "mmse_difference", "target_label"),
     SUMMARY: ("score_error", "training_time", "parameters", "architecture", "loss"),
 }
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4")
@@ -145,8 +150,7 @@ def _scale(about: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def commit() -> str:
     """The commit of the running code, with -dirty if it has uncommitted changes; 'unknown' outside its repository."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
+    if not ((root := Path(__file__).resolve().parents[2]) / ".git").exists():
         return "unknown"
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
@@ -286,8 +290,7 @@ def _fill(file: netCDF4.Dataset, content: Content) -> None:
 def _bytes(values: Any) -> bytes:
     """What is hashed of a small variable."""
     # A variable without values may lie in pieces, of which there are none.
-    kept: bytes = values.tobytes() if values.dtype.kind in "fiu" or not values.size else repr(values.tolist()).encode()
-    return kept
+    return values.tobytes() if values.dtype.kind in "fiu" or not values.size else repr(values.tolist()).encode()
 
 
 def read(path: str | Path, *kinds: str) -> "xr.Dataset":
@@ -315,8 +318,7 @@ def read_content(path: Path, *kinds: str) -> Content:
     try:
         with netCDF4.Dataset("image", memory=image) as opened:
             attributes = opened.__dict__
-            kind = attributes.get("csd_file")
-            if kind is None:
+            if (kind := attributes.get("csd_file")) is None:
                 raise InputError(f"{path}: this is a NetCDF file, but not one of csd's")
             if "command" in attributes:
                 mend = f"make it again with: {attributes['command']}"
@@ -337,8 +339,7 @@ def read_content(path: Path, *kinds: str) -> Content:
         raise InputError(f"{path}: {by} wrote it with layout {layout}, this version reads layout {SCHEMA}; {mend}")
     if kinds and kind not in kinds:
         raise InputError(f"{path}: this is a {kind} file; a {' or '.join(kinds)} file is needed")
-    missing = [name for name in REQUIRED[str(kind)] if name not in content]
-    if missing:
+    if missing := [name for name in REQUIRED[str(kind)] if name not in content]:
         raise InputError(f"{path}: the variable {missing[0]!r} is missing; {mend}")
     return content
 

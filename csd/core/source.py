@@ -28,19 +28,23 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FORM = 2
 """The form of the hashes that are cached; those of another form are computed again."""
 
-NETWORKS = ("networks", "targets/gaussian")
+NETWORKS = ("networks", "targets/gaussian", "targets/two_phase")
 SOURCES: dict[str, tuple[str, ...]] = {
     "train": ("training/reference", "training/content", "diffusion/reverse", "targets/dataset", *NETWORKS),
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "scores": ("mcmc/posterior/held_out", "mcmc/ensemble", "targets/phi4", "targets/spins"),
+    "phases": ("locality/kinds", "locality/content"),
+    "phases_by_chains": ("locality/interacting", "mcmc/ensemble", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
     "aggregate": ("study/summaries/training",),
     "aggregate_generation": ("study/summaries/generation",),
+    "aggregate_hybrids": ("study/summaries/generation",),
     "aggregate_mcmc": ("study/summaries/dynamics",),
     "aggregate_scores": ("study/summaries/scores",),
+    "aggregate_phases": ("study/summaries/phases/aggregate",),
     "timing": ("study/summaries/cost_of_fields", "mcmc/updates", *NETWORKS),
-    "fit": ("study/summaries/laws", "study/summaries/dynamics", "study/summaries/scores"),
+    "fit": tuple(f"study/summaries/{one}" for one in ("laws", "dynamics", "scores", "phases/laws", "phases/hybrids")),
     "claims": ("study/verdicts",),
     "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
@@ -60,8 +64,7 @@ def fingerprint(step: str, *more: str) -> str:
         step: keys of `SOURCES`, or modules: 'train', 'train mcmc mcmc/fields', 'targets/scores targets/gaussian'.
         more: further modules, such as 'report/figures/collapse'.
     """
-    parts = [_look(file)[0] for file in files_used(step, *more)]
-    return blake2b("".join(parts).encode(), digest_size=8).hexdigest()
+    return blake2b("".join(_look(file)[0] for file in files_used(step, *more)).encode(), digest_size=8).hexdigest()
 
 
 def files_used(step: str, *more: str) -> list[Path]:
@@ -280,10 +283,8 @@ class CompiledCode:
 
     def _parts(self, thing: Any) -> list[Any]:
         """What a class, a function, code or a value consists of; a value as Python would copy it."""
-        if isinstance(thing, tuple | list):
-            return list(thing)
-        if isinstance(thing, dict):
-            return [*thing.items()]
+        if isinstance(thing, tuple | list | dict):
+            return list(thing.items() if isinstance(thing, dict) else thing)
         if isinstance(thing, staticmethod | classmethod | property):
             return [getattr(thing, name, None) for name in ("__func__", "fget", "fset", "fdel")]
         if isinstance(thing, CodeType):

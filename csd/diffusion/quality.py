@@ -15,7 +15,9 @@ decided by them (`csd.diffusion.comparison`). A network that was trained on a da
 fields, never with the fields that it was trained on.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -23,13 +25,15 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.files import Content, Variable, content_of, digest, labelled
-from csd.core.options import Option, Options, declared
+from csd.core.files import Content, Variable, content_of, labelled
+from csd.core.options import Option, Options
 from csd.diffusion import criteria
-from csd.diffusion.comparison.references import reference_kind
+from csd.diffusion.comparison.references import reference_kind, score_kind
 from csd.diffusion.comparison.sampled import sampled_variables
 from csd.diffusion.criteria import CRITERIA
-from csd.diffusion.grids import GRID_STEPS, geometric_grid
+from csd.diffusion.grids import GRID_STEPS
+from csd.diffusion.hybrid.networks import Networks, WindowedTraining
+from csd.diffusion.hybrid.windows import Window
 from csd.diffusion.integrators import integrator_of
 from csd.diffusion.measures import (
     SPECTRAL_OBSERVABLES,
@@ -39,31 +43,20 @@ from csd.diffusion.measures import (
     remarks_on,
     times_until_right,
 )
-from csd.diffusion.reverse import ReverseDiffusion, best_score
+from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.samples import OF_TRAINING_FIELDS, over_held_out
-from csd.diffusion.trained import (
-    Kept,
-    Trained,
-    is_conditioned,
-    is_linear,
-    kept_scores,
-    load_trained,
-    noised_on,
-    trained_score,
-    transfer,
-)
+from csd.diffusion.trained import Kept, Trained, is_linear, transfer
 from csd.lattice import Array, Lattice, Modes, observables
 from csd.lattice.bins import LengthBins
 from csd.lattice.memory import require_memory
-from csd.networks import Architecture
 from csd.networks.linear import LinearNetwork
 from csd.networks.registry import network_class
 from csd.networks.score import Score, SpectralScore
-from csd.targets.base import HasFields, HasHeldOut, lattice_of
+from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
 from csd.training.content import shortened
-from csd.training.options import INTEGRATOR, TrainingSettings
+from csd.training.options import INTEGRATOR
 from csd.training.preparation import data_identity
 
 if TYPE_CHECKING:
@@ -119,47 +112,18 @@ class GenerationSettings(Options):
         found = {name: value for name, value in asdict(self).items() if name != "device"}
         return {name: value for name, value in found.items() if name not in ("steps", "samples") or value is not None}
 
-    def for_network(self, name: str) -> Self:
-        """The options for a network of a name: without `samples`, a built-in linear one draws `SAMPLES` fields."""
-        if self.samples is not None or ":" in name or not issubclass(network_class(name), LinearNetwork):
+    def for_networks(self, *names: str) -> Self:
+        """The options for networks of these names: without `samples`, built-in linear ones draw `SAMPLES` fields."""
+        if self.samples is not None or not all(
+            ":" not in name and issubclass(network_class(name), LinearNetwork) for name in names
+        ):
             return self
         return replace(self, samples=SAMPLES)
 
-    def levels(self, trained: Array, *, conditioned: bool = False) -> Array:
-        """The grid, from the highest level down: the trained levels between t_min and t_max.
-
-        For a conditioned network it has `steps` steps between them, in geometric progression.
-
-        Args:
-            trained: noise levels of the training file.
-            conditioned: whether one network serves them all.
-
-        Raises:
-            InputError: if an end is outside the trained levels, fewer than two are between the ends, or `steps` is
-                given for networks that serve one level each.
-        """
-        if self.steps is not None and not conditioned:
-            raise InputError(
-                f"steps is {self.steps}, but the networks serve one noise level each, and these levels are the grid;"
-                " leave steps out"
-            )
-        falling = np.sort(trained)[::-1]
-        if len(falling) < 2:
-            raise InputError("the file holds one noise level; reverse diffusion needs a grid of at least two")
-        low = falling[-1] if self.t_min is None else self.t_min
-        high = falling[0] if self.t_max is None else self.t_max
-        covered = f"the file's noise levels go from {falling[-1]:g} to {falling[0]:g}"
-        # Levels are compared to six digits, as `csd show` prints them.
-        slack = 1e-6
-        if low < falling[-1] * (1.0 - slack) or high > falling[0] * (1.0 + slack):
-            name, value = ("t_min", low) if low < falling[-1] else ("t_max", high)
-            raise InputError(f"{name} is {value:g}, but {covered}; train on levels that cover the grid")
-        if conditioned:
-            return geometric_grid(low, high, self.steps or GRID_STEPS)
-        chosen = falling[(falling >= low * (1.0 - slack)) & (falling <= high * (1.0 + slack))]
-        if len(chosen) < 2:
-            raise InputError(f"fewer than two of the file's noise levels lie between {low:g} and {high:g}; {covered}")
-        return chosen
+    @property
+    def window(self) -> Window:
+        """From t_min to t_max."""
+        return Window(self.t_min or 0.0, inf if self.t_max is None else self.t_max)
 
 
 def evaluate(training: "xr.Dataset", settings: GenerationSettings) -> "xr.Dataset":
@@ -167,11 +131,13 @@ def evaluate(training: "xr.Dataset", settings: GenerationSettings) -> "xr.Datase
     return generated(content_of(training), settings).dataset()
 
 
-def generated(training: Content, settings: GenerationSettings, data: HasFields | None = None) -> Content:
-    """Generate from a training file.
+def generated(
+    training: Content | Sequence[WindowedTraining], settings: GenerationSettings, data: HasFields | None = None
+) -> Content:
+    """Generate from a training file, or from several with a window of the noise level each.
 
     Args:
-        training: of `csd train`, with at least two noise levels.
+        training: of `csd train`, with at least two noise levels; or the parts of a hybrid.
         settings: options of generation.
         data: the fields that the network was trained on, for a file that does not name theirs; see `load_trained`. With
             another size they are those of that lattice.
@@ -180,28 +146,29 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         The quantities of the five criteria and observables of the generated spectrum (seed, step) at every kept
         training step; generation_training_time(seed, criterion); at some steps the spectrum at every noise level along
         the reverse trajectory; power_spectrum(seed, wavenumber), sampled observables, their pulls and a two-sample test
-        at one step. A network without a kernel has these last alone, and verdicts on the criteria by samples.
+        at one step. Networks without a kernel have these last alone, and verdicts on the criteria by samples.
+        Of several files the networks at their last steps are taken.
 
     Raises:
-        InputError: if the file lacks what the options ask for, with the kept steps or noise levels.
+        InputError: if the file lacks what the options ask for, with the kept steps or noise levels; if the files of a
+            hybrid do not belong together.
         GenerationFailed: if a mode diverges.
     """
-    grid = settings.levels(training["noise_level"].values, conditioned=is_conditioned(training))
-    lattice, seeds = lattice_of(training.attrs), training["seed"].values.tolist()
+    networks = chosen_networks(training, settings)
+    lattice, seeds = networks.lattice, networks.seeds
     larger = Lattice(lattice.dimension, lattice.size if settings.size is None else settings.size)
-    if larger.size < lattice.size and is_linear(training):
+    if larger.size < lattice.size and any(map(is_linear, networks.trainings)):
         raise InputError(f"size is {larger.size}, the network was trained at {lattice.size}; it must be at least that")
-    noised = noised_on(training, larger, grid.tolist(), data) if larger != lattice else None
-    if noised is None or is_linear(training):
-        trained = load_trained(training, grid.tolist(), data if noised is None else None)
-        noised = noised or trained.noised
-    about = training.attrs
-    components = None if is_linear(training) else Architecture.of_attributes(about).components_of(about)
+    noised = networks.noised_on(larger, data) if larger != lattice else None
+    if noised is None or networks.linear:
+        loaded = networks.loaded(data if noised is None else None)
+        noised = noised or networks.noised(loaded)
+    components = None if networks.linear else networks.components
     reverse = ReverseDiffusion(noised, integrator_of(settings.integrator), settings.start, components)
     exact_score = reverse.exact_score(noised.modes)
     scores: list[Score]
-    if is_linear(training):
-        kept = kept_scores(training, trained, settings.step)
+    if networks.linear:
+        kept = networks.kept(loaded, settings.step)
         numbers = 6.0 * kept.score.kernels.size * larger.sites / lattice.sites
         require_memory(numbers, f"generation at size {larger.size}")
         kept = replace(kept, score=transfer(kept.score, larger))
@@ -209,9 +176,14 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         variables = {
             **_generated(reverse, kept, bins),
             **_along_the_trajectory(reverse, kept, bins),
-            **_predicted(trained, reverse, kept),
-            **_memorised(trained, reverse, kept),
+            **_best(networks, loaded, reverse),
         }
+        if networks.alone:
+            trained = replace(loaded[0], noised=networks.noised(loaded))
+            variables |= {**_predicted(trained, reverse, kept), **_memorised(trained, reverse, kept)}
+        else:
+            # The steps before the last are not known.
+            del variables["generation_training_time"]
         steps = {
             "step": labelled(["step"], kept.steps, "training step", "steps"),
             "shown_step": labelled(["shown_step"], kept.steps[_shown(kept)], "training step", "steps"),
@@ -222,13 +194,15 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
         if settings.step is not None:
             raise InputError(f"step is {settings.step}, but the network has no kernel, which step needs; leave it out")
         bins = LengthBins(larger.pairs, noised.target.mass, larger.dimension)
-        scores = [trained_score(training, seed, noised, settings.device) for seed in seeds]
-        variables, steps, step, count = {}, {}, training["last_step"].values.max(), settings.samples
+        scores = [networks.score(seed, noised, settings.device) for seed in seeds]
+        variables, steps, step, count = {}, {}, networks.last_step, settings.samples
     variables |= {
-        **_reference(reverse, "exact_score", "with the exact score on this grid", exact_score),
+        **_reference(reverse, "exact_score", f"with the {score_kind(noised.target)} score on this grid", exact_score),
         **remarks_on(reverse),
         **_exact(reverse),
-        **sampled_variables(reverse, scores, seeds, _identity(training), count),
+        **networks.counted(),
+        **({} if isinstance(training, Content) else networks.windows()),
+        **sampled_variables(reverse, scores, seeds, networks.identity, count),
     }
     if larger != lattice:
         # These are not the fields that the network has learned.
@@ -237,7 +211,7 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
     return Content(
         variables,
         {
-            "seed": training["seed"],
+            "seed": labelled(["seed"], np.array(seeds, dtype=np.int64), "random seed"),
             **steps,
             "criterion": labelled(["criterion"], np.array(CRITERIA, dtype=object), "what counts as right"),
             "noise_level": labelled(["noise_level"], reverse.grid, "noise level t"),
@@ -254,25 +228,28 @@ def generated(training: Content, settings: GenerationSettings, data: HasFields |
             "sampler_steps": len(reverse.grid) - 1,
             "note_start": "noise: independent normal numbers of variance signal^2 + sigma^2 at t_max; exact: the"
             " noised target's own distribution at t_max",
-            **{name: training.attrs[name] for name in CARRIED if name in training.attrs},
+            **networks.attributes(),
             "size": larger.size,
             "trained_size": lattice.size,
         },
     )
 
 
+def chosen_networks(training: Content | Sequence[WindowedTraining], settings: GenerationSettings) -> Networks:
+    """The networks of a training between t_min and t_max, or those of the parts of a hybrid.
+
+    Raises:
+        InputError: if t_min or t_max is given for a hybrid, or as for `Networks`.
+    """
+    if isinstance(training, Content):
+        return Networks([WindowedTraining.of(training, settings.window)], settings.steps)
+    for name in ("t_min", "t_max"):
+        if getattr(settings, name) is not None:
+            raise InputError(f"{name} is given, but the windows of hybrid have ends of their own; leave {name} out")
+    return Networks(training, settings.steps)
+
+
 RIGHT = "training step from which on samples are right; NaN if never, or if the exact score is not on this grid"
-CARRIED = (
-    *("architecture", "label", "dimension", "mass", "mean", "data_digest", "schedule", "target", "until"),
-    *(one.attribute or "" for one in declared(TrainingSettings).values() if one.option.label is not None),
-)
-"""Attributes of the training file that a generation file repeats."""
-IDENTITY: dict[str, type] = {
-    **dict.fromkeys(("target", "schedule", "label", "loss", "path"), str),
-    **dict.fromkeys(("dimension", "size", "batch", "data_set"), int),
-    **dict.fromkeys(("mass", "learning_rate_given"), float),
-}
-"""Attributes of the training file that determine a network, besides its seed, and their types."""
 
 
 def _generated(reverse: ReverseDiffusion, kept: Kept, bins: LengthBins) -> dict[str, Variable]:
@@ -362,19 +339,26 @@ def _exact(reverse: ReverseDiffusion) -> dict[str, Variable]:
     return variables
 
 
+def _best(networks: Networks, loaded: Sequence[Trained], reverse: ReverseDiffusion) -> dict[str, Variable]:
+    """Theory of the architectures: what the best network of each generates."""
+    if isinstance(loaded[0].noised.target, HasHeldOut) or (best := networks.best(loaded)) is None:
+        return {}
+    words = "with the best network of this architecture"
+    return _reference(reverse, "best", words, transfer(best, reverse.noised.lattice))
+
+
 def _predicted(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
-    """Theory of the architecture: its best network and, on the trained lattice, training on the population loss."""
+    """Theory of training on the population loss, on the trained lattice."""
     if trained.architecture is None or isinstance(trained.noised.target, HasHeldOut):
         return {}
-    noised, small = trained.noised, trained.noised.lattice
-    best = transfer(best_score(trained.architecture, noised), reverse.noised.lattice)
-    variables = _reference(reverse, "best", "with the best network of this architecture", best)
-    if reverse.noised.lattice == small:
-        modes, variance = predicted_variances(reverse, trained.architecture, trained.settings, kept.steps)
-        times = times_until_right(reverse, kept.steps, reverse.deviations_of(modes, variance))
-        variables |= judged("predicted_", "of what is generated, predicted", ["step"], reverse, modes, variance)
-        variables["predicted_generation_training_time"] = labelled(["criterion"], times, f"{RIGHT}, predicted", "steps")
-    return variables
+    if reverse.noised.lattice != trained.noised.lattice:
+        return {}
+    modes, variance = predicted_variances(reverse, trained.architecture, trained.settings, kept.steps)
+    times = times_until_right(reverse, kept.steps, reverse.deviations_of(modes, variance))
+    return {
+        **judged("predicted_", "of what is generated, predicted", ["step"], reverse, modes, variance),
+        "predicted_generation_training_time": labelled(["criterion"], times, f"{RIGHT}, predicted", "steps"),
+    }
 
 
 def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[str, Variable]:
@@ -391,10 +375,3 @@ def _memorised(trained: Trained, reverse: ReverseDiffusion, kept: Kept) -> dict[
     found = labelled(["seed", "step"], np.where(kept.ended, np.nan, divergence), words)
     memory = labelled(["seed"], own, "KL divergence per site of that distribution from the true one")
     return {"data_set_kl_per_site": found, "memory_kl_per_site": memory}
-
-
-def _identity(training: Content) -> str:
-    """The name of the random streams of samples, besides the seed; independent of the other seeds of the file."""
-    about: dict[str, Any] = {name: kind(training.attrs[name]) for name, kind in IDENTITY.items()}
-    about |= {"conditioned": 1} if is_conditioned(training) else {}
-    return digest(about | {"noise_levels": training["noise_level"].values.tolist()})

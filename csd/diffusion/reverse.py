@@ -23,6 +23,7 @@ from csd.diffusion.sampling import start_variance as noise_variance
 from csd.lattice import Array, ComplexArray, Modes, observables
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score, SpectralScore, kernels_of, modes_of
+from csd.targets.base import HasPhases
 from csd.targets.noising import NoisedTarget, check_reversible, check_start
 from csd.training.options import TrainingSettings
 
@@ -51,6 +52,11 @@ class ReverseDiffusion:
     def __post_init__(self) -> None:
         self.grid = check_grid(self.noised.levels)
         check_start(self.start)
+        if self.start == "exact" and isinstance(self.noised.target, HasPhases):
+            raise InputError(
+                f"start is 'exact', but the noised fields of target {type(self.noised.target).__name__} are not"
+                " Gaussian; take start noise"
+            )
         check_integrator(self.integrator)
         check_reversible(self.noised.schedule, self.noised.levels)
 

@@ -13,8 +13,7 @@ for a data set, the distance of each sample to the nearest training field beside
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,10 +27,10 @@ from csd.lattice.arrays import configurations, fields_between, pieces_of
 from csd.lattice.bins import LengthBins
 from csd.lattice.distances import nearest_distances, two_sample_test, with_translations
 from csd.lattice.jackknife import jackknife_error, without_each
-from csd.lattice.observables import binder, excess_kurtosis, skewness
-from csd.targets.base import HasFields, HasHeldOut
+from csd.targets.base import HasFields, HasHeldOut, drawn_fields
 from csd.targets.dataset import FEWEST, HELD_OUT_SHARE
 from csd.targets.noising import NoisedTarget
+from csd.targets.scores import with_nonlinear_score
 
 BLOCKS = 256
 """The most blocks of the jackknife."""
@@ -70,6 +69,16 @@ class Samples:
         value, error, _ = jackknife(statistic, self.counts, *(self.sums[name] for name in names))
         return value, error
 
+    def fraction(self, name: str) -> tuple[Array, Array]:
+        """(f, standard error) of the fraction f = K/M of independent fields with a property.
+
+        The error is √(g(1 − g)/M) with g = (K + 2)/(M + 4), which is not 0 where all or none have it (Agresti and
+        Coull, The American Statistician 52, 119 (1998)).
+        """
+        fields, having = self.counts.sum(), self.sums[name].sum()
+        smoothed = (having + 2.0) / (fields + 4.0)
+        return np.asarray(having / fields), np.asarray(np.sqrt(smoothed * (1.0 - smoothed) / fields))
+
 
 def draw_samples(
     lattice: Lattice, steps: Sequence[LinearStep], start: Array | float, bins: LengthBins, count: int, *purpose: object
@@ -103,6 +112,7 @@ def measured(
     count: int,
     mean: float = 0.0,
     blocks: int = BLOCKS,
+    phase: float | None = None,
 ) -> Samples:
     """Measure fields one by one: their magnetisation as it is, all else about a mean.
 
@@ -116,6 +126,7 @@ def measured(
         count: number of fields, at least 2.
         mean: of the target at the noise level of the fields.
         blocks: the most blocks of consecutive fields; few where neighbours are alike.
+        phase: αM of a target with phases, where fields are positive, or undecided; None for other targets.
     """
     modes = lattice.pairs
     first_shell = observables.first_shell(lattice, modes)
@@ -147,6 +158,8 @@ def measured(
             "third_moment": (squared * field).mean(),
             "fourth_moment": (squared * squared).mean(),
         }
+        if phase is not None:
+            found |= {"positive": float(off + mean > 0.0), "undecided": float(abs(off + mean) < 0.5 * phase)}
         magnetisations[sample] = off + mean if len(offs) == 1 else found["absolute_mean"]
         block = sample * blocks // count
         counts[block] += 1
@@ -158,44 +171,6 @@ def measured(
 def compared_fields(lattice: Lattice, count: int) -> int:
     """How many of `count` fields the two-sample test compares."""
     return max(2, min(count, COMPARED, COMPARED_NUMBERS // lattice.sites))
-
-
-class SampledObservable(NamedTuple):
-    """An observable of sampled fields: a function of means over them.
-
-    Attributes:
-        of_means: the function, of the means of `sums` in their order.
-        sums: names in `Samples.sums`.
-        units: of the value.
-    """
-
-    of_means: Callable[..., Array]
-    sums: tuple[str, ...]
-    units: str = "1"
-
-
-def _length(zero: Array, first: Array, *, size: int) -> Array:
-    """ξ from S(0) and S(k₁); NaN where S(0) < S(k₁), where no second-moment length exists."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.sqrt(zero / first - 1.0) / (2.0 * np.sin(np.pi / size)))
-
-
-def sampled_observables(lattice: Lattice, mean: float = 0.0, components: int = 1) -> dict[str, SampledObservable]:
-    """The observables of fields of n components on a lattice, measured about a mean, by name."""
-    own, of_vector = np.asarray, partial(binder, components=components)
-    return {
-        "susceptibility": SampledObservable(own, ("zero_mode",)),
-        "correlation_length": SampledObservable(
-            partial(_length, size=lattice.size), ("zero_mode", "first_mode"), "lattice spacings"
-        ),
-        "energy": SampledObservable(own, ("energy",)),
-        "variance": SampledObservable(own, ("second_moment",)),
-        "mean": SampledObservable(lambda off: own(off + mean), ("first_moment",)),
-        "skewness": SampledObservable(skewness, ("first_moment", "second_moment", "third_moment")),
-        "excess_kurtosis": SampledObservable(excess_kurtosis, ("second_moment", "fourth_moment")),
-        "absolute_magnetisation": SampledObservable(own, ("absolute_mean",)),
-        "binder": SampledObservable(of_vector, ("squared_magnetisation", "fourth_magnetisation")),
-    }
 
 
 def jackknife(statistic: Callable[..., Array], counts: Array, *sums: Array) -> tuple[Array, Array, Array]:
@@ -353,10 +328,18 @@ def _training_distances(
 
 
 def exact_fields(reverse: ReverseDiffusion, count: int, run: str, seed: object) -> Array:
-    """Exact fields at the lowest level, different for each seed; shape (count, sites)."""
-    lattice = reverse.noised.lattice
+    """Exact fields about their mean at the lowest level, different for each seed; shape (count, sites).
+
+    They are Gaussian unless the target is known to be of another kind.
+    """
+    noised, lattice = reverse.noised, reverse.noised.lattice
     modes = lattice.pairs
-    spectrum = reverse.noised.spectra_at(modes)[-1]
+    spectrum = noised.spectra_at(modes)[-1]
     streams = [stream("exact sample", run, lattice.size, seed, i) for i in range(count)]
+    if (target := with_nonlinear_score(noised.target)) is not None:
+        clean = np.concatenate([drawn_fields(target, own, 1) for own in streams]) - noised.mean
+        noise = np.stack([draw_normal(own, lattice.shape) for own in streams])
+        fields = noised.signals[-1] * clean + np.sqrt(noised.variances[-1]) * noise
+        return np.asarray(fields.reshape(count, lattice.sites))
     drawn = np.stack([sample_modes([], modes, spectrum, own) for own in streams])
     return lattice.inverse(lattice.spread(drawn, modes) * np.sqrt(lattice.sites)).reshape(count, lattice.sites)

@@ -164,22 +164,31 @@ class ParametricScore(ScoreNetwork):
     Args:
         network: the network.
         parameters: initial parameters, by name.
+        constants: numbers that are not trained, by name; files do not hold them.
     """
 
-    def __init__(self, network: ParametricNetwork, parameters: Mapping[str, Array]) -> None:
+    def __init__(
+        self, network: ParametricNetwork, parameters: Mapping[str, Array], constants: Mapping[str, Array] | None = None
+    ) -> None:
         super().__init__(network.lattice)
         self.network = network
         for name, values in parameters.items():
             self.register_parameter(name, torch.nn.Parameter(torch.from_numpy(np.array(values, dtype=np.float64))))
+        for name, values in (constants or {}).items():
+            self.register_buffer(name, torch.from_numpy(np.array(values, dtype=np.float64)), persistent=False)
+
+    def _numbers(self) -> dict[str, torch.Tensor]:
+        """Parameters and constants, by name."""
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """s(x) for fields of shape (batch, *lattice.shape); same shape."""
-        score: torch.Tensor = self.network.score(dict(self.named_parameters()), fields)
+        score: torch.Tensor = self.network.score(self._numbers(), fields)
         return score
 
     def divergence(self, fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
         """Σ_batch ∇·s, exact where the network has a formula for it."""
-        exact = self.network.divergence(dict(self.named_parameters()), fields)
+        exact = self.network.divergence(self._numbers(), fields)
         return super().divergence(fields, probe) if exact is None else exact
 
     def learning_rate(self, spectrum: Array) -> float:

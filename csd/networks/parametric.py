@@ -28,9 +28,13 @@ class ParametricNetwork(ABC):
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
         """The initial θ, by name, for a spectrum C in the *half* layout."""
 
+    def constants(self, spectrum: Array) -> dict[str, Array]:
+        """Numbers that are not trained, by name, for the same spectrum; none unless a subclass needs some."""
+        return {}
+
     @abstractmethod
     def score(self, parameters: Mapping[str, Any], fields: Any) -> Any:
-        """s(x) for tensors of fields, shape (batch, *lattice.shape), and of parameters; same shape."""
+        """s(x) for tensors of fields, shape (batch, *lattice.shape), and of parameters and constants; same shape."""
 
     def divergence(self, parameters: Mapping[str, Any], fields: Any) -> Any:
         """Σ_batch ∇·s for the same tensors; None where only an estimate with random probes is cheap."""

@@ -46,6 +46,8 @@ ARCHITECTURES: dict[str, str] = {
     "unet": "csd.networks.unet:UNet",
     "wiener": "csd.networks.wiener:Wiener",
     "local_polynomial": "csd.networks.local_polynomial:LocalPolynomial",
+    "global_tanh": "csd.networks.global_tanh:GlobalTanh",
+    "local_tanh": "csd.networks.local_tanh:LocalTanh",
 }
 
 
@@ -371,7 +373,7 @@ class Architecture(Choice):
             if not isinstance(start, Mapping):
                 what = f"{type(start).__name__}; it must give a dictionary of arrays"
                 raise InputError(f"architecture {self.name!r}: start(spectrum, generator) gives {what}")
-            return ParametricScore(network, start)
+            return ParametricScore(network, start, network.constants(half))
         if issubclass(self.made_by, NonlinearNetwork):
             from csd.networks.nonlinear_score import NonlinearScore
 

@@ -54,11 +54,17 @@ FITTED = {
     "value": "value",
 }
 """Measures of fitted laws, or of values, and the law whose row of the table holds the value."""
+PHASES = (
+    *("information_residual", "markov_deviation", "sde_share", "ode_share"),
+    *("path_kl_per_box", "window_ratio", "bits_per_box", "ordered_residual", "box_level_growth"),
+    *("undecided_fraction", "positive_fraction_deviation"),
+)
+"""Quantities of phases of data (`csd.study.summaries.phases`)."""
 VALUES: dict[str, tuple[str, ...]] = {"linear_score_error": ("value", "constant", "exponent")}
 VALUES |= dict.fromkeys(
     ("linear_zero_mode_error", "observable_training_time", "zero_mode_training_time"), VALUES["linear_score_error"]
 )
-VALUES["observable_deviation"] = ("value",)
+VALUES |= dict.fromkeys(("observable_deviation", "floor_ratio", *PHASES), ("value",))
 """Quantities with a value at each size, and the measures that they have."""
 ACCEPTED: dict[str, list[float | None]] = {
     "log": [-0.1, 0.1],
@@ -91,7 +97,7 @@ class ClaimTest(Part):
     noise_levels: Several[Positive] | None = None
     because: Name | None = None
     sizes: Several[Size] | None = None
-    quantity: Literal[
+    quantity: Literal[  # type: ignore[valid-type]
         "training_time",
         "zero_mode_training_time",
         "generation_training_time",
@@ -102,6 +108,8 @@ class ClaimTest(Part):
         "linear_zero_mode_error",
         "observable_deviation",
         "observable_training_time",
+        "floor_ratio",
+        *PHASES,
     ] = "training_time"
     criterion: str = ""
     mass: Annotated[str, Field(default_factory=lambda: target_label(mass_times_length=1.0))]

@@ -116,9 +116,8 @@ def _fault(stage: Stage, job: Job, path: Path, sources: dict[str, str]) -> tuple
     if sources[place] != (now := fingerprint_with_plugins(stage.step(job), *plugins)):
         same = sources[place][:16] == now[:16]
         return "stale", f"other code of {', '.join(plugins)} made it than is found here" * same or "other code made it"
-    parent = stage.parent(job)
-    before = sources.get(f"{stage.after}/{parent.identifier}") if parent else None
-    if before and made_by[f"{stage.after}_source_hash"] != before:
+    before = [sources.get(f"{stage.after}/{one.identifier}") for one in stage.before(job)]
+    if before and all(before) and made_by[f"{stage.after}_source_hash"] != " ".join(sorted({*map(str, before)})):
         return "stale", f"its {stage.after} file was made again by other code"
     try:
         same = made_by["configuration_hash"] == digest(job.request)

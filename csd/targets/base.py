@@ -7,6 +7,8 @@ the class of a target:
     HasSamples        sample                             raw fields can be drawn
     HasExactValues    susceptibility, variance, …        measured values can be compared with exact ones
                                                          (`csd.targets.gaussian.exact_observables` needs a propagator)
+    HasScore          score, score_spectrum              the exact score of noised fields is known in closed form
+    HasPhases         magnetisation, phase_values, …     fields are about one of several values: they are not Gaussian
     HasEnergy         energy as sums over sites          Markov chains can update single sites
     HasForce          force                              Markov chains can move along the force
     HasFields         data, their spectrum and digest    only these fields are known
@@ -28,13 +30,16 @@ Spec = dict[str, Any]
 """'target' (a name of `TARGETS` or a dotted path), 'dimension', 'size' and further parameters; JSON-serialisable."""
 TARGETS: dict[str, str] = {
     "gaussian": "csd.targets.gaussian:GaussianField",
+    "two_phase": "csd.targets.two_phase:TwoPhase",
     "phi4": "csd.targets.phi4:PhiFour",
     "spins": "csd.targets.spins:SpinModel",
     "data": "csd.targets.dataset:MeasuredField",
     "fields": "csd.targets.dataset:FieldSet",
 }
-BY_MASS = {name: TARGETS[name] for name in ("gaussian",)}
-"""Targets that are given by a lattice and a mass, which a sweep of trainings can have."""
+BY_MASS = {name: TARGETS[name] for name in ("gaussian", "two_phase")}
+"""Targets that are given by a lattice, a mass and, at most, `OWN` parameters, which a sweep of trainings can have."""
+OWN: dict[str, tuple[str, ...]] = {"two_phase": ("magnetisation", "probability")}
+"""Parameters of built-in targets besides lattice and mass, the names of their options."""
 LARGEST_SPECTRUM = 1e100
 """The largest spectrum of a user-defined target, and the inverse of the smallest one."""
 
@@ -106,6 +111,35 @@ class HasExactValues(HasSpectrum, Protocol):
     @property
     def energy(self) -> float:
         """Gradient energy per site."""
+
+
+@runtime_checkable
+class HasScore(HasSpectrum, HasSamples, Protocol):
+    """A target whose exact score s* at any noise level is known in closed form.
+
+    `schedule` is a `csd.targets.noising.Schedule`.
+    """
+
+    def score(self, fields: Array, schedule: Any, level: float) -> Array:
+        """s*(x) of noised fields x, their mean included, shape (…, *lattice.shape); same shape."""
+
+    def score_spectrum(self, laplacian: Array, schedule: Any, level: float) -> Array:
+        """E|ŝ*(k)|² / N at the given values of k̂², whose mean over k is E|s*|² / N."""
+
+
+@runtime_checkable
+class HasPhases(HasScore, Protocol):
+    """A target whose fields are about one of several values, ±M, so that its magnetisation is not normal."""
+
+    @property
+    def magnetisation(self) -> float:
+        """M > 0."""
+
+    def phase_values(self, signal: float, variance: float) -> dict[str, float]:
+        """Exact values of x = α x₀ + σ z that its spectrum does not determine, by name of the observable."""
+
+    def zero_modes(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """The mode k = 0 of independent fields about their mean, (x̂₀(0) − Nμ)/√N, of the given shape."""
 
 
 class HasEnergy(Target, Protocol):
@@ -261,6 +295,22 @@ def with_samples(target: Target) -> HasSamples:
         return target
     name = f"target {type(target).__name__}"
     raise InputError(f"{name} has no method sample(generator, count) to draw raw fields")
+
+
+def with_phases(target: Target, what: str) -> HasPhases:
+    """The target, if it has phases ±M.
+
+    Args:
+        target: any target.
+        what: the quantity that is of phases, for the message.
+
+    Raises:
+        InputError: if it has none.
+    """
+    if isinstance(target, HasPhases):
+        return target
+    name = f"target {type(target).__name__}"
+    raise InputError(f"{what} is of fields in phases ±M, and {name} has no magnetisation; take {' or '.join(OWN)}")
 
 
 def drawn_fields(target: HasSamples, generator: np.random.Generator, count: int) -> Array:

@@ -19,6 +19,7 @@ from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice, Modes
 from csd.lattice.observables import spectral_observables
 from csd.targets.base import HasSpectrum, Spec, lattice_of, spec_by_mass
+from csd.targets.noising import Schedule, noised_spectrum
 
 SMALLEST_MASS = 1e-100
 LARGEST_COUPLING = 1e100
@@ -96,6 +97,15 @@ class GaussianField:
         white = draw_normal(generator, (count, *self.lattice.shape))
         amplitude = np.sqrt(self.propagator(self.lattice.laplacian))
         return self.lattice.inverse(amplitude * self.lattice.transform(white))
+
+    def score(self, fields: Array, schedule: Schedule, level: float) -> Array:
+        """s*(x) = −C⁻¹∗x with C = α² G + σ², of fields of shape (…, *lattice.shape); same shape."""
+        spectrum = noised_spectrum(schedule, level, self.propagator(self.lattice.laplacian))
+        return self.lattice.inverse(-self.lattice.transform(fields) / spectrum)
+
+    def score_spectrum(self, laplacian: Array, schedule: Schedule, level: float) -> Array:
+        """E|ŝ*(k)|² / N = 1/C(k), same shape as `laplacian`."""
+        return np.asarray(1.0 / noised_spectrum(schedule, level, self.propagator(laplacian)))
 
 
 def exact_observables(target: HasSpectrum) -> dict[str, float]:

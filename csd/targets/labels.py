@@ -10,17 +10,23 @@ def target_label(
     mass_times_length: float | None = None,
     couplings: tuple[float, float] | None = None,
     beta: float | None = None,
+    magnetisation: float | None = None,
+    probability: float | None = None,
 ) -> str:
-    """The label of a target by the parameter that gives it: 'm0.1', 'mL1' (m = 1/L), 'r-1u2', 'b0.44'.
+    """The label of a target by the parameter that gives it: 'm0.1', 'mL1' (m = 1/L), 'r-1u2', 'b0.44', 'mL1M2p0.8'.
 
     Args:
         mass: m; or
         mass_times_length: c of m = c/L; or
         couplings: (r₀, u); or
         beta: β.
+        magnetisation: M of a target of two phases; and
+        probability: of its phase +M, where it is given.
     """
+    phases = "" if magnetisation is None else f"M{magnetisation:.12g}"
+    phases += "" if probability is None else f"p{probability:.12g}"
     if couplings is not None:
-        return f"r{couplings[0]:.12g}u{couplings[1]:.12g}"
+        return f"r{couplings[0]:.12g}u{couplings[1]:.12g}{phases}"
     given = {"m": mass, "mL": mass_times_length, "b": beta}
     ((letters, value),) = ((letters, value) for letters, value in given.items() if value is not None)
-    return f"{letters}{value:.12g}"
+    return f"{letters}{value:.12g}{phases}"

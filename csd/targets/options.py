@@ -1,14 +1,19 @@
 """Options of the target, its lattice and the noise."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options
+from csd.lattice import Lattice
+from csd.targets.base import OWN, Spec
+from csd.targets.gaussian import gaussian_field
 
 Positive = Annotated[float, Gt(0.0)]
+Fraction = Annotated[float, Gt(0.0), Lt(1.0)]
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,42 @@ class FieldOptions(LatticeOptions):
     """The target of a training."""
 
     target: Annotated[
-        Any, Option("gaussian, or package.module:Class", label="{value}", names="csd.targets.base:BY_MASS")
+        Any,
+        Option("gaussian, two_phase, or package.module:Class", label="{value}", names="csd.targets.base:BY_MASS"),
     ] = "gaussian"
+    magnetisation: Annotated[
+        Positive | None, Option("M of the phases s M + phi, s = 1 or -1, of target two_phase", "M")
+    ] = None
+    probability: Annotated[
+        Fraction | None, Option("probability of the phase s = 1, of target two_phase", "P", default="0.5")
+    ] = None
+
+    @property
+    def lattice(self) -> Lattice:
+        """Where the target lives."""
+        return Lattice(self.dimension, self.size)
+
+    def spec(self) -> Spec:
+        """The spec of the target; that of a user-defined one has its name, lattice and mass."""
+        return spec_of_options(vars(self))
+
+
+def spec_of_options(given: Mapping[str, Any]) -> Spec:
+    """The spec of a target from the options of `FieldOptions` that are given; those that are None are not.
+
+    Raises:
+        InputError: if the mass is given in two ways, or a parameter is given that the target does not have, or lacking.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    name = str(given.get("target", FieldOptions.target))
+    own = OWN.get(name, ())
+    for target, others in OWN.items():
+        for other in others:
+            if other in given and other not in own:
+                raise InputError(f"{other} is given, but target {name!r} has none; it belongs to target {target}")
+    masses = {option: given[option] for option in ("mass", "mass_times_length", "r0", "u") if option in given}
+    gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
+    return gaussian.spec() | {"target": name} | {option: given[option] for option in own if option in given}
 
 
 @dataclass(frozen=True)

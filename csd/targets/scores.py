@@ -2,8 +2,10 @@
 
     x_t = α x₀ + σ z,    s*(x) = −x / C_t,   C_t = α² G + σ²,    E|s*|² / N = (1/N) Σ_k 1/C_t,
 
-for Gaussian fields. The error of a network s is E|s − s*|² / E|s*|². Fields are float32, and the scores are those of
-the fields as stored. Each field has a random stream of its own, so it does not depend on the number of fields.
+for Gaussian fields; other targets with a closed form give s* and E|ŝ*(k)|² themselves. As the best linear score is the
+projection of s* on the linear ones, its error is ε = 1 − Σ_k 1/C_t / Σ_k E|ŝ*(k)|²/N, with C_t the spectrum of x_t
+about its mean. The error of a network s is E|s − s*|² / E|s*|². Fields are float32, and the scores are those of the
+fields as stored. Each field has a random stream of its own, so it does not depend on the number of fields.
 """
 
 from collections.abc import Sequence
@@ -14,18 +16,21 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from csd.core.errors import InputError
-from csd.core.files import Content, digest, labelled
+from csd.core.files import Content, Variable, digest, labelled
 from csd.core.options import Option, Options
 from csd.core.plugins import is_user_defined, name_of
 from csd.core.random import stream
+from csd.lattice import Array
 from csd.lattice.memory import require_memory
-from csd.targets.base import TARGETS, HasSpec, Spec, drawn_fields, spec_of, with_samples
+from csd.targets.base import BY_MASS, TARGETS, HasScore, HasSpec, Spec, Target, drawn_fields, spec_of, with_samples
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule
 
-SOURCE = "targets/scores"
+SOURCE = "targets/scores targets/two_phase"
 """The modules that a file of scores in closed form depends on, for `csd.core.source.fingerprint`; those by conditional
 Monte Carlo (`csd.mcmc.posterior.held_out`) depend on more, the step `scores`."""
+
+GAUSSIAN_SCORE = " = -K* x_t with K* = 1/C_t"
 
 
 @dataclass(frozen=True)
@@ -66,23 +71,33 @@ def spec_of_target(target: Any) -> Spec:
     return {"target": name, "dimension": lattice.dimension, "size": lattice.size, **mass}
 
 
+def with_nonlinear_score(target: Target) -> HasScore | None:
+    """The target, if its exact score is known in closed form and not that of a Gaussian field; None otherwise."""
+    return target if isinstance(target, HasScore) and not isinstance(target, GaussianField) else None
+
+
 def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
     """Fields of a target at its noise levels, and their exact scores.
 
     Args:
-        noised: the target at its noise levels; it must be Gaussian.
+        noised: the target at its noise levels; it must have a closed form of its score.
         settings: number of fields and seed.
 
     Returns:
         clean(sample, component, x, …), field and score(noise_level, sample, component, x, …), and the exact
-        squared_score(noise_level) = E|s*|² / N.
+        squared_score(noise_level) = E|s*|² / N. Of a target that is not Gaussian also the error of the best linear
+        score, and that at k = 0 alone.
 
     Raises:
-        InputError: if the target is not Gaussian, or memory does not suffice.
+        InputError: if the score of the target has no closed form, or memory does not suffice.
     """
     target, lattice = with_samples(noised.target), noised.lattice
-    if not isinstance(target, GaussianField) or is_user_defined(type(target).sample):
-        raise InputError(f"target is {type(target).__name__}, whose exact score has no closed form; take gaussian")
+    # Fields of another kind than the class that gives the score.
+    other = is_user_defined(type(target).sample) and not is_user_defined(getattr(type(target), "score", None))
+    if not isinstance(target, HasScore) or other:
+        raise InputError(
+            f"target is {type(target).__name__}, whose exact score has no closed form; take {' or '.join(BY_MASS)}"
+        )
     numbers = settings.fields * lattice.sites
     require_memory((2 + 3 * len(noised.levels)) * numbers, f"{settings.fields} held-out fields")
     identity = digest(spec_of(noised.target))
@@ -95,20 +110,32 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
     shape = (-1, *[1] * (lattice.dimension + 1))
     signal, deviation = noised.signals.reshape(shape), np.sqrt(noised.variances).reshape(shape)
     field = (signal * clean + deviation * noise).astype(np.float32)
-    spectra = noised.spectra(noised.target.propagator(lattice.laplacian))[:, None]
-    score = lattice.inverse(-lattice.transform(field.astype(float)) / spectra).astype(np.float32)
-    squared = (lattice.half_multiplicity / spectra[:, 0]).reshape(len(noised.levels), -1).sum(axis=1) / lattice.sites
+    given = zip(field, noised.levels, strict=True)
+    score = np.stack([target.score(own.astype(float), noised.schedule, t) for own, t in given]).astype(np.float32)
+    at = lattice.laplacian, noised.schedule
+    spectra = np.stack([target.score_spectrum(*at, level) for level in noised.levels])
+    weighted = (lattice.half_multiplicity * spectra).reshape(len(noised.levels), -1)
+    squared = weighted.sum(axis=1) / lattice.sites
+    linear = {}
+    if with_nonlinear_score(target) is not None:
+        best = lattice.half_multiplicity / noised.half_spectra()
+        linear = _linear_errors(weighted, best.reshape(weighted.shape))
     dims = ["sample", "component", *"xyz"[: lattice.dimension]]
     levels = ["noise_level", *dims]
     return Content(
         {
             "clean": labelled(dims, clean[:, None], "fields x0 of the target"),
             "field": labelled(levels, field[:, :, None], "x_t = alpha x0 + sigma z, independent noise at each level"),
-            "score": labelled(levels, score[:, :, None], "s*(x_t) = -K* x_t with K* = 1/C_t, of the fields as stored"),
-            "squared_score": labelled(["noise_level"], squared, "E|s*|^2 / N = (1/N) sum of 1/C_t, exactly"),
+            "score": labelled(
+                levels, score[:, :, None], f"s*(x_t){'' if linear else GAUSSIAN_SCORE}, of the fields as stored"
+            ),
+            "squared_score": labelled(
+                ["noise_level"], squared, f"E|s*|^2 / N{'' if linear else ' = (1/N) sum of 1/C_t'}, exactly"
+            ),
             "minimum_loss": labelled(
                 ["noise_level"], 0.5 / noised.variances - 0.5 * squared, "denoising loss of s*, per site, exactly"
             ),
+            **linear,
         },
         {
             "noise_level": labelled(["noise_level"], noised.levels, "noise level t"),
@@ -117,3 +144,24 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
         },
         score_request(noised, settings),
     )
+
+
+def _linear_errors(squared: Array, linear: Array) -> dict[str, Variable]:
+    """ε of the best linear score, over all modes and at k = 0, from Σ_k E|ŝ(k)|² of the exact and of this score.
+
+    Args:
+        squared: of the exact score, shape (levels, modes) with the mode k = 0 first.
+        linear: of the best linear score, same shape.
+    """
+    found = {
+        "linear_score_error": (
+            1.0 - linear.sum(axis=1) / squared.sum(axis=1),
+            "relative error of the best linear score",
+        ),
+        "linear_zero_mode_error": (1.0 - linear[:, 0] / squared[:, 0], "the same error of the mode k = 0 alone"),
+    }
+    variables = {}
+    for name, (values, words) in found.items():
+        variables[name] = labelled(["noise_level"], values, f"{words}, exactly")
+        variables[f"{name}_error"] = labelled(["noise_level"], np.zeros_like(values), "its standard error: it is exact")
+    return variables

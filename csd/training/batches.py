@@ -217,7 +217,7 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
         return np.stack([noised.spectra(noised.target.empirical_spectrum(modes))] * len(seeds))
     ratios = np.empty((len(seeds), 1, len(modes)))
     for seed, own in zip(seeds, ratios, strict=True):
-        draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, own)
+        draw_power_ratios(stream("data set", identity, fields, seed), modes, fields, own, noised.target)
     propagator = spectrum_of(noised.target, modes)
     return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
 

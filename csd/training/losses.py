@@ -34,6 +34,7 @@ from csd.core.errors import InputError
 from csd.core.plugins import built, is_user_defined, require_methods, resolve
 from csd.core.random import draw_complex_normal, draw_gamma, draw_normal
 from csd.lattice import Array, ComplexArray, Modes
+from csd.targets.base import HasPhases
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,6 +154,41 @@ class PosteriorRegression(Denoising):
         raise InputError(f"loss {POSTERIOR!r} has no value on power spectra; take path fields")
 
 
+class OfPhases(Objective):
+    """An objective on power spectra of a target with phases, whose mode k = 0 is drawn as that of fields.
+
+    Args:
+        objective: the objective for Gaussian fields.
+        target: with phases.
+    """
+
+    stochastic = True
+
+    def __init__(self, objective: Objective, target: HasPhases) -> None:
+        self.objective, self.target = objective, target
+        self.complex_target = objective.complex_target
+
+    def draw(
+        self,
+        generator: Generator,
+        modes: Modes,
+        spectrum: Array,
+        variance: float,
+        batch: int,
+        spectra: Array,
+        targets: ComplexArray | None,
+    ) -> None:
+        """(S, T) of Gaussian fields at k ≠ 0, and at k = 0 those of B fields x = α x₀ + σ z of each minibatch."""
+        self.objective.draw(generator, modes, spectrum, variance, batch, spectra, targets)
+        zero = np.flatnonzero(modes.laplacian == 0.0)
+        signal = np.sqrt((spectrum[zero] - variance) / self.target.propagator(modes.laplacian[zero]))
+        noise = draw_normal(generator, (len(spectra), batch))
+        field = signal * self.target.zero_modes(generator, noise.shape) + np.sqrt(variance) * noise
+        spectra[:, zero] = (field * field).mean(axis=1, keepdims=True)
+        if targets is not None:
+            targets[:, zero] = (field * noise).mean(axis=1, keepdims=True) / np.sqrt(variance)
+
+
 class NoiseEstimate(Protocol):
     """Estimates of the noise of fields whose mean, given the noised fields, is that of the noise."""
 
@@ -209,17 +245,27 @@ def objective_of(name: str, path: str, noised: "NoisedTarget | None" = None) -> 
         )
     if noised is not None and hasattr(found, "check_noised"):
         found.check_noised(noised)
-    return found
+    if path == "fields" or not found.stochastic or noised is None or not isinstance(noised.target, HasPhases):
+        return found
+    if is_user_defined(found):
+        raise InputError(
+            f"loss {type(found).__name__} draws power spectra of Gaussian fields, but target is"
+            f" {type(noised.target).__name__}; take path fields"
+        )
+    return OfPhases(found, noised.target)
 
 
-def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Array) -> None:
+def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Array, target: Any = None) -> None:
     """Fill Ŝ/⟨S⟩ of B independent fields: Gamma(B)/B for k ≠ −k, Gamma(B/2)/(B/2) for k = −k.
+
+    Of a target with phases, the ratio at k = 0 is that of B fields.
 
     Args:
         generator: of the random numbers.
         modes: the lattice's *pairs*.
         batch: B ≥ 1.
         ratios: filled, shape (independent minibatches, modes).
+        target: of the fields; Gaussian fields if None.
     """
     count = len(modes) - modes.self_conjugate
     for rows, columns in pieces(len(ratios), count):
@@ -227,6 +273,10 @@ def draw_power_ratios(generator: Generator, modes: Modes, batch: int, ratios: Ar
         np.divide(draw_gamma(generator, batch, own.shape), batch, out=own)
     own = ratios[:, count:]
     np.divide(draw_gamma(generator, 0.5 * batch, own.shape), 0.5 * batch, out=own)
+    if isinstance(target, HasPhases):
+        zero = np.flatnonzero(modes.laplacian == 0.0)
+        fields = target.zero_modes(generator, (len(ratios), batch))
+        ratios[:, zero] = (fields * fields).mean(axis=1, keepdims=True) / target.propagator(modes.laplacian[zero])
 
 
 def pieces(steps: int, count: int) -> Iterator[tuple[slice, slice]]:

@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from steps import edited_modules
-from variables import COLUMNS, HEAD, column_rows, variable_rows
+from variables import COLUMNS, HEAD, column_rows, hybrid_rows, variable_rows
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
@@ -134,7 +134,8 @@ def _index() -> str:
             "",
             "From Python, `import csd` is enough for [`csd.train`][csd.api.training.train],"
             " [`csd.generate`][csd.api.generation.generate], [`csd.predict`][csd.api.training.predict],"
-            " [`csd.scores`][csd.api.scores.scores], [`csd.target`][csd.api.targets.target] and"
+            " [`csd.scores`][csd.api.scores.scores], [`csd.phases`][csd.api.phases.phases],"
+            " [`csd.target`][csd.api.targets.target] and"
             " [`csd.read`][csd.core.files.read].",
             "",
             "| module | |",
@@ -173,6 +174,7 @@ def tables() -> dict[str, str]:
     edited = [(", ".join(f"`{step}`" for step in steps), modules) for steps, modules in edited_modules()]
     made["edits"] = _table(("these steps and those after them run", "after an edit of"), edited)
     made["columns of runs"] = _table(COLUMNS, column_rows())
+    made["columns of hybrids"] = _table(COLUMNS, hybrid_rows())
     made["measurements"] = (ROOT / "benchmarks" / "measured.md").read_text(encoding="utf-8")
     return made | {f"variables, {kind}": _table(HEAD, rows) for kind, rows in variable_rows().items()}
 

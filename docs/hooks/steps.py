@@ -5,15 +5,21 @@ from collections import defaultdict
 from csd.core.source import PACKAGE, SOURCES, files_used
 
 AFTER = {
-    "study": ("aggregate", "aggregate_generation", "aggregate_mcmc", "aggregate_scores", "timing", "pages"),
+    "study": (
+        *("aggregate", "aggregate_generation", "aggregate_mcmc", "aggregate_scores", "aggregate_phases"),
+        *("aggregate_hybrids", "timing", "pages"),
+    ),
     "train": ("aggregate",),
-    "generate": ("aggregate_generation",),
+    "generate": ("aggregate_generation", "aggregate_hybrids"),
     "mcmc": ("aggregate_mcmc",),
     "scores": ("aggregate_scores",),
+    "phases": ("aggregate_phases",),
     "aggregate": ("fit", "claims", "figures", "pages", "paper", "explore"),
     "aggregate_generation": ("timing", "fit", "figures", "paper", "explore"),
     "aggregate_mcmc": ("timing", "fit", "figures"),
     "aggregate_scores": ("fit", "figures"),
+    "aggregate_phases": ("fit", "figures"),
+    "aggregate_hybrids": ("fit", "figures"),
     "timing": ("figures",),
     "fit": ("claims", "figures", "paper"),
     "claims": ("pages", "paper"),

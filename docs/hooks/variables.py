@@ -21,6 +21,13 @@ def column_rows() -> list[Row]:
     return [(f"`{name}`", units, _plain(words)) for name, (words, units) in IDENTITY.items()]
 
 
+def hybrid_rows() -> list[Row]:
+    """The cells of `COLUMNS` for what tells the hybrids of a summary apart."""
+    from csd.study.summaries.generation import IDENTITY_OF_HYBRIDS
+
+    return [(f"`{name}`", units, _plain(words)) for name, (words, units) in IDENTITY_OF_HYBRIDS.items()]
+
+
 def _variables() -> dict[str, dict[Any, Any]]:
     """All variables that a file of each kind may have, from small files."""
     import numpy as np
@@ -42,6 +49,7 @@ def _variables() -> dict[str, dict[Any, Any]]:
     options = {"loss": "population", "data_set": 64, "max_steps": 8, "kernel_steps": "recorded", "progress": False}
     run = csd.train("two_layer", **size, noise_levels=[1.0, 0.1], **options)
     fields = np.random.default_rng(0).standard_normal((64, 8))
+    other = csd.train("one_layer", **size, noise_levels=[1.0, 0.1], **options)
     learned = csd.train("one_layer_onsite", width=2, data=fields, path="fields", noise_levels=[1.0, 0.1], max_steps=8)
     exact = csd.scores(**size, mass=0.125, components=1, noise_levels=[1.0, 0.1], fields=4)
     scored = csd.train("two_layer", **size, mass=0.125, noise_levels=[1.0, 0.1], scores=exact, **options)
@@ -52,12 +60,14 @@ def _variables() -> dict[str, dict[Any, Any]]:
         "training": {**scored.variables, **learned.variables, **run.variables},
         "generation": {
             **csd.generate(learned, samples=64, data=fields).variables,
+            **csd.generate(hybrid=[(run, 0.5, np.inf), (other, 0.0, 0.5)], samples=64).variables,
             **csd.generate(run, samples=64).variables,
         },
         "scores": {
             **exact_scores(noised, ScoreSettings(fields=1)).dataset().variables,
             **posterior_scores(PhiFour(lattice, 1, 1.0, 0.0), *noise, ScoreSettings(fields=2)).dataset().variables,
         },
+        "phases": {**csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1, 2]).variables},
         "Monte Carlo": {**ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset().variables},
         "timing": {**cost_of_fields(of_direct([(1, 8)])).variables},
         "integrators": {**compare({1: [4]}, integrators=["heun"], schedules=["vp"], grids=["geometric"]).variables},

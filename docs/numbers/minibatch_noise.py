@@ -31,7 +31,8 @@ def scatter(architecture: str, batch: int) -> tuple[float, float]:
     grid = geometric_grid(1e-3, longest_level(SIZE), STEPS)
     noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), grid.tolist())
     kept = tuple(range(FROM[architecture], FROM[architecture] + 100, 5))
-    settings = TrainingSettings(batch=batch, seeds=tuple(range(1, 17)), tolerance=0.0, max_steps=kept[-1], kernel_steps=kept)
+    seeds = tuple(range(1, 17))
+    settings = TrainingSettings(batch=batch, seeds=seeds, tolerance=0.0, max_steps=kept[-1], kernel_steps=kept)
     record = train_network(noised, Architecture(architecture), settings)
     assert record.recorded_kernels is not None
     modes, kernels = record.modes, np.moveaxis(record.recorded_kernels.astype(float), 1, 0)

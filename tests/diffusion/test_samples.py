@@ -9,17 +9,14 @@ from csd.core.random import stream
 from csd.diffusion.samples import (
     BLOCKS,
     Samples,
-    binder,
     compared_fields,
     draw_samples,
-    excess_kurtosis,
     jackknife,
-    skewness,
     two_sample_test,
 )
 from csd.lattice import Array, Lattice
 from csd.lattice.bins import LengthBins
-from csd.lattice.observables import energy, variance
+from csd.lattice.observables import binder, energy, excess_kurtosis, skewness, variance
 from csd.targets.gaussian import GaussianField
 
 LATTICE = Lattice(2, 12)

@@ -23,6 +23,7 @@ from csd.study.nested_law import fit_nested_law, systematic_error
 from csd.study.scaling import fit_log_law, fit_power_law, seed_errors
 from csd.study.seeds import student
 from csd.study.stages.monte_carlo import monte_carlo_jobs
+from csd.study.stages.phases import phases_jobs
 from csd.study.stages.scores import scores_jobs
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.laws import fitted_laws, training_table
@@ -910,7 +911,7 @@ def test_every_claim_is_about_runs_that_our_study_has() -> None:
     runs = training_jobs(parse(load_study(ROOT / "config" / "config.yaml")))
     assert len({claim.id for claim in OURS}) == len(OURS) >= 4
     sampled = monte_carlo_jobs(parse(load_study(ROOT / "config" / "config.yaml")).monte_carlo)
-    for claim_, test in ((own, test) for own in OURS if not own.id.startswith("F") for test in own.tests):
+    for claim_, test in ((own, test) for own in OURS if own.id[0] not in "FP" for test in own.tests):
         if test.quantity.startswith("autocorrelation"):
             for dimension in test.dimensions:
                 jobs = [job for job in sampled if (job.dimension, job.target_label) == (dimension, test.mass)]
@@ -960,3 +961,18 @@ def test_every_claim_at_finite_n_is_about_runs_of_its_study() -> None:
         assert sizes.issuperset(test.sizes or []), claim_.id
         levels = found[0].noise.noise_levels if of_scores else found[0].noise_levels
         assert set(levels).issuperset(test.noise_levels or []), claim_.id
+
+
+def test_every_claim_about_phases_is_about_jobs_of_its_study() -> None:
+    study = parse(load_study(ROOT / "config" / "phases.yaml"))
+    runs, boxes = training_jobs(study), phases_jobs(study.phases)
+    for claim_, test in ((own, test) for own in OURS if own.id.startswith("P-") for test in own.tests):
+        assert test.measure == "value" and (test.accepted[0] is not None or test.accepted[1] is not None)
+        of_boxes = test.architecture == "best_local"
+        jobs: Sequence[Any] = boxes if of_boxes else runs
+        found = [job for job in jobs if of_boxes or job.label == test.architecture]
+        found = [job for job in found if test.is_about(pd.Series([job.target_label])).all()]
+        assert {job.dimension for job in found} >= set(test.dimensions), claim_.id
+        assert {job.size for job in found}.issuperset(test.sizes or []), claim_.id
+        levels = {level for job in found for level in job.noise_levels}
+        assert levels.issuperset(test.noise_levels or []), claim_.id

@@ -33,11 +33,15 @@ from csd.targets.dataset import MeasuredField
 from csd.targets.gaussian import GaussianField
 from csd.targets.phi4 import PhiFour
 from csd.targets.spins import SpinModel
+from csd.targets.two_phase import TwoPhase
 
 LATTICES = st.builds(Lattice, st.integers(1, 3), st.integers(2, 64))
 COMPONENTS, SOURCES = st.integers(1, 5), st.one_of(st.just(0.0), st.floats(-1e3, 1e3))
 FAMILIES: dict[str, st.SearchStrategy[Target]] = {
     "gaussian": st.builds(GaussianField, LATTICES, st.floats(1e-90, 1e90)),
+    "two_phase": st.builds(
+        TwoPhase, LATTICES, st.floats(1e-90, 1e90), st.floats(1e-50, 1e50), st.floats(1e-9, 1.0, exclude_max=True)
+    ),
     "phi4": st.builds(PhiFour, LATTICES, COMPONENTS, st.floats(-1e9, 1e9), st.floats(1e-300, 1e9), SOURCES),
     "phi4 at u = 0": st.builds(PhiFour, LATTICES, COMPONENTS, st.floats(1e-9, 1e9), st.just(0.0), SOURCES),
     "spins": st.builds(SpinModel, LATTICES, COMPONENTS, st.floats(1e-9, 1e9), SOURCES),

@@ -21,12 +21,15 @@ def taken(stage, identifier):
 
 
 def words_of_inputs(stage):
-    """These files, where Snakemake has them, as words of the command."""
+    """These files, where Snakemake has them, as words of the command; in a flag with {} the file takes that place."""
 
     def words(wildcards, input):
         flags = taken(stage, wildcards[0])
         return shlex.join(
-            word for pair in zip(flags, input, strict=True) for word in pair if word
+            word
+            for flag, path in zip(flags, input, strict=True)
+            for word in ([flag.format(path)] if "{}" in flag else [flag, path])
+            if word
         )
 
     return words

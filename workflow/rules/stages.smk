@@ -3,7 +3,7 @@ for STAGE in STAGES.values():
 
     rule:
         name:
-            STAGE.command
+            STAGE.job_rule
         input:
             lambda wildcards, stage=STAGE: list(taken(stage, wildcards[0]).values()),
         output:

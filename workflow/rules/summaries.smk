@@ -84,7 +84,7 @@ rule fit:
     input:
         summary=SUMMARY / "training.nc",
         # With or without figures, as claims may be about them.
-        others=summaries("generation", "monte_carlo", "integrators", "scores"),
+        others=summaries("generation", "monte_carlo", "integrators", "scores", "phases", "hybrids"),
     output:
         SUMMARY / "scaling.csv",
     log:

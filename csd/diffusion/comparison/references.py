@@ -16,23 +16,23 @@ from typing import cast
 
 import numpy as np
 
+from csd.diffusion.comparison.observables import SampledObservable, phase_of, sampled_observables
 from csd.diffusion.reverse import ReverseDiffusion
 from csd.diffusion.samples import (
     COMPARED,
-    SampledObservable,
     compared_fields,
     compared_with,
     exact_fields,
     held_out_samples,
     measured,
     over_held_out,
-    sampled_observables,
 )
 from csd.lattice import Array, Modes, observables
 from csd.lattice.bins import LengthBins
-from csd.targets.base import HasFields, HasHeldOut, HasSpectrum
+from csd.targets.base import HasFields, HasHeldOut, HasPhases, HasSpectrum
 from csd.targets.dataset import BLOCKS, FEWEST
 from csd.targets.noising import NoisedTarget
+from csd.targets.scores import with_nonlinear_score
 
 SHOWN = 4
 """Fields that a file holds of each kind."""
@@ -70,10 +70,16 @@ def reference_kind(target: HasSpectrum) -> str:
     return "Monte Carlo" if long_run else "held-out"
 
 
+def score_kind(target: HasSpectrum) -> str:
+    """What −K∗(x − α μ) with K = 1/C_t is: the "exact" score or, where that is not linear, the "best linear" one."""
+    return "exact" if with_nonlinear_score(target) is None else "best linear"
+
+
 def all_observables(reverse: ReverseDiffusion) -> dict[str, SampledObservable]:
     """The observables of sampled fields by name, S(k) in bins included."""
-    own = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))}
-    return own | sampled_observables(reverse.noised.lattice, float(reverse.noised.means[-1]), reverse.components or 1)
+    own, noised = {"power_spectrum": SampledObservable(np.asarray, ("spectrum",))}, reverse.noised
+    fields = noised.lattice, float(noised.means[-1]), reverse.components or 1
+    return own | sampled_observables(*fields, phases=phase_of(noised) is not None)
 
 
 def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str, *, whole: bool = True) -> Reference:
@@ -100,7 +106,7 @@ def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str, *, whole
             for own in held_out_samples(reverse, run, range(count))
         )
         found = measured(lattice, states, bins, count, mean, min(BLOCKS, count))
-        values = {name: found.estimate(of, *sums) for name, (of, sums, _) in all_observables(reverse).items()}
+        values = {name: one.of(found) for name, one in all_observables(reverse).items()}
         magnetisations, shown = found.magnetisations, found.fields[:SHOWN] + mean
     if kind == "Monte Carlo":
         values |= _monte_carlo_values(reverse, bins)
@@ -108,7 +114,7 @@ def reference_of(reverse: ReverseDiffusion, bins: LengthBins, run: str, *, whole
 
 
 def _exact_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Array, Array]]:
-    """Those of Gaussian fields of the target's spectrum and mean, without errors."""
+    """Those of Gaussian fields of the target's spectrum and mean, or of its phases, without errors."""
     lattice, pairs, mean = noised.lattice, noised.lattice.pairs, float(noised.means[-1])
     values = _of_spectrum(noised, bins, noised.spectra_at(pairs)[-1], pairs)
     modulus, cumulant = observables.normal_magnetisation(mean, values["susceptibility"] / lattice.sites)
@@ -120,6 +126,8 @@ def _exact_values(noised: NoisedTarget, bins: LengthBins) -> dict[str, tuple[Arr
         "absolute_magnetisation": modulus,
         "binder": cumulant,
     }
+    if isinstance(noised.target, HasPhases):
+        found |= noised.target.phase_values(float(noised.signals[-1]), float(noised.variances[-1]))
     return {name: (np.asarray(value), np.zeros_like(value)) for name, value in found.items()}
 
 

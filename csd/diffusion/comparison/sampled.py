@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from csd.core.files import Variable, labelled
+from csd.diffusion.comparison.observables import phase_of
 from csd.diffusion.comparison.references import SHOWN, Reference, all_observables, reference_of
 from csd.diffusion.comparison.verdicts import BlockSpectra, Judgement, drawn_until_decided, judgement_of, most_fields
 from csd.diffusion.reverse import ReverseDiffusion
@@ -57,11 +58,13 @@ def sampled_variables(
     reference = reference_of(reverse, bins, run, whole=whole)
     # Linear networks learn all fields of a Monte Carlo file, others hold some out.
     variables = whole_fields(reverse, drawn, seeds, run, all_learned=not judgements)
-    for name, (of_means, sums, units) in all_observables(reverse).items():
+    for name, observable in all_observables(reverse).items():
+        units = observable.units
         words, of_bins = name.replace("_", " "), ["wavenumber"] * (name == "power_spectrum")
-        own = [one.estimate(of_means, *sums) for one in drawn]
+        own = [observable.of(one) for one in drawn]
         prefix = "" if of_bins else "sampled_"
-        variables |= _with_errors(prefix, name, ["seed", *of_bins], own, units)
+        how = "from the binomial distribution" if observable.fraction else "by the jackknife"
+        variables |= _with_errors(prefix, name, ["seed", *of_bins], own, units, how)
         if name in reference.values:
             variables |= _compared(reference, prefix, name, ["seed", *of_bins], own, units)
         if isinstance(noised.target, HasHeldOut):
@@ -84,28 +87,34 @@ def _drawn(
 ) -> Drawn:
     """Draw and measure the fields of one seed."""
     noised, mean = reverse.noised, float(reverse.noised.means[-1])
+    phase = phase_of(noised)
     with_kernel = kernels_of(score, reverse.grid) is not None
     streams = sample_streams(count or most_fields(noised.lattice), *purpose)
     drawn = reverse.draw(score, streams)
     if count is None:
         states, judgement = drawn_until_decided(reverse, drawn)
-        return Drawn(measured(noised.lattice, states, bins, len(states), mean), judgement)
+        return Drawn(measured(noised.lattice, states, bins, len(states), mean, phase=phase), judgement)
     if with_kernel:
-        return Drawn(measured(noised.lattice, drawn, bins, count, mean), None)
+        return Drawn(measured(noised.lattice, drawn, bins, count, mean, phase=phase), None)
     spectra = BlockSpectra(noised, count)
-    samples = measured(noised.lattice, spectra.passing(drawn), bins, count, mean)
+    samples = measured(noised.lattice, spectra.passing(drawn), bins, count, mean, phase=phase)
     return Drawn(samples, judgement_of(reverse, spectra))
 
 
 def _with_errors(
-    prefix: str, name: str, dims: Sequence[str], found: Sequence[tuple[Array, Array]], units: str
+    prefix: str,
+    name: str,
+    dims: Sequence[str],
+    found: Sequence[tuple[Array, Array]],
+    units: str,
+    how: str = "by the jackknife",
 ) -> dict[str, Variable]:
     """An observable of sampled fields and its standard error, from (value, error) of each seed."""
     values, errors = zip(*found, strict=True)
     words = f"{name.replace('_', ' ')} of sampled fields"
     return {
         f"{prefix}{name}": labelled(dims, values, words, units),
-        f"{prefix}{name}_error": labelled(dims, errors, "its standard error, by the jackknife", units),
+        f"{prefix}{name}_error": labelled(dims, errors, f"its standard error, {how}", units),
     }
 
 

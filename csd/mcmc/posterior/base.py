@@ -5,8 +5,8 @@
 So the posterior is the target with a larger mass and a source at each site.
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class Posterior:
         return self.signal**2 / self.variance
 
     @property
+    def site_precision(self) -> float | Array:
+        """γ at each site: the same number at all, as each site is observed."""
+        return self.precision
+
+    @property
     def source(self) -> Array:
         """j = α x/σ², with the target's own uniform source if it has one; same shape as the fields."""
         total = self.signal / self.variance * self.noised
@@ -68,9 +73,14 @@ class Posterior:
             total[:, 0] += self.target.source
         return total
 
-    def part(self, chosen: slice) -> "Posterior":
+    def part(self, chosen: slice) -> Self:
         """The posterior of some of the fields."""
-        return Posterior(self.target, self.noised[chosen], self.signal, self.variance)
+        return replace(self, noised=self.noised[chosen])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of estimates of ⟨φ⟩, that of x."""
+        return self.noised.shape
 
     def score(self, mean: Array) -> Array:
         """(α ⟨φ⟩ − x)/σ² from an estimate of ⟨φ⟩, same shape."""

@@ -36,8 +36,35 @@ def reflect_clusters(
         parents: buffer, shape (sites,).
         room: buffer, shape (2, sites).
     """
+    axis = np.ones(len(field))
+    join_clusters(field, source, places, generator, coupling, axis, parents, room)
+    turn_clusters(field, axis, generator, parents, room)
+
+
+@compiled
+def join_clusters(
+    field: Array,
+    source: Array,
+    places: Indices,
+    generator: Generator,
+    coupling: float,
+    axis: Array,
+    parents: Indices,
+    room: Array,
+) -> None:
+    """Draw e and set bonds. Each cluster has a root, its first site.
+
+    Args:
+        field: φ, shape (n, sites).
+        source: j, same shape.
+        places: from `csd.lattice.sites.neighbours`.
+        generator: of the random numbers.
+        coupling: β.
+        axis: e, shape (n,); overwritten for n ≥ 2, else 1.
+        parents: root of the cluster of each site, shape (sites,); overwritten.
+        room: e·φ of each site, and at roots Σ (e·j)(e·φ) over the cluster, shape (2, sites); overwritten.
+    """
     components, sites = field.shape
-    axis = np.ones(components)
     if components > 1:
         for a in range(components):
             axis[a] = generator.standard_normal()
@@ -47,17 +74,39 @@ def reflect_clusters(
         parents[site] = site
         parts[site] = along(axis, field, site)
         pull[site] = 0.0
+    known, absent = 0.0, 1.0
     for site in range(sites):
         for direction in range(places.shape[1] // 2):
             other = places[site, direction]
             strength = 2.0 * coupling * parts[site] * parts[other]
-            if strength > 0.0 and generator.random() >= np.exp(-strength):
+            # Of Ising spins all strengths above 0 are the same.
+            if strength > 0.0 and strength != known:
+                known, absent = strength, np.exp(-strength)
+            if strength > 0.0 and generator.random() >= absent:
                 first, second = _root(parents, site), _root(parents, other)
                 parents[max(first, second)] = min(first, second)
     for site in range(sites):
-        pull[_root(parents, site)] += along(axis, source, site) * parts[site]
+        # A parent comes before its child, so that it already knows its root.
+        root = parents[parents[site]]
+        parents[site] = root
+        pull[root] += along(axis, source, site) * parts[site]
+
+
+@compiled
+def turn_clusters(field: Array, axis: Array, generator: Generator, parents: Indices, room: Array) -> None:
+    """Reflect each cluster with its probability.
+
+    Args:
+        field: φ, shape (n, sites); changed in place.
+        axis: e, shape (n,).
+        generator: of the random numbers.
+        parents: as left by `join_clusters`.
+        room: as left by `join_clusters`; overwritten.
+    """
+    components, sites = field.shape
+    parts, pull = room[0], room[1]
     for site in range(sites):
-        root = _root(parents, site)
+        root = parents[site]
         # A root comes before the other sites of its cluster; from here on it holds 1 if the cluster is reflected.
         if root == site:
             pull[site] = 1.0 if generator.random() < 0.5 * (1.0 - np.tanh(pull[site])) else 0.0

@@ -118,7 +118,14 @@ def _time(series: Array) -> float:
 
 
 def estimated(
-    posterior: Posterior, make: Made, blocks: list[slice], accuracy: float, where: str, *, known: bool
+    posterior: Posterior,
+    make: Made,
+    blocks: list[slice],
+    accuracy: float,
+    where: str,
+    *,
+    known: bool,
+    parts: int = PARTS,
 ) -> Estimates:
     """Scores of all fields with E|ŝ − s*|² ≤ accuracy × E|s*|².
 
@@ -129,6 +136,7 @@ def estimated(
         accuracy: of the mean of both halves.
         where: the noise level, for messages.
         known: whether chains start at x₀.
+        parts: of a half, each of τ or more; few make short chains and poor errors of single sites.
 
     Raises:
         InputError: if τ is too long to be measured, or the accuracy takes more than `MOST_SWEEPS`, or it or equilibrium
@@ -139,16 +147,16 @@ def estimated(
     pilot.tune(TUNING)
     tau = _pilot_time(pilot, where)
     gap, length = ceil(GAP * tau), max(SHORTEST // 2, ceil(10.0 * tau))
-    found = _run(posterior.part(few), [pilot], [slice(0, few.stop)], length, gap)[0]
+    found = _run(posterior.part(few), [pilot], [slice(0, few.stop)], length, gap, parts)[0]
     needed = MARGIN * 0.5 * found.sweeps * found.inaccuracy / accuracy
     _check_sweeps(2.0 * needed, accuracy, where)
-    length = max(PARTS * ceil(max(tau, needed / PARTS)), 2 * PARTS)
+    length = max(parts * ceil(max(tau, needed / parts)), 2 * parts)
     walks = [make(block, pilot) for block in blocks]
     if not known:
         for walk in walks:
             walk.advance(ceil(2.0 * GAP * tau) + TUNING)
     for _ in range(ATTEMPTS):
-        found, drift = _run(posterior, walks, blocks, length, gap)
+        found, drift = _run(posterior, walks, blocks, length, gap, parts)
         slow = found.tau > 1.5 * tau
         short = found.inaccuracy > 1.05 * accuracy
         if not (slow or short or (drift > DRIFT and not known)):
@@ -159,7 +167,7 @@ def estimated(
         growth = MARGIN * found.inaccuracy / accuracy if short else 1.0
         if short:
             _check_sweeps(2.0 * growth * length, accuracy, where)
-        length = PARTS * ceil(max(growth * length, tau * PARTS) / PARTS)
+        length = parts * ceil(max(growth * length, tau * parts) / parts)
     raise InputError(
         f"{where}: after {ATTEMPTS} runs of up to {length} sweeps the error is {found.inaccuracy:.2g} of the score, the"
         f" autocorrelation time {found.tau:.3g} sweeps, and energies differ by {drift:.2g} standard errors between"
@@ -193,31 +201,32 @@ def _pilot_time(pilot: Walk, where: str) -> float:
 
 
 def _run(
-    posterior: Posterior, walks: list[Walk], blocks: list[slice], length: int, gap: int
+    posterior: Posterior, walks: list[Walk], blocks: list[slice], length: int, gap: int, parts: int
 ) -> tuple[Estimates, float]:
     """The estimates of two halves of given length and gap, and the drift of energies in standard errors."""
-    halves = np.zeros((2, *posterior.noised.shape))
-    error, series = np.empty(posterior.noised.shape), list[list[Array]]([[], []])
+    halves = np.zeros((2, *posterior.shape))
+    error, series = np.empty(posterior.shape), list[list[Array]]([[], []])
     for walk, block in zip(walks, blocks, strict=True):
         own, squares, total = posterior.part(block), np.zeros(1), np.zeros(1)
         for half in range(2):
             if half:
                 walk.advance(gap)
             rows = []
-            for _ in range(PARTS):
-                estimate, row = walk.advance(length // PARTS)
+            for _ in range(parts):
+                estimate, row = walk.advance(length // parts)
                 score = own.score(estimate)
-                halves[half, block] += score / PARTS
+                halves[half, block] += score / parts
                 squares, total = squares + score**2, total + score
                 rows.append(row)
             series[half].append(np.concatenate(rows))
-        spread = squares / (2 * PARTS) - (total / (2 * PARTS)) ** 2
-        error[block] = np.maximum(spread, 0.0) / (2 * PARTS - 1)
+        spread = squares / (2 * parts) - (total / (2 * parts)) ** 2
+        error[block] = np.maximum(spread, 0.0) / (2 * parts - 1)
     first, second = (np.concatenate(rows, axis=2) for rows in series)
-    return Estimates(halves, _errors(halves, error), slowest_time(second), 2 * length, gap), _drift(first, second)
+    tau = slowest_time(second)
+    return Estimates(halves, _errors(halves, error, parts), tau, 2 * length, gap), _drift(first, second)
 
 
-def _errors(halves: Array, squares: Array) -> Array:
+def _errors(halves: Array, squares: Array, parts: int) -> Array:
     """Standard errors from squared errors by the scatter of parts, each of which is taken as independent.
 
     Neighbouring parts are correlated, so all are multiplied by the root mean square of the differences of halves in
@@ -226,7 +235,7 @@ def _errors(halves: Array, squares: Array) -> Array:
     true, mean = 0.25 * (halves[0] - halves[1]) ** 2, squares.mean()
     if mean == 0.0:
         return np.sqrt(true)
-    own = 2.0 * PARTS - 1.0
+    own = 2.0 * parts - 1.0
     smooth = (own * squares + SHARED * mean) / (own + SHARED)
     scale = ((true / smooth).sum() + PRIOR) / (true.size + PRIOR)
     return np.asarray(np.sqrt(scale * smooth))

@@ -55,7 +55,7 @@ class HybridWalk:
         self.symmetric = is_symmetric_energy(posterior.target)
         lattice = posterior.lattice
         self.mass_squared: float = tuned.mass_squared if tuned else self._hartree(start)
-        stiffest = sqrt(4.0 * lattice.dimension + self.mass_squared)
+        stiffest = sqrt(4.0 * lattice.dimension + max(self.mass_squared, posterior.precision))
         first = 1.0 / (stiffest * lattice.sites**0.25)
         self.step: Tuned = Tuned("step", tuned.step.value if tuned else None, first, ACCEPTANCE)
         self._begin(start)
@@ -66,7 +66,7 @@ class HybridWalk:
 
     def _hartree(self, fields: Array) -> float:
         """M² at fields of the posterior, at least γ and 1/L²: no mode is softer in equilibrium."""
-        gamma = self.posterior.precision
+        gamma = float(np.min(self.posterior.site_precision))
         return max(gamma, 1.0 / self.posterior.lattice.size**2, gamma + self._curvature(fields))
 
     def _curvature(self, start: Array) -> float:
@@ -81,11 +81,11 @@ class HybridWalk:
 
     def _energy(self, fields: Array) -> Array:
         """H + ½ γ φ² − j·φ, shape (fields,)."""
-        own = (0.5 * self.posterior.precision * fields - self.source) * fields
+        own = (0.5 * self.posterior.site_precision * fields - self.source) * fields
         return np.asarray(self.posterior.target.energy(fields) + own.reshape(len(fields), -1).sum(axis=1))
 
     def _force(self, fields: Array) -> Array:
-        return np.asarray(self.posterior.target.force(fields) - self.posterior.precision * fields + self.source)
+        return np.asarray(self.posterior.target.force(fields) - self.posterior.site_precision * fields + self.source)
 
     def draw_leapfrogs(self) -> int:
         """The leapfrog steps of a trajectory of random length."""
@@ -141,10 +141,13 @@ class HybridWalk:
             self.fields -= np.where(turned, 2.0 * along * axis, 0.0)
             if turned.any():
                 self.energies = self._energy(self.fields)
-        mean = total / sweeps
-        if self.improved:
-            mean += self._propagated(forces / sweeps - self.posterior.precision * mean + self.source)
-        return mean, series
+        return self._estimate(total / sweeps, forces / sweeps), series
+
+    def _estimate(self, mean: Array, force: Array) -> Array:
+        """⟨φ⟩ from the means of φ and of the force −∂H/∂φ along the chains."""
+        if not self.improved:
+            return mean
+        return mean + self._propagated(force - self.posterior.precision * mean + self.source)
 
     def _propagated(self, values: Array) -> Array:
         """(k̂² + M²)^{−1} of values, same shape."""
@@ -162,11 +165,12 @@ class PhiFourWalk(HybridWalk):
         target = self.posterior.target
         self.lanes, self.given = laid_out(start), laid_out(self.source)
         self.places = neighbours(target.lattice)
-        self.couplings = target.quadratic + 0.5 * self.posterior.precision, target.quartic
+        own = target.quadratic + 0.5 * self.posterior.site_precision
+        self.couplings = np.broadcast_to(own, target.lattice.shape).ravel().astype(float), target.quartic
         self.energies = np.empty(len(start))
         self.room = np.empty(target.lattice.sites, dtype=np.intp), np.empty((2, target.lattice.sites))
         # With two wells at each site, trajectories do not change the sign of single sites or domains.
-        self.wells = self.couplings[0] < 0.0
+        self.wells = bool((self.couplings[0] < 0.0).any())
 
     def _curvature(self, start: Array) -> float:
         """r₀ + u (1 + 2/n) ⟨φ_a²⟩."""
@@ -184,7 +188,7 @@ class PhiFourWalk(HybridWalk):
 
     def advance(self, sweeps: int) -> tuple[Array, Array]:
         """Make trajectories, each followed by a random reflection where H is symmetric; see `Walk`."""
-        target, (components, _, count) = self.posterior.target, self.lanes.shape
+        components, _, count = self.lanes.shape
         total, cubes = np.zeros_like(self.lanes), np.zeros_like(self.lanes)
         series = np.empty((sweeps, components + 1, count))
         for number in range(sweeps):
@@ -193,12 +197,15 @@ class PhiFourWalk(HybridWalk):
             means = series[number]
             gather(self.lanes, self.given, axis, self.symmetric, uniform, total, cubes, means[:-1])
             means[-1] = self.energies
-        mean = self._as_fields(total) / sweeps
-        if self.improved:
-            linear = self.mass_squared - target.r0 - self.posterior.precision
-            cube = target.u / (components * sweeps) * self._as_fields(cubes)
-            mean = self._propagated(self.source + linear * mean - cube)
-        return mean, series
+        return self._from_cubes(self._as_fields(total) / sweeps, self._as_fields(cubes) / sweeps), series
+
+    def _from_cubes(self, mean: Array, cube: Array) -> Array:
+        """⟨φ⟩ from the means of φ and of φ²φ along the chains."""
+        target = self.posterior.target
+        if not self.improved:
+            return mean
+        linear = self.mass_squared - target.r0 - self.posterior.precision
+        return self._propagated(self.source + linear * mean - target.u / target.components * cube)
 
     def present(self) -> Array:
         """The present fields, shape (fields, n, *lattice.shape)."""

@@ -3,7 +3,7 @@
 Arrays have the shape (n, sites, lanes), and each lane is a field. Lanes are adjacent in memory, so that loops over them
 are vector instructions on lattices of any dimension and size. The weight of a lane is
 
-    exp(−E),   E = Σ_r [A φ² + g (φ²)² − j·φ] − Σ_r Σ_μ φ(r)·φ(r+μ).
+    exp(−E),   E = Σ_r [A(r) φ² + g (φ²)² − j·φ] − Σ_r Σ_μ φ(r)·φ(r+μ).
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ LANES = 32
 
 @compiled
 def _kick(
-    momenta: Array, fields: Array, source: Array, places: Indices, quadratic: float, quartic: float, size: float
+    momenta: Array, fields: Array, source: Array, places: Indices, quadratic: Array, quartic: float, size: float
 ) -> None:
     """p ← p + size × (Σ_nn φ − 2 (A + 2g φ²) φ + j), in place."""
     components, sites, lanes = fields.shape
     axes = places.shape[1] // 2
     slope, force = np.empty(lanes), np.empty(lanes)
     for site in range(sites):
-        slope[:] = 2.0 * quadratic
+        slope[:] = 2.0 * quadratic[site]
         for a in range(components):
             own = fields[a, site]
             for lane in range(lanes):
@@ -43,7 +43,7 @@ def _kick(
 
 
 @compiled
-def _energies(fields: Array, source: Array, places: Indices, quadratic: float, quartic: float, out: Array) -> None:
+def _energies(fields: Array, source: Array, places: Indices, quadratic: Array, quartic: float, out: Array) -> None:
     """E of each lane into `out`, shape (lanes,)."""
     components, sites, lanes = fields.shape
     axes = places.shape[1] // 2
@@ -61,7 +61,7 @@ def _energies(fields: Array, source: Array, places: Indices, quadratic: float, q
                 for lane in range(lanes):
                     out[lane] -= ahead[lane] * own[lane]
         for lane in range(lanes):
-            out[lane] += (quadratic + quartic * square[lane]) * square[lane]
+            out[lane] += (quadratic[site] + quartic * square[lane]) * square[lane]
 
 
 @compiled
@@ -70,7 +70,7 @@ def trajectory(
     momenta: Array,
     source: Array,
     places: Indices,
-    couplings: tuple[float, float],
+    couplings: tuple[Array, float],
     step: float,
     steps: int,
     uniform: Array,
@@ -83,7 +83,7 @@ def trajectory(
         momenta: normal numbers, same shape; overwritten.
         source: j, same shape.
         places: from `csd.lattice.sites.neighbours`.
-        couplings: (A, g).
+        couplings: (A at each site, shape (sites,); g).
         step: leapfrog step.
         steps: leapfrog steps.
         uniform: random numbers in [0, 1), shape (lanes,).

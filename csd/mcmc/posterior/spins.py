@@ -3,6 +3,9 @@
 A sweep reflects clusters (`csd.mcmc.posterior.clusters`), and then draws the spin of each site from exp(h·S),
 h = β Σ_nn S + j. Before a site is drawn, its mean A_n(|h|) h/|h| is added to the estimate of ⟨S⟩, with
 A_n = I_{n/2}/I_{n/2−1}, which is tanh for n = 1.
+
+At chosen sites the estimate is also averaged over the flips of the clusters of its neighbours. Given the bonds,
+clusters are reflected independently of each other, so this is a sum over at most 2^{2d} reflections.
 """
 
 import numpy as np
@@ -11,7 +14,7 @@ from numpy.random import Generator
 from csd.lattice import Array
 from csd.lattice.sites import Indices, checkerboard, compiled, neighbours
 from csd.mcmc.posterior.base import Posterior
-from csd.mcmc.posterior.clusters import reflect_clusters
+from csd.mcmc.posterior.clusters import join_clusters, turn_clusters
 from csd.mcmc.updates.local import draw_cosine
 from csd.targets.spins import SpinModel
 
@@ -26,14 +29,16 @@ class SpinWalk:
         posterior: of the fields.
         start: S at the start, shape (fields, n, *lattice.shape).
         generator: source of all random numbers.
+        chosen: flat indices of sites whose means are averaged over flips of clusters.
     """
 
-    def __init__(self, posterior: Posterior, start: Array, generator: Generator) -> None:
+    def __init__(self, posterior: Posterior, start: Array, generator: Generator, chosen: Indices | None = None) -> None:
         self.posterior, self.generator = posterior, generator
         lattice, shape = posterior.lattice, (*start.shape[:2], -1)
         self.spins = np.array(start, dtype=float).reshape(shape)
         self.source = np.ascontiguousarray(posterior.source.reshape(shape))
         self.places, self.order = neighbours(lattice), checkerboard(lattice)
+        self.chosen = np.empty(0, dtype=np.intp) if chosen is None else chosen
 
     def tune(self, sweeps: int) -> None:
         """Make sweeps; there is nothing to tune."""
@@ -47,6 +52,7 @@ class SpinWalk:
         """Make sweeps; see `Walk`."""
         count, components, _ = self.spins.shape
         total, series = np.zeros_like(self.spins), np.empty((sweeps, components + 1, count))
+        averaged = np.zeros((components, len(self.chosen)))
         beta = self.posterior.target.coupling
         for number in range(count):
             rows = np.ascontiguousarray(series[:, :, number])
@@ -59,7 +65,10 @@ class SpinWalk:
                 beta,
                 total[number],
                 rows,
+                self.chosen,
+                averaged,
             )
+            total[number][:, self.chosen] = averaged
             series[:, :, number] = rows
         return (total / sweeps).reshape(self.posterior.noised.shape), series
 
@@ -101,6 +110,56 @@ def _mean_length(strength: float, components: int) -> float:
 
 
 @compiled
+def _add_over_flips(
+    spins: Array,
+    given: Array,
+    around: Indices,
+    coupling: float,
+    axis: Array,
+    parents: Indices,
+    room: Array,
+    total: Array,
+) -> None:
+    """Add ⟨S⟩ of a site, averaged over the reflections of the clusters of its neighbours, to `total`.
+
+    Args:
+        spins: S before reflections, shape (n, sites).
+        given: j of the site, shape (n,).
+        around: its neighbours.
+        coupling: β.
+        axis: e, shape (n,).
+        parents: from `join_clusters`.
+        room: from `join_clusters`.
+        total: shape (n,); changed in place.
+    """
+    components, parts, pull = spins.shape[0], room[0], room[1]
+    roots, sums = np.empty(len(around), dtype=np.intp), np.zeros(len(around))
+    clusters, field, whole = 0, given.copy(), np.empty(components)
+    for site in around:
+        own = 0
+        while own < clusters and roots[own] != parents[site]:
+            own += 1
+        if own == clusters:
+            roots[own] = parents[site]
+            clusters += 1
+        sums[own] += coupling * parts[site]
+        for a in range(components):
+            field[a] += coupling * spins[a, site]
+    for turned in range(2**clusters):
+        chance, change = 1.0, 0.0
+        for own in range(clusters):
+            sign = -1.0 if (turned >> own) & 1 else 1.0
+            chance *= 0.5 * (1.0 + sign * np.tanh(pull[roots[own]]))
+            change += (sign - 1.0) * sums[own]
+        for a in range(components):
+            whole[a] = field[a] + change * axis[a]
+        strength = np.sqrt((whole**2).sum())
+        length = _mean_length(strength, components)
+        for a in range(components):
+            total[a] += chance * length * whole[a] / max(strength, 1e-300)
+
+
+@compiled
 def _sweep(
     spins: Array,
     source: Array,
@@ -110,6 +169,8 @@ def _sweep(
     coupling: float,
     total: Array,
     series: Array,
+    chosen: Indices,
+    averaged: Array,
 ) -> None:
     """Sweeps of one field.
 
@@ -122,13 +183,20 @@ def _sweep(
         coupling: β.
         total: the means of each site are added to it; same shape.
         series: filled with the mean over sites of each component, and the energy −Σ h·⟨S⟩; shape (sweeps, n + 1).
+        chosen: sites whose means are averaged over flips of clusters, shape (sites chosen,).
+        averaged: filled with the sums of these means, shape (n, sites chosen).
     """
     components, sites = spins.shape
     parents, room = np.empty(sites, dtype=np.intp), np.empty((2, sites))
-    pull, across = np.empty(components), np.empty(components)
+    pull, across, axis = np.empty(components), np.empty(components), np.ones(components)
     series[:] = 0.0
+    averaged[:] = 0.0
     for sweep in range(len(series)):
-        reflect_clusters(spins, source, places, generator, coupling, parents, room)
+        join_clusters(spins, source, places, generator, coupling, axis, parents, room)
+        for place in range(len(chosen)):
+            around = places[chosen[place]]
+            _add_over_flips(spins, source[:, chosen[place]], around, coupling, axis, parents, room, averaged[:, place])
+        turn_clusters(spins, axis, generator, parents, room)
         for site in order:
             square = 0.0
             for a in range(components):

@@ -40,7 +40,8 @@ def runs_of(jobs: Jobs) -> dict[str, list[Run]]:
 def _run(run: Any, job: Any) -> Run:
     """A job as a run; `run` is the training job of one that generates."""
     if not hasattr(run, "field"):
-        return {"sweep": run.sweep}
+        kind = getattr(run, "target", None)
+        return {"sweep": run.sweep} | ({"target": kind} if isinstance(kind, str) else {})
     about = {"sweep": run.sweep, "dimension": run.dimension, "size": job.size, **columns_of(run)}
     if not hasattr(run, "architecture"):
         return about | {"components": run.components}

@@ -328,9 +328,12 @@ def target_title(run: Any) -> str:
     dimension, components = run["dimension"], run["components"]
     if run["target"] == "spins":
         return f"{SPINS.get(components, f'O({components}) spins')}, d = {dimension}\nβ = {run['beta']:.6g}"
-    words = {"gaussian": "Gaussian", "phi4": "φ⁴"}.get(run["target"], run["target"].rpartition(":")[2])
-    of = "" if components == 1 else f", n = {components}"
+    known = {"gaussian": "Gaussian", "two_phase": "two phases", "phi4": "φ⁴"}
+    words = known.get(run["target"], run["target"].rpartition(":")[2])
+    of = "" if components in (0, 1) else f", n = {components}"
     mass = "m = 1/L" if run["mass_times_length"] == 1.0 else run["target_label"]
+    if run["target"] == "two_phase":
+        mass = f"m = {run['mass']:g}, M = {run['magnetisation']:g}"
     if np.isfinite(run["r0"]):
         mass = f"r₀ = {run['r0']:.6g}, u = {run['u']:.6g}".replace("-", "−")
     return f"{words}, d = {dimension}{of}\n{mass}"

@@ -69,6 +69,7 @@ def held(value: int) -> int:
 
 Number = Annotated[float, BeforeValidator(number, json_schema_input_type=float), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0.0)]
+Fraction = Annotated[Number, Field(gt=0.0, lt=1.0)]
 HELD = AfterValidator(held)
 Count = Annotated[StrictInt, Field(ge=1), HELD]
 Seed = Annotated[StrictInt, Field(ge=0), HELD]
@@ -153,6 +154,29 @@ class TargetPart(Part):
             if (values := getattr(self, way, None)) is not None:
                 return [value.model_dump() if way == "couplings" else {way: value} for value in values]
         return [{"mass_times_length": 1.0}]
+
+
+OF_PHASES = ("magnetisation", "probability")
+"""Keys of a target of two phases."""
+
+
+class FieldPart(TargetPart):
+    """A target of trainings or scores, which may have two phases."""
+
+    magnetisation: Annotated[
+        Several[Positive] | None, Field(None, description="M of the phases sM + φ, s = ±1, of target two_phase")
+    ]
+    probability: Annotated[
+        Several[Fraction] | None, Field(None, description="probability of the phase s = 1; ½ if absent")
+    ]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Its targets, for each magnetisation and probability: {'mass': 0.1, 'magnetisation': 1.0}."""
+        found = super().targets()
+        for name in OF_PHASES:
+            if (values := getattr(self, name)) is not None:
+                found = [{**one, name: value} for one in found for value in values]
+        return found
 
 
 def counted(value: Any) -> Any:

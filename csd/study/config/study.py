@@ -13,14 +13,17 @@ from pydantic import AfterValidator, Field
 from csd.core.paths import LONGEST, expanded
 from csd.study.config.schema import Count, Part, Positive
 from csd.study.stages.base import Job, Stage
-from csd.study.stages.generation import GENERATION
+from csd.study.stages.generation import GENERATION, HYBRIDS, Hybrid
 from csd.study.stages.integrators import INTEGRATORS, IntegratorSteps
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
+from csd.study.stages.phases import PHASES_OF_DATA, Phases
 from csd.study.stages.scores import HELD_OUT, Scores
 from csd.study.stages.sweeps import Sweep, Training
 from csd.study.stages.training import TRAINING
 
-STAGES: dict[str, Stage] = {stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT)}
+STAGES: dict[str, Stage] = {
+    stage.name: stage for stage in (TRAINING, GENERATION, MONTE_CARLO, INTEGRATORS, HELD_OUT, PHASES_OF_DATA, HYBRIDS)
+}
 """Kinds of job by name, each after the one whose files it takes."""
 Jobs = Mapping[str, Mapping[str, Job]]
 """All jobs of a study by stage and identifier."""
@@ -77,6 +80,13 @@ class Study(Part):
     ]
     scores: Annotated[
         dict[str, Scores], Field(default_factory=dict, description="held-out fields with exact scores, by name")
+    ]
+    phases: Annotated[
+        dict[str, Phases], Field(default_factory=dict, description="what scores of finite range lose, by name")
+    ]
+    hybrids: Annotated[
+        dict[str, Hybrid],
+        Field(default_factory=dict, description="networks of several sweeps, each for a window of t, by name"),
     ]
     integrator_steps: Annotated[IntegratorSteps, Field(default_factory=lambda: IntegratorSteps.model_validate({}))]
     figures: Annotated[

@@ -14,16 +14,13 @@ levels and masses that lie close, so 10,000 jobs cost a few evaluations.
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from math import ceil, comb
+from math import comb
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from csd.core.compiled_random import WORTH_LOADING
 from csd.diffusion.quality import SAMPLES
-from csd.diffusion.samples import compared_fields
-from csd.diffusion.sampling import fields_together
 from csd.lattice import Lattice
 from csd.lattice.bins import BINS
 from csd.networks import Architecture
@@ -31,7 +28,8 @@ from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
-from csd.study.cost.pace import COMPILED, LOOPS, Calibration, Pace
+from csd.study.cost.pace import LOOPS, Calibration
+from csd.study.cost.samples import FILE, HELD, by_kernels, by_networks, drawing_time, pairs_of, shells_of
 from csd.study.cost.scored import expected_errors
 from csd.study.stages.base import Job
 from csd.study.stages.data import DataField
@@ -53,29 +51,10 @@ MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
-ODES = ("euler", "heun")
-"""Integrators that draw no noise."""
-UNDECIDED = 1024
-"""Fields of a seed that criteria take, where their number is not given: χ is then known to 4 %."""
-HELD = 4.0
-"""Arrays of the size of the recorded kernels that generation holds at a time."""
-FILE, CURVE, WEIGHT, KERNEL, KEPT = 35e3, 24.0, 1.7, 3.2, 0.7
-"""Bytes on disk: of a file without numbers; of a network at a recorded step; of a mode's weight in full layers,
-of its kernel after the last step, and of its kernel at one recorded step.
+CURVE, WEIGHT, KERNEL, KEPT = 24.0, 1.7, 3.2, 0.7
+"""Bytes on disk: of a network at a recorded step; of a mode's weight in full layers, of its kernel after the last step,
+and of its kernel at one recorded step.
 """
-
-
-@cache
-def pairs_of(lattice: Lattice) -> int:
-    """The number of *pairs* of a lattice, without making them."""
-    own = 2**lattice.dimension if lattice.size % 2 == 0 else 1
-    return (lattice.sites + own) // 2
-
-
-@cache
-def shells_of(lattice: Lattice) -> int:
-    """The number of *shells* of a lattice, without making them."""
-    return comb(lattice.size // 2 + lattice.dimension, lattice.dimension)
 
 
 @dataclass(frozen=True)
@@ -170,13 +149,6 @@ def kept_steps(run: TrainingJob, steps: float) -> int:
     return len(grid(max(int(steps), 1)))
 
 
-def drawing_time(pace: Pace, numbers: float, calls: float) -> float:
-    """Seconds to draw this many numbers; where they are many, compiled loops draw most of them."""
-    by_numpy = min(numbers, float(WORTH_LOADING))
-    compiled = numbers - by_numpy
-    return pace(by_numpy + COMPILED * compiled, calls) + (LOOPS.seconds if compiled > 0.0 else 0.0)
-
-
 def is_known(job: TrainingJob) -> bool:
     """Whether its network is a built-in family, whose cost is known; others are not imported to estimate theirs."""
     return ":" not in job.name and job.architecture.is_family
@@ -252,27 +224,14 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     return ExpectedCost("training", run.identifier, float(seconds), memory, written / 1e6, steps, known, run.name)
 
 
-def _sampling_of_fields(job: GenerationJob, pace: Calibration) -> ExpectedCost:
-    """The cost of a job that generates with a network without a kernel: two calls a step, like steps of training."""
-    run, lattice, grid = job.run, Lattice(job.run.dimension, job.size), job.run.generation
-    assert grid is not None
-    assert pace.fields is not None
-    assert pace.fields_job is not None
-    fields = float(len(run.seeds) * (job.settings.samples or UNDECIDED))
-    calls = 2.0 * grid.steps * ceil(fields / fields_together(lattice))
-    seconds = pace.fields_job.seconds + pace.fields(calls * fields_together(lattice) * lattice.sites, calls)
-    seconds += pace.field(fields * pairs_of(lattice), fields)
-    held = 8.0 * fields * lattice.sites
-    memory, written = pace.fields_job.memory_mb + held / 1e6, (2.0 * FILE + 8.0 * fields) / 1e6
-    name = f"{job.settings.integrator} {run.name}"
-    return ExpectedCost("generation", job.identifier, seconds, memory, written, known=False, family=name)
-
-
 def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """The cost of a generation job."""
     run, asked = job.run, job.settings
     if ":" not in run.name and not run.architecture.is_family:
-        return _sampling_of_fields(job, pace)
+        assert run.generation is not None
+        place, family = ("generation", job.identifier), f"{asked.integrator} {run.name}"
+        fields = Lattice(run.dimension, job.size), len(run.seeds), asked.samples
+        return by_networks(place, family, *fields, run.generation.steps, pace)
     lattice = Lattice(run.dimension, job.size)
     modes = shells_of(lattice) if work.modes == work.shells else pairs_of(lattice)
     levels, seeds, records = len(run.noise_levels), len(run.seeds), kept_steps(run, steps)
@@ -283,17 +242,10 @@ def _generation(job: GenerationJob, work: Work, steps: float, pace: Calibration)
         seconds += pace.recursion(kernels / seeds, levels * records)
         seconds += (records if work.layers == "one" else steps) * work.ahead / seeds
     count = asked.samples or SAMPLES
-    fields, pairs = float(seeds * count), pairs_of(lattice)
-    normals, moves = fields * levels * pairs, fields * levels
-    noisy = asked.integrator not in ODES
-    seconds += drawing_time(pace.sample, normals, moves) if noisy else pace.flow(normals, moves)
-    compared = compared_fields(lattice, count)
-    looked = fields + seeds * compared
-    seconds += pace.field(looked * pairs, looked)
+    drawn, further = by_kernels(lattice, seeds, count, levels, asked.integrator, pace)
+    seconds += drawn
     written = 2.0 * FILE + seeds * BINS * (4.0 * records + 1.5 * levels * np.log10(10.0 + steps))
-    held = HELD * 8.0 * kernels + 2.0 * 8.0 * compared * lattice.sites
-    held += 1e6 * LOOPS.memory_mb if noisy and normals > WORTH_LOADING else 0.0
-    memory = pace.job.memory_mb + held / 1e6
+    memory = pace.job.memory_mb + (HELD * 8.0 * kernels + further) / 1e6
     return ExpectedCost(
         "generation", job.identifier, float(seconds), memory, float(written) / 1e6, family=asked.integrator
     )

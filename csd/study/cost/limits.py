@@ -93,7 +93,7 @@ class Limits:
         if parent is None:
             return self[stage, identifier].group
         # Where the parent has a cluster job of its own, no other job waits for it.
-        return self.group(STAGES[stage].after, parent.identifier) or STAGES[stage].command
+        return self.group(STAGES[stage].after, parent.identifier) or STAGES[stage].job_rule
 
 
 def cluster_jobs(costs: Sequence[ExpectedCost], jobs: Jobs) -> list[float]:

@@ -9,6 +9,7 @@ dimensions; times were within a factor of 3 of these estimates.
 from collections.abc import Sequence
 from dataclasses import replace
 from math import pi, sqrt
+from typing import Any
 
 from csd.mcmc.simulation import held_out_chains
 from csd.study.cost.expected import ExpectedCost
@@ -17,7 +18,7 @@ from csd.study.cost.pace import Calibration
 from csd.study.stages.monte_carlo import MonteCarloJob
 from csd.study.stages.scores import ScoresJob
 from csd.targets.noising import VariancePreserving, schedule_of
-from csd.targets.options import ChainOptions
+from csd.targets.options import ChainOptions, NoiseOptions
 from csd.targets.phi4 import PhiFour
 
 SWEEPS_PER_TAU = 37.0
@@ -65,7 +66,11 @@ def _by_chains(job: ScoresJob, calibration: Calibration) -> ExpectedCost:
     chains = MonteCarloJob(job.sweep, field, held_out_chains(job.settings.fields, job.settings.seed))
     (made,) = expected_monte_carlo_costs([chains], calibration)
     numbers = float(job.settings.fields * job.components * job.size**job.dimension)
-    drawn = REPEATED * numbers * sum(_sweeps(job, level) * _sweep(job, level) for level in job.noise_levels)
+    drawn = (
+        REPEATED
+        * numbers
+        * sum(_sweeps(job, level) * sweep_cost(job.target, job.noise, level) for level in job.noise_levels)
+    )
     # Halves, mean, error and noised fields are kept at every level, in single precision.
     kept = 4e-6 * numbers * (1.0 + 5.0 * levels)
     memory = made.memory_mb + 2.0 * kept + 8e-6 * numbers * (12.0 + levels)
@@ -79,16 +84,22 @@ def _sweeps(job: ScoresJob, level: float) -> float:
     return max(SWEEPS_PER_TAU * 2.0 * (1.0 + level**2), INACCURACY / job.settings.accuracy)
 
 
-def _sweep(job: ScoresJob, level: float) -> float:
-    """The time of a sweep for each site and component, in numbers drawn."""
-    target = job.target
+def sweep_cost(target: Any, noise: NoiseOptions, level: float, *, clusters: bool = False) -> float:
+    """The time of a sweep for each site and component, in numbers drawn.
+
+    Args:
+        target: spins or φ⁴.
+        noise: with the schedule.
+        level: t.
+        clusters: whether clusters of φ⁴ are reflected without two wells at each site.
+    """
     if not isinstance(target, PhiFour):
         return SPIN
     # User-defined schedules are not imported to estimate a cost.
-    schedule = VariancePreserving() if ":" in job.noise.schedule else schedule_of(job.noise.schedule)
+    schedule = VariancePreserving() if ":" in noise.schedule else schedule_of(noise.schedule)
     gamma = schedule.signal(level) ** 2 / schedule.variance(level)
     mass = PhiFour(target.lattice, target.components, target.r0 + gamma, target.u).hartree_mass
-    stiffest = sqrt(4.0 * job.dimension + mass**2)
+    stiffest = sqrt(4.0 * target.lattice.dimension + mass**2)
     leapfrogs = 0.5 * pi * stiffest / mass * target.lattice.sites**0.25 / STEP_SCALE
-    wells = WELL / target.components if target.quadratic + 0.5 * gamma < 0.0 else 0.0
+    wells = WELL / target.components if clusters or target.quadratic + 0.5 * gamma < 0.0 else 0.0
     return FIELD + LEAPFROG * leapfrogs + wells

@@ -4,17 +4,20 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from csd.core.errors import InputError
+from csd.core.errors import InputError, unknown
+from csd.core.files import digest
 from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
+from csd.targets.base import BY_MASS, Target, target_from_spec
 from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.labels import target_label
-from csd.targets.options import LatticeOptions
+from csd.targets.options import FieldOptions, LatticeOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +27,8 @@ FILE_NAME = r"[A-Za-z0-9_.+-]+"
 """The characters that the name of a job may hold; Snakemake's wildcard takes the same."""
 LONGEST_NAME = 235
 """The most bytes of a job's name that version 0.1 could write, with `.NAME.json.12345678.json` beside a record."""
+LONGEST_LEVELS = 40
+"""Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
 def file_name(name: str) -> str:
@@ -37,6 +42,18 @@ def file_name(name: str) -> str:
             f"the run {name!r} cannot name a file; names and ranges may hold letters, digits, '_', '.', '+', '-'"
         )
     return short_name(name, LONGEST_NAME)
+
+
+def seeds_name(seeds: Sequence[int]) -> str:
+    """Seeds in the name of a job: 's1-4' of consecutive ones, 's1.3' of others."""
+    consecutive = len(seeds) > 1 and all(after - before == 1 for before, after in pairwise(seeds))
+    return f"s{seeds[0]}-{seeds[-1]}" if consecutive else f"s{'.'.join(map(str, seeds))}"
+
+
+def levels_label(levels: Sequence[float]) -> str:
+    """Noise levels in the name of a file: '0.1-0.5', or how many there are and a hash."""
+    label = "-".join(f"{level:.12g}" for level in levels)
+    return label if len(label) <= LONGEST_LEVELS else f"{len(levels)}.{digest({'levels': levels})[:8]}"
 
 
 class Job(Protocol):
@@ -76,20 +93,27 @@ class OnLattice:
     @property
     def target_label(self) -> str:
         """The mass or couplings of the target as text: 'mL1', 'm0.1', 'r-1u2', 'b0.44'."""
-        given = {name: getattr(self.field, name, None) for name in ("mass", "mass_times_length", "beta")}
+        names = ("mass", "mass_times_length", "beta", "magnetisation", "probability")
+        given = {name: getattr(self.field, name, None) for name in names}
         pair = (self.field.r0, self.field.u)
         return target_label(**given, couplings=None if None in pair else pair)  # type: ignore[arg-type]
 
     @property
     def gaussian(self) -> GaussianField:
         """The Gaussian field of the mass that is given, or that follows from the couplings."""
-        return gaussian_of(self.field)
+        given = {name: getattr(self.field, name) for name in ("mass", "mass_times_length", "r0", "u")}
+        return gaussian_field(Lattice(self.dimension, self.size), **given)
 
 
-def gaussian_of(field: LatticeOptions) -> GaussianField:
-    """The Gaussian field of a mass, or of the mass that follows from couplings at n → ∞."""
-    given = {name: getattr(field, name) for name in ("mass", "mass_times_length", "r0", "u")}
-    return gaussian_field(Lattice(field.dimension, field.size), **given)
+def check_target(field: FieldOptions) -> Target:
+    """The built-in target of options.
+
+    Raises:
+        InputError: if there is no such target, or it cannot be made from them.
+    """
+    if field.target not in BY_MASS:
+        raise unknown("target", field.target, BY_MASS)
+    return target_from_spec(field.spec())
 
 
 @dataclass(frozen=True)
@@ -99,8 +123,8 @@ class Stage:
     Attributes:
         name: folder of its files, name of its summary.
         key: its part of the configuration.
-        command: command of the shell; also the rule's name, the folder of logs and, unless `source` is given, the step
-            in `csd.core.source`.
+        command: command of the shell; also the rule's name and the folder of logs, unless `made_by` and `logs` are
+            given, and, unless `source` is, the step in `csd.core.source`.
         kind: kind of its files.
         jobs: (study, jobs of the stage before) → its jobs.
         cost: (jobs, calibration) → the expected cost of each job.
@@ -113,13 +137,16 @@ class Stage:
         summarised: whether a job's file goes into the summary.
         after: name of the stage before, whose files its commands take.
         parent: the job of the stage before whose file a job takes.
-        takes: jobs of other stages whose files the command of a job takes, by the flag; each with its stage.
+        takes: jobs of other stages whose files the command of a job takes, each with its stage, by the flag; in a flag
+            with {} that stands for the file.
         plugins: dotted paths of user-defined code that a job's file depends on.
-        data: digest of the fields in a file that a job learns; '' where it learns none.
+        data: what of its files is not in its flags, as the digest of the fields that a job learns; '' where there is
+            nothing such.
         alike: key of jobs whose cost is estimated together.
         gpu: whether a job asks for a GPU.
         source: modules that its files depend on, where `csd.core.source` has no step for them.
         steps: the step in `csd.core.source` for the file of a job, where jobs differ in it; '' elsewhere.
+        made_by: name of the rule of its jobs, where it is not its command.
         folder: folder of its files, where it is not its name.
         logs: folder of its logs, where it is not its command.
         checkpoints: whether its command keeps checkpoints.
@@ -149,11 +176,17 @@ class Stage:
     gpu: Callable[[Any], bool] = lambda job: False
     source: str = ""
     steps: Callable[[Any], str] = lambda job: ""
+    made_by: str = ""
     folder: str | None = None
     logs: str | None = None
     checkpoints: bool = False
     names: str = FILE_NAME
     wildcard: str = "job"
+
+    @property
+    def job_rule(self) -> str:
+        """Name of the rule of its jobs."""
+        return self.made_by or self.command
 
     def part(self, job: Job) -> str:
         """The part of the configuration that a job is of: 'sweeps.line', 'scores.held'."""
@@ -171,6 +204,12 @@ class Stage:
     def file(self, job: Job, results: Path) -> Path:
         """The file of a job in the folder of a study's results."""
         return results / self.place / f"{job.identifier}.nc"
+
+    def before(self, job: Job) -> list[Job]:
+        """The jobs of the stage before whose files the command of a job takes."""
+        parent = self.parent(job)
+        others = [own for name, own in self.takes(job).values() if name == self.after]
+        return others if parent is None else [parent, *others]
 
     @property
     def log_place(self) -> Path:

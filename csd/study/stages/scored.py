@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from csd.core.errors import InputError, exactly, unknown
-from csd.study.stages.base import gaussian_of
+from csd.study.stages.base import check_target
 from csd.study.stages.data import DataField, MadeField
 from csd.study.stages.scores import HELD_OUT, ScoresJob
-from csd.targets.base import spec_of
+from csd.targets.base import Spec, spec_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.training.metrics.scored_fields import SAME, ScoredFields
 
@@ -87,8 +87,12 @@ def _same_target(job: ScoresJob, field: FieldOptions | DataField) -> bool:
         wanted = {"components": field.components or 1, **field.known} if field.known else {}
         return all(getattr(job.field, name, None) == value for name, value in wanted.items())
     # User-defined targets are compared by name and mass, as their classes are not imported here.
-    same_name = isinstance(job.field, FieldOptions) and job.field.target == field.target
-    return same_name and spec_of(job.gaussian) == spec_of(gaussian_of(field))
+    return isinstance(job.field, FieldOptions) and _spec(job.field) == _spec(field)
+
+
+def _spec(field: FieldOptions) -> Spec:
+    """The spec of a target, complete where it is built in."""
+    return field.spec() if ":" in field.target else spec_of(check_target(field))
 
 
 def _check_noise(name: str, own: NoiseOptions, wanted: NoiseOptions) -> None:

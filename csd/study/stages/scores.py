@@ -14,22 +14,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from csd.core.errors import InputError, check_distinct, unknown, users_errors
-from csd.core.files import SCORES, SCORES_SUMMARY, digest
+from csd.core.files import SCORES, SCORES_SUMMARY
 from csd.core.options import declared
 from csd.lattice import Lattice
 from csd.mcmc.posterior.base import with_energy
 from csd.mcmc.simulation import target_of_chains
-from csd.study.config.schema import Count, Positive, Seed, Several, TargetPart, chosen, with_options
-from csd.study.stages.base import OnLattice, Stage, file_name, once
-from csd.targets.base import BY_MASS, target_from_spec, with_samples
+from csd.study.config.schema import Count, FieldPart, Positive, Seed, Several, chosen, with_options
+from csd.study.stages.base import OnLattice, Stage, check_target, file_name, levels_label, once
+from csd.targets.base import BY_MASS, OWN, target_from_spec, with_samples, with_spectrum
 from csd.targets.noising import NoisedTarget, check_schedule, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, posterior_request, score_request
 
 HOW = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)
-LONGEST = 40
-"""Characters of noise levels in the name of a file; a longer list is named by its length and hash."""
 
 
 @with_options(
@@ -40,7 +38,7 @@ LONGEST = 40
         "target": declared(FieldOptions)["target"],
     }
 )
-class Scores(TargetPart):
+class Scores(FieldPart):
     """Held-out fields over sizes, targets and seeds in one dimension."""
 
     components: Annotated[
@@ -107,10 +105,8 @@ class ScoresJob(OnLattice):
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        levels = "-".join(f"{level:.12g}" for level in self.noise_levels)
-        if len(levels) > LONGEST:
-            levels = f"{len(self.noise_levels)}.{digest({'levels': self.noise_levels})[:8]}"
-        how = f"{self.noise.schedule.replace(':', '.')}-t{levels}_M{self.settings.fields}"
+        noise = f"{self.noise.schedule.replace(':', '.')}-t{levels_label(self.noise_levels)}"
+        how = f"{noise}_M{self.settings.fields}"
         target = self.target_label
         if self.components:
             own = self.field.target.replace(":", ".") if isinstance(self.field, FieldOptions) else f"n{self.components}"
@@ -127,7 +123,8 @@ class ScoresJob(OnLattice):
         """
         schedule = schedule_of(self.noise.schedule)
         if not self.components:
-            return score_request(NoisedTarget(self.gaussian, schedule, self.noise_levels), self.settings)
+            target = with_spectrum(check_target(self.field))  # type: ignore[arg-type]
+            return score_request(NoisedTarget(target, schedule, self.noise_levels), self.settings)
         check_distinct("noise level", self.noise_levels)
         check_schedule(schedule, self.noise_levels)
         return posterior_request(self.target, schedule, self.noise_levels, self.settings)
@@ -160,6 +157,8 @@ def _expanded(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
             finite = part.components or ([1] if part.beta else [])
             if ":" not in own and own not in BY_MASS:
                 raise unknown("target", own, BY_MASS)
+            if own in OWN and finite:
+                raise InputError(f"target is {own!r}, which has one component; leave components and beta out")
             if ":" in own and (finite or part.couplings):
                 raise InputError(f"target is {own!r}, which is built from its lattice and a mass; leave couplings out")
             for size, components, given, seed in product(part.sizes, finite or [0], part.targets(), part.seeds):

@@ -11,14 +11,15 @@ from csd.diffusion.quality import GenerationSettings
 from csd.networks.registry import network_options
 from csd.study.config.schema import (
     HELD,
+    OF_PHASES,
     WAYS,
     Count,
+    FieldPart,
     Part,
     Positive,
     Seed,
     SeedCount,
     Several,
-    TargetPart,
     counted,
     with_options,
 )
@@ -125,10 +126,10 @@ class Generation(Part):
         return [float(level) for level in geometric_grid(self.t_min, t_max, steps)]
 
 
-class Sweep(TargetPart):
+class Sweep(FieldPart):
     """Training jobs over sizes, masses, architectures and data sets in one dimension."""
 
-    target: Annotated[str, Field("gaussian", description="gaussian, or package.module:Class")]
+    target: Annotated[str, Field("gaussian", description="gaussian, two_phase, or package.module:Class")]
     data: Annotated[
         FieldsInFile | None,
         Field(None, description="fields in a file, of this size, instead of a target"),
@@ -152,7 +153,7 @@ class Sweep(TargetPart):
     def _data_is_a_mapping(cls, content: Any) -> Any:
         """A key `data` names a file; files that csd has written have every key, also where it is null."""
         if isinstance(content, dict) and "data" in content:
-            data, complete = content["data"], content.keys() >= TargetPart.model_fields.keys()
+            data, complete = content["data"], content.keys() >= FieldPart.model_fields.keys()
             if not isinstance(data, dict | FieldsInFile) and not (data is None and complete):
                 file = data if isinstance(data, str) else "fields.npy"
                 raise ValueError(f"data is {data!r}; it must be a mapping, such as data: {{file: {file}}}")
@@ -162,7 +163,7 @@ class Sweep(TargetPart):
     def _one_target(self) -> Self:
         """Fields in a file are the only target of a sweep."""
         if self.data is not None:
-            others = [way for way in WAYS if getattr(self, way, None) is not None]
+            others = [way for way in (*WAYS, *OF_PHASES) if getattr(self, way, None) is not None]
             others += ["target"] * (self.target != FieldOptions.target)
             if others:
                 raise ValueError(f"data and {others[0]} are both given; the fields of the file are the target")

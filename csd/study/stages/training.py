@@ -2,24 +2,24 @@
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
-from csd.core.errors import InputError, check_distinct, unknown, users_errors
+from csd.core.errors import InputError, check_distinct, users_errors
 from csd.core.files import SUMMARY
 from csd.core.files import TRAINING as TRAINING_FILE
 from csd.networks import Architecture
 from csd.networks.parametric import ParametricNetwork
 from csd.networks.registry import options_of
-from csd.study.config.schema import Item, chosen, listed
-from csd.study.stages.base import Job, OnLattice, Stage, file_name, once
+from csd.study.config.schema import OF_PHASES, Item, chosen, listed
+from csd.study.stages.base import Job, OnLattice, Stage, check_target, file_name, once, seeds_name
 from csd.study.stages.data import DataField, MadeField, made_fields
 from csd.study.stages.monte_carlo import MONTE_CARLO, MonteCarlo
 from csd.study.stages.scored import ScoresMade, scores_for
 from csd.study.stages.scores import HELD_OUT, Scores, scores_jobs
 from csd.study.stages.sweeps import AXES, HOW, Generation, Sweep, Training, UserNetwork
-from csd.targets.base import BY_MASS, HasSpectrum, target_from_spec, with_spectrum
+from csd.targets.base import HasSpectrum, is_symmetric, target_from_spec, with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import FieldOptions, NoiseOptions
 from csd.training.content import training_request
@@ -164,23 +164,22 @@ class TrainingJob(OnLattice):
     def alike(self) -> tuple[Hashable, ...]:
         """What jobs share that differ in mass and seeds alone: expected steps are interpolated between masses."""
         given = tuple(getattr(self.settings, name) for name in AXES)
+        given += tuple(getattr(self.field, name, None) for name in OF_PHASES)
         own = (self.sweep, self.dimension, self.size, self.architecture, self.data_set, len(self.seeds), *given)
         return (*own, self.field.mass is None, self.field.r0, self.field.u)
 
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        first, last = self.seeds[0], self.seeds[-1]
-        consecutive = len(self.seeds) > 1 and all(after - before == 1 for before, after in pairwise(self.seeds))
-        seeds = f"{first}-{last}" if consecutive else ".".join(map(str, self.seeds))
-        return file_name(f"d{self.dimension}_L{self.size}_{self.target_label}_{self.label}_{self.data_label}_s{seeds}")
+        own = f"{self.target_label}_{self.label}_{self.data_label}_{seeds_name(self.seeds)}"
+        return file_name(f"d{self.dimension}_L{self.size}_{own}")
 
     def problem(self) -> tuple[NoisedTarget, Architecture, TrainingSettings]:
         """The target under noise, the network and the settings, as `csd train` makes them from the job's flags."""
         target: HasSpectrum = (
             self.field.loaded()
             if isinstance(self.field, DataField)
-            else with_spectrum(target_from_spec(self.gaussian.spec() | {"target": self.target}))
+            else with_spectrum(target_from_spec(self.field.spec()))
         )
         noised = NoisedTarget(target, schedule_of(self.schedule), self.noise_levels)
         return noised, self.architecture, with_own_steps(self.architecture, self.settings)
@@ -210,7 +209,9 @@ def _with_symmetry(architecture: Architecture, field: FieldOptions | DataField) 
     """The network with the symmetry of the target, where it is not given."""
     if isinstance(field, DataField):
         return field.with_symmetry(architecture)
-    return architecture.with_symmetry(":" not in field.target, lambda: 0.0)
+    target = None if ":" in field.target else check_target(field)
+    symmetric = target is not None and is_symmetric(target)
+    return architecture.with_symmetry(symmetric, lambda: float(getattr(target, "mean", 0.0)))
 
 
 def training_of(study: HasSweeps, sweep: Sweep) -> Training:
@@ -310,7 +311,7 @@ def _check(run: TrainingJob) -> None:
     """Refuse a job that cannot be trained."""
     if run.settings.chains is not None and not isinstance(run.field, MadeField):
         check_chains(run.settings, run.field.loaded() if isinstance(run.field, DataField) else run.gaussian)
-    run.architecture.check(run.field.lattice if isinstance(run.field, DataField) else run.gaussian.lattice)
+    run.architecture.check(run.field.lattice)
     if ":" not in run.name:
         if not run.architecture.is_family and run.settings.path == "spectral":
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
@@ -329,8 +330,8 @@ def _check(run: TrainingJob) -> None:
     # Options are checked as they become the flags of a job and the name of its file.
     run.arguments()
     _ = run.identifier
-    if isinstance(run.field, FieldOptions) and ":" not in run.target and run.target not in BY_MASS:
-        raise unknown("target", run.target, BY_MASS)
+    if isinstance(run.field, FieldOptions) and ":" not in run.target:
+        check_target(run.field)
 
 
 MOST_SITES = 2**16

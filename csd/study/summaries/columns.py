@@ -17,6 +17,7 @@ from csd.networks.registry import network_options
 from csd.study.stages import sweeps
 from csd.study.stages.data import DataField, MadeField
 from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.phases import PhasesJob
 from csd.study.stages.scores import ScoresJob
 from csd.study.stages.training import TrainingJob
 from csd.targets.options import FieldOptions, NoiseOptions
@@ -100,8 +101,13 @@ TRAINED: About = {
     **LEARNED,
 }
 """Columns of a summary of training or generation that choose runs."""
+PHASED: About = {
+    "magnetisation": ("M of the phases sM + φ, s = ±1; NaN where there is none", "1"),
+    "probability": ("probability of the phase s = 1; NaN where it is ½ by default", "1"),
+}
+"""Further columns of a summary of phases."""
 SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
-"""Columns of a summary of Monte Carlo, or of scores, that choose runs."""
+"""Columns of a summary of Monte Carlo, scores or phases that choose runs."""
 IDENTITY: About = {
     "sweep": ("sweep of the study", "1"),
     "architecture": ("architecture and options", "1"),
@@ -117,12 +123,13 @@ IDENTITY: About = {
 """All columns of a summary of training or generation."""
 
 
-def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob) -> dict[str, Any]:
+def columns_of(job: TrainingJob | MonteCarloJob | ScoresJob | PhasesJob) -> dict[str, Any]:
     """The values of a job in the columns `TRAINED`, or `SAMPLED`."""
-    sampled = isinstance(job, MonteCarloJob | ScoresJob)
-    found: dict[str, Any] = {name: getattr(job.field, name, None) for name in (SAMPLED if sampled else COUPLINGS)}
+    sampled = isinstance(job, MonteCarloJob | ScoresJob | PhasesJob)
+    wanted = {**SAMPLED, **PHASED} if isinstance(job, PhasesJob) else SAMPLED if sampled else COUPLINGS
+    found: dict[str, Any] = {name: getattr(job.field, name, None) for name in wanted}
     found = {name: np.nan if value is None else value for name, value in found.items()}
-    if isinstance(job, MonteCarloJob | ScoresJob):
+    if isinstance(job, MonteCarloJob | ScoresJob | PhasesJob):
         return found
     found |= {"architecture_name": job.name, "loss": job.settings.loss, **_learned(job)}
     for name, one in HOW.items():

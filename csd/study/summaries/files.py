@@ -12,12 +12,13 @@ import xarray as xr
 from csd.core.errors import InputError
 from csd.core.files import Variable, digest, read
 from csd.study.stages.base import Job
-from csd.study.stages.generation import GenerationJob
+from csd.study.stages.generation import GenerationJob, HybridJob
 from csd.study.stages.monte_carlo import MonteCarloJob
+from csd.study.stages.phases import PhasesJob
 from csd.study.stages.scores import ScoresJob
 from csd.study.stages.training import TrainingJob
 
-J = TypeVar("J", TrainingJob, GenerationJob, MonteCarloJob, ScoresJob)
+J = TypeVar("J", TrainingJob, GenerationJob, HybridJob, MonteCarloJob, ScoresJob, PhasesJob)
 
 
 def training_file(run: Job, folder: Path) -> Path:

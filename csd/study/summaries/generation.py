@@ -1,14 +1,15 @@
-"""A study's generation files in one Dataset."""
+"""A study's generation files in one Dataset, and those of its hybrids in another."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from csd.core.files import GENERATION, Variable
-from csd.study.stages.generation import GenerationJob
-from csd.study.summaries.columns import IDENTITY, identity_of, typed_columns
+from csd.study.stages.generation import GenerationJob, HybridJob
+from csd.study.summaries.columns import IDENTITY, About, identity_of, typed_columns
 from csd.study.summaries.files import files_of, gathered, grouped, over_fields
 from csd.study.summaries.observables import MEASURED, OBSERVABLES
 
@@ -25,6 +26,17 @@ OF_KERNELS = {
     "predicted_kl_per_site": ("run", "step"),
 }
 """Variables of all summaries; NaN where no run has a kernel, or a theory, as for fields in a file."""
+
+IDENTITY_OF_HYBRIDS: About = {
+    "hybrid": ("name of the hybrid", "1"),
+    "networks": ("its networks, from the highest window of noise levels down", "1"),
+    "target": ("target", "1"),
+    "target_label": ("how the target was given", "1"),
+    "dimension": ("lattice dimension", "1"),
+    "size": ("lattice size", "lattice spacings"),
+    "mass": ("mass", "inverse lattice spacings"),
+}
+"""Columns of a summary of hybrids."""
 
 
 def aggregate_generation(jobs: Sequence[GenerationJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
@@ -80,3 +92,39 @@ def _with_own_references(file: xr.Dataset) -> xr.Dataset:
         if name in file
     }
     return file.assign(own)
+
+
+def aggregate_hybrids(jobs: Sequence[HybridJob], folder: Path, *, mixed: bool = False) -> xr.Dataset:
+    """All files of hybrids of a study in one Dataset.
+
+    Args:
+        jobs: of the stage.
+        folder: of their files.
+        mixed: accept files of different versions of the code, or of other requests than the study's.
+
+    Returns:
+        Dimensions run, seed, criterion, window, level, bin, sample and reference; what has a training step in files is
+        that of the last.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not what its job asks for.
+    """
+    groups = grouped(files_of(jobs, folder, GENERATION, mixed=mixed), lambda job: job.key)
+    files = [[_at_the_end(file) for _, file in group] for group in groups]
+    numbered = {"window": "window", "noise_level": "level", "wavenumber": "bin"}
+    numbered |= {"sample": "sample", "reference": "reference"}
+    summary = gathered(files, axes=("seed", "criterion"), numbered=numbered)
+    rows: list[dict[str, Any]] = []
+    for group in groups:
+        job, file = group[0]
+        about = {name: getattr(job, name) for name in ("target", "target_label", "dimension", "size")}
+        rows.append({"hybrid": job.sweep, "networks": job.label, "mass": float(file.attrs["mass"]), **about})
+    return summary.assign(typed_columns(rows, IDENTITY_OF_HYBRIDS))
+
+
+def _at_the_end(file: xr.Dataset) -> xr.Dataset:
+    """A file without training steps before the last one that all seeds have reached."""
+    if "step" not in file.dims:
+        return file
+    place = int(np.flatnonzero(file["step"].values == file.attrs["sampled_step"])[0])
+    return file.isel(step=place, drop=True)

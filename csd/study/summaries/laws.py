@@ -33,6 +33,8 @@ FITTED = {"training_time": "crossing_time", "predicted_training_time": "predicte
 """Quantities and the times that are fitted: those interpolated between steps, as whole steps are coarse when few."""
 ZERO_MODE = "zero_mode_training_time"
 """The quantity of runs with exact scores whose error by the held-out fields is common to all seeds."""
+FLOOR_RATIO = "floor_ratio"
+"""The error at the end of a training over the smallest one that its network can have."""
 SHORTEST = 1.0
 """Generation training times below one step count as one, as 0 steps have no logarithm."""
 SCHEDULE, GRID = "vp", "geometric"
@@ -100,6 +102,7 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
             if ZERO_MODE in chosen:
                 at = chosen.sel(noise_level=level)
                 rows += [about | {"quantity": ZERO_MODE} | law for law in _laws_of_zero_mode(at)]
+            rows += [about | {"quantity": FLOOR_RATIO} | law for law in _floor_ratios(chosen.sel(noise_level=level))]
     return pd.DataFrame(rows)
 
 
@@ -129,6 +132,18 @@ def _laws_of_zero_mode(runs: xr.Dataset) -> Iterator[dict[str, Any]]:
         yield fit_weighted(sizes, mean, errors).row
     except InputError as error:
         yield law_row(sizes, str(error))
+
+
+def _floor_ratios(chosen: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """ε at the end over the floor ε_R of a network that cannot be exact, trained to the end, not to a tolerance."""
+    if "tolerance" not in chosen or "floor" not in chosen:
+        return
+    for place in np.flatnonzero((chosen["tolerance"] == 0.0) & (chosen["floor"] > 0.0)):
+        run = chosen.isel(run=place)
+        ratio = run["score_error"].dropna("step", how="all").isel(step=-1).values / float(run["floor"])
+        value, error = mean_over_seeds(ratio)
+        error = float(error) if np.isfinite(ratio).sum() > 1 else np.nan
+        yield law_row([int(run["size"])], law="value", value=float(value), error=error)
 
 
 def _groups(summary: xr.Dataset) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:

@@ -27,6 +27,7 @@ from csd.networks.module import (
 )
 from csd.targets.base import HasHeldOut, drawn_fields, with_samples
 from csd.targets.noising import NoisedTarget
+from csd.targets.scores import with_nonlinear_score
 from csd.training.losses import Objective
 from csd.training.metrics.score_errors import ScoreErrors
 from csd.training.record import padded
@@ -291,7 +292,12 @@ class AutogradDescent:
 
     def linear_loss(self) -> Array:
         """The denoising loss of the best linear score over the same fields, shape (levels,)."""
-        return np.array([half_squares(exact + noise).mean() for _, exact, noise in self._held_out_fields()])
+        losses = []
+        for level, (fields, exact, noise) in enumerate(self._held_out_fields()):
+            if with_nonlinear_score(self.noised.target) is not None:
+                exact = self._tensor(self._linear_scores(fields.cpu().numpy(), level))
+            losses.append(half_squares(exact + noise).mean())
+        return np.array(losses)
 
     def _held_out_fields(self) -> list[tuple[torch.Tensor, ...]]:
         """(fields, exact scores, z/σ) of each level."""
@@ -315,7 +321,10 @@ class AutogradDescent:
         return target.held_out if isinstance(target, HasHeldOut) else None
 
     def _exact_scores(self, level: int) -> tuple[torch.Tensor, ...]:
-        """Held-out fields about their mean at a noise level, their exact scores −K*∗(x − α μ), and z/σ."""
+        """Held-out fields about their mean at a noise level, their exact scores, and z/σ.
+
+        The scores are −K*∗(x − α μ), which is the best linear score where the exact one is not known.
+        """
         deviation = np.sqrt(self.noised.variances[level])
         generator = stream("held out", self.lattice, self.noised.levels[level])
         held_out = self.held_out_data()
@@ -328,8 +337,14 @@ class AutogradDescent:
             clean = drawn_fields(target, generator, self.held_out_fields) - self.noised.mean
         noise = generator.standard_normal(clean.shape)
         fields = self.noised.signals[level] * clean + deviation * noise
-        exact = self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])
+        exact = self._linear_scores(fields, level)
+        if (known := with_nonlinear_score(self.noised.target)) is not None:
+            exact = known.score(fields + self.noised.means[level], self.noised.schedule, self.noised.levels[level])
         return tuple(self._tensor(array) for array in (fields, exact, noise / deviation))
+
+    def _linear_scores(self, fields: Array, level: int) -> Array:
+        """−K*∗(x − α μ) of fields about their mean, the best linear score at a level."""
+        return self.lattice.inverse(-self.lattice.transform(fields) / self.noised.half_spectra()[level])
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""

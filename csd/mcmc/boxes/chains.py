@@ -1,0 +1,100 @@
+"""Halves of the scores of fields from chains of the posteriors of boxes, and of all sites."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from csd.core.random import stream
+from csd.lattice import Array, Lattice
+from csd.mcmc.boxes.box import BoxPosterior
+from csd.mcmc.boxes.walks import box_walk
+from csd.mcmc.posterior.base import Posterior, Walk
+from csd.mcmc.posterior.effort import Estimates, estimated
+from csd.mcmc.posterior.lanes import LANES
+
+PARTS = 4
+"""Parts of a half, of τ or more: more fields are worth more than longer chains."""
+
+
+@dataclass(frozen=True)
+class NoisedFields:
+    """Fields of a target under noise.
+
+    Args:
+        target: φ⁴, unit spins, or any target with energy and force.
+        clean: x₀, shape (fields, n, *lattice.shape).
+        field: x = α x₀ + σ z, same shape.
+        level: t.
+        signal: α.
+        variance: σ².
+    """
+
+    target: Any
+    clean: Array
+    field: Array
+    level: float
+    signal: float
+    variance: float
+
+    @property
+    def middles(self) -> list[tuple[int, ...]]:
+        """Sites in the middle of the boxes of a field."""
+        return middles(self.target.lattice)
+
+    def moved(self, values: Array) -> Array:
+        """Values of each field with each middle of a box at r = 0, shape (fields, …) → (fields × boxes, …)."""
+        axes = tuple(range(-self.target.lattice.dimension, 0))
+        each = [np.roll(values, [-step for step in middle], axes) for middle in self.middles]
+        return np.stack(each, axis=1).reshape(-1, *values.shape[1:])
+
+    def exact_scores(self, accuracy: float, seed: int) -> Estimates:
+        """s* of each field, with smaller errors at the middles of boxes.
+
+        Args:
+            accuracy: E|ŝ − s*|²/E|s*|².
+            seed: of all random numbers.
+
+        Raises:
+            InputError: if the chains mix too slowly.
+        """
+        posterior = Posterior(self.target, self.field, self.signal, self.variance)
+        return self._estimated(posterior, self.clean, None, accuracy, seed)
+
+    def box_scores(self, reach: int, accuracy: float, seed: int) -> Estimates:
+        """The best scores from the boxes |r_μ| ≤ R: s_R in the middle, and the score of the box's mean.
+
+        Args:
+            reach: R.
+            accuracy: E|ŝ − s|²/E|s|² of both.
+            seed: of all random numbers.
+
+        Returns:
+            Halves of shape (2, fields × boxes, n, 2), with the boxes of a field next to each other.
+
+        Raises:
+            InputError: if the chains mix too slowly.
+        """
+        posterior = BoxPosterior(self.target, self.moved(self.field), self.signal, self.variance, reach)
+        return self._estimated(posterior, self.moved(self.clean), reach, accuracy, seed)
+
+    def _estimated(
+        self, posterior: Posterior, start: Array, reach: int | None, accuracy: float, seed: int
+    ) -> Estimates:
+        lattice, count = self.target.lattice, len(start)
+        chosen = lattice.index(np.array(self.middles))
+
+        def make(part: slice, tuned: Walk | None) -> Walk:
+            purpose = ("pilot",) if tuned is None else ("chains", part.start)
+            own = stream("boxes", *purpose, seed, self.level, reach)
+            return box_walk(posterior.part(part), start[part], own, tuned, chosen)
+
+        blocks = [slice(first, min(first + LANES, count)) for first in range(0, count, LANES)]
+        where = f"noise level {self.level:g}" + ("" if reach is None else f", range {reach}")
+        return estimated(posterior, make, blocks, accuracy, where, known=True, parts=PARTS)
+
+
+def middles(lattice: Lattice) -> list[tuple[int, ...]]:
+    """The sites with all r_μ either 0 or L/2, in the middle of the boxes of a field."""
+    return list(product((0, lattice.size // 2), repeat=lattice.dimension))
