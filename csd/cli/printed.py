@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 OF_SAMPLES = (
     *("susceptibility", "correlation_length", "energy", "variance"),
     *("excess_kurtosis", "absolute_magnetisation", "binder"),
+    *("positive_fraction", "undecided_fraction"),
 )
+"""Observables of samples, those that a file has; the last two are of targets with phases."""
 
 KINDS = ("reference", "held_out", "exact")
 """Beginnings of the names of what observables are compared with."""
@@ -90,7 +92,9 @@ def print_generation(content: "Content") -> None:
     known = "held-out" if "held_out_mean" in content else "exact"
     of_data = "data_digest" in content.attrs
     of_fields = "held-out fields" if known == "held-out" else "long run"
-    print(f"best linear score of the {of_fields}:" if of_data else "exact score:")
+    best = f" of the {of_fields}" if of_data else ""
+    linear = of_data or "sampled_positive_fraction" in content
+    print(f"best linear score{best}:" if linear else "exact score:")
     for name in criteria:
         row(name, f"{value(f'exact_score_{name}'):.4g}")
     remarks = dict(zip(criteria, content["criterion_remark"].values, strict=True))
@@ -120,7 +124,7 @@ def print_generation(content: "Content") -> None:
             place = number, int((steps == content.attrs["sampled_step"]).argmax())
             scatter = f" ± {value('kl_per_site_error', *place):.2g}" if "kl_per_site_error" in content else ""
             row("kl_per_site", f"{value('kl_per_site', *place):.3g}{scatter}, of their kernels")
-        for name in OF_SAMPLES:
+        for name in (name for name in OF_SAMPLES if f"sampled_{name}" in content):
             found, error = value(f"sampled_{name}", number), value(f"sampled_{name}_error", number)
             shown = f"{found:.5g} ± {error:.2g}" if error == error else f"{found:.5g}, no error: too few samples"
             if name == "correlation_length" and found != found:
@@ -185,6 +189,9 @@ def scores_lines(content: "Content") -> list[str]:
                 f" +- {one['linear_zero_mode_error_error']:.2g}); relative error {one['relative_error']:.2g}"
                 f" with {one['sweeps']:.0f} sweeps, tau {one['tau']:.3g}"
             )
+        elif "linear_score_error" in content:
+            errors = (content[f"linear_{of}_error"].values[place] for of in ("score", "zero_mode"))
+            line += ", best linear score off by {:.3g} (zero mode {:.3g}), exactly".format(*errors)
         lines.append(line)
     return lines
 

@@ -49,7 +49,7 @@ class LocalTanh(ParametricNetwork):
         pull, strength = self._pull(spectrum)
         scale = strength * float(pull[self.patch.centre]) or 1.0
         whitening: Array = (vectors / np.sqrt(values)) @ vectors.T
-        return {"whitening": whitening, "scale": np.full(1, scale)}
+        return {"whitening": whitening, "scale": np.array([scale])}
 
     def _pull(self, spectrum: Array) -> tuple[Array, float]:
         """P⁻¹1 of the field in a phase, and √(excess/N), for two phases that explain the excess of S(0)."""
@@ -62,7 +62,7 @@ class LocalTanh(ParametricNetwork):
         """w and v, shape (sites of the box,), and a, c and d, one number each; the generator is not used."""
         constants, (pull, strength) = self.constants(spectrum), self._pull(spectrum)
         scale = constants["scale"]
-        statistic = np.linalg.solve(constants["whitening"], pull * (strength or 1.0))
+        statistic = np.asarray(np.linalg.solve(constants["whitening"], pull * (strength or 1.0)), dtype=float)
         statistic *= scale / min(1.0, float(np.linalg.norm(statistic)))
         numbers = {"amplitude": scale, "offset": np.zeros(1), "constant": np.zeros(1)}
         return {"filter": np.zeros(len(self.patch)), "statistic": statistic, **numbers}

@@ -18,7 +18,7 @@ from annotated_types import Ge, Le
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, digest, labelled
 from csd.core.options import Option, Options
-from csd.core.plugins import is_user_defined, name_of
+from csd.core.plugins import checked_numbers, is_user_defined, name_of
 from csd.core.random import stream
 from csd.lattice import Array
 from csd.lattice.memory import require_memory
@@ -114,6 +114,11 @@ def exact_scores(noised: NoisedTarget, settings: ScoreSettings) -> Content:
     score = np.stack([target.score(own.astype(float), noised.schedule, t) for own, t in given]).astype(np.float32)
     at = lattice.laplacian, noised.schedule
     spectra = np.stack([target.score_spectrum(*at, level) for level in noised.levels])
+    if is_user_defined(target):
+        name = f"target {type(target).__name__}"
+        checked_numbers(f"{name}: score(fields, schedule, level)", score, field.shape)
+        shape = (len(noised.levels), *lattice.half_shape)
+        checked_numbers(f"{name}: score_spectrum(laplacian, schedule, level)", spectra, shape, least=0.0)
     weighted = (lattice.half_multiplicity * spectra).reshape(len(noised.levels), -1)
     squared = weighted.sum(axis=1) / lattice.sites
     linear = {}

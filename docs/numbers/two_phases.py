@@ -1,0 +1,44 @@
+"""Fields of two phases, d = 2, m = ½, M = 1: when a box and the lattice know the phase, and what local scores lose."""
+
+from math import log
+from typing import Any
+
+from csd.lattice import Lattice
+from csd.locality.two_phase import (
+    CRITERIA,
+    box_speciation_time,
+    path_kl_bit,
+    path_kl_linear,
+    separation_needed,
+    speciation_time,
+    window_width,
+)
+from csd.targets.noising import VariancePreserving
+from csd.targets.two_phase import TwoPhase
+
+SIZES, RANGES = [16, 32, 64], [1, 2, 4, 8]
+SCHEDULE = VariancePreserving()
+
+
+def numbers() -> dict[str, Any]:
+    """Times are noise levels of VP noise, path KLs in nats; `table` is at L = 32, `boxes` the path KL over ln 2."""
+    target = TwoPhase(Lattice(2, 32), 0.5, 1.0)
+    whole = speciation_time(target, SCHEDULE)
+    narrow = TwoPhase(Lattice(2, 32), 1e3, 1.0)
+    rows = {
+        "t_R": [box_speciation_time(target, SCHEDULE, reach) for reach in RANGES],
+        "½ ln(N/V)": [window_width(target, reach) for reach in RANGES],
+        "path KL of φ": [path_kl_linear(target, reach) for reach in RANGES],
+        "path KL of the bit": [path_kl_bit(target, reach) for reach in RANGES],
+    }
+    rows["t_S − t_R"] = [whole - time for time in rows["t_R"]]
+    order = ("t_R", "t_S − t_R", "½ ln(N/V)", "path KL of φ", "path KL of the bit")
+    return {
+        "separations": [separation_needed(name) for name in CRITERIA],
+        "times": [speciation_time(TwoPhase(Lattice(2, size), 0.5, 1.0), SCHEDULE) for size in SIZES],
+        "boxes": path_kl_bit(narrow, 2) / log(2.0),
+        "table": [
+            ["", "R = 1", *map(str, RANGES[1:])],
+            *([name, *(f"{one:.4g}" for one in rows[name])] for name in order),
+        ],
+    }
