@@ -45,10 +45,13 @@ def interacting_request(noised: NoisedTarget, settings: PhaseSettings, drawn: Sc
     """All settings that determine a file of an interacting field, checked.
 
     Raises:
-        InputError: if the cube is not a site, a range does not fit, or a noise level cannot be used.
+        InputError: if the cube is not a site, a range does not fit, there is one field, or a noise level cannot be
+            used.
     """
     if settings.block != 1:
         raise InputError(f"block is {settings.block}; with components or couplings at finite n it must be 1")
+    if drawn.fields < 2:
+        raise InputError(f"fields is {drawn.fields}; phases by Monte Carlo need at least 2, whose scatter is the error")
     ratios = noised.signals**2 / noised.variances
     for level, ratio in zip(noised.levels, ratios, strict=True):
         if not LEAST <= ratio <= MOST:

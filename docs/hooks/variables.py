@@ -67,7 +67,10 @@ def _variables() -> dict[str, dict[Any, Any]]:
             **exact_scores(noised, ScoreSettings(fields=1)).dataset().variables,
             **posterior_scores(PhiFour(lattice, 1, 1.0, 0.0), *noise, ScoreSettings(fields=2)).dataset().variables,
         },
-        "phases": {**csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1, 2]).variables},
+        "phases": {
+            **csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1, 2]).variables,
+            **csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1], beta=0.4, fields=2).variables,
+        },
         "Monte Carlo": {**ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset().variables},
         "timing": {**cost_of_fields(of_direct([(1, 8)])).variables},
         "integrators": {**compare({1: [4]}, integrators=["heun"], schedules=["vp"], grids=["geometric"]).variables},
