@@ -224,8 +224,8 @@ def _features(target: TwoPhase, fields: Array, level: float, reach: int) -> tupl
 def test_fitted_local_score_loses_the_gap(level: float) -> None:
     """The best −κ∗x + a tanh θ_R, fitted to the denoising loss on 6000 fields, loses the gap to 2 %.
 
-    Below the window, in it from t_R = 0.589 to t_S = 1.835, and above. The fit's own error is (parameters)/(2 sites) of a
-    loss of order one; the loss of the exact score on the same fields is subtracted.
+    Below the window, in it from t_R = 0.589 to t_S = 1.835, and above. The fit's own error is (parameters)/(2 sites) of
+    a loss of order one; the loss of the exact score on the same fields is subtracted.
     """
     target, reach = TwoPhase(Lattice(1, 64), 1.0, 0.8), 2
     generator = stream("fitted", level)
