@@ -34,10 +34,10 @@ def longest_level(size: int, left: float = 1e-4) -> float:
         size: L.
         left: α² L² / σ² at t_max.
     """
-    return float(rounded(0.5 * np.log1p(size**2 / left)))
+    return float(portable(0.5 * np.log1p(size**2 / left)))
 
 
-def rounded(levels: Any) -> Array:
+def portable(levels: Any) -> Array:
     """Levels to twelve digits, so that they are the same numbers, and name the same random streams, on every machine.
 
     Processors differ in the last bit of exponentials and logarithms.
@@ -67,13 +67,13 @@ def _check_ends(t_min: float, t_max: float, steps: int) -> None:
 def geometric_grid(t_min: float, t_max: float, steps: int) -> Array:
     """Levels in geometric progression from t_max down to t_min, shape (steps + 1,)."""
     _check_ends(t_min, t_max, steps)
-    return np.array([t_max, *rounded(np.geomspace(t_max, t_min, steps + 1)[1:-1]), t_min])
+    return np.array([t_max, *portable(np.geomspace(t_max, t_min, steps + 1)[1:-1]), t_min])
 
 
 def uniform_grid(t_min: float, t_max: float, steps: int) -> Array:
     """Levels equally spaced from t_max down to t_min, shape (steps + 1,)."""
     _check_ends(t_min, t_max, steps)
-    return np.array([t_max, *rounded(np.linspace(t_max, t_min, steps + 1)[1:-1]), t_min])
+    return np.array([t_max, *portable(np.linspace(t_max, t_min, steps + 1)[1:-1]), t_min])
 
 
 def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> Array:
@@ -93,7 +93,7 @@ def log_snr_grid(schedule: Schedule, t_min: float, t_max: float, steps: int) -> 
         return np.array([t_max, t_min])
     ends = np.full_like(wanted, low), np.full_like(wanted, high)
     found = find_root(lambda x, ratio: log_ratio(x) - ratio, ends, args=(wanted,))  # type: ignore[arg-type, misc]
-    return np.array([t_max, *rounded(np.exp(found.x)), t_min])
+    return np.array([t_max, *portable(np.exp(found.x)), t_min])
 
 
 def steps_needed(deviation: Callable[[int], Array], limits: Array) -> tuple[Array, Array]:
