@@ -19,7 +19,7 @@ from csd.study.cost.pace import REFERENCE
 from csd.study.stages.phases import PhasesJob
 from csd.study.status import job_states
 from csd.study.summaries.laws import read_scaling
-from csd.study.summaries.phases import aggregate_phases, phases_table
+from csd.study.summaries.phases.aggregate import aggregate_phases, phases_table
 from tests.helpers import ROOT, Runner
 
 LINE = {"dimension": 1, "sizes": [8], "architectures": ["one_layer"]}

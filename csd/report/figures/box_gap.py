@@ -17,12 +17,12 @@ POINTS = 200
 """Of a line of theory."""
 
 
-def at_finite_n(runs: Iterable[Run]) -> list[Run]:
+def of_spins_or_phi4(runs: Iterable[Run]) -> list[Run]:
     """The runs whose gaps are by Monte Carlo."""
     return [run for run in runs if run["components"]]
 
 
-WANTED = at_finite_n
+WANTED = of_spins_or_phi4
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

@@ -25,13 +25,13 @@ WANTED = of_two_phases
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Lines: generated fields of all seeds. Grey: exact fields. A column a hybrid, a row a target."""
-    from csd.study.summaries.phases.hybrids import of_samples
+    from csd.study.summaries.phases.hybrids import of_hybrids
 
     about = summary[["hybrid", "target", "target_label", "dimension", "size"]].to_dataframe()
     about = series.require(about[about["target"] == "two_phase"], "hybrid_magnetisation", NEEDS)
     about = about.assign(row=about["target_label"] + about["size"].astype(str))
     names, rows = list(dict.fromkeys(about["hybrid"])), list(dict.fromkeys(about["row"]))
-    undecided, positive = (of_samples(summary, f"{name}_fraction") for name in ("undecided", "positive"))
+    undecided, positive = (of_hybrids(summary, f"{name}_fraction") for name in ("undecided", "positive"))
     shape: looks.Look = {"height": 1.9 * len(rows) + 0.5, "squeeze": False, "sharex": True, "sharey": "row"}
     figure, grid = looks.subplots(len(rows), len(names), **shape)
     told = []

@@ -19,7 +19,7 @@ DATA = "hybrid"
 """The column `data` of these rows."""
 
 
-def of_samples(summary: xr.Dataset, name: str) -> tuple[Any, Any]:
+def of_hybrids(summary: xr.Dataset, name: str) -> tuple[Any, Any]:
     """(mean over seeds, its error) of a number of generated fields, shape (runs,) each.
 
     Args:
@@ -39,7 +39,7 @@ def hybrid_table(summary: xr.Dataset) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     if "sampled_undecided_fraction" not in summary:
         return pd.DataFrame(rows)
-    undecided, (positive, uncertain) = (of_samples(summary, f"{name}_fraction") for name in ("undecided", "positive"))
+    undecided, (positive, uncertain) = (of_hybrids(summary, f"{name}_fraction") for name in ("undecided", "positive"))
     deviation = positive - summary["reference_positive_fraction"].values
     found = {"undecided_fraction": undecided, "positive_fraction_deviation": (deviation, uncertain)}
     for quantity, (values, errors) in found.items():
