@@ -123,7 +123,7 @@ def test_interacting_fields_are_drawn_by_the_command(csd: Runner, tmp_path: Path
         ("--beta 0.4 --noise-level 20", "noise level is 20"),
         ("--beta 0.4 --noise-level 1 --fields 1", "fields is 1; phases by Monte Carlo need at least 2"),
         ("--kappa 0.27 --noise-level 1", "--kappa and --lambda belong together"),
-        ("--mass 1 --noise-level 1 --fields 10", "fields is given, but phases of Gaussian fields are exact"),
+        ("--mass 1 --noise-level 1 --fields 10", "fields is given, but phases of this target are exact"),
         (
             "--beta 0.4 --noise-level 1 --range 1 --fields 4 --accuracy 1e-8",
             "noise level 1: accuracy is 1e-08, which takes",

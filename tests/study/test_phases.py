@@ -164,7 +164,7 @@ def test_cost_grows_with_the_boxes() -> None:
 def test_the_small_study_is_valid(tmp_path: Path) -> None:
     study = parse(yaml.safe_load((ROOT / "config" / "phases-test.yaml").read_text()))
     own = jobs_of(study)
-    assert len(own["phases"]) == 13
+    assert len(own["phases"]) == 16
     assert {one.state for one in job_states(own, tmp_path)} == {"left"}
 
 
@@ -193,5 +193,5 @@ def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: P
         for fields in (100, 1000)
     )
     assert 2.0 < many / few < 10.0
-    with pytest.raises(InputError, match=r"phases\.one: fields is given, but phases of Gaussian fields are exact"):
+    with pytest.raises(InputError, match=r"phases\.one: fields is given, but without components or beta phases are exact"):
         jobs(one=how)
