@@ -193,5 +193,7 @@ def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: P
         for fields in (100, 1000)
     )
     assert 2.0 < many / few < 10.0
-    with pytest.raises(InputError, match=r"phases\.one: fields is given, but without components or beta phases are exact"):
+    with pytest.raises(
+        InputError, match=r"phases\.one: fields is given, but without components or beta phases are exact"
+    ):
         jobs(one=how)
