@@ -84,7 +84,9 @@ rule fit:
     input:
         summary=SUMMARY / "training.nc",
         # With or without figures, as claims may be about them.
-        others=summaries("generation", "monte_carlo", "integrators", "scores", "phases", "hybrids"),
+        others=summaries(
+            "generation", "monte_carlo", "integrators", "scores", "phases", "hybrids"
+        ),
     output:
         SUMMARY / "scaling.csv",
     log:
