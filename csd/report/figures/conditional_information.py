@@ -1,6 +1,7 @@
 """Conditional mutual information against noise level and range, and the Markov length over which it decays."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     from matplotlib.colors import LogNorm
 
     runs = summary.isel(run=np.flatnonzero(summary["target"].values == "gaussian"))
-    shown = np.isfinite(runs[INFORMATION]).sum(["noise_level", "range"]).values > 0
+    shown = np.isfinite(runs[INFORMATION].transpose("run", ...).values).any(axis=(1, 2))
     about = runs[["dimension", "size"]].to_dataframe()[shown]
     about = series.require(about, "conditional_information", NEEDS).sort_values(["dimension", "size"])
     plane = series.in_plane(about)
@@ -45,7 +46,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     figure.colorbar(shades, ax=left, label="I(A:C|B) (nats)", extend="min")
     left.plot(levels, largest["score_length"], color="white", lw=1.4)
     left.plot(levels, largest["score_length"], color=looks.RED, lw=1.0)
-    fact = {"dimension": int(largest["dimension"]), "size": int(largest["size"])}
+    fact: dict[str, Any] = {"dimension": int(largest["dimension"]), "size": int(largest["size"])}
     title = f"d = {fact['dimension']}, L = {fact['size']}; line: R = ξ$_t$"
     left.set(xscale="log", yscale="log", ylim=_edges(ranges), xlim=_edges(levels))
     left.set(title=title, xlabel="noise level t", ylabel="range R (lattice spacings)")

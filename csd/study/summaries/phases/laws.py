@@ -72,7 +72,8 @@ def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
         theory = run["markov_length_theory"]
         off = np.abs(run["markov_length"] / theory - 1.0).where(2.0 * IMAGES * theory <= run["size"])
         yield "markov_deviation", "", float(off.max())
-    boxes = ((run["size"] / (2.0 * run["range"] + 1.0)) ** run["dimension"]).where(lambda count: count > 1.0)
+    boxes = (run["size"] / (2.0 * run["range"] + 1.0)) ** run["dimension"]
+    boxes = xr.where(boxes > 1.0, boxes, np.nan)
     found = {name: run.get(name, boxes * np.nan) for name in ("path_kl", "sde_kl", "ode_kl", "path_kl_bit")}
     path = found["path_kl"].where(found["path_kl"] > SMALLEST)
     yield "sde_share", "", float((found["sde_kl"] / path).max())
@@ -112,7 +113,7 @@ def _residual(run: xr.Dataset) -> float:
 
 def _measured(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
     """(columns, value, error) of numbers by Monte Carlo."""
-    if run["target"].item() == "spins" and (run["dimension"], run["components"]) == (2, 1):
+    if run["target"].item() == "spins" and (int(run["dimension"]), int(run["components"])) == (2, 1):
         yield from _ordered(run)
     if "box_level" in run:
         known = np.isfinite(run["box_level"].values) & (run["box_level_error"].values > 0.0)
