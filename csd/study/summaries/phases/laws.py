@@ -70,7 +70,7 @@ def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
     if run["target"].item() == "gaussian" and run["block"] == 1:
         yield "information_residual", "", _residual(run)
         theory = run["markov_length_theory"]
-        off = np.abs(run["markov_length"] / theory - 1.0).where(2.0 * IMAGES * theory <= run["size"])
+        off = abs(run["markov_length"] / theory - 1.0).where(2.0 * IMAGES * theory <= run["size"])
         yield "markov_deviation", "", float(off.max())
     boxes: xr.DataArray = run["range"].astype(float)
     boxes = (run["size"] / (2.0 * boxes + 1.0)) ** run["dimension"]
