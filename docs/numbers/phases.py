@@ -1,4 +1,4 @@
-"""What scores of finite range lose: exact numbers of Gaussian fields (docs/phases.md), and the half-bit separation."""
+"""What scores of finite range lose: numbers of Gaussian fields, and the separation of half a bit (docs/phases.md)."""
 
 from collections.abc import Iterator
 from typing import Any

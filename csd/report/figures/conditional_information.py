@@ -29,7 +29,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     from matplotlib.colors import LogNorm
 
     runs = summary.isel(run=np.flatnonzero(summary["target"].values == "gaussian"))
-    shown = runs[INFORMATION].notnull().sum(["noise_level", "range"]).values > 0
+    shown = np.isfinite(runs[INFORMATION].transpose("run", ...).values).any(axis=(1, 2))
     about = runs[["dimension", "size"]].to_dataframe()[shown]
     about = series.require(about, "conditional_information", NEEDS).sort_values(["dimension", "size"])
     plane = series.in_plane(about)

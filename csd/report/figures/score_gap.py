@@ -70,7 +70,7 @@ def shown_runs(summary: Dataset) -> DataFrame:
     """The runs with a score gap, the largest lattice of each target and dimension; columns are those of the summary."""
     columns = [name for name in summary.data_vars if summary[name].dims == ("run",)]
     about = summary[columns].to_dataframe()
-    known = summary["score_gap"].notnull().sum(["noise_level", "range"]).values > 0
+    known = np.isfinite(summary["score_gap"].transpose("run", ...).values).any(axis=(1, 2))
     keys = ["target", "target_label", "dimension", *(["components"] if "components" in about else [])]
     order = [*KINDS, *(kind for kind in dict.fromkeys(about["target"]) if kind not in KINDS)]
     about = about[known].assign(place=about["target"].map(order.index))

@@ -72,7 +72,9 @@ def _values(run: xr.Dataset) -> Iterator[tuple[str, str, float]]:
         theory = run["markov_length_theory"]
         off = abs(run["markov_length"] / theory - 1.0).where(2.0 * IMAGES * theory <= run["size"])
         yield "markov_deviation", "", float(off.max())
-    boxes = ((run["size"] / (2.0 * run["range"] + 1.0)) ** run["dimension"]).where(lambda count: count > 1.0)
+    boxes: xr.DataArray = run["range"].astype(float)
+    boxes = (run["size"] / (2.0 * boxes + 1.0)) ** run["dimension"]
+    boxes = boxes.where(boxes > 1.0)
     found = {name: run.get(name, boxes * np.nan) for name in ("path_kl", "sde_kl", "ode_kl", "path_kl_bit")}
     path = found["path_kl"].where(found["path_kl"] > SMALLEST)
     yield "sde_share", "", float((found["sde_kl"] / path).max())
