@@ -91,6 +91,7 @@ class ClaimTest(Part):
     sizes: Several[Size] | None = None
     quantity: Literal[
         "training_time",
+        "settled_time",
         "generation_training_time",
         "autocorrelation_time",
         "autocorrelation_updates",

@@ -76,6 +76,11 @@ class TrainingSettings(Options):
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
     ] = 0.01
+    settle: Annotated[
+        int,
+        Ge(0),
+        Option("further steps for which the score error must stay within the tolerance before training ends", "STEPS"),
+    ] = 0
     max_steps: Annotated[
         Annotated[int, Ge(1), Le(10**18)] | None,
         unnamed(
@@ -175,6 +180,8 @@ class TrainingSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.settle:
+            self._check_settling()
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"a seed is given twice in {list(self.seeds)}; each must be given once")
         if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
@@ -209,6 +216,19 @@ class TrainingSettings(Options):
             )
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
+
+    def _check_settling(self) -> None:
+        """Refuse steps for which the error must stay within the tolerance where nothing can come of them."""
+        if self.tolerance == 0.0:
+            raise InputError(f"settle is {self.settle}, but tolerance is 0; it needs a tolerance to stay within")
+        if self.until in ("samples", "held_out_loss"):
+            raise InputError(
+                f"settle is {self.settle}, but until is {self.until}; it needs until score_error or max_steps"
+            )
+        if self.max_steps is not None and self.settle >= self.max_steps:
+            raise InputError(
+                f"settle is {self.settle}, but training ends after {self.max_steps} steps in any case; it must be less"
+            )
 
     @property
     def step(self) -> str:

@@ -103,6 +103,8 @@ class Prediction:
         score_error: ε, shape (S, T, R); NaN after the last step of a prediction by descent.
         training_time: τ, shape (S, T); NaN if never reached.
         crossing_time: τ interpolated between steps, shape (S, T).
+        settled_time, settled_crossing_time: the same of the step from which ε stays, shape (S, T); None where no steps
+            for it are asked for.
         method: 'closed form' or 'population descent'.
     """
 
@@ -110,6 +112,8 @@ class Prediction:
     score_error: Array
     training_time: Array
     crossing_time: Array
+    settled_time: Array | None
+    settled_crossing_time: Array | None
     method: str
 
 
@@ -137,7 +141,15 @@ def reference_curve(
     # Closed forms describe plain steps, and beyond stability descent finds out where it diverges.
     if known is None or not known.plain or not (known.rates < known.stable_rates).all():
         run = descend(noised, prepare(noised, architecture, exact), exact)
-        return Prediction(run.steps, run.score_error, run.training_time, run.crossing_time, "population descent")
+        return Prediction(
+            run.steps,
+            run.score_error,
+            run.training_time,
+            run.crossing_time,
+            run.settled_time,
+            run.settled_crossing_time,
+            "population descent",
+        )
 
     modes = noised.modes
     grid = record_steps(settings.most_steps)
@@ -154,7 +166,10 @@ def reference_curve(
     every_curve, every_time, every_crossing = (
         np.array([values] * len(settings.seeds)) for values in (curves, times, crossings)
     )
-    return Prediction(grid, every_curve, every_time, every_crossing, "closed form")
+    # The error of plain descent never rises.
+    seen = every_time + settings.settle <= settings.most_steps
+    stays, crossing = (np.where(seen, own, np.nan) if settings.settle else None for own in (every_time, every_crossing))
+    return Prediction(grid, every_curve, every_time, every_crossing, stays, crossing, "closed form")
 
 
 CURVE_POINTS = 48
@@ -192,7 +207,7 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
         slowest = max(slowest, time if time == time else float(settings.most_steps))
     # At small rates momentum multiplies them by 1/(1 − β).
-    return slowest * (1.0 - settings.momentum)
+    return min(slowest * (1.0 - settings.momentum) + settings.settle, float(settings.most_steps))
 
 
 def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, settings: TrainingSettings) -> float:
