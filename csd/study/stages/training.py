@@ -28,10 +28,10 @@ from csd.training.options import (
     check_chains,
     check_conditioned,
     check_option_names,
-    check_steps,
     with_own_steps,
 )
 from csd.training.preparation import prepare
+from csd.training.steps.rule import check_steps
 
 
 class HasSweeps(Protocol):
