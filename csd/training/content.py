@@ -38,6 +38,8 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
     "settled_time": ("seed noise_level", "first step from which the score error stays within the tolerance", "steps"),
     "settled_crossing_time": ("seed noise_level", "settled time, interpolated between steps", "steps"),
+    "tuning_rate": ("noise_level trial", "learning rate that was tried"),
+    "tuning_time": ("noise_level trial", "mean time at a learning rate that was tried, over other seeds", "steps"),
     "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
     "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
     "best_step": (
@@ -224,6 +226,8 @@ def training_content(
         "propagator": propagator,
         "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
     }
+    if record.tuning_rates is not None:
+        found |= {"tuning_rate": record.tuning_rates, "tuning_time": record.tuning_times}
     if settings.conditioned:
         found["conditioned_weights"] = record.weights[:, 0]
     else:

@@ -91,10 +91,11 @@ class TrainingSettings(Options):
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
     rate_from: Annotated[
-        Literal["spectrum", "data", "optimal"],
+        Literal["spectrum", "data", "optimal", "tuned"],
         Option(
             "origin of a learning rate that is not given: spectrum, the architecture's own of the exact power spectrum;"
-            " data, that of fields; optimal, with heavy_ball or nesterov and one_layer, the best one and its momentum",
+            " data, that of fields; optimal, with heavy_ball or nesterov and one_layer, the best one and its momentum;"
+            " tuned, the best of a grid, tried on other seeds",
             label="lr{value}",
         ),
     ] = "spectrum"
@@ -182,6 +183,11 @@ class TrainingSettings(Options):
         super().__post_init__()
         if self.settle:
             self._check_settling()
+        if self.rate_from == "tuned" and (self.tolerance == 0.0 or self.until != "score_error"):
+            raise InputError(
+                f"rate_from is tuned, but tolerance is {self.tolerance:g} and until is {self.until}; it needs a"
+                " tolerance above 0, and until score_error"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"a seed is given twice in {list(self.seeds)}; each must be given once")
         if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):

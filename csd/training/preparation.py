@@ -1,7 +1,7 @@
 """Prepare a run: networks at their start, their descent, and the source of its data."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ from csd.training.steps.quadratic import stable_factor
 from csd.training.steps.rates import Known, data_identity, known_rates, momenta_of
 from csd.training.steps.rule import check_steps, check_without_kernel
 
+if TYPE_CHECKING:
+    from csd.training.steps.tuning import Tuning
+
 
 @dataclass
 class Prepared:
@@ -61,6 +64,7 @@ class Prepared:
         momenta: β of each level, 0 for plain descent, where steps are linear in the gradient; else None.
         until: what ends training, as in `TrainingSettings`.
         scored: measures networks against exact scores; None without any.
+        tuning: the trials from which the rates are; None where they are not tuned.
     """
 
     descent: Any
@@ -77,6 +81,7 @@ class Prepared:
     momenta: Array | None = None
     until: str = "score_error"
     scored: ScoreErrors | None = None
+    tuning: "Tuning | None" = None
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
@@ -92,6 +97,7 @@ def prepare(
     *,
     initial: Initial | None = None,
     scored: ScoredFields | None = None,
+    tuning: "Tuning | None" = None,
 ) -> Prepared:
     """Build the networks, their descent and their data.
 
@@ -101,6 +107,7 @@ def prepare(
         settings: options of training.
         initial: trained networks at whose weights the networks start; None for their own start.
         scored: held-out fields on which the networks are measured.
+        tuning: trials of an earlier run, whose rates are taken where rates are tuned; they are made if None.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
@@ -119,6 +126,14 @@ def prepare(
         copies += 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
     where = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {where}")
+    if settings.rate_from == "tuned":
+        if initial is not None:
+            raise InputError("rate_from is tuned and initial is given; rates are tuned for a network's own start alone")
+        # Trials are trainings, which are prepared here.
+        from csd.training.steps.tuning import tuned
+
+        tuning = tuning or tuned(noised, architecture, settings)
+        optimizer = replace(optimizer, rate=tuning.best)
     problem = noised, architecture, settings, objective, optimizer, initial
     found = _family_descent(*problem, seeded) if architecture.is_family and settings.path == "spectral" else None
     by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
@@ -126,7 +141,7 @@ def prepare(
     side_by_side = getattr(descent, "measured_when_recorded", False)
     trained = fields_trained(noised.target) if side_by_side else None
     source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
-    run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
+    run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds, tuning=tuning)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory.
         one_layer = not seeded and initial is None and isinstance(descent, ModeDescent) and descent.depth == 1

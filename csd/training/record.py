@@ -50,6 +50,8 @@ class TrainingRecord:
         weights_at: 'last_step', or 'best_step' where the held-out loss ends training.
         last_step: step at which the training of each seed ended, shape (S,).
         until: what ends training, unless max_steps comes first.
+        tuning_rates: η that were tried at each level, NaN fills up levels with fewer, shape (T, trials); None without.
+        tuning_times: mean times at these, NaN where ε did not settle, shape (T, trials).
         stepping: 'every step', or 'exact jump' where a closed form gave the recorded steps.
     """
 
@@ -81,6 +83,8 @@ class TrainingRecord:
     last_step: NDArray[np.int64]
     stepping: str
     until: str
+    tuning_rates: Array | None = None
+    tuning_times: Array | None = None
 
 
 def padded(networks: Sequence[Sequence[Array]]) -> Array:

@@ -350,6 +350,8 @@ class Recorder:
             last_step=self.last,
             best_step=self.best,
             until=run.until,
+            tuning_rates=None if run.tuning is None else run.tuning.rates,
+            tuning_times=None if run.tuning is None else run.tuning.times,
             stepping="exact jump" if run.closed_form else "every step",
             **{name: getattr(run, name) for name in ("rates", "parameters", "ranges", "floors", "modes")},
         )

@@ -110,7 +110,8 @@ def reference_curve(
         noised: the target at its noise levels.
         architecture: the network.
         settings: options of training, of which loss, batch and data set are not used.
-        known: a run of this architecture on this target, whose rates and floors are taken; prepared if None.
+        known: a run of this architecture on this target, whose rates and floors are taken; prepared if None. Rates that
+            are tuned are its own in any case.
 
     Raises:
         TrainingDiverged: if the learning rate is beyond stability.
@@ -121,11 +122,12 @@ def reference_curve(
     exact = with_population(settings)
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
     closed = all(_has_closed_form(network) for network in networks)
+    tuning = None if known is None else known.tuning
     known = (known or prepare(noised, architecture, exact)) if closed else None
     # Closed forms are of rules that are linear in the gradient, and beyond stability descent finds where it diverges.
     rule = settings.linear_rule
     if known is None or known.momenta is None or rule is None or not (known.rates < known.stable_rates).all():
-        run = descend(noised, prepare(noised, architecture, exact), exact)
+        run = descend(noised, prepare(noised, architecture, exact, tuning=tuning), exact)
         return Prediction(
             run.steps,
             run.score_error,
@@ -205,11 +207,12 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
 
     The rule of the steps acts on each mode by itself, so that its recursion on these numbers is exact.
     """
-    value, share = spectrum, weight / spectrum
+    value: Array = spectrum
+    share: Array = weight / spectrum
     if len(spectrum) > CURVE_POINTS:
         edges = np.geomspace(spectrum.min(), spectrum.max() * (1.0 + 1e-9), CURVE_POINTS + 1)
         place = np.clip(np.searchsorted(edges, spectrum, side="right") - 1, 0, CURVE_POINTS - 1)
-        share = np.bincount(place, share, CURVE_POINTS)
+        share = np.bincount(place, share, CURVE_POINTS).astype(float)
         value = np.sqrt(edges[1:] * edges[:-1])
     optimizer, since = optimizer_for(settings), None
     start = 0.0 if depth == 1 else (START_KERNEL / spectrum.max()) ** (1.0 / depth)

@@ -153,7 +153,7 @@ class Optimizer:
         arrays: how many its state has, without the average.
         space: where it acts on filters, `EITHER`, `REAL` or `FOURIER`.
         weight_decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
-        rate: the default η; None where it depends on the network.
+        rate: the default η, or one for each noise level; None where it depends on the network.
         schedule: η_j / η as a function of the step j.
         clip: the largest norm of the gradient of a network; longer ones are shortened to it; 0 for any norm.
         average: D of the moving average a ← D_j a + (1 − D_j) w, with D_j = min(D, j/(j + 9)); 0 for none.
@@ -164,7 +164,7 @@ class Optimizer:
     arrays: int
     space: str = REAL
     weight_decay: float = 0.0
-    rate: float | None = None
+    rate: Any = None
     schedule: Callable[[int], float] = _constant
     clip: float = 0.0
     average: float = 0.0

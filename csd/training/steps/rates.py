@@ -30,7 +30,7 @@ def known_rates(
         noised: the target at its noise levels.
         learned: `learned_spectra` of it.
         settings: with the learning rate, if it is given.
-        optimizer: with its own rate, if it has one.
+        optimizer: with its own rate, if it has one, or with one for each level.
     """
     rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
     floors[:] = 0.0
@@ -41,7 +41,10 @@ def known_rates(
     for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
         family = isinstance(network, LinearNetwork)
         own = seen[level] if family else lattice.half(seen[level])
-        rates[level] = settings.learning_rate or optimizer.rate or _own_rate(network, own)
+        usual = (
+            _own_rate(network, own) if optimizer.rate is None else np.broadcast_to(optimizer.rate, len(rates))[level]
+        )
+        rates[level] = settings.learning_rate or usual
         if settings.rate_from == "optimal":
             rates[level] = best_pair(str(settings.optimizer), spectrum.min(), spectrum.max())[0]
         if of_data and rates[level] == _own_rate(network, 2.0 * own):
