@@ -104,7 +104,7 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
         ({"learning_rate": 0.1}, "learning_rate is"),
         ({"tolerance": 0.0}, "tolerance is 0"),
         ({"until": "max_steps"}, "until is max_steps"),
-        ({"path": "fields", "loss": "implicit"}, "path fields"),
+        ({"loss": "implicit"}, "loss is 'implicit'"),
         ({"seeds": (STARTS[1],)}, "is one of those on which"),
         ({"max_steps": 5}, "at no learning rate"),
     ],

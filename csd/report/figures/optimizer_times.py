@@ -76,11 +76,12 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 
 
 def _own(run: Run) -> str:
-    """The optimiser of a run; where none is given, that of the network."""
+    """The optimiser of a run, or that of its network; plain descent with momentum is the heavy ball."""
     network: Architecture = run["network"]
     own = {} if ":" in network.name else getattr(network.made_by, "training", {})
     best = " optimal" if run.get("rate_from") == "optimal" else ""
-    return str(run["optimizer"] or own.get("optimizer", "gd")) + best
+    name = str(run["optimizer"] or own.get("optimizer", "gd"))
+    return ("heavy_ball" if name == "gd" and run.get("momentum", 0.0) > 0.0 else name) + best
 
 
 def _told(fits: DataFrame, known: dict[str, tuple[str, str, str]]) -> str:

@@ -64,8 +64,11 @@ def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optim
             f"rate_from is optimal, but the loss of architecture {architecture.name!r} on path {settings.path} is not"
             " known to be quadratic; it needs one_layer and path spectral"
         )
-    if settings.rate_from == "tuned" and settings.path != "spectral":
-        raise InputError("rate_from is tuned with path fields; it needs path spectral")
+    if settings.rate_from == "tuned" and settings.loss != "population":
+        raise InputError(
+            f"rate_from is tuned, but loss is {settings.loss!r}, whose minibatches make times random; it needs loss"
+            " population"
+        )
     if architecture.is_family:
         check_without_kernel(architecture, settings)
     return optimizer
