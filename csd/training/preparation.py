@@ -1,7 +1,7 @@
 """Prepare a run: networks at their start, their descent, and the source of its data."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,8 @@ from csd.training.options import (
     with_own_steps,
 )
 from csd.training.steps.quadratic import stable_factor
-from csd.training.steps.rates import Known, data_identity, known_rates, momenta_of
+from csd.training.steps.rates import Known, Tuning, data_identity, known_rates, momenta_of
 from csd.training.steps.rule import check_steps, check_without_kernel
-
-if TYPE_CHECKING:
-    from csd.training.steps.tuning import Tuning
 
 
 @dataclass
@@ -81,7 +78,7 @@ class Prepared:
     momenta: Array | None = None
     until: str = "score_error"
     scored: ScoreErrors | None = None
-    tuning: "Tuning | None" = None
+    tuning: Tuning | None = None
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
@@ -97,7 +94,7 @@ def prepare(
     *,
     initial: Initial | None = None,
     scored: ScoredFields | None = None,
-    tuning: "Tuning | None" = None,
+    tuning: Tuning | None = None,
 ) -> Prepared:
     """Build the networks, their descent and their data.
 
@@ -107,7 +104,7 @@ def prepare(
         settings: options of training.
         initial: trained networks at whose weights the networks start; None for their own start.
         scored: held-out fields on which the networks are measured.
-        tuning: trials of an earlier run, whose rates are taken where rates are tuned; they are made if None.
+        tuning: the trials, where rates are tuned; `csd.training.steps.tuning.prepare_tuned` makes them.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
@@ -129,10 +126,8 @@ def prepare(
     if settings.rate_from == "tuned":
         if initial is not None:
             raise InputError("rate_from is tuned and initial is given; rates are tuned for a network's own start alone")
-        # Trials are trainings, which are prepared here.
-        from csd.training.steps.tuning import tuned
-
-        tuning = tuning or tuned(noised, architecture, settings)
+        if tuning is None:
+            raise InputError("rate_from is tuned, which needs trials; train with csd.train, which makes them")
         optimizer = replace(optimizer, rate=tuning.best)
     problem = noised, architecture, settings, objective, optimizer, initial
     found = _family_descent(*problem, seeded) if architecture.is_family and settings.path == "spectral" else None

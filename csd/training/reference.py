@@ -25,10 +25,11 @@ from csd.targets.noising import NoisedTarget
 from csd.training.descent.optimizers import REAL
 from csd.training.loop import descend
 from csd.training.options import TrainingSettings, with_population
-from csd.training.preparation import Prepared, prepare
+from csd.training.preparation import Prepared
 from csd.training.record import crossing_time, record_steps
 from csd.training.steps.quadratic import QuadraticError, best_pair, stable_factor
 from csd.training.steps.rule import optimizer_for
+from csd.training.steps.tuning import prepare_tuned
 
 ANOMALOUS = {(2, 1): 0.25, (3, 1): 0.0362978, (3, 2): 0.03816, (3, 3): 0.03784}
 """η of the O(n) universality classes, by (d, n): exact for the Ising model in d = 2, of the literature in d = 3."""
@@ -50,6 +51,23 @@ def growth_exponent(dimension: int, components: int) -> float:
         2 for n → ∞; NaN where it is not listed.
     """
     return 2.0 - (0.0 if components == 0 else ANOMALOUS.get((dimension, components), float("nan")))
+
+
+def one_layer_error(spectrum: Array, weight: Array, rate: float, step: float | Array) -> Array:
+    """ε_j = Σ_k K* (1 − η C)^{2j} / Σ_k K*.
+
+    Args:
+        spectrum: C, shape (modes,).
+        weight: multiplicity of the modes, shape (modes,).
+        rate: η.
+        step: j, a number or an array of shape (steps,).
+
+    Returns:
+        ε, shape of `step`.
+    """
+    share = weight / spectrum
+    error = QuadraticError("gd", spectrum, share / share.sum(), rate)
+    return np.array([error(one) for one in np.atleast_1d(step)]).reshape(np.shape(step))
 
 
 def quadratic_error(
@@ -123,11 +141,11 @@ def reference_curve(
     networks = [architecture.build(noised.lattice, float(length)) for length in noised.score_lengths()]
     closed = all(_has_closed_form(network) for network in networks)
     tuning = None if known is None else known.tuning
-    known = (known or prepare(noised, architecture, exact)) if closed else None
+    known = (known or prepare_tuned(noised, architecture, exact)) if closed else None
     # Closed forms are of rules that are linear in the gradient, and beyond stability descent finds where it diverges.
     rule = settings.linear_rule
     if known is None or known.momenta is None or rule is None or not (known.rates < known.stable_rates).all():
-        run = descend(noised, prepare(noised, architecture, exact, tuning=tuning), exact)
+        run = descend(noised, prepare_tuned(noised, architecture, exact, tuning=tuning), exact)
         return Prediction(
             run.steps,
             run.score_error,

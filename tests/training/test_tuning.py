@@ -8,18 +8,18 @@ import pytest
 
 from csd.core.errors import InputError, TrainingDiverged
 from csd.networks import Architecture
-from csd.training.loop import train_network
+from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
-from csd.training.preparation import prepare
 from csd.training.reference import reference_curve
-from csd.training.steps.tuning import STARTS, Tuning
+from csd.training.steps.rates import Tuning
+from csd.training.steps.tuning import STARTS, prepare_tuned
 from tests.conftest import Problem
 from tests.helpers import Runner
 
 
 def tuning_of(noised: Any, architecture: Architecture, settings: TrainingSettings) -> Tuning:
     """The trials of a run."""
-    found = prepare(noised, architecture, settings).tuning
+    found = prepare_tuned(noised, architecture, settings).tuning
     assert found is not None
     return found
 
@@ -74,9 +74,10 @@ def test_all_seeds_train_at_the_rate_of_the_trials(critical: Problem) -> None:
     settings = TrainingSettings("population", rate_from="tuned", max_steps=4000)
     found = tuning_of(noised, network, settings)
     for seeds in ((1, 2), (7,)):
-        record = train_network(noised, network, replace(settings, seeds=seeds))
+        own = replace(settings, seeds=seeds)
+        record = descend(noised, prepare_tuned(noised, network, own), own)
         np.testing.assert_array_equal(record.rates, found.best)
-    run = prepare(noised, network, settings)
+    run = prepare_tuned(noised, network, settings)
     prediction = reference_curve(noised, network, settings, run)
     assert prediction is not None
     given = TrainingSettings("population", learning_rate=float(found.best[1]), max_steps=4000)
@@ -111,8 +112,14 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
 )
 def test_tuning_that_cannot_be_is_refused(options: dict[str, Any], words: str, critical: Problem) -> None:
     with pytest.raises(InputError, match=words):
-        train_network(
+        prepare_tuned(
             critical(1, 8),
             Architecture("two_layer"),
             TrainingSettings(**{"loss": "population", "rate_from": "tuned", "max_steps": 100, **options}),
         )
+
+
+def test_trials_are_made_by_those_who_train(critical: Problem) -> None:
+    settings = TrainingSettings("population", rate_from="tuned")
+    with pytest.raises(InputError, match=r"csd\.train"):
+        train_network(critical(1, 8), Architecture("two_layer"), settings)

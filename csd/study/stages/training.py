@@ -368,6 +368,7 @@ def _check_start(run: TrainingJob) -> None:
     noised, architecture, settings = run.problem()
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
+    settings = replace(settings, rate_from="spectrum") if settings.rate_from == "tuned" else settings
     levels = noised.levels if settings.conditioned else noised.levels[:1]
     prepare(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
 

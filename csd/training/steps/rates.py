@@ -1,6 +1,7 @@
 """Learning rates of networks: their own, given ones, or those that follow from data; and what they are bounded by."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,22 @@ from csd.training.batches import estimated_spectra
 from csd.training.descent.optimizers import Optimizer
 from csd.training.options import TrainingSettings
 from csd.training.steps.quadratic import best_pair
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The trials at each noise level.
+
+    Attributes:
+        best: η with the smallest mean time, shape (levels,).
+        rates: η that were tried, in rising order, shape (levels, trials); NaN fills up levels with fewer.
+        times: mean over seeds of the time from which ε stays, NaN if it did not in the steps of the trials, same shape.
+    """
+
+    best: Array
+    rates: Array
+    times: Array
+
 
 Known = tuple[Array, Array, Array, Array]
 """η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""

@@ -5,18 +5,18 @@ beyond an end at which the best one lies; then six between the neighbours of the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from csd.core.errors import InputError, TrainingDiverged
-from csd.lattice import Array
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
-from csd.training.preparation import prepare
+from csd.training.preparation import Prepared, prepare
+from csd.training.steps.rates import Tuning
 
 PARTS = 16
 """Rates a decade in the second pass."""
@@ -34,19 +34,21 @@ TRIALS = (ENDS[1] - ENDS[0]) // COARSE + 1 + 2 * (COARSE - 1)
 """Rates that are tried, unless the best one lies at an end."""
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """The trials at each noise level.
+def prepare_tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, **how: Any) -> Prepared:
+    """Prepare a run, at rates that are tuned before where they are to be.
 
-    Attributes:
-        best: η with the smallest mean time, shape (levels,).
-        rates: η that were tried, in rising order, shape (levels, trials); NaN fills up levels with fewer.
-        times: mean over seeds of the time from which ε stays, NaN if it did not in the steps of the trials, same shape.
+    Args:
+        noised: the target at its noise levels.
+        architecture: the network.
+        settings: options of training.
+        **how: further arguments of `csd.training.preparation.prepare`.
+
+    Raises:
+        InputError: as `prepare` and `tuned` do.
     """
-
-    best: Array
-    rates: Array
-    times: Array
+    if settings.rate_from == "tuned" and how.get("tuning") is None:
+        how["tuning"] = tuned(noised, architecture, settings)
+    return prepare(noised, architecture, settings, **how)
 
 
 def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Tuning:
