@@ -187,8 +187,8 @@ def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list
     """
     costs = []
     for job in jobs:
-        if job.drawn is not None:
-            costs.append(_by_chains(job, job.drawn, calibration))
+        if isinstance(job.field, ChainOptions) and job.drawn is not None:
+            costs.append(_by_chains(job, job.field, job.drawn, calibration))
             continue
         dimension, size, block = job.dimension, job.size, job.settings.block
         numbers, largest = 0.0, 0.0
@@ -206,14 +206,13 @@ def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list
     return costs
 
 
-def _by_chains(job: PhasesJob, drawn: ScoreSettings, calibration: Calibration) -> ExpectedCost:
+def _by_chains(job: PhasesJob, field: ChainOptions, drawn: ScoreSettings, calibration: Calibration) -> ExpectedCost:
     """The cost of a job at finite n."""
     from csd.study.cost.monte_carlo import expected_monte_carlo_costs
     from csd.study.cost.scores import sweep_cost
     from csd.study.stages.monte_carlo import MonteCarloJob
 
-    assert isinstance(job.field, ChainOptions)
-    chains = MonteCarloJob(job.sweep, job.field, held_out_chains(drawn.fields, drawn.seed))
+    chains = MonteCarloJob(job.sweep, field, held_out_chains(drawn.fields, drawn.seed))
     (made,) = expected_monte_carlo_costs([chains], calibration)
     fields, boxes = drawn.fields, drawn.fields * 2**job.dimension
     ranges = len(job.settings.on(job.target.lattice))
