@@ -79,12 +79,26 @@ def test_default_ranges_are_those_of_the_command(csd: Runner, tmp_path: Path) ->
         ({"mass": 0.1, "mass_times_length": 1}, "both given"),
         ({"mass": 1e-9}, "mass is 1e-09"),
         ({"schedule": "vx"}, "schedule"),
+        ({"beta": 0.4, "magnetisation": 1}, ": magnetisation and beta are both given; .* target two_phase"),
+        ({"beta": 0.4, "probability": 0.3}, ": probability and beta are both given"),
+        (
+            {"couplings": {"r0": -1, "u": 2}, "components": 1, "probability": 0.3},
+            ": probability and components are both given",
+        ),
+        ({"beta": 0.4, "target": "two_phase"}, "target is 'two_phase', which has one component"),
         ({"range": 1}, "unknown key; did you mean 'ranges'"),
     ],
 )
 def test_bad_input_is_named_with_its_part(part: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=rf"phases\.own.*{said}"):
         jobs(own={"dimension": 2, "sizes": 8, **part})
+
+
+def test_scores_of_chains_have_no_phases() -> None:
+    part = {"dimension": 2, "sizes": 8, "beta": 0.4, "magnetisation": 1, "noise_levels": [1]}
+    study = parse({"study": "s", "figures": [], "sweeps": {"line": LINE}, "scores": {"own": part}})
+    with pytest.raises(InputError, match=r"^scores\.own: magnetisation and beta are both given"):
+        jobs_of(study)
 
 
 def test_a_summary_has_what_the_files_have(made: tuple[list[PhasesJob], Path]) -> None:

@@ -14,7 +14,7 @@ from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.targets.base import BY_MASS, Target, target_from_spec
+from csd.targets.base import BY_MASS, OWN, Target, target_from_spec
 from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.labels import target_label
 from csd.targets.options import FieldOptions, LatticeOptions
@@ -114,6 +114,26 @@ def check_target(field: FieldOptions) -> Target:
     if field.target not in BY_MASS:
         raise unknown("target", field.target, BY_MASS)
     return target_from_spec(field.spec())
+
+
+def finite_components(part: Any) -> list[int]:
+    """The components n of a part whose targets have Markov chains; empty where all is in closed form.
+
+    Args:
+        part: with `components`, `beta` and the keys of a `csd.study.config.schema.FieldPart`.
+
+    Raises:
+        InputError: for chains of a target of two phases.
+    """
+    finite: list[int] = part.components or ([1] if part.beta else [])
+    given = "beta" if part.beta else "components"
+    if finite and part.target in OWN:
+        raise InputError(f"target is {part.target!r}, which has one component; leave components and beta out")
+    for target, names in OWN.items():
+        for name in names:
+            if finite and getattr(part, name) is not None:
+                raise InputError(f"{name} and {given} are both given; {name} belongs to target {target}, without chains")
+    return finite
 
 
 @dataclass(frozen=True)
