@@ -163,3 +163,24 @@ def test_costs_are_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     found = [cost for cost in study_costs(jobs_of(parse(nonlinear)), REFERENCE) if cost.stage == "hybrids"]
     assert all(not cost.known and cost.seconds > costs[0].seconds for cost in found)
+
+
+PHASED: dict[str, Any] = {
+    **{"dimension": 1, "sizes": [8], "target": "two_phase", "mass": 0.5, "magnetisation": 1.0},
+    **{"architectures": ["global_tanh"], "training": {"path": "fields", "loss": "denoising"}},
+}
+
+
+def test_a_probability_of_one_half_is_the_default() -> None:
+    """One target, of one label, whether it is given or not."""
+    content = {"study": "s", "figures": [], "training": STUDY["training"]}
+    content["sweeps"] = {"even": {**PHASED, "probability": [0.5, 0.8]}, "bare": {**PHASED, "architectures": "one_layer"}}
+    content["hybrids"] = {"mixed": {"windows": [{"sweep": "even", "t_max": 0.1}, {"sweep": "bare", "t_min": 0.1}]}}
+    jobs = hybrids_of(parse(content))
+    assert [job.identifier for job in jobs] == [f"mixed_d1_L8_m0.5M1_two_phase_s{seeds}" for seeds in ("1-2", "4")]
+    for job in jobs:
+        first, other = (run.problem()[0].target for run in job.runs)
+        assert first == other
+    twice = content | {"sweeps": {"even": content["sweeps"]["even"], "bare": PHASED}, "hybrids": {}}
+    with pytest.raises(InputError, match=r"the run d1_L8_m0\.5M1_global_tanh_.* is there twice, also in sweeps\.even"):
+        jobs_of(parse(twice))
