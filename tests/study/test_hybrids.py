@@ -118,7 +118,16 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "target": (
         lambda study: study["sweeps"]["local"].update(mass=1.0),
-        r"sweeps\.local and sweeps\.wide have no target and size in common",
+        r"sweeps\.local and sweeps\.wide have no target and size in common: mass is 1 in sweeps\.local and 0\.25 in"
+        r" sweeps\.wide; all",
+    ),
+    "sizes": (
+        lambda study: study["sweeps"]["local"].update(sizes=[10]),
+        r"no target and size in common: size is 10 in sweeps\.local and 6 in sweeps\.wide; all",
+    ),
+    "a size twice": (
+        lambda study: study["hybrids"]["mixed"].update(sizes=[8, 8]),
+        r"hybrids\.mixed: a size is given twice in \[8, 8\]",
     ),
     "seeds": (
         lambda study: study["sweeps"]["local"].update(training={"seeds_per_job": 3}),
@@ -174,7 +183,10 @@ PHASED: dict[str, Any] = {
 def test_a_probability_of_one_half_is_the_default() -> None:
     """One target, of one label, whether it is given or not."""
     content = {"study": "s", "figures": [], "training": STUDY["training"]}
-    content["sweeps"] = {"even": {**PHASED, "probability": [0.5, 0.8]}, "bare": {**PHASED, "architectures": "one_layer"}}
+    content["sweeps"] = {
+        "even": {**PHASED, "probability": [0.5, 0.8]},
+        "bare": {**PHASED, "architectures": "one_layer"},
+    }
     content["hybrids"] = {"mixed": {"windows": [{"sweep": "even", "t_max": 0.1}, {"sweep": "bare", "t_min": 0.1}]}}
     jobs = hybrids_of(parse(content))
     assert [job.identifier for job in jobs] == [f"mixed_d1_L8_m0.5M1_two_phase_s{seeds}" for seeds in ("1-2", "4")]
@@ -184,3 +196,14 @@ def test_a_probability_of_one_half_is_the_default() -> None:
     twice = content | {"sweeps": {"even": content["sweeps"]["even"], "bare": PHASED}, "hybrids": {}}
     with pytest.raises(InputError, match=r"the run d1_L8_m0\.5M1_global_tanh_.* is there twice, also in sweeps\.even"):
         jobs_of(parse(twice))
+
+
+def test_an_exact_start_of_two_phases_is_refused() -> None:
+    """By a hybrid and by the generation of a sweep, before anything is trained."""
+    said = r"start is 'exact', but the noised fields of target TwoPhase are not Gaussian; take start noise"
+    content: dict[str, Any] = {"study": "s", "figures": [], "training": STUDY["training"], "sweeps": {"own": PHASED}}
+    hybrid = content | {"hybrids": {"h": {"windows": [{"sweep": "own"}], "start": "exact", "samples": 8}}}
+    with pytest.raises(InputError, match=rf"^hybrids\.h: {said}"):
+        jobs_of(parse(hybrid))
+    with pytest.raises(InputError, match=rf"^sweeps\.own\.generation: {said}"):
+        jobs_of(parse(content | {"sweeps": {"own": PHASED | {"generation": {"start": "exact"}}}}))

@@ -132,7 +132,9 @@ def finite_components(part: Any) -> list[int]:
     for target, names in OWN.items():
         for name in names:
             if finite and getattr(part, name) is not None:
-                raise InputError(f"{name} and {given} are both given; {name} belongs to target {target}, without chains")
+                raise InputError(
+                    f"{name} and {given} are both given; {name} belongs to target {target}, without chains"
+                )
     return finite
 
 

@@ -11,16 +11,18 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import GENERATION as GENERATION_FILE
 from csd.core.files import GENERATION_SUMMARY, HYBRIDS_SUMMARY, digest
 from csd.core.options import declared
 from csd.diffusion.hybrid.windows import Served, Window, from_the_top, requested, served_levels
 from csd.diffusion.quality import GenerationSettings
+from csd.diffusion.reverse import check_exact_start
 from csd.study.config.schema import Number, Part, Positive, Several, Size, chosen, with_options
-from csd.study.stages.base import Job, Stage, file_name, once, seeds_name
+from csd.study.stages.base import Job, Stage, check_target, file_name, once, seeds_name
 from csd.study.stages.sweeps import GENERATED
 from csd.study.stages.training import TRAINING, TrainingJob
+from csd.targets.options import FieldOptions
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,29 @@ class GenerationJob:
 
 
 def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
-    """The jobs that generate from training jobs."""
-    return [
+    """The jobs that generate from training jobs.
+
+    Raises:
+        InputError: for a start that the target does not have.
+    """
+    found = [
         GenerationJob(run, factor * run.size)
         for run in runs
         if run.generation is not None
         for factor in (1, *(run.generation.transfer or ()))
     ]
+    for job in found:
+        try:
+            _check_start(job.run, job.settings)
+        except InputError as error:
+            raise InputError(f"sweeps.{job.sweep}.generation: {error}") from error
+    return found
+
+
+def _check_start(run: TrainingJob, settings: GenerationSettings) -> None:
+    """Refuse an exact start of a built-in target that has none."""
+    if settings.start == "exact" and isinstance(run.field, FieldOptions) and ":" not in run.target:
+        check_exact_start(settings.start, check_target(run.field))
 
 
 GENERATION = Stage(
@@ -275,10 +293,13 @@ def _expanded(hybrids: dict[str, Hybrid], runs: Sequence[TrainingJob]) -> Iterat
         try:
             windows = tuple(part.window for part in hybrid.windows)
             given = GenerationSettings(**chosen(HOW, hybrid))
+            if hybrid.sizes is not None:
+                check_distinct("size", hybrid.sizes)
             for together in _matched(hybrid, runs):
                 job = HybridJob(name, together, windows, given)
                 if job.runs[0].schedule != "vp":
                     raise InputError(f"generation needs schedule vp; it is {job.runs[0].schedule!r}")
+                _check_start(job.runs[0], given)
                 job.levels()
                 _ = job.identifier
                 yield job
@@ -300,12 +321,40 @@ def _matched(hybrid: Hybrid, runs: Sequence[TrainingJob]) -> list[tuple[Training
     if missing := set(hybrid.sizes or ()) - {field.size for field in targets}:
         raise InputError(f"sizes has {min(missing)}, which {names} do not have in common")
     if not targets:
-        raise InputError(f"{names} have no target and size in common; all must have the same")
+        differ = _difference(hybrid, found)
+        raise InputError(f"{names} have no target and size in common{differ}; all must have the same")
     for field in targets:
         groups = [{seeds for one, seeds in own if one == field} for own in found]
         if any(group != groups[0] for group in groups):
             raise InputError(f"{names} train other seeds, or other numbers of them in a job; give all the same")
     return [tuple(own[key] for own in found) for key in common]
+
+
+def _difference(hybrid: Hybrid, found: Sequence[Iterable[tuple[Any, Any]]]) -> str:
+    """What keeps two sweeps of a hybrid apart, of the fields of each that are the most alike: ': mass is 1 in …'."""
+    first, *others = [[field for field, _ in own] for own in found]
+    for part, own in zip(hybrid.windows[1:], others, strict=True):
+        if set(first) & set(own):
+            continue
+        names = [f"sweeps.{one.sweep}" for one in (hybrid.windows[0], part)]
+        pairs = [(vars(one), vars(other)) for one in first for other in own if type(one) is type(other) is FieldOptions]
+        if not pairs:
+            return ""
+        keys = ([name for name in one if one[name] != other[name]] for one, other in pairs)
+        (one, other), differing = min(zip(pairs, keys, strict=True), key=lambda pair: len(pair[1]))
+        words = (
+            " and ".join(f"{_shown(about[name])} in {sweep}" for about, sweep in zip((one, other), names, strict=True))
+            for name in differing
+        )
+        return ": " + ", ".join(f"{name} is {said}" for name, said in zip(differing, words, strict=True))
+    return ""
+
+
+def _shown(value: Any) -> str:
+    """The value of an option in a message."""
+    if value is None:
+        return "not given"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _of_window(part: HybridWindow, runs: Iterable[TrainingJob]) -> dict[tuple[Any, tuple[int, ...]], TrainingJob]:
