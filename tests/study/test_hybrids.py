@@ -102,14 +102,21 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "gap": (
         windows({**R2, "t_max": 0.1}, {"sweep": "wide", "t_min": 0.5}),
-        r"hybrids\.mixed: the windows sweeps\.local:0:0\.1 and sweeps\.wide:0\.5:inf leave a gap",
+        r"^the windows hybrids\.mixed\.windows\.0 \(0:0\.1\) and hybrids\.mixed\.windows\.1 \(0\.5:inf\) leave a gap; "
+        r"t_max of the lower must be t_min of the upper",
     ),
     "no level": (
         windows({**R2, "t_max": 0.2}, {**R2, "t_min": 0.3}, {"sweep": "wide", "t_min": 0.2, "t_max": 0.3}),
-        r"sweeps\.wide:0\.2:0\.3: no noise level of the file lies in this window",
+        r"^hybrids\.mixed\.windows\.2 \(0\.2:0\.3\): no noise level of sweeps\.wide lies in this window",
     ),
-    "order": (windows({**R2, "t_min": 1.0, "t_max": 0.1}), r"hybrids\.mixed: T1 is 1, T2 is 0\.1"),
-    "not covered": (windows({**R2, "t_max": 5.0}), r"T2 is 5, but the file's noise levels go from 0\.01 to 3"),
+    "order": (
+        windows({**R2, "t_min": 1.0, "t_max": 0.1}),
+        r"^hybrids\.mixed\.windows\.0: t_min is 1, t_max is 0\.1; t_min must",
+    ),
+    "not covered": (
+        windows({**R2, "t_max": 5.0}),
+        r"^hybrids\.mixed\.windows\.0 \(0:5\): t_max is 5, but sweeps\.local's noise levels go from 0\.01 to 3",
+    ),
     "no window": (windows(), r"hybrids\.mixed\.windows is \[\]"),
     "key": (windows({"sweep": "wide", "t_mox": 1.0}), r"windows\.0\.t_mox: unknown key; did you mean 't_max'"),
     "size": (

@@ -211,3 +211,16 @@ def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: P
         InputError, match=r"phases\.one: fields is given, but without components or beta phases are exact"
     ):
         jobs(one=how)
+
+
+def test_validate_names_every_part_once(csd: Runner) -> None:
+    """With its key where parts of two keys have one name; hybrids too."""
+    ran = csd(f"validate --no-cost {ROOT / 'config' / 'phases-test.yaml'}")
+    assert ran.status == 0, ran.err
+    own = [line.split() for line in ran.out.splitlines() if " jobs, " in line]
+    names = [name for name, *_ in own]
+    assert len(set(names)) == len(names)
+    assert set(names) >= {"sweeps.line-1d", "phases.line-1d", "line-2d", "local-everywhere", "global-in-window"}
+    (total,) = (int(line.split()[4]) for line in ran.out.splitlines() if "all, with what follows" in line)
+    # The comparison of integrators is one job more.
+    assert sum(int(count) for _, count, *_ in own) == total - 1

@@ -116,6 +116,30 @@ def check_target(field: FieldOptions) -> Target:
     return target_from_spec(field.spec())
 
 
+def difference(first: tuple[str, Iterable[Any]], other: tuple[str, Iterable[Any]]) -> str:
+    """In what the targets of two parts differ, of those that are the most alike: ': mass is 1 in … and 2 in …'.
+
+    Args:
+        first: name of a part, and the options of its targets.
+        other: those of another part.
+
+    Returns:
+        The words; '' where the targets are not of one kind.
+    """
+    pairs = [(one, two) for one in first[1] for two in other[1] if type(one) is type(two) is FieldOptions]
+    apart = [
+        [(name, vars(one)[name], vars(two)[name]) for name in vars(one) if vars(one)[name] != vars(two)[name]]
+        for one, two in pairs
+    ]
+
+    def shown(value: Any) -> str:
+        return "not given" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+
+    least = min(apart, key=lambda own: (len(own), str(own)), default=[])
+    words = [f"{name} is {shown(one)} in {first[0]} and {shown(two)} in {other[0]}" for name, one, two in least]
+    return f": {', '.join(words)}" * bool(words)
+
+
 def finite_components(part: Any) -> list[int]:
     """The components n of a part whose targets have Markov chains; empty where all is in closed form.
 

@@ -7,9 +7,9 @@ a job for each target, size and group of seeds that all of its sweeps train, whi
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import GENERATION as GENERATION_FILE
@@ -19,7 +19,7 @@ from csd.diffusion.hybrid.windows import Served, Window, from_the_top, requested
 from csd.diffusion.quality import GenerationSettings
 from csd.diffusion.reverse import check_exact_start
 from csd.study.config.schema import Number, Part, Positive, Several, Size, chosen, with_options
-from csd.study.stages.base import Job, Stage, check_target, file_name, once, seeds_name
+from csd.study.stages.base import Job, Stage, check_target, difference, file_name, once, seeds_name
 from csd.study.stages.sweeps import GENERATED
 from csd.study.stages.training import TRAINING, TrainingJob
 from csd.targets.options import FieldOptions
@@ -141,6 +141,13 @@ class HybridWindow(Part):
         Positive | None, Field(None, description="upper end of the window; the highest level trained if absent")
     ]
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        """The lower end is below the upper one."""
+        if self.t_max is not None and self.t_min >= self.t_max:
+            raise ValueError(f"t_min is {self.t_min:.12g}, t_max is {self.t_max:.12g}; t_min must be below t_max")
+        return self
+
     @property
     def window(self) -> Window:
         """The window."""
@@ -231,10 +238,10 @@ class HybridJob:
         Raises:
             InputError: if the windows do not join, or the trained levels do not cover them.
         """
-        pairs = zip(self.runs, self.windows, strict=True)
+        key = f"hybrids.{self.sweep}.windows"
         parts = [
-            Served(f"sweeps.{run.sweep}", window, tuple(run.noise_levels), run.settings.conditioned)
-            for run, window in pairs
+            Served(f"{key}.{place}", window, tuple(run.noise_levels), run.settings.conditioned, f"sweeps.{run.sweep}")
+            for place, (run, window) in enumerate(zip(self.runs, self.windows, strict=True))
         ]
         return served_levels(from_the_top(parts), self.given.steps)
 
@@ -304,7 +311,9 @@ def _expanded(hybrids: dict[str, Hybrid], runs: Sequence[TrainingJob]) -> Iterat
                 _ = job.identifier
                 yield job
         except InputError as error:
-            raise InputError(f"hybrids.{name}: {error}") from error
+            # Those about windows begin with their key.
+            key = f"hybrids.{name}"
+            raise InputError(str(error) if f"{key}.windows" in str(error) else f"{key}: {error}") from error
 
 
 def _matched(hybrid: Hybrid, runs: Sequence[TrainingJob]) -> list[tuple[TrainingJob, ...]]:
@@ -321,40 +330,17 @@ def _matched(hybrid: Hybrid, runs: Sequence[TrainingJob]) -> list[tuple[Training
     if missing := set(hybrid.sizes or ()) - {field.size for field in targets}:
         raise InputError(f"sizes has {min(missing)}, which {names} do not have in common")
     if not targets:
-        differ = _difference(hybrid, found)
+        fields = [
+            (f"sweeps.{part.sweep}", {one for one, _ in own}) for part, own in zip(hybrid.windows, found, strict=True)
+        ]
+        apart = next((other for other in fields[1:] if not fields[0][1] & other[1]), fields[0])
+        differ = difference(fields[0], apart)
         raise InputError(f"{names} have no target and size in common{differ}; all must have the same")
     for field in targets:
         groups = [{seeds for one, seeds in own if one == field} for own in found]
         if any(group != groups[0] for group in groups):
             raise InputError(f"{names} train other seeds, or other numbers of them in a job; give all the same")
     return [tuple(own[key] for own in found) for key in common]
-
-
-def _difference(hybrid: Hybrid, found: Sequence[Iterable[tuple[Any, Any]]]) -> str:
-    """What keeps two sweeps of a hybrid apart, of the fields of each that are the most alike: ': mass is 1 in …'."""
-    first, *others = [[field for field, _ in own] for own in found]
-    for part, own in zip(hybrid.windows[1:], others, strict=True):
-        if set(first) & set(own):
-            continue
-        names = [f"sweeps.{one.sweep}" for one in (hybrid.windows[0], part)]
-        pairs = [(vars(one), vars(other)) for one in first for other in own if type(one) is type(other) is FieldOptions]
-        if not pairs:
-            return ""
-        keys = ([name for name in one if one[name] != other[name]] for one, other in pairs)
-        (one, other), differing = min(zip(pairs, keys, strict=True), key=lambda pair: len(pair[1]))
-        words = (
-            " and ".join(f"{_shown(about[name])} in {sweep}" for about, sweep in zip((one, other), names, strict=True))
-            for name in differing
-        )
-        return ": " + ", ".join(f"{name} is {said}" for name, said in zip(differing, words, strict=True))
-    return ""
-
-
-def _shown(value: Any) -> str:
-    """The value of an option in a message."""
-    if value is None:
-        return "not given"
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _of_window(part: HybridWindow, runs: Iterable[TrainingJob]) -> dict[tuple[Any, tuple[int, ...]], TrainingJob]:
@@ -387,6 +373,7 @@ HYBRIDS = Stage(
     jobs=hybrid_jobs,
     cost="csd.study.cost.samples:expected_hybrids",
     ends=("  two-sample test", "  nearest training"),
+    works=("seeds to generate from", lambda job: len(job.seeds)),
     aggregate="csd.study.summaries.generation:aggregate_hybrids",
     rule="aggregate_hybrids",
     summary=HYBRIDS_SUMMARY,
