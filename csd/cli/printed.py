@@ -35,7 +35,7 @@ def report_times(content: "Content") -> None:
             why = waited if last < about["max_steps"] else f"max_steps, before {waited} for long enough"
         elif by_loss:
             why = "max_steps" if last >= about["max_steps"] else "the held-out loss had not fallen for the patience"
-        elif about["tolerance"] == 0.0:
+        elif about["tolerance"] == 0.0 or about["until"] == "max_steps":
             why = "max_steps"
         else:
             # A network of all noise levels is not measured at each of them.
