@@ -48,8 +48,8 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
     if missing:
         raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
     name = name_of("target", wanted, BY_MASS)
-    spec = spec_of_options(given | {"target": name})
     resolve("target", name, BY_MASS)
+    spec = spec_of_options(given | {"target": name})
     return with_spectrum(target_from_spec(spec))
 
 

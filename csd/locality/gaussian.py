@@ -39,6 +39,8 @@ SOFTEST = 1e12
 """The largest χ/N, beyond which rounding shows."""
 CLEANEST = 1e15
 """The largest γ."""
+FAINTEST = 1e-12
+"""The smallest γ/m²; below, what noised fields say about others is rounding."""
 LEAST = 1e-18
 """The smallest information whose decay with the range is measured; below, rounding shows."""
 
@@ -158,7 +160,8 @@ def checked_field(noised: NoisedTarget) -> GaussianField:
     """The Gaussian field whose phases are asked for.
 
     Raises:
-        InputError: if the target is another one, or its mass or a noise level is so small that rounding would show.
+        InputError: if the target is another one, or its mass is so small, or a noise level so small or large, that
+            rounding would show.
     """
     field, sites = noised.target, noised.lattice.sites
     if type(field) is not GaussianField:
@@ -168,10 +171,14 @@ def checked_field(noised: NoisedTarget) -> GaussianField:
             f"mass is {field.mass:g}; on {sites} sites it must be at least {least:.2g}, as rounding shows below"
         )
     for level, signal, variance in zip(noised.levels, noised.signals, noised.variances, strict=True):
-        if not signal**2 <= CLEANEST * variance:
-            raise InputError(
-                f"noise level is {level:g}; signal^2/variance must be at most {CLEANEST:g} there, take a larger one"
+        ratio, least = float(signal) ** 2 / float(variance), FAINTEST * field.mass**2
+        if not least <= ratio <= CLEANEST:
+            limit = (
+                f"most {CLEANEST:g} there, take a larger"
+                if ratio > CLEANEST
+                else f"least {least:.2g} there, take a smaller"
             )
+            raise InputError(f"noise level is {level:g}; signal^2/variance must be at {limit} one")
     return field
 
 
@@ -226,7 +233,7 @@ def gaussian_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             "conditional_mutual_information": information,
             "floor": lost / whole[:, None],
             "score_gap": lost / noised.variances[:, None],
-            "mmse_difference": np.divide(lost, ratios[:, None], out=np.zeros_like(lost), where=ratios[:, None] > 0.0),
+            "mmse_difference": lost / ratios[:, None],
             **by_range,
             "markov_length": measured,
             "markov_length_theory": [0.5 * lattice_length(length) for length in lengths],

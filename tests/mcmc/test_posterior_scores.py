@@ -94,9 +94,9 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("--kappa 0.2 --r0 1 --u 1", "--r0 and --u and --kappa and --lambda given"),
+        ("--kappa 0.2 --r0 1 --u 1", "r0 and u as well as kappa and lambda given"),
         ("--kappa 0.2 --lambda -1 --noise-level 0.1", "lambda is -1.0; it must be at least 0"),
-        ("--kappa 0.2", "--kappa and --lambda belong together"),
+        ("--kappa 0.2", "kappa and lambda belong together"),
         ("--components 2", "no couplings given"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 2", "accuracy"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 1e-30", "accuracy is 1e-30; it must be a finite number of at least"),
