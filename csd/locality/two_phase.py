@@ -28,7 +28,7 @@ from csd.core.files import Content
 from csd.lattice import Array
 from csd.locality.box import SymmetricBox
 from csd.locality.content import phases_content, phases_request
-from csd.locality.gaussian import box_of, checked_field, path_divergence
+from csd.locality.gaussian import box_of, checked_field, mmse_difference, path_divergence
 from csd.locality.options import PhaseSettings
 from csd.targets.noising import NoisedTarget, Schedule
 from csd.targets.two_phase import TwoPhase, posterior_average, prior_odds, undecided
@@ -332,7 +332,7 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             "score_gap": lost / variances,
             "bit_gap": at["bit"] / variances,
             "floor": lost / variances / np.array(squared)[:, None],
-            "mmse_difference": lost / ratios[:, None],
+            "mmse_difference": mmse_difference(lost, ratios, target.mass),
             **rows,
             "box_separation": at["separation"],
             "box_information": at["information"],

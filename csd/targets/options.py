@@ -37,8 +37,9 @@ class FieldOptions(LatticeOptions):
     target: Annotated[
         Any,
         Option(
-            "gaussian, two_phase, or package.module:Class; with a magnetisation two_phase is the default",
+            "gaussian, two_phase, or package.module:Class",
             label="{value}",
+            default="gaussian, or two_phase with a magnetisation",
             names="csd.targets.base:BY_MASS",
         ),
     ] = "gaussian"
