@@ -77,8 +77,6 @@ def spec_of_options(given: Mapping[str, Any]) -> Spec:
         for other in others:
             if other in given and other not in own:
                 raise InputError(f"{other} is given, but target {name!r} has none; it belongs to target {target}")
-    if "probability" in given and "magnetisation" not in given:
-        raise InputError("probability is given without magnetisation; it is that of the phase +M, give both")
     masses = {option: given[option] for option in ("mass", "mass_times_length", "r0", "u") if option in given}
     if own and (couplings := [option for option in ("r0", "u") if option in masses]):
         raise InputError(

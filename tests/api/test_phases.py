@@ -42,6 +42,14 @@ def test_defaults_fit_the_lattice() -> None:
     assert list(package.phases(dimension=1, size=12, block=5)["range"].values) == [1, 2, 3]
 
 
+@pytest.mark.filterwarnings("error")
+def test_so_much_noise_that_nothing_is_known() -> None:
+    """γ = 1e-300, where what is lost, divided by γ, is rounding alone."""
+    found = package.phases(**ASKED | {"noise_levels": [1e300], "schedule": "ve"})
+    assert (found["mmse_difference"] == 0.0).all()
+    assert (found["score_gap"] < 1e-300).all()
+
+
 def test_a_block_changes_information_alone() -> None:
     site, block = package.phases(**ASKED), package.phases(**ASKED | {"block": 2})
     assert block.attrs["block"] == 2
