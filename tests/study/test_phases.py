@@ -184,11 +184,11 @@ def test_the_small_study_is_valid(tmp_path: Path) -> None:
 
 def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: Path) -> None:
     """Spins and φ⁴ with components, each a job with the request of its file."""
-    how = {"dimension": 2, "sizes": 4, "noise_levels": [0.5, 1], "ranges": 1, "fields": 12, "seed": 2}
+    how = {"dimension": 2, "sizes": 4, "noise_levels": [0.5, 1], "ranges": 1, "fields": 30, "seed": 2}
     own = jobs(spins=how | {"beta": 0.4}, fields=how | {"components": 2, "couplings": {"r0": -1, "u": 2}})
     assert [job.identifier for job in own] == [
-        "d2_L4_b0.4_n1_vp-t0.5-1_R1_M12_s2",
-        "d2_L4_r-1u2_n2_vp-t0.5-1_R1_M12_s2",
+        "d2_L4_b0.4_n1_vp-t0.5-1_R1_M30_s2",
+        "d2_L4_r-1u2_n2_vp-t0.5-1_R1_M30_s2",
     ]
     for job in own:
         path = tmp_path / f"{job.identifier}.nc"
