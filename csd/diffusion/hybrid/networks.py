@@ -86,7 +86,9 @@ class WindowedTraining(Served):
     def file(self) -> tuple[Any, ...]:
         """The same for two parts of one training, read from whatever copy of its file."""
         about = self.training.attrs
-        return about["configuration_hash"], about["source_hash"], tuple(self.seeds), self.levels
+        # A training that was never a file has no hashes.
+        made = about.get("configuration_hash", id(self.training)), about.get("source_hash", "")
+        return *made, tuple(self.seeds), self.levels
 
     def own(self, seed: int) -> int:
         """The seed of the training whose networks serve a seed."""
