@@ -85,11 +85,21 @@ def _windows(hybrid: Any) -> list[Windowed]:
         InputError: if it is no list of such.
     """
     try:
-        return [(run, Window(plain(low), plain(high))) for run, low, high in hybrid]
+        given = [(run, plain(low), plain(high)) for run, low, high in hybrid]
     except (TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError("hybrid is no list of (run, T1, T2), a training and two noise levels each") from error
+    found = []
+    for number, (run, low, high) in enumerate(given, 1):
+        try:
+            found.append((run, Window(low, high)))
+        except InputError as error:
+            raise InputError(f"hybrid: {_named(run, number)}: {error}") from error
+    return found
+
+
+def _named(run: Any, number: int) -> str:
+    """How messages name a run of a hybrid: by its file, or by its number, from 1."""
+    return str(run) if isinstance(run, str | Path) else f"run {number}"
 
 
 def windows_of(training: Any, hybrid: Sequence[Windowed] | None) -> list[Windowed]:
@@ -144,7 +154,7 @@ def sampled(
         data = fields_of_another_size(first, data) if other else fields_of(first, data)
     lap("set-up")
     parts = [
-        WindowedTraining.of(run, window, str(given) if isinstance(given, str | Path) else f"run {number}")
+        WindowedTraining.of(run, window, _named(given, number))
         for number, (run, (given, window)) in enumerate(zip(runs, windows, strict=True), 1)
     ]
     content = generated(parts if hybrid else runs[0], settings, data)

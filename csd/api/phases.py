@@ -94,7 +94,7 @@ def _by_chains(given: Mapping[str, Any], settings: PhaseSettings) -> Content | N
     if target is None:
         return None
     if not given.get("noise_levels"):
-        raise InputError("noise levels are not given; phases by Monte Carlo need --noise-level T …")
+        raise InputError("noise levels are not given; phases by Monte Carlo need one or more")
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     noised = NoisedTarget(target, schedule, given["noise_levels"])
     return interacting_phases(noised, settings, ScoreSettings(**_chosen(given, ScoreSettings)))

@@ -78,7 +78,7 @@ def held_out(given: Mapping[str, Any], data: Any, call: str, output: Path | None
 
     levels = given.get("noise_levels")
     if not levels:
-        raise InputError("noise levels are not given; scores by Monte Carlo need --noise-level T …")
+        raise InputError("noise levels are not given; scores by Monte Carlo need one or more")
     check_distinct("noise level", [check_level(level) for level in levels])
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))
     check_schedule(schedule, levels)
@@ -100,7 +100,7 @@ def target_with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array 
         return (wanted, None) if hasattr(wanted, "force") else (None, None)
     missing = [name for name in ("dimension", "size") if name not in own]
     if missing:
-        raise InputError(f"{missing[0]} is not given; give --dimension and --size, or --data FILE")
+        raise InputError(f"{missing[0]} is not given; without data, dimension and size of the lattice are needed")
     lattice = Lattice(own["dimension"], own["size"])
     wanted = name_of("target", wanted, TARGETS) if wanted else ""
     if is_user_path(wanted) and hasattr(resolve("target", wanted, TARGETS), "force"):
@@ -160,17 +160,12 @@ def _at_finite_n(lattice: Lattice, given: Mapping[str, Any]) -> Any:
     from csd.targets.phi4 import PhiFour
 
     components = given.get("components", 1)
-    ways = {
-        "r0": "--r0 and --u",
-        "u": "--r0 and --u",
-        "kappa": "--kappa and --lambda",
-        "lambda_": "--kappa and --lambda",
-    }
-    ways |= {"mass": "--mass", "beta": "--beta"}
+    ways = {"r0": "r0 and u", "u": "r0 and u", "kappa": "kappa and lambda", "lambda_": "kappa and lambda"}
+    ways |= {"mass": "mass", "beta": "beta"}
     named = dict.fromkeys(ways[name] for name in ways if name in given)
     if len(named) != 1:
-        said = " and ".join(named) or "no couplings"
-        raise InputError(f"{said} given; give one of --r0 and --u, --kappa and --lambda, --beta, or a mass")
+        said = " as well as ".join(named) or "no couplings"
+        raise InputError(f"{said} given; give r0 and u, or kappa and lambda, or beta, or a mass")
     (way,) = named
     if " and " in way and sum(name in given for name in ways if ways[name] == way) != 2:
         raise InputError(f"{way} belong together; give both")

@@ -41,6 +41,8 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
     """The target of checked keywords."""
     # A parameter that one target alone has names it.
     implied = [name for name, own in OWN.items() if any(one in given for one in own)]
+    if "target" not in given and "probability" in given and "magnetisation" not in given:
+        raise InputError("probability is given without magnetisation; it is that of the phase +M, give both")
     wanted = given.get("target", (*implied, FIELD["target"].default)[0])
     if not isinstance(wanted, str | type):
         return _as_it_is(wanted, [name for name in FIELD if name in given and name != "target"])
@@ -48,8 +50,8 @@ def target_of(given: dict[str, Any]) -> HasSpectrum:
     if missing:
         raise TypeError(f"missing a required keyword argument: {missing[0]!r}")
     name = name_of("target", wanted, BY_MASS)
-    spec = spec_of_options(given | {"target": name})
     resolve("target", name, BY_MASS)
+    spec = spec_of_options(given | {"target": name})
     return with_spectrum(target_from_spec(spec))
 
 

@@ -40,7 +40,7 @@ def report_times(content: "Content") -> None:
             why = waited if last < about["max_steps"] else f"max_steps, before {waited} for long enough"
         elif by_loss:
             why = "max_steps" if last >= about["max_steps"] else "the held-out loss had not fallen for the patience"
-        elif about["tolerance"] == 0.0:
+        elif about["tolerance"] == 0.0 or about["until"] == "max_steps":
             why = "max_steps"
         else:
             # A network of all noise levels is not measured at each of them.
@@ -203,6 +203,15 @@ def scores_lines(content: "Content") -> list[str]:
     return lines
 
 
+UNKNOWN = {
+    "speciation_time": "at no noise level do fields know half of their phase",
+    "box_speciation_time": "at no noise level does the box know half of the phase",
+    "window_width": "one of its ends is missing",
+    "box_level": "box_share does not fall through 1/2 at these noise levels",
+}
+"""Why a number of a file of phases is NaN."""
+
+
 def phases_lines(content: "Content") -> list[str]:
     """A table of a file of phases: numbers by range, and by noise level and range, with errors if they have any."""
     from csd.study.rounding import parentheses
@@ -216,12 +225,22 @@ def phases_lines(content: "Content") -> list[str]:
         )
         return f"{start:<32}" + "".join(f"{text:>14}" for text in shown)
 
-    lines = [f"{'range R':<32}" + "".join(f"{reach:>14d}" for reach in content["range"].values)]
+    lines = []
+    if "speciation_time" in content:
+        lines.append(f"{'speciation_time':<32}{float(content['speciation_time'].values):>14.4g}")
+    lines += [f"{'range R':<32}" + "".join(f"{reach:>14d}" for reach in content["range"].values)]
     for name, own in content.variables.items():
         if own.dims == ("range",) and not name.endswith("_error"):
             lines.append(row(name, name))
+    lines += [f"{name} nan: {why}" for name, why in UNKNOWN.items() if name in content and _lacking(content, name)]
     for name in ("conditional_mutual_information", "score_gap", "mmse_difference", "box_share"):
         if name in content:
             levels = content["noise_level"].values
             lines += [name, *(row(name, f"  noise level {level:g}", (at,)) for at, level in enumerate(levels))]
     return lines
+
+
+def _lacking(content: "Content", name: str) -> bool:
+    """Whether a number of a variable is NaN."""
+    values = content[name].values
+    return bool((values != values).any())

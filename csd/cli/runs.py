@@ -1,6 +1,7 @@
 """Commands that compute one file or the values of one target, and show files."""
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -71,13 +72,16 @@ def add_flags(own: dict[str, Parser]) -> None:
 
 def window(text: str) -> "tuple[Path, Window]":
     """The file and the window of FILE:T1:T2."""
-    from csd.diffusion.hybrid.windows import window_in
+    from csd.diffusion.hybrid.windows import FORM, window_in
 
     try:
         file, found = window_in(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    return read_path(file), found
+    path = read_path(file)
+    if ":" in file and not os.path.lexists(path):
+        raise argparse.ArgumentTypeError(f"{text!r} is no window, as there is no file {file!r}; give {FORM}")
+    return path, found
 
 
 def _kept(arguments: argparse.Namespace) -> "Iterator[Named]":

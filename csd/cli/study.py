@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,13 +110,16 @@ def validate(arguments: argparse.Namespace) -> None:
     for field in sorted(in_files, key=str):
         stored = stored_fields(field.file, field)
         print(f"  {stored.name}: shape {tuple(stored.raw.shape)}, read as {stored.configurations} {stored.layout}")
-    for name, stage in STAGES.items():
-        words, work_of = stage.works or ("", lambda job: 0)
-        works = defaultdict[str, list[int]](list)
-        for job in jobs[name].values() if stage.works else ():
-            works[job.sweep].append(work_of(job))
-        for sweep, own in works.items():
-            print(f"  {sweep:<30}{len(own):5d} jobs, {sum(own):6d} {words}")
+    works = defaultdict[tuple[str, str], list[int]](list)
+    told = {name: stage.works for name, stage in STAGES.items() if stage.works is not None}
+    for name, (_, work_of) in told.items():
+        for job in jobs[name].values():
+            works[name, job.sweep].append(work_of(job))
+    names = Counter(sweep for _, sweep in works)
+    for (name, sweep), own in works.items():
+        # Parts of two keys may have one name.
+        shown = sweep if names[sweep] == 1 else f"{STAGES[name].key}.{sweep}"
+        print(f"  {shown:<30}{len(own):5d} jobs, {sum(own):6d} {told[name][0]}")
     print(f"  {'all, with what follows':<30}{sum(map(len, jobs.values())):5d} jobs -> {study.results}/")
     if not arguments.no_cost:
         _print_cost(jobs, study.results, len(figures))

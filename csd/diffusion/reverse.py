@@ -23,7 +23,7 @@ from csd.diffusion.sampling import start_variance as noise_variance
 from csd.lattice import Array, ComplexArray, Modes, observables
 from csd.networks import Architecture
 from csd.networks.score import ExactScore, KernelScore, Score, SpectralScore, kernels_of, modes_of
-from csd.targets.base import HasPhases
+from csd.targets.base import HasPhases, Target
 from csd.targets.noising import NoisedTarget, check_reversible, check_start
 from csd.training.options import TrainingSettings
 
@@ -31,6 +31,23 @@ MARGIN = 0.5
 """A criterion is part of the goal if the deviation of the best network is below this fraction of its limit."""
 FIELDS = 256
 """Fields from which the variances of a score without a kernel are estimated."""
+
+
+def check_exact_start(start: str, target: Target) -> None:
+    """Refuse a start from the exact distribution where it is not Gaussian.
+
+    Args:
+        start: 'noise' or 'exact'.
+        target: of the fields.
+
+    Raises:
+        InputError: if the target has phases, and the start is exact.
+    """
+    if start == "exact" and isinstance(target, HasPhases):
+        raise InputError(
+            f"start is 'exact', but the noised fields of target {type(target).__name__} are not Gaussian; take start"
+            " noise"
+        )
 
 
 @dataclass
@@ -52,11 +69,7 @@ class ReverseDiffusion:
     def __post_init__(self) -> None:
         self.grid = check_grid(self.noised.levels)
         check_start(self.start)
-        if self.start == "exact" and isinstance(self.noised.target, HasPhases):
-            raise InputError(
-                f"start is 'exact', but the noised fields of target {type(self.noised.target).__name__} are not"
-                " Gaussian; take start noise"
-            )
+        check_exact_start(self.start, self.noised.target)
         check_integrator(self.integrator)
         check_reversible(self.noised.schedule, self.noised.levels)
 

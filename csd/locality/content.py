@@ -40,7 +40,7 @@ VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "box_information": ((LEVEL, RANGE), "the same from the box of range R", "1"),
     "speciation_time": ((), "t_S, below which fields know half of the entropy of s; NaN if they never do", "1"),
     "box_speciation_time": ((RANGE,), "t_R, below which the box of range R knows half of it; NaN if never", "1"),
-    "window_width": ((RANGE,), "½ ln(N/V), of the window from t_R to t_S where alpha^2 is small in it", "1"),
+    "window_width": ((RANGE,), "t_S - t_R; NaN where one of them is", "1"),
     "score_gap_error": ((LEVEL, RANGE), "standard error of the gap, by a jackknife over fields", "1"),
     "mmse_difference_error": ((LEVEL, RANGE), "its standard error", "1"),
     "box_variance": ((LEVEL, RANGE), "E Var(x0|box of range R), summed over components", "1"),

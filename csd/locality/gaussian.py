@@ -39,6 +39,8 @@ SOFTEST = 1e12
 """The largest χ/N, beyond which rounding shows."""
 CLEANEST = 1e15
 """The largest γ."""
+FAINTEST = 1e-12
+"""γ/m² below which a difference of mean square errors is 0 to rounding."""
 LEAST = 1e-18
 """The smallest information whose decay with the range is measured; below, rounding shows."""
 
@@ -129,6 +131,18 @@ def lattice_length(length: float) -> float:
     return float(0.5 / np.arcsinh(0.5 / length))
 
 
+def mmse_difference(lost: Array, ratios: Array, mass: float) -> Array:
+    """Δ = σ² gap/γ; 0 where so little is known of a field that rounding would be all that is left of it.
+
+    Args:
+        lost: σ² gap, shape (ratios, ranges).
+        ratios: γ = α²/σ².
+        mass: m of the field without noise, of the variance 1/m² at k = 0.
+    """
+    known = (ratios > FAINTEST * mass**2)[:, None]
+    return np.divide(lost, ratios[:, None], out=np.zeros_like(lost), where=known)
+
+
 def markov_length(lattice: Lattice, ranges: Sequence[int], information: Array) -> float:
     """(R₂ − R₁) / ln[R₁^{(d−1)/2} I(R₁) / (R₂^{(d−1)/2} I(R₂))], from the two largest ranges 1 ≤ R ≤ L/4.
 
@@ -168,7 +182,8 @@ def checked_field(noised: NoisedTarget) -> GaussianField:
             f"mass is {field.mass:g}; on {sites} sites it must be at least {least:.2g}, as rounding shows below"
         )
     for level, signal, variance in zip(noised.levels, noised.signals, noised.variances, strict=True):
-        if not signal**2 <= CLEANEST * variance:
+        # Without overflow at any noise level.
+        if not float(signal) ** 2 / float(variance) <= CLEANEST:
             raise InputError(
                 f"noise level is {level:g}; signal^2/variance must be at most {CLEANEST:g} there, take a larger one"
             )
@@ -226,7 +241,7 @@ def gaussian_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             "conditional_mutual_information": information,
             "floor": lost / whole[:, None],
             "score_gap": lost / noised.variances[:, None],
-            "mmse_difference": np.divide(lost, ratios[:, None], out=np.zeros_like(lost), where=ratios[:, None] > 0.0),
+            "mmse_difference": mmse_difference(lost, ratios, field.mass),
             **by_range,
             "markov_length": measured,
             "markov_length_theory": [0.5 * lattice_length(length) for length in lengths],

@@ -13,7 +13,7 @@ from csd.core.errors import InputError
 from csd.core.files import Content
 from csd.locality.content import phases_content, phases_request
 from csd.locality.options import PhaseSettings
-from csd.mcmc.boxes.gaps import box_values
+from csd.mcmc.boxes.gaps import box_values, fewest_fields
 from csd.targets.noising import NoisedTarget
 from csd.targets.scores import ScoreSettings
 
@@ -45,13 +45,16 @@ def interacting_request(noised: NoisedTarget, settings: PhaseSettings, drawn: Sc
     """All settings that determine a file of an interacting field, checked.
 
     Raises:
-        InputError: if the cube is not a site, a range does not fit, there is one field, or a noise level cannot be
-            used.
+        InputError: if the cube is not a site, a range does not fit, there are too few fields, or a noise level
+            cannot be used.
     """
     if settings.block != 1:
         raise InputError(f"block is {settings.block}; with components or couplings at finite n it must be 1")
-    if drawn.fields < 2:
-        raise InputError(f"fields is {drawn.fields}; phases by Monte Carlo need at least 2, whose scatter is the error")
+    if drawn.fields < (least := fewest_fields(noised.lattice)):
+        raise InputError(
+            f"fields is {drawn.fields}; in {noised.lattice.dimension} dimensions phases by Monte Carlo need at least"
+            f" {least}, as with fewer the controls of errors cannot be fitted"
+        )
     ratios = noised.signals**2 / noised.variances
     for level, ratio in zip(noised.levels, ratios, strict=True):
         if not LEAST <= ratio <= MOST:

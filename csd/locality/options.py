@@ -24,7 +24,7 @@ class PhaseSettings(Options):
         ),
     ] = None
     block: Annotated[
-        int, Ge(1), Option("side b of the cube A of the conditional mutual information I(A:C|B)", "B", always=True)
+        int, Ge(1), Option("side b of the cube A of the conditional mutual information", "B", always=True)
     ] = 1
 
     def on(self, lattice: Lattice) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from csd.core.files import Content
 from csd.lattice import Array
 from csd.locality.box import SymmetricBox
 from csd.locality.content import phases_content, phases_request
-from csd.locality.gaussian import box_of, checked_field, path_divergence
+from csd.locality.gaussian import box_of, checked_field, mmse_difference, path_divergence
 from csd.locality.options import PhaseSettings
 from csd.targets.noising import NoisedTarget, Schedule
 from csd.targets.two_phase import TwoPhase, posterior_average, prior_odds, undecided
@@ -255,7 +255,7 @@ def _time_in(inside: PhaseBox, schedule: Schedule, needed: float) -> float:
     return level_at(schedule, exp(float(brentq(excess, low, high, xtol=1e-14))))
 
 
-def window_width(target: TwoPhase, reach: int) -> float:
+def asymptotic_width(target: TwoPhase, reach: int) -> float:
     """½ ln(N/V), V = (2R + 1)^d: the width of the window [t_R, t_S] where α² is small at both its ends."""
     lattice = target.lattice
     return 0.5 * lattice.dimension * log(lattice.size / (2 * reach + 1))
@@ -301,7 +301,7 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
     target, lattice = _checked_target(noised, settings), noised.lattice
     ratios, variances = noised.signals**2 / noised.variances, noised.variances[:, None]
     squared = [_squared_score(target, noised.schedule, level) for level in noised.levels]
-    needed = separation_needed("information", target.probability)
+    needed, decided = separation_needed("information", target.probability), speciation_time(target, noised.schedule)
     own = lattice_separation(target, ratios)
     columns: dict[str, list[Array]] = {}
     rows: dict[str, list[float]] = {}
@@ -310,13 +310,14 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
         linear, bit, separation = (part(ratios) for part in (inside.gap_of_field, inside.gap_of_bit, inside.separation))
         found = {"field": linear, "bit": bit, "separation": separation}
         found["information"] = known_information(separation, target.probability)
+        box_time = _time_in(inside, noised.schedule, needed)
         of_path = path_divergence(target.field, inside.box), path_kl_bit(target, reach)
         numbers = {
             "path_kl": sum(of_path),
             "path_kl_linear": of_path[0],
             "path_kl_bit": of_path[1],
-            "box_speciation_time": _time_in(inside, noised.schedule, needed),
-            "window_width": window_width(target, reach),
+            "box_speciation_time": box_time,
+            "window_width": decided - box_time,
         }
         for name, values in found.items():
             columns.setdefault(name, []).append(values)
@@ -331,13 +332,13 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             "score_gap": lost / variances,
             "bit_gap": at["bit"] / variances,
             "floor": lost / variances / np.array(squared)[:, None],
-            "mmse_difference": np.divide(lost, ratios[:, None], out=np.zeros_like(lost), where=ratios[:, None] > 0.0),
+            "mmse_difference": mmse_difference(lost, ratios, target.mass),
             **rows,
             "box_separation": at["separation"],
             "box_information": at["information"],
             "separation": own,
             "information": known_information(own, target.probability),
-            "speciation_time": speciation_time(target, noised.schedule),
+            "speciation_time": decided,
             "squared_score": squared,
             "score_length": noised.score_lengths(),
         },

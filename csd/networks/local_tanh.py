@@ -40,8 +40,17 @@ class LocalTanh(ParametricNetwork):
 
     def __init__(self, lattice: Lattice, kernel_size: int) -> None:
         super().__init__(lattice)
-        check_kernel_size(kernel_size, lattice)
+        self.check(lattice, kernel_size=kernel_size)
         self.patch = Patch(lattice, kernel_size // 2)
+
+    @classmethod
+    def check(cls, lattice: Lattice, **options: Any) -> None:
+        """Refuse a box that is wider than the lattice.
+
+        Raises:
+            InputError: if it is.
+        """
+        check_kernel_size(options["kernel_size"], lattice)
 
     def constants(self, spectrum: Array) -> dict[str, Array]:
         """Q^{−1/2}, shape (sites of the box, sites of the box), and A = √(excess/N) (P⁻¹1)_0, 1 without an excess."""

@@ -24,6 +24,10 @@ class ParametricNetwork(ABC):
         self.lattice = lattice
         vars(self).update(options)
 
+    @classmethod  # noqa: B027
+    def check(cls, lattice: Lattice, **options: Any) -> None:
+        """Refuse options that do not fit the lattice; any fit unless a subclass knows better."""
+
     @abstractmethod
     def start(self, spectrum: Array, generator: np.random.Generator) -> dict[str, Array]:
         """The initial θ, by name, for a spectrum C in the *half* layout."""

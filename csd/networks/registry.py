@@ -286,7 +286,7 @@ class Architecture(Choice):
         Raises:
             InputError: if an option does not fit.
         """
-        if self.options and (self.is_family or issubclass(self.made_by, NonlinearNetwork)):
+        if self.options and issubclass(self.made_by, LinearNetwork | NonlinearNetwork | ParametricNetwork):
             self.made_by.check(lattice, **dict(self.options))
 
     def check_conditioned(self) -> None:

@@ -3,6 +3,9 @@
 HASH = r"\.[0-9a-f]{8}$"
 """The end of the label of a data set, 'mine.1a2b3c4d': a hash of what a study says of its fields."""
 
+EVEN = 0.5
+"""The probability of each of two phases, where none is given."""
+
 
 def target_label(
     *,
@@ -21,10 +24,10 @@ def target_label(
         couplings: (r₀, u); or
         beta: β.
         magnetisation: M of a target of two phases; and
-        probability: of its phase +M, where it is given.
+        probability: of its phase +M; of ½ the label says nothing.
     """
     phases = "" if magnetisation is None else f"M{magnetisation:.12g}"
-    phases += "" if probability is None else f"p{probability:.12g}"
+    phases += "" if probability in (None, EVEN) else f"p{probability:.12g}"
     if couplings is not None:
         return f"r{couplings[0]:.12g}u{couplings[1]:.12g}{phases}"
     given = {"m": mass, "mL": mass_times_length, "b": beta}

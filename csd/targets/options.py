@@ -36,13 +36,21 @@ class FieldOptions(LatticeOptions):
 
     target: Annotated[
         Any,
-        Option("gaussian, two_phase, or package.module:Class", label="{value}", names="csd.targets.base:BY_MASS"),
+        Option(
+            "gaussian, two_phase, or package.module:Class",
+            label="{value}",
+            default="gaussian, or two_phase with a magnetisation",
+            names="csd.targets.base:BY_MASS",
+        ),
     ] = "gaussian"
     magnetisation: Annotated[
-        Positive | None, Option("M of the phases s M + phi, s = 1 or -1, of target two_phase", "M")
+        Positive | None,
+        Option(
+            "M of the phases s M + phi, s = 1 or -1, with phi by its mass; without a target it means two_phase", "M"
+        ),
     ] = None
     probability: Annotated[
-        Fraction | None, Option("probability of the phase s = 1, of target two_phase", "P", default="0.5")
+        Fraction | None, Option("probability of the phase s = 1, with a magnetisation", "P", default="0.5")
     ] = None
 
     @property
@@ -59,7 +67,8 @@ def spec_of_options(given: Mapping[str, Any]) -> Spec:
     """The spec of a target from the options of `FieldOptions` that are given; those that are None are not.
 
     Raises:
-        InputError: if the mass is given in two ways, or a parameter is given that the target does not have, or lacking.
+        InputError: if the mass is given in two ways or by couplings that are not of the target, or a parameter is given
+            that the target does not have, or lacking.
     """
     given = {name: value for name, value in given.items() if value is not None}
     name = str(given.get("target", FieldOptions.target))
@@ -69,6 +78,11 @@ def spec_of_options(given: Mapping[str, Any]) -> Spec:
             if other in given and other not in own:
                 raise InputError(f"{other} is given, but target {name!r} has none; it belongs to target {target}")
     masses = {option: given[option] for option in ("mass", "mass_times_length", "r0", "u") if option in given}
+    if own and (couplings := [option for option in ("r0", "u") if option in masses]):
+        raise InputError(
+            f"{couplings[0]} and target {name!r} are both given; r0 and u are those of the O(n) model, give the"
+            " mass of the fields about their phase"
+        )
     gaussian = gaussian_field(Lattice(given["dimension"], given["size"]), **masses)
     return gaussian.spec() | {"target": name} | {option: given[option] for option in own if option in given}
 

@@ -69,7 +69,7 @@ def _variables() -> dict[str, dict[Any, Any]]:
         },
         "phases": {
             **csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1, 2]).variables,
-            **csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1], beta=0.4, fields=2).variables,
+            **csd.phases(**size, noise_levels=[1.0, 0.1], ranges=[1], beta=0.4, fields=60).variables,
         },
         "Monte Carlo": {**ensemble(target_of_chains(lattice, 1, mass=1.0), chains).dataset().variables},
         "timing": {**cost_of_fields(of_direct([(1, 8)])).variables},

@@ -6,12 +6,12 @@ from typing import Any
 from csd.lattice import Lattice
 from csd.locality.two_phase import (
     CRITERIA,
+    asymptotic_width,
     box_speciation_time,
     path_kl_bit,
     path_kl_linear,
     separation_needed,
     speciation_time,
-    window_width,
 )
 from csd.targets.noising import VariancePreserving
 from csd.targets.two_phase import TwoPhase
@@ -27,7 +27,7 @@ def numbers() -> dict[str, Any]:
     narrow = TwoPhase(Lattice(2, 32), 1e3, 1.0)
     rows = {
         "t_R": [box_speciation_time(target, SCHEDULE, reach) for reach in RANGES],
-        "½ ln(N/V)": [window_width(target, reach) for reach in RANGES],
+        "½ ln(N/V)": [asymptotic_width(target, reach) for reach in RANGES],
         "path KL of φ": [path_kl_linear(target, reach) for reach in RANGES],
         "path KL of the bit": [path_kl_bit(target, reach) for reach in RANGES],
     }

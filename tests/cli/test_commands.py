@@ -581,7 +581,8 @@ def test_training_says_where_and_why_it_ended(csd: Runner) -> None:
         "noise level 0.5: training time not reached, not reached",
         *(f"seed {n}: training ended at step 9: max_steps, before the tolerance was reached" for n in (1, 2)),
     ]
-    assert csd(f"{GOOD} --max-steps 99 --tolerance 0").err.splitlines()[-1].endswith("ended at step 99: max_steps")
+    for cut in ("--max-steps 99 --tolerance 0", "--max-steps 99 --until max_steps"):
+        assert csd(f"{GOOD} {cut}").err.splitlines()[-1].endswith("ended at step 99: max_steps")
     until = "train --architecture two_layer --dimension 1 --size 8 --loss population --until samples --output out.nc"
     names = "kl_per_site, total_kl, susceptibility, correlation_length, effective_sample_size"
     ended = csd(until).err.splitlines()[-1]

@@ -274,6 +274,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "reversed": ("--hybrid wide.nc:1:0.5", r"T1 is 1, T2 is 0.5; T1 must be below T2"),
     "no file name": ("--hybrid :0:1", r"':0:1' is no window"),
     "absent": ("--hybrid gone.nc:0:inf", r"gone\.nc"),
+    "three times": ("--hybrid wide.nc:0:1:2", r"no window, as there is no file 'wide.nc:0'; give FILE:T1:T2"),
     "no training": ("--hybrid fields.nc:0:inf", r"fields\.nc.*generation.*training"),
     "both": ("wide.nc --hybrid wide.nc:0:inf", r"a training file and hybrid are both given"),
     "neither": ("", r"no training file is given; give one, or several by hybrid"),
@@ -333,8 +334,16 @@ def test_mistakes_from_python(wide: xr.Dataset) -> None:
     for wrong in ([wide], wide, [(wide, 0.0)], 3):
         with pytest.raises(InputError, match=r"hybrid is no list of \(run, T1, T2\)"):
             package.generate(hybrid=wrong)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="T2 is 'high'; it must be a noise level"):
-        package.generate(hybrid=[(wide, 0.0, "high")])  # type: ignore[list-item]
+    for low, high, said in (
+        (0.0, "high", "T2 is 'high'; it must be a noise level"),
+        (0.0, float("nan"), "T2 is nan; it must be a noise level"),
+        (None, 1.0, "T1 is None; it must be a noise level"),
+        (1.0, 0.5, "T1 is 1, T2 is 0.5; T1 must be below T2"),
+    ):
+        with pytest.raises(InputError, match=rf"^hybrid: run 2: {said}"):
+            package.generate(hybrid=[(wide, 1.0, INF), (wide, low, high)])  # type: ignore[list-item]
+        with pytest.raises(InputError, match=rf"^hybrid: wide\.nc: {said}"):
+            package.generate(hybrid=[("wide.nc", low, high)])  # type: ignore[list-item]
     with pytest.raises(InputError, match="hybrid is dict; give the Dataset"):
         package.generate(hybrid=[({}, 0.0, INF)])  # type: ignore[list-item]
     with pytest.raises(InputError, match="run 1 has mass"):

@@ -16,6 +16,7 @@ from csd.lattice import Array, Lattice
 from csd.locality.two_phase import (
     CRITERIA,
     PhaseBox,
+    asymptotic_width,
     box_speciation_time,
     lattice_separation,
     level_at,
@@ -23,7 +24,6 @@ from csd.locality.two_phase import (
     path_kl_linear,
     separation_needed,
     speciation_time,
-    window_width,
 )
 from csd.targets.noising import Schedule, VarianceExploding, VariancePreserving
 from csd.targets.two_phase import TwoPhase, undecided
@@ -154,7 +154,9 @@ def test_times_and_path_kls_of_a_large_lattice() -> None:
     assert [path_kl_bit(LARGE, reach) for reach in RANGES] == pytest.approx([69.68, 25.81, 7.807, 1.743], rel=2e-4)
     for reach, time in zip(RANGES, times, strict=True):
         # α² is small at t_S, and less so at t_R.
-        assert lattices[1] - time == pytest.approx(window_width(LARGE, reach), abs=0.15 * np.exp(-2.0 * time) + 0.01)
+        assert lattices[1] - time == pytest.approx(
+            asymptotic_width(LARGE, reach), abs=0.15 * np.exp(-2.0 * time) + 0.01
+        )
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.8])

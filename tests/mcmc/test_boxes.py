@@ -19,7 +19,7 @@ from csd.lattice import Array, Lattice
 from csd.locality.gaussian import box_of
 from csd.mcmc.boxes.box import readings_of
 from csd.mcmc.boxes.chains import NoisedFields
-from csd.mcmc.boxes.gaps import box_values
+from csd.mcmc.boxes.gaps import box_values, fewest_fields
 from csd.mcmc.chains import Step, run_chains
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import VariancePreserving
@@ -289,6 +289,11 @@ def test_the_ordered_phase_is_that_of_two_phases() -> None:
 def test_boxes_beyond_the_lattice_are_refused() -> None:
     with pytest.raises(InputError, match="range"):
         box_values(SpinModel(Lattice(2, 8), 1, 0.3), VP, [1.0], [4], ScoreSettings(fields=10))
+
+
+def test_fewest_fields_have_ten_boxes_a_control() -> None:
+    """12 controls at 2^d boxes of each field, and 2 of its mean."""
+    assert [fewest_fields(Lattice(dimension, 8)) for dimension in (1, 2, 3)] == [60, 30, 20]
 
 
 def test_chains_that_do_not_mix_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,9 @@ def test_other_fields_need_their_couplings(csd: Runner, tmp_path: Path, clean: A
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("--kappa 0.2 --r0 1 --u 1", "--r0 and --u and --kappa and --lambda given"),
+        ("--kappa 0.2 --r0 1 --u 1", "r0 and u as well as kappa and lambda given"),
         ("--kappa 0.2 --lambda -1 --noise-level 0.1", "lambda is -1.0; it must be at least 0"),
-        ("--kappa 0.2", "--kappa and --lambda belong together"),
+        ("--kappa 0.2", "kappa and lambda belong together"),
         ("--components 2", "no couplings given"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 2", "accuracy"),
         ("--beta 0.3 --noise-level 0.1 --accuracy 1e-30", "accuracy is 1e-30; it must be a finite number of at least"),
@@ -132,7 +132,7 @@ def test_the_call_from_python_is_that_of_the_command(csd: Runner, tmp_path: Path
 
 def test_noise_levels_are_given(csd: Runner, tmp_path: Path) -> None:
     ran = csd(f"scores --dimension 2 --size 4 --beta 0.3 --output {tmp_path / 'no.nc'}")
-    assert "--noise-level" in ran.err
+    assert "noise levels are not given; scores by Monte Carlo need one or more" in ran.err
 
 
 def test_scores_at_infinite_n_stay_in_closed_form(csd: Runner, tmp_path: Path) -> None:

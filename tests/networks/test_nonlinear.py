@@ -278,6 +278,8 @@ def test_options_that_do_not_fit() -> None:
         Architecture("convolutional", kernel_size=4)
     with pytest.raises(InputError, match=r"kernel_size is 9; .* size 8 .* at most 7"):
         Architecture("convolutional", kernel_size=9).check(Lattice(1, 8))
+    with pytest.raises(InputError, match=r"kernel_size is 9; .* size 8 .* at most 7"):
+        Architecture("local_tanh", kernel_size=9).check(Lattice(1, 8))
     with pytest.raises(InputError, match="scales is 5"):
         Architecture("unet", scales=5)
     with pytest.raises(InputError, match="scales is 2, but inner is 'convolutional'"):

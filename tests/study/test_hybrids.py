@@ -102,14 +102,21 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "gap": (
         windows({**R2, "t_max": 0.1}, {"sweep": "wide", "t_min": 0.5}),
-        r"hybrids\.mixed: the windows sweeps\.local:0:0\.1 and sweeps\.wide:0\.5:inf leave a gap",
+        r"^the windows hybrids\.mixed\.windows\.0 \(0:0\.1\) and hybrids\.mixed\.windows\.1 \(0\.5:inf\) leave a gap; "
+        r"t_max of the lower must be t_min of the upper",
     ),
     "no level": (
         windows({**R2, "t_max": 0.2}, {**R2, "t_min": 0.3}, {"sweep": "wide", "t_min": 0.2, "t_max": 0.3}),
-        r"sweeps\.wide:0\.2:0\.3: no noise level of the file lies in this window",
+        r"^hybrids\.mixed\.windows\.2 \(0\.2:0\.3\): no noise level of sweeps\.wide lies in this window",
     ),
-    "order": (windows({**R2, "t_min": 1.0, "t_max": 0.1}), r"hybrids\.mixed: T1 is 1, T2 is 0\.1"),
-    "not covered": (windows({**R2, "t_max": 5.0}), r"T2 is 5, but the file's noise levels go from 0\.01 to 3"),
+    "order": (
+        windows({**R2, "t_min": 1.0, "t_max": 0.1}),
+        r"^hybrids\.mixed\.windows\.0: t_min is 1, t_max is 0\.1; t_min must",
+    ),
+    "not covered": (
+        windows({**R2, "t_max": 5.0}),
+        r"^hybrids\.mixed\.windows\.0 \(0:5\): t_max is 5, but sweeps\.local's noise levels go from 0\.01 to 3",
+    ),
     "no window": (windows(), r"hybrids\.mixed\.windows is \[\]"),
     "key": (windows({"sweep": "wide", "t_mox": 1.0}), r"windows\.0\.t_mox: unknown key; did you mean 't_max'"),
     "size": (
@@ -118,7 +125,16 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "target": (
         lambda study: study["sweeps"]["local"].update(mass=1.0),
-        r"sweeps\.local and sweeps\.wide have no target and size in common",
+        r"sweeps\.local and sweeps\.wide have no target and size in common: mass is 1 in sweeps\.local and 0\.25 in"
+        r" sweeps\.wide; all",
+    ),
+    "sizes": (
+        lambda study: study["sweeps"]["local"].update(sizes=[10]),
+        r"no target and size in common: size is 10 in sweeps\.local and 6 in sweeps\.wide; all",
+    ),
+    "a size twice": (
+        lambda study: study["hybrids"]["mixed"].update(sizes=[8, 8]),
+        r"hybrids\.mixed: a size is given twice in \[8, 8\]",
     ),
     "seeds": (
         lambda study: study["sweeps"]["local"].update(training={"seeds_per_job": 3}),
@@ -163,3 +179,38 @@ def test_costs_are_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     found = [cost for cost in study_costs(jobs_of(parse(nonlinear)), REFERENCE) if cost.stage == "hybrids"]
     assert all(not cost.known and cost.seconds > costs[0].seconds for cost in found)
+
+
+PHASED: dict[str, Any] = {
+    **{"dimension": 1, "sizes": [8], "target": "two_phase", "mass": 0.5, "magnetisation": 1.0},
+    **{"architectures": ["global_tanh"], "training": {"path": "fields", "loss": "denoising"}},
+}
+
+
+def test_a_probability_of_one_half_is_the_default() -> None:
+    """One target, of one label, whether it is given or not."""
+    content = {"study": "s", "figures": [], "training": STUDY["training"]}
+    content["sweeps"] = {
+        "even": {**PHASED, "probability": [0.5, 0.8]},
+        "bare": {**PHASED, "architectures": "one_layer"},
+    }
+    content["hybrids"] = {"mixed": {"windows": [{"sweep": "even", "t_max": 0.1}, {"sweep": "bare", "t_min": 0.1}]}}
+    jobs = hybrids_of(parse(content))
+    assert [job.identifier for job in jobs] == [f"mixed_d1_L8_m0.5M1_two_phase_s{seeds}" for seeds in ("1-2", "4")]
+    for job in jobs:
+        first, other = (run.problem()[0].target for run in job.runs)
+        assert first == other
+    twice = content | {"sweeps": {"even": content["sweeps"]["even"], "bare": PHASED}, "hybrids": {}}
+    with pytest.raises(InputError, match=r"the run d1_L8_m0\.5M1_global_tanh_.* is there twice, also in sweeps\.even"):
+        jobs_of(parse(twice))
+
+
+def test_an_exact_start_of_two_phases_is_refused() -> None:
+    """By a hybrid and by the generation of a sweep, before anything is trained."""
+    said = r"start is 'exact', but the noised fields of target TwoPhase are not Gaussian; take start noise"
+    content: dict[str, Any] = {"study": "s", "figures": [], "training": STUDY["training"], "sweeps": {"own": PHASED}}
+    hybrid = content | {"hybrids": {"h": {"windows": [{"sweep": "own"}], "start": "exact", "samples": 8}}}
+    with pytest.raises(InputError, match=rf"^hybrids\.h: {said}"):
+        jobs_of(parse(hybrid))
+    with pytest.raises(InputError, match=rf"^sweeps\.own\.generation: {said}"):
+        jobs_of(parse(content | {"sweeps": {"own": PHASED | {"generation": {"start": "exact"}}}}))

@@ -79,12 +79,26 @@ def test_default_ranges_are_those_of_the_command(csd: Runner, tmp_path: Path) ->
         ({"mass": 0.1, "mass_times_length": 1}, "both given"),
         ({"mass": 1e-9}, "mass is 1e-09"),
         ({"schedule": "vx"}, "schedule"),
+        ({"beta": 0.4, "magnetisation": 1}, ": magnetisation and beta are both given; .* target two_phase"),
+        ({"beta": 0.4, "probability": 0.3}, ": probability and beta are both given"),
+        (
+            {"couplings": {"r0": -1, "u": 2}, "components": 1, "probability": 0.3},
+            ": probability and components are both given",
+        ),
+        ({"beta": 0.4, "target": "two_phase"}, "target is 'two_phase', which has one component"),
         ({"range": 1}, "unknown key; did you mean 'ranges'"),
     ],
 )
 def test_bad_input_is_named_with_its_part(part: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=rf"phases\.own.*{said}"):
         jobs(own={"dimension": 2, "sizes": 8, **part})
+
+
+def test_scores_of_chains_have_no_phases() -> None:
+    part = {"dimension": 2, "sizes": 8, "beta": 0.4, "magnetisation": 1, "noise_levels": [1]}
+    study = parse({"study": "s", "figures": [], "sweeps": {"line": LINE}, "scores": {"own": part}})
+    with pytest.raises(InputError, match=r"^scores\.own: magnetisation and beta are both given"):
+        jobs_of(study)
 
 
 def test_a_summary_has_what_the_files_have(made: tuple[list[PhasesJob], Path]) -> None:
@@ -170,11 +184,11 @@ def test_the_small_study_is_valid(tmp_path: Path) -> None:
 
 def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: Path) -> None:
     """Spins and φ⁴ with components, each a job with the request of its file."""
-    how = {"dimension": 2, "sizes": 4, "noise_levels": [0.5, 1], "ranges": 1, "fields": 12, "seed": 2}
+    how = {"dimension": 2, "sizes": 4, "noise_levels": [0.5, 1], "ranges": 1, "fields": 30, "seed": 2}
     own = jobs(spins=how | {"beta": 0.4}, fields=how | {"components": 2, "couplings": {"r0": -1, "u": 2}})
     assert [job.identifier for job in own] == [
-        "d2_L4_b0.4_n1_vp-t0.5-1_R1_M12_s2",
-        "d2_L4_r-1u2_n2_vp-t0.5-1_R1_M12_s2",
+        "d2_L4_b0.4_n1_vp-t0.5-1_R1_M30_s2",
+        "d2_L4_r-1u2_n2_vp-t0.5-1_R1_M30_s2",
     ]
     for job in own:
         path = tmp_path / f"{job.identifier}.nc"
@@ -197,3 +211,16 @@ def test_couplings_at_finite_n_are_those_of_the_command(csd: Runner, tmp_path: P
         InputError, match=r"phases\.one: fields is given, but without components or beta phases are exact"
     ):
         jobs(one=how)
+
+
+def test_validate_names_every_part_once(csd: Runner) -> None:
+    """With its key where parts of two keys have one name; hybrids too."""
+    ran = csd(f"validate --no-cost {ROOT / 'config' / 'phases-test.yaml'}")
+    assert ran.status == 0, ran.err
+    own = [line.split() for line in ran.out.splitlines() if " jobs, " in line]
+    names = [name for name, *_ in own]
+    assert len(set(names)) == len(names)
+    assert set(names) >= {"sweeps.line-1d", "phases.line-1d", "line-2d", "local-everywhere", "global-in-window"}
+    (total,) = (int(line.split()[4]) for line in ran.out.splitlines() if "all, with what follows" in line)
+    # The comparison of integrators is one job more.
+    assert sum(int(count) for _, count, *_ in own) == total - 1

@@ -198,6 +198,9 @@ def test_targets_say_that_they_have_phases() -> None:
         ),
         ({"target": "two_phase", "magnetisation": -1.0}, "magnetisation"),
         ({"target": "two_phase", "magnetisation": 1.0, "probability": 1.0}, "probability"),
+        ({"probability": 0.5}, "probability is given without magnetisation"),
+        ({"target": "twophase", "magnetisation": 1.0}, "unknown target 'twophase'; did you mean 'two_phase'?"),
+        ({"magnetisation": 1.0, "r0": -1.0, "u": 1.0}, "r0 and target 'two_phase' are both given"),
         ({"magnetisation": 1e60}, "magnetisation is 1e+60; it must lie between"),
     ],
 )

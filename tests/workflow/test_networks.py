@@ -41,9 +41,11 @@ def caption(results: Path, figure: str) -> str:
     return " ".join((results / "figures" / f"{figure}.rst").read_text().split())
 
 
-def test_the_two_small_studies_draw_every_figure() -> None:
-    default = parse(yaml.safe_load((ROOT / "config" / "test.yaml").read_text()))
-    assert set(drawn(default)) | set(drawn(STUDY)) == set(FIGURES)
+def test_the_small_studies_draw_every_figure() -> None:
+    default, phases = (
+        parse(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())) for name in ("test", "phases-test")
+    )
+    assert {*drawn(default), *drawn(STUDY), *drawn(phases)} == set(FIGURES)
     assert not set(OWN) & set(drawn(default))
 
 

@@ -8,7 +8,7 @@ training has a network at each level that it serves here, or, if it is condition
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -61,13 +61,13 @@ class WindowedTraining(Served):
         training: of `csd train`.
     """
 
-    training: Content
+    training: Content = field(kw_only=True)
 
     @classmethod
     def of(cls, training: Content, window: Window = Window(), name: str = "") -> Self:  # noqa: B008
         """The part of a training; without a name it is used alone."""
         levels = tuple(training["noise_level"].values.tolist())
-        return cls(name, window, levels, is_conditioned(training), training)
+        return cls(name, window, levels, is_conditioned(training), training=training)
 
     @property
     def seeds(self) -> list[int]:
@@ -86,7 +86,9 @@ class WindowedTraining(Served):
     def file(self) -> tuple[Any, ...]:
         """The same for two parts of one training, read from whatever copy of its file."""
         about = self.training.attrs
-        return about["configuration_hash"], about["source_hash"], tuple(self.seeds), self.levels
+        # A training that was never a file has no hashes.
+        made = about.get("configuration_hash", id(self.training)), about.get("source_hash", "")
+        return *made, tuple(self.seeds), self.levels
 
     def own(self, seed: int) -> int:
         """The seed of the training whose networks serve a seed."""

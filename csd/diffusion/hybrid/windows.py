@@ -84,15 +84,27 @@ class Served:
         window: the window.
         levels: at which the networks were trained.
         conditioned: whether one network serves all levels, and any between them.
+        sweep: of a study whose job the training is, for messages; '' where it is a file.
     """
 
     name: str
     window: Window
     levels: tuple[float, ...]
     conditioned: bool
+    sweep: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.window}"
+        return f"{self.name} ({self.window})" if self.sweep else f"{self.name}:{self.window}"
+
+    @property
+    def holder(self) -> str:
+        """What holds the noise levels, for messages."""
+        return self.sweep or "the file"
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The names of the ends of the window, for messages."""
+        return ("t_min", "t_max") if self.sweep or not self.name else ("T1", "T2")
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -103,13 +115,21 @@ class Served:
         """
         low, high = self.window.low or min(self.levels), self.window.high
         high = high if isfinite(high) else max(self.levels)
-        covered = f"the file's noise levels go from {min(self.levels):g} to {max(self.levels):g}"
         if low < min(self.levels) * (1.0 - SLACK) or high > max(self.levels) * (1.0 + SLACK):
             which, value = (0, low) if low < min(self.levels) else (1, high)
-            name = ("T1", "T2")[which] if self.name else ("t_min", "t_max")[which]
-            where = f"{self}: " * bool(self.name)
-            raise InputError(f"{where}{name} is {value:g}, but {covered}; train on levels that cover the grid")
+            words = f"{self.keys[which]} is {value:g}, but {self.covered}; train on levels that cover the grid"
+            raise InputError(f"{self.where}{words}")
         return low, high
+
+    @property
+    def covered(self) -> str:
+        """The range of its noise levels in words."""
+        return f"{self.holder}'s noise levels go from {min(self.levels):g} to {max(self.levels):g}"
+
+    @property
+    def where(self) -> str:
+        """The beginning of a message about it; '' where it is the only one."""
+        return f"{self}: " * bool(self.name)
 
 
 P = TypeVar("P", bound=Served)
@@ -126,7 +146,8 @@ def from_the_top(parts: Sequence[P]) -> list[P]:
         gap = above.window.low - below.window.high
         if abs(gap) > SLACK * above.window.low:
             what = "leave a gap" if gap > 0.0 else "overlap"
-            raise InputError(f"the windows {below} and {above} {what}; T2 of the lower must be T1 of the upper")
+            words = f"{below.keys[1]} of the lower must be {above.keys[0]} of the upper"
+            raise InputError(f"the windows {below} and {above} {what}; {words}")
     return falling
 
 
@@ -147,7 +168,9 @@ def served_levels(parts: Sequence[Served], steps: int | None = None) -> list[Arr
             " leave steps out"
         )
     if len(parts) == 1 and len(parts[0].levels) < 2:
-        raise InputError("the file holds one noise level; reverse diffusion needs a grid of at least two")
+        raise InputError(
+            f"{parts[0].where}{parts[0].holder} holds one noise level; reverse diffusion needs a grid of at least two"
+        )
     ends = [part.ends for part in parts]
     of_any = any(part.conditioned for part in parts)
     whole = geometric_grid(ends[-1][0], ends[0][1], steps or GRID_STEPS) if of_any else np.empty(0)
@@ -157,10 +180,10 @@ def served_levels(parts: Sequence[Served], steps: int | None = None) -> list[Arr
         least = low * (1.0 - SLACK if part is parts[-1] else 1.0 + SLACK)
         inside = own[(own >= least) & (own <= high * (1.0 + SLACK))]
         if len(parts) == 1 and len(inside) < 2:
-            covered = f"the file's noise levels go from {min(part.levels):g} to {max(part.levels):g}"
-            raise InputError(f"fewer than two of the file's noise levels lie between {low:g} and {high:g}; {covered}")
+            words = f"fewer than two of {part.holder}'s noise levels lie between {low:g} and {high:g}"
+            raise InputError(f"{part.where}{words}; {part.covered}")
         if not len(inside):
-            of = "the geometric grid" if part.conditioned else "the file"
+            of = "the geometric grid" if part.conditioned else part.holder
             raise InputError(f"{part}: no noise level of {of} lies in this window; widen it, or give finer levels")
         found.append(inside)
     return found

@@ -69,10 +69,17 @@ of the mean of x₀ over a box anywhere."""
 QUANTITIES = 4
 FOR_EACH = 10
 """Fewest boxes for each control; with fewer boxes there is no regression."""
+AT_BOXES, AT_FIELDS = 12, 2
+"""Controls of quantities at boxes, and of E|s*|²/N, of which a field has one value."""
 BOUNDS = 1e-6, 1.0 - 1e-6
 """Least and largest share whose odds are taken."""
 DEPENDENT = 1e-9
 """Relative variance below which a combination of controls counts as 0."""
+
+
+def fewest_fields(lattice: Lattice) -> int:
+    """The fewest fields with a regression of all quantities; without it errors are as large as the quantities."""
+    return max(-(-FOR_EACH * AT_BOXES // len(middles(lattice))), FOR_EACH * AT_FIELDS)
 
 
 def box_values(

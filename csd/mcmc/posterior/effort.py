@@ -209,7 +209,8 @@ def _run(
     for walk, block in zip(walks, blocks, strict=True):
         own, squares, total = posterior.part(block), np.zeros(1), np.zeros(1)
         for half in range(2):
-            if half:
+            # Chains that never change have τ = 0, and no gap.
+            if half and gap:
                 walk.advance(gap)
             rows = []
             for _ in range(parts):

@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from csd.core.errors import LARGEST_INTEGER, InputError, nearest
 from csd.core.options import Declared
+from csd.targets.labels import EVEN
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,15 @@ class FieldPart(TargetPart):
     ]
 
     def targets(self) -> list[dict[str, Any]]:
-        """Its targets, for each magnetisation and probability: {'mass': 0.1, 'magnetisation': 1.0}."""
+        """Its targets, for each magnetisation and probability: {'mass': 0.1, 'magnetisation': 1, 'probability': ½}."""
         found = super().targets()
-        for name in OF_PHASES:
-            if (values := getattr(self, name)) is not None:
-                found = [{**one, name: value} for one in found for value in values]
+        values = {name: getattr(self, name) for name in OF_PHASES}
+        if values["magnetisation"] is not None and values["probability"] is None:
+            # So that it is one target whether its default is given or not.
+            values["probability"] = [EVEN]
+        for name, own in values.items():
+            if own is not None:
+                found = [{**one, name: value} for one in found for value in own]
         return found
 
 

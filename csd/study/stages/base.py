@@ -14,7 +14,7 @@ from csd.core.paths import short_name
 from csd.lattice import Lattice
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.targets.base import BY_MASS, Target, target_from_spec
+from csd.targets.base import BY_MASS, OWN, Target, target_from_spec
 from csd.targets.gaussian import GaussianField, gaussian_field
 from csd.targets.labels import target_label
 from csd.targets.options import FieldOptions, LatticeOptions
@@ -114,6 +114,52 @@ def check_target(field: FieldOptions) -> Target:
     if field.target not in BY_MASS:
         raise unknown("target", field.target, BY_MASS)
     return target_from_spec(field.spec())
+
+
+def difference(first: tuple[str, Iterable[Any]], other: tuple[str, Iterable[Any]]) -> str:
+    """In what the targets of two parts differ, of those that are the most alike: ': mass is 1 in … and 2 in …'.
+
+    Args:
+        first: name of a part, and the options of its targets.
+        other: those of another part.
+
+    Returns:
+        The words; '' where the targets are not of one kind.
+    """
+    pairs = [(one, two) for one in first[1] for two in other[1] if type(one) is type(two) is FieldOptions]
+    apart = [
+        [(name, vars(one)[name], vars(two)[name]) for name in vars(one) if vars(one)[name] != vars(two)[name]]
+        for one, two in pairs
+    ]
+
+    def shown(value: Any) -> str:
+        return "not given" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
+
+    least = min(apart, key=lambda own: (len(own), str(own)), default=[])
+    words = [f"{name} is {shown(one)} in {first[0]} and {shown(two)} in {other[0]}" for name, one, two in least]
+    return f": {', '.join(words)}" * bool(words)
+
+
+def finite_components(part: Any) -> list[int]:
+    """The components n of a part whose targets have Markov chains; empty where all is in closed form.
+
+    Args:
+        part: with `components`, `beta` and the keys of a `csd.study.config.schema.FieldPart`.
+
+    Raises:
+        InputError: for chains of a target of two phases.
+    """
+    finite: list[int] = part.components or ([1] if part.beta else [])
+    given = "beta" if part.beta else "components"
+    if finite and part.target in OWN:
+        raise InputError(f"target is {part.target!r}, which has one component; leave components and beta out")
+    for target, names in OWN.items():
+        for name in names:
+            if finite and getattr(part, name) is not None:
+                raise InputError(
+                    f"{name} and {given} are both given; {name} belongs to target {target}, without chains"
+                )
+    return finite
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,22 @@ a job for each target, size and group of seeds that all of its sweeps train, whi
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from csd.core.errors import InputError, unknown
+from csd.core.errors import InputError, check_distinct, unknown
 from csd.core.files import GENERATION as GENERATION_FILE
 from csd.core.files import GENERATION_SUMMARY, HYBRIDS_SUMMARY, digest
 from csd.core.options import declared
 from csd.diffusion.hybrid.windows import Served, Window, from_the_top, requested, served_levels
 from csd.diffusion.quality import GenerationSettings
+from csd.diffusion.reverse import check_exact_start
 from csd.study.config.schema import Number, Part, Positive, Several, Size, chosen, with_options
-from csd.study.stages.base import Job, Stage, file_name, once, seeds_name
+from csd.study.stages.base import Job, Stage, check_target, difference, file_name, once, seeds_name
 from csd.study.stages.sweeps import GENERATED
 from csd.study.stages.training import TRAINING, TrainingJob
+from csd.targets.options import FieldOptions
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,29 @@ class GenerationJob:
 
 
 def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
-    """The jobs that generate from training jobs."""
-    return [
+    """The jobs that generate from training jobs.
+
+    Raises:
+        InputError: for a start that the target does not have.
+    """
+    found = [
         GenerationJob(run, factor * run.size)
         for run in runs
         if run.generation is not None
         for factor in (1, *(run.generation.transfer or ()))
     ]
+    for job in found:
+        try:
+            _check_start(job.run, job.settings)
+        except InputError as error:
+            raise InputError(f"sweeps.{job.sweep}.generation: {error}") from error
+    return found
+
+
+def _check_start(run: TrainingJob, settings: GenerationSettings) -> None:
+    """Refuse an exact start of a built-in target that has none."""
+    if settings.start == "exact" and isinstance(run.field, FieldOptions) and ":" not in run.target:
+        check_exact_start(settings.start, check_target(run.field))
 
 
 GENERATION = Stage(
@@ -122,6 +140,13 @@ class HybridWindow(Part):
     t_max: Annotated[
         Positive | None, Field(None, description="upper end of the window; the highest level trained if absent")
     ]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        """The lower end is below the upper one."""
+        if self.t_max is not None and self.t_min >= self.t_max:
+            raise ValueError(f"t_min is {self.t_min:.12g}, t_max is {self.t_max:.12g}; t_min must be below t_max")
+        return self
 
     @property
     def window(self) -> Window:
@@ -213,10 +238,10 @@ class HybridJob:
         Raises:
             InputError: if the windows do not join, or the trained levels do not cover them.
         """
-        pairs = zip(self.runs, self.windows, strict=True)
+        key = f"hybrids.{self.sweep}.windows"
         parts = [
-            Served(f"sweeps.{run.sweep}", window, tuple(run.noise_levels), run.settings.conditioned)
-            for run, window in pairs
+            Served(f"{key}.{place}", window, tuple(run.noise_levels), run.settings.conditioned, f"sweeps.{run.sweep}")
+            for place, (run, window) in enumerate(zip(self.runs, self.windows, strict=True))
         ]
         return served_levels(from_the_top(parts), self.given.steps)
 
@@ -275,15 +300,20 @@ def _expanded(hybrids: dict[str, Hybrid], runs: Sequence[TrainingJob]) -> Iterat
         try:
             windows = tuple(part.window for part in hybrid.windows)
             given = GenerationSettings(**chosen(HOW, hybrid))
+            if hybrid.sizes is not None:
+                check_distinct("size", hybrid.sizes)
             for together in _matched(hybrid, runs):
                 job = HybridJob(name, together, windows, given)
                 if job.runs[0].schedule != "vp":
                     raise InputError(f"generation needs schedule vp; it is {job.runs[0].schedule!r}")
+                _check_start(job.runs[0], given)
                 job.levels()
                 _ = job.identifier
                 yield job
         except InputError as error:
-            raise InputError(f"hybrids.{name}: {error}") from error
+            # Those about windows begin with their key.
+            key = f"hybrids.{name}"
+            raise InputError(str(error) if f"{key}.windows" in str(error) else f"{key}: {error}") from error
 
 
 def _matched(hybrid: Hybrid, runs: Sequence[TrainingJob]) -> list[tuple[TrainingJob, ...]]:
@@ -300,7 +330,12 @@ def _matched(hybrid: Hybrid, runs: Sequence[TrainingJob]) -> list[tuple[Training
     if missing := set(hybrid.sizes or ()) - {field.size for field in targets}:
         raise InputError(f"sizes has {min(missing)}, which {names} do not have in common")
     if not targets:
-        raise InputError(f"{names} have no target and size in common; all must have the same")
+        fields = [
+            (f"sweeps.{part.sweep}", {one for one, _ in own}) for part, own in zip(hybrid.windows, found, strict=True)
+        ]
+        apart = next((other for other in fields[1:] if not fields[0][1] & other[1]), fields[0])
+        differ = difference(fields[0], apart)
+        raise InputError(f"{names} have no target and size in common{differ}; all must have the same")
     for field in targets:
         groups = [{seeds for one, seeds in own if one == field} for own in found]
         if any(group != groups[0] for group in groups):
@@ -338,6 +373,7 @@ HYBRIDS = Stage(
     jobs=hybrid_jobs,
     cost="csd.study.cost.samples:expected_hybrids",
     ends=("  two-sample test", "  nearest training"),
+    works=("seeds to generate from", lambda job: len(job.seeds)),
     aggregate="csd.study.summaries.generation:aggregate_hybrids",
     rule="aggregate_hybrids",
     summary=HYBRIDS_SUMMARY,

@@ -24,8 +24,8 @@ from csd.mcmc.simulation import held_out_chains, target_of_chains
 from csd.study.config.schema import Count, FieldPart, Positive, Several, chosen, with_options
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import Calibration
-from csd.study.stages.base import OnLattice, Stage, check_target, file_name, levels_label, once
-from csd.targets.base import OWN, with_spectrum
+from csd.study.stages.base import OnLattice, Stage, check_target, file_name, finite_components, levels_label, once
+from csd.targets.base import with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.targets.scores import ScoreSettings
@@ -158,13 +158,11 @@ def _expanded(parts: Mapping[str, Phases]) -> Iterator[PhasesJob]:
     for name, part in parts.items():
         try:
             noise, settings = NoiseOptions(**chosen(NOISE, part)), PhaseSettings(**chosen(HOW, part))
-            finite = part.components or ([1] if part.beta else [])
+            finite = finite_components(part)
             unused = [option for option, value in chosen(DRAWN, part).items() if value != DRAWN[option].default]
             if unused and not finite:
                 raise InputError(f"{unused[0]} is given, but without components or beta phases are exact; leave it out")
             own: str = vars(part)["target"]
-            if own in OWN and finite:
-                raise InputError(f"target is {own!r}, which has one component; leave components and beta out")
             for size, components, given in product(part.sizes, finite or [0], part.targets()):
                 lattice = part.dimension, size
                 if components:
@@ -187,8 +185,8 @@ def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list
     """
     costs = []
     for job in jobs:
-        if job.drawn is not None:
-            costs.append(_by_chains(job, job.drawn, calibration))
+        if isinstance(job.field, ChainOptions) and job.drawn is not None:
+            costs.append(_by_chains(job, job.field, job.drawn, calibration))
             continue
         dimension, size, block = job.dimension, job.size, job.settings.block
         numbers, largest = 0.0, 0.0
@@ -206,14 +204,13 @@ def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list
     return costs
 
 
-def _by_chains(job: PhasesJob, drawn: ScoreSettings, calibration: Calibration) -> ExpectedCost:
+def _by_chains(job: PhasesJob, field: ChainOptions, drawn: ScoreSettings, calibration: Calibration) -> ExpectedCost:
     """The cost of a job at finite n."""
     from csd.study.cost.monte_carlo import expected_monte_carlo_costs
     from csd.study.cost.scores import sweep_cost
     from csd.study.stages.monte_carlo import MonteCarloJob
 
-    assert isinstance(job.field, ChainOptions)
-    chains = MonteCarloJob(job.sweep, job.field, held_out_chains(drawn.fields, drawn.seed))
+    chains = MonteCarloJob(job.sweep, field, held_out_chains(drawn.fields, drawn.seed))
     (made,) = expected_monte_carlo_costs([chains], calibration)
     fields, boxes = drawn.fields, drawn.fields * 2**job.dimension
     ranges = len(job.settings.on(job.target.lattice))

@@ -20,8 +20,8 @@ from csd.lattice import Lattice
 from csd.mcmc.posterior.base import with_energy
 from csd.mcmc.simulation import target_of_chains
 from csd.study.config.schema import Count, FieldPart, Positive, Seed, Several, chosen, with_options
-from csd.study.stages.base import OnLattice, Stage, check_target, file_name, levels_label, once
-from csd.targets.base import BY_MASS, OWN, target_from_spec, with_samples, with_spectrum
+from csd.study.stages.base import OnLattice, Stage, check_target, file_name, finite_components, levels_label, once
+from csd.targets.base import BY_MASS, target_from_spec, with_samples, with_spectrum
 from csd.targets.noising import NoisedTarget, check_schedule, schedule_of
 from csd.targets.options import ChainOptions, FieldOptions, NoiseOptions
 from csd.targets.scores import SOURCE, ScoreSettings, posterior_request, score_request
@@ -154,11 +154,9 @@ def _expanded(parts: Mapping[str, Scores]) -> Iterator[ScoresJob]:
         try:
             noise = NoiseOptions(**chosen(NOISE, part))
             own: str = vars(part)["target"]
-            finite = part.components or ([1] if part.beta else [])
+            finite = finite_components(part)
             if ":" not in own and own not in BY_MASS:
                 raise unknown("target", own, BY_MASS)
-            if own in OWN and finite:
-                raise InputError(f"target is {own!r}, which has one component; leave components and beta out")
             if ":" in own and (finite or part.couplings):
                 raise InputError(f"target is {own!r}, which is built from its lattice and a mass; leave couplings out")
             for size, components, given, seed in product(part.sizes, finite or [0], part.targets(), part.seeds):

@@ -103,7 +103,7 @@ TRAINED: About = {
 """Columns of a summary of training or generation that choose runs."""
 PHASED: About = {
     "magnetisation": ("M of the phases sM + φ, s = ±1; NaN where there is none", "1"),
-    "probability": ("probability of the phase s = 1; NaN where it is ½ by default", "1"),
+    "probability": ("probability of the phase s = 1; NaN where there are no phases", "1"),
 }
 """Further columns of a summary of phases."""
 SAMPLED: About = {"mass": ("mass, where it is given itself", "1"), **COUPLINGS, "beta": ("coupling of spins", "1")}
