@@ -17,7 +17,6 @@ from csd.core.files import PHASES, PHASES_SUMMARY
 from csd.core.options import declared
 from csd.lattice import Lattice
 from csd.locality.content import BY_CHAINS, EXACTLY
-from csd.locality.interacting import interacting_request
 from csd.locality.kinds import request_of_phases
 from csd.locality.options import PhaseSettings
 from csd.mcmc.simulation import held_out_chains, target_of_chains
@@ -131,6 +130,9 @@ class PhasesJob(OnLattice):
         """
         if self.drawn is None:
             return request_of_phases(self.noised, self.settings)
+        # Chains load compiled loops.
+        from csd.locality.interacting import interacting_request
+
         return interacting_request(self.noised, self.settings, self.drawn)
 
     @property
