@@ -34,6 +34,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "generate": ("diffusion/quality", *NETWORKS),
     "mcmc": ("mcmc/ensemble", "mcmc/updates", "targets/phi4", "targets/spins"),
     "scores": ("mcmc/posterior/held_out", "mcmc/ensemble", "targets/phi4", "targets/spins"),
+    "exact_scores": ("targets/scores", "targets/two_phase"),
     "phases": ("locality/kinds", "locality/content"),
     "phases_by_chains": ("locality/interacting", "mcmc/ensemble", "targets/phi4", "targets/spins"),
     "integrators": ("diffusion/discretisation", "targets/gaussian"),
@@ -47,8 +48,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "claims": ("study/verdicts",),
     "figures": ("report/figures/__init__", "report/figures/looks"),
     "paper": ("report/paper", "report/figures"),
-    "pages": ("report/pages",),
-    "explore": ("report/explore",),
+    **{page: (f"report/{page}",) for page in ("pages", "explore")},
 }
 """The modules that each step of the workflow calls; a package stands for all modules and templates in it."""
 NO_SOURCE = ("core/aliases", "core/source", "study/config", "study/stages")

@@ -26,9 +26,8 @@ from csd.targets.base import BY_MASS, TARGETS, HasScore, HasSpec, Spec, Target, 
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, Schedule
 
-SOURCE = "targets/scores targets/two_phase"
-"""The modules that a file of scores in closed form depends on, for `csd.core.source.fingerprint`; those by conditional
-Monte Carlo (`csd.mcmc.posterior.held_out`) depend on more, the step `scores`."""
+SOURCE = "exact_scores"
+"""The step in `csd.core.source` of scores in closed form; those by conditional Monte Carlo are the step `scores`."""
 
 GAUSSIAN_SCORE = " = -K* x_t with K* = 1/C_t"
 

@@ -26,6 +26,8 @@ AFTER = {
     "integrators": ("fit", "figures"),
 }
 """Steps that read the files of a step. Of training, `generate` does too, in sweeps that generate."""
+RULES = {"exact_scores": "scores", "phases_by_chains": "phases"}
+"""Rules of the workflow of steps that have another name: what their jobs run depends on the target."""
 SINGLE = "report/figures/"
 """Each module in this folder draws one figure, but for those that all of them share."""
 
@@ -47,7 +49,8 @@ def first_steps() -> dict[str, tuple[str, ...]]:
     users = defaultdict(list)
     for step in SOURCES:
         for file in files_used(step):
-            users[file.relative_to(PACKAGE).as_posix()].append(step)
+            own = users[file.relative_to(PACKAGE).as_posix()]
+            own += [rule for rule in (RULES.get(step, step),) if rule not in own]
 
     shared = {file.relative_to(PACKAGE).as_posix() for file in files_used("figures")}
     return {

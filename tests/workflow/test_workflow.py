@@ -18,6 +18,7 @@ from csd.study.stages.generation import generation_jobs
 from csd.study.stages.monte_carlo import monte_carlo_jobs
 from csd.study.stages.training import training_jobs
 from docs.hooks.steps import AFTER, and_on, first_steps
+from docs.hooks.steps import RULES as RULE_OF
 from tests.helpers import ROOT, copied_package, planned, snakemake, source_of
 
 pytestmark = pytest.mark.workflow
@@ -262,6 +263,20 @@ CHANGES = [
         0,
         id="accuracy of scores",
     ),
+    pytest.param(
+        "a size, target, noise level, range, `fields` or `accuracy` in `phases`",
+        {**TEST_STUDY, "phases": {"local-scores": TEST_STUDY["phases"]["local-scores"] | {"ranges": [1, 2, 3]}}},
+        0,
+        0,
+        id="a range of phases",
+    ),
+    pytest.param(
+        "a window, network or option of generation in `hybrids`",
+        {**TEST_STUDY, "hybrids": {"two-ranges": TEST_STUDY["hybrids"]["two-ranges"] | {"samples": 17}}},
+        0,
+        0,
+        id="samples of a hybrid",
+    ),
     pytest.param("`figure_style`", {**TEST_STUDY, "figure_style": {"font_size": 9}}, 0, 0, id="figure_style"),
     pytest.param(
         "a figure removed from `figures`, or all of them", {**TEST_STUDY, "figures": []}, 0, 0, id="no figures"
@@ -348,28 +363,34 @@ EDITED = {
     "core/errors core/files core/paths core/random lattice/lattice lattice/memory targets/base": (
         "everything but `study`"
     ),
-    "core/options": "`train`, `mcmc`, `scores` and on",
+    "core/options": "`train`, `mcmc`, `scores`, `phases` and on",
     "networks/full training/options training/losses training/batches training/loop training/descent/modes": (
         "`train` and on"
     ),
     "training/reference training/content training/metrics/score_errors targets/dataset": "`train` and on",
     "diffusion/samples diffusion/measures diffusion/quality": "`generate` and on",
     "diffusion/grids diffusion/integrators": "`train`, `integrators` and on",
-    "targets/noising": "`train`, `integrators`, `scores`, `aggregate_mcmc` and on",
+    "targets/noising": "`train`, `integrators`, `mcmc`, `scores`, `phases` and on",
     "diffusion/discretisation": "`integrators`, `explore` and on",
     "targets/phi4 lattice/sites mcmc/samplers mcmc/simulation mcmc/updates/local mcmc/chains": (
-        "`mcmc`, `scores` and on"
+        "`mcmc`, `scores`, `phases` and on"
     ),
-    "mcmc/ensemble mcmc/exact_sweeps": "`mcmc`, `scores` and on",
-    "mcmc/posterior/held_out targets/scores": "`scores` and on",
+    "mcmc/ensemble mcmc/exact_sweeps": "`mcmc`, `scores`, `phases` and on",
+    "mcmc/posterior/held_out": "`scores`, `phases` and on",
+    "mcmc/boxes/gaps locality/gaussian locality/two_phase": "`phases` and on",
+    "targets/scores targets/two_phase": "`train`, `scores`, `phases` and on",
     "study/summaries/training": "`aggregate` and on",
-    "study/summaries/generation study/summaries/observables": "`aggregate_generation` and on",
-    "study/summaries/files": "`aggregate`, `aggregate_generation`, `aggregate_mcmc`, `aggregate_scores` and on",
+    "study/summaries/generation study/summaries/observables": "`aggregate_generation`, `aggregate_hybrids` and on",
+    "study/summaries/phases/aggregate": "`aggregate_phases` and on",
+    "study/summaries/files": (
+        "`aggregate`, `aggregate_generation`, `aggregate_hybrids`, `aggregate_mcmc`, `aggregate_scores`,"
+        " `aggregate_phases` and on"
+    ),
     "study/summaries/dynamics": "`aggregate_mcmc` and on",
     "study/summaries/scores": "`aggregate_scores` and on",
     "study/summaries/cost_of_fields": "`timing` and on",
     "study/summaries/laws": "`fit`, `figures`, `explore` and on",
-    "study/scaling study/nested_law": "`aggregate_mcmc`, `aggregate_scores`, `explore` and on",
+    "study/scaling study/nested_law": "`aggregate_mcmc`, `aggregate_scores`, `aggregate_phases`, `explore` and on",
     "study/claims study/verdicts": "`claims` and on",
     "study/rounding": "`claims`, `figures`, `explore` and on",
     "report/figures/looks report/figures/needs report/figures/series": "`figures`, `explore`, `paper`",
@@ -410,7 +431,7 @@ def test_an_edited_module_changes_the_hashes_that_it_should(tmp_path: Path) -> N
     def rerun(before: dict[str, str], after: dict[str, str]) -> set[str]:
         """Rules whose code has changed, and what depends on them."""
         steps = {step for step in before if before[step] != after[step]}
-        rules = {"figures" if step in FIGURES else step for step in steps}
+        rules = {"figures" if step in FIGURES else RULE_OF.get(step, step) for step in steps}
         return and_on(rules | ({"generate"} if "train" in rules else set()))
 
     before, on_page = prints(), first_steps()
