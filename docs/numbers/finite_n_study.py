@@ -1,28 +1,22 @@
-"""What the study of finite n finds: `config/finite_n.yaml`, run for a quarter of an hour in a temporary folder.
-
-Core time is user and system time of Snakemake and of all that it starts, on one machine, so a rerun gives another.
-"""
+"""What the study of finite n finds: `config/finite_n.yaml`, run for a quarter of an hour in a temporary folder."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.overhead import run_study
 from csd.core.files import GENERATION_SUMMARY, SUMMARY, read
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds, total_error
 from csd.study.summaries.laws import read_scaling
 from csd.study.summaries.observables import OBSERVABLES, observables_by_step
+from docs.numbers._run import whole_study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[2]
 TIMED = True
 NAMES = {
     "one_layer": "one linear layer",
@@ -42,13 +36,8 @@ FIELDS = {"phi4": "φ⁴", "phi4-one": "φ⁴", "ising": "Ising", "ising-one": "
 
 def numbers() -> dict[str, Any]:
     """Tables of the finished study, its core time in seconds and its wall time in minutes."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = perf_counter()
-        done, seconds = run_study(ROOT / "config" / "finite_n.yaml", "all", Path(folder))
-        done.check_returncode()
-        wall = (perf_counter() - started) / 60.0
-        about = {"core_seconds": round(seconds), "wall_minutes": round(wall, 1)}
-        return about | found(Path(folder) / "results" / "finite_n")
+    with whole_study("finite_n") as (results, about):
+        return about | found(results)
 
 
 def found(results: Path) -> dict[str, Any]:

@@ -223,6 +223,17 @@ def test_kernels(study: Any) -> None:
         assert f"{f'R = {min(reach)}' if reach else 'none of these'} at t = {level:g}" in caption
 
 
+def test_kernels_at_levels_of_their_own(study: Any) -> None:
+    """A summary has the noise levels of all its runs; those of other runs are not drawn."""
+    summary, scaling, _ = study
+    other = summary.reindex(noise_level=[*summary["noise_level"].values, *np.linspace(1.0, 3.0, 20)])
+    (figure, _, caption), (own, _, same) = drawn("kernels", other, scaling), drawn("kernels", summary, scaling)
+    assert caption == same
+    labels, expected = ([text.get_text() for text in drawing.legends[0].get_texts()] for drawing in (figure, own))
+    assert labels == expected
+    assert [label[:7] for label in labels] == ["t = 0.1", "t = 0.5"]
+
+
 def test_residuals(study: Any) -> None:
     summary, scaling, runs = study
     _, _, caption = drawn("residuals", summary, scaling)

@@ -38,7 +38,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     full = table[(table["architecture_name"] == "one_layer") & (table["dimension"] == dimension)]
     floors = summary[["floor", "score_length", "tolerance"]].isel(run=local.index.to_numpy())
     floors = floors.assign(place=("run", local["fixed_range"].to_numpy())).to_dataframe().reset_index()
-    floors = floors.assign(panel=FLOOR, value=floors["floor"], line=floors["floor"], error=0.0)
+    # Levels of other runs of the study are NaN.
+    floors = floors.dropna(subset="score_length").assign(panel=FLOOR, value=floors["floor"], line=floors["floor"], error=0.0)
     shown = [floors]
     if len(full):
         run = summary.isel(run=full.index[-1])
@@ -47,6 +48,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         kernels = (exact / exact.isel(distance=0)).to_dataframe("line").reset_index().assign(panel=KERNEL)
         kernels = kernels.assign(place=kernels["distance"], value=np.abs(mean / mean[:, :1]).ravel())
         kernels = kernels.assign(error=(error / mean[:, :1]).ravel())
+        kernels = kernels.dropna(subset="line")
         shown = [kernels[kernels["distance"] <= FARTHEST], floors]
     table = series.joined(*shown).sort_values(["noise_level", "place"], kind="stable")
     lengths = floors.groupby("noise_level")["score_length"].first()
