@@ -168,19 +168,16 @@ class PhaseBox:
         """σ² times the linear part, that of φ, shape (ratios,)."""
         return np.asarray(self.box.deficit(ratios)[0][:, 0, 0])
 
+    def path_kl_of_field(self) -> float:
+        """(D/2) ∫dt N of the linear part of the gap over all noise levels, in nats: the path KL of φ."""
+        return path_divergence(self.target.field, self.box)
 
-def path_kl_linear(target: TwoPhase, reach: int) -> float:
-    """(D/2) ∫dt N of the linear part of the gap over all noise levels, in nats: the path KL of φ."""
-    return path_divergence(target.field, box_of(target.field, reach))
-
-
-def path_kl_bit(target: TwoPhase, reach: int) -> float:
-    """(D/2) ∫dt N of the bit's part of the gap over all noise levels, in nats, by the trapezoidal rule in ln γ."""
-    inside = PhaseBox(target, reach)
-    variances, power = inside.box.propagator, target.magnetisation**2
-    low = SMALL / max(variances.max(), power * target.lattice.sites)
-    nodes = np.exp(np.arange(log(low), log(LARGE * max(1.0 / variances.min(), 1.0 / power)), STEP))
-    return float(0.5 * target.lattice.sites * STEP * inside.gap_of_bit(nodes).sum())
+    def path_kl_of_bit(self) -> float:
+        """(D/2) ∫dt N of the bit's part of the gap over all noise levels, in nats, by the trapezoidal rule in ln γ."""
+        variances, power, sites = self.box.propagator, self.target.magnetisation**2, self.target.lattice.sites
+        low = SMALL / max(variances.max(), power * sites)
+        nodes = np.exp(np.arange(log(low), log(LARGE * max(1.0 / variances.min(), 1.0 / power)), STEP))
+        return float(0.5 * sites * STEP * self.gap_of_bit(nodes).sum())
 
 
 def level_at(schedule: Schedule, ratio: float) -> float:
@@ -311,7 +308,7 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
         found = {"field": linear, "bit": bit, "separation": separation}
         found["information"] = known_information(separation, target.probability)
         box_time = _time_in(inside, noised.schedule, needed)
-        of_path = path_divergence(target.field, inside.box), path_kl_bit(target, reach)
+        of_path = inside.path_kl_of_field(), inside.path_kl_of_bit()
         numbers = {
             "path_kl": sum(of_path),
             "path_kl_linear": of_path[0],
