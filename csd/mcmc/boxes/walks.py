@@ -46,7 +46,7 @@ class BoxHybridWalk(HybridWalk):
     posterior: BoxPosterior
 
     def _estimate(self, mean: Array, force: Array) -> Array:
-        total = force - self.posterior.site_precision * mean + self.source
+        total = force - self.site_precision * mean + self.source
         return self.posterior.read(mean) + propagated_readings(self.posterior, self.mass_squared, total)
 
 
