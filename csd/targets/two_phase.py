@@ -187,7 +187,7 @@ class TwoPhase:
 
     def half_odds(self, fields: Array, schedule: Schedule, level: float) -> Array:
         """θ = ½ ln[P(s = +1 | x) / P(s = −1 | x)] of fields x of shape (…, *lattice.shape); shape (…)."""
-        total = fields.sum(axis=tuple(range(-self.lattice.dimension, 0)))
+        total = fields.sum(axis=self.lattice.axes)
         pull = float(schedule.signal(level)) * self.magnetisation / self._zero(schedule, level)
         return np.asarray(pull * total + prior_odds(self.probability))
 

@@ -44,7 +44,7 @@ class NoisedFields:
 
     def moved(self, values: Array) -> Array:
         """Values of each field with each middle of a box at r = 0, shape (fields, …) → (fields × boxes, …)."""
-        axes = tuple(range(-self.target.lattice.dimension, 0))
+        axes = self.target.lattice.axes
         each = [np.roll(values, [-step for step in middle], axes) for middle in self.middles]
         return np.stack(each, axis=1).reshape(-1, *values.shape[1:])
 

@@ -140,19 +140,18 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
     """Means over the boxes of each field of quantities, controls of mean 0, and their products; shape (fields, …)."""
     target, fields = noised.target, len(noised.field)
     lattice = target.lattice
-    dimensions = tuple(range(-lattice.dimension, 0))
+    middle_sites = lattice.index(np.array(noised.middles))
 
     def at_boxes(values: Array) -> Array:
         """Shape (fields, …, *lattice.shape) → (fields, boxes, …)."""
-        flat = values.reshape(*values.shape[: -lattice.dimension], -1)
-        return np.moveaxis(flat[..., lattice.index(np.array(noised.middles))], -1, 1)
+        return np.moveaxis(lattice.take(values, middle_sites), -1, 1)
 
     def dot(left: Array, right: Array) -> Array:
         return np.asarray((left * right).sum(axis=2))
 
     def off_mean(values: Array) -> Array:
         """What is at boxes, minus the mean over the lattice, of a number at each site; shape (fields, boxes)."""
-        return at_boxes(values) - values.mean(axis=dimensions)[:, None]
+        return at_boxes(values) - values.mean(axis=lattice.axes)[:, None]
 
     mean_over_box = _box_means(lattice, reach)
     wide, wide_clean = mean_over_box(noised.field), mean_over_box(noised.clean)
@@ -163,7 +162,7 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
     average, products = 0.5 * (exact.halves[0] + exact.halves[1]), exact.halves[0] * exact.halves[1]
     squares = (wide**2).sum(axis=1)
     known = [(noised.variance * half + box_mean) / noised.signal for half in (mean_a, mean_b)]
-    variance = (wide_clean**2).sum(axis=1).mean(axis=dimensions)
+    variance = (wide_clean**2).sum(axis=1).mean(axis=lattice.axes)
     components, sites = x.shape[2], float((2 * reach + 1) ** lattice.dimension)
     parts = noised.field * average
     quantities = [
@@ -177,7 +176,7 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
         0.5 * (dot(exact_a, own_b) + dot(exact_b, own_a)) - dot(own_a, own_b),
         0.5 * dot(x, own_a + own_b) + components,
         0.5 * dot(box_mean, mean_a + mean_b) + components / sites,
-        np.broadcast_to(by_parts.mean(axis=dimensions)[:, None] + components, x.shape[:2]),
+        np.broadcast_to(by_parts.mean(axis=lattice.axes)[:, None] + components, x.shape[:2]),
         np.broadcast_to(_excess(noised)[:, None], x.shape[:2]),
         off_mean(by_parts),
         off_mean(products.sum(axis=1)),
