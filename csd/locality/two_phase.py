@@ -30,15 +30,13 @@ from csd.locality.box import SymmetricBox
 from csd.locality.content import phases_content, phases_request
 from csd.locality.gaussian import box_of, checked_field, mmse_difference, path_divergence
 from csd.locality.options import PhaseSettings
-from csd.targets.noising import NoisedTarget, Schedule
+from csd.targets.noising import NoisedTarget, Schedule, level_at
 from csd.targets.two_phase import TwoPhase, posterior_average, prior_odds, undecided
 
 STEP = 0.2
 """Step of ln γ in the quadrature of the path KL of the bit; half of it changes nothing in 12 digits."""
 SMALL, LARGE = 1e-13, 1e14
 """How far this quadrature goes below and above the extreme scales of γ."""
-FIRST, LAST = -690.0, 690.0
-"""ln of the smallest and largest noise level that a time is searched in."""
 
 
 def _remaining_entropy(theta: Array) -> Array:
@@ -180,32 +178,6 @@ class PhaseBox:
         return float(0.5 * sites * STEP * self.gap_of_bit(nodes).sum())
 
 
-def level_at(schedule: Schedule, ratio: float) -> float:
-    """The noise level t at which α²/σ² has a value; NaN where there is none.
-
-    Args:
-        schedule: α(t) and σ²(t), with α²/σ² falling.
-        ratio: γ > 0.
-    """
-    from scipy.optimize import brentq
-
-    def excess(log_level: float) -> float:
-        signal, variance = float(schedule.signal(exp(log_level))), float(schedule.variance(exp(log_level)))
-        if variance == 0.0 or signal == 0.0:
-            return 1e3 if variance == 0.0 else -1e3
-        return 2.0 * log(signal) - log(variance) - log(ratio)
-
-    # The levels around 1 first, as a user-defined schedule need not be defined everywhere.
-    low, high = -1.0, 1.0
-    while excess(low) < 0.0 and low > FIRST:
-        low *= 2.0
-    while excess(high) > 0.0 and high < LAST:
-        high *= 2.0
-    if excess(low) < 0.0 or excess(high) > 0.0:
-        return float("nan")
-    return exp(float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15)))
-
-
 def speciation_time(target: TwoPhase, schedule: Schedule, criterion: str = "information") -> float:
     """t_S, the noise level below which half of a criterion is known from the whole field.
 
@@ -296,7 +268,7 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             cube is larger than a site, or memory does not suffice.
     """
     target, lattice = _checked_target(noised, settings), noised.lattice
-    ratios, variances = noised.signals**2 / noised.variances, noised.variances[:, None]
+    ratios, variances = noised.ratios, noised.variances[:, None]
     squared = [_squared_score(target, noised.schedule, level) for level in noised.levels]
     needed, decided = separation_needed("information", target.probability), speciation_time(target, noised.schedule)
     own = lattice_separation(target, ratios)

@@ -19,11 +19,10 @@ from csd.locality.two_phase import (
     asymptotic_width,
     box_speciation_time,
     lattice_separation,
-    level_at,
     separation_needed,
     speciation_time,
 )
-from csd.targets.noising import Schedule, VarianceExploding, VariancePreserving
+from csd.targets.noising import Schedule, VarianceExploding, VariancePreserving, level_at
 from csd.targets.two_phase import TwoPhase, undecided
 from tests.targets.test_two_phase import covariance
 
