@@ -14,7 +14,7 @@ from csd.core.options import declared
 from csd.core.paths import check_paths, expanded
 from csd.core.source import fingerprint_with_plugins
 from csd.diffusion.hybrid.networks import WindowedTraining
-from csd.diffusion.hybrid.windows import FORM, Window, requested
+from csd.diffusion.hybrid.windows import FORM, WHOLE, Window, requested
 from csd.diffusion.quality import GenerationSettings, generated
 from csd.diffusion.trained import fields_of
 from csd.lattice.array_files import kind_of_csd
@@ -111,7 +111,7 @@ def windows_of(training: Any, hybrid: Sequence[Windowed] | None) -> list[Windowe
     if hybrid is None:
         if training is None:
             raise InputError(f"no training file is given; give one, or several by hybrid: {FORM}")
-        return [(training, Window())]
+        return [(training, WHOLE)]
     if training is not None:
         raise InputError(f"a training file and hybrid are both given; give the file by hybrid too: {FORM}")
     if not hybrid:

@@ -14,7 +14,6 @@ from csd.core.paths import check_paths
 from csd.core.plugins import name_of
 from csd.core.source import fingerprint_with_plugins
 from csd.locality.content import BY_CHAINS, EXACTLY
-from csd.locality.interacting import interacting_phases
 from csd.locality.kinds import phases_of_target
 from csd.locality.options import PhaseSettings
 from csd.targets.base import TARGETS
@@ -70,14 +69,14 @@ def phases_of(given: Mapping[str, Any], call: str, output: Path | None) -> Conte
     Raises:
         InputError: if an option is missing or contradicts another.
     """
-    settings = PhaseSettings(**_chosen(given, PhaseSettings))
-    # Each kind of target has a function of its own, which returns a content of the same variables.
-    content = _by_chains(given, settings) or _exactly(given, settings)
-    exact = "method" not in content.attrs
+    settings, (target, _) = PhaseSettings(**_chosen(given, PhaseSettings)), target_with_energy(given, None)
+    if target is None:
+        content, step, packages = _exactly(given, settings), EXACTLY, PACKAGES
+    else:
+        content, step, packages = _by_chains(target, given, settings), BY_CHAINS, SAMPLING_PACKAGES
     wanted = given.get("target", "")
     plugins = [name_of("target", wanted if isinstance(wanted, str | type) else type(wanted), TARGETS)]
-    source = fingerprint_with_plugins(EXACTLY if exact else BY_CHAINS, *plugins, str(given.get("schedule", "")))
-    packages = PACKAGES if exact else SAMPLING_PACKAGES
+    source = fingerprint_with_plugins(step, *plugins, str(given.get("schedule", "")))
     return completed(content, provenance(call, content.attrs, source, packages=packages), PHASES, output)
 
 
@@ -88,11 +87,11 @@ def _exactly(given: Mapping[str, Any], settings: PhaseSettings) -> Content:
     return phases_of_target(noised_target(given), settings)
 
 
-def _by_chains(given: Mapping[str, Any], settings: PhaseSettings) -> Content | None:
-    """Phases of a target with an energy at finite n; None for other targets."""
-    target, _ = target_with_energy(given, None)
-    if target is None:
-        return None
+def _by_chains(target: Any, given: Mapping[str, Any], settings: PhaseSettings) -> Content:
+    """Phases of a target with an energy at finite n."""
+    # Chains load compiled loops.
+    from csd.locality.interacting import interacting_phases
+
     if not given.get("noise_levels"):
         raise InputError("noise levels are not given; phases by Monte Carlo need one or more")
     schedule = schedule_of(given.get("schedule", NoiseOptions.schedule))

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from functools import cached_property, reduce
 from itertools import combinations_with_replacement, permutations
 from math import comb, factorial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,29 +132,14 @@ def boxes_around_cube(
     even = np.where(sites > 0.0, np.sqrt(2.0), 1.0) * np.cos(angles)
     odd = np.sqrt(2.0) * np.sin(angles)[:, sites > 0.0]
     on_even, on_odd = sites < 0.5 * block, (sites < 0.5 * block)[sites > 0.0]
-    grid = np.stack(np.meshgrid(*[numbers] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
-    whole = propagator[_shell_index(lattice, grid)]
-    weight = product_of([share] * dimension)
+    # The momenta 0 ≤ n_μ ≤ L // 2 of the *half* layout.
+    whole = lattice.spread(propagator, lattice.shells)[(slice(len(numbers)),) * dimension].ravel()
+    weight = reduce(np.kron, [share] * dimension)
     found = []
     for count in range(dimension + 1):
         lines = [odd] * count + [even] * (dimension - count)
-        inside = product_of([on_odd] * count + [on_even] * (dimension - count))
+        inside = reduce(np.kron, [on_odd] * count + [on_even] * (dimension - count))
         if inside.any():
-            characters = product_of(lines)
-            found.append((comb(dimension, count), SymmetricBox(characters, weight, whole, np.flatnonzero(inside))))
+            box = SymmetricBox(reduce(np.kron, lines), weight, whole, np.flatnonzero(inside))
+            found.append((comb(dimension, count), box))
     return found
-
-
-def product_of(lines: Sequence[Any]) -> Any:
-    """The Kronecker product of arrays, one for each axis."""
-    found = lines[0]
-    for line in lines[1:]:
-        found = np.kron(found, line)
-    return found
-
-
-def _shell_index(lattice: Lattice, numbers: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Index in *shells* of momenta 0 ≤ n_μ ≤ L // 2, shape (momenta, d) → (momenta,)."""
-    place = np.zeros((lattice.size // 2 + 1,) * lattice.dimension, dtype=np.intp)
-    place[tuple(lattice.shells.numbers.T)] = np.arange(len(lattice.shells))
-    return place[tuple(np.sort(numbers, axis=1).T)]

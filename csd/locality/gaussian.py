@@ -216,7 +216,7 @@ def gaussian_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             fit, or memory does not suffice.
     """
     field, lattice, ranges = checked_field(noised), noised.lattice, settings.on(noised.lattice)
-    ratios = noised.signals**2 / noised.variances
+    ratios = noised.ratios
     by_range: dict[str, list[float]] = {}
     lost, information = np.empty((2, len(ratios), len(ranges)))
     for place, reach in enumerate(ranges):

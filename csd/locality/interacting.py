@@ -55,8 +55,7 @@ def interacting_request(noised: NoisedTarget, settings: PhaseSettings, drawn: Sc
             f"fields is {drawn.fields}; in {noised.lattice.dimension} dimensions phases by Monte Carlo need at least"
             f" {least}, as with fewer the controls of errors cannot be fitted"
         )
-    ratios = noised.signals**2 / noised.variances
-    for level, ratio in zip(noised.levels, ratios, strict=True):
+    for level, ratio in zip(noised.levels, noised.ratios, strict=True):
         if not LEAST <= ratio <= MOST:
             raise InputError(
                 f"noise level is {level:g}, where signal^2/variance is {ratio:.2g}; phases by Monte Carlo need"

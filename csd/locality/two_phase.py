@@ -30,15 +30,13 @@ from csd.locality.box import SymmetricBox
 from csd.locality.content import phases_content, phases_request
 from csd.locality.gaussian import box_of, checked_field, mmse_difference, path_divergence
 from csd.locality.options import PhaseSettings
-from csd.targets.noising import NoisedTarget, Schedule
+from csd.targets.noising import NoisedTarget, Schedule, level_at
 from csd.targets.two_phase import TwoPhase, posterior_average, prior_odds, undecided
 
 STEP = 0.2
 """Step of ln γ in the quadrature of the path KL of the bit; half of it changes nothing in 12 digits."""
 SMALL, LARGE = 1e-13, 1e14
 """How far this quadrature goes below and above the extreme scales of γ."""
-FIRST, LAST = -690.0, 690.0
-"""ln of the smallest and largest noise level that a time is searched in."""
 
 
 def _remaining_entropy(theta: Array) -> Array:
@@ -168,45 +166,16 @@ class PhaseBox:
         """σ² times the linear part, that of φ, shape (ratios,)."""
         return np.asarray(self.box.deficit(ratios)[0][:, 0, 0])
 
+    def path_kl_of_field(self) -> float:
+        """(D/2) ∫dt N of the linear part of the gap over all noise levels, in nats: the path KL of φ."""
+        return path_divergence(self.target.field, self.box)
 
-def path_kl_linear(target: TwoPhase, reach: int) -> float:
-    """(D/2) ∫dt N of the linear part of the gap over all noise levels, in nats: the path KL of φ."""
-    return path_divergence(target.field, box_of(target.field, reach))
-
-
-def path_kl_bit(target: TwoPhase, reach: int) -> float:
-    """(D/2) ∫dt N of the bit's part of the gap over all noise levels, in nats, by the trapezoidal rule in ln γ."""
-    inside = PhaseBox(target, reach)
-    variances, power = inside.box.propagator, target.magnetisation**2
-    low = SMALL / max(variances.max(), power * target.lattice.sites)
-    nodes = np.exp(np.arange(log(low), log(LARGE * max(1.0 / variances.min(), 1.0 / power)), STEP))
-    return float(0.5 * target.lattice.sites * STEP * inside.gap_of_bit(nodes).sum())
-
-
-def level_at(schedule: Schedule, ratio: float) -> float:
-    """The noise level t at which α²/σ² has a value; NaN where there is none.
-
-    Args:
-        schedule: α(t) and σ²(t), with α²/σ² falling.
-        ratio: γ > 0.
-    """
-    from scipy.optimize import brentq
-
-    def excess(log_level: float) -> float:
-        signal, variance = float(schedule.signal(exp(log_level))), float(schedule.variance(exp(log_level)))
-        if variance == 0.0 or signal == 0.0:
-            return 1e3 if variance == 0.0 else -1e3
-        return 2.0 * log(signal) - log(variance) - log(ratio)
-
-    # The levels around 1 first, as a user-defined schedule need not be defined everywhere.
-    low, high = -1.0, 1.0
-    while excess(low) < 0.0 and low > FIRST:
-        low *= 2.0
-    while excess(high) > 0.0 and high < LAST:
-        high *= 2.0
-    if excess(low) < 0.0 or excess(high) > 0.0:
-        return float("nan")
-    return exp(float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15)))
+    def path_kl_of_bit(self) -> float:
+        """(D/2) ∫dt N of the bit's part of the gap over all noise levels, in nats, by the trapezoidal rule in ln γ."""
+        variances, power, sites = self.box.propagator, self.target.magnetisation**2, self.target.lattice.sites
+        low = SMALL / max(variances.max(), power * sites)
+        nodes = np.exp(np.arange(log(low), log(LARGE * max(1.0 / variances.min(), 1.0 / power)), STEP))
+        return float(0.5 * sites * STEP * self.gap_of_bit(nodes).sum())
 
 
 def speciation_time(target: TwoPhase, schedule: Schedule, criterion: str = "information") -> float:
@@ -299,7 +268,7 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
             cube is larger than a site, or memory does not suffice.
     """
     target, lattice = _checked_target(noised, settings), noised.lattice
-    ratios, variances = noised.signals**2 / noised.variances, noised.variances[:, None]
+    ratios, variances = noised.ratios, noised.variances[:, None]
     squared = [_squared_score(target, noised.schedule, level) for level in noised.levels]
     needed, decided = separation_needed("information", target.probability), speciation_time(target, noised.schedule)
     own = lattice_separation(target, ratios)
@@ -311,7 +280,7 @@ def two_phase_phases(noised: NoisedTarget, settings: PhaseSettings) -> Content:
         found = {"field": linear, "bit": bit, "separation": separation}
         found["information"] = known_information(separation, target.probability)
         box_time = _time_in(inside, noised.schedule, needed)
-        of_path = path_divergence(target.field, inside.box), path_kl_bit(target, reach)
+        of_path = inside.path_kl_of_field(), inside.path_kl_of_bit()
         numbers = {
             "path_kl": sum(of_path),
             "path_kl_linear": of_path[0],

@@ -23,7 +23,18 @@ def excess_of_zero_mode(lattice: Lattice, spectrum: Array) -> float:
     return max(0.0, float(spectrum.flat[0] - lattice.gather(spectrum, modes) @ first_shell(lattice, modes)))
 
 
-class GlobalTanh(ParametricNetwork):
+class TanhOfSum(ParametricNetwork):
+    """A linear layer, and a tanh of a sum of the field, with a loss of curvature about 1 in each parameter."""
+
+    training: ClassVar[dict[str, Any]] = {"optimizer": "nesterov", "rate_schedule": "cosine"}
+    """Options of training where no optimiser is given."""
+
+    def learning_rate(self, spectrum: Array) -> float:
+        """0.4, stable for a layer of curvature 1 beside a unit and a constant that may have its direction."""
+        return 0.4
+
+
+class GlobalTanh(TanhOfSum):
     """s(x) = −K∗x + a tanh(b m + c) + d, m the mean of x over the sites in standard deviations; exact for two phases.
 
     The exact score of fields x₀ = sM + φ, s = ±1, has K = C⁻¹ with the spectrum C of the noised φ, a = αM/C(0), and
@@ -36,9 +47,6 @@ class GlobalTanh(ParametricNetwork):
     Args:
         lattice: where the fields live.
     """
-
-    training: ClassVar[dict[str, Any]] = {"optimizer": "nesterov", "rate_schedule": "cosine"}
-    """Options of training where no optimiser is given."""
 
     def constants(self, spectrum: Array) -> dict[str, Array]:
         """1/√S, in the *half* layout, and A = √(excess/N)/S(k₁) of two phases, 1 without an excess of S(0)."""
@@ -63,7 +71,3 @@ class GlobalTanh(ParametricNetwork):
         bent = ((parameters["slope"] * zero + parameters["offset"]) / parameters["scale"]).tanh()
         bent = parameters["amplitude"] * bent + parameters["constant"]
         return bent.reshape(-1, *(1,) * lattice.dimension) - linear
-
-    def learning_rate(self, spectrum: Array) -> float:
-        """0.4, stable for a layer of curvature 1 beside a unit and a constant that may have its direction."""
-        return 0.4

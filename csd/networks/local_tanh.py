@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from csd.lattice import Array, Lattice
-from csd.networks.global_tanh import excess_of_zero_mode
+from csd.networks.global_tanh import TanhOfSum, excess_of_zero_mode
 from csd.networks.linear import inverse_transform, place_filters, transform
 from csd.networks.local import Patch
 from csd.networks.nonlinear import KernelSize, check_kernel_size
-from csd.networks.parametric import ParametricNetwork
 
 
-class LocalTanh(ParametricNetwork):
+class LocalTanh(TanhOfSum):
     """s(x) = −κ∗x + a tanh(g∗x + c) + d, κ and g on a box |r_μ| ≤ R of `kernel_size` 2R + 1 sites along a side.
 
     It holds the best score from the box of fields x₀ = sM + φ, s = ±1: with the covariance P of the noised φ in the
@@ -32,9 +31,6 @@ class LocalTanh(ParametricNetwork):
     Raises:
         InputError: for a box that is wider than the lattice.
     """
-
-    training: ClassVar[dict[str, Any]] = {"optimizer": "nesterov", "rate_schedule": "cosine"}
-    """Options of training where no optimiser is given."""
 
     kernel_size: KernelSize = 3
 
@@ -86,7 +82,3 @@ class LocalTanh(ParametricNetwork):
 
         bent = ((convolved("statistic") + parameters["offset"]) / parameters["scale"]).tanh()
         return parameters["amplitude"] * bent + parameters["constant"] - convolved("filter")
-
-    def learning_rate(self, spectrum: Array) -> float:
-        """0.4, stable for a layer of curvature 1 beside a unit and a constant that may have its direction."""
-        return 0.4

@@ -28,8 +28,32 @@ WATSON = 0.252731009858663
 r₀ = −u I(0)."""
 
 
+class SpectralValues:
+    """Exact values of a target by its propagator; see `exact_observables`."""
+
+    @property
+    def susceptibility(self: HasSpectrum) -> float:
+        """χ = G(0), 1 / m² of a Gaussian field."""
+        return exact_observables(self)["susceptibility"]
+
+    @property
+    def correlation_length(self: HasSpectrum) -> float:
+        """Second-moment ξ = sqrt(G(0) / G(k₁) − 1) / (2 sin(π/L)), 1 / m of a Gaussian field; lattice spacings."""
+        return exact_observables(self)["correlation_length"]
+
+    @property
+    def variance(self: HasSpectrum) -> float:
+        """⟨φ²⟩ about the mean, (1/N) Σ_k G(k)."""
+        return exact_observables(self)["variance"]
+
+    @property
+    def energy(self: HasSpectrum) -> float:
+        """Gradient energy per site, ½ (1/N) Σ_k k̂² G(k)."""
+        return exact_observables(self)["energy"]
+
+
 @dataclass(frozen=True)
-class GaussianField:
+class GaussianField(SpectralValues):
     """Gaussian field of mass m: G(k) = 1 / (k̂² + m²), the O(n) model at n → ∞.
 
     Args:
@@ -71,26 +95,6 @@ class GaussianField:
     def propagator(self, laplacian: Array) -> Array:
         """G = 1 / (k̂² + m²), same shape as `laplacian`."""
         return 1.0 / (laplacian + self.mass**2)
-
-    @property
-    def susceptibility(self) -> float:
-        """χ = G(0) = 1 / m²."""
-        return exact_observables(self)["susceptibility"]
-
-    @property
-    def correlation_length(self) -> float:
-        """Second-moment ξ = sqrt(G(0) / G(k₁) − 1) / (2 sin(π/L)) = 1 / m, exact on this lattice; lattice spacings."""
-        return exact_observables(self)["correlation_length"]
-
-    @property
-    def variance(self) -> float:
-        """⟨φ²⟩ = I(m²)."""
-        return exact_observables(self)["variance"]
-
-    @property
-    def energy(self) -> float:
-        """Gradient energy per site, ½ (1/N) Σ_k k̂² G(k)."""
-        return exact_observables(self)["energy"]
 
     def sample(self, generator: np.random.Generator, count: int) -> Array:
         """Exact independent fields, white noise times sqrt(G) in Fourier space; shape (count, *lattice.shape)."""

@@ -7,7 +7,7 @@ The spectrum of the noised field is C_t(k) = α² G(k) + σ², its exact score �
 """
 
 from collections.abc import Sequence
-from math import sqrt
+from math import exp, log, sqrt
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,6 +85,10 @@ SCHEDULES: dict[str, str] = {
 
 STEP, SLACK, ROUNDING = 1e-4, 1e-3, 1e-9
 """Relative step of the differences of a schedule, and their relative and absolute deviations that are allowed."""
+
+
+FIRST, LAST = -690.0, 690.0
+"""ln of the smallest and largest noise level that a time is searched in."""
 
 
 def schedule_of(name: str) -> Schedule:
@@ -165,6 +169,32 @@ def score_length(schedule: Schedule, level: float, mass: float) -> float:
     return 1.0 / sqrt(mass**2 + schedule.signal(level) ** 2 / schedule.variance(level))
 
 
+def level_at(schedule: Schedule, ratio: float) -> float:
+    """The noise level t at which α²/σ² has a value; NaN where there is none.
+
+    Args:
+        schedule: α(t) and σ²(t), with α²/σ² falling.
+        ratio: γ > 0.
+    """
+    from scipy.optimize import brentq
+
+    def excess(log_level: float) -> float:
+        signal, variance = float(schedule.signal(exp(log_level))), float(schedule.variance(exp(log_level)))
+        if variance == 0.0 or signal == 0.0:
+            return 1e3 if variance == 0.0 else -1e3
+        return 2.0 * log(signal) - log(variance) - log(ratio)
+
+    # The levels around 1 first, as a user-defined schedule need not be defined everywhere.
+    low, high = -1.0, 1.0
+    while excess(low) < 0.0 and low > FIRST:
+        low *= 2.0
+    while excess(high) > 0.0 and high < LAST:
+        high *= 2.0
+    if excess(low) < 0.0 or excess(high) > 0.0:
+        return float("nan")
+    return exp(float(brentq(excess, low, high, xtol=1e-15, rtol=1e-15)))
+
+
 class NoisedTarget:
     """A target at several noise levels, whose scores one training learns.
 
@@ -199,6 +229,11 @@ class NoisedTarget:
     def signals(self) -> Array:
         """α(t) of each level, shape (levels,)."""
         return np.array([self.schedule.signal(level) for level in self.levels])
+
+    @property
+    def ratios(self) -> Array:
+        """γ = α²/σ² of each level, shape (levels,)."""
+        return np.asarray(self.signals**2 / self.variances)
 
     def spectra(self, propagator: Array) -> Array:
         """C_t(k) at each level, shape (levels, *propagator.shape), for an exact or an empirical propagator."""

@@ -27,7 +27,7 @@ from csd.core.random import draw_normal
 from csd.lattice import Array, Lattice
 from csd.lattice.observables import normal_magnetisation
 from csd.targets.base import Spec, lattice_of, spec_by_mass
-from csd.targets.gaussian import GaussianField, exact_observables
+from csd.targets.gaussian import GaussianField, SpectralValues
 from csd.targets.noising import Schedule, noised_spectrum
 
 SMALLEST, LARGEST = 1e-50, 1e50
@@ -81,7 +81,7 @@ def undecided(separation: Any, probability: float = 0.5) -> Array:
 
 
 @dataclass(frozen=True)
-class TwoPhase:
+class TwoPhase(SpectralValues):
     """Fields x₀ = sM + φ of two phases s = ±1, with a Gaussian field φ of mass m.
 
     Args:
@@ -141,26 +141,6 @@ class TwoPhase:
         of_sign = self.spread * self.magnetisation**2 * self.lattice.sites
         return self.field.propagator(laplacian) + np.where(laplacian == 0.0, of_sign, 0.0)
 
-    @property
-    def susceptibility(self) -> float:
-        """χ = G(0) + 4p(1 − p) M² N."""
-        return exact_observables(self)["susceptibility"]
-
-    @property
-    def correlation_length(self) -> float:
-        """Second-moment ξ of the spectrum about the mean, lattice spacings."""
-        return exact_observables(self)["correlation_length"]
-
-    @property
-    def variance(self) -> float:
-        """⟨φ²⟩ + 4p(1 − p) M²."""
-        return exact_observables(self)["variance"]
-
-    @property
-    def energy(self) -> float:
-        """Gradient energy per site, that of φ."""
-        return exact_observables(self)["energy"]
-
     def _signs(self, generator: np.random.Generator, count: int) -> Array:
         """Independent s, shape (count,)."""
         return np.where(generator.random(count) < self.probability, 1.0, -1.0)
@@ -187,7 +167,7 @@ class TwoPhase:
 
     def half_odds(self, fields: Array, schedule: Schedule, level: float) -> Array:
         """θ = ½ ln[P(s = +1 | x) / P(s = −1 | x)] of fields x of shape (…, *lattice.shape); shape (…)."""
-        total = fields.sum(axis=tuple(range(-self.lattice.dimension, 0)))
+        total = fields.sum(axis=self.lattice.axes)
         pull = float(schedule.signal(level)) * self.magnetisation / self._zero(schedule, level)
         return np.asarray(pull * total + prior_odds(self.probability))
 

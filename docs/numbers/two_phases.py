@@ -6,10 +6,9 @@ from typing import Any
 from csd.lattice import Lattice
 from csd.locality.two_phase import (
     CRITERIA,
+    PhaseBox,
     asymptotic_width,
     box_speciation_time,
-    path_kl_bit,
-    path_kl_linear,
     separation_needed,
     speciation_time,
 )
@@ -28,15 +27,15 @@ def numbers() -> dict[str, Any]:
     rows = {
         "t_R": [box_speciation_time(target, SCHEDULE, reach) for reach in RANGES],
         "½ ln(N/V)": [asymptotic_width(target, reach) for reach in RANGES],
-        "path KL of φ": [path_kl_linear(target, reach) for reach in RANGES],
-        "path KL of the bit": [path_kl_bit(target, reach) for reach in RANGES],
+        "path KL of φ": [PhaseBox(target, reach).path_kl_of_field() for reach in RANGES],
+        "path KL of the bit": [PhaseBox(target, reach).path_kl_of_bit() for reach in RANGES],
     }
     rows["t_S − t_R"] = [whole - time for time in rows["t_R"]]
     order = ("t_R", "t_S − t_R", "½ ln(N/V)", "path KL of φ", "path KL of the bit")
     return {
         "separations": [separation_needed(name) for name in CRITERIA],
         "times": [speciation_time(TwoPhase(Lattice(2, size), 0.5, 1.0), SCHEDULE) for size in SIZES],
-        "boxes": path_kl_bit(narrow, 2) / log(2.0),
+        "boxes": PhaseBox(narrow, 2).path_kl_of_bit() / log(2.0),
         "table": [
             ["", "R = 1", *map(str, RANGES[1:])],
             *([name, *(f"{one:.4g}" for one in rows[name])] for name in order),

@@ -19,13 +19,10 @@ from csd.locality.two_phase import (
     asymptotic_width,
     box_speciation_time,
     lattice_separation,
-    level_at,
-    path_kl_bit,
-    path_kl_linear,
     separation_needed,
     speciation_time,
 )
-from csd.targets.noising import Schedule, VarianceExploding, VariancePreserving
+from csd.targets.noising import Schedule, VarianceExploding, VariancePreserving, level_at
 from csd.targets.two_phase import TwoPhase, undecided
 from tests.targets.test_two_phase import covariance
 
@@ -109,7 +106,7 @@ def test_the_largest_box_is_the_lattice() -> None:
     assert np.abs(box.gap_of_bit(ratios)).max() < 1e-12
     fields = _noised(target, VP, 0.7, 4, "largest")
     np.testing.assert_allclose(box.score(fields, VP, 0.7), target.score(fields, VP, 0.7), rtol=1e-10, atol=1e-12)
-    assert abs(path_kl_bit(target, 2)) < 1e-9
+    assert abs(box.path_kl_of_bit()) < 1e-9
     assert box_speciation_time(target, VP, 2) == pytest.approx(speciation_time(target, VP), rel=1e-10)
 
 
@@ -151,7 +148,8 @@ def test_times_and_path_kls_of_a_large_lattice() -> None:
     assert times == pytest.approx([1.068, 1.572, 2.166, 2.808], abs=6e-4)
     lattices = [speciation_time(TwoPhase(Lattice(2, size), 0.5, 1.0), VP) for size in (16, 32, 64)]
     assert lattices == pytest.approx([2.7449, 3.4427, 4.1370], abs=6e-5)
-    assert [path_kl_bit(LARGE, reach) for reach in RANGES] == pytest.approx([69.68, 25.81, 7.807, 1.743], rel=2e-4)
+    bits = [PhaseBox(LARGE, reach).path_kl_of_bit() for reach in RANGES]
+    assert bits == pytest.approx([69.68, 25.81, 7.807, 1.743], rel=2e-4)
     for reach, time in zip(RANGES, times, strict=True):
         # α² is small at t_S, and less so at t_R.
         assert lattices[1] - time == pytest.approx(
@@ -165,9 +163,9 @@ def test_path_kl_is_the_entropy_of_the_phase_a_box(probability: float) -> None:
     target = TwoPhase(Lattice(2, 32), 1e3, 1.0, probability)
     entropy = -probability * log(probability) - (1.0 - probability) * log(1.0 - probability)
     for reach in (1, 4, 15):
-        boxes = 1024 / (2 * reach + 1) ** 2
-        assert path_kl_bit(target, reach) == pytest.approx((boxes - 1.0) * entropy, rel=1e-9)
-        assert path_kl_linear(target, reach) < 1e-9
+        boxes, box = 1024 / (2 * reach + 1) ** 2, PhaseBox(target, reach)
+        assert box.path_kl_of_bit() == pytest.approx((boxes - 1.0) * entropy, rel=1e-9)
+        assert box.path_kl_of_field() < 1e-9
 
 
 def test_path_kl_is_the_integral_of_the_gap() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.files import Content, Variable, digest, labelled
 from csd.core.options import declared
-from csd.diffusion.hybrid.windows import SLACK, Served, Window, from_the_top, served_levels
+from csd.diffusion.hybrid.windows import SLACK, WHOLE, Served, Window, from_the_top, served_levels
 from csd.diffusion.reverse import best_score
 from csd.diffusion.trained import (
     Kept,
@@ -64,7 +64,7 @@ class WindowedTraining(Served):
     training: Content = field(kw_only=True)
 
     @classmethod
-    def of(cls, training: Content, window: Window = Window(), name: str = "") -> Self:  # noqa: B008
+    def of(cls, training: Content, window: Window = WHOLE, name: str = "") -> Self:
         """The part of a training; without a name it is used alone."""
         levels = tuple(training["noise_level"].values.tolist())
         return cls(name, window, levels, is_conditioned(training), training=training)

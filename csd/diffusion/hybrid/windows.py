@@ -50,6 +50,10 @@ class Window:
         return f"{exactly(self.low)}:{exactly(self.high)}"
 
 
+WHOLE = Window()
+"""All noise levels of a training."""
+
+
 def requested(windows: Iterable[tuple[str, Window]]) -> list[list[str]]:
     """What a request says of the trainings of a hybrid, from the digest and the window of each, in any order."""
     falling = sorted(windows, key=lambda one: one[1].low, reverse=True)

@@ -1,18 +1,17 @@
 """Halves of the scores of fields from chains of the posteriors of boxes, and of all sites."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from csd.core.random import stream
 from csd.lattice import Array, Lattice
 from csd.mcmc.boxes.box import BoxPosterior
 from csd.mcmc.boxes.walks import box_walk
-from csd.mcmc.posterior.base import Posterior, Walk
-from csd.mcmc.posterior.effort import Estimates, estimated
-from csd.mcmc.posterior.lanes import LANES
+from csd.mcmc.posterior.base import Posterior
+from csd.mcmc.posterior.effort import Estimates, estimated_in_blocks
 
 PARTS = 4
 """Parts of a half, of τ or more: more fields are worth more than longer chains."""
@@ -45,7 +44,7 @@ class NoisedFields:
 
     def moved(self, values: Array) -> Array:
         """Values of each field with each middle of a box at r = 0, shape (fields, …) → (fields × boxes, …)."""
-        axes = tuple(range(-self.target.lattice.dimension, 0))
+        axes = self.target.lattice.axes
         each = [np.roll(values, [-step for step in middle], axes) for middle in self.middles]
         return np.stack(each, axis=1).reshape(-1, *values.shape[1:])
 
@@ -82,17 +81,10 @@ class NoisedFields:
     def _estimated(
         self, posterior: Posterior, start: Array, reach: int | None, accuracy: float, seed: int
     ) -> Estimates:
-        lattice, count = self.target.lattice, len(start)
-        chosen = lattice.index(np.array(self.middles))
-
-        def make(part: slice, tuned: Walk | None) -> Walk:
-            purpose = ("pilot",) if tuned is None else ("chains", part.start)
-            own = stream("boxes", *purpose, seed, self.level, reach)
-            return box_walk(posterior.part(part), start[part], own, tuned, chosen)
-
-        blocks = [slice(first, min(first + LANES, count)) for first in range(0, count, LANES)]
+        make = partial(box_walk, chosen=self.target.lattice.index(np.array(self.middles)))
         where = f"noise level {self.level:g}" + ("" if reach is None else f", range {reach}")
-        return estimated(posterior, make, blocks, accuracy, where, known=True, parts=PARTS)
+        purpose = "boxes", seed, self.level, reach
+        return estimated_in_blocks(posterior, start, make, purpose, accuracy, where, known=True, parts=PARTS)
 
 
 def middles(lattice: Lattice) -> list[tuple[int, ...]]:

@@ -39,30 +39,6 @@ from csd.mcmc.posterior.identity import check_identity, jackknifed
 from csd.targets.noising import Schedule
 from csd.targets.scores import ScoreSettings, spec_of_target
 
-AT_LEVEL = (
-    "squared_score",
-    "squared_score_error",
-    "conditional_variance",
-    "conditional_variance_error",
-    "tau",
-    "sweeps",
-)
-"""Values at each noise level."""
-AT_BOX = (
-    "score_gap",
-    "score_gap_error",
-    "mmse_difference",
-    "mmse_difference_error",
-    "box_variance",
-    "box_variance_error",
-    "box_share",
-    "box_share_error",
-    "box_tau",
-    "box_sweeps",
-)
-"""Values at each noise level and range."""
-AT_RANGE = ("box_level", "box_level_error")
-"""Values at each range."""
 GAP, SCORE, KNOWN, VARIANCE = range(4)
 """Quantities at a box: (s*_A − s_RA)·(s*_B − s_RB), s_RA·s_RB, m_A·m_B with m = E[mean of x₀ | box], and the variance
 of the mean of x₀ over a box anywhere."""
@@ -117,65 +93,65 @@ def box_values(
     clean = clean_fields(target, settings) if clean is None else clean[: settings.fields]
     check_identity(target, clean)
     identity = digest(spec_of_target(target))
-    at_level, at_box = {name: np.empty(len(levels)) for name in AT_LEVEL}, (len(levels), len(ranges))
-    found = at_level | {name: np.empty(at_box) for name in AT_BOX} | {name: np.empty(len(ranges)) for name in AT_RANGE}
+    at_level, at_box = list[dict[str, Any]](), list[dict[str, Any]]()
     rows: list[list[Array]] = [[] for _ in ranges]
-    for at, level in enumerate(map(float, levels)):
+    for level in map(float, levels):
         signal, variance = float(schedule.signal(level)), float(schedule.variance(level))
         noise = stream("boxes", "noise", identity, settings.seed, level).standard_normal(clean.shape)
         noised = NoisedFields(target, clean, signal * clean + np.sqrt(variance) * noise, level, signal, variance)
         exact, scale = noised.exact_scores(settings.accuracy, settings.seed), variance**2 / signal**2
         square, error = jackknifed(_square_rows(noised, exact), _square, corrected=True)
-        for name, value in (
-            ("squared_score", square),
-            ("squared_score_error", error),
-            ("conditional_variance", scale * (components / variance - square)),
-            ("conditional_variance_error", scale * error),
-            ("tau", exact.tau),
-            ("sweeps", exact.sweeps),
-        ):
-            found[name][at] = value
+        own_level = {
+            "squared_score": square,
+            "squared_score_error": error,
+            "conditional_variance": scale * (components / variance - square),
+            "conditional_variance_error": scale * error,
+            "tau": exact.tau,
+            "sweeps": exact.sweeps,
+        }
+        at_level.append(own_level)
         for place, reach in enumerate(ranges):
             own = noised.box_scores(reach, settings.accuracy, settings.seed)
             row = _box_rows(noised, reach, exact, own)
             rows[place].append(row)
             value, error = jackknifed(row, _regressed, corrected=True)
             share, share_error = jackknifed(row, _share, corrected=True)
-            for name, number in (
-                ("score_gap", value[GAP]),
-                ("score_gap_error", error[GAP]),
-                ("mmse_difference", scale * value[GAP]),
-                ("mmse_difference_error", scale * error[GAP]),
-                ("box_variance", scale * (components / variance - value[SCORE])),
-                ("box_variance_error", scale * error[SCORE]),
-                ("box_share", share),
-                ("box_share_error", share_error),
-                ("box_tau", own.tau),
-                ("box_sweeps", own.sweeps),
-            ):
-                found[name][at, place] = number
-    for place, parts in enumerate(rows):
-        found["box_level"][place], found["box_level_error"][place] = _box_level(parts, levels, schedule)
-    return found
+            own_box = {
+                "score_gap": value[GAP],
+                "score_gap_error": error[GAP],
+                "mmse_difference": scale * value[GAP],
+                "mmse_difference_error": scale * error[GAP],
+                "box_variance": scale * (components / variance - value[SCORE]),
+                "box_variance_error": scale * error[SCORE],
+                "box_share": share,
+                "box_share_error": share_error,
+                "box_tau": own.tau,
+                "box_sweeps": own.sweeps,
+            }
+            at_box.append(own_box)
+    found = {name: np.array([own[name] for own in at_level], dtype=float) for name in at_level[0]}
+    shape = len(levels), len(ranges)
+    found |= {name: np.array([own[name] for own in at_box], dtype=float).reshape(shape) for name in at_box[0]}
+    crossings = np.array([_box_level(parts, levels, schedule) for parts in rows])
+    return found | {"box_level": crossings[:, 0], "box_level_error": crossings[:, 1]}
 
 
 def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates) -> Array:
     """Means over the boxes of each field of quantities, controls of mean 0, and their products; shape (fields, …)."""
     target, fields = noised.target, len(noised.field)
     lattice = target.lattice
-    dimensions = tuple(range(-lattice.dimension, 0))
+    middle_sites = lattice.index(np.array(noised.middles))
 
     def at_boxes(values: Array) -> Array:
         """Shape (fields, …, *lattice.shape) → (fields, boxes, …)."""
-        flat = values.reshape(*values.shape[: -lattice.dimension], -1)
-        return np.moveaxis(flat[..., lattice.index(np.array(noised.middles))], -1, 1)
+        return np.moveaxis(lattice.take(values, middle_sites), -1, 1)
 
     def dot(left: Array, right: Array) -> Array:
         return np.asarray((left * right).sum(axis=2))
 
     def off_mean(values: Array) -> Array:
         """What is at boxes, minus the mean over the lattice, of a number at each site; shape (fields, boxes)."""
-        return at_boxes(values) - values.mean(axis=dimensions)[:, None]
+        return at_boxes(values) - values.mean(axis=lattice.axes)[:, None]
 
     mean_over_box = _box_means(lattice, reach)
     wide, wide_clean = mean_over_box(noised.field), mean_over_box(noised.clean)
@@ -186,7 +162,7 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
     average, products = 0.5 * (exact.halves[0] + exact.halves[1]), exact.halves[0] * exact.halves[1]
     squares = (wide**2).sum(axis=1)
     known = [(noised.variance * half + box_mean) / noised.signal for half in (mean_a, mean_b)]
-    variance = (wide_clean**2).sum(axis=1).mean(axis=dimensions)
+    variance = (wide_clean**2).sum(axis=1).mean(axis=lattice.axes)
     components, sites = x.shape[2], float((2 * reach + 1) ** lattice.dimension)
     parts = noised.field * average
     quantities = [
@@ -200,7 +176,7 @@ def _box_rows(noised: NoisedFields, reach: int, exact: Estimates, own: Estimates
         0.5 * (dot(exact_a, own_b) + dot(exact_b, own_a)) - dot(own_a, own_b),
         0.5 * dot(x, own_a + own_b) + components,
         0.5 * dot(box_mean, mean_a + mean_b) + components / sites,
-        np.broadcast_to(by_parts.mean(axis=dimensions)[:, None] + components, x.shape[:2]),
+        np.broadcast_to(by_parts.mean(axis=lattice.axes)[:, None] + components, x.shape[:2]),
         np.broadcast_to(_excess(noised)[:, None], x.shape[:2]),
         off_mean(by_parts),
         off_mean(products.sum(axis=1)),
@@ -238,12 +214,10 @@ def _rows(quantities: Array, controls: Array) -> Array:
     return np.concatenate([quantities.mean(axis=1), controls.mean(axis=1), *moments], axis=1)
 
 
-def _without_controls(means: Array, count: int) -> Array:
-    """ȳ − c̄ᵀ Cov(c, c)⁻¹ Cov(c, y) from the means of `_rows`, shape (count,)."""
+def _without_controls(means: Array, count: int, controls: int) -> Array:
+    """ȳ − c̄ᵀ Cov(c, c)⁻¹ Cov(c, y) from the means of `_rows`, shape (count,); ȳ where there was no regression."""
     if len(means) == count:
         return means
-    # count + k + k² + k count numbers with k controls.
-    controls = round((np.sqrt((1 + count) ** 2 + 4 * (len(means) - count)) - (1 + count)) / 2)
     y, c, products, mixed = np.split(means, np.cumsum([count, controls, controls**2]))
     own = products.reshape(controls, controls) - np.outer(c, c)
     cross = mixed.reshape(controls, count) - np.outer(c, y)
@@ -254,12 +228,12 @@ def _without_controls(means: Array, count: int) -> Array:
 
 def _regressed(means: Array) -> Array:
     """The quantities at a box."""
-    return _without_controls(means, QUANTITIES)
+    return _without_controls(means, QUANTITIES, AT_BOXES)
 
 
 def _square(means: Array) -> float:
     """E|s*|²/N."""
-    return float(_without_controls(means, 1)[0])
+    return float(_without_controls(means, 1, AT_FIELDS)[0])
 
 
 def _share(means: Array) -> float:

@@ -9,8 +9,7 @@ Readings of ⟨φ⟩ of fields with a force are those of
 whose mean is ⟨φ⟩ for any M²; of the propagator nothing but its rows for the readings is needed.
 """
 
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.random import Generator
@@ -21,9 +20,8 @@ from csd.lattice.sites import Indices
 from csd.mcmc.boxes.box import BoxPosterior, readings_of
 from csd.mcmc.posterior.base import Posterior, Walk
 from csd.mcmc.posterior.hybrid import HybridWalk, PhiFourWalk
+from csd.mcmc.posterior.score import Kinds, walk_of
 from csd.mcmc.posterior.spins import SpinWalk
-from csd.targets.phi4 import PhiFour
-from csd.targets.spins import SpinModel
 
 PRECISION = 1e-12
 """Of rows of the propagator, relative."""
@@ -48,7 +46,7 @@ class BoxHybridWalk(HybridWalk):
     posterior: BoxPosterior
 
     def _estimate(self, mean: Array, force: Array) -> Array:
-        total = force - self.posterior.site_precision * mean + self.source
+        total = force - self.site_precision * mean + self.source
         return self.posterior.read(mean) + propagated_readings(self.posterior, self.mass_squared, total)
 
 
@@ -83,15 +81,10 @@ def box_walk(
         tuned: chains of the same kind, whose tuning is taken; not tuned if None.
         chosen: flat indices of the sites where boxes are, for estimates of smaller variance; not used in a box.
     """
-    target = posterior.target
-    if isinstance(target, SpinModel):
-        if isinstance(posterior, BoxPosterior):
-            return BoxSpinWalk(posterior, start, generator)
-        return SpinWalk(posterior, start, generator, chosen)
-    boxed = isinstance(posterior, BoxPosterior)
-    with_clusters, without = (BoxPhiFourWalk, BoxHybridWalk) if boxed else (ClusterPhiFourWalk, HybridWalk)
-    kind: Any = with_clusters if type(target) is PhiFour else without
-    return kind(posterior, start, generator, tuned if isinstance(tuned, HybridWalk) else None)
+    kinds: Kinds = BoxSpinWalk, BoxPhiFourWalk, BoxHybridWalk
+    if not isinstance(posterior, BoxPosterior):
+        kinds = partial(SpinWalk, chosen=chosen), ClusterPhiFourWalk, HybridWalk
+    return walk_of(posterior, start, generator, tuned, kinds=kinds)
 
 
 def propagated_readings(posterior: BoxPosterior, mass_squared: float, values: Array) -> Array:

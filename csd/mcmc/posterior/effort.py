@@ -19,8 +19,10 @@ from math import ceil, sqrt
 import numpy as np
 
 from csd.core.errors import InputError
+from csd.core.random import stream
 from csd.lattice import Array
 from csd.mcmc.posterior.base import Posterior, Walk
+from csd.mcmc.posterior.lanes import LANES
 
 TUNING = 40
 """Sweeps of the pilot in which the updates are tuned."""
@@ -49,8 +51,8 @@ SHARED = 5.0
 PRIOR = 16.0
 """Weight of the scatter of the parts alone beside the differences of halves, in sites, which may be few."""
 
-Made = Callable[[slice, Walk | None], Walk]
-"""(fields, tuned walk) → the walk of these fields, at its start."""
+Made = Callable[[Posterior, Array, np.random.Generator, Walk | None], Walk]
+"""(posterior of some fields, their start, random numbers, tuned walk) → the walk of these fields."""
 
 
 @dataclass(frozen=True)
@@ -117,22 +119,24 @@ def _time(series: Array) -> float:
     return float(0.5 + correlation[1:window].sum())
 
 
-def estimated(
+def estimated_in_blocks(
     posterior: Posterior,
+    start: Array,
     make: Made,
-    blocks: list[slice],
+    purpose: tuple[object, ...],
     accuracy: float,
     where: str,
     *,
     known: bool,
     parts: int = PARTS,
 ) -> Estimates:
-    """Scores of all fields with E|ŝ − s*|² ≤ accuracy × E|s*|².
+    """Scores of all fields with E|ŝ − s*|² ≤ accuracy × E|s*|², by walks of `LANES` fields each.
 
     Args:
         posterior: of all fields.
+        start: φ at the start, shape (fields, n, *lattice.shape).
         make: the walk of some of the fields.
-        blocks: the fields of each walk.
+        purpose: of the random streams: a name, the seed, and what else tells one estimate from another.
         accuracy: of the mean of both halves.
         where: the noise level, for messages.
         known: whether chains start at x₀.
@@ -142,8 +146,15 @@ def estimated(
         InputError: if τ is too long to be measured, or the accuracy takes more than `MOST_SWEEPS`, or it or equilibrium
             cannot be reached.
     """
-    few = slice(0, min(PILOT_FIELDS, len(posterior.noised)))
-    pilot = make(few, None)
+    count, (name, *about) = len(start), purpose
+
+    def walk_of_block(chosen: slice, tuned: Walk | None) -> Walk:
+        which = ("pilot",) if tuned is None else ("chains", chosen.start)
+        return make(posterior.part(chosen), start[chosen], stream(name, *which, *about), tuned)
+
+    blocks = [slice(first, min(first + LANES, count)) for first in range(0, count, LANES)]
+    few = slice(0, min(PILOT_FIELDS, count))
+    pilot = walk_of_block(few, None)
     pilot.tune(TUNING)
     tau = _pilot_time(pilot, where)
     gap, length = ceil(GAP * tau), max(SHORTEST // 2, ceil(10.0 * tau))
@@ -151,7 +162,7 @@ def estimated(
     needed = MARGIN * 0.5 * found.sweeps * found.inaccuracy / accuracy
     _check_sweeps(2.0 * needed, accuracy, where)
     length = max(parts * ceil(max(tau, needed / parts)), 2 * parts)
-    walks = [make(block, pilot) for block in blocks]
+    walks = [walk_of_block(block, pilot) for block in blocks]
     if not known:
         for walk in walks:
             walk.advance(ceil(2.0 * GAP * tau) + TUNING)

@@ -51,7 +51,7 @@ class HybridWalk:
         improved: bool = True,
     ) -> None:
         self.posterior, self.generator, self.improved = posterior, generator, improved
-        self.source = posterior.source
+        self.source, self.site_precision = posterior.source, posterior.site_precision
         self.symmetric = is_symmetric_energy(posterior.target)
         lattice = posterior.lattice
         self.mass_squared: float = tuned.mass_squared if tuned else self._hartree(start)
@@ -66,7 +66,7 @@ class HybridWalk:
 
     def _hartree(self, fields: Array) -> float:
         """M² at fields of the posterior, at least γ and 1/L²: no mode is softer in equilibrium."""
-        gamma = float(np.min(self.posterior.site_precision))
+        gamma = float(np.min(self.site_precision))
         return max(gamma, 1.0 / self.posterior.lattice.size**2, gamma + self._curvature(fields))
 
     def _curvature(self, start: Array) -> float:
@@ -81,11 +81,11 @@ class HybridWalk:
 
     def _energy(self, fields: Array) -> Array:
         """H + ½ γ φ² − j·φ, shape (fields,)."""
-        own = (0.5 * self.posterior.site_precision * fields - self.source) * fields
+        own = (0.5 * self.site_precision * fields - self.source) * fields
         return np.asarray(self.posterior.target.energy(fields) + own.reshape(len(fields), -1).sum(axis=1))
 
     def _force(self, fields: Array) -> Array:
-        return np.asarray(self.posterior.target.force(fields) - self.posterior.site_precision * fields + self.source)
+        return np.asarray(self.posterior.target.force(fields) - self.site_precision * fields + self.source)
 
     def draw_leapfrogs(self) -> int:
         """The leapfrog steps of a trajectory of random length."""
@@ -165,7 +165,7 @@ class PhiFourWalk(HybridWalk):
         target = self.posterior.target
         self.lanes, self.given = laid_out(start), laid_out(self.source)
         self.places = neighbours(target.lattice)
-        own = target.quadratic + 0.5 * self.posterior.site_precision
+        own = target.quadratic + 0.5 * self.site_precision
         self.couplings = np.broadcast_to(own, target.lattice.shape).ravel().astype(float), target.quartic
         self.energies = np.empty(len(start))
         self.room = np.empty(target.lattice.sites, dtype=np.intp), np.empty((2, target.lattice.sites))

@@ -1,21 +1,24 @@
 """Exact scores s*(x) = (α E[x₀ | x] − x)/σ² of noised fields, by chains of their posteriors."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from csd.core.errors import InputError, check_integer, check_positive
-from csd.core.random import stream
 from csd.lattice import Array
 from csd.mcmc.posterior.base import Posterior, Walk, components_of, with_energy
-from csd.mcmc.posterior.effort import Estimates, estimated
+from csd.mcmc.posterior.effort import Estimates, estimated_in_blocks
 from csd.mcmc.posterior.hybrid import HybridWalk, PhiFourWalk
-from csd.mcmc.posterior.lanes import LANES
 from csd.mcmc.posterior.spins import SpinWalk
 from csd.targets.noising import Schedule, VariancePreserving, check_level
 from csd.targets.phi4 import PhiFour
 from csd.targets.scores import ScoreSettings
 from csd.targets.spins import SpinModel
+
+Kinds = tuple[Callable[..., Walk], Callable[..., Walk], Callable[..., Walk]]
+"""(posterior, start, generator) → a walk of unit spins; with a tuned walk and `improved`, of φ⁴, and of others."""
 
 
 class PosteriorScore:
@@ -73,15 +76,9 @@ class PosteriorScore:
         signal, variance = float(self.schedule.signal(check_level(level))), float(self.schedule.variance(level))
         posterior = Posterior(self.target, noised, signal, variance)
         start = posterior.start() if start is None else start
-
-        def make(chosen: slice, tuned: Walk | None) -> Walk:
-            purpose = ("pilot",) if tuned is None else ("chains", chosen.start)
-            own = stream("posterior", *purpose, self.seed, float(level))
-            return walk_of(posterior.part(chosen), start[chosen], own, tuned, improved=self.improved)
-
-        blocks = [slice(first, min(first + LANES, len(noised))) for first in range(0, len(noised), LANES)]
+        make, purpose = partial(walk_of, improved=self.improved), ("posterior", self.seed, float(level))
         where = f"noise level {level:g}"
-        return estimated(posterior, make, blocks, self.accuracy, where, known=clean is not None)
+        return estimated_in_blocks(posterior, start, make, purpose, self.accuracy, where, known=clean is not None)
 
     def _checked(self, name: str, fields: Array) -> Array:
         """Fields as float64 of shape (fields, n, *lattice.shape)."""
@@ -103,6 +100,7 @@ def walk_of(
     tuned: Walk | None = None,
     *,
     improved: bool = True,
+    kinds: Kinds = (SpinWalk, PhiFourWalk, HybridWalk),
 ) -> Walk:
     """Chains of a posterior, with the updates that its target takes.
 
@@ -112,9 +110,10 @@ def walk_of(
         generator: source of all random numbers.
         tuned: chains of the same target and noise level, whose tuning is taken; not tuned if None.
         improved: whether means of targets with a force are estimated by the Schwinger–Dyson equation.
+        kinds: the walks of unit spins, of φ⁴, and of any other target.
     """
-    target = posterior.target
-    if isinstance(target, SpinModel):
-        return SpinWalk(posterior, start, generator)
-    kind = PhiFourWalk if type(target) is PhiFour else HybridWalk
+    of_spins, of_phi_four, of_any = kinds
+    if isinstance(posterior.target, SpinModel):
+        return of_spins(posterior, start, generator)
+    kind = of_phi_four if type(posterior.target) is PhiFour else of_any
     return kind(posterior, start, generator, tuned if isinstance(tuned, HybridWalk) else None, improved=improved)
