@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import cached_property, reduce
 from itertools import combinations_with_replacement, permutations
 from math import comb, factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,12 +135,17 @@ def boxes_around_cube(
     on_even, on_odd = sites < 0.5 * block, (sites < 0.5 * block)[sites > 0.0]
     # The momenta 0 ≤ n_μ ≤ L // 2 of the *half* layout.
     whole = lattice.spread(propagator, lattice.shells)[(slice(len(numbers)),) * dimension].ravel()
-    weight = reduce(np.kron, [share] * dimension)
+    weight = product_of([share] * dimension)
     found = []
     for count in range(dimension + 1):
         lines = [odd] * count + [even] * (dimension - count)
-        inside = reduce(np.kron, [on_odd] * count + [on_even] * (dimension - count))
+        inside = product_of([on_odd] * count + [on_even] * (dimension - count))
         if inside.any():
-            box = SymmetricBox(reduce(np.kron, lines), weight, whole, np.flatnonzero(inside))
+            box = SymmetricBox(product_of(lines), weight, whole, np.flatnonzero(inside))
             found.append((comb(dimension, count), box))
     return found
+
+
+def product_of(lines: Sequence[Any]) -> Any:
+    """The Kronecker product of arrays, one for each axis."""
+    return reduce(np.kron, lines)

@@ -39,7 +39,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     floors = summary[["floor", "score_length", "tolerance"]].isel(run=local.index.to_numpy())
     floors = floors.assign(place=("run", local["fixed_range"].to_numpy())).to_dataframe().reset_index()
     # Levels of other runs of the study are NaN.
-    floors = floors.dropna(subset="score_length").assign(panel=FLOOR, value=floors["floor"], line=floors["floor"], error=0.0)
+    floors = floors.dropna(subset="score_length")
+    floors = floors.assign(panel=FLOOR, value=floors["floor"], line=floors["floor"], error=0.0)
     shown = [floors]
     if len(full):
         run = summary.isel(run=full.index[-1])
