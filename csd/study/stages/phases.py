@@ -117,6 +117,11 @@ class PhasesJob(OnLattice):
         return target_of_chains(Lattice(self.dimension, self.size), **given)
 
     @property
+    def kind(self) -> str:
+        """Kind of the target, as its file says it: 'gaussian', 'two_phase', 'phi4' or 'spins'."""
+        return str(self.request["target"])
+
+    @property
     def noised(self) -> NoisedTarget:
         """The target at its noise levels."""
         return NoisedTarget(self.target, schedule_of(self.noise.schedule), self.noise_levels)
@@ -223,7 +228,7 @@ def _by_chains(job: PhasesJob, field: ChainOptions, drawn: ScoreSettings, calibr
     )
     seconds = made.seconds + calibration.draw.rate * drawn_numbers
     memory = made.memory_mb + 8e-6 * numbers * (12.0 * fields + 4.0 * boxes)
-    return ExpectedCost("phases", job.identifier, seconds, memory, 0.1, family=str(job.request["target"]))
+    return ExpectedCost("phases", job.identifier, seconds, memory, 0.1, family=job.kind)
 
 
 PHASES_OF_DATA = Stage(
