@@ -250,6 +250,14 @@ def fit_weighted(sizes: Sequence[int], times: Array, errors: Array) -> Fit:
     return Fit("power", exponent, max(statistical, scatter), statistical, scatter, intercept, float("nan"), used, local)
 
 
+def weighted_law(sizes: Sequence[int], times: Array, errors: Array) -> dict[str, Any]:
+    """The columns of `fit_weighted` in a table of laws, or those of 'none' with a note why there is no law."""
+    try:
+        return fit_weighted(sizes, times, errors).row
+    except InputError as error:
+        return law_row(sizes, str(error))
+
+
 def seed_errors(
     sizes: Array, samples: Sequence[Array], generator: np.random.Generator, resamples: int = RESAMPLES
 ) -> dict[str, Array]:

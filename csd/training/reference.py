@@ -29,7 +29,12 @@ from csd.training.preparation import Prepared, prepare
 from csd.training.record import crossing_time, record_steps
 
 ANOMALOUS = {(2, 1): 0.25, (3, 1): 0.0362978, (3, 2): 0.03816, (3, 3): 0.03784}
-"""η of the O(n) universality classes, by (d, n): exact for the Ising model in d = 2, of the literature in d = 3."""
+"""η of the O(n) universality classes, by (d, n).
+
+d = 2, n = 1: exact (Kaufman, Onsager, Phys. Rev. 76, 1244 (1949)). d = 3, n = 1: 0.0362978(20) (Kos, Poland,
+Simmons-Duffin, Vichi, JHEP 08 (2016) 036); n = 2: 0.03816(2) (Hasenbusch, arXiv:2507.19265); n = 3: 0.03784(5)
+(Hasenbusch, Phys. Rev. B 102, 024406 (2020)).
+"""
 
 
 def depth_exponent(depth: int) -> float:

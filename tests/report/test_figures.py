@@ -19,13 +19,14 @@ from matplotlib.text import Text
 from csd.core.errors import InputError
 from csd.networks import Architecture
 from csd.networks.local import range_factor
-from csd.report.figures import FIGURES, drawn, figure_module, local_range, series, size_transfer
+from csd.report.figures import FIGURES, drawn, figure_module, local_range, size_transfer
 from csd.study.claims import Claim
 from csd.study.config.reading import parse
 from csd.study.config.study import FigureStyle
 from csd.study.stages.training import TrainingJob, training_jobs
 from csd.study.summaries.files import training_file
 from csd.study.summaries.laws import training_table
+from csd.study.summaries.observables import of_samples
 from csd.study.summaries.training import aggregate_training
 from csd.study.verdicts import judge
 from csd.targets.labels import target_label
@@ -136,11 +137,11 @@ def generation(ranges: list[int | str], sizes: list[int], trained: int, **variab
 def test_observables_of_samples_have_the_larger_error_and_no_mean_of_survivors() -> None:
     summary = generation([1, 2], [8], 8)
     summary["sampled_correlation_length"][1, 0] = np.nan
-    mean, error = series.of_samples(summary, "susceptibility")
+    mean, error = of_samples(summary, "susceptibility")
     # Scatter of 90 and 110 is 10; jackknife errors of 30 and 40 make 25.
     assert mean == pytest.approx([100.0, 100.0])
     assert error == pytest.approx([25.0, 25.0])
-    mean, error = series.of_samples(summary, "correlation_length")
+    mean, error = of_samples(summary, "correlation_length")
     assert mean[0] == pytest.approx(5.0)
     assert error[0] == pytest.approx(1.0)
     assert np.isnan(mean[1])

@@ -10,6 +10,7 @@ from csd.report.figures import looks, series
 from csd.study.rounding import parentheses, plus_minus
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.laws import fitted_laws
+from csd.study.summaries.observables import of_samples
 
 SIZES = np.array([8, 16, 32, 64, 128, 256])
 
@@ -93,7 +94,7 @@ def test_a_seed_whose_jackknife_has_no_error_leaves_that_of_the_scatter() -> Non
             "sampled_correlation_length_error": (("run", "seed"), own),
         }
     )
-    mean, error = series.of_samples(run, "correlation_length")
+    mean, error = of_samples(run, "correlation_length")
     assert [parentheses(*pair) for pair in zip(mean, error, strict=True)] == ["0.17(4)", "0.17(10)"]
 
 

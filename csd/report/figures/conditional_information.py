@@ -1,12 +1,12 @@
 """Conditional mutual information against noise level and range, and the Markov length over which it decays."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from csd.report.figures import looks, series
-from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.looks import DataFrame, Dataset, Drawing, Facts, FigureStyle
+from csd.report.figures.score_gap import panel_title
 from csd.study.summaries.columns import Run
 
 SUMMARY = "phases"
@@ -18,7 +18,7 @@ LEAST = 1e-8
 
 def gaussian(runs: Iterable[Run]) -> list[Run]:
     """The runs whose information is known in closed form."""
-    return [run for run in runs if not run["components"] and run.get("target", "gaussian") == "gaussian"]
+    return [run for run in runs if not run["components"] and run["target"] == "gaussian"]
 
 
 WANTED = gaussian
@@ -28,9 +28,13 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Left, colours: I(A:C|B) of the largest lattice. Right, points: its decay length with R; lines: half of ξ_lat."""
     from matplotlib.colors import LogNorm
 
+    from csd.study.summaries.phases.laws import IMAGES
+
+    if INFORMATION not in summary:
+        raise series.lacking("conditional_information", NEEDS)
     runs = summary.isel(run=np.flatnonzero(summary["target"].values == "gaussian"))
     shown = np.isfinite(runs[INFORMATION].transpose("run", ...).values).any(axis=(1, 2))
-    about = runs[["dimension", "size"]].to_dataframe()[shown]
+    about = runs[[name for name in runs.data_vars if runs[name].dims == ("run",)]].to_dataframe()[shown]
     about = series.require(about, "conditional_information", NEEDS).sort_values(["dimension", "size"])
     plane = series.in_plane(about)
     largest = runs.isel(run=int(plane.index[-1])).dropna("range", how="all", subset=[INFORMATION])
@@ -46,24 +50,25 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     figure.colorbar(shades, ax=left, label="I(A:C|B) (nats)", extend="min")
     left.plot(levels, largest["score_length"], color="white", lw=1.4)
     left.plot(levels, largest["score_length"], color=looks.RED, lw=1.0)
-    fact: dict[str, Any] = {"dimension": int(largest["dimension"]), "size": int(largest["size"])}
-    title = f"d = {fact['dimension']}, L = {fact['size']}; line: R = ξ$_t$"
+    row = plane.iloc[-1]
+    title = f"d = {row['dimension']}, L = {row['size']}; line: R = ξ$_t$"
     left.set(xscale="log", yscale="log", ylim=_edges(ranges), xlim=_edges(levels))
     left.set(title=title, xlabel="noise level t", ylabel="range R (lattice spacings)")
     for axis in (left.xaxis, left.yaxis):
         looks.ticks_within_a_decade(axis)
-    worst = _lengths(right, runs.isel(run=about.index.to_numpy()))
+    worst = _lengths(right, runs.isel(run=about.index.to_numpy()), 2.0 * IMAGES)
     right.set(xscale="log", yscale="log", title="Markov length", xlabel="noise level t")
     right.set_ylabel("decay length of I with R (lattice spacings)")
     looks.ticks_within_a_decade(right.yaxis)
     right.legend(fontsize="small")
     at = np.unravel_index(found.argmax(), found.shape)
-    fact |= {"most": f"{found.max():.2g}", "range": int(ranges[at[0]]), "level": f"{levels[at[1]]:.2g}"}
-    return figure, fact | {"worst": worst, "least": f"{LEAST:g}"}
+    facts: Facts = {"run": panel_title(row, ", "), "block": int(row["block"]), "worst": worst, "least": f"{LEAST:g}"}
+    facts |= {"most": f"{found.max():.2g}", "range": int(ranges[at[0]]), "level": f"{levels[at[1]]:.2g}"}
+    return figure, facts | {"images": f"{2.0 * IMAGES:g}"}
 
 
-def _lengths(axes: looks.Axes, runs: Dataset) -> str:
-    """Draw the Markov lengths of all runs, and their theory; how far they are apart, in words."""
+def _lengths(axes: looks.Axes, runs: Dataset, images: float) -> str:
+    """Draw the Markov lengths of all runs, and their theory; how far they are apart up to L over `images`, in words."""
     looked: dict[int, float] = {}
     for place in range(runs.sizes["run"]):
         run = runs.isel(run=place).sortby("noise_level")
@@ -74,7 +79,7 @@ def _lengths(axes: looks.Axes, runs: Dataset) -> str:
         axes.plot(run["noise_level"], theory, color=colour, lw=0.8, zorder=1)
         look: looks.Look = {"marker": looks.MARKERS[same.index(size)], "mfc": "none", "mec": colour, "ls": ""}
         axes.plot(run["noise_level"], measured, label=f"d = {dimension}, L = {size}", mew=0.9, **look)
-        off = np.abs(measured / theory - 1.0)[np.isfinite(measured) & (theory <= size / 16.0)]
+        off = np.abs(measured / theory - 1.0)[np.isfinite(measured) & (theory <= size / images)]
         looked[dimension] = max(looked.get(dimension, 0.0), off.max(initial=0.0))
     worst = [f"{100.0 * off:.1g} % in d = {dimension}" for dimension, off in looked.items()]
     return " and ".join(worst) or "none measured"

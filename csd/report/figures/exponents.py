@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from csd.study.rounding import parentheses
 from csd.study.seeds import total_error
 from csd.study.summaries.columns import DATA, Run
 from csd.targets.labels import HASH
-from csd.training.reference import growth_exponent
+from csd.training.reference import depth_exponent, growth_exponent
 
 SUMMARY = "training"
 NEEDS = "a network on the critical line, or on fields, at three sizes or more"
@@ -72,7 +73,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         looks.key("power law, where z of the nested law is not determined", lw=0, marker="o", mfc="white", mew=0.9),
     ]
     looks.legend_below(figure, [*looks.network_keys(laws["network"].unique()), *kinds])
-    return figure, {"exponents": _told(laws), "missing": _missing(laws), "determined": f"{series.DETERMINED:g}"}
+    exact = {"infinite": Fraction(growth_exponent(2, 0)), "ising": Fraction(growth_exponent(2, 1))}
+    return figure, {"exponents": _told(laws), "missing": _missing(laws), "determined": f"{series.DETERMINED:g}"} | exact
 
 
 def _exponent(laws: DataFrame) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def _theory(run: Any) -> float:
         return growth_exponent(run["dimension"], 0 if run["model"] == "gaussian" else run["components"])
     if run["architecture_name"] == "local_one_layer" and run["model"] == "gaussian":
         return {1: 1.0, 2: 0.0}.get(run["dimension"], np.nan)
-    return 0.0 if run["architecture_name"] in LOGARITHMIC else np.nan
+    return depth_exponent(2) if run["architecture_name"] in LOGARITHMIC else np.nan
 
 
 def _label(axes: Axes, laws: DataFrame) -> None:

@@ -8,6 +8,7 @@ from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.study.rounding import parentheses
 from csd.study.summaries.columns import Run
+from csd.study.summaries.observables import of_samples
 
 SUMMARY = "hybrids"
 NEEDS = "the key hybrids, with target two_phase"
@@ -17,7 +18,7 @@ BINS = 41
 
 def of_two_phases(runs: Iterable[Run]) -> list[Run]:
     """The runs whose target has two phases."""
-    return [run for run in runs if run.get("target") == "two_phase"]
+    return [run for run in runs if run["target"] == "two_phase"]
 
 
 WANTED = of_two_phases
@@ -25,13 +26,11 @@ WANTED = of_two_phases
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Lines: generated fields of all seeds. Grey: exact fields. A column a hybrid, a row a target."""
-    from csd.study.summaries.phases.hybrids import of_hybrids
-
     about = summary[["hybrid", "target", "target_label", "dimension", "size"]].to_dataframe()
     about = series.require(about[about["target"] == "two_phase"], "hybrid_magnetisation", NEEDS)
     about = about.assign(row=about["target_label"] + about["size"].astype(str))
     names, rows = list(dict.fromkeys(about["hybrid"])), list(dict.fromkeys(about["row"]))
-    undecided, positive = (of_hybrids(summary, f"{name}_fraction") for name in ("undecided", "positive"))
+    undecided, positive = (of_samples(summary, f"{name}_fraction") for name in ("undecided", "positive"))
     shape: looks.Look = {"height": 1.9 * len(rows) + 0.5, "squeeze": False, "sharex": True, "sharey": "row"}
     figure, grid = looks.subplots(len(rows), len(names), **shape)
     told = []

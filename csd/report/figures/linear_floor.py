@@ -1,22 +1,21 @@
 """Error of the best linear score against noise level, of all modes and of the zero mode, for each target and size."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import at_finite_n
+from csd.report.figures.wrapped import COLUMNS, tints, wrapped
 from csd.study.rounding import parentheses
-from csd.study.summaries.columns import Run
 
 SUMMARY = "scores"
 NEEDS = "the key scores, with a target at finite n: with components, or beta"
+WANTED = at_finite_n
 KINDS = {
     "linear_score_error": ("all modes", looks.BLUE, "o"),
     "linear_zero_mode_error": ("zero mode", looks.RED, "s"),
 }
 """Words, colour and marker of what is drawn."""
-COLUMNS = 3
 TICKS = 1.3
 """Least ratio of two noise levels that both have a tick."""
 APART = 1.04
@@ -26,25 +25,15 @@ ALONE = 2.0
 """Ratio of the ends of the axis to a noise level that is the only one."""
 
 
-def at_finite_n(runs: Iterable[Run]) -> list[Run]:
-    """The runs whose score is not linear."""
-    return [run for run in runs if run["components"]]
-
-
-WANTED = at_finite_n
-
-
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds with errors, joined by lines; the darker, the larger the lattice. A panel a target."""
     table = _points(summary)
     panels = table.groupby("panel", sort=False)
-    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, grid = looks.subplots(rows, columns, height=2.3 * rows + 0.6, squeeze=False, sharey=True)
+    figure, grid, left = wrapped(len(panels), 2.3, 0.6, columns=2 if len(panels) == 4 else COLUMNS, sharey=True)
     sizes = sorted(set(table["size"]))
-    grey = dict(zip(sizes, looks.shades("exact", len(sizes)), strict=True))
+    shades = {kind: tints(colour, sizes) for kind, (_, colour, _) in KINDS.items()}
     told = []
-    for axes, (panel, of_panel) in zip(grid.flat, panels, strict=False):
+    for axes, (panel, of_panel) in zip(grid, panels, strict=True):
         axes.set(xscale="log", yscale="log", title=panel, xlabel="noise level t")
         levels = sorted(set(of_panel["noise_level"]))
         shown = [low for low, high in zip(levels, [*levels[1:], np.inf], strict=True) if high > TICKS * low]
@@ -55,16 +44,13 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
             axes.set_xlim(levels[0] / ALONE, levels[0] * ALONE)
         # Parts of a study may share a target, and differ in noise levels.
         for (kind, size), own in of_panel.groupby(["kind", "size"], sort=False):
-            _, colour, marker = KINDS[kind]
-            look = {"color": _mixed(colour, grey[size][0])}
+            look = {"color": shades[kind][size]}
             shifted = own.assign(place=own["noise_level"] * APART ** (sizes.index(size) - 0.5 * (len(sizes) - 1)))
             looks.curve(axes, shifted, "place", "value", **look, lw=0.8)
-            looks.points(axes, shifted, "place", "value", "error", **look, marker=marker)
+            looks.points(axes, shifted, "place", "value", "error", **look, marker=KINDS[kind][2])
         largest = of_panel[of_panel["size"] == of_panel["size"].max()]
         told.append(f"{panel.replace(chr(10), ', ')}, L = {largest['size'].iloc[0]}: {_ends(largest)}")
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
-    for axes in grid[:, 0]:
+    for axes in left:
         axes.set_ylabel("error ε of the best linear score")
     kinds = [looks.key(words, color=colour, marker=marker, lw=0.8) for words, colour, marker in KINDS.values()]
     looks.legend_below(figure, [*kinds, *looks.shade_keys(sizes, "L = {}")], columns=6)
@@ -103,10 +89,3 @@ def _ends(rows: DataFrame) -> str:
         ]
         told.append(f"{KINDS[str(kind)][0]} {' and '.join(values)}")
     return ", ".join(told)
-
-
-def _mixed(colour: str, lightness: float) -> tuple[float, ...]:
-    """A colour with a share of white, 0 for the full one."""
-    from matplotlib.colors import to_rgb
-
-    return tuple(lightness + (1.0 - lightness) * value for value in to_rgb(colour))

@@ -6,6 +6,7 @@ from csd.report.figures import looks, series
 from csd.report.figures.looks import Axes, DataFrame, Dataset, Drawing, FigureStyle, Series
 from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
+from csd.study.summaries.observables import of_samples
 
 SUMMARY = "generation"
 NEEDS = "generation with local_one_layer on the critical line"
@@ -28,7 +29,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     figure, (left, middle, right) = looks.subplots(1, 3, height=2.7, width_ratios=(1, 1, 1.2))
     look: looks.Look = {"color": looks.colour(SHOWN), "marker": looks.marker(SHOWN)}
     for axes, name in ((left, "susceptibility"), (middle, "correlation_length")):
-        exact, (mean, error) = chosen[f"exact_score_{name}"].values, series.of_samples(chosen, name)
+        exact, (mean, error) = chosen[f"exact_score_{name}"].values, of_samples(chosen, name)
         ratios = table.assign(best=chosen[f"best_{name}"].values / exact, sampled=mean / exact, error=error / exact)
         for _, group in ratios.groupby("follows"):
             looks.curve(axes, group, "place", "best", **look)

@@ -2,28 +2,27 @@
 
 import numpy as np
 
-from csd.report.figures import looks, series
+from csd.report.figures import looks
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.observables import NEEDS as NEEDS
 from csd.report.figures.observables import WANTED as WANTED
 from csd.report.figures.observables import sampled_runs
+from csd.report.figures.wrapped import wrapped
 from csd.study.rounding import parentheses
+from csd.study.summaries.observables import of_samples
 
 SUMMARY = "generation"
 BINS = 41
 """Most bins of a histogram; odd numbers, so that one is centred at m = 0."""
-COLUMNS = 3
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Lines: generated fields of all seeds. Grey: the reference. A panel a network."""
     table = sampled_runs(summary, "magnetisation")
-    columns = min(COLUMNS, len(table))
-    rows = -(-len(table) // columns)
-    figure, panels = looks.subplots(rows, columns, height=2.3 * rows + 0.3, squeeze=False, sharey="row")
-    binder, error = series.of_samples(summary.isel(run=table.index.to_numpy()), "binder")
+    figure, panels, left = wrapped(len(table), 2.3, 0.3, sharey="row")
+    binder, error = of_samples(summary.isel(run=table.index.to_numpy()), "binder")
     told, counts = [], []
-    for axes, (run, row), own, uncertain in zip(panels.flat, table.iterrows(), binder, error, strict=False):
+    for axes, (run, row), own, uncertain in zip(panels, table.iterrows(), binder, error, strict=True):
         at = summary.isel(run=run)
         generated, reference = (
             at[name].values[np.isfinite(at[name].values)]
@@ -48,9 +47,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         axes.set(title=f"{row['series']}\n{row['panel']}", xlabel=what)
         axes.legend(loc="upper center", fontsize="small")
         told.append(f"{found} for {row['series']} on {row['panel']}, where the reference has {right}")
-    for axes in panels.flat[len(table) :]:
-        axes.remove()
-    for axes in panels[:, 0]:
+    for axes in left:
         # Room for the legends; panels of a row share this axis.
         axes.set(ylabel="probability density", ylim=(0.0, 1.45 * axes.get_ylim()[1]))
     about = {"scalars": 1 in counts, "vectors": max(counts) > 1}

@@ -39,10 +39,10 @@ def runs_of(jobs: Jobs) -> dict[str, list[Run]]:
 
 def _run(run: Any, job: Any) -> Run:
     """A job as a run; `run` is the training job of one that generates."""
+    about = {"sweep": run.sweep} | ({"target": run.kind} if hasattr(run, "kind") else {})
     if not hasattr(run, "field"):
-        kind = getattr(run, "target", None)
-        return {"sweep": run.sweep} | ({"target": kind} if isinstance(kind, str) else {})
-    about = {"sweep": run.sweep, "dimension": run.dimension, "size": job.size, **columns_of(run)}
+        return about
+    about |= {"dimension": run.dimension, "size": job.size, **columns_of(run)}
     if not hasattr(run, "architecture"):
         return about | {"components": run.components}
     about |= {"architecture": run.label, "network": run.architecture, "data_set": run.data_set or 0}
@@ -67,6 +67,16 @@ def is_scored(run: Run) -> bool:
 def beyond_theory(run: Run) -> bool:
     """Whether the network of a run may have no kernel: built-in nonlinear ones, user-defined ones on raw fields."""
     return not has_kernel(run) or (":" in run["architecture_name"] and run["path"] == "fields")
+
+
+def at_finite_n(runs: Iterable[Run]) -> list[Run]:
+    """The runs of scores or phases that are by Monte Carlo."""
+    return [run for run in runs if run["components"]]
+
+
+def in_closed_form(runs: Iterable[Run]) -> list[Run]:
+    """The runs of scores or phases that are not."""
+    return [run for run in runs if not run["components"]]
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ import numpy as np
 
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
+from csd.report.figures.needs import in_closed_form
 from csd.report.figures.score_gap import panel_title
+from csd.report.figures.wrapped import tints, wrapped
 
 SUMMARY = "phases"
 NEEDS = "the key phases, with a Gaussian target or one of two phases"
+WANTED = in_closed_form
 QUANTITIES = {
     "path_kl": ("path KL", "o", looks.INK),
     "sde_kl": ("KL(true‖samples), SDE", "v", looks.BLUE),
@@ -15,23 +18,20 @@ QUANTITIES = {
     "path_kl_bit": ("path KL, the bit alone", "s", looks.ORANGE),
 }
 """Words, marker and colour of what is drawn."""
-COLUMNS = 3
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points, joined: each quantity over N/V − 1, the boxes but one; a panel a target, the darker the larger."""
     table = series.require(per_box(summary), "path_kl", NEEDS)
     panels = list(table.groupby(["target", "target_label", "dimension"], sort=False))
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, grid = looks.subplots(rows, columns, height=2.4 * rows + 0.6, squeeze=False)
+    figure, grid, left = wrapped(len(panels), 2.4, 0.6)
     sizes = sorted(set(table["size"]))
-    grey = dict(zip(sizes, looks.shades("exact", len(sizes)), strict=True))
-    for axes, (_, own) in zip(grid.flat, panels, strict=False):
+    shades = {name: tints(colour, sizes) for name, (_, _, colour) in QUANTITIES.items()}
+    for axes, (_, own) in zip(grid, panels, strict=True):
         bits = "path_kl_bit" in set(own["quantity"])
         for (quantity, size), one in own.groupby(["quantity", "size"], sort=False):
-            _, marker, colour = QUANTITIES[str(quantity)]
-            look: looks.Look = {"color": _mixed(colour, grey[size][0]), "marker": marker, "lw": 0.8, "ms": 3.5}
+            shade, (_, marker, _) = shades[str(quantity)][size], QUANTITIES[str(quantity)]
+            look: looks.Look = {"color": shade, "marker": marker, "lw": 0.8, "ms": 3.5}
             axes.plot(one["range"], one["value"], **look)
         if bits:
             axes.axhline(np.log(2.0), color=looks.INK, lw=0.8, ls=looks.DASHED, zorder=0)
@@ -41,9 +41,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         axes.set_xticks(sorted(reach for reach in set(own["range"]) if reach & (reach - 1) == 0))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.minorticks_off()
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
-    for axes in grid[:, 0]:
+    for axes in left:
         axes.set_ylabel("nats over N/V − 1")
     known = set(table["quantity"])
     drawn = [look for name, look in QUANTITIES.items() if name in known]
@@ -60,6 +58,8 @@ def per_box(summary: Dataset) -> DataFrame:
     """A row for each run, range and quantity that is known: its value over N/V − 1, N/V the boxes of a lattice."""
     columns = [name for name in summary.data_vars if summary[name].dims == ("run",)]
     found = [name for name in QUANTITIES if name in summary]
+    if not found:
+        raise series.lacking("path_kl", NEEDS)
     values = summary[found].to_dataframe().reset_index()
     table = values.melt(["run", "range"], found, "quantity").dropna(subset="value")
     table = table.join(summary[columns].to_dataframe(), on="run")
@@ -71,10 +71,3 @@ def per_box(summary: Dataset) -> DataFrame:
 def _words(own: DataFrame) -> str:
     """A panel in words."""
     return panel_title(own.iloc[-1], ", ").rpartition(", L")[0]
-
-
-def _mixed(colour: str, lightness: float) -> tuple[float, ...]:
-    """A colour with a share of white, 0 for the full one."""
-    from matplotlib.colors import to_rgb
-
-    return tuple(lightness + (1.0 - lightness) * value for value in to_rgb(colour))

@@ -5,10 +5,10 @@ import numpy as np
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame as DataFrame
 from csd.report.figures.looks import Dataset, Drawing, FigureStyle
+from csd.report.figures.wrapped import wrapped
 
 SUMMARY = "phases"
 NEEDS = "the key phases, with two noise levels or more"
-COLUMNS = 3
 KINDS = ("gaussian", "two_phase", "spins", "phi4")
 """Targets in the order of panels."""
 MOST = 5
@@ -26,11 +26,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     about = shown_runs(summary)
     about = about[[_known(summary.isel(run=int(run)))[0].size > 1 for run in about.index]]
     about = series.require(about, "score_gap", NEEDS)
-    columns = min(COLUMNS, len(about))
-    rows = -(-len(about) // columns)
-    figure, grid = looks.subplots(rows, columns, height=2.3 * rows + 0.6, squeeze=False)
+    figure, grid, left = wrapped(len(about), 2.3, 0.6)
     ranges, told = list[int](), []
-    for axes, (place, row) in zip(grid.flat, about.iterrows(), strict=False):
+    for axes, (place, row) in zip(grid, about.iterrows(), strict=True):
         run = summary.isel(run=int(place))
         levels, own = _known(run)
         chosen = _spread(own)
@@ -55,9 +53,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
             told.append(f"{panel_title(row, ', ')}: t_S = {latest:.3g}, t_R = {ends}")
         axes.set(title=panel_title(row), xlabel="noise level t")
         axes.set(xlim=(0.0, _end(run, levels, chosen, top)), ylim=(0.0, 1.08 * top))
-    for axes in grid.flat[len(about) :]:
-        axes.remove()
-    for axes in grid[:, 0]:
+    for axes in left:
         axes.set_ylabel("nats lost a box and unit of t")
     keys = [looks.key(f"R = {reach}", color=colour_of(reach)) for reach in sorted(set(ranges))]
     if told:

@@ -171,23 +171,6 @@ def spectrum(run: Dataset, place: int) -> DataFrame:
     return pd.DataFrame(columns).assign(length=length)
 
 
-def of_samples(runs: Dataset, name: str) -> tuple[Any, Any]:
-    """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
-
-    Where the jackknife gives no error for a seed, the error is that of the scatter.
-
-    Args:
-        runs: of a summary of generation.
-        name: of the observable.
-
-    Returns:
-        Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
-    """
-    # χ has a value for each seed that was sampled.
-    sampled = np.isfinite(runs["sampled_susceptibility"].values)
-    return mean_with_errors(runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values, sampled)
-
-
 def in_order(table: DataFrame, names: Sequence[str]) -> DataFrame:
     """The runs sorted by architecture, as in `names` and by their options, then by size."""
     ordered = sorted(set(table["network"]), key=lambda network: (names.index(network.name), order(network)))

@@ -5,6 +5,7 @@ from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle, S
 from csd.report.figures.needs import Wanted
 from csd.study.rounding import parentheses
 from csd.study.seeds import mean_over_seeds
+from csd.study.summaries.observables import of_samples
 
 SUMMARY = "generation"
 NEEDS = "generation with transfer"
@@ -67,7 +68,7 @@ def _ratios(summary: Dataset, table: DataFrame, name: str) -> DataFrame:
     chosen = summary.isel(run=table.index.to_numpy())
     each = [chosen.isel(run=place) for place in range(len(table))]
     recursion = [mean_over_seeds(run[name].values[:, series.steps_of_all_seeds(run)[-1]])[0] for run in each]
-    exact, (mean, error) = chosen[f"exact_{name}"].values, series.of_samples(chosen, name)
+    exact, (mean, error) = chosen[f"exact_{name}"].values, of_samples(chosen, name)
     table = table.assign(recursion=recursion / exact, sampled=mean / exact, error=error / exact, quantity=name)
     reach = table["network"].map(lambda network: looks.name(network).rpartition(", ")[2])
     return table.assign(critical=(table["size"] / table["trained"]) ** QUANTITIES[name], reach=reach)

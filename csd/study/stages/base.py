@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -105,8 +106,9 @@ class OnLattice:
         return gaussian_field(Lattice(self.dimension, self.size), **given)
 
 
+@cache
 def check_target(field: FieldOptions) -> Target:
-    """The built-in target of options.
+    """The built-in target of options, one for all jobs that have them.
 
     Raises:
         InputError: if there is no such target, or it cannot be made from them.

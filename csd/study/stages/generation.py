@@ -80,17 +80,14 @@ def generation_jobs(runs: Sequence[TrainingJob]) -> list[GenerationJob]:
     Raises:
         InputError: for a start that the target does not have.
     """
-    found = [
-        GenerationJob(run, factor * run.size)
-        for run in runs
-        if run.generation is not None
-        for factor in (1, *(run.generation.transfer or ()))
-    ]
-    for job in found:
-        try:
-            _check_start(job.run, job.settings)
-        except InputError as error:
-            raise InputError(f"sweeps.{job.sweep}.generation: {error}") from error
+    found: list[GenerationJob] = []
+    for run in runs:
+        if run.generation is not None:
+            found += [GenerationJob(run, factor * run.size) for factor in (1, *(run.generation.transfer or ()))]
+            try:
+                _check_start(run, found[-1].settings)
+            except InputError as error:
+                raise InputError(f"sweeps.{run.sweep}.generation: {error}") from error
     return found
 
 
@@ -207,8 +204,8 @@ class HybridJob:
         return self.runs[0].target_label
 
     @property
-    def target(self) -> str:
-        """Name of the target."""
+    def kind(self) -> str:
+        """Kind of the target, as 'two_phase', or its dotted path."""
         return self.runs[0].target
 
     @property
@@ -253,7 +250,7 @@ class HybridJob:
     @property
     def identifier(self) -> str:
         """Unique name of its file."""
-        target = f"_{self.target.replace(':', '.')}" * (self.target != "gaussian")
+        target = f"_{self.kind.replace(':', '.')}" * (self.kind != "gaussian")
         lattice = f"d{self.dimension}_L{self.size}"
         return file_name(f"{self.sweep}_{lattice}_{self.target_label}{target}_{seeds_name(self.seeds)}")
 

@@ -4,10 +4,9 @@ Of Gaussian targets, and of O(n) models at n → ∞, all is in closed form; of 
 spins, by conditional Monte Carlo on fields that `csd phases` itself draws.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from math import comb
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -19,10 +18,8 @@ from csd.lattice import Lattice
 from csd.locality.content import BY_CHAINS, EXACTLY
 from csd.locality.kinds import request_of_phases
 from csd.locality.options import PhaseSettings
-from csd.mcmc.simulation import held_out_chains, target_of_chains
+from csd.mcmc.simulation import target_of_chains
 from csd.study.config.schema import Count, FieldPart, Positive, Several, chosen, with_options
-from csd.study.cost.expected import ExpectedCost
-from csd.study.cost.pace import Calibration
 from csd.study.stages.base import OnLattice, Stage, check_target, file_name, finite_components, levels_label, once
 from csd.targets.base import with_spectrum
 from csd.targets.noising import NoisedTarget, schedule_of
@@ -32,11 +29,6 @@ from csd.targets.scores import ScoreSettings
 HOW = declared(PhaseSettings)
 DRAWN = declared(ScoreSettings)
 NOISE = declared(NoiseOptions)
-DECOMPOSED, SUMMED, NODES = 0.75, 1.5, 200
-"""Numbers of a recursion for each mode and squared field of a basis, in its decomposition; for each mode, field and
-noise level; and levels of the quadratures."""
-PILOT, PILOT_SWEEPS, SWEEPS = 64, 250.0, 50.0
-"""Most boxes, and sweeps of each, in which chains are tuned and timed; and sweeps of each box that count."""
 
 
 @with_options(
@@ -93,6 +85,15 @@ class PhasesJob(OnLattice):
         return self.noise.noise_levels or ()
 
     @property
+    def ranges(self) -> tuple[int, ...]:
+        """Ranges R of its boxes.
+
+        Raises:
+            InputError: if the cube and a box around it do not fit, or a range is given twice.
+        """
+        return self.settings.on(Lattice(self.dimension, self.size))
+
+    @property
     def key(self) -> tuple[Hashable, ...]:
         """What the jobs of one run of a summary share."""
         return self.sweep, self.field, self.settings, self.drawn
@@ -115,6 +116,11 @@ class PhasesJob(OnLattice):
             return with_spectrum(check_target(self.field))
         given = {name: value for name, value in vars(self.field).items() if name not in ("dimension", "size")}
         return target_of_chains(Lattice(self.dimension, self.size), **given)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the target, as its file says it: 'gaussian', 'two_phase', 'phi4' or 'spins'."""
+        return str(self.request["target"])
 
     @property
     def noised(self) -> NoisedTarget:
@@ -179,64 +185,17 @@ def _expanded(parts: Mapping[str, Phases]) -> Iterator[PhasesJob]:
             raise InputError(f"phases.{name}: {error}") from error
 
 
-def expected_phases(jobs: Sequence[PhasesJob], calibration: Calibration) -> list[ExpectedCost]:
-    """The cost of each job.
-
-    In closed form it is one decomposition of the covariance in a box for each range, and sums at all levels; at finite
-    n that of the fields, and of a chain for each box.
-    """
-    costs = []
-    for job in jobs:
-        if isinstance(job.field, ChainOptions) and job.drawn is not None:
-            costs.append(_by_chains(job, job.field, job.drawn, calibration))
-            continue
-        dimension, size, block = job.dimension, job.size, job.settings.block
-        numbers, largest = 0.0, 0.0
-        for reach in job.settings.on(job.gaussian.lattice):
-            boxes = [(1, comb(size // 2 + dimension, dimension), comb(reach + dimension, dimension))]
-            if block > 1:
-                boxes.append((dimension + 1, (size // 2 + 1) ** dimension, ((block + 1) // 2 + reach) ** dimension))
-            for ways, modes, fields in boxes:
-                levels = len(job.noise_levels) * block**dimension + NODES
-                numbers += ways * modes * fields * (DECOMPOSED * fields + SUMMED * levels)
-                largest = max(largest, ways * modes * fields)
-        seconds = calibration.job.seconds + calibration.recursion(numbers)
-        memory = calibration.job.memory_mb + 4e-5 * largest
-        costs.append(ExpectedCost("phases", job.identifier, seconds, memory, 0.1))
-    return costs
-
-
-def _by_chains(job: PhasesJob, field: ChainOptions, drawn: ScoreSettings, calibration: Calibration) -> ExpectedCost:
-    """The cost of a job at finite n."""
-    from csd.study.cost.monte_carlo import expected_monte_carlo_costs
-    from csd.study.cost.scores import sweep_cost
-    from csd.study.stages.monte_carlo import MonteCarloJob
-
-    chains = MonteCarloJob(job.sweep, field, held_out_chains(drawn.fields, drawn.seed))
-    (made,) = expected_monte_carlo_costs([chains], calibration)
-    fields, boxes = drawn.fields, drawn.fields * 2**job.dimension
-    ranges = len(job.settings.on(job.target.lattice))
-    sweeps = sum(count * SWEEPS + min(count, PILOT) * PILOT_SWEEPS for count in (fields, *[boxes] * ranges))
-    numbers = float(job.components * job.size**job.dimension)
-    drawn_numbers = (
-        sweeps * numbers * sum(sweep_cost(job.target, job.noise, level, clusters=True) for level in job.noise_levels)
-    )
-    seconds = made.seconds + calibration.draw.rate * drawn_numbers
-    memory = made.memory_mb + 8e-6 * numbers * (12.0 * fields + 4.0 * boxes)
-    return ExpectedCost("phases", job.identifier, seconds, memory, 0.1, family=str(job.request["target"]))
-
-
 PHASES_OF_DATA = Stage(
     "phases",
     key="phases",
     command="phases",
     kind=PHASES,
     jobs=lambda study, before: phases_jobs(study.phases),
-    cost="csd.study.stages.phases:expected_phases",
+    cost="csd.study.cost.phases:expected_phases",
     ends=("  noise level ",),
     plugins=lambda job: job.plugins,
     steps=lambda job: job.step,
-    works=("ranges", lambda job: len(job.settings.on(job.target.lattice))),
+    works=("ranges", lambda job: len(job.ranges)),
     aggregate="csd.study.summaries.phases.aggregate:aggregate_phases",
     rule="aggregate_phases",
     summary=PHASES_SUMMARY,

@@ -123,7 +123,7 @@ class ScoresJob(OnLattice):
         """
         schedule = schedule_of(self.noise.schedule)
         if not self.components:
-            target = with_spectrum(check_target(self.field))  # type: ignore[arg-type]
+            target = with_spectrum(check_target(self.field))
             return score_request(NoisedTarget(target, schedule, self.noise_levels), self.settings)
         check_distinct("noise level", self.noise_levels)
         check_schedule(schedule, self.noise_levels)

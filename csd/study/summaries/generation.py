@@ -117,8 +117,9 @@ def aggregate_hybrids(jobs: Sequence[HybridJob], folder: Path, *, mixed: bool = 
     rows: list[dict[str, Any]] = []
     for group in groups:
         job, file = group[0]
-        about = {name: getattr(job, name) for name in ("target", "target_label", "dimension", "size")}
-        rows.append({"hybrid": job.sweep, "networks": job.label, "mass": float(file.attrs["mass"]), **about})
+        about = {name: getattr(job, name) for name in ("target_label", "dimension", "size")}
+        about |= {"hybrid": job.sweep, "target": job.kind, "networks": job.label, "mass": float(file.attrs["mass"])}
+        rows.append(about)
     return summary.assign(typed_columns(rows, IDENTITY_OF_HYBRIDS))
 
 

@@ -17,7 +17,7 @@ from csd.diffusion.criteria import CRITERIA
 from csd.diffusion.discretisation import FOLLOWS_LAW, ORDERS
 from csd.diffusion.grids import MOST_STEPS
 from csd.lattice import Array
-from csd.study.scaling import fit, fit_power_law, fit_weighted, law_row, local_exponents
+from csd.study.scaling import fit, fit_power_law, law_row, local_exponents, weighted_law
 from csd.study.seeds import mean_over_seeds
 from csd.study.summaries.columns import HOW, SAME_FIELDS
 from csd.study.summaries.observables import (
@@ -128,10 +128,7 @@ def _laws_of_zero_mode(runs: xr.Dataset) -> Iterator[dict[str, Any]]:
     if note := next(filter(None, notes), ""):
         yield law_row(sizes, f"{note}, so there is no mean to fit")
         return
-    try:
-        yield fit_weighted(sizes, mean, errors).row
-    except InputError as error:
-        yield law_row(sizes, str(error))
+    yield weighted_law(sizes, mean, errors)
 
 
 def _floor_ratios(chosen: xr.Dataset) -> Iterator[dict[str, Any]]:
@@ -227,11 +224,8 @@ def _laws_of_observable(times: dict[int, TimeUntilRight]) -> Iterator[dict[str, 
     if unknown:
         yield law_row(sizes, f"{next(iter(unknown.values()))}, so there is no time to fit")
     elif times:
-        try:
-            steps, errors = (np.array([getattr(time, name) for time in times.values()]) for name in ("step", "error"))
-            yield fit_weighted(sizes, steps, errors).row
-        except InputError as error:
-            yield law_row(sizes, str(error))
+        steps, errors = (np.array([getattr(time, name) for time in times.values()]) for name in ("step", "error"))
+        yield weighted_law(sizes, steps, errors)
 
 
 def fitted_laws(about: dict[str, Any], sizes: Any, times: Any, ran: Any) -> list[dict[str, Any]]:

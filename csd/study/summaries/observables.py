@@ -215,3 +215,20 @@ def _pulls(difference: Array, error: Array, right: Array) -> dict[str, float]:
         resolution = np.sqrt(((error / right) ** 2).mean())
     found = {"pull": whole, "lowest": pulls.min(), "highest": pulls.max(), "resolution": resolution}
     return {name: float(value) for name, value in found.items()}
+
+
+def of_samples(runs: "xr.Dataset", name: str) -> tuple[Any, Any]:
+    """Mean over seeds of an observable of sampled fields and its error, the larger of scatter and jackknife.
+
+    Where the jackknife gives no error for a seed, the error is that of the scatter.
+
+    Args:
+        runs: of a summary of generation, or of hybrids.
+        name: of the observable.
+
+    Returns:
+        Both of shape (runs,); NaN where the samples of a seed do not have it, such as ξ where S(0) < S(k₁).
+    """
+    # χ has a value for each seed that was sampled.
+    sampled = np.isfinite(runs["sampled_susceptibility"].values)
+    return mean_with_errors(runs[f"sampled_{name}"].values, runs[f"sampled_{name}_error"].values, sampled)

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.core.errors import InputError
 from csd.core.files import SCORES
-from csd.study.scaling import fit_weighted, law_row
+from csd.study.scaling import law_row, weighted_law
 from csd.study.seeds import mean_with_errors
 from csd.study.stages.scores import ScoresJob
 from csd.study.summaries.columns import SAMPLED, About, columns_of, kind_of_model, typed_columns
@@ -115,7 +114,4 @@ def _laws(sizes: Any, values: Any, errors: Any) -> Iterator[dict[str, Any]]:
     for size, value, error in zip(sizes, values, errors, strict=True):
         yield law_row([size], law="value", value=float(value), error=float(error))
     if len(sizes):
-        try:
-            yield fit_weighted(sizes, values, errors).row
-        except InputError as error:
-            yield law_row(sizes, str(error))
+        yield weighted_law(sizes, values, errors)

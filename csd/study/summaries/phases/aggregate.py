@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csd.core.errors import InputError
 from csd.core.files import PHASES
-from csd.study.scaling import fit_weighted, law_row
+from csd.study.scaling import law_row, weighted_law
 from csd.study.stages.phases import PhasesJob
 from csd.study.summaries.columns import PHASED, SAMPLED, About, columns_of, typed_columns
 from csd.study.summaries.files import files_of, gathered
@@ -89,9 +88,4 @@ def phases_table(summary: xr.Dataset) -> pd.DataFrame:
 def _laws(sizes: Any, values: Any) -> list[dict[str, Any]]:
     """The rows of one quantity at one range: a value for each size, and how it depends on the size."""
     rows = [law_row([size], law="value", value=float(one), error=0.0) for size, one in zip(sizes, values, strict=True)]
-    if len(rows):
-        try:
-            rows.append(fit_weighted(sizes, values, EXACT * values).row)
-        except InputError as error:
-            rows.append(law_row(sizes, str(error)))
-    return rows
+    return [*rows, weighted_law(sizes, values, EXACT * values)] if rows else []

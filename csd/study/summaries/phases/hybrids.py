@@ -13,21 +13,10 @@ import pandas as pd
 import xarray as xr
 
 from csd.study.scaling import law_row
-from csd.study.seeds import mean_with_errors
+from csd.study.summaries.observables import of_samples
 
 DATA = "hybrid"
 """The column `data` of these rows."""
-
-
-def of_hybrids(summary: xr.Dataset, name: str) -> tuple[Any, Any]:
-    """(mean over seeds, its error) of a number of generated fields, shape (runs,) each.
-
-    Args:
-        summary: of `csd.study.summaries.generation.aggregate_hybrids`.
-        name: of the number, without sampled_.
-    """
-    values, errors = (summary[f"sampled_{name}{one}"].transpose("run", "seed").values for one in ("", "_error"))
-    return mean_with_errors(values, errors, np.isfinite(values))
 
 
 def hybrid_table(summary: xr.Dataset) -> pd.DataFrame:
@@ -39,7 +28,7 @@ def hybrid_table(summary: xr.Dataset) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     if "sampled_undecided_fraction" not in summary:
         return pd.DataFrame(rows)
-    undecided, (positive, uncertain) = (of_hybrids(summary, f"{name}_fraction") for name in ("undecided", "positive"))
+    undecided, (positive, uncertain) = (of_samples(summary, f"{name}_fraction") for name in ("undecided", "positive"))
     deviation = positive - summary["reference_positive_fraction"].values
     found = {"undecided_fraction": undecided, "positive_fraction_deviation": (deviation, uncertain)}
     for quantity, (values, errors) in found.items():

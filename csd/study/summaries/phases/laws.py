@@ -21,16 +21,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from csd.lattice import Array
 from csd.study.scaling import law_row
 from csd.study.summaries.phases.aggregate import phases_table
 
 BEST_LOCAL = "best_local"
 """The best local score in the column `architecture` of a table of laws."""
-QUANTITIES = (
-    *("information_residual", "markov_deviation", "sde_share", "ode_share"),
-    *("path_kl_per_box", "window_ratio", "bits_per_box", "ordered_residual", "box_level_growth"),
-)
-"""All quantities."""
 SMALLEST = 1e-9
 """Divergences are compared with the path KL where this exceeds it, in nats: below, rounding shows."""
 IMAGES = 8.0
@@ -114,7 +110,7 @@ def _residual(run: xr.Dataset) -> float:
 
 def _measured(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
     """(columns, value, error) of numbers by Monte Carlo."""
-    if run["target"].item() == "spins" and (int(run["dimension"]), int(run["components"])) == (2, 1):
+    if is_ordered(run):
         yield from _ordered(run)
     if "box_level" in run:
         known = np.isfinite(run["box_level"].values) & (run["box_level_error"].values > 0.0)
@@ -146,20 +142,32 @@ def slope_of(places: Any, values: Any, errors: Any) -> tuple[float, float]:
     return slope, float(np.hypot(statistical, without - slope))
 
 
-def _ordered(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
-    """Differences from the theory of two phases, below T_c."""
-    from csd.locality.ordered import CRITICAL, ordered_difference, ordered_phase
+def is_ordered(run: xr.Dataset) -> bool:
+    """Whether a run is of Ising spins on the square lattice below T_c."""
+    from csd.locality.ordered import CRITICAL
+
+    ising = run["target"].item() == "spins" and (int(run["dimension"]), int(run["components"])) == (2, 1)
+    return ising and float(run["beta"]) > CRITICAL
+
+
+def ordered_theory(run: xr.Dataset, reach: int, levels: Any) -> Array:
+    """Δ of two phases in place of the spins of such a run, at noise levels; shape of `levels`."""
+    from csd.locality.ordered import ordered_difference
     from csd.targets.noising import schedule_of
 
-    if not (beta := float(run["beta"])) > CRITICAL:
-        return
     schedule, sites = schedule_of(run["schedule"].item()), int(run["size"]) ** 2
-    scale = ordered_phase(beta)[0] ** 2
+    signal, variance = np.asarray(schedule.signal(levels)), np.asarray(schedule.variance(levels))
+    return ordered_difference(float(run["beta"]), signal, variance, (2 * reach + 1) ** 2, sites)
+
+
+def _ordered(run: xr.Dataset) -> Iterator[tuple[dict[str, Any], float, float]]:
+    """Differences from the theory of two phases, below T_c."""
+    from csd.locality.ordered import ordered_phase
+
+    scale = ordered_phase(float(run["beta"]))[0] ** 2
     for reach in run["range"].values:
         for level in run["noise_level"].values:
             at = run.sel(range=reach, noise_level=level)
-            signal, variance = np.asarray(schedule.signal(level)), np.asarray(schedule.variance(level))
-            theory = float(ordered_difference(beta, signal, variance, (2 * int(reach) + 1) ** 2, sites))
             columns = {"quantity": "ordered_residual", "data": f"R{reach}", "noise_level": float(level)}
-            off = float(at["mmse_difference"]) - theory
+            off = float(at["mmse_difference"]) - float(ordered_theory(run, int(reach), level))
             yield columns, off / scale, float(at["mmse_difference_error"]) / scale
