@@ -38,10 +38,16 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         most = 1.05 * max(float(np.abs(members[f"{kind}_magnetisation"]).max()) for kind in ("sampled", "reference"))
         bins = min(BINS, 1 + 2 * int(len(reference) ** 0.5))
         edges = np.linspace(-most, most, bins + 1) if components == 1 else np.linspace(0.0, most, bins // 2 + 2)
-        axes.hist(reference, edges, density=True, color="0.8", label=f"reference, U$_4$ = {right}")
+        axes.hist(reference, edges.tolist(), density=True, color="0.8", label=f"reference, U$_4$ = {right}")
         shade = looks.colour(row["network"])
         axes.hist(
-            generated, edges, density=True, histtype="step", color=shade, lw=1.2, label=f"generated, U$_4$ = {found}"
+            generated,
+            edges.tolist(),
+            density=True,
+            histtype="step",
+            color=shade,
+            lw=1.2,
+            label=f"generated, U$_4$ = {found}",
         )
         what = "magnetisation m per site" if components == 1 else f"|m| per site, n = {components}"
         axes.set(title=f"{row['series']}\n{row['panel']}", xlabel=what)
