@@ -22,7 +22,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
 
     about = shown_runs(summary)
     about = series.require(about[about["components"] > 0], "box_gap", NEEDS)
-    about = about.sort_values(["target", "dimension", "beta"], ascending=[True, True, False], kind="stable")
+    # The ordered phase first.
+    order = {"target": True, "dimension": True, "beta": False, "r0": True}
+    about = about.sort_values([*order], ascending=[*order.values()], kind="stable")
     figure, grid, left = wrapped(len(about), 2.4, 0.5)
     ranges, pulls, times = set[int](), list[float](), []
     for axes, (place, row) in zip(grid, about.iterrows(), strict=True):

@@ -31,7 +31,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     about = about.assign(row=about["target_label"] + about["size"].astype(str))
     names, rows = list(dict.fromkeys(about["hybrid"])), list(dict.fromkeys(about["row"]))
     undecided, positive = (of_samples(summary, f"{name}_fraction") for name in ("undecided", "positive"))
-    shape: looks.Look = {"height": 1.9 * len(rows) + 0.5, "squeeze": False, "sharex": True, "sharey": "row"}
+    shape: looks.Look = {"height": 2.0 * len(rows) + 0.5, "squeeze": False, "sharex": True, "sharey": "row"}
     figure, grid = looks.subplots(len(rows), len(names), **shape)
     told = []
     for place, row in about.iterrows():
@@ -45,13 +45,14 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         axes.hist(generated, edges, density=True, histtype="step", color=looks.BLUE, lw=1.1)
         lost, likelier = (parentheses(float(own[0][number]), float(own[1][number])) for own in (undecided, positive))
         right = float(run["reference_positive_fraction"])
-        axes.set_title(f"{row['hybrid'].replace('-', ' ')}\nundecided {lost}, P(+) {likelier}", fontsize="small")
+        axes.set_title(f"{row['hybrid'].replace('-', ' ')}\nundecided {lost}\nP(+) = {likelier}", fontsize="small")
         told.append(f"{row['hybrid'].replace('-', ' ')}: {lost} undecided, P(+) = {likelier} in place of {right:.3g}")
     for axes in grid[-1]:
         axes.set_xlabel("magnetisation m")
     for axes, label in zip(grid[:, 0], rows, strict=True):
         first = about[about["row"] == label].iloc[0]
-        axes.set_ylabel(f"probability density\n{first['target_label']}, L = {first['size']}")
+        right = float(summary["reference_positive_fraction"][int(first.name)])
+        axes.set_ylabel(f"probability density\nexact P(+) = {right:.3g}, L = {first['size']}")
     legend = [looks.key("generated", color=looks.BLUE, lw=1.1), looks.key("exact", color="0.8", lw=5)]
     looks.legend_below(figure, legend)
     return figure, {"told": told, "windows": _windows(summary.isel(run=about.drop_duplicates("hybrid").index))}

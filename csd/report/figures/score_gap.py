@@ -77,7 +77,7 @@ def shown_runs(summary: Dataset) -> DataFrame:
 def panel_title(row: DataFrame, between: str = "\n") -> str:
     """A run in words: its target, dimension and size."""
     first, _, second = series.target_title(row).partition("\n")
-    return f"{first}{between}{second}, L = {row['size']}"
+    return f"{first}, L = {row['size']}{between}{second}"
 
 
 def lost_per_box(run: Dataset, reach: int) -> tuple[np.ndarray, np.ndarray]:
