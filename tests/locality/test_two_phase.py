@@ -170,7 +170,7 @@ def test_path_kl_is_the_entropy_of_the_phase_a_box(probability: float) -> None:
 
 
 def test_half_a_bit_a_box_is_lost_below_its_time() -> None:
-    """(N/V)/2 ln 2 less what the lattice lacks, below t_R, for white φ of small variance: the entropy of a sign at Λ."""
+    """(N/V)/2 ln 2 below t_R, less what the lattice lacks there (a sign at Λ); white φ of small variance."""
     target = TwoPhase(Lattice(2, 32), 1e3, 1.0)
     for reach in (1, 2, 4):
         box, boxes = PhaseBox(target, reach), 1024 / (2 * reach + 1) ** 2
