@@ -108,10 +108,11 @@ def target_with_energy(given: Mapping[str, Any], data: Any) -> tuple[Any, Array 
         return target_from_spec({"target": wanted, **_shape(lattice), "mass": mass}), None
     if not finite:
         return None, None
-    for name in sum(OWN.values(), ()):
+    for one, name in ((one, name) for one, names in OWN.items() for name in names):
         if name in own:
             raise InputError(
-                f"{name} and {finite[0]} are both given; the score of a target with {name} has a closed form"
+                f"{name} and {finite[0]} are both given; {name} belongs to target {one}: leave out {finite[0]} for"
+                f" it, or {name} for a target at finite n"
             )
     given = {name: value for name, value in given.items() if name != "mass_times_length"} | (
         {"mass": own["mass_times_length"] / lattice.size} if "mass_times_length" in own else {}

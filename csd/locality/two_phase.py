@@ -13,8 +13,9 @@ a linear part, that of φ, and the part of the bit s. Their integrals (D/2) ∫d
 small variance that of the bit is (N/V − 1) H(p), H(½) = ln 2: one bit a box.
 
 A *criterion* is halfway from what is known without a field to certainty. The lattice meets it from the speciation time
-t_S down, the box from t_R down: scores of range R fail between t_R and t_S, a window of width ½ ln(N/V) where α² is
-small.
+t_S down, the box from t_R down. Between them, a window of width ½ ln(N/V) where α² is small, the lattice knows the
+phase and the box does not. Below t_R the box still has half of it to learn: about half of the path KL of the bit is
+lost there.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ import numpy as np
 from csd.core.errors import InputError, unknown
 from csd.core.files import Content
 from csd.lattice import Array
-from csd.locality.box import SymmetricBox
+from csd.locality.box import ROUNDING, SymmetricBox
 from csd.locality.content import phases_content, phases_request
 from csd.locality.gaussian import box_of, checked_field, mmse_difference, path_divergence
 from csd.locality.options import PhaseSettings
@@ -133,13 +134,37 @@ class PhaseBox:
         return np.asarray(ratios * self.target.magnetisation**2 * (shrunk @ self._constant**2))
 
     def gap_of_bit(self, ratios: Array) -> Array:
-        """σ² times the part of the bit, γ M² {(σ²P⁻¹1)₀² q(Λ_R) − (σ²/C(0))² q(Λ)}, same shape as the ratios."""
-        target = self.target
+        """σ² times the part of the bit, γ M² {(σ²P⁻¹1)₀² q(Λ_R) − (σ²/C(0))² q(Λ)}, same shape as the ratios.
+
+        It is 0 where the difference is below the rounding of its terms.
+        """
+        target, separation = self.target, lattice_separation(self.target, ratios)
         pull = (1.0 / (1.0 + np.multiply.outer(ratios, self.box.variances))) @ (self._constant * self._middle)
         whole = 1.0 / (1.0 + ratios / target.mass**2)
-        inside = pull**2 * undecided(self.separation(ratios), target.probability)
-        outside = whole**2 * undecided(lattice_separation(target, ratios), target.probability)
-        return np.asarray(ratios * target.magnetisation**2 * (inside - outside))
+        known = undecided(self.separation(ratios), target.probability)
+        inside, outside = pull**2 * known, whole**2 * undecided(separation, target.probability)
+        # q′(Λ) is between −q and 0, so that errors of Λ are relative errors of q.
+        off_pull, off_separation = self._rounding(ratios)
+        rounding = known * (2.0 * np.abs(pull) * off_pull + pull**2 * off_separation)
+        rounding += ROUNDING * outside * (2.0 + separation)
+        lost = inside - outside
+        return np.asarray(ratios * target.magnetisation**2 * np.where(np.abs(lost) > rounding, lost, 0.0))
+
+    def _rounding(self, ratios: Array) -> tuple[Array, Array]:
+        """Bounds of the errors of (σ²P⁻¹1)₀ and Λ_R by rounding, same shape as the ratios γ = α²/σ² each.
+
+        With A = (1 + γP)⁻¹e₀ and B = (1 + γP)⁻¹1, errors of ε √λ_max in the singular values √λ of the covariance P of
+        φ change A·1 by ε γ √λ_max (|√P A| |B| + |A| |√P B|) at most, and B·1 by twice this with B for A.
+        """
+        variances = self.box.variances
+        shrunk = 1.0 / (1.0 + np.multiply.outer(ratios, variances))
+        ones, middle = self._constant**2, self._middle**2
+        kernel, plain = np.sqrt(shrunk**2 @ middle), np.sqrt(shrunk**2 @ ones)
+        wide_kernel, wide_plain = np.sqrt(shrunk**2 @ (middle * variances)), np.sqrt(shrunk**2 @ (ones * variances))
+        scale, total = ratios * np.sqrt(variances[0]), shrunk @ ones
+        off_pull = scale * (wide_kernel * plain + kernel * wide_plain) + np.sqrt((shrunk @ middle) * total)
+        off_separation = ratios * self.target.magnetisation**2 * (2.0 * scale * plain * wide_plain + total)
+        return ROUNDING * off_pull, ROUNDING * off_separation
 
     def score(self, fields: Array, schedule: Schedule, level: float) -> Array:
         """s_R(x) = −P⁻¹e₀∗x + αM (P⁻¹1)_0 tanh(αM P⁻¹1∗x + h), the best score from the box of each site.
@@ -176,6 +201,20 @@ class PhaseBox:
         low = SMALL / max(variances.max(), power * sites)
         nodes = np.exp(np.arange(log(low), log(LARGE * max(1.0 / variances.min(), 1.0 / power)), STEP))
         return float(0.5 * sites * STEP * self.gap_of_bit(nodes).sum())
+
+    def bit_lost_between(self, low: float, high: float) -> float:
+        """(N/2) ∫dγ/γ of the bit's gap between two ratios γ = α²/σ²: its path KL between two noise levels, in nats.
+
+        Args:
+            low: γ at the higher noise level, above 0.
+            high: γ at the lower one.
+        """
+        from scipy.integrate import quad
+
+        def lost(log_ratio: float) -> float:
+            return 0.5 * self.target.lattice.sites * float(self.gap_of_bit(np.array(exp(log_ratio))))
+
+        return float(quad(lost, log(low), log(high), epsrel=1e-10, limit=200)[0])
 
 
 def speciation_time(target: TwoPhase, schedule: Schedule, criterion: str = "information") -> float:

@@ -18,6 +18,7 @@ from csd.locality.two_phase import (
     PhaseBox,
     asymptotic_width,
     box_speciation_time,
+    known_information,
     lattice_separation,
     separation_needed,
     speciation_time,
@@ -103,10 +104,10 @@ def test_the_largest_box_is_the_lattice() -> None:
     target = TwoPhase(Lattice(2, 5), 0.6, 0.9, 0.7)
     box, ratios = PhaseBox(target, 2), np.array([1e-3, 0.1, 1.0, 30.0])
     np.testing.assert_allclose(box.separation(ratios), lattice_separation(target, ratios), rtol=1e-12)
-    assert np.abs(box.gap_of_bit(ratios)).max() < 1e-12
+    assert (box.gap_of_bit(ratios) == 0.0).all()
     fields = _noised(target, VP, 0.7, 4, "largest")
     np.testing.assert_allclose(box.score(fields, VP, 0.7), target.score(fields, VP, 0.7), rtol=1e-10, atol=1e-12)
-    assert abs(box.path_kl_of_bit()) < 1e-9
+    assert box.path_kl_of_bit() == box.path_kl_of_field() == 0.0
     assert box_speciation_time(target, VP, 2) == pytest.approx(speciation_time(target, VP), rel=1e-10)
 
 
@@ -166,6 +167,19 @@ def test_path_kl_is_the_entropy_of_the_phase_a_box(probability: float) -> None:
         boxes, box = 1024 / (2 * reach + 1) ** 2, PhaseBox(target, reach)
         assert box.path_kl_of_bit() == pytest.approx((boxes - 1.0) * entropy, rel=1e-9)
         assert box.path_kl_of_field() < 1e-9
+
+
+def test_half_a_bit_a_box_is_lost_below_its_time() -> None:
+    """(N/V)/2 ln 2 below t_R, less what the lattice lacks there (a sign at Λ); white φ of small variance."""
+    target = TwoPhase(Lattice(2, 32), 1e3, 1.0)
+    for reach in (1, 2, 4):
+        box, boxes = PhaseBox(target, reach), 1024 / (2 * reach + 1) ** 2
+        level = box_speciation_time(target, VP, reach)
+        at = float(VP.signal(level) ** 2 / VP.variance(level))
+        below, above = box.bit_lost_between(at, 1e9), box.bit_lost_between(1e-15, at)
+        known = float(known_information(boxes * separation_needed()))
+        assert below == pytest.approx((0.5 * boxes - 1.0 + known) * log(2.0), rel=1e-6)
+        assert above == pytest.approx((0.5 * boxes - known) * log(2.0), rel=1e-6)
 
 
 def test_path_kl_is_the_integral_of_the_gap() -> None:

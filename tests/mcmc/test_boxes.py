@@ -137,6 +137,24 @@ def test_gaps_of_spins_are_those_of_all_states() -> None:
     assert (np.sqrt(np.mean(np.square(pulls), axis=0)) < 1.8).all()
 
 
+def test_a_box_of_all_spins_has_no_gap_and_no_chains_of_its_own() -> None:
+    """On 3 × 3 sites with R = 1; the share is that of all states, of 1000 fields, within 4 errors: once in 10 000."""
+    level, fields = 1.0, 1000
+    given = noised(SpinModel(Lattice(2, 3), 1, ISING), drawn_states(2, 3, ISING, fields, 2), level)
+    means = means_of_states(2, 3, ISING, given.signal / given.variance * given.field.reshape(fields, -1)).mean(axis=1)
+    spins, chances = states(2, 3, ISING)
+    square, variance = means**2, chances @ spins.mean(axis=1) ** 2
+    exact, error = square.mean() / variance, square.std() / np.sqrt(fields) / variance
+    clean = drawn_states(2, 3, ISING, 60, 3)
+    found = box_values(given.target, VP, [level], [0, 1], ScoreSettings(fields=60, seed=1), clean)
+    for name in ("score_gap", "score_gap_error", "mmse_difference", "mmse_difference_error"):
+        assert found[name][0, 0] > 0.0
+        assert found[name][0, 1] == 0.0
+    for of_box, of_all in (("box_variance", "conditional_variance"), ("box_tau", "tau"), ("box_sweeps", "sweeps")):
+        assert found[of_box][0, 1] == found[of_all][0]
+    assert abs(found["box_share"][0, 1] - exact) < 4.0 * np.hypot(found["box_share_error"][0, 1], error)
+
+
 # ---- rings of four sites: quadrature --------------------------------------------------------------------------------
 
 

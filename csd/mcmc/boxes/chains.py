@@ -1,6 +1,6 @@
 """Halves of the scores of fields from chains of the posteriors of boxes, and of all sites."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -77,6 +77,20 @@ class NoisedFields:
         """
         posterior = BoxPosterior(self.target, self.moved(self.field), self.signal, self.variance, reach)
         return self._estimated(posterior, self.moved(self.clean), reach, accuracy, seed)
+
+    def scores_of_all_sites(self, exact: Estimates) -> Estimates:
+        """What `box_scores` would return of a box that is the whole lattice, from `exact_scores`, without chains."""
+        lattice = self.target.lattice
+        sites = lattice.index(np.array(self.middles))
+
+        def read(values: Array) -> Array:
+            """Values in the middles of the boxes and means over the lattice, (…, fields, n, *lattice.shape)."""
+            inside = np.moveaxis(lattice.take(values, sites), -1, -2)
+            mean = np.broadcast_to(values.mean(axis=lattice.axes)[..., None, :], inside.shape)
+            pairs = np.stack([inside, mean], axis=-1)
+            return pairs.reshape(*values.shape[: -2 - lattice.dimension], -1, *pairs.shape[-2:])
+
+        return replace(exact, halves=read(exact.halves), error=read(exact.error))
 
     def _estimated(
         self, posterior: Posterior, start: Array, reach: int | None, accuracy: float, seed: int

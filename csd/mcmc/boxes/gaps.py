@@ -79,7 +79,8 @@ def box_values(
     Returns:
         score_gap, mmse_difference, box_variance, box_share and their errors, box_tau and box_sweeps, shape (levels,
         ranges) each; squared_score, conditional_variance and their errors, tau and sweeps, shape (levels,); box_level
-        and its error, shape (ranges,), NaN where the levels do not show it.
+        and its error, shape (ranges,), NaN where the levels do not show it. A box that is the lattice has no gap, and
+        the chains of the lattice.
 
     Raises:
         InputError: if a box does not fit on the lattice, chains do not mix, or memory does not suffice.
@@ -111,7 +112,13 @@ def box_values(
         }
         at_level.append(own_level)
         for place, reach in enumerate(ranges):
-            own = noised.box_scores(reach, settings.accuracy, settings.seed)
+            # A box of all sites has the scores of the lattice, and no gap.
+            whole = 2 * reach + 1 == lattice.size
+            own = (
+                noised.scores_of_all_sites(exact)
+                if whole
+                else noised.box_scores(reach, settings.accuracy, settings.seed)
+            )
             row = _box_rows(noised, reach, exact, own)
             rows[place].append(row)
             value, error = jackknifed(row, _regressed, corrected=True)
@@ -128,6 +135,8 @@ def box_values(
                 "box_tau": own.tau,
                 "box_sweeps": own.sweeps,
             }
+            if whole:
+                own_box |= {f"box_{name}": own_level[f"conditional_{name}"] for name in ("variance", "variance_error")}
             at_box.append(own_box)
     found = {name: np.array([own[name] for own in at_level], dtype=float) for name in at_level[0]}
     shape = len(levels), len(ranges)
