@@ -99,6 +99,15 @@ class TrainingSettings(Options):
             label="lr{value}",
         ),
     ] = "spectrum"
+    start_kernel: Annotated[
+        Annotated[float, Gt(0.0)] | None,
+        Option(
+            "K₀ of the start of two_layer, deep_linear, local_two_layer or multiscale",
+            "K0",
+            default="0.1 / C_max",
+            label="start{value}",
+        ),
+    ] = None
     momentum: Annotated[
         float,
         Ge(0.0),

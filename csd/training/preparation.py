@@ -12,7 +12,7 @@ from csd.core.random import stream
 from csd.lattice import Array, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
-from csd.networks.starts import Initial, started_filters, started_module
+from csd.networks.starts import Initial, start_spectra, started_filters, started_module
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget, learned_spectra
 from csd.training.batches import (
@@ -123,6 +123,8 @@ def prepare(
         copies += 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
     where = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {where}")
+    if settings.start_kernel is not None and initial is not None:
+        raise InputError("start_kernel and initial are given, and both are the start of the networks; leave one out")
     if settings.rate_from == "tuned":
         if initial is not None:
             raise InputError("rate_from is tuned and initial is given; rates are tuned for a network's own start alone")
@@ -232,7 +234,8 @@ def _family_descent(
     # Where an optimiser takes the step as gradient, the rate is 1.
     rates = known[0] if settings.heavy_ball is not None else np.ones_like(known[0])
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
-    of_levels = list(zip(networks, spectra, noised.levels, strict=True))
+    seen = start_spectra(spectra, settings.start_kernel)
+    of_levels = list(zip(networks, seen, noised.levels, strict=True))
     starts = [[started_filters(architecture, *own, seed, initial) for own in of_levels] for seed in settings.seeds]
     complex_kernel = objective.complex_target
     descent = descent_of(networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=complex_kernel)
@@ -281,10 +284,11 @@ def _autograd_descent(
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     modes, learned = noised.lattice.pairs, learned_spectra(noised)
+    seen = start_spectra(learned, settings.start_kernel)
 
     def build(seed: int, level: int) -> Any:
         """The network of a seed and level, by their places, at its start."""
-        return started_module(noised, architecture, learned[level], settings.seeds[seed], noised.levels[level], initial)
+        return started_module(noised, architecture, seen[level], settings.seeds[seed], noised.levels[level], initial)
 
     networks = [[build(seed, level) for level in range(len(learned))] for seed in range(len(settings.seeds))]
     first = networks[0]

@@ -181,6 +181,8 @@ def _with_crossing(error: QuadraticError, threshold: float, stay: int, last: int
 
 CURVE_POINTS = 48
 """Values of C that represent all modes in the estimate of expected steps."""
+DIVERGED = 1e100
+"""ε from which the estimate takes training for diverged."""
 
 
 def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> float:
@@ -233,12 +235,16 @@ def _mode_steps(spectrum: Array, weight: Array, depth: int, rate: float, setting
         share = np.bincount(place, share, CURVE_POINTS).astype(float)
         value = np.sqrt(edges[1:] * edges[:-1])
     optimizer, since = optimizer_for(settings), None
-    start = 0.0 if depth == 1 else (START_KERNEL / spectrum.max()) ** (1.0 / depth)
+    start = 0.0 if depth == 1 else (settings.start_kernel or START_KERNEL / spectrum.max()) ** (1.0 / depth)
     filters = np.full((1, len(value)), start)
     state = optimizer.start(filters)
     for step in range(settings.most_steps):
         residual = value * filters**depth - 1.0
-        if (share * residual**2).sum() > settings.tolerance * share.sum():
+        error = (share * residual**2).sum() / share.sum()
+        # From a start that is too large a mode grows without bound.
+        if not error < DIVERGED:
+            return float("nan")
+        if error > settings.tolerance:
             since = None
         else:
             since = step if since is None else since

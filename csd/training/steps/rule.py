@@ -9,6 +9,10 @@ from csd.networks.full import DeepLinear
 from csd.training.descent.optimizers import FOURIER, Optimizer, optimizer_of, rate_factor
 from csd.training.options import TrainingSettings
 
+SIZED = ("two_layer", "deep_linear", "local_two_layer", "multiscale")
+"""Networks that start at K₀ = 0.1 / C_max."""
+
+
 
 def optimizer_for(settings: TrainingSettings) -> Optimizer:
     """The optimiser of settings that `with_own_steps` made; gd with momentum is the heavy ball.
@@ -68,6 +72,11 @@ def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optim
         raise InputError(
             f"rate_from is tuned, but loss is {settings.loss!r}, whose minibatches make times random; it needs loss"
             " population"
+        )
+    if settings.start_kernel is not None and (architecture.name not in SIZED or architecture.depth == 1):
+        raise InputError(
+            f"start_kernel is {settings.start_kernel:g}, but architecture {architecture.name!r} has no start of a size;"
+            f" it must be one of {', '.join(SIZED)} with two layers or more"
         )
     if architecture.is_family:
         check_without_kernel(architecture, settings)
