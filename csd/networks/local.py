@@ -34,6 +34,9 @@ SITE_PAIR = 2.0
 """Nanoseconds to gather a matrix and multiply with it, for each pair of sites."""
 
 
+STIFFNESS = 1.15
+"""Measured: λ ≤ 2 + 1.15 (v k₀)^⅓ for the curvature of tied filters during training, over sizes, levels and ranges."""
+
 _Classes = list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]
 
 
@@ -304,6 +307,22 @@ class LocalTwoLayer(LocalNetwork):
     def stable_rate(self, spectrum: Array) -> float:
         """1 per use: K relaxes at the rate 2η."""
         return 1.0
+
+    def safe_rate(self, spectrum: Array) -> float:
+        """min(¼, 2/λ), λ = 2 + 1.15 (v k₀)^⅓, v = (1/n) Σ_{s,s′} c(s − s′), k₀ = (1/N) Σ_k 1/C; per use of a filter.
+
+        λ bounds the curvature during training, which is largest for a constant added to all n numbers of a filter; v is
+        n times the variance of the mean of a field over the sites of a filter (docs/optimisers.md, The stiff direction).
+        """
+        half = self.lattice.half(spectrum)
+        covariance = self.lattice.take(self.lattice.inverse(half), self.lattice.index(self._differences))
+        strength = covariance.sum() / len(self.offsets) * self.lattice.inverse(1.0 / half).flat[0]
+        return float(min(COMPOSED_RATE, 2.0 / (2.0 + STIFFNESS * strength ** (1.0 / 3.0))))
+
+    @property
+    def _differences(self) -> NDArray[np.intp]:
+        """s − s′ of all sites of a filter, shape (sites², d)."""
+        return (self.offsets[:, None] - self.offsets[None]).reshape(-1, self.lattice.dimension)
 
     @cached_property
     def _places(self) -> NDArray[np.intp]:

@@ -91,11 +91,12 @@ class TrainingSettings(Options):
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
     rate_from: Annotated[
-        Literal["spectrum", "data", "optimal", "tuned"],
+        Literal["spectrum", "data", "optimal", "tuned", "safe"],
         Option(
             "origin of a learning rate that is not given: spectrum, the architecture's own of the exact power spectrum;"
             " data, that of fields; optimal, with heavy_ball or nesterov and one_layer, the best one and its momentum;"
-            " tuned, of the population loss, the best of a grid, tried on other seeds",
+            " tuned, of the population loss, the best of a grid, tried on other seeds; safe, with local_two_layer, one at"
+            " which no start diverges",
             label="lr{value}",
         ),
     ] = "spectrum"

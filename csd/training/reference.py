@@ -19,7 +19,7 @@ from csd.lattice import Array
 from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.networks.linear import START_KERNEL, LinearNetwork
-from csd.networks.local import LocalOneLayer
+from csd.networks.local import LocalOneLayer, LocalTwoLayer
 from csd.targets.base import HasHeldOut
 from csd.targets.noising import NoisedTarget
 from csd.training.descent.optimizers import REAL
@@ -194,7 +194,7 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         settings: options of training.
 
     Returns:
-        NaN for user-defined networks and for rates beyond stability; `max_steps` if nothing else ends training.
+        NaN for user-defined networks and for rates and starts beyond stability; `max_steps` if nothing else ends training.
     """
     if settings.tolerance == 0.0 or settings.data_set is not None:
         return float(settings.most_steps)
@@ -210,6 +210,8 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         if rule is not None and settings.rate_from == "optimal":
             rate, momentum = best_pair(rule[0], spectrum.min(), spectrum.max())
             of_level = rule[0], momentum
+        if settings.rate_from == "safe" and isinstance(network, LocalTwoLayer):
+            rate = network.safe_rate(spectrum)
         if of_level is not None and not rate < stable_factor(*of_level) * network.stable_rate(spectrum):
             return float("nan")
         if of_level is not None and _has_closed_form(network):
@@ -218,6 +220,8 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         else:
             depth = network.depth if isinstance(network, DeepLinear) else 2
             time = _mode_steps(spectrum, modes.multiplicity, depth, rate, settings)
+            if np.isnan(time):
+                return time
         slowest = max(slowest, time if time == time else float(settings.most_steps))
     return min(slowest + settings.settle, float(settings.most_steps))
 

@@ -64,6 +64,8 @@ def known_rates(
         rates[level] = settings.learning_rate or usual
         if settings.rate_from == "optimal":
             rates[level] = best_pair(str(settings.optimizer), spectrum.min(), spectrum.max())[0]
+        if settings.rate_from == "safe":
+            rates[level] = network.safe_rate(spectrum)
         if of_data and rates[level] == _own_rate(network, 2.0 * own):
             raise InputError(
                 f"rate_from is data, but the network's own learning rate is {rates[level]:g} whatever the data; leave"

@@ -13,7 +13,6 @@ SIZED = ("two_layer", "deep_linear", "local_two_layer", "multiscale")
 """Networks that start at K₀ = 0.1 / C_max."""
 
 
-
 def optimizer_for(settings: TrainingSettings) -> Optimizer:
     """The optimiser of settings that `with_own_steps` made; gd with momentum is the heavy ball.
 
@@ -72,6 +71,11 @@ def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optim
         raise InputError(
             f"rate_from is tuned, but loss is {settings.loss!r}, whose minibatches make times random; it needs loss"
             " population"
+        )
+    if settings.rate_from == "safe" and (architecture.name != "local_two_layer" or settings.heavy_ball is None):
+        raise InputError(
+            f"rate_from is safe, but architecture is {architecture.name!r} and optimizer {settings.optimizer or 'gd'!r};"
+            " it needs local_two_layer and gd, with momentum or without"
         )
     if settings.start_kernel is not None and (architecture.name not in SIZED or architecture.depth == 1):
         raise InputError(
