@@ -309,20 +309,16 @@ class LocalTwoLayer(LocalNetwork):
         return 1.0
 
     def safe_rate(self, spectrum: Array) -> float:
-        """min(¼, 2/λ), λ = 2 + 1.15 (v k₀)^⅓, v = (1/n) Σ_{s,s′} c(s − s′), k₀ = (1/N) Σ_k 1/C; per use of a filter.
+        """min(¼, 2/λ) per use, λ = 2 + 1.15 (v k₀)^⅓, v = (1/n) Σ_{s,s′} c(s − s′), k₀ = (1/N) Σ_k 1/C.
 
         λ bounds the curvature during training, which is largest for a constant added to all n numbers of a filter; v is
-        n times the variance of the mean of a field over the sites of a filter (docs/optimisers.md, The stiff direction).
+        n times the variance of the mean of a field over the sites of a filter (docs/optimisers.md).
         """
-        half = self.lattice.half(spectrum)
-        covariance = self.lattice.take(self.lattice.inverse(half), self.lattice.index(self._differences))
-        strength = covariance.sum() / len(self.offsets) * self.lattice.inverse(1.0 / half).flat[0]
+        lattice, half = self.lattice, self.lattice.half(spectrum)
+        box = transform(lattice, place_filters(lattice, np.ones(len(self.offsets)), self.offsets))
+        variance = lattice.inverse(half * np.abs(box) ** 2).flat[0] / len(self.offsets)
+        strength = variance * lattice.inverse(1.0 / half).flat[0]
         return float(min(COMPOSED_RATE, 2.0 / (2.0 + STIFFNESS * strength ** (1.0 / 3.0))))
-
-    @property
-    def _differences(self) -> NDArray[np.intp]:
-        """s − s′ of all sites of a filter, shape (sites², d)."""
-        return (self.offsets[:, None] - self.offsets[None]).reshape(-1, self.lattice.dimension)
 
     @cached_property
     def _places(self) -> NDArray[np.intp]:

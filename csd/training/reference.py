@@ -194,7 +194,7 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
         settings: options of training.
 
     Returns:
-        NaN for user-defined networks and for rates and starts beyond stability; `max_steps` if nothing else ends training.
+        NaN for user-defined networks and for rates or starts beyond stability; `max_steps` if nothing else ends it.
     """
     if settings.tolerance == 0.0 or settings.data_set is not None:
         return float(settings.most_steps)

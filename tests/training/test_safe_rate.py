@@ -101,7 +101,7 @@ def test_the_safe_rate_is_not_much_too_small(case: Case) -> None:
 
 
 def test_its_formula() -> None:
-    """v is n times the variance of the mean of a field over a filter's sites: here by sampled fields, 20,000 of them."""
+    """v is n times the variance of the mean of a field over a filter's sites: here of 20,000 sampled ones."""
     noised, architecture = problem((1, 256, 0.01, 2))
     network = architecture.build(noised.lattice, float(noised.score_lengths()[0]))
     assert isinstance(network, LocalTwoLayer)
@@ -129,5 +129,5 @@ def test_the_option() -> None:
 def test_others_have_no_safe_rate(name: str, options: dict[str, Any]) -> None:
     noised, _ = problem((1, 16, 0.1, 1))
     architecture = Architecture(name, **({} if name == "two_layer" else {"range": 1}))
-    with pytest.raises(InputError, match="rate_from is safe, but .* local_two_layer and gd"):
+    with pytest.raises(InputError, match=r"rate_from is safe, but .* local_two_layer and gd"):
         prepare(noised, architecture, TrainingSettings("population", rate_from="safe", **options))

@@ -88,7 +88,12 @@ def test_the_front_is_the_map() -> None:
 
 @pytest.mark.parametrize(
     ("name", "options", "uses"),
-    [("two_layer", {}, 2), ("deep_linear", {"depth": 3}, 3), ("local_two_layer", {"range": 2}, 0), ("multiscale", {}, 0)],
+    [
+        ("two_layer", {}, 2),
+        ("deep_linear", {"depth": 3}, 3),
+        ("local_two_layer", {"range": 2}, 0),
+        ("multiscale", {}, 0),
+    ],
 )
 @pytest.mark.parametrize("path", ["spectral", "fields"])
 def test_networks_start_at_the_kernel(name: str, options: dict[str, Any], uses: int, path: str) -> None:
@@ -124,7 +129,7 @@ def test_other_networks_have_no_such_start(name: str) -> None:
 
 
 def test_noise_of_minibatches_leaves_the_error_that_is_known() -> None:
-    """ε → η / ((1 − η) B) for real filters, twice that in modes k = −k: the recursion of δ = w/w* − 1 to leading order."""
+    """ε → η / ((1 − η) B), twice that in modes k = −k: the recursion of δ = w/w* − 1 to leading order."""
     target, steps = noised(128), tuple(range(100, 500, 20))
     how: dict[str, Any] = {"tolerance": 0.0, "max_steps": steps[-1], "kernel_steps": steps, "seeds": (1, 2, 3, 4)}
     record = train_network(target, TWO, TrainingSettings(batch=256, start_kernel=1e-6, **how))

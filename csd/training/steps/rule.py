@@ -74,8 +74,8 @@ def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optim
         )
     if settings.rate_from == "safe" and (architecture.name != "local_two_layer" or settings.heavy_ball is None):
         raise InputError(
-            f"rate_from is safe, but architecture is {architecture.name!r} and optimizer {settings.optimizer or 'gd'!r};"
-            " it needs local_two_layer and gd, with momentum or without"
+            f"rate_from is safe, but architecture is {architecture.name!r} and optimizer"
+            f" {settings.optimizer or 'gd'!r}; it needs local_two_layer and gd, with momentum or without"
         )
     if settings.start_kernel is not None and (architecture.name not in SIZED or architecture.depth == 1):
         raise InputError(

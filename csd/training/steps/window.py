@@ -4,9 +4,9 @@ With y = √C w a step of a mode on the population loss is the same for every mo
 
     y ← f(y) = (1 + η) y − η y³,      CK = y².
 
-For 0 < η < 2 the points ±√(1 + 2/η) are a cycle of two steps, and |y| stays below from below: the largest value of |f| in
-between, ⅔ (1 + η) √((1 + η)/(3η)), is less. Beyond, |y| grows at every step. The fixed point CK = 1 has the slope 1 − 2η
-and is stable for η < 1. So two layers learn if
+For 0 < η < 2 the points ±√(1 + 2/η) are a cycle of two steps, and |y| stays below from below: the largest value of |f|
+in between, ⅔ (1 + η) √((1 + η)/(3η)), is less. Beyond, |y| grows at every step. The fixed point CK = 1 has the slope
+1 − 2η and is stable for η < 1. So two layers learn if
 
     η < 1    and    C_max K₀ < 1 + 2/η .
 
@@ -58,8 +58,8 @@ def front(grown: Array, rate: float) -> Array:
 def steps_from(spectrum: Array, weight: Array, start: float, rate: float, tolerance: float) -> float:
     """Steps j, not rounded, to ε = Σ_k K* (F² − 1)² / Σ_k K* = ε₀ from K₀: a constant − ½ ln K₀ / ln(1 + η).
 
-    The constant depends on η, ε₀ and on the distribution of C/C_min with the weights K*, not on C_max: soft modes have little weight and
-    are learned before.
+    The constant depends on η, ε₀ and the distribution of C with the weights K*, not on C_max: soft modes have little
+    weight, and are learned before.
 
     Args:
         spectrum: C, shape (modes,).
