@@ -21,8 +21,6 @@ Start = Callable[[Array], tuple[Array, Array]]
 """Two filters in each mode, from C at one momentum of each pair."""
 BATCH, BATCHES = 64, 16
 """Fields of a minibatch, and minibatches of an estimate."""
-SLOWEST = 20_000
-"""Steps after which a map is taken not to learn."""
 NEVER = "never"
 
 
@@ -37,9 +35,9 @@ def modes(size: int) -> tuple[Array, Array]:
     return target.spectra_at(target.modes)[0], target.modes.multiplicity
 
 
-def crossing(size: int, start: float, rate: float = RATE, **how: Any) -> float | None:
+def crossing(size: int, start: float, rate: float = RATE) -> float | None:
     """Interpolated steps of trained networks; None if they diverge."""
-    settings = TrainingSettings("population", start_kernel=start, learning_rate=rate, max_steps=SLOWEST, **how)
+    settings = TrainingSettings("population", start_kernel=start, learning_rate=rate, max_steps=2000)
     try:
         return float(train_network(noised(1, size), Architecture("two_layer"), settings).crossing_time.item())
     except TrainingDiverged:
@@ -100,19 +98,20 @@ def estimates(dimension: int, size: int, convolution: bool) -> Array:
     return np.array(found) / float((root**2).max())
 
 
-def two_filters(size: int, start: Start, rate: float = RATE) -> float | None:
+def two_filters(size: int, start: Start, rate: float = RATE, last: int = 5_000) -> float | None:
     """Steps of two filters that are not tied, mode by mode; infinite if they do not learn, None if they diverge.
 
     Args:
         size: L.
         start: the two filters.
         rate: η.
+        last: steps after which a map is taken not to learn.
     """
     spectrum, weight = modes(size)
     first, second = start(spectrum)
     share = weight / spectrum / (weight / spectrum).sum()
     with np.errstate(all="ignore"):
-        for step in range(SLOWEST):
+        for step in range(last):
             residual = spectrum * first * second - 1.0
             error = float((share * np.abs(residual) ** 2).sum())
             if not error < 1e9:
@@ -200,7 +199,7 @@ def numbers() -> dict[str, Any]:
             "a = 10⁶ b, a = 1",
             ", ".join(f"{one:.2g}" for one in largest.values()),
             "1/C_max",
-            *(said(two_filters(size, uneven(1e6), 1.0 / largest[size])) for size in sizes),
+            *(said(two_filters(size, uneven(1e6), 1.0 / largest[size], 200_000)) for size in sizes),
         ]
     )
     untied.append(

@@ -42,7 +42,7 @@ class Problem:
     def __init__(self, dimension: int, size: int, level: float, reach: int) -> None:
         self.lattice = Lattice(dimension, size)
         target = NoisedTarget(GaussianField.on_critical_line(self.lattice), VariancePreserving(), [level])
-        self.spectrum = target.spectra_at(self.lattice.pairs)[0]
+        self.spectrum = target.spectra_at(target.modes)[0]
         self.half = self.lattice.half(self.spectrum)
         self.network = LocalTwoLayer(self.lattice, reach)
         self.patch = self.network.patch
@@ -50,7 +50,7 @@ class Problem:
         self.unit = np.eye(len(self.patch))[self.patch.centre]
         self.name = dimension, reach, level
         self.sites = len(self.network.offsets)
-        # The rate is below ¼ only where filters are stiff, so that λ cannot be read off it.
+        # Where the safe rate is ¼, the bound cannot be read off it.
         between = (self.network.offsets[:, None] - self.network.offsets[None]).reshape(-1, dimension)
         self.variance = (
             self.lattice.take(self.lattice.inverse(self.half), self.lattice.index(between)).sum() / self.sites
@@ -71,6 +71,12 @@ class Problem:
     def step(self, filters: Array, residual: Array, rate: float) -> Array:
         """Filters after a step of the population loss."""
         return filters - rate * self.network.pull_back(filters, residual)
+
+    def error(self, filters: Array) -> float:
+        """ε of the first start."""
+        lattice = self.lattice
+        kernel = lattice.gather(self.network.kernel(filters[0]), lattice.pairs)
+        return float(relative_error(kernel, lattice.gather(self.half, lattice.pairs), lattice.pairs.multiplicity))
 
     def jacobian(self, filters: Array, residual: Array) -> Array:
         """Of the gradient per use of a filter: g(s − s′) for each channel, and ½ BᵀPB with B = ∂κ/∂w.
@@ -140,18 +146,14 @@ def wide() -> dict[str, Any]:
         if step % 100 == 0:
             values.append(float(np.linalg.eigvalsh(problem.jacobian(filters, problem.residual(filters)))[0, -1]))
         filters = problem.step(filters, problem.residual(filters), 0.25)
-    error = relative_error(
-        lattice.gather(network.kernel(filters), lattice.pairs), problem.spectrum, lattice.pairs.multiplicity
-    )
+    errors = [problem.error(filters)]
     classes = problem.start(1)
     for _ in range(400):
         residual = lattice.gather(problem.half * network.kernel(classes) - 1.0, lattice.shells)
         residual = problem.patch.take(lattice.inverse(lattice.spread(residual, lattice.shells)))
         classes = problem.step(classes, residual, 0.25)
-    wrong = relative_error(
-        lattice.gather(network.kernel(classes), lattice.pairs), problem.spectrum, lattice.pairs.multiplicity
-    )
-    return {"wide": max(values), "wide_error": float(error[0]), "classes_error": float(wrong[0])}
+    errors.append(problem.error(classes))
+    return {"wide": max(values), "wide_error": errors[0], "classes_error": errors[1]}
 
 
 def numbers() -> dict[str, Any]:
