@@ -35,7 +35,7 @@ SITE_PAIR = 2.0
 
 
 STIFFNESS = 1.15
-"""Measured: λ ≤ 2 + 1.15 (v k₀)^⅓ for the curvature of tied filters during training, over sizes, levels and ranges."""
+"""Measured: λ ≈ 2 + 1.15 (v k₀)^⅓ for the stiffest of 256 trainings of tied filters, over sizes, levels and ranges."""
 
 _Classes = list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]
 
@@ -311,7 +311,7 @@ class LocalTwoLayer(LocalNetwork):
     def safe_rate(self, spectrum: Array) -> float:
         """min(¼, 2/λ) per use, λ = 2 + 1.15 (v k₀)^⅓, v = (1/n) Σ_{s,s′} c(s − s′), k₀ = (1/N) Σ_k 1/C.
 
-        λ bounds the curvature during training, which is largest for a constant added to all n numbers of a filter; v is
+        λ follows the stiffest of 256 trainings. The curvature is largest for a constant added to all n numbers of a filter; v is
         n times the variance of the mean of a field over the sites of a filter (docs/optimisers.md).
         """
         lattice, half = self.lattice, self.lattice.half(spectrum)
