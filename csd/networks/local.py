@@ -311,8 +311,8 @@ class LocalTwoLayer(LocalNetwork):
     def safe_rate(self, spectrum: Array) -> float:
         """min(¼, 2/λ) per use, λ = 2 + 1.15 (v k₀)^⅓, v = (1/n) Σ_{s,s′} c(s − s′), k₀ = (1/N) Σ_k 1/C.
 
-        λ follows the stiffest of 256 trainings. The curvature is largest for a constant added to all n numbers of a filter; v is
-        n times the variance of the mean of a field over the sites of a filter (docs/optimisers.md).
+        λ follows the stiffest of 256 trainings. The curvature is largest for a constant added to all n numbers of a
+        filter; v is n times the variance of the mean of a field over its sites (docs/optimisers.md).
         """
         lattice, half = self.lattice, self.lattice.half(spectrum)
         box = transform(lattice, place_filters(lattice, np.ones(len(self.offsets)), self.offsets))
