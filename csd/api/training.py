@@ -31,9 +31,10 @@ from csd.training.content import attributes, prediction_content, training_conten
 from csd.training.loop import descend
 from csd.training.losses import POSTERIOR
 from csd.training.options import TrainingSettings, check_chains, with_own_steps, with_population
-from csd.training.preparation import Prepared, prepare
+from csd.training.preparation import Prepared
 from csd.training.preparation import identity as run_identity
 from csd.training.reference import expected_steps, reference_curve
+from csd.training.steps.tuning import prepare_tuned
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -226,7 +227,7 @@ def trained(
 
         scored = scored_fields(scores, noised, some=settings.conditioned)
     check_equilibrium(noised.target, settings, scored)
-    run = prepare(noised, architecture, settings, initial=begin, scored=scored)
+    run = prepare_tuned(noised, architecture, settings, initial=begin, scored=scored)
     _add_chains(run, noised, architecture, settings)
     _add_means(run, noised, architecture, settings)
     goal = _goal(noised, architecture, settings, run)
@@ -382,7 +383,7 @@ def predicted(
     prediction = reference_curve(noised, architecture, settings)
     if prediction is None:
         raise InputError(f"there is no theory for architecture {architecture.name!r}, only for linear families")
-    run = prepare(noised, architecture, with_population(settings))
+    run = prepare_tuned(noised, architecture, with_population(settings))
     content = prediction_content(noised, architecture, settings, prediction, run)
     asked = attributes(noised, architecture, settings) | {"noise_levels": list(noised.levels)}
     return completed(content, provenance(command, asked), THEORY, output)

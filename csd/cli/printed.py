@@ -29,7 +29,12 @@ def report_times(content: "Content") -> None:
     for level, of_level in zip(content["noise_level"].values, times.T, strict=True):
         shown = ", ".join("not reached" if time != time else f"{time:.0f} steps" for time in of_level)
         log(f"noise level {level:g}: training time {shown}")
-    for seed, last, of_seed in zip(content["seed"].values, content["last_step"].values, times, strict=True):
+    settled = content["settled_time"].values if "settled_time" in content else times
+    if settled is not times:
+        for level, of_level in zip(content["noise_level"].values, settled.T, strict=True):
+            shown = ", ".join("not reached" if time != time else f"{time:.0f} steps" for time in of_level)
+            log(f"noise level {level:g}: time until the error stays within the tolerance {shown}")
+    for seed, last, of_seed in zip(content["seed"].values, content["last_step"].values, settled, strict=True):
         if about["until"] == "samples":
             waited = f"samples had been right by {about['waited_for']}"
             why = waited if last < about["max_steps"] else f"max_steps, before {waited} for long enough"
@@ -40,7 +45,9 @@ def report_times(content: "Content") -> None:
         else:
             # A network of all noise levels is not measured at each of them.
             missed = (of_seed != of_seed).any() and last >= about["max_steps"]
-            why = "max_steps, before the tolerance was reached" if missed else "tolerance reached"
+            goal = "tolerance reached" if settled is times else "the error has stayed within the tolerance"
+            before = "the tolerance was reached" if settled is times else "the error had stayed within the tolerance"
+            why = f"max_steps, before {before}" if missed else goal
         log(f"seed {seed}: training ended at step {last}: {why}")
 
 

@@ -15,7 +15,7 @@ from csd.networks import Architecture
 from csd.networks.score import KernelScore
 from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings, with_population
-from csd.training.preparation import prepare
+from csd.training.steps.tuning import prepare_tuned
 
 
 def crossing_step(steps: Sequence[int] | Array, deviation: Array, limit: float) -> float:
@@ -59,7 +59,7 @@ def predicted_variances(
         The modes and V(k), shape (steps, modes).
     """
     exact, noised = replace(with_population(settings), seeds=settings.seeds[:1]), reverse.noised
-    run = prepare(noised, architecture, exact)
+    run = prepare_tuned(noised, architecture, exact)
     variances = [
         reverse.variance(KernelScore(noised.lattice, run.modes, noised.levels, run.descent.kernel()[0]))
         for _ in at_steps(run, np.asarray(steps).tolist())

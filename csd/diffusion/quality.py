@@ -57,7 +57,7 @@ from csd.targets.noising import NoisedTarget
 from csd.training.batches import empirical_spectra
 from csd.training.content import shortened
 from csd.training.options import INTEGRATOR
-from csd.training.preparation import data_identity
+from csd.training.steps.rates import data_identity
 
 if TYPE_CHECKING:
     import xarray as xr

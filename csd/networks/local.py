@@ -34,6 +34,9 @@ SITE_PAIR = 2.0
 """Nanoseconds to gather a matrix and multiply with it, for each pair of sites."""
 
 
+STIFFNESS = 1.15
+"""Measured: λ ≈ 2 + 1.15 (v k₀)^⅓ for the stiffest of 256 trainings of tied filters, over sizes, levels and ranges."""
+
 _Classes = list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]
 
 
@@ -304,6 +307,18 @@ class LocalTwoLayer(LocalNetwork):
     def stable_rate(self, spectrum: Array) -> float:
         """1 per use: K relaxes at the rate 2η."""
         return 1.0
+
+    def safe_rate(self, spectrum: Array) -> float:
+        """min(¼, 2/λ) per use, λ = 2 + 1.15 (v k₀)^⅓, v = (1/n) Σ_{s,s′} c(s − s′), k₀ = (1/N) Σ_k 1/C.
+
+        λ follows the stiffest of 256 trainings. The curvature is largest for a constant added to all n numbers of a
+        filter; v is n times the variance of the mean of a field over its sites (docs/optimisers.md).
+        """
+        lattice, half = self.lattice, self.lattice.half(spectrum)
+        box = transform(lattice, place_filters(lattice, np.ones(len(self.offsets)), self.offsets))
+        variance = lattice.inverse(half * np.abs(box) ** 2).flat[0] / len(self.offsets)
+        strength = variance * lattice.inverse(1.0 / half).flat[0]
+        return float(min(COMPOSED_RATE, 2.0 / (2.0 + STIFFNESS * strength ** (1.0 / 3.0))))
 
     @cached_property
     def _places(self) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ import numpy as np
 from csd.core.errors import InputError
 from csd.core.random import stream
 from csd.lattice import Array, Lattice
-from csd.networks.linear import LinearNetwork
+from csd.networks.linear import START_KERNEL, LinearNetwork
 from csd.networks.registry import Architecture, started
 
 if TYPE_CHECKING:
@@ -27,6 +27,18 @@ def start_stream(lattice: Lattice, architecture: Architecture, seed: int, level:
     effect of the start on the training time then cancels in its growth with size.
     """
     return stream("start", lattice.dimension, architecture.label, seed, level)
+
+
+def start_spectra(spectra: Array, start_kernel: float | None) -> Array:
+    """Spectra from which networks with two layers or more start at K₀, where it is given, in the place of 0.1 / C_max.
+
+    Their starts see of a spectrum C its largest value alone, so that of white fields with C = 0.1 / K₀ has this K₀.
+
+    Args:
+        spectra: C_t, shape (levels, modes).
+        start_kernel: K₀, or None.
+    """
+    return spectra if start_kernel is None else np.full_like(spectra, START_KERNEL / start_kernel)
 
 
 def started_filters(

@@ -100,6 +100,7 @@ class ClaimTest(Part):
     quantity: Literal[  # type: ignore[valid-type]
         "training_time",
         "zero_mode_training_time",
+        "settled_time",
         "generation_training_time",
         "autocorrelation_time",
         "autocorrelation_updates",

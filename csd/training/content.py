@@ -36,6 +36,10 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "score_error": ("seed noise_level step", "relative score error"),
     "training_time": ("seed noise_level", "training time", "steps"),
     "crossing_time": ("seed noise_level", "training time, interpolated between steps", "steps"),
+    "settled_time": ("seed noise_level", "first step from which the score error stays within the tolerance", "steps"),
+    "settled_crossing_time": ("seed noise_level", "settled time, interpolated between steps", "steps"),
+    "tuning_rate": ("noise_level trial", "learning rate that was tried"),
+    "tuning_time": ("noise_level trial", "mean time at a learning rate that was tried, over other seeds", "steps"),
     "held_out_loss": ("seed noise_level step", "denoising loss over held-out fields, per site"),
     "linear_held_out_loss": ("noise_level", "denoising loss of the best linear score over the same fields, per site"),
     "best_step": (
@@ -105,6 +109,13 @@ SLICED = ("kernel_step", "seed", "noise_level", "step")
 KEPT = {dim for dims, *_ in VARIABLES.values() for dim in dims.split()} - {*SLICED}
 """All others."""
 CURVES = ("score_error", "training_time", "crossing_time")
+SETTLED = ("settled_time", "settled_crossing_time")
+"""Variables of a training that goes on until its error has settled."""
+
+
+def curves_of(settings: TrainingSettings) -> tuple[str, ...]:
+    """The variables of a training that have predictions."""
+    return CURVES + SETTLED * (settings.settle > 0)
 
 
 def attributes(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> dict[str, Any]:
@@ -175,7 +186,7 @@ def prediction_content(
         run: prepared, for its rates, floors and numbers of parameters.
     """
     return Content(
-        _variables({name: getattr(prediction, name) for name in CURVES} | _per_level(run)),
+        _variables({name: getattr(prediction, name) for name in curves_of(settings)} | _per_level(run)),
         _variables(_coordinates(noised, settings, prediction.steps)),
         attributes(noised, architecture, settings) | {"method": prediction.method},
     )
@@ -205,14 +216,15 @@ def training_content(
     """
     lattice, modes, kernel = noised.lattice, record.modes, record.kernel
     shape = (len(settings.seeds), len(noised.levels), len(record.steps))
-    known = {name: np.full(shape if name == "score_error" else shape[:2], np.nan) for name in CURVES}
+    curves = curves_of(settings)
+    known = {name: np.full(shape if name == "score_error" else shape[:2], np.nan) for name in curves}
     if prediction is not None:
-        known = {name: getattr(prediction, name) for name in CURVES}
+        known = {name: getattr(prediction, name) for name in curves}
         left = ((0, 0), (0, 0), (0, max(0, shape[2] - len(prediction.steps))))
         known["score_error"] = np.pad(prediction.score_error, left, constant_values=np.nan)[:, :, : shape[2]]
     propagator = spectrum_of(noised.target, noised.modes)
     found = {
-        **{name: getattr(record, name) for name in CURVES},
+        **{name: getattr(record, name) for name in curves},
         **{f"predicted_{name}": values for name, values in known.items()},
         **_per_level(record),
         "last_step": record.last_step,
@@ -220,6 +232,8 @@ def training_content(
         "propagator": propagator,
         "exact_kernel_profile": axis_profile(lattice, noised.modes, 1.0 / noised.spectra(propagator)),
     }
+    if record.tuning_rates is not None:
+        found |= {"tuning_rate": record.tuning_rates, "tuning_time": record.tuning_times}
     if settings.conditioned:
         found["conditioned_weights"] = record.weights[:, 0]
     else:

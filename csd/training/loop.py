@@ -168,7 +168,9 @@ def _closed_form_steps(run: Prepared, recorder: Recorder, after: int | None) -> 
         return bisect_left(range(last), True, key=lambda step: bool(reached(step)[level]))
 
     firsts = {first(int(level)) for level in np.flatnonzero(reached(last))}
-    for step in sorted(recorder.looks() | firsts | {max(step - 1, 0) for step in firsts}):
+    # As errors fall, they have settled so many steps later.
+    ends = {step for step in (own + recorder.settings.settle for own in firsts) if step <= last}
+    for step in sorted(recorder.looks() | firsts | ends | {max(step - 1, 0) for step in firsts}):
         if after is None or step > after:
             run.descent.closed_form_step(*data, step)
             yield step
@@ -211,7 +213,7 @@ def _descend_in_blocks(
             descent.advance(*data)
             errors.append(descent.error())
         read = host(errors)
-        looked = min(recorder.quiet(read) + 1, length)
+        looked = min(recorder.quiet(read, step) + 1, length)
         if looked < length:
             descent.filters = start
             for data in ahead[:looked]:

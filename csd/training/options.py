@@ -9,12 +9,10 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from csd.core.errors import InputError
 from csd.core.options import Option, Options, declared
-from csd.core.plugins import is_user_defined
 from csd.networks import Architecture
-from csd.networks.full import DeepLinear
 from csd.targets.base import Target
 from csd.targets.options import FieldOptions, NoiseOptions
-from csd.training.descent.optimizers import FOURIER, MOMENTUM, Optimizer, optimizer_of, rate_factor
+from csd.training.descent.optimizers import MOMENTUM
 from csd.training.losses import POSTERIOR
 
 DEFAULT_STEPS, COSINE_STEPS = 1_000_000, 2_000
@@ -41,6 +39,8 @@ OTHERS = {
 """Further arguments of a training and attributes of its file, whose names no option of a network may have."""
 
 
+LINEAR = ("gd", "heavy_ball", "nesterov")
+"""Optimisers that are linear in the gradient."""
 STEPPING = ("momentum", "optimizer", "beta2", "weight_decay", "rate_schedule", "clip", "average")
 """Options of the steps."""
 
@@ -76,6 +76,11 @@ class TrainingSettings(Options):
     tolerance: Annotated[
         float, Ge(0.0), unnamed("relative score error above the floor that ends training; 0 trains to max_steps", "E")
     ] = 0.01
+    settle: Annotated[
+        int,
+        Ge(0),
+        Option("further steps for which the score error must stay within the tolerance before training ends", "STEPS"),
+    ] = 0
     max_steps: Annotated[
         Annotated[int, Ge(1), Le(10**18)] | None,
         unnamed(
@@ -86,13 +91,24 @@ class TrainingSettings(Options):
         Annotated[float, Gt(0.0)] | None, given_rate("instead of the architecture's own", "ETA", label="lr{value}")
     ] = None
     rate_from: Annotated[
-        Literal["spectrum", "data"],
+        Literal["spectrum", "data", "optimal", "tuned", "safe"],
         Option(
-            "power spectrum that gives the architecture's own learning rate: spectrum, the exact one; data, that of"
-            " fields",
+            "origin of a learning rate that is not given: spectrum, the architecture's own of the exact power spectrum;"
+            " data, that of fields; optimal, with heavy_ball or nesterov and one_layer, the best one and its momentum;"
+            " tuned, of the population loss, the best of a grid, tried on other seeds; safe, with local_two_layer, one"
+            " at which no start diverges",
             label="lr{value}",
         ),
     ] = "spectrum"
+    start_kernel: Annotated[
+        Annotated[float, Gt(0.0)] | None,
+        Option(
+            "K₀ of the start of two_layer, deep_linear, local_two_layer or multiscale",
+            "K0",
+            default="0.1 / C_max",
+            label="start{value}",
+        ),
+    ] = None
     momentum: Annotated[
         float,
         Ge(0.0),
@@ -175,6 +191,13 @@ class TrainingSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.settle:
+            self._check_settling()
+        if self.rate_from == "tuned" and (self.tolerance == 0.0 or self.until != "score_error"):
+            raise InputError(
+                f"rate_from is tuned, but tolerance is {self.tolerance:g} and until is {self.until}; it needs a"
+                " tolerance above 0, and until score_error"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"a seed is given twice in {list(self.seeds)}; each must be given once")
         if self.loss == POSTERIOR and (self.path == "spectral" or self.conditioned):
@@ -199,9 +222,10 @@ class TrainingSettings(Options):
         if self.stepping and self.device == "cuda" and self.path == "spectral":
             name, value = next(iter(self.stepping.items()))
             raise InputError(f"{name} is {value}, but device is cuda; take device cpu with it, or path fields")
-        if self.rate_from == "data" and self.learning_rate is not None:
+        if self.rate_from != "spectrum" and self.learning_rate is not None:
             raise InputError(
-                f"rate_from is data, but learning_rate is {self.learning_rate:g}; one of them must be left out"
+                f"rate_from is {self.rate_from}, but learning_rate is {self.learning_rate:g}; one of them must be left"
+                " out"
             )
         if self.path == "fields" and self.loss == "population":
             raise InputError(
@@ -209,6 +233,19 @@ class TrainingSettings(Options):
             )
         if self.conditioned and self.path == "spectral":
             raise InputError("conditioned is given with path spectral; a conditioned network needs path fields")
+
+    def _check_settling(self) -> None:
+        """Refuse steps for which the error must stay within the tolerance where nothing can come of them."""
+        if self.tolerance == 0.0:
+            raise InputError(f"settle is {self.settle}, but tolerance is 0; it needs a tolerance to stay within")
+        if self.until in ("samples", "held_out_loss"):
+            raise InputError(
+                f"settle is {self.settle}, but until is {self.until}; it needs until score_error or max_steps"
+            )
+        if self.max_steps is not None and self.settle >= self.max_steps:
+            raise InputError(
+                f"settle is {self.settle}, but training ends after {self.max_steps} steps in any case; it must be less"
+            )
 
     @property
     def step(self) -> str:
@@ -229,12 +266,22 @@ class TrainingSettings(Options):
         return self.max_steps or (COSINE_STEPS if self.rate_schedule == "cosine" else DEFAULT_STEPS)
 
     @property
+    def linear_rule(self) -> tuple[str, float] | None:
+        """(gd, heavy_ball or nesterov, β), where all steps are of one that is linear in the gradient; else None.
+
+        With the optimal rate, β is that of each noise level, and 0 here.
+        """
+        if self.stepping.keys() - {"momentum", "optimizer"} or self.optimizer not in (None, *LINEAR):
+            return None
+        if self.optimizer in (None, "gd"):
+            return ("heavy_ball", self.momentum) if self.momentum else ("gd", 0.0)
+        return self.optimizer, 0.0 if self.rate_from == "optimal" else self.momentum or MOMENTUM
+
+    @property
     def heavy_ball(self) -> float | None:
-        """β of plain descent, where it is 0, and of the heavy ball; None for any other optimiser or schedule."""
-        others = {name: value for name, value in self.stepping.items() if name != "momentum"}
-        if others == {"optimizer": "heavy_ball"}:
-            return self.momentum or MOMENTUM
-        return None if others else self.momentum
+        """β of plain descent, where it is 0, and of the heavy ball, if it is given; None for any other steps."""
+        rule = self.linear_rule
+        return None if rule is None or rule[0] == "nesterov" or self.rate_from == "optimal" else rule[1]
 
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""
@@ -254,64 +301,6 @@ def with_own_steps(architecture: Architecture, settings: TrainingSettings) -> Tr
     if settings.optimizer is None and own:
         settings = replace(settings, **{name: value for name, value in own.items() if getattr(settings, name) is None})
     return settings if settings.max_steps else replace(settings, max_steps=settings.most_steps)
-
-
-def optimizer_for(settings: TrainingSettings) -> Optimizer:
-    """The optimiser of settings that `with_own_steps` made; gd with momentum is the heavy ball.
-
-    Raises:
-        InputError: for an option that the optimiser does not have.
-    """
-    name = settings.optimizer or "gd"
-    name = "heavy_ball" if name == "gd" and settings.momentum > 0.0 else name
-    given = {"momentum": settings.momentum or None, "beta2": settings.beta2, "weight_decay": settings.weight_decay}
-    found = optimizer_of(name, **{option: value for option, value in given.items() if value is not None})
-    if settings.clip and found.space == FOURIER:
-        raise InputError(f"clip is given, but optimizer {name!r} has no such option; rules in real space have it")
-    if settings.rate_from == "data" and found.rate is not None:
-        raise InputError(
-            f"rate_from is data, but the learning rate of optimizer {name!r} is {found.rate:g} whatever the data; leave"
-            " it out, or take gd, heavy_ball or nesterov"
-        )
-    return replace(
-        found,
-        schedule=rate_factor(settings.rate_schedule or "constant", settings.most_steps),
-        clip=settings.clip or 0.0,
-        average=settings.average or 0.0,
-    )
-
-
-def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optimizer:
-    """The optimiser of settings that `with_own_steps` made.
-
-    Raises:
-        InputError: for an option that the optimiser does not have, or one of steps that the network does not take.
-    """
-    optimizer = optimizer_for(settings)
-    made_by = architecture.made_by
-    full = issubclass(made_by, DeepLinear) and not is_user_defined(made_by.kernel)
-    if optimizer.space == FOURIER and not full:
-        raise InputError(
-            f"optimizer is {settings.optimizer!r}, which acts on each mode of layers as wide as the lattice, but"
-            f" architecture {architecture.name!r} has other parameters; it needs one_layer, two_layer or deep_linear"
-        )
-    if architecture.is_family:
-        check_without_kernel(architecture, settings)
-    return optimizer
-
-
-def check_without_kernel(architecture: Architecture, settings: TrainingSettings) -> None:
-    """Refuse options of networks without a kernel, for one that has a kernel.
-
-    Raises:
-        InputError: for an average, or parts of a minibatch.
-    """
-    for name, idle in (("average", None), ("accumulate", 1)):
-        if getattr(settings, name) != idle:
-            raise InputError(
-                f"{name} is {getattr(settings, name):g}, but architecture {architecture.name!r} does not take it; only"
-                " networks without a kernel do, on path fields"
-            )
 
 
 def check_conditioned(architecture: Architecture, settings: TrainingSettings, levels: int) -> None:

@@ -1,6 +1,5 @@
 """Prepare a run: networks at their start, their descent, and the source of its data."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csd.core.errors import InputError
-from csd.core.plugins import checked_numbers, is_user_defined, resolve
+from csd.core.plugins import resolve
 from csd.core.random import stream
 from csd.lattice import Array, Modes
 from csd.lattice.memory import require_memory
 from csd.networks import ARCHITECTURES, Architecture
-from csd.networks.linear import LinearNetwork, relative_error
-from csd.networks.starts import Initial, started_filters, started_module
+from csd.networks.starts import Initial, start_spectra, started_filters, started_module
 from csd.targets.base import HasFields, HasHeldOut
 from csd.targets.noising import NoisedTarget, learned_spectra
 from csd.training.batches import (
@@ -24,7 +22,6 @@ from csd.training.batches import (
     RawFields,
     Source,
     empirical_spectra,
-    estimated_spectra,
     fields_trained,
 )
 from csd.training.descent.families import descent_of
@@ -37,11 +34,12 @@ from csd.training.metrics.scored_fields import ScoredFields
 from csd.training.options import (
     TrainingSettings,
     check_conditioned,
-    check_steps,
     check_until_error,
-    check_without_kernel,
     with_own_steps,
 )
+from csd.training.steps.quadratic import stable_factor
+from csd.training.steps.rates import Known, Tuning, data_identity, known_rates, momenta_of
+from csd.training.steps.rule import check_steps, check_without_kernel
 
 
 @dataclass
@@ -60,9 +58,10 @@ class Prepared:
         seeds: of the run.
         on_device: whether errors are read many steps at a time.
         closed_form: whether a formula gives the state at any step.
-        plain: whether the steps are those of plain gradient descent, which closed forms describe.
+        momenta: β of each level, 0 for plain descent, where steps are linear in the gradient; else None.
         until: what ends training, as in `TrainingSettings`.
         scored: measures networks against exact scores; None without any.
+        tuning: the trials from which the rates are; None where they are not tuned.
     """
 
     descent: Any
@@ -76,21 +75,16 @@ class Prepared:
     seeds: tuple[int, ...]
     on_device: bool = False
     closed_form: bool = False
-    plain: bool = True
+    momenta: Array | None = None
     until: str = "score_error"
     scored: ScoreErrors | None = None
+    tuning: Tuning | None = None
 
 
 def identity(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> str:
     """The name of the random streams of a run, besides seed and noise level."""
     what = f"{type(noised.schedule).__name__} {architecture.label} {settings.loss}"
     return f"{data_identity(noised)} {what} B={settings.batch} M={settings.data_set} {settings.path}"
-
-
-def data_identity(noised: NoisedTarget) -> str:
-    """The name of the random stream of a data set, besides seed and size: all architectures learn the same one."""
-    target, lattice = noised.target, noised.lattice
-    return f"{type(target).__name__} d={lattice.dimension} L={lattice.size} m={target.mass!r}"
 
 
 def prepare(
@@ -100,6 +94,7 @@ def prepare(
     *,
     initial: Initial | None = None,
     scored: ScoredFields | None = None,
+    tuning: Tuning | None = None,
 ) -> Prepared:
     """Build the networks, their descent and their data.
 
@@ -109,6 +104,7 @@ def prepare(
         settings: options of training.
         initial: trained networks at whose weights the networks start; None for their own start.
         scored: held-out fields on which the networks are measured.
+        tuning: the trials, where rates are tuned; `csd.training.steps.tuning.prepare_tuned` makes them.
 
     Raises:
         InputError: if the arguments do not fit together, or the run would not fit in memory.
@@ -127,6 +123,14 @@ def prepare(
         copies += 0 if isinstance(noised.target, HasFields) else settings.data_set or 0
     where = f"a lattice of size {lattice.size} in dimension {lattice.dimension}"
     require_memory(copies * instances * lattice.sites, f"training {instances} networks on {where}")
+    if settings.start_kernel is not None and initial is not None:
+        raise InputError("start_kernel and initial are given, and both are the start of the networks; leave one out")
+    if settings.rate_from == "tuned":
+        if initial is not None:
+            raise InputError("rate_from is tuned and initial is given; rates are tuned for a network's own start alone")
+        if tuning is None:
+            raise InputError("rate_from is tuned, which needs trials; train with csd.train, which makes them")
+        optimizer = replace(optimizer, rate=tuning.best)
     problem = noised, architecture, settings, objective, optimizer, initial
     found = _family_descent(*problem, seeded) if architecture.is_family and settings.path == "spectral" else None
     by_autograd = _conditioned_descent if settings.conditioned else _autograd_descent
@@ -134,7 +138,7 @@ def prepare(
     side_by_side = getattr(descent, "measured_when_recorded", False)
     trained = fields_trained(noised.target) if side_by_side else None
     source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
-    run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds)
+    run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds, tuning=tuning)
     if found is not None:
         # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory.
         one_layer = not seeded and initial is None and isinstance(descent, ModeDescent) and descent.depth == 1
@@ -148,13 +152,18 @@ def prepare(
     else:
         run.until = _end(architecture, settings, run, held=trained is not None or isinstance(noised.target, HasHeldOut))
     if getattr(run.descent, "optimizer", None) is not None:
-        return replace(run, plain=False)
+        return run
     check_without_kernel(architecture, settings)
+    run.momenta = momenta_of(settings, learned_spectra(noised))
     if settings.heavy_ball is not None:
         return with_momentum(run, settings.heavy_ball)
     optimized = OptimizedDescent(run.descent, optimizer, run.rates, lattice, modes)
-    unknown = np.full_like(run.stable_rates, np.nan)
-    return replace(run, descent=optimized, stable_rates=unknown, closed_form=False, plain=False)
+    if settings.rate_from == "optimal":
+        optimized.momenta = run.momenta
+    factor: Any = np.nan
+    if settings.linear_rule is not None and run.momenta is not None:
+        factor = stable_factor(settings.linear_rule[0], run.momenta)
+    return replace(run, descent=optimized, stable_rates=factor * run.stable_rates, closed_form=False)
 
 
 def _end(architecture: Architecture, settings: TrainingSettings, run: Prepared, *, held: bool) -> str:
@@ -186,8 +195,9 @@ def with_momentum(run: Prepared, momentum: float) -> Prepared:
     """
     if momentum == 0.0:
         return run
-    descent, stable = HeavyBall(run.descent, momentum), (1.0 + momentum) * run.stable_rates
-    return replace(run, descent=descent, stable_rates=stable, closed_form=False, plain=False)
+    descent, stable = HeavyBall(run.descent, momentum), stable_factor("heavy_ball", momentum) * run.stable_rates
+    momenta = np.full(len(stable), momentum)
+    return replace(run, descent=descent, stable_rates=stable, closed_form=False, momenta=momenta)
 
 
 def move(run: Prepared, device: str) -> Prepared:
@@ -206,68 +216,6 @@ def move(run: Prepared, device: str) -> Prepared:
     return replace(run, descent=on_device(run.descent, there), on_device=True, closed_form=False)
 
 
-Known = tuple[Array, Array, Array, Array]
-"""η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
-
-
-def _known(
-    networks: Sequence[Any], noised: NoisedTarget, learned: Array, settings: TrainingSettings, optimizer: Optimizer
-) -> Known:
-    """Rates, ranges and floors of networks.
-
-    Args:
-        networks: families, or modules, of which only the rate is known.
-        noised: the target at its noise levels.
-        learned: `learned_spectra` of it.
-        settings: with the learning rate, if it is given.
-        optimizer: with its own rate, if it has one.
-    """
-    rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
-    floors[:] = 0.0
-    lattice, measured = noised.lattice, isinstance(noised.target, HasHeldOut)
-    exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
-    of_data = settings.rate_from == "data"
-    seen = estimated_spectra(noised, f"rate {data_identity(noised)}") if of_data and not measured else learned
-    for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
-        family = isinstance(network, LinearNetwork)
-        own = seen[level] if family else lattice.half(seen[level])
-        rates[level] = settings.learning_rate or optimizer.rate or _own_rate(network, own)
-        if of_data and rates[level] == _own_rate(network, 2.0 * own):
-            raise InputError(
-                f"rate_from is data, but the network's own learning rate is {rates[level]:g} whatever the data; leave"
-                " it out"
-            )
-        ranges[level] = network.reach
-        if family:
-            stable[level], floors[level] = _bounds(network, spectrum)
-        if measured and (family or network.kernel() is not None):
-            # Training ends at the best network on the training spectrum.
-            best = network.best_kernel(spectrum) if family else 1.0 / spectrum
-            floors[level] = relative_error(best, exact[level], weight)
-    return rates, stable, ranges, floors
-
-
-def _own_rate(network: Any, spectrum: Array) -> float:
-    """The default η of a network; that of a user-defined one is checked."""
-    rate = network.learning_rate(spectrum)
-    if is_user_defined(network):
-        rate = float(rate.detach()) if hasattr(rate, "detach") else rate
-        checked_numbers(f"network {type(network).__name__}: learning_rate(spectrum)", rate, (), least=0.0)
-    return float(rate)
-
-
-def _bounds(network: LinearNetwork, spectrum: Array) -> tuple[float, float]:
-    """(largest stable η, ε_R) of a family; those of a user-defined one are checked."""
-    stable, floor = network.stable_rate(spectrum), network.floor(spectrum)
-    if is_user_defined(network):
-        name = f"network {type(network).__name__}"
-        # Any rate may be stable, or nothing known about it.
-        if not isinstance(stable, float | int | np.number):
-            raise InputError(f"{name}: stable_rate(spectrum) gives {stable!r}; it must give a number, inf or nan")
-        checked_numbers(f"{name}: floor(spectrum)", floor, ())
-    return stable, floor
-
-
 def _family_descent(
     noised: NoisedTarget,
     architecture: Architecture,
@@ -282,11 +230,12 @@ def _family_descent(
     networks = [architecture.build(lattice, float(length)) for length in noised.score_lengths()]
     require_memory(max(network.parameters for network in networks), f"a network {architecture.label!r}")
     spectra = learned_spectra(noised)
-    known = _known(networks, noised, spectra, settings, optimizer)
+    known = known_rates(networks, noised, spectra, settings, optimizer)
     # Where an optimiser takes the step as gradient, the rate is 1.
     rates = known[0] if settings.heavy_ball is not None else np.ones_like(known[0])
     modes = noised.modes if not seeded and all(network.isotropic for network in networks) else lattice.pairs
-    of_levels = list(zip(networks, spectra, noised.levels, strict=True))
+    seen = start_spectra(spectra, settings.start_kernel)
+    of_levels = list(zip(networks, seen, noised.levels, strict=True))
     starts = [[started_filters(architecture, *own, seed, initial) for own in of_levels] for seed in settings.seeds]
     complex_kernel = objective.complex_target
     descent = descent_of(networks, modes, noised.spectra_at(modes), rates, starts, complex_kernel=complex_kernel)
@@ -335,15 +284,16 @@ def _autograd_descent(
     from csd.training.descent.modules import AutogradDescent, choose_device
 
     modes, learned = noised.lattice.pairs, learned_spectra(noised)
+    seen = start_spectra(learned, settings.start_kernel)
 
     def build(seed: int, level: int) -> Any:
         """The network of a seed and level, by their places, at its start."""
-        return started_module(noised, architecture, learned[level], settings.seeds[seed], noised.levels[level], initial)
+        return started_module(noised, architecture, seen[level], settings.seeds[seed], noised.levels[level], initial)
 
     networks = [[build(seed, level) for level in range(len(learned))] for seed in range(len(settings.seeds))]
     first = networks[0]
     families = [network.network for network in first if isinstance(network, ConvolutionalScore)]
-    known = _known(families or first, noised, learned, settings, optimizer)
+    known = known_rates(families or first, noised, learned, settings, optimizer)
     layers = _layer_streams(noised, architecture, settings)
     device = choose_device(settings.device)
     # Under plain descent a user-defined network is measured at every step, so that training times are exact.
@@ -390,7 +340,7 @@ def _conditioned_descent(
     trained = numbers_trained(networks[0], frozen=False)
     if trained == 0:
         raise InputError(f"architecture {architecture.name!r} has no parameter to train")
-    known = _known(networks[:1] * levels, noised, learned, settings, optimizer)
+    known = known_rates(networks[:1] * levels, noised, learned, settings, optimizer)
     # One rate for all levels.
     known[0][:] = known[0].min()
     layers = [of_seed[:1] for of_seed in _layer_streams(noised, architecture, settings)]

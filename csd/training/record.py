@@ -26,6 +26,9 @@ class TrainingRecord:
         training_time: τ in steps, NaN if not reached, shape (S, T); see `times_of_losses` where the held-out loss ends
             training.
         crossing_time: where ln ε crosses the threshold, interpolated between steps τ − 1 and τ, shape (S, T).
+        settled_time: the first step from which ε stays at or below the threshold for `settle` further steps, NaN if it
+            was not seen to, shape (S, T); None where no such steps are asked for.
+        settled_crossing_time: the same, interpolated as `crossing_time` is.
         rates: η, shape (T,).
         parameters: trainable numbers at each level, shape (T,).
         ranges: R of local networks at each level, NaN for others, shape (T,).
@@ -49,6 +52,8 @@ class TrainingRecord:
         weights_at: 'last_step', or 'best_step' where the held-out loss ends training.
         last_step: step at which the training of each seed ended, shape (S,).
         until: what ends training, unless max_steps comes first.
+        tuning_rates: η that were tried at each level, NaN fills up levels with fewer, shape (T, trials); None without.
+        tuning_times: mean times at these, NaN where ε did not settle, shape (T, trials).
         stepping: 'every step', or 'exact jump' where a closed form gave the recorded steps.
     """
 
@@ -56,6 +61,8 @@ class TrainingRecord:
     score_error: Array
     training_time: Array
     crossing_time: Array
+    settled_time: Array | None
+    settled_crossing_time: Array | None
     rates: Array
     parameters: NDArray[np.int64]
     ranges: Array
@@ -78,6 +85,8 @@ class TrainingRecord:
     last_step: NDArray[np.int64]
     stepping: str
     until: str
+    tuning_rates: Array | None = None
+    tuning_times: Array | None = None
 
 
 def padded(networks: Sequence[Sequence[Array]]) -> Array:
@@ -101,6 +110,14 @@ def sparse_steps(last: int) -> NDArray[np.int64]:
     exponents = np.arange(int(np.ceil(np.log10(max(last, 1)) * RECORDS_PER_DECADE)) + 1) / RECORDS_PER_DECADE
     grid = np.unique([0, *np.rint(10.0**exponents)]).astype(np.int64)
     return grid[grid <= last]
+
+
+def kernels_at(asked: str | tuple[int, ...], last: int) -> set[int]:
+    """The steps up to `last` at which kernels are kept besides the last one, by the option `kernel_steps`."""
+    if not isinstance(asked, str):
+        return set(asked)
+    grid = {"recorded": record_steps, "sparse": sparse_steps}.get(asked)
+    return set() if grid is None else set(grid(last).tolist())
 
 
 def crossing_time(step: float, before: float, after: float, threshold: float, width: float = 1.0) -> float:

@@ -19,6 +19,7 @@ from csd.training.record import (
     TrainingRecord,
     compared_losses,
     crossing_time,
+    kernels_at,
     record_steps,
     sparse_steps,
     times_of_losses,
@@ -42,6 +43,7 @@ number of its members, have the same mean, and with so many momenta a small scat
 """
 CARRIED = (
     *("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit"),
+    *("since", "entry", "settled"),
     *("_lowest", "_lowest_step", "best", "_best_weights"),
 )
 """Arrays of a `Recorder` that change during training."""
@@ -59,7 +61,7 @@ class Recorder:
         goal: ends training where `until` is samples.
 
     Raises:
-        InputError: if `until` is samples and there is no goal.
+        InputError: if `until` is samples and there is no goal, or a held-out loss ends training that has to settle.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Recorder:
         if seldom or run.until in ("held_out_loss", "max_steps"):
             # The last step too, as a rate that falls to 0 often makes it the best.
             self.grid = np.union1d(self.grid, [last])
-        self._wanted: set[int] = _wanted(settings)
+        self._wanted: set[int] = kernels_at(settings.kernel_steps, settings.most_steps)
         if not isinstance(settings.kernel_steps, str) and run.descent.kernel() is None:
             raise InputError(
                 f"kernel_steps is {list(settings.kernel_steps)}, but the network has no kernel; leave kernel_steps out"
@@ -86,6 +88,11 @@ class Recorder:
         self.spectra = noised.spectra_at(run.modes)
         self.threshold = settings.tolerance + run.floors
         self._by_loss = run.until == "held_out_loss"
+        if self._by_loss and settings.settle:
+            raise InputError(
+                f"settle is {settings.settle}, but a held-out loss ends this training, which has no tolerance; leave"
+                " settle out"
+            )
         # Exact scores of held-out fields tell the error of a network without a kernel, which may come out negative.
         self._exact = getattr(run.descent, "scored", None) is not None
         self._measured = run.scored.measured if self._exact and run.scored else np.ones(shape[1], dtype=bool)
@@ -94,6 +101,9 @@ class Recorder:
         self._no_time = self._by_loss or unknown or (self._exact and settings.tolerance == 0.0)
         self.alive = np.arange(seeds)
         self.time, self.crossing = np.full(shape, np.nan), np.full(shape, np.nan)
+        # The step since which ε has stayed at or below the threshold, where it crossed it, and whether for long enough.
+        self.since, self.entry = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.settled = np.zeros(shape, dtype=bool)
         self.last = np.zeros(seeds, dtype=np.int64)
         self.errors: list[Array] = []
         self.residuals: list[NDArray[np.float32]] = []
@@ -133,11 +143,14 @@ class Recorder:
             parameter = "" if broken is None else broken(row, level)
             seed = self.run.seeds[self.alive[row]]
             raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
-        reached = self._missing & (error <= (-np.inf if self._no_time else self.threshold))
-        news = np.count_nonzero(reached) > 0
+        below = error <= (-np.inf if self._no_time else self.threshold)
+        reached = self._missing & below
+        news = bool(np.count_nonzero(reached) > 0)
         if news:
-            self._reach(step, error, reached)
+            self._reach(step, error, reached, self.time, self.crossing)
             self._missing &= ~reached
+        if self.settings.settle:
+            news = self._settle(step, error, below)
         self._before = error
         recorded = step == self._next
         if recorded:
@@ -158,7 +171,8 @@ class Recorder:
                 slowest = self._lowest_step[self.alive].max(axis=1)
                 return self._end(step, step >= self.settings.patience * np.maximum(slowest, FIRST_LOOK), descent)
         elif news and self.settings.tolerance > 0.0 and self.run.until != "max_steps":
-            return self._end(step, np.logical_not(self._missing.any(axis=1)), descent)
+            missing = self._open() if self.settings.settle else self._missing
+            return self._end(step, np.logical_not(missing.any(axis=1)), descent)
         return self._none
 
     def excess(self) -> float:
@@ -177,22 +191,49 @@ class Recorder:
         last = self.settings.most_steps
         return {step for step in self._wanted | set(self.grid.tolist()) | {last} if step <= last}
 
-    def quiet(self, errors: Array) -> int:
-        """The number of steps before something happens, from their errors of shape (steps, seeds, levels)."""
-        loud = ~(errors <= self._limit) | (self._missing & (errors <= self.threshold))
+    def quiet(self, errors: Array, after: int) -> int:
+        """The number of steps before something happens.
+
+        Args:
+            errors: after each step, shape (steps, seeds, levels).
+            after: the step before the first of them.
+        """
+        below = errors <= self.threshold
+        loud = ~(errors <= self._limit) | (self._missing & below)
+        if self.settings.settle:
+            steps = np.arange(after + 1, after + 1 + len(errors))[:, None, None]
+            # The last step so far that was not below.
+            left = np.maximum.accumulate(np.where(below, -1, steps), axis=0)
+            since = np.where(left < 0, np.fmin(self.since[self.alive], after + 1), left + 1)
+            loud |= self._open() & below & (steps - since >= self.settings.settle)
         found = np.flatnonzero(loud.any(axis=(1, 2)))
         return int(found[0]) if len(found) else len(errors)
 
-    def _reach(self, step: int, error: Array, reached: NDArray[np.bool_]) -> None:
-        """Record the training times of seeds and levels that have reached the tolerance."""
+    def _open(self) -> NDArray[np.bool_]:
+        """Which seeds and levels still trained are measured and have not settled."""
+        return ~self.settled[self.alive] & self._measured
+
+    def _settle(self, step: int, error: Array, below: NDArray[np.bool_]) -> bool:
+        """Follow since when errors have stayed below the threshold; whether some have stayed for long enough now."""
+        missing, since = self._open(), self.since[self.alive]
+        if np.count_nonzero(entering := missing & below & np.isnan(since)) > 0:
+            self._reach(step, error, entering, self.since, self.entry)
+            since = self.since[self.alive]
+        since[missing & ~below] = np.nan
+        self.since[self.alive] = since
+        ready = missing & (step - since >= self.settings.settle)
+        self.settled[self.alive] |= ready
+        return bool(np.count_nonzero(ready) > 0)
+
+    def _reach(self, step: int, error: Array, reached: NDArray[np.bool_], times: Array, crossings: Array) -> None:
+        """Record the step at which seeds and levels have come below the threshold, and where they crossed it."""
         for row, column in zip(*np.nonzero(reached), strict=True):
             place = self.alive[row], column
-            self.time[place] = step
-            self.crossing[place] = step
+            times[place] = crossings[place] = step
             if step > 0:
                 before, after = self._before[row, column], error[row, column]
                 width = float(step - self.grid[len(self.errors) - 1]) if self._seldom else 1.0
-                self.crossing[place] = crossing_time(step, before, after, self.threshold[column], width)
+                crossings[place] = crossing_time(step, before, after, self.threshold[column], width)
 
     def _record(self, step: int, error: Array, descent: Descent) -> None:
         """Keep the errors, held-out losses and residuals of a recorded step."""
@@ -284,12 +325,15 @@ class Recorder:
         steps, times = self.grid[: len(self.errors)], (self.time, self.crossing)
         if self._by_loss and losses is not None:
             times = times_of_losses(steps, losses, self.noised.variances, settings.tolerance)
+        settled = [np.where(self.settled, own, np.nan) if settings.settle else None for own in (self.since, self.entry)]
         thinned = recorded is not None and recorded.shape[-1] < len(run.modes)
         return TrainingRecord(
             steps=steps,
             score_error=np.stack(self.errors, axis=-1),
             training_time=times[0],
             crossing_time=times[1],
+            settled_time=settled[0],
+            settled_crossing_time=settled[1],
             inverse_lengths=self.bins.middles,
             residual=np.stack(self.residuals, axis=2),
             exact_errors=np.stack(self.exact_errors, axis=2) if self.exact_errors else None,
@@ -306,6 +350,8 @@ class Recorder:
             last_step=self.last,
             best_step=self.best,
             until=run.until,
+            tuning_rates=None if run.tuning is None else run.tuning.rates,
+            tuning_times=None if run.tuning is None else run.tuning.times,
             stepping="exact jump" if run.closed_form else "every step",
             **{name: getattr(run, name) for name in ("rates", "parameters", "ranges", "floors", "modes")},
         )
@@ -328,14 +374,6 @@ class Recorder:
         self._none = np.zeros(len(self.alive), dtype=bool)
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         return int(snapshot["step"])
-
-
-def _wanted(settings: TrainingSettings) -> set[int]:
-    """The steps at which kernels are kept, besides the last one."""
-    if not isinstance(settings.kernel_steps, str):
-        return set(settings.kernel_steps)
-    grid = {"recorded": record_steps, "sparse": sparse_steps}.get(settings.kernel_steps)
-    return set() if grid is None else set(grid(settings.most_steps).tolist())
 
 
 def _diverged(

@@ -4,12 +4,13 @@ from csd.networks import Architecture
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted, beyond_theory
+from csd.study.summaries.columns import Run
 
 SUMMARY = "training"
 NEEDS = "several optimisers, or a network without a kernel, on the critical line at three sizes or more"
 WANTED = Wanted(
     kernel=False,
-    options=("optimizer",),
+    options=("optimizer", "momentum", "rate_from"),
     grown=("dimension", "network", "optimizer"),
     having=lambda run: run["optimizer"] != "" or beyond_theory(run),
 )
@@ -21,15 +22,22 @@ OPTIMIZERS = {
     "adamw": (looks.PURPLE, "v", "AdamW"),
     "adam_fourier": (looks.SKY, "P", "Adam, each mode"),
     "sign_fourier": (looks.BROWN, "X", "sign of each mode"),
+    "heavy_ball optimal": (looks.ORANGE, "p", "heavy ball, best pair"),
+    "nesterov optimal": (looks.GREEN, "h", "Nesterov, best pair"),
 }
-"""Colour, marker and words of each optimiser."""
+"""Colour, marker and words of each optimiser, and of those at the best pair of learning rate and momentum."""
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
-    """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory."""
+    """Points: means over seeds, with errors, if all reached the tolerance. Solid: fitted law. Dashed: theory.
+
+    Times are those from which the error stays within the tolerance, where all runs were trained until then.
+    """
     level = series.at_level(summary, style.noise_level)
     table = series.require(series.runs(level, WANTED), "optimizer_times", NEEDS)
-    table = table.assign(optimizer=[_own(*row) for row in zip(table["network"], table["optimizer"], strict=True)])
+    settled = "settle" in table and bool((table["settle"] > 0).all())
+    quantity = "settled_time" if settled else "training_time"
+    table = table.assign(optimizer=[_own(row) for row in table.to_dict("records")])
     places = [*OPTIMIZERS, *sorted(set(table["optimizer"]) - OPTIMIZERS.keys())]
     table = series.in_order(table, sorted(set(table["architecture_name"])))
     table = table.sort_values(
@@ -37,9 +45,10 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         key=lambda column: column.map(places.index) if column.name == "optimizer" else column,
         kind="stable",
     )
-    table = series.with_times(level, table)
+    table = series.with_times(level, table, quantity)
     table = table.assign(panel=[f"{looks.name(row.network)}, d = {row.dimension}" for row in table.itertuples()])
-    fits = series.fits(table, scaling, "training_time", style.noise_level, "optimizer", "panel")
+    fits = series.fits(table.assign(rule=table["optimizer"]), scaling, quantity, style.noise_level, "rule", "panel")
+    fits = fits.assign(optimizer=fits["rule"])
     drawn = series.joined(table, fits)
     shown = list(dict.fromkeys(drawn["optimizer"]))
     known = {name: OPTIMIZERS.get(name, (looks.GREY, "h", name)) for name in shown}
@@ -60,16 +69,19 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
         ends = fits[fits["panel"] == panel].groupby("optimizer", sort=False).tail(1)
         looks.end_labels(axes, [(row.fit, row.law, known[row.optimizer][0]) for row in ends.itertuples()])
         axes.set_ylabel("")
-    grid.axes.flat[0].set_ylabel("training time τ (steps)")
+    grid.axes.flat[0].set_ylabel(f"{quantity.replace('_', ' ')} τ (steps)")
     keys = [looks.key(words, color=shade, marker=mark, lw=0) for shade, mark, words in known.values()]
     looks.legend_below(grid.figure, [*keys, *looks.kinds_with_fit()])
-    return grid.figure, {"laws": _told(fits, known), "late": _late(table, known)}
+    return grid.figure, {"laws": _told(fits, known), "late": _late(table, known), "settled": settled}
 
 
-def _own(network: Architecture, optimizer: str) -> str:
-    """The optimiser of a run; where none is given, that of the network."""
+def _own(run: Run) -> str:
+    """The optimiser of a run, or that of its network; plain descent with momentum is the heavy ball."""
+    network: Architecture = run["network"]
     own = {} if ":" in network.name else getattr(network.made_by, "training", {})
-    return str(optimizer or own.get("optimizer", "gd"))
+    best = " optimal" if run.get("rate_from") == "optimal" else ""
+    name = str(run["optimizer"] or own.get("optimizer", "gd"))
+    return ("heavy_ball" if name == "gd" and run.get("momentum", 0.0) > 0.0 else name) + best
 
 
 def _told(fits: DataFrame, known: dict[str, tuple[str, str, str]]) -> str:

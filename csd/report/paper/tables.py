@@ -23,7 +23,7 @@ TESTS += ["accepted_from", "accepted_to"]
 WORDS_OF_CLAIMS = ["claim", "measure", "architecture", "values", "measured", "accepted", "verdict"]
 CRITICAL = target_label(mass_times_length=1.0)
 """Label of the critical line m = 1/L."""
-KINDS = {"training_time": "training", "generation_training_time": "generation"}
+KINDS = {"training_time": "training", "settled_time": "settled", "generation_training_time": "generation"}
 """Quantities of the typeset table of laws, in a word."""
 PREDICTED = {f"predicted_{quantity}": quantity for quantity in KINDS}
 """Predictions of theory, and the quantities that they predict."""

@@ -46,6 +46,7 @@ from csd.training.preparation import prepare
 from csd.training.record import record_steps, sparse_steps
 from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
+from csd.training.steps.tuning import TRIALS
 
 MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
@@ -194,6 +195,8 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if fresh else 1
     job = pace.fields_job if work.layers == "module" and pace.fields_job is not None else pace.job
     look = work.look + pace.record(numbers, work.networks)
+    # Rates are tried by shorter trainings; those that settle late or never are cut off.
+    taken *= TRIALS if run.settings.rate_from == "tuned" else 1
     seconds = job.seconds + work.set_up + taken * work.step + records * look
     # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
     drawn = numbers * block * np.ceil(max(steps, 1.0) / block) if fresh else 0.0

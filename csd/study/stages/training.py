@@ -28,10 +28,10 @@ from csd.training.options import (
     check_chains,
     check_conditioned,
     check_option_names,
-    check_steps,
     with_own_steps,
 )
 from csd.training.preparation import prepare
+from csd.training.steps.rule import check_steps
 
 
 class HasSweeps(Protocol):
@@ -369,6 +369,7 @@ def _check_start(run: TrainingJob) -> None:
     noised, architecture, settings = run.problem()
     fields = settings.data_set if isinstance(run.field, DataField) else settings.data_set and 1
     settings = replace(settings, seeds=settings.seeds[:1], device="cpu", data_set=fields)
+    settings = replace(settings, rate_from="spectrum") if settings.rate_from == "tuned" else settings
     levels = noised.levels if settings.conditioned else noised.levels[:1]
     prepare(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
 

@@ -52,7 +52,7 @@ from csd.study.summaries.columns import HOW, columns_of, default_cell, typed_col
 from csd.study.summaries.dynamics import times
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget
-from csd.training.preparation import prepare
+from csd.training.steps.tuning import prepare_tuned
 
 FIELDS = (1, 10**2, 10**4, 10**6, 10**8)
 """n, the numbers of independent fields."""
@@ -256,7 +256,7 @@ def _free(run: TrainingJob, grids: Sequence[Matched]) -> list[Method]:
     """The cost of a network on each grid, its data free; seconds of an update are measured on the full one."""
     noised, architecture, settings = run.problem()
     noised = NoisedTarget(noised.target, noised.schedule, grids[0].grid.tolist())
-    prepared = prepare(noised, architecture, replace(settings, seeds=settings.seeds[:1]))
+    prepared = prepare_tuned(noised, architecture, replace(settings, seeds=settings.seeds[:1]))
 
     def step() -> float:
         prepared.descent.advance(*prepared.source.draw())

@@ -35,6 +35,8 @@ ZERO_MODE = "zero_mode_training_time"
 """The quantity of runs with exact scores whose error by the held-out fields is common to all seeds."""
 FLOOR_RATIO = "floor_ratio"
 """The error at the end of a training over the smallest one that its network can have."""
+SETTLED = {"settled_time": "settled_crossing_time", "predicted_settled_time": "predicted_settled_crossing_time"}
+"""The same of trainings that go on until their error has settled."""
 SHORTEST = 1.0
 """Generation training times below one step count as one, as 0 steps have no logarithm."""
 SCHEDULE, GRID = "vp", "geometric"
@@ -95,7 +97,7 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
     for about, chosen in _groups(summary):
         for level in summary["noise_level"].values:
             ran = np.isfinite(chosen["score_error"].sel(noise_level=level, step=0).values)
-            for quantity, fitted in FITTED.items():
+            for quantity, fitted in (FITTED | SETTLED if about.get("settle") else FITTED).items():
                 times = chosen[fitted].sel(noise_level=level).values
                 about |= {"noise_level": level, "quantity": quantity}
                 rows += fitted_laws(about, chosen["size"].values, times, ran)

@@ -101,7 +101,12 @@ class OptimizedDescent(_OtherSteps):
         rates: η, shape (levels,).
         lattice: of the fields.
         modes: of the kernels.
+
+    Attributes:
+        momenta: β of each level, shape (levels,), in the place of the optimiser's own; None for that.
     """
+
+    momenta: Array | None = None
 
     def __init__(self, descent: Descent, optimizer: Optimizer, rates: Array, lattice: Lattice, modes: Modes) -> None:
         self.optimizer, self._basis = optimizer, NUMBERS
@@ -130,7 +135,10 @@ class OptimizedDescent(_OtherSteps):
         seeds, levels = gradient.shape[:2]
         numbers, *state = (array.reshape(seeds * levels, -1) for array in self._state[name])
         rates = np.tile(self._rates[name], seeds)[:, None]
-        self.optimizer.advance(numbers, tuple(state), gradient.reshape(numbers.shape), self.steps, rates)
+        optimizer = self.optimizer
+        if self.momenta is not None:
+            optimizer = replace(optimizer, momenta=np.tile(self.momenta, seeds)[:, None])
+        optimizer.advance(numbers, tuple(state), gradient.reshape(numbers.shape), self.steps, rates)
         return self._basis.back(self._state[name][0].copy())
 
 

@@ -31,8 +31,8 @@ from csd.core.errors import InputError, nearest
 
 State = tuple[Any, ...]
 """Arrays of the shape of the gradient, which a rule needs from step to step; 0 at first."""
-Rule = Callable[[State, Any, int], Any]
-"""(state, g, step) → d."""
+Rule = Callable[..., Any]
+"""(state, g, step) → d, with the options of the rule by keyword."""
 BLOCK = 2**15
 """Numbers that take a step at a time: what stays in the cache from one operation to the next."""
 
@@ -153,20 +153,22 @@ class Optimizer:
         arrays: how many its state has, without the average.
         space: where it acts on filters, `EITHER`, `REAL` or `FOURIER`.
         weight_decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
-        rate: the default η; None where it depends on the network.
+        rate: the default η, or one for each noise level; None where it depends on the network.
         schedule: η_j / η as a function of the step j.
         clip: the largest norm of the gradient of a network; longer ones are shortened to it; 0 for any norm.
         average: D of the moving average a ← D_j a + (1 − D_j) w, with D_j = min(D, j/(j + 9)); 0 for none.
+        momenta: β of each network, shape (networks, 1), in the place of the rule's own; None for that.
     """
 
     rule: Rule
     arrays: int
     space: str = REAL
     weight_decay: float = 0.0
-    rate: float | None = None
+    rate: Any = None
     schedule: Callable[[int], float] = _constant
     clip: float = 0.0
     average: float = 0.0
+    momenta: Any = None
 
     def start(self, parameters: Any) -> State:
         """The state before the first step: zeros of the shape of w and, last, the average, if there is one."""
@@ -189,7 +191,8 @@ class Optimizer:
         for rows, columns in _blocks(parameters.shape):
             own = parameters[rows, columns]
             held = tuple(array[rows, columns] for array in state)
-            direction = self.rule(held[: self.arrays], gradient[rows, columns], step)
+            own_momentum = {} if self.momenta is None else {"momentum": self.momenta[rows]}
+            direction = self.rule(held[: self.arrays], gradient[rows, columns], step, **own_momentum)
             eta = rate if isinstance(rate, float) else rate[rows]
             if self.weight_decay:
                 own *= 1.0 - eta * self.weight_decay
