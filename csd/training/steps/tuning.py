@@ -1,7 +1,7 @@
 """Learning rates by trial: the one at which the error settles soonest, from starts that are not those of the training.
 
-Every rule has the same budget: 17 rates, four a decade, from 10^−1.5 to 10^2.5 times its own rate, and a decade more
-beyond an end at which the best one lies; then six between the neighbours of the best, sixteen a decade.
+Every rule has the same budget: 41 rates, eight a decade, from 10^−1.5 to 10^3.5 times its own rate, and a decade more
+beyond an end at which the best one lies; then six between the neighbours of the best, 32 a decade.
 
 The rates of a pass train side by side, as networks of one descent. One that has needed more steps than the best so far
 cannot be the best: it is not followed further, and the result is the same.
@@ -23,11 +23,11 @@ from csd.training.record import crossing_time
 from csd.training.steps.divergence import largest_error
 from csd.training.steps.rates import Tuning
 
-PARTS = 16
+PARTS = 32
 """Rates a decade in the second pass."""
-COARSE = PARTS // 4
+COARSE = PARTS // 8
 """Parts of a decade between two rates in the first pass."""
-ENDS = (-3 * PARTS // 2, 5 * PARTS // 2)
+ENDS = (-3 * PARTS // 2, 7 * PARTS // 2)
 """Parts of a decade from the rule's own rate to the ends of the first pass."""
 WIDENED = 4
 """Decades by which it may grow beyond either end."""
@@ -82,12 +82,32 @@ def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSe
     return Tuning(np.array(best), rates, np.where(np.isfinite(means), means, np.nan))
 
 
-class _SameLevel(NoisedTarget):
-    """A target at one noise level, many times over: the networks of these levels differ in their rates alone."""
+class SameLevel(NoisedTarget):
+    """A target at one noise level, many times over: the networks of these levels differ in their rates alone.
 
-    def __init__(self, noised: NoisedTarget, level: float, times: int) -> None:
-        super().__init__(noised.target, noised.schedule, [level])
+    Args:
+        noised: the target at one noise level.
+        times: how many.
+    """
+
+    def __init__(self, noised: NoisedTarget, times: int) -> None:
+        super().__init__(noised.target, noised.schedule, noised.levels)
         self.levels *= times
+
+
+def side_by_side(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, rates: Array
+) -> Prepared:
+    """Networks that train at one noise level, each at a rate of its own, for `mean_times`.
+
+    Args:
+        noised: the target at one noise level.
+        architecture: the network.
+        settings: options of training, with `rate_from` tuned.
+        rates: η, shape (rates,).
+    """
+    tuning = Tuning(rates, rates, rates)
+    return prepare(SameLevel(noised, len(rates)), architecture, settings, tuning=tuning)
 
 
 class _Trials:
@@ -130,8 +150,7 @@ class _Trials:
         """Train at the rates of places, unless that was done."""
         new = sorted(set(places) - self.times.keys())
         rates = self.own * 10.0 ** (np.array(new) / PARTS)
-        repeated = _SameLevel(self.noised, self.noised.levels[0], len(new))
-        run = prepare(repeated, self.architecture, self.settings, tuning=Tuning(rates, rates, rates))
+        run = side_by_side(self.noised, self.architecture, self.settings, rates)
         self.times |= dict(zip(new, mean_times(run, self.settings, self._least()).tolist(), strict=True))
 
 
