@@ -1,4 +1,4 @@
-"""Adam on filters in real space: its first step throws the zero mode off, and what follows has one rate for all numbers."""
+"""Adam on filters in real space: its first step throws the zero mode off, then all numbers have one rate."""
 
 from dataclasses import replace
 
@@ -79,7 +79,7 @@ def test_the_rate_that_follows_is_common_and_the_same_at_any_rate(critical: Prob
 
 
 def test_tuning_on_other_starts_gives_the_same_law(critical: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random filters, tuned on two sets of four starts: times at the best rates have powers of L that agree within 0.1."""
+    """Random filters, tuned on two sets of four starts: powers of L of the best times agree within 0.1."""
     sizes, slopes = (8, 16, 32), []
     settings = TrainingSettings("population", rate_from="tuned", settle=20, max_steps=4000)
     for starts in (tuning.STARTS, tuple(2**41 + own for own in range(4))):
