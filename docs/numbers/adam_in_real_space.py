@@ -4,6 +4,7 @@ Beside Adam itself, at several sizes, dimensions and values of β₂ and of its 
 out one part of what happens: a warm-up, and one second moment for all numbers of a filter.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -128,17 +129,52 @@ def slope(sizes: Sequence[int], values: Sequence[float], first: int = 0) -> floa
     return float(np.polyfit(np.log(sizes[first:]), np.log(values[first:]), 1)[0])
 
 
-def common_rate(size: int) -> tuple[float, float]:
+def common_rate(size: int, rate: float, time: float) -> tuple[float, float]:
     """Of one layer half-way: (largest over smallest η/√v̂ of the numbers of a filter, c of η/√v̂ = c √j / C_max)."""
-    case, (rate, time) = CASES["one remembering"], best(CASES["one remembering"], size)
-    run, _ = prepared(case, size, np.array([rate]))
+    run, _ = prepared(CASES["one remembering"], size, np.array([rate]))
     half = int(time) // 2
     for _ in range(half):
         run.descent.advance(*run.source.draw())
-    (state,) = [array for name, array in run.descent.snapshot().items() if name.startswith("optimizer 2")]
+    state = run.descent.snapshot()["optimizer 2 filters"]
     rates = rate / (state.ravel() / (1.0 - FORGETFUL**half)) ** 0.5
     largest = float(noised(1, size).spectra_at(Lattice(1, size).shells).max())
     return float(rates.max() / rates.min()), float(rates.mean() * largest / half**0.5)
+
+
+def rise() -> float:
+    """c of one layer, from the zero mode alone: Adam on one number, with its gradient, from the kick on.
+
+    The kick is the second step of numbers whose gradient was 0 at the first. With v̂ = Σ g² / j, c = (Σ g²)^{−½}.
+    """
+    place = -(0.1 / (1.0 - 0.9**2)) / (0.5**0.5)
+    mean = total = 0.0
+    for step in range(3, 3000):
+        total += place**2
+        mean = 0.9 * mean + 0.1 * place
+        place -= mean / (1.0 - 0.9**step) / (total / step) ** 0.5
+    return total**-0.5
+
+
+EDGE = 2.0 * (1.0 + 0.9) / (1.0 - 0.9)
+"""r C of Adam's momentum at which a mode loses its stability."""
+
+
+def predicted(size: int, rate: float) -> float:
+    """The first step of one layer by the rate that follows the kick, r = min(c √j, 38)/C_max, with nothing fitted.
+
+    After the first step K(k) = η, and the residual of a mode falls as exp(−C Σ r).
+    """
+    modes = Lattice(1, size).shells
+    (spectrum,) = noised(1, size).spectra_at(modes)
+    share = modes.multiplicity / spectrum
+    share /= share.sum()
+    slow = spectrum < spectrum.max()
+    sums = np.cumsum(np.minimum(rise() * np.arange(1.0, MOST) ** 0.5, EDGE)) / spectrum.max()
+
+    def error(place: int) -> float:
+        return float((share * ((1.0 - rate * spectrum) * np.exp(-spectrum * sums[place])) ** 2)[slow].sum())
+
+    return float(bisect_left(range(len(sums)), True, key=lambda place: error(place) <= 0.01) + 1)
 
 
 def numbers() -> dict[str, Any]:
@@ -149,14 +185,20 @@ def numbers() -> dict[str, Any]:
         pairs = {size: best(case, size) for size in case.sizes}
         of_time = [f"{np.ceil(pairs[size][1]):.0f}" if size in pairs else "" for size in SIZES]
         times.append([case.words, *of_time])
+        if name == "one remembering":
+            steps = [predicted(size, rate) for size, (rate, _) in pairs.items()]
+            times.append(["one layer, predicted", *(f"{one:.0f}" for one in steps)])
+            off = [abs(own / time - 1.0) for own, (_, time) in zip(steps, pairs.values(), strict=True)]
+            found["off"] = 100.0 * max(off[3:])
+            found["spread"], found["rise"] = common_rate(64, *pairs[64])
         if name in ("one", "one remembering", "two", "two remembering", "two square"):
             rates.append([case.words, *(f"{pairs[size][0]:.2g}" if size in pairs else "" for size in SIZES)])
         key = name.replace(" ", "_")
         own = [time for _, time in pairs.values()]
-        found[f"{key}_power"] = slope(case.sizes, own, 2 if case.depth == 1 and len(own) > 4 else 1)
+        if name == "one remembering":
+            # From L = 32 to 256, below the edge.
+            found["four_thirds"] = slope(case.sizes[2:6], own[2:6])
+        found[f"{key}_power"] = slope(case.sizes, own, 1)
         found[f"{key}_rate_power"] = slope(case.sizes, [rate for rate, _ in pairs.values()], 1)
-        # Beyond the logarithm: steps that each doubling of L adds, at the last.
-        found[f"{key}_last"] = own[-1] - own[-2]
-    found["spread"], found["rise"] = common_rate(64)
-    found["rise_128"] = common_rate(128)[1]
+    found["rise_predicted"], found["edge_step"] = rise(), (EDGE / rise()) ** 2
     return {"times": times, "rates": rates, **found}
