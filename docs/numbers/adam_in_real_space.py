@@ -198,7 +198,8 @@ def numbers() -> dict[str, Any]:
         if name == "one remembering":
             # From L = 32 to 256, below the edge.
             found["four_thirds"] = slope(case.sizes[2:6], own[2:6])
-        found[f"{key}_power"] = slope(case.sizes, own, 1)
-        found[f"{key}_rate_power"] = slope(case.sizes, [rate for rate, _ in pairs.values()], 1)
+        if case.depth == 2:
+            found[f"{key}_power"] = slope(case.sizes, own, 1)
+            found[f"{key}_rate_power"] = slope(case.sizes, [rate for rate, _ in pairs.values()], 1)
     found["rise_predicted"], found["edge_step"] = rise(), (EDGE / rise()) ** 2
     return {"times": times, "rates": rates, **found}
