@@ -94,9 +94,9 @@ class TrainingSettings(Options):
         Literal["spectrum", "data", "optimal", "tuned", "safe"],
         Option(
             "origin of a learning rate that is not given: spectrum, the architecture's own of the exact power spectrum;"
-            " data, that of fields; optimal, with heavy_ball or nesterov and one_layer, the best one and its momentum;"
-            " tuned, of the population loss, the best of a grid, tried on other seeds; safe, with local_two_layer, one"
-            " at which no start diverges",
+            " data, that of fields; optimal, with gd, heavy_ball or nesterov and one_layer, the best one, and its"
+            " momentum; tuned, of the population loss, the best of a grid, tried on other seeds; safe, with"
+            " local_two_layer, one at which no start diverges",
             label="lr{value}",
         ),
     ] = "spectrum"
@@ -281,7 +281,8 @@ class TrainingSettings(Options):
     def heavy_ball(self) -> float | None:
         """β of plain descent, where it is 0, and of the heavy ball, if it is given; None for any other steps."""
         rule = self.linear_rule
-        return None if rule is None or rule[0] == "nesterov" or self.rate_from == "optimal" else rule[1]
+        best = rule is not None and rule[0] != "gd" and self.rate_from == "optimal"
+        return None if rule is None or rule[0] == "nesterov" or best else rule[1]
 
     def applied(self) -> dict[str, Any]:
         """The values of the options; None for those that do not apply, such as the batch of full-batch steps."""

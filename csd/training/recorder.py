@@ -24,13 +24,12 @@ from csd.training.record import (
     sparse_steps,
     times_of_losses,
 )
+from csd.training.steps.divergence import diverged, largest_error
 
 RIGHT_FOR = 1.2
 """With `until` samples, training ends at a recorded step j if the goal was met at all recorded steps from j/1.2 on."""
 FIRST_LOOK = 100
 """The held-out loss ends training at the patience times this many steps at the earliest."""
-BLOW_UP = 1e3
-"""Training has diverged when an error exceeds this multiple of the larger of 1 and the error at the start."""
 
 Goal = Callable[[Score], NDArray[np.bool_]]
 """Whether the samples of a score meet the goal, for each seed: kernels (levels, seeds, modes) → (seeds,)."""
@@ -135,14 +134,14 @@ class Recorder:
         if step == 0:
             if not np.isfinite(error[:, self._measured]).all():
                 raise InputError("the score error is not finite at the start, where the network's score must be finite")
-            self._limit = BLOW_UP * max(1.0, float(error[:, self._measured].max()))
+            self._limit = largest_error(self.run, self.settings, error[:, self._measured])
         # For small arrays, counting is far faster than any() or max().
         if np.count_nonzero(error <= self._limit) < error.size and self._above(error).any():
             row, level = (int(place) for place in np.argwhere(self._above(error))[0])
             broken = getattr(descent, "broken_parameter", None)
             parameter = "" if broken is None else broken(row, level)
             seed = self.run.seeds[self.alive[row]]
-            raise _diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
+            raise diverged(seed, level, step, parameter, self.noised, self.run, self.settings)
         below = error <= (-np.inf if self._no_time else self.threshold)
         reached = self._missing & below
         news = bool(np.count_nonzero(reached) > 0)
@@ -374,23 +373,3 @@ class Recorder:
         self._none = np.zeros(len(self.alive), dtype=bool)
         self._next = int(self.grid[len(self.errors)]) if len(self.errors) < len(self.grid) else -1
         return int(snapshot["step"])
-
-
-def _diverged(
-    seed: int, level: int, step: int, parameter: str, noised: NoisedTarget, run: Prepared, settings: TrainingSettings
-) -> TrainingDiverged:
-    """The error of a run that diverged, with the parameter that is not finite and the learning rate that it needs."""
-    rate, stable = run.rates[level], run.stable_rates[level]
-    others = "; without this seed, the other seeds of the job can train" if len(run.seeds) > 1 else ""
-    where = (
-        f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"
-        f" with learning rate {rate:.4g}" + f", where parameter {parameter} is not finite" * bool(parameter)
-    )
-    if np.isfinite(stable) and rate >= stable:
-        return TrainingDiverged(f"{where}; it must be below {stable:.4g}")
-    advice = f"take a learning rate of at most {rate / 4:.3g}"
-    if settings.loss != "population":
-        advice += f" or a batch of at least {4 * settings.batch}"
-        if np.isfinite(stable):
-            advice = f"near its minimum the exact loss is stable below {stable:.4g}, minibatches are not; {advice}"
-    return TrainingDiverged(f"{where}; {advice}{others}")

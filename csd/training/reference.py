@@ -184,6 +184,8 @@ def _with_crossing(error: QuadraticError, threshold: float, stay: int, last: int
     return time, crossing_time(time, error(time - 1.0), error(time), threshold) if time > 0.0 else time
 
 
+OF_MODES = 200.0
+"""About the steps of Adam and of the sign on each mode, at their best rate."""
 CURVE_POINTS = 48
 """Values of C that represent all modes in the estimate of expected steps."""
 DIVERGED = 1e100
@@ -204,13 +206,21 @@ def expected_steps(noised: NoisedTarget, architecture: Architecture, settings: T
     if settings.tolerance == 0.0 or settings.data_set is not None:
         return float(settings.most_steps)
     optimizer = optimizer_for(settings)
+    tuned = optimizer.bounded and settings.rate_from == "tuned"
     # Rules that are not linear and act on filters in real space mix the modes.
-    if not architecture.is_family or optimizer.space == REAL or optimizer.clip:
+    if not architecture.is_family or (optimizer.space == REAL and not tuned) or optimizer.clip:
         return float("nan")
     modes, rule = noised.modes, settings.linear_rule
     slowest = 0.0
     for length, spectrum in zip(noised.score_lengths(), noised.spectra_at(modes), strict=True):
         network = architecture.build(noised.lattice, float(length))
+        if tuned:
+            # At its best rate Adam steps like descent at a rate that rises as √j (docs/optimisers.md).
+            share = modes.multiplicity / spectrum
+            plain = QuadraticError("gd", spectrum, share / share.sum(), 1.0 / spectrum.max())
+            real = plain.entry(settings.tolerance, 0, 10**18) ** (2.0 / 3.0)
+            slowest = max(slowest, real if optimizer.space == REAL else OF_MODES)
+            continue
         rate, of_level = settings.learning_rate or optimizer.rate or network.learning_rate(spectrum), rule
         if rule is not None and settings.rate_from == "optimal":
             rate, momentum = best_pair(rule[0], spectrum.min(), spectrum.max())

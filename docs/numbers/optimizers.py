@@ -19,7 +19,7 @@ SLOW = True
 SIZES = (8, 16, 32, 64, 128)
 RATES = np.geomspace(1e-4, 8.0, 81)
 """η of Adam and of the sign, 15 % apart."""
-STEPS, LASTING, TOLERANCE = 1500, 400, 0.01
+STEPS, LASTING, TOLERANCE = 2000, 400, 0.01
 """Steps that are taken, the length for which ε has to stay, and where."""
 
 

@@ -58,9 +58,21 @@ def test_claims_ask_for_what_the_study_has() -> None:
                     run.size
                     for run in runs
                     if run.label == test.architecture
+                    and run.dimension in test.dimensions
                     and all(getattr(run.settings, key) == value for key, value in wanted.items())
                 ]
                 assert sizes == [8, 16, 32, 64, 128, 256], (name, optimizer)
+
+
+def test_the_study_for_a_cluster_is_valid() -> None:
+    """It reaches L = 1024, three dimensions, local networks, and minibatches of L² fields."""
+    runs = training_jobs(parse(content("optimisers_large")))
+    assert {(run.dimension, run.size) for run in runs} >= {(1, 1024), (2, 128), (3, 32)}
+    assert {"local_one_layer-R2", "local_two_layer-R2"} <= {run.label for run in runs}
+    batches = {(run.size, run.settings.batch, run.settings.loss) for run in runs if run.settings.loss != "population"}
+    assert {(size, size**2, "implicit") for size in (8, 16, 32, 64, 128)} <= batches
+    assert {(size, 16 * size**2, "denoising") for size in (8, 16, 32, 64, 128)} <= batches
+    assert {(size, 64, "implicit") for size in (8, 128)} | {(8, 1024, "denoising"), (32, 1024, "denoising")} <= batches
 
 
 def test_claims_are_judged_by_settled_times(summary: Any, tmp_path: Path) -> None:

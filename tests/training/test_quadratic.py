@@ -98,7 +98,7 @@ def test_training_follows_closed_forms(architecture: Architecture, options: dict
     np.testing.assert_allclose(record.score_error, prediction.score_error, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("optimizer", ["heavy_ball", "nesterov"])
+@pytest.mark.parametrize("optimizer", ["gd", "heavy_ball", "nesterov"])
 def test_times_of_training_are_those_of_the_closed_form(optimizer: str, critical: Problem) -> None:
     """First and settled times of errors that swing, each noise level at its own best pair."""
     noised = critical(1, 12, (0.05, 0.6))
@@ -163,7 +163,7 @@ def test_adam_on_each_mode_is_a_recursion_of_scalars(depth: int, critical: Probl
     ("architecture", "options", "words"),
     [
         ("two_layer", {"optimizer": "heavy_ball"}, "needs one_layer"),
-        ("one_layer", {"optimizer": "adam"}, "needs heavy_ball or nesterov"),
+        ("one_layer", {"optimizer": "adam"}, "needs gd, heavy_ball or nesterov"),
         ("one_layer", {"optimizer": "nesterov", "momentum": 0.5}, "momentum is 0.5"),
         ("one_layer", {"optimizer": "nesterov", "path": "fields", "loss": "implicit"}, "path spectral"),
     ],

@@ -40,14 +40,16 @@ def test_no_rate_of_the_grid_settles_sooner(optimizer: str, critical: Problem) -
         except TrainingDiverged:
             times.append(np.nan)
     known = np.isfinite(found.times[0])
-    assert known.sum() >= 7
+    assert known.any()
     np.testing.assert_allclose(found.times[0][known], np.array(times)[known], rtol=1e-12)
     assert found.best[0] == found.rates[0][np.nanargmin(times)]
-    # Three decades and more, the best inside, with neighbours that are 10^(1/16) away.
+    # What is not followed to its end would not have been the best.
+    assert not (np.array(times)[~known] < found.times[0][known].min()).any()
+    # Three decades and more, the best inside, with neighbours that are 10^(1/32) away.
     assert found.rates[0][-1] / found.rates[0][0] >= 1e3
     place = int(np.nanargmin(times))
     assert 0 < place < len(times) - 1
-    np.testing.assert_allclose(found.rates[0][place - 1 : place + 2] / found.best[0], 10.0 ** (np.arange(-1, 2) / 16))
+    np.testing.assert_allclose(found.rates[0][place - 1 : place + 2] / found.best[0], 10.0 ** (np.arange(-1, 2) / 32))
 
 
 def test_plain_descent_is_tuned_to_the_edge_of_its_rates(critical: Problem) -> None:
@@ -57,7 +59,7 @@ def test_plain_descent_is_tuned_to_the_edge_of_its_rates(critical: Problem) -> N
     found = tuning_of(noised, Architecture("one_layer"), settings)
     spectra = noised.spectra_at(noised.modes)
     ratio = found.best * (spectra.max(axis=1) + spectra.min(axis=1)) / 2.0
-    assert (ratio <= 1.0 + 1e-9).all() and (ratio > 10.0 ** (-1.0 / 16.0)).all()
+    assert (ratio <= 1.0 + 1e-9).all() and (ratio > 10.0 ** (-1.0 / 32.0)).all()
 
 
 def test_rates_beyond_the_first_grid_are_found(critical: Problem) -> None:

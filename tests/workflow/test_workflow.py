@@ -550,13 +550,13 @@ def test_fingerprints_see_code_and_not_comments(tmp_path: Path) -> None:
         path.write_text(text)
         return {step for step in steps if prints[0][step] != prints[1][step]}
 
-    assert edit("training/recorder.py", "BLOW_UP = 1e3", "BLOW_UP = 1e4") == {"train"}
+    assert edit("training/steps/divergence.py", "BLOW_UP = 1e3", "BLOW_UP = 1e4") == {"train"}
     # Claims and figures take errors and laws from there.
     assert edit("study/scaling.py", "RESAMPLES = 500", "RESAMPLES = 2000") == {"fit", "claims", "figures"}
     assert edit("report/figures/collapse.py", 'L / ξ"', 'size / ξ"') == {"figures"}
     assert edit("report/figures/depth_law.py", "depth p", "depth P") == set()
     assert edit("training/loop.py", '"""Training: gradient', '"""Training by gradient') == set()
-    assert edit("training/recorder.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
+    assert edit("training/steps/divergence.py", "BLOW_UP = 1e3", "# a comment\nBLOW_UP = 1e3") == set()
     # Of an option, its default counts and its help does not.
     assert edit("training/options.py", "fields in a minibatch", "how many fields") == set()
     assert edit("training/options.py", "] = 64", "] = 32") == {"train"}

@@ -1,6 +1,6 @@
 """Training time against size for each optimiser, a panel a network, with fitted laws and theory."""
 
-from csd.networks import Architecture
+from csd.networks import ARCHITECTURES, Architecture
 from csd.report.figures import looks, series
 from csd.report.figures.looks import DataFrame, Dataset, Drawing, FigureStyle
 from csd.report.figures.needs import Wanted, beyond_theory
@@ -39,7 +39,10 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     quantity = "settled_time" if settled else "training_time"
     table = table.assign(optimizer=[_own(row) for row in table.to_dict("records")])
     places = [*OPTIMIZERS, *sorted(set(table["optimizer"]) - OPTIMIZERS.keys())]
-    table = series.in_order(table, sorted(set(table["architecture_name"])))
+    names = set(table["architecture_name"])
+    table = series.in_order(
+        table, [*(own for own in ARCHITECTURES if own in names), *sorted(names - ARCHITECTURES.keys())]
+    )
     table = table.sort_values(
         ["dimension", "place", "optimizer", "size"],
         key=lambda column: column.map(places.index) if column.name == "optimizer" else column,
@@ -79,8 +82,8 @@ def _own(run: Run) -> str:
     """The optimiser of a run, or that of its network; plain descent with momentum is the heavy ball."""
     network: Architecture = run["network"]
     own = {} if ":" in network.name else getattr(network.made_by, "training", {})
-    best = " optimal" if run.get("rate_from") == "optimal" else ""
     name = str(run["optimizer"] or own.get("optimizer", "gd"))
+    best = " optimal" if run.get("rate_from") == "optimal" and name != "gd" else ""
     return ("heavy_ball" if name == "gd" and run.get("momentum", 0.0) > 0.0 else name) + best
 
 

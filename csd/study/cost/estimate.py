@@ -46,12 +46,14 @@ from csd.training.preparation import prepare
 from csd.training.record import record_steps, sparse_steps
 from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
-from csd.training.steps.tuning import TRIALS
+from csd.training.steps.tuning import PASSES, STARTS, TRIALS
 
 MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
+SIDE_BY_SIDE = 3.0
+"""The cost of a step of all rates of a pass, over that of one training, as calls take longer than their numbers."""
 CURVE, WEIGHT, KERNEL, KEPT = 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a network at a recorded step; of a mode's weight in full layers, of its kernel after the last step,
 and of its kernel at one recorded step.
@@ -185,6 +187,11 @@ def stand_in(run: TrainingJob) -> TrainingJob:
     )
 
 
+def _trials(run: TrainingJob, work: Work) -> float:
+    """The cost of trials of learning rates, over that of a training; the passes end with the best rate."""
+    return TRIALS * len(STARTS) / len(run.seeds) if work.layers == "module" else PASSES * SIDE_BY_SIDE
+
+
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
     """The cost of a training job."""
     fresh = run.settings.loss != "population" and run.settings.path == "spectral"
@@ -195,8 +202,9 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     block = int(np.clip(BLOCK // work.modes, 1, MOST_DRAWN)) if fresh else 1
     job = pace.fields_job if work.layers == "module" and pace.fields_job is not None else pace.job
     look = work.look + pace.record(numbers, work.networks)
-    # Rates are tried by shorter trainings; those that settle late or never are cut off.
-    taken *= TRIALS if run.settings.rate_from == "tuned" else 1
+    if run.settings.rate_from == "tuned":
+        # Trials take every step, also where training has a closed form.
+        taken += steps * _trials(run, work)
     seconds = job.seconds + work.set_up + taken * work.step + records * look
     # Numbers are drawn a block of steps at a time, so a short training draws a whole one.
     drawn = numbers * block * np.ceil(max(steps, 1.0) / block) if fresh else 0.0

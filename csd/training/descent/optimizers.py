@@ -154,6 +154,7 @@ class Optimizer:
         space: where it acts on filters, `EITHER`, `REAL` or `FOURIER`.
         weight_decay: κ, which AdamW has (Loshchilov and Hutter, 2019); it is not part of the gradient.
         rate: the default η, or one for each noise level; None where it depends on the network.
+        bounded: whether the numbers of d are bounded, whatever the gradient.
         schedule: η_j / η as a function of the step j.
         clip: the largest norm of the gradient of a network; longer ones are shortened to it; 0 for any norm.
         average: D of the moving average a ← D_j a + (1 − D_j) w, with D_j = min(D, j/(j + 9)); 0 for none.
@@ -165,6 +166,7 @@ class Optimizer:
     space: str = REAL
     weight_decay: float = 0.0
     rate: Any = None
+    bounded: bool = False
     schedule: Callable[[int], float] = _constant
     clip: float = 0.0
     average: float = 0.0
@@ -224,10 +226,10 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "gd": Optimizer(gradient_descent, 0, EITHER),
     "heavy_ball": Optimizer(heavy_ball, 1, EITHER),
     "nesterov": Optimizer(nesterov, 1, EITHER),
-    "adam": Optimizer(adam, 2, rate=ADAM_RATE),
-    "adamw": Optimizer(adam, 2, weight_decay=0.01, rate=ADAM_RATE),
-    "adam_fourier": Optimizer(adam, 2, FOURIER, rate=ADAM_FOURIER_RATE),
-    "sign_fourier": Optimizer(sign, 1, FOURIER, rate=SIGN_FOURIER_RATE),
+    "adam": Optimizer(adam, 2, rate=ADAM_RATE, bounded=True),
+    "adamw": Optimizer(adam, 2, weight_decay=0.01, rate=ADAM_RATE, bounded=True),
+    "adam_fourier": Optimizer(adam, 2, FOURIER, rate=ADAM_FOURIER_RATE, bounded=True),
+    "sign_fourier": Optimizer(sign, 1, FOURIER, rate=SIGN_FOURIER_RATE, bounded=True),
 }
 
 

@@ -62,8 +62,8 @@ def known_rates(
             _own_rate(network, own) if optimizer.rate is None else np.broadcast_to(optimizer.rate, len(rates))[level]
         )
         rates[level] = settings.learning_rate or usual
-        if settings.rate_from == "optimal":
-            rates[level] = best_pair(str(settings.optimizer), spectrum.min(), spectrum.max())[0]
+        if settings.rate_from == "optimal" and settings.linear_rule is not None:
+            rates[level] = best_pair(settings.linear_rule[0], spectrum.min(), spectrum.max())[0]
         if settings.rate_from == "safe":
             rates[level] = network.safe_rate(spectrum)
         if of_data and rates[level] == _own_rate(network, 2.0 * own):

@@ -7,7 +7,7 @@ from csd.core.plugins import is_user_defined
 from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.training.descent.optimizers import FOURIER, Optimizer, optimizer_of, rate_factor
-from csd.training.options import TrainingSettings
+from csd.training.options import LINEAR, TrainingSettings
 
 SIZED = ("two_layer", "deep_linear", "local_two_layer", "multiscale")
 """Networks that start at K₀ = 0.1 / C_max."""
@@ -30,10 +30,10 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
             f"rate_from is data, but the learning rate of optimizer {name!r} is {found.rate:g} whatever the data; leave"
             " it out, or take gd, heavy_ball or nesterov"
         )
-    if settings.rate_from == "optimal" and settings.optimizer not in ("heavy_ball", "nesterov"):
+    if settings.rate_from == "optimal" and settings.optimizer not in (None, *LINEAR):
         raise InputError(
             f"rate_from is optimal, but optimizer is {name!r}, whose best learning rate is not known; it needs"
-            " heavy_ball or nesterov"
+            " gd, heavy_ball or nesterov"
         )
     if settings.rate_from == "optimal" and settings.momentum:
         raise InputError(

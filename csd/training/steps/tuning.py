@@ -1,7 +1,10 @@
 """Learning rates by trial: the one at which the error settles soonest, from starts that are not those of the training.
 
-Every rule has the same budget: 17 rates, four a decade, from 10^−1.5 to 10^2.5 times its own rate, and a decade more
-beyond an end at which the best one lies; then six between the neighbours of the best, sixteen a decade.
+Every rule has the same budget: 41 rates, eight a decade, from 10^−1.5 to 10^3.5 times its own rate, and a decade more
+beyond an end at which the best one lies; then six between the neighbours of the best, 32 a decade.
+
+The rates of a pass train side by side, as networks of one descent. One that has needed more steps than the best so far
+cannot be the best: it is not followed further, and the result is the same.
 """
 
 from collections.abc import Iterable
@@ -10,28 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from csd.core.errors import InputError, TrainingDiverged
+from csd.core.errors import InputError
+from csd.lattice import Array
 from csd.networks import Architecture
 from csd.targets.noising import NoisedTarget
-from csd.training.loop import train_network
-from csd.training.options import TrainingSettings
+from csd.training.options import TrainingSettings, with_own_steps
 from csd.training.preparation import Prepared, prepare
+from csd.training.record import crossing_time
+from csd.training.steps.divergence import largest_error
 from csd.training.steps.rates import Tuning
 
-PARTS = 16
+PARTS = 32
 """Rates a decade in the second pass."""
-COARSE = PARTS // 4
+COARSE = PARTS // 8
 """Parts of a decade between two rates in the first pass."""
-ENDS = (-3 * PARTS // 2, 5 * PARTS // 2)
+ENDS = (-3 * PARTS // 2, 7 * PARTS // 2)
 """Parts of a decade from the rule's own rate to the ends of the first pass."""
 WIDENED = 4
 """Decades by which it may grow beyond either end."""
 STARTS = (2**40 + 1, 2**40 + 2, 2**40 + 3, 2**40 + 4)
 """The seeds of the trials."""
-SHORT, LONGER = 50, 4
-"""Steps of the first trials beside those of settling, and the factor by which they grow until some rate settles."""
-TRIALS = (ENDS[1] - ENDS[0]) // COARSE + 1 + 2 * (COARSE - 1)
-"""Rates that are tried, unless the best one lies at an end."""
+PASSES = 2
+"""Times that rates train side by side, unless the best one lies at an end."""
+TRIALS = (ENDS[1] - ENDS[0]) // COARSE + 1
+"""Rates of the first pass."""
 
 
 def prepare_tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, **how: Any) -> Prepared:
@@ -77,29 +82,53 @@ def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSe
     return Tuning(np.array(best), rates, np.where(np.isfinite(means), means, np.nan))
 
 
+class SameLevel(NoisedTarget):
+    """A target at one noise level, many times over: the networks of these levels differ in their rates alone.
+
+    Args:
+        noised: the target at one noise level.
+        times: how many.
+    """
+
+    def __init__(self, noised: NoisedTarget, times: int) -> None:
+        super().__init__(noised.target, noised.schedule, noised.levels)
+        self.levels *= times
+
+
+def side_by_side(
+    noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, rates: Array
+) -> Prepared:
+    """Networks that train at one noise level, each at a rate of its own, for `mean_times`.
+
+    Args:
+        noised: the target at one noise level.
+        architecture: the network.
+        settings: options of training, with `rate_from` tuned.
+        rates: η, shape (rates,).
+    """
+    tuning = Tuning(rates, rates, rates)
+    return prepare(SameLevel(noised, len(rates)), architecture, settings, tuning=tuning)
+
+
 class _Trials:
     """Trials at one noise level; rates are own × 10^(place / PARTS)."""
 
     def __init__(self, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
-        self.noised, self.architecture, self.settings = noised, architecture, settings
+        self.noised, self.architecture = noised, architecture
+        self.settings = replace(with_own_steps(architecture, settings), seeds=STARTS)
         self.own = float(prepare(noised, architecture, replace(settings, rate_from="spectrum")).rates[0])
         self.times: dict[int, float] = {}
-        self.steps = min(SHORT + settings.settle, settings.most_steps)
 
     def best(self) -> int:
         """The place of the best rate."""
         ends = list(ENDS)
         self._try(range(ENDS[0], ENDS[1] + 1, COARSE))
-        while not np.isfinite(min(self.times.values())):
-            if self.steps >= self.settings.most_steps:
-                low, high = (self.own * 10.0 ** (end / PARTS) for end in ends)
-                raise InputError(
-                    f"at no learning rate from {low:.3g} to {high:.3g} does the error of architecture"
-                    f" {self.architecture.label!r} settle within {self.settings.most_steps} steps; take more max_steps"
-                )
-            self.steps = min(LONGER * self.steps, self.settings.most_steps)
-            self.times.clear()
-            self._try(range(ENDS[0], ENDS[1] + 1, COARSE))
+        if not np.isfinite(self._least()):
+            low, high = (self.own * 10.0 ** (end / PARTS) for end in ends)
+            raise InputError(
+                f"at no learning rate from {low:.3g} to {high:.3g} does the error of architecture"
+                f" {self.architecture.label!r} settle within {self.settings.most_steps} steps; take more max_steps"
+            )
         for side, sign in enumerate((-1, 1)):
             while self._fastest() == ends[side] and abs(ends[side] - ENDS[side]) < WIDENED * PARTS:
                 beyond = ends[side]
@@ -109,23 +138,63 @@ class _Trials:
         self._try(range(middle - COARSE + 1, middle + COARSE))
         return self._fastest()
 
+    def _least(self) -> float:
+        """The smallest time so far."""
+        return min(self.times.values(), default=np.inf)
+
     def _fastest(self) -> int:
         """The place of the rate with the smallest time so far; of equal ones, the smaller rate."""
         return min(sorted(self.times), key=self.times.__getitem__)
 
     def _try(self, places: Iterable[int]) -> None:
         """Train at the rates of places, unless that was done."""
-        for place in places:
-            if place not in self.times:
-                self.times[place] = self._time(self.own * 10.0 ** (place / PARTS))
+        new = sorted(set(places) - self.times.keys())
+        rates = self.own * 10.0 ** (np.array(new) / PARTS)
+        run = side_by_side(self.noised, self.architecture, self.settings, rates)
+        self.times |= dict(zip(new, mean_times(run, self.settings, self._least()).tolist(), strict=True))
 
-    def _time(self, rate: float) -> float:
-        """Mean time at a rate; infinite if a seed diverges or does not settle."""
-        how: dict[str, Any] = {"learning_rate": rate, "rate_from": "spectrum", "kernel_steps": "none"}
-        settings = replace(self.settings, seeds=STARTS, max_steps=self.steps, **how)
-        try:
-            record = train_network(self.noised, self.architecture, settings)
-        except TrainingDiverged:
-            return np.inf
-        times = record.crossing_time if record.settled_crossing_time is None else record.settled_crossing_time
-        return float(np.nan_to_num(times.mean(), nan=np.inf))
+
+def mean_times(run: Prepared, settings: TrainingSettings, best: float = np.inf) -> Array:
+    """Mean over seeds of the time from which ε stays, shape (levels,).
+
+    It is infinite where a seed diverges, does not settle, or has made it sure that the mean exceeds that of another
+    level, or `best`.
+
+    Args:
+        run: prepared, not stepped yet.
+        settings: options of training.
+        best: a mean that is known.
+    """
+    descent, source, threshold = run.descent, run.source, settings.tolerance + run.floors
+    weights = descent.weights()
+    if descent.weights_are == "modes" and (weights == weights[:1]).all():
+        # Full layers start alike: one stands for all.
+        first = np.arange(len(run.seeds)) == 0
+        descent.keep(first)
+        source.keep(first)
+    error = before = descent.error()
+    limit = largest_error(run, settings, error)
+    since, entry = np.full((2, *error.shape), np.nan)
+    settled, running = np.zeros(error.shape, dtype=bool), np.ones(error.shape[1], dtype=bool)
+    means = np.full(error.shape[1], np.inf)
+    # Rates beyond stability overflow.
+    with np.errstate(all="ignore"):
+        for step in range(settings.most_steps + 1):
+            if step > 0:
+                descent.advance(*source.draw())
+                before, error = error, descent.error()
+            below = error <= threshold
+            for place in zip(*np.nonzero(below & np.isnan(since)), strict=True):
+                since[place] = entry[place] = step
+                if step > 0:
+                    entry[place] = crossing_time(step, before[place], error[place], threshold[place[1]])
+            since[~(below | settled)] = np.nan
+            settled |= step - since >= settings.settle
+            least = np.where(np.isnan(since), step, entry).mean(axis=0)
+            done = running & settled.all(axis=0)
+            means[done] = least[done]
+            best = min(best, float(means.min()))
+            running &= ~done & (error <= limit).all(axis=0) & (least <= best)
+            if not running.any():
+                break
+    return means
