@@ -40,6 +40,7 @@ ARCHITECTURES: dict[str, str] = {
     "one_layer_onsite": "csd.networks.one_layer_onsite:OneLayerOnsite",
     "two_layer_onsite": "csd.networks.two_layer_onsite:TwoLayerOnsite",
     "multiscale": "csd.networks.multiscale:Multiscale",
+    "multiscale_blocks": "csd.networks.multiscale:MultiscaleBlocks",
     "mean_field": "csd.networks.mean_field:MeanField",
     "fields_of_experts": "csd.networks.fields_of_experts:FieldsOfExperts",
     "convolutional": "csd.networks.convolutional:Convolutional",

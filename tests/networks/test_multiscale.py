@@ -1,5 +1,6 @@
-"""The multiscale linear network: its numbers, its kernel, and the steps that it needs."""
+"""Multiscale linear networks: their numbers, their kernels, their descent, and the steps that they need."""
 
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -7,9 +8,17 @@ import pytest
 import torch
 
 import csd
+from csd.core.errors import InputError
 from csd.lattice import Lattice
 from csd.networks import Architecture
 from csd.networks.module import ConvolutionalScore
+from csd.networks.multiscale import Multiscale, MultiscaleBlocks, TiedFilters
+from csd.training.descent.families import descent_of
+from csd.training.descent.modules import AutogradDescent
+from csd.training.losses import Denoising
+from tests.conftest import Problem
+
+NAMES = ("multiscale", "multiscale_blocks")
 
 
 @pytest.mark.parametrize(("size", "parameters"), [(64, 72), (256, 96), (1024, 120)])
@@ -42,11 +51,123 @@ def test_its_kernel_is_that_of_dilated_filters(dimension: int, size: int) -> Non
     np.testing.assert_allclose(module(torch.from_numpy(field[None])).detach()[0], score, atol=1e-11)
 
 
-@pytest.mark.parametrize(("size", "levels", "fewest", "most"), [(64, [0.1, 2.0], 60, 110), (256, [0.1, 1.0], 70, 130)])
-def test_every_noise_level_is_learned_in_few_steps(size: int, levels: list[float], fewest: int, most: int) -> None:
+def blocks_of(lattice: Lattice, taps: int) -> list[set[tuple[int, ...]]]:
+    """Blocks from the origin on: of 2^j sites a side, within the cube of 2^j T and not covered before."""
+    covered: set[tuple[int, ...]] = set()
+    found, scale = [], 0
+    while len(covered) < lattice.sites:
+        side = 2**scale
+        for corner in product(range(0, taps * side, side), repeat=lattice.dimension):
+            ranges = (range(start, min(start + side, lattice.size)) for start in corner)
+            own = set(product(*ranges)) - covered
+            if own:
+                found.append(own)
+                covered |= own
+        scale += 1
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dimension", "size", "taps"), [(1, 64, 8), (1, 24, 4), (1, 10, 6), (2, 16, 4), (2, 12, 4), (2, 8, 2), (3, 8, 4)]
+)
+def test_blocks_tile_the_lattice(dimension: int, size: int, taps: int) -> None:
+    """Each function is constant on a block, and the functions of the blocks are orthonormal."""
+    lattice = Lattice(dimension, size)
+    network = MultiscaleBlocks(lattice, 1, taps)
+    expected = blocks_of(lattice, taps)
+    functions = network.placed(np.eye(network.filter_shape[1]))
+    assert len(functions) == len(expected)
+    found = [{tuple(place) for place in np.argwhere(one).tolist()} for one in functions]
+    assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
+    wide = functions.reshape(len(functions), -1)
+    np.testing.assert_allclose(wide @ wide.T, np.eye(len(functions)), atol=1e-14)
+    for one, own in zip(wide, found, strict=True):
+        np.testing.assert_allclose(one[one != 0.0], len(own) ** -0.5)
+
+
+@pytest.mark.parametrize(("size", "parameters"), [(64, 80), (256, 112), (1024, 144)])
+def test_numbers_of_blocks_grow_as_the_logarithm_of_the_size(size: int, parameters: int) -> None:
+    """In d = 1 there are T + (T/2) log₂(L/T) blocks."""
+    assert Architecture("multiscale_blocks").build(Lattice(1, size), 1.0).parameters == parameters
+
+
+def test_odd_blocks_are_refused() -> None:
+    with pytest.raises(InputError, match="taps is 5; of multiscale_blocks it must be even"):
+        Architecture("multiscale_blocks", taps=5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("dimension", "size"), [(1, 16), (1, 9), (2, 8), (3, 4)])
+def test_both_descents_take_the_same_steps(name: str, dimension: int, size: int, critical: Problem) -> None:
+    """Those of transforms against autograd, on spectra of minibatches of two seeds, to 1e-11."""
+    noised = critical(dimension, size, (0.1, 0.5))
+    lattice, modes = noised.lattice, noised.lattice.pairs
+    network = Architecture(name, channels=2).build(lattice, 1.0)
+    assert isinstance(network, TiedFilters)
+    generator = np.random.default_rng(5)
+    starts = 0.03 * generator.standard_normal((2, 2, *network.filter_shape))
+    rates = np.array([0.01, 0.02])
+    modules = [[ConvolutionalScore(network, own) for own in of_seed] for of_seed in starts]
+    slow = AutogradDescent(modules, noised, modes, rates, Denoising(), torch.device("cpu"))
+    spectra = noised.spectra_at(modes)
+    fast = descent_of([network] * 2, modes, spectra, rates, list(starts), complex_kernel=True)
+    assert fast is not None
+    for _ in range(5):
+        data = (
+            spectra * generator.uniform(0.5, 1.5, (2, *spectra.shape)),
+            generator.uniform(0.5, 1.5, (2, *spectra.shape)),
+        )
+        fast.advance(*data)
+        slow.advance(*data)
+        np.testing.assert_allclose(fast.error(), slow.error(), rtol=1e-11)
+    np.testing.assert_allclose(fast.weights(), slow.weights(), atol=1e-11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_does_not_depend_on_the_others(name: str) -> None:
+    options = {"dimension": 2, "size": 8, "noise_levels": [0.1, 0.5, 1.0], "max_steps": 20, "batch": 16}
+    together, alone = (csd.train(name, seeds=seeds, **options) for seeds in ([1, 2, 3], [2]))
+    for quantity in ("weights", "score_error"):
+        np.testing.assert_array_equal(together[quantity].sel(seed=2), alone[quantity].sel(seed=2))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("size", "levels", "fewest", "most"), [(64, [0.1, 2.0], 45, 110), (256, [0.1, 1.0], 65, 130)])
+def test_every_noise_level_is_learned_in_few_steps(
+    name: str, size: int, levels: list[float], fewest: int, most: int
+) -> None:
     """Steps to ε = 0.01 on the exact loss at m = 1/L; one full layer needs 2500 and 40,000 at t = 0.1."""
-    run = csd.train(
-        "multiscale", dimension=1, size=size, noise_levels=levels, loss="population", seeds=[1, 2], max_steps=400
-    )
+    run = csd.train(name, dimension=1, size=size, noise_levels=levels, loss="population", seeds=[1, 2], max_steps=400)
     times = run["training_time"].values
     assert ((times >= fewest) & (times <= most)).all(), times
+
+
+class Crosses(Multiscale):
+    """Taps along the axes alone."""
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Sites of the cubes with one coordinate that is not 0, or none."""
+        cubes = Multiscale(self.lattice, self.channels, self.taps).offsets
+        return cubes[(cubes != 0).sum(axis=1) <= 1]
+
+
+def test_taps_along_the_axes_alone_take_longer(critical: Problem) -> None:
+    """In d = 2, L = 16, from one start each: a third of the numbers of cubes, and more steps to 1 % at both levels."""
+    noised = critical(2, 16, (0.1, 1.0))
+    modes = noised.lattice.pairs
+    spectra = noised.spectra_at(modes)
+    times, numbers = {}, {}
+    for family in (Crosses, Multiscale):
+        network = family(noised.lattice, 6, 5)
+        starts = [[network.start(own, np.random.default_rng(1)) for own in spectra]]
+        descent = descent_of([network] * 2, modes, spectra, np.full(2, 0.125), starts, complex_kernel=False)
+        assert descent is not None
+        errors = [descent.error()[0]]
+        while (errors[-1] > 0.01).any() and len(errors) < 300:
+            descent.advance(spectra, 1.0)
+            errors.append(descent.error()[0])
+        times[family], numbers[family] = (np.array(errors) > 0.01).sum(axis=0), network.parameters
+    assert numbers == {Crosses: 90, Multiscale: 288}
+    assert (times[Crosses] < 300).all()
+    assert (times[Crosses] > times[Multiscale]).all()

@@ -66,6 +66,7 @@ FAMILIES: dict[Family, tuple[str, str, str]] = {
     ("deep_linear", 4): (ORANGE, "P", "4 layers"),
     ("deep_linear", 6): (BROWN, "X", "6 layers"),
     "multiscale": (GREY, ">", "multiscale"),
+    "multiscale_blocks": (ORANGE, "<", "multiscale blocks"),
     "one_layer_onsite": (SKY, "v", "one layer, on-site units"),
     "two_layer_onsite": (PINK, "s", "two layers, on-site units"),
     "mean_field": (BROWN, "<", "mean field"),

@@ -1,7 +1,7 @@
 """Choose the descent of a family of linear networks, for all seeds and noise levels at once."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from csd.lattice import Array, ComplexArray, Modes
 from csd.networks.full import DeepLinear, Exact
 from csd.networks.linear import LinearNetwork, transform
 from csd.networks.local import LocalNetwork
+from csd.networks.multiscale import TiedFilters
 from csd.training.descent.modes import ModeDescent
-from csd.training.descent.patches import GroupedDescent, PatchDescent
+from csd.training.descent.patches import GroupedDescent, PatchDescent, TiedDescent
 
 
 class Descent(Protocol):
@@ -95,6 +96,9 @@ def descent_of(
             filters = np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts])
             descents.append(PatchDescent(network, modes, spectra[levels], rates[levels], filters, complex_kernel))
         return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
+    if issubclass(family, TiedFilters):
+        filters = np.array([list(of_seed) for of_seed in starts])
+        return TiedDescent(cast("TiedFilters", networks[0]), modes, spectra, rates, filters)
     return None
 
 

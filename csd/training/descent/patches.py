@@ -1,11 +1,12 @@
-"""Descent of local filters on their patch, the sites that they cover (docs/physics.md, section 7).
+"""Descent of filters with few numbers: local ones on their patch (docs/physics.md, section 7), and tied ones.
 
     one layer    κ ← κ − η (P̂κ − b)
     two layers   w_c(s) ← w_c(s) − η Σ_{s′} g(s′ − s) w_c(s′),   g = P̂κ − b, made even
 
 `patch_step` and `patch_error` are the reference, by transforms of whole lattices, for NumPy and PyTorch arrays alike;
 they run on devices. `PatchDescent` is the fast form for a CPU, on the patch alone wherever that is less work. A test
-compares both.
+compares both. `TiedDescent` does the same as the second line for filters that reach across the lattice, by transforms:
+v_c ← v_c − η × the numbers of the inverse transform of Re(S K − T) ŵ_c.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,15 @@ from numpy.typing import NDArray
 from csd.lattice import Array, ComplexArray, Lattice, Modes
 from csd.networks.linear import inverse_transform, place_filters, relative_error, sum_of_squares, transform
 from csd.networks.local import SITE_PAIR, LocalNetwork, transform_time
+from csd.networks.multiscale import TiedFilters
 from csd.training.record import padded
 
 KNOWN_PAIR = 0.15
 """Nanoseconds per pair of sites of a product with a given matrix, measured; only ratios of such times matter."""
+BLOCK = 2**16
+"""Sites of tied filters that are transformed at a time: few enough for the cache, enough to hide the calls."""
+KEPT = 2**22
+"""Most complex numbers of tied filters that are kept between an error and the next step."""
 
 
 def patch_step(lattice: Lattice, filters: Any, spectrum: Any, target: Any, rates: Any, *, tied: bool) -> Any:
@@ -212,3 +218,88 @@ class GroupedDescent:
         """Return to the filters of a snapshot."""
         for i, descent in enumerate(self.descents):
             descent.resume({"filters": snapshot[f"filters{i}"]})
+
+
+class TiedDescent:
+    """Descent of tied filters of one network for several seeds and levels.
+
+    Args:
+        network: of all levels.
+        modes: momenta of the spectra.
+        spectra: C, shape (levels, modes).
+        rates: η, shape (levels,).
+        filters: v, shape (seeds, levels, *network.filter_shape).
+    """
+
+    weights_are = "filters"
+
+    def __init__(self, network: TiedFilters, modes: Modes, spectra: Array, rates: Array, filters: Array) -> None:
+        self.network, self.lattice, self.modes = network, network.lattice, modes
+        self.spectra, self.rates, self.filters = spectra, rates, filters
+        self._divide()
+
+    def _divide(self) -> None:
+        """Divide seeds and levels into parts that go together, whose results do not depend on each other."""
+        many = max(1, BLOCK // (self.network.channels * self.lattice.sites))
+        levels = range(0, len(self.spectra), many)
+        self._parts = [(seed, slice(low, low + many)) for seed in range(len(self.filters)) for low in levels]
+        self._forget()
+
+    def _forget(self) -> None:
+        """The filters have changed."""
+        self._kernel: Array | None = None
+        self._wide: dict[int, ComplexArray] = {}
+
+    def _transformed(self, number: int) -> tuple[ComplexArray, Array]:
+        """(ŵ, K) of a part."""
+        wide = self._wide.pop(number, None)
+        if wide is None:
+            wide = self.lattice.transform(self.network.placed(self.filters[self._parts[number]]))
+        return wide, self.lattice.gather((wide.real**2 + wide.imag**2).sum(-1 - self.lattice.dimension), self.modes)
+
+    def advance(self, spectrum: Array, target: Any) -> None:
+        """Take one step on (S, T)."""
+        shape = (len(self.filters), *self.spectra.shape)
+        spectrum, target = np.broadcast_to(spectrum, shape), np.broadcast_to(np.real(target), shape)
+        moved = np.empty_like(self.filters)
+        for number, part in enumerate(self._parts):
+            wide, kernel = self._transformed(number)
+            wide *= self.lattice.spread(spectrum[part] * kernel - target[part], self.modes)[:, None]
+            gradient = self.network.taken(self.lattice.inverse(wide))
+            moved[part] = self.filters[part] - self.rates[part[1], None, None] * gradient
+        self.filters = moved
+        self._forget()
+
+    def error(self) -> Array:
+        """ε of each seed and level."""
+        return relative_error(self.kernel(), self.spectra, self.modes.multiplicity)
+
+    def kernel(self) -> Array:
+        """K at the modes."""
+        if self._kernel is None:
+            self._kernel = np.empty((len(self.filters), *self.spectra.shape))
+            kept = self._kernel.size * self.network.channels <= KEPT
+            for number, part in enumerate(self._parts):
+                wide, self._kernel[part] = self._transformed(number)
+                if kept:
+                    # The next step needs them.
+                    self._wide[number] = wide
+        return self._kernel
+
+    def weights(self) -> Array:
+        """The filters of all levels."""
+        return self.filters.reshape(*self.filters.shape[:2], -1).copy()
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+        self.filters = self.filters[seeds]
+        self._divide()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The filters of all levels."""
+        return {"filters": self.filters}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the filters of a snapshot."""
+        self.filters = snapshot["filters"]
+        self._forget()
