@@ -136,7 +136,7 @@ def samples_table() -> list[list[str]]:
     for name, words in NETWORKS.items():
         for size in (16, 32):
             grid = geometric_grid(LOWEST_LEVEL, longest_level(size), GRID).tolist()
-            options = {
+            options: dict[str, Any] = {
                 "loss": "population",
                 "seeds": [1],
                 "until": "samples",

@@ -17,7 +17,7 @@ from csd.training.steps.window import largest_start, steps_from
 
 RATE, TOLERANCE = 0.25, 0.01
 SIZES = (16, 64, 256, 1024)
-Start = Callable[[Array], tuple[Array, Array]]
+Start = Callable[[Array], tuple[Any, Any]]
 """Two filters in each mode, from C at one momentum of each pair."""
 BATCH, BATCHES = 64, 16
 """Fields of a minibatch, and minibatches of an estimate."""
@@ -138,7 +138,7 @@ def scattered(size: int, kernel: float = 1e-6) -> Start:
     def start(_: Array) -> tuple[Array, Array]:
         random = stream("two filters", size)
         one, two = random.standard_normal((2, size)) * np.sqrt(kernel / size)
-        return np.fft.rfft(one), np.fft.rfft(two)
+        return np.asarray(np.fft.rfft(one)), np.asarray(np.fft.rfft(two))
 
     return start
 

@@ -90,8 +90,10 @@ class Problem:
         place = np.ravel_multi_index(tuple(between.T), (width,) * self.lattice.dimension).reshape(sites, sites)
         change = np.zeros((starts, len(self.patch), channels, sites))
         for site in range(sites):
-            np.add.at(change[..., site], (slice(None), place[site]), filters.swapaxes(1, 2))
-            np.add.at(change[..., site], (slice(None), len(self.patch) - 1 - place[site]), filters.swapaxes(1, 2))
+            # Places differ from each other within either line.
+            of_site = change[..., site]
+            of_site[:, place[site]] += filters.swapaxes(1, 2)
+            of_site[:, len(self.patch) - 1 - place[site]] += filters.swapaxes(1, 2)
         flat = change.reshape(starts, len(self.patch), -1)
         found = 0.5 * flat.swapaxes(1, 2) @ (self.covariance @ flat)
         even = 0.5 * (residual + residual[:, ::-1])[:, place]

@@ -51,15 +51,16 @@ def found(runs: Any, folder: Path) -> dict[str, Any]:
     """
     summary = aggregate_training(runs, folder)
     verdicts = judge(load_claims(ROOT / "config" / "claims.yaml"), training_table(summary), summary)
-    table, said = [["claim", "measure", "network", "d", "t", "measured", "verdict"]], {}
+    said: dict[str, Any] = {}
+    table = [["claim", "measure", "network", "d", "t", "measured", "verdict"]]
     for verdict in verdicts:
         if verdict.claim.id in CLAIMS:
             said[verdict.claim.id] = verdict.verdict
             for one in (outcome for row in verdict.rows for outcome in row):
                 test = one.test
                 value = parentheses(one.measured, one.error) if one.error > 0.0 else f"{one.measured:.3f}"
-                words = [verdict.claim.id, MEASURES[test.measure], NETWORKS[test.architecture], str(one.dimension)]
-                table.append([*words, f"{one.noise_level:g}", value, one.verdict])
+                about = [verdict.claim.id, MEASURES[test.measure], NETWORKS[test.architecture], str(one.dimension)]
+                table.append([*about, f"{one.noise_level:g}", value, one.verdict])
     level = summary.sel(noise_level=0.1)
     sizes = sorted({run.size for run in runs})
     times = [["network", "d", *map(str, sizes)]]
