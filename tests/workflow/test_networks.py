@@ -45,7 +45,7 @@ def test_the_small_studies_draw_every_figure() -> None:
     names = ("test", "phases-test", "multiscale-test")
     others = [parse(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())) for name in names]
     assert {name for study in (STUDY, *others) for name in drawn(study)} == set(FIGURES)
-    assert not set(OWN) & set(drawn(default))
+    assert not set(OWN) & set(drawn(others[0]))
 
 
 def test_a_finished_study_is_whole(results: Path) -> None:
