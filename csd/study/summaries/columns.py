@@ -246,7 +246,7 @@ def with_default_options(
     Networks that train on raw fields alone have no runs on spectra: for them `fields` counts as the default of `path`.
     Where every run names its optimiser, plain gradient descent counts as the default. Of trainings of several lengths,
     the longest of their sweep does, at whatever number of steps the sweep ends.
-    Rows without a value, such as laws of Monte Carlo, are kept.
+    Rows without a value, such as laws of Monte Carlo, are kept unless certain values of that option are wanted.
 
     Args:
         runs: with a column `architecture` and any of `HOW`.
@@ -267,7 +267,9 @@ def with_default_options(
             continue
         if usual and name not in wanted and not allowed & counts.keys():
             allowed = {value for value, count in counts.items() if count == max(counts.values())}
-        kept = [run[name] in allowed or run[name] not in counts for run in found]
+        # Without a value: a law of Monte Carlo, or an option whose default is none, which a certain value leaves out.
+        without = name not in wanted or any(value is None or value != value for value in allowed)
+        kept = [run[name] in allowed or (without and run[name] not in counts) for run in found]
         if name == "path" and name not in wanted:
             there = {run["architecture"] for run, keep in zip(found, kept, strict=True) if keep}
             kept = [keep or run["architecture"] not in there for run, keep in zip(found, kept, strict=True)]
