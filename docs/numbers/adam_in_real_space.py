@@ -19,7 +19,7 @@ from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.descent.optimizers import State, adam
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
-from csd.training.steps.tuning import mean_times, side_by_side
+from csd.training.steps.tuning import mean_times, prepare_at_rates
 
 SLOW = True
 SIZES = (8, 16, 32, 64, 128, 256, 512)
@@ -93,7 +93,7 @@ def prepared(case: Case, size: int, rates: Array) -> tuple[Prepared, TrainingSet
     settings = TrainingSettings(
         "population", optimizer="adam", rate_from="tuned", settle=SETTLE, max_steps=MOST, seeds=(1,)
     )
-    run = side_by_side(noised(case.dimension, size), Architecture(NAMES[case.depth]), settings, rates)
+    run = prepare_at_rates(noised(case.dimension, size), Architecture(NAMES[case.depth]), settings, rates)
     warm = case.warm_up
     schedule = (lambda step: min(1.0, step / warm)) if warm else run.descent.optimizer.schedule
     run.descent.optimizer = replace(run.descent.optimizer, rule=case.rule, schedule=schedule)

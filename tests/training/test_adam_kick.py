@@ -10,7 +10,7 @@ from csd.networks import Architecture
 from csd.training.options import TrainingSettings
 from csd.training.preparation import prepare
 from csd.training.steps import tuning
-from csd.training.steps.tuning import prepare_tuned, side_by_side
+from csd.training.steps.tuning import prepare_at_rates, prepare_tuned
 from tests.conftest import Problem
 
 ADAM = TrainingSettings("population", optimizer="adam", rate_from="tuned", settle=100, max_steps=5000, seeds=(1,))
@@ -70,7 +70,7 @@ def test_the_first_step_throws_the_zero_mode_off(critical: Problem) -> None:
 def test_the_rate_that_follows_is_common_and_the_same_at_any_rate(critical: Problem) -> None:
     """One layer: η/√v̂ = c √j/C_max, at all numbers and for rates that differ by a factor of 8, within a tenth."""
     noised, steps = critical(1, 64), 200
-    run = side_by_side(noised, Architecture("one_layer"), ADAM, rates := np.array([1.5, 12.0]))
+    run = prepare_at_rates(noised, Architecture("one_layer"), ADAM, rates := np.array([1.5, 12.0]))
     for _ in range(steps):
         run.descent.advance(*run.source.draw())
     square = run.descent.snapshot()["optimizer 2 filters"][0] / (1.0 - 0.999**steps)

@@ -36,7 +36,7 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     table = series.in_order(series.require(series.runs(summary, WANTED), "parameters_by_steps", NEEDS), SHOWN)
     # A range that does not follow the score length is no sampler of every size.
     table = table[[network.range is None or isinstance(network.range, str) for network in table["network"]]]
-    table["numbers"] = [numbers(row, _levels(summary, place)) for place, row in table.iterrows()]
+    table["numbers"] = [mean_parameters(row, _levels(summary, place)) for place, row in table.iterrows()]
     shown = with_products(summary, table)
     shown = shown.assign(d=[f"d = {dimension}" for dimension in shown["dimension"]])
     grid = looks.panels(shown, height=4.8, row="right", col="d", sharex=False, sharey=False)
@@ -59,7 +59,7 @@ def _levels(summary: Dataset, place: Any) -> Any:
     return levels[np.isfinite(levels)]
 
 
-def numbers(run: Any, levels: Any) -> float:
+def mean_parameters(run: Any, levels: Any) -> float:
     """Trainable numbers of the networks of a run, mean over its noise levels, where the range of local ones differs.
 
     Args:

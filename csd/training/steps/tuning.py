@@ -95,7 +95,7 @@ class SameLevel(NoisedTarget):
         self.levels *= times
 
 
-def side_by_side(
+def prepare_at_rates(
     noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, rates: Array
 ) -> Prepared:
     """Networks that train at one noise level, each at a rate of its own, for `mean_times`.
@@ -150,7 +150,7 @@ class _Trials:
         """Train at the rates of places, unless that was done."""
         new = sorted(set(places) - self.times.keys())
         rates = self.own * 10.0 ** (np.array(new) / PARTS)
-        run = side_by_side(self.noised, self.architecture, self.settings, rates)
+        run = prepare_at_rates(self.noised, self.architecture, self.settings, rates)
         self.times |= dict(zip(new, mean_times(run, self.settings, self._least()).tolist(), strict=True))
 
 
