@@ -68,7 +68,8 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     series.draw_times(grid)
     grid.set_titles("{col_name}")
     for panel, axes in grid.axes_dict.items():
-        looks.size_axis(axes, table["size"][table["panel"] == panel])
+        # Panels are narrow where there are several.
+        looks.size_axis(axes, table["size"][table["panel"] == panel], 2.5 if len(grid.axes_dict) > 2 else 1.4)
         ends = fits[fits["panel"] == panel].groupby("optimizer", sort=False).tail(1)
         looks.end_labels(axes, [(row.fit, row.law, known[row.optimizer][0]) for row in ends.itertuples()])
         axes.set_ylabel("")

@@ -39,16 +39,17 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     table["numbers"] = [mean_parameters(row, _levels(summary, place)) for place, row in table.iterrows()]
     shown = with_products(summary, table)
     shown = shown.assign(d=[f"d = {dimension}" for dimension in shown["dimension"]])
+    points = shown[np.isfinite(shown["product"])]
     grid = looks.panels(shown, height=4.8, row="right", col="d", sharex=False, sharey=False)
     grid.set(yscale="log")
     looks.onto(grid, looks.curve, "size", "product", lw=0.8, alpha=0.6)
     looks.onto(grid, looks.points, "size", "product", "spread")
     for (right, d), axes in grid.axes_dict.items():
-        looks.size_axis(axes, shown["size"][shown["d"] == d])
+        looks.size_axis(axes, points["size"][(points["right"] == right) & (points["d"] == d)])
         axes.set_title(f"{right}, {d}")
         looks.end_labels(axes, _ends(shown[(shown["right"] == right) & (shown["d"] == d)]))
     grid.figure.supylabel("parameters × steps until samples are right", fontsize="medium")
-    looks.legend_below(grid.figure, looks.network_keys(table["network"].unique()), 3)
+    looks.legend_below(grid.figure, looks.network_keys(points["network"].unique()), 3)
     facts = {"products": _told(shown), "never": _never(shown)}
     return grid.figure, facts
 
