@@ -166,15 +166,14 @@ def test_a_trained_local_network_loses_the_gap_inside_the_window() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
 @pytest.mark.parametrize("kernel_size", [3, 5, 9])
-def test_trained_local_networks_lose_the_gap(kernel_size: int, level: float) -> None:
-    """Below, inside and above the window of t_R and t_S, to 2 %; the sample's error is at most 0.5 %.
-
-    Inside the window with R = 4 the loss is still 3.4 % above the gap after 8000 steps, and 3.2 % after 3000.
-    """
+def test_trained_local_networks_lose_the_gap(kernel_size: int, level: float, request: pytest.FixtureRequest) -> None:
+    """Below, inside and above the window of t_R and t_S, to 2 %; the sample's error is at most 0.5 %."""
+    if (kernel_size, level) == (9, LEVELS["inside"]):
+        reason = "the loss is 3.4 % above the gap after 8000 steps, and 3.2 % after 3000"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     _, score = _trained("local_tanh", level, 8000, kernel_size=kernel_size)
     gap, _ = _gap(level, kernel_size // 2)
-    most = 0.04 if (kernel_size, level) == (9, LEVELS["inside"]) else 0.02
-    assert 2.0 * _losses(score, level, 160000)[0] == pytest.approx(gap, rel=most)
+    assert 2.0 * _losses(score, level, 160000)[0] == pytest.approx(gap, rel=0.02)
 
 
 def test_the_network_of_the_mean_reaches_the_exact_score_where_linear_ones_cannot() -> None:
